@@ -1,0 +1,6 @@
+"""atb: a crypto-trading research workbench whose live runner trades exactly what was tested.
+
+Importing this package loads nothing heavy: start-up time is a feature of the command line and the runner.
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,27 @@
+"""Frozen values of the trading domain and the ports through which the outside world is reached."""
+
+from atb.domain.bars import BAR_COLUMNS, Bars
+from atb.domain.instrument import Instrument
+from atb.domain.orders import Decision, Fill, Order, Position
+from atb.domain.ports import BarSource, Broker, Clock, Predictor, Strategy
+from atb.domain.signals import Signals
+from atb.domain.symbol import Symbol
+from atb.domain.timeframe import Timeframe
+
+__all__ = [
+    "BAR_COLUMNS",
+    "BarSource",
+    "Bars",
+    "Broker",
+    "Clock",
+    "Decision",
+    "Fill",
+    "Instrument",
+    "Order",
+    "Position",
+    "Predictor",
+    "Signals",
+    "Strategy",
+    "Symbol",
+    "Timeframe",
+]

@@ -1,0 +1,92 @@
+"""A series of closed bars of one symbol and timeframe, with where it came from and its fingerprint."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from atb.domain.symbol import Symbol
+from atb.domain.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+BAR_COLUMNS = ("open", "high", "low", "close", "volume")
+SYNTHETIC = "synthetic"
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Closed bars.
+
+    Parameters
+    ----------
+    symbol, timeframe
+        What the bars are of.
+    frame
+        Columns `open high low close volume` (prices in quote per base, volume in base, float64) on a tz-aware UTC
+        `DatetimeIndex` named `timestamp`: the **open** time of each bar, strictly increasing.
+    venue
+        Where the bars come from: an exchange's ccxt id, `synthetic`, or a name given at import.
+    gaps
+        Known holes as (first missing open, first open after it); never filled.
+    """
+
+    symbol: Symbol
+    timeframe: Timeframe
+    frame: "pd.DataFrame"
+    venue: str = ""
+    gaps: tuple[tuple["pd.Timestamp", "pd.Timestamp"], ...] = field(default=())
+
+    def __len__(self) -> int:
+        """Return the number of bars."""
+        return len(self.frame)
+
+    @property
+    def synthetic(self) -> bool:
+        """Whether the bars were generated and are not a market's."""
+        return self.venue == SYNTHETIC
+
+    @property
+    def label(self) -> str:
+        """What every title and report calls this series."""
+        return f"{self.symbol} {self.timeframe} · " + (
+            "SYNTHETIC data" if self.synthetic else self.venue or "unnamed source"
+        )
+
+    @cached_property
+    def opened_ms(self) -> "NDArray[np.int64]":
+        """Open times in epoch milliseconds, whatever unit the index has."""
+        return self.frame.index.as_unit("ms").asi8.copy()  # type: ignore[attr-defined,no-any-return]
+
+    @cached_property
+    def closed_ms(self) -> "NDArray[np.int64]":
+        """Close times in epoch milliseconds: when each bar became known."""
+        import numpy as np
+
+        if self.timeframe.unit != "M":
+            return self.opened_ms + self.timeframe.seconds * 1_000
+        return np.array([self.timeframe.next_ms(int(ms)) for ms in self.opened_ms], dtype=np.int64)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over identity, open times and the bytes of every column: equal content, equal fingerprint."""
+        import numpy as np
+
+        digest = hashlib.sha256(f"{self.symbol} {self.timeframe} {self.venue}".encode())
+        digest.update(np.ascontiguousarray(self.opened_ms, dtype="<i8").tobytes())
+        for column in BAR_COLUMNS:
+            digest.update(np.ascontiguousarray(self.frame[column].to_numpy(), dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+    def slice(self, start: "pd.Timestamp | None" = None, end: "pd.Timestamp | None" = None) -> "Bars":
+        """Return the bars that open in [start, end)."""
+        frame = self.frame
+        if start is not None:
+            frame = frame[frame.index >= start]
+        if end is not None:
+            frame = frame[frame.index < end]
+        kept = tuple(gap for gap in self.gaps if len(frame) and frame.index[0] < gap[0] <= gap[1] <= frame.index[-1])
+        return Bars(self.symbol, self.timeframe, frame, self.venue, kept)

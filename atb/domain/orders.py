@@ -1,0 +1,59 @@
+"""Orders, fills, positions and decisions as frozen values, money in exact decimals: the exchange's edge and the journal."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from atb.domain.symbol import Symbol
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """An intent on its way to a venue; `client_id` is a function of what it is for, so a restart computes the same one."""
+
+    client_id: str
+    symbol: Symbol
+    side: Literal["buy", "sell"]
+    role: Literal["entry", "exit", "stop", "target"]
+    type: Literal["market", "limit", "stop"]
+    quantity: Decimal
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One execution: price in quote per base, quantity in base, fee in `fee_asset`; time in epoch milliseconds."""
+
+    trade_id: str
+    client_id: str
+    symbol: Symbol
+    side: Literal["buy", "sell"]
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """What is held of a symbol: signed quantity in base, average entry price in quote per base."""
+
+    symbol: Symbol
+    quantity: Decimal
+    entry_price: Decimal
+    stop: Decimal | None = None
+    target: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the kernel decided at one bar's close, with its reason; `time_ms` is that close."""
+
+    symbol: Symbol
+    strategy: str
+    time_ms: int
+    side: float
+    orders: tuple[Order, ...]
+    reason: str = ""

@@ -1,0 +1,46 @@
+"""What a strategy says at the close of each bar; the kernel alone turns it into orders."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from atb.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Column = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Signals:
+    """One opinion per bar, stamped at the bar's close and never shifted by the strategy.
+
+    Parameters
+    ----------
+    side
+        Wanted position: 1 long, 0 flat, -1 short; NaN is no opinion (warm-up, missing input): hold what is held.
+    confidence
+        In [0, 1]; scales size where the policy says so. None means 1 everywhere.
+    atr
+        Average true range in price units, for policies that measure in it. None means not given (NaN).
+    stop
+        Absolute stop price wanted by the strategy. None means not given (NaN).
+    """
+
+    side: "Column"
+    confidence: "Column | None" = None
+    atr: "Column | None" = None
+    stop: "Column | None" = None
+
+    def __post_init__(self) -> None:
+        """Refuse columns of different lengths and sides that are no side."""
+        import numpy as np
+
+        for name in ("confidence", "atr", "stop"):
+            column = getattr(self, name)
+            if column is not None and len(column) != len(self.side):
+                raise InputError(f"{name} must be as long as side", found=f"{len(column)} and {len(self.side)} rows")
+        odd = self.side[~(np.isnan(self.side) | np.isin(self.side, (-1.0, 0.0, 1.0)))]
+        if len(odd):
+            raise InputError("side must be -1, 0, 1 or NaN", found=float(odd[0]))

@@ -1,0 +1,81 @@
+"""The error tree, named by what the operator must do; a message says what is wrong, what was found, what to do.
+
+AtbError                 anything atb refuses on purpose; the command line prints it without a traceback
+├── InputError           correct the argument, parameter or file you passed
+├── ConfigError          correct the settings (environment, .env, atb.toml)
+├── DataError            import, download or repair market data
+├── ModelError           retrain the model or restore its bundle
+├── RunError             look at the failed run; its notebook was kept
+├── PromotionError       promote again: what was signed is not what is here
+├── ParityError          stop trading: the kernel and its proof disagree
+└── SetupError           repair the environment (`atb doctor` says how)
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class AtbError(Exception):
+    """A refusal with a reason.
+
+    Parameters
+    ----------
+    wrong
+        What is wrong, as a sentence without its full stop.
+    found
+        The offending value, shown as it was found; None leaves it out.
+    todo
+        What to do next, as a sentence without its full stop.
+    """
+
+    exit_code = 2
+
+    def __init__(self, wrong: str, *, found: object = None, todo: str = "") -> None:
+        self.wrong, self.found, self.todo = wrong, found, todo
+        parts = [wrong if found is None else f"{wrong}; found {found!r}", todo]
+        super().__init__(". ".join(part for part in parts if part))
+
+
+class InputError(AtbError, ValueError):
+    """An argument, parameter or file is not what it must be."""
+
+
+class ConfigError(AtbError):
+    """A setting is unknown, mistyped or contradictory."""
+
+
+class DataError(AtbError):
+    """Market data is missing, malformed or changed."""
+
+
+class ModelError(AtbError):
+    """A model bundle is missing, malformed or changed."""
+
+
+class RunError(AtbError):
+    """A notebook run failed; the executed notebook was kept."""
+
+    exit_code = 1
+
+
+class PromotionError(AtbError):
+    """A manifest, or something it pins, is not what was promoted."""
+
+
+class ParityError(AtbError):
+    """Two executions that must be equal are not."""
+
+    exit_code = 1
+
+
+class SetupError(AtbError):
+    """The environment lacks something that atb needs."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return "Did you mean 'x'?" for the nearest known name, or the list of known names."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean {near[0]!r}?"
+    return f"Known: {', '.join(names)}" if names else "None is known"
