@@ -1,0 +1,1 @@
+"""From columns to orders: the decision kernel, its parameters, its inputs and its state."""

@@ -1,0 +1,79 @@
+"""Where the compiled kernel is kept, and the hash that says which kernel it is.
+
+numba notices a changed source file by its time stamp and size, and does not notice a changed numba option or a changed
+callee in another module. A kernel that trades must never be stale, so its machine code lives in a folder named after the
+hash of its source, its compile options, numba's and numpy's versions and the processor; another kernel is another folder.
+
+Two hashes, on purpose: `kernel_hash` (source, options, numba) says *which rules* decide, is written into every run and manifest,
+and the runner refuses another one. `cache_key` adds the processor and numpy, because machine code does not travel.
+
+The folder stands beside the byte code of this package (`__pycache__`), not under the data root: it is compiled code, and
+a second data root must not pay for a second compilation. Where the package folder cannot be written, numba's own
+per-user cache is used. This module is the one place of the core that touches the file system.
+"""
+
+import functools
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core import config
+
+F = TypeVar("F", bound=Callable[..., Any])
+KERNEL = Path(__file__).with_name("kernel.py")
+# No fastmath: reassociated sums would differ between the loop and the bar-by-bar call. numpy's error model keeps 0/0 a NaN.
+OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": False, "boundscheck": False}
+
+
+def hash_source(kernel: Path = KERNEL) -> str:
+    """Return the SHA-256 (hex) of a kernel's source and its records, with the compile options and numba's version."""
+    digest = hashlib.sha256(kernel.read_bytes())
+    digest.update(kernel.with_name("records.py").read_bytes())
+    digest.update(f"{sorted(OPTIONS.items())} numba {numba.__version__}".encode())
+    return digest.hexdigest()
+
+
+@functools.cache
+def kernel_hash() -> str:
+    """Return the hash of the rules: what runs and manifests record."""
+    return hash_source()
+
+
+def cache_key(kernel: Path = KERNEL) -> str:
+    """Return what names the folder that holds the machine code of `kernel` for this processor."""
+    import llvmlite.binding
+    import numpy as np
+
+    target = f"{llvmlite.binding.get_host_cpu_name()} numpy {np.__version__}"
+    return hashlib.sha256(f"{hash_source(kernel)} {target}".encode()).hexdigest()[:24]
+
+
+def cache_folder(kernel: Path = KERNEL) -> Path | None:
+    """Return the folder for the compiled functions of `kernel`, or None where it cannot be written."""
+    folder = kernel.parent / "__pycache__" / f"kernel-{cache_key(kernel)}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def is_compiled() -> bool:
+    """Tell whether machine code of this very kernel is on disk."""
+    folder = cache_folder()
+    return folder is not None and any(folder.rglob("kernel.run-*.nbi"))
+
+
+def jit(function: F) -> F:
+    """Compile a kernel function with the project's options, cached in the kernel's own folder."""
+    folder = cache_folder(Path(function.__code__.co_filename))
+    before = config.CACHE_DIR
+    # numba reads this setting when it decorates; restoring it leaves other libraries' caches where they are.
+    config.CACHE_DIR = str(folder) if folder else before
+    try:
+        return numba.njit(**OPTIONS)(function)  # type: ignore[no-any-return]
+    finally:
+        config.CACHE_DIR = before
