@@ -1,0 +1,62 @@
+"""The kernel's orders as a `vectorbt.Portfolio`: an independent accountant and a library of further statistics.
+
+vectorbt is Apache-2.0 with the Commons Clause and belongs to the research half: nothing live imports this module.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    import vectorbt as vbt
+    from numpy.typing import NDArray
+
+    from atb.backtest.result import Result
+
+
+def closes(result: "Result") -> pd.DataFrame:
+    """Return close prices on the result's index, one column per slot, carried forward over missing bars."""
+    columns = {}
+    for s, slot in enumerate(result.slots):
+        known = pd.Series(slot.bars.frame["close"].to_numpy(), index=slot.bars.closed_ms)
+        at = result.problem.events[~np.isnan(result.outcome.equity)]
+        columns[s] = known.reindex(at, method="ffill").to_numpy()
+    frame = pd.DataFrame(columns, index=result.index)
+    frame.columns = pd.Index([f"{slot.strategy.name} {slot.bars.symbol} {s}" for s, slot in enumerate(result.slots)])
+    return frame.bfill()
+
+
+def order_records(result: "Result") -> "NDArray[np.void]":
+    """Return the orders in vectorbt's layout, sorted by column and time, numbered within each column."""
+    from vectorbt.portfolio.enums import order_dt
+
+    orders = result.outcome.orders
+    opened = result.index.as_unit("ms").asi8
+    at_open = orders["time"] == result.problem.market["opened"][orders["row"]]
+    rows = np.searchsorted(opened, orders["time"], side="left") - (~at_open).astype(np.int64)
+    by_column = np.lexsort((orders["id"], orders["slot"]))
+    records = np.zeros(len(orders), order_dt)
+    chosen = orders[by_column]
+    for ours, theirs in (("slot", "col"), ("quantity", "size"), ("price", "price"), ("fee", "fees")):
+        records[theirs] = chosen[ours]
+    records["idx"], records["side"] = rows[by_column], (chosen["side"] < 0).astype(np.int64)
+    for column in np.unique(records["col"]):
+        own = records["col"] == column
+        records["id"][own] = np.arange(own.sum())
+    return records
+
+
+def wrap(result: "Result") -> "vbt.Portfolio":
+    """Return the result as a `vectorbt.Portfolio` whose columns share the account's cash."""
+    import vectorbt as vbt
+    from vectorbt.base.array_wrapper import ArrayWrapper
+    from vectorbt.portfolio.enums import log_dt
+
+    from atb.engine.prepare import finest
+
+    prices = closes(result)
+    freq = pd.Timedelta(seconds=finest(result.slots).seconds)
+    wrapper = ArrayWrapper.from_obj(prices, freq=freq, group_by=np.zeros(prices.shape[1], dtype=np.int64))
+    cash = np.array([result.problem.account.cash])
+    return vbt.Portfolio(wrapper, prices, order_records(result), np.zeros(0, log_dt), cash, cash_sharing=True)
