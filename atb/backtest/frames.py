@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.engine import codes
+from atb.engine import codes, records
 from atb.engine.prepare import Problem
 
 if TYPE_CHECKING:
@@ -131,16 +131,22 @@ def refusals_frame(refusals: Records, problem: Problem) -> "pd.DataFrame":
     )
 
 
+def folded_ms(orders: Records, problem: Problem) -> NDArray[np.int64]:
+    """Return when the account felt each order: just after its bar's open, or at its bar's close for stops and targets."""
+    at_open = np.isin(orders["role"], (records.ENTRY, records.EXIT))
+    market = problem.market[orders["row"]]
+    return np.asarray(np.where(at_open, market["opened"] + 1, market["closed"]), dtype=np.int64)
+
+
 def positions_frame(orders: Records, problem: Problem, index: "pd.DatetimeIndex") -> "pd.DataFrame":
     """Return the signed quantity held by each slot after each bar's close; columns are slot numbers."""
     import pandas as pd
 
     closes = problem.events[(problem.closing >= 0).any(axis=1)]
+    when = folded_ms(orders, problem)
     columns = {}
     for s in range(len(problem.slots)):
-        own = orders[orders["slot"] == s]
-        held = np.concatenate([[0.0], np.cumsum(own["side"] * own["quantity"])])
-        # An order at an open belongs to the bar that opens then: it is not yet held at the close of the same moment.
-        at_open = own["time"] == problem.market["opened"][own["row"]]
-        columns[s] = held[np.searchsorted(own["time"] + at_open, closes, side="right")]
+        own = orders["slot"] == s
+        held = np.concatenate([[0.0], np.cumsum((orders["side"] * orders["quantity"])[own])])
+        columns[s] = held[np.searchsorted(when[own], closes, side="right")]
     return pd.DataFrame(columns, index=index)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from atb.backtest.frames import folded_ms
+
 if TYPE_CHECKING:
     import vectorbt as vbt
     from numpy.typing import NDArray
@@ -33,8 +35,7 @@ def order_records(result: "Result") -> "NDArray[np.void]":
 
     orders = result.outcome.orders
     opened = result.index.as_unit("ms").asi8
-    at_open = orders["time"] == result.problem.market["opened"][orders["row"]]
-    rows = np.searchsorted(opened, orders["time"], side="left") - (~at_open).astype(np.int64)
+    rows = np.searchsorted(opened, folded_ms(orders, result.problem), side="left") - 1
     by_column = np.lexsort((orders["id"], orders["slot"]))
     records = np.zeros(len(orders), order_dt)
     chosen = orders[by_column]

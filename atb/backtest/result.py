@@ -121,7 +121,8 @@ class Result:
         """What doing little would have given, with the same costs: `hold` (buy at the start, in equal parts) and `cash`."""
         from atb.backtest.baselines import hold
 
-        kept = ("total_return_pct", "cagr_pct", "sharpe", "max_drawdown_pct", "volatility_pct", "fees_paid")
+        risk = ("volatility_pct", "sharpe", "sortino", "calmar", "max_drawdown_pct", "max_drawdown_days")
+        kept = ("total_return_pct", "cagr_pct", *risk, "fees_paid")
         cash, periods = self.problem.account.cash, finest(self.slots).bars_per_year
         outcome = hold(self.problem)
         equity = outcome.equity[~np.isnan(outcome.equity)]

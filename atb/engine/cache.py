@@ -17,6 +17,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 import numba
@@ -67,9 +68,22 @@ def is_compiled() -> bool:
     return folder is not None and any(folder.rglob("kernel.run-*.nbi"))
 
 
+@functools.cache
+def _fresh_code(kernel: Path) -> dict[str, CodeType]:
+    """Return the byte code of each function of `kernel`, compiled from the source as it is now."""
+    module = compile(kernel.read_bytes(), str(kernel), "exec", dont_inherit=True)
+    return {code.co_name: code for code in module.co_consts if isinstance(code, CodeType)}
+
+
 def jit(function: F) -> F:
-    """Compile a kernel function with the project's options, cached in the kernel's own folder."""
-    folder = cache_folder(Path(function.__code__.co_filename))
+    """Compile a kernel function with the project's options, cached in the kernel's own folder.
+
+    Python too knows a changed source by size and time stamp (in seconds) and may have loaded old byte code: the function is given
+    the byte code of the source that was hashed, so that the hash never vouches for other code.
+    """
+    kernel = Path(function.__code__.co_filename)
+    function.__code__ = _fresh_code(kernel)[function.__name__]
+    folder = cache_folder(kernel)
     before = config.CACHE_DIR
     # numba reads this setting when it decorates; restoring it leaves other libraries' caches where they are.
     config.CACHE_DIR = str(folder) if folder else before

@@ -1,0 +1,120 @@
+"""vectorbt as an independent accountant: it executes each order with its own code, and the kernel only decides.
+
+Each event of the schedule is one row of vectorbt's simulation, so slots on different timeframes and with missing bars need no
+special case. vectorbt keeps cash and positions itself; what it reports (size, price, fee) is what the kernel folds back, and the
+equity compared is computed from vectorbt's cash and positions. The simulation runs with `use_numba=False`: vectorbt compiles
+functions that it takes as arguments anew in every process, which costs more than a year of bars takes in Python.
+"""
+
+from typing import Any
+
+import numpy as np
+import vectorbt as vbt
+from vectorbt.portfolio.enums import NoOrder, OrderStatus
+from vectorbt.portfolio.nb import order_nb
+
+from atb.engine import kernel, records
+from atb.engine.prepare import Problem
+from atb.engine.state import KernelState
+from atb.errors import ParityError
+from atb.validation.parity import Trace
+
+
+class _Accountant:
+    """The callbacks of one simulation and what they saw."""
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        self.state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
+        self.order = np.zeros(1, records.ORDER)
+        self.orders: list[Any] = []
+        self.trades: list[Any] = []
+        self.equity = np.full(len(problem.events), np.nan)
+        self.phase = records.RANGE
+
+    def next_order(self, context: Any) -> tuple[int, Any]:
+        """Return (column, order) of the next order of this event, or column -1 when the event is over."""
+        if context.call_idx == 0:
+            self.phase = records.RANGE
+        closing, opening = self.problem.closing[context.i], self.problem.opening[context.i]
+        if self.phase == records.RANGE:
+            if self._meets(closing):
+                return self._send()
+            self._decide(context, closing)
+            self.phase = records.OPEN
+        return self._send() if self._meets(opening) else (-1, NoOrder)
+
+    def _meets(self, rows: Any) -> bool:
+        state = self.state
+        return bool(
+            kernel.next_order(
+                self.order, state.account, state.slots, state.parameters, self.problem.market, rows, self.phase
+            )
+        )
+
+    def _send(self) -> tuple[int, Any]:
+        order = self.order[0]
+        parameter = self.problem.parameters[order["slot"]]
+        rate = parameter["maker_fee"] if order["role"] == records.TARGET else parameter["taker_fee"]
+        signed = float(order["side"] * order["quantity"])
+        return int(order["slot"]), order_nb(size=signed, price=float(order["price"]), fees=float(rate))
+
+    def _decide(self, context: Any, closing: Any) -> None:
+        if not (closing >= 0).any():
+            return
+        self.state.decide(self.problem.market, self.problem.signals, closing)
+        value = context.last_cash[context.group]
+        for column in range(len(self.state.slots)):
+            if context.last_position[column] != 0:
+                value += context.last_position[column] * self.state.slots[column]["mark"]
+        self.equity[context.i] = value
+
+    def after_order(self, context: Any) -> None:
+        """Fold back what vectorbt says it filled."""
+        done = context.order_result
+        if done.status != OrderStatus.Filled:
+            raise ParityError(
+                "vectorbt did not fill an order that the kernel filled",
+                found=f"{self.order[0]} with status {done.status_info}",
+            )
+        fill = self.order.copy()
+        fill[0]["quantity"], fill[0]["price"], fill[0]["fee"] = done.size, done.price, done.fees
+        self.orders.append(fill[0])
+        trade = self.state.apply(fill)
+        if trade is not None:
+            self.trades.append(trade)
+
+
+def vectorbt_trace(problem: Problem) -> Trace:
+    """Execute a problem through `Portfolio.from_order_func(flexible=True)`.
+
+    Raises
+    ------
+    ParityError
+        If vectorbt refuses an order that the kernel considers filled.
+    """
+    accountant = _Accountant(problem)
+    close = np.ones(
+        (len(problem.events), len(problem.slots))
+    )  # vectorbt values nothing here: the marks are the slots' own
+    vbt.Portfolio.from_order_func(
+        close,
+        accountant.next_order,
+        flexible=True,
+        use_numba=False,
+        init_cash=problem.account.cash,
+        cash_sharing=True,
+        group_by=np.zeros(len(problem.slots), dtype=np.int64),
+        post_order_func_nb=accountant.after_order,
+        max_orders=4 * len(problem.market) + 16,
+        max_logs=0,
+        update_value=False,
+        ffill_val_price=False,
+        freq="1h",
+    )
+    return Trace(
+        "vectorbt",
+        np.array(accountant.orders, records.ORDER),
+        np.array(accountant.trades, records.TRADE),
+        accountant.equity,
+    )

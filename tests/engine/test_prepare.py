@@ -1,0 +1,87 @@
+"""Columns and schedule: what the kernel reads is what the strategy said, at the right time."""
+
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from atb.domain import Instrument, Signals, Symbol
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, slot_parameters
+from atb.engine.prepare import Slot, columns, prepare
+from atb.errors import InputError
+from atb.strategies import make_strategy
+from tests.bars import bars_of, ramp, random_walk
+from tests.problems import Scripted, scripted_slot
+
+
+class Wrong:
+    name, predicts, warmup = "wrong", False, 0
+
+    def features(self, bars):
+        return bars[[]]
+
+    def signals(self, frame):
+        return Signals(np.zeros(3))
+
+
+def test_columns_carry_prices_times_and_signals():
+    slot = scripted_slot(ramp(up=3), (1.0, 0.0))
+    made = columns(slot)
+    assert made.market["close"].tolist() == [101.0, 102.0, 103.0]
+    assert made.market["closed"][0] - made.market["opened"][0] == 3_600_000
+    np.testing.assert_array_equal(made.signals["side"], [1.0, 0.0, np.nan])
+    assert made.signals["confidence"].tolist() == [1.0, 1.0, 1.0]
+    assert np.isnan(made.signals["atr"]).all()
+
+
+def test_bars_before_the_start_warm_up_and_do_not_trade():
+    bars = bars_of(random_walk(200))
+    slot = Slot(make_strategy("sma_cross", fast=5, slow=20), bars)
+    start = bars.frame.index[100]
+    part = prepare((slot,), AccountPolicy(), start)
+    whole = prepare((slot,), AccountPolicy())
+    assert len(part.market) == 100
+    assert part.signals.tobytes() == whole.signals[100:].tobytes()
+    assert not np.isnan(part.signals["side"]).any()
+
+
+def test_a_missing_bar_moves_the_next_open():
+    frame = ramp(up=5).drop(pd.Timestamp("2024-01-01 02:00", tz="UTC"))
+    problem = prepare((scripted_slot(frame, ()),), AccountPolicy())
+    hours = (problem.events - problem.events[0]) // 3_600_000
+    assert hours.tolist() == [0, 1, 2, 3, 4, 5]
+    assert problem.closing[:, 0].tolist() == [-1, 0, 1, -1, 2, 3]
+    assert problem.opening[:, 0].tolist() == [0, 1, -1, 2, 3, -1]
+
+
+def test_a_strategy_that_returns_the_wrong_length_is_refused():
+    with pytest.raises(InputError, match="one signal per bar"):
+        columns(Slot(Wrong(), bars_of(ramp(up=5))))
+
+
+def test_a_predicting_strategy_without_a_predictor_is_refused():
+    with pytest.raises(InputError, match="needs a prediction"):
+        Slot(make_strategy("ml_basic"), bars_of(ramp(up=5)))
+
+
+def test_slots_that_cannot_share_an_account_are_refused():
+    dollars = Slot(Scripted(), bars_of(ramp(up=5)))
+    euros = Slot(Scripted(), bars_of(ramp(up=5), "BTC/EUR"))
+    with pytest.raises(InputError, match="one quote currency"):
+        prepare((dollars, euros), AccountPolicy())
+    with pytest.raises(InputError, match="at least one slot"):
+        prepare((), AccountPolicy())
+    with pytest.raises(InputError, match="No bar to trade"):
+        prepare((dollars,), AccountPolicy(), pd.Timestamp("2030-01-01", tz="UTC"))
+    with pytest.raises(InputError, match="another symbol"):
+        Slot(Scripted(), bars_of(ramp(up=5)), instrument=Instrument(Symbol.parse("ETH/USDT")))
+
+
+def test_parameters_reach_the_record():
+    rules = Instrument(Symbol.parse("BTC/USDT"), tick=Decimal("0.05"), lot=Decimal("0.003"))
+    record = slot_parameters(RiskPolicy(stop_loss=0.02), ExecutionModel(fee=0.002, maker_fee=0.001), rules)
+    assert record["stop_loss"] == 0.02
+    assert np.isnan(record["take_profit"])
+    assert (record["taker_fee"], record["maker_fee"]) == (0.002, 0.001)
+    assert (record["tick_inverse"], record["lot_inverse"]) == (20.0, 0.0)  # 1 / 0.003 is no whole number
