@@ -217,3 +217,17 @@ def test_plain_python_and_compiled_code_give_the_same_bits(seed):
     assert compiled.orders.tobytes() == interpreted.orders.tobytes()
     assert compiled.trades.tobytes() == interpreted.trades.tobytes()
     assert compiled.equity.tobytes() == interpreted.equity.tobytes()
+
+
+def test_a_stop_and_a_target_that_are_just_touched_fill():
+    policy = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.05)
+    stopped = scripted_slot(ohlc(FLAT, FLAT, (99, 100, 95, 98)), (1.0, 1.0), policy)
+    paid = scripted_slot(ohlc(FLAT, FLAT, (101, 105, 101, 102)), (1.0, 1.0), policy)
+    assert orders_of(stopped)[-1] == ("stop", "sell", 50.0, 95.0)
+    assert orders_of(paid)[-1] == ("target", "sell", 50.0, 105.0)
+
+
+def test_a_price_that_is_on_the_tick_but_for_the_last_bit_stays_there():
+    assert 100.0 * (1.0 + 0.1) > 110.0
+    slot = scripted_slot(ohlc(FLAT, FLAT), (1.0,), execution=ExecutionModel(fee=0.0, slippage=0.1))
+    assert orders_of(slot)[0][3] == 110.0
