@@ -231,3 +231,58 @@ def test_a_price_that_is_on_the_tick_but_for_the_last_bit_stays_there():
     assert 100.0 * (1.0 + 0.1) > 110.0
     slot = scripted_slot(ohlc(FLAT, FLAT), (1.0,), execution=ExecutionModel(fee=0.0, slippage=0.1))
     assert orders_of(slot)[0][3] == 110.0
+
+
+def test_a_reversal_may_use_the_exposure_that_it_closes():
+    policy = RiskPolicy(fraction=0.9, allow_short=True)
+    result = run(scripted_slot(ohlc(FLAT, FLAT, FLAT), (1.0, -1.0), policy), account=ALL_IN)
+    assert result.orders["quantity"].tolist() == [90.0, 90.0, 90.0]
+    assert result.refusal_counts == {}
+
+
+def test_cash_that_an_earlier_slot_takes_at_the_same_close_is_not_spent_twice():
+    btc = scripted_slot(ohlc(FLAT, FLAT, FLAT), (1.0,), RiskPolicy(fraction=0.6))
+    eth = scripted_slot(ohlc(FLAT, FLAT, FLAT), (1.0,), RiskPolicy(fraction=0.6), symbol="ETH/USDT")
+    result = run([btc, eth], account=AccountPolicy(cash=10_000.0, max_gross=2.0, reserve=0.0))
+    assert result.orders["quantity"].tolist() == [60.0, 40.0]
+    assert result.refusal_counts == {"shrunk_by_cash": 1}
+
+
+def test_partial_entry_and_exit_fills_are_folded_into_one_trade():
+    """What an exchange reports in pieces: the average entry, the protection around it, and one round trip."""
+    from atb.engine import records
+    from atb.engine.prepare import prepare
+    from atb.engine.state import KernelState
+
+    slot = scripted_slot(ohlc(FLAT, FLAT), (1.0,), RiskPolicy(fraction=0.5, stop_loss=0.1))
+    problem = prepare((slot,), ALL_IN)
+    state = KernelState.fresh(10_000.0, limits=problem.limits, parameters=problem.parameters)
+    state.decide(problem.market, problem.signals, np.array([0]))
+    assert state.slots[0]["entry"] == 50.0
+
+    def fill(side, quantity, price, role, reason):
+        record = np.zeros(1, records.ORDER)
+        for name, value in {"side": side, "quantity": quantity, "price": price, "role": role, "reason": reason}.items():
+            record[0][name] = value
+        return state.apply(record)
+
+    assert fill(1, 20.0, 100.0, records.ENTRY, records.SIGNAL_ENTRY) is None
+    assert (state.slots[0]["entry"], state.slots[0]["stop"]) == (30.0, 90.0)
+    assert fill(1, 30.0, 110.0, records.ENTRY, records.SIGNAL_ENTRY) is None
+    assert state.slots[0]["entry_price"] == pytest.approx(106.0)
+    assert state.slots[0]["stop"] == pytest.approx(95.4)
+    assert fill(-1, 10.0, 120.0, records.EXIT, records.SIGNAL_EXIT) is None
+    trade = fill(-1, 40.0, 130.0, records.EXIT, records.SIGNAL_EXIT)
+    assert trade["quantity"] == 50.0
+    assert trade["exit_price"] == pytest.approx(128.0)
+    assert trade["pnl"] == pytest.approx(50 * (128 - 106))
+    assert state.account[0]["cash"] == pytest.approx(10_000 + 50 * (128 - 106))
+    assert state.slots[0]["quantity"] == 0.0
+
+
+def test_a_target_pays_the_maker_fee_and_a_stop_the_taker_fee():
+    policy = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.05)
+    execution = ExecutionModel(fee=0.002, maker_fee=0.001, slippage=0.0)
+    for bar, rate in (((101, 107, 101, 102), 0.001), ((99, 99, 90, 98), 0.002)):
+        last = run(scripted_slot(ohlc(FLAT, FLAT, bar), (1.0, 1.0), policy, execution), account=ALL_IN).orders.iloc[-1]
+        assert last["fee"] == pytest.approx(last["value"] * rate)
