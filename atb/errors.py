@@ -7,6 +7,7 @@ AtbError                 anything atb refuses on purpose; the command line print
 ├── ModelError           retrain the model or restore its bundle
 ├── RunError             look at the failed run; its notebook was kept
 ├── PromotionError       promote again: what was signed is not what is here
+├── LeaseError           wait for the other runner, or stop it: it trades this account
 ├── ParityError          stop trading: the kernel and its proof disagree
 └── SetupError           repair the environment (`atb doctor` says how)
 """
@@ -60,6 +61,12 @@ class RunError(AtbError):
 
 class PromotionError(AtbError):
     """A manifest, or something it pins, is not what was promoted."""
+
+
+class LeaseError(AtbError):
+    """Another runner holds the account, or has taken it over."""
+
+    exit_code = 3
 
 
 class ParityError(AtbError):

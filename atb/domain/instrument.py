@@ -1,7 +1,7 @@
 """The trading rules of one symbol at one venue, in exact decimals."""
 
 from dataclasses import asdict, dataclass
-from decimal import ROUND_DOWN, Decimal
+from decimal import ROUND_DOWN, Decimal, InvalidOperation
 from typing import Self
 
 from atb.domain.symbol import Symbol
@@ -43,6 +43,18 @@ class Instrument:
 
     @classmethod
     def from_json(cls, values: dict[str, str]) -> Self:
-        """Read what `to_json` wrote."""
-        rules = {key: Decimal(value) for key, value in values.items() if key != "symbol"}
+        """Read what `to_json` wrote.
+
+        Raises
+        ------
+        InputError
+            If a rule is missing, unknown or no number.
+        """
+        wanted = ("symbol", "tick", "lot", "min_quantity", "min_notional")
+        if sorted(values) != sorted(wanted):
+            raise InputError(f"An instrument has {', '.join(wanted)}", found=", ".join(sorted(values)))
+        try:
+            rules = {key: Decimal(value) for key, value in values.items() if key != "symbol"}
+        except (InvalidOperation, TypeError, ValueError) as error:
+            raise InputError("An instrument's rules are numbers as text", found=str(values)) from error
         return cls(Symbol.parse(values["symbol"]), **rules)

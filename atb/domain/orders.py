@@ -1,4 +1,4 @@
-"""Orders, fills, positions and decisions as frozen values, money in exact decimals: the exchange's edge and the journal."""
+"""Orders, fills, positions and decisions as frozen values, money in exact decimals: for exchange and journal."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -9,7 +9,7 @@ from atb.domain.symbol import Symbol
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An intent on its way to a venue; `client_id` is a function of what it is for, so a restart computes the same one."""
+    """An intent on its way to a venue; `client_id` is a function of what it is for: a restart computes it again."""
 
     client_id: str
     symbol: Symbol

@@ -1,0 +1,24 @@
+"""Signals: columns of one length, sides that exist."""
+
+import numpy as np
+import pytest
+
+from atb.domain import Signals
+from atb.errors import InputError
+
+
+def test_accepts_long_flat_short_and_no_opinion():
+    side = np.array([1.0, 0.0, -1.0, np.nan])
+    assert Signals(side, confidence=np.ones(4)).side is side
+
+
+@pytest.mark.parametrize("odd", [0.5, 2.0, -3.0, np.inf])
+def test_refuses_a_side_that_does_not_exist(odd):
+    with pytest.raises(InputError, match="side must be -1, 0, 1 or NaN"):
+        Signals(np.array([0.0, odd]))
+
+
+@pytest.mark.parametrize("column", ["confidence", "atr", "stop"])
+def test_refuses_columns_of_another_length(column):
+    with pytest.raises(InputError, match=f"{column} must be as long as side"):
+        Signals(np.zeros(3), **{column: np.zeros(2)})
