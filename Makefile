@@ -1,0 +1,66 @@
+# atb: `make demo` shows the whole path, `make test` proves it; both set up their own environment in .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up-for
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Without byte code every start of Python compiles every package again.
+unexport PYTHONDONTWRITEBYTECODE
+# A Python path from outside would bring packages that are not in the lock file.
+unexport PYTHONPATH
+unexport PYTHONHOME
+
+.PHONY: help setup demo test test-all check audit lab lock clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+
+# The stamp holds the checksums of the two files that decide what is installed; nothing is done while they are the same.
+setup: ## Make .venv from the lock file, once; PYTHON=/path/to/python chooses the interpreter
+	@cksum requirements.lock pyproject.toml | cmp -s - $(STAMP) || $(MAKE) --no-print-directory $(STAMP)
+
+.PHONY: $(STAMP)
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	  { echo "atb needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true). Try: make setup PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@rm -f $(STAMP)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --quiet --no-build-isolation --no-deps -e .
+	$(BIN)/atb warmup
+	@cksum requirements.lock pyproject.toml > $(STAMP)
+
+demo: setup ## Candles to a promoted paper trade on a synthetic market, offline
+	$(BIN)/atb demo
+
+test: setup ## Everything but the slow tests: the static checks too
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: setup ## Every test, with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term-missing
+
+check: setup ## The static checks alone: style, format, types, imports, security
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive atb runners
+
+audit: setup ## Known vulnerabilities in the lock file; asks an advisory service
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+
+lab: setup ## JupyterLab on the notebooks
+	$(BIN)/atb lab
+
+lock: ## Resolve pyproject.toml into requirements.lock anew; needs uv
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+
+clean: ## Remove the environment and what tools left; data, models and notebooks stay
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*
+	rm -rf *.egg-info
+	find atb runners tests notebooks -name __pycache__ -prune -exec rm -rf {} +

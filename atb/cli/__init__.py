@@ -1,0 +1,155 @@
+"""The command line: a register of commands that are imported only when one of them is called.
+
+`atb --help` must answer at once, so this module imports click and nothing heavier; the register holds each command's
+place and its one-line help. Anything atb refuses on purpose is printed as `Error: ...` without a traceback.
+"""
+
+import errno
+import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from atb import __version__
+from atb.errors import AtbError, did_you_mean
+
+ROOT_VARIABLE = "ATB__DATA__ROOT"
+INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "demo": ("atb.cli.demo:demo", "The whole path on a synthetic market, offline: from candles to a paper trade."),
+    "data": ("atb.cli.data:data", "Import, download, list and verify market data."),
+    "train": ("atb.cli.run:train", "Train a model by the training notebook."),
+    "backtest": ("atb.cli.run:backtest", "Backtest one strategy by the backtest notebook."),
+    "run": ("atb.cli.run:run", "Execute a notebook with parameters and record the run."),
+    "runs": ("atb.cli.run:runs", "List recorded runs, or show one."),
+    "parity": ("atb.cli.parity:parity", "Prove that loop, bar-by-bar calls and vectorbt agree."),
+    "promote": ("atb.cli.promote:promote", "Turn a run into a signed manifest that the runner accepts."),
+    "live": ("atb.cli.live:live", "Run one strategy in a process of its own, on paper."),
+    "status": ("atb.cli.live:status", "Show what the runners hold, decided and filled."),
+    "lab": ("atb.cli.lab:lab", "Open JupyterLab on the notebooks."),
+    "config": ("atb.cli.config:config", "Show the settings and where each value came from."),
+    "doctor": ("atb.cli.doctor:doctor", "Say what is wrong with this environment, and what to do."),
+    "warmup": ("atb.cli.warmup:warmup", "Compile the decision kernel ahead of its first use."),
+}
+# Verbs of other tools that people already type.
+HINTS = {
+    "backtesting": "backtest",
+    "download-data": "data download",
+    "convert-data": "data import",
+    "list-data": "data list",
+    "import": "data import",
+    "download": "data download",
+    "sample": "data sample",
+    "trade": "live",
+    "start": "live",
+    "show-trades": "status",
+    "show-config": "config show",
+    "backtesting-show": "runs",
+    "lookahead-analysis": "run notebooks/04_validate.ipynb",
+    "jupyter": "lab",
+    "research": "lab",
+    "check": "parity",
+    "notebook": "run",
+    "version": "--version",
+    "help": "--help",
+}
+
+
+class Refusal(click.ClickException):
+    """A refusal on its way to the terminal, with the exit code of its class."""
+
+    def __init__(self, error: AtbError) -> None:
+        super().__init__(str(error))
+        self.exit_code = error.exit_code  # type: ignore[misc] # click reads it from the instance
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print `Error: ...` on standard error; click drops the colour where nobody looks at it."""
+        from atb.cli.output import print_error
+
+        print_error(self.message, file)
+
+
+class CommandRegister(click.Group):
+    """A group whose commands are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
+        """Return the names in the register's order, which is the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click calls it so
+        """Import and return one command, None if it is not in the register."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click calls it so
+        """Write the list of commands from the register, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which one was probably meant."""
+        name = args[0]
+        if name in COMMANDS or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        hint = f"Did you mean 'atb {HINTS[name]}'?" if name in HINTS else did_you_mean(name, COMMANDS)
+        raise click.UsageError(f"No such command {name!r}. {hint}", ctx)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; turn refusals and Ctrl-C into messages and exit codes."""
+        try:
+            return super().invoke(ctx)
+        except AtbError as error:
+            raise Refusal(error) from error
+        except KeyboardInterrupt:
+            click.echo("\nInterrupted.", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
+        except OSError as error:
+            if error.errno == errno.ENOSPC:
+                raise Refusal(AtbError("The disk is full", todo="Free some space and repeat the command")) from error
+            raise
+
+
+@contextmanager
+def _data_root(root: Path) -> Iterator[None]:
+    """Set the data root for this call and every process it starts: kernels and runners must see the same one."""
+    before = os.environ.get(ROOT_VARIABLE)
+    os.environ[ROOT_VARIABLE] = str(root)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(ROOT_VARIABLE, None)
+        else:
+            os.environ[ROOT_VARIABLE] = before
+
+
+@click.command(cls=CommandRegister, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="atb")
+@click.option(
+    "--root",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for everything that is written, instead of the setting data.root.",
+)
+@click.pass_context
+def main(ctx: click.Context, root: Path | None) -> None:
+    """Research trading strategies in notebooks; trade exactly what was tested.
+
+    \b
+    Examples:
+      atb demo
+      atb data import btc.parquet --symbol BTC/USDT --timeframe 1h
+      atb backtest sma_cross --symbol BTC/USDT --timeframe 1h --days 90
+      atb --root /tmp/scratch runs --json
+    """
+    if root is not None:
+        ctx.with_resource(_data_root(root.expanduser().absolute()))

@@ -1,0 +1,17 @@
+"""Typed settings, read once at the edge of the program: where everything is written, and what it talks to."""
+
+from atb.config.load import LoadedSettings, SettingsSource, load_settings, load_with_sources
+from atb.config.masking import mask_url
+from atb.config.project import find_project
+from atb.config.settings import Settings, settings_schema
+
+__all__ = [
+    "LoadedSettings",
+    "Settings",
+    "SettingsSource",
+    "find_project",
+    "load_settings",
+    "load_with_sources",
+    "mask_url",
+    "settings_schema",
+]

@@ -1,0 +1,27 @@
+"""Where the project is: the folder that holds `.env`, `atb.toml` and, unless told otherwise, the data."""
+
+import tomllib
+from pathlib import Path
+
+NAME = "atb-workbench"
+
+
+def find_project(start: Path | None = None) -> Path:
+    """Return the nearest folder at or above `start` (the working directory) that is an atb project, else `start`.
+
+    A project holds an `atb.toml`, or a `pyproject.toml` whose project is `atb-workbench`. Notebooks run with their own
+    folder as the working directory and must find the same data as the command line.
+    """
+    here = (start or Path.cwd()).absolute()
+    return next((folder for folder in (here, *here.parents) if _is_project(folder)), here)
+
+
+def _is_project(folder: Path) -> bool:
+    if (folder / "atb.toml").is_file():
+        return True
+    try:
+        content = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # no such file, or not one that says whose project this is
+        return False
+    project = content.get("project")
+    return isinstance(project, dict) and project.get("name") == NAME

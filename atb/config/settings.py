@@ -1,0 +1,166 @@
+"""The settings themselves: sections of typed, frozen values, and the paths that follow from them."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic.json_schema import SkipJsonSchema
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from atb.config.masking import url_passwords
+
+DATA_FOLDER = "data"
+_DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+
+
+def _whole_number(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("a truth value is not a number")  # noqa: TRY004 - pydantic reports a ValueError with its place
+    return value
+
+
+def _database_url(value: object) -> object:
+    """Spell the driver out: SQLAlchemy knows no `postgres://`, and takes `postgresql://` for another driver."""
+    if not isinstance(value, str):
+        return value
+    scheme, separator, rest = value.strip().partition("://")
+    if not separator or not scheme:
+        raise ValueError("a database URL such as sqlite:///path or postgresql://user:password@host/name")
+    return f"{_DRIVERS.get(scheme.lower(), scheme)}://{rest}"
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+class Section(BaseModel):
+    """A group of settings: frozen, and without room for unknown ones."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class DataSettings(Section):
+    """Where everything is written, and whose bars are read."""
+
+    root: Path = Field(
+        Path(DATA_FOLDER), description="Folder for all that is written; a relative one is under the project"
+    )
+    venue: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")] | None = Field(
+        None, description="Venue whose bars are read when several have the symbol: binance, synthetic, ..."
+    )
+
+
+class DatabaseSettings(Section):
+    """Where runs, intents and fills are recorded."""
+
+    url: Annotated[str, BeforeValidator(_database_url)] = Field(
+        "",
+        repr=False,
+        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; default: atb.db in data.root",
+    )
+
+
+class ExchangeSettings(Section):
+    """The exchange that candles come from."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = Field("binance", description="The exchange's name in ccxt")
+    api_key: SecretStr | None = Field(None, description="Key of the account; never needed for research or paper")
+    api_secret: SecretStr | None = Field(None, description="Secret of the account; keep it out of files under git")
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = Field(
+        None, description="Another server that speaks the exchange's protocol, such as a simulator"
+    )
+
+
+class LogSettings(Section):
+    """What is logged, and in which form."""
+
+    level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
+        "INFO", description="Least severe level that is written"
+    )
+    json_lines: bool = Field(False, description="One JSON object per line instead of text for people")
+
+
+class Settings(BaseSettings):
+    """All settings of one process; read them with `load_settings`, which alone looks at the world."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        hide_input_in_errors=True,
+        env_prefix="ATB__",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # an empty variable is how container platforms spell "not set"
+    )
+
+    data: DataSettings = DataSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    exchange: ExchangeSettings = ExchangeSettings()
+    log: LogSettings = LogSettings()
+    seed: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**32)] = Field(
+        42, description="Seed of everything random: sample data, training, resampling"
+    )
+    project: SkipJsonSchema[Path] = Field(default_factory=Path.cwd, description="The folder `find_project` found")
+
+    @classmethod
+    def settings_customise_sources(  # noqa: PLR0917 - the signature is pydantic-settings's
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take values from the constructor alone: `load_settings` reads the sources, to know where each value came from."""
+        return (init_settings,)
+
+    @property
+    def models_root(self) -> Path:
+        """Folder of the model bundles."""
+        return self._beside("models", self.project / "models")
+
+    @property
+    def promoted_root(self) -> Path:
+        """Folder of the manifests that the runner accepts."""
+        return self._beside("promoted", self.project / "runners" / "promoted")
+
+    @property
+    def bars_root(self) -> Path:
+        """Folder of the Parquet catalogue."""
+        return self.data.root / "bars"
+
+    @property
+    def runs_root(self) -> Path:
+        """Folder of the executed notebooks, one folder per run."""
+        return self.data.root / "runs"
+
+    @property
+    def cache_root(self) -> Path:
+        """Folder of what can be computed again."""
+        return self.data.root / "cache"
+
+    def _beside(self, name: str, in_project: Path) -> Path:
+        """Return the project's own folder for the default root, a folder inside any other root: roots never mix."""
+        return in_project if self.data.root == self.project / DATA_FOLDER else self.data.root / name
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every secret text, for redaction: keys, and the database's password."""
+        keys = (self.exchange.api_key, self.exchange.api_secret)
+        return (*(key.get_secret_value() for key in keys if key), *url_passwords(self.database.url))
+
+
+def setting_keys() -> tuple[str, ...]:
+    """Return the key of every setting: `section.name`, or `name` for one without a section."""
+    keys = []
+    for name, field in Settings.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            keys += [f"{name}.{inner}" for inner in kind.model_fields]
+        elif name != "project":
+            keys.append(name)
+    return tuple(keys)
+
+
+def settings_schema() -> dict[str, Any]:
+    """Return the JSON schema of `atb.toml`, for editors that complete and check it."""
+    schema = Settings.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "atb.toml"}

@@ -1,0 +1,78 @@
+"""`atb lab`: loopback, a token that is no argument, no news; and that it really starts."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from atb.cli import main
+from atb.cli.lab import lab_arguments, lab_environment
+
+
+def test_the_token_is_in_the_environment_and_never_an_argument():
+    environment = lab_environment({"HOME": "/h"})
+    assert len(environment["JUPYTER_TOKEN"]) >= 32
+    assert environment["JUPYTER_TOKEN"] not in " ".join(lab_arguments("python", Path("n"), port=1, browser=False))
+    assert environment["JUPYTER_TOKEN"] != lab_environment({})["JUPYTER_TOKEN"]
+
+
+def test_a_given_token_is_kept():
+    assert lab_environment({"JUPYTER_TOKEN": "mine"})["JUPYTER_TOKEN"] == "mine"
+
+
+def test_it_listens_on_this_machine_only():
+    assert "--ServerApp.ip=127.0.0.1" in lab_arguments("python", Path("n"), port=1, browser=True)
+
+
+def test_it_refuses_to_start_outside_a_project():
+    done = CliRunner().invoke(main, ["lab"])
+    assert done.exit_code == 2
+    assert "There is no folder of notebooks" in done.stderr
+
+
+@pytest.mark.slow
+def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
+    (tmp_path / "atb.toml").write_text("", encoding="utf-8")
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "one.ipynb").write_text("{}", encoding="utf-8")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [Path(sys.executable).with_name("atb"), "lab", "--no-browser", "--port", str(port)]
+    environment = os.environ | {"JUPYTER_TOKEN": "canary", "HOME": str(tmp_path)}
+    with (
+        (tmp_path / "log").open("w") as log,
+        subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=log, stderr=log) as server,
+    ):
+        try:
+            root = f"http://127.0.0.1:{port}"
+            contents = json.loads(patiently(f"{root}/api/contents", "canary"))
+            assert [item["name"] for item in contents["content"]] == ["one.ipynb"]
+            assert '"news": {"disabled": true}' in patiently(f"{root}/lab", "canary")
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(f"{root}/api/contents", timeout=10)
+            assert b"canary" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+        finally:
+            server.terminate()
+
+
+def patiently(url, token):
+    """Read a page of a server that is still starting."""
+    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return answer.read().decode()
+        except urllib.error.URLError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.3)

@@ -1,0 +1,44 @@
+"""What every test gets: no settings from outside, a folder of its own to write into, and the same random examples."""
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+from hypothesis.database import DirectoryBasedExampleDatabase
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+REAL_DATA = os.environ.get("ATB_TEST_DATA", "")
+
+# Fixtures of a whole session run before any test's own world: they must not see the settings of this shell either.
+for _name in [name for name in os.environ if name.upper().startswith("ATB_") and not name.startswith("ATB_TEST_")]:
+    del os.environ[_name]
+
+# No deadline: a busy machine is not a failure. In CI every run draws the same examples.
+hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
+hypothesis.settings.register_profile(
+    "here", deadline=None, database=DirectoryBasedExampleDatabase(REPOSITORY / ".hypothesis")
+)
+hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+
+
+@pytest.fixture(autouse=True)
+def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stand and write in `tmp_path`, never in the repository."""
+    monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The folder of the repository."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real candles; tests that want it are skipped where there is none."""
+    folder = Path(REAL_DATA)
+    if not REAL_DATA or not folder.is_dir():
+        pytest.skip(f"needs real candles: set ATB_TEST_DATA to their folder (it is {REAL_DATA or 'not set'!r})")
+    return folder.resolve()

@@ -1,0 +1,151 @@
+"""Sizes, names and texts of the source, so that the whole stays small enough to read."""
+
+import ast
+import io
+import re
+import statistics
+import tokenize
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import REPOSITORY
+
+LONGEST_FUNCTION, LONGEST_FILE = 60, 400
+# The decision kernel is one module on purpose: its rules are read side by side, and hashed as one.
+KERNEL, KERNEL_FUNCTION, KERNEL_FILE = "atb/engine/kernel.py", 120, 600
+VAGUE = {"manager", "handler", "service", "helper", "helpers", "util", "utils", "common", "misc"}
+NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+FOLDERS = ("atb", "runners", "tests", "notebooks", ".ci")
+FILES = (
+    "README.md",
+    "Makefile",
+    "pyproject.toml",
+    "environment.yml",
+    "CHANGELOG.md",
+    "data/README.md",
+    "models/README.md",
+)
+
+
+@cache
+def sources() -> tuple[Path, ...]:
+    """Return every module of the package and the runners."""
+    return tuple(sorted(file for folder in ("atb", "runners") for file in (REPOSITORY / folder).rglob("*.py")))
+
+
+def name_of(file: Path) -> str:
+    return file.relative_to(REPOSITORY).as_posix()
+
+
+def docstring_lines(tree: ast.AST) -> set[int]:
+    """Return the lines that docstrings take."""
+    lines: set[int] = set()
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if not isinstance(body, list) or not body or not isinstance(body[0], ast.Expr):
+            continue
+        value = body[0].value
+        if isinstance(value, ast.Constant) and isinstance(value.value, str):
+            lines.update(range(body[0].lineno, (body[0].end_lineno or body[0].lineno) + 1))
+    return lines
+
+
+def code_lines(text: str) -> set[int]:
+    """Return the lines with code: no docstring, comment or blank line."""
+    lines: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in NOT_CODE:
+            lines.update(range(token.start[0], token.end[0] + 1))
+    return lines - docstring_lines(ast.parse(text))
+
+
+@cache
+def function_lengths() -> dict[str, int]:
+    """Return the number of code lines of every function, its signature included; migrations are lists of columns."""
+    lengths = {}
+    for file in (file for file in sources() if "migrations" not in file.parts):
+        text = file.read_text(encoding="utf-8")
+        lines = code_lines(text)
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                span = range(node.lineno, (node.end_lineno or node.lineno) + 1)
+                lengths[f"{name_of(file)}:{node.lineno} {node.name}"] = len(lines.intersection(span))
+    return lengths
+
+
+def written_files() -> list[Path]:
+    """Return every text file a person wrote: sources, notebooks, tests and the files of the top folder."""
+    found = [file for folder in FOLDERS for file in (REPOSITORY / folder).rglob("*") if file.is_file()]
+    kept = {".py", ".ipynb", ".md", ".toml", ".yml", ".yaml", ".json", ".mako", ""}
+    skipped = {"__pycache__", ".ipynb_checkpoints", "promoted"}
+    return [file for file in found if file.suffix in kept and not skipped.intersection(file.parts)] + [
+        REPOSITORY / name for name in FILES if (REPOSITORY / name).exists()
+    ]
+
+
+def test_code_lines_leave_out_what_is_not_code():
+    text = '"""Doc."""\n\n# comment\ndef f():\n    """Doc\n    more."""\n    x = [\n        1,\n    ]\n\n    return x\n'
+    assert code_lines(text) == {4, 7, 8, 9, 11}
+
+
+def test_no_function_is_too_long():
+    def limit(name: str) -> int:
+        return KERNEL_FUNCTION if name.startswith(KERNEL) else LONGEST_FUNCTION
+
+    assert {name: length for name, length in function_lengths().items() if length > limit(name)} == {}
+
+
+def test_most_functions_are_short():
+    lengths = sorted(function_lengths().values())
+    assert statistics.median(lengths) <= 10
+    assert lengths[int(len(lengths) * 0.9)] <= 30
+
+
+def test_no_file_is_too_long():
+    lengths = {name_of(file): len(file.read_text(encoding="utf-8").splitlines()) for file in sources()}
+    limits = {name: KERNEL_FILE if name == KERNEL else LONGEST_FILE for name in lengths}
+    assert {name: length for name, length in lengths.items() if length > limits[name]} == {}
+
+
+@pytest.mark.parametrize("file", sources(), ids=name_of)
+def test_a_module_says_its_responsibility_in_its_first_line(file):
+    text = file.read_text(encoding="utf-8")
+    first = (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+    assert len(first) >= 15 or not text.strip()
+
+
+def test_no_module_has_a_vague_name():
+    names = {name_of(file): set(file.stem.lower().split("_")) | {file.parent.name} for file in sources()}
+    assert [name for name, words in names.items() if words & VAGUE] == []
+
+
+def test_nothing_is_left_for_later():
+    marks = re.compile(r"\b(?:TODO|FIXME|XXX|HACK)\b|NotImplementedError")
+    assert [name_of(file) for file in sources() if marks.search(file.read_text(encoding="utf-8"))] == []
+
+
+def test_no_file_names_a_place_of_one_machine():
+    place = re.compile(r"(?<![\w.:/-])/(?:home|Users|root|work|opt|mnt|workspace)/\w|[A-Z]:\\\\Users")
+    own = Path(__file__)
+    assert [name_of(file) for file in written_files() if file != own and place.search(file.read_text("utf-8"))] == []
+
+
+def test_only_continuous_integration_knows_a_folder_outside():
+    outside = "../" + "shared"
+    assert [name_of(file) for file in written_files() if outside in file.read_text("utf-8")] == [".ci/run"]
+
+
+def test_the_core_draws_no_random_numbers():
+    core = ("atb/domain/", "atb/features/", "atb/strategies/", "atb/engine/")
+    texts = {name_of(file): file.read_text(encoding="utf-8") for file in sources() if name_of(file).startswith(core)}
+    assert texts
+    assert [name for name, text in texts.items() if re.search(r"\bnp\.random|numpy\.random|default_rng", text)] == []
+
+
+def test_every_strategy_file_is_registered(repository):
+    files = {file.stem for file in (repository / "atb" / "strategies").glob("[a-z]*.py")} - {"components", "register"}
+    from atb.strategies import STRATEGIES
+
+    assert files - {kind.__module__.rpartition(".")[2] for kind in STRATEGIES.values()} == set()
