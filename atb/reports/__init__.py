@@ -1,0 +1,44 @@
+"""Reports: a result or bars in, a plotly figure or a table out; nothing is read, printed or shown."""
+
+from collections.abc import Callable
+
+import plotly.graph_objects as go
+
+from atb.backtest import Result
+from atb.domain import Bars
+from atb.reports.equity import equity_figure, exposure_figure, monthly_returns_figure
+from atb.reports.market import bars_figure, returns_figure, volatility_figure
+from atb.reports.summary import bars_html, result_html, summary_table
+from atb.reports.trades import excursion_figure, trades_figure
+
+REPORTS: dict[str, Callable[[Result], go.Figure]] = {
+    "equity": equity_figure,
+    "trades": trades_figure,
+    "monthly_returns": monthly_returns_figure,
+    "excursions": excursion_figure,
+    "exposure": exposure_figure,
+}
+"""Figures of a backtest's result; the contract tests run over each."""
+
+BAR_REPORTS: dict[str, Callable[[Bars], go.Figure]] = {
+    "bars": bars_figure,
+    "returns": returns_figure,
+    "volatility": volatility_figure,
+}
+"""Figures of a series of bars; the contract tests run over each."""
+
+__all__ = [
+    "BAR_REPORTS",
+    "REPORTS",
+    "bars_figure",
+    "bars_html",
+    "equity_figure",
+    "excursion_figure",
+    "exposure_figure",
+    "monthly_returns_figure",
+    "result_html",
+    "returns_figure",
+    "summary_table",
+    "trades_figure",
+    "volatility_figure",
+]

@@ -1,0 +1,72 @@
+"""The register of strategies: one line each; everything that offers a choice of strategies reads it here."""
+
+import dataclasses
+import math
+from typing import Any, get_type_hints
+
+from atb.domain.ports import Strategy
+from atb.errors import InputError, did_you_mean
+from atb.strategies.ml_basic import MlBasic
+from atb.strategies.sma_cross import SmaCross
+
+STRATEGIES: dict[str, type[Strategy]] = {
+    "ml_basic": MlBasic,
+    "sma_cross": SmaCross,
+}
+_KINDS: dict[type, str] = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
+
+
+def make_strategy(name: str, **params: Any) -> Strategy:
+    """Return a registered strategy with its parameters; those not given keep their defaults.
+
+    Raises
+    ------
+    InputError
+        If the name or a parameter is unknown (the message names the nearest), a value has the wrong type (whole numbers
+        pass as floats, nothing else is converted) or the strategy itself refuses the values.
+    """
+    cls = _registered(name)
+    types = parameter_types(name)
+    for key in params:
+        if key not in types:
+            raise InputError(f"{name} has no such parameter", found=key, todo=did_you_mean(key, types))
+    values = {key: _typed(f"{name}.{key}", value, types[key]) for key, value in params.items()}
+    try:
+        return cls(**values)
+    except InputError:
+        raise
+    except ValueError as refused:
+        raise InputError(f"{name} refuses its parameters: {refused}") from refused
+
+
+def parameter_types(name: str) -> dict[str, type]:
+    """Return the parameters of a registered strategy with their types (`int`, `float`, `bool` or `str`)."""
+    cls = _registered(name)
+    hints = get_type_hints(cls)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+
+
+def strategy_params(strategy: Strategy) -> dict[str, Any]:
+    """Return every parameter of a strategy as plain values: `make_strategy(name, **params)` gives an equal one back."""
+    return dataclasses.asdict(strategy)  # type: ignore[call-overload,no-any-return]
+
+
+def strategy_module(name: str) -> str:
+    """Return the name of the module that defines a registered strategy: what a promotion hashes."""
+    return _registered(name).__module__
+
+
+def _registered(name: str) -> type[Strategy]:
+    if name not in STRATEGIES:
+        raise InputError("Unknown strategy", found=name, todo=did_you_mean(str(name), STRATEGIES))
+    return STRATEGIES[name]
+
+
+def _typed(name: str, value: Any, wanted: type) -> Any:
+    """Return the value as `wanted`; a bool is never a number, and a float must be finite."""
+    if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif isinstance(value, wanted) and not (isinstance(value, bool) and wanted is not bool):
+        return value
+    raise InputError(f"{name} must be {_KINDS[wanted]}", found=value)

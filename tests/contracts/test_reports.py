@@ -1,0 +1,168 @@
+"""What every registered report promises: a figure that names its data, made of its input alone, small enough to keep."""
+
+import builtins
+import io
+import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+import plotly.io as pio
+import pytest
+
+from atb.backtest import Result, run
+from atb.domain import Bars
+from atb.engine.policy import RiskPolicy
+from atb.engine.prepare import Slot
+from atb.errors import InputError
+from atb.reports import BAR_REPORTS, REPORTS
+from tests.bars import bars_of, frame_of, random_walk
+from tests.problems import random_slots, scripted_slot
+
+MEGABYTE = 1_000_000
+STOPS = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.1)
+
+
+def alternating(n: int, every: int) -> tuple[float, ...]:
+    """Return sides that enter and leave by turns, each for `every` bars."""
+    return tuple(np.where(np.arange(n) // every % 2 == 0, 1.0, 0.0))
+
+
+@pytest.fixture(scope="module")
+def ordinary() -> Result:
+    """A year of hourly bars, some hundred trades."""
+    return run(scripted_slot(random_walk(8_760, 3), alternating(8_760, 20), STOPS, venue="synthetic"))
+
+
+@pytest.fixture(scope="module")
+def large() -> Result:
+    """100,000 bars and 5,000 trades."""
+    return run(scripted_slot(random_walk(100_000, 5, sigma=0.004), alternating(100_000, 10)))
+
+
+def odd_results() -> dict[str, Slot | tuple[Slot, ...]]:
+    """Return slots whose results have something missing."""
+    flat = frame_of(np.full(50, 100.0))
+    return {
+        "never traded": scripted_slot(random_walk(50), ()),
+        "one bar": scripted_slot(random_walk(2).iloc[:1], (1.0,)),
+        "one open trade": scripted_slot(random_walk(50), (1.0,)),
+        "a price that never moved": scripted_slot(flat, alternating(50, 5)),
+        "two markets": random_slots(4)[0],
+    }
+
+
+def contents(result: Result) -> list[bytes]:
+    """Return the bytes of everything a report could change."""
+    frames = [pd.util.hash_pandas_object(bars.frame).to_numpy().tobytes() for bars in result.bars]
+    outcome, problem = result.outcome, result.problem
+    records = (outcome.orders, outcome.trades, outcome.equity, outcome.slots, problem.market, problem.signals)
+    tables = [pd.util.hash_pandas_object(table).to_numpy().tobytes() for table in (result.trades, result.equity)]
+    return [*frames, *(record.tobytes() for record in records), problem.parameters.tobytes(), *tables]
+
+
+@contextmanager
+def no_world() -> Iterator[None]:
+    """Make any file opened and any figure shown an error; what plotly reads of itself must be read before."""
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("a report opened a file or showed itself")
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in (
+            (builtins, "open"),
+            (io, "open"),
+            (pathlib.Path, "open"),
+            (pio, "show"),
+            (go.Figure, "show"),
+        ):
+            patch.setattr(owner, name, refuse)
+        yield
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_returns_a_figure_that_names_its_data(name, ordinary, capfd):
+    before = contents(ordinary)
+    REPORTS[name](run(odd_results()["one open trade"]))
+    with no_world():
+        figure = REPORTS[name](ordinary)
+    assert isinstance(figure, go.Figure)
+    assert ordinary.label in figure.layout.title.text
+    assert "SYNTHETIC data" in figure.layout.title.text
+    assert contents(ordinary) == before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_is_the_same_each_time(name, ordinary):
+    assert REPORTS[name](ordinary).to_json() == REPORTS[name](ordinary).to_json()
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_stays_small_on_a_long_history(name, large):
+    assert len(large.trades) >= 5_000
+    assert len(REPORTS[name](large).to_json()) < MEGABYTE
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_says_units_on_its_axes(name, ordinary):
+    layout = REPORTS[name](ordinary).to_dict()["layout"]
+    axes = [layout[key] for key in layout if key.startswith(("xaxis", "yaxis"))]
+    titles = [axis["title"]["text"] for axis in axes if axis.get("title", {}).get("text")]
+    assert all("(" in title for title in titles)
+    dated = [axis for axis in axes if axis.get("type") == "date" and axis.get("title", {}).get("text")]
+    assert all("UTC" in axis["title"]["text"] for axis in dated)
+
+
+@pytest.mark.parametrize("slots", odd_results().values(), ids=odd_results())
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_draws_results_with_little_in_them(name, slots):
+    REPORTS[name](run(slots)).to_json()
+
+
+@pytest.mark.parametrize("name", BAR_REPORTS)
+def test_a_report_of_bars_returns_a_figure_that_names_its_data(name, capfd):
+    bars = bars_of(random_walk(3_000, 1), venue="synthetic")
+    before = bars.fingerprint
+    BAR_REPORTS[name](bars_of(random_walk(100)))
+    with no_world():
+        figure = BAR_REPORTS[name](bars)
+    assert isinstance(figure, go.Figure)
+    assert bars.label in figure.layout.title.text
+    assert bars_of(bars.frame, venue="synthetic").fingerprint == before
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", BAR_REPORTS)
+def test_a_report_of_bars_stays_small_on_a_long_history(name):
+    assert len(BAR_REPORTS[name](bars_of(random_walk(100_000, 1))).to_json()) < MEGABYTE
+
+
+@pytest.mark.parametrize("bars", [3, 4, 10])
+@pytest.mark.parametrize("name", BAR_REPORTS)
+def test_a_report_of_bars_draws_short_series(name, bars):
+    BAR_REPORTS[name](bars_of(random_walk(20, 1).iloc[:bars])).to_json()
+
+
+@pytest.mark.parametrize("name", ["returns", "volatility"])
+def test_a_report_of_returns_refuses_fewer_than_two(name):
+    with pytest.raises(InputError, match="Too few bars"):
+        BAR_REPORTS[name](bars_of(random_walk(20, 1).iloc[:2]))
+
+
+@pytest.mark.parametrize("name", BAR_REPORTS)
+def test_a_report_of_bars_draws_holes(name):
+    frame = random_walk(500, 1)
+    whole = bars_of(frame.drop(frame.index[100:200]))
+    bars = Bars(whole.symbol, whole.timeframe, whole.frame, "test", ((frame.index[100], frame.index[200]),))
+    BAR_REPORTS[name](bars).to_json()
+
+
+def test_no_report_changes_the_defaults_of_plotly(ordinary):
+    before = pio.templates.default
+    for report in REPORTS.values():
+        report(ordinary)
+    assert pio.templates.default == before
+    assert "atb" not in list(pio.templates)

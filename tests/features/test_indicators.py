@@ -1,0 +1,100 @@
+"""Indicators against numbers worked out by hand or printed elsewhere."""
+
+import numpy as np
+import pytest
+
+from atb.errors import InputError
+from atb.features.indicators import atr, bollinger_position, ema, macd_histogram, roc, rsi, sma, stddev
+
+NAN = np.nan
+
+
+def column(*values: float) -> np.ndarray:
+    return np.array(values, dtype=float)
+
+
+def test_sma_by_hand():
+    np.testing.assert_allclose(sma(column(1, 2, 6, 4), 3), [NAN, NAN, 3, 4])
+
+
+def test_ema_by_hand():
+    """Seeded with the mean of 2, 4, 6; then half of the way to each new value (alpha = 2 / (3 + 1))."""
+    np.testing.assert_allclose(ema(column(2, 4, 6, 8, 12), 3), [NAN, NAN, 4, 6, 9])
+
+
+def test_stddev_is_the_populations():
+    """The variance of 1, 2, 3, 4 around 2.5 is (2.25 + 0.25 + 0.25 + 2.25) / 4 = 1.25."""
+    assert stddev(column(1, 2, 3, 4), 4)[-1] == pytest.approx(1.25**0.5)
+
+
+def test_roc_is_in_percent():
+    np.testing.assert_allclose(roc(column(100, 110, 99), 1), [NAN, 10, -10])
+
+
+def test_rsi_of_the_stockcharts_example():
+    """StockCharts ChartSchool, "Relative Strength Index", the 14-period example's closes and its first RSI values."""
+    closes = column(
+        44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826, 45.8931,
+        46.0328, 45.6140, 46.2820, 46.2820, 46.0028, 46.0328, 46.4116, 46.2222, 45.6439,
+    )  # fmt: skip
+    told = rsi(closes, 14)
+    assert np.isnan(told[:14]).all()
+    np.testing.assert_allclose(told[14:], [70.53, 66.32, 66.55, 69.41, 66.36, 57.97], atol=0.006)
+
+
+def test_rsi_of_a_market_that_only_rises_is_100_and_of_one_that_stands_still_is_0():
+    assert rsi(np.arange(1.0, 40.0), 14)[-1] == 100
+    assert rsi(np.full(40, 5.0), 14)[-1] == 0
+
+
+def test_atr_by_hand():
+    """True ranges from the second bar on: 3, 4 and 6 (a gap from 11 up to 17); the first average is of two bars.
+
+    (3 + 4) / 2 = 3.5, then Wilder's (3.5 + 6) / 2 = 4.75.
+    """
+    high, low, close = column(10, 12, 13, 17), column(8, 9, 9, 15), column(9, 10, 11, 16)
+    np.testing.assert_allclose(atr(high, low, close, 2), [NAN, NAN, 3.5, 4.75])
+
+
+def test_bollinger_position_by_hand():
+    """Mean 2.5 and deviation 1.118: the bands are 0.264 and 4.736, and 4 is 83.5 % of the way up."""
+    assert bollinger_position(column(1, 2, 3, 4), 4)[-1] == pytest.approx(0.8354, abs=5e-5)
+
+
+def test_bollinger_position_of_a_flat_market_is_the_middle():
+    np.testing.assert_allclose(bollinger_position(np.full(6, 3.0), 4), [NAN, NAN, NAN, 0.5, 0.5, 0.5])
+
+
+def test_macd_histogram_by_hand():
+    """Fast 2, slow 3, signal 2 on 1 2 4 8 16; both averages start at the third value.
+
+    EMA(2): 3, 6.333, 12.778; EMA(3): 2.333, 5.167, 10.583; difference: 0.667, 1.167, 2.194; its EMA(2): 0.917 and 1.769.
+    """
+    told = macd_histogram(column(1, 2, 4, 8, 16), 2, 3, signal=2)
+    np.testing.assert_allclose(told, [NAN, NAN, NAN, 0.25, 0.425926], atol=1e-6)
+
+
+def test_macd_needs_fast_below_slow():
+    with pytest.raises(InputError, match="fast below slow"):
+        macd_histogram(np.arange(50.0), 26, 12)
+
+
+@pytest.mark.parametrize("width", [0.0, -1.0, NAN, True])
+def test_bollinger_bands_need_a_width(width):
+    with pytest.raises(InputError, match="width above 0"):
+        bollinger_position(np.arange(50.0), 20, width)
+
+
+def test_refuses_columns_of_different_lengths():
+    with pytest.raises(InputError, match="equally long"):
+        atr(np.ones(20), np.ones(20), np.ones(19), 5)
+
+
+def test_refuses_infinity_even_before_the_first_number():
+    with pytest.raises(InputError, match="Row 0 has no number"):
+        sma(column(np.inf, 1, 2), 2)
+
+
+def test_refuses_a_table():
+    with pytest.raises(InputError, match="one column"):
+        sma(np.ones((3, 2)), 2)

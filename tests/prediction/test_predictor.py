@@ -1,0 +1,122 @@
+"""The predictor: causal, warm when it says so, the same alone as in bulk, and light to import."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from atb.domain import Predictor
+from atb.prediction.bundle import load_bundle
+from atb.prediction.predictor import OnnxPredictor
+from atb.strategies import make_strategy
+from tests.contracts.columns import prefix_differences
+from tests.prediction.models import market, saved, trained
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return load_bundle(saved("logistic", tmp_path_factory.mktemp("models")))
+
+
+BARS = market()[0].frame.iloc[-1500:]
+
+
+def test_is_a_domain_predictor_of_one_symbol_and_timeframe(bundle):
+    predictor = OnnxPredictor(bundle)
+    assert isinstance(predictor, Predictor)
+    assert (str(predictor.symbol), str(predictor.timeframe)) == ("BTC/USDT", "1h")
+    assert predictor.fingerprint == bundle.fingerprint
+    assert len(predictor.fingerprint) == 64
+
+
+def test_is_silent_until_warm_and_complete_after(bundle):
+    predictor = OnnxPredictor(bundle)
+    told = predictor.predict(BARS)
+    assert told.dtype == np.float64
+    assert np.isnan(told[: predictor.warmup]).all()
+    assert ((told[predictor.warmup :] > 0) & (told[predictor.warmup :] < 1)).all()
+
+
+def test_the_window_of_a_prediction_ends_at_the_decision_bar(bundle):
+    """Whatever comes after bar t, the prediction at t has the same bits."""
+    cuts = (600, 601, 777, 1499)
+    assert prefix_differences(lambda bars: OnnxPredictor(bundle).predict(bars), BARS, cuts) == []
+    told = OnnxPredictor(bundle).predict(BARS)
+    for cut in cuts:
+        future = BARS.copy()
+        future.iloc[cut:] = BARS.iloc[cut:] * 2
+        assert OnnxPredictor(bundle).predict(future)[:cut].tobytes() == told[:cut].tobytes()
+
+
+def test_the_decision_bar_itself_is_in_the_window(bundle):
+    """A forecast of a bar that is known already would not move with it."""
+    last = BARS.copy()
+    last.iloc[-1, last.columns.get_loc("close")] *= 1.001
+    assert OnnxPredictor(bundle).predict(last)[-1] != OnnxPredictor(bundle).predict(BARS)[-1]
+
+
+def test_the_window_of_a_prediction_starts_at_the_warmup(bundle):
+    predictor = OnnxPredictor(bundle)
+    whole = predictor.predict(BARS)
+    for row in (700, 1100, 1499):
+        short = OnnxPredictor(bundle).predict(BARS.iloc[row - predictor.warmup : row + 1])[-1]
+        assert short == pytest.approx(whole[row], abs=1e-6)
+
+
+def test_a_growing_history_gives_the_bits_of_the_whole_one(bundle):
+    """One predictor asked bar by bar, as live does, against another asked once."""
+    growing = OnnxPredictor(bundle)
+    last = [growing.predict(BARS.iloc[:n])[-1] for n in range(1400, 1501)]
+    assert np.array(last).tobytes() == OnnxPredictor(bundle).predict(BARS)[1399:].tobytes()
+
+
+def test_a_growing_history_asks_the_graph_for_its_new_row_only(bundle, monkeypatch):
+    from atb.prediction import predictor as module
+
+    predictor, asked = OnnxPredictor(bundle), []
+    plain = module.predict_rows
+    monkeypatch.setattr(module, "predict_rows", lambda s, rows: asked.append(len(rows)) or plain(s, rows))
+    for n in (1400, 1401, 1402, 1402):
+        predictor.predict(BARS.iloc[:n])
+    assert asked == [1400, 1, 1, 0]
+
+
+def test_remembers_nothing_of_another_history(bundle):
+    predictor = OnnxPredictor(bundle)
+    predictor.predict(BARS)
+    other = market()[1].frame.iloc[-1501:]
+    assert predictor.predict(other).tobytes() == OnnxPredictor(bundle).predict(other).tobytes()
+
+
+def test_what_it_returned_can_be_changed_without_harm(bundle):
+    predictor = OnnxPredictor(bundle)
+    told = predictor.predict(BARS)
+    kept = told.copy()
+    told[:] = 0
+    assert predictor.predict(BARS).tobytes() == kept.tobytes()
+
+
+def test_an_empty_history_gives_an_empty_column(bundle):
+    assert len(OnnxPredictor(bundle).predict(BARS.iloc[:0])) == 0
+
+
+def test_ml_basic_trades_on_it_out_of_sample(bundle):
+    model, strategy = trained(), make_strategy("ml_basic")
+    frame = model.bars.frame.assign(prediction=OnnxPredictor(bundle).predict(model.bars.frame))
+    side = strategy.signals(frame).side[model.split.test.start :]
+    said = side[~np.isnan(side)]
+    entries = int(((said[1:] == 1) & (said[:-1] == 0)).sum())
+    assert entries > 10
+
+
+def test_loading_a_model_loads_no_training_library(bundle):
+    program = (
+        "import sys; from pathlib import Path; from atb.prediction.bundle import find_bundle, load_bundle;"
+        "from atb.prediction.predictor import OnnxPredictor;"
+        f"OnnxPredictor(load_bundle(Path({str(bundle.path)!r})));"
+        "heavy = ('sklearn', 'skl2onnx', 'onnx', 'scipy', 'plotly', 'vectorbt', 'papermill', 'IPython');"
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    assert told.stdout.strip() == "[]"

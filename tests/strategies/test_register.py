@@ -1,0 +1,51 @@
+"""The register: names and parameters from outside become a strategy or one clear refusal."""
+
+import subprocess
+import sys
+
+import pytest
+
+from atb.errors import InputError
+from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_module, strategy_params
+from atb.strategies.sma_cross import SmaCross
+
+
+def test_defaults_stay_where_nothing_is_given():
+    assert make_strategy("sma_cross", slow=100) == SmaCross(fast=20, slow=100)
+    assert strategy_params(SmaCross()) == {"fast": 20, "slow": 50}
+
+
+def test_refuses_an_unknown_name_and_names_the_nearest():
+    with pytest.raises(InputError, match=r"Unknown strategy; found 'sma_cros'\. Did you mean 'sma_cross'\?"):
+        make_strategy("sma_cros")
+
+
+def test_a_name_like_no_other_is_answered_with_all_names():
+    with pytest.raises(InputError, match="Known: ml_basic, sma_cross"):
+        make_strategy("zzz")
+
+
+@pytest.mark.parametrize("wrong", ["20", 20.0, True, None])
+def test_a_count_of_bars_is_a_whole_number(wrong):
+    with pytest.raises(InputError, match=r"sma_cross\.fast must be a whole number"):
+        make_strategy("sma_cross", fast=wrong)
+
+
+def test_a_whole_number_passes_as_a_float():
+    with pytest.raises(InputError, match="refuses its parameters"):  # the type is right, the value is not
+        make_strategy("ml_basic", enter=1)
+
+
+def test_says_which_parameters_there_are():
+    assert parameter_types("ml_basic") == {"enter": float, "leave": float}
+    assert strategy_module("ml_basic") == "atb.strategies.ml_basic"
+
+
+def test_the_register_is_sorted_so_that_choices_are():
+    assert list(STRATEGIES) == sorted(STRATEGIES)
+
+
+def test_naming_strategies_loads_neither_pandas_nor_talib():
+    program = "import sys, atb.strategies; print([m for m in ('pandas', 'talib', 'onnxruntime', 'sklearn') if m in sys.modules])"
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert told.stdout.strip() == "[]"
