@@ -1,0 +1,306 @@
+"""`atb data`: import, download, list and verify market data, or make a synthetic market."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from atb.cli.output import json_option, print_fields, print_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from atb.data import ImportReport, SeriesInfo
+    from atb.data.download import DownloadReport, Progress
+    from atb.data.gaps import Gap
+    from atb.domain import Timeframe
+
+SHOWN_GAPS = 10
+INTERRUPTED = 130
+
+
+@click.group()
+def data() -> None:
+    """Import, download, list and verify market data.
+
+    Bars lie under data/bars as Parquet, one file per year. Holes are never filled: an unknown one is an error.
+
+    \b
+    Examples:
+      atb data sample
+      atb data import binance_BTCUSDT_1h.parquet
+      atb data download BTC/USDT --timeframe 1h --start 2022-01-01
+      atb data list
+      atb data verify
+    """
+
+
+@data.command(name="import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--symbol", help="Such as BTC/USDT; by default from a file name like binance_BTCUSDT_1h.csv.")
+@click.option("--timeframe", help="Such as 1h; by default from the file name, or the median step between rows.")
+@click.option("--venue", help="Where the bars come from; by default from the file name, else 'file'.")
+@click.option("--accept-gaps", is_flag=True, help="Record the holes and import; they are never filled.")
+@click.option("--utc", "assume_utc", is_flag=True, help="Times without a time zone are UTC.")
+@click.option("--replace", is_flag=True, help="Let the file win where stored bars differ.")
+@json_option
+def import_command(file: Path, **options: str | bool | None) -> None:
+    """Import bars from a CSV or Parquet file.
+
+    Columns are found by name and shown. A file that breaks a rule is refused with the first offending row, and nothing
+    is written. Importing a file again changes nothing.
+
+    \b
+    Examples:
+      atb data import binance_BTCUSDT_1h.parquet
+      atb data import prices.csv --symbol BTC/USDT --timeframe 1h --venue kraken
+      atb data import binance_BTCUSDT_1h.parquet --accept-gaps --json
+    """
+    from atb.config import load_settings
+    from atb.data import ImportRules, import_file
+
+    report = import_file(
+        file,
+        root=load_settings().bars_root,
+        symbol=_text(options["symbol"]),
+        timeframe=_text(options["timeframe"]),
+        venue=_text(options["venue"]),
+        gaps="keep" if options["accept_gaps"] else "refuse",
+        rules=ImportRules(assume_utc=bool(options["assume_utc"]), replace=bool(options["replace"])),
+    )
+    if options["as_json"]:
+        print_json(report.to_json())
+    else:
+        _print_import(report)
+
+
+@data.command()
+@click.argument("symbol")
+@click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar.")
+@click.option("--start", help="First day or moment (UTC); needed unless bars are stored already.")
+@click.option("--end", help="Day or moment (UTC) before which to stop; by default the present.")
+@click.option("--venue", help="The exchange's ccxt name; by default the setting exchange.id.")
+@click.option("--quiet", is_flag=True, help="No progress bar.")
+@json_option
+@click.pass_context
+def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -> None:
+    """Download closed bars from an exchange; no account is needed.
+
+    Called again it goes on after the last stored bar. Ctrl-C keeps what has come. Holes that the exchange confirms are
+    listed and recorded.
+
+    \b
+    Examples:
+      atb data download BTC/USDT --timeframe 1h --start 2022-01-01
+      atb data download ETHUSDT --timeframe 1d --start 2020-01-01 --end 2024-01-01
+      atb data download BTC/USDT --timeframe 1h
+    """
+    from atb.config import load_settings
+    from atb.data.download import download_bars
+    from atb.data.exchange import CcxtCandles
+
+    settings = load_settings()
+    venue = _text(options["venue"]) or settings.exchange.id
+    base_url = settings.exchange.base_url if venue == settings.exchange.id else None
+    with _progress_bar(
+        f"{symbol} {options['timeframe']}", hidden=bool(options["quiet"] or options["as_json"])
+    ) as progress:
+        report = download_bars(
+            symbol,
+            str(options["timeframe"]),
+            _text(options["start"]),
+            _text(options["end"]),
+            root=settings.bars_root,
+            source=CcxtCandles(venue, base_url=base_url or None),
+            progress=progress,
+        )
+    if options["as_json"]:
+        print_json(report.to_json())
+    else:
+        _print_download(report)
+    if report.interrupted:
+        ctx.exit(INTERRUPTED)
+
+
+@data.command(name="list", short_help="List the stored series.")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the stored series with their range, known gaps and fingerprint.
+
+    \b
+    Examples:
+      atb data list
+      atb data list --json
+    """
+    from atb.config import load_settings
+    from atb.data import list_series
+
+    root = load_settings().bars_root
+    series = list_series(root)
+    if as_json:
+        print_json([one.to_json() for one in series])
+        return
+    print_table([_row(one) for one in series], empty=f"No bars are stored in {root}. `atb data sample` makes some.")
+    for one in series:
+        if one.problem:
+            click.echo(click.style(f"{one.symbol} {one.timeframe} {one.venue}: {one.problem}", fg="red"))
+
+
+@data.command(short_help="Check that every series is as it was stored.")
+@click.argument("symbol", required=False)
+@click.option("--timeframe", help="Only this duration.")
+@click.option("--venue", help="Only this venue.")
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, symbol: str | None, timeframe: str | None, venue: str | None, as_json: bool) -> None:  # noqa: PLR0917 - click passes by name
+    """Hash every file again and check order, values and gaps; exit 1 if a series is not as it was stored.
+
+    \b
+    Examples:
+      atb data verify
+      atb data verify BTC/USDT --timeframe 1h --json
+    """
+    from atb.config import load_settings
+    from atb.data import verify as verify_series
+    from atb.errors import DataError
+
+    root = load_settings().bars_root
+    verdicts = verify_series(root, symbol=symbol, timeframe=timeframe, venue=venue)
+    if not verdicts:
+        raise DataError("There is no such series", found=str(root), todo="`atb data list` shows what is stored")
+    if as_json:
+        print_json([verdict.to_json() for verdict in verdicts])
+    else:
+        for verdict in verdicts:
+            mark = click.style("damaged", fg="red") if verdict.problems else click.style("ok     ", fg="green")
+            click.echo(f"{mark}  {verdict.symbol} {verdict.timeframe} {verdict.venue}: {verdict.bars:,} bars")
+            for problem in verdict.problems:
+                click.echo(f"         {problem}")
+    ctx.exit(1 if any(verdict.problems for verdict in verdicts) else 0)
+
+
+@data.command(short_help="Make the synthetic market.")
+@click.option("--seed", default=7, show_default=True, type=click.IntRange(0), help="Equal seeds give equal bytes.")
+@click.option("--replace", is_flag=True, help="Replace a sample of another seed.")
+@json_option
+def sample(seed: int, replace: bool, as_json: bool) -> None:
+    """Make the synthetic market: BTC/USDT and ETH/USDT, three years of hourly bars.
+
+    It clusters, jumps and changes its regime, and holds a weak edge of known size. It is no real market, and every label
+    says so.
+
+    \b
+    Examples:
+      atb data sample
+      atb data sample --seed 11 --replace
+    """
+    from atb.config import load_settings
+    from atb.data import write_sample
+
+    rows = [
+        {
+            "symbol": str(bars.symbol),
+            "timeframe": str(bars.timeframe),
+            "venue": bars.venue,
+            "bars": len(bars),
+            "added": saved.added,
+            "replaced": saved.replaced,
+            "first": bars.frame.index[0].isoformat(),
+            "last": bars.frame.index[-1].isoformat(),
+            "seed": seed,
+            "fingerprint": bars.fingerprint,
+        }
+        for bars, saved in write_sample(root=load_settings().bars_root, seed=seed, replace=replace)
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    shown = ("symbol", "timeframe", "venue", "bars", "added", "replaced", "seed")
+    print_table(rows, shown)
+    click.echo("SYNTHETIC data: generated, no real market.")
+
+
+def _text(value: str | bool | None) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _row(series: "SeriesInfo") -> dict[str, object]:
+    from atb.data.moments import short
+
+    return {
+        "symbol": str(series.symbol),
+        "timeframe": str(series.timeframe),
+        "venue": f"{series.venue} (SYNTHETIC)" if series.venue == "synthetic" else series.venue,
+        "bars": f"{series.bars:,}",
+        "first": short(series.first) if series.first is not None else "",
+        "last": short(series.last) if series.last is not None else "",
+        "gaps": len(series.gaps),
+        "MB": round(series.size / 1e6, 2),
+        "fingerprint": series.fingerprint[:12] or "DAMAGED",
+    }
+
+
+def _print_import(report: "ImportReport") -> None:
+    from atb.data.moments import short
+
+    bars = report.bars
+    columns = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in report.columns.items())
+    print_fields(
+        {
+            "series": bars.label,
+            "columns": columns,
+            "times": "; ".join(report.notes),
+            "range": f"{short(bars.frame.index[0])} to {short(bars.frame.index[-1])}, {len(bars):,} bars",
+            "stored": _outcome(report),
+            "fingerprint": bars.fingerprint[:12],
+        }
+    )
+    _print_gaps(bars.gaps, bars.timeframe)
+
+
+def _outcome(report: "ImportReport") -> str:
+    if report.unchanged:
+        return "nothing new: all of these bars are stored already"
+    saved = report.saved
+    return f"{saved.added:,} added, {saved.unchanged:,} unchanged, {saved.replaced:,} replaced"
+
+
+def _print_download(report: "DownloadReport") -> None:
+    from atb.data.moments import short
+
+    reach = f"{short(report.first)} to {short(report.last)}" if report.first and report.last else "nothing stored"
+    print_fields(
+        {
+            "series": f"{report.symbol} {report.timeframe} · {report.venue}",
+            "added": f"{report.added:,} bars" if report.added else "nothing new",
+            "stored": reach,
+        }
+    )
+    _print_gaps(report.gaps, report.timeframe)
+    if report.interrupted:
+        click.echo("Interrupted: what had come is stored; the same command goes on from there.", err=True)
+
+
+def _print_gaps(gaps: "tuple[Gap, ...]", timeframe: "Timeframe") -> None:
+    from atb.data.gaps import describe_gap
+
+    if gaps:
+        click.echo(f"{len(gaps)} gap{'s' * (len(gaps) > 1)}, recorded and not filled:")
+    for gap in gaps[:SHOWN_GAPS]:
+        click.echo(f"  {describe_gap(gap, timeframe)}")
+    if len(gaps) > SHOWN_GAPS:
+        click.echo(f"  and {len(gaps) - SHOWN_GAPS} more (--json lists all)")
+
+
+@contextmanager
+def _progress_bar(title: str, *, hidden: bool) -> "Iterator[Progress]":
+    """Show how much market time is done, on standard error and only in a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=hidden or not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,195 @@
+"""Public candles of an exchange through ccxt: few requests, patient with a bad network, clear when it stays bad."""
+
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any, Protocol
+
+from atb.domain import Instrument, Symbol, Timeframe
+from atb.errors import DataError, InputError, did_you_mean
+
+Row = list[float]
+"""A candle: open time (epoch ms), open, high, low, close, volume."""
+
+RETRY_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
+LONGEST_WAIT_S = 120.0
+_MOST_ROWS = 1_000
+# These serve only their latest candles whatever start is asked for: a hole would be taken for the exchange's own.
+_SHORT_HISTORY = frozenset({"kraken"})
+# Only spot markets and no account data: 2 requests instead of 7, and none of them signed.
+_BINANCE = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot"]}}
+
+
+class CandleSource(Protocol):
+    """What a download needs of an exchange."""
+
+    @property
+    def venue(self) -> str:
+        """The exchange's ccxt id."""
+        ...
+
+    @property
+    def page(self) -> int:
+        """Most candles per request."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return the exchange's time in epoch milliseconds."""
+        ...
+
+    def instrument(self, symbol: Symbol, timeframe: Timeframe) -> Instrument:
+        """Return the symbol's trading rules; refuse a symbol or timeframe that the exchange does not have."""
+        ...
+
+    def candles(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[Row]:
+        """Return up to `page` candles that open at `since_ms` or later, oldest first, perhaps with an open one."""
+        ...
+
+
+class CcxtCandles:
+    """A `CandleSource` through ccxt.
+
+    Parameters
+    ----------
+    exchange_id
+        ccxt's name of the exchange, such as `binance`.
+    base_url
+        Another address that speaks the exchange's language (Binance only), such as a simulator's.
+    sleep
+        Waits that many seconds; a test gives its own.
+
+    Raises
+    ------
+    InputError
+        If ccxt does not know the exchange, or it cannot be pointed at another address.
+    DataError
+        If the exchange serves no usable history.
+    """
+
+    def __init__(
+        self, exchange_id: str, *, base_url: str | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
+        import ccxt
+
+        if exchange_id not in ccxt.exchanges:
+            raise InputError("Unknown exchange", found=exchange_id, todo=did_you_mean(exchange_id, ccxt.exchanges))
+        if exchange_id in _SHORT_HISTORY:
+            raise DataError(
+                f"{exchange_id} serves only its latest {720} candles", todo="Download from another exchange, or import"
+            )
+        options = dict(_BINANCE) if exchange_id == "binance" else {}
+        config = {"timeout": 10_000, "enableRateLimit": base_url is None, "options": options}
+        self.venue, self._ccxt, self._sleep = exchange_id, ccxt, sleep
+        self._exchange: Any = getattr(ccxt, exchange_id)(config)
+        if base_url is not None:
+            self._point_at(base_url)
+        limit = ((self._exchange.features or {}).get("spot") or {}).get("fetchOHLCV") or {}
+        self.page = min(_MOST_ROWS, int(limit.get("limit") or _MOST_ROWS))
+
+    def now_ms(self) -> int:
+        """Return the exchange's time in epoch milliseconds; the machine's if the exchange tells none."""
+        if not self._exchange.has.get("fetchTime"):
+            return int(time.time() * 1_000)
+        return int(self._patiently(self._exchange.fetch_time))
+
+    def instrument(self, symbol: Symbol, timeframe: Timeframe) -> Instrument:
+        """Return the symbol's trading rules.
+
+        Raises
+        ------
+        InputError
+            If the exchange has no such symbol or timeframe.
+        DataError
+            If the exchange cannot be reached, or refuses.
+        """
+        markets = self._patiently(self._exchange.load_markets)
+        if str(symbol) not in markets:
+            near = did_you_mean(str(symbol), markets) if len(markets) < 20 else _nearest(str(symbol), markets)
+            raise InputError(f"{self.venue} has no such symbol", found=str(symbol), todo=near)
+        offered = self._exchange.timeframes or {}
+        if str(timeframe) not in offered:
+            known = f"It has {' '.join(offered)}"
+            raise InputError(f"{self.venue} has no candles of this duration", found=str(timeframe), todo=known)
+        return _rules(symbol, markets[str(symbol)], ticks=self._exchange.precisionMode == self._ccxt.TICK_SIZE)
+
+    def candles(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[Row]:
+        """Return up to `page` candles that open at `since_ms` (epoch ms) or later, oldest first.
+
+        Raises
+        ------
+        DataError
+            If the exchange cannot be reached, or refuses.
+        """
+        rows = self._patiently(
+            lambda: self._exchange.fetch_ohlcv(str(symbol), str(timeframe), since=since_ms, limit=self.page)
+        )
+        return [row[:6] for row in rows if row[0] >= since_ms]
+
+    def _point_at(self, base_url: str) -> None:
+        if self.venue != "binance":
+            raise InputError("Only binance can be pointed at another address", found=self.venue)
+        address = base_url.rstrip("/")
+        for key in ("public", "private", "v1"):
+            self._exchange.urls["api"][key] = f"{address}/api/v3"
+        for key in ("sapi", "sapiV2", "sapiV3", "sapiV4"):
+            self._exchange.urls["api"][key] = f"{address}/sapi/v1"
+
+    def _patiently(self, call: Callable[[], Any]) -> Any:
+        """Call; wait and call again while the network or the exchange's rate limit is in the way."""
+        for wait in (*RETRY_WAITS_S, None):
+            try:
+                return call()
+            except self._ccxt.NetworkError as error:
+                asked = self._retry_after(error)
+                if wait is None or asked > LONGEST_WAIT_S:
+                    raise self._unreachable(error, asked) from error
+                self._sleep(max(wait, asked))
+            except self._ccxt.BaseError as error:
+                raise DataError(f"{self.venue} refused the request", found=_brief(error)) from error
+        raise AssertionError("the last attempt returns or raises")
+
+    def _retry_after(self, error: Exception) -> float:
+        """Return the seconds that a rate limit's answer asks to wait, else 0."""
+        if not isinstance(error, self._ccxt.DDoSProtection):
+            return 0.0
+        headers = {key.lower(): value for key, value in (self._exchange.last_response_headers or {}).items()}
+        text = str(headers.get("retry-after", ""))
+        return float(text) if text.isdecimal() else 0.0
+
+    def _unreachable(self, error: Exception, asked: float) -> DataError:
+        if asked > LONGEST_WAIT_S:
+            todo = f"Wait {asked:.0f} s, as it asks, then run the same command again"
+            return DataError(f"{self.venue} allows no more requests for now", found=_brief(error), todo=todo)
+        todo = "Check the connection, then run the same command again: it goes on where it stopped"
+        return DataError(f"{self.venue} cannot be reached", found=_brief(error), todo=todo)
+
+
+def _rules(symbol: Symbol, market: dict[str, Any], *, ticks: bool) -> Instrument:
+    """Return ccxt's market as our rules; what the exchange does not say stays at the default."""
+    default = Instrument(symbol)
+    precision, limits = market.get("precision") or {}, market.get("limits") or {}
+    least, cost = (limits.get(name) or {} for name in ("amount", "cost"))
+    return Instrument(
+        symbol,
+        tick=_step(precision.get("price"), ticks=ticks) or default.tick,
+        lot=_step(precision.get("amount"), ticks=ticks) or default.lot,
+        min_quantity=_step(least.get("min"), ticks=True) or Decimal(0),
+        min_notional=_step(cost.get("min"), ticks=True) or Decimal(0),
+    )
+
+
+def _step(value: Any, *, ticks: bool) -> Decimal | None:
+    """Return a step size; ccxt gives it as such, or for some exchanges as a number of decimal places."""
+    if value is None:
+        return None
+    # Written out plainly, so that 1e-05 is stored as 0.00001.
+    return Decimal(f"{Decimal(str(value)):f}") if ticks else Decimal(1).scaleb(-int(value))
+
+
+def _nearest(name: str, known: Any) -> str:
+    near = did_you_mean(name, known)
+    return near if near.startswith("Did") else f"Write it like BTC/USDT; there are {len(known)} symbols"
+
+
+def _brief(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error)[:160]}"

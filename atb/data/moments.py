@@ -1,0 +1,48 @@
+"""Moments as people write them, turned into UTC timestamps."""
+
+import re
+from datetime import date, datetime
+
+import pandas as pd
+
+from atb.errors import InputError
+
+Moment = str | date | datetime | pd.Timestamp
+
+_TODO = "Write it like 2024-01-31 or 2024-01-31T15:00 (UTC)"
+
+
+def moment(value: Moment | None) -> pd.Timestamp | None:
+    """Return `value` as a UTC timestamp; a date is its midnight, a moment without a zone is UTC, None stays None.
+
+    Raises
+    ------
+    InputError
+        If the text names no moment. Words such as `now` are refused too: the same call must load the same bars.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str) and not re.match(r"\d{4}", value.strip()):
+        raise InputError("Not a moment", found=value, todo=_TODO)
+    try:
+        stamp = pd.Timestamp(value)
+    except (ValueError, TypeError) as error:
+        raise InputError("Not a moment", found=value, todo=_TODO) from error
+    if pd.isna(stamp):
+        raise InputError("Not a moment", found=value, todo=_TODO)
+    return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
+
+
+def at_ms(epoch_ms: int) -> pd.Timestamp:
+    """Return the UTC timestamp of epoch milliseconds."""
+    return pd.Timestamp(int(epoch_ms), unit="ms", tz="UTC")
+
+
+def in_ms(stamp: pd.Timestamp) -> int:
+    """Return epoch milliseconds, whatever unit the timestamp has."""
+    return int(stamp.as_unit("ns").value) // 1_000_000
+
+
+def short(stamp: pd.Timestamp) -> str:
+    """Return `2024-01-31 15:00`, the form used in every message and table; seconds only where there are any."""
+    return f"{stamp:%Y-%m-%d %H:%M:%S}" if stamp.second else f"{stamp:%Y-%m-%d %H:%M}"

@@ -1,0 +1,111 @@
+"""Which series a catalogue holds, found by its folders, and which of them a request means."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from atb.domain import Symbol, Timeframe
+from atb.domain.bars import SYNTHETIC
+from atb.errors import DataError, InputError, did_you_mean
+
+_VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_YEAR = re.compile(r"\d{4}")
+
+
+@dataclass(frozen=True)
+class Series:
+    """One venue's bars of a symbol and timeframe, as files by year."""
+
+    venue: str
+    symbol: Symbol
+    timeframe: Timeframe
+    folder: Path
+    years: dict[int, Path]
+
+    def __str__(self) -> str:
+        """Return what messages call the series."""
+        return f"{self.symbol} {self.timeframe} ({self.venue})"
+
+    @property
+    def download_command(self) -> str:
+        """The command that fetches what is missing, as far as atb can know it."""
+        if self.venue == SYNTHETIC:
+            return "atb data sample"
+        return f"atb data download {self.symbol} --timeframe {self.timeframe} --venue {self.venue} --start YYYY-MM-DD"
+
+
+def series_at(root: Path, *, venue: str, symbol: Symbol, timeframe: Timeframe) -> Series:
+    """Return the series of a venue, with no years if nothing is stored.
+
+    Raises
+    ------
+    InputError
+        If the venue's name cannot be a folder.
+    """
+    folder = root / _checked(venue) / symbol.slug / _folder_name(timeframe)
+    paths = sorted(path for path in folder.glob("*.parquet") if _YEAR.fullmatch(path.stem))
+    return Series(venue, symbol, timeframe, folder, {int(path.stem): path for path in paths})
+
+
+def all_series(root: Path) -> list[Series]:
+    """Return every series with at least one file, by venue, symbol and duration."""
+    found = list(_walk(root))
+    return sorted(found, key=lambda one: (one.venue, one.symbol, one.timeframe.seconds))
+
+
+def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None = None) -> Series:
+    """Return the series that a request means: the named venue's, else the only real one, else the synthetic one.
+
+    Raises
+    ------
+    DataError
+        If there is none (the message lists what there is), or several venues have it.
+    """
+    if venue is not None:
+        series = series_at(root, venue=venue, symbol=symbol, timeframe=timeframe)
+        if not series.years:
+            raise _unknown(symbol, timeframe, root=root, venue=venue)
+        return series
+    found = [one for one in all_series(root) if (one.symbol, one.timeframe) == (symbol, timeframe)]
+    real = [one for one in found if one.venue != SYNTHETIC]
+    if len(real) > 1:
+        raise DataError(
+            f"Several venues have {symbol} {timeframe}",
+            found=", ".join(one.venue for one in real),
+            todo="Name one: `--venue` on the command line, venue= in Python",
+        )
+    if not found:
+        raise _unknown(symbol, timeframe, root=root, venue=None)
+    return (real or found)[0]
+
+
+def _walk(root: Path) -> Iterator[Series]:
+    for folder in root.glob("*/*/*"):
+        venue, slug, name = folder.relative_to(root).parts
+        try:
+            series = series_at(root, venue=venue, symbol=Symbol(*slug.split("-")), timeframe=Timeframe.parse(name))
+        except (InputError, TypeError):
+            continue  # not a folder of the catalogue
+        if series.years:
+            yield series
+
+
+def _folder_name(timeframe: Timeframe) -> str:
+    # On file systems that ignore case, a month ("1M") must not share a folder with a minute ("1m").
+    return "1mo" if timeframe.unit == "M" else str(timeframe)
+
+
+def _checked(venue: str) -> str:
+    if not _VENUE.fullmatch(venue):
+        raise InputError("A venue's name is small letters, digits, - and _", found=venue, todo="Use one like binance")
+    return venue
+
+
+def _unknown(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None) -> DataError:
+    known = {f"{one.symbol} {one.timeframe} {one.venue}": one for one in all_series(root)}
+    near = did_you_mean(f"{symbol} {timeframe}", known) if known else "`atb data sample` makes a synthetic market;"
+    get = f"{near} `atb data download {symbol} --timeframe {timeframe} --start YYYY-MM-DD` fetches real bars"
+    at_venue = f" from {venue}" if venue else ""
+    stored = ", ".join(known) if known else "an empty catalogue"
+    return DataError(f"No bars of {symbol} {timeframe}{at_venue} are stored in {root}", found=stored, todo=get)

@@ -1,0 +1,205 @@
+"""Opening a database: one URL in, a migrated and checked `Database` out."""
+
+import re
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from atb.db.migration import bring_to_head
+from atb.db.types import dump_json
+from atb.errors import SetupError
+
+BUSY_SECONDS = 30
+CONNECT_SECONDS = 10
+RECYCLE_SECONDS = 1_800
+_DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+_KNOWN = ("sqlite", "postgresql+psycopg2")
+_TODO = "Check the setting database.url (ATB__DATABASE__URL)"
+
+
+class Database:
+    """An open database at the schema this code knows.
+
+    Parameters
+    ----------
+    engine
+        The engine behind it, for statements that need no objects.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    @property
+    def dialect(self) -> str:
+        """`sqlite` or `postgresql`."""
+        return self.engine.dialect.name
+
+    @property
+    def label(self) -> str:
+        """The address, fit to be shown: without its password."""
+        return _shown(self.engine.url)
+
+    @contextmanager
+    def session(self, *, read_only: bool = False) -> Iterator[Session]:
+        """Run a block in one transaction: committed at its end, rolled back when it raises.
+
+        A writing session takes SQLite's write lock at once, so that what it read is still true when it writes; with
+        `read_only` it waits for nobody, and every write fails.
+        """
+        options = {"sqlite_begin": "BEGIN", "postgresql_readonly": True} if read_only else {}
+        with Session(self.engine.execution_options(**options), expire_on_commit=False) as session, session.begin():
+            session.connection()  # begins now, not at the first statement
+            yield session
+
+    def close(self) -> None:
+        """Return every connection."""
+        self.engine.dispose()
+
+
+def open_database(url: str, *, migrate: bool = True) -> Database:
+    """Open the database at `url` and bring its schema to this code's, or say in one sentence why not.
+
+    Parameters
+    ----------
+    url
+        `sqlite:///path/to/file.db` (made with its folder when missing), `postgresql://...` or `postgres://...`.
+    migrate
+        False refuses a schema that is not this code's, where True upgrades an older one.
+
+    Raises
+    ------
+    SetupError
+        The URL is malformed or of another database, the server cannot be reached, the file cannot be written or is no
+        database, or the schema is newer than the code. Passwords never appear in the message.
+    """
+    parsed = _parse(url)
+    if parsed.drivername == "sqlite":
+        parsed = _prepare_file(parsed)
+    engine = _engine(parsed)
+    try:
+        with _migrating(engine) as connection:
+            bring_to_head(connection, allowed=migrate)
+            connection.exec_driver_sql(
+                "UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"
+            )  # may it write?
+    except (SQLAlchemyError, sqlite3.Error) as problem:
+        raise _refusal(parsed, problem) from problem
+    finally:
+        engine.dispose()
+    return Database(engine)
+
+
+def _parse(url: str) -> URL:
+    try:
+        parsed = make_url(url.strip())
+    except (ArgumentError, ValueError):
+        raise SetupError("The database URL is malformed", found=_masked(url), todo=_TODO) from None
+    parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
+    if parsed.drivername not in _KNOWN:
+        raise SetupError("atb keeps its records in SQLite or PostgreSQL", found=_shown(parsed), todo=_TODO)
+    return parsed
+
+
+def _masked(url: str) -> str:
+    return re.sub(r"password=[^&]*", "password=***", re.sub(r"://([^:@/]*):[^@]*@", r"://\1:***@", url))
+
+
+def _shown(url: URL) -> str:
+    return _masked(url.render_as_string(hide_password=True))
+
+
+def _prepare_file(url: URL) -> URL:
+    """Return the URL with an absolute path whose folder exists."""
+    name = url.database or ""
+    if name in {"", ":memory:"}:
+        raise SetupError(
+            "A database in memory would forget every order", found=str(url), todo="Name a file: sqlite:///atb.db"
+        )
+    if name.startswith("file:"):
+        return url
+    path = Path(name).expanduser().absolute()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise SetupError(
+            f"The folder of the database cannot be made ({problem.strerror})", found=str(path.parent), todo=_TODO
+        ) from None
+    if path.is_dir():
+        raise SetupError("The database file is a folder", found=str(path), todo=_TODO)
+    return url.set(database=str(path))
+
+
+def _engine(url: URL) -> Engine:
+    if url.drivername == "sqlite":
+        engine = create_engine(url, json_serializer=dump_json, connect_args={"timeout": BUSY_SECONDS})
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin)
+        return engine
+    return create_engine(
+        url,
+        json_serializer=dump_json,
+        pool_pre_ping=True,
+        pool_recycle=RECYCLE_SECONDS,
+        connect_args={} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS},
+    )
+
+
+def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+    """Make commits durable and foreign keys real; the driver's own idea of transactions is switched off."""
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+    if _patiently(lambda: connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]) != "wal":
+        raise sqlite3.OperationalError("this file system has no write-ahead log")
+
+
+def _patiently(step: Callable[[], Any]) -> Any:
+    """Repeat a step while another process holds the file: SQLite does not wait for the switch to WAL by itself."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            return step()
+        except sqlite3.OperationalError as problem:
+            if "locked" not in str(problem) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
+
+
+@contextmanager
+def _migrating(engine: Engine) -> Iterator[Connection]:
+    """Give one transaction that no other process migrates beside: SQLite's write lock, PostgreSQL's advisory lock.
+
+    Foreign keys rest on SQLite meanwhile: a migration may rebuild a table, which drops the old one.
+    """
+    sqlite = engine.dialect.name == "sqlite"
+    with engine.connect() as connection:
+        driver = connection.connection.dbapi_connection
+        if sqlite and driver is not None:
+            driver.execute("PRAGMA foreign_keys=OFF")
+        with connection.begin():
+            if not sqlite:
+                connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7216410)")
+            yield connection
+            if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone():
+                raise SetupError("A migration left rows that point nowhere", todo="Restore a backup and report it")
+
+
+def _refusal(url: URL, problem: SQLAlchemyError | sqlite3.Error) -> SetupError:
+    reason = str(problem.orig if isinstance(problem, DBAPIError) else problem).strip().splitlines()[0]
+    if url.password:
+        reason = reason.replace(str(url.password), "***")
+    place = _shown(url)
+    if "not a database" in reason:
+        return SetupError("The file is no SQLite database", found=place, todo="Move it away, or name another file")
+    return SetupError(f"The database cannot be used: {reason}", found=place, todo=_TODO)

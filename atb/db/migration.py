@@ -1,0 +1,92 @@
+"""Schema revisions: which one a database has, and how Alembic brings it to the newest one."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, inspect, text
+
+from atb.errors import SetupError
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"  # a test compares it with the newest file in migrations/versions
+FOLDER = Path(__file__).parent / "migrations"
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision a database is at; None where atb never was."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    return None if found is None else str(found)
+
+
+def bring_to_head(connection: Connection, *, allowed: bool = True) -> None:
+    """Upgrade an older schema inside the connection's transaction; an up-to-date one costs one query and no import.
+
+    Raises
+    ------
+    SetupError
+        The schema is newer than the code, or older while upgrading is not `allowed`.
+    """
+    found = current_revision(connection)
+    if found == HEAD:
+        return
+    with _quiet_alembic():
+        _climb(connection, found, allowed=allowed)
+
+
+def _climb(connection: Connection, found: str | None, *, allowed: bool) -> None:
+    if found is not None and found not in known_revisions():
+        raise SetupError("The database was written by a newer atb", found=found, todo="Update atb")
+    if not allowed:
+        raise SetupError("The database has an older schema", found=found, todo="Open it once with migrations allowed")
+    upgrade(connection, HEAD)
+
+
+@contextmanager
+def _quiet_alembic() -> Iterator[None]:
+    """Keep Alembic's account of its plugins and steps off the terminal; its warnings stay."""
+    logger = logging.getLogger("alembic")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
+def known_revisions() -> set[str]:
+    """Return every revision this code has a migration for."""
+    from alembic.script import ScriptDirectory
+
+    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+
+
+def upgrade(connection: Connection, revision: str) -> None:
+    """Run migrations upwards to `revision` inside the connection's transaction."""
+    from alembic import command
+
+    command.upgrade(alembic_config(connection), revision)
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """Run migrations downwards to `revision` (`base` removes everything) inside the connection's transaction."""
+    from alembic import command
+
+    command.downgrade(alembic_config(connection), revision)
+
+
+def alembic_config(connection: Connection | None = None) -> "Config":
+    """Return Alembic's configuration, made here rather than read from a file, so that an installed package has it."""
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "os")
+    config.attributes["connection"] = connection
+    return config

@@ -1,0 +1,200 @@
+"""Values of notebook parameters: from text or Python objects to plain int, float, bool, str, list and dict, or an error.
+
+papermill turns `false` into a true string, `007` into 7, the ticker `NAN` into a float and numpy numbers into text. Here
+the declared type decides alone, and what does not fit is refused.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from atb.errors import InputError
+
+Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
+
+INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*)")
+NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
+NOTHING = ("None", "none", "null")
+ADVICE = {
+    "tuple": "Use a list",
+    "set": "Use a list",
+    "frozenset": "Use a list",
+    "Decimal": "Use float(value), or str(value) for a parameter declared str",
+    "Timestamp": "Use a string: value.isoformat()",
+    "datetime": "Use a string: value.isoformat()",
+    "date": "Use a string: value.isoformat()",
+    "Path": "Use str(path)",
+    "PosixPath": "Use str(path)",
+    "ndarray": "Use value.tolist()",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A declared type: one of `int float bool str list dict`, the type of a list's items, and whether None is allowed."""
+
+    base: str
+    item: str | None = None
+    optional: bool = False
+
+    def __str__(self) -> str:
+        """Return the annotation as Python writes it."""
+        text = f"{self.base}[{self.item}]" if self.item else self.base
+        return f"{text} | None" if self.optional else text
+
+
+def convert(name: str, kind: Kind, value: object) -> Plain:
+    """Return `value` as a plain value of the declared kind.
+
+    Raises
+    ------
+    InputError
+        The value does not fit; the message names the parameter, its type and what was found.
+    """
+    value = _plain_scalar(value)
+    if value is None or (isinstance(value, str) and value in NOTHING and kind.optional):
+        if kind.optional:
+            return None
+        raise _misfit(name, kind, value)
+    if kind.base == "list":
+        return _list(name, kind, value)
+    return _SCALARS[kind.base](name, kind, value)
+
+
+def _misfit(name: str, kind: Kind, value: object, *, todo: str = "") -> InputError:
+    advice = ADVICE.get(type(value).__name__, todo)
+    return InputError(f"Parameter {name!r} is declared {kind}", found=value, todo=advice)
+
+
+def _plain_scalar(value: object) -> object:
+    """Return a numpy number as Python's: papermill would write it as text."""
+    item = getattr(value, "item", None)
+    if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and callable(item):
+        return item()
+    return value
+
+
+def _bool(name: str, kind: Kind, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in {"true", "false"}:
+        return value.lower() == "true"
+    raise _misfit(name, kind, value, todo="Use true or false")
+
+
+def _int(name: str, kind: Kind, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, str) and INTEGER.fullmatch(value):
+        return int(value)
+    raise _misfit(name, kind, value, todo="Use a whole number: digits only, no leading zero, no underscores")
+
+
+def _float(name: str, kind: Kind, value: object) -> float:
+    number = math.nan
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        number = _nearest(value)
+    elif isinstance(value, str) and NUMBER.fullmatch(value):
+        number = float(value)
+    if not math.isfinite(number):
+        raise _misfit(name, kind, value, todo="Use a finite number such as 0.5 or 1e-3")
+    return number
+
+
+def _nearest(value: float) -> float:
+    """Return the float equal to `value`, NaN where a whole number has none."""
+    try:
+        number = float(value)
+    except OverflowError:
+        return math.nan
+    return number if number == value else math.nan
+
+
+def _str(name: str, kind: Kind, value: object) -> str:
+    if not isinstance(value, str):
+        raise _misfit(name, kind, value)
+    text = str.__str__(value)
+    if "\0" in text or not _encodable(text):
+        raise _misfit(name, kind, value, todo="Use text without NUL and lone surrogates")
+    return text
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _list(name: str, kind: Kind, value: object) -> list[Any]:
+    items = value
+    if isinstance(value, str):
+        items = _json(name, kind, value) if value.lstrip().startswith("[") or not kind.item else value.split(",")
+    if not isinstance(items, list):
+        raise _misfit(name, kind, value, todo="Use [1, 2] or 1,2")
+    if kind.item is None:
+        return [_plain(name, kind, item) for item in items]
+    of = Kind(kind.item)
+    return [_item(name, of, item.strip() if isinstance(item, str) else item) for item in items]
+
+
+def _item(name: str, kind: Kind, item: object) -> Plain:
+    if item == "":
+        raise InputError(f"An item of the list {name!r} is empty", todo="Use [] for an empty list")
+    return convert(name, kind, item)
+
+
+def _dict(name: str, kind: Kind, value: object) -> dict[str, Any]:
+    found = _json(name, kind, value) if isinstance(value, str) else value
+    if not isinstance(found, dict):
+        raise _misfit(name, kind, value, todo='Use a JSON object such as {"fast": 10}')
+    plain = _plain(name, kind, found)
+    assert isinstance(plain, dict)
+    return plain
+
+
+def _plain(name: str, kind: Kind, value: object) -> Plain:
+    """Return a nested value with nothing but JSON's types inside; no NaN, and no key that is not text."""
+    value = _plain_scalar(value)
+    if isinstance(value, dict):
+        wrong = next((key for key in value if not isinstance(key, str)), None)
+        if wrong is not None:
+            raise InputError(f"Keys inside parameter {name!r} must be text", found=wrong, todo=f"Use {str(wrong)!r}")
+        return {_str(name, kind, key): _plain(name, kind, item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(name, kind, item) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    for types, to in ((str, _str), (int, _int), (float, _float)):
+        if isinstance(value, types):
+            return to(name, kind, value)
+    raise _misfit(name, kind, value)
+
+
+def _json(name: str, kind: Kind, text: str) -> object:
+    def refuse(constant: str) -> None:
+        raise InputError(f"Parameter {name!r} holds a number that is not finite", found=constant)
+
+    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            raise InputError(f"Parameter {name!r} holds a key twice", found=text)
+        return found
+
+    try:
+        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
+    except json.JSONDecodeError as problem:
+        raise _misfit(name, kind, text, todo=f"That is no JSON: {problem}") from None
+
+
+_SCALARS: dict[str, Callable[[str, Kind, object], Plain]] = {
+    "bool": _bool,
+    "int": _int,
+    "float": _float,
+    "str": _str,
+    "dict": _dict,
+}

@@ -1,0 +1,189 @@
+"""A notebook's parameters: read from its cell tagged `parameters`, and checked before anything runs."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from atb.errors import InputError, did_you_mean
+from atb.experiments.conversion import Kind, Plain, convert
+
+TAG = "parameters"
+ANNOTATION = re.compile(r"int|float|bool|str|list(\[(?P<item>int|float|bool|str)\])?|dict(\[str,\w+\])?")
+KINDS = ("int", "float", "bool", "str", "list", "dict")
+SECRET_WORDS = {"key", "apikey", "secret", "token", "password", "passwd", "passphrase", "credential", "credentials"}
+_TYPES = f"Use one of {', '.join(KINDS)}, list[...] of a simple type, and `| None`"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One line of the parameters cell: `fast: int = 10  # fast window, bars`."""
+
+    name: str
+    kind: Kind
+    default: Plain
+    help: str = ""
+
+
+def read_parameters(notebook: Path) -> tuple[Parameter, ...]:
+    """Return the typed parameters of a notebook file, in their order.
+
+    Raises
+    ------
+    InputError
+        The file is no notebook, has no parameters cell or two of them, or the cell holds more than literal defaults.
+    """
+    return parameters_of(read_notebook(notebook), notebook.name)
+
+
+def read_notebook(path: Path) -> Any:
+    """Return a notebook as nbformat's node, upgraded to the current format with an id for each cell."""
+    import warnings
+
+    import nbformat
+
+    if path.suffix != ".ipynb" or not path.is_file():
+        near = did_you_mean(path.name, [found.name for found in path.parent.glob("*.ipynb")])
+        raise InputError("There is no such notebook", found=str(path), todo=near)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # nbformat warns of each cell id it adds to an old notebook
+            node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+            return nbformat.validator.normalize(node)[1]
+    except (ValueError, KeyError, AttributeError, nbformat.ValidationError, OSError) as problem:
+        wrong = f"The file is no notebook ({type(problem).__name__})"
+        raise InputError(wrong, found=str(path), todo="Open it in JupyterLab, and save it again") from None
+
+
+def parameters_of(node: Any, label: str) -> tuple[Parameter, ...]:
+    """Return the typed parameters of a notebook in memory; `label` names it in messages."""
+    cells = [cell for cell in node.cells if cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])]
+    if len(cells) != 1:
+        count = "no cell" if not cells else f"{len(cells)} cells"
+        raise InputError(
+            f"{label} has {count} tagged {TAG!r}", todo="Tag exactly one code cell (property inspector, Tags)"
+        )
+    return parse_parameters(cells[0].source, label)
+
+
+def parse_parameters(source: str, label: str) -> tuple[Parameter, ...]:
+    """Return the typed parameters declared in a cell's source."""
+    try:
+        tree = ast.parse(source)
+    except SyntaxError as problem:
+        raise InputError(
+            f"The parameters cell of {label} is not Python (line {problem.lineno})", found=problem.text
+        ) from None
+    comments = _comments(source)
+    found: dict[str, Parameter] = {}
+    for statement in tree.body:
+        if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+            continue  # a docstring
+        parameter = _parameter(statement, comments.get(statement.end_lineno or 0, ""), label)
+        if parameter.name in found:
+            raise InputError(f"{label} declares parameter {parameter.name!r} twice")
+        found[parameter.name] = parameter
+    return tuple(found.values())
+
+
+def validate_parameters(spec: Sequence[Parameter], given: Mapping[str, object]) -> dict[str, Plain]:
+    """Return the given values, each converted to a plain value of its declared type.
+
+    Parameters
+    ----------
+    spec
+        What `read_parameters` found.
+    given
+        Text from the command line or Python values. Only names of the spec are accepted: papermill writes a name into the
+        notebook as it is, so that code in a name would run.
+
+    Raises
+    ------
+    InputError
+        A name is unknown or that of a secret, or a value does not fit its type.
+    """
+    known = {parameter.name: parameter for parameter in spec}
+    for name in given:
+        _refuse_secret(str(name))
+        if name not in known:
+            raise InputError("There is no such parameter", found=name, todo=did_you_mean(str(name), known))
+    return {name: convert(name, known[name].kind, value) for name, value in given.items()}
+
+
+def with_defaults(spec: Sequence[Parameter], values: Mapping[str, Plain]) -> dict[str, Plain]:
+    """Return the value of every parameter: the given one, or its default."""
+    return {parameter.name: values.get(parameter.name, parameter.default) for parameter in spec}
+
+
+def _parameter(statement: ast.stmt, help_text: str, label: str) -> Parameter:
+    target, annotation, value = _parts(statement)
+    if not isinstance(target, ast.Name):
+        line = f"line {statement.lineno}: {ast.unparse(statement)}"
+        raise InputError(f"The parameters cell of {label} may hold only `name: type = value`", found=line)
+    _refuse_secret(target.id)
+    if value is None:
+        raise InputError(
+            f"Parameter {target.id!r} of {label} has no default", todo="A notebook must run alone with its defaults"
+        )
+    default = _literal(target.id, value, label)
+    kind = _kind_of_default(target.id, default) if annotation is None else _kind(target.id, annotation)
+    return Parameter(target.id, kind, _fit(target.id, kind, default), help_text)
+
+
+def _parts(statement: ast.stmt) -> tuple[ast.expr | None, ast.expr | None, ast.expr | None]:
+    if isinstance(statement, ast.AnnAssign):
+        return statement.target, statement.annotation, statement.value
+    if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+        return statement.targets[0], None, statement.value
+    return None, None, None
+
+
+def _literal(name: str, value: ast.expr, label: str) -> object:
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        wrong = f"The default of parameter {name!r} in {label} must be a literal"
+        raise InputError(wrong, found=ast.unparse(value), todo="Compute it in a later cell") from None
+
+
+def _fit(name: str, kind: Kind, default: object) -> Plain:
+    """Check a default as strictly as a given value; text in an int parameter is no default."""
+    if isinstance(default, str) and kind.base != "str":
+        raise InputError(f"The default of parameter {name!r} is declared {kind}", found=default)
+    return default if isinstance(default, str) else convert(name, kind, default)
+
+
+def _kind_of_default(name: str, default: object) -> Kind:
+    if type(default).__name__ not in KINDS:
+        raise InputError(f"Parameter {name!r} needs a type that notebooks can be given", found=default, todo=_TYPES)
+    return Kind(type(default).__name__)
+
+
+def _kind(name: str, annotation: ast.expr) -> Kind:
+    text = ast.unparse(annotation).strip("'\"").replace(" ", "")
+    text = re.sub(r"^(?:typing\.)?Optional\[(.*)\]$", r"\1|None", text)
+    parts = [part for part in text.split("|") if part != "None"]
+    found = ANNOTATION.fullmatch(parts[0]) if len(parts) == 1 else None
+    if not found:
+        raise InputError(f"Parameter {name!r} has a type that notebooks cannot be given", found=text, todo=_TYPES)
+    return Kind(parts[0].partition("[")[0], found["item"], optional="None" in text.split("|"))
+
+
+def _refuse_secret(name: str) -> None:
+    words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")
+    if SECRET_WORDS.intersection(words):
+        raise InputError(
+            "A secret never is a parameter: it would stay in the executed notebook",
+            found=name,
+            todo="Set it as an environment variable or in .env",
+        )
+
+
+def _comments(source: str) -> dict[int, str]:
+    """Return the comment that ends each line."""
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    return {token.start[0]: token.string.lstrip("# ").strip() for token in tokens if token.type == tokenize.COMMENT}

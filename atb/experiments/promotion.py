@@ -1,0 +1,229 @@
+"""Promoting a run: its published result and what is here now become evidence, and what passes the gate a signed manifest."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atb.db import Database
+from atb.db.tables import Promotion, Run
+from atb.errors import AtbError, InputError, PromotionError, did_you_mean
+from atb.experiments.publication import published
+from atb.experiments.registry import get_run
+from atb.promotion.drafting import draft_manifest
+from atb.promotion.gate import Evidence, Verdict, gate
+from atb.promotion.manifest import load_manifest, write_manifest
+
+if TYPE_CHECKING:
+    from atb.config import Settings
+
+MODES = ("paper", "live")
+KEYS_FOLDER = "keys"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A run, its one result as published (empty: none), and what the gate says."""
+
+    run: Run
+    result: Mapping[str, Any]
+    evidence: Evidence
+    verdict: Verdict
+    model_folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Promoted:
+    """A manifest's file, its content hash, and the verdict that let it pass."""
+
+    name: str
+    path: Path
+    manifest_sha256: str
+    verdict: Verdict
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        verdict = self.verdict.to_json()
+        return {"name": self.name, "path": str(self.path), "manifest_sha256": self.manifest_sha256, "verdict": verdict}
+
+
+def judge(run_id: str, *, settings: "Settings", database: Database, mode: str = "paper") -> Judged:
+    """Return what the gate says about a run, by its id or the unique beginning of it; nothing is written.
+
+    Raises
+    ------
+    InputError
+        If there is no such run or mode.
+    """
+    if mode not in MODES:
+        raise InputError("There is no such mode", found=mode, todo=did_you_mean(mode, MODES))
+    run = get_run(database, run_id)
+    content = published(settings.runs_root / run.run_id)
+    result = content.get("result") or {}
+    folder = _model_folder(result, settings.models_root)
+    evidence = _evidence(run, result, content.get("evidence") or {}, folder=folder, settings=settings)
+    return Judged(run, result, evidence, gate(evidence, mode=mode), folder)
+
+
+def promote(
+    run_id: str, *, settings: "Settings", database: Database, name: str | None = None, mode: str = "paper"
+) -> Promoted:
+    """Write a signed manifest of a run that the runner accepts, and record it.
+
+    Parameters
+    ----------
+    run_id
+        The run's id, or the unique beginning of it.
+    name
+        The manifest's; by default symbol, timeframe and strategy. A name that is taken gets a suffix.
+    mode
+        `paper`; `live` does not exist yet and is refused with what the gate says about it.
+
+    Raises
+    ------
+    InputError
+        If there is no such run or mode, or the name cannot be a file's.
+    PromotionError
+        If the gate refuses, with every reason, or the manifest cannot be written.
+    """
+    judged = judge(run_id, settings=settings, database=database, mode=mode)
+    run, verdict = judged.run, judged.verdict
+    if mode == "live":
+        reasons = "; ".join(verdict.reasons) or "nothing stands against it"
+        todo = f"Promote it to paper: atb promote {run.run_id} --to paper"
+        raise PromotionError(f"Promotion to live does not exist yet. The gate says about live: {reasons}", todo=todo)
+    if not verdict.passed:
+        raise PromotionError(f"Run {run.run_id} cannot be promoted: {'; '.join(verdict.reasons)}")
+    draft = draft_manifest(
+        judged.result,
+        name=name or _default_name(judged.result["slots"][0]),
+        run_id=run.run_id,
+        model_folder=judged.model_folder,
+        models_root=settings.models_root,
+        verdict=verdict.to_json(),
+        evidence={"gate": judged.evidence.to_json(), "commit": run.commit, "dirty": run.dirty},
+    )
+    path = write_manifest(draft, settings.promoted_root, settings.data.root / KEYS_FOLDER)
+    manifest = load_manifest(path)
+    try:
+        _record(database, Promoted(manifest.name, path, manifest.content_sha256, verdict), run.run_id)
+    except BaseException:  # without its record the file must not stay either
+        path.unlink()
+        raise
+    return Promoted(manifest.name, path, manifest.content_sha256, verdict)
+
+
+def _record(database: Database, promoted: Promoted, run_id: str) -> None:
+    row = Promotion(
+        manifest_sha256=promoted.manifest_sha256,
+        name=promoted.name,
+        mode=promoted.verdict.mode,
+        run_id=run_id,
+        path=str(promoted.path),
+        verdict=promoted.verdict.to_json(),
+    )
+    with database.session() as session:
+        session.add(row)
+
+
+def _default_name(slot: Mapping[str, Any]) -> str:
+    text = f"{slot['symbol']}_{slot['timeframe']}_{slot['strategy']['name']}".lower()
+    return re.sub(r"[^a-z0-9_]+", "-", text)
+
+
+def _evidence(
+    run: Run, result: Mapping[str, Any], proofs: Mapping[str, Any], *, folder: Path | None, settings: "Settings"
+) -> Evidence:
+    from atb.engine.cache import kernel_hash
+
+    slots = result.get("slots", [])
+    matches, warm = _check_data(slots[0], str(result["start"]), settings.bars_root) if slots else (False, False)
+    stats, hold = result.get("stats", {}), result.get("baselines", {}).get("hold", {})
+    return Evidence(
+        run_status=run.status,
+        strategies=len(slots),
+        data_matches=matches,
+        kernel_matches=result.get("kernel_hash") == run.kernel_hash == kernel_hash(),
+        warm=warm,
+        synthetic=any(slot["venue"] == "synthetic" for slot in slots),
+        n_trades=_number(stats, "n_trades"),
+        sharpe=_number(stats, "sharpe"),
+        total_return_pct=_number(stats, "total_return_pct"),
+        hold_return_pct=_number(hold, "total_return_pct"),
+        max_drawdown_pct=_number(stats, "max_drawdown_pct"),
+        parity=_proof(proofs, "parity"),
+        lookahead_clean=_proof(proofs, "lookahead_clean"),
+        predicts=folder is not None,
+        beats_baselines=None if folder is None else _card(folder).get("beats_baselines"),
+        dirty=run.dirty,
+        refused=result.get("refused", {}),
+    )
+
+
+def _number(values: Mapping[str, Any], name: str) -> float:
+    value = values.get(name)
+    return math.nan if value is None else float(value)
+
+
+def _proof(proofs: Mapping[str, Any], name: str) -> bool | None:
+    value = proofs.get(name)
+    return value if isinstance(value, bool) else None
+
+
+def _check_data(slot: Mapping[str, Any], start: str, bars_root: Path) -> tuple[bool, bool]:
+    """Return whether the catalogue still gives the slot's very bars, and whether enough of them came before `start`."""
+    from atb.data.catalogue import load_bars
+    from atb.domain import Timeframe
+
+    data = slot["data"]
+    end = Timeframe.parse(data["timeframe"]).next(datetime.fromisoformat(data["last"]))
+    try:
+        bars = load_bars(
+            data["symbol"], data["timeframe"], data["first"], end, root=bars_root, venue=data["venue"] or None
+        )
+    except AtbError:  # whatever keeps the bars from being read, they are not those of the run
+        return False, False
+    before = int((bars.frame.index < datetime.fromisoformat(start)).sum())
+    return bars.fingerprint == data["fingerprint"], before >= slot["warmup"]
+
+
+def _model_folder(result: Mapping[str, Any], models_root: Path) -> Path | None:
+    """Return the bundle whose fingerprint the result's predictor had, None where no model took part.
+
+    Raises
+    ------
+    PromotionError
+        If there is no such bundle, or not any more.
+    """
+    from atb.prediction.bundle import list_bundles, load_bundle
+
+    slots = result.get("slots", [])
+    if len(slots) != 1 or slots[0].get("model") is None:
+        return None
+    wanted = slots[0]["model"]["fingerprint"]
+    for folder in reversed(list_bundles(models_root)):
+        card = _card(folder)
+        if card.get("symbol") == slots[0]["symbol"] and card.get("timeframe") == slots[0]["timeframe"]:
+            try:
+                bundle = load_bundle(folder)
+            except AtbError:  # a broken bundle is not the one looked for
+                continue
+            if bundle.fingerprint == wanted:
+                return folder
+    raise PromotionError(
+        f"The model of the run is not, or no longer, in {models_root}",
+        found=wanted[:12],
+        todo="Restore it, or backtest again",
+    )
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    try:
+        card = json.loads((folder / "card.json").read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return card if isinstance(card, dict) else {}

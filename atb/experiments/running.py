@@ -1,0 +1,213 @@
+"""One notebook run by papermill in a kernel of its own: its environment, its time limit, and what became of it.
+
+papermill and the kernel's environment are process-wide (working directory, `os.environ`): run batches in processes, never
+in threads. papermill records a cell that ran out of time as completed, so the outcome is decided here, not in the notebook.
+"""
+
+import logging
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from atb.experiments.conversion import Plain
+
+Progress = Callable[[int, int], None]
+
+INJECTED = "injected-parameters"
+START_SECONDS = 120  # a kernel on a busy machine
+WITHHELD = ("ATB__EXCHANGE__API_KEY", "ATB__EXCHANGE__API_SECRET")  # research needs no account
+ALWAYS = {
+    "PLOTLY_RENDERER": "plotly_mimetype",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's `python3`, not a stranger's of the same name
+}
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended, and the notebook as far as it came.
+
+    Parameters
+    ----------
+    status
+        `succeeded`, `failed` or `interrupted`.
+    error
+        One line: the cell, its line, and the error.
+    failed_cell
+        The cell's place in the notebook, counted from 1 over all its cells.
+    notebook
+        The executed notebook as nbformat's node; None when no kernel started.
+    """
+
+    status: str
+    error: str | None = None
+    failed_cell: int | None = None
+    notebook: Any = None
+
+
+@dataclass
+class Watch:
+    """Follows the cells: which one runs, how much time is left, who is told."""
+
+    total: int
+    timeout: float
+    progress: Progress | None = None
+    places: dict[int, int] = field(default_factory=dict)
+    place: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def started(self, cell: Any, cell_index: int) -> None:
+        """Note that a cell begins; the cell that papermill injects has no place of its own."""
+        self.place += INJECTED not in cell.metadata.get("tags", [])
+        self.places[cell_index] = self.place
+        if self.progress is not None:
+            self.progress(max(0, self.place - 1), self.total)
+
+    def remaining(self, _cell: Any) -> float:
+        """Return the seconds left for the whole run; never 0, which nbclient takes for no limit."""
+        return max(0.05, self.began + self.timeout - time.monotonic())
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to run: a notebook in memory, its name and folder, its checked parameters, extra environment, seconds."""
+
+    node: Any
+    name: str
+    folder: Path
+    values: Mapping[str, Plain]
+    environment: Mapping[str, str]
+    timeout: float
+
+
+def run_notebook(job: Job, progress: Progress | None = None) -> Outcome:
+    """Run a notebook to its end, its first error or its time limit; no error of the notebook is raised here."""
+    with TemporaryDirectory(prefix="atb-") as scratch:
+        source, target = Path(scratch) / "source.ipynb", Path(scratch) / "executed.ipynb"
+        _write(job.node, source)
+        watch = Watch(len(job.node.cells), job.timeout, progress)
+        surroundings = {**ALWAYS, **job.environment, "JUPYTER_RUNTIME_DIR": scratch}
+        with _environment(surroundings), _quiet("papermill"), _terminable():
+            status, error, place = _attempt(job, source, target, watch=watch)
+        if progress is not None and status == "succeeded":
+            progress(watch.total, watch.total)
+        return Outcome(status, error, place, _read(target, job))
+
+
+def _attempt(job: Job, source: Path, target: Path, *, watch: Watch) -> tuple[str, str | None, int | None]:
+    """Call papermill, and turn each way in which it ends into (status, error, failing cell)."""
+    import papermill
+    from jupyter_client.kernelspec import NoSuchKernel
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    try:
+        papermill.execute_notebook(source, target, dict(job.values), **_options(job, watch))
+    except PapermillExecutionError as problem:
+        place = watch.places.get(problem.cell_index, watch.place)
+        return "failed", describe(problem, place), place
+    except CellTimeoutError:
+        return "failed", f"cell {watch.place}: the run took longer than {job.timeout:g} s", watch.place
+    except DeadKernelError:
+        return "failed", f"cell {watch.place}: the kernel died (out of memory, or killed)", watch.place
+    except (NoSuchKernel, RuntimeError) as problem:
+        return "failed", f"no kernel could be started: {problem}", None
+    except KeyboardInterrupt:
+        return "interrupted", f"cell {watch.place}: interrupted", watch.place or None
+    return "succeeded", None, None
+
+
+def _options(job: Job, watch: Watch) -> dict[str, Any]:
+    from traitlets.config import Config
+
+    return {
+        "cwd": job.folder,
+        "kernel_name": "python3",
+        "language": "python",
+        "progress_bar": False,
+        "start_timeout": START_SECONDS,
+        "timeout_func": watch.remaining,
+        "on_cell_start": watch.started,
+        # Sockets in a private folder rather than TCP ports that every user of the machine can listen to.
+        "config": Config({"KernelManager": {"transport": "ipc"}}),
+    }
+
+
+def describe(problem: Any, place: int) -> str:
+    """Return one line on a cell's error: where, the source line, and what was raised."""
+    frames = _FRAME.findall(_ANSI.sub("", "\n".join(problem.traceback)))
+    lines = [int(line) for number, line in frames if int(number) == (problem.exec_count or 0)]
+    source = str(problem.source).splitlines()
+    where = f"cell {place}"
+    if lines and lines[-1] <= len(source):
+        where += f", line {lines[-1]} `{source[lines[-1] - 1].strip()}`"
+    what = " ".join(_ANSI.sub("", f"{problem.ename}: {problem.evalue}").split())
+    return f"{where}: {what}".rstrip(": ")
+
+
+def _write(node: Any, path: Path) -> None:
+    import nbformat
+
+    nbformat.write(node, path)  # type: ignore[no-untyped-call]
+
+
+def _read(path: Path, job: Job) -> Any:
+    """Return the executed notebook, without the megabytes of widget state, under its own name."""
+    import nbformat
+
+    if not path.exists():
+        return None
+    node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    node.metadata.pop("widgets", None)
+    node.metadata.get("papermill", {}).update(input_path=job.name, output_path=job.name)
+    return node
+
+
+@contextmanager
+def _environment(changes: Mapping[str, str]) -> Iterator[None]:
+    """Set variables for the kernel, and withhold the account's keys from it."""
+    before = dict(os.environ)
+    os.environ.update(changes)
+    for name in WITHHELD:
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        for name in {*changes, *WITHHELD}:
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
+
+
+@contextmanager
+def _quiet(name: str) -> Iterator[None]:
+    """Silence one logger: what it would say is in the outcome."""
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Treat a polite kill like Ctrl-C, so that the run is recorded as interrupted and its kernel does not stay behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,1 @@
+"""A simulated exchange: an HTTP server that speaks Binance Spot, for tests and rehearsals without a network."""

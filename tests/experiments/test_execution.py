@@ -1,0 +1,221 @@
+"""Executing notebooks for real: what is recorded and kept when they succeed, fail, hang, die or are stopped."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from atb.db import open_database
+from atb.errors import InputError
+from atb.experiments.execution import execute
+from atb.experiments.lineage import file_sha256
+from atb.experiments.registry import get_run, list_runs
+from tests.experiments.notebooks import notebook, settings_in
+
+SECRET = 'sécret"key\\42'
+QUOTES = 'BTC"; raise SystemExit(1) #\n\\'
+TALKATIVE = [
+    "import os, sys, json, pathlib",
+    "assert symbol == json.loads(os.environ['EXPECTED']) and window == 5 and type(window) is int, (symbol, window)",
+    "print(pathlib.Path.cwd()); print(os.environ['ATB_RUN_ID'], os.environ['ATB__DATA__ROOT'], os.environ['PLOTLY_RENDERER'])",
+    "print('withheld', os.environ.get('ATB__EXCHANGE__API_SECRET')); print(os.environ['LEAK'], [os.environ['LEAK']])",
+    "from atb.experiments import publish\npublish(metrics={'sharpe': 1.5, 'bad': float('nan'), 'leak': os.environ['LEAK']})",
+    "assert not {'sqlalchemy', 'papermill', 'nbconvert'} & set(sys.modules)",
+]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder, settings with a secret and an open database, shared by the runs of this module."""
+    folder = tmp_path_factory.mktemp("world")
+    settings = settings_in(folder, api_secret=SECRET)
+    database = open_database(settings.database.url)
+    yield folder, settings, database
+    database.close()
+
+
+@pytest.fixture(scope="module")
+def succeeded(world):
+    """One successful run of a notebook that looks at its surroundings and prints a secret."""
+    folder, settings, database = world
+    seen = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ATB__EXCHANGE__API_SECRET", SECRET)
+        patch.setenv("LEAK", SECRET)
+        patch.setenv("EXPECTED", json.dumps(QUOTES))
+        before = (dict(os.environ), Path.cwd())
+        path = notebook(folder / "good {name}.ipynb", *TALKATIVE)
+        run = execute(
+            path,
+            {"symbol": QUOTES, "window": "5"},
+            settings=settings,
+            database=database,
+            progress=lambda done, total: seen.append((done, total)),
+        )
+        assert (dict(os.environ), Path.cwd()) == before
+    return run, path, seen
+
+
+def text_of(run) -> str:
+    return (Path(run.path) / run.notebook).read_text()
+
+
+def test_a_run_leaves_a_notebook_a_record_a_report_and_its_result(succeeded, world):
+    run, path, _ = succeeded
+    assert (run.status, run.error, run.failed_cell) == ("succeeded", None, None)
+    assert {file.name for file in Path(run.path).iterdir()} == {path.name, "run.json", "report.html", "result.json"}
+    assert Path(run.path) == world[1].runs_root / run.run_id
+    assert get_run(world[2], run.run_id).status == "succeeded"
+
+
+def test_the_row_says_what_was_run(succeeded):
+    run, path, _ = succeeded
+    assert run.notebook_sha256 == file_sha256(path)
+    assert run.parameters == {"symbol": QUOTES, "window": 5}
+    assert run.metrics == {"sharpe": 1.5, "bad": None, "leak": "***"}
+    assert len(run.kernel_hash) == 64
+    assert 0 < run.seconds < 120
+    assert run.versions["papermill"]
+    record = json.loads((Path(run.path) / "run.json").read_text())
+    assert (record["status"], record["metrics"], record["parameters"]) == ("succeeded", run.metrics, run.parameters)
+
+
+def test_the_kernel_stands_in_the_notebook_s_folder_and_knows_its_run(succeeded, world):
+    run, path, _ = succeeded
+    text = text_of(run)
+    assert str(path.parent) in text
+    assert f"{run.run_id} {world[1].data.root} plotly_mimetype" in text
+
+
+def test_no_file_of_the_run_holds_the_secret(succeeded):
+    run, _, _ = succeeded
+    assert "withheld None" in text_of(run)
+    for file in Path(run.path).iterdir():
+        assert "cret" not in file.read_text().replace("secret", "").replace("SECRET", ""), file.name
+    assert "***" in text_of(run)
+
+
+def test_no_metadata_names_a_temporary_folder(succeeded):
+    run, path, _ = succeeded
+    found = nbformat.read(Path(run.path) / run.notebook, as_version=4).metadata
+    assert found["papermill"]["output_path"] == path.name
+    assert "widgets" not in found
+
+
+def test_progress_counts_the_cells_of_the_notebook(succeeded):
+    _, path, seen = succeeded
+    total = len(nbformat.read(path, as_version=4).cells)
+    assert seen[0] == (0, total)
+    assert seen[-1] == (total, total)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_a_failing_cell_is_named_and_its_notebook_is_kept(world, capfd):
+    folder, settings, database = world
+    path = notebook(folder / "bad.ipynb", "x = 1", "def deep():\n    return 1 / 0\n\ny = deep()", "print('never')")
+    run = execute(path, {"window": 7}, settings=settings, database=database)
+    assert run.status == "failed"
+    assert run.error == "cell 4, line 2 `return 1 / 0`: ZeroDivisionError: division by zero"
+    assert run.failed_cell == 4
+    assert capfd.readouterr() == ("", "")  # neither the kernel (listening on TCP) nor papermill had anything to say
+    assert get_run(database, run.run_id).error == run.error
+    assert "ZeroDivisionError" in text_of(run)
+    assert "ZeroDivisionError" in (Path(run.path) / "report.html").read_text()
+
+
+def test_a_run_that_takes_too_long_is_failed_and_keeps_what_it_published(world):
+    folder, settings, database = world
+    publishes = "from atb.experiments import publish; publish(metrics={'half': 1})"
+    path = notebook(folder / "slow.ipynb", publishes, "import time; time.sleep(60)")
+    began = time.monotonic()
+    run = execute(path, {}, settings=settings, database=database, timeout=6)
+    assert time.monotonic() - began < 30
+    assert (run.status, run.failed_cell) == ("failed", 4)
+    assert run.error == "cell 4: the run took longer than 6 s"
+    assert run.metrics == {"half": 1}
+
+
+def test_a_kernel_that_dies_is_a_failed_run(world):
+    folder, settings, database = world
+    run = execute(notebook(folder / "dies.ipynb", "import os; os._exit(3)"), {}, settings=settings, database=database)
+    assert (run.status, run.error) == ("failed", "cell 3: the kernel died (out of memory, or killed)")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from atb.db import open_database
+from atb.experiments import RunInterrupted, execute
+from tests.experiments.notebooks import settings_in
+settings = settings_in(Path(sys.argv[1]))
+database = open_database(settings.database.url)
+try:
+    execute(Path(sys.argv[2]), {}, settings=settings, database=database)
+except RunInterrupted as stopped:
+    print(stopped.run.status, stopped.run.run_id)
+"""
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_and_a_polite_kill_are_recorded_and_leave_no_kernel_behind(world, repository, stop):
+    folder, _, database = world
+    flag = folder / f"{stop.name}.pid"
+    waits = f"import os, time\nopen({str(flag)!r}, 'w').write(str(os.getpid()))\ntime.sleep(120)"
+    path = notebook(folder / f"stopped_{stop.name}.ipynb", waits)
+    process = subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(folder), str(path)], cwd=repository, stdout=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: flag.exists() and flag.read_text())
+    process.send_signal(stop)
+    shown, _ = process.communicate(timeout=60)
+    assert shown.startswith("interrupted ")
+    run = get_run(database, shown.split()[1])
+    assert (run.status, run.error) == ("interrupted", "cell 3: interrupted")
+    assert (Path(run.path) / run.notebook).exists()
+    wait_for(lambda: not Path(f"/proc/{flag.read_text()}").exists())
+
+
+def wait_for(condition, seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [({"windw": 5}, "Did you mean 'window'"), ({"window": "abc"}, "declared int"), ({"api_key": "x"}, "secret")],
+)
+def test_a_wrong_parameter_runs_and_writes_nothing(world, tmp_path, given, reason):
+    _, _, database = world
+    settings, runs = settings_in(tmp_path), len(list_runs(database, 100))
+    with pytest.raises(InputError, match=reason):
+        execute(notebook(tmp_path / "a.ipynb"), given, settings=settings, database=database)
+    assert len(list_runs(database, 100)) == runs
+    assert not settings.runs_root.exists()
+
+
+@pytest.mark.parametrize("timeout", [0, -1, float("nan")])
+def test_a_time_limit_is_above_zero(world, tmp_path, timeout):
+    _, _, database = world
+    with pytest.raises(InputError, match="time limit"):
+        execute(notebook(tmp_path / "a.ipynb"), {}, settings=settings_in(tmp_path), database=database, timeout=timeout)
+
+
+def test_an_error_outside_the_notebook_still_ends_the_row(world, monkeypatch):
+    folder, settings, database = world
+
+    def breaks(*_):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("atb.experiments.execution.run_notebook", breaks)
+    with pytest.raises(OSError, match="disk full"):
+        execute(notebook(folder / "unlucky.ipynb"), {}, settings=settings, database=database)
+    newest = list_runs(database, 1, notebook="unlucky")[0]
+    assert (newest.status, newest.error) == ("failed", "OSError: disk full")

@@ -1,0 +1,182 @@
+"""The report: figures show without a network, and nothing that an output brought along runs."""
+
+import html.parser
+import json
+import shutil
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from atb.experiments.report import html_report
+
+RUN = {
+    "run_id": "20240131-120000-a-ffffff",
+    "notebook": "<b>a</b>.ipynb",
+    "status": "failed",
+    "error": "cell 2: <script>alert(1)</script>",
+    "parameters": {"symbol": "BTC/USDT", "note": "</td><script>alert(2)</script>"},
+    "metrics": {"sharpe": 1.25, "sortino": None},
+    "data": [{"symbol": "BTC/USDT", "timeframe": "1h", "venue": "x", "fingerprint": "f" * 64, "first": "a", "last": "b",
+              "bars": 9}],
+    "started_at": "2024-01-31T12:00:00+00:00",
+    "seconds": 1.5,
+}  # fmt: skip
+EVIL = (
+    '<img src=x onerror="document.title=\'owned\'"><script>document.title="owned"</script>'
+    '<img src="https://example.invalid/spy.png"><iframe src="https://example.invalid/"></iframe>'
+    '<a href="javascript:document.title=1">x</a><table><tr><td>42</td></tr></table>'
+    '<p style="background:url(https://example.invalid/p)">styled</p><svg onload="document.title=2"></svg>'
+)
+
+
+def figure(title: str) -> dict:
+    made = go.Figure(go.Scatter(x=np.arange(5), y=np.arange(5.0) ** 2), layout={"title": title})
+    return json.loads(made.to_json())
+
+
+def output(**data) -> nbformat.NotebookNode:
+    return nbformat.v4.new_output("display_data", {name.replace("__", "/"): value for name, value in data.items()})
+
+
+def executed(*outputs: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    node = nbformat.v4.new_notebook(metadata={"widgets": {"application/vnd.jupyter.widget-state+json": {"state": {}}}})
+    node.cells.append(nbformat.v4.new_markdown_cell(f"# Title\n{EVIL}"))
+    node.cells.append(nbformat.v4.new_code_cell("secret_of_success = 1", outputs=list(outputs), execution_count=1))
+    return node
+
+
+def plotly_output(title: str, **more) -> nbformat.NotebookNode:
+    return nbformat.v4.new_output("display_data", {"application/vnd.plotly.v1+json": figure(title), **more})
+
+
+EVERYTHING = executed(
+    plotly_output("first </script><script>document.title='owned'</script>"),
+    output(text__html=EVIL, text__plain="x"),
+    nbformat.v4.new_output("display_data", {"application/javascript": "document.title='owned'", "text/plain": "js"}),
+    nbformat.v4.new_output(
+        "display_data", {"application/vnd.jupyter.widget-view+json": {"model_id": "a"}, "text/plain": "slider"}
+    ),
+    nbformat.v4.new_output("display_data", {"image/svg+xml": "<svg onload='document.title=1'></svg>"}),
+    nbformat.v4.new_output("stream", text="printed <b>figure-0.</b>"),
+    nbformat.v4.new_output("error", ename="E", evalue="<i>v</i>", traceback=["\x1b[31mred\x1b[0m <script>1</script>"]),
+    plotly_output("second", **{"text/html": "<div>plotly's own html</div>"}),
+)
+
+
+class Page(html.parser.HTMLParser):
+    """Collects what a browser would run or load."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.scripts: list[dict] = []
+        self.loads: list[str] = []
+        self.handlers: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        attributes = dict(attrs)
+        if tag == "script":
+            self.scripts.append(attributes)
+        self.handlers += [name for name in attributes if name.startswith("on")]
+        self.handlers += [value for value in attributes.values() if value and value.startswith("javascript:")]
+        names = ("src",) if tag == "a" else ("src", "href", "data", "srcset", "poster")
+        self.loads += [
+            attributes[name] for name in names if name in attributes and not attributes[name].startswith("data:")
+        ]
+        assert tag not in {"iframe", "link", "object", "embed", "base"}
+
+
+@pytest.fixture(scope="module")
+def text() -> str:
+    return html_report(EVERYTHING, RUN)
+
+
+def test_nothing_is_loaded_from_anywhere_and_no_output_brings_a_script(text):
+    page = Page(text)
+    assert page.loads == []
+    assert page.handlers == []
+    data = [script for script in page.scripts if script.get("type") == "application/json"]
+    code = [script for script in page.scripts if script.get("type") != "application/json"]
+    assert len(data) == 2
+    assert len(code) == 2  # plotly, once, and the lines that call it
+    assert {bool(script.get("nonce")) for script in code} == {True}
+    assert text.count("plotly.js v") == 1
+
+
+def test_the_policy_forbids_the_network_and_foreign_scripts(text):
+    policy = text.split('Content-Security-Policy" content="')[1].split('"')[0]
+    assert policy.startswith("default-src 'none'")
+    assert "http" not in policy
+    assert "script-src 'nonce-" in policy
+    assert "unsafe-eval" not in policy
+
+
+def test_harmless_outputs_stay_and_the_head_says_how_the_run_went(text):
+    shown = text.split("<main>")[0] + text.split("<main>")[1].split("</main>")[0]
+    for wanted in (
+        "<td>42</td>",
+        "20240131-120000-a-ffffff",
+        "1.25",
+        "9 bars",
+        "slider",
+        "secret_of_success",
+        "styled",
+    ):
+        assert wanted in shown, wanted
+    assert "&lt;b&gt;a&lt;/b&gt;.ipynb" in shown
+    assert "plotly&#39;s own" not in shown
+
+
+def test_the_notebook_is_left_as_it_is():
+    before = json.dumps(EVERYTHING)
+    html_report(EVERYTHING, RUN)
+    assert json.dumps(EVERYTHING) == before
+
+
+def test_a_page_without_figures_carries_no_plotly():
+    text = html_report(executed(output(text__plain="only text")), RUN)
+    assert len(text) < 100_000
+    assert "<script" not in text
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
+def test_a_browser_without_a_network_draws_every_figure_and_runs_nothing_else(text, tmp_path: Path):
+    from playwright.sync_api import sync_playwright
+
+    (tmp_path / "report.html").write_text(text)
+    wanted: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda problem: errors.append(str(problem)))
+        page.on("request", lambda request: wanted.append(request.url))
+        page.route("http*://**", lambda route: route.abort())
+        page.goto((tmp_path / "report.html").as_uri())
+        page.wait_for_function(
+            "document.querySelectorAll('.js-plotly-plot .main-svg .trace').length >= 2", timeout=60_000
+        )
+        drawn = page.eval_on_selector_all(
+            ".js-plotly-plot", "plots => plots.filter(plot => plot.querySelector('svg')).length"
+        )
+        titles = page.eval_on_selector_all(".gtitle", "titles => titles.map(title => title.textContent)")
+        hidden = page.locator("text=secret_of_success").is_visible()
+        page.check("#show-code")
+        shown = page.locator("text=secret_of_success").is_visible()
+        title = page.title()
+        browser.close()
+    assert drawn == 2
+    assert len(titles) == 2
+    assert (hidden, shown) == (False, True)
+    assert title == "atb run"
+    assert errors == []
+    assert [url for url in wanted if not url.startswith(("file:", "data:", "blob:"))] == []
