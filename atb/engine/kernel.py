@@ -228,7 +228,7 @@ def decide(
             abs(slot["quantity"]) * slot["mark"]
         )  # a reversal closes first: its own exposure does not stand in its way
         quantity = entry_quantity(account[0], limits[0], slot, parameter, side, gross - own, committed)
-        slot["entry"] = side * quantity
+        slot["entry"] = side * quantity if quantity > 0.0 else 0.0
         gross += quantity * slot["mark"]
         if side > 0.0:
             committed += quantity * slot["mark"] * (1.0 + parameter["taker_fee"])
@@ -448,7 +448,7 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
     slot["realised"] += side * (f["price"] - slot["entry_price"]) * f["quantity"]
     slot["quantity"] += f["side"] * f["quantity"]
     if slot["exit"] != 0.0:
-        slot["exit"] = -slot["quantity"]
+        slot["exit"] = 0.0 - slot["quantity"]  # never -0.0, which some databases cannot keep
     if slot["quantity"] != 0.0:
         return False
     write_trade(trade[0], slot, f, side)

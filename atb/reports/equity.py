@@ -1,0 +1,179 @@
+"""What became of the account: equity beside holding, drawdown, months, exposure."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from atb.backtest import Result
+from atb.backtest.baselines import hold
+from atb.backtest.portfolio import closes
+from atb.backtest.statistics import drawdowns
+from atb.reports import theme
+from atb.reports.downsampling import extreme_rows
+
+POINTS = 2_000  # of each line
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+Floats = NDArray[np.floating[Any]]
+
+
+def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
+    """Draw the account's value, holding from the same cash at the same costs, and both drawdowns below.
+
+    Parameters
+    ----------
+    result
+        Of a backtest.
+    log
+        Whether the value axis is logarithmic: equal distances are equal percentages.
+    """
+    cash, outcome = result.problem.account.cash, hold(result.problem)
+    held = outcome.equity[~np.isnan(outcome.equity)]
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.05)
+    lines = (("hold", held, theme.ORANGE), (_names(result), result.equity.to_numpy(), theme.BLUE))
+    for name, equity, colour in lines:
+        _add_equity(figure, result.index, equity, name=name, colour=colour, cash=cash)
+    figure.add_hline(y=cash, line={"color": theme.SOFT, "width": 1, "dash": "dot"}, row=1, col=1)
+    title = "Equity and drawdown" + (" (logarithmic)" if log else "")
+    theme.style(figure, title, label=result.label, caption=_equity_caption(result), height=560)
+    figure.update_yaxes(title_text=f"equity ({_quote(result)})", type="log" if log else "linear", row=1, col=1)
+    figure.update_yaxes(title_text="below the peak (%)", rangemode="tozero", row=2, col=1)
+    figure.update_xaxes(theme.time_axis(title=None), row=1, col=1)
+    figure.update_xaxes(theme.time_axis(), row=2, col=1)
+    return figure.update_layout(hovermode="x", legend={"traceorder": "reversed"})
+
+
+def _add_equity(
+    figure: go.Figure, index: pd.DatetimeIndex, equity: Floats, /, *, name: str, colour: str, cash: float
+) -> None:
+    """Add one account's value to the upper panel and its drawdown to the lower one, each keeping its own extremes."""
+    depth = -100 * drawdowns(equity, cash)
+    gain = 100 * (equity[-1] / cash - 1)
+    width = 1.8 if colour == theme.BLUE else 1.2
+    at = theme.times(index)
+    for row, values, unit, digits in ((1, equity, "", ",.2f"), (2, depth, " %", ".2f")):
+        kept = extreme_rows(values, POINTS)
+        figure.add_scatter(
+            x=at[kept],
+            y=values[kept],
+            name=f"{name} {gain:+,.1f} %",
+            legendgroup=name,
+            showlegend=row == 1,
+            line={"color": colour, "width": width if row == 1 else 1},
+            fill="tozeroy" if row == 2 and colour == theme.BLUE else None,
+            fillcolor="rgba(0,114,178,0.15)",
+            hovertemplate=f"%{{y:{digits}}}{unit}",
+            row=row,
+            col=1,
+        )
+
+
+def _equity_caption(result: Result) -> str:
+    stats, held = result.stats, result.baselines["hold"]
+    figures = (
+        f"Sharpe {stats['sharpe']:.2f} (hold {held['sharpe']:.2f}) at {stats['periods_per_year']:,.0f} bars a year; largest "
+        f"drawdown {stats['max_drawdown_pct']:.1f} % (hold {held['max_drawdown_pct']:.1f} %); fees {stats['fees_paid']:,.2f} "
+        f"{_quote(result)}; in the market {stats['exposure_time_pct']:.0f} % of the time. "
+    )
+    return figures + result.fill_model
+
+
+def monthly_returns_figure(result: Result) -> go.Figure:
+    """Draw each calendar month's return as a heat map, years down, with the whole year at the right."""
+    table = monthly_returns(result)
+    values = table.to_numpy()
+    top = max(1.0, float(np.nanmax(np.abs(values[:, :12]))))
+    text = np.where(np.isnan(values), "", np.char.mod("%+.1f", np.nan_to_num(values)))
+    years = [str(year) for year in table.index]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=[*MONTHS, "year"],
+            y=years,
+            text=text,
+            texttemplate="%{text}",
+            textfont={"size": 12},
+            colorscale=theme.LOSS_TO_PROFIT,
+            zmin=-top,
+            zmax=top,
+            xgap=2,
+            ygap=2,
+            showscale=False,
+            hovertemplate="%{x} %{y}: %{z:+.2f} %<extra></extra>",
+        )
+    )
+    positive = int((values[:, :12] > 0).sum())
+    counted = int((~np.isnan(values[:, :12])).sum())
+    caption = (
+        f"{positive} of {counted} months above zero. First and last month may be incomplete; a month's return is from the equity "
+        "at the close of the month before to that at its own last close (UTC), the first from the starting cash."
+    )
+    theme.style(figure, "Return of each month (%)", label=result.label, caption=caption, height=150 + 34 * len(years))
+    figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticks="")
+    figure.add_vline(x=11.5, line={"color": theme.GREY, "width": 1})
+    return figure.update_xaxes(side="bottom", showgrid=False, ticks="")
+
+
+def monthly_returns(result: Result) -> pd.DataFrame:
+    """Return percent per calendar month: one row per year, columns 1 to 12 and `year`; NaN where there was no bar."""
+    closed = result.equity.set_axis(_close_times(result))
+    grouped = closed.groupby([closed.index.year, closed.index.month])  # type: ignore[attr-defined]
+    last = grouped.last()
+    before = last.shift(1).fillna(result.problem.account.cash)
+    months = (100 * (last / before - 1)).unstack().reindex(columns=range(1, 13))
+    ends = last.groupby(level=0).last()
+    begins = ends.shift(1).fillna(result.problem.account.cash)
+    table = months.assign(year=100 * (ends / begins - 1))
+    table.index.name = "year"
+    return table
+
+
+def _close_times(result: Result) -> pd.DatetimeIndex:
+    """Return each bar's last moment: a bar that closes at midnight belongs to the day that ends."""
+    at = result.problem.events[~np.isnan(result.outcome.equity)] - 1
+    return pd.DatetimeIndex(pd.to_datetime(at, unit="ms", utc=True))
+
+
+def exposure_figure(result: Result) -> go.Figure:
+    """Draw what part of the account's equity was in positions at each close, in percent; shorts count as negative."""
+    share = exposure(result)
+    net, gross = share.sum(axis=1).to_numpy(), share.abs().sum(axis=1).to_numpy()
+    figure = go.Figure()
+    series = [("net", net, theme.BLUE)] + ([("gross", gross, theme.ORANGE)] if (gross != net).any() else [])
+    for name, values, colour in series:
+        kept = extreme_rows(values, POINTS)
+        figure.add_scatter(
+            x=theme.times(result.index[kept]),
+            y=values[kept],
+            name=name,
+            line={"color": colour, "width": 1, "shape": "hv"},
+            fill="tozeroy" if name == "net" else None,
+            fillcolor="rgba(0,114,178,0.15)",
+            hovertemplate="%{y:.1f} %",
+        )
+    caption = (
+        f"In the market {result.stats['exposure_time_pct']:.1f} % of the bars; "
+        f"{result.stats['turnover']:.1f} times the starting cash was traded."
+    )
+    theme.style(figure, "Exposure", label=result.label, caption=caption, height=320)
+    figure.update_yaxes(title_text="position value / equity (%)")
+    return figure.update_xaxes(theme.time_axis()).update_layout(hovermode="x", showlegend=len(series) > 1)
+
+
+def exposure(result: Result) -> pd.DataFrame:
+    """Return each slot's position value as percent of the account's equity after each bar's close."""
+    value = result.positions.to_numpy() * closes(result).to_numpy()
+    return pd.DataFrame(100 * value / result.equity.to_numpy()[:, None], index=result.index)
+
+
+def _names(result: Result) -> str:
+    return ", ".join(dict.fromkeys(slot.strategy.name for slot in result.slots))
+
+
+def _quote(result: Result) -> str:
+    symbol = result.bars[0].symbol
+    return symbol.settle or symbol.quote

@@ -1,0 +1,164 @@
+"""What the market did: candles with volume and holes, the distribution of returns, and how volatility clusters."""
+
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from atb.domain import Bars
+from atb.errors import InputError
+from atb.reports import theme
+from atb.reports.downsampling import candles, extreme_rows, span_text
+from atb.reports.trades import price_trace
+
+CANDLES = 1_200
+GAPS = 40  # of the longest are marked: each is one shape
+BINS = 121
+LAGS = 168  # a week of hours
+POINTS = 1_500
+
+Floats = NDArray[np.float64]
+
+
+def bars_figure(bars: Bars) -> go.Figure:
+    """Draw candles with volume below; the longest known gaps are shaded across both."""
+    frame, span = candles(bars, CANDLES)
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.04)
+    figure.add_trace(price_trace(frame), row=1, col=1)
+    figure.add_bar(
+        x=theme.times(frame.index),
+        y=frame["volume"].to_numpy(),
+        name="volume",
+        showlegend=False,
+        marker={"color": theme.SOFT, "line": {"width": 0}},
+        hovertemplate="%{y:,.4~g}<extra></extra>",
+        row=2,
+        col=1,
+    )
+    marked = sorted(bars.gaps, key=lambda gap: gap[0] - gap[1])[:GAPS]
+    for start, end in marked:
+        figure.add_vrect(
+            x0=start.isoformat()[:19], x1=end.isoformat()[:19], fillcolor=theme.RED, opacity=0.25, line_width=0
+        )
+    caption = f"{len(bars):,} closed bars, drawn as {span_text(bars, span)}; {_gaps_text(bars, len(marked))}."
+    theme.style(figure, "Price and volume", label=bars.label, caption=caption, height=520)
+    figure.update_yaxes(title_text=f"price ({bars.symbol.quote})", row=1, col=1)
+    figure.update_yaxes(title_text=f"volume ({bars.symbol.base})", row=2, col=1)
+    figure.update_xaxes(theme.time_axis(rangeslider={"visible": False}, title=None), row=1, col=1)
+    return figure.update_xaxes(theme.time_axis(), row=2, col=1)
+
+
+def _gaps_text(bars: Bars, marked: int) -> str:
+    known = len(bars.gaps)
+    if not known:
+        return "no gaps"
+    which = "shaded" if marked == known else f"the {marked} longest shaded"
+    return f"{known} known gap{'s' * (known != 1)}, never filled, {which}"
+
+
+def returns_figure(bars: Bars) -> go.Figure:
+    """Draw how often each size of bar-to-bar return occurs, beside a normal distribution of equal variance, on a log scale."""
+    returns = 100 * log_returns(bars)
+    deviation = float(returns.std())
+    reach = max(float(np.abs(returns).max()), 1e-9)
+    counts, edges = np.histogram(returns, bins=BINS, range=(-reach, reach))
+    centres, width = (edges[:-1] + edges[1:]) / 2, edges[1] - edges[0]
+    figure = go.Figure(
+        go.Bar(x=centres, y=counts, name="bars", width=width, marker={"color": theme.BLUE, "opacity": 0.75})
+    )
+    if deviation > 0:
+        normal = len(returns) * width * np.exp(-0.5 * (centres / deviation) ** 2) / (deviation * math.sqrt(2 * math.pi))
+        drawn = normal >= 0.5
+        figure.add_scatter(x=centres[drawn], y=normal[drawn], name="normal", line={"color": theme.ORANGE, "width": 2})
+    rare = int((np.abs(returns) > 4 * deviation).sum())
+    caption = (
+        f"{len(returns):,} log returns (none across a gap), standard deviation {deviation:.3f} %, excess kurtosis "
+        f"{_kurtosis(returns):.1f}. {rare} lie beyond four standard deviations, where a normal distribution would have "
+        f"{len(returns) * 6.33e-5:.1f}: large moves are what a stop must survive, and averages do not show them."
+    )
+    theme.style(figure, "How large returns are", label=bars.label, caption=caption, height=400)
+    figure.update_xaxes(title_text=f"return of one {bars.timeframe} bar (%, log)")
+    return figure.update_yaxes(title_text="number of bars", type="log", dtick=1)
+
+
+def volatility_figure(bars: Bars) -> go.Figure:
+    """Draw volatility over time, and how long returns and their sizes are remembered (autocorrelation by lag)."""
+    returns = log_returns(bars)
+    window = max(2, min(round(7 * 86_400 / bars.timeframe.seconds), max(2, len(returns) // 4)))
+    moving = _moving_volatility(returns, window) * math.sqrt(bars.timeframe.bars_per_year) * 100
+    lags = max(1, min(LAGS, len(returns) // 3))
+    figure = make_subplots(cols=2, column_widths=[0.6, 0.4], horizontal_spacing=0.1)
+    kept = extreme_rows(moving, POINTS)
+    figure.add_scatter(
+        x=theme.times(bars.frame.index[1:][_follows(bars)][window - 1 :])[kept],
+        y=moving[kept],
+        name=f"volatility of the last {window} bars",
+        showlegend=False,
+        line={"color": theme.BLUE, "width": 1.3},
+        hovertemplate="%{y:.1f} %",
+        row=1,
+        col=1,
+    )
+    for name, series, colour in (("size of returns", np.abs(returns), theme.BLUE), ("returns", returns, theme.ORANGE)):
+        figure.add_scatter(
+            x=np.arange(1, lags + 1),
+            y=autocorrelation(series, lags),
+            name=name,
+            line={"color": colour, "width": 1.5},
+            row=1,
+            col=2,
+        )
+    bound = 1.96 / math.sqrt(len(returns))
+    figure.add_hrect(y0=-bound, y1=bound, fillcolor=theme.SOFT, opacity=0.4, line_width=0, row=1, col=2)
+    caption = (
+        f"Left: standard deviation of the last {window} returns, annualised by {bars.timeframe.bars_per_year:,.0f} bars a year of "
+        "365 days. Right: the grey band is where unrelated values would lie 95 % of the time. Where the blue line is "
+        "above it, the size of moves is remembered, so risk can be forecast; the orange line would have to leave it for direction."
+    )
+    theme.style(figure, "Volatility, and what is remembered", label=bars.label, caption=caption, height=400)
+    figure.update_yaxes(title_text="volatility (% a year)", rangemode="tozero", row=1, col=1)
+    figure.update_yaxes(title_text="autocorrelation", row=1, col=2)
+    figure.update_xaxes(theme.time_axis(), row=1, col=1)
+    return figure.update_xaxes(title_text="lag (bars)", row=1, col=2)
+
+
+def log_returns(bars: Bars) -> Floats:
+    """Return ln(close / close before) of each bar that follows its predecessor without a hole, in order.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two returns: nothing can be said about their size.
+    """
+    returns = np.diff(np.log(bars.frame["close"].to_numpy(dtype=np.float64)))[_follows(bars)]
+    if len(returns) < 2:
+        raise InputError("Too few bars for their returns", found=len(bars), todo="Load at least three")
+    return np.asarray(returns)
+
+
+def _follows(bars: Bars) -> NDArray[np.bool_]:
+    """Return, for each bar but the first, whether it opens when the one before closes."""
+    return np.asarray(bars.opened_ms[1:] == bars.closed_ms[:-1])
+
+
+def autocorrelation(values: Floats, lags: int) -> Floats:
+    """Return the autocorrelation at lags 1 to `lags`: lagged covariance over variance, both divided by n."""
+    centred = values - values.mean()
+    variance = float(centred @ centred)
+    if variance == 0:
+        return np.full(lags, np.nan)
+    return np.array([float(centred[:-lag] @ centred[lag:]) / variance for lag in range(1, lags + 1)])
+
+
+def _moving_volatility(returns: Floats, window: int) -> Floats:
+    """Return the standard deviation of each `window` returns, around zero: drift is negligible within a week."""
+    squares = np.concatenate([[0.0], np.cumsum(returns**2)])
+    return np.asarray(np.sqrt((squares[window:] - squares[:-window]) / window))
+
+
+def _kurtosis(values: Floats) -> float:
+    centred = values - values.mean()
+    variance = float((centred**2).mean())
+    return float((centred**4).mean()) / variance**2 - 3 if variance > 0 else math.nan

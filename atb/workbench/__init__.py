@@ -1,0 +1,77 @@
+"""The workbench: what a notebook needs, by short names, with the settings already applied; everything is imported on demand."""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from atb.workbench.display import register_formats
+
+if TYPE_CHECKING:
+    from atb.backtest import Result, run
+    from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+    from atb.engine.prepare import Slot
+    from atb.experiments import publish
+    from atb.strategies import make_strategy, strategy_params
+    from atb.workbench.market import catalogue, ensure_sample, load_bars
+    from atb.workbench.runs import evidence_table, judged_run, promote_run
+    from atb.workbench.slots import Period, load_predictor, prepare_slot
+    from atb.workbench.trials import cost_table, shift_table
+    from atb.workbench.verdict import evidence, findings
+
+_HOMES = {
+    "AccountPolicy": "atb.engine.policy",
+    "ExecutionModel": "atb.engine.policy",
+    "Period": "atb.workbench.slots",
+    "Result": "atb.backtest",
+    "RiskPolicy": "atb.engine.policy",
+    "Slot": "atb.engine.prepare",
+    "catalogue": "atb.workbench.market",
+    "cost_table": "atb.workbench.trials",
+    "ensure_sample": "atb.workbench.market",
+    "evidence": "atb.workbench.verdict",
+    "evidence_table": "atb.workbench.runs",
+    "findings": "atb.workbench.verdict",
+    "judged_run": "atb.workbench.runs",
+    "load_bars": "atb.workbench.market",
+    "load_predictor": "atb.workbench.slots",
+    "make_strategy": "atb.strategies",
+    "prepare_slot": "atb.workbench.slots",
+    "promote_run": "atb.workbench.runs",
+    "publish": "atb.experiments",
+    "run": "atb.backtest",
+    "shift_table": "atb.workbench.trials",
+    "strategy_params": "atb.strategies",
+}
+
+__all__ = [
+    "AccountPolicy",
+    "ExecutionModel",
+    "Period",
+    "Result",
+    "RiskPolicy",
+    "Slot",
+    "catalogue",
+    "cost_table",
+    "ensure_sample",
+    "evidence",
+    "evidence_table",
+    "findings",
+    "judged_run",
+    "load_bars",
+    "load_predictor",
+    "make_strategy",
+    "prepare_slot",
+    "promote_run",
+    "publish",
+    "run",
+    "shift_table",
+    "strategy_params",
+]
+
+register_formats()
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,76 @@
+"""Bars for notebooks: the catalogue of the settings, and a synthetic market where there is none."""
+
+from typing import TYPE_CHECKING
+
+from atb.config import load_settings
+from atb.domain import Bars, Symbol, Timeframe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.data.moments import Moment
+
+
+def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well without names
+    symbol: str | Symbol,
+    timeframe: str | Timeframe,
+    start: "Moment | None" = None,
+    end: "Moment | None" = None,
+    *,
+    venue: str | None = None,
+    lead: int = 0,
+) -> Bars:
+    """Return stored bars that open in [start, end) and `lead` bars before: `atb.data.catalogue.load_bars` on the settings.
+
+    Without a `venue` the one of the settings counts, and without that one the only venue that has the series.
+    """
+    from atb.data import catalogue as stored
+
+    settings = load_settings()
+    known = venue if venue is not None else settings.data.venue
+    return stored.load_bars(symbol, timeframe, start, end, root=settings.bars_root, venue=known, lead=lead)
+
+
+def ensure_sample() -> str:
+    """Write the synthetic market if the catalogue holds no series at all, and return what was found or done, as a sentence.
+
+    So every notebook runs by itself, and nobody's own data is ever joined by made-up bars.
+    """
+    from atb.data.sample import write_sample
+    from atb.data.series import all_series
+
+    root = load_settings().bars_root
+    found = all_series(root)
+    if found:
+        return f"The catalogue holds {len(found)} series: {', '.join(map(str, found[:6]))}{', ...' * (len(found) > 6)}."
+    written = write_sample(root=root)
+    return (
+        "The catalogue was empty, so a market was made up: "
+        + "; ".join(f"{bars.label}, {len(bars):,} bars" for bars, _ in written)
+        + ". It says nothing about any real one."
+    )
+
+
+def catalogue() -> "pd.DataFrame":
+    """Return one row per stored series: period, number of bars and gaps, source, fingerprint; each was read and verified."""
+    import pandas as pd
+
+    from atb.data.listing import list_series
+    from atb.data.moments import short
+
+    rows = [
+        {
+            "symbol": str(one.symbol),
+            "timeframe": str(one.timeframe),
+            "venue": one.venue,
+            "bars": one.bars,
+            "first open": short(one.first) if one.first is not None else "",
+            "last open": short(one.last) if one.last is not None else "",
+            "gaps": len(one.gaps),
+            "source": "; ".join(one.sources),
+            "fingerprint": one.fingerprint[:16],
+            "problem": one.problem,
+        }
+        for one in list_series(load_settings().bars_root)
+    ]
+    return pd.DataFrame(rows)

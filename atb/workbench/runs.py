@@ -1,0 +1,86 @@
+"""Recorded runs for notebooks: the newest backtest, what the gate says about it, and its promotion."""
+
+from typing import TYPE_CHECKING
+
+from atb.config import load_settings
+from atb.errors import RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.experiments.promotion import Judged, Promoted
+
+BACKTEST = "03_backtest.ipynb"
+
+
+def judged_run(run_id: str | None = None, *, days: int = 90) -> "Judged":
+    """Return a run with what the gate says about it: the one asked for, or the newest backtest that succeeded.
+
+    Where there is none yet, the backtest notebook is executed over the last `days` with its defaults.
+
+    Raises
+    ------
+    InputError
+        If there is no run with this id.
+    RunError
+        If the backtest had to be run and failed.
+    """
+    from atb.db import open_database
+    from atb.experiments import list_runs
+    from atb.experiments.promotion import judge
+
+    settings = load_settings()
+    database = open_database(settings.database.url)
+    try:
+        if run_id is None:
+            newest = list_runs(database, 1, notebook=BACKTEST, status="succeeded")
+            run_id = newest[0].run_id if newest else None
+        if run_id is None:
+            from atb.experiments import execute
+
+            notebook = settings.project / "notebooks" / BACKTEST
+            run = execute(notebook, {"days": days}, settings=settings, database=database)
+            if run.status != "succeeded":
+                raise RunError(f"The backtest {run.status}: {run.error}", found=run.path)
+            run_id = run.run_id
+        return judge(run_id, settings=settings, database=database)
+    finally:
+        database.close()
+
+
+def promote_run(run_id: str) -> "Promoted":
+    """Write a signed manifest for paper trading: what `atb promote RUN_ID --to paper` does.
+
+    Raises
+    ------
+    PromotionError
+        If the gate refuses, with every reason.
+    """
+    from atb.db import open_database
+    from atb.experiments.promotion import promote
+
+    settings = load_settings()
+    database = open_database(settings.database.url)
+    try:
+        return promote(run_id, settings=settings, database=database)
+    finally:
+        database.close()
+
+
+def evidence_table(judged: "Judged") -> "pd.DataFrame":
+    """Return what the gate saw of a run, one fact per row, as text; `not proven` counts as a no for live."""
+    import pandas as pd
+
+    values = judged.evidence.to_json()
+    told = {name.replace("_", " "): _told(value) for name, value in values.items()}
+    return pd.DataFrame.from_dict(told, orient="index", columns=["found"]).rename_axis(index="evidence")
+
+
+def _told(value: object) -> str:
+    if value is None:
+        return "not proven"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.2f}"
+    return str(value) if value not in ({}, "") else "none"

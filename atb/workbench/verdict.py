@@ -1,0 +1,110 @@
+"""What one run proves about itself: evidence for the gate, and the same in sentences for the reader."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from atb.backtest import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.engine.prepare import Slot
+    from atb.prediction.predictor import OnnxPredictor
+    from atb.validation.parity import ParityReport
+
+CUTS = 8  # of the history, in the look-ahead check of every backtest
+PARITY_BARS = 10_000  # proven bar by bar in every backtest; a longer one is proven over its last bars
+
+
+def evidence(
+    result: Result, *, lookahead_cuts: int = CUTS, parity_bars: int = PARITY_BARS, seed: int = 7
+) -> dict[str, Any]:
+    """Return what is proven of a result: parity of these very orders, no look-ahead, and what its model is worth.
+
+    Parameters
+    ----------
+    result
+        Of a backtest.
+    lookahead_cuts
+        How often each slot's history is cut short and computed again.
+    parity_bars
+        How many of the last bars are executed in the slower ways; the report says how many were.
+    seed
+        Of the places at which histories are cut.
+
+    Returns
+    -------
+    dict
+        Whether `parity` holds and `lookahead_clean`, with both reports (look-ahead: one per slot); `model` (one entry per slot
+        that predicts); `synthetic`. Plain values.
+    """
+    from atb.prediction.predictor import OnnxPredictor
+    from atb.validation.lookahead import check_lookahead
+
+    parity = _parity(result, parity_bars)
+    lookahead = [check_lookahead(slot, samples=lookahead_cuts, seed=seed) for slot in result.slots]
+    return {
+        "parity": parity.equal,
+        "lookahead_clean": all(report.clean for report in lookahead),
+        "synthetic": any(bars.synthetic for bars in result.bars),
+        "parity_report": parity.to_json(),
+        "lookahead_reports": [report.to_json() for report in lookahead],
+        "model": [
+            _model(slot.predictor, slot, result.index[0])
+            for slot in result.slots
+            if isinstance(slot.predictor, OnnxPredictor)
+        ],
+    }
+
+
+def _parity(result: Result, most: int) -> "ParityReport":
+    from atb.validation.parity import prove, prove_problem
+
+    if len(result.index) <= most:
+        return prove_problem(result.problem)
+    return prove(result.slots, account=result.problem.account, start=result.index[-most])
+
+
+def _model(predictor: "OnnxPredictor", slot: "Slot", start: "pd.Timestamp") -> dict[str, Any]:
+    """Return the card's facts that decide whether the result is out of sample."""
+    import pandas as pd
+
+    card = predictor.bundle.card
+    seen = pd.Timestamp(card["periods"]["validation"]["last_open"])
+    traded = slot.bars.frame.index[slot.bars.frame.index >= start]
+    return {
+        "name": card["name"],
+        "version": card["version"],
+        "model_sha256": card["model_sha256"],
+        "beats_baselines": card["beats_baselines"],
+        "verdict": card["verdict"],
+        "last_bar_seen": seen.isoformat(),
+        "bars_seen_before": int((traded <= seen).sum()),
+        "out_of_sample": bool(len(traded) and traded[0] > seen),
+        "bars": len(traded),
+    }
+
+
+def findings(result: Result, proven: dict[str, Any]) -> list[str]:
+    """Return what speaks against trusting a result, as sentences, the gravest first; empty when nothing was found."""
+    stats, held = result.stats, result.baselines["hold"]
+    models = proven["model"]
+    seen = sum(model["bars_seen_before"] for model in models)
+    told = [
+        (not proven["parity"], f"Parity FAILED: {proven['parity_report']['first_difference']}"),
+        (not proven["lookahead_clean"], f"The strategy LOOKS AHEAD: {proven['lookahead_reports']}"),
+        (proven["synthetic"], "The bars are SYNTHETIC: the result says nothing about any market"),
+        (seen > 0, f"{seen:,} of the traded bars were seen in training: for them this is no test of the model"),
+        (not all(m["beats_baselines"] for m in models), "The model does not beat its baselines out of sample"),
+        (bool(len(result.refused)), f"Signals not traded as given: {result.refusal_counts}"),
+        (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
+        (not stats["total_return_pct"] > 0, f"It loses money: {stats['total_return_pct']:+.2f} % after costs"),
+        (not stats["total_return_pct"] > held["total_return_pct"], "Holding would have given more, with less work"),
+        (not _at_least(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
+        (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
+    ]
+    return [text for applies, text in told if applies]
+
+
+def _at_least(ours: float, theirs: float) -> bool:
+    return math.isnan(theirs) or ours > theirs

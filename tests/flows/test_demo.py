@@ -1,0 +1,64 @@
+"""`atb demo` as a user starts it: every step holds, and its last word is honest."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+HOMES = ("data", "models", "runners/promoted")
+
+
+def _files() -> set[str]:
+    """Return what lies in the folders that the default root would write to."""
+    repository = Path(__file__).parents[2]
+    return {str(path) for home in HOMES for path in (repository / home).rglob("*")}
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory):
+    """Run the demo once, in a process of its own, on an empty root."""
+    root, before = tmp_path_factory.mktemp("demo"), _files()
+    command = [sys.executable, "-m", "atb", "--root", str(root), "demo", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr
+    return root, json.loads(done.stdout), _files() - before
+
+
+def test_every_step_ends_well(shown):
+    _, facts, _ = shown
+    outcomes = {step["title"]: step["outcome"] for step in facts["steps"]}
+    assert len(outcomes) == 9
+    assert "equal bit by bit" in outcomes["Prove parity three ways"]
+    assert "equal to the last digit" in outcomes["Runner against backtest"]
+    assert outcomes["Runner against backtest"][0] != "0"
+
+
+def test_it_ends_in_a_picture_and_a_report(shown):
+    root, facts, _ = shown
+    assert Path(facts["picture"]).read_bytes().startswith(b"\x89PNG")
+    assert "plotly" in Path(facts["report"]).read_text(encoding="utf-8").lower()
+    assert str(root) in facts["manifest"]
+
+
+def test_a_toy_model_on_made_up_bars_is_refused_for_live(shown):
+    verdict = shown[1]["verdict"]
+    assert verdict["passed"]
+    assert not verdict["live"]["passed"]
+    reasons = " ".join(verdict["live"]["reasons"])
+    assert "SYNTHETIC" in reasons
+    assert "not proven" not in reasons
+
+
+def test_the_key_figures_stand_beside_the_baselines(shown):
+    facts = shown[1]
+    assert set(facts["baselines"]) == {"hold", "cash"}
+    assert facts["stats"]["n_trades"] > 10
+
+
+def test_nothing_is_written_outside_the_root(shown):
+    root, facts, elsewhere = shown
+    assert elsewhere == set()
+    assert Path(facts["picture"]).is_relative_to(root)
