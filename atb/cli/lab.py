@@ -25,10 +25,10 @@ def lab(port: int, browser: bool) -> None:
     """
     import sys
 
-    from atb.config import load_settings
+    from atb.config import load_settings, part_of
 
     settings = load_settings()
-    folder = settings.project / "notebooks"
+    folder = part_of(settings.project, "notebooks")
     if not folder.is_dir():
         raise SetupError("There is no folder of notebooks", found=str(folder), todo="Call `atb lab` inside the project")
     _require_jupyter()

@@ -111,7 +111,7 @@ def backtest(strategy: str, **options: Any) -> None:
     if options["days"]:
         given = {"days": options["days"], **given}
     settings = start()
-    path = settings.project / "notebooks" / BACKTEST
+    path = _notebook(settings, BACKTEST)
     row = _execute(path, given, settings, timeout=options["timeout"], quiet=options["as_json"])
     _report(row, _print_backtest, as_json=options["as_json"])
 
@@ -130,7 +130,7 @@ def train(**options: Any) -> None:
     """
     given = {**_market(options), **_pairs(options["given"])}
     settings = start()
-    path = settings.project / "notebooks" / TRAINING
+    path = _notebook(settings, TRAINING)
     row = _execute(path, given, settings, timeout=options["timeout"], quiet=options["as_json"])
     _report(row, _print_training, as_json=options["as_json"])
 
@@ -188,13 +188,19 @@ def show(run_id: str, as_json: bool) -> None:
     print_fields(row.metrics)
 
 
+def _notebook(settings: "Settings", name: str) -> Path:
+    from atb.config import part_of
+
+    return part_of(settings.project, "notebooks", name)
+
+
 def _locate(notebook: Path, settings: "Settings") -> Path:
     """Return the notebook as given, or the one of that name, with or without its suffix, among the project's notebooks."""
     named = notebook.with_name(f"{notebook.name}.ipynb") if notebook.suffix != ".ipynb" else notebook
-    for candidate in (notebook, named, settings.project / "notebooks" / named.name):
+    for candidate in (notebook, named, _notebook(settings, named.name)):
         if candidate.is_file():
             return candidate
-    return named if named.parent != Path() else settings.project / "notebooks" / named.name
+    return named if named.parent != Path() else _notebook(settings, named.name)
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, object]:

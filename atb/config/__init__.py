@@ -2,7 +2,7 @@
 
 from atb.config.load import LoadedSettings, SettingsSource, load_settings, load_with_sources
 from atb.config.masking import mask_url
-from atb.config.project import find_project
+from atb.config.project import find_project, part_of
 from atb.config.settings import Settings, settings_schema
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "load_settings",
     "load_with_sources",
     "mask_url",
+    "part_of",
     "settings_schema",
 ]

@@ -25,3 +25,12 @@ def _is_project(folder: Path) -> bool:
         return False
     project = content.get("project")
     return isinstance(project, dict) and project.get("name") == NAME
+
+
+def part_of(project: Path, *names: str) -> Path:
+    """Return a file of atb's own (a notebook, the runner): the project's, or the one beside this package where it has none.
+
+    A project may be a folder with an `atb.toml` and data alone; the notebooks are then those of the checkout that is installed.
+    """
+    own = project.joinpath(*names)
+    return own if own.exists() else Path(__file__).parents[2].joinpath(*names)

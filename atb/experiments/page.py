@@ -32,7 +32,7 @@ main table th, main table td { border-bottom: 1px solid var(--line); text-align:
 pre, code { font: 13px/1.5 ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; margin: .4rem 0; }
 img, svg { max-width: 100%; } img:not([src]) { display: none; }
-.figure { min-height: 450px; margin: .8rem 0; }
+.figure { min-height: 180px; margin: .8rem 0; }
 .failure { color: var(--bad); background: #fdecea; border-left: 4px solid var(--bad); padding: .6rem 1rem; margin: 0; }
 .output_error pre { background: #fdecea; padding: .6rem 1rem; }
 .output_stderr pre { background: #fff7e6; padding: .4rem .8rem; }

@@ -8,7 +8,7 @@ from atb.backtest import Result
 from atb.domain import Bars
 from atb.reports.equity import equity_figure, exposure_figure, monthly_returns_figure
 from atb.reports.market import bars_figure, returns_figure, volatility_figure
-from atb.reports.summary import bars_html, result_html, summary_table
+from atb.reports.summary import bars_html, result_html, summary_table, trades_table
 from atb.reports.trades import excursion_figure, trades_figure
 
 REPORTS: dict[str, Callable[[Result], go.Figure]] = {
@@ -40,5 +40,6 @@ __all__ = [
     "returns_figure",
     "summary_table",
     "trades_figure",
+    "trades_table",
     "volatility_figure",
 ]

@@ -47,9 +47,25 @@ def summary_table(result: "Result") -> pd.DataFrame:
     """Return the figures of merit beside holding and cash, as text rounded for reading; `result.stats` has the exact values."""
     columns = {"strategy": result.stats, "hold": result.baselines["hold"], "cash": result.baselines["cash"]}
     rows = {name: [_text(values.get(key), form) for values in columns.values()] for name, key, form in ROWS}
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=list(columns))
-    table.index.name = "figure"
-    return table
+    return pd.DataFrame.from_dict(rows, orient="index", columns=list(columns))
+
+
+def trades_table(result: "Result", last: int = 10) -> pd.DataFrame:
+    """Return the last round trips as text for reading, times in UTC; `result.trades` has the exact values."""
+    trades = result.trades.tail(last)
+    columns = {
+        "symbol": trades["symbol"].to_list(),
+        "side": trades["side"].to_list(),
+        "entry (UTC)": trades["entry_time"].dt.strftime("%Y-%m-%d %H:%M").to_list(),
+        "at": [f"{price:,.8g}" for price in trades["entry_price"]],
+        "exit (UTC)": trades["exit_time"].dt.strftime("%Y-%m-%d %H:%M").to_list(),
+        "at ": [f"{price:,.8g}" for price in trades["exit_price"]],
+        "bars": [f"{bars:,}" for bars in trades["bars_held"]],
+        "profit": [f"{pnl:+,.2f}" for pnl in trades["pnl"]],
+        "profit (%)": [f"{pnl:+.2f}" for pnl in trades["pnl_pct"]],
+        "ended by": [reason or "still open" for reason in trades["exit_reason"]],
+    }
+    return pd.DataFrame(columns, index=trades["trade_id"].to_list())
 
 
 def _text(value: float | None, form: str) -> str:

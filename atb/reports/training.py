@@ -2,14 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+import plotly.graph_objects as go
+
+from atb.reports import theme
+
 if TYPE_CHECKING:
     import pandas as pd
-    from plotly.graph_objects import Figure
-
-MODEL, TRUTH, MUTED = "#2a6f97", "#9aa5b1", "#c1666b"
 
 
-def calibration_figure(table: "pd.DataFrame", *, title: str) -> "Figure":
+def calibration_figure(table: "pd.DataFrame", *, title: str) -> go.Figure:
     """Return predicted against observed shares of rises, one point per bin, beside the line of a true model.
 
     Parameters
@@ -19,12 +20,10 @@ def calibration_figure(table: "pd.DataFrame", *, title: str) -> "Figure":
     title
         Says which rows and whose data: the bars' label belongs in it.
     """
-    import plotly.graph_objects as go
-
     low = float(min(table["predicted"].min(), table["observed"].min()))
     high = float(max(table["predicted"].max(), table["observed"].max()))
     truth = go.Scatter(
-        x=[low, high], y=[low, high], mode="lines", name="a true model", line={"color": TRUTH, "dash": "dash"}
+        x=[low, high], y=[low, high], mode="lines", name="a true model", line={"color": theme.GREY, "dash": "dash"}
     )
     model = go.Scatter(
         x=table["predicted"],
@@ -32,16 +31,17 @@ def calibration_figure(table: "pd.DataFrame", *, title: str) -> "Figure":
         customdata=table["rows"],
         mode="lines+markers",
         name="this model",
-        line={"color": MODEL},
+        line={"color": theme.BLUE},
         hovertemplate="predicted %{x:.1%}<br>observed %{y:.1%}<br>%{customdata} rows<extra></extra>",
     )
     figure = go.Figure([truth, model])
-    figure.update_xaxes(title="predicted probability of a rise", tickformat=".0%")
-    figure.update_yaxes(title="observed share of rises", tickformat=".0%")
-    return figure.update_layout(title=title, template="plotly_white")
+    caption = "Each point is a tenth of the rows, by prediction. On the dashed line, what is predicted is what happens."
+    theme.style(figure, "Are the probabilities true?", label=title, caption=caption, height=440)
+    figure.update_xaxes(title_text="predicted probability of a rise (%)", tickformat=".0%")
+    return figure.update_yaxes(title_text="observed share of rises (%)", tickformat=".0%")
 
 
-def decile_figure(table: "pd.DataFrame", *, horizon: int, title: str) -> "Figure":
+def decile_figure(table: "pd.DataFrame", *, horizon: int, title: str) -> go.Figure:
     """Return the mean forward return per decile of prediction, in basis points, with one standard error.
 
     Parameters
@@ -54,18 +54,19 @@ def decile_figure(table: "pd.DataFrame", *, horizon: int, title: str) -> "Figure
     title
         Says which rows and whose data: the bars' label belongs in it.
     """
-    import plotly.graph_objects as go
-
     basis_points = table["forward_return"] * 10_000
     bars = go.Bar(
         x=table.index,
         y=basis_points,
-        error_y={"type": "data", "array": table["error"] * 10_000, "color": TRUTH},
-        marker_color=[MODEL if value > 0 else MUTED for value in basis_points],
+        error_y={"type": "data", "array": table["error"] * 10_000, "color": theme.GREY},
+        marker_color=[theme.PROFIT if value > 0 else theme.LOSS for value in basis_points],
         customdata=table["rows"],
         hovertemplate="decile %{x}<br>%{y:.1f} bp<br>%{customdata} rows<extra></extra>",
     )
     figure = go.Figure([bars])
-    figure.update_xaxes(title="decile of prediction, lowest first", dtick=1)
-    figure.update_yaxes(title=f"mean return over the next {horizon} bars, bp")
-    return figure.update_layout(title=title, template="plotly_white")
+    caption = (
+        "The lines are one standard error, too short: returns of neighbouring rows overlap and are not independent."
+    )
+    theme.style(figure, "What followed the predictions", label=title, caption=caption, height=400)
+    figure.update_xaxes(title_text="tenth of the rows, by prediction (1: lowest)", dtick=1)
+    return figure.update_yaxes(title_text=f"mean return over the next {horizon} bars (bp)")

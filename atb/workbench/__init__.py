@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot
     from atb.workbench.trials import cost_table, shift_table
-    from atb.workbench.verdict import evidence, findings
+    from atb.workbench.verdict import evidence, findings, proofs
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
@@ -36,6 +36,7 @@ _HOMES = {
     "make_strategy": "atb.strategies",
     "prepare_slot": "atb.workbench.slots",
     "promote_run": "atb.workbench.runs",
+    "proofs": "atb.workbench.verdict",
     "publish": "atb.experiments",
     "run": "atb.backtest",
     "shift_table": "atb.workbench.trials",
@@ -61,6 +62,7 @@ __all__ = [
     "make_strategy",
     "prepare_slot",
     "promote_run",
+    "proofs",
     "publish",
     "run",
     "shift_table",

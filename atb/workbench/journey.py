@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from atb.config import part_of
 from atb.errors import ParityError, RunError
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Journey:
 
     def _replay(self) -> str:
         command = [
-            *(sys.executable, str(self.settings.project / "runners" / "live.py"), str(self.manifest)),
+            *(sys.executable, str(part_of(self.settings.project, "runners", "live.py")), str(self.manifest)),
             *("--account", self.account, "--from", REPLAYED_FROM, "--until", TRADED_TO),
             *("--root", str(self.settings.data.root)),
         ]
@@ -178,7 +179,7 @@ class Journey:
     def _execute(self, notebook: str, parameters: dict[str, object]) -> "Run":
         from atb.experiments import execute
 
-        path = self.settings.project / "notebooks" / notebook
+        path = part_of(self.settings.project, "notebooks", notebook)
         run = execute(path, parameters, settings=self.settings, database=self.database)
         if run.status != "succeeded":
             raise RunError(f"{notebook} failed: {run.error}", todo=f"Look at {run.path}/{run.notebook}")

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from atb.config import load_settings
+from atb.config import load_settings, part_of
 from atb.errors import RunError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def judged_run(run_id: str | None = None, *, days: int = 90) -> "Judged":
         if run_id is None:
             from atb.experiments import execute
 
-            notebook = settings.project / "notebooks" / BACKTEST
+            notebook = part_of(settings.project, "notebooks", BACKTEST)
             run = execute(notebook, {"days": days}, settings=settings, database=database)
             if run.status != "succeeded":
                 raise RunError(f"The backtest {run.status}: {run.error}", found=run.path)

@@ -36,24 +36,26 @@ def evidence(
     -------
     dict
         Whether `parity` holds and `lookahead_clean`, with both reports (look-ahead: one per slot); `model` (one entry per slot
-        that predicts); `synthetic`. Plain values.
+        that predicts) and whether every traded bar is `out_of_sample` of all of them; `synthetic`. Plain values.
     """
     from atb.prediction.predictor import OnnxPredictor
     from atb.validation.lookahead import check_lookahead
 
     parity = _parity(result, parity_bars)
     lookahead = [check_lookahead(slot, samples=lookahead_cuts, seed=seed) for slot in result.slots]
+    models = [
+        _model(slot.predictor, slot, result.index[0])
+        for slot in result.slots
+        if isinstance(slot.predictor, OnnxPredictor)
+    ]
     return {
         "parity": parity.equal,
         "lookahead_clean": all(report.clean for report in lookahead),
         "synthetic": any(bars.synthetic for bars in result.bars),
         "parity_report": parity.to_json(),
         "lookahead_reports": [report.to_json() for report in lookahead],
-        "model": [
-            _model(slot.predictor, slot, result.index[0])
-            for slot in result.slots
-            if isinstance(slot.predictor, OnnxPredictor)
-        ],
+        "model": models,
+        "out_of_sample": all(model["out_of_sample"] for model in models) if models else None,
     }
 
 
@@ -85,6 +87,24 @@ def _model(predictor: "OnnxPredictor", slot: "Slot", start: "pd.Timestamp") -> d
     }
 
 
+def proofs(proven: dict[str, Any]) -> list[str]:
+    """Return what was proven, as sentences: how many orders and bars, how many cuts, what the model has seen."""
+    parity, lookahead = proven["parity_report"], proven["lookahead_reports"]
+    ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity["ways"].items())
+    cuts = sum(report["checked"] for report in lookahead)
+    clean = "nothing before them moved" if proven["lookahead_clean"] else "something before them MOVED"
+    return [
+        f"Parity: {parity['orders']:,} orders over {parity['bars']:,} bars, compared bit by bit with the kernel's: {ways}",
+        f"Look-ahead: the history was cut short {cuts} times, and {clean}",
+        *(_model_sentence(model) for model in proven["model"]),
+    ]
+
+
+def _model_sentence(model: dict[str, Any]) -> str:
+    seen = f"it had seen {model['bars_seen_before']:,} of the {model['bars']:,} traded bars"
+    return f"Model {model['name']} {model['version']}: {model['verdict'].rstrip('.')}; {seen}"
+
+
 def findings(result: Result, proven: dict[str, Any]) -> list[str]:
     """Return what speaks against trusting a result, as sentences, the gravest first; empty when nothing was found."""
     stats, held = result.stats, result.baselines["hold"]
@@ -94,7 +114,7 @@ def findings(result: Result, proven: dict[str, Any]) -> list[str]:
         (not proven["parity"], f"Parity FAILED: {proven['parity_report']['first_difference']}"),
         (not proven["lookahead_clean"], f"The strategy LOOKS AHEAD: {proven['lookahead_reports']}"),
         (proven["synthetic"], "The bars are SYNTHETIC: the result says nothing about any market"),
-        (seen > 0, f"{seen:,} of the traded bars were seen in training: for them this is no test of the model"),
+        (seen > 0, f"{seen:,} of the traded bars were seen while the model was made: for them this is no test"),
         (not all(m["beats_baselines"] for m in models), "The model does not beat its baselines out of sample"),
         (bool(len(result.refused)), f"Signals not traded as given: {result.refusal_counts}"),
         (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),

@@ -32,7 +32,8 @@ def test_it_listens_on_this_machine_only():
     assert "--ServerApp.ip=127.0.0.1" in lab_arguments("python", Path("n"), port=1, browser=True)
 
 
-def test_it_refuses_to_start_outside_a_project():
+def test_it_refuses_to_start_where_there_are_no_notebooks(monkeypatch, tmp_path):
+    monkeypatch.setattr("atb.config.part_of", lambda *_: tmp_path / "notebooks")
     done = CliRunner().invoke(main, ["lab"])
     assert done.exit_code == 2
     assert "There is no folder of notebooks" in done.stderr

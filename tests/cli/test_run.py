@@ -108,7 +108,6 @@ WRONG = [
     (["run", "bad", "--parameters", "text.json"], "no JSON"),
     (["run", "03_backtst"], "Did you mean '03_backtest.ipynb'"),
     (["run", "/nowhere/x.ipynb"], "no such notebook"),
-    (["train"], "no such notebook"),
     (["backtest", "sma_crss"], "Did you mean 'sma_cross'"),
     (["backtest", "sma_cross", "--symbol", "?"], "'?'"),
     (["backtest", "sma_cross", "--timeframe", "7h"], "7h"),

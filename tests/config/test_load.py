@@ -233,3 +233,13 @@ def test_nothing_reads_the_world_but_load_settings(project, monkeypatch):
 
     monkeypatch.setenv("ATB__SEED", "7")
     assert Settings().seed == 42
+
+
+def test_a_project_without_notebooks_uses_those_of_the_installed_checkout(project, repository):
+    from atb.config import part_of
+
+    assert part_of(project, "notebooks", "03_backtest.ipynb") == repository / "notebooks" / "03_backtest.ipynb"
+    own = project / "notebooks" / "03_backtest.ipynb"
+    own.parent.mkdir()
+    own.touch()
+    assert part_of(project, "notebooks", "03_backtest.ipynb") == own

@@ -1,0 +1,119 @@
+"""`atb live` and `atb status`: one strategy in a process of its own, and what the runners hold."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from atb.cli.output import json_option, print_json, print_table, start
+
+if TYPE_CHECKING:
+    from atb.config import Settings
+
+NOTEBOOK = "03_backtest.ipynb"
+COLUMNS = ("session", "state", "strategy", "symbol", "timeframe", "last_bar", "equity", "pnl", "trades", "position",
+           "stop", "target", "live")  # fmt: skip
+
+
+@click.command()
+@click.argument("strategy")
+@click.option("--symbol", required=True, help="What to trade: BTC/USDT, BTCUSDT, BTC-USDT.")
+@click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar.")
+@click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="Days of stored bars to trade.")
+@click.option("--account", default="paper", show_default=True, help="Name of the paper account.")
+@click.option("--paper-trading", "paper", is_flag=True, help="Trade on paper: the only way there is so far.")
+@click.option("--live-trading", "real", is_flag=True, help="Does not exist yet, and says so.")
+def live(strategy: str, paper: bool, real: bool, **options: Any) -> None:
+    """Backtest a strategy with its defaults, promote it to paper and start the runner on it.
+
+    \b
+    Example:
+      atb live sma_cross --symbol BTCUSDT --days 30 --paper-trading
+    """
+    from atb.errors import InputError
+    from atb.strategies import make_strategy
+
+    if real:
+        raise InputError("Trading with real money does not exist yet", todo="Use --paper-trading")
+    if not paper:
+        raise InputError("Say how to trade", todo="Add --paper-trading: nothing is ever traded for real")
+    make_strategy(strategy)
+    settings = start()
+    path, since, until = _promoted(strategy, settings, **{key: options[key] for key in ("symbol", "timeframe", "days")})
+    sys.exit(_run_runner(path, since, until, account=options["account"], settings=settings))
+
+
+def _promoted(strategy: str, settings: "Settings", *, symbol: str, timeframe: str, days: int) -> tuple[Path, str, str]:
+    """Backtest the last stored `days`, promote the run, and return the manifest with the traded period."""
+    from atb.config import part_of
+    from atb.db import open_database
+    from atb.domain import Symbol, Timeframe
+    from atb.errors import RunError
+    from atb.experiments.execution import execute
+    from atb.experiments.promotion import promote
+    from atb.experiments.publication import published
+
+    market = {"symbol": str(Symbol.parse(symbol)), "timeframe": str(Timeframe.parse(timeframe))}
+    notebook = part_of(settings.project, "notebooks", NOTEBOOK)
+    database = open_database(settings.database.url)
+    try:
+        run = execute(notebook, {"strategy": strategy, **market, "days": days}, settings=settings, database=database)
+        if run.status != "succeeded":
+            raise RunError(f"The backtest failed in {run.error}", todo=f"It was kept: {Path(run.path) / run.notebook}")
+        promoted = promote(run.run_id, settings=settings, database=database)
+    finally:
+        database.close()
+    result = published(settings.runs_root / run.run_id)["result"]
+    click.echo(f"Backtest {run.run_id}: {result['headline']}")
+    click.echo(f"Promoted to paper: {promoted.path}")
+    return promoted.path, str(result["start"]), str(result["end"])
+
+
+def _run_runner(path: Path, *period: str, account: str, settings: "Settings") -> int:
+    """Run the runner as a process of its own and return its exit code; Ctrl-C reaches it too, and it ends by itself."""
+    import subprocess
+
+    from atb.config import part_of
+
+    runner = part_of(settings.project, "runners", "live.py")
+    command = [sys.executable, str(runner), str(path), "--account", account, "--from", period[0], "--until", period[1]]
+    click.echo("Running: " + " ".join(command))
+    process = subprocess.Popen(command)  # noqa: S603 - our own program with checked arguments
+    while True:
+        try:
+            return process.wait()
+        except KeyboardInterrupt:
+            continue
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> None:
+    """Show what the runners hold, decided and filled.
+
+    \b
+    Examples:
+      atb status
+      atb status --json
+    """
+    from atb.db import open_database
+    from atb.live.overview import sessions
+
+    database = open_database(start().database.url)
+    try:
+        rows = sessions(database)
+    finally:
+        database.close()
+    if as_json:
+        print_json(rows)
+        return
+    shown = [{**row, "live": _live_verdict(row["verdict"])} for row in rows]
+    print_table(shown, COLUMNS, empty="No session yet. Start one: python runners/live.py runners/promoted/NAME.json")
+
+
+def _live_verdict(verdict: dict[str, Any] | None) -> str:
+    if verdict is None:
+        return "not known"
+    reasons = verdict["live"]["reasons"]
+    return f"refused ({len(reasons)} reasons)" if reasons else "allowed by the gate"

@@ -1,0 +1,64 @@
+"""`atb promote`: a run becomes a signed manifest that the runner accepts."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+from atb.cli.output import json_option, print_json, start
+
+if TYPE_CHECKING:
+    from atb.promotion.gate import Verdict
+
+
+@click.command()
+@click.argument("run_id")
+@click.option("--to", "mode", default="paper", show_default=True, help="What it may trade: paper (live comes later).")
+@click.option("--name", help="Name of the manifest; by default symbol, timeframe and strategy.")
+@json_option
+def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
+    """Turn a run into a signed manifest that the runner accepts.
+
+    RUN_ID is a run's id or the beginning of one; `atb runs` lists them. Paper takes every honest run; what keeps it from live is
+    shown all the same.
+
+    \b
+    Example:
+      atb promote 20240131-094500-03-backtest-1f9a3c --to paper
+    """
+    from atb.db import open_database
+    from atb.experiments.promotion import promote as promote_run
+
+    settings = start()
+    database = open_database(settings.database.url)
+    try:
+        promoted = promote_run(run_id, settings=settings, database=database, name=name, mode=mode)
+    finally:
+        database.close()
+    command = f"python runners/live.py {_shown(str(promoted.path))}"
+    if as_json:
+        print_json({**promoted.to_json(), "next": command})
+        return
+    click.echo(f"Promoted to {promoted.verdict.mode}: {promoted.path}")
+    print_verdict(promoted.verdict)
+    click.echo(f"Next: {command}")
+
+
+def print_verdict(verdict: "Verdict") -> None:
+    """Print both verdicts, each refusal with its reasons."""
+    click.echo("paper: allowed" if verdict.passed else "paper: refused")
+    for reason in verdict.reasons:
+        click.echo(f"  - {reason}")
+    click.echo(
+        "live:  refused" if verdict.live_reasons else "live:  nothing stands against it, but it does not exist yet"
+    )
+    for reason in verdict.live_reasons:
+        click.echo(f"  - {reason}")
+
+
+def _shown(path: str) -> str:
+    """Return a path as it can be typed from here."""
+    import os
+    import shlex
+
+    relative = os.path.relpath(path)
+    return shlex.quote(path if relative.startswith("..") else relative)

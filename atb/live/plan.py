@@ -1,0 +1,102 @@
+"""What one runner trades, made from a verified manifest."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atb.domain import Bars, Instrument, Predictor, Strategy, Symbol, Timeframe
+from atb.engine import records
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, slot_parameters
+from atb.engine.prepare import Slot
+from atb.engine.state import KernelState
+from atb.errors import PromotionError
+from atb.promotion.manifest import Manifest
+
+if TYPE_CHECKING:
+    from atb.prediction.predictor import OnnxPredictor
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A manifest's values as objects of the domain."""
+
+    manifest: Manifest
+    strategy: Strategy
+    symbol: Symbol
+    timeframe: Timeframe
+    policy: RiskPolicy
+    execution: ExecutionModel
+    account: AccountPolicy
+    instrument: Instrument
+    predictor: Predictor | None
+
+    @property
+    def warmup(self) -> int:
+        """Bars before the first traded one."""
+        return self.manifest.warmup
+
+    def slot(self, bars: Bars) -> Slot:
+        """Return the kernel's slot over the bars known so far."""
+        return Slot(self.strategy, bars, self.policy, self.execution, self.instrument, self.predictor)
+
+    def fresh_state(self) -> KernelState:
+        """Return the kernel's state of an account that has never traded."""
+        row = slot_parameters(self.policy, self.execution, self.instrument)
+        parameters = np.array([row], records.SLOT_PARAMETERS)
+        return KernelState.fresh(self.account.cash, limits=self.account.record(), parameters=parameters)
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a session's row says about the plan."""
+        return {
+            "mode": self.manifest.mode,
+            "manifest_sha256": self.manifest.content_sha256,
+            "strategy": self.strategy.name,
+            "symbol": str(self.symbol),
+            "timeframe": str(self.timeframe),
+        }
+
+
+def make_plan(manifest: Manifest, models_root: Path) -> Plan:
+    """Return the plan of a manifest that was verified; its model is loaded and replays its fixtures.
+
+    Raises
+    ------
+    PromotionError
+        If the strategy's register, its warm-up or the model's fingerprint are not the promoted ones.
+    """
+    from atb.strategies import make_strategy, strategy_module
+
+    chosen = manifest.strategy
+    if strategy_module(chosen["name"]) != chosen["module"]:
+        found = strategy_module(chosen["name"])
+        raise PromotionError(f"{chosen['name']} is another module than {chosen['module']}", found=found)
+    plan = Plan(
+        manifest,
+        make_strategy(chosen["name"], **chosen["parameters"]),
+        Symbol.parse(manifest.symbol),
+        Timeframe.parse(manifest.timeframe),
+        RiskPolicy.from_json(manifest.policy),
+        ExecutionModel.from_json(manifest.execution),
+        AccountPolicy.from_json(manifest.account),
+        Instrument.from_json(manifest.instrument),
+        _predictor(manifest, models_root),
+    )
+    needed = max(plan.strategy.warmup, plan.predictor.warmup if plan.predictor else 0)
+    if needed != plan.warmup:
+        raise PromotionError(f"The promoted warm-up is {plan.warmup} bars, the strategy's is another", found=needed)
+    return plan
+
+
+def _predictor(manifest: Manifest, models_root: Path) -> "OnnxPredictor | None":
+    if manifest.model is None:
+        return None
+    from atb.prediction.bundle import load_bundle
+    from atb.prediction.predictor import OnnxPredictor
+
+    bundle = load_bundle(models_root / manifest.model["path"])
+    if bundle.fingerprint != manifest.model["fingerprint"]:
+        found = bundle.fingerprint[:12]
+        raise PromotionError(f"The model is not the promoted one, {manifest.model['fingerprint'][:12]}", found=found)
+    return OnnxPredictor(bundle)

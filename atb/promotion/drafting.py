@@ -1,0 +1,84 @@
+"""From a backtest's result, as it was published, to an unsigned manifest that pins what decided in it."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from atb.engine.cache import kernel_hash
+from atb.errors import PromotionError
+from atb.promotion import provenance
+from atb.promotion.manifest import SCHEMA, Manifest
+
+
+def draft_manifest(
+    result: Mapping[str, Any],
+    *,
+    name: str,
+    run_id: str,
+    model_folder: Path | None,
+    models_root: Path,
+    verdict: Mapping[str, Any],
+    evidence: Mapping[str, Any],
+) -> Manifest:
+    """Return the unsigned manifest of a result with one slot.
+
+    Parameters
+    ----------
+    result
+        What `Result.to_json` gave.
+    model_folder
+        The bundle that the result's predictor was loaded from, None without one.
+    verdict, evidence
+        What the gate said, and what it saw.
+
+    Raises
+    ------
+    PromotionError
+        If a source or model file cannot be found.
+    """
+    from atb.strategies import strategy_module
+
+    (slot,) = result["slots"]
+    module = strategy_module(slot["strategy"]["name"])
+    figures = {key: result[key] for key in ("start", "end", "stats", "baselines", "refused", "headline", "fill_model")}
+    return Manifest(
+        schema=SCHEMA,
+        name=name,
+        mode=str(verdict["mode"]),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        run_id=run_id,
+        strategy={
+            "name": slot["strategy"]["name"],
+            "module": module,
+            "parameters": dict(slot["strategy"]["parameters"]),
+        },
+        symbol=slot["symbol"],
+        timeframe=slot["timeframe"],
+        venue=slot["venue"],
+        policy=dict(slot["policy"]),
+        execution=dict(slot["execution"]),
+        account=dict(result["account"]),
+        instrument=dict(slot["instrument"]),
+        model=None if model_folder is None else _model(slot, model_folder, models_root),
+        data=[dict(slot["data"])],
+        kernel_hash=kernel_hash(),
+        versions=provenance.installed_versions(),
+        sources=provenance.source_hashes(module, predicts=model_folder is not None),
+        warmup=int(slot["warmup"]),
+        evidence={**evidence, **figures},
+        verdict=dict(verdict),
+    )
+
+
+def _model(slot: Mapping[str, Any], folder: Path, models_root: Path) -> dict[str, str]:
+    try:
+        path = folder.resolve().relative_to(models_root.resolve())
+    except ValueError:
+        raise PromotionError(f"A promoted model lies under {models_root}", found=str(folder)) from None
+    return {
+        "path": path.as_posix(),
+        "model_sha256": provenance.file_sha256(folder / "model.onnx"),
+        "card_sha256": provenance.file_sha256(folder / "card.json"),
+        "fingerprint": str(slot["model"]["fingerprint"]),
+    }

@@ -1,0 +1,160 @@
+"""The gate: evidence in, verdict with every reason out; pure.
+
+Paper is refused only when the evidence does not belong to what would trade; results never keep a strategy from paper, where
+they are still to be found out. Live must show results as well. Both verdicts are always given.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class GatePolicy:
+    """What live asks for.
+
+    Parameters
+    ----------
+    min_trades
+        Closed round trips below which statistics say nothing.
+    min_sharpe
+        Annualised Sharpe ratio after costs.
+    max_drawdown_pct
+        Largest fall from a peak of equity, positive, in percent.
+    """
+
+    min_trades: int = 30
+    min_sharpe: float = 1.0
+    max_drawdown_pct: float = 25.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What is known of one run, as plain values; None is "not proven", which live counts as a no.
+
+    Parameters
+    ----------
+    run_status
+        The registry's: only `succeeded` is evidence.
+    strategies
+        How many slots the run's result has; 0 means that it published none.
+    data_matches
+        Whether the catalogue still holds the very bars of the run.
+    kernel_matches
+        Whether the run's kernel is the installed one.
+    warm
+        Whether enough bars came before the first traded one.
+    synthetic
+        Whether the bars were generated.
+    n_trades, sharpe, total_return_pct, hold_return_pct, max_drawdown_pct
+        Of the run, after costs; NaN where it could not be computed.
+    parity, lookahead_clean
+        Whether kernel parity and the absence of look-ahead were proven for the run.
+    predicts, beats_baselines
+        Whether a model takes part, and whether it beat its baselines out of sample.
+    dirty
+        Whether files of the checkout differed from the commit.
+    refused
+        Refused or shrunk intents by reason.
+    """
+
+    run_status: str
+    strategies: int
+    data_matches: bool
+    kernel_matches: bool
+    warm: bool
+    synthetic: bool
+    n_trades: float
+    sharpe: float
+    total_return_pct: float
+    hold_return_pct: float
+    max_drawdown_pct: float
+    parity: bool | None = None
+    lookahead_clean: bool | None = None
+    predicts: bool = False
+    beats_baselines: bool | None = None
+    dirty: bool | None = None
+    refused: Mapping[str, int] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values; NaN becomes None."""
+        values = asdict(self) | {"refused": dict(self.refused)}
+        return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a run may not be promoted: to the mode asked for, and to live. No reason means that it may."""
+
+    mode: str
+    reasons: tuple[str, ...]
+    live_reasons: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the mode asked for is allowed."""
+        return not self.reasons
+
+    def to_json(self) -> dict[str, Any]:
+        """Return both verdicts as plain JSON values."""
+        live = {"passed": not self.live_reasons, "reasons": list(self.live_reasons)}
+        return {"mode": self.mode, "passed": self.passed, "reasons": list(self.reasons), "live": live}
+
+
+def gate(evidence: Evidence, policy: GatePolicy | None = None, *, mode: str = "paper") -> Verdict:
+    """Return the verdict on `evidence` for `mode` (`paper` or `live`), and for live in any case."""
+    broken = _integrity(evidence)
+    live = (*broken, *_proofs(evidence), *_results(evidence, policy or GatePolicy()))
+    return Verdict(mode, live if mode == "live" else broken, live)
+
+
+def _chosen(*findings: tuple[bool, str]) -> tuple[str, ...]:
+    return tuple(text for applies, text in findings if applies)
+
+
+def _integrity(evidence: Evidence) -> tuple[str, ...]:
+    """Return why the evidence is none, or is of something else than what would trade."""
+    return _chosen(
+        (evidence.run_status != "succeeded", f"the run did not succeed (status {evidence.run_status})"),
+        (evidence.strategies == 0, "the run published no strategy result"),
+        (evidence.strategies > 1, f"the run has {evidence.strategies} slots; the runner trades one so far"),
+        (not evidence.data_matches, "the bars of the run are not, or no longer, in the catalogue"),
+        (not evidence.kernel_matches, "the run used another decision kernel than the installed one"),
+    )
+
+
+def _proofs(evidence: Evidence) -> tuple[str, ...]:
+    """Return what a live promotion needs proven and is not."""
+    return _chosen(
+        (evidence.synthetic, "the bars are SYNTHETIC: nothing was shown on a real market"),
+        (evidence.parity is None, "parity of the kernel was not proven in this run"),
+        (evidence.parity is False, "parity of the kernel failed"),
+        (evidence.lookahead_clean is None, "the absence of look-ahead was not proven in this run"),
+        (evidence.lookahead_clean is False, "the strategy looks ahead"),
+        (not evidence.warm, "features were not settled at the first traded bar"),
+        (evidence.predicts and evidence.beats_baselines is None, "the model's baselines are not known"),
+        (
+            evidence.predicts and evidence.beats_baselines is False,
+            "the model does not beat its baselines out of sample",
+        ),
+        (evidence.dirty is None, "the commit of the run is not known"),
+        (evidence.dirty is True, "the run's checkout had uncommitted changes"),
+    )
+
+
+def _results(evidence: Evidence, policy: GatePolicy) -> tuple[str, ...]:
+    """Return the results that are too weak; comparisons are written so that NaN is too weak as well."""
+    gain, hold = evidence.total_return_pct, evidence.hold_return_pct
+    refused = sum(evidence.refused.values())
+    reasons = ", ".join(f"{name} {count}" for name, count in sorted(evidence.refused.items()))
+    return _chosen(
+        (not evidence.n_trades >= policy.min_trades, f"{evidence.n_trades:.0f} trades, fewer than {policy.min_trades}"),
+        (not gain > hold, f"it does not beat holding after costs: {gain:+.2f} % against {hold:+.2f} %"),
+        (not evidence.sharpe >= policy.min_sharpe, f"Sharpe {evidence.sharpe:.2f}, below {policy.min_sharpe:.2f}"),
+        (
+            not evidence.max_drawdown_pct <= policy.max_drawdown_pct,
+            f"drawdown {evidence.max_drawdown_pct:.1f} %, above {policy.max_drawdown_pct:.1f} %",
+        ),
+        (refused > 0, f"{refused} signals were not traded as given: {reasons}"),
+    )

@@ -1,0 +1,258 @@
+"""The manifest: everything that decides, pinned by hashes and signed, in one canonical JSON file.
+
+Its bytes are a function of its content (keys sorted, UTF-8, two blanks of indentation, no NaN), so that a byte which changed
+is a byte too many, whether it carries meaning or not.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+from atb.errors import InputError, PromotionError, did_you_mean
+from atb.promotion import provenance
+from atb.promotion.signing import check_signature, fingerprint, sign, signing_key
+
+SCHEMA = 1
+MODES = ("paper",)
+AGAIN = "Promote again: atb promote RUN_ID --to paper"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What may trade.
+
+    Parameters
+    ----------
+    schema, name, mode, created, run_id
+        Of the promotion; `created` in ISO 8601, UTC.
+    strategy
+        `name`, `module` and `parameters`.
+    symbol, timeframe, venue
+        The bars it trades on.
+    policy, execution, account, instrument
+        As their `to_json` gives them.
+    model
+        None, or the bundle: `path` below the models folder, `model_sha256`, `card_sha256`, `fingerprint`.
+    data
+        Identity and fingerprint of each series of the run.
+    kernel_hash, versions, sources
+        What decides: see `provenance`.
+    warmup
+        Bars before the first traded one.
+    evidence, verdict
+        What the gate saw and said.
+    public_key
+        Fingerprint of the key that signed.
+    content_sha256
+        Hash of all of the above; signed.
+    signature
+        Ed25519, hexadecimal.
+    """
+
+    schema: int
+    name: str
+    mode: str
+    created: str
+    run_id: str
+    strategy: dict[str, Any]
+    symbol: str
+    timeframe: str
+    venue: str
+    policy: dict[str, Any]
+    execution: dict[str, Any]
+    account: dict[str, Any]
+    instrument: dict[str, str]
+    model: dict[str, str] | None
+    data: list[dict[str, Any]]
+    kernel_hash: str
+    versions: dict[str, str]
+    sources: dict[str, str]
+    warmup: int
+    evidence: dict[str, Any]
+    verdict: dict[str, Any]
+    public_key: str = ""
+    content_sha256: str = ""
+    signature: str = ""
+
+    def content(self) -> dict[str, Any]:
+        """Return what the content hash covers: all but the hash itself and the signature."""
+        return {key: value for key, value in asdict(self).items() if key not in {"content_sha256", "signature"}}
+
+    def render(self) -> bytes:
+        """Return the only bytes the manifest's file may have."""
+        return _canonical(asdict(self))
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read plain values.
+
+        Raises
+        ------
+        PromotionError
+            If the schema is another one, or a key is unknown, missing or of the wrong type.
+        """
+        if values.get("schema") != SCHEMA or isinstance(values["schema"], bool):
+            found = values.get("schema")
+            raise PromotionError(f"The manifest must be of schema {SCHEMA}", found=found, todo=AGAIN)
+        known = [field.name for field in fields(cls)]
+        for key in values:
+            if key not in known:
+                raise PromotionError("The manifest has an unknown key", found=key, todo=did_you_mean(key, known))
+        if missing := [key for key in known if key not in values]:
+            raise PromotionError(f"The manifest lacks {', '.join(missing)}", todo=AGAIN)
+        _check_types(values)
+        return cls(**values)
+
+
+def sign_manifest(manifest: Manifest, keys_root: Path) -> Manifest:
+    """Return the manifest with content hash and signature, by the key of this installation."""
+    key = signing_key(keys_root)
+    named = replace(manifest, public_key=fingerprint(key.public_key()))
+    digest = _sha256(named.content())
+    return replace(named, content_sha256=digest, signature=sign(digest, key))
+
+
+def write_manifest(manifest: Manifest, folder: Path, keys_root: Path) -> Path:
+    """Sign a manifest and write it as `<folder>/<name>.json`, whole or not at all; return its path.
+
+    A name that is taken gets the day and a hash as its suffix: a promoted manifest is never overwritten.
+
+    Raises
+    ------
+    InputError
+        If the name cannot be a file's.
+    PromotionError
+        If the folder cannot be written.
+    """
+    if not _NAME.fullmatch(manifest.name):
+        raise InputError("A manifest's name is letters, digits, _ and -, at most 80", found=manifest.name)
+    if (folder / f"{manifest.name}.json").exists():
+        manifest = _renamed(manifest)
+    path = folder / f"{manifest.name}.json"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write_new(path, sign_manifest(manifest, keys_root).render())
+    except FileExistsError:
+        raise PromotionError("This manifest exists already", found=str(path)) from None
+    except OSError as error:
+        raise PromotionError(f"The manifest cannot be written ({error.strerror})", found=str(path)) from error
+    return path
+
+
+def load_manifest(path: Path) -> Manifest:
+    """Read a manifest's file and check that it is whole; `verify` then checks what it pins.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    PromotionError
+        If it is no manifest, of another mode or schema, or a byte of it was changed.
+    """
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        todo = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
+        raise InputError(f"The manifest cannot be read ({error.strerror})", found=str(path), todo=todo) from None
+    manifest = Manifest.from_json(_parsed(raw, path))
+    if manifest.mode not in MODES:
+        raise PromotionError(f"The runner trades {' and '.join(MODES)} only", found=manifest.mode)
+    if _sha256(manifest.content()) != manifest.content_sha256:
+        raise PromotionError("The manifest was changed: its content hash does not match", found=str(path), todo=AGAIN)
+    if manifest.render() != raw:
+        raise PromotionError("The manifest's file was changed, though not its content", found=str(path), todo=AGAIN)
+    return manifest
+
+
+def verify(manifest: Manifest, *, models_root: Path, keys_root: Path, package: Path = provenance.PACKAGE) -> list[str]:
+    """Check everything that the manifest pins against what is here; return warnings about what does not decide.
+
+    Raises
+    ------
+    PromotionError
+        Saying which thing changed: signature, a source file, a library, the kernel, model.onnx or card.json.
+    """
+    if _sha256(manifest.content()) != manifest.content_sha256:
+        raise PromotionError("The manifest was changed: its content hash does not match", todo=AGAIN)
+    check_signature(manifest.content_sha256, manifest.signature, signer=manifest.public_key, keys_root=keys_root)
+    source = manifest.strategy["module"].replace(".", "/") + ".py"
+    if source not in manifest.sources:
+        raise PromotionError("The manifest does not pin its strategy's source", found=source, todo=AGAIN)
+    provenance.check_sources(manifest.sources, package=package)
+    warnings = provenance.check_versions(manifest.versions)
+    provenance.check_kernel(manifest.kernel_hash, package=package)
+    provenance.check_model(manifest.model, models_root)
+    return warnings
+
+
+def _check_types(values: Mapping[str, Any]) -> None:
+    """Refuse a value that is not of its field's plain type."""
+    for field in fields(Manifest):
+        value = values[field.name]
+        if field.name == "model" and value is None:
+            continue
+        wanted = {"int": int, "str": str, "list": list, "dict": dict}[_plain_name(field.type)]
+        if not isinstance(value, wanted) or isinstance(value, bool):
+            raise PromotionError(f"The manifest's {field.name} must be a {wanted.__name__}", found=value, todo=AGAIN)
+    strategy = values["strategy"]
+    if set(strategy) != {"name", "module", "parameters"} or not isinstance(strategy["module"], str):
+        raise PromotionError("The manifest's strategy has name, module and parameters", found=sorted(strategy))
+    if values["model"] is not None and set(values["model"]) != {"path", "model_sha256", "card_sha256", "fingerprint"}:
+        raise PromotionError("The manifest's model has a path and three hashes", found=sorted(values["model"]))
+
+
+def _plain_name(annotation: Any) -> str:
+    return re.split(r"\W", str(getattr(annotation, "__name__", annotation)))[0]
+
+
+def _renamed(manifest: Manifest) -> Manifest:
+    digest = _sha256(manifest.content())[:8]
+    day = manifest.created[:10].replace("-", "")
+    return replace(manifest, name=f"{manifest.name[:60]}-{day}-{digest}")
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, durably, in one step."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with draft.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        path.hardlink_to(draft)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            draft.unlink()
+
+
+def _parsed(raw: bytes, path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        json.dumps(values, ensure_ascii=False, allow_nan=False).encode(
+            "utf-8"
+        )  # 1e999 and lone surrogates are no values
+    except (ValueError, RecursionError) as broken:
+        raise PromotionError(f"The manifest is no JSON: {broken}", found=str(path), todo=AGAIN) from None
+    if not isinstance(values, dict):
+        raise PromotionError("The manifest is no JSON object", found=str(path), todo=AGAIN)
+    return values
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _canonical(values: Mapping[str, Any]) -> bytes:
+    text = json.dumps(values, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    return (text + "\n").encode("utf-8")
+
+
+def _sha256(values: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_canonical(values)).hexdigest()

@@ -1,0 +1,181 @@
+"""`atb promote` and `atb status`: from a recorded run to a manifest, and what the runner did with it."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from atb.cli import main
+from atb.db import open_database
+from atb.db.tables import LiveSession, Promotion, Run
+from atb.engine.cache import kernel_hash
+from atb.experiments.publication import publish
+from atb.live.overview import sessions
+from atb.promotion.manifest import load_manifest
+from tests.live.conftest import quiet, sqlite_desk
+from tests.live.desk import first_open, warm_result
+
+__all__ = ["quiet", "sqlite_desk"]
+RUN = "20240131-094500-03-backtest-1f9a3c"
+
+
+def record(desk, result, monkeypatch, *, run_id=RUN, **columns):
+    """Leave what an executed notebook leaves: a folder with its published result, and a row."""
+    folder = desk.root / "runs" / run_id
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("ATB_RUN_DIR", str(folder))
+    publish(metrics={}, result=result)
+    facts = {
+        "notebook": "03_backtest.ipynb", "notebook_sha256": "0", "parameters": {}, "parameters_sha256": "0",
+        "status": "succeeded", "started_at": datetime.now(UTC), "commit": "c0ffee", "dirty": False,
+        "kernel_hash": kernel_hash(), "versions": {}, "data": [], "metrics": {}, "path": str(folder),
+    }  # fmt: skip
+    database = open_database(desk.url)
+    with database.session() as session:
+        session.add(Run(run_id=run_id, **{**facts, **columns}))
+    database.close()
+
+
+@pytest.fixture
+def desk(sqlite_desk):
+    return sqlite_desk
+
+
+@pytest.fixture
+def result(desk, monkeypatch):
+    found = warm_result(desk.stock(100, 1))
+    record(desk, found, monkeypatch)
+    return found
+
+
+def atb(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+def promotions(desk):
+    database = open_database(desk.url)
+    with database.session(read_only=True) as session:
+        rows = session.scalars(select(Promotion)).all()
+    database.close()
+    return rows
+
+
+def test_a_run_becomes_a_manifest_a_record_and_a_command_to_type(desk, result):
+    done = atb("promote", RUN, "--to", "paper")
+    assert done.exit_code == 0, done.output
+    path = desk.root / "promoted" / "btc-usdt_1h_sma_cross.json"
+    manifest = load_manifest(path)
+    assert (manifest.run_id, manifest.mode, manifest.evidence["commit"]) == (RUN, "paper", "c0ffee")
+    assert "live:  refused" in done.output
+    assert "does not beat holding" in done.output or "Sharpe" in done.output
+    assert "Next: python runners/live.py promoted/btc-usdt_1h_sma_cross.json" in done.output
+    (row,) = promotions(desk)
+    assert (row.manifest_sha256, row.verdict) == (manifest.content_sha256, manifest.verdict)
+
+
+def test_json_holds_the_verdicts_and_the_next_command(desk, result):
+    shown = json.loads(atb("promote", RUN[:12], "--json", "--name", "mine").stdout)
+    assert shown["name"] == "mine"
+    assert shown["verdict"]["passed"] is True
+    assert shown["verdict"]["live"]["passed"] is False
+    assert shown["next"].endswith("mine.json")
+
+
+def test_the_promoted_run_trades_as_it_was_tested_and_status_shows_it(desk, result):
+    shown = json.loads(atb("promote", RUN, "--json").stdout)
+    desk.trade(desk.root / "promoted" / f"{shown['name']}.json", since=first_open(result))
+    (row,) = json.loads(atb("status", "--json").stdout)
+    assert (row["state"], row["strategy"], row["trades"]) == ("finished", "sma_cross", len(result.outcome.trades))
+    assert float(row["equity"]) == result.equity.iloc[-1]
+    assert float(row["pnl"]) == pytest.approx(result.equity.iloc[-1] - 10_000)
+    assert row["verdict"] == shown["verdict"]
+    table = atb("status").output
+    assert "finished" in table
+    assert "refused" in table
+
+
+def test_status_of_nothing_says_how_to_start(desk):
+    assert "python runners/live.py" in atb("status").output
+    assert json.loads(atb("status", "--json").stdout) == []
+
+
+def test_a_session_whose_runner_died_is_stale(desk, result):
+    atb("promote", RUN)
+    desk.trade(next((desk.root / "promoted").glob("*.json")), since=first_open(result))
+    database = open_database(desk.url)
+    with database.session() as session:
+        session.scalars(select(LiveSession)).one().status = "running"
+    (row,) = sessions(database)
+    database.close()
+    assert row["state"] == "stale"
+
+
+def refused(done, *texts):
+    assert done.exit_code == 2, done.output
+    assert done.stdout == ""
+    for text in texts:
+        assert text in done.stderr
+    assert "Traceback" not in done.output
+
+
+def test_promotion_to_live_does_not_exist_and_shows_what_the_gate_says(desk, result):
+    refused(atb("promote", RUN, "--to", "live"), "does not exist yet", "look-ahead was not proven", "--to paper")
+    assert promotions(desk) == []
+    assert not (desk.root / "promoted").exists()
+
+
+def test_an_unknown_run_or_mode_is_answered_with_the_nearest(desk, result):
+    refused(atb("promote", RUN.replace("1f9a3c", "1f9a3d")), f"Did you mean '{RUN}'?")
+    refused(atb("promote", RUN, "--to", "papper"), "Did you mean 'paper'?")
+
+
+def test_a_failed_run_is_refused(desk, result, monkeypatch):
+    record(desk, result, monkeypatch, run_id="failed", status="failed")
+    refused(atb("promote", "failed"), "did not succeed (status failed)")
+
+
+def test_a_run_without_a_result_is_refused(desk, result, monkeypatch):
+    record(desk, result, monkeypatch, run_id="silent")
+    (desk.root / "runs" / "silent" / "result.json").unlink()
+    refused(atb("promote", "silent"), "published no strategy result")
+
+
+def test_a_run_of_another_kernel_is_refused(desk, result, monkeypatch):
+    record(desk, result, monkeypatch, run_id="old", kernel_hash="0" * 64)
+    refused(atb("promote", "old"), "another decision kernel")
+
+
+def test_a_run_whose_bars_changed_is_refused(desk, result):
+    from atb.data.storing import save_bars
+    from tests.bars import bars_of, random_walk
+
+    save_bars(bars_of(random_walk(100, 2)), root=desk.bars_root, source="another seed", replace=True)
+    refused(atb("promote", RUN), "bars of the run are not, or no longer, in the catalogue")
+
+
+def test_a_name_that_is_taken_never_loses_its_manifest(desk, result):
+    atb("promote", RUN)
+    path = desk.root / "promoted" / "btc-usdt_1h_sma_cross.json"
+    before = path.read_bytes()
+    second = json.loads(atb("promote", RUN, "--json").stdout)
+    assert second["name"] != path.stem
+    assert path.read_bytes() == before
+    assert len(promotions(desk)) == 2
+
+
+def test_without_its_record_no_manifest_stays(desk, result, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("the database is gone")
+
+    monkeypatch.setattr("atb.experiments.promotion._record", fail)
+    with pytest.raises(RuntimeError, match="gone"):
+        CliRunner().invoke(main, ["promote", RUN], catch_exceptions=False)
+    assert list((desk.root / "promoted").iterdir()) == []
+
+
+def test_live_trading_does_not_exist_and_says_so(desk):
+    refused(atb("live", "sma_cross", "--symbol", "BTCUSDT", "--live-trading"), "does not exist yet")
+    refused(atb("live", "sma_cross", "--symbol", "BTCUSDT"), "--paper-trading")
+    refused(atb("live", "sma_crss", "--symbol", "BTCUSDT", "--paper-trading"), "Did you mean 'sma_cross'?")

@@ -1,0 +1,93 @@
+"""The real runner, killed with SIGKILL at random moments: its journal is that of an undisturbed run, row by row."""
+
+import os
+import random
+import signal
+import time
+
+import pytest
+from sqlalchemy import select
+
+from atb.db import Database, open_database
+from atb.db.tables import LiveSession
+from tests.live.desk import Desk, first_open, read_journal, warm_result
+
+PATIENCE_S = 60
+
+
+def last_bar(database: Database) -> int:
+    with database.session(read_only=True) as session:
+        return session.scalars(select(LiveSession.last_bar_ms)).one_or_none() or 0
+
+
+def wait_until(database: Database, beyond: int, process) -> None:
+    """Wait until the session has passed a bar, or the process ended by itself."""
+    deadline = time.monotonic() + PATIENCE_S
+    while last_bar(database) <= beyond and process.poll() is None:
+        assert time.monotonic() < deadline, "the runner makes no progress"
+        time.sleep(0.002)
+
+
+def end(process) -> tuple[int, str, str]:
+    out, err = process.communicate(timeout=PATIENCE_S)
+    return process.returncode, out, err
+
+
+@pytest.mark.timeout(180)
+def test_a_runner_killed_again_and_again_loses_and_doubles_nothing(desk, tmp_path):
+    result = warm_result(desk.stock(400, 11))
+    path, since = desk.promote(result), first_open(result)
+    calm = Desk(desk.root, f"sqlite:///{tmp_path / 'calm.db'}")
+    calm.trade(path, since=since)
+    chance, kills, hour = random.Random(11), 0, 3_600_000
+    database = open_database(desk.url)
+    target = 0
+    times = 4 if desk.url.startswith("sqlite") else 2
+    for _ in range(times):
+        process = desk.start(path, "--from", since)
+        reached = max(last_bar(database), int(result.index[0].timestamp() * 1_000))
+        target = reached + chance.randrange(3, 60) * hour
+        wait_until(database, target, process)
+        time.sleep(chance.random() * 0.01)
+        process.send_signal(signal.SIGKILL)
+        kills += end(process)[0] == -signal.SIGKILL
+    database.close()
+    assert kills == times
+    broken = read_journal(desk.url)
+    assert 6 < len(broken["decision"]) < len(result.index)  # killed in the middle, every time
+    code, out, err = end(desk.start(path))
+    assert code == 0, err
+    assert "finished" in out
+    assert read_journal(desk.url) == read_journal(calm.url)
+
+
+def test_sigterm_ends_between_two_bars_with_exit_code_0(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(300, 3))
+    path = sqlite_desk.promote(result)
+    process = sqlite_desk.start(path, "--from", first_open(result), "--speed", "36000")
+    database = open_database(sqlite_desk.url)
+    wait_until(database, int(result.index[2].timestamp() * 1_000), process)
+    process.send_signal(signal.SIGTERM)
+    code, out, err = end(process)
+    database.close()
+    assert (code, "stopped" in out) == (0, True), err
+    journal = read_journal(sqlite_desk.url)
+    assert journal["session"][0]["status"] == "stopped"
+    assert len(journal["decision"]) == len(journal["equity"]) < len(result.index)
+    assert sqlite_desk.trade(path).status == "finished"
+
+
+def test_a_second_runner_on_the_account_is_refused_and_told_who_holds_it(sqlite_desk):
+    desk = sqlite_desk
+    result = warm_result(desk.stock(200, 3))
+    path = desk.promote(result)
+    first = desk.start(path, "--from", first_open(result), "--speed", "7200")
+    database = open_database(desk.url)
+    wait_until(database, 0, first)
+    code, _, err = end(desk.start(path))
+    assert (code, str(first.pid) in err) == (3, True), err
+    assert "traded by another runner" in err
+    assert "Traceback" not in err
+    os.kill(first.pid, signal.SIGTERM)
+    assert end(first)[0] == 0
+    database.close()

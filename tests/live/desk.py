@@ -1,0 +1,127 @@
+"""A trading desk in a test's own folder: bars in a catalogue, a promoted manifest, the runner, and its journal read back."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select
+
+from atb.backtest import run as backtest
+from atb.backtest.result import Result
+from atb.data.storing import save_bars
+from atb.db import Database, open_database
+from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, KernelState, LiveSession, TradeRow
+from atb.domain import Bars, Strategy
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.prepare import Slot
+from atb.live.feed import Pace
+from atb.live.plan import Plan, make_plan
+from atb.live.runner import Summary, Window, run
+from atb.promotion.drafting import draft_manifest
+from atb.promotion.manifest import Manifest, load_manifest, write_manifest
+from atb.strategies import make_strategy
+from tests.bars import bars_of, random_walk
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RUNNER = REPOSITORY / "runners" / "live.py"
+BUSY = RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.03, allow_short=True, reenter=True)
+CROSS = {"fast": 3, "slow": 8}
+VERDICT = {"mode": "paper", "passed": True, "reasons": [], "live": {"passed": False, "reasons": ["a test"]}}
+# What tells one execution of a session from another and nothing else: when it was written, under which epoch.
+INCIDENTAL = {"created_at", "updated_at", "started_at", "epoch", "config", "versions"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The folders of one installation."""
+
+    root: Path
+    url: str
+
+    @property
+    def bars_root(self) -> Path:
+        return self.root / "bars"
+
+    @property
+    def models_root(self) -> Path:
+        return self.root / "models"
+
+    @property
+    def keys_root(self) -> Path:
+        return self.root / "keys"
+
+    def stock(self, n: int = 300, seed: int = 1) -> Bars:
+        """Put a random market into the catalogue."""
+        bars = bars_of(random_walk(n, seed))
+        save_bars(bars, root=self.bars_root, source="a seeded walk")
+        return bars
+
+    def promote(self, result: Result, name: str = "desk", *, model: Path | None = None) -> Path:
+        """Sign a manifest of a backtest's result."""
+        draft = draft_manifest(
+            result.to_json(), name=name, run_id="a-run", model_folder=model, models_root=self.models_root,
+            verdict=VERDICT, evidence={},
+        )  # fmt: skip
+        return write_manifest(draft, self.root / "promoted", self.keys_root)
+
+    def plan(self, path: Path) -> Plan:
+        return make_plan(load_manifest(path), self.models_root)
+
+    def trade(
+        self, path: Path, *, account: str = "paper", until: str | None = None, since: str | None = None
+    ) -> Summary:
+        """Run the loop in this process."""
+        database = open_database(self.url)
+        try:
+            return run(
+                self.plan(path), database, account=account, bars_root=self.bars_root, window=Window(since, until),
+                pace=Pace(),
+            )  # fmt: skip
+        finally:
+            database.close()
+
+    def start(self, path: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+        """Start the real runner as a process of its own."""
+        environment = {"PATH": os.environ["PATH"], "ATB__DATA__ROOT": str(self.root), "ATB__DATABASE__URL": self.url}
+        return subprocess.Popen(
+            [sys.executable, RUNNER, path, *arguments], env=environment | options.pop("env", {}), text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.root, **options,
+        )  # fmt: skip
+
+
+def warm_result(bars: Bars, *, strategy: Strategy | None = None, policy: RiskPolicy = BUSY, predictor=None) -> Result:
+    """Backtest the whole series after its warm-up."""
+    chosen = strategy or make_strategy("sma_cross", **CROSS)
+    slot = Slot(chosen, bars, policy, ExecutionModel(), predictor=predictor)
+    return backtest(slot, account=AccountPolicy(), start=bars.frame.index[slot.warmup])
+
+
+def first_open(result: Result) -> str:
+    return result.index[0].isoformat()
+
+
+def journal(database: Database) -> dict[str, list[dict[str, Any]]]:
+    """Return every row of a session's tables, in order, without what is incidental."""
+    tables = (LiveSession, DecisionRow, Intent, FillRow, TradeRow, EquityRow, KernelState)
+    found = {}
+    with database.session(read_only=True) as session:
+        for table in tables:
+            rows = session.scalars(select(table).order_by(*table.__table__.primary_key.columns)).all()
+            names = [column.key for column in table.__table__.columns if column.key not in INCIDENTAL]
+            found[table.__tablename__] = [{name: getattr(row, name) for name in names} for row in rows]
+    return found
+
+
+def read_journal(url: str) -> dict[str, list[dict[str, Any]]]:
+    database = open_database(url)
+    try:
+        return journal(database)
+    finally:
+        database.close()
+
+
+def manifest_of(path: Path) -> Manifest:
+    return load_manifest(path)

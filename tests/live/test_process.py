@@ -1,0 +1,73 @@
+"""The runner as a process: what it never loads, how fast it answers, how it refuses an argument."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.live.desk import RUNNER, first_open, warm_result
+
+NEVER = ("vectorbt", "papermill", "plotly", "jupyter", "jupyter_client", "nbformat", "nbconvert", "IPython", "sklearn",
+         "skl2onnx", "ipywidgets", "atb.backtest", "atb.validation", "atb.reports", "atb.experiments", "atb.workbench")  # fmt: skip
+INSPECT = """
+import runpy, sys
+sys.argv = {arguments!r}
+try:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+except SystemExit as ended:
+    assert ended.code == 0, ended.code
+print("LOADED", *[name for name in {never!r} if name in sys.modules])
+print("TRADED", "atb.engine.kernel" in sys.modules)
+"""
+
+
+def test_a_running_runner_has_loaded_nothing_of_research(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(60, 1))
+    arguments = [str(RUNNER), str(sqlite_desk.promote(result)), "--from", first_open(result)]
+    code = INSPECT.format(arguments=arguments, never=NEVER)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "finished: 53 bars" in done.stdout
+    assert done.stdout.splitlines()[-2:] == ["LOADED", "TRADED True"]
+
+
+def runner(*arguments):
+    return subprocess.run([sys.executable, RUNNER, *arguments], capture_output=True, text=True, check=False)
+
+
+def test_help_answers_at_once():
+    started = time.monotonic()
+    done = runner("--help")
+    assert done.returncode == 0
+    assert "--account" in done.stdout
+    assert time.monotonic() - started < 3  # measured 0.1 s; a busy machine gets room, pandas and numba do not
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: manifest"),
+        (["x.json", "--speed", "0"], "speed is a number above 0"),
+        (["x.json", "--speed", "nan"], "speed is a number above 0"),
+        (["x.json", "--account", "../up"], "letters, digits"),
+        (["x.json", "--account", ""], "letters, digits"),
+        (["x.json", "--live"], "unrecognized arguments"),
+        (["x.json"], "The manifest cannot be read"),
+    ],
+)
+def test_a_wrong_argument_is_one_error_and_exit_code_2(arguments, message):
+    done = runner(*arguments)
+    assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+
+
+def test_no_environment_variable_makes_anything_real(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(40, 1))
+    path = sqlite_desk.promote(result)
+    wishes = {"ATB_LIVE": "1", "LIVE": "true", "ATB_MODE": "live", "ATB__EXCHANGE__API_KEY": "key-of-a-test",
+              "ATB__EXCHANGE__API_SECRET": "secret-of-a-test"}  # fmt: skip
+    process = sqlite_desk.start(path, "--from", first_open(result), env=wishes)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "on paper account" in out
+    assert "secret-of-a-test" not in out + err

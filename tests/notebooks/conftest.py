@@ -1,0 +1,78 @@
+"""One data root for all notebooks, each executed once with small parameters, and a browser to look at what came out."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from atb.config import load_settings
+from atb.data.sample import write_sample
+from atb.db import open_database
+from atb.db.tables import Run
+from atb.experiments import execute
+from tests.conftest import REPOSITORY
+
+FOLDER = REPOSITORY / "notebooks"
+NOTEBOOKS = tuple(sorted(path.name for path in FOLDER.glob("*.ipynb")))
+# Small enough to be quick. A later chapter uses what an earlier one left: the model of 02, the run of 03.
+PARAMETERS: dict[str, dict[str, object]] = {
+    "00_tour.ipynb": {"days": 30},
+    "01_data.ipynb": {"symbol": "ETHUSDT", "start": "2024-06-01"},
+    "02_train.ipynb": {},
+    "03_backtest.ipynb": {"strategy": "ml_basic", "days": 60},
+    "04_validate.ipynb": {"params": {"fast": 10, "slow": 40}, "days": 60, "samples": 5, "take_profit": 0.03},
+    "05_promote.ipynb": {"write": True},
+}
+NEEDS = {"03_backtest.ipynb": "02_train.ipynb", "05_promote.ipynb": "03_backtest.ipynb"}
+CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
+QUIET = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root that holds the synthetic market."""
+    root = tmp_path_factory.mktemp("notebooks")
+    write_sample(root=root / "bars")
+    return root
+
+
+@pytest.fixture(scope="session")
+def executed(world: Path) -> Iterator[Callable[[str], Run]]:
+    """Execute a notebook as `atb run` does, once a session, after those whose traces it uses."""
+    settings = load_settings(data={"root": world}, database={"url": f"sqlite:///{world}/atb.db"})
+    database = open_database(settings.database.url)
+
+    @cache
+    def run(name: str) -> Run:
+        if name in NEEDS:
+            run(NEEDS[name])
+        return execute(FOLDER / name, PARAMETERS[name], settings=settings, database=database, timeout=240)
+
+    yield run
+    database.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium of this machine."""
+    found = next((path for path in (os.environ.get("ATB_TEST_CHROMIUM", ""), *CHROMIUM) if shutil.which(path)), None)
+    if found is None:
+        pytest.skip("needs a Chromium: install one, or set ATB_TEST_CHROMIUM to its program")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=found, args=list(QUIET))
+        yield opened
+        opened.close()

@@ -1,0 +1,165 @@
+"""What a person sees: every figure drawn, in the offline report and in JupyterLab, and no cell in error."""
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from atb.cli.lab import lab_arguments
+from tests.notebooks.conftest import FOLDER, NOTEBOOKS
+
+PLOT = "application/vnd.plotly.v1+json"
+TOKEN = "only-for-this-test"
+START_SECONDS, RUN_SECONDS = 60, 180
+TRACKER = "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
+DRAWN = ".js-plotly-plot .main-svg:first-of-type"
+ALL_RUN = """() => {
+  const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
+  return prompts.length > 0 && prompts.every(prompt => /\\[\\d+\\]:/.test(prompt.textContent));
+}"""
+
+
+def figures(path: Path) -> int:
+    """Return the number of plotly outputs of an executed notebook."""
+    node = nbformat.read(path, as_version=4)
+    found = [output for cell in node.cells if cell.cell_type == "code" for output in cell.outputs]
+    return sum(PLOT in output.get("data", {}) for output in found)
+
+
+def test_every_figure_of_a_report_is_drawn_without_a_network(executed, browser):
+    run = executed("03_backtest.ipynb")
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto((Path(run.path) / "report.html").as_uri())
+    wanted = figures(Path(run.path) / run.notebook)
+    page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length >= {wanted}", timeout=30_000)
+    titles = page.locator(".gtitle").all_text_contents()
+    page.close()
+    assert wanted == len(titles) == 4
+    assert all("SYNTHETIC data" in title for title in titles)
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert errors == []
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab on copies of the notebooks."""
+
+    port: int
+    folder: Path
+
+    def get(self, path: str) -> object:
+        """Return the answer of the server's API."""
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/api/{path}", headers={"Authorization": f"token {TOKEN}"}
+        )
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, world: Path, browser: object) -> Iterator[Lab]:
+    """Start JupyterLab as `atb lab` does, on a free port, in a project of its own."""
+    home = tmp_path_factory.mktemp("lab")
+    (home / "atb.toml").touch()
+    folder = home / "notebooks"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    # Off-screen cells are taken out of the page otherwise, and their figures could not be counted.
+    settings = home / "settings" / TRACKER
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"windowingMode": "none"}', encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    environment = {
+        **os.environ,
+        **own,
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        "JUPYTER_TOKEN": TOKEN,
+        "ATB__DATA__ROOT": str(world),
+    }
+    with (home / "log.txt").open("wb") as log:
+        command = lab_arguments(sys.executable, folder, port=port, browser=False)
+        server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        try:
+            running = Lab(port, folder)
+            _wait_for(running, server, home / "log.txt")
+            yield running
+        finally:
+            server.terminate()
+            server.wait(timeout=30)
+
+
+def _wait_for(lab: Lab, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    import time
+
+    for _ in range(START_SECONDS * 4):
+        try:
+            lab.get("status")
+            return
+        except OSError:
+            assert server.poll() is None, log.read_text(encoding="utf-8")
+            time.sleep(0.25)
+    pytest.fail(f"JupyterLab did not answer within {START_SECONDS} s: {log.read_text(encoding='utf-8')}")
+
+
+def test_the_lab_answers_nobody_without_the_token(lab):
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"http://127.0.0.1:{lab.port}/api/contents", timeout=5)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name.startswith("00") else pytest.mark.slow) for name in NOTEBOOKS]
+)
+def test_a_chapter_runs_in_the_lab_with_its_defaults_and_draws_its_figures(name, lab, browser):
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    outside: list[str] = []
+    page.on("request", lambda request: outside.append(request.url))
+    # A workspace of its own: the default one opens the chapters of earlier tests again, in hidden tabs.
+    page.goto(f"http://127.0.0.1:{lab.port}/lab/workspaces/{Path(name).stem}/tree/{name}?token={TOKEN}")
+    # "Run all" before the kernel is bound opens a dialog and runs nothing.
+    for _ in range(START_SECONDS * 4):
+        page.wait_for_timeout(250)
+        bound = [session for session in lab.get("sessions") if session["path"] == name]
+        if bound and bound[0]["kernel"]["execution_state"] == "idle":
+            break
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=START_SECONDS * 1_000)
+    page.get_by_role("menuitem", name="Run", exact=True).click()
+    page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
+    page.wait_for_function(ALL_RUN, timeout=RUN_SECONDS * 1_000)
+    drawn = page.locator(DRAWN)
+    page.get_by_role("menuitem", name="File", exact=True).click()
+    page.locator(".lm-Menu-item[data-command='docmanager:save']").click()
+    saved = _saved(page, lab.folder / name)
+    shown, in_error = drawn.count(), page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count()
+    page.close()
+    assert re.findall(r'"output_type": "error"', saved.read_text(encoding="utf-8")) == []
+    assert shown == figures(saved)
+    assert in_error == 0
+    local = (f"http://127.0.0.1:{lab.port}/", f"ws://127.0.0.1:{lab.port}/", "data:", "blob:")
+    assert [url for url in outside if not url.startswith(local)] == []
+
+
+def _saved(page: object, path: Path) -> Path:
+    """Wait until the notebook on disk holds what was run."""
+    for _ in range(80):
+        node = nbformat.read(path, as_version=4)
+        if all(cell.execution_count for cell in node.cells if cell.cell_type == "code"):
+            return path
+        page.wait_for_timeout(250)
+    pytest.fail(f"JupyterLab did not save {path.name}")

@@ -1,0 +1,136 @@
+"""The manual: each chapter is clean, asks and answers, and runs as a batch with other parameters than its own."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from atb.experiments import published, read_parameters
+from tests.notebooks.conftest import FOLDER, NOTEBOOKS, PARAMETERS
+
+MOST_CELLS = 32
+LONGEST_CELL = 24  # lines: more belongs into the package
+PLOT = "application/vnd.plotly.v1+json"
+
+
+def cells(name: str, kind: str) -> list[nbformat.NotebookNode]:
+    node = nbformat.read(FOLDER / name, as_version=4)
+    return [cell for cell in node.cells if cell.cell_type == kind]
+
+
+def outputs(path: Path) -> list[nbformat.NotebookNode]:
+    node = nbformat.read(path, as_version=4)
+    return [output for cell in node.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def texts(path: Path) -> str:
+    return "\n".join(output.get("text", "") or output.get("data", {}).get("text/plain", "") for output in outputs(path))
+
+
+def test_every_chapter_is_tested():
+    assert set(PARAMETERS) == set(NOTEBOOKS)
+    assert [name[:2] for name in NOTEBOOKS] == [f"{number:02d}" for number in range(len(NOTEBOOKS))]
+
+
+@pytest.mark.parametrize("name", NOTEBOOKS)
+class TestEachChapter:
+    def test_is_valid_stripped_and_on_the_plain_kernel(self, name):
+        node = json.loads((FOLDER / name).read_text(encoding="utf-8"))
+        nbformat.validate(node)
+        assert node["metadata"]["kernelspec"]["name"] == "python3"
+        assert set(node["metadata"]) <= {"kernelspec", "language_info"}
+        code = [cell for cell in node["cells"] if cell["cell_type"] == "code"]
+        assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
+        assert all(set(cell["metadata"]) <= {"tags"} for cell in node["cells"])
+
+    def test_has_cell_ids_that_stay(self, name):
+        ids = [cell.id for kind in ("code", "markdown") for cell in cells(name, kind)]
+        assert len(set(ids)) == len(ids)
+        assert all(re.fullmatch(r"[a-z]+-\d{2}", identity) for identity in ids)
+
+    def test_is_short(self, name):
+        assert len(cells(name, "code")) + len(cells(name, "markdown")) <= MOST_CELLS
+        assert all(len(cell.source.splitlines()) <= LONGEST_CELL for cell in cells(name, "code"))
+
+    def test_holds_no_logic_that_belongs_into_the_package(self, name):
+        source = "\n".join(cell.source for cell in cells(name, "code"))
+        assert re.findall(r"^\s*(?:def|class|try|while|async|global)\b.*|^%.*|^!.*", source, re.MULTILINE) == []
+
+    def test_asks_a_question_and_comes_to_a_verdict(self, name):
+        prose = [cell.source for cell in cells(name, "markdown")]
+        assert prose[0].startswith("# ")
+        assert "**Question:**" in prose[0]
+        assert any(re.search(r"^##.*verdict", text, re.IGNORECASE | re.MULTILINE) for text in prose)
+
+    def test_explains_every_parameter(self, name):
+        parameters = read_parameters(FOLDER / name)
+        assert parameters
+        assert [parameter.name for parameter in parameters if len(parameter.help) < 10] == []
+
+    def test_names_no_place_of_one_machine(self, name):
+        text = (FOLDER / name).read_text(encoding="utf-8")
+        assert re.findall(r"[\"'\s(]/(?:home|Users|root|work|opt|mnt|tmp)/", text) == []
+
+    def test_runs_with_other_parameters(self, name, executed):
+        run = executed(name)
+        assert (run.status, run.error) == ("succeeded", None)
+        problems = [output.text for output in outputs(Path(run.path) / name) if output.get("name") == "stderr"]
+        assert problems == []
+        assert run.metrics
+        assert published(Path(run.path))["metrics"] == run.metrics
+
+
+def test_the_tour_ends_with_what_speaks_against_it(executed):
+    run = executed("00_tour.ipynb")
+    assert "SYNTHETIC: the result says nothing about any market" in texts(Path(run.path) / run.notebook)
+
+
+def test_a_backtest_publishes_its_proofs_and_files(executed):
+    run = executed("03_backtest.ipynb")
+    folder = Path(run.path)
+    evidence = published(folder)["evidence"]
+    assert (evidence["parity"], evidence["lookahead_clean"], evidence["synthetic"]) == (True, True, True)
+    assert evidence["model"][0]["out_of_sample"] is True
+    assert evidence["parity_report"]["bars"] == 60 * 24
+    assert {"orders.csv", "trades.csv", "equity.csv"} <= {file.name for file in folder.iterdir()}
+    assert published(folder)["result"]["stats"]["bars"] == 60 * 24
+
+
+def test_a_backtest_draws_its_four_figures_and_each_names_synthetic_data(executed):
+    run = executed("03_backtest.ipynb")
+    figures = [output.data[PLOT] for output in outputs(Path(run.path) / run.notebook) if PLOT in output.get("data", {})]
+    assert len(figures) == 4
+    assert all("SYNTHETIC data" in figure["layout"]["title"]["text"] for figure in figures)
+
+
+def test_a_promotion_writes_a_manifest_only_when_told_to(executed, world):
+    run = executed("05_promote.ipynb")
+    assert run.metrics["judged_run"] == executed("03_backtest.ipynb").run_id
+    assert run.metrics["paper_allowed"]
+    assert run.metrics["reasons_against_live"] > 0
+    (manifest,) = (world / "promoted").glob("*.json")
+    assert json.loads(manifest.read_text(encoding="utf-8"))["run_id"] == run.metrics["judged_run"]
+    assert str(manifest) in texts(Path(run.path) / run.notebook)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_every_chapter_runs_alone_with_its_defaults(tmp_path):
+    environment = {**os.environ, "ATB__DATA__ROOT": str(tmp_path / "data"), "PLOTLY_RENDERER": "plotly_mimetype"}
+    options = ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=240", "-q", *options, str(FOLDER)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=FOLDER,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-4_000:]
+    code = sum(len(cells(name, "code")) for name in NOTEBOOKS)
+    assert f"{code} passed" in done.stdout

@@ -1,0 +1,82 @@
+"""The gate: paper takes every honest run, live wants results, and each refusal says its numbers."""
+
+import math
+
+import pytest
+
+from atb.promotion.gate import Evidence, GatePolicy, gate
+
+GOOD = {
+    "run_status": "succeeded", "strategies": 1, "data_matches": True, "kernel_matches": True, "warm": True,
+    "synthetic": False, "n_trades": 200.0, "sharpe": 1.6, "total_return_pct": 80.0, "hold_return_pct": 30.0,
+    "max_drawdown_pct": 12.0, "parity": True, "lookahead_clean": True, "dirty": False,
+}  # fmt: skip
+
+
+def verdict(mode="paper", **changes):
+    return gate(Evidence(**{**GOOD, **changes}), mode=mode)
+
+
+def test_good_evidence_passes_both():
+    assert verdict("live").passed
+    assert verdict().to_json() == {
+        "mode": "paper",
+        "passed": True,
+        "reasons": [],
+        "live": {"passed": True, "reasons": []},
+    }
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"run_status": "failed"}, "did not succeed (status failed)"),
+        ({"strategies": 0}, "published no strategy result"),
+        ({"strategies": 3}, "3 slots"),
+        ({"data_matches": False}, "bars of the run"),
+        ({"kernel_matches": False}, "another decision kernel"),
+    ],
+)
+def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reason):
+    for mode in ("paper", "live"):
+        (given,) = verdict(mode, **changes).reasons
+        assert reason in given
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"synthetic": True}, "SYNTHETIC"),
+        ({"n_trades": 29.0}, "29 trades, fewer than 30"),
+        ({"total_return_pct": 30.0}, "+30.00 % against +30.00 %"),
+        ({"total_return_pct": math.nan}, "does not beat holding"),
+        ({"sharpe": 0.99}, "Sharpe 0.99, below 1.00"),
+        ({"sharpe": math.nan}, "Sharpe nan"),
+        ({"max_drawdown_pct": 25.1}, "drawdown 25.1 %, above 25.0 %"),
+        ({"max_drawdown_pct": math.nan}, "drawdown nan"),
+        ({"parity": None}, "parity of the kernel was not proven"),
+        ({"parity": False}, "parity of the kernel failed"),
+        ({"lookahead_clean": None}, "look-ahead was not proven"),
+        ({"lookahead_clean": False}, "looks ahead"),
+        ({"warm": False}, "not settled"),
+        ({"predicts": True}, "baselines are not known"),
+        ({"predicts": True, "beats_baselines": False}, "does not beat its baselines"),
+        ({"dirty": True}, "uncommitted"),
+        ({"dirty": None}, "commit of the run is not known"),
+        ({"refused": {"no_cash": 2}}, "2 signals were not traded as given: no_cash 2"),
+    ],
+)
+def test_weak_results_keep_a_run_from_live_and_never_from_paper(changes, reason):
+    assert verdict(**changes).passed
+    (given,) = verdict(**changes).live_reasons
+    assert reason in given
+    assert verdict("live", **changes).reasons == (given,)
+
+
+def test_the_borders_are_the_policys():
+    strict = GatePolicy(min_trades=201, min_sharpe=1.7, max_drawdown_pct=11.0)
+    assert len(gate(Evidence(**GOOD), strict).live_reasons) == 3
+
+
+def test_what_could_not_be_computed_is_null_in_json():
+    assert Evidence(**{**GOOD, "sharpe": math.nan}).to_json()["sharpe"] is None

@@ -1,0 +1,224 @@
+"""The manifest: one byte changed anywhere is noticed, and the message says where."""
+
+import json
+import random
+import shutil
+import stat
+from dataclasses import replace
+
+import pytest
+
+from atb.errors import InputError, PromotionError
+from atb.promotion import provenance
+from atb.promotion.manifest import load_manifest, sign_manifest, verify, write_manifest
+from atb.promotion.signing import signing_key
+from tests.live.desk import warm_result
+
+
+@pytest.fixture
+def desk(sqlite_desk):
+    return sqlite_desk
+
+
+@pytest.fixture
+def path(desk):
+    return desk.promote(warm_result(desk.stock(60, 1)))
+
+
+def check(desk, path, **options):
+    return verify(load_manifest(path), models_root=desk.models_root, keys_root=desk.keys_root, **options)
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package, whose sources may be changed."""
+    ignored = shutil.ignore_patterns("__pycache__")
+    return shutil.copytree(provenance.PACKAGE, tmp_path / "copied" / "atb", ignore=ignored)
+
+
+def flip(path, position: int = 0) -> None:
+    content = bytearray(path.read_bytes())
+    content[position] ^= 1
+    path.write_bytes(content)
+
+
+def test_what_was_promoted_verifies_without_a_warning(desk, path, package):
+    assert check(desk, path) == []
+    assert check(desk, path, package=package) == []
+
+
+def test_a_manifest_pins_everything_that_decides(desk, path):
+    manifest = load_manifest(path)
+    assert {"atb/strategies/sma_cross.py", "atb/features/indicators.py", "atb/engine/kernel.py", "atb/engine/records.py",
+            "atb/domain/bars.py"} <= set(manifest.sources)  # fmt: skip
+    assert "atb/strategies/ml_basic.py" not in manifest.sources
+    assert {"python", "numba", "numpy", "TA-Lib", "onnxruntime", "pandas", "atb-workbench"} == set(manifest.versions)
+    assert manifest.strategy == {
+        "name": "sma_cross", "module": "atb.strategies.sma_cross", "parameters": {"fast": 3, "slow": 8},
+    }  # fmt: skip
+    assert manifest.warmup == 7
+    assert manifest.data[0]["fingerprint"]
+
+
+def test_any_changed_byte_of_the_manifest_is_refused(desk, path):
+    original = path.read_bytes()
+    chance = random.Random(5)
+    positions = {0, len(original) - 1, *chance.sample(range(len(original)), 150)}
+    for position in positions:
+        changed = bytearray(original)
+        changed[position] ^= chance.choice([1, 2, 4, 16, 32, 128])
+        path.write_bytes(changed)
+        with pytest.raises(PromotionError):
+            check(desk, path)
+    path.write_bytes(original)
+    check(desk, path)
+
+
+@pytest.mark.parametrize(
+    "change", [lambda text: text + b"\n", lambda text: text.replace(b": ", b":", 1), lambda text: b" " + text]
+)
+def test_a_changed_blank_is_refused(desk, path, change):
+    path.write_bytes(change(path.read_bytes()))
+    with pytest.raises(PromotionError, match="though not its content"):
+        check(desk, path)
+
+
+def edit(path, **changes):
+    values = json.loads(path.read_bytes())
+    values.update(changes)
+    path.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"warmup": 3}, "content hash does not match"),
+        ({"mode": "live"}, "trades paper only"),
+        ({"schema": 2}, "must be of schema 1"),
+        ({"schema": True}, "must be of schema 1"),
+        ({"pollicy": {}}, "unknown key.*Did you mean 'policy'"),
+        ({"warmup": "7"}, "warmup must be a int"),
+        ({"model": {"path": "x"}}, "a path and three hashes"),
+        ({"strategy": {}}, "name, module and parameters"),
+    ],
+)
+def test_an_edited_manifest_is_refused_with_the_reason(desk, path, changes, message):
+    edit(path, **changes)
+    with pytest.raises(PromotionError, match=message):
+        check(desk, path)
+
+
+def test_a_missing_key_is_named(desk, path):
+    values = json.loads(path.read_bytes())
+    del values["venue"]
+    path.write_text(json.dumps(values))
+    with pytest.raises(PromotionError, match="lacks venue"):
+        load_manifest(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"\xff\xfe", b'{"schema": NaN}', b'{"schema": 1e999}', b"[" * 100_000]
+)
+def test_what_is_no_manifest_is_refused_in_one_sentence(tmp_path, content):
+    path = tmp_path / "x.json"
+    path.write_bytes(content)
+    with pytest.raises(PromotionError, match="The manifest is no JSON"):
+        load_manifest(path)
+
+
+def test_a_path_that_leads_nowhere_says_where_manifests_are(tmp_path):
+    for path in (tmp_path / "nothing.json", tmp_path):
+        with pytest.raises(InputError, match="runners/promoted"):
+            load_manifest(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["strategies/sma_cross.py", "features/indicators.py", "features/__init__.py", "engine/kernel.py", "engine/policy.py",
+     "domain/signals.py"],
+)  # fmt: skip
+def test_a_changed_source_byte_is_named(desk, path, package, name):
+    source = package / name
+    flip(source, source.stat().st_size // 2)
+    with pytest.raises(PromotionError, match=f"A source file changed since the promotion: atb/{name}"):
+        check(desk, path, package=package)
+
+
+def test_a_missing_source_is_named(desk, path, package):
+    (package / "engine" / "state.py").unlink()
+    with pytest.raises(PromotionError, match=r"atb/engine/state\.py"):
+        check(desk, path, package=package)
+
+
+def test_a_new_strategy_beside_it_changes_nothing(desk, path, package):
+    (package / "strategies" / "another.py").write_text("")
+    assert check(desk, path, package=package) == []
+
+
+def test_another_kernel_is_refused_even_where_its_source_is_not_pinned(desk, path):
+    foreign = sign_manifest(replace(load_manifest(path), kernel_hash="0" * 64), desk.keys_root)
+    with pytest.raises(PromotionError, match="decision kernel is not the promoted one"):
+        verify(foreign, models_root=desk.models_root, keys_root=desk.keys_root)
+
+
+def test_a_library_that_decides_must_have_the_promoted_version(desk, path):
+    pinned = load_manifest(path).versions
+    for name in provenance.DECISIVE:
+        with pytest.raises(PromotionError, match=f"{name} .* instead of 0.0.1"):
+            provenance.check_versions({**pinned, name: "0.0.1"})
+    (warning,) = provenance.check_versions({**pinned, "pandas": "0.0.1"})
+    assert "pandas" in warning
+
+
+def test_a_signature_by_another_installation_is_refused(desk, path, tmp_path):
+    manifest = load_manifest(path)
+    signing_key(tmp_path / "stranger")
+    with pytest.raises(PromotionError, match="signed by a key that is not in"):
+        verify(manifest, models_root=desk.models_root, keys_root=tmp_path / "stranger")
+    forged = sign_manifest(manifest, tmp_path / "stranger")
+    with pytest.raises(PromotionError, match="signed by a key that is not in"):
+        verify(forged, models_root=desk.models_root, keys_root=desk.keys_root)
+
+
+def test_another_signature_of_a_known_key_is_refused(desk, path):
+    manifest = load_manifest(path)
+    other = sign_manifest(replace(manifest, run_id="another"), desk.keys_root).signature
+    for signature, message in ((other, "does not match"), (manifest.signature.upper(), "malformed"), ("", "malformed")):
+        with pytest.raises(PromotionError, match=message):
+            verify(replace(manifest, signature=signature), models_root=desk.models_root, keys_root=desk.keys_root)
+
+
+def test_the_private_key_is_for_its_owner_only(desk, path):
+    assert stat.S_IMODE((desk.keys_root / "promotion.pem").stat().st_mode) == 0o600
+    assert stat.S_IMODE(desk.keys_root.stat().st_mode) == 0o700
+
+
+def test_a_machine_that_only_runs_needs_the_public_key_alone(desk, path):
+    (desk.keys_root / "promotion.pem").unlink()
+    assert check(desk, path) == []
+
+
+def test_a_lost_public_key_is_written_again(desk, path):
+    (desk.keys_root / "promotion.pub").unlink()
+    signing_key(desk.keys_root)
+    assert check(desk, path) == []
+
+
+def test_a_name_that_is_taken_gets_a_suffix_and_nothing_is_overwritten(desk, path):
+    before = path.read_bytes()
+    manifest = load_manifest(path)
+    second = write_manifest(manifest, path.parent, desk.keys_root)
+    assert second != path
+    assert second.stem.startswith("desk-20")
+    assert load_manifest(second).name == second.stem
+    assert path.read_bytes() == before
+    with pytest.raises(PromotionError, match="exists already"):
+        write_manifest(manifest, path.parent, desk.keys_root)
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "x" * 90, "ä"])
+def test_a_name_that_is_no_file_name_is_refused(desk, path, name):
+    before = sorted(path.parent.iterdir())
+    with pytest.raises(InputError, match="manifest's name"):
+        write_manifest(replace(load_manifest(path), name=name), path.parent, desk.keys_root)
+    assert sorted(path.parent.iterdir()) == before

@@ -1,0 +1,82 @@
+"""Evidence and findings: every proof is of this very result, and what speaks against it is said."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
+from tests.bars import ramp, random_walk
+from tests.problems import Scripted, scripted_slot
+from tests.workbench.test_slots import train_model
+
+PROVEN = {
+    "parity": True,
+    "lookahead_clean": True,
+    "synthetic": False,
+    "parity_report": {"first_difference": None},
+    "lookahead_reports": [],
+    "model": [],
+}
+SIDES = tuple(np.where(np.arange(3_000) // 24 % 2 == 0, 1.0, 0.0))
+
+
+class Peeking(Scripted):
+    """Knows whether the next bar rises."""
+
+    def signals(self, frame):
+        rises = (frame["close"].shift(-1) > frame["close"]).to_numpy(dtype=float)
+        return replace(super().signals(frame), side=rises)
+
+
+def test_an_honest_result_is_proven():
+    proven = evidence(run(scripted_slot(random_walk(400), SIDES)))
+    assert (proven["parity"], proven["lookahead_clean"], proven["out_of_sample"]) == (True, True, None)
+    assert proven["parity_report"]["bars"] == 400
+    assert json.loads(json.dumps(proven)) == proven
+    assert any("400 bars" in line for line in proofs(proven))
+
+
+def test_a_strategy_that_looks_ahead_is_found_out():
+    slot = scripted_slot(random_walk(400), ())
+    proven = evidence(run(replace(slot, strategy=Peeking())), lookahead_cuts=30)
+    assert proven["lookahead_clean"] is False
+    assert "LOOKS AHEAD" in findings(run(slot), proven)[0]
+    assert "MOVED" in "".join(proofs(proven))
+
+
+def test_a_long_result_is_proven_over_its_last_bars():
+    proven = evidence(run(scripted_slot(random_walk(400), SIDES)), parity_bars=100)
+    assert proven["parity"]
+    assert proven["parity_report"]["bars"] == 100
+
+
+def test_broken_parity_comes_first():
+    told = findings(run(scripted_slot(random_walk(100), SIDES)), PROVEN | {"parity": False})
+    assert told[0].startswith("Parity FAILED")
+
+
+def test_synthetic_bars_few_trades_and_losses_are_said():
+    result = run(scripted_slot(ramp(down=50), (1.0,), venue="synthetic"))
+    told = "\n".join(findings(result, PROVEN | {"synthetic": True}))
+    assert "SYNTHETIC" in told
+    assert "too few" in told
+    assert "loses money" in told
+
+
+def test_a_result_that_is_worse_than_holding_says_so():
+    told = "\n".join(findings(run(scripted_slot(ramp(up=100), (1.0,) * 20 + (0.0,))), PROVEN))
+    assert "Holding would have given more" in told
+    assert "loses money" not in told
+
+
+@pytest.mark.parametrize(("end", "seen"), [("2024-12-31", True), ("2024-06-01", False)])
+def test_bars_that_the_model_has_seen_are_counted(stocked, end, seen):
+    train_model(load_bars("BTC/USDT", "1h", "2024-01-01", end), stocked / "models")
+    slot, start = prepare_slot(make_strategy("ml_basic"), "BTC/USDT", "1h", period=Period("2024-09-01", "2024-10-01"))
+    result = run(slot, start=start)
+    proven = evidence(result, lookahead_cuts=2)
+    assert proven["out_of_sample"] is not seen
+    assert (proven["model"][0]["bars_seen_before"] > 0) is seen
+    assert ("while the model was made" in "".join(findings(result, proven))) is seen
