@@ -21,7 +21,7 @@ from atb.live.feed import Pace
 from atb.live.plan import Plan, make_plan
 from atb.live.runner import Summary, Window, run
 from atb.promotion.drafting import draft_manifest
-from atb.promotion.manifest import Manifest, load_manifest, write_manifest
+from atb.promotion.manifest import load_manifest, write_manifest
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
 
@@ -121,7 +121,3 @@ def read_journal(url: str) -> dict[str, list[dict[str, Any]]]:
         return journal(database)
     finally:
         database.close()
-
-
-def manifest_of(path: Path) -> Manifest:
-    return load_manifest(path)

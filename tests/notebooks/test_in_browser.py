@@ -158,8 +158,10 @@ def test_a_chapter_runs_in_the_lab_with_its_defaults_and_draws_its_figures(name,
 def _saved(page: object, path: Path) -> Path:
     """Wait until the notebook on disk holds what was run."""
     for _ in range(80):
-        node = nbformat.read(path, as_version=4)
-        if all(cell.execution_count for cell in node.cells if cell.cell_type == "code"):
-            return path
+        text = path.read_text(encoding="utf-8")
+        if text.rstrip().endswith("}"):  # not while it is being written
+            node = nbformat.reads(text, as_version=4)
+            if all(cell.execution_count for cell in node.cells if cell.cell_type == "code"):
+                return path
         page.wait_for_timeout(250)
     pytest.fail(f"JupyterLab did not save {path.name}")
