@@ -159,6 +159,7 @@ def _evidence(
         lookahead_clean=_proof(proofs, "lookahead_clean"),
         predicts=folder is not None,
         beats_baselines=None if folder is None else _card(folder).get("beats_baselines"),
+        out_of_sample=_proof(proofs, "out_of_sample"),
         dirty=run.dirty,
         refused=result.get("refused", {}),
     )

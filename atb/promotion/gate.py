@@ -51,8 +51,9 @@ class Evidence:
         Of the run, after costs; NaN where it could not be computed.
     parity, lookahead_clean
         Whether kernel parity and the absence of look-ahead were proven for the run.
-    predicts, beats_baselines
-        Whether a model takes part, and whether it beat its baselines out of sample.
+    predicts, beats_baselines, out_of_sample
+        Whether a model takes part, whether it beat its baselines out of sample, and whether every traded bar opened after the last
+        bar that it was made from.
     dirty
         Whether files of the checkout differed from the commit.
     refused
@@ -74,6 +75,7 @@ class Evidence:
     lookahead_clean: bool | None = None
     predicts: bool = False
     beats_baselines: bool | None = None
+    out_of_sample: bool | None = None
     dirty: bool | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
 
@@ -137,6 +139,10 @@ def _proofs(evidence: Evidence) -> tuple[str, ...]:
         (
             evidence.predicts and evidence.beats_baselines is False,
             "the model does not beat its baselines out of sample",
+        ),
+        (
+            evidence.predicts and evidence.out_of_sample is not True,
+            "the model had seen some of the traded bars, or it is not known whether it had",
         ),
         (evidence.dirty is None, "the commit of the run is not known"),
         (evidence.dirty is True, "the run's checkout had uncommitted changes"),

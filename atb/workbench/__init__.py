@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot
     from atb.workbench.trials import cost_table, shift_table
-    from atb.workbench.verdict import evidence, findings, proofs
+    from atb.workbench.verdict import evidence, findings, fragility, proofs, start_spread
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
@@ -30,6 +30,8 @@ _HOMES = {
     "evidence": "atb.workbench.verdict",
     "evidence_table": "atb.workbench.runs",
     "findings": "atb.workbench.verdict",
+    "fragility": "atb.workbench.verdict",
+    "start_spread": "atb.workbench.verdict",
     "judged_run": "atb.workbench.runs",
     "load_bars": "atb.workbench.market",
     "load_predictor": "atb.workbench.slots",
@@ -56,6 +58,7 @@ __all__ = [
     "evidence",
     "evidence_table",
     "findings",
+    "fragility",
     "judged_run",
     "load_bars",
     "load_predictor",
@@ -66,6 +69,7 @@ __all__ = [
     "publish",
     "run",
     "shift_table",
+    "start_spread",
     "strategy_params",
 ]
 

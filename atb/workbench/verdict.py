@@ -126,5 +126,34 @@ def findings(result: Result, proven: dict[str, Any]) -> list[str]:
     return [text for applies, text in told if applies]
 
 
+def fragility(result: Result, *, costs: "pd.DataFrame", shifts: "pd.DataFrame") -> list[str]:
+    """Return what small changes of the unknown do to a result, as sentences; empty when it stands them.
+
+    Parameters
+    ----------
+    result
+        The backtest that was varied.
+    costs
+        Of `cost_table`: the last row is the dearest fee, the second column the assumed slippage.
+    shifts
+        Of `shift_table`.
+    """
+    dearer, spread = float(costs.iloc[-1].iloc[1]), start_spread(shifts)
+    told = [
+        (not dearer > 0, f"At the dearest fee it loses money: {dearer:+.2f} %"),
+        (
+            spread > abs(result.stats["total_return_pct"]),
+            f"Starting days move the return by {spread:.1f} points, more than the return itself",
+        ),
+    ]
+    return [text for applies, text in told if applies]
+
+
+def start_spread(shifts: "pd.DataFrame") -> float:
+    """Return by how many points of total return the starting days of a `shift_table` differ."""
+    returns = shifts["total return (%)"]
+    return float(returns.max() - returns.min())
+
+
 def _at_least(ours: float, theirs: float) -> bool:
     return math.isnan(theirs) or ours > theirs

@@ -11,6 +11,7 @@ GOOD = {
     "synthetic": False, "n_trades": 200.0, "sharpe": 1.6, "total_return_pct": 80.0, "hold_return_pct": 30.0,
     "max_drawdown_pct": 12.0, "parity": True, "lookahead_clean": True, "dirty": False,
 }  # fmt: skip
+MODEL = {"predicts": True, "beats_baselines": True, "out_of_sample": True}
 
 
 def verdict(mode="paper", **changes):
@@ -19,6 +20,7 @@ def verdict(mode="paper", **changes):
 
 def test_good_evidence_passes_both():
     assert verdict("live").passed
+    assert verdict("live", **MODEL).passed
     assert verdict().to_json() == {
         "mode": "paper",
         "passed": True,
@@ -59,8 +61,10 @@ def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reaso
         ({"lookahead_clean": None}, "look-ahead was not proven"),
         ({"lookahead_clean": False}, "looks ahead"),
         ({"warm": False}, "not settled"),
-        ({"predicts": True}, "baselines are not known"),
-        ({"predicts": True, "beats_baselines": False}, "does not beat its baselines"),
+        ({**MODEL, "beats_baselines": None}, "baselines are not known"),
+        ({**MODEL, "out_of_sample": False}, "had seen some of the traded bars"),
+        ({**MODEL, "out_of_sample": None}, "not known whether it had"),
+        ({**MODEL, "beats_baselines": False}, "does not beat its baselines"),
         ({"dirty": True}, "uncommitted"),
         ({"dirty": None}, "commit of the run is not known"),
         ({"refused": {"no_cash": 2}}, "2 signals were not traded as given: no_cash 2"),

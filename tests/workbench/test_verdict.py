@@ -80,3 +80,23 @@ def test_bars_that_the_model_has_seen_are_counted(stocked, end, seen):
     assert proven["out_of_sample"] is not seen
     assert (proven["model"][0]["bars_seen_before"] > 0) is seen
     assert ("while the model was made" in "".join(findings(result, proven))) is seen
+
+
+def test_a_result_that_costs_or_starting_days_undo_is_called_fragile():
+    import pandas as pd
+
+    from atb.backtest import run
+    from atb.workbench.verdict import fragility, start_spread
+    from tests.bars import ramp
+    from tests.problems import scripted_slot
+
+    result = run(scripted_slot(ramp(up=30), (1.0,)))
+    gain = result.stats["total_return_pct"]
+    firm = pd.DataFrame({"total return (%)": [gain, gain * 0.9]})
+    loose = pd.DataFrame({"total return (%)": [gain, -gain]})
+    paid = pd.DataFrame([[1.0, 1.0], [0.5, 0.4]])
+    assert fragility(result, costs=paid, shifts=firm) == []
+    assert start_spread(loose) == 2 * gain
+    dear, late = fragility(result, costs=-paid, shifts=loose)
+    assert "At the dearest fee it loses money: -0.40 %" in dear
+    assert "more than the return itself" in late
