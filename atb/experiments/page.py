@@ -21,7 +21,8 @@ h1, h2, h3 { line-height: 1.25; font-weight: 650; }
 header h1 { margin: 0 0 1rem; }
 header { border-bottom: 1px solid var(--line); margin-bottom: 2rem; padding-bottom: 1.5rem;
   display: grid; grid-template-columns: repeat(auto-fit, minmax(22rem, 1fr)); gap: 0 2rem; }
-header h1, header .failure { grid-column: 1 / -1; }
+header h1, header .failure, header details { grid-column: 1 / -1; }
+header summary { cursor: pointer; color: var(--soft); font-size: .875rem; margin-top: 1rem; }
 header h2 { font-size: .8rem; letter-spacing: .06em; text-transform: uppercase; color: var(--soft); margin: 1rem 0 .3rem; }
 table { border-collapse: collapse; font-size: .875rem; }
 th, td { text-align: left; padding: .2rem .8rem .2rem 0; vertical-align: top; font-variant-numeric: tabular-nums; }

@@ -155,6 +155,5 @@ def _display(summary: Mapping[str, Any]) -> None:
 
     if get_ipython() is None:  # type: ignore[no-untyped-call,unused-ignore]
         return
-    lines = [f"{name}: {value}" for name, value in summary["metrics"].items()]
-    text = "\n".join([summary["headline"] or "Published", *lines])
+    text = f"{summary['headline'] or 'Published'} ({len(summary['metrics'])} metrics kept)"
     display({MIME: summary, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call,unused-ignore]

@@ -93,10 +93,14 @@ def _head(run: Mapping[str, Any]) -> str:
         _table("Run", facts),
         _table("Parameters", run.get("parameters") or {}),
         _table("Data", data),
-        _table("Metrics", run.get("metrics") or {}),
+        _folded("All metrics", _table("Metrics", run.get("metrics") or {})),
         "</header>",
     ]
     return "\n".join(parts)
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{_text(title)}</summary>{content}</details>" if content else ""
 
 
 def _series(series: Mapping[str, Any]) -> str:
