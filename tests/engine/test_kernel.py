@@ -200,23 +200,38 @@ def test_prices_are_rounded_to_ticks_against_the_trader():
     assert slot["target"] == 103.35  # 103.343...: up
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_plain_python_and_compiled_code_give_the_same_bits(seed):
-    """The kernel runs unchanged without numba, which is how it is debugged and how its coverage is measured."""
-    from unittest.mock import patch
-
+@pytest.fixture
+def plain(monkeypatch):
+    """The kernel as plain Python: how it is debugged, and how the coverage of its lines is measured."""
     from atb.engine import kernel
-    from atb.engine.prepare import prepare
-    from atb.validation.parity import stepwise
 
-    problem = prepare(*random_slots(seed, bars=60))
-    compiled = stepwise(problem)
-    plain = {name: value.py_func for name, value in vars(kernel).items() if hasattr(value, "py_func")}
-    with patch.multiple(kernel, **plain):
-        interpreted = stepwise(problem)
-    assert compiled.orders.tobytes() == interpreted.orders.tobytes()
-    assert compiled.trades.tobytes() == interpreted.trades.tobytes()
-    assert compiled.equity.tobytes() == interpreted.equity.tobytes()
+    for name, value in list(vars(kernel).items()):
+        if hasattr(value, "py_func"):
+            monkeypatch.setattr(kernel, name, value.py_func)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_plain_python_and_compiled_code_give_the_same_bits(seed, request):
+    from atb.backtest.simulation import simulate
+    from atb.engine.prepare import prepare
+
+    problem = prepare(*random_slots(seed))
+    compiled = simulate(problem)
+    request.getfixturevalue("plain")
+    interpreted = simulate(problem)
+    for name in ("orders", "trades", "refusals", "equity", "slots"):
+        assert getattr(compiled, name).tobytes() == getattr(interpreted, name).tobytes()
+
+
+@pytest.mark.usefixtures("plain")
+class TestThePlainKernelKeepsTheRulesToo:
+    """Rules that random markets seldom reach, once more without numba."""
+
+    test_gaps = staticmethod(test_a_gap_through_the_stop_fills_at_the_open)
+    test_shorts = staticmethod(test_a_short_is_the_mirror_of_a_long)
+    test_refusals = staticmethod(test_sizes_are_floored_to_lots_and_small_orders_refused_with_a_reason)
+    test_cash = staticmethod(test_an_entry_that_cash_cannot_pay_at_the_open_is_refused_as_a_venue_would)
+    test_ticks = staticmethod(test_prices_are_rounded_to_ticks_against_the_trader)
 
 
 def test_a_stop_and_a_target_that_are_just_touched_fill():
@@ -286,3 +301,17 @@ def test_a_target_pays_the_maker_fee_and_a_stop_the_taker_fee():
     for bar, rate in (((101, 107, 101, 102), 0.001), ((99, 99, 90, 98), 0.002)):
         last = run(scripted_slot(ohlc(FLAT, FLAT, bar), (1.0, 1.0), policy, execution), account=ALL_IN).orders.iloc[-1]
         assert last["fee"] == pytest.approx(last["value"] * rate)
+
+
+def test_a_market_without_a_price_opens_nothing():
+    result = run(scripted_slot(ohlc((0.0, 0.0, 0.0, 0.0), FLAT), (1.0,)), account=ALL_IN)
+    assert result.orders.empty
+    assert result.refusal_counts == {"no_price": 1}
+
+
+def test_every_entry_point_can_be_warmed_up_at_any_time():
+    from atb.engine.cache import is_compiled
+    from atb.engine.warm import warm_up
+
+    warm_up()
+    assert is_compiled()
