@@ -34,7 +34,15 @@ class AtbError(Exception):
     def __init__(self, wrong: str, *, found: object = None, todo: str = "") -> None:
         self.wrong, self.found, self.todo = wrong, found, todo
         parts = [wrong if found is None else f"{wrong}; found {found!r}", todo]
-        super().__init__(". ".join(part for part in parts if part))
+        super().__init__(_sentences(part for part in parts if part))
+
+
+def _sentences(parts: Iterable[str]) -> str:
+    """Join parts by a full stop, unless one ends in its own."""
+    text = ""
+    for part in parts:
+        text += ("" if not text else " " if text.endswith((".", "?", "!", "...")) else ". ") + part
+    return text
 
 
 class InputError(AtbError, ValueError):

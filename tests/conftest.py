@@ -24,7 +24,8 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
 
 @pytest.fixture(autouse=True)
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stand and write in `tmp_path`, never in the repository."""
+    """Stand and write in `tmp_path`, a project of its own, never in the repository."""
+    (tmp_path / "atb.toml").touch()
     monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 

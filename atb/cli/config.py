@@ -4,13 +4,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atb.cli.output import json_option, print_json, print_table
+from atb.cli.output import Family, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from atb.config import LoadedSettings
 
 
-@click.group()
+@click.group(cls=Family)
 def config() -> None:
     """Show the settings and where each value came from.
 

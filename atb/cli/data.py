@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atb.cli.output import json_option, print_fields, print_json, print_table
+from atb.cli.output import Family, json_option, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ SHOWN_GAPS = 10
 INTERRUPTED = 130
 
 
-@click.group()
+@click.group(cls=Family)
 def data() -> None:
     """Import, download, list and verify market data.
 

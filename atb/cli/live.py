@@ -108,8 +108,13 @@ def status(as_json: bool) -> None:
     if as_json:
         print_json(rows)
         return
-    shown = [{**row, "live": _live_verdict(row["verdict"])} for row in rows]
+    shown = [{**row, **_rounded(row), "live": _live_verdict(row["verdict"])} for row in rows]
     print_table(shown, COLUMNS, empty="No session yet. Start one: python runners/live.py runners/promoted/NAME.json")
+
+
+def _rounded(row: dict[str, Any]) -> dict[str, str]:
+    """Return the exact amounts as people read them; `--json` keeps every digit."""
+    return {name: f"{float(row[name]):,.2f}" for name in ("equity", "pnl")}
 
 
 def _live_verdict(verdict: dict[str, Any] | None) -> str:

@@ -13,6 +13,22 @@ if TYPE_CHECKING:
     from atb.config import Settings
 
 C = TypeVar("C", bound=Callable[..., Any])
+
+
+class Family(click.Group):
+    """A group of commands that says which one was probably meant."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or name the nearest."""
+        if args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
+            from atb.errors import did_you_mean
+
+            raise click.UsageError(f"No such command {args[0]!r}. {did_you_mean(args[0], self.commands)}", ctx)
+        return super().resolve_command(ctx, args)
+
+
 Row = Mapping[str, object]
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from atb.cli.output import json_option, print_fields, print_json, print_table, start
+from atb.cli.output import Family, json_option, print_fields, print_json, print_table, start
 from atb.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -112,6 +112,7 @@ def backtest(strategy: str, **options: Any) -> None:
         given = {"days": options["days"], **given}
     settings = start()
     path = _notebook(settings, BACKTEST)
+    _check(path, given)
     row = _execute(path, given, settings, timeout=options["timeout"], quiet=options["as_json"])
     _report(row, _print_backtest, as_json=options["as_json"])
 
@@ -135,7 +136,7 @@ def train(**options: Any) -> None:
     _report(row, _print_training, as_json=options["as_json"])
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Family, invoke_without_command=True)
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")
 @click.option("--notebook", help="Only runs of this notebook, such as 03_backtest.")
 @click.option("--status", help="Only runs that are running, succeeded, failed or interrupted.")
@@ -186,6 +187,15 @@ def show(run_id: str, as_json: bool) -> None:
     print_fields(_facts(row))
     print_fields({f"parameter {name}": str(value) for name, value in row.parameters.items()})
     print_fields(row.metrics)
+
+
+def _check(path: Path, given: Mapping[str, object]) -> None:
+    """Answer what is wrong with a backtest's parameters before anything runs."""
+    from atb.experiments.parameters import read_parameters, validate_parameters, with_defaults
+    from atb.workbench.slots import check_backtest
+
+    spec = read_parameters(path)
+    check_backtest(with_defaults(spec, validate_parameters(spec, given)))
 
 
 def _notebook(settings: "Settings", name: str) -> Path:

@@ -7,13 +7,16 @@ NAME = "atb-workbench"
 
 
 def find_project(start: Path | None = None) -> Path:
-    """Return the nearest folder at or above `start` (the working directory) that is an atb project, else `start`.
+    """Return the nearest folder at or above `start` (the working directory) that is an atb project.
 
     A project holds an `atb.toml`, or a `pyproject.toml` whose project is `atb-workbench`. Notebooks run with their own
-    folder as the working directory and must find the same data as the command line.
+    folder as the working directory and must find the same data as the command line. Outside any project it is the checkout
+    that this package is installed from, so that a command typed in another folder finds the same runs and data; `start` itself
+    only where atb is installed without a checkout.
     """
     here = (start or Path.cwd()).absolute()
-    return next((folder for folder in (here, *here.parents) if _is_project(folder)), here)
+    candidates = (here, *here.parents, Path(__file__).resolve().parents[2])
+    return next((folder for folder in candidates if _is_project(folder)), here)
 
 
 def _is_project(folder: Path) -> bool:

@@ -45,6 +45,10 @@ def guess_columns(names: Iterable[str], symbol: Symbol | None = None) -> dict[st
     if len(set(found)) < len(found):
         twice = next(name for name in found if found.count(name) > 1)
         raise DataError("Two columns have the same name", found=twice, todo="Rename one of them")
+    if len(set(normal.values())) < len(found):
+        twin = next(name for name in found if list(normal.values()).count(normal[name]) > 1)
+        others = [name for name in found if normal[name] == normal[twin]]
+        raise DataError("Columns that mean the same", found=", ".join(others), todo="Keep one of them")
     guesses: dict[str, str] = {}
     for role, candidates in _NAMES.items():
         wanted = candidates + (_volume_names(symbol) if role == "volume" else ())

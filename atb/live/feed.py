@@ -78,6 +78,8 @@ def replay_feed(
     ------
     DataError
         If the catalogue lacks a part of it.
+    InputError
+        If a new session would have no bar to trade.
     """
     bars = load_bars(
         plan.symbol,
@@ -88,7 +90,10 @@ def replay_feed(
         venue=plan.manifest.venue,
         lead=plan.warmup,
     )
-    return ReplayFeed(bars, trade_from_ms if last_bar_ms is None else last_bar_ms + 1)
+    feed = ReplayFeed(bars, trade_from_ms if last_bar_ms is None else last_bar_ms + 1)
+    if last_bar_ms is None and not len(feed):  # a session that begins beyond the bars could never trade nor be moved
+        raise InputError("No bar to trade", found=f"from {at_ms(trade_from_ms)}", todo="Choose an earlier --from")
+    return feed
 
 
 class Pace:

@@ -117,9 +117,11 @@ def _chosen(*findings: tuple[bool, str]) -> tuple[str, ...]:
 
 def _integrity(evidence: Evidence) -> tuple[str, ...]:
     """Return why the evidence is none, or is of something else than what would trade."""
+    if evidence.run_status != "succeeded":  # what a failed run left unsaid is no reason of its own
+        return (f"the run did not succeed (status {evidence.run_status})",)
+    if evidence.strategies == 0:
+        return ("the run published no strategy result",)
     return _chosen(
-        (evidence.run_status != "succeeded", f"the run did not succeed (status {evidence.run_status})"),
-        (evidence.strategies == 0, "the run published no strategy result"),
         (evidence.strategies > 1, f"the run has {evidence.strategies} slots; the runner trades one so far"),
         (not evidence.data_matches, "the bars of the run are not, or no longer, in the catalogue"),
         (not evidence.kernel_matches, "the run used another decision kernel than the installed one"),

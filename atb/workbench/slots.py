@@ -1,7 +1,7 @@
 """From names to a slot that can be run: bars with enough of them before the first traded one, instrument rules, model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings
 from atb.domain import Bars, Instrument, Strategy, Symbol, Timeframe
@@ -11,9 +11,13 @@ from atb.errors import InputError, ModelError
 from atb.workbench.market import load_bars
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from atb.prediction.predictor import OnnxPredictor
+
+MOST_DAYS = 36_500  # a century: more would leave the calendar
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +38,8 @@ class Period:
 
     def __post_init__(self) -> None:
         """Refuse a period of no length."""
-        if isinstance(self.days, bool) or not isinstance(self.days, int) or self.days < 1:
-            raise InputError("days must be a whole number of at least 1", found=self.days)
+        if isinstance(self.days, bool) or not isinstance(self.days, int) or not 1 <= self.days <= MOST_DAYS:
+            raise InputError(f"days must be a whole number from 1 to {MOST_DAYS}", found=self.days)
 
 
 def load_predictor(
@@ -96,11 +100,46 @@ def prepare_slot(
     warmup = max(strategy.warmup, predictor.warmup if predictor else 0)
     start, end = _bounds(symbol, timeframe, period or Period(), venue=venue)
     bars = load_bars(symbol, timeframe, start, end, venue=venue, lead=warmup)
+    if not len(bars) or bars.frame.index[-1] < start:
+        raise InputError("No bar to trade", found=f"start {start}", todo="Choose an earlier start")
     _check_origin(predictor, bars)
     slot = Slot(
         strategy, bars, policy or RiskPolicy(), execution or ExecutionModel(), _instrument(bars), predictor=predictor
     )
     return slot, start
+
+
+def check_backtest(values: "Mapping[str, Any]") -> None:
+    """Refuse what the backtest notebook would refuse, before a kernel is started for it.
+
+    Parameters
+    ----------
+    values
+        The notebook's parameters with their defaults.
+
+    Raises
+    ------
+    AtbError
+        Whatever is wrong with the strategy, its parameters, the policy, the costs, the period, the bars or the model.
+    """
+    from atb.data.series import all_series
+    from atb.engine.policy import AccountPolicy
+    from atb.strategies import make_strategy
+
+    policies = {name: values[name] for name in ("fraction", "stop_loss", "take_profit")}
+    strategy, policy = make_strategy(values["strategy"], **values["params"]), RiskPolicy(**policies)
+    execution, _ = ExecutionModel(fee=values["fee"], slippage=values["slippage"]), AccountPolicy(cash=values["cash"])
+    period = Period(values["start"], values["end"], values["days"])
+    if all_series(load_settings().bars_root):  # an empty catalogue gets the sample from the notebook itself
+        prepare_slot(
+            strategy,
+            values["symbol"],
+            values["timeframe"],
+            period=period,
+            venue=values["venue"],
+            policy=policy,
+            execution=execution,
+        )
 
 
 def _bounds(

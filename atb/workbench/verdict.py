@@ -52,7 +52,7 @@ def evidence(
         "parity": parity.equal,
         "lookahead_clean": all(report.clean for report in lookahead),
         "synthetic": any(bars.synthetic for bars in result.bars),
-        "parity_report": parity.to_json(),
+        "parity_report": parity.to_json() | {"bars_in_all": len(result.problem.market)},
         "lookahead_reports": [report.to_json() for report in lookahead],
         "model": models,
         "out_of_sample": all(model["out_of_sample"] for model in models) if models else None,
@@ -93,8 +93,9 @@ def proofs(proven: dict[str, Any]) -> list[str]:
     ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity["ways"].items())
     cuts = sum(report["checked"] for report in lookahead)
     clean = "nothing before them moved" if proven["lookahead_clean"] else "something before them MOVED"
+    part = "" if parity["bars"] == parity["bars_in_all"] else f"the last of {parity['bars_in_all']:,}, "
     return [
-        f"Parity: {parity['orders']:,} orders over {parity['bars']:,} bars, compared bit by bit with the kernel's: {ways}",
+        f"Parity: {parity['orders']:,} orders over {parity['bars']:,} bars, {part}compared bit by bit with the kernel's: {ways}",
         f"Look-ahead: the history was cut short {cuts} times, and {clean}",
         *(_model_sentence(model) for model in proven["model"]),
     ]

@@ -47,7 +47,7 @@ def test_show_fails_on_an_unknown_variable_with_exit_code_2(monkeypatch):
 def test_path_lists_every_place(tmp_path):
     rows = {row["what"]: row for row in json.loads(atb("config", "path", "--json").stdout)}
     assert rows["models"]["path"] == str(tmp_path / "models")
-    assert rows["atb.toml"] == {"what": "atb.toml", "path": str(tmp_path / "atb.toml"), "exists": False}
+    assert rows["atb.toml"] == {"what": "atb.toml", "path": str(tmp_path / "atb.toml"), "exists": True}
 
 
 def test_the_schema_describes_every_setting():

@@ -84,7 +84,7 @@ def test_switched_off_byte_code_is_a_warning(monkeypatch, off, status):
 def test_folders_that_can_be_written_are_ok_and_nothing_is_left_in_them(tmp_path):
     (found,) = checks.check_folders(load_settings())
     assert found.status == "ok"
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["atb.toml"]
 
 
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path):

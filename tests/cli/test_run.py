@@ -17,6 +17,12 @@ timeframe: str = "1h"
 start: str | None = None
 end: str | None = None
 days: int = 365
+cash: float = 10000.0
+fraction: float = 0.95
+stop_loss: float | None = 0.05
+take_profit: float | None = None
+fee: float = 0.001
+slippage: float = 0.0005
 venue: str | None = None
 """
 STATS = {"total_return_pct": 12.5, "sharpe": 1.25, "n_trades": 3.0}
@@ -65,6 +71,7 @@ def test_backtest_as_json_and_the_registry_say_the_same(project):
     assert found["parameters"] == {
         "strategy": "sma_cross", "params": {"fast": 5}, "symbol": "BTC/USDT", "timeframe": "1h",
         "start": "2023-01-01", "end": "2024-01-01", "days": 365, "venue": None,
+        "cash": 10000.0, "fraction": 0.95, "stop_loss": 0.05, "take_profit": None, "fee": 0.001, "slippage": 0.0005,
     }  # fmt: skip
     listed = json.loads(atb("runs", "--json").stdout)
     assert [row["run_id"] for row in listed] == [found["run_id"]]
@@ -115,6 +122,11 @@ WRONG = [
     (["backtest", "sma_cross", "--start", "2024-01-02", "--end", "2024-01-01"], "before the end"),
     (["backtest", "sma_cross", "--start", "2024-01-02", "--days", "9"], "Use one of them"),
     (["backtest", "sma_cross", "--days", "0"], "0"),
+    (["backtest", "sma_cross", "--days", "999999"], "36500"),
+    (["backtest", "sma_cross", "-p", 'params={"fats": 3}'], "Did you mean 'fast'"),
+    (["backtest", "sma_cross", "-p", 'params={"fast": 50, "slow": 10}'], "fast=50"),
+    (["backtest", "sma_cross", "-p", "cash=-5"], "cash must be"),
+    (["backtest", "sma_cross", "-p", "fee=2"], "fee must be"),
     (["runs", "show", "nothing"], "no such run"),
     (["runs", "--status", "fail"], "Did you mean 'failed'"),
 ]

@@ -171,3 +171,16 @@ def test_root_may_not_be_a_file(tmp_path):
     done = CliRunner().invoke(main, ["--root", "file", "config", "show"])
     assert done.exit_code == 2
     assert "is a file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"), [(("data", "lst"), "'list'"), (("runs", "shwo"), "'show'"), (("config", "pth"), "'path'")]
+)
+def test_a_misspelt_subcommand_is_answered_with_the_one_that_was_meant(typed, meant):
+    from click.testing import CliRunner
+
+    from atb.cli import main
+
+    done = CliRunner().invoke(main, list(typed))
+    assert done.exit_code == 2
+    assert f"Did you mean {meant}" in done.stderr

@@ -243,3 +243,12 @@ def test_a_project_without_notebooks_uses_those_of_the_installed_checkout(projec
     own.parent.mkdir()
     own.touch()
     assert part_of(project, "notebooks", "03_backtest.ipynb") == own
+
+
+def test_outside_any_project_the_installed_checkout_is_the_project(tmp_path, monkeypatch, repository):
+    from atb.config import find_project
+
+    (tmp_path / "atb.toml").unlink()
+    assert find_project() == repository
+    monkeypatch.setattr("atb.config.project.NAME", "another")
+    assert find_project() == tmp_path

@@ -312,3 +312,10 @@ def test_a_million_rows_take_seconds(tmp_path, root):
     started = time.process_time()
     assert import_file(path, root=root).saved.added == n
     assert time.process_time() - started < 6
+
+
+def test_two_columns_that_mean_the_same_are_refused(tmp_path):
+    from atb.data.columns import guess_columns
+
+    with pytest.raises(DataError, match="mean the same.*close.*Close"):
+        guess_columns(["timestamp", "open", "high", "low", "close", "Close", "volume"])

@@ -43,3 +43,7 @@ def test_suggests_the_nearest_name_or_lists_the_known_ones():
     assert did_you_mean("sma_crss", ["sma_cross", "ml_basic"]) == "Did you mean 'sma_cross'?"
     assert did_you_mean("zzz", ["b", "a"]) == "Known: a, b"
     assert did_you_mean("zzz", []) == "None is known"
+
+
+def test_a_sentence_that_ends_itself_gets_no_second_full_stop():
+    assert str(InputError("Is it 'fast'?", todo="Say so")) == "Is it 'fast'? Say so"

@@ -84,3 +84,9 @@ def test_the_borders_are_the_policys():
 
 def test_what_could_not_be_computed_is_null_in_json():
     assert Evidence(**{**GOOD, "sharpe": math.nan}).to_json()["sharpe"] is None
+
+
+def test_a_run_that_failed_is_refused_for_that_alone():
+    broken = verdict(run_status="failed", strategies=0, data_matches=False, kernel_matches=False)
+    assert broken.reasons == ("the run did not succeed (status failed)",)
+    assert verdict(strategies=0, data_matches=False).reasons == ("the run published no strategy result",)

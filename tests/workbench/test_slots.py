@@ -82,3 +82,9 @@ def test_a_model_of_made_up_bars_is_not_asked_about_a_market(stocked):
     save_bars(bars_of(random_walk(3_000), venue="mine"), root=stocked / "bars", source="test")
     with pytest.raises(ModelError, match="learned from SYNTHETIC data"):
         prepare_slot(make_strategy("ml_basic"), "BTC/USDT", "1h", period=Period(days=10))
+
+
+@pytest.mark.parametrize("days", [0, -1, 36_501, 999_999, 1.5, True])
+def test_a_period_of_no_length_or_beyond_the_calendar_is_refused(days):
+    with pytest.raises(InputError, match="days must be"):
+        Period(days=days)
