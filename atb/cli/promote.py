@@ -34,7 +34,7 @@ def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
         promoted = promote_run(run_id, settings=settings, database=database, name=name, mode=mode)
     finally:
         database.close()
-    command = f"python runners/live.py {_shown(str(promoted.path))}"
+    command = f"python runners/live.py {_shown(str(promoted.path))}{_root()}"
     if as_json:
         print_json({**promoted.to_json(), "next": command})
         return
@@ -53,6 +53,12 @@ def print_verdict(verdict: "Verdict") -> None:
     )
     for reason in verdict.live_reasons:
         click.echo(f"  - {reason}")
+
+
+def _root() -> str:
+    """Return the option that makes the runner use the data root of this call, where one was given."""
+    root = click.get_current_context().find_root().params.get("root")
+    return f" --root {_shown(str(root))}" if root else ""
 
 
 def _shown(path: str) -> str:
