@@ -21,7 +21,7 @@ CONNECT_SECONDS = 10
 RECYCLE_SECONDS = 1_800
 _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
 _KNOWN = ("sqlite", "postgresql+psycopg2")
-_TODO = "Check the setting database.url (ATB__DATABASE__URL)"
+_TODO = "Check the settings database.url (ATB__DATABASE__URL) and, for the default database, data.root (--root)"
 
 
 class Database:

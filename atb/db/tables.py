@@ -78,6 +78,7 @@ class Run(Table):
     data: Mapped[list[Json]]
     metrics: Mapped[Json]
     path: Mapped[str]
+    holder: Mapped[str | None]
 
 
 class Promotion(Table):

@@ -3,6 +3,7 @@
 import re
 import secrets as random_text
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,11 @@ from atb.db import Database
 from atb.db.tables import Run
 from atb.errors import InputError, SetupError
 from atb.experiments.conversion import Plain
-from atb.experiments.lineage import commit_of, file_sha256, json_sha256, versions
+from atb.experiments.lineage import commit_of, file_sha256, json_sha256, this_process, versions
 from atb.experiments.masking import mask
 from atb.experiments.parameters import parameters_of, read_notebook, validate_parameters, with_defaults
-from atb.experiments.publication import FILE, published, to_json, write_text
-from atb.experiments.registry import add_run, end_run, now, run_json
+from atb.experiments.publication import FILE, RECORD, published, to_json, write_text
+from atb.experiments.registry import SCRATCH, add_run, end_dead_runs, end_run, now, run_json
 from atb.experiments.report import write_report
 from atb.experiments.running import Job, Outcome, Progress, run_notebook
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from atb.config import Settings
 
 REPORT = "report.html"
-RECORD = "run.json"
 TIMEOUT_SECONDS = 3_600.0
 
 
@@ -82,10 +82,11 @@ def execute(
         "ATB__DATA__ROOT": str(settings.data.root.resolve()),
     }
     try:
-        outcome = run_notebook(Job(node, path.name, path.parent, values, environment, timeout), progress)
+        scratch = Path(run.path) / SCRATCH
+        outcome = run_notebook(Job(node, path.name, path.parent, values, environment, timeout, scratch), progress)
         ended = _end(run, outcome, settings.secrets(), database=database)
     except BaseException as problem:
-        end_run(database, run.run_id, status="failed", error=f"{type(problem).__name__}: {problem}", ended_at=now())
+        _abandon(run, problem, database=database)
         raise
     if outcome.status == "interrupted":
         raise RunInterrupted(ended)
@@ -102,6 +103,7 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
     """Make the run's folder and its row, both saying `running`."""
     from atb.engine.cache import kernel_hash
 
+    end_dead_runs(database)
     started = now()
     name = run_id(path.name, started)
     folder = settings.runs_root.resolve() / name
@@ -126,6 +128,7 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
         data=[],
         metrics={},
         path=str(folder),
+        holder=this_process(),
     )
     add_run(database, run)
     write_text(folder / RECORD, to_json(run_json(run)))
@@ -158,6 +161,14 @@ def _end(run: Run, outcome: Outcome, secrets: tuple[str, ...], *, database: Data
     if node is not None:
         write_report(folder / REPORT, node, run_json(row))
     return row
+
+
+def _abandon(run: Run, problem: BaseException, *, database: Database) -> None:
+    """Record an error, or Ctrl-C, outside the notebook."""
+    status = "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed"
+    row = end_run(database, run.run_id, status=status, error=f"{type(problem).__name__}: {problem}", ended_at=now())
+    with suppress(OSError):  # the error may be that nothing can be written; the row is what counts
+        write_text(Path(run.path) / RECORD, to_json(run_json(row)))
 
 
 def _keep_notebook(path: Path, outcome: Outcome, secrets: tuple[str, ...]) -> Any:

@@ -14,6 +14,7 @@ from atb.errors import InputError
 
 MIME = "application/vnd.atb.result+json"
 FILE = "result.json"
+RECORD = "run.json"
 RUN_FOLDER = "ATB_RUN_DIR"
 SCHEMA = 1
 

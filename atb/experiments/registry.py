@@ -1,16 +1,24 @@
 """The run registry: one row per execution, written when it begins and completed when it ends."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.exc import DBAPIError
 
 from atb.db import Database
 from atb.db.tables import RUN_STATUSES, Run
 from atb.errors import InputError, did_you_mean
+from atb.experiments.lineage import is_gone
+from atb.experiments.publication import RECORD, to_json, write_text
 
 RECENT = 200  # run ids that a mistyped one is compared with
+SCRATCH = ".scratch"  # in a run's folder while it runs
+DEAD = {"status": "interrupted", "error": "its process ended without a word", "holder": None}
 
 
 def add_run(database: Database, run: Run) -> None:
@@ -20,12 +28,49 @@ def add_run(database: Database, run: Run) -> None:
 
 
 def end_run(database: Database, run_id: str, **changes: Any) -> Run:
-    """Complete the row of a run and return it."""
+    """Complete the row of a run, which no process holds any longer, and return it."""
     with database.session() as session:
-        run = session.get_one(Run, run_id)
-        for column, value in changes.items():
-            setattr(run, column, value)
-        return run
+        return _changed(session.get_one(Run, run_id), {**changes, "holder": None})
+
+
+def end_dead_runs(database: Database) -> None:
+    """Mark the runs as interrupted that say `running` though their process is gone, as after a power cut or `kill -9`.
+
+    When they ended nobody knows, so `ended_at` stays empty. A database that cannot be written is left as it is.
+    """
+    with database.session(read_only=True) as session:
+        dead = [run for run in session.scalars(select(Run).where(Run.status == "running")) if _is_dead(run)]
+    for run in dead:
+        with suppress(DBAPIError):
+            _end_dead_run(database, run)
+
+
+def _end_dead_run(database: Database, seen: Run) -> None:
+    """Mark one run, unless its process wrote its own ending after it was `seen`, and clear up what it left."""
+    with database.session() as session:
+        run = session.get_one(Run, seen.run_id)
+        if (run.status, run.holder) != (seen.status, seen.holder):
+            return
+        _changed(run, DEAD)
+    folder = Path(run.path)
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+    with suppress(OSError):  # the folder was deleted, or belongs to another user
+        write_text(folder / RECORD, to_json(run_json(run)))
+
+
+def _is_dead(run: Run) -> bool:
+    return run.status == "running" and run.holder is not None and is_gone(run.holder)
+
+
+def _changed(run: Run, changes: Mapping[str, Any]) -> Run:
+    for column, value in changes.items():
+        setattr(run, column, value)
+    return run
+
+
+def _as_it_is(run: Run) -> Run:
+    """Say of a dead run that could not be marked in the database what marking would have said."""
+    return _changed(run, DEAD) if _is_dead(run) else run
 
 
 def list_runs(
@@ -34,13 +79,16 @@ def list_runs(
     """Return the newest runs first, at most `limit`; `notebook` is a file name with or without its suffix."""
     if status is not None and status not in RUN_STATUSES:
         raise InputError("There is no such run status", found=status, todo=did_you_mean(status, RUN_STATUSES))
+    end_dead_runs(database)
     wanted = select(Run).order_by(Run.started_at.desc(), Run.run_id.desc()).limit(limit)
     if status is not None:
         wanted = wanted.where(Run.status == status)
     if notebook is not None:
         wanted = wanted.where(Run.notebook.in_([notebook, f"{notebook}.ipynb"]))
     with database.session(read_only=True) as session:
-        return session.scalars(wanted).all()
+        found = session.scalars(wanted).all()
+    runs = [_as_it_is(run) for run in found]
+    return [run for run in runs if status in {None, run.status}]
 
 
 def get_run(database: Database, run_id: str) -> Run:
@@ -51,11 +99,13 @@ def get_run(database: Database, run_id: str) -> Run:
     InputError
         No run, or more than one, has that id.
     """
+    end_dead_runs(database)
     with database.session(read_only=True) as session:
         found = session.scalars(select(Run).where(Run.run_id.startswith(run_id, autoescape=True)).limit(5)).all()
         exact = [run for run in found if run.run_id == run_id]
         if len(exact or found) == 1 and run_id:
-            return (exact or list(found))[0]
+            session.expunge_all()
+            return _as_it_is((exact or list(found))[0])
         if found:
             raise InputError(
                 "Several runs begin so", found=run_id, todo=f"Known: {', '.join(run.run_id for run in found)}"

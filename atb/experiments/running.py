@@ -7,6 +7,7 @@ in threads. papermill records a cell that ran out of time as completed, so the o
 import logging
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -23,6 +24,7 @@ Progress = Callable[[int, int], None]
 
 INJECTED = "injected-parameters"
 START_SECONDS = 120  # a kernel on a busy machine
+SOCKET_BYTES = 100  # a socket's path may have 108 on Linux, 104 on macOS
 WITHHELD = ("ATB__EXCHANGE__API_KEY", "ATB__EXCHANGE__API_SECRET")  # research needs no account
 ALWAYS = {
     "PLOTLY_RENDERER": "plotly_mimetype",
@@ -80,7 +82,10 @@ class Watch:
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: a notebook in memory, its name and folder, its checked parameters, extra environment, seconds."""
+    """What to run: a notebook in memory, its name and folder, its checked parameters, extra environment, seconds.
+
+    `scratch` is a folder that does not exist yet; it holds the unmasked notebooks while they run, and is removed.
+    """
 
     node: Any
     name: str
@@ -88,23 +93,26 @@ class Job:
     values: Mapping[str, Plain]
     environment: Mapping[str, str]
     timeout: float
+    scratch: Path
 
 
 def run_notebook(job: Job, progress: Progress | None = None) -> Outcome:
     """Run a notebook to its end, its first error or its time limit; no error of the notebook is raised here."""
-    with TemporaryDirectory(prefix="atb-") as scratch:
-        source, target = Path(scratch) / "source.ipynb", Path(scratch) / "executed.ipynb"
+    with _terminable(), _private(job.scratch), TemporaryDirectory(prefix="atb-") as sockets:
+        source, target = job.scratch / "source.ipynb", job.scratch / "executed.ipynb"
         _write(job.node, source)
         watch = Watch(len(job.node.cells), job.timeout, progress)
-        surroundings = {**ALWAYS, **job.environment, "JUPYTER_RUNTIME_DIR": scratch}
-        with _environment(surroundings), _quiet("papermill"), _terminable():
-            status, error, place = _attempt(job, source, target, watch=watch)
+        surroundings = {**ALWAYS, **job.environment, "JUPYTER_RUNTIME_DIR": sockets}
+        with _environment(surroundings), _quiet("papermill"):
+            status, error, place = _attempt(job, watch, _options(job, watch, sockets), paths=(source, target))
         if progress is not None and status == "succeeded":
             progress(watch.total, watch.total)
         return Outcome(status, error, place, _read(target, job))
 
 
-def _attempt(job: Job, source: Path, target: Path, *, watch: Watch) -> tuple[str, str | None, int | None]:
+def _attempt(
+    job: Job, watch: Watch, options: dict[str, Any], *, paths: tuple[Path, Path]
+) -> tuple[str, str | None, int | None]:
     """Call papermill, and turn each way in which it ends into (status, error, failing cell)."""
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
@@ -112,7 +120,7 @@ def _attempt(job: Job, source: Path, target: Path, *, watch: Watch) -> tuple[str
     from papermill.exceptions import PapermillExecutionError
 
     try:
-        papermill.execute_notebook(source, target, dict(job.values), **_options(job, watch))
+        papermill.execute_notebook(*paths, dict(job.values), **options)
     except PapermillExecutionError as problem:
         place = watch.places.get(problem.cell_index, watch.place)
         return "failed", describe(problem, place), place
@@ -120,14 +128,18 @@ def _attempt(job: Job, source: Path, target: Path, *, watch: Watch) -> tuple[str
         return "failed", f"cell {watch.place}: the run took longer than {job.timeout:g} s", watch.place
     except DeadKernelError:
         return "failed", f"cell {watch.place}: the kernel died (out of memory, or killed)", watch.place
-    except (NoSuchKernel, RuntimeError) as problem:
-        return "failed", f"no kernel could be started: {problem}", None
+    except (NoSuchKernel, RuntimeError, ValueError) as problem:
+        # A ValueError is jupyter_client's answer to a message with a foreign signature, or to what is no message at all.
+        unread = isinstance(problem, ValueError)
+        what = "the kernel's answer could not be read" if unread else "no kernel could be started"
+        where = f"cell {watch.place}: " if watch.place else ""
+        return "failed", f"{where}{what}: {problem}", watch.place or None
     except KeyboardInterrupt:
         return "interrupted", f"cell {watch.place}: interrupted", watch.place or None
     return "succeeded", None, None
 
 
-def _options(job: Job, watch: Watch) -> dict[str, Any]:
+def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
     from traitlets.config import Config
 
     return {
@@ -138,9 +150,20 @@ def _options(job: Job, watch: Watch) -> dict[str, Any]:
         "start_timeout": START_SECONDS,
         "timeout_func": watch.remaining,
         "on_cell_start": watch.started,
-        # Sockets in a private folder rather than TCP ports that every user of the machine can listen to.
-        "config": Config({"KernelManager": {"transport": "ipc"}}),
+        "config": Config({"KernelManager": _channels(sockets)}),
     }
+
+
+def _channels(folder: str) -> dict[str, str]:
+    """Return how to talk to the kernel: through socket files in a folder that belongs to this run and this user alone.
+
+    TCP ports, to which every user of the machine can connect, serve only where the folder's name is too long for sockets.
+    Without `ip` jupyter_client would put the files into the working folder, where all runs would use the same ones.
+    """
+    prefix = str(Path(folder).absolute() / "kernel")
+    if len(os.fsencode(f"{prefix}-0")) > SOCKET_BYTES:
+        return {"transport": "tcp"}
+    return {"transport": "ipc", "ip": prefix}
 
 
 def describe(problem: Any, place: int) -> str:
@@ -171,6 +194,16 @@ def _read(path: Path, job: Job) -> Any:
     node.metadata.pop("widgets", None)
     node.metadata.get("papermill", {}).update(input_path=job.name, output_path=job.name)
     return node
+
+
+@contextmanager
+def _private(folder: Path) -> Iterator[None]:
+    """Make a folder for the length of a block, closed to other users."""
+    folder.mkdir(mode=0o700)
+    try:
+        yield
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

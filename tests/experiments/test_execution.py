@@ -219,3 +219,4 @@ def test_an_error_outside_the_notebook_still_ends_the_row(world, monkeypatch):
         execute(notebook(folder / "unlucky.ipynb"), {}, settings=settings, database=database)
     newest = list_runs(database, 1, notebook="unlucky")[0]
     assert (newest.status, newest.error) == ("failed", "OSError: disk full")
+    assert json.loads((Path(newest.path) / "run.json").read_text())["status"] == "failed"

@@ -84,7 +84,7 @@ def test_outside_a_run_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.delenv(RUN_FOLDER, raising=False)
     monkeypatch.chdir(tmp_path)
     publish(metrics={"sharpe": 1.0}, result=ResultDouble())
-    assert list(tmp_path.iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} <= {"atb.toml"}  # the tests' own mark of a project
 
 
 def test_a_run_that_published_nothing_has_nothing(tmp_path):

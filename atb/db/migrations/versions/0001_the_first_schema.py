@@ -68,6 +68,7 @@ def upgrade() -> None:
         sa.Column("data", JSON, nullable=False),
         sa.Column("metrics", JSON, nullable=False),
         sa.Column("path", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=True),
         sa.CheckConstraint("status IN ('running', 'succeeded', 'failed', 'interrupted')", name=op.f("ck_run_status")),
         sa.PrimaryKeyConstraint("run_id", name=op.f("pk_run")),
     )
