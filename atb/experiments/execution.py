@@ -12,13 +12,14 @@ from atb.db import Database
 from atb.db.tables import Run
 from atb.errors import InputError, SetupError
 from atb.experiments.conversion import Plain
-from atb.experiments.lineage import commit_of, file_sha256, json_sha256, this_process, versions
+from atb.experiments.lineage import commit_of, file_sha256, json_sha256, versions
 from atb.experiments.masking import mask
 from atb.experiments.parameters import parameters_of, read_notebook, validate_parameters, with_defaults
 from atb.experiments.publication import FILE, RECORD, published, to_json, write_text
 from atb.experiments.registry import SCRATCH, add_run, end_dead_runs, end_run, now, run_json
 from atb.experiments.report import write_report
 from atb.experiments.running import Job, Outcome, Progress, run_notebook
+from atb.monitoring.processes import Holder
 
 if TYPE_CHECKING:
     from atb.config import Settings
@@ -128,7 +129,7 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
         data=[],
         metrics={},
         path=str(folder),
-        holder=this_process(),
+        holder=str(Holder.here()),
     )
     add_run(database, run)
     write_text(folder / RECORD, to_json(run_json(run)))

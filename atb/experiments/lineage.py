@@ -1,11 +1,9 @@
-"""Where a run came from: hashes, commit, versions, and the process that executes it."""
+"""Where a run came from: hashes, commit and versions."""
 
 import hashlib
 import json
-import os
 import platform
 import shutil
-import socket
 import subprocess
 from collections.abc import Mapping
 from importlib import metadata
@@ -55,35 +53,6 @@ def commit_of(folder: Path) -> tuple[str | None, bool | None]:
     if head is None or status is None:
         return None, None
     return head.strip(), bool(status.strip())
-
-
-def this_process() -> str:
-    """Return this process in one line: its machine, its id there, and when it started, since ids are used again."""
-    return f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
-
-
-def is_gone(process: str) -> bool:
-    """Tell whether a process that `this_process` named is surely gone; of other machines' processes nothing is known."""
-    host, pid, started = process.rsplit(" ", 2)
-    if host != socket.gethostname():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # alive, or its id went to another user's process, which the start time tells
-        pass
-    return _started(int(pid)) != started
-
-
-def _started(pid: int) -> str:
-    """Return a process's start in clock ticks since boot, `?` where the system does not tell, `dead` for a remnant."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "?"
-    state, *rest = stat.rpartition(")")[2].split()
-    return "dead" if state in "ZX" else rest[18]
 
 
 def _git(folder: Path, *arguments: str) -> str | None:

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 from atb.db import Database
 from atb.db.tables import RUN_STATUSES, Run
 from atb.errors import InputError, did_you_mean
-from atb.experiments.lineage import is_gone
 from atb.experiments.publication import RECORD, to_json, write_text
+from atb.monitoring.processes import Holder
 
 RECENT = 200  # run ids that a mistyped one is compared with
 SCRATCH = ".scratch"  # in a run's folder while it runs
@@ -59,7 +59,7 @@ def _end_dead_run(database: Database, seen: Run) -> None:
 
 
 def _is_dead(run: Run) -> bool:
-    return run.status == "running" and run.holder is not None and is_gone(run.holder)
+    return run.status == "running" and run.holder is not None and Holder.parse(run.holder).is_dead()
 
 
 def _changed(run: Run, changes: Mapping[str, Any]) -> Run:

@@ -1,13 +1,10 @@
 """One runner per account: a lease row with an epoch that every transaction checks, and a file lock beside SQLite."""
 
 import fcntl
-import os
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -16,6 +13,7 @@ from atb.db import Database
 from atb.db.tables import AccountLease
 from atb.domain import Clock
 from atb.errors import LeaseError
+from atb.monitoring.processes import Holder
 
 TTL_MS = 30_000
 _EXTEND = (
@@ -28,52 +26,6 @@ _EXTEND = (
     .values(until_ms=bindparam("until"))
 )
 _WAIT = "Wait for it or stop it, or trade under another name: --account NAME"
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """A process: its machine, its id there, and when it started, since ids are used again."""
-
-    host: str
-    pid: int
-    started: str
-
-    @classmethod
-    def here(cls) -> Self:
-        """Return this process."""
-        return cls(socket.gethostname(), os.getpid(), _started(os.getpid()))
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read what `str` wrote."""
-        host, pid, started = text.rsplit(" ", 2)
-        return cls(host, int(pid), started)
-
-    def __str__(self) -> str:
-        """Return one line for the lease's row."""
-        return f"{self.host} {self.pid} {self.started}"
-
-    def is_dead(self) -> bool:
-        """Tell whether the process is surely gone: only this machine's processes can be known to be."""
-        if self.host != socket.gethostname():
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except PermissionError:
-            return False
-        return _started(self.pid) != self.started
-
-
-def _started(pid: int) -> str:
-    """Return the kernel's start time of a process in ticks since boot, `?` where the system does not tell."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return "?"
-    state, *rest = stat.rpartition(")")[2].split()
-    return "dead" if state in "ZX" else rest[18]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from atb.data.moments import at_ms
 from atb.db import Database
 from atb.db.tables import AccountLease, EquityRow, KernelState, LiveSession, Promotion, TradeRow
-from atb.live.lease import Holder
+from atb.monitoring.processes import Holder
 
 
 def sessions(

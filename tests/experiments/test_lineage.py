@@ -1,10 +1,8 @@
 """Lineage: the commit and whether the tree differs from it, with and without git."""
 
 import subprocess
-import sys
-from pathlib import Path
 
-from atb.experiments.lineage import commit_of, is_gone, json_sha256, this_process, versions
+from atb.experiments.lineage import commit_of, json_sha256, versions
 
 
 def git(folder, *arguments: str) -> str:
@@ -39,16 +37,3 @@ def test_versions_name_python_and_the_packages_that_change_results():
 
 def test_a_parameter_hash_does_not_depend_on_the_order():
     assert json_sha256({"a": 1, "b": [1.0]}) == json_sha256({"b": [1.0], "a": 1}) != json_sha256({"a": 1, "b": [2.0]})
-
-
-def test_a_process_is_gone_when_it_ended_or_its_number_went_to_another():
-    assert not is_gone(this_process())
-    host, pid, started = this_process().rsplit(" ", 2)
-    assert is_gone(f"{host} {pid} 1{started}")
-    assert not is_gone(f"elsewhere {pid} 1{started}")
-    child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    text = f"{host} {child.pid} {Path(f'/proc/{child.pid}/stat').read_text().rpartition(')')[2].split()[19]}"
-    assert not is_gone(text)
-    child.kill()
-    child.communicate()
-    assert is_gone(text)
