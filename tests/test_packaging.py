@@ -99,19 +99,26 @@ def test_the_vectorbt_engines_are_pinned_to_one_version(project):
     assert len({pin.partition("==")[2] for pin in pins}) == 1
 
 
+def make(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Call make as from a shell: under `make test` it would take itself for a part of that one."""
+    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES")
+    environment = {name: value for name, value in os.environ.items() if name not in outer}
+    return subprocess.run(
+        ["make", *arguments], cwd=folder, capture_output=True, text=True, check=False, env=environment
+    )
+
+
 def test_every_make_target_explains_itself(repository):
     text = (repository / "Makefile").read_text(encoding="utf-8")
     targets = re.search(r"^\.PHONY: (help .*)$", text, re.MULTILINE)
     assert targets is not None
-    listed = subprocess.run(["make", "help"], cwd=repository, capture_output=True, text=True, check=True).stdout
+    listed = make(repository, "help").stdout
     assert {line.split()[1] for line in listed.splitlines()} == set(targets[1].split())
 
 
 def test_set_up_does_nothing_when_nothing_changed(repository, tmp_path):
     place = set_up_copy(repository, tmp_path)
-    done = subprocess.run(
-        ["make", "setup", "PYTHON=/no/such/python"], cwd=place, capture_output=True, text=True, check=False
-    )
+    done = make(place, "setup", "PYTHON=/no/such/python")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
 
@@ -122,7 +129,7 @@ def test_set_up_refuses_an_interpreter_that_is_too_old_in_one_sentence(repositor
     old = tmp_path / "python3.9"
     old.write_text('#!/bin/sh\n[ "$1" = --version ] && echo Python 3.9.1 && exit 0\nexit 1\n', encoding="utf-8")
     old.chmod(0o755)
-    done = subprocess.run(["make", "setup", f"PYTHON={old}"], cwd=place, capture_output=True, text=True, check=False)
+    done = make(place, "setup", f"PYTHON={old}")
     assert done.returncode != 0
     assert f"atb needs Python 3.11 or newer; '{old}' is Python 3.9.1" in done.stderr
 

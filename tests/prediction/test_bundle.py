@@ -71,9 +71,9 @@ def test_leaves_nothing_behind_if_the_bundle_does_not_load(tmp_path, monkeypatch
     monkeypatch.setattr(cards, "FIXTURES", 3)
     monkeypatch.setattr(cards, "REPLAY_TOLERANCE", -1.0)
     with pytest.raises(ModelError, match="answers its fixtures differently"):
-        saved("logistic", tmp_path)
-    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
-    assert list_bundles(tmp_path) == []
+        saved("logistic", tmp_path / "models")
+    assert [path for path in (tmp_path / "models").rglob("*") if path.is_file()] == []
+    assert list_bundles(tmp_path / "models") == []
 
 
 @pytest.mark.parametrize("file", ["card.json", "model.onnx"])
