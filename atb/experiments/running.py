@@ -150,12 +150,11 @@ def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
         "start_timeout": START_SECONDS,
         "timeout_func": watch.remaining,
         "on_cell_start": watch.started,
-        # jupyter_client interrupts a kernel before it asks it to end, and an idle one logs that as an error of its own; what really
-        # fails is told by the run's error, not by the kernel's log.
         "config": Config(
             {
                 "KernelManager": _channels(sockets),
-                "NotebookClient": {"extra_arguments": ["--IPKernelApp.log_level=CRITICAL"]},
+                "NotebookClient": {"kernel_manager_class": "atb.experiments.kernel.SilentKernelManager"},
+                "SilentKernelManager": {"said": str(job.scratch / "kernel.log")},
             }
         ),
     }

@@ -84,6 +84,14 @@ def test_two_runs_at_once_in_one_folder_both_succeed_and_leave_no_sockets(tmp_pa
     assert not list((tmp_path / "data" / "runs").glob("*/.scratch"))
 
 
+def test_what_a_kernel_says_while_it_ends_does_not_reach_the_terminal(tmp_path, short, repository):
+    says = "import atexit, os\natexit.register(os.system, 'echo torn; echo torn >&2')"
+    open_database(settings_in(tmp_path).database.url).close()
+    process = start(tmp_path, notebook(tmp_path / "says.ipynb", says), repository, short)
+    out, err = process.communicate(timeout=100)
+    assert (out.split()[0], out.count("torn"), err) == ("succeeded", 0, "")
+
+
 @pytest.mark.parametrize("cell", ["1 / 0", "import time; time.sleep(60)", "import os; os._exit(3)"])
 def test_a_run_that_fails_leaves_nothing_in_the_notebook_s_folder_or_the_scratch(tmp_path, short, monkeypatch, cell):
     monkeypatch.setattr("tempfile.tempdir", str(short))
