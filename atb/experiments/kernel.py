@@ -4,6 +4,7 @@ A Jupyter kernel that is told to end may still complain about its closed sockets
 cell prints or raises comes through the kernel's channels into the notebook; what really fails is told by the run's error.
 """
 
+from pathlib import Path
 from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
@@ -16,7 +17,7 @@ class SilentKernelManager(AsyncKernelManager):
     said = Unicode(help="Path of the file that takes what the kernel process itself writes.").tag(config=True)
 
     async def _async_start_kernel(self, **options: Any) -> None:
-        with open(self.said, "ab") as log:
+        with Path(self.said).open("ab") as log:
             await super()._async_start_kernel(**options, stdout=log, stderr=log)
 
     start_kernel = _async_start_kernel
