@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.engine import kernel, records
+from atb.engine import loop, records
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Problem, Slot, prepare
 from atb.engine.state import fresh_account, fresh_slots
@@ -22,7 +22,11 @@ Records = NDArray[np.void]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the kernel wrote: ORDER, TRADE and REFUSAL records, equity per event (NaN where nothing closed), final state."""
+    """What the kernel wrote.
+
+    ORDER, TRADE and REFUSAL records, equity at each of the problem's closes, the account and the slots as they ended, and the
+    SUMMARY of running sums that statistics are made of.
+    """
 
     orders: Records
     trades: Records
@@ -30,41 +34,39 @@ class Outcome:
     equity: NDArray[np.float64]
     account: Any
     slots: Records
+    summary: Any
 
 
 def simulate(problem: Problem) -> Outcome:
     """Drive the kernel over a prepared problem.
 
-    Buffers start small and grow to what the first pass counted: the kernel counts what it could not keep.
+    Buffers have room for what most strategies do; where the kernel counts more than it could keep, it runs again with enough.
     """
-    sizes = [256, 128, 64]
+    count = len(problem.market)
+    sizes = [64 + count // 16, 64 + count // 32, 64 + count // 16]
     while True:
-        account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
-        orders = np.zeros(sizes[0], records.ORDER)
-        trades = np.zeros(sizes[1], records.TRADE)
-        refusals = np.zeros(sizes[2], records.REFUSAL)
-        equity = np.empty(len(problem.events), np.float64)
-        refused = kernel.run(
-            account,
-            problem.limits,
-            slots,
-            problem.parameters,
-            problem.market,
-            problem.signals,
-            problem.events,
-            problem.closing,
-            problem.opening,
-            orders,
-            trades,
-            refusals,
-            equity,
-        )
-        counts = [int(account[0]["orders"]), int(account[0]["trades"]), int(refused)]
+        outcome, counts = _attempt(problem, sizes)
         if all(count <= size for count, size in zip(counts, sizes, strict=True)):
-            return Outcome(
-                orders[: counts[0]], trades[: counts[1]], refusals[: counts[2]], equity, account.copy()[0], slots
-            )
+            return outcome
         sizes = [max(count, size) for count, size in zip(counts, sizes, strict=True)]
+
+
+def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
+    """Run once with buffers of these sizes; return what was written, and how much there was to write."""
+    account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
+    orders, trades = np.zeros(sizes[0], records.ORDER), np.zeros(sizes[1], records.TRADE)
+    refusals, summary = np.zeros(sizes[2], records.REFUSAL), np.zeros(1, records.SUMMARY)
+    equity = np.empty(len(problem.closes), np.float64)
+    now = (account, problem.limits, slots, problem.parameters, problem.market, problem.signals)
+    buffers = (orders, trades, refusals, equity, summary)
+    if len(problem.slots) == 1:
+        loop.run_one(*now, *problem.lanes, problem.funded, *buffers)
+    else:
+        loop.run(*now, problem.events, problem.closing, problem.opening, *buffers)
+    total = summary[0]
+    counts = [int(account[0]["orders"]), int(account[0]["trades"]), int(total["refused"] + total["shrunk"])]
+    kept = (orders[: counts[0]], trades[: counts[1]], refusals[: counts[2]])
+    return Outcome(*kept, equity, account.copy()[0], slots, total), counts
 
 
 def run(

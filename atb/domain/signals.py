@@ -23,21 +23,27 @@ class Signals:
     confidence
         In [0, 1]; scales size where the policy says so. None means 1 everywhere.
     atr
-        Average true range in price units, for policies that measure in it. None means not given (NaN).
+        Average true range in price units, for policies that measure in it. None means not given: measured where it is read.
+    volatility
+        Annualised volatility of returns as a fraction, for sizing by it. None means not given: measured where it is read.
     stop
         Absolute stop price wanted by the strategy. None means not given (NaN).
+    price
+        Absolute price at which a limit or stop entry is to rest. None means not given (NaN).
     """
 
     side: "Column"
     confidence: "Column | None" = None
     atr: "Column | None" = None
+    volatility: "Column | None" = None
     stop: "Column | None" = None
+    price: "Column | None" = None
 
     def __post_init__(self) -> None:
         """Refuse columns of different lengths and sides that are no side."""
         import numpy as np
 
-        for name in ("confidence", "atr", "stop"):
+        for name in ("confidence", "atr", "volatility", "stop", "price"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.side):
                 raise InputError(f"{name} must be as long as side", found=f"{len(column)} and {len(self.side)} rows")

@@ -2,7 +2,8 @@
 
 numba notices a changed source file by its time stamp and size, and does not notice a changed numba option or a changed
 callee in another module. A kernel that trades must never be stale, so its machine code lives in a folder named after the
-hash of its source, its compile options, numba's and numpy's versions and the processor; another kernel is another folder.
+hash of all its sources (five modules that call each other and nothing else), its compile options, numba's and numpy's versions
+and the processor; another kernel is another folder.
 
 Two hashes, on purpose: `kernel_hash` (source, options, numba) says *which rules* decide, is written into every run and manifest,
 and the runner refuses another one. `cache_key` adds the processor and numpy, because machine code does not travel.
@@ -24,15 +25,30 @@ import numba
 from numba.core import config
 
 F = TypeVar("F", bound=Callable[..., Any])
-KERNEL = Path(__file__).with_name("kernel.py")
+FOLDER = Path(__file__).parent
+SOURCES = (
+    "records.py",
+    "matching.py",
+    "sizing.py",
+    "kernel.py",
+    "loop.py",
+)  # the kernel is all of these, hashed as one
 # No fastmath: reassociated sums would differ between the loop and the bar-by-bar call. numpy's error model keeps 0/0 a NaN.
-OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "fastmath": False, "boundscheck": False}
+# The interpreter's lock is let go: sweeps run on threads.
+OPTIONS: dict[str, Any] = {
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": False,
+    "boundscheck": False,
+    "nogil": True,
+}
 
 
-def hash_source(kernel: Path = KERNEL) -> str:
-    """Return the SHA-256 (hex) of a kernel's source and its records, with the compile options and numba's version."""
-    digest = hashlib.sha256(kernel.read_bytes())
-    digest.update(kernel.with_name("records.py").read_bytes())
+def hash_source(folder: Path = FOLDER) -> str:
+    """Return the SHA-256 (hex) of the kernel in a folder: its sources, the compile options and numba's version."""
+    digest = hashlib.sha256()
+    for name in SOURCES:
+        digest.update(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
     digest.update(f"{sorted(OPTIONS.items())} numba {numba.__version__}".encode())
     return digest.hexdigest()
 
@@ -43,29 +59,30 @@ def kernel_hash() -> str:
     return hash_source()
 
 
-def cache_key(kernel: Path = KERNEL) -> str:
-    """Return what names the folder that holds the machine code of `kernel` for this processor."""
+def cache_key(folder: Path = FOLDER) -> str:
+    """Return what names the place of the machine code of the kernel in `folder` for this processor."""
     import llvmlite.binding
     import numpy as np
 
     target = f"{llvmlite.binding.get_host_cpu_name()} numpy {np.__version__}"
-    return hashlib.sha256(f"{hash_source(kernel)} {target}".encode()).hexdigest()[:24]
+    return hashlib.sha256(f"{hash_source(folder)} {target}".encode()).hexdigest()[:24]
 
 
-def cache_folder(kernel: Path = KERNEL) -> Path | None:
-    """Return the folder for the compiled functions of `kernel`, or None where it cannot be written."""
-    folder = kernel.parent / "__pycache__" / f"kernel-{cache_key(kernel)}"
+@functools.cache
+def cache_folder(folder: Path = FOLDER) -> Path | None:
+    """Return the folder for the compiled functions of the kernel in `folder`, or None where it cannot be written."""
+    compiled = folder / "__pycache__" / f"kernel-{cache_key(folder)}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        compiled.mkdir(parents=True, exist_ok=True)
     except OSError:
         return None
-    return folder if os.access(folder, os.W_OK) else None
+    return compiled if os.access(compiled, os.W_OK) else None
 
 
 def is_compiled() -> bool:
     """Tell whether machine code of this very kernel is on disk."""
     folder = cache_folder()
-    return folder is not None and any(folder.rglob("kernel.run-*.nbi"))
+    return folder is not None and any(folder.rglob("loop.run_one-*.nbi"))
 
 
 @functools.cache
@@ -83,7 +100,7 @@ def jit(function: F) -> F:
     """
     kernel = Path(function.__code__.co_filename)
     function.__code__ = _fresh_code(kernel)[function.__name__]
-    folder = cache_folder(kernel)
+    folder = cache_folder(kernel.parent)
     before = config.CACHE_DIR
     # numba reads this setting when it decorates; restoring it leaves other libraries' caches where they are.
     config.CACHE_DIR = str(folder) if folder else before

@@ -2,22 +2,25 @@
 
 Three pure functions over structured arrays, called once per timestamp with all slots (a slot is one strategy on one symbol):
 
-    decide      once per closed bar: mark to market, then write each slot's intents for its next bar
-    next_order  simulated venues only: the next single order that meets a bar, exits before entries, then stop and target
+    decide      once per closed bar: mark to market, watch limits, move stops, then write each slot's intents for its next bar
+    next_order  simulated venues only: the next single order that meets a bar
     apply_fill  every fill, simulated or an exchange's: fold it into the account and the slot
 
-`run` drives them over a history. The backtest calls `run`; the live runner calls the three functions one bar at a time; both
-execute the same machine code. Everything here is in the subset of Python that numba compiles, and runs unchanged as plain Python.
-There is no clock, no randomness, no input or output, and no global that a caller could want to change.
+`atb.engine.loop` drives them over a history for backtests; the live runner calls the three, one bar at a time; both execute the
+same machine code. Everything here is in the subset of Python that numba compiles, and runs unchanged as plain Python. There
+is no clock, no randomness, no input or output, and no global that a caller could want to change.
 
-Fill model. Decisions at the close of bar t. A market order fills at the open of the slot's next bar, worsened by slippage. A stop
-rests from the moment of the entry's fill, the entry bar included: it fills at its price, or at the open when the bar gaps
-through it, worsened by slippage. A target is a limit order: it fills at its price, or at the open when that is better, without
-slippage. When one bar touches both, the stop wins (or the target, if the policy says so) and the fill is counted as ambiguous.
-Prices are rounded to ticks against the trader, quantities down to lots.
+Fill model. Decisions at the close of bar t. A market order fills at the open of the slot's next bar, worsened by slippage; exits
+come before entries. A stop rests from the moment of the entry's fill, the entry bar included: it fills at its price, or at the
+open when the bar gaps through it, worsened by slippage. A target is a limit order: it fills at its price, or at the open when that
+is better, without slippage. When one bar touches both, the stop wins (or the target, if the policy or a finer timeframe says
+so) and the fill is counted as ambiguous. A limit or stop entry rests for its bars; filled inside a bar, its stop may still
+fill in that bar, its target only after a stop entry: the way from a limit's price to the target may have come before it. Stops move
+at closes only, towards the price, so each bar's stop is exactly what rests at an exchange. Prices are rounded to ticks against the
+trader, quantities down to lots. A limit can only cut or refuse an entry; exits always pass.
 
 Units. Prices in quote per base, quantities in base, cash, equity and fees in quote, fees and slippage as fractions, times in epoch
-milliseconds UTC. Sides are +1 buy or long and -1 sell or short.
+milliseconds UTC. Sides are +1 buy or long and -1 sell or short. A rule that is off is NaN (every comparison with it is false) or 0.
 """
 
 from typing import Any
@@ -26,161 +29,299 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine.cache import jit
+from atb.engine.matching import against, floor_lot, limit_price, market_price, stop_trigger, tighter, touched
 from atb.engine.records import (
-    BELOW_MIN_NOTIONAL,
+    AT_LIMIT,
+    AT_MARKET,
+    AT_STOP,
+    BREAK_EVEN,
+    EARLY_CUT,
     ENTRY,
+    ENTRY_EXPIRED,
     EXIT,
+    FIRST_TARGET,
+    HALT_DAY,
+    HALT_DRAWDOWN,
+    HALT_LIQUIDATION,
+    HALT_NONE,
+    IGNORE,
+    LEAVE,
+    LIQUIDATION,
     NO_CASH,
-    NO_EXPOSURE,
     NO_PRICE,
-    NO_SHORTS,
-    OPEN,
-    ORDER,
+    PARTIAL_EXIT,
     RANGE,
-    SHRUNK_BY_CASH,
-    SHRUNK_BY_EXPOSURE,
+    RISK_LIMIT,
+    SCALE_IN,
+    SESSION_END,
     SIGNAL_ENTRY,
     SIGNAL_EXIT,
     STOP,
     STOP_LOSS,
     TAKE_PROFIT,
     TARGET,
-    TOO_SMALL,
-    TRADE,
-)
+    TIME_LIMIT,
+    TRAILING_STOP,
+)  # fmt: skip
+from atb.engine.sizing import entry_price, entry_quantity, first_stop, forbids, in_session
 
 # Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
 Records = NDArray[np.void]
 Record = Any
 Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
-# A quotient this close below a whole number counts as that number: 0.3 / 0.1 is 2.9999999999999996.
-_EPSILON = 1e-6
+_DAY, _YEAR = 86_400_000, 31_536_000_000.0  # milliseconds; a year is 365 days
 
 
-# --- Rounding --------------------------------------------------------------------------------------------------------
+# --- decide: the account ---------------------------------------------------------------------------------------------
 
 
 @jit
-def on_grid(count: float, step: float, inverse: float) -> float:
-    """Return `count` steps; dividing by a whole inverse gives the double nearest to the decimal number."""
-    if inverse > 0.0:
-        return count / inverse
-    return count * step
+def finance(account: Record, slot: Record, par: Record, bar: Record) -> None:
+    """Pay (or receive) what holding a position over this bar costs: funding, and interest on what a short has borrowed."""
+    value = slot["quantity"] * bar["close"]
+    cost = value * bar["funding"]
+    if value < 0.0:
+        cost -= value * par["borrow_rate"] * (bar["closed"] - bar["opened"]) / _YEAR
+    account["cash"] -= cost
+    account["financing"] += cost
+    slot["financing"] += cost
 
 
 @jit
-def floor_to(value: float, step: float, inverse: float) -> float:
-    """Round down to the grid of a tick or lot."""
-    return on_grid(np.floor(value / step + _EPSILON), step, inverse)
+def worth(account: Record, slots: Records) -> float:
+    """Return equity: cash and what the slots hold at their last closes."""
+    value = account["cash"]
+    for s in range(len(slots)):
+        if slots[s]["quantity"] != 0.0 or slots[s]["dust"] != 0.0:
+            value += (slots[s]["quantity"] + slots[s]["dust"]) * slots[s]["mark"]
+    return value
 
 
 @jit
-def ceil_to(value: float, step: float, inverse: float) -> float:
-    """Round up to the grid of a tick or lot."""
-    return on_grid(np.ceil(value / step - _EPSILON), step, inverse)
-
-
-@jit
-def against(side: float, price: float, parameter: Record) -> float:
-    """Round a price to the tick against the trader: up for a buy, down for a sell."""
-    if side > 0:
-        return ceil_to(price, parameter["tick"], parameter["tick_inverse"])
-    return floor_to(price, parameter["tick"], parameter["tick_inverse"])
-
-
-# --- How an order meets a bar: also the exchange simulator's matching rules -------------------------------------------
-
-
-@jit
-def market_price(side: float, price: float, parameter: Record) -> float:
-    """Return the fill price of a market order that meets `price`: slipped and rounded against the trader."""
-    return against(side, price * (1.0 + side * parameter["slippage"]), parameter)
-
-
-@jit
-def stop_trigger(side: float, stop: float, bar: Record) -> float:
-    """Return the price at which a resting stop of `side` is hit by a bar: the stop, the open on a gap, or NaN."""
-    if side < 0:  # sell stop below a long
-        if bar["open"] <= stop:
-            return bar["open"]
-        return stop if bar["low"] <= stop else np.nan
-    if bar["open"] >= stop:
-        return bar["open"]
-    return stop if bar["high"] >= stop else np.nan
-
-
-@jit
-def limit_price(side: float, limit: float, bar: Record) -> float:
-    """Return the fill price of a resting limit order of `side` in a bar: the limit, a better open, or NaN."""
-    if side < 0:  # sell limit above a long
-        if bar["open"] >= limit:
-            return bar["open"]
-        return limit if bar["high"] >= limit else np.nan
-    if bar["open"] <= limit:
-        return bar["open"]
-    return limit if bar["low"] <= limit else np.nan
-
-
-# --- decide ----------------------------------------------------------------------------------------------------------
-
-
-@jit
-def mark(account: Records, slots: Records, bars: Records, rows: Rows) -> None:
-    """Mark positions to the close, extend excursions, and write equity and its peak."""
+def mark(account: Record, slots: Records, parameters: Records, bars: Records, signals: Records, rows: Rows) -> int:
+    """Mark positions to the close, extend excursions, drop old intents, write equity and its peak; return the time."""
+    time = 0
     for s in range(len(slots)):
         if rows[s] < 0:
             continue
         slot, bar = slots[s], bars[rows[s]]
-        slot["mark"] = bar["close"]
+        time = bar["closed"]
+        slot["mark"], slot["volume"] = bar["close"], bar["volume"]
+        slot["atr"], slot["cluster"] = signals[rows[s]]["atr"], signals[rows[s]]["cluster"]
+        slot["inside"] = 0
+        slot["refusal"] = 0
+        slot["exit"] = 0.0
+        slot["exit_reason"] = 0
+        if slot["entry_kind"] == AT_MARKET:
+            slot["entry"] = 0.0
         if slot["quantity"] != 0.0:
             slot["bars_held"] += 1
             slot["highest"] = max(slot["highest"], bar["high"])
             slot["lowest"] = min(slot["lowest"], bar["low"])
-    value = account[0]["cash"]
-    for s in range(len(slots)):
-        if slots[s]["quantity"] != 0.0:
-            value += slots[s]["quantity"] * slots[s]["mark"]
-    account[0]["equity"] = value
-    account[0]["peak"] = max(account[0]["peak"], value)
+            finance(account, slot, parameters[s], bar)
+    account["equity"] = worth(account, slots)
+    account["peak"] = max(account["peak"], account["equity"])
+    return time
 
 
 @jit
-def entry_quantity(
-    account: Record, limit: Record, slot: Record, parameter: Record, side: float, gross: float, committed: float
-) -> float:
-    """Return the quantity (>= 0) to enter with, and write the slot's refusal code when the wanted size is cut or refused.
+def begin_day(account: Record, limit: Record, time: int, before: float) -> None:
+    """Start the accounts of a new UTC day; `before` is the equity at the last decision. A day's halt ends with its day."""
+    if np.isnan(limit["daily_loss"]) and np.isnan(limit["turnover_per_day"]) and limit["orders_per_day"] == 0:
+        return
+    day = time // _DAY
+    if day == account["day"]:
+        return
+    account["day_equity"] = account["equity"] if time % _DAY == 0 or account["day"] == 0 else before
+    account["day"] = day
+    account["day_orders"] = 0
+    account["day_turnover"] = 0.0
+    if account["halt"] == HALT_DAY:
+        account["halt"] = HALT_NONE
 
-    `gross` is the exposure that stays and that was decided before at this timestamp, `committed` the cash those entries will
-    take. Cash that an exit of this same timestamp would free is not counted: that exit has not filled yet.
-    """
-    price = market_price(side, slot["mark"], parameter)
-    if not price > 0.0:
-        slot["refusal"] = NO_PRICE
-        return 0.0
-    value = parameter["fraction"] * account["equity"]
-    shrunk = 0
-    room = limit["max_gross"] * account["equity"] - gross
-    if room < value:
-        value, shrunk = room, SHRUNK_BY_EXPOSURE
-    if side > 0.0:
-        cash = (account["cash"] - limit["reserve"] * account["equity"] - committed) / (1.0 + parameter["taker_fee"])
-        if cash < value:
-            value, shrunk = cash, SHRUNK_BY_CASH
-    quantity = floor_to(value / price, parameter["lot"], parameter["lot_inverse"])
-    if not quantity > 0.0 or quantity < parameter["min_quantity"]:
-        slot["refusal"] = TOO_SMALL
-        if shrunk == SHRUNK_BY_CASH:
-            slot["refusal"] = NO_CASH
-        elif shrunk == SHRUNK_BY_EXPOSURE:
-            slot["refusal"] = NO_EXPOSURE
-        return 0.0
-    if quantity * price < parameter["min_notional"]:
-        slot["refusal"] = BELOW_MIN_NOTIONAL
-        return 0.0
-    slot["refusal"] = shrunk
-    return quantity
+
+@jit
+def watch(account: Record, limit: Record, slots: Records) -> None:
+    """Set the throttle's level, and halt the account where a loss has reached a limit; a halt ends what would open more."""
+    equity, gross = account["equity"], 0.0
+    for s in range(len(slots)):
+        gross += abs(slots[s]["quantity"]) * slots[s]["mark"]
+    if gross > 0.0 and (equity <= 0.0 or equity <= limit["maintenance"] * gross):
+        account["halt"] = HALT_LIQUIDATION
+    elif equity <= account["peak"] * (1.0 - limit["max_drawdown"]):
+        account["halt"] = max(account["halt"], HALT_DRAWDOWN)
+    elif equity <= account["day_equity"] * (1.0 - limit["daily_loss"]):
+        account["halt"] = max(account["halt"], HALT_DAY)
+    if not np.isnan(limit["throttle_1"]):
+        depth, level = 1.0 - equity / account["peak"], account["throttle"]
+        while level < 3 and depth >= throttle_level(limit, level + 1):
+            level += 1
+        while level > 0 and depth < throttle_level(limit, level) - limit["recovery"]:
+            level -= 1
+        account["throttle"] = level
+    if account["halt"] == HALT_NONE:
+        return
+    flatten = limit["flatten"] != 0 or account["halt"] == HALT_LIQUIDATION
+    for s in range(len(slots)):
+        slots[s]["entry"] = 0.0
+        if flatten and slots[s]["quantity"] != 0.0:
+            slots[s]["exit"] = -slots[s]["quantity"]
+            slots[s]["exit_reason"] = LIQUIDATION if account["halt"] == HALT_LIQUIDATION else RISK_LIMIT
+
+
+@jit
+def throttle_level(limit: Record, level: int) -> float:
+    """Return the drawdown at which a level of the throttle begins; NaN where there is no such level."""
+    if level == 1:
+        return limit["throttle_1"]
+    return limit["throttle_2"] if level == 2 else limit["throttle_3"]
+
+
+# --- decide: positions -----------------------------------------------------------------------------------------------
+
+
+@jit
+def move_stop(slot: Record, par: Record) -> None:
+    """Move the resting stop to break-even and along with the close; never away from the price."""
+    side = np.sign(slot["quantity"])
+    profit = side * (slot["mark"] / slot["entry_price"] - 1.0)
+    if profit >= par["break_even"]:
+        tighten(slot, par, slot["entry_price"] * (1.0 + side * par["break_even_offset"]), BREAK_EVEN)
+    if np.isnan(par["trail_after"]) or profit >= par["trail_after"]:
+        by_price = slot["mark"] * (1.0 - side * par["trail"])
+        by_range = slot["mark"] - side * par["trail_atr"] * slot["atr"]
+        tighten(slot, par, tighter(side, by_price, by_range), TRAILING_STOP)
+
+
+@jit
+def tighten(slot: Record, par: Record, price: float, reason: int) -> None:
+    """Move the stop to `price`, rounded away from the position, if that is nearer than where it rests."""
+    if np.isnan(price):
+        return
+    side = np.sign(slot["quantity"])
+    stop = against(-side, price, par)
+    if np.isnan(slot["stop"]) or (stop - slot["stop"]) * side > 0.0:
+        slot["stop"], slot["stop_reason"] = stop, reason
+
+
+@jit
+def favourable(slot: Record) -> float:
+    """Return the position's best excursion so far as a fraction of its entry price, at least 0."""
+    best = slot["highest"] if slot["quantity"] > 0.0 else slot["lowest"]
+    return max(0.0, np.sign(slot["quantity"]) * (best / slot["entry_price"] - 1.0))
+
+
+@jit
+def leaves(slot: Record, par: Record, side: float, time: int) -> int:
+    """Return why a position is to be closed at the next open, 0 if it is not."""
+    if 0 < par["max_bars"] <= slot["bars_held"]:
+        return TIME_LIMIT
+    if not in_session(time, par):
+        return SESSION_END
+    if 0 < par["cut_after"] <= slot["bars_held"] and favourable(slot) < par["cut_below"]:
+        return EARLY_CUT
+    if (side == 0.0 and par["signal_exit"] != 0) or (side == -np.sign(slot["quantity"]) and par["opposite"] != IGNORE):
+        return SIGNAL_EXIT
+    return 0
+
+
+@jit
+def manage(slot: Record, par: Record, side: float, time: int) -> None:
+    """Let a resting entry age, move the stop of a position, and close it where a rule says so."""
+    if slot["entry"] != 0.0:
+        slot["entry_bars"] -= 1
+        wanted = np.sign(slot["entry"])
+        if not np.isnan(side) and side != wanted:
+            slot["entry"] = 0.0
+        elif slot["entry_bars"] <= 0:
+            slot["entry"] = 0.0
+            slot["refusal"] = ENTRY_EXPIRED
+            if par["reenter"] == 0:
+                slot["waits"] = wanted
+    if slot["quantity"] == 0.0:
+        return
+    move_stop(slot, par)
+    if slot["exit"] == 0.0:
+        reason = leaves(slot, par, side, time)
+        if reason != 0:
+            slot["exit"], slot["exit_reason"] = -slot["quantity"], reason
+
+
+# --- decide: entries -------------------------------------------------------------------------------------------------
+
+
+@jit
+def wants(slot: Record, par: Record, side: float) -> int:
+    """Return what the signal asks for now: SIGNAL_ENTRY, SCALE_IN, or 0 for nothing."""
+    if side == 0.0 or slot["entry"] != 0.0:
+        return 0
+    held = np.sign(slot["quantity"])
+    if side == held:
+        more = slot["exit"] == 0.0 and slot["additions"] < par["scale_limit"]
+        return SCALE_IN if more and held * (slot["mark"] / slot["added_price"] - 1.0) >= par["scale_trigger"] else 0
+    if held != 0.0:
+        if par["opposite"] == LEAVE:
+            slot["waits"] = side
+        if par["opposite"] == IGNORE or slot["exit_reason"] != SIGNAL_EXIT:
+            return 0
+    return 0 if side == slot["waits"] else SIGNAL_ENTRY
+
+
+@jit
+def place_entries(
+    account: Record, limit: Record, slots: Records, parameters: Records, signals: Records, rows: Rows, time: int
+) -> None:
+    """Write the entries that signals ask for; they compete in slot order for what positions and earlier entries leave."""
+    gross, net, committed, turnover, positions, sent = 0.0, 0.0, 0.0, 0.0, 0, 0
+    for s in range(len(slots)):
+        slot = slots[s]
+        value, pending = slot["quantity"] * slot["mark"], slot["entry"] * slot["mark"]
+        gross += abs(value) + abs(pending)
+        net += value + pending
+        turnover += abs(pending)
+        committed += max(pending, 0.0) * (1.0 + parameters[s]["taker_fee"])
+        positions += 1 if slot["quantity"] != 0.0 or slot["entry"] != 0.0 else 0
+        sent += 1 if rows[s] >= 0 and slot["exit"] != 0.0 else 0
+    for s in range(len(slots)):
+        if rows[s] < 0:
+            continue
+        slot, par, signal = slots[s], parameters[s], signals[rows[s]]
+        side = signal["side"]
+        if not np.isnan(side) and side != slot["waits"]:
+            slot["waits"] = 0.0
+        what = 0 if np.isnan(side) else wants(slot, par, side)
+        if what != 0:
+            slot_refusal = forbids(account, limit, slot, par, side, time, positions, sent)
+            kind = par["entry_kind"] if what == SIGNAL_ENTRY else AT_MARKET
+            price = entry_price(slot, par, signal, side, kind)
+            if slot_refusal == 0 and not price > 0.0:
+                slot_refusal = NO_PRICE
+            quantity = 0.0
+            if slot_refusal != 0:
+                slot["refusal"] = slot_refusal
+            else:
+                quantity = entry_quantity(
+                    account, limit, slots, s, par, signal, what, side, price, gross, net, committed, turnover
+                )
+            if quantity > 0.0:
+                positions += 1 if slot["quantity"] == 0.0 else 0
+                sent += 1
+                write_entry(slot, par, signal, what, kind, side * quantity, price)
+                gross += quantity * slot["mark"]
+                net += slot["entry"] * slot["mark"]
+                turnover += quantity * slot["mark"]
+                committed += max(slot["entry"], 0.0) * slot["mark"] * (1.0 + par["taker_fee"])
+        slot["cool"] = max(0, slot["cool"] - 1)
+
+
+@jit
+def write_entry(slot: Record, par: Record, signal: Record, what: int, kind: int, quantity: float, price: float) -> None:
+    """Write an entry intent, with what its stop will be measured by."""
+    slot["entry"], slot["entry_reason"], slot["entry_kind"] = quantity, what, kind
+    slot["entry_at"] = np.nan if kind == AT_MARKET else price
+    slot["entry_bars"] = par["entry_bars"]
+    slot["entry_atr"], slot["entry_stop"] = signal["atr"], signal["stop"]
 
 
 @jit
@@ -189,49 +330,17 @@ def decide(
 ) -> None:
     """Decide at the close of the bars `bars[rows[s]]`; a slot whose row is negative has no bar here and keeps its intents.
 
-    A signal that left the position's side exits at the next open; a signal for a side that is not held enters there; both
-    at once is a reversal. NaN is no opinion: hold what is held.
+    A signal that left the position's side exits at the next open; a signal for a side that is not held enters there; both at
+    once is a reversal. NaN is no opinion: hold what is held.
     """
-    mark(account, slots, bars, rows)
-    # Entries compete in slot order for what earlier ones leave: pending entries of slots without a bar here come first.
-    gross = 0.0
-    committed = 0.0
+    a, before = account[0], account[0]["equity"]
+    time = mark(a, slots, parameters, bars, signals, rows)
+    begin_day(a, limits[0], time, before)
+    watch(a, limits[0], slots)
     for s in range(len(slots)):
-        gross += abs(slots[s]["quantity"]) * slots[s]["mark"]
-        if rows[s] < 0 and slots[s]["entry"] != 0.0:
-            gross += abs(slots[s]["entry"]) * slots[s]["mark"]
-            committed += max(slots[s]["entry"], 0.0) * slots[s]["mark"] * (1.0 + parameters[s]["taker_fee"])
-    for s in range(len(slots)):
-        if rows[s] < 0:
-            continue
-        slot = slots[s]
-        parameter = parameters[s]
-        side = signals[rows[s]]["side"]
-        slot["entry"] = 0.0
-        slot["exit"] = 0.0
-        slot["exit_reason"] = 0
-        slot["refusal"] = 0
-        if np.isnan(side):
-            continue
-        if side != slot["waits"]:
-            slot["waits"] = 0.0
-        held = np.sign(slot["quantity"])
-        if held != 0.0 and side != held:
-            slot["exit"] = -slot["quantity"]
-            slot["exit_reason"] = SIGNAL_EXIT
-        if side == 0.0 or side == held or side == slot["waits"]:
-            continue
-        if side < 0.0 and parameter["allow_short"] == 0:
-            slot["refusal"] = NO_SHORTS
-            continue
-        own = (
-            abs(slot["quantity"]) * slot["mark"]
-        )  # a reversal closes first: its own exposure does not stand in its way
-        quantity = entry_quantity(account[0], limits[0], slot, parameter, side, gross - own, committed)
-        slot["entry"] = side * quantity if quantity > 0.0 else 0.0
-        gross += quantity * slot["mark"]
-        if side > 0.0:
-            committed += quantity * slot["mark"] * (1.0 + parameter["taker_fee"])
+        if rows[s] >= 0:
+            manage(slots[s], parameters[s], signals[rows[s]]["side"], time)
+    place_entries(a, limits[0], slots, parameters, signals, rows, time)
 
 
 # --- next_order ------------------------------------------------------------------------------------------------------
@@ -239,31 +348,17 @@ def decide(
 
 @jit
 def write_order(
-    order: Record,
-    account: Record,
-    s: int,
-    row: int,
-    time: int,
-    side: float,
-    quantity: float,
-    price: float,
-    fee_rate: float,
-    role: int,
-    reason: int,
-    ambiguous: int,
-) -> None:
-    """Fill in one order record; the fee is value times rate."""
-    order["id"] = account["orders"]
-    order["slot"] = s
-    order["row"] = row
-    order["time"] = time
-    order["side"] = side
-    order["quantity"] = quantity
-    order["price"] = price
-    order["fee"] = quantity * price * fee_rate
-    order["role"] = role
-    order["reason"] = reason
-    order["ambiguous"] = ambiguous
+    order: Record, account: Record, par: Record, s: int, row: int, time: int, side: float, quantity: float, price: float,
+    role: int, reason: int, kind: int,
+) -> None:  # fmt: skip
+    """Fill in one order record; resting limit orders pay the maker's fee, all others the taker's."""
+    rate = par["maker_fee"] if kind == AT_LIMIT else par["taker_fee"]
+    order["id"], order["slot"], order["row"], order["time"] = account["orders"], s, row, time
+    order["side"], order["quantity"], order["price"] = side, quantity, price
+    order["fee"] = quantity * price * rate
+    order["fee_base"] = quantity * rate if par["fee_in_base"] != 0 and side > 0 else 0.0
+    order["role"], order["reason"], order["kind"] = role, reason, kind
+    order["ambiguous"], order["other"] = 0, np.nan
 
 
 @jit
@@ -274,34 +369,45 @@ def exit_at_open(
     for s in range(len(slots)):
         if rows[s] < 0 or slots[s]["exit"] == 0.0:
             continue
-        bar = bars[rows[s]]
-        side = 1 if slots[s]["exit"] > 0.0 else -1
-        price = market_price(side, bar["open"], parameters[s])
-        quantity, fee = abs(slots[s]["exit"]), parameters[s]["taker_fee"]
+        slot, par, bar = slots[s], parameters[s], bars[rows[s]]
+        side, quantity = 1 if slot["exit"] > 0.0 else -1, abs(slot["exit"])
+        price = market_price(side, bar["open"], quantity, slot, par)
         write_order(
-            order, account, s, rows[s], bar["opened"], side, quantity, price, fee, EXIT, slots[s]["exit_reason"], 0
+            order, account, par, s, rows[s], bar["opened"], side, quantity, price, EXIT, slot["exit_reason"], AT_MARKET
         )
         return True
     return False
 
 
 @jit
-def entry_at_open(
-    order: Record, account: Record, slots: Records, parameters: Records, bars: Records, rows: Rows
+def entry_met(
+    order: Record, account: Record, slots: Records, parameters: Records, bars: Records, rows: Rows, phase: int
 ) -> bool:
-    """Write the first pending entry that meets its bar's open; one that the cash cannot pay is refused, as a venue would."""
+    """Write the first pending entry that meets its bar; one that the cash cannot pay is refused, as a venue would."""
     for s in range(len(slots)):
-        if rows[s] < 0 or slots[s]["entry"] == 0.0:
+        resting = slots[s]["entry_kind"] != AT_MARKET
+        if rows[s] < 0 or slots[s]["entry"] == 0.0 or resting != (phase == RANGE):
             continue
-        bar = bars[rows[s]]
-        side = 1 if slots[s]["entry"] > 0.0 else -1
-        price = market_price(side, bar["open"], parameters[s])
-        quantity, fee = abs(slots[s]["entry"]), parameters[s]["taker_fee"]
-        if side > 0 and quantity * price + quantity * price * fee > account["cash"]:
-            slots[s]["entry"] = 0.0
-            slots[s]["refusal"] = NO_CASH
+        slot, par, bar = slots[s], parameters[s], bars[rows[s]]
+        side, quantity, kind = 1 if slot["entry"] > 0.0 else -1, abs(slot["entry"]), slot["entry_kind"]
+        if resting and slot["quantity"] != 0.0:
             continue
-        write_order(order, account, s, rows[s], bar["opened"], side, quantity, price, fee, ENTRY, SIGNAL_ENTRY, 0)
+        if kind == AT_LIMIT:
+            met = limit_price(side, slot["entry_at"], bar)
+        else:
+            met = stop_trigger(side, slot["entry_at"], bar) if kind == AT_STOP else bar["open"]
+        if np.isnan(met):
+            continue
+        price = met if kind == AT_LIMIT else market_price(side, met, quantity, slot, par)
+        time = bar["opened"] if met == bar["open"] else bar["closed"]
+        write_order(order, account, par, s, rows[s], time, side, quantity, price, ENTRY, slot["entry_reason"], kind)
+        fee = order["fee"] if order["fee_base"] == 0.0 else 0.0
+        if side > 0 and quantity * price + fee > account["cash"]:
+            slot["entry"] = 0.0
+            slot["refusal"] = NO_CASH
+            continue
+        if met != bar["open"]:
+            slot["inside"] = 2 if kind == AT_LIMIT else 1
         return True
     return False
 
@@ -314,27 +420,37 @@ def exit_in_range(
     for s in range(len(slots)):
         if rows[s] < 0 or slots[s]["quantity"] == 0.0:
             continue
-        slot, parameter, bar = slots[s], parameters[s], bars[rows[s]]
+        slot, par, bar = slots[s], parameters[s], bars[rows[s]]
         side = -1 if slot["quantity"] > 0.0 else 1
-        stop = stop_trigger(side, slot["stop"], bar)
-        target = limit_price(side, slot["target"], bar)
+        entered = slot["inside"] != 0  # then the open lies before the entry
+        stop = touched(side, slot["stop"], bar) if entered else stop_trigger(side, slot["stop"], bar)
+        target = touched(-side, slot["target"], bar) if entered else limit_price(side, slot["target"], bar)
+        if slot["inside"] == 2:
+            target = np.nan
         if np.isnan(stop) and np.isnan(target):
             continue
         # A price met at the open comes before anything inside the bar; only two prices inside it are ambiguous.
+        stop_open, target_open = not entered and stop == bar["open"], not entered and target == bar["open"]
         both = not np.isnan(stop) and not np.isnan(target)
-        ambiguous = 1 if both and stop != bar["open"] and target != bar["open"] else 0
-        stop_wins = not np.isnan(stop) and (
-            not both or stop == bar["open"] or (target != bar["open"] and parameter["target_first"] == 0)
-        )
-        if stop_wins:
-            met, price, fee = stop, market_price(side, stop, parameter), parameter["taker_fee"]
-            role, reason = STOP, STOP_LOSS
-        else:
-            met, price, fee = target, target, parameter["maker_fee"]
-            role, reason = TARGET, TAKE_PROFIT
-        time = bar["opened"] if met == bar["open"] else bar["closed"]
+        target_first = bar["first"] == FIRST_TARGET or (bar["first"] == 0 and par["target_first"] != 0)
+        stop_wins = not np.isnan(stop) and (not both or stop_open or (not target_open and not target_first))
         quantity = abs(slot["quantity"])
-        write_order(order, account, s, rows[s], time, side, quantity, price, fee, role, reason, ambiguous)
+        if stop_wins:
+            time = bar["opened"] if stop_open else bar["closed"]
+            price = market_price(side, stop, quantity, slot, par)
+            write_order(
+                order, account, par, s, rows[s], time, side, quantity, price, STOP, slot["stop_reason"], AT_STOP
+            )
+        else:
+            time = bar["opened"] if target_open else bar["closed"]
+            reason = PARTIAL_EXIT if slot["target_quantity"] < quantity else TAKE_PROFIT
+            write_order(
+                order, account, par, s, rows[s], time, side, slot["target_quantity"], target, TARGET, reason, AT_LIMIT
+            )
+        if both and not stop_open and not target_open:
+            order["ambiguous"], order["other"] = 1, target if stop_wins else stop
+        elif stop_wins and slot["inside"] == 1:
+            order["ambiguous"] = 1
         return True
     return False
 
@@ -345,101 +461,143 @@ def next_order(
 ) -> bool:
     """Write into `order[0]` the next order that meets the bars, and tell whether there was one; `apply_fill` must follow.
 
-    `phase` OPEN: pending exits of all slots, then pending entries, at the open of `bars[rows[s]]`. RANGE: resting stops and
-    targets inside it. Slots with a negative row are passed over.
+    `phase` OPEN: pending exits of all slots, then pending market entries, at the open of `bars[rows[s]]`. RANGE: resting stops and
+    targets inside it, then resting entries. Slots with a negative row are passed over.
     """
     if phase == RANGE:
-        return exit_in_range(order[0], account[0], slots, parameters, bars, rows)
-    return exit_at_open(order[0], account[0], slots, parameters, bars, rows) or entry_at_open(
-        order[0], account[0], slots, parameters, bars, rows
-    )
+        if exit_in_range(order[0], account[0], slots, parameters, bars, rows):
+            return True
+    elif exit_at_open(order[0], account[0], slots, parameters, bars, rows):
+        return True
+    return entry_met(order[0], account[0], slots, parameters, bars, rows, phase)
 
 
 # --- apply_fill ------------------------------------------------------------------------------------------------------
 
 
 @jit
-def protect(slot: Record, parameter: Record) -> None:
-    """Place the resting stop and target at their distances from the average entry price, rounded away from it."""
-    side = 1.0 if slot["quantity"] > 0.0 else -1.0
-    stop = slot["entry_price"] * (1.0 - side * parameter["stop_loss"])
-    target = slot["entry_price"] * (1.0 + side * parameter["take_profit"])
-    slot["stop"] = np.nan if np.isnan(stop) else against(-side, stop, parameter)
-    slot["target"] = np.nan if np.isnan(target) else against(side, target, parameter)
+def rung_price(par: Record, rung: int) -> float:
+    """Return the distance of a rung of the ladder as a fraction of the entry price; past the last, the take-profit's."""
+    if rung >= par["rungs"]:
+        return par["take_profit"]
+    if rung == 0:
+        return par["rung_1"]
+    return par["rung_2"] if rung == 1 else par["rung_3"]
+
+
+@jit
+def place_target(slot: Record, par: Record) -> None:
+    """Rest the next target: the nearest rung that is worth an order, or the take-profit for all that is left."""
+    side, held = np.sign(slot["quantity"]), abs(slot["quantity"])
+    while True:
+        rung = slot["rung"]
+        distance = rung_price(par, rung)
+        price = against(side, slot["entry_price"] * (1.0 + side * distance), par) if distance > 0.0 else np.nan
+        quantity = held
+        if rung < par["rungs"]:
+            share = par["share_1"] if rung == 0 else (par["share_2"] if rung == 1 else par["share_3"])
+            quantity = min(floor_lot(share * slot["opened_quantity"], par), held)
+            rest = held - quantity
+            if rest < max(par["lot"], par["min_quantity"]) - 0.5 * par["lot"] or rest * price < par["min_notional"]:
+                quantity = held
+            if not quantity > 0.0 or quantity < par["min_quantity"] or quantity * price < par["min_notional"]:
+                slot["rung"] += 1
+                continue
+        slot["target"], slot["target_quantity"] = price, 0.0 if np.isnan(price) else quantity
+        return
 
 
 @jit
 def clear(slot: Record) -> None:
-    """Reset the slot to flat; its mark, waiting side and refusal stay."""
-    slot["quantity"] = 0.0
-    slot["entry_price"] = np.nan
-    slot["entry_time"] = 0
-    slot["stop"] = np.nan
-    slot["target"] = np.nan
-    slot["highest"] = np.nan
-    slot["lowest"] = np.nan
-    slot["bars_held"] = 0
-    slot["opened_quantity"] = 0.0
-    slot["exit_value"] = 0.0
-    slot["realised"] = 0.0
-    slot["fees"] = 0.0
+    """Reset the slot to flat; dust, intents and what it remembers stay."""
+    none = np.nan
+    slot["quantity"], slot["entry_price"], slot["entry_time"] = 0.0, none, 0
+    slot["stop"], slot["stop_reason"] = none, 0
+    slot["target"], slot["target_quantity"], slot["rung"] = none, 0.0, 0
+    slot["unit"], slot["added_price"], slot["additions"] = 0.0, none, 0
+    slot["highest"], slot["lowest"], slot["bars_held"], slot["inside"] = none, none, 0, 0
+    slot["opened_quantity"], slot["exit_value"], slot["realised"] = 0.0, 0.0, 0.0
+    slot["fees"], slot["financing"] = 0.0, 0.0
 
 
 @jit
-def enter(slot: Record, parameter: Record, fill: Record) -> None:
+def enter(slot: Record, par: Record, fill: Record) -> None:
     """Fold an entry fill into the slot: average price, protection; excursions start at the price of the first fill."""
+    received = fill["quantity"]
+    if fill["fee_base"] > 0.0:  # whole lots can be sold again; what is left of a lot waits for the next entry
+        bought = received - fill["fee_base"] + slot["dust"]
+        received = floor_lot(bought, par)
+        slot["dust"] = bought - received
     if slot["quantity"] == 0.0:
-        slot["entry_price"] = fill["price"]
-        slot["entry_time"] = fill["time"]
-        slot["highest"] = fill["price"]
-        slot["lowest"] = fill["price"]
+        slot["entry_price"], slot["entry_time"], slot["unit"] = fill["price"], fill["time"], received
+        slot["highest"], slot["lowest"] = fill["price"], fill["price"]
     else:
-        held, added = abs(slot["quantity"]), fill["quantity"]
-        slot["entry_price"] = (held * slot["entry_price"] + added * fill["price"]) / (held + added)
-    slot["quantity"] += fill["side"] * fill["quantity"]
-    slot["opened_quantity"] += fill["quantity"]
+        held = abs(slot["quantity"])
+        slot["entry_price"] = (held * slot["entry_price"] + received * fill["price"]) / (held + received)
+        slot["additions"] += 1 if fill["reason"] == SCALE_IN else 0
+    slot["added_price"] = fill["price"]
+    slot["quantity"] += fill["side"] * received
+    slot["opened_quantity"] += received
     slot["entry"] -= fill["side"] * fill["quantity"]
     if slot["entry"] * fill["side"] < 0.0:
         slot["entry"] = 0.0
-    protect(slot, parameter)
+    tighten(
+        slot, par, first_stop(fill["side"], slot["entry_price"], slot["entry_atr"], slot["entry_stop"], par), STOP_LOSS
+    )
+    place_target(slot, par)
 
 
 @jit
 def write_trade(trade: Record, slot: Record, fill: Record, side: float) -> None:
     """Fill in the round trip that `fill` closes."""
-    trade["slot"] = fill["slot"]
-    trade["side"] = side
-    trade["quantity"] = slot["opened_quantity"]
-    trade["entry_time"] = slot["entry_time"]
-    trade["entry_price"] = slot["entry_price"]
-    trade["exit_time"] = fill["time"]
-    trade["exit_price"] = slot["exit_value"] / slot["opened_quantity"]
-    trade["fees"] = slot["fees"]
-    trade["pnl"] = slot["realised"] - slot["fees"]
+    trade["slot"], trade["side"], trade["quantity"] = fill["slot"], side, slot["opened_quantity"]
+    trade["entry_time"], trade["entry_price"] = slot["entry_time"], slot["entry_price"]
+    trade["exit_time"], trade["exit_price"] = fill["time"], slot["exit_value"] / slot["opened_quantity"]
+    trade["fees"], trade["financing"] = slot["fees"], slot["financing"]
+    trade["pnl"] = slot["realised"] - slot["fees"] - slot["financing"]
     best = slot["highest"] if side > 0 else slot["lowest"]
     worst = slot["lowest"] if side > 0 else slot["highest"]
     trade["mfe"] = max(0.0, side * (best / slot["entry_price"] - 1.0))
     trade["mae"] = max(0.0, side * (1.0 - worst / slot["entry_price"]))
-    trade["bars_held"] = slot["bars_held"]
-    trade["reason"] = fill["reason"]
+    trade["bars_held"], trade["additions"], trade["reason"] = slot["bars_held"], slot["additions"], fill["reason"]
+
+
+@jit
+def close(slot: Record, par: Record, fill: Record, trade: Record, side: float) -> None:
+    """End a position: write its trade, remember what Kelly and the rules on coming back need, and reset the slot."""
+    write_trade(trade, slot, fill, side)
+    gain = trade["pnl"] / (slot["opened_quantity"] * slot["entry_price"])
+    if gain > 0.0:
+        slot["wins"] += 1
+        slot["gain"] += gain
+    elif gain < 0.0:
+        slot["losses"] += 1
+        slot["loss"] -= gain
+    rule = fill["role"] != EXIT or fill["reason"] == TIME_LIMIT or fill["reason"] == EARLY_CUT
+    if rule and par["reenter"] == 0:
+        slot["waits"] = side
+    if fill["role"] == STOP:
+        slot["cool"] = par["cooldown"]
+    clear(slot)
 
 
 @jit
 def apply_fill(account: Records, slots: Records, parameters: Records, fill: Records, trade: Records) -> bool:
     """Fold the fill `fill[0]` (an ORDER record) into account and slot; tell whether it closed the trade now in `trade[0]`."""
     f = fill[0]
-    a = account[0]
-    slot = slots[f["slot"]]
+    a, slot, par = account[0], slots[f["slot"]], parameters[f["slot"]]
     value = f["quantity"] * f["price"]
     if f["side"] > 0:
-        a["cash"] -= value + f["fee"]
+        a["cash"] -= value + (f["fee"] if f["fee_base"] == 0.0 else 0.0)
     else:
         a["cash"] += value - f["fee"]
     a["fees"] += f["fee"]
     a["orders"] += 1
+    a["day_orders"] += 1
+    a["day_turnover"] += value
     slot["fees"] += f["fee"]
     if f["role"] == ENTRY:
-        enter(slot, parameters[f["slot"]], f)
+        enter(slot, par, f)
         return False
     side = 1 if slot["quantity"] > 0.0 else -1
     slot["highest"] = max(slot["highest"], f["price"])
@@ -447,90 +605,15 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
     slot["exit_value"] += value
     slot["realised"] += side * (f["price"] - slot["entry_price"]) * f["quantity"]
     slot["quantity"] += f["side"] * f["quantity"]
+    if abs(slot["quantity"]) < 0.5 * par["lot"]:  # quotients of decimals: what is left of nothing is nothing
+        slot["quantity"] = 0.0
     if slot["exit"] != 0.0:
         slot["exit"] = 0.0 - slot["quantity"]  # never -0.0, which some databases cannot keep
-    if slot["quantity"] != 0.0:
-        return False
-    write_trade(trade[0], slot, f, side)
-    a["trades"] += 1
-    if f["role"] != EXIT and parameters[f["slot"]]["reenter"] == 0:
-        slot["waits"] = side
-    clear(slot)
-    return True
-
-
-# --- run -------------------------------------------------------------------------------------------------------------
-
-
-@jit
-def fill_phase(
-    account: Records,
-    slots: Records,
-    parameters: Records,
-    bars: Records,
-    rows: Rows,
-    phase: int,
-    orders: Records,
-    trades: Records,
-) -> None:
-    """Fill everything that meets these bars in this phase; records beyond the buffers are counted, not kept."""
-    order = np.zeros(1, ORDER)
-    trade = np.zeros(1, TRADE)
-    while next_order(order, account, slots, parameters, bars, rows, phase):
-        if account[0]["orders"] < len(orders):
-            orders[account[0]["orders"]] = order[0]
-        if apply_fill(account, slots, parameters, order, trade) and account[0]["trades"] <= len(trades):
-            trades[account[0]["trades"] - 1] = trade[0]
-
-
-@jit
-def record_refusals(slots: Records, rows: Rows, time: int, refusals: Records, counts: Rows) -> None:
-    """Move each slot's refusal into the buffer; `counts[0]` counts them all, kept or not."""
-    for s in range(len(slots)):
-        if rows[s] < 0 or slots[s]["refusal"] == 0:
-            continue
-        if counts[0] < len(refusals):
-            refusals[counts[0]]["slot"] = s
-            refusals[counts[0]]["time"] = time
-            refusals[counts[0]]["reason"] = slots[s]["refusal"]
-        counts[0] += 1
-        slots[s]["refusal"] = 0
-
-
-@jit
-def run(
-    account: Records,
-    limits: Records,
-    slots: Records,
-    parameters: Records,
-    bars: Records,
-    signals: Records,
-    events: Rows,
-    closing: Rows,
-    opening: Rows,
-    orders: Records,
-    trades: Records,
-    refusals: Records,
-    equity: Floats,
-) -> int:
-    """Drive the kernel over a schedule, writing into the buffers; return the number of refusals met.
-
-    `events` (E,) are times; `closing` and `opening` (E, S) name the rows of `bars` that close and open at each, or -1. At one
-    timestamp, stops and targets of the closing bars fill first, then all slots with a closing bar decide, then their orders
-    meet the opens. `equity` (E,) is the account's after each decision, NaN at events where nothing closes. `account[0]` counts
-    orders and trades met: where they exceed a buffer, call again with a larger one.
-    """
-    counts = np.zeros(1, np.int64)
-    for e in range(len(events)):
-        closes = False
-        for s in range(len(slots)):
-            closes = closes or closing[e, s] >= 0
-        equity[e] = np.nan
-        if closes:
-            fill_phase(account, slots, parameters, bars, closing[e], RANGE, orders, trades)
-            decide(account, limits, slots, parameters, bars, signals, closing[e])
-            equity[e] = account[0]["equity"]
-            record_refusals(slots, closing[e], events[e], refusals, counts)
-        fill_phase(account, slots, parameters, bars, opening[e], OPEN, orders, trades)
-        record_refusals(slots, opening[e], events[e], refusals, counts)
-    return counts[0]
+    if slot["quantity"] == 0.0:
+        a["trades"] += 1
+        close(slot, par, f, trade[0], side)
+        return True
+    if f["role"] == TARGET:
+        slot["rung"] += 1
+        place_target(slot, par)
+    return False

@@ -4,7 +4,10 @@ The same `columns` runs in research, over the whole history at once, and live, o
 features and signals are causal, the last row of one equals the same row of the other, which the contract tests prove.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +18,11 @@ from atb.domain.instrument import Instrument
 from atb.domain.ports import Predictor, Strategy
 from atb.domain.timeframe import Timeframe
 from atb.engine import records
-from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, slot_parameters
+from atb.engine.clusters import clusters
+from atb.engine.parameters import account_parameters, slot_parameters
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.errors import InputError
+from atb.features.indicators import INDICATORS, atr, stddev
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +32,11 @@ Records = NDArray[np.void]
 
 @dataclass(frozen=True)
 class Slot:
-    """One strategy on one symbol: a column of the kernel."""
+    """One strategy on one symbol: a column of the kernel.
+
+    `funding` gives a perpetual's funding rates (fractions of the position's value, paid by longs to shorts) at their times; each
+    is paid at the close of the bar it falls in.
+    """
 
     strategy: Strategy
     bars: Bars
@@ -34,6 +44,7 @@ class Slot:
     execution: ExecutionModel = field(default_factory=ExecutionModel)
     instrument: Instrument | None = None
     predictor: Predictor | None = None
+    funding: "pd.Series[float] | None" = None
 
     def __post_init__(self) -> None:
         """Refuse a predicting strategy without a predictor, and an instrument of another symbol."""
@@ -52,8 +63,15 @@ class Slot:
 
     @property
     def warmup(self) -> int:
-        """Bars before the first signal that can be trusted to the last bit."""
-        return max(self.strategy.warmup, self.predictor.warmup if self.predictor else 0)
+        """Bars before the first signal that can be trusted to the last bit, and the policy's own columns with it."""
+        own = INDICATORS["atr"].warmup(n=self.policy.atr_window) if self.reads_atr else 0
+        calm = self.policy.volatility_window if self.policy.reads_volatility else 0
+        return max(self.strategy.warmup, self.predictor.warmup if self.predictor else 0, own, calm)
+
+    @property
+    def reads_atr(self) -> bool:
+        """Whether policy or costs measure in ATRs."""
+        return self.policy.reads_atr or self.execution.slippage_atr > 0
 
 
 @dataclass(frozen=True)
@@ -72,19 +90,54 @@ class Columns:
 
 @dataclass(frozen=True)
 class Problem:
-    """Everything `kernel.run` reads, laid out: flat bars and signals of all slots, and the schedule over them."""
+    """All that the kernel's loops read, laid out: flat bars and signals of all slots, parameters, and when things happen."""
 
     slots: tuple[Slot, ...]
     account: AccountPolicy
     offsets: tuple[int, ...]
     market: Records
     signals: Records
-    events: NDArray[np.int64]
-    closing: NDArray[np.int64]
-    opening: NDArray[np.int64]
     parameters: Records
     limits: Records
     predictions: "tuple[NDArray[np.float64] | None, ...]"
+
+    @cached_property
+    def lanes(self) -> tuple[NDArray[np.float64], ...]:
+        """High, low, close and wanted side of every row, each without gaps between its numbers."""
+        columns = [self.market[name] for name in ("high", "low", "close")] + [self.signals["side"]]
+        return tuple(np.ascontiguousarray(column) for column in columns)
+
+    @cached_property
+    def funded(self) -> bool:
+        """Whether any bar pays funding."""
+        return bool(self.market["funding"].any())
+
+    @cached_property
+    def closes(self) -> NDArray[np.int64]:
+        """The times (C,) at which at least one bar closes, in order: those at which equity is known."""
+        if len(self.slots) == 1:
+            return np.ascontiguousarray(self.market["closed"])
+        return np.unique(self.market["closed"])
+
+    @property
+    def events(self) -> NDArray[np.int64]:
+        """The times (E,) at which a bar opens or closes."""
+        return self._schedule[0]
+
+    @property
+    def closing(self) -> NDArray[np.int64]:
+        """Rows (E, S) that close at each event, -1 where none does."""
+        return self._schedule[1]
+
+    @property
+    def opening(self) -> NDArray[np.int64]:
+        """Rows (E, S) that open at each event, -1 where none does."""
+        return self._schedule[2]
+
+    @cached_property
+    def _schedule(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        ends = (*self.offsets[1:], len(self.market))
+        return schedule([self.market[a:b] for a, b in zip(self.offsets, ends, strict=True)], self.offsets)
 
 
 def columns(slot: Slot) -> Columns:
@@ -96,7 +149,8 @@ def columns(slot: Slot) -> Columns:
         If the strategy returned columns of another length.
     """
     frame = slot.bars.frame
-    table = frame.join(slot.strategy.features(frame))
+    features = slot.strategy.features(frame)
+    table = frame.assign(**{str(name): features[name] for name in features}) if len(features.columns) else frame
     prediction = None
     if slot.strategy.predicts and slot.predictor is not None:
         prediction = np.asarray(slot.predictor.predict(frame), dtype=np.float64)
@@ -107,17 +161,55 @@ def columns(slot: Slot) -> Columns:
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
     signals = np.zeros(len(frame), records.SIGNAL)
-    for name in records.SIGNAL.names or ():
-        column = getattr(given, name)
-        signals[name] = (1.0 if name == "confidence" else np.nan) if column is None else column
-    return Columns(_market(slot.bars), signals, prediction)
+    for name, column in (_measured(slot) | _given(given)).items():
+        signals[name] = column
+    return Columns(_market(slot), signals, prediction)
 
 
-def _market(bars: Bars) -> Records:
-    market = np.zeros(len(bars), records.MARKET)
-    market["opened"], market["closed"] = bars.opened_ms, bars.closed_ms
-    for name in ("open", "high", "low", "close", "volume"):
-        market[name] = bars.frame[name].to_numpy()
+def _given(given: Any) -> dict[str, Any]:
+    """Return the columns that the strategy itself gave."""
+    names = ("side", "confidence", "atr", "volatility", "stop", "price")
+    return {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+
+
+def _measured(slot: Slot) -> dict[str, Any]:
+    """Return what holds where the strategy gives no column of its own; ATR and volatility are measured only if they are read."""
+    frame, policy = slot.bars.frame, slot.policy
+    found: dict[str, Any] = {
+        "confidence": 1.0,
+        "atr": np.nan,
+        "volatility": np.nan,
+        "stop": np.nan,
+        "price": np.nan,
+        "cluster": 1.0,
+    }
+    if slot.reads_atr:
+        found["atr"] = atr(*(frame[name].to_numpy() for name in ("high", "low", "close")), policy.atr_window)
+    if policy.reads_volatility:
+        close = frame["close"].to_numpy()
+        returns = np.concatenate([[np.nan], np.log(close[1:] / close[:-1])])
+        found["volatility"] = stddev(returns, policy.volatility_window) * math.sqrt(slot.bars.timeframe.bars_per_year)
+    return found
+
+
+def _market(slot: Slot) -> Records:
+    """Return the slot's bars as records. They are made once for each series of bars and kept with it."""
+    bars = slot.bars
+    kept: Records | None = bars.__dict__.get("_market_records")
+    if kept is None:
+        kept = np.zeros(len(bars), records.MARKET)
+        kept["opened"], kept["closed"] = bars.opened_ms, bars.closed_ms
+        for name in ("open", "high", "low", "close", "volume"):
+            kept[name] = bars.frame[name].to_numpy()
+        kept.flags.writeable = False
+        bars.__dict__["_market_records"] = kept
+    if slot.funding is None:
+        return kept
+    market = kept.copy()
+    paid = slot.funding.index.as_unit("ms").asi8  # type: ignore[attr-defined]
+    row = np.searchsorted(market["closed"], paid)  # a rate at a close belongs to the bar that ends there
+    inside = row < len(market)
+    np.add.at(market["funding"], row[inside], slot.funding.to_numpy()[inside])
     return market
 
 
@@ -130,30 +222,30 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
         If there is no slot, no bar to trade, or two slots disagree on their quote currency.
     """
     _check(slots)
-    parts, offsets, total = [], [], 0
-    for slot in slots:
-        part = columns(slot)
-        if start is not None:
-            part = part.tail(int(np.searchsorted(part.market["opened"], int(start.timestamp() * 1000))))
-        offsets.append(total)
-        total += len(part.market)
-        parts.append(part)
-    if not total:
+    parts = [columns(slot) for slot in slots]
+    if account.max_cluster is not None:
+        for part, numbers in zip(parts, clusters([part.market for part in parts], slots, account), strict=True):
+            part.signals["cluster"] = numbers
+    if start is not None:
+        first = int(start.timestamp() * 1000)
+        parts = [part.tail(int(np.searchsorted(part.market["opened"], first))) for part in parts]
+    lengths = [len(part.market) for part in parts]
+    if not sum(lengths):
         raise InputError("No bar to trade", found=f"start={start}", todo="Choose an earlier start")
-    events, closing, opening = schedule([part.market for part in parts], offsets)
     return Problem(
         slots,
         account,
-        tuple(offsets),
-        np.concatenate([part.market for part in parts]),
-        np.concatenate([part.signals for part in parts]),
-        events,
-        closing,
-        opening,
+        tuple(int(offset) for offset in np.cumsum([0, *lengths[:-1]])),
+        _joined([part.market for part in parts]),
+        _joined([part.signals for part in parts]),
         np.array([slot_parameters(slot.policy, slot.execution, slot.rules) for slot in slots], records.SLOT_PARAMETERS),
-        account.record(),
+        account_parameters(account),
         tuple(part.prediction for part in parts),
     )
+
+
+def _joined(arrays: "list[Records]") -> Records:
+    return np.require(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), requirements=["C", "W"])
 
 
 def _check(slots: "tuple[Slot, ...]") -> None:
@@ -164,7 +256,7 @@ def _check(slots: "tuple[Slot, ...]") -> None:
         raise InputError("One account holds one quote currency", found=quotes)
 
 
-def schedule(markets: "list[Records]", offsets: "list[int]") -> "tuple[NDArray[np.int64], Any, Any]":
+def schedule(markets: "list[Records]", offsets: Sequence[int]) -> "tuple[NDArray[np.int64], Any, Any]":
     """Return event times (E,) and the flat rows (E, S) that close and that open at each, -1 where none does.
 
     Slots may differ in timeframe, start late, end early and miss bars: a bar opens and closes when it says so.

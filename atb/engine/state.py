@@ -26,6 +26,8 @@ def fresh_account(cash: float) -> Records:
 def fresh_slots(count: int) -> Records:
     """Return `count` flat slot records."""
     slots = np.zeros(count, records.SLOT)
+    for name in ("entry_at", "entry_atr", "entry_stop", "atr"):
+        slots[name] = np.nan
     for slot in slots:
         kernel.clear(slot)
     return slots

@@ -2,33 +2,30 @@
 
 import numpy as np
 
-from atb.engine import kernel, records
+from atb.engine import kernel, loop, records
+from atb.engine.parameters import account_parameters
 from atb.engine.policy import AccountPolicy
-from atb.engine.state import KernelState
+from atb.engine.state import KernelState, fresh_slots
 
 
 def warm_up() -> None:
-    """Compile (or load) `run` and the three functions that the runner calls, on two bars of nothing."""
+    """Compile (or load) the loops and the three functions that the runner calls, on two bars of nothing."""
     market, signals = np.ones(2, records.MARKET), np.ones(2, records.SIGNAL)
     parameters = np.ones(1, records.SLOT_PARAMETERS)
-    state = KernelState.fresh(100.0, limits=AccountPolicy().record(), parameters=parameters)
-    rows, none = np.array([0]), np.array([-1])
+    state = KernelState.fresh(100.0, limits=account_parameters(AccountPolicy()), parameters=parameters)
+    rows, none = np.array([0]), np.array([[-1]])
     list(state.orders(market, rows, records.RANGE))
     state.decide(market, signals, rows)
     list(state.orders(market, rows, records.OPEN))
     state.apply(np.zeros(1, records.ORDER))
-    kernel.run(
-        state.account,
-        state.limits,
-        state.slots,
-        state.parameters,
-        market,
-        signals,
-        np.array([0]),
-        none[None, :],
-        none[None, :],
-        np.zeros(1, records.ORDER),
-        np.zeros(1, records.TRADE),
-        np.zeros(1, records.REFUSAL),
-        np.zeros(1),
-    )
+    kernel.clear(state.slots[0])
+    buffers = (np.zeros(1, records.ORDER), np.zeros(1, records.TRADE), np.zeros(1, records.REFUSAL), np.zeros(2))
+    now = (state.account, state.limits, state.slots, parameters, market, signals)
+    loop.run(*now, np.array([0]), none, none, *buffers, np.zeros(1, records.SUMMARY))
+    lanes = tuple(np.ones(2) for _ in range(4))
+    loop.run_one(*now, *lanes, False, *buffers, np.zeros(1, records.SUMMARY))
+    finals = np.zeros(1, records.SLOT)
+    loop.sweep_one(
+        0, 1, state.account, state.limits, fresh_slots(1), finals, parameters, market, signals, *lanes, False,
+        np.zeros(1, records.SUMMARY),
+    )  # fmt: skip

@@ -29,7 +29,7 @@ class _Accountant:
         self.order = np.zeros(1, records.ORDER)
         self.orders: list[Any] = []
         self.trades: list[Any] = []
-        self.equity = np.full(len(problem.events), np.nan)
+        self.equity: list[float] = []
         self.phase = records.RANGE
 
     def next_order(self, context: Any) -> tuple[int, Any]:
@@ -55,7 +55,7 @@ class _Accountant:
     def _send(self) -> tuple[int, Any]:
         order = self.order[0]
         parameter = self.problem.parameters[order["slot"]]
-        rate = parameter["maker_fee"] if order["role"] == records.TARGET else parameter["taker_fee"]
+        rate = parameter["maker_fee"] if order["kind"] == records.AT_LIMIT else parameter["taker_fee"]
         signed = float(order["side"] * order["quantity"])
         return int(order["slot"]), order_nb(size=signed, price=float(order["price"]), fees=float(rate))
 
@@ -67,7 +67,7 @@ class _Accountant:
         for column in range(len(self.state.slots)):
             if context.last_position[column] != 0:
                 value += context.last_position[column] * self.state.slots[column]["mark"]
-        self.equity[context.i] = value
+        self.equity.append(value)
 
     def after_order(self, context: Any) -> None:
         """Fold back what vectorbt says it filled."""
@@ -116,5 +116,5 @@ def vectorbt_trace(problem: Problem) -> Trace:
         "vectorbt",
         np.array(accountant.orders, records.ORDER),
         np.array(accountant.trades, records.TRADE),
-        accountant.equity,
+        np.array(accountant.equity),
     )

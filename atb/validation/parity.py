@@ -6,7 +6,8 @@
     stepwise    the kernel's three functions called from Python one timestamp at a time, as the live runner does, with the state
                 saved and loaded (bytes, then JSON) after every one
 
-Equal means: the same orders in every field, the same trades, and the same equity at every close, as bits.
+Equal means: the same orders in every field, the same trades, and the same equity at every close, as bits; between the first and
+the third also the same refusals and the same final state.
 """
 
 from collections.abc import Sequence
@@ -27,12 +28,17 @@ Records = NDArray[np.void]
 
 @dataclass(frozen=True)
 class Trace:
-    """What one execution did: ORDER and TRADE records, and equity per event (NaN where nothing closed)."""
+    """What one execution did: ORDER and TRADE records, and equity at each close.
+
+    Those that refuse by the kernel's own rules also give REFUSAL records and the state they ended in, as bytes.
+    """
 
     way: str
     orders: Records
     trades: Records
     equity: NDArray[np.float64]
+    refusals: Records | None = None
+    state: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,8 @@ def prove_problem(problem: Problem, *, vectorbt: bool = True) -> ParityReport:
 
 
 def _trace(outcome: Outcome) -> Trace:
-    return Trace("kernel", outcome.orders, outcome.trades, outcome.equity)
+    state = outcome.account.tobytes() + outcome.slots.tobytes()
+    return Trace("kernel", outcome.orders, outcome.trades, outcome.equity, outcome.refusals, state)
 
 
 def stepwise(problem: Problem) -> Trace:
@@ -99,37 +106,61 @@ def stepwise(problem: Problem) -> Trace:
     state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
     orders: list[Any] = []
     trades: list[Any] = []
-    equity = np.full(len(problem.events), np.nan)
-    for e in range(len(problem.events)):
-        closing, opening = problem.closing[e], problem.opening[e]
-        met = list(state.orders(problem.market, closing, records.RANGE))
+    refusals: list[tuple[int, int, int]] = []
+    equity: list[float] = []
+
+    def meet(rows: NDArray[np.int64], phase: int, time: int) -> None:
+        for order, trade in state.orders(problem.market, rows, phase):
+            orders.append(order)
+            trades.extend([] if trade is None else [trade])
+        note(time)
+
+    def note(time: int) -> None:
+        refusals.extend((slot, time, code) for slot, code in state.take_refusals())
+
+    for e, time in enumerate(problem.events.tolist()):
+        closing = problem.closing[e]
+        meet(closing, records.RANGE, time)
         if (closing >= 0).any():
             state.decide(problem.market, problem.signals, closing)
-            equity[e] = state.account[0]["equity"]
-        met += state.orders(problem.market, opening, records.OPEN)
-        orders += [order for order, _ in met]
-        trades += [trade for _, trade in met if trade is not None]
-        state.take_refusals()
+            equity.append(float(state.account[0]["equity"]))
+            note(time)
+        meet(problem.opening[e], records.OPEN, time)
         state.load_bytes(state.to_bytes())
         state.load_json(json.loads(dumps(state)))
-    return Trace("stepwise", np.array(orders, records.ORDER), np.array(trades, records.TRADE), equity)
+    tables = (np.array(orders, records.ORDER), np.array(trades, records.TRADE), np.array(equity))
+    return Trace("stepwise", *tables, np.array(refusals, records.REFUSAL), state.to_bytes())
 
 
 def first_difference(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
     """Return where `theirs` first leaves `ours`, with both sides and the inputs of that bar, or None where they are equal."""
-    for table, left, right in (("orders", ours.orders, theirs.orders), ("trades", ours.trades, theirs.trades)):
+    for table in ("orders", "trades", "refusals"):
+        left, right = getattr(ours, table), getattr(theirs, table)
+        if left is None or right is None:
+            continue
         common = min(len(left), len(right))
         unequal = [i for i in range(common) if left[i].tobytes() != right[i].tobytes()]
         if unequal or len(left) != len(right):
             at = unequal[0] if unequal else common
             return _difference(problem, table, at, sides={ours.way: left, theirs.way: right})
     moved = np.flatnonzero(ours.equity.view(np.int64) != theirs.equity.view(np.int64))
-    moved = moved[~(np.isnan(ours.equity[moved]) & np.isnan(theirs.equity[moved]))]
     if len(moved):
         e = int(moved[0])
         values = {ours.way: float(ours.equity[e]), theirs.way: float(theirs.equity[e])}
-        return {"table": "equity", "index": e, "time_ms": int(problem.events[e]), **values}
+        return {"table": "equity", "index": e, "time_ms": int(problem.closes[e]), **values}
+    if ours.state is not None and theirs.state is not None and ours.state != theirs.state:
+        return {"table": "state", "index": 0, **_states(problem, ours, theirs)}
     return None
+
+
+def _states(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any]:
+    """Return the fields in which two final states differ, by execution."""
+    found: dict[str, Any] = {}
+    for trace in (ours, theirs):
+        state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
+        state.load_bytes(trace.state or b"")
+        found[trace.way] = state.to_json()
+    return found
 
 
 def _difference(problem: Problem, table: str, at: int, *, sides: dict[str, Records]) -> dict[str, Any]:

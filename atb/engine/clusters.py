@@ -1,0 +1,67 @@
+"""Which slots move together: clusters of correlated symbols, anew each UTC day from the days before it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.engine.policy import AccountPolicy
+
+if TYPE_CHECKING:
+    from atb.engine.prepare import Slot
+
+_DAY = 86_400_000  # milliseconds
+_LEAST = 20  # common daily returns before a correlation counts, or as many as the window has
+
+
+def clusters(
+    markets: Sequence[NDArray[np.void]], slots: "Sequence[Slot]", account: AccountPolicy
+) -> list[NDArray[np.float64]]:
+    """Return for each slot the number (1 and up) of its cluster at the close of each of its bars.
+
+    Slots belong together when the log returns of their closes from midnight to midnight, over the `cluster_days` days before, have
+    a Pearson correlation of at least `cluster_threshold`, directly or through others; slots on one symbol always do. A cluster
+    is named after its first slot. What is used at a close was known at that UTC day's midnight.
+    """
+    first = min(int(market["closed"][0]) for market in markets if len(market)) // _DAY
+    last = max(int(market["closed"][-1]) for market in markets if len(market)) // _DAY
+    closes = np.column_stack([_midnights(market, first, last) for market in markets])
+    returns = np.diff(np.log(closes), axis=0)
+    same = np.array([[one.bars.symbol == other.bars.symbol for other in slots] for one in slots])
+    numbers = np.array(
+        [
+            _groups(same | _together(returns[max(0, day - account.cluster_days) : day], account))
+            for day in range(len(closes))
+        ]
+    )
+    return [numbers[market["closed"] // _DAY - first, s] for s, market in enumerate(markets)]
+
+
+def _midnights(market: NDArray[np.void], first: int, last: int) -> NDArray[np.float64]:
+    """Return the last close at or before each midnight from day `first` to `last`; NaN before the first."""
+    at = np.searchsorted(market["closed"], np.arange(first, last + 1) * _DAY, side="right") - 1
+    return np.where(at >= 0, market["close"][np.maximum(at, 0)], np.nan) if len(market) else np.full(len(at), np.nan)
+
+
+def _together(returns: NDArray[np.float64], account: AccountPolicy) -> NDArray[np.bool_]:
+    """Return which pairs of columns (days, S) correlate enough; pairs with too few common days do not."""
+    count = returns.shape[1]
+    found = np.eye(count, dtype=bool)
+    for i in range(count):
+        for j in range(i):
+            common = returns[np.isfinite(returns[:, i]) & np.isfinite(returns[:, j])][:, [i, j]]
+            if len(common) >= min(_LEAST, account.cluster_days) and (common.std(axis=0) > 0).all():
+                found[i, j] = found[j, i] = np.corrcoef(common.T)[0, 1] >= account.cluster_threshold
+    return found
+
+
+def _groups(linked: NDArray[Any]) -> list[float]:
+    """Return for each slot 1 + the first slot that it is linked to, directly or through others."""
+    names = list(range(len(linked)))
+    for i in range(len(linked)):
+        for j in range(i):
+            if linked[i, j] and names[i] != names[j]:
+                old, new = max(names[i], names[j]), min(names[i], names[j])
+                names = [new if name == old else name for name in names]
+    return [float(1 + name) for name in names]

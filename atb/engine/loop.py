@@ -1,0 +1,329 @@
+"""The kernel driven over a history: event by event for many slots, bar by bar for one, with the figures of merit on the way.
+
+`run_one` passes over bars in which provably nothing can happen: a flat slot whose signal asks for nothing, or a position whose
+signal stays, whose stop and target are out of the bar's reach, and for which no rule is on that moves a stop or closes a position
+at a close. For those bars it does what `decide` would have done, with the same arithmetic in the same order, so its
+records equal those of `run` and of the kernel stepped from Python, bit by bit; the parity proof compares all three. Rules
+that are on cost time only while they could act.
+
+`SUMMARY` holds running sums over closes and trades. Single runs and sweeps take their statistics from it, so a row of a sweep
+equals the run it names to the last bit. Part of the kernel: hashed with it.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.engine.cache import jit
+from atb.engine.kernel import apply_fill, decide, next_order
+from atb.engine.records import (
+    HALT_NONE,
+    OPEN,
+    ORDER,
+    RANGE,
+    REFUSAL,
+    SHRUNK_BY_CASH,
+    SHRUNK_BY_EXPOSURE,
+    SHRUNK_BY_POSITION,
+    SHRUNK_BY_TURNOVER,
+    TRADE,
+)  # fmt: skip
+
+Records = NDArray[np.void]
+Record = Any
+Rows = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+# --- Figures of merit ------------------------------------------------------------------------------------------------
+
+
+@jit
+def begin(summary: Record, cash: float) -> None:
+    """Set the sums of an account that starts with `cash`."""
+    summary["last"], summary["trough"] = cash, cash
+    summary["best"], summary["worst"] = -np.inf, np.inf
+
+
+@jit
+def note_close(summary: Record, equity: float, peak: float, exposed: int) -> None:
+    """Add one close: its return, and its depth below the peak (the equity's own, this close included)."""
+    gain = equity / summary["last"] - 1.0
+    summary["last"] = equity
+    summary["bars"] += 1
+    summary["returns"] += gain
+    summary["squares"] += gain * gain
+    if gain < 0.0:
+        summary["downside"] += gain * gain
+    summary["exposed"] += exposed
+    if equity >= peak:
+        summary["below"], summary["trough"] = 0, equity
+        return
+    summary["below"] += 1
+    summary["longest"] = max(summary["longest"], summary["below"])
+    if equity < summary["trough"]:  # the deepest point below one peak is its lowest
+        summary["trough"] = equity
+        summary["max_drawdown"] = max(summary["max_drawdown"], 1.0 - equity / peak)
+
+
+@jit
+def note_trade(summary: Record, trade: Record) -> None:
+    """Add one closed trade."""
+    pnl = trade["pnl"]
+    relative = pnl / (trade["quantity"] * trade["entry_price"])
+    summary["pnl"] += pnl
+    summary["trade_returns"] += relative
+    summary["best"] = max(summary["best"], relative)
+    summary["worst"] = min(summary["worst"], relative)
+    summary["bars_held"] += trade["bars_held"]
+    if pnl > 0.0:
+        summary["wins"] += 1
+        summary["gain"] += pnl
+    elif pnl < 0.0:
+        summary["losses"] += 1
+        summary["loss"] -= pnl
+
+
+@jit
+def is_shrunk(code: int) -> bool:
+    """Tell whether a refusal code means a cut size rather than no order."""
+    return SHRUNK_BY_CASH <= code <= SHRUNK_BY_EXPOSURE or SHRUNK_BY_POSITION <= code <= SHRUNK_BY_TURNOVER
+
+
+# --- One step --------------------------------------------------------------------------------------------------------
+
+
+@jit
+def fill_phase(
+    account: Records, slots: Records, parameters: Records, bars: Records, rows: Rows, phase: int, order: Records, trade: Records,
+    orders: Records, trades: Records, summary: Record,
+) -> None:  # fmt: skip
+    """Fill everything that meets these bars in this phase; records beyond the buffers are counted, not kept."""
+    while next_order(order, account, slots, parameters, bars, rows, phase):
+        if account[0]["orders"] < len(orders):
+            orders[account[0]["orders"]] = order[0]
+        summary["turnover"] += order[0]["quantity"] * order[0]["price"]
+        summary["ambiguous"] += order[0]["ambiguous"]
+        if apply_fill(account, slots, parameters, order, trade):
+            note_trade(summary, trade[0])
+            if account[0]["trades"] <= len(trades):
+                trades[account[0]["trades"] - 1] = trade[0]
+
+
+@jit
+def record_refusals(slots: Records, time: int, refusals: Records, summary: Record) -> None:
+    """Move each slot's refusal into the buffer; the summary counts them all, kept or not."""
+    for s in range(len(slots)):
+        code = slots[s]["refusal"]
+        if code == 0:
+            continue
+        count = summary["refused"] + summary["shrunk"]
+        if count < len(refusals):
+            refusals[count]["slot"], refusals[count]["time"], refusals[count]["reason"] = s, time, code
+        if is_shrunk(code):
+            summary["shrunk"] += 1
+        else:
+            summary["refused"] += 1
+        slots[s]["refusal"] = 0
+
+
+@jit
+def exposed(slots: Records) -> int:
+    """Return 1 if any slot holds a position, else 0."""
+    for s in range(len(slots)):
+        if slots[s]["quantity"] != 0.0:
+            return 1
+    return 0
+
+
+# --- Many slots ------------------------------------------------------------------------------------------------------
+
+
+@jit
+def run(
+    account: Records, limits: Records, slots: Records, parameters: Records, bars: Records, signals: Records, events: Rows,
+    closing: Rows, opening: Rows, orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records,
+) -> None:  # fmt: skip
+    """Drive the kernel over a schedule, writing into the buffers.
+
+    `events` (E,) are times; `closing` and `opening` (E, S) name the rows of `bars` that close and open at each, or -1. At one
+    timestamp, what rests meets the ranges of the closing bars, then all slots with a closing bar decide, then their orders
+    meet the opens. `equity` holds the account's after each decision, one value per time at which something closes; it may be
+    empty. Account and summary count orders, trades and refusals met: where they exceed a buffer, call again with a larger one.
+    """
+    order, trade = np.zeros(1, ORDER), np.zeros(1, TRADE)
+    total = summary[0]
+    begin(total, account[0]["cash"])
+    for e in range(len(events)):
+        closes = False
+        for s in range(len(slots)):
+            closes = closes or closing[e, s] >= 0
+        if closes:
+            fill_phase(account, slots, parameters, bars, closing[e], RANGE, order, trade, orders, trades, total)
+            record_refusals(slots, events[e], refusals, total)
+            decide(account, limits, slots, parameters, bars, signals, closing[e])
+            if total["bars"] < len(equity):
+                equity[total["bars"]] = account[0]["equity"]
+            note_close(total, account[0]["equity"], account[0]["peak"], exposed(slots))
+            record_refusals(slots, events[e], refusals, total)
+        fill_phase(account, slots, parameters, bars, opening[e], OPEN, order, trade, orders, trades, total)
+        record_refusals(slots, events[e], refusals, total)
+
+
+# --- One slot --------------------------------------------------------------------------------------------------------
+
+
+@jit
+def rests(limit: Record, par: Record, funded: bool) -> bool:
+    """Tell whether no rule is on that could act at a close while a position is held and its signal stays."""
+    moves = not np.isnan(par["trail"]) or not np.isnan(par["trail_atr"]) or not np.isnan(par["break_even"])
+    ends = (
+        par["max_bars"] > 0
+        or par["cut_after"] > 0
+        or par["flat_weekend"] != 0
+        or par["session_start"] != par["session_end"]
+    )
+    costs = funded or par["borrow_rate"] != 0.0 or par["scale_limit"] > 0
+    daily = not np.isnan(limit["daily_loss"]) or not np.isnan(limit["turnover_per_day"]) or limit["orders_per_day"] > 0
+    depth = not np.isnan(limit["max_drawdown"]) or not np.isnan(limit["throttle_1"]) or limit["maintenance"] > 0.0
+    return not (moves or ends or costs or daily or depth)
+
+
+@jit
+def next_wanted(sides: Floats, row: int, end: int, waits: float) -> int:
+    """Return the first row from `row` on, at most `end`, at whose close a flat slot could do anything."""
+    if waits == 0.0:
+        while row < end and not (sides[row] > 0.0 or sides[row] < 0.0):
+            row += 1
+        return row
+    while row < end and (sides[row] == waits or np.isnan(sides[row])):
+        row += 1
+    return row
+
+
+@jit
+def pass_flat(account: Record, row: int, until: int, equity: Floats, summary: Record) -> None:
+    """Do for the closes of a flat slot's rows what `decide` and `note_close` do: nothing changes but counts."""
+    value, count = account["equity"], until - row
+    if len(equity) > 0:
+        equity[row:until] = value
+    summary["bars"] += count
+    if value < account["peak"]:
+        summary["below"] += count
+        summary["longest"] = max(summary["longest"], summary["below"])
+
+
+@jit
+def pass_held(
+    account: Record, slot: Record, highs: Floats, lows: Floats, closes: Floats, sides: Floats, row: int, end: int, equity: Floats,
+    summary: Record,
+) -> int:  # fmt: skip
+    """Do for the closes of a position at rest what `decide` and `note_close` do; return the first row that needs them."""
+    quantity, cash, held = slot["quantity"] + slot["dust"], account["cash"], np.sign(slot["quantity"])
+    long = held > 0.0
+    ceiling, floor = (slot["target"], slot["stop"]) if long else (slot["stop"], slot["target"])
+    highest, lowest, peak = slot["highest"], slot["lowest"], account["peak"]
+    last, trough, deepest = summary["last"], summary["trough"], summary["max_drawdown"]
+    returns, squares, downside = summary["returns"], summary["squares"], summary["downside"]
+    below, longest = summary["below"], summary["longest"]
+    keep, first = len(equity) > 0, row
+    while (
+        row < end
+        and not (highs[row] >= ceiling or lows[row] <= floor)
+        and not (sides[row] != held and sides[row] == sides[row])
+    ):
+        value = cash + quantity * closes[row]
+        if value <= 0.0:
+            break
+        highest, lowest = max(highest, highs[row]), min(lowest, lows[row])
+        if keep:
+            equity[row] = value
+        gain = value / last - 1.0
+        last = value
+        returns += gain
+        squares += gain * gain
+        if gain < 0.0:
+            downside += gain * gain
+        if value >= peak:
+            peak, trough, below = value, value, 0
+        else:
+            below += 1
+            longest = max(longest, below)
+            if value < trough:
+                trough = value
+                deepest = max(deepest, 1.0 - value / peak)
+        row += 1
+    if row > first:
+        slot["highest"], slot["lowest"] = highest, lowest
+        slot["bars_held"] += row - first
+        account["equity"], account["peak"] = last, peak
+        summary["last"], summary["trough"], summary["max_drawdown"] = last, trough, deepest
+        summary["returns"], summary["squares"], summary["downside"] = returns, squares, downside
+        summary["below"], summary["longest"] = below, longest
+        summary["bars"] += row - first
+        summary["exposed"] += row - first
+    return row
+
+
+@jit
+def remember(slot: Record, bar: Record, signal: Record) -> None:
+    """Leave the slot with what `decide` would have left of the last row passed over."""
+    slot["mark"], slot["volume"] = bar["close"], bar["volume"]
+    slot["atr"], slot["cluster"] = signal["atr"], signal["cluster"]
+
+
+@jit
+def run_one(
+    account: Records, limits: Records, slots: Records, parameters: Records, bars: Records, signals: Records, highs: Floats,
+    lows: Floats, closes: Floats, sides: Floats, funded: bool, orders: Records, trades: Records, refusals: Records,
+    equity: Floats, summary: Records,
+) -> None:  # fmt: skip
+    """Drive the kernel over all bars of a single slot, as `run` would, passing over what needs no decision.
+
+    `highs`, `lows`, `closes` and `sides` (N,) repeat columns of `bars` and `signals` without gaps between them; `funded` says
+    whether any bar pays funding. `equity` is (N,) or empty; buffers as in `run`.
+    """
+    order, trade, rows = np.zeros(1, ORDER), np.zeros(1, TRADE), np.zeros(1, np.int64)
+    a, slot, par, total = account[0], slots[0], parameters[0], summary[0]
+    begin(total, a["cash"])
+    calm, end, row = rests(limits[0], par, funded), len(bars) - 1, 0
+    while row <= end:
+        if slot["entry"] == 0.0 and slot["exit"] == 0.0 and slot["cool"] == 0 and row > 0:
+            first = row
+            if slot["quantity"] != 0.0:
+                if calm and slot["waits"] == 0.0 and a["halt"] == HALT_NONE:
+                    row = pass_held(a, slot, highs, lows, closes, sides, row, end, equity, total)
+            elif slot["dust"] == 0.0:
+                row = next_wanted(sides, row, end, slot["waits"])
+                pass_flat(a, first, row, equity, total)
+            if row > first:
+                remember(slot, bars[row - 1], signals[row - 1])
+        rows[0] = row
+        if slot["entry"] != 0.0 or slot["exit"] != 0.0:
+            fill_phase(account, slots, parameters, bars, rows, OPEN, order, trade, orders, trades, total)
+            record_refusals(slots, bars[row]["opened"], refusals, total)
+        if slot["entry"] != 0.0 or slot["quantity"] != 0.0:
+            fill_phase(account, slots, parameters, bars, rows, RANGE, order, trade, orders, trades, total)
+            record_refusals(slots, bars[row]["closed"], refusals, total)
+        decide(account, limits, slots, parameters, bars, signals, rows)
+        if len(equity) > 0:
+            equity[row] = a["equity"]
+        note_close(total, a["equity"], a["peak"], 1 if slot["quantity"] != 0.0 else 0)
+        record_refusals(slots, bars[row]["closed"], refusals, total)
+        row += 1
+
+
+@jit
+def sweep_one(
+    first: int, last: int, accounts: Records, limits: Records, fresh: Records, finals: Records, parameters: Records, bars: Records,
+    signals: Records, highs: Floats, lows: Floats, closes: Floats, sides: Floats, funded: bool, summaries: Records,
+) -> None:  # fmt: skip
+    """Run the parameter sets `first` to `last` (exclusive) of (K,) over one slot's bars; keep account, slot and summary of each."""
+    orders, trades, refusals, equity = np.zeros(0, ORDER), np.zeros(0, TRADE), np.zeros(0, REFUSAL), np.zeros(0)
+    for k in range(first, last):
+        finals[k] = fresh[0]
+        run_one(
+            accounts[k : k + 1], limits, finals[k : k + 1], parameters[k : k + 1], bars, signals, highs, lows, closes,
+            sides, funded, orders, trades, refusals, equity, summaries[k : k + 1],
+        )  # fmt: skip

@@ -1,0 +1,234 @@
+"""Whether an entry may be made at all, how large it may be, and where its stop will rest: the part of the kernel that limits.
+
+Every rule that refuses or cuts writes its code into the slot; a limit never enlarges. Part of the kernel: the subset of Python that
+numba compiles, hashed with it; see `atb.engine.kernel`.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.engine.cache import jit
+from atb.engine.matching import against, floor_lot, market_price, tighter
+from atb.engine.records import (
+    AT_LIMIT,
+    AT_MARKET,
+    BELOW_MIN_NOTIONAL,
+    BY_CONFIDENCE,
+    BY_FRACTION,
+    BY_RISK,
+    BY_STAKE,
+    BY_VOLATILITY,
+    COOLING,
+    DAILY_LOSS,
+    DRAWDOWN,
+    HALT_DAY,
+    HALT_DRAWDOWN,
+    HALT_NONE,
+    LIQUIDATED,
+    MISSING_INPUT,
+    NO_EDGE,
+    NO_SHORTS,
+    NO_STOP,
+    ORDERS_IN_BAR,
+    ORDERS_IN_DAY,
+    OUT_OF_SESSION,
+    SCALE_IN,
+    SHRUNK_BY_CASH,
+    SHRUNK_BY_CLUSTER,
+    SHRUNK_BY_EXPOSURE,
+    SHRUNK_BY_NET,
+    SHRUNK_BY_POSITION,
+    SHRUNK_BY_TURNOVER,
+    SHRUNK_BY_VOLUME,
+    TOO_MANY_POSITIONS,
+    TOO_SMALL,
+)  # fmt: skip
+
+# Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
+Records = NDArray[np.void]
+Record = Any
+
+_DAY = 86_400_000  # milliseconds
+
+
+@jit
+def in_session(time: int, par: Record) -> bool:
+    """Tell whether positions may be open after `time`."""
+    if par["flat_weekend"] != 0 and (time // _DAY + 3) % 7 >= 5:  # 1970 began on a Thursday; Monday is 0
+        return False
+    start, end, minute = par["session_start"], par["session_end"], (time // 60_000) % 1440
+    if start <= end:
+        return start == end or start <= minute < end
+    return minute >= start or minute < end
+
+
+@jit
+def throttle_factor(limit: Record, level: int) -> float:
+    """Return the factor by which a level of the throttle cuts sizes."""
+    if level == 0:
+        return 1.0
+    if level == 1:
+        return limit["factor_1"]
+    return limit["factor_2"] if level == 2 else limit["factor_3"]
+
+
+@jit
+def forbids(
+    account: Record, limit: Record, slot: Record, par: Record, side: float, time: int, positions: int, sent: int
+) -> int:
+    """Return the code of what forbids an entry now, whatever its size, or 0."""
+    if side < 0.0 and par["allow_short"] == 0:
+        return NO_SHORTS
+    if account["halt"] != HALT_NONE:
+        if account["halt"] == HALT_DAY:
+            return DAILY_LOSS
+        return DRAWDOWN if account["halt"] == HALT_DRAWDOWN else LIQUIDATED
+    if slot["cool"] > 0:
+        return COOLING
+    if not in_session(time, par):
+        return OUT_OF_SESSION
+    if slot["quantity"] == 0.0 and 0 < limit["max_positions"] <= positions:
+        return TOO_MANY_POSITIONS
+    if 0 < limit["orders_per_bar"] <= sent:
+        return ORDERS_IN_BAR
+    if 0 < limit["orders_per_day"] <= account["day_orders"] + sent:
+        return ORDERS_IN_DAY
+    return 0
+
+
+@jit
+def entry_price(slot: Record, par: Record, signal: Record, side: float, kind: int) -> float:
+    """Return the price an entry is sized at: the expected fill of a market order, or the price at which it will rest."""
+    if kind == AT_MARKET:
+        return market_price(side, slot["mark"], 0.0, slot, par)
+    price = signal["price"]
+    if np.isnan(price):
+        away = -side if kind == AT_LIMIT else side
+        price = slot["mark"] * (1.0 + away * par["entry_offset"])
+    return against(side, price, par)
+
+
+@jit
+def first_stop(side: float, price: float, atr: float, wanted: float, par: Record) -> float:
+    """Return where the stop of a position entered at `price` rests: the tightest of the rules that are on, NaN if none is."""
+    stop = tighter(side, price * (1.0 - side * par["stop_loss"]), price - side * par["stop_atr"] * atr)
+    if par["signal_stop"] != 0:
+        stop = tighter(side, stop, wanted)
+    return stop if np.isnan(stop) else against(-side, stop, par)
+
+
+@jit
+def kelly(slot: Record, par: Record) -> float:
+    """Return the fraction of equity that (part of) Kelly's formula bets on the slot's own closed trades, above its floor."""
+    count = slot["wins"] + slot["losses"]
+    if count < par["kelly_trades"] or count == 0 or slot["wins"] == 0:
+        return par["kelly_floor"]
+    bet = 1.0
+    if slot["losses"] > 0:
+        won = slot["wins"] / count
+        payoff = (slot["gain"] / slot["wins"]) / (slot["loss"] / slot["losses"])
+        bet = won - (1.0 - won) / payoff
+    return max(par["kelly_floor"], min(par["kelly_scale"] * bet, par["fraction"]))
+
+
+@jit
+def wanted_value(equity: float, slot: Record, par: Record, signal: Record, distance: float) -> float:
+    """Return the value (quote) that the sizing rule wants; NaN where an input is missing. `distance`: price to stop, relative."""
+    most = par["fraction"] * equity
+    if par["sizing"] == BY_FRACTION:
+        return most
+    if par["sizing"] == BY_STAKE:
+        return par["stake"]
+    if par["sizing"] == BY_RISK:
+        return min(par["risk"] * equity / distance, most)
+    if par["sizing"] == BY_CONFIDENCE:
+        return most * signal["confidence"]
+    if par["sizing"] == BY_VOLATILITY:
+        calm = par["volatility_target"] / signal["volatility"] if signal["volatility"] > 0.0 else np.nan
+        return most * min(1.0, calm) if not np.isnan(calm) else np.nan
+    return kelly(slot, par) * equity
+
+
+@jit
+def sized(value: float, shrunk: int, side: float, price: float, slot: Record, par: Record) -> float:
+    """Return a value's quantity in lots, and write the refusal code: what cut it, or why nothing is left."""
+    quantity = floor_lot(value / price, par)
+    received = quantity
+    if par["fee_in_base"] != 0 and side > 0.0:
+        received = floor_lot(quantity - quantity * par["taker_fee"], par)
+    if not received > 0.0 or received < par["min_quantity"]:
+        slot["refusal"] = TOO_SMALL
+        if shrunk != 0:  # each SHRUNK_BY code has its refusal beside it
+            slot["refusal"] = shrunk - 3 if shrunk <= SHRUNK_BY_EXPOSURE else shrunk + 5
+        return 0.0
+    if received * price < par["min_notional"]:
+        slot["refusal"] = BELOW_MIN_NOTIONAL
+        return 0.0
+    if shrunk != 0:
+        slot["refusal"] = shrunk
+    return quantity
+
+
+@jit
+def cluster_net(slots: Records, s: int) -> float:
+    """Return the signed value, pending entries included, of the cluster that a slot belongs to."""
+    net = 0.0
+    for k in range(len(slots)):
+        if slots[k]["cluster"] == slots[s]["cluster"]:
+            net += (slots[k]["quantity"] + slots[k]["entry"]) * slots[k]["mark"]
+    return net
+
+
+@jit
+def entry_quantity(
+    account: Record, limit: Record, slots: Records, s: int, par: Record, signal: Record, what: int, side: float, price: float,
+    gross: float, net: float, committed: float, turnover: float,
+) -> float:  # fmt: skip
+    """Return the quantity (>= 0) to enter with, and write the slot's refusal code when the wanted size is cut or refused.
+
+    `gross`, `net` and `turnover` hold what stays and what was decided before at this timestamp, `committed` the cash those entries
+    will take. Cash that an exit of this same timestamp would free is not counted: that exit has not filled yet.
+    """
+    slot, equity, own = slots[s], account["equity"], abs(slots[s]["quantity"]) * slots[s]["mark"]
+    stop = first_stop(side, price, signal["atr"], signal["stop"], par)
+    if what == SCALE_IN:
+        value = par["scale_share"] * slot["unit"] * price
+    else:
+        protected = not np.isnan(par["stop_loss"]) or not np.isnan(par["stop_atr"]) or par["signal_stop"] != 0
+        if (protected or par["sizing"] == BY_RISK) and not side * (price - stop) > 0.0:
+            slot["refusal"] = NO_STOP
+            return 0.0
+        value = wanted_value(equity, slot, par, signal, side * (price - stop) / price)
+    value *= throttle_factor(limit, account["throttle"])
+    if np.isnan(value) or value <= 0.0:
+        slot["refusal"] = MISSING_INPUT if np.isnan(value) else NO_EDGE
+        return 0.0
+    shrunk = 0
+    room = par["max_position"] * equity - (own if what == SCALE_IN else 0.0)
+    if room < value:
+        value, shrunk = room, SHRUNK_BY_POSITION
+    room = par["max_participation"] * slot["volume"] * price
+    if room < value:
+        value, shrunk = room, SHRUNK_BY_VOLUME
+    # A reversal closes first: its own exposure does not stand in its way.
+    own = 0.0 if what == SCALE_IN else own
+    room = limit["max_gross"] * equity - (gross - own)
+    if room < value:
+        value, shrunk = room, SHRUNK_BY_EXPOSURE
+    room = limit["max_net"] * equity - (side * net + own)
+    if room < value:
+        value, shrunk = room, SHRUNK_BY_NET
+    if not np.isnan(limit["max_cluster"]) and slot["cluster"] > 0.0:
+        room = limit["max_cluster"] * equity - (side * cluster_net(slots, s) + own)
+        if room < value:
+            value, shrunk = room, SHRUNK_BY_CLUSTER
+    room = limit["turnover_per_day"] * account["day_equity"] - account["day_turnover"] - turnover
+    if room < value:
+        value, shrunk = room, SHRUNK_BY_TURNOVER
+    if side > 0.0:
+        room = (account["cash"] - limit["reserve"] * equity - committed) / (1.0 + par["taker_fee"])
+        if room < value:
+            value, shrunk = room, SHRUNK_BY_CASH
+    return sized(value, shrunk, side, price, slot, par)
