@@ -52,7 +52,7 @@ def _together(returns: NDArray[np.float64], account: AccountPolicy) -> NDArray[n
         for j in range(i):
             common = returns[np.isfinite(returns[:, i]) & np.isfinite(returns[:, j])][:, [i, j]]
             if len(common) >= min(_LEAST, account.cluster_days) and (common.std(axis=0) > 0).all():
-                found[i, j] = found[j, i] = np.corrcoef(common.T)[0, 1] >= account.cluster_threshold
+                found[i, j] = found[j, i] = np.asarray(np.corrcoef(common.T))[0, 1] >= account.cluster_threshold
     return found
 
 

@@ -22,7 +22,6 @@ from atb.engine.records import (
     OPEN,
     ORDER,
     RANGE,
-    REFUSAL,
     SHRUNK_BY_CASH,
     SHRUNK_BY_EXPOSURE,
     SHRUNK_BY_POSITION,
@@ -54,8 +53,8 @@ def note_close(summary: Record, equity: float, peak: float, exposed: int) -> Non
     summary["bars"] += 1
     summary["returns"] += gain
     summary["squares"] += gain * gain
-    if gain < 0.0:
-        summary["downside"] += gain * gain
+    loss = min(gain, 0.0)
+    summary["downside"] += loss * loss
     summary["exposed"] += exposed
     if equity >= peak:
         summary["below"], summary["trough"] = 0, equity
@@ -153,21 +152,21 @@ def run(
     empty. Account and summary count orders, trades and refusals met: where they exceed a buffer, call again with a larger one.
     """
     order, trade = np.zeros(1, ORDER), np.zeros(1, TRADE)
-    total = summary[0]
+    total, open_phase, range_phase = summary[0], np.int64(OPEN), np.int64(RANGE)
     begin(total, account[0]["cash"])
     for e in range(len(events)):
         closes = False
         for s in range(len(slots)):
             closes = closes or closing[e, s] >= 0
         if closes:
-            fill_phase(account, slots, parameters, bars, closing[e], RANGE, order, trade, orders, trades, total)
+            fill_phase(account, slots, parameters, bars, closing[e], range_phase, order, trade, orders, trades, total)
             record_refusals(slots, events[e], refusals, total)
             decide(account, limits, slots, parameters, bars, signals, closing[e])
             if total["bars"] < len(equity):
                 equity[total["bars"]] = account[0]["equity"]
             note_close(total, account[0]["equity"], account[0]["peak"], exposed(slots))
             record_refusals(slots, events[e], refusals, total)
-        fill_phase(account, slots, parameters, bars, opening[e], OPEN, order, trade, orders, trades, total)
+        fill_phase(account, slots, parameters, bars, opening[e], open_phase, order, trade, orders, trades, total)
         record_refusals(slots, events[e], refusals, total)
 
 
@@ -175,7 +174,16 @@ def run(
 
 
 @jit
-def rests(limit: Record, par: Record, funded: bool) -> bool:
+def unwatched(limit: Record) -> bool:
+    """Tell whether no rule is on that watches the account's equity at each close."""
+    daily = not np.isnan(limit["daily_loss"]) or not np.isnan(limit["turnover_per_day"]) or limit["orders_per_day"] > 0
+    return not (
+        daily or not np.isnan(limit["max_drawdown"]) or not np.isnan(limit["throttle_1"]) or limit["maintenance"] > 0.0
+    )
+
+
+@jit
+def rests(par: Record, funded: bool) -> bool:
     """Tell whether no rule is on that could act at a close while a position is held and its signal stays."""
     moves = not np.isnan(par["trail"]) or not np.isnan(par["trail_atr"]) or not np.isnan(par["break_even"])
     ends = (
@@ -184,10 +192,7 @@ def rests(limit: Record, par: Record, funded: bool) -> bool:
         or par["flat_weekend"] != 0
         or par["session_start"] != par["session_end"]
     )
-    costs = funded or par["borrow_rate"] != 0.0 or par["scale_limit"] > 0
-    daily = not np.isnan(limit["daily_loss"]) or not np.isnan(limit["turnover_per_day"]) or limit["orders_per_day"] > 0
-    depth = not np.isnan(limit["max_drawdown"]) or not np.isnan(limit["throttle_1"]) or limit["maintenance"] > 0.0
-    return not (moves or ends or costs or daily or depth)
+    return not (moves or ends or funded or par["borrow_rate"] != 0.0 or par["scale_limit"] > 0)
 
 
 @jit
@@ -204,13 +209,15 @@ def next_wanted(sides: Floats, row: int, end: int, waits: float) -> int:
 
 @jit
 def pass_flat(account: Record, row: int, until: int, equity: Floats, summary: Record) -> None:
-    """Do for the closes of a flat slot's rows what `decide` and `note_close` do: nothing changes but counts."""
-    value, count = account["equity"], until - row
+    """Do for the closes of a flat slot's rows what `decide` and `note_close` do: after the first, nothing changes but counts."""
+    value, more = account["cash"], until - row - 1
+    account["equity"], account["peak"] = value, max(account["peak"], value)
     if len(equity) > 0:
         equity[row:until] = value
-    summary["bars"] += count
+    note_close(summary, value, account["peak"], 0)
+    summary["bars"] += more
     if value < account["peak"]:
-        summary["below"] += count
+        summary["below"] += more
         summary["longest"] = max(summary["longest"], summary["below"])
 
 
@@ -243,8 +250,8 @@ def pass_held(
         last = value
         returns += gain
         squares += gain * gain
-        if gain < 0.0:
-            downside += gain * gain
+        loss = min(gain, 0.0)
+        downside += loss * loss
         if value >= peak:
             peak, trough, below = value, value, 0
         else:
@@ -285,26 +292,29 @@ def run_one(
     whether any bar pays funding. `equity` is (N,) or empty; buffers as in `run`.
     """
     order, trade, rows = np.zeros(1, ORDER), np.zeros(1, TRADE), np.zeros(1, np.int64)
-    a, slot, par, total = account[0], slots[0], parameters[0], summary[0]
+    a, slot, total, open_phase, range_phase = account[0], slots[0], summary[0], np.int64(OPEN), np.int64(RANGE)
     begin(total, a["cash"])
-    calm, end, row = rests(limits[0], par, funded), len(bars) - 1, 0
+    alone = unwatched(limits[0])
+    calm, end, row = alone and rests(parameters[0], funded), np.int64(len(bars) - 1), np.int64(0)
     while row <= end:
-        if slot["entry"] == 0.0 and slot["exit"] == 0.0 and slot["cool"] == 0 and row > 0:
+        if slot["entry"] != 0.0 or slot["exit"] != 0.0:
+            rows[0] = row
+            fill_phase(account, slots, parameters, bars, rows, open_phase, order, trade, orders, trades, total)
+            record_refusals(slots, bars[row]["opened"], refusals, total)
+        if slot["entry"] == 0.0 and slot["exit"] == 0.0 and slot["cool"] == 0:
             first = row
             if slot["quantity"] != 0.0:
                 if calm and slot["waits"] == 0.0 and a["halt"] == HALT_NONE:
                     row = pass_held(a, slot, highs, lows, closes, sides, row, end, equity, total)
-            elif slot["dust"] == 0.0:
+            elif slot["dust"] == 0.0 and (alone or a["equity"] == a["cash"]):
                 row = next_wanted(sides, row, end, slot["waits"])
-                pass_flat(a, first, row, equity, total)
+                if row > first:
+                    pass_flat(a, first, row, equity, total)
             if row > first:
                 remember(slot, bars[row - 1], signals[row - 1])
         rows[0] = row
-        if slot["entry"] != 0.0 or slot["exit"] != 0.0:
-            fill_phase(account, slots, parameters, bars, rows, OPEN, order, trade, orders, trades, total)
-            record_refusals(slots, bars[row]["opened"], refusals, total)
         if slot["entry"] != 0.0 or slot["quantity"] != 0.0:
-            fill_phase(account, slots, parameters, bars, rows, RANGE, order, trade, orders, trades, total)
+            fill_phase(account, slots, parameters, bars, rows, range_phase, order, trade, orders, trades, total)
             record_refusals(slots, bars[row]["closed"], refusals, total)
         decide(account, limits, slots, parameters, bars, signals, rows)
         if len(equity) > 0:
@@ -312,18 +322,3 @@ def run_one(
         note_close(total, a["equity"], a["peak"], 1 if slot["quantity"] != 0.0 else 0)
         record_refusals(slots, bars[row]["closed"], refusals, total)
         row += 1
-
-
-@jit
-def sweep_one(
-    first: int, last: int, accounts: Records, limits: Records, fresh: Records, finals: Records, parameters: Records, bars: Records,
-    signals: Records, highs: Floats, lows: Floats, closes: Floats, sides: Floats, funded: bool, summaries: Records,
-) -> None:  # fmt: skip
-    """Run the parameter sets `first` to `last` (exclusive) of (K,) over one slot's bars; keep account, slot and summary of each."""
-    orders, trades, refusals, equity = np.zeros(0, ORDER), np.zeros(0, TRADE), np.zeros(0, REFUSAL), np.zeros(0)
-    for k in range(first, last):
-        finals[k] = fresh[0]
-        run_one(
-            accounts[k : k + 1], limits, finals[k : k + 1], parameters[k : k + 1], bars, signals, highs, lows, closes,
-            sides, funded, orders, trades, refusals, equity, summaries[k : k + 1],
-        )  # fmt: skip

@@ -1,5 +1,6 @@
 """From policies to the kernel's parameter records: NaN, 0 and numbers for None, choices and text."""
 
+import functools
 from dataclasses import fields
 from fractions import Fraction
 from typing import Any
@@ -34,12 +35,10 @@ def _or_off(value: Any) -> Any:
 
 def _filled(values: dict[str, Any], dtype: np.dtype[np.void]) -> NDArray[np.void]:
     """Return one record with exactly these values, as an array of length 1."""
-    record = np.zeros(1, dtype)
-    for name in dtype.names or ():
-        record[0][name] = values[name]
-    return record
+    return np.array([tuple(values[name] for name in dtype.names or ())], dtype)
 
 
+@functools.lru_cache(maxsize=256)
 def _inverse(step: str) -> float:
     """Return 1 / step where that is a whole number, else 0: the kernel divides by it to hit the nearest double."""
     ratio = 1 / Fraction(step)

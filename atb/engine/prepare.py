@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Records = NDArray[np.void]
+Floats = NDArray[np.float64]
+Lanes = tuple[Floats, Floats, Floats, Floats]
 
 
 @dataclass(frozen=True)
@@ -64,14 +66,25 @@ class Slot:
     @property
     def warmup(self) -> int:
         """Bars before the first signal that can be trusted to the last bit, and the policy's own columns with it."""
-        own = INDICATORS["atr"].warmup(n=self.policy.atr_window) if self.reads_atr else 0
-        calm = self.policy.volatility_window if self.policy.reads_volatility else 0
-        return max(self.strategy.warmup, self.predictor.warmup if self.predictor else 0, own, calm)
+        return warmup_bars(self.strategy, self.policy, self.execution, self.predictor)
 
     @property
     def reads_atr(self) -> bool:
         """Whether policy or costs measure in ATRs."""
-        return self.policy.reads_atr or self.execution.slippage_atr > 0
+        return _reads_atr(self.policy, self.execution)
+
+
+def warmup_bars(
+    strategy: Strategy, policy: RiskPolicy, execution: ExecutionModel, predictor: Predictor | None = None
+) -> int:
+    """Return the warm-up of a slot before there are bars for it: how many to load ahead of the first traded one."""
+    ranges = INDICATORS["atr"].warmup(n=policy.atr_window) if _reads_atr(policy, execution) else 0
+    calm = policy.volatility_window if policy.reads_volatility else 0
+    return max(strategy.warmup, predictor.warmup if predictor else 0, ranges, calm)
+
+
+def _reads_atr(policy: RiskPolicy, execution: ExecutionModel) -> bool:
+    return policy.reads_atr or execution.slippage_atr > 0
 
 
 @dataclass(frozen=True)
@@ -102,10 +115,10 @@ class Problem:
     predictions: "tuple[NDArray[np.float64] | None, ...]"
 
     @cached_property
-    def lanes(self) -> tuple[NDArray[np.float64], ...]:
+    def lanes(self) -> Lanes:
         """High, low, close and wanted side of every row, each without gaps between its numbers."""
-        columns = [self.market[name] for name in ("high", "low", "close")] + [self.signals["side"]]
-        return tuple(np.ascontiguousarray(column) for column in columns)
+        high, low, close = (np.ascontiguousarray(self.market[name]) for name in ("high", "low", "close"))
+        return high, low, close, np.ascontiguousarray(self.signals["side"])
 
     @cached_property
     def funded(self) -> bool:
@@ -184,7 +197,8 @@ def _measured(slot: Slot) -> dict[str, Any]:
         "cluster": 1.0,
     }
     if slot.reads_atr:
-        found["atr"] = atr(*(frame[name].to_numpy() for name in ("high", "low", "close")), policy.atr_window)
+        high, low, close = (frame[name].to_numpy() for name in ("high", "low", "close"))
+        found["atr"] = atr(high, low, close, policy.atr_window)
     if policy.reads_volatility:
         close = frame["close"].to_numpy()
         returns = np.concatenate([[np.nan], np.log(close[1:] / close[:-1])])
@@ -201,7 +215,6 @@ def _market(slot: Slot) -> Records:
         kept["opened"], kept["closed"] = bars.opened_ms, bars.closed_ms
         for name in ("open", "high", "low", "close", "volume"):
             kept[name] = bars.frame[name].to_numpy()
-        kept.flags.writeable = False
         bars.__dict__["_market_records"] = kept
     if slot.funding is None:
         return kept

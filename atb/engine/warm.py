@@ -5,7 +5,7 @@ import numpy as np
 from atb.engine import kernel, loop, records
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import AccountPolicy
-from atb.engine.state import KernelState, fresh_slots
+from atb.engine.state import KernelState
 
 
 def warm_up() -> None:
@@ -22,10 +22,5 @@ def warm_up() -> None:
     buffers = (np.zeros(1, records.ORDER), np.zeros(1, records.TRADE), np.zeros(1, records.REFUSAL), np.zeros(2))
     now = (state.account, state.limits, state.slots, parameters, market, signals)
     loop.run(*now, np.array([0]), none, none, *buffers, np.zeros(1, records.SUMMARY))
-    lanes = tuple(np.ones(2) for _ in range(4))
+    lanes = (np.ones(2), np.ones(2), np.ones(2), np.ones(2))
     loop.run_one(*now, *lanes, False, *buffers, np.zeros(1, records.SUMMARY))
-    finals = np.zeros(1, records.SLOT)
-    loop.sweep_one(
-        0, 1, state.account, state.limits, fresh_slots(1), finals, parameters, market, signals, *lanes, False,
-        np.zeros(1, records.SUMMARY),
-    )  # fmt: skip

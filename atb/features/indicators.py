@@ -12,7 +12,10 @@ span the seed weighs less than one part in 10^9, and that is what it declares, t
 TA-Lib keeps running sums, so the last bits of an average depend on where the history starts: same start, same bits.
 """
 
-from collections.abc import Callable, Mapping
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +29,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Column = TypeVar("Column", "pd.Series[float]", Array)
+
+_MEMORY: ContextVar["OrderedDict[Any, Any] | None"] = ContextVar("indicators", default=None)
+_REMEMBERED_BYTES = 64_000_000
 
 SETTLED = 20  # spans after which a recursive indicator has forgotten its seed (measured: 3e-16 for Wilder's, 0 for EMA)
 
@@ -139,10 +145,40 @@ def _apply(function: str, first: Column, *others: Column, **parameters: float) -
     return _like(first, _talib(function, first, *others, **parameters))
 
 
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Compute each indicator once for the same input and parameters while a sweep lasts; the oldest give way at 64 MB.
+
+    Inputs are told apart by where their numbers lie, and kept alive as long as what was computed from them.
+    """
+    token = _MEMORY.set(OrderedDict())
+    try:
+        yield
+    finally:
+        _MEMORY.reset(token)
+
+
 def _talib(function: str, *columns: Column, **parameters: float) -> Any:
+    memory = _MEMORY.get()
+    if memory is None:
+        return _computed(function, [_array(column) for column in columns], parameters)
+    inputs = [np.asarray(column) for column in columns]
+    key = (function, *parameters.items(), *((x.ctypes.data, x.strides, x.shape, x.dtype.str) for x in inputs))
+    if key not in memory:
+        memory[key] = (inputs, _computed(function, [_array(x) for x in inputs], parameters))
+        while len(memory) > 1 and sum(_size(kept) for _, kept in memory.values()) > _REMEMBERED_BYTES:
+            memory.popitem(last=False)
+    memory.move_to_end(key)
+    return memory[key][1]
+
+
+def _size(found: Any) -> int:
+    return sum(part.nbytes for part in found) if isinstance(found, tuple) else int(found.nbytes)
+
+
+def _computed(function: str, arrays: list[Array], parameters: Mapping[str, float]) -> Any:
     import talib  # loads pandas: kept out of the start-up of everything that only names a strategy
 
-    arrays = [_array(column) for column in columns]
     if len({len(array) for array in arrays}) > 1:
         raise InputError("Columns must be equally long", found=" ".join(str(len(array)) for array in arrays))
     return getattr(talib, function)(*arrays, **parameters)

@@ -1,7 +1,10 @@
 """The register of strategies: one line each; everything that offers a choice of strategies reads it here."""
 
 import dataclasses
+import itertools
 import math
+from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, get_type_hints
 
 from atb.domain.ports import Strategy
@@ -37,6 +40,34 @@ def make_strategy(name: str, **params: Any) -> Strategy:
         raise
     except ValueError as refused:
         raise InputError(f"{name} refuses its parameters: {refused}") from refused
+
+
+def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
+    """Return a registered strategy with every combination of the axes that it accepts, the last axis changing fastest.
+
+    Combinations that the strategy itself refuses, such as a fast window above the slow one, are left out.
+
+    >>> [strategy.slow for strategy in grid("sma_cross", fast=[10, 30], slow=[20, 40])]
+    [20, 40, 40]
+
+    Raises
+    ------
+    InputError
+        If the name or an axis is unknown, a value has the wrong type, or no combination is left.
+    """
+    types = parameter_types(name)
+    values = {}
+    for key, axis in axes.items():
+        if key not in types:
+            raise InputError(f"{name} has no such parameter", found=key, todo=did_you_mean(key, types))
+        values[key] = [_typed(f"{name}.{key}", value, types[key]) for value in axis]
+    found = []
+    for chosen in itertools.product(*values.values()):
+        with suppress(ValueError):  # InputError is one: the strategy refuses this combination
+            found.append(_registered(name)(**dict(zip(values, chosen, strict=True))))
+    if not found:
+        raise InputError(f"{name} accepts no combination of these axes", found=values)
+    return found
 
 
 def parameter_types(name: str) -> dict[str, type]:

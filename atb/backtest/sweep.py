@@ -1,0 +1,327 @@
+"""Many backtests at once: every combination of strategies and policies over the same bars, in one compiled loop per core.
+
+What differs between combinations is a parameter record and, between strategies, a column of sides. Indicators are computed once for
+each distinct parameter and signals once for each strategy; the runs keep running sums instead of orders and equity, so memory does
+not grow with their number. Threads share the bars: the compiled loop lets the interpreter's lock go. Each row of the table
+equals the statistics of the single run that it names, bit by bit, because both come from the same sums.
+"""
+
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.backtest.metrics import metrics
+from atb.backtest.simulation import run
+from atb.domain.ports import Strategy
+from atb.engine import loop, records
+from atb.engine.parameters import slot_parameters
+from atb.engine.policy import AccountPolicy, RiskPolicy
+from atb.engine.prepare import Problem, Slot, finest, prepare
+from atb.engine.state import fresh_account, fresh_slots
+from atb.errors import InputError, did_you_mean
+from atb.features.indicators import remembered
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.backtest.result import Result
+
+Progress = Callable[[int, int], None]
+_BAR_RUNS = 5_000_000  # bars times combinations in one task: a few hundredths of a second, so that an interrupt is felt
+_LARGEST = 256  # combinations in one task
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One row of a sweep: a strategy and a policy, for every slot."""
+
+    strategy: Strategy
+    policy: RiskPolicy
+
+
+class Sweep:
+    """The outcome of a sweep.
+
+    Parameters
+    ----------
+    slots, account, start
+        What was swept, as `backtest.run` takes it.
+    combinations
+        What each row of the table stands for.
+    table
+        One row per combination that was run: the parameters that differ, then the figures of merit by their standard names.
+    complete
+        Whether every combination was run; an interrupted sweep keeps what was done.
+    """
+
+    def __init__(
+        self, slots: tuple[Slot, ...], combinations: Sequence[Combination], *, account: AccountPolicy, start: Any,
+        table: "pd.DataFrame", complete: bool,
+    ) -> None:  # fmt: skip
+        self.slots, self.account, self.start = slots, account, start
+        self.combinations, self.table, self.complete = combinations, table, complete
+
+    def __len__(self) -> int:
+        """Return the number of combinations that were run: the trials that a later test must count."""
+        return len(self.table)
+
+    def run(self, row: int) -> "Result":
+        """Return the full result of one row of the table, given by its index label."""
+        if row not in self.table.index:
+            raise InputError("The sweep has no such row", found=row, todo=f"Rows are {list(self.table.index[:3])} ...")
+        return run(_with(self.slots, self.combinations[row]), account=self.account, start=self.start)
+
+    def best(self, metric: str = "sharpe", *, largest: bool = True) -> int:
+        """Return the row with the best value of a figure; rows where it is undefined come last.
+
+        The best of many is partly luck: judge it on bars that the sweep has not seen, and count the trials.
+        """
+        if metric not in self.table:
+            raise InputError(
+                "The sweep has no such figure", found=metric, todo=did_you_mean(metric, list(self.table.columns))
+            )
+        ranked = self.table[metric].sort_values(ascending=not largest, kind="stable")
+        return int(ranked.index[0])
+
+    def __repr__(self) -> str:
+        """Return what was swept and how far."""
+        done = f"{len(self.table)}" if self.complete else f"{len(self.table)} of {len(self.combinations)} (interrupted)"
+        return f"<Sweep of {done} combinations over {sum(len(slot.bars) for slot in self.slots)} bars>"
+
+    def _repr_html_(self) -> str:
+        """Show the ten best rows by Sharpe ratio."""
+        import html
+
+        shown = self.table.sort_values("sharpe", ascending=False).head(10)
+        title = "The ten best by Sharpe ratio; the best of many is partly luck."
+        return f"<p>{html.escape(repr(self))}. {title}</p>{shown.to_html(float_format='{:.3f}'.format)}"
+
+
+def sweep(
+    slots: Slot | Sequence[Slot],
+    *,
+    policies: Sequence[RiskPolicy] | None = None,
+    strategies: Sequence[Strategy] | None = None,
+    account: AccountPolicy | None = None,
+    start: "pd.Timestamp | None" = None,
+    workers: int | None = None,
+    progress: bool | Progress = False,
+) -> Sweep:
+    """Backtest every combination of strategies and policies.
+
+    Parameters
+    ----------
+    slots
+        What trades, as for `backtest.run`; each combination replaces the strategy and the policy of every slot.
+    policies
+        From `policy.grid(...)`, or any policies; None is the slots' own.
+    strategies
+        From `strategies.grid(...)`, or any strategies, columns computed elsewhere included; None is the slots' own.
+    account, start
+        As for `backtest.run`.
+    workers
+        Threads; None is one for each core that this process may use.
+    progress
+        True draws a bar; a function is called with (done, all).
+
+    Raises
+    ------
+    InputError
+        If there is nothing to sweep, or a combination is refused.
+    """
+    chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
+    combinations = _combinations(chosen, policies, strategies)
+    if workers is not None and workers < 1:
+        raise InputError("A sweep needs at least one worker", found=workers)
+    total, purse = len(combinations), account or AccountPolicy()
+    sums = _Sums(total, len(chosen), purse.cash)
+    with _shown(progress, total) as report, remembered():
+        finished = _sweep(chosen, combinations, sums, account=purse, start=start, workers=workers, report=report)
+    done = np.flatnonzero(sums.done)
+    figures = metrics(
+        sums.summaries[done],
+        sums.accounts[done],
+        sums.slots[done],
+        cash=purse.cash,
+        periods=finest(chosen).bars_per_year,
+    )
+    table = _table([combinations[k] for k in done], done, figures)
+    return Sweep(chosen, combinations, account=purse, start=start, table=table, complete=finished)
+
+
+# --- combinations -----------------------------------------------------------------------------------------------------
+
+
+def _combinations(
+    slots: tuple[Slot, ...], policies: Sequence[RiskPolicy] | None, strategies: Sequence[Strategy] | None
+) -> list[Combination]:
+    if not slots:
+        raise InputError("A sweep needs at least one slot")
+    for name, given in (("policies", policies), ("strategies", strategies)):
+        if given is not None and not len(given):
+            raise InputError(f"A sweep needs at least one of {name}", found="an empty list")
+        if given is None and len({getattr(slot, {"policies": "policy"}.get(name, "strategy")) for slot in slots}) > 1:
+            raise InputError(f"The slots differ in their {name}: say which to sweep", todo=f"Pass {name}=[...]")
+    pairs = itertools.product(strategies or [slots[0].strategy], policies or [slots[0].policy])
+    return [Combination(strategy, policy) for strategy, policy in pairs]
+
+
+def _with(slots: tuple[Slot, ...], combination: Combination) -> tuple[Slot, ...]:
+    return tuple(replace(slot, strategy=combination.strategy, policy=combination.policy) for slot in slots)
+
+
+def _columns_key(slots: tuple[Slot, ...], combination: Combination) -> tuple[Any, ...]:
+    """Return what the signals of a combination depend on besides the bars."""
+    policy = combination.policy
+    atr = policy.atr_window if any(replace(slot, policy=policy).reads_atr for slot in slots) else None
+    return id(combination.strategy), atr, policy.volatility_window if policy.reads_volatility else None
+
+
+# --- running ----------------------------------------------------------------------------------------------------------
+
+
+class _Sums:
+    """What is kept of each combination: a few hundred bytes, whatever the number of bars."""
+
+    def __init__(self, combinations: int, slots: int, cash: float) -> None:
+        self.summaries = np.zeros(combinations, records.SUMMARY)
+        self.accounts = np.repeat(fresh_account(cash), combinations)
+        self.slots = np.zeros((combinations, slots), records.SLOT)
+        self.done = np.zeros(combinations, bool)
+
+
+def _sweep(
+    slots: tuple[Slot, ...], combinations: list[Combination], sums: _Sums, *, account: AccountPolicy, start: Any,
+    workers: int | None, report: Progress,
+) -> bool:  # fmt: skip
+    """Run everything; tell whether it was finished (True) or interrupted (False)."""
+    count, stopped = workers or _cores(), False
+    pool = ThreadPoolExecutor(count, thread_name_prefix="sweep")
+    waiting: list[Future[None]] = []
+    try:
+        for task in _tasks(slots, combinations, sums, account=account, start=start):
+            waiting.append(pool.submit(task))
+            while len(waiting) > 2 * count:  # signals of strategies far ahead would only fill the memory
+                waiting.pop(0).result()
+                report(int(sums.done.sum()), len(combinations))
+        for future in waiting:
+            future.result()
+            report(int(sums.done.sum()), len(combinations))
+    except KeyboardInterrupt:
+        stopped = True
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+    return not stopped
+
+
+def _cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _tasks(
+    slots: tuple[Slot, ...], combinations: list[Combination], sums: _Sums, *, account: AccountPolicy, start: Any
+) -> Iterator[Callable[[], None]]:
+    """Yield pieces of work, each over combinations that share their signals."""
+    groups: dict[tuple[Any, ...], list[int]] = {}
+    for k, combination in enumerate(combinations):
+        groups.setdefault(_columns_key(slots, combination), []).append(k)
+    for members in groups.values():
+        problem = prepare(_with(slots, combinations[members[0]]), account, start)
+        size = int(np.clip(_BAR_RUNS // len(problem.market), 1, _LARGEST))
+        for first in range(0, len(members), size):
+            yield _Task(problem, members[first : first + size], combinations, sums)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """Some combinations over one problem."""
+
+    problem: Problem
+    members: list[int]
+    combinations: list[Combination]
+    sums: _Sums
+
+    def __call__(self) -> None:
+        """Run them and keep their sums."""
+        slots = self.problem.slots
+        parameters = np.array(
+            [
+                [slot_parameters(self.combinations[k].policy, slot.execution, slot.rules) for slot in slots]
+                for k in self.members
+            ],
+            records.SLOT_PARAMETERS,
+        )
+        problem, count = self.problem, len(self.members)
+        accounts, summaries = np.repeat(fresh_account(problem.account.cash), count), np.zeros(count, records.SUMMARY)
+        finals = np.repeat(fresh_slots(len(slots))[None], count, axis=0)
+        empty = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
+        for k in range(count):
+            now = (accounts[k : k + 1], problem.limits, finals[k], parameters[k], problem.market, problem.signals)
+            if len(slots) == 1:
+                loop.run_one(*now, *problem.lanes, problem.funded, *empty, summaries[k : k + 1])
+            else:
+                loop.run(*now, problem.events, problem.closing, problem.opening, *empty, summaries[k : k + 1])
+        self._keep(accounts, finals, summaries)
+
+    def _keep(self, accounts: NDArray[np.void], finals: NDArray[np.void], summaries: NDArray[np.void]) -> None:
+        sums, rows = self.sums, np.array(self.members)
+        sums.accounts[rows], sums.slots[rows], sums.summaries[rows] = accounts, finals, summaries
+        sums.done[rows] = True
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def _table(done: list[Combination], rows: NDArray[np.int64], figures: dict[str, NDArray[np.float64]]) -> "pd.DataFrame":
+    """Return parameters that differ and figures, indexed by the combination's number."""
+    import pandas as pd
+
+    strategies, policies = [_plain(each.strategy) for each in done], [_plain(each.policy) for each in done]
+    columns: dict[str, Any] = {}
+    for prefix, values in (("strategy", strategies), ("policy", policies)):
+        for name in dict.fromkeys(itertools.chain.from_iterable(values)):
+            column = [value.get(name) for value in values]
+            if any(value != column[0] for value in column):
+                columns[name if name not in columns else f"{prefix}.{name}"] = column
+    return pd.DataFrame(columns | figures, index=pd.Index(rows, name="row"))
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """Return the fields of a strategy or policy that are plain values, and a strategy's name."""
+    found = {"strategy": value.name} if hasattr(value, "name") else {}
+    if is_dataclass(value):
+        found |= {each.name: getattr(value, each.name) for each in fields(value)}
+    return {name: each for name, each in found.items() if each is None or isinstance(each, int | float | str | tuple)}
+
+
+def _shown(progress: bool | Progress, total: int) -> AbstractContextManager[Progress]:
+    if progress is True:
+        return _Bar(total)
+    return nullcontext(progress if callable(progress) else lambda _done, _total: None)
+
+
+class _Bar:
+    """A progress bar, drawn on the terminal or in the notebook."""
+
+    def __init__(self, total: int) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("sweep"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True
+        )
+        self._task = self._bar.add_task("sweep", total=total)
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        return lambda done, _: self._bar.update(self._task, completed=done)
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
