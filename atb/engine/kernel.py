@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine.cache import jit
-from atb.engine.matching import against, floor_lot, limit_price, market_price, stop_trigger, tighter, touched
+from atb.engine.matching import against, floor_lot, limit_price, market_price, stop_trigger, tighter, touched, whole
 from atb.engine.records import (
     AT_LIMIT,
     AT_MARKET,
@@ -278,7 +278,9 @@ def place_entries(
         slot = slots[s]
         value, pending = slot["quantity"] * slot["mark"], slot["entry"] * slot["mark"]
         gross += abs(value) + abs(pending)
-        net += value + pending
+        net += (
+            pending if slot["exit"] != 0.0 else value + pending
+        )  # what closes at the next open is not there beside entries
         turnover += abs(pending)
         committed += max(pending, 0.0) * (1.0 + parameters[s]["taker_fee"])
         positions += 1 if slot["quantity"] != 0.0 or slot["entry"] != 0.0 else 0
@@ -536,8 +538,8 @@ def enter(slot: Record, par: Record, fill: Record) -> None:
         slot["entry_price"] = (held * slot["entry_price"] + received * fill["price"]) / (held + received)
         slot["additions"] += 1 if fill["reason"] == SCALE_IN else 0
     slot["added_price"] = fill["price"]
-    slot["quantity"] += fill["side"] * received
-    slot["opened_quantity"] += received
+    slot["quantity"] = whole(slot["quantity"] + fill["side"] * received, par)
+    slot["opened_quantity"] = whole(slot["opened_quantity"] + received, par)
     slot["entry"] -= fill["side"] * fill["quantity"]
     if slot["entry"] * fill["side"] < 0.0:
         slot["entry"] = 0.0
@@ -604,9 +606,7 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
     slot["lowest"] = min(slot["lowest"], f["price"])
     slot["exit_value"] += value
     slot["realised"] += side * (f["price"] - slot["entry_price"]) * f["quantity"]
-    slot["quantity"] += f["side"] * f["quantity"]
-    if abs(slot["quantity"]) < 0.5 * par["lot"]:  # quotients of decimals: what is left of nothing is nothing
-        slot["quantity"] = 0.0
+    slot["quantity"] = whole(slot["quantity"] + f["side"] * f["quantity"], par)
     if slot["exit"] != 0.0:
         slot["exit"] = 0.0 - slot["quantity"]  # never -0.0, which some databases cannot keep
     if slot["quantity"] == 0.0:

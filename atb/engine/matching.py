@@ -31,6 +31,12 @@ def floor_lot(quantity: float, par: Record) -> float:
 
 
 @jit
+def whole(quantity: float, par: Record) -> float:
+    """Return a signed quantity as the nearest number of whole lots: sums of decimals leave crumbs in binary."""
+    return on_grid(np.floor(quantity / par["lot"] + 0.5), par["lot"], par["lot_inverse"]) + 0.0  # never -0.0
+
+
+@jit
 def against(side: float, price: float, par: Record) -> float:
     """Round a price to the tick against the trader: up for a buy, down for a sell."""
     steps = price / par["tick"]

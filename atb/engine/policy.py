@@ -151,6 +151,11 @@ class RiskPolicy(Values):
             raise InputError("fixed_stake needs a stake", todo="Pass stake=100.0 (in quote), for example")
         if self.sizing == "risk" and not self.has_stop:
             raise InputError("risk sizing needs a stop", todo="Set stop_loss, stop_atr or signal_stop")
+        if self.sizing == "kelly" and self.kelly_floor > self.fraction:
+            raise InputError(
+                "kelly_floor must not exceed fraction, the most that Kelly may bet",
+                found=f"{self.kelly_floor} > {self.fraction}",
+            )
         if sum(share for _, share in self.ladder) > 1 + 1e-9:
             raise InputError("A ladder cannot close more than the position", found=self.ladder)
         last = self.ladder[-1][0] if self.ladder else 0.0

@@ -130,7 +130,7 @@ def kelly(slot: Record, par: Record) -> float:
         won = slot["wins"] / count
         payoff = (slot["gain"] / slot["wins"]) / (slot["loss"] / slot["losses"])
         bet = won - (1.0 - won) / payoff
-    return max(par["kelly_floor"], min(par["kelly_scale"] * bet, par["fraction"]))
+    return min(max(par["kelly_scale"] * bet, par["kelly_floor"]), par["fraction"])
 
 
 @jit
@@ -157,7 +157,7 @@ def sized(value: float, shrunk: int, side: float, price: float, slot: Record, pa
     quantity = floor_lot(value / price, par)
     received = quantity
     if par["fee_in_base"] != 0 and side > 0.0:
-        received = floor_lot(quantity - quantity * par["taker_fee"], par)
+        received = floor_lot(quantity - quantity * max(par["taker_fee"], par["maker_fee"]), par)
     if not received > 0.0 or received < par["min_quantity"]:
         slot["refusal"] = TOO_SMALL
         if shrunk != 0:  # each SHRUNK_BY code has its refusal beside it
@@ -173,11 +173,12 @@ def sized(value: float, shrunk: int, side: float, price: float, slot: Record, pa
 
 @jit
 def cluster_net(slots: Records, s: int) -> float:
-    """Return the signed value, pending entries included, of the cluster that a slot belongs to."""
+    """Return the signed value of the cluster that a slot belongs to: what stays open, and pending entries."""
     net = 0.0
     for k in range(len(slots)):
         if slots[k]["cluster"] == slots[s]["cluster"]:
-            net += (slots[k]["quantity"] + slots[k]["entry"]) * slots[k]["mark"]
+            stays = 0.0 if slots[k]["exit"] != 0.0 else slots[k]["quantity"]
+            net += (stays + slots[k]["entry"]) * slots[k]["mark"]
     return net
 
 
@@ -217,11 +218,11 @@ def entry_quantity(
     room = limit["max_gross"] * equity - (gross - own)
     if room < value:
         value, shrunk = room, SHRUNK_BY_EXPOSURE
-    room = limit["max_net"] * equity - (side * net + own)
+    room = limit["max_net"] * equity - side * net
     if room < value:
         value, shrunk = room, SHRUNK_BY_NET
     if not np.isnan(limit["max_cluster"]) and slot["cluster"] > 0.0:
-        room = limit["max_cluster"] * equity - (side * cluster_net(slots, s) + own)
+        room = limit["max_cluster"] * equity - side * cluster_net(slots, s)
         if room < value:
             value, shrunk = room, SHRUNK_BY_CLUSTER
     room = limit["turnover_per_day"] * account["day_equity"] - account["day_turnover"] - turnover

@@ -2,22 +2,27 @@
 
 Each event of the schedule is one row of vectorbt's simulation, so slots on different timeframes and with missing bars need no
 special case. vectorbt keeps cash and positions itself; what it reports (size, price, fee) is what the kernel folds back, and the
-equity compared is computed from vectorbt's cash and positions. The simulation runs with `use_numba=False`: vectorbt compiles
-functions that it takes as arguments anew in every process, which costs more than a year of bars takes in Python.
+equity compared is computed from vectorbt's cash and positions, the latter as whole lots (sums of decimals leave crumbs in
+binary). The simulation runs with `use_numba=False`: vectorbt compiles functions that it takes as arguments anew in every process,
+which costs more than a year of bars takes in Python.
 """
 
 from typing import Any
 
 import numpy as np
 import vectorbt as vbt
-from vectorbt.portfolio.enums import NoOrder, OrderStatus
+from vectorbt.portfolio.enums import NoOrder, OrderStatus, OrderStatusInfo
 from vectorbt.portfolio.nb import order_nb
 
 from atb.engine import kernel, records
+from atb.engine.matching import whole
 from atb.engine.prepare import Problem
 from atb.engine.state import KernelState
-from atb.errors import ParityError
 from atb.validation.parity import Trace
+
+
+class _RefusedError(Exception):
+    """vectorbt would not fill an order; the simulation ends there."""
 
 
 class _Accountant:
@@ -65,18 +70,17 @@ class _Accountant:
         self.state.decide(self.problem.market, self.problem.signals, closing)
         value = context.last_cash[context.group]
         for column in range(len(self.state.slots)):
-            if context.last_position[column] != 0:
-                value += context.last_position[column] * self.state.slots[column]["mark"]
+            held = whole(float(context.last_position[column]), self.problem.parameters[column])
+            if held != 0:
+                value += held * self.state.slots[column]["mark"]
         self.equity.append(value)
 
     def after_order(self, context: Any) -> None:
         """Fold back what vectorbt says it filled."""
         done = context.order_result
         if done.status != OrderStatus.Filled:
-            raise ParityError(
-                "vectorbt did not fill an order that the kernel filled",
-                found=f"{self.order[0]} with status {done.status_info}",
-            )
+            status = OrderStatusInfo._fields[done.status_info]
+            raise _RefusedError(f"vectorbt did not fill this order of the kernel: {status}")
         fill = self.order.copy()
         fill[0]["quantity"], fill[0]["price"], fill[0]["fee"] = done.size, done.price, done.fees
         self.orders.append(fill[0])
@@ -88,33 +92,35 @@ class _Accountant:
 def vectorbt_trace(problem: Problem) -> Trace:
     """Execute a problem through `Portfolio.from_order_func(flexible=True)`.
 
-    Raises
-    ------
-    ParityError
-        If vectorbt refuses an order that the kernel considers filled.
+    Where vectorbt refuses an order that the kernel considers filled (it lets nobody buy back a short that is worth more than the
+    account), the trace ends there and says so.
     """
-    accountant = _Accountant(problem)
+    accountant, stopped = _Accountant(problem), ""
     close = np.ones(
         (len(problem.events), len(problem.slots))
     )  # vectorbt values nothing here: the marks are the slots' own
-    vbt.Portfolio.from_order_func(
-        close,
-        accountant.next_order,
-        flexible=True,
-        use_numba=False,
-        init_cash=problem.account.cash,
-        cash_sharing=True,
-        group_by=np.zeros(len(problem.slots), dtype=np.int64),
-        post_order_func_nb=accountant.after_order,
-        max_orders=4 * len(problem.market) + 16,
-        max_logs=0,
-        update_value=False,
-        ffill_val_price=False,
-        freq="1h",
-    )
+    try:
+        vbt.Portfolio.from_order_func(
+            close,
+            accountant.next_order,
+            flexible=True,
+            use_numba=False,
+            init_cash=problem.account.cash,
+            cash_sharing=True,
+            group_by=np.zeros(len(problem.slots), dtype=np.int64),
+            post_order_func_nb=accountant.after_order,
+            max_orders=4 * len(problem.market) + 16,
+            max_logs=0,
+            update_value=False,
+            ffill_val_price=False,
+            freq="1h",
+        )
+    except _RefusedError as refused:
+        stopped = str(refused)
     return Trace(
         "vectorbt",
         np.array(accountant.orders, records.ORDER),
         np.array(accountant.trades, records.TRADE),
         np.array(accountant.equity),
+        stopped=stopped,
     )
