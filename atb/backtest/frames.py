@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Records = NDArray[np.void]
+EPSILON = 1e-9  # a quantity this far below one lot is rounding, not a holding
 
 
 def _time(milliseconds: Any) -> "pd.DatetimeIndex":
@@ -34,39 +35,88 @@ def _slot_columns(slots: NDArray[np.int64], problem: Problem) -> dict[str, list[
 def orders_frame(orders: Records, problem: Problem) -> "pd.DataFrame":
     """Return one row per filled order, oldest first.
 
-    `time` is the fill's (the bar's open for orders at the open, its close for stops and targets inside the bar); `bar` is the
-    open of the bar it filled in; `quantity` in base, `price` in quote, `value` and `fee` in quote.
+    `time` is the fill's (the bar's open for what fills at the open, its close for what fills inside the bar); `bar` is the open of
+    the bar it filled in; `trade_id` the row of `trades_frame` it belongs to. `quantity` in base, `price` in quote; `value` and
+    `fee` in quote, `fee_base` in base where the fee was paid in it. `other` is where an ambiguous fill could have been instead.
     """
     import pandas as pd
 
     return pd.DataFrame(
         {
             "order_id": orders["id"],
+            "trade_id": trade_rows(orders, problem),
             "time": _time(orders["time"]),
             "bar": _time(problem.market["opened"][orders["row"]]),
             **_slot_columns(orders["slot"], problem),
             "side": _names(orders["side"], codes.SIDES),
+            "kind": _names(orders["kind"], codes.KINDS),
             "role": _names(orders["role"], codes.ROLES),
             "reason": _names(orders["reason"], codes.REASONS),
             "quantity": orders["quantity"],
             "price": orders["price"],
+            "reference": orders["reference"],
             "value": orders["quantity"] * orders["price"],
             "fee": orders["fee"],
+            "fee_base": orders["fee_base"],
             "ambiguous": orders["ambiguous"].astype(bool),
+            "other": orders["other"],
         }
     )
 
 
-def trades_frame(trades: Records, slots: Records, problem: Problem) -> "pd.DataFrame":
-    """Return one row per round trip in the order they closed, then the open ones, marked at their last close.
+def trade_rows(orders: Records, problem: Problem) -> NDArray[np.int64]:
+    """Return for each order the row of its round trip in `trades_frame`.
 
-    `pnl` and `fees` in quote, `pnl` net of fees; `pnl_pct`, `mfe_pct` and `mae_pct` in percent of the entry value.
+    A round trip ends with the fill that leaves nothing of the position; every order since the one before belongs to it. The
+    closed ones are numbered as they ended, over all slots; the open ones follow in slot order.
+    """
+    found = np.zeros(len(orders), dtype=np.int64)
+    ends = np.zeros(len(orders), dtype=bool)
+    for s in range(len(problem.slots)):
+        own = np.flatnonzero(orders["slot"] == s)
+        ends[own] = _flat_after(orders[own], problem.parameters[s])
+    number = np.cumsum(ends) - 1
+    following = int(ends.sum())
+    for s in range(len(problem.slots)):
+        own = np.flatnonzero(orders["slot"] == s)
+        last = own[ends[own]]
+        closed = np.searchsorted(last, own) < len(last)
+        found[own[closed]] = number[last[np.searchsorted(last, own[closed])]]
+        found[own[~closed]] = following
+        following += int(not closed.all())
+    return found
+
+
+def _flat_after(orders: Records, parameter: Any) -> NDArray[np.bool_]:
+    """Return whether one slot holds less than a lot after each of its orders: fees in base leave dust behind."""
+    return np.asarray(np.abs(np.cumsum(_moved(orders))) < parameter["lot"] * (1 - EPSILON), dtype=bool)
+
+
+def _moved(orders: Records) -> NDArray[np.float64]:
+    """Return what each order added to the base that is held, fees in base taken off."""
+    return np.asarray(orders["side"] * orders["quantity"] - orders["fee_base"], dtype=np.float64)
+
+
+def _slippage(orders: Records) -> NDArray[np.float64]:
+    """Return what each order paid in quote beyond the price that it met."""
+    worse = orders["side"] * (orders["price"] - orders["reference"])
+    return np.asarray(worse * orders["quantity"], dtype=np.float64)
+
+
+def trades_frame(trades: Records, orders: Records, problem: Problem, *, slots: Records) -> "pd.DataFrame":
+    """Return one row per round trip in the order they closed, then the open ones of `slots`, marked at their last close.
+
+    `pnl`, `fees_paid`, `financing_paid` and `slippage_paid` in quote; `pnl` is net of all three, slippage (rounding to ticks
+    included) being in the prices. `pnl_pct`, `mfe_pct` and `mae_pct` in percent of the entry value. `entries` and `exits` count
+    fills; `additions` are the entries that added to a winner.
     """
     import pandas as pd
 
     rows = np.concatenate([trades, _open_trades(slots, problem, trades.dtype)])
     entry_value = rows["quantity"] * rows["entry_price"]
     closed = np.arange(len(rows)) < len(trades)
+    entered = orders["role"] == records.ENTRY
+    belongs = trade_rows(orders, problem)
     frame = pd.DataFrame(
         {
             "trade_id": np.arange(len(rows)),
@@ -79,11 +129,16 @@ def trades_frame(trades: Records, slots: Records, problem: Problem) -> "pd.DataF
             "quantity": rows["quantity"],
             "stake_amount": entry_value,
             "fees_paid": rows["fees"],
+            "financing_paid": rows["financing"],
+            "slippage_paid": np.bincount(belongs, _slippage(orders), minlength=len(rows)),
             "pnl": rows["pnl"],
             "pnl_pct": 100 * rows["pnl"] / entry_value,
             "mfe_pct": 100 * rows["mfe"],
             "mae_pct": 100 * rows["mae"],
             "bars_held": rows["bars_held"],
+            "entries": np.bincount(belongs[entered], minlength=len(rows)),
+            "exits": np.bincount(belongs[~entered], minlength=len(rows)),
+            "additions": rows["additions"],
             "exit_reason": [codes.REASONS[int(code)] if code else "" for code in rows["reason"]],
             "status": np.where(closed, "closed", "open"),
         }
@@ -108,10 +163,15 @@ def _open_trades(slots: Records, problem: Problem, dtype: "np.dtype[np.void]") -
             "exit_time": problem.market["closed"][last - 1],
             "exit_price": slot["mark"],
             "fees": slot["fees"],
-            "pnl": slot["realised"] + (slot["mark"] - slot["entry_price"]) * slot["quantity"] - slot["fees"],
+            "financing": slot["financing"],
+            "pnl": slot["realised"]
+            + (slot["mark"] - slot["entry_price"]) * slot["quantity"]
+            - slot["fees"]
+            - slot["financing"],
             "mfe": max(0.0, side * (best / slot["entry_price"] - 1)),
             "mae": max(0.0, side * (1 - worst / slot["entry_price"])),
             "bars_held": slot["bars_held"],
+            "additions": slot["additions"],
         }
         for name, value in values.items():
             row[name] = value
@@ -132,21 +192,21 @@ def refusals_frame(refusals: Records, problem: Problem) -> "pd.DataFrame":
 
 
 def folded_ms(orders: Records, problem: Problem) -> NDArray[np.int64]:
-    """Return when the account felt each order: just after its bar's open, or at its bar's close for stops and targets."""
-    at_open = np.isin(orders["role"], (records.ENTRY, records.EXIT))
+    """Return when the account felt each order: market orders just after their bar's open, resting ones at its close."""
     market = problem.market[orders["row"]]
+    at_open = orders["kind"] == records.AT_MARKET
     return np.asarray(np.where(at_open, market["opened"] + 1, market["closed"]), dtype=np.int64)
 
 
 def positions_frame(orders: Records, problem: Problem, index: "pd.DatetimeIndex") -> "pd.DataFrame":
-    """Return the signed quantity held by each slot after each bar's close; columns are slot numbers."""
+    """Return the signed quantity held by each slot after each bar's close, dust of fees in base included."""
     import pandas as pd
 
-    closes = problem.events[(problem.closing >= 0).any(axis=1)]
     when = folded_ms(orders, problem)
     columns = {}
     for s in range(len(problem.slots)):
         own = orders["slot"] == s
-        held = np.concatenate([[0.0], np.cumsum((orders["side"] * orders["quantity"])[own])])
-        columns[s] = held[np.searchsorted(when[own], closes, side="right")]
+        held = np.concatenate([[0.0], np.cumsum(_moved(orders[own]))])
+        held[np.abs(held) < EPSILON * problem.parameters[s]["lot"]] = 0.0
+        columns[s] = held[np.searchsorted(when[own], problem.closes, side="right")]
     return pd.DataFrame(columns, index=index)

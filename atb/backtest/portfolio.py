@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from atb.backtest.frames import folded_ms
+from atb.errors import InputError
 
 if TYPE_CHECKING:
     import vectorbt as vbt
@@ -22,8 +23,7 @@ def closes(result: "Result") -> pd.DataFrame:
     columns = {}
     for s, slot in enumerate(result.slots):
         known = pd.Series(slot.bars.frame["close"].to_numpy(), index=slot.bars.closed_ms)
-        at = result.problem.events[~np.isnan(result.outcome.equity)]
-        columns[s] = known.reindex(at, method="ffill").to_numpy()
+        columns[s] = known.reindex(result.problem.closes, method="ffill").to_numpy()
     frame = pd.DataFrame(columns, index=result.index)
     frame.columns = pd.Index([f"{slot.strategy.name} {slot.bars.symbol} {s}" for s, slot in enumerate(result.slots)])
     return frame.bfill()
@@ -34,8 +34,7 @@ def order_records(result: "Result") -> "NDArray[np.void]":
     from vectorbt.portfolio.enums import order_dt
 
     orders = result.outcome.orders
-    opened = result.index.as_unit("ms").asi8
-    rows = np.searchsorted(opened, folded_ms(orders, result.problem), side="left") - 1
+    rows = np.searchsorted(result.problem.closes, folded_ms(orders, result.problem), side="left")
     by_column = np.lexsort((orders["id"], orders["slot"]))
     records = np.zeros(len(orders), order_dt)
     chosen = orders[by_column]
@@ -49,7 +48,14 @@ def order_records(result: "Result") -> "NDArray[np.void]":
 
 
 def wrap(result: "Result") -> "vbt.Portfolio":
-    """Return the result as a `vectorbt.Portfolio` whose columns share the account's cash."""
+    """Return the result as a `vectorbt.Portfolio` whose columns share the account's cash.
+
+    Raises
+    ------
+    InputError
+        If fees were paid in base, or borrow or funding was paid: vectorbt knows neither, and its accounts would differ.
+    """
+    _check(result)
     import vectorbt as vbt
     from vectorbt.base.array_wrapper import ArrayWrapper
     from vectorbt.portfolio.enums import log_dt
@@ -61,3 +67,16 @@ def wrap(result: "Result") -> "vbt.Portfolio":
     wrapper = ArrayWrapper.from_obj(prices, freq=freq, group_by=np.zeros(prices.shape[1], dtype=np.int64))
     cash = np.array([result.problem.account.cash])
     return vbt.Portfolio(wrapper, prices, order_records(result), np.zeros(0, log_dt), cash, cash_sharing=True)
+
+
+def _check(result: "Result") -> None:
+    unknown = {
+        "fees in the base currency": bool(result.outcome.orders["fee_base"].any()),
+        "borrow or funding": bool(result.outcome.account["financing"] != 0),
+    }
+    for name, paid in unknown.items():
+        if paid:
+            raise InputError(
+                f"vectorbt cannot account for {name}: its equity would not be this result's",
+                todo="Use result.equity, result.trades and result.stats, or run once more without these costs to compare",
+            )

@@ -1,33 +1,47 @@
 """The result of a backtest: tables, figures of merit, baselines, what blocked it, and vectorbt's view of the same orders."""
 
 import math
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from atb.backtest import frames, statistics
-from atb.backtest.simulation import Outcome
+from atb.backtest.baselines import Ended, RandomEntry, figures_of, hold, random_entry
+from atb.backtest.fill_model import fill_model
+from atb.backtest.simulation import Outcome, simulate
 from atb.domain.bars import Bars
 from atb.engine.cache import kernel_hash
+from atb.engine.codes import REFUSALS
 from atb.engine.prepare import Problem, Slot, finest
+from atb.engine.records import HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION
 
 if TYPE_CHECKING:
     import pandas as pd
     import vectorbt as vbt
 
-EPSILON = 1e-9  # a quantity this far below one lot is rounding, not a holding
+    from atb.backtest.drilldown import DrillDown
+
+_BASELINE = ("total_return_pct", "cagr_pct", "volatility_pct", "sharpe", "sortino", "calmar", "max_drawdown_pct",
+             "max_drawdown_days", "fees_paid", "financing_paid")  # fmt: skip
+_REASONS = 4  # of the headline; the card has them all
+_HALTS = {
+    HALT_DAY: "halted for the day by its daily loss",
+    HALT_DRAWDOWN: "halted for good by its drawdown",
+    HALT_LIQUIDATION: "liquidated",
+}
 
 
 class Result:
-    """One backtest, computed from the kernel's records on demand and never changed.
+    """One backtest: the kernel's records, from which everything else is computed when it is first asked for, and kept.
 
-    `bool`, tables and figures are cached properties; `portfolio` imports vectorbt when it is first asked for.
+    The last line of a notebook cell shows it as a card, `print` as a table; neither changes it.
     """
 
-    def __init__(self, problem: Problem, outcome: Outcome) -> None:
-        self.problem, self.outcome = problem, outcome
+    def __init__(self, problem: Problem, outcome: Outcome, *, drilled: "DrillDown | None" = None) -> None:
+        self.problem, self.outcome, self.drilled = problem, outcome, drilled
 
     # --- identity -----------------------------------------------------------------------------------------------------
 
@@ -59,9 +73,11 @@ class Result:
         """Open times of the bars of the finest timeframe at whose closes equity is known."""
         import pandas as pd
 
-        closes = self.problem.events[~np.isnan(self.outcome.equity)]
+        if len(self.slots) == 1:
+            known = cast("pd.DatetimeIndex", self.bars[0].frame.index)
+            return known[len(known) - len(self.problem.market) :]
         timeframe = finest(self.slots)
-        opened = closes - timeframe.seconds * 1000
+        opened = self.problem.closes - timeframe.seconds * 1000
         if timeframe.unit == "M":
             opened = np.unique(self.problem.market["opened"])
         return pd.DatetimeIndex(pd.to_datetime(opened, unit="ms", utc=True), name="timestamp")
@@ -69,9 +85,12 @@ class Result:
     @cached_property
     def equity(self) -> "pd.Series[float]":
         """Account value in quote at each bar's close, indexed by the bar's open."""
+        return self._curve(self.outcome, "equity")
+
+    def _curve(self, outcome: Outcome, name: str) -> "pd.Series[float]":
         import pandas as pd
 
-        return pd.Series(self.outcome.equity[~np.isnan(self.outcome.equity)], index=self.index, name="equity")
+        return pd.Series(outcome.equity, index=self.index, name=name)
 
     @cached_property
     def orders(self) -> "pd.DataFrame":
@@ -81,7 +100,7 @@ class Result:
     @cached_property
     def trades(self) -> "pd.DataFrame":
         """Round trips; those still open at the end come last."""
-        return frames.trades_frame(self.outcome.trades, self.outcome.slots, self.problem)
+        return frames.trades_frame(self.outcome.trades, self.outcome.orders, self.problem, slots=self.outcome.slots)
 
     @cached_property
     def refused(self) -> "pd.DataFrame":
@@ -90,58 +109,89 @@ class Result:
 
     @cached_property
     def positions(self) -> "pd.DataFrame":
-        """Signed quantity (base) held by each slot after each bar's close."""
+        """Signed quantity (base) held by each slot after each bar's close, dust included."""
         return frames.positions_frame(self.outcome.orders, self.problem, self.index)
 
     # --- figures ------------------------------------------------------------------------------------------------------
 
     @cached_property
     def stats(self) -> dict[str, float]:
-        """Figures of merit by their standard names; drawdowns positive, percentages in percent."""
-        cash, periods = self.problem.account.cash, finest(self.slots).bars_per_year
-        equity = self.equity.to_numpy()
-        lots = np.array([float(slot.rules.lot) for slot in self.slots]) * (1 - EPSILON)
-        orders = self.outcome.orders
-        shrunk = sum(count for reason, count in self.refusal_counts.items() if reason.startswith("shrunk"))
-        return {
-            **statistics.equity_statistics(equity, cash, periods),
-            **statistics.trade_statistics(self.outcome.trades, len(equity), periods),
-            "exposure_time_pct": 100 * float((self.positions.abs().to_numpy() >= lots).any(axis=1).mean()),
-            "turnover": float((orders["quantity"] * orders["price"]).sum()) / cash,
-            "fees_paid": float(orders["fee"].sum()),
+        """Figures of merit by their standard names; drawdowns positive, percentages in percent.
+
+        `throttled` is the drawdown throttle's level and `halted` the halt's code when the run ended, 0 for none.
+        """
+        figures = figures_of(self.problem, [Ended.of(self.outcome)])
+        return {name: float(column[0]) for name, column in figures.items()} | {
+            "throttled": float(self.outcome.account["throttle"]),
+            "halted": float(self.outcome.account["halt"]),
             "benchmark_return_pct": self.baselines["hold"]["total_return_pct"],
-            "rejected_signals": float(len(self.refused) - shrunk),
-            "shrunk_signals": float(shrunk),
-            "ambiguous_bars": float(orders["ambiguous"].sum()),
-            "open_trades": float((self.outcome.slots["quantity"] != 0).sum()),
         }
+
+    @cached_property
+    def held(self) -> "pd.Series[float]":
+        """Account value in quote of buying every symbol at the start, in equal parts and with the same costs."""
+        return self._curve(self._held, "hold")
+
+    @cached_property
+    def _held(self) -> Outcome:
+        return hold(self.problem)
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, float]]:
         """What doing little would have given, with the same costs: `hold` (buy at the start, in equal parts) and `cash`."""
-        from atb.backtest.baselines import hold
-
-        risk = ("volatility_pct", "sharpe", "sortino", "calmar", "max_drawdown_pct", "max_drawdown_days")
-        kept = ("total_return_pct", "cagr_pct", *risk, "fees_paid")
         cash, periods = self.problem.account.cash, finest(self.slots).bars_per_year
-        outcome = hold(self.problem)
-        equity = outcome.equity[~np.isnan(outcome.equity)]
-        held = statistics.equity_statistics(equity, cash, periods) | {"fees_paid": float(outcome.orders["fee"].sum())}
-        idle = statistics.equity_statistics(np.full(len(equity), cash, np.float64), cash, periods) | {"fees_paid": 0.0}
-        return {"hold": {k: held[k] for k in kept}, "cash": {k: idle[k] for k in kept}}
+        held = figures_of(self.problem, [Ended.of(self._held)])
+        idle = statistics.equity_statistics(np.full(len(self.problem.closes), cash), cash, periods)
+        return {
+            "hold": {name: float(held[name][0]) for name in _BASELINE},
+            "cash": {name: idle.get(name, 0.0) for name in _BASELINE},
+        }
+
+    @cached_property
+    def random_entry(self) -> RandomEntry:
+        """The same positions for as long at random times, again and again: what the strategy's timing is worth."""
+        return random_entry(self.problem, self.outcome)
+
+    @cached_property
+    def band(self) -> "dict[str, pd.Series[float]]":
+        """Equity if the stop had filled first in every ambiguous bar, and if the target had; empty where no fill was ambiguous.
+
+        `stop_first` and `target_first` are whole runs of their own, since a different fill changes what follows; bars of which a
+        finer timeframe knows what came first are the same in both. Neither has to lie below the other.
+        """
+        if not self.stats["ambiguous_bars"]:
+            return {}
+        found = {}
+        for value, name in enumerate(("stop_first", "target_first")):
+            parameters = self.problem.parameters.copy()
+            parameters["target_first"] = value
+            found[name] = self._curve(simulate(replace(self.problem, parameters=parameters)), name)
+        return found
+
+    # --- in words -----------------------------------------------------------------------------------------------------
 
     @cached_property
     def refusal_counts(self) -> dict[str, int]:
-        """How often each reason refused or shrunk an intent."""
-        return {str(reason): int(count) for reason, count in self.refused["reason"].value_counts().items()}
+        """How often each reason refused or shrunk an intent, the most frequent first."""
+        codes, counts = np.unique(self.outcome.refusals["reason"], return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return {REFUSALS[int(codes[k])]: int(counts[k]) for k in order}
+
+    @property
+    def halt(self) -> str:
+        """What the account's limits had done to it when the run ended, in words; empty when it could trade."""
+        return _HALTS.get(int(self.outcome.account["halt"]), "")
 
     @property
     def headline(self) -> str:
         """The one line that must be read first: what blocked the strategy, or its return beside holding."""
+        parts = [f"The account ended {self.halt}."] * bool(self.halt)
         if self.refusal_counts:
-            counts = ", ".join(f"{reason} {count}" for reason, count in self.refusal_counts.items())
-            return f"Some signals were not traded as given: {counts}. {self._summary}"
-        return self._summary
+            counts = [f"{reason} {count}" for reason, count in self.refusal_counts.items()]
+            rest = len(counts) - _REASONS
+            shown = counts[:_REASONS] + [f"and {rest} other reason{'s' * (rest > 1)}"] * (rest > 0)
+            parts.append(f"Some signals were not traded as given: {', '.join(shown)}.")
+        return " ".join([*parts, self._summary])
 
     @property
     def _summary(self) -> str:
@@ -152,14 +202,22 @@ class Result:
         )
 
     @property
-    def fill_model(self) -> str:
-        """How orders were filled, in sentences."""
-        parts = dict.fromkeys(_fill_sentence(slot) for slot in self.slots)
+    def ambiguity(self) -> str:
+        """How many fills rest on a guess about the order of prices inside a bar, and what the other guess would have given."""
+        count = int(self.stats["ambiguous_bars"])
+        looked_up = f" {self.drilled}." if self.drilled else ""
+        if not count:
+            return f"No fill depends on the order of prices inside a bar.{looked_up}"
+        low, high = (self.band[name].iloc[-1] for name in ("stop_first", "target_first"))
         return (
-            "Decisions at the close of each bar; market orders fill at the next bar's open. A stop rests from the entry's "
-            "fill, the entry bar included, and fills at its price or at the open when the bar gaps through it; a target is a "
-            "limit order. Sizes are floored to lots and prices rounded to ticks against the trader. " + " ".join(parts)
+            f"{count:,} fill{'s' * (count > 1)} depend{'s' * (count == 1)} on the order of prices inside a bar: final equity "
+            f"{low:,.2f} with every stop first, {high:,.2f} with every target first.{looked_up}"
         )
+
+    @property
+    def fill_model(self) -> str:
+        """How orders were filled and what they cost, in sentences."""
+        return " ".join(fill_model(self.problem))
 
     # --- other views --------------------------------------------------------------------------------------------------
 
@@ -183,6 +241,9 @@ class Result:
             "refused": self.refusal_counts,
             "fill_model": self.fill_model,
             "headline": self.headline,
+            "ambiguity": self.ambiguity,
+            "band": {name: float(curve.iloc[-1]) for name, curve in self.band.items()},
+            "random_entry": self.random_entry.to_json(),
         }
 
     def export(self, folder: Path) -> list[Path]:
@@ -196,18 +257,20 @@ class Result:
         return paths
 
     def __repr__(self) -> str:
-        """Return label and headline."""
+        """Return label and headline, in one line."""
         return f"<Result {self.label}: {self.headline}>"
 
+    def __str__(self) -> str:
+        """Return the card as text: figures beside the baselines, what blocked it, how fills were made."""
+        from atb.backtest.card import text
 
-def _fill_sentence(slot: Slot) -> str:
-    execution = slot.execution
-    maker = execution.fee if execution.maker_fee is None else execution.maker_fee
-    first = "target" if execution.target_first else "stop"
-    return (
-        f"{slot.bars.symbol}: taker fee {execution.fee:.4%}, maker fee {maker:.4%}, slippage {execution.slippage:.4%}; "
-        f"when one bar touches stop and target, the {first} fills first."
-    )
+        return text(self)
+
+    def _repr_html_(self) -> str:
+        """Return the card that a notebook shows."""
+        from atb.backtest.card import html
+
+        return html(self)
 
 
 def _slot_json(slot: Slot) -> dict[str, Any]:
@@ -225,6 +288,7 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
         "warmup": slot.warmup,
         "model": None if slot.predictor is None else {"fingerprint": slot.predictor.fingerprint},
         "data": bars_json(bars),
+        "funding": slot.funding is not None,
     }
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.domain.bars import Bars
 from atb.engine import loop, records
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Problem, Slot, prepare
@@ -57,12 +58,12 @@ def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
     orders, trades = np.zeros(sizes[0], records.ORDER), np.zeros(sizes[1], records.TRADE)
     refusals, summary = np.zeros(sizes[2], records.REFUSAL), np.zeros(1, records.SUMMARY)
     equity = np.empty(len(problem.closes), np.float64)
-    now = (account, problem.limits, slots, problem.parameters, problem.market, problem.signals)
     buffers = (orders, trades, refusals, equity, summary)
-    if len(problem.slots) == 1:
-        loop.run_one(*now, *problem.lanes, problem.funded, *buffers)
-    else:
-        loop.run(*now, problem.events, problem.closing, problem.opening, *buffers)
+    alone = len(problem.slots) == 1
+    drive: Any = loop.run_one if alone else loop.run
+    lanes = (*problem.lanes, problem.funded) if alone else (problem.events, problem.closing, problem.opening)
+    signals = problem.wanted.rest if alone else problem.signals
+    drive(account, problem.limits, slots, problem.parameters, problem.market, signals, *lanes, *buffers)
     total = summary[0]
     counts = [int(account[0]["orders"]), int(account[0]["trades"]), int(total["refused"] + total["shrunk"])]
     kept = (orders[: counts[0]], trades[: counts[1]], refusals[: counts[2]])
@@ -70,7 +71,11 @@ def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
 
 
 def run(
-    slots: Slot | Sequence[Slot], *, account: AccountPolicy | None = None, start: "pd.Timestamp | None" = None
+    slots: Slot | Sequence[Slot],
+    *,
+    account: AccountPolicy | None = None,
+    start: "pd.Timestamp | None" = None,
+    finer: "Bars | Sequence[Bars] | None" = None,
 ) -> "Result":
     """Backtest one slot, or several that share an account.
 
@@ -82,14 +87,20 @@ def run(
         Starting cash and account-wide limits.
     start
         Bars that open before it warm the features up and are not traded; None trades every bar.
+    finer
+        Bars of a finer timeframe that settle, for exactly the bars in which a run meets both stop and target, which came first.
 
     Raises
     ------
     InputError
         If nothing is left to trade, or the slots do not fit on one account.
     """
+    from atb.backtest.drilldown import drill_down
     from atb.backtest.result import Result
 
     chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
     problem = prepare(chosen, account or AccountPolicy(), start)
-    return Result(problem, simulate(problem))
+    if finer is None:
+        return Result(problem, simulate(problem))
+    problem, outcome, drilled = drill_down(problem, (finer,) if isinstance(finer, Bars) else tuple(finer))
+    return Result(problem, outcome, drilled=drilled)

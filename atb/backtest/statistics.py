@@ -1,4 +1,4 @@
-"""Figures of merit of one equity curve and its trades, under the names the field uses.
+"""Figures of merit of one equity curve, under the names the field uses: what the running sums of `metrics` add up to.
 
 A year is 365 days; ratios are annualised by the square root of bars per year, which `periods_per_year` states beside them.
 Drawdowns are positive magnitudes. What cannot be computed is NaN, never zero.
@@ -71,23 +71,4 @@ def equity_statistics(equity: Floats, cash: float, periods: float) -> dict[str, 
         "max_drawdown_days": longest_drawdown(depth) * 365 / periods,
         "periods_per_year": periods,
         "bars": float(len(equity)),
-    }
-
-
-def trade_statistics(trades: Any, bars: int, periods: float) -> dict[str, float]:
-    """Return counts and averages over closed round trips (TRADE records)."""
-    pnl = trades["pnl"]
-    wins, losses = pnl[pnl > 0], pnl[pnl < 0]
-    cost = trades["quantity"] * trades["entry_price"]
-    relative = 100 * pnl / cost if len(pnl) else pnl
-    return {
-        "n_trades": float(len(pnl)),
-        "trades_per_day": len(pnl) / (bars * 365 / periods) if bars else NAN,
-        "win_rate_pct": 100 * len(wins) / len(pnl) if len(pnl) else NAN,
-        "profit_factor": float(wins.sum() / -losses.sum()) if len(losses) else NAN,
-        "expectancy": float(pnl.mean()) if len(pnl) else NAN,
-        "avg_trade_pct": float(relative.mean()) if len(pnl) else NAN,
-        "best_trade_pct": float(relative.max()) if len(pnl) else NAN,
-        "worst_trade_pct": float(relative.min()) if len(pnl) else NAN,
-        "avg_bars_held": float(trades["bars_held"].mean()) if len(pnl) else NAN,
     }

@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("atb.cli.lab:lab", "Open JupyterLab on the notebooks."),
     "config": ("atb.cli.config:config", "Show the settings and where each value came from."),
     "doctor": ("atb.cli.doctor:doctor", "Say what is wrong with this environment, and what to do."),
+    "bench": ("atb.cli.bench:bench", "Measure atb beside vectorbt, backtesting.py and a bare loop."),
     "warmup": ("atb.cli.warmup:warmup", "Compile the decision kernel ahead of its first use."),
 }
 # Verbs of other tools that people already type.

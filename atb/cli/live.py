@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.output import json_option, print_json, print_table, start
+from atb.cli.rules import check_parameters, chosen_rules, rule_options
 
 if TYPE_CHECKING:
     from atb.config import Settings
@@ -22,14 +23,16 @@ COLUMNS = ("session", "state", "strategy", "symbol", "timeframe", "last_bar", "e
 @click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar.")
 @click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="Days of stored bars to trade.")
 @click.option("--account", default="paper", show_default=True, help="Name of the paper account.")
+@rule_options
 @click.option("--paper-trading", "paper", is_flag=True, help="Trade on paper: the only way there is so far.")
 @click.option("--live-trading", "real", is_flag=True, help="Does not exist yet, and says so.")
 def live(strategy: str, paper: bool, real: bool, **options: Any) -> None:
     """Backtest a strategy with its defaults, promote it to paper and start the runner on it.
 
     \b
-    Example:
+    Examples:
       atb live sma_cross --symbol BTCUSDT --days 30 --paper-trading
+      atb live sma_cross --symbol BTCUSDT --policy '{"trailing_stop": 0.03}' --paper-trading
     """
     from atb.errors import InputError
     from atb.strategies import make_strategy
@@ -39,12 +42,16 @@ def live(strategy: str, paper: bool, real: bool, **options: Any) -> None:
     if not paper:
         raise InputError("Say how to trade", todo="Add --paper-trading: nothing is ever traded for real")
     make_strategy(strategy)
+    rules = chosen_rules(options)
     settings = start()
-    path, since, until = _promoted(strategy, settings, **{key: options[key] for key in ("symbol", "timeframe", "days")})
+    market = {key: options[key] for key in ("symbol", "timeframe", "days")}
+    path, since, until = _promoted(strategy, settings, rules=rules, **market)
     sys.exit(_run_runner(path, since, until, account=options["account"], settings=settings))
 
 
-def _promoted(strategy: str, settings: "Settings", *, symbol: str, timeframe: str, days: int) -> tuple[Path, str, str]:
+def _promoted(
+    strategy: str, settings: "Settings", *, rules: dict[str, Any], symbol: str, timeframe: str, days: int
+) -> tuple[Path, str, str]:
     """Backtest the last stored `days`, promote the run, and return the manifest with the traded period."""
     from atb.config import part_of
     from atb.db import open_database
@@ -56,9 +63,11 @@ def _promoted(strategy: str, settings: "Settings", *, symbol: str, timeframe: st
 
     market = {"symbol": str(Symbol.parse(symbol)), "timeframe": str(Timeframe.parse(timeframe))}
     notebook = part_of(settings.project, "notebooks", NOTEBOOK)
+    given = {"strategy": strategy, **market, "days": days, **rules}
+    check_parameters(notebook, given)
     database = open_database(settings.database.url)
     try:
-        run = execute(notebook, {"strategy": strategy, **market, "days": days}, settings=settings, database=database)
+        run = execute(notebook, given, settings=settings, database=database)
         if run.status != "succeeded":
             raise RunError(f"The backtest failed in {run.error}", todo=f"It was kept: {Path(run.path) / run.notebook}")
         promoted = promote(run.run_id, settings=settings, database=database)

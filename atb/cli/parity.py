@@ -1,16 +1,25 @@
 """`atb parity`: prove that the compiled loop, vectorbt's accounting and the bar-by-bar kernel trade a strategy alike."""
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.cli.output import json_option, print_fields, print_json, start
+from atb.cli.output import json_option, print_fields, print_json, print_table, start
+from atb.cli.rules import chosen_rules, rule_options
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from atb.engine.policy import AccountPolicy
     from atb.engine.prepare import Slot
+
+UNLESS_GIVEN = {
+    "stop_loss": 0.05,
+    "take_profit": 0.1,
+}  # so that stops and targets take part, where no --policy says otherwise
+WAYS = ("kernel", "vectorbt", "stepwise")
 
 
 @click.command()
@@ -21,48 +30,84 @@ if TYPE_CHECKING:
 @click.option("--end", help="Day or moment (UTC) before which to stop.")
 @click.option("--venue", help="Where the bars come from, when several have the symbol.")
 @click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help="A strategy parameter; repeat it for more.")
-@click.option("--stop-loss", type=float, default=0.05, show_default=True, help="Fraction; 0 is off.")
-@click.option("--take-profit", type=float, default=0.1, show_default=True, help="Fraction; 0 is off.")
+@rule_options
 @json_option
 def parity(strategy: str, given: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
     """Prove that loop, bar-by-bar calls and vectorbt agree on every order, bit by bit.
 
-    Exit code 1 and the first difference, with both sides and the bar it happened in, where they do not.
+    Without --policy a stop of 5 % and a target of 10 % take part. Exit code 1 and the first difference, with both sides, the bar
+    it happened in and the signal before it, where they do not agree. vectorbt knows no fee in base, no funding, no interest on
+    shorts and no credit: what was compared without them is named.
 
     \b
     Examples:
       atb parity sma_cross --symbol BTC/USDT --timeframe 1h
       atb parity sma_cross -p fast=10 -p slow=40 --start 2024-01-01 --end 2024-07-01
-      atb parity ml_basic --json
+      atb parity sma_cross --policy '{"entry": "limit", "entry_bars": 3, "trailing_stop": 0.03, "fee_in_base": true}'
+      atb parity ml_basic --policy rules.json --json
     """
     from atb.validation.parity import prove
 
     start()
-    slot, first = _slot(strategy, given, options)
-    report = prove(slot, start=first)
+    slot, first, account = _problem(strategy, given, options)
+    report = prove(slot, account=account, start=first)
     if as_json:
         print_json(report.to_json())
     else:
         click.echo(f"{strategy} on {slot.bars.label}, {len(slot.bars):,} bars: {report}")
-        for side, value in (report.first_difference or {}).items():
-            print_fields({side: str(value)})
+        if report.first_difference:
+            _print_difference(report.first_difference)
     if not report.equal:
         sys.exit(1)
 
 
-def _slot(strategy: str, given: tuple[str, ...], options: dict[str, Any]) -> "tuple[Slot, pd.Timestamp]":
-    from atb.engine.policy import RiskPolicy
+def _problem(
+    strategy: str, given: tuple[str, ...], options: dict[str, Any]
+) -> "tuple[Slot, pd.Timestamp, AccountPolicy]":
     from atb.strategies import make_strategy
+    from atb.workbench.rules import make_rules
     from atb.workbench.slots import Period, prepare_slot
 
-    return prepare_slot(
+    chosen = chosen_rules(options)
+    policy = chosen.pop("policy", {})
+    rules = make_rules(policy, **({} if policy else UNLESS_GIVEN) | chosen)
+    slot, first = prepare_slot(
         make_strategy(strategy, **_typed(strategy, given)),
         options["symbol"],
         options["timeframe"],
         period=Period(options["since"], options["end"]),
         venue=options["venue"],
-        policy=RiskPolicy(stop_loss=options["stop_loss"] or None, take_profit=options["take_profit"] or None),
+        policy=rules.policy,
+        execution=rules.execution,
     )
+    return slot, first, rules.account
+
+
+def _print_difference(difference: Mapping[str, Any]) -> None:
+    """Print where the first difference is, both sides field by field with those that differ marked, and the inputs."""
+    sides = {way: difference[way] for way in WAYS if way in difference}
+    inputs = ("bar", "signal_before")
+    click.echo(f"\nFirst difference: {difference['table']}, row {difference.get('index', 0)}")
+    print_fields(
+        {name: str(value) for name, value in difference.items() if name not in {*sides, *inputs, "table", "index"}}
+    )
+    click.echo()
+    print_table(_side_by_side(sides))
+    for name in inputs:
+        if difference.get(name):
+            click.echo(f"\n{name.replace('_', ' ').capitalize()}")
+            print_fields({field: repr(value) for field, value in difference[name].items()})
+
+
+def _side_by_side(sides: Mapping[str, Any]) -> list[dict[str, object]]:
+    """Return one row per field with its exact value on each side; a side that has nothing there says so."""
+    tables = {way: side if isinstance(side, Mapping) else {"": side} for way, side in sides.items()}
+    names = list(dict.fromkeys(name for way, table in tables.items() if sides[way] is not None for name in table))
+    rows: list[dict[str, object]] = []
+    for name in names:
+        shown = {way: repr(table[name]) if name in table else "nothing" for way, table in tables.items()}
+        rows.append({"field": name, **shown, "": "<- differs" if len(set(shown.values())) > 1 else ""})
+    return rows
 
 
 def _typed(strategy: str, given: tuple[str, ...]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from atb.cli.output import Family, json_option, print_fields, print_json, print_table, start
+from atb.cli.rules import check_parameters, chosen_rules, rule_options
 from atb.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ def run(notebook: Path, file: Path | None, list_parameters: bool, **options: Any
         _show_parameters(read_parameters(path), as_json=options["as_json"])
         return
     given = {**(_from_file(file) if file else {}), **_pairs(options["given"])}
+    if path.name == BACKTEST:
+        check_parameters(path, given)
     row = _execute(path, given, settings, timeout=options["timeout"], quiet=options["as_json"])
     _report(row, _print_metrics, as_json=options["as_json"])
 
@@ -92,6 +95,7 @@ def run(notebook: Path, file: Path | None, list_parameters: bool, **options: Any
 @click.argument("strategy")
 @market_options
 @click.option("--days", type=click.IntRange(min=1), help="The last days of the data, instead of --start and --end.")
+@rule_options
 @run_options
 def backtest(strategy: str, **options: Any) -> None:
     """Backtest one strategy: the backtest notebook by one word.
@@ -100,19 +104,21 @@ def backtest(strategy: str, **options: Any) -> None:
     Examples:
       atb backtest sma_cross --symbol BTCUSDT --timeframe 1h --days 90
       atb backtest sma_cross --start 2023-01-01 --end 2024-01-01 -p 'params={"fast": 10, "slow": 40}'
-      atb backtest ml_basic --symbol BTC/USDT --json
+      atb backtest sma_cross --stop-loss 0.03 --policy '{"trailing_stop": 0.03, "max_bars": 48, "daily_loss": 0.02}'
+      atb backtest ml_basic --symbol BTC/USDT --policy rules.json --json
     """
     from atb.strategies import make_strategy
 
     make_strategy(strategy)  # an unknown name is answered before anything runs
     if options["days"] and (options["start"] or options["end"]):
         raise InputError("--days and --start or --end are two ways to say the same", todo="Use one of them")
-    given = {"strategy": strategy, **_market(options), **_pairs(options["given"])}
+    pairs = _pairs(options["given"])
+    given = {"strategy": strategy, **_market(options), **chosen_rules(options, pairs), **pairs}
     if options["days"]:
         given = {"days": options["days"], **given}
     settings = start()
     path = _notebook(settings, BACKTEST)
-    _check(path, given)
+    check_parameters(path, given)
     row = _execute(path, given, settings, timeout=options["timeout"], quiet=options["as_json"])
     _report(row, _print_backtest, as_json=options["as_json"])
 
@@ -187,15 +193,6 @@ def show(run_id: str, as_json: bool) -> None:
     print_fields(_facts(row))
     print_fields({f"parameter {name}": str(value) for name, value in row.parameters.items()})
     print_fields(row.metrics)
-
-
-def _check(path: Path, given: Mapping[str, object]) -> None:
-    """Answer what is wrong with a backtest's parameters before anything runs."""
-    from atb.experiments.parameters import read_parameters, validate_parameters, with_defaults
-    from atb.workbench.slots import check_backtest
-
-    spec = read_parameters(path)
-    check_backtest(with_defaults(spec, validate_parameters(spec, given)))
 
 
 def _notebook(settings: "Settings", name: str) -> Path:

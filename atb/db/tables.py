@@ -130,7 +130,7 @@ class AccountLease(Table):
 
 
 class DecisionRow(Table):
-    """What the kernel decided for one slot at one closed bar, with the bar it saw."""
+    """What the kernel decided for one slot at one closed bar, with the bar it saw; `refusal` says what it cut or refused."""
 
     __tablename__ = "decision"
 
@@ -144,12 +144,15 @@ class DecisionRow(Table):
     confidence: Mapped[float | None]
     bar: Mapped[Json]
     intents: Mapped[list[Json]]
-    reason: Mapped[str | None]
+    refusal: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=_now)
 
 
 class Intent(Table):
-    """An order that is about to be sent, committed before the request leaves, and what became of it."""
+    """An order that is about to be sent, committed before the request leaves, and what became of it.
+
+    `reason` says why it is sent (exit_signal, trailing_stop, scale_in), `refusal` why it was not filled.
+    """
 
     __tablename__ = "intent"
     __table_args__ = (
@@ -174,34 +177,41 @@ class Intent(Table):
     stop_price: Mapped[Decimal | None]
     state: Mapped[str]
     reason: Mapped[str | None]
+    refusal: Mapped[str | None]
     epoch: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=_now)
     updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
 
 
 class FillRow(Table):
-    """An execution reported by the venue. Its intent may be missing: a stranger's fill is recorded all the same."""
+    """An execution reported by the venue. Its intent may be missing: a stranger's fill is recorded all the same.
+
+    `fill_no` counts a session's fills from 0 in the order in which they were applied; `fee_value` is the fee's value in quote.
+    """
 
     __tablename__ = "fill"
     __table_args__ = (Index(None, "client_id"),)
 
     session_id: Mapped[str] = mapped_column(_of_session(), primary_key=True)
     trade_id: Mapped[str] = mapped_column(String(120), primary_key=True)
+    fill_no: Mapped[int | None]
     client_id: Mapped[str | None]
     slot: Mapped[int]
     symbol: Mapped[str]
     side: Mapped[str]
     role: Mapped[str]
+    reason: Mapped[str | None]
     price: Mapped[Decimal]
     quantity: Mapped[Decimal]
     fee: Mapped[Decimal]
     fee_asset: Mapped[str]
+    fee_value: Mapped[Decimal | None]
     time_ms: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(default=_now)
 
 
 class TradeRow(Table):
-    """A finished round trip; `mfe` and `mae` are fractions of the entry price."""
+    """A finished round trip; `pnl` is net of fees and financing, `mfe` and `mae` are fractions of the entry price."""
 
     __tablename__ = "trade"
 
@@ -217,11 +227,13 @@ class TradeRow(Table):
     exit_ms: Mapped[int] = mapped_column(BigInteger)
     exit_price: Mapped[Decimal]
     fees: Mapped[Decimal]
+    financing: Mapped[Decimal | None]
     pnl: Mapped[Decimal]
     mfe: Mapped[float | None]
     mae: Mapped[float | None]
     exit_reason: Mapped[str]
     bars_held: Mapped[int]
+    additions: Mapped[int | None]
 
 
 class EquityRow(Table):

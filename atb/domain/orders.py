@@ -9,7 +9,10 @@ from atb.domain.symbol import Symbol
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An intent on its way to a venue; `client_id` is a function of what it is for: a restart computes it again."""
+    """An intent on its way to a venue; `client_id` is a function of what it is for: a restart computes it again.
+
+    `price` is a limit order's, `stop_price` a stop order's; `reason` is the kernel's word for why it is sent.
+    """
 
     client_id: str
     symbol: Symbol
@@ -19,11 +22,15 @@ class Order:
     quantity: Decimal
     price: Decimal | None = None
     stop_price: Decimal | None = None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution: price in quote per base, quantity in base, fee in `fee_asset`; time in epoch milliseconds."""
+    """One execution: price in quote per base, quantity in base; time in epoch milliseconds.
+
+    `fee` is in `fee_asset`; `fee_value` is what it is worth in quote, the same number where it is paid in quote.
+    """
 
     trade_id: str
     client_id: str
@@ -33,6 +40,7 @@ class Fill:
     quantity: Decimal
     fee: Decimal
     fee_asset: str
+    fee_value: Decimal
     time_ms: int
 
 

@@ -47,6 +47,6 @@ class Signals:
             column = getattr(self, name)
             if column is not None and len(column) != len(self.side):
                 raise InputError(f"{name} must be as long as side", found=f"{len(column)} and {len(self.side)} rows")
-        odd = self.side[~(np.isnan(self.side) | np.isin(self.side, (-1.0, 0.0, 1.0)))]
-        if len(odd):
-            raise InputError("side must be -1, 0, 1 or NaN", found=float(odd[0]))
+        fits = (self.side == 0) | (np.abs(self.side) == 1) | np.isnan(self.side)
+        if not fits.all():
+            raise InputError("side must be -1, 0, 1 or NaN", found=float(self.side[~fits][0]))

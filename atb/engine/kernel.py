@@ -63,7 +63,7 @@ from atb.engine.records import (
     TIME_LIMIT,
     TRAILING_STOP,
 )  # fmt: skip
-from atb.engine.sizing import entry_price, entry_quantity, first_stop, forbids, in_session
+from atb.engine.sizing import entry_price, entry_quantity, first_stop, forbids, in_session, place_target
 
 # Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
 Records = NDArray[np.void]
@@ -350,13 +350,14 @@ def decide(
 
 @jit
 def write_order(
-    order: Record, account: Record, par: Record, s: int, row: int, time: int, side: float, quantity: float, price: float,
-    role: int, reason: int, kind: int,
+    order: Record, account: Record, slot: Record, par: Record, s: int, row: int, time: int, side: float, quantity: float,
+    met: float, role: int, reason: int, kind: int,
 ) -> None:  # fmt: skip
-    """Fill in one order record; resting limit orders pay the maker's fee, all others the taker's."""
+    """Fill in one order that met a price: limit orders fill at it and pay the maker's fee, others slip and pay the taker's."""
+    price = met if kind == AT_LIMIT else market_price(side, met, quantity, slot, par)
     rate = par["maker_fee"] if kind == AT_LIMIT else par["taker_fee"]
     order["id"], order["slot"], order["row"], order["time"] = account["orders"], s, row, time
-    order["side"], order["quantity"], order["price"] = side, quantity, price
+    order["side"], order["quantity"], order["price"], order["reference"] = side, quantity, price, met
     order["fee"] = quantity * price * rate
     order["fee_base"] = quantity * rate if par["fee_in_base"] != 0 and side > 0 else 0.0
     order["role"], order["reason"], order["kind"] = role, reason, kind
@@ -373,9 +374,9 @@ def exit_at_open(
             continue
         slot, par, bar = slots[s], parameters[s], bars[rows[s]]
         side, quantity = 1 if slot["exit"] > 0.0 else -1, abs(slot["exit"])
-        price = market_price(side, bar["open"], quantity, slot, par)
+        reason = slot["exit_reason"]
         write_order(
-            order, account, par, s, rows[s], bar["opened"], side, quantity, price, EXIT, slot["exit_reason"], AT_MARKET
+            order, account, slot, par, s, rows[s], bar["opened"], side, quantity, bar["open"], EXIT, reason, AT_MARKET
         )
         return True
     return False
@@ -400,11 +401,10 @@ def entry_met(
             met = stop_trigger(side, slot["entry_at"], bar) if kind == AT_STOP else bar["open"]
         if np.isnan(met):
             continue
-        price = met if kind == AT_LIMIT else market_price(side, met, quantity, slot, par)
         time = bar["opened"] if met == bar["open"] else bar["closed"]
-        write_order(order, account, par, s, rows[s], time, side, quantity, price, ENTRY, slot["entry_reason"], kind)
+        write_order(order, account, slot, par, s, rows[s], time, side, quantity, met, ENTRY, slot["entry_reason"], kind)
         fee = order["fee"] if order["fee_base"] == 0.0 else 0.0
-        if side > 0 and quantity * price + fee > account["cash"]:
+        if side > 0 and quantity * order["price"] + fee > account["cash"]:
             slot["entry"] = 0.0
             slot["refusal"] = NO_CASH
             continue
@@ -438,18 +438,16 @@ def exit_in_range(
         stop_wins = not np.isnan(stop) and (not both or stop_open or (not target_open and not target_first))
         quantity = abs(slot["quantity"])
         if stop_wins:
-            time = bar["opened"] if stop_open else bar["closed"]
-            price = market_price(side, stop, quantity, slot, par)
-            write_order(
-                order, account, par, s, rows[s], time, side, quantity, price, STOP, slot["stop_reason"], AT_STOP
-            )
+            time, reason = bar["opened"] if stop_open else bar["closed"], slot["stop_reason"]
+            write_order(order, account, slot, par, s, rows[s], time, side, quantity, stop, STOP, reason, AT_STOP)
         else:
             time = bar["opened"] if target_open else bar["closed"]
-            reason = PARTIAL_EXIT if slot["target_quantity"] < quantity else TAKE_PROFIT
-            write_order(
-                order, account, par, s, rows[s], time, side, slot["target_quantity"], target, TARGET, reason, AT_LIMIT
+            quantity, reason = (
+                slot["target_quantity"],
+                PARTIAL_EXIT if slot["target_quantity"] < quantity else TAKE_PROFIT,
             )
-        if both and not stop_open and not target_open:
+            write_order(order, account, slot, par, s, rows[s], time, side, quantity, target, TARGET, reason, AT_LIMIT)
+        if both and not stop_open and not target_open and bar["first"] == 0:
             order["ambiguous"], order["other"] = 1, target if stop_wins else stop
         elif stop_wins and slot["inside"] == 1:
             order["ambiguous"] = 1
@@ -475,38 +473,6 @@ def next_order(
 
 
 # --- apply_fill ------------------------------------------------------------------------------------------------------
-
-
-@jit
-def rung_price(par: Record, rung: int) -> float:
-    """Return the distance of a rung of the ladder as a fraction of the entry price; past the last, the take-profit's."""
-    if rung >= par["rungs"]:
-        return par["take_profit"]
-    if rung == 0:
-        return par["rung_1"]
-    return par["rung_2"] if rung == 1 else par["rung_3"]
-
-
-@jit
-def place_target(slot: Record, par: Record) -> None:
-    """Rest the next target: the nearest rung that is worth an order, or the take-profit for all that is left."""
-    side, held = np.sign(slot["quantity"]), abs(slot["quantity"])
-    while True:
-        rung = slot["rung"]
-        distance = rung_price(par, rung)
-        price = against(side, slot["entry_price"] * (1.0 + side * distance), par) if distance > 0.0 else np.nan
-        quantity = held
-        if rung < par["rungs"]:
-            share = par["share_1"] if rung == 0 else (par["share_2"] if rung == 1 else par["share_3"])
-            quantity = min(floor_lot(share * slot["opened_quantity"], par), held)
-            rest = held - quantity
-            if rest < max(par["lot"], par["min_quantity"]) - 0.5 * par["lot"] or rest * price < par["min_notional"]:
-                quantity = held
-            if not quantity > 0.0 or quantity < par["min_quantity"] or quantity * price < par["min_notional"]:
-                slot["rung"] += 1
-                continue
-        slot["target"], slot["target_quantity"] = price, 0.0 if np.isnan(price) else quantity
-        return
 
 
 @jit

@@ -152,7 +152,9 @@ def run(
     empty. Account and summary count orders, trades and refusals met: where they exceed a buffer, call again with a larger one.
     """
     order, trade = np.zeros(1, ORDER), np.zeros(1, TRADE)
-    total, open_phase, range_phase = summary[0], np.int64(OPEN), np.int64(RANGE)
+    total = summary[0]
+    open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
+    range_phase: Any = np.int64(RANGE)
     begin(total, account[0]["cash"])
     for e in range(len(events)):
         closes = False
@@ -288,14 +290,19 @@ def run_one(
 ) -> None:  # fmt: skip
     """Drive the kernel over all bars of a single slot, as `run` would, passing over what needs no decision.
 
-    `highs`, `lows`, `closes` and `sides` (N,) repeat columns of `bars` and `signals` without gaps between them; `funded` says
-    whether any bar pays funding. `equity` is (N,) or empty; buffers as in `run`.
+    `highs`, `lows`, `closes` and `sides` (N,) are columns of `bars` and `signals` without gaps between them; `signals` may be (1,)
+    where all but the side is the same in every row; `funded` says whether any bar pays funding. `equity` is (N,) or empty; buffers as in `run`.
     """
     order, trade, rows = np.zeros(1, ORDER), np.zeros(1, TRADE), np.zeros(1, np.int64)
-    a, slot, total, open_phase, range_phase = account[0], slots[0], summary[0], np.int64(OPEN), np.int64(RANGE)
+    signal, only = signals[:1].copy(), np.zeros(1, np.int64)  # the decided row's signal, and its place
+    a, slot, total = account[0], slots[0], summary[0]
+    open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
+    range_phase: Any = np.int64(RANGE)
     begin(total, a["cash"])
     alone = unwatched(limits[0])
-    calm, end, row = alone and rests(parameters[0], funded), np.int64(len(bars) - 1), np.int64(0)
+    calm = alone and rests(parameters[0], funded)
+    row: Any = np.int64(0)
+    end: Any = np.int64(len(bars) - 1)
     while row <= end:
         if slot["entry"] != 0.0 or slot["exit"] != 0.0:
             rows[0] = row
@@ -311,12 +318,14 @@ def run_one(
                 if row > first:
                     pass_flat(a, first, row, equity, total)
             if row > first:
-                remember(slot, bars[row - 1], signals[row - 1])
+                remember(slot, bars[row - 1], signals[min(row, len(signals)) - 1])
         rows[0] = row
         if slot["entry"] != 0.0 or slot["quantity"] != 0.0:
             fill_phase(account, slots, parameters, bars, rows, range_phase, order, trade, orders, trades, total)
             record_refusals(slots, bars[row]["closed"], refusals, total)
-        decide(account, limits, slots, parameters, bars, signals, rows)
+        signal[0] = signals[min(row, len(signals) - 1)]
+        signal[0]["side"] = sides[row]
+        decide(account, limits, slots, parameters, bars[row : row + 1], signal, only)
         if len(equity) > 0:
             equity[row] = a["equity"]
         note_close(total, a["equity"], a["peak"], 1 if slot["quantity"] != 0.0 else 0)

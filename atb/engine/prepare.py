@@ -6,7 +6,7 @@ features and signals are causal, the last row of one equals the same row of the 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 Records = NDArray[np.void]
 Floats = NDArray[np.float64]
 Lanes = tuple[Floats, Floats, Floats, Floats]
+_KEPT = "_kernel_columns"  # under this name a series of bars keeps its records and lanes, made once
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,54 @@ def _reads_atr(policy: RiskPolicy, execution: ExecutionModel) -> bool:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What strategies want at each row: the side (N,), and SIGNAL records of the rest, (N,) or (1,) where it is the same at all.
+
+    Most strategies give a side and nothing else; a record for each of their bars would cost more than the backtest.
+    """
+
+    side: Floats
+    rest: Records
+
+    @cached_property
+    def signals(self) -> Records:
+        """SIGNAL records (N,) of every row."""
+        if len(self.rest) == len(self.side):
+            return self.rest
+        full = np.repeat(self.rest, len(self.side))
+        full["side"] = self.side
+        return full
+
+    def with_side(self, side: Floats) -> "Wanted":
+        """Return the same with other sides."""
+        if len(self.rest) != len(side):
+            return Wanted(side, self.rest)
+        rest = self.rest.copy()
+        rest["side"] = side
+        return Wanted(side, rest)
+
+    def tail(self, first: int) -> "Wanted":
+        """Return the rows from `first` on."""
+        return Wanted(self.side[first:], self.rest[first:] if len(self.rest) == len(self.side) else self.rest)
+
+
+@dataclass(frozen=True)
 class Columns:
-    """A slot's rows for the kernel: MARKET and SIGNAL records of equal length, and the prediction column if there is one."""
+    """A slot's rows for the kernel, and the prediction column if there is one."""
 
     market: Records
-    signals: Records
-    prediction: "NDArray[np.float64] | None" = None
+    wanted: Wanted
+    prediction: "Floats | None" = None
+
+    @property
+    def signals(self) -> Records:
+        """SIGNAL records of every row."""
+        return self.wanted.signals
 
     def tail(self, first: int) -> "Columns":
         """Return the rows from `first` on."""
         prediction = None if self.prediction is None else self.prediction[first:]
-        return Columns(self.market[first:].copy(), self.signals[first:].copy(), prediction)
+        return Columns(self.market[first:], self.wanted.tail(first), prediction)
 
 
 @dataclass(frozen=True)
@@ -109,16 +147,30 @@ class Problem:
     account: AccountPolicy
     offsets: tuple[int, ...]
     market: Records
-    signals: Records
+    wanted: Wanted
     parameters: Records
     limits: Records
     predictions: "tuple[NDArray[np.float64] | None, ...]"
 
+    @property
+    def signals(self) -> Records:
+        """SIGNAL records of every row."""
+        return self.wanted.signals
+
+    def with_signals(self, signals: Records) -> "Problem":
+        """Return the same problem with other signals."""
+        return replace(self, wanted=Wanted(np.ascontiguousarray(signals["side"]), signals))
+
     @cached_property
     def lanes(self) -> Lanes:
         """High, low, close and wanted side of every row, each without gaps between its numbers."""
-        high, low, close = (np.ascontiguousarray(self.market[name]) for name in ("high", "low", "close"))
-        return high, low, close, np.ascontiguousarray(self.signals["side"])
+        known, kept = self.slots[0].bars.__dict__.get(_KEPT, (None, ()))
+        skipped = 0 if known is None else len(known) - len(self.market)
+        if known is not None and (self.market is known or self.market.base is known):
+            high, low, close = (lane[skipped:] for lane in kept)
+        else:
+            high, low, close = (np.ascontiguousarray(self.market[name]) for name in ("high", "low", "close"))
+        return high, low, close, self.wanted.side
 
     @cached_property
     def funded(self) -> bool:
@@ -161,9 +213,11 @@ def columns(slot: Slot) -> Columns:
     InputError
         If the strategy returned columns of another length.
     """
+    import pandas as pd
+
     frame = slot.bars.frame
     features = slot.strategy.features(frame)
-    table = frame.assign(**{str(name): features[name] for name in features}) if len(features.columns) else frame
+    table = pd.concat([frame, features], axis=1) if len(features.columns) else frame
     prediction = None
     if slot.strategy.predicts and slot.predictor is not None:
         prediction = np.asarray(slot.predictor.predict(frame), dtype=np.float64)
@@ -173,16 +227,26 @@ def columns(slot: Slot) -> Columns:
         raise InputError(
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
-    signals = np.zeros(len(frame), records.SIGNAL)
-    for name, column in (_measured(slot) | _given(given)).items():
-        signals[name] = column
-    return Columns(_market(slot), signals, prediction)
+    return Columns(_market(slot), _wanted(_measured(slot) | _given(given), len(frame)), prediction)
+
+
+def _wanted(found: dict[str, Any], count: int) -> Wanted:
+    """Return what is wanted at each of `count` rows, as one record where only the side differs between them."""
+    names = records.SIGNAL.names or ()
+    side = np.ascontiguousarray(found["side"], dtype=np.float64)
+    columns = [name for name in names if isinstance(found[name], np.ndarray)]
+    # All fields are numbers of one kind, so records are written as rows of a plain table.
+    table = np.empty((1 if columns == ["side"] else count, len(names)), np.float64)
+    table[:] = [np.nan if name in columns else found[name] for name in names]
+    for name in columns if len(table) == count else ():
+        table[:, names.index(name)] = found[name]
+    return Wanted(side, table.view(records.SIGNAL)[:, 0])
 
 
 def _given(given: Any) -> dict[str, Any]:
     """Return the columns that the strategy itself gave."""
     names = ("side", "confidence", "atr", "volatility", "stop", "price")
-    return {name: getattr(given, name) for name in names if getattr(given, name) is not None}
+    return {name: np.asarray(getattr(given, name)) for name in names if getattr(given, name) is not None}
 
 
 def _measured(slot: Slot) -> dict[str, Any]:
@@ -209,13 +273,13 @@ def _measured(slot: Slot) -> dict[str, Any]:
 def _market(slot: Slot) -> Records:
     """Return the slot's bars as records. They are made once for each series of bars and kept with it."""
     bars = slot.bars
-    kept: Records | None = bars.__dict__.get("_market_records")
+    kept: Records | None = bars.__dict__.get(_KEPT, (None, ()))[0]
     if kept is None:
         kept = np.zeros(len(bars), records.MARKET)
         kept["opened"], kept["closed"] = bars.opened_ms, bars.closed_ms
         for name in ("open", "high", "low", "close", "volume"):
             kept[name] = bars.frame[name].to_numpy()
-        bars.__dict__["_market_records"] = kept
+        bars.__dict__[_KEPT] = (kept, tuple(np.ascontiguousarray(kept[name]) for name in ("high", "low", "close")))
     if slot.funding is None:
         return kept
     market = kept.copy()
@@ -237,8 +301,8 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
     _check(slots)
     parts = [columns(slot) for slot in slots]
     if account.max_cluster is not None:
-        for part, numbers in zip(parts, clusters([part.market for part in parts], slots, account), strict=True):
-            part.signals["cluster"] = numbers
+        numbers = clusters([part.market for part in parts], slots, account)
+        parts = [_clustered(part, number) for part, number in zip(parts, numbers, strict=True)]
     if start is not None:
         first = int(start.timestamp() * 1000)
         parts = [part.tail(int(np.searchsorted(part.market["opened"], first))) for part in parts]
@@ -250,7 +314,7 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
         account,
         tuple(int(offset) for offset in np.cumsum([0, *lengths[:-1]])),
         _joined([part.market for part in parts]),
-        _joined([part.signals for part in parts]),
+        _joined_wanted([part.wanted for part in parts]),
         np.array([slot_parameters(slot.policy, slot.execution, slot.rules) for slot in slots], records.SLOT_PARAMETERS),
         account_parameters(account),
         tuple(part.prediction for part in parts),
@@ -259,6 +323,19 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
 
 def _joined(arrays: "list[Records]") -> Records:
     return np.require(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), requirements=["C", "W"])
+
+
+def _joined_wanted(parts: "list[Wanted]") -> Wanted:
+    if len(parts) == 1:
+        return parts[0]
+    signals = np.concatenate([part.signals for part in parts])
+    return Wanted(np.ascontiguousarray(signals["side"]), signals)
+
+
+def _clustered(part: Columns, numbers: Floats) -> Columns:
+    signals = part.signals.copy()
+    signals["cluster"] = numbers
+    return replace(part, wanted=Wanted(part.wanted.side, signals))
 
 
 def _check(slots: "tuple[Slot, ...]") -> None:

@@ -210,6 +210,7 @@ ORDER = np.dtype(
         ("reason", "i8"),
         ("kind", "i8"),
         ("ambiguous", "i8"),
+        ("reference", "f8"),  # price that was met, before slippage and rounding
         ("other", "f8"),  # where an ambiguous fill could have been instead: price of the level that lost, else NaN
     ],
     align=True,

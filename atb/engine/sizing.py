@@ -1,4 +1,4 @@
-"""Whether an entry may be made at all, how large it may be, and where its stop will rest: the part of the kernel that limits.
+"""Whether an entry may be made at all, how large it may be, where its stop will rest and how much each target closes.
 
 Every rule that refuses or cuts writes its code into the slot; a limit never enlarges. Part of the kernel: the subset of Python that
 numba compiles, hashed with it; see `atb.engine.kernel`.
@@ -233,3 +233,35 @@ def entry_quantity(
         if room < value:
             value, shrunk = room, SHRUNK_BY_CASH
     return sized(value, shrunk, side, price, slot, par)
+
+
+@jit
+def rung_price(par: Record, rung: int) -> float:
+    """Return the distance of a rung of the ladder as a fraction of the entry price; past the last, the take-profit's."""
+    if rung >= par["rungs"]:
+        return par["take_profit"]
+    if rung == 0:
+        return par["rung_1"]
+    return par["rung_2"] if rung == 1 else par["rung_3"]
+
+
+@jit
+def place_target(slot: Record, par: Record) -> None:
+    """Rest the next target: the nearest rung that is worth an order, or the take-profit for all that is left."""
+    side, held = np.sign(slot["quantity"]), abs(slot["quantity"])
+    while True:
+        rung = slot["rung"]
+        distance = rung_price(par, rung)
+        price = against(side, slot["entry_price"] * (1.0 + side * distance), par) if distance > 0.0 else np.nan
+        quantity = held
+        if rung < par["rungs"]:
+            share = par["share_1"] if rung == 0 else (par["share_2"] if rung == 1 else par["share_3"])
+            quantity = min(floor_lot(share * slot["opened_quantity"], par), held)
+            rest = held - quantity
+            if rest < max(par["lot"], par["min_quantity"]) - 0.5 * par["lot"] or rest * price < par["min_notional"]:
+                quantity = held
+            if not quantity > 0.0 or quantity < par["min_quantity"] or quantity * price < par["min_notional"]:
+                slot["rung"] += 1
+                continue
+        slot["target"], slot["target_quantity"] = price, 0.0 if np.isnan(price) else quantity
+        return

@@ -1,6 +1,7 @@
 """What a notebook says about itself: `publish` writes figures and identities as strict JSON, the executor reads them."""
 
 import hashlib
+import inspect
 import json
 import math
 import os
@@ -59,7 +60,13 @@ def publish(
         A model file or bundle folder that this notebook made or used.
     evidence
         What a gate will judge.
+
+    Raises
+    ------
+    InputError
+        If the result is not a backtest's, a screen for one, or something has no JSON form.
     """
+    _check_result(result)
     bars = tuple(data) or (result.bars if result is not None else ())
     summary = {
         "schema": SCHEMA,
@@ -75,6 +82,17 @@ def publish(
         if result is not None:
             result.export(Path(folder))
     _display(summary)
+
+
+def _check_result(result: object) -> None:
+    """Refuse what is no result of the kernel, without computing any of it."""
+    wanted = ("bars", "headline", "to_json", "export")
+    if result is not None and any(inspect.getattr_static(result, name, None) is None for name in wanted):
+        raise InputError(
+            "Only the result of a backtest can be published",
+            found=type(result).__name__,
+            todo="A screen ranks and is no evidence: run its best columns with backtest.run",
+        )
 
 
 def published(folder: Path) -> dict[str, Any]:

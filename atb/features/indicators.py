@@ -162,7 +162,7 @@ def _talib(function: str, *columns: Column, **parameters: float) -> Any:
     memory = _MEMORY.get()
     if memory is None:
         return _computed(function, [_array(column) for column in columns], parameters)
-    inputs = [np.asarray(column) for column in columns]
+    inputs: list[NDArray[Any]] = [np.asarray(column) for column in columns]
     key = (function, *parameters.items(), *((x.ctypes.data, x.strides, x.shape, x.dtype.str) for x in inputs))
     if key not in memory:
         memory[key] = (inputs, _computed(function, [_array(x) for x in inputs], parameters))
@@ -200,7 +200,7 @@ def _array(x: Column) -> Array:
 
 def _like(x: Column, values: Array) -> Column:
     """Return `values` on the index of `x` if it has one."""
-    return values if isinstance(x, np.ndarray) else type(x)(values, index=x.index, name=x.name)
+    return values if isinstance(x, np.ndarray) else type(x)(values, index=x.index, name=x.name, copy=False)
 
 
 def _period(n: int, least: int = 1) -> int:

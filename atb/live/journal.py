@@ -31,7 +31,7 @@ from atb.engine.codes import DIRECTIONS, REASONS
 from atb.errors import InputError, LeaseError, SetupError
 from atb.live.lease import Lease
 from atb.live.plan import Plan
-from atb.live.trader import Step, Working
+from atb.live.trader import Execution, Step, Working
 from atb.promotion.provenance import installed_versions
 from atb.venues.paper import exact
 
@@ -41,7 +41,7 @@ _OPEN_STATES = ("planned", "live")
 _BECOME = (
     update(Intent)
     .where(Intent.client_id == bindparam("of"))
-    .values(state=bindparam("becomes"), reason=bindparam("why"), updated_at=bindparam("at"))
+    .values(state=bindparam("becomes"), refusal=bindparam("why"), updated_at=bindparam("at"))
 )
 _SAVE = (
     update(KernelState)
@@ -141,7 +141,7 @@ class Journal:
         rows: dict[Any, list[dict[str, Any]]] = {
             DecisionRow: [self._decision_row(step)],
             Intent: placed,
-            FillRow: [self._fill_row(*pair) for pair in step.fills],
+            FillRow: [self._fill_row(done) for done in step.fills],
             TradeRow: [self._trade_row(number, trade) for number, trade in step.trades],
             EquityRow: [{"session_id": self.session_id, "bar_ms": step.bar_ms, **amounts}],
         }
@@ -229,7 +229,7 @@ class Journal:
 
     def _intent_row(self, working: Working, outcomes: dict[str, tuple[str, str | None]]) -> dict[str, Any]:
         order = working.order
-        state, reason = outcomes.get(order.client_id, ("planned" if order.type == "market" else "live", None))
+        state, refusal = outcomes.get(order.client_id, ("planned" if order.type == "market" else "live", None))
         return {
             **self._slot(),
             "strategy": self._plan.strategy.name,
@@ -243,16 +243,18 @@ class Journal:
             "price": order.price,
             "stop_price": order.stop_price,
             "state": state,
-            "reason": reason,
+            "reason": order.reason,
+            "refusal": refusal,
             "epoch": self._lease.epoch,
         }
 
-    def _fill_row(self, fill: Any, order: Order) -> dict[str, Any]:
-        names = ("trade_id", "client_id", "side", "price", "quantity", "fee", "fee_asset", "time_ms")
-        return {**self._slot(), "role": order.role, **{name: getattr(fill, name) for name in names}}
+    def _fill_row(self, done: Execution) -> dict[str, Any]:
+        names = ("trade_id", "client_id", "side", "price", "quantity", "fee", "fee_asset", "fee_value", "time_ms")
+        said = {name: getattr(done.fill, name) for name in names}
+        return {**self._slot(), **said, "fill_no": done.number, "role": done.order.role, "reason": done.reason}
 
     def _trade_row(self, number: int, trade: np.void) -> dict[str, Any]:
-        money = ("quantity", "entry_price", "exit_price", "fees", "pnl")
+        money = ("quantity", "entry_price", "exit_price", "fees", "financing", "pnl")
         amounts = {name: exact(trade[name]) for name in money}
         return {
             **self._slot(),
@@ -266,6 +268,7 @@ class Journal:
             "mae": float(trade["mae"]),
             "exit_reason": REASONS[int(trade["reason"])],
             "bars_held": int(trade["bars_held"]),
+            "additions": int(trade["additions"]),
         }
 
 
@@ -279,4 +282,5 @@ def _order(row: Intent) -> Order:
         row.quantity,
         row.price,
         row.stop_price,
+        row.reason or "",
     )

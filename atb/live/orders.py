@@ -8,10 +8,17 @@ from typing import Literal
 import numpy as np
 
 from atb.domain import Order, Symbol
+from atb.engine import records
+from atb.engine.codes import KINDS, REASONS
 from atb.venues.paper import exact
 
 Role = Literal["entry", "exit", "stop", "target"]
 PROTECTIVE: tuple[Role, ...] = ("stop", "target")
+_PRICES: dict[Role, str] = {
+    "entry": "entry_at",
+    "stop": "stop",
+    "target": "target",
+}  # where an order's own price stands
 _LETTERS: dict[Role, str] = {"entry": "e", "exit": "x", "stop": "s", "target": "t"}
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -52,16 +59,26 @@ class OrderMaker:
         self._made: dict[str, int] = {}
 
     def intents(self, slot: np.void) -> list[Order]:
-        """Return the market orders that the slot's decision asks for at the next open: exit first."""
-        roles: tuple[Role, Role] = ("exit", "entry")
-        return [self._market(role, float(slot[role])) for role in roles if slot[role] != 0.0]
+        """Return the orders that the slot's decision asks for: an exit at the next open, then an entry there or at its price."""
+        found = []
+        if slot["exit"] != 0.0:
+            found.append(self._order("exit", slot, float(slot["exit"]), kind=records.AT_MARKET))
+        if slot["entry"] != 0.0:
+            found.append(self._order("entry", slot, float(slot["entry"]), kind=int(slot["entry_kind"])))
+        return found
 
     def protection(self, slot: np.void) -> list[Order]:
-        """Return the orders that must rest while the slot holds what it holds: a stop and a target, or neither."""
-        quantity = float(slot["quantity"])
-        if quantity == 0.0:
+        """Return the orders that must rest while the slot holds what it holds: a stop for all of it, a target for its part."""
+        held = float(slot["quantity"])
+        if held == 0.0:
             return []
-        return [self._resting(role, quantity, float(slot[role])) for role in PROTECTIVE if not np.isnan(slot[role])]
+        found = []
+        if not np.isnan(slot["stop"]):
+            found.append(self._order("stop", slot, -held, kind=records.AT_STOP))
+        if not np.isnan(slot["target"]):
+            part = float(np.copysign(slot["target_quantity"], -held))
+            found.append(self._order("target", slot, part, kind=records.AT_LIMIT))
+        return found
 
     def name(self, order: Order) -> Order:
         """Return the order with its client id: only an order that is really sent counts as an attempt."""
@@ -69,16 +86,27 @@ class OrderMaker:
         self._made[order.role] = attempt + 1
         return replace(order, client_id=self._ids.make(self._bar_ms, order.role, attempt))
 
-    def _market(self, role: Role, signed: float) -> Order:
+    def _order(self, role: Role, slot: np.void, signed: float, *, kind: int) -> Order:
         side: Literal["buy", "sell"] = "buy" if signed > 0 else "sell"
-        return Order("", self._symbol, side, role, "market", exact(abs(signed)))
+        price = exact(slot[_PRICES[role]]) if kind != records.AT_MARKET else None
+        return Order(
+            client_id="",
+            symbol=self._symbol,
+            side=side,
+            role=role,
+            type=KINDS[kind],  # type: ignore[arg-type] # the table holds "market", "limit" and "stop"
+            quantity=exact(abs(signed)),
+            price=price if kind == records.AT_LIMIT else None,
+            stop_price=price if kind == records.AT_STOP else None,
+            reason=REASONS[reason_of(role, slot)],
+        )
 
-    def _resting(self, role: Role, held: float, price: float) -> Order:
-        side: Literal["buy", "sell"] = "sell" if held > 0 else "buy"
-        quantity = exact(abs(held))
-        if role == "stop":
-            return Order("", self._symbol, side, role, "stop", quantity, stop_price=exact(price))
-        return Order("", self._symbol, side, role, "limit", quantity, price=exact(price))
+
+def reason_of(role: Role, slot: np.void) -> int:
+    """Return the kernel's code for why an order of this role is out while the slot is as it is."""
+    if role == "target":
+        return records.PARTIAL_EXIT if slot["target_quantity"] < abs(slot["quantity"]) else records.TAKE_PROFIT
+    return int(slot[f"{role}_reason"])
 
 
 def same_terms(one: Order, other: Order) -> bool:

@@ -8,8 +8,9 @@ import numpy as np
 
 from atb.domain import Bars, Instrument, Predictor, Strategy, Symbol, Timeframe
 from atb.engine import records
-from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, slot_parameters
-from atb.engine.prepare import Slot
+from atb.engine.parameters import account_parameters, slot_parameters
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.prepare import Slot, warmup_bars
 from atb.engine.state import KernelState
 from atb.errors import PromotionError
 from atb.promotion.manifest import Manifest
@@ -45,7 +46,7 @@ class Plan:
         """Return the kernel's state of an account that has never traded."""
         row = slot_parameters(self.policy, self.execution, self.instrument)
         parameters = np.array([row], records.SLOT_PARAMETERS)
-        return KernelState.fresh(self.account.cash, limits=self.account.record(), parameters=parameters)
+        return KernelState.fresh(self.account.cash, limits=account_parameters(self.account), parameters=parameters)
 
     def identity(self) -> dict[str, Any]:
         """Return what a session's row says about the plan."""
@@ -83,7 +84,7 @@ def make_plan(manifest: Manifest, models_root: Path) -> Plan:
         Instrument.from_json(manifest.instrument),
         _predictor(manifest, models_root),
     )
-    needed = max(plan.strategy.warmup, plan.predictor.warmup if plan.predictor else 0)
+    needed = warmup_bars(plan.strategy, plan.policy, plan.execution, plan.predictor)
     if needed != plan.warmup:
         raise PromotionError(f"The promoted warm-up is {plan.warmup} bars, the strategy's is another", found=needed)
     return plan

@@ -151,6 +151,7 @@ def _drive(trader: Trader, feed: ReplayFeed, journal: Journal, *, pace: Pace) ->
 
 
 def _tell(step: Step) -> None:
-    for fill, order in step.fills:
-        amounts = {"quantity": str(fill.quantity), "price": str(fill.price), "client_id": order.client_id}
-        _log.info("filled", bar=short(at_ms(step.bar_ms)), role=order.role, side=fill.side, **amounts)
+    for done in step.fills:
+        fill, what = done.fill, {"role": done.order.role, "reason": done.reason, "client_id": done.order.client_id}
+        amounts = {"quantity": str(fill.quantity), "price": str(fill.price)}
+        _log.info("filled", bar=short(at_ms(step.bar_ms)), side=fill.side, **what, **amounts)

@@ -63,7 +63,7 @@ def check_sources(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None
 
 
 def check_kernel(pinned: str, *, package: Path = PACKAGE) -> None:
-    """Refuse another kernel than the pinned one: its source, its records, its compile options or numba's version.
+    """Refuse another kernel than the pinned one: any of its sources, its compile options or numba's version.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def check_kernel(pinned: str, *, package: Path = PACKAGE) -> None:
     """
     from atb.engine.cache import hash_source
 
-    found = hash_source(package / "engine" / "kernel.py")
+    found = hash_source(package / "engine")
     if found != pinned:
         raise PromotionError(
             f"The decision kernel is not the promoted one, which is {pinned[:12]}", found=found[:12], todo=_AGAIN

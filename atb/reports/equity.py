@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from atb.backtest import Result
-from atb.backtest.baselines import hold
 from atb.backtest.portfolio import closes
 from atb.backtest.statistics import drawdowns
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
 POINTS = 2_000  # of each line
+BAND = "stop first to target first"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 Floats = NDArray[np.floating[Any]]
@@ -24,6 +24,9 @@ Floats = NDArray[np.floating[Any]]
 def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
     """Draw the account's value, holding from the same cash at the same costs, and both drawdowns below.
 
+    Where fills depend on the order of prices inside a bar, a light area spans the equity with every stop first and with every
+    target first.
+
     Parameters
     ----------
     result
@@ -31,10 +34,10 @@ def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
     log
         Whether the value axis is logarithmic: equal distances are equal percentages.
     """
-    cash, outcome = result.problem.account.cash, hold(result.problem)
-    held = outcome.equity[~np.isnan(outcome.equity)]
+    cash = result.problem.account.cash
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.05)
-    lines = (("hold", held, theme.ORANGE), (_names(result), result.equity.to_numpy(), theme.BLUE))
+    _add_band(figure, result)
+    lines = (("hold", result.held.to_numpy(), theme.ORANGE), (_names(result), result.equity.to_numpy(), theme.BLUE))
     for name, equity, colour in lines:
         _add_equity(figure, result.index, equity, name=name, colour=colour, cash=cash)
     figure.add_hline(y=cash, line={"color": theme.SOFT, "width": 1, "dash": "dot"}, row=1, col=1)
@@ -45,6 +48,32 @@ def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
     figure.update_xaxes(theme.time_axis(title=None), row=1, col=1)
     figure.update_xaxes(theme.time_axis(), row=2, col=1)
     return figure.update_layout(hovermode="x", legend={"traceorder": "reversed"})
+
+
+def _add_band(figure: go.Figure, result: Result) -> None:
+    """Add the area between equity with every stop first and with every target first, if they ever differ."""
+    if not result.band:
+        return
+    curves = np.column_stack([curve.to_numpy() for curve in result.band.values()])
+    low, high = curves.min(axis=1), curves.max(axis=1)
+    if (low == high).all():
+        return
+    kept = np.union1d(extreme_rows(low, POINTS // 2), extreme_rows(high, POINTS // 2))
+    at = theme.times(result.index[kept])
+    for values, fill in ((low, None), (high, "tonexty")):
+        figure.add_scatter(
+            x=at,
+            y=values[kept],
+            name=BAND,
+            legendgroup=BAND,
+            showlegend=fill is not None,
+            line={"width": 0},
+            fill=fill,
+            fillcolor="rgba(86,180,233,0.35)",
+            hoverinfo="skip",
+            row=1,
+            col=1,
+        )
 
 
 def _add_equity(
@@ -79,7 +108,7 @@ def _equity_caption(result: Result) -> str:
         f"drawdown {stats['max_drawdown_pct']:.1f} % (hold {held['max_drawdown_pct']:.1f} %); fees {stats['fees_paid']:,.2f} "
         f"{_quote(result)}; in the market {stats['exposure_time_pct']:.0f} % of the time. "
     )
-    return figures + result.fill_model
+    return f"{figures}{result.ambiguity} {result.fill_model}"
 
 
 def monthly_returns_figure(result: Result) -> go.Figure:
@@ -134,16 +163,15 @@ def monthly_returns(result: Result) -> pd.DataFrame:
 
 def _close_times(result: Result) -> pd.DatetimeIndex:
     """Return each bar's last moment: a bar that closes at midnight belongs to the day that ends."""
-    at = result.problem.events[~np.isnan(result.outcome.equity)] - 1
-    return pd.DatetimeIndex(pd.to_datetime(at, unit="ms", utc=True))
+    return pd.DatetimeIndex(pd.to_datetime(result.problem.closes - 1, unit="ms", utc=True))
 
 
 def exposure_figure(result: Result) -> go.Figure:
-    """Draw what part of the account's equity was in positions at each close, in percent; shorts count as negative."""
+    """Draw what percentage of the account's equity was in positions at each close: net, and gross where shorts make it differ."""
     share = exposure(result)
     net, gross = share.sum(axis=1).to_numpy(), share.abs().sum(axis=1).to_numpy()
     figure = go.Figure()
-    series = [("net", net, theme.BLUE)] + ([("gross", gross, theme.ORANGE)] if (gross != net).any() else [])
+    series = [("net", net, theme.BLUE)] + ([("gross", gross, theme.ORANGE)] if _differ(gross, net) else [])
     for name, values, colour in series:
         kept = extreme_rows(values, POINTS)
         figure.add_scatter(
@@ -155,13 +183,21 @@ def exposure_figure(result: Result) -> go.Figure:
             fillcolor="rgba(0,114,178,0.15)",
             hovertemplate="%{y:.1f} %",
         )
-    caption = (
-        f"In the market {result.stats['exposure_time_pct']:.1f} % of the bars; "
-        f"{result.stats['turnover']:.1f} times the starting cash was traded."
-    )
-    theme.style(figure, "Exposure", label=result.label, caption=caption, height=320)
+    theme.style(figure, "Exposure", label=result.label, caption=_exposure_caption(result, net, gross), height=320)
     figure.update_yaxes(title_text="position value / equity (%)")
     return figure.update_xaxes(theme.time_axis()).update_layout(hovermode="x", showlegend=len(series) > 1)
+
+
+def _differ(gross: Floats, net: Floats) -> bool:
+    return not np.allclose(gross, net, rtol=1e-9, atol=1e-9)
+
+
+def _exposure_caption(result: Result, net: Floats, gross: Floats) -> str:
+    sides = "Shorts count as negative in net, as positive in gross. " if _differ(gross, net) else ""
+    return (
+        f"{sides}In the market {result.stats['exposure_time_pct']:.1f} % of the bars; on average {gross.mean():.1f} % gross, "
+        f"at most {gross.max():.1f} %; {result.stats['turnover']:.1f} times the starting cash was traded."
+    )
 
 
 def exposure(result: Result) -> pd.DataFrame:

@@ -1,53 +1,23 @@
 """A result in words and numbers: the table of figures beside the baselines, and its card in a notebook."""
 
-import html
-import math
+from html import escape
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from atb.backtest import card
 from atb.domain import Bars
-from atb.reports.theme import FONT, GREY, GRID, INK
 
 if TYPE_CHECKING:
     from atb.backtest import Result
 
-MISSING = "–"
-# Names, keys of `Result.stats` and formats, in reading order.
-ROWS = (
-    ("Total return (%)", "total_return_pct", "+,.2f"),
-    ("Return a year, CAGR (%)", "cagr_pct", "+,.2f"),
-    ("Largest drawdown (%)", "max_drawdown_pct", ",.2f"),
-    ("Longest drawdown (days)", "max_drawdown_days", ",.1f"),
-    ("Volatility a year (%)", "volatility_pct", ",.2f"),
-    ("Sharpe", "sharpe", ",.2f"),
-    ("Sortino", "sortino", ",.2f"),
-    ("Calmar", "calmar", ",.2f"),
-    ("Fees paid (quote)", "fees_paid", ",.2f"),
-    ("Turnover (times the starting cash)", "turnover", ",.1f"),
-    ("Time in the market (%)", "exposure_time_pct", ",.1f"),
-    ("Closed trades", "n_trades", ",.0f"),
-    ("Trades still open", "open_trades", ",.0f"),
-    ("Winning trades (%)", "win_rate_pct", ",.1f"),
-    ("Profit factor", "profit_factor", ",.2f"),
-    ("Expectancy a trade (quote)", "expectancy", "+,.2f"),
-    ("Best trade (%)", "best_trade_pct", "+,.2f"),
-    ("Worst trade (%)", "worst_trade_pct", "+,.2f"),
-    ("Bars held on average", "avg_bars_held", ",.1f"),
-    ("Signals refused", "rejected_signals", ",.0f"),
-    ("Signals shrunk", "shrunk_signals", ",.0f"),
-    ("Bars that touched stop and target", "ambiguous_bars", ",.0f"),
-    ("Bars", "bars", ",.0f"),
-    ("Bars a year, for the ratios", "periods_per_year", ",.0f"),
-)
-CARD_ROWS = 9
-
 
 def summary_table(result: "Result") -> pd.DataFrame:
-    """Return the figures of merit beside holding and cash, as text rounded for reading; `result.stats` has the exact values."""
-    columns = {"strategy": result.stats, "hold": result.baselines["hold"], "cash": result.baselines["cash"]}
-    rows = {name: [_text(values.get(key), form) for values in columns.values()] for name, key, form in ROWS}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=list(columns))
+    """Return the figures of merit beside the baselines, as text rounded for reading; `result.stats` has the exact values.
+
+    `random entry` is the median of runs that hold the same positions at random times, with the range of nine in ten.
+    """
+    return pd.DataFrame.from_dict(card.figures(result), orient="index", columns=list(card.COLUMNS))
 
 
 def trades_table(result: "Result", last: int = 10) -> pd.DataFrame:
@@ -68,26 +38,9 @@ def trades_table(result: "Result", last: int = 10) -> pd.DataFrame:
     return pd.DataFrame(columns, index=trades["trade_id"].to_list())
 
 
-def _text(value: float | None, form: str) -> str:
-    return MISSING if value is None or not math.isfinite(value) else format(value, form)
-
-
 def result_html(result: "Result") -> str:
-    """Return a result's card for notebooks: label, headline, main figures beside the baselines, fill model."""
-    table = summary_table(result).head(CARD_ROWS)
-    head = "".join(f"<th style='text-align:right;padding:2px 14px'>{name}</th>" for name in table.columns)
-    body = "".join(
-        f"<tr><td style='text-align:left;padding:2px 14px 2px 0'>{html.escape(str(name))}</td>"
-        + "".join(f"<td style='text-align:right;padding:2px 14px'>{html.escape(str(cell))}</td>" for cell in row)
-        + "</tr>"
-        for name, row in zip(table.index, table.to_numpy(), strict=True)
-    )
-    return _card(
-        result.label,
-        f"<div style='margin:4px 0 8px'>{html.escape(result.headline)}</div>"
-        f"<table style='border-collapse:collapse;font-size:13px'><tr><th></th>{head}</tr>{body}</table>"
-        f"<div style='margin-top:8px;font-size:12px;color:{GREY}'>{html.escape(result.fill_model)}</div>",
-    )
+    """Return a result's card for notebooks."""
+    return card.html(result)
 
 
 def bars_html(bars: Bars) -> str:
@@ -95,15 +48,8 @@ def bars_html(bars: Bars) -> str:
     index = bars.frame.index
     period = f"{index[0]:%Y-%m-%d %H:%M} to {index[-1]:%Y-%m-%d %H:%M} UTC (open times)" if len(bars) else "empty"
     gaps = f"{len(bars.gaps)} known gaps" if bars.gaps else "no gaps"
-    return _card(
+    return card.framed(
         bars.label,
         f"<div>{len(bars):,} closed bars, {period}, {gaps}</div>"
-        f"<div style='font-size:12px;color:{GREY}'>fingerprint {bars.fingerprint}</div>",
-    )
-
-
-def _card(title: str, inner: str) -> str:
-    return (
-        f'<div style="font-family:{FONT};color:{INK};background:white;border:1px solid {GRID};border-radius:6px;'
-        f'padding:12px 16px;max-width:900px"><b>{html.escape(title)}</b>{inner}</div>'
+        f"<div style='font-size:12px;opacity:0.72'>fingerprint {escape(bars.fingerprint)}</div>",
     )

@@ -23,6 +23,7 @@ LOSS_TO_PROFIT = [[0.0, "#B34700"], [0.25, "#F0A868"], [0.5, "#FAFAF8"], [0.75, 
 FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
 CAPTION_WIDTH = 160  # characters a line
 _CAPTION_LINE = 15  # pixels
+_CAPTION_SHIFT = -58  # pixels: below tick labels of two lines and the axis title
 _TIME = "%Y-%m-%d %H:%M"
 
 
@@ -76,13 +77,13 @@ def style(figure: go.Figure, title: str, *, label: str, caption: str = "", heigh
     figure.update_layout(
         template=template(),
         title={"text": f"<b>{title}</b><br><span style='font-size:12px;color:{GREY}'>{label}</span>"},
-        margin={"l": 10, "r": 20, "t": 66, "b": 52 + _CAPTION_LINE * len(lines)},
+        margin={"l": 10, "r": 20, "t": 66, "b": 66 + _CAPTION_LINE * len(lines)},
         height=height + _CAPTION_LINE * len(lines),
     )
     if lines:
         figure.add_annotation(
             text="<br>".join(lines),
-            x=0, y=0, xref="paper", yref="paper", xanchor="left", yanchor="top", yshift=-44,
+            x=0, y=0, xref="paper", yref="paper", xanchor="left", yanchor="top", yshift=_CAPTION_SHIFT,
             align="left", showarrow=False, font={"size": 11, "color": GREY},
         )  # fmt: skip
     return figure

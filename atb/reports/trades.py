@@ -6,6 +6,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from atb.backtest import Result
+from atb.engine import codes, records
 from atb.errors import InputError
 from atb.reports import theme
 from atb.reports.downsampling import candles, span_text
@@ -14,17 +15,35 @@ CANDLES = 1_200
 MOST_TRADES = 1_000  # drawn on the price; more are neither legible nor small
 MOST_POINTS = 2_500  # of the excursions
 MARGIN = 10  # bars drawn before the first and after the last trade
+LEGEND = "Up-triangles buy into a position, down-triangles sell into one; small ones add to it."
+SYMBOLS = {
+    codes.REASONS[reason]: symbol
+    for reason, symbol in {
+        records.STOP_LOSS: "x",
+        records.TRAILING_STOP: "cross",
+        records.BREAK_EVEN: "diamond-tall",
+        records.TAKE_PROFIT: "star",
+        records.PARTIAL_EXIT: "circle",
+        records.SIGNAL_EXIT: "square",
+        records.TIME_LIMIT: "hourglass",
+        records.SESSION_END: "bowtie",
+        records.EARLY_CUT: "diamond",
+        records.RISK_LIMIT: "hexagon",
+        records.LIQUIDATION: "star-square",
+    }.items()
+}
+"""How exits are marked, by their reason; circles where nothing else is said."""
 
 
 def trades_figure(result: Result, last: int = 200, *, slot: int = 0) -> go.Figure:
-    """Draw the last round trips of one slot on its price: entries, exits, and a line from one to the other.
+    """Draw the last round trips of one slot on its price: every fill, exits by their reason, and a line from entry to exit.
 
     Parameters
     ----------
     result
         Of a backtest.
     last
-        How many trades, 1 to 1000; the picture shows their period.
+        How many trades, 1 to 1000; the picture shows their period, and says how many came before.
     slot
         Which of the result's slots.
 
@@ -39,23 +58,35 @@ def trades_figure(result: Result, last: int = 200, *, slot: int = 0) -> go.Figur
         raise InputError(f"slot must be 0 to {len(result.slots) - 1}", found=slot)
     every = _trades_of(result, slot)
     trades = every.tail(last)
+    orders = result.orders[(result.outcome.orders["slot"] == slot) & result.orders["trade_id"].isin(trades["trade_id"])]
     bars, span = _window(result, slot, trades)
     figure = go.Figure(price_trace(bars))
-    _add_markers(figure, trades)
-    caption = (
-        f"{len(trades)} of {len(every)} trades, {(trades['pnl'] > 0).sum()} with a profit after costs; "
-        f"the price is drawn as {span}. Up-triangles open long positions, down-triangles short ones. "
-        + result.fill_model
-    )
+    _add_trades(figure, trades)
+    _add_entries(figure, orders)
+    _add_exits(figure, orders, trades)
+    caption = " ".join([_shown_text(every, trades), f"The price is drawn as {span}.", LEGEND, result.fill_model])
     theme.style(figure, "Trades", label=result.label, caption=caption, height=520)
     figure.update_yaxes(title_text=f"price ({result.bars[slot].symbol.quote})")
+    figure.update_layout(legend={"orientation": "v", "x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top"})
     return figure.update_xaxes(theme.time_axis(rangeslider={"visible": False}))
 
 
 def _trades_of(result: Result, slot: int) -> pd.DataFrame:
-    records = np.concatenate([result.outcome.trades["slot"], np.flatnonzero(result.outcome.slots["quantity"] != 0)])
-    trades: pd.DataFrame = result.trades[records == slot]
+    of_slot = np.concatenate([result.outcome.trades["slot"], np.flatnonzero(result.outcome.slots["quantity"] != 0)])
+    trades: pd.DataFrame = result.trades[of_slot == slot]
     return trades.sort_values("entry_time", kind="stable")
+
+
+def _shown_text(every: pd.DataFrame, shown: pd.DataFrame) -> str:
+    """Return how many trades are drawn, and what the ones that are not made together."""
+    won = f"{(shown['pnl'] > 0).sum():,} with a profit after costs"
+    if len(shown) == len(every):
+        return f"All {len(every):,} trades, {won}."
+    left = every.iloc[: len(every) - len(shown)]
+    return (
+        f"The last {len(shown):,} of {len(every):,} trades, {won}; the {len(left):,} before them are not drawn: "
+        f"{(left['pnl'] > 0).sum():,} with a profit, {left['pnl'].sum():+,.2f} in all."
+    )
 
 
 def _window(result: Result, slot: int, trades: pd.DataFrame) -> tuple[pd.DataFrame, str]:
@@ -84,47 +115,71 @@ def price_trace(frame: pd.DataFrame, *, name: str = "price") -> go.Candlestick:
     )
 
 
-def _add_markers(figure: go.Figure, trades: pd.DataFrame) -> None:
+def _add_trades(figure: go.Figure, trades: pd.DataFrame) -> None:
+    """Add two traces for all trades, profits and losses: entry, exit and a break, three points each.
+
+    A shape per trade would take minutes.
+    """
     won = (trades["pnl"] > 0).to_numpy()
     for chosen, colour, name in ((won, theme.PROFIT, "profit"), (~won, theme.LOSS, "loss")):
-        _add_lines(figure, trades[chosen], colour=colour, name=name)
-    long = (trades["side"] == "long").to_numpy()
+        part = trades[chosen]
+        begins, ends = (theme.times(pd.Index(part[name])) for name in ("entry_time", "exit_time"))
+        prices = part["entry_price"].to_numpy(), part["exit_price"].to_numpy(), np.full(len(part), np.nan)
+        figure.add_scatter(
+            x=np.column_stack([begins, ends, ends]).ravel(),
+            y=np.column_stack(prices).ravel(),
+            mode="lines",
+            name=f"{name} ({len(part):,})",
+            line={"color": colour, "width": 1.5},
+            hoverinfo="skip",
+        )
+
+
+def _add_entries(figure: go.Figure, orders: pd.DataFrame) -> None:
+    """Add every entry fill; the ones that add to a position are smaller."""
+    part = orders[orders["role"] == "entry"]
+    added = part.duplicated("trade_id").to_numpy()
     figure.add_scatter(
-        x=theme.times(pd.Index(trades["entry_time"])),
-        y=trades["entry_price"].to_numpy(),
+        x=theme.times(pd.Index(part["time"])),
+        y=part["price"].to_numpy(),
         mode="markers",
-        name="entry",
-        marker={"symbol": np.where(long, "triangle-up", "triangle-down"), "size": 9, "color": theme.BLUE,
-                "line": {"color": "white", "width": 1}},
-        customdata=trades["quantity"].to_numpy(),
-        hovertemplate="entry %{x|%Y-%m-%d %H:%M}<br>%{customdata:.6g} at %{y:,.8~g}<extra></extra>",
-    )  # fmt: skip
-    figure.add_scatter(
-        x=theme.times(pd.Index(trades["exit_time"])),
-        y=trades["exit_price"].to_numpy(),
-        mode="markers",
-        name="exit",
-        marker={"symbol": np.where(trades["status"] == "open", "circle-open", "circle"), "size": 7,
-                "color": np.where(won, theme.PROFIT, theme.LOSS), "line": {"color": "white", "width": 1}},
-        text=np.where(trades["status"] == "open", "still open", trades["exit_reason"]),
-        customdata=trades[["pnl_pct", "bars_held"]].to_numpy(dtype=np.float64),
-        hovertemplate="%{text} %{x|%Y-%m-%d %H:%M} at %{y:,.8~g}<br>%{customdata[0]:+.2f} % in %{customdata[1]:.0f} bars"
-        "<extra></extra>",
+        name=f"entry ({len(part):,})",
+        marker={"symbol": np.where(part["side"] == "buy", "triangle-up", "triangle-down"), "size": np.where(added, 6, 9),
+                "color": theme.BLUE, "line": {"color": "white", "width": 1}},
+        text=np.where(added, "scale-in", "entry"),
+        customdata=part["quantity"].to_numpy(),
+        hovertemplate="%{text} %{x|%Y-%m-%d %H:%M}<br>%{customdata:.6g} at %{y:,.8~g}<extra></extra>",
     )  # fmt: skip
 
 
-def _add_lines(figure: go.Figure, trades: pd.DataFrame, *, colour: str, name: str) -> None:
-    """Add one trace for all trades: entry, exit and a break, three points each. A shape per trade would take minutes."""
-    moments = theme.times(pd.Index(trades["entry_time"])), theme.times(pd.Index(trades["exit_time"]))
-    prices = trades["entry_price"].to_numpy(), trades["exit_price"].to_numpy(), np.full(len(trades), np.nan)
-    figure.add_scatter(
-        x=np.column_stack([*moments, moments[1]]).ravel(),
-        y=np.column_stack(prices).ravel(),
-        mode="lines",
-        name=f"{name} ({len(trades)})",
-        line={"color": colour, "width": 1.5},
-        hoverinfo="skip",
-    )
+def _add_exits(figure: go.Figure, orders: pd.DataFrame, trades: pd.DataFrame) -> None:
+    """Add every exit fill, one trace for each reason, coloured by its trade's profit or loss; then what is still open."""
+    of_trade = trades.set_index("trade_id")
+    exits = orders[orders["role"] != "entry"]
+    for reason, part in exits.groupby("reason", sort=True):
+        owner = of_trade.loc[part["trade_id"]]
+        figure.add_scatter(
+            x=theme.times(pd.Index(part["time"])),
+            y=part["price"].to_numpy(),
+            mode="markers",
+            name=f"{reason} ({len(part):,})",
+            marker={"symbol": SYMBOLS.get(str(reason), "circle"), "size": 7,
+                    "color": np.where(owner["pnl"] > 0, theme.PROFIT, theme.LOSS), "line": {"color": "white", "width": 1}},
+            customdata=np.column_stack([part["quantity"], owner["pnl_pct"], owner["bars_held"]]),
+            hovertemplate=f"{reason} %{{x|%Y-%m-%d %H:%M}}<br>%{{customdata[0]:.6g}} at %{{y:,.8~g}}<br>"
+            "trade %{customdata[1]:+.2f} % in %{customdata[2]:.0f} bars<extra></extra>",
+        )  # fmt: skip
+    still = trades[trades["status"] == "open"]
+    if len(still):
+        figure.add_scatter(
+            x=theme.times(pd.Index(still["exit_time"])),
+            y=still["exit_price"].to_numpy(),
+            mode="markers",
+            name="still open",
+            marker={"symbol": "circle-open", "size": 8, "color": theme.GREY},
+            customdata=still["pnl_pct"].to_numpy(),
+            hovertemplate="still open at %{y:,.8~g}: %{customdata:+.2f} %<extra></extra>",
+        )
 
 
 def excursion_figure(result: Result) -> go.Figure:
@@ -179,14 +234,16 @@ def _spread(closed: pd.DataFrame) -> pd.DataFrame:
 
 def _levels(result: Result) -> list[tuple[float, int, str]]:
     policies = dict.fromkeys(slot.policy for slot in result.slots)
-    stops = [(100 * policy.stop_loss, 1, "stop") for policy in policies if policy.stop_loss is not None]
-    return stops + [(100 * policy.take_profit, 2, "target") for policy in policies if policy.take_profit is not None]
+    stops = [(policy.stop_loss, 1, "stop") for policy in policies if policy.stop_loss is not None]
+    targets = [(policy.take_profit, 2, "target") for policy in policies if policy.take_profit is not None]
+    rungs = [(distance, 2, "partial") for policy in policies for distance, _ in policy.ladder]
+    return [(100 * level, column, name) for level, column, name in dict.fromkeys(stops + rungs + targets)]
 
 
 def _excursion_text(closed: pd.DataFrame, shown: pd.DataFrame) -> str:
     if not len(closed):
         return "No trade was closed."
-    some = "" if len(shown) == len(closed) else f"{len(shown)} of {len(closed)} trades drawn, evenly by outcome. "
+    some = "" if len(shown) == len(closed) else f"{len(shown):,} of {len(closed):,} trades drawn, evenly by outcome. "
     winners, losers = closed[closed["pnl"] > 0], closed[closed["pnl"] <= 0]
     spared = f"{winners['mae_pct'].quantile(0.9):.2f} %" if len(winners) else "nothing to say of"
     missed = f"{losers['mfe_pct'].median():.2f} %" if len(losers) else "nothing to say of"

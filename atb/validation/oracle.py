@@ -22,7 +22,14 @@ from atb.validation.parity import Trace
 
 
 class _RefusedError(Exception):
-    """vectorbt would not fill an order; the simulation ends there."""
+    """vectorbt would not fill an order; the simulation ends there.
+
+    `on_credit` says that the account's cash cannot pay the order, which only an exit may do.
+    """
+
+    def __init__(self, status: str, *, on_credit: bool) -> None:
+        super().__init__(f"vectorbt did not fill this order of the kernel: {status}")
+        self.on_credit = on_credit
 
 
 class _Accountant:
@@ -62,7 +69,9 @@ class _Accountant:
         parameter = self.problem.parameters[order["slot"]]
         rate = parameter["maker_fee"] if order["kind"] == records.AT_LIMIT else parameter["taker_fee"]
         signed = float(order["side"] * order["quantity"])
-        return int(order["slot"]), order_nb(size=signed, price=float(order["price"]), fees=float(rate))
+        return int(order["slot"]), order_nb(
+            size=signed, price=float(order["price"]), fees=float(rate), allow_partial=False
+        )
 
     def _decide(self, context: Any, closing: Any) -> None:
         if not (closing >= 0).any():
@@ -79,8 +88,9 @@ class _Accountant:
         """Fold back what vectorbt says it filled."""
         done = context.order_result
         if done.status != OrderStatus.Filled:
-            status = OrderStatusInfo._fields[done.status_info]
-            raise _RefusedError(f"vectorbt did not fill this order of the kernel: {status}")
+            cost = self.order[0]["quantity"] * self.order[0]["price"] + self.order[0]["fee"]
+            on_credit = self.order[0]["role"] != records.ENTRY and cost > self.state.account[0]["cash"]
+            raise _RefusedError(OrderStatusInfo._fields[done.status_info], on_credit=bool(on_credit))
         fill = self.order.copy()
         fill[0]["quantity"], fill[0]["price"], fill[0]["fee"] = done.size, done.price, done.fees
         self.orders.append(fill[0])
@@ -92,10 +102,9 @@ class _Accountant:
 def vectorbt_trace(problem: Problem) -> Trace:
     """Execute a problem through `Portfolio.from_order_func(flexible=True)`.
 
-    Where vectorbt refuses an order that the kernel considers filled (it lets nobody buy back a short that is worth more than the
-    account), the trace ends there and says so.
+    Where vectorbt refuses an order that the kernel considers filled, the trace ends there and says so.
     """
-    accountant, stopped = _Accountant(problem), ""
+    accountant, stopped, on_credit = _Accountant(problem), "", False
     close = np.ones(
         (len(problem.events), len(problem.slots))
     )  # vectorbt values nothing here: the marks are the slots' own
@@ -116,11 +125,12 @@ def vectorbt_trace(problem: Problem) -> Trace:
             freq="1h",
         )
     except _RefusedError as refused:
-        stopped = str(refused)
+        stopped, on_credit = str(refused), refused.on_credit
     return Trace(
         "vectorbt",
         np.array(accountant.orders, records.ORDER),
         np.array(accountant.trades, records.TRADE),
         np.array(accountant.equity),
         stopped=stopped,
+        on_credit=on_credit,
     )

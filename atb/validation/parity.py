@@ -8,16 +8,20 @@
 
 Equal means: the same orders in every field, the same trades, and the same equity at every close, as bits; between the first and
 the third also the same refusals and the same final state.
+
+vectorbt's accounts know no fee paid in base, no funding and no interest on what a short borrowed, and buy nothing on credit. Where
+a problem has such costs, the second way is compared with a kernel run of the same problem without them; where a short must be
+bought back for more than the account holds, up to there. The report names what was left out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.backtest.simulation import Outcome, simulate
+from atb.backtest.simulation import simulate
 from atb.engine import codes, records
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Problem, Slot, prepare
@@ -30,7 +34,8 @@ Records = NDArray[np.void]
 class Trace:
     """What one execution did: ORDER and TRADE records, and equity at each close.
 
-    Those that refuse by the kernel's own rules also give REFUSAL records and the state they ended in, as bytes.
+    Those that refuse by the kernel's own rules also give REFUSAL records and the state they ended in, as bytes; one that could not
+    go on says why in `stopped`, and in `on_credit` whether an exit that the account cannot pay was the reason.
     """
 
     way: str
@@ -39,17 +44,23 @@ class Trace:
     equity: NDArray[np.float64]
     refusals: Records | None = None
     state: bytes | None = None
+    stopped: str = ""
+    on_credit: bool = False
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """Whether all ways agree; `ways` says which did, `first_difference` shows where one left the kernel."""
+    """Whether all ways agree; `ways` says which did, `first_difference` shows where one left the kernel.
+
+    `left_out` names what vectorbt was compared without.
+    """
 
     equal: bool
     orders: int
     bars: int
     ways: dict[str, bool]
     first_difference: dict[str, Any] | None
+    left_out: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -58,14 +69,18 @@ class ParityReport:
             "orders": self.orders,
             "bars": self.bars,
             "ways": self.ways,
+            "left_out_for_vectorbt": list(self.left_out),
             "first_difference": self.first_difference,
         }
 
     def __str__(self) -> str:
         """Return the verdict in one line."""
-        if self.equal:
-            return f"Equal bit by bit in {len(self.ways) + 1} ways: {self.orders} orders over {self.bars} bars"
-        return f"NOT EQUAL: {', '.join(way for way, same in self.ways.items() if not same)} left the kernel's orders"
+        if not self.equal:
+            return (
+                f"NOT EQUAL: {', '.join(way for way, same in self.ways.items() if not same)} left the kernel's orders"
+            )
+        without = f"; vectorbt compared without {', '.join(self.left_out)}" if self.left_out else ""
+        return f"Equal bit by bit in {len(self.ways) + 1} ways: {self.orders} orders over {self.bars} bars{without}"
 
 
 def prove(
@@ -78,23 +93,57 @@ def prove(
 
 def prove_problem(problem: Problem, *, vectorbt: bool = True) -> ParityReport:
     """Execute a prepared problem three ways and compare."""
-    outcome = simulate(problem)
-    others = [stepwise(problem)]
+    ours = _kernel_trace(problem)
+    found: dict[str, dict[str, Any] | None] = {}
+    left_out: tuple[str, ...] = ()
     if vectorbt:
-        from atb.validation.oracle import vectorbt_trace
-
-        others.insert(0, vectorbt_trace(problem))
-    found = {other.way: first_difference(problem, _trace(outcome), other) for other in others}
+        found["vectorbt"], left_out = _against_vectorbt(problem, ours)
+    found["stepwise"] = first_difference(problem, ours, stepwise(problem))
     return ParityReport(
         equal=not any(found.values()),
-        orders=len(outcome.orders),
+        orders=len(ours.orders),
         bars=len(problem.market),
         ways={way: difference is None for way, difference in found.items()},
         first_difference=next((difference for difference in found.values() if difference), None),
+        left_out=left_out,
     )
 
 
-def _trace(outcome: Outcome) -> Trace:
+def _against_vectorbt(problem: Problem, ours: Trace) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+    """Return where vectorbt leaves the kernel, None if nowhere, and what the comparison had to leave out."""
+    from atb.validation.oracle import vectorbt_trace
+
+    view, left_out = vectorbt_view(problem)
+    kernel, theirs = _kernel_trace(view) if left_out else ours, vectorbt_trace(view)
+    if theirs.on_credit:
+        kernel = Trace(
+            kernel.way,
+            kernel.orders[: len(theirs.orders)],
+            kernel.trades[: len(theirs.trades)],
+            kernel.equity[: len(theirs.equity)],
+        )
+        left_out += ("anything after an exit on credit",)
+    return first_difference(view, kernel, theirs), left_out
+
+
+def vectorbt_view(problem: Problem) -> tuple[Problem, tuple[str, ...]]:
+    """Return the problem without the costs that vectorbt cannot account for, and their names; itself where it has none."""
+    parameters, market = problem.parameters.copy(), problem.market.copy()
+    rates = np.maximum(parameters["taker_fee"], parameters["maker_fee"])
+    there = {
+        "fees in base": bool((parameters["fee_in_base"] * rates > 0).any()),
+        "funding": problem.funded,
+        "borrow interest": bool((parameters["borrow_rate"] > 0).any()),
+    }
+    left_out = tuple(name for name, found in there.items() if found)
+    if not left_out:
+        return problem, ()
+    parameters["fee_in_base"], parameters["borrow_rate"], market["funding"] = 0, 0.0, 0.0
+    return replace(problem, parameters=parameters, market=market), left_out
+
+
+def _kernel_trace(problem: Problem) -> Trace:
+    outcome = simulate(problem)
     state = outcome.account.tobytes() + outcome.slots.tobytes()
     return Trace("kernel", outcome.orders, outcome.trades, outcome.equity, outcome.refusals, state)
 
@@ -141,43 +190,78 @@ def first_difference(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, 
         common = min(len(left), len(right))
         unequal = [i for i in range(common) if left[i].tobytes() != right[i].tobytes()]
         if unequal or len(left) != len(right):
-            at = unequal[0] if unequal else common
-            return _difference(problem, table, at, sides={ours.way: left, theirs.way: right})
-    moved = np.flatnonzero(ours.equity.view(np.int64) != theirs.equity.view(np.int64))
-    if len(moved):
-        e = int(moved[0])
-        values = {ours.way: float(ours.equity[e]), theirs.way: float(theirs.equity[e])}
-        return {"table": "equity", "index": e, "time_ms": int(problem.closes[e]), **values}
-    if ours.state is not None and theirs.state is not None and ours.state != theirs.state:
-        return {"table": "state", "index": 0, **_states(problem, ours, theirs)}
-    return None
-
-
-def _states(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any]:
-    """Return the fields in which two final states differ, by execution."""
-    found: dict[str, Any] = {}
-    for trace in (ours, theirs):
-        state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
-        state.load_bytes(trace.state or b"")
-        found[trace.way] = state.to_json()
-    return found
+            found = _difference(
+                problem, table, unequal[0] if unequal else common, sides={ours.way: left, theirs.way: right}
+            )
+            return found | ({"stopped": theirs.stopped} if theirs.stopped else {})
+    return _moved_equity(problem, ours, theirs) or _other_state(problem, ours, theirs)
 
 
 def _difference(problem: Problem, table: str, at: int, *, sides: dict[str, Records]) -> dict[str, Any]:
-    named = {way: _named(rows[at]) if at < len(rows) else None for way, rows in sides.items()}
-    difference: dict[str, Any] = {"table": table, "index": at, **named}
-    shown = next((rows[at] for rows in sides.values() if at < len(rows)), None)
-    if table == "orders" and shown is not None:
-        row = int(shown["row"])
-        first = problem.offsets[int(shown["slot"])]
-        difference["bar"] = _named(problem.market[row])
-        difference["signal_before"] = _named(problem.signals[max(row - 1, first)])
-    return difference
+    """Return one row of a table on both sides (None where a side has no such row), where it is, and what decided it."""
+    shown = next(rows[at] for rows in sides.values() if at < len(rows))
+    named = {way: _named(rows[at], table) if at < len(rows) else None for way, rows in sides.items()}
+    time, row = int(shown["exit_time" if table == "trades" else "time"]), shown["row"] if table == "orders" else None
+    return {"table": table, "index": at, **named, **_inputs(problem, int(shown["slot"]), time, row=row)}
 
 
-def _named(record: Any) -> dict[str, Any]:
+def _inputs(problem: Problem, s: int, time: int, *, row: int | None = None) -> dict[str, Any]:
+    """Return which slot, when, the bar that an order met or that closed at that time, and the signal of the bar before it."""
+    first = problem.offsets[s]
+    last = problem.offsets[s + 1] if s + 1 < len(problem.slots) else len(problem.market)
+    if row is None:
+        row = first + min(int(np.searchsorted(problem.market["closed"][first:last], time)), last - first - 1)
+    slot = problem.slots[s]
+    return {
+        "slot": s,
+        "symbol": str(slot.bars.symbol),
+        "strategy": slot.strategy.name,
+        "time": _moment(time),
+        "bar": _named(problem.market[row], "bar") | {"opened": _moment(int(problem.market["opened"][row]))},
+        "signal_before": _named(problem.signals[row - 1], "signal") if row > first else None,
+    }
+
+
+def _moment(time: int) -> str:
+    return str(np.datetime64(time, "ms")) + "Z"
+
+
+def _moved_equity(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
+    common = min(len(ours.equity), len(theirs.equity))
+    bits = [trace.equity[:common].view(np.int64) for trace in (ours, theirs)]
+    moved = np.flatnonzero(bits[0] != bits[1])
+    if not len(moved) and len(ours.equity) == len(theirs.equity):
+        return None
+    at = int(moved[0]) if len(moved) else common
+    values = {trace.way: float(trace.equity[at]) if at < len(trace.equity) else None for trace in (ours, theirs)}
+    time = int(problem.closes[min(at, len(problem.closes) - 1)])
+    return {"table": "equity", "index": at, **values, **_inputs(problem, 0, time)}
+
+
+def _other_state(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
+    """Return the fields in which two final states differ, by execution."""
+    if ours.state is None or theirs.state is None or ours.state == theirs.state:
+        return None
+    fields = [_fields(problem, trace.state or b"") for trace in (ours, theirs)]
+    other = [name for name in fields[0] if repr(fields[0][name]) != repr(fields[1][name])]
+    sides = {trace.way: {name: of[name] for name in other} for trace, of in zip((ours, theirs), fields, strict=True)}
+    return {"table": "state", "index": 0, **sides}
+
+
+def _fields(problem: Problem, saved: bytes) -> dict[str, Any]:
+    """Return a saved state as flat fields, such as `account.cash` and `slot 0.stop`."""
+    state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
+    state.load_bytes(saved)
+    plain = state.to_json()
+    parts = {"account": plain["account"], **{f"slot {s}": slot for s, slot in enumerate(plain["slots"])}}
+    return {f"{part}.{name}": value for part, values in parts.items() for name, value in values.items()}
+
+
+def _named(record: Any, table: str) -> dict[str, Any]:
+    """Return a record as plain values; codes by their names, NaN as None."""
     values = {name: record[name].item() for name in record.dtype.names}
-    for name, table in (("role", codes.ROLES), ("reason", codes.REASONS)):
+    reasons = codes.REFUSALS if table == "refusals" else codes.REASONS
+    for name, names in (("role", codes.ROLES), ("kind", codes.KINDS), ("reason", reasons)):
         if name in values:
-            values[name] = table.get(values[name], values[name])
+            values[name] = names.get(values[name], values[name])
     return {name: None if value != value else value for name, value in values.items()}  # noqa: PLR0124  (NaN != NaN)

@@ -28,7 +28,7 @@ class PaperBroker:
     state
         The runner's kernel state: read here, changed by the runner when it applies a fill.
     symbol
-        What is traded; fees are paid in its quote asset.
+        What is traded; fees are paid in its quote asset, or out of what is bought where the costs say so.
     """
 
     def __init__(self, state: KernelState, symbol: Symbol) -> None:
@@ -67,6 +67,7 @@ class PaperBroker:
             yield self._fill(met, order), order
 
     def _fill(self, met: np.void, order: Order) -> Fill:
+        in_base = met["fee_base"] > 0
         return Fill(
             trade_id=f"{order.client_id}.0",
             client_id=order.client_id,
@@ -74,7 +75,8 @@ class PaperBroker:
             side=SIDES[int(met["side"])],  # type: ignore[arg-type] # the table holds "buy" and "sell"
             price=exact(met["price"]),
             quantity=exact(met["quantity"]),
-            fee=exact(met["fee"]),
-            fee_asset=self._symbol.settle or self._symbol.quote,
+            fee=exact(met["fee_base"] if in_base else met["fee"]),
+            fee_asset=self._symbol.base if in_base else self._symbol.settle or self._symbol.quote,
+            fee_value=exact(met["fee"]),
             time_ms=int(met["time"]),
         )

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from atb.experiments import publish
     from atb.strategies import make_strategy, strategy_params
     from atb.workbench.market import catalogue, ensure_sample, load_bars
+    from atb.workbench.rules import Rules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot
     from atb.workbench.trials import cost_table, shift_table
@@ -23,6 +24,7 @@ _HOMES = {
     "Period": "atb.workbench.slots",
     "Result": "atb.backtest",
     "RiskPolicy": "atb.engine.policy",
+    "Rules": "atb.workbench.rules",
     "Slot": "atb.engine.prepare",
     "catalogue": "atb.workbench.market",
     "cost_table": "atb.workbench.trials",
@@ -35,6 +37,7 @@ _HOMES = {
     "judged_run": "atb.workbench.runs",
     "load_bars": "atb.workbench.market",
     "load_predictor": "atb.workbench.slots",
+    "make_rules": "atb.workbench.rules",
     "make_strategy": "atb.strategies",
     "prepare_slot": "atb.workbench.slots",
     "promote_run": "atb.workbench.runs",
@@ -51,6 +54,7 @@ __all__ = [
     "Period",
     "Result",
     "RiskPolicy",
+    "Rules",
     "Slot",
     "catalogue",
     "cost_table",
@@ -62,6 +66,7 @@ __all__ = [
     "judged_run",
     "load_bars",
     "load_predictor",
+    "make_rules",
     "make_strategy",
     "prepare_slot",
     "promote_run",

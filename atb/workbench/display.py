@@ -1,15 +1,14 @@
-"""How results and bars show themselves as the last line of a notebook cell."""
+"""How bars show themselves as the last line of a notebook cell; results know it themselves."""
 
 import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from atb.backtest import Result
     from atb.domain import Bars
 
 
 def register_formats() -> None:
-    """Tell the running kernel, if there is one, to show a `Result` and `Bars` as cards; outside a kernel do nothing."""
+    """Tell the running kernel, if there is one, to show `Bars` as a card; outside a kernel do nothing."""
     if "IPython" not in sys.modules:
         return
     from IPython.core.getipython import get_ipython
@@ -18,14 +17,7 @@ def register_formats() -> None:
     if shell is None or shell.display_formatter is None:
         return
     html = shell.display_formatter.formatters["text/html"]
-    html.for_type_by_name("atb.backtest.result", "Result", _result_html)
     html.for_type_by_name("atb.domain.bars", "Bars", _bars_html)
-
-
-def _result_html(result: "Result") -> str:
-    from atb.reports.summary import result_html
-
-    return result_html(result)
 
 
 def _bars_html(bars: "Bars") -> str:

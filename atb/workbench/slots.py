@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings
 from atb.domain import Bars, Instrument, Strategy, Symbol, Timeframe
+from atb.engine.parameters import slot_parameters
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.prepare import Slot, warmup_bars
 from atb.errors import InputError, ModelError
 from atb.workbench.market import load_bars
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from atb.prediction.predictor import OnnxPredictor
 
+COMMON = ("fraction", "stop_loss", "take_profit", "fee", "slippage", "cash")  # rules that a backtest has as parameters
+CHECKED = {"strategy", "params", "symbol", "timeframe", "start", "end", "days", "venue", *COMMON}
 MOST_DAYS = 36_500  # a century: more would leave the calendar
 
 
@@ -97,16 +100,14 @@ def prepare_slot(
         If there is no model, or a model of synthetic data meets a market's bars or the other way round.
     """
     predictor = load_predictor(symbol, timeframe) if strategy.predicts else None
-    warmup = max(strategy.warmup, predictor.warmup if predictor else 0)
+    policy, execution = policy or RiskPolicy(), execution or ExecutionModel()
+    warmup = warmup_bars(strategy, policy, execution, predictor)
     start, end = _bounds(symbol, timeframe, period or Period(), venue=venue)
     bars = load_bars(symbol, timeframe, start, end, venue=venue, lead=warmup)
     if not len(bars) or bars.frame.index[-1] < start:
         raise InputError("No bar to trade", found=f"start {start}", todo="Choose an earlier start")
     _check_origin(predictor, bars)
-    slot = Slot(
-        strategy, bars, policy or RiskPolicy(), execution or ExecutionModel(), _instrument(bars), predictor=predictor
-    )
-    return slot, start
+    return Slot(strategy, bars, policy, execution, _instrument(bars), predictor=predictor), start
 
 
 def check_backtest(values: "Mapping[str, Any]") -> None:
@@ -123,12 +124,12 @@ def check_backtest(values: "Mapping[str, Any]") -> None:
         Whatever is wrong with the strategy, its parameters, the policy, the costs, the period, the bars or the model.
     """
     from atb.data.series import all_series
-    from atb.engine.policy import AccountPolicy
     from atb.strategies import make_strategy
+    from atb.workbench.rules import make_rules
 
-    policies = {name: values[name] for name in ("fraction", "stop_loss", "take_profit")}
-    strategy, policy = make_strategy(values["strategy"], **values["params"]), RiskPolicy(**policies)
-    execution, _ = ExecutionModel(fee=values["fee"], slippage=values["slippage"]), AccountPolicy(cash=values["cash"])
+    strategy = make_strategy(values["strategy"], **values["params"])
+    rules = make_rules(values.get("policy"), **{name: values[name] for name in COMMON})
+    slot_parameters(rules.policy, rules.execution, Instrument(Symbol.parse(values["symbol"])))
     period = Period(values["start"], values["end"], values["days"])
     if all_series(load_settings().bars_root):  # an empty catalogue gets the sample from the notebook itself
         prepare_slot(
@@ -137,8 +138,8 @@ def check_backtest(values: "Mapping[str, Any]") -> None:
             values["timeframe"],
             period=period,
             venue=values["venue"],
-            policy=policy,
-            execution=execution,
+            policy=rules.policy,
+            execution=rules.execution,
         )
 
 

@@ -4,12 +4,15 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from atb.backtest import run, statistics
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.prepare import Slot, finest
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
+from tests.problems import random_slots
 
 EQUITY = np.array([100.0, 110.0, 99.0, 99.0, 120.0])
 
@@ -60,6 +63,16 @@ def test_figures_agree_with_vectorbt(result):
     np.testing.assert_allclose(closed.pnl.values, result.outcome.trades["pnl"], rtol=1e-9, atol=1e-9)
     assert 100 * closed.win_rate() == pytest.approx(result.stats["win_rate_pct"])
     assert closed.profit_factor() == pytest.approx(result.stats["profit_factor"])
+
+
+@given(st.integers(0, 60))
+def test_running_sums_give_what_the_curve_gives(seed):
+    slots, account = random_slots(seed)
+    result = run(slots, account=account)
+    periods = finest(slots).bars_per_year
+    expected = statistics.equity_statistics(result.equity.to_numpy(), account.cash, periods)
+    for name, value in expected.items():
+        assert result.stats[name] == pytest.approx(value, rel=1e-6, abs=1e-9, nan_ok=True), name
 
 
 def test_figures_are_reproduced_from_the_exported_orders_alone(result, tmp_path):

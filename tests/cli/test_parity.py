@@ -7,7 +7,6 @@ from click.testing import CliRunner
 
 from atb.cli import main
 from atb.data.sample import write_sample
-from atb.validation.parity import ParityReport
 
 YEAR = ("--start", "2024-06-01", "--end", "2024-08-01")
 
@@ -32,15 +31,62 @@ def test_a_strategy_is_proven_and_its_parameters_are_used():
 
 
 @pytest.mark.usefixtures("sample")
-def test_a_difference_ends_with_exit_code_1_and_shows_both_sides(monkeypatch):
-    broken = ParityReport(
-        False, 3, 9, {"vectorbt": False}, {"table": "orders", "kernel": {"price": 1.0}, "vectorbt": None}
+def test_rules_are_given_as_flags_as_json_and_as_a_file(tmp_path):
+    (tmp_path / "rules.json").write_text('{"stop_loss": 0.01}')
+    ways = (
+        ("--stop-loss", "0.01", "--take-profit", "0"),
+        ("--policy", '{"stop_loss": 0.01}'),
+        ("--policy", "rules.json"),
     )
-    monkeypatch.setattr("atb.validation.parity.prove", lambda *_, **__: broken)
+    flags, text, file = (json.loads(call("sma_cross", *YEAR, *way, "--json").stdout) for way in ways)
+    again = json.loads(call("sma_cross", *YEAR, "--policy", '{"stop_loss": 0.01, "reenter": true}', "--json").stdout)
+    assert flags == text == file
+    assert again["orders"] > flags["orders"]
+    assert (flags["left_out_for_vectorbt"], flags["first_difference"]) == ([], None)
+
+
+@pytest.mark.usefixtures("sample")
+def test_costs_that_vectorbt_does_not_know_are_named(tmp_path):
+    rules = {
+        "fee_in_base": True, "entry": "limit", "entry_bars": 4, "entry_offset": 0.001, "trailing_atr": 3.0, "daily_loss": 0.02,
+        "ladder": [[0.02, 0.5]], "scale_in": 0.01,
+    }  # fmt: skip
+    done = call("sma_cross", *YEAR, "--policy", json.dumps(rules), "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert (found["equal"], found["left_out_for_vectorbt"]) == (True, ["fees in base"])
+    assert found["orders"] > 20
+    assert "vectorbt compared without fees in base" in call("sma_cross", *YEAR, "--policy", json.dumps(rules)).output
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_difference_ends_with_exit_code_1_and_shows_both_sides_and_the_inputs(monkeypatch):
+    """A vectorbt that rounds one price otherwise."""
+    from atb.validation import oracle
+
+    true = oracle.vectorbt_trace
+
+    def bent(problem):
+        trace = true(problem)
+        trace.orders["price"][3] += 0.01
+        return trace
+
+    monkeypatch.setattr(oracle, "vectorbt_trace", bent)
     done = call("sma_cross", *YEAR)
     assert done.exit_code == 1
     assert "NOT EQUAL: vectorbt" in done.output
-    assert "'price': 1.0" in done.output
+    assert "First difference: orders, row 3" in done.output
+    lines = [line.split() for line in done.output.splitlines()]
+    (price,) = [line for line in lines if line[:1] == ["price"] and line[-1:] == ["differs"]]
+    assert float(price[2]) == float(price[1]) + 0.01
+    assert [line[-1] for line in lines if line[:1] in (["quantity"], ["role"])] != ["differs", "differs"]
+    assert {"Bar", "Signal before"} <= set(done.output.splitlines())
+    found = json.loads(call("sma_cross", *YEAR, "--json").stdout)
+    difference = found["first_difference"]
+    assert not found["equal"]
+    assert (difference["table"], difference["index"], difference["symbol"]) == ("orders", 3, "BTC/USDT")
+    assert difference["time"].endswith("Z")
+    assert difference["kernel"]["price"] != difference["vectorbt"]["price"]
 
 
 @pytest.mark.usefixtures("sample")
@@ -53,6 +99,11 @@ def test_a_difference_ends_with_exit_code_1_and_shows_both_sides(monkeypatch):
         (("sma_cross", "-p", "fast"), "NAME=VALUE"),
         (("sma_cross", "--symbol", "DOGE/USDT"), "No bars of DOGE/USDT"),
         (("sma_cross", "--start", "2031-01-01"), "No bar to trade"),
+        (("sma_cross", "--policy", '{"trailing_stpo": 0.03}'), "Did you mean 'trailing_stop'?"),
+        (("sma_cross", "--policy", '{"stop_loss": 3}'), "stop_loss must be"),
+        (("sma_cross", "--policy", '{"stop_loss": 0.1}', "--stop-loss", "0.2"), "given twice"),
+        (("sma_cross", "--policy", "nowhere.json"), "cannot be read"),
+        (("sma_cross", "--policy", '{"fee_in_base": true, "allow_short": true}'), "no short positions"),
         (("ml_basic",), "atb"),
     ],
 )

@@ -23,6 +23,7 @@ stop_loss: float | None = 0.05
 take_profit: float | None = None
 fee: float = 0.001
 slippage: float = 0.0005
+policy: dict = {}
 venue: str | None = None
 """
 STATS = {"total_return_pct": 12.5, "sharpe": 1.25, "n_trades": 3.0}
@@ -72,6 +73,7 @@ def test_backtest_as_json_and_the_registry_say_the_same(project):
         "strategy": "sma_cross", "params": {"fast": 5}, "symbol": "BTC/USDT", "timeframe": "1h",
         "start": "2023-01-01", "end": "2024-01-01", "days": 365, "venue": None,
         "cash": 10000.0, "fraction": 0.95, "stop_loss": 0.05, "take_profit": None, "fee": 0.001, "slippage": 0.0005,
+        "policy": {},
     }  # fmt: skip
     listed = json.loads(atb("runs", "--json").stdout)
     assert [row["run_id"] for row in listed] == [found["run_id"]]
@@ -80,6 +82,15 @@ def test_backtest_as_json_and_the_registry_say_the_same(project):
     assert "parameter strategy" in shown
     assert found["files"]["report"] in shown
     assert "sma_cross BTC/USDT 1h" in atb("runs").stdout
+
+
+def test_every_rule_reaches_the_notebook_by_flag_or_by_name(project):
+    (project / "rules.json").write_text('{"trailing_stop": 0.03, "daily_loss": 0.02}')
+    done = atb("backtest", "sma_cross", "--stop-loss", "0", "--fee", "0.002", "--policy", "rules.json", "--json")
+    assert done.exit_code == 0, done.output
+    parameters = json.loads(done.stdout)["parameters"]
+    assert (parameters["stop_loss"], parameters["fee"], parameters["fraction"]) == (None, 0.002, 0.95)
+    assert parameters["policy"] == {"trailing_stop": 0.03, "daily_loss": 0.02}
 
 
 def test_a_failing_notebook_exits_1_and_names_the_cell_and_the_kept_notebook(project):
@@ -127,6 +138,17 @@ WRONG = [
     (["backtest", "sma_cross", "-p", 'params={"fast": 50, "slow": 10}'], "fast=50"),
     (["backtest", "sma_cross", "-p", "cash=-5"], "cash must be"),
     (["backtest", "sma_cross", "-p", "fee=2"], "fee must be"),
+    (["backtest", "sma_cross", "--policy", '{"trailing_stpo": 0.03}'], "Did you mean 'trailing_stop'"),
+    (["backtest", "sma_cross", "-p", 'policy={"dayly_loss": 0.03}'], "Did you mean 'daily_loss'"),
+    (["backtest", "sma_cross", "--policy", '{"stop_atr": -1}'], "stop_atr must be"),
+    (["backtest", "sma_cross", "--policy", '{"ladder": [[0.1, 0.5]], "take_profit": 0.05}'], "beyond the ladder"),
+    (["backtest", "sma_cross", "--policy", '{"fee_in_base": true, "allow_short": true}'], "no short positions"),
+    (["backtest", "sma_cross", "--policy", "{"], "no JSON"),
+    (["backtest", "sma_cross", "--policy", "nowhere.json"], "cannot be read"),
+    (["backtest", "sma_cross", "--policy", '{"fee": 0.1}', "--fee", "0.2"], "given twice"),
+    (["backtest", "sma_cross", "--policy", '{"fee": 0.1}', "-p", "fee=0.2"], "given twice"),
+    (["run", "03_backtest", "-p", 'policy={"trailing_stpo": 0.03}'], "Did you mean 'trailing_stop'"),
+    (["live", "sma_cross", "--symbol", "BTCUSDT", "--paper-trading", "--policy", '{"fe": 0.1}'], "Did you mean 'fee'"),
     (["runs", "show", "nothing"], "no such run"),
     (["runs", "--status", "fail"], "Did you mean 'failed'"),
 ]

@@ -3,6 +3,7 @@
 import builtins
 import io
 import pathlib
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,7 +18,7 @@ from atb.domain import Bars
 from atb.engine.policy import RiskPolicy
 from atb.engine.prepare import Slot
 from atb.errors import InputError
-from atb.reports import BAR_REPORTS, REPORTS
+from atb.reports import BAR_REPORTS, REPORTS, trades_figure
 from tests.bars import bars_of, frame_of, random_walk
 from tests.problems import random_slots, scripted_slot
 
@@ -38,8 +39,11 @@ def ordinary() -> Result:
 
 @pytest.fixture(scope="module")
 def large() -> Result:
-    """100,000 bars and 5,000 trades."""
-    return run(scripted_slot(random_walk(100_000, 5, sigma=0.004), alternating(100_000, 10)))
+    """100,000 bars and 5,000 trades with partial exits, additions, stops that trail, and fills that could have been others."""
+    policy = RiskPolicy(
+        fraction=0.3, stop_loss=0.006, ladder=((0.004, 0.4),), take_profit=0.012, trailing_stop=0.01, scale_in=0.004
+    )
+    return run(scripted_slot(random_walk(100_000, 5, sigma=0.004), alternating(100_000, 10), policy))
 
 
 def odd_results() -> dict[str, Slot | tuple[Slot, ...]]:
@@ -103,7 +107,30 @@ def test_a_report_is_the_same_each_time(name, ordinary):
 @pytest.mark.parametrize("name", REPORTS)
 def test_a_report_stays_small_on_a_long_history(name, large):
     assert len(large.trades) >= 5_000
-    assert len(REPORTS[name](large).to_json()) < MEGABYTE
+    assert large.band
+    large.trades, large.orders, large.positions, large.held  # noqa: B018  what every figure shares is not the figure's cost
+    began = time.process_time()
+    size = len(REPORTS[name](large).to_json())
+    print(f"{name}: {size / 1e6:.2f} MB, {time.process_time() - began:.3f} s of CPU time")  # noqa: T201  told, never asserted
+    assert size < MEGABYTE
+
+
+@pytest.mark.parametrize("last", [1, 200, 1_000])
+def test_the_trades_that_are_drawn_of_a_long_history_are_the_newest_with_all_their_fills(last, large):
+    figure = trades_figure(large, last)
+    newest = large.trades.sort_values("entry_time", kind="stable").tail(last)
+    orders = large.orders[large.orders["trade_id"].isin(newest["trade_id"])]
+    entered = orders["role"] == "entry"
+    drawn = {part.name.split(" (")[0]: part for part in figure.data}
+    assert drawn["entry"].y.tolist() == orders["price"][entered].tolist()
+    for reason, part in orders[~entered].groupby("reason"):
+        assert drawn[reason].y.tolist() == part["price"].tolist()
+    assert len(drawn["profit"].x) + len(drawn["loss"].x) == 3 * last
+    assert len(drawn["price"].x) <= 1_200
+    caption = figure.layout.annotations[-1].text.replace("<br>", " ")
+    assert f"The last {last:,} of {len(large.trades):,} trades" in caption
+    assert f"the {len(large.trades) - last:,} before them are not drawn" in caption
+    assert len(figure.to_json()) < MEGABYTE
 
 
 @pytest.mark.parametrize("name", REPORTS)

@@ -8,7 +8,7 @@ from sqlalchemy import create_engine, inspect, text
 
 from atb.db import open_database
 from atb.db.migration import HEAD, alembic_config, current_revision, downgrade, upgrade
-from atb.db.tables import Table
+from atb.db.tables import DecisionRow, Intent, Table, TradeRow
 from atb.errors import SetupError
 from tests.db.test_tables import fill, intent
 from tests.db.test_types import session_row
@@ -41,6 +41,55 @@ def test_down_and_up_again(database):
         upgrade(connection, HEAD)
         assert current_revision(connection) == HEAD
     assert set(inspect(database.engine).get_table_names()) == {*Table.metadata.tables, "alembic_version"}
+
+
+FIRST = {
+    "session": {
+        "session_id": "s1", "account": "paper", "mode": "paper", "manifest_sha256": "0", "strategy": "sma_cross",
+        "symbol": "BTC/USDT", "timeframe": "1h", "cash": 10_000, "trade_from_ms": 1, "status": "running",
+        "started_at": "2024-01-01", "updated_at": "2024-01-01", "versions": "{}", "config": "{}",
+    },
+    "decision": {
+        "session_id": "s1", "bar_ms": 1, "slot": 0, "strategy": "sma_cross", "symbol": "BTC/USDT", "bar": "{}", "intents": "[]",
+        "reason": "cooldown", "created_at": "2024-01-01",
+    },
+    "intent": {
+        "client_id": "atb-1", "session_id": "s1", "slot": 0, "strategy": "sma_cross", "symbol": "BTC/USDT", "bar_ms": 1,
+        "role": "entry", "attempt": 0, "side": "buy", "type": "market", "quantity": 1, "state": "rejected", "reason": "no_cash",
+        "epoch": 1, "created_at": "2024-01-01", "updated_at": "2024-01-01",
+    },
+    "trade": {
+        "session_id": "s1", "trade_no": 1, "slot": 0, "strategy": "sma_cross", "symbol": "BTC/USDT", "side": "long", "quantity": 1,
+        "entry_ms": 1, "entry_price": 100, "exit_ms": 2, "exit_price": 110, "fees": 1, "pnl": 9, "exit_reason": "stop_loss",
+        "bars_held": 1,
+    },
+}  # fmt: skip
+
+
+def first_rows(connection):
+    """Fill a database of the first schema."""
+    for table, row in FIRST.items():
+        names = ", ".join(row)
+        values = ", ".join(f":{name}" for name in row)
+        connection.execute(text(f"INSERT INTO {table} ({names}) VALUES ({values})"), row)
+
+
+def test_a_journal_of_the_first_schema_is_carried_over_and_back(database_url):
+    engine = create_engine(database_url)
+    with engine.begin() as connection:
+        upgrade(connection, "0001")
+        first_rows(connection)
+    database = open_database(database_url)
+    with database.session(read_only=True) as session:
+        order, trade = session.get_one(Intent, "atb-1"), session.get_one(TradeRow, ("s1", 1))
+        assert (order.refusal, order.reason) == ("no_cash", None)
+        assert session.get_one(DecisionRow, ("s1", 1, 0)).refusal == "cooldown"
+        assert (trade.pnl, trade.financing, trade.additions) == (9, None, None)
+    database.close()
+    with engine.begin() as connection:
+        downgrade(connection, "0001")
+        assert connection.execute(text("SELECT reason FROM intent")).scalar() == "no_cash"
+    engine.dispose()
 
 
 def test_migrating_says_nothing(database_url, caplog):

@@ -22,7 +22,7 @@ def fill(**changes) -> FillRow:
     columns = {
         "session_id": "s1", "trade_id": "t1", "client_id": "atb-1", "slot": 0, "symbol": "BTC/USDT", "side": "buy",
         "role": "entry", "price": Decimal(100), "quantity": Decimal("0.5"), "fee": Decimal("0.05"), "fee_asset": "USDT",
-        "time_ms": 1_700_000_000_001,
+        "fee_value": Decimal("0.05"), "fill_no": 0, "time_ms": 1_700_000_000_001,
     }  # fmt: skip
     return FillRow(**columns | changes)
 

@@ -1,184 +1,348 @@
-"""The fill model once more, written slowly and plainly from its description, sharing no code with the kernel.
+"""All rules of the kernel once more, written slowly and plainly from their description, sharing no code with the kernel.
 
 Prices and quantities are exact decimals here, so that rounding to ticks and lots is what it says; money is compared with a small
-tolerance, since the kernel computes it in binary floating point.
+tolerance, since the kernel computes it in binary floating point. This file has the events of time and what an order meets in a
+bar; `reference_book` has a slot's state and prices, `reference_decisions` what is decided, `reference_sizing` how much.
 """
 
-from dataclasses import dataclass
-from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from math import isnan
+from decimal import Decimal, localcontext
+from typing import NamedTuple
 
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Slot, columns
+from atb.engine.prepare import Problem, Slot, prepare
+from tests.engine.reference_book import ZERO, Bar, Book, Position, Signal, number, to_step
+from tests.engine.reference_decisions import Decision
+from tests.engine.reference_sizing import Ledger
+
+FIRST_TARGET = 2  # what a finer timeframe saw first; 1 is the stop, 0 not known
 
 
-@dataclass
-class Book:
-    """What one slot holds and wants."""
+class Met(NamedTuple):
+    """An order that its bar meets: at which price, at the open or inside, and the level that lost if two were reached."""
 
-    slot: Slot
-    held: Decimal = Decimal(0)
-    entry_price: Decimal = Decimal(0)
-    stop: Decimal | None = None
-    target: Decimal | None = None
-    wants_entry: Decimal = Decimal(0)
-    wants_exit: bool = False
-    waits: float = 0.0
-    mark: Decimal = Decimal(0)
+    price: Decimal
+    at_open: bool
+    ambiguous: bool = False
+    other: Decimal | None = None
 
 
-def number(value: float) -> Decimal:
-    return Decimal(repr(float(value)))
+class Fill(NamedTuple):
+    """One slot's order as it fills, before its fee is known."""
+
+    slot: int
+    role: str
+    side: int
+    quantity: Decimal
+    met: Decimal  # the price that was met, before slippage and rounding
+    price: Decimal
+    time: int
+    reason: str
+    kind: str
+    ambiguous: bool = False
+    other: Decimal | None = None
 
 
-def to_step(value: Decimal, step: Decimal, *, up: bool) -> Decimal:
-    """Round to a step; a value within a millionth of a step of the grid is on it."""
-    steps = value / step
-    nearest = steps.to_integral_value()
-    if abs(steps - nearest) < Decimal("0.000001"):
-        return nearest * step
-    return steps.to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * step
+class Order(NamedTuple):
+    """A fill in plain numbers.
+
+    `reference` is the price that it met, before slippage and rounding; `other` the level that lost where a bar reached two.
+    """
+
+    slot: int
+    role: str
+    side: int
+    quantity: float
+    price: float
+    fee: float
+    time: int
+    ambiguous: bool
+    reason: str
+    kind: str
+    fee_base: float
+    reference: float
+    other: float | None
+
+
+class Trade(NamedTuple):
+    """A round trip; excursions are fractions of the average entry price, at least 0."""
+
+    slot: int
+    side: int
+    quantity: float
+    entry_time: int
+    entry_price: float
+    exit_time: int
+    exit_price: float
+    fees: float
+    financing: float
+    pnl: float
+    mfe: float
+    mae: float
+    bars_held: int
+    additions: int
+    reason: str
+
+
+def stop_trigger(side: int, level: Decimal | None, bar: Bar, *, inside: bool = False) -> Met | None:
+    """Where a stop order of this side is met: at the open when the bar opens beyond it (never for one placed inside)."""
+    if level is None:
+        return None
+    if not inside and side * (bar.open - level) >= 0:
+        return Met(bar.open, at_open=True)
+    reached = bar.high >= level if side > 0 else bar.low <= level
+    return Met(level, at_open=False) if reached else None
+
+
+def limit_price(side: int, level: Decimal | None, bar: Bar, *, inside: bool = False) -> Met | None:
+    """Where a limit order of this side is met: at the open when the bar opens beyond it (never for one placed inside)."""
+    if level is None:
+        return None
+    if not inside and side * (level - bar.open) >= 0:
+        return Met(bar.open, at_open=True)
+    reached = bar.low <= level if side > 0 else bar.high >= level
+    return Met(level, at_open=False) if reached else None
+
+
+def exit_met(position: Position, bar: Bar, *, target_first: bool) -> tuple[str, Met] | None:
+    """Which of stop and target the bar meets."""
+    inside, side = position.inside, -position.side
+    stop = stop_trigger(side, position.stop, bar, inside=bool(inside))
+    target = limit_price(side, position.target, bar, inside=bool(inside)) if inside != "limit" else None
+    doubtful = inside == "stop"  # the stop's level may have been reached before the entry's
+    if stop and target and not stop.at_open and not target.at_open:
+        if bar.first:
+            return ("target", target) if bar.first == FIRST_TARGET else ("stop", stop._replace(ambiguous=doubtful))
+        if target_first:
+            return "target", target._replace(ambiguous=True, other=stop.price)
+        return "stop", stop._replace(ambiguous=True, other=target.price)
+    if stop and (stop.at_open or not (target and target.at_open)):
+        return "stop", stop._replace(ambiguous=doubtful)
+    return ("target", target) if target else None
+
+
+def tables(problem: Problem) -> tuple[list[dict[int, Bar]], list[dict[int, tuple[Bar, Signal]]]]:
+    """Return each slot's bars by the time they open, and its bars with their signals by the time they close."""
+    opening, closing = [], []
+    for rows in map(slice, problem.offsets, (*problem.offsets[1:], len(problem.market))):
+        bars, signals = map(Bar.of, problem.market[rows]), map(Signal.of, problem.signals[rows])
+        closing.append({bar.closed: (bar, signal) for bar, signal in zip(bars, signals, strict=True)})
+        opening.append({bar.opened: bar for bar, _ in closing[-1].values()})
+    return opening, closing
 
 
 class Reference:
-    """One account, moved through time event by event."""
+    """One account, moved through time event by event.
+
+    After `run` there are `orders` and `trades` (as `Order` and `Trade`), `refusals` (slot, time, name of the code) and `equity`,
+    one value per time at which a bar closes.
+    """
 
     def __init__(self, slots: tuple[Slot, ...], account: AccountPolicy) -> None:
+        cash = number(account.cash)
         self.books = [Book(slot) for slot in slots]
-        self.cash = number(account.cash)
-        self.account = account
-        self.orders: list[tuple] = []
+        self.ledger = Ledger(account, cash=cash, equity=cash, peak=cash)
+        self.orders: list[Order] = []
+        self.trades: list[Trade] = []
+        self.refusals: list[tuple] = []
+        self.equity: list[float] = []
 
-    def run(self) -> list[tuple]:
-        tables = [columns(book.slot) for book in self.books]
-        times = sorted({int(t) for table in tables for edge in ("opened", "closed") for t in table.market[edge]})
-        closing = [
-            {int(bar["closed"]): (bar, sig) for bar, sig in zip(t.market, t.signals, strict=True)} for t in tables
-        ]
-        opening = [{int(bar["opened"]): bar for bar in t.market} for t in tables]
-        for time in times:
-            closed = [table.get(time) for table in closing]
-            self.inside([pair[0] if pair else None for pair in closed])
-            if any(closed):
-                self.decide(closed)
-            self.at_open([table.get(time) for table in opening])
+    def run(self, problem: Problem | None = None) -> list[Order]:
+        """Trade every bar of every slot and return the orders; a `problem` is given where its records were changed by hand."""
+        opening, closing = tables(problem or prepare(tuple(book.slot for book in self.books), self.ledger.policy))
+        with localcontext(prec=40):
+            for time in sorted({time for table in (*opening, *closing) for time in table}):
+                closed = [table.get(time) for table in closing]
+                if any(closed):
+                    self.trade_inside(time, [pair[0] if pair else None for pair in closed])
+                    Decision(self.ledger, self.books, time, closed).take()
+                    self.equity.append(float(self.ledger.equity))
+                    self.note_refusals(time)
+                self.trade_at_open(time, [table.get(time) for table in opening])
         return self.orders
 
-    # --- fills ---
+    def note_refusals(self, time: int) -> None:
+        for s, book in enumerate(self.books):
+            if book.refusal:
+                self.refusals.append((s, time, book.refusal))
+                book.refusal = ""
 
-    def inside(self, bars: list) -> None:
-        """Stops and targets of every slot whose bar this is."""
-        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
-            if bar is None or book.held == 0:
-                continue
-            opened, high, low = (number(bar[name]) for name in ("open", "high", "low"))
-            long = book.held > 0
-            stopped_at_open = book.stop is not None and (opened <= book.stop if long else opened >= book.stop)
-            paid_at_open = book.target is not None and (opened >= book.target if long else opened <= book.target)
-            stopped = book.stop is not None and (low <= book.stop if long else high >= book.stop)
-            paid = book.target is not None and (high >= book.target if long else low <= book.target)
-            if stopped_at_open:
-                self.leave(s, "stop", opened, int(bar["opened"]))
-            elif paid_at_open:
-                self.leave(s, "target", opened, int(bar["opened"]))
-            elif stopped and not (paid and book.slot.execution.target_first):
-                self.leave(s, "stop", book.stop, int(bar["closed"]), ambiguous=paid)
-            elif paid:
-                self.leave(s, "target", book.target, int(bar["closed"]), ambiguous=stopped)
+    # --- what fills ---
 
-    def at_open(self, bars: list) -> None:
-        """All exits first, then entries, in the order of the slots."""
-        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
-            if bar is not None and book.wants_exit:
-                self.leave(s, "exit", number(bar["open"]), int(bar["opened"]))
-        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
-            if bar is None or book.wants_entry == 0:
-                continue
-            wanted, book.wants_entry = book.wants_entry, Decimal(0)
-            price = self.slipped(book, number(bar["open"]), buy=wanted > 0)
-            fee = abs(wanted) * price * number(book.slot.execution.fee)
-            if wanted > 0 and wanted * price + fee > self.cash:
-                continue
-            self.cash -= wanted * price + fee
-            book.held, book.entry_price = wanted, price
-            self.protect(book)
-            self.note(s, "entry", wanted, price, fee, int(bar["opened"]))
+    def trade_inside(self, time: int, bars: list[Bar | None]) -> None:
+        """Fill stops and targets, then resting entries, which may bring new stops and targets into the same bar."""
+        while self.leave_inside(bars) or self.enter_inside(bars):
+            pass
+        self.note_refusals(time)
 
-    def leave(self, s: int, role: str, price: Decimal, time: int, *, ambiguous: bool = False) -> None:
-        book = self.books[s]
-        execution, held = book.slot.execution, book.held
-        rate = execution.fee
-        if role == "target":
-            rate = execution.fee if execution.maker_fee is None else execution.maker_fee
+    def leave_inside(self, bars: list[Bar | None]) -> bool:
+        """Fill the first stop or target that is met; return whether there was one."""
+        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
+            if bar is None or book.position is None:
+                continue
+            found = exit_met(book.position, bar, target_first=book.slot.execution.target_first)
+            if found:
+                self.leave(self.exit_fill(s, *found, bar))
+                return True
+        return False
+
+    def exit_fill(self, s: int, role: str, met: Met, bar: Bar) -> Fill:
+        """Return how the slot's stop or target fills where it is met."""
+        book, position = self.books[s], self.books[s].position
+        side, time = -position.side, bar.opened if met.at_open else bar.closed
+        if role == "stop":
+            quantity, reason, kind = position.quantity, position.stop_reason, "stop"
+            price = book.market_price(side, met.price, quantity)
         else:
-            price = self.slipped(book, price, buy=held < 0)
-        fee = abs(held) * price * number(rate)
-        self.cash += held * price - fee
-        if role != "exit" and not book.slot.policy.reenter:
-            book.waits = 1.0 if held > 0 else -1.0
-        book.held, book.stop, book.target, book.wants_exit = Decimal(0), None, None, False
-        self.note(s, role, -held, price, fee, time, ambiguous)
+            quantity, price, kind = position.target_quantity, met.price, "limit"
+            reason = "partial_exit" if quantity < position.quantity else "take_profit"
+        return Fill(s, role, side, quantity, met.price, price, time, reason, kind, met.ambiguous, met.other)
 
-    def note(self, s, role, signed, price, fee, time, ambiguous=False) -> None:
-        side = 1 if signed > 0 else -1
-        self.orders.append((s, role, side, float(abs(signed)), float(price), float(fee), time, bool(ambiguous)))
-
-    def slipped(self, book: Book, price: Decimal, *, buy: bool) -> Decimal:
-        slippage = number(book.slot.execution.slippage)
-        return to_step(price * (1 + slippage if buy else 1 - slippage), book.slot.rules.tick, up=buy)
-
-    def protect(self, book: Book) -> None:
-        """Stop and target at their distances from the entry, rounded away from it."""
-        policy, tick, long = book.slot.policy, book.slot.rules.tick, book.held > 0
-        sign = 1 if long else -1
-        if policy.stop_loss is not None:
-            book.stop = to_step(book.entry_price * (1 - sign * number(policy.stop_loss)), tick, up=not long)
-        if policy.take_profit is not None:
-            book.target = to_step(book.entry_price * (1 + sign * number(policy.take_profit)), tick, up=long)
-
-    # --- decisions ---
-
-    def decide(self, closed: list) -> None:
-        for book, pair in zip(self.books, closed, strict=True):
-            if pair:
-                book.mark = number(pair[0]["close"])
-        equity = self.cash + sum(book.held * book.mark for book in self.books)
-        gross = sum((abs(book.held) * book.mark for book in self.books), Decimal(0))
-        promised = Decimal(0)
-        for book, pair in zip(self.books, closed, strict=True):
-            if not pair and book.wants_entry:
-                gross += abs(book.wants_entry) * book.mark
-                promised += self.price_of(book, max(book.wants_entry, Decimal(0)))
-        for book, pair in zip(self.books, closed, strict=True):
-            if not pair:
+    def enter_inside(self, bars: list[Bar | None]) -> bool:
+        """Fill the first resting entry that is met; return whether there was one."""
+        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
+            pending = book.pending
+            if bar is None or book.position or pending is None or pending.kind == "market":
                 continue
-            book.wants_entry, book.wants_exit = Decimal(0), False
-            side = float(pair[1]["side"])
-            if isnan(side):
-                continue
-            if side != book.waits:
-                book.waits = 0.0
-            now = 0.0 if book.held == 0 else (1.0 if book.held > 0 else -1.0)
-            book.wants_exit = now not in (0.0, side)
-            if side in (0.0, now, book.waits) or (side < 0 and not book.slot.policy.allow_short):
-                continue
-            others = gross - abs(book.held) * book.mark
-            quantity = self.size(book, equity, others, promised, buy=side > 0)
-            book.wants_entry = quantity if side > 0 else -quantity
-            gross += quantity * book.mark
-            if side > 0:
-                promised += self.price_of(book, quantity)
+            trigger = limit_price if pending.kind == "limit" else stop_trigger
+            met = trigger(pending.side, pending.at, bar)
+            if met and self.enter(s, met.price, bar.opened if met.at_open else bar.closed):
+                book.position.inside = "" if met.at_open else pending.kind
+                return True
+        return False
 
-    def price_of(self, book: Book, quantity: Decimal) -> Decimal:
-        return quantity * book.mark * (1 + number(book.slot.execution.fee))
+    def trade_at_open(self, time: int, bars: list[Bar | None]) -> None:
+        """Fill all exits first, then all market entries, in the order of the slots."""
+        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
+            if bar and book.leaving and book.position:
+                quantity = book.position.quantity
+                price = book.market_price(-book.side, bar.open, quantity)
+                self.leave(Fill(s, "exit", -book.side, quantity, bar.open, price, bar.opened, book.leaving, "market"))
+        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
+            if bar and book.pending and book.pending.kind == "market":
+                self.enter(s, bar.open, bar.opened)
+        self.note_refusals(time)
 
-    def size(self, book: Book, equity: Decimal, others: Decimal, promised: Decimal, *, buy: bool) -> Decimal:
-        rules, policy = book.slot.rules, book.slot.policy
-        price = self.slipped(book, book.mark, buy=buy)
-        value = min(number(policy.fraction) * equity, number(self.account.max_gross) * equity - others)
-        if buy:
-            free = self.cash - number(self.account.reserve) * equity - promised
-            value = min(value, free / (1 + number(book.slot.execution.fee)))
-        quantity = to_step(value / price, rules.lot, up=False) if price > 0 else Decimal(0)
-        too_small = quantity <= 0 or quantity < rules.min_quantity or quantity * price < rules.min_notional
-        return Decimal(0) if too_small else quantity
+    # --- what a fill changes ---
+
+    def enter(self, s: int, met: Decimal, time: int) -> bool:
+        """Fill the slot's entry at the price that is met, or refuse what the cash cannot pay; return whether it filled."""
+        book = self.books[s]
+        entry, book.pending = book.pending, None
+        price = met if entry.kind == "limit" else book.market_price(entry.side, met, entry.quantity)
+        fill = Fill(s, "entry", entry.side, entry.quantity, met, price, time, entry.reason, entry.kind)
+        if entry.side > 0 and self.paid(fill) > self.ledger.cash:
+            book.refusal = "NO_CASH"
+            return False
+        self.note(fill)
+        self.open_or_add(book, fill, self.received(book, fill))
+        book.position.fees += self.fee(fill)
+        book.protect(entry)
+        return True
+
+    def fee(self, fill: Fill) -> Decimal:
+        """Return a fill's fee, or its value, in quote."""
+        return fill.quantity * fill.price * self.books[fill.slot].rate(fill.kind)
+
+    def fee_base(self, fill: Fill) -> Decimal:
+        """Return the part of a fill's fee that is paid in base."""
+        in_base = self.books[fill.slot].slot.execution.fee_in_base and fill.side > 0
+        return fill.quantity * self.books[fill.slot].rate(fill.kind) if in_base else ZERO
+
+    def paid(self, fill: Fill) -> Decimal:
+        """Return the cash that a fill costs; what a sale brings is negative."""
+        value = fill.side * fill.quantity * fill.price
+        return value + (ZERO if self.fee_base(fill) else self.fee(fill))
+
+    def received(self, book: Book, fill: Fill) -> Decimal:
+        """Return the whole lots that an entry brings: a fee in base takes its part, what is less than a lot stays as dust."""
+        if not (fee := self.fee_base(fill)):
+            return fill.quantity
+        left = fill.quantity - fee + book.dust
+        lots = to_step(left, book.slot.rules.lot, up=False)
+        book.dust = left - lots
+        return lots
+
+    def open_or_add(self, book: Book, fill: Fill, quantity: Decimal) -> None:
+        """Open a position, or average the fill into the one that is there."""
+        position, price = book.position, fill.price
+        if position is None:
+            book.position = Position(
+                fill.side,
+                quantity,
+                price,
+                fill.time,
+                unit=quantity,
+                added_price=price,
+                highest=price,
+                lowest=price,
+                opened=quantity,
+            )
+            return
+        total = position.quantity + quantity
+        position.price = (position.price * position.quantity + price * quantity) / total
+        position.quantity, position.opened = total, position.opened + quantity
+        position.added_price = price
+        position.additions += fill.reason == "scale_in"
+
+    def leave(self, fill: Fill) -> None:
+        """Fill an exit of part of the position, or of all of it."""
+        book, price = self.books[fill.slot], fill.price
+        position = book.position
+        self.note(fill)
+        position.quantity -= fill.quantity
+        position.realised += position.side * (price - position.price) * fill.quantity
+        position.exited += fill.quantity * price
+        position.fees += self.fee(fill)
+        position.highest, position.lowest = max(position.highest, price), min(position.lowest, price)
+        if position.quantity == 0:
+            self.close(fill)
+        elif fill.role == "target":
+            position.rung += 1
+            book.place_target()
+
+    def close(self, fill: Fill) -> None:
+        """Write the trade, and remember what it means for the next ones."""
+        book = self.books[fill.slot]
+        position = book.position
+        pnl = position.realised - position.fees - position.financing
+        self.write_trade(fill, position, pnl)
+        gain = pnl / (position.opened * position.price)
+        if gain > 0:
+            book.wins.append(gain)
+        elif gain < 0:
+            book.losses.append(-gain)
+        ruled = fill.role in ("stop", "target") or fill.reason in ("time_limit", "early_cut")
+        if ruled and not book.slot.policy.reenter:
+            book.waits = position.side
+        if fill.role == "stop":
+            book.cool = book.slot.policy.cooldown
+        book.position, book.leaving = None, ""
+
+    # --- what is written ---
+
+    def note(self, fill: Fill) -> None:
+        """Pay for a fill and write its order."""
+        value = fill.quantity * fill.price
+        self.ledger.cash -= self.paid(fill)
+        self.ledger.day_orders += 1
+        self.ledger.day_turnover += value
+        amounts = (float(amount) for amount in (fill.quantity, fill.price, self.fee(fill)))
+        other = None if fill.other is None else float(fill.other)
+        self.orders.append(
+            Order(fill.slot, fill.role, fill.side, *amounts, fill.time, fill.ambiguous, fill.reason, fill.kind,
+                  float(self.fee_base(fill)), float(fill.met), other)
+        )  # fmt: skip
+
+    def write_trade(self, fill: Fill, position: Position, pnl: Decimal) -> None:
+        amounts = (
+            position.exited / position.opened,
+            position.fees,
+            position.financing,
+            pnl,
+            position.best,
+            position.worst,
+        )
+        self.trades.append(
+            Trade(fill.slot, position.side, float(position.opened), position.time, float(position.price), fill.time,
+                  *(float(amount) for amount in amounts), position.bars, position.additions, fill.reason)
+        )  # fmt: skip

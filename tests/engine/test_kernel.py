@@ -5,7 +5,7 @@ import pytest
 
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from tests.problems import ALL_IN, FREE, ohlc, random_slots, scripted_slot
+from tests.problems import ALL_IN, FREE, ohlc, scripted_slot
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 
@@ -200,40 +200,6 @@ def test_prices_are_rounded_to_ticks_against_the_trader():
     assert slot["target"] == 103.35  # 103.343...: up
 
 
-@pytest.fixture
-def plain(monkeypatch):
-    """The kernel as plain Python: how it is debugged, and how the coverage of its lines is measured."""
-    from atb.engine import kernel
-
-    for name, value in list(vars(kernel).items()):
-        if hasattr(value, "py_func"):
-            monkeypatch.setattr(kernel, name, value.py_func)
-
-
-@pytest.mark.parametrize("seed", range(12))
-def test_plain_python_and_compiled_code_give_the_same_bits(seed, request):
-    from atb.backtest.simulation import simulate
-    from atb.engine.prepare import prepare
-
-    problem = prepare(*random_slots(seed))
-    compiled = simulate(problem)
-    request.getfixturevalue("plain")
-    interpreted = simulate(problem)
-    for name in ("orders", "trades", "refusals", "equity", "slots"):
-        assert getattr(compiled, name).tobytes() == getattr(interpreted, name).tobytes()
-
-
-@pytest.mark.usefixtures("plain")
-class TestThePlainKernelKeepsTheRulesToo:
-    """Rules that random markets seldom reach, once more without numba."""
-
-    test_gaps = staticmethod(test_a_gap_through_the_stop_fills_at_the_open)
-    test_shorts = staticmethod(test_a_short_is_the_mirror_of_a_long)
-    test_refusals = staticmethod(test_sizes_are_floored_to_lots_and_small_orders_refused_with_a_reason)
-    test_cash = staticmethod(test_an_entry_that_cash_cannot_pay_at_the_open_is_refused_as_a_venue_would)
-    test_ticks = staticmethod(test_prices_are_rounded_to_ticks_against_the_trader)
-
-
 def test_a_stop_and_a_target_that_are_just_touched_fill():
     policy = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.05)
     stopped = scripted_slot(ohlc(FLAT, FLAT, (99, 100, 95, 98)), (1.0, 1.0), policy)
@@ -309,9 +275,33 @@ def test_a_market_without_a_price_opens_nothing():
     assert result.refusal_counts == {"no_price": 1}
 
 
-def test_every_entry_point_can_be_warmed_up_at_any_time():
-    from atb.engine.cache import is_compiled
-    from atb.engine.warm import warm_up
+def test_positions_stay_on_whole_lots_whatever_is_added_and_taken_away():
+    from tests.engine.cases import half, play, rules
 
-    warm_up()
-    assert is_compiled()
+    policy = half(ladder=((0.01, 0.1), (0.02, 0.1), (0.03, 0.1)))
+    rows = [FLAT, (100, 101, 100, 100), (100, 102, 100, 100), (100, 103, 100, 100), FLAT, FLAT]
+    played = play(rows, [1.0, 1.0, 1.0, 1.0, 0.0], policy, instrument=rules(lot="0.1"), account=AccountPolicy(cash=619.0))
+    assert played.quantities == [3.0, 0.3, 0.3, 0.3, 2.1]  # 3 - 0.3 - 0.3 - 0.3 is 2.1000000000000005
+    assert played.slot["quantity"] == 0.0
+
+
+def test_what_closes_at_the_next_open_does_not_count_in_net_but_still_in_gross():
+    from tests.engine.cases import account, half, slot_of, together
+
+    def second(**limits):
+        btc = slot_of([FLAT] * 4, [1.0, 0.0], half(fraction=0.3))
+        eth = slot_of([FLAT] * 4, [np.nan, 1.0], half(fraction=0.3), symbol="ETH/USDT")
+        cluster = {s: {"cluster": [1.0] * 4} for s in (0, 1)}
+        return together(btc, eth, account=account(**limits), columns=cluster).quantities[2]
+
+    assert [second(max_net=0.3), second(max_cluster=0.3), second(max_gross=0.4)] == [30.0, 30.0, 10.0]
+
+
+def test_a_reversal_counts_as_what_it_will_be_for_the_slots_after_it():
+    from tests.engine.cases import account, half, slot_of, together
+
+    btc = slot_of([FLAT] * 4, [-1.0, 1.0], half(fraction=0.3, allow_short=True))
+    eth = slot_of([FLAT] * 4, [np.nan, 1.0], half(fraction=0.3), symbol="ETH/USDT")
+    played = together(btc, eth, account=account(max_net=0.4))
+    assert played.quantities == [30.0, 30.0, 30.0, 10.0]
+    assert played.refusals == ["shrunk_by_net_limit"]

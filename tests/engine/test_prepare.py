@@ -7,9 +7,11 @@ import pandas as pd
 import pytest
 
 from atb.domain import Instrument, Signals, Symbol
-from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, slot_parameters
-from atb.engine.prepare import Slot, columns, prepare
+from atb.engine.parameters import slot_parameters
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.prepare import Slot, columns, prepare, warmup_bars
 from atb.errors import InputError
+from atb.features.indicators import INDICATORS
 from atb.strategies import make_strategy
 from tests.bars import bars_of, ramp, random_walk
 from tests.problems import Scripted, scripted_slot
@@ -85,3 +87,20 @@ def test_parameters_reach_the_record():
     assert np.isnan(record["take_profit"])
     assert (record["taker_fee"], record["maker_fee"]) == (0.002, 0.001)
     assert (record["tick_inverse"], record["lot_inverse"]) == (20.0, 0.0)  # 1 / 0.003 is no whole number
+
+
+@pytest.mark.parametrize(
+    ("policy", "execution", "bars"),
+    [
+        (RiskPolicy(), ExecutionModel(), 19),
+        (RiskPolicy(volatility_window=100), ExecutionModel(), 19),  # nothing reads it
+        (RiskPolicy(sizing="volatility", volatility_window=100), ExecutionModel(), 100),
+        (RiskPolicy(stop_atr=2.0), ExecutionModel(), INDICATORS["atr"].warmup(n=14)),
+        (RiskPolicy(trailing_atr=2.0, atr_window=30), ExecutionModel(), INDICATORS["atr"].warmup(n=30)),
+        (RiskPolicy(), ExecutionModel(slippage_atr=0.1), INDICATORS["atr"].warmup(n=14)),
+    ],
+)
+def test_the_warm_up_covers_what_policy_and_costs_read(policy, execution, bars):
+    cross = make_strategy("sma_cross", fast=5, slow=20)
+    assert warmup_bars(cross, policy, execution) == bars
+    assert Slot(cross, bars_of(ramp(up=5)), policy, execution).warmup == bars

@@ -28,6 +28,16 @@ from tests.bars import bars_of, random_walk
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNNER = REPOSITORY / "runners" / "live.py"
 BUSY = RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.03, allow_short=True, reenter=True)
+MANY = RiskPolicy(
+    sizing="risk", risk=0.02, fraction=0.6, entry="limit", entry_offset=0.001, entry_bars=3, allow_short=True, reenter=True,
+    cooldown=1, scale_in=0.004, scale_share=0.5, stop_loss=0.03, stop_atr=3.0, atr_window=5, ladder=((0.006, 0.3), (0.012, 0.3)),
+    take_profit=0.03, trailing_stop=0.02, trailing_after=0.004, break_even=0.005, break_even_offset=0.001, max_bars=30,
+    session=("02:00", "23:00"), flat_weekend=True, cut_after=6, cut_below=0.002,
+)  # fmt: skip
+LIMITS = AccountPolicy(
+    max_gross=0.9, max_net=0.8, daily_loss=0.05, orders_per_day=30, throttle=((0.02, 0.8), (0.05, 0.5))
+)
+COSTS = ExecutionModel(fee=0.0005, maker_fee=0.0002, slippage_atr=0.02, impact=0.01, borrow_rate=0.2)
 CROSS = {"fast": 3, "slow": 8}
 VERDICT = {"mode": "paper", "passed": True, "reasons": [], "live": {"passed": False, "reasons": ["a test"]}}
 # What tells one execution of a session from another and nothing else: when it was written, under which epoch.
@@ -92,11 +102,18 @@ class Desk:
         )  # fmt: skip
 
 
-def warm_result(bars: Bars, *, strategy: Strategy | None = None, policy: RiskPolicy = BUSY, predictor=None) -> Result:
-    """Backtest the whole series after its warm-up."""
+def warm_result(
+    bars: Bars, *, strategy: Strategy | None = None, policy: RiskPolicy = BUSY, predictor=None, **rules: Any
+) -> Result:
+    """Backtest the whole series after its warm-up; `rules` are `execution` and `account`."""
     chosen = strategy or make_strategy("sma_cross", **CROSS)
-    slot = Slot(chosen, bars, policy, ExecutionModel(), predictor=predictor)
-    return backtest(slot, account=AccountPolicy(), start=bars.frame.index[slot.warmup])
+    slot = Slot(chosen, bars, policy, rules.get("execution", ExecutionModel()), predictor=predictor)
+    return backtest(slot, account=rules.get("account", AccountPolicy()), start=bars.frame.index[slot.warmup])
+
+
+def ruled_result(bars: Bars) -> Result:
+    """Backtest a policy of many rules, with costs and limits that act."""
+    return warm_result(bars, policy=MANY, execution=COSTS, account=LIMITS)
 
 
 def first_open(result: Result) -> str:

@@ -5,6 +5,7 @@ from sqlalchemy import create_engine, make_url, select, update
 
 from atb.db import open_database
 from atb.db.tables import AccountLease
+from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import RiskPolicy
 from atb.errors import DataError, InputError, LeaseError, SetupError
 from atb.live.feed import Pace
@@ -21,21 +22,23 @@ def in_time(rows):
 def assert_equal_to_backtest(journal, result):
     """Compare every order, trade, equity value and refusal: money exactly, floats bit by bit."""
     orders, trades = result.outcome.orders, result.outcome.trades
-    by_time = {(fill["time_ms"], fill["role"]): fill for fill in journal["fill"]}
-    assert len(by_time) == len(journal["fill"]) == len(orders)
-    roles = {1: "entry", 2: "exit", 3: "stop", 4: "target"}
-    for order in orders:
-        fill = by_time[int(order["time"]), roles[int(order["role"])]]
-        assert [float(fill[name]) for name in ("price", "quantity", "fee")] == [
+    fills = sorted(journal["fill"], key=lambda fill: fill["fill_no"])
+    assert len(fills) == len(orders)
+    for fill, order in zip(fills, orders, strict=True):
+        assert [float(fill[name]) for name in ("price", "quantity", "fee_value")] == [
             order[name] for name in ("price", "quantity", "fee")
         ]
-        assert fill["side"] == ("buy" if order["side"] > 0 else "sell")
+        said = (fill["fill_no"], fill["time_ms"], fill["side"], fill["role"], fill["reason"])
+        names = (SIDES[order["side"]], ROLES[order["role"]], REASONS[order["reason"]])
+        assert said == (order["id"], order["time"], *names)
     assert len(journal["trade"]) == len(trades)
     for row, trade in zip(journal["trade"], trades, strict=True):
-        money = ("quantity", "entry_price", "exit_price", "fees", "pnl")
+        money = ("quantity", "entry_price", "exit_price", "fees", "financing", "pnl")
         assert [float(row[name]) for name in money] == [trade[name] for name in money]
-        names = {"entry_ms": "entry_time", "exit_ms": "exit_time", "mfe": "mfe", "mae": "mae", "bars_held": "bars_held"}
+        names = {"entry_ms": "entry_time", "exit_ms": "exit_time", "mfe": "mfe", "mae": "mae", "bars_held": "bars_held",
+                 "additions": "additions"}  # fmt: skip
         assert [row[ours] for ours in names] == [trade[theirs] for theirs in names.values()]
+        assert row["exit_reason"] == REASONS[trade["reason"]]
     assert [float(row["equity"]) for row in journal["equity"]] == list(result.equity)
     signals = result.problem.signals["side"]
     assert [row["side"] for row in journal["decision"]] == [None if s != s else s for s in signals]
@@ -64,9 +67,9 @@ def test_refusals_of_the_backtest_are_refusals_of_the_session(sqlite_desk):
     result = warm_result(sqlite_desk.stock(150, 2), policy=greedy)
     sqlite_desk.trade(sqlite_desk.promote(result), since=first_open(result))
     journal = read_journal(sqlite_desk.url)
-    reasons = [row["reason"] for row in (*journal["decision"], *journal["intent"]) if row["reason"]]
-    assert len(reasons) == len(result.refused) > 0
-    assert set(reasons) == set(result.refused["reason"])
+    refused = [row["refusal"] for row in (*journal["decision"], *journal["intent"]) if row["refusal"]]
+    assert len(refused) == len(result.refused) > 0
+    assert set(refused) == set(result.refused["reason"])
     assert_equal_to_backtest(journal, result)
 
 

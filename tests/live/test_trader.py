@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from atb.backtest import run as backtest
 from atb.domain import Instrument, Signals, Symbol
+from atb.engine import records
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, columns
 from atb.engine.state import fresh_slots
@@ -118,8 +119,8 @@ def steps_of(bars, policy, account):
 
 def test_an_entry_that_the_open_cannot_pay_is_rejected_with_its_reason():
     steps, result = steps_of(bars_of(random_walk(200, 8)), RiskPolicy(fraction=1.0), AccountPolicy(reserve=0.0))
-    rejected = [reason for step in steps for state, reason in step.outcomes.values() if state == "rejected"]
-    noted = [step.decision["reason"] for step in steps if step.decision["reason"]]
+    rejected = [why for step in steps for state, why in step.outcomes.values() if state == "rejected"]
+    noted = [step.decision["refusal"] for step in steps if step.decision["refusal"]]
     assert len(rejected) > 3
     assert set(rejected) == {"no_cash"}
     assert sorted(rejected + noted) == sorted(result.refused["reason"])
@@ -128,13 +129,12 @@ def test_an_entry_that_the_open_cannot_pay_is_rejected_with_its_reason():
 @pytest.mark.parametrize("seed", range(3))
 def test_steps_with_reversals_equal_the_kernels_own_loop(seed):
     steps, result = steps_of(bars_of(random_walk(200, seed)), BUSY, AccountPolicy())
-    fills = [
-        (fill.time_ms, order.role, float(fill.price), float(fill.fee)) for step in steps for fill, order in step.fills
-    ]
+    done = [done for step in steps for done in step.fills]
+    fills = [(each.fill.time_ms, each.order.role, float(each.fill.price), float(each.fill.fee)) for each in done]
     roles = {1: "entry", 2: "exit", 3: "stop", 4: "target"}
     orders = result.outcome.orders
     assert fills == [(order["time"], roles[order["role"]], order["price"], order["fee"]) for order in orders]
-    assert len({fill.client_id for step in steps for fill, _ in step.fills}) == len(orders) > 100
+    assert len({each.fill.client_id for each in done}) == len(orders) > 100
     assert [step.equity for step in steps] == list(result.equity)
     placed = [working.order.client_id for step in steps for working in step.placed]
     assert len(set(placed)) == len(placed)
@@ -147,26 +147,50 @@ def slot_with(**values):
     return slot
 
 
+LONG = {"quantity": 2.0, "stop": 90.0, "stop_reason": records.STOP_LOSS}
+SHORT = {"quantity": -2.0, "stop": 110.0, "stop_reason": records.TRAILING_STOP, "target": 90.0, "target_quantity": 2.0}
+
+
+def maker():
+    return OrderMaker(ClientIds("s", ("a",)), BTC, 1)
+
+
 def test_a_reversal_is_an_exit_and_an_entry():
-    orders = OrderMaker(ClientIds("s", ("a",)), BTC, 1).intents(slot_with(exit=-2.0, entry=-1.5))
-    assert [(order.role, order.side, order.type, order.quantity) for order in orders] == [
-        ("exit", "sell", "market", Decimal("2.0")),
-        ("entry", "sell", "market", Decimal("1.5")),
+    asked = {"exit": -2.0, "exit_reason": records.SIGNAL_EXIT, "entry": -1.5, "entry_reason": records.SIGNAL_ENTRY}
+    orders = maker().intents(slot_with(**asked))
+    assert [(order.role, order.side, order.type, order.quantity, order.reason) for order in orders] == [
+        ("exit", "sell", "market", Decimal("2.0"), "exit_signal"),
+        ("entry", "sell", "market", Decimal("1.5"), "entry_signal"),
     ]
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "price", "stop_price"),
+    [(records.AT_LIMIT, "limit", Decimal("99.5"), None), (records.AT_STOP, "stop", None, Decimal("99.5"))],
+)
+def test_an_entry_rests_at_its_price(kind, name, price, stop_price):
+    asked = {"entry": 1.5, "entry_kind": kind, "entry_at": 99.5, "entry_reason": records.SIGNAL_ENTRY}
+    (order,) = maker().intents(slot_with(**asked))
+    assert (order.side, order.type, order.price, order.stop_price) == ("buy", name, price, stop_price)
+
+
 def test_what_is_held_is_protected_on_the_other_side():
-    maker = OrderMaker(ClientIds("s", ("a",)), BTC, 1)
-    stop, target = maker.protection(slot_with(quantity=-2.0, stop=110.0, target=90.0))
+    stop, target = maker().protection(slot_with(**SHORT))
     assert (stop.side, stop.type, stop.stop_price, stop.price) == ("buy", "stop", Decimal("110.0"), None)
     assert (target.side, target.type, target.stop_price, target.price) == ("buy", "limit", None, Decimal("90.0"))
-    assert maker.protection(slot_with(stop=110.0)) == []
+    assert (stop.reason, target.reason) == ("trailing_stop", "take_profit")
+    assert maker().protection(slot_with(stop=110.0)) == []
+
+
+def test_a_rung_takes_its_part_and_the_stop_covers_all():
+    stop, target = maker().protection(slot_with(**{**SHORT, "target_quantity": 0.5}))
+    assert (stop.quantity, target.quantity, target.reason) == (Decimal("2.0"), Decimal("0.5"), "partial_exit")
 
 
 def test_the_second_order_of_a_role_in_one_bar_is_its_second_attempt():
-    maker = OrderMaker(ClientIds("s", ("a",)), BTC, 1)
-    (order,) = maker.protection(slot_with(quantity=2.0, stop=90.0))
-    first, second = maker.name(order), maker.name(dataclasses.replace(order, stop_price=Decimal(91)))
+    made = maker()
+    (order,) = made.protection(slot_with(**LONG))
+    first, second = made.name(order), made.name(dataclasses.replace(order, stop_price=Decimal(91)))
     assert (first.client_id[-2:], second.client_id[-2:]) == ("s0", "s1")
     assert same_terms(first, order)
     assert not same_terms(first, second)

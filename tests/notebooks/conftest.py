@@ -26,6 +26,7 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "03_backtest.ipynb": {"strategy": "ml_basic", "days": 60},
     "04_validate.ipynb": {"params": {"fast": 10, "slow": 40}, "days": 60, "samples": 5, "take_profit": 0.03},
     "05_promote.ipynb": {"write": True},
+    "06_screen.ipynb": {"symbol": "ETH/USDT", "days": 60, "windows": [5, 10, 20, 40], "stop_loss": 0.02},
 }
 NEEDS = {"03_backtest.ipynb": "02_train.ipynb", "05_promote.ipynb": "03_backtest.ipynb"}
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")

@@ -12,7 +12,7 @@ from atb.errors import InputError, PromotionError
 from atb.promotion import provenance
 from atb.promotion.manifest import load_manifest, sign_manifest, verify, write_manifest
 from atb.promotion.signing import signing_key
-from tests.live.desk import warm_result
+from tests.live.desk import ruled_result, warm_result
 
 
 @pytest.fixture
@@ -58,6 +58,19 @@ def test_a_manifest_pins_everything_that_decides(desk, path):
     }  # fmt: skip
     assert manifest.warmup == 7
     assert manifest.data[0]["fingerprint"]
+
+
+def test_a_manifest_carries_the_whole_policy_and_gives_it_back(desk):
+    result = ruled_result(desk.stock(260, 1))
+    path = desk.promote(result, "ruled")
+    (slot,), plan, manifest = result.slots, desk.plan(path), load_manifest(path)
+    assert (plan.policy, plan.execution, plan.account) == (slot.policy, slot.execution, result.problem.account)
+    assert (plan.policy.ladder, plan.policy.session) == (((0.006, 0.3), (0.012, 0.3)), ("02:00", "23:00"))
+    assert manifest.policy == slot.policy.to_json()
+    assert (manifest.policy["ladder"], manifest.account["throttle"]) == (
+        [[0.006, 0.3], [0.012, 0.3]], [[0.02, 0.8], [0.05, 0.5]],
+    )  # fmt: skip
+    assert plan.warmup == slot.warmup > 100  # the policy's ATR settles long after the strategy's averages
 
 
 def test_any_changed_byte_of_the_manifest_is_refused(desk, path):
@@ -134,8 +147,8 @@ def test_a_path_that_leads_nowhere_says_where_manifests_are(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["strategies/sma_cross.py", "features/indicators.py", "features/__init__.py", "engine/kernel.py", "engine/policy.py",
-     "domain/signals.py"],
+    ["strategies/sma_cross.py", "features/indicators.py", "features/__init__.py", "engine/kernel.py", "engine/matching.py",
+     "engine/sizing.py", "engine/policy.py", "domain/signals.py"],
 )  # fmt: skip
 def test_a_changed_source_byte_is_named(desk, path, package, name):
     source = package / name

@@ -5,10 +5,11 @@ import pandas as pd
 import pytest
 
 from atb.backtest import run
-from atb.backtest.baselines import hold
+from atb.engine.codes import REASONS as CODES
 from atb.engine.policy import RiskPolicy
 from atb.errors import InputError
 from atb.reports import (
+    bars_html,
     equity_figure,
     excursion_figure,
     exposure_figure,
@@ -18,11 +19,12 @@ from atb.reports import (
     trades_figure,
     trades_table,
 )
-from atb.reports.equity import exposure, monthly_returns
+from atb.reports.equity import BAND, exposure, monthly_returns
 from atb.reports.market import autocorrelation, log_returns
 from tests.bars import bars_of, ramp, random_walk
 from tests.problems import random_slots, scripted_slot
 
+REASONS = set(CODES.values())
 SIDES = tuple(np.where(np.arange(3_000) // 24 % 2 == 0, 1.0, 0.0))
 
 
@@ -31,15 +33,18 @@ def result():
     return run(scripted_slot(random_walk(3_000, 3), SIDES, RiskPolicy(fraction=0.5, stop_loss=0.04)))
 
 
+def caption(figure):
+    return figure.layout.annotations[-1].text.replace("<br>", " ")
+
+
 def trace(figure, name):
     return next(trace for trace in figure.data if (trace.name or "").startswith(name))
 
 
 def test_equity_and_hold_end_where_the_accounts_end(result):
     figure = equity_figure(result)
-    held = hold(result.problem).equity
     assert trace(figure, "scripted").y[-1] == result.equity.iloc[-1]
-    assert trace(figure, "hold").y[-1] == held[~np.isnan(held)][-1]
+    assert trace(figure, "hold").y[-1] == result.held.iloc[-1]
     assert f"{result.stats['total_return_pct']:+.1f} %" in trace(figure, "scripted").name
 
 
@@ -53,19 +58,64 @@ def test_the_equity_axis_can_be_logarithmic(result):
     assert equity_figure(result).layout.yaxis.type == "linear"
 
 
-def test_each_trade_is_one_entry_and_one_exit(result):
+def test_a_light_area_spans_both_readings_of_ambiguous_bars():
+    policy = RiskPolicy(fraction=0.5, stop_loss=0.01, take_profit=0.01, reenter=True)
+    unclear = run(scripted_slot(random_walk(3_000, 3), SIDES, policy))
+    low, high = (part for part in equity_figure(unclear).data if part.name == BAND)
+    assert (low.fill, high.fill) == (None, "tonexty")
+    ends = sorted(curve.iloc[-1] for curve in unclear.band.values())
+    assert [low.y[-1], high.y[-1]] == ends
+    assert ends[0] < ends[1]
+    assert f"{len(unclear.orders[unclear.orders['ambiguous']])} fills depend" in caption(equity_figure(unclear))
+
+
+def test_no_area_is_drawn_where_nothing_is_ambiguous(result):
+    assert BAND not in [part.name for part in equity_figure(result).data]
+
+
+def exits_of(figure):
+    """Return (price, reason) of every exit that is drawn."""
+    return sorted(
+        (price, part.name.split(" (")[0])
+        for part in figure.data
+        if part.name.split(" (")[0] in REASONS
+        for price in part.y
+    )
+
+
+def test_each_fill_is_drawn_where_it_was_and_exits_by_their_reason(result):
     figure = trades_figure(result)
+    orders = result.orders
+    entered = orders["role"] == "entry"
     assert len(figure.layout.shapes) == 0
-    assert trace(figure, "entry").y.tolist() == result.trades["entry_price"].tolist()
-    assert trace(figure, "exit").y.tolist() == result.trades["exit_price"].tolist()
+    assert trace(figure, "entry").y.tolist() == orders["price"][entered].tolist()
+    assert exits_of(figure) == sorted(zip(orders["price"][~entered], orders["reason"][~entered], strict=True))
     lines = [trace(figure, name) for name in ("profit", "loss")]
     assert sum(len(line.x) for line in lines) == 3 * len(result.trades)
     won = int((result.trades["pnl"] > 0).sum())
     assert lines[0].name == f"profit ({won})"
     assert np.isnan(lines[0].y[2::3]).all()
+    assert caption(figure).startswith(f"All {len(result.trades)} trades")
 
 
-def test_trades_can_be_the_last_few(result):
+def test_partial_exits_and_additions_are_fills_of_their_own():
+    policy = RiskPolicy(fraction=0.3, ladder=((0.01, 0.4),), take_profit=0.03, scale_in=0.01, reenter=True)
+    laddered = run(scripted_slot(random_walk(500, 3), SIDES, policy))
+    assert laddered.trades["exits"].max() > 1
+    assert laddered.trades["additions"].max() > 0
+    figure = trades_figure(laddered)
+    partial = laddered.orders[laddered.orders["reason"] == "partial_exit"]
+    assert sum(reason == "partial_exit" for _, reason in exits_of(figure)) == len(partial) > 0
+    sizes = trace(figure, "entry").marker.size
+    assert sum(size < max(sizes) for size in sizes) == laddered.trades["additions"].sum()
+
+
+def test_a_trade_that_is_still_open_is_marked_at_the_last_close():
+    going = run(scripted_slot(random_walk(50), (1.0,)))
+    assert trace(trades_figure(going), "still open").y.tolist() == [going.bars[0].frame["close"].iloc[-1]]
+
+
+def test_trades_can_be_the_last_few_and_the_others_are_summed_up(result):
     figure = trades_figure(result, 5)
     assert trace(figure, "entry").x.tolist() == [
         moment.replace(tzinfo=None) for moment in result.trades["entry_time"].tail(5)
@@ -73,15 +123,20 @@ def test_trades_can_be_the_last_few(result):
     candles = trace(figure, "price").x
     assert candles[0] >= np.datetime64("2024-01-01")
     assert len(candles) < 5 * 48 + 20
+    left = result.trades.iloc[:-5]
+    assert f"the {len(left)} before them are not drawn" in caption(figure)
+    assert f"{left['pnl'].sum():+,.2f} in all" in caption(figure)
 
 
 def test_trades_of_another_slot_are_not_drawn():
     slots, account = random_slots(4)
     both = run(slots, account=account)
     for s, slot in enumerate(slots):
-        drawn = trace(trades_figure(both, 1_000, slot=s), "entry").y
-        mine = both.trades[both.trades["symbol"] == str(slot.bars.symbol)]
-        assert sorted(drawn.tolist()) == sorted(mine["entry_price"].tolist())
+        figure = trades_figure(both, 1_000, slot=s)
+        mine = both.orders[both.orders["symbol"] == str(slot.bars.symbol)]
+        entered = mine["role"] == "entry"
+        assert sorted(trace(figure, "entry").y) == sorted(mine["price"][entered])
+        assert exits_of(figure) == sorted(zip(mine["price"][~entered], mine["reason"][~entered], strict=True))
 
 
 @pytest.mark.parametrize(("last", "slot"), [(0, 0), (1_001, 0), (10, 1), (10, -1)])
@@ -123,12 +178,26 @@ def test_exposure_is_what_is_held_over_equity(result):
     share = exposure(result)[0]
     held = result.positions[0] * result.bars[0].frame["close"]
     assert share.to_numpy() == pytest.approx((100 * held / result.equity).to_numpy())
-    assert max(exposure_figure(result).data[0].y) == pytest.approx(share.max())
+    figure = exposure_figure(result)
+    assert max(figure.data[0].y) == pytest.approx(share.max())
+    assert [part.name for part in figure.data] == ["net"]
 
 
-def test_the_table_shows_the_strategy_beside_hold_and_cash(result):
+def test_gross_exposure_is_drawn_beside_net_where_shorts_make_them_differ():
+    short = scripted_slot(random_walk(100), (-1.0,), RiskPolicy(fraction=0.3, allow_short=True))
+    long = scripted_slot(random_walk(100, 2), (1.0,), RiskPolicy(fraction=0.5), symbol="ETH/USDT")
+    hedged = run([short, long])
+    net, gross = exposure_figure(hedged).data
+    share = exposure(hedged)
+    assert net.y[-1] == pytest.approx(share.iloc[-1].sum())
+    assert gross.y[-1] == pytest.approx(share.iloc[-1].abs().sum())
+    assert gross.y[-1] > 70
+    assert abs(net.y[-1]) < 30
+
+
+def test_the_table_shows_the_strategy_beside_its_baselines(result):
     table = summary_table(result)
-    assert list(table.columns) == ["strategy", "hold", "cash"]
+    assert list(table.columns) == ["strategy", "hold", "cash", "random entry"]
     assert table.loc["Total return (%)", "strategy"] == f"{result.stats['total_return_pct']:+,.2f}"
     assert table.loc["Total return (%)", "hold"] == f"{result.baselines['hold']['total_return_pct']:+,.2f}"
     assert table.loc["Sharpe", "cash"] == "–"
@@ -146,10 +215,11 @@ def test_the_list_of_trades_shows_the_last_ones(result):
     assert len(trades_table(run(scripted_slot(random_walk(50), ())))) == 0
 
 
-def test_the_card_shows_the_headline_and_escapes_what_it_shows(result):
+def test_cards_name_their_data_and_escape_it(result):
     assert result.headline in result_html(result)
-    named = run(scripted_slot(random_walk(50), SIDES, venue="<script>"))
-    assert "<script>" not in result_html(named)
+    bars = bars_of(random_walk(50), venue="<script>")
+    assert "&lt;script&gt;" in bars_html(bars)
+    assert "<script>" not in bars_html(bars)
 
 
 def test_returns_leave_out_the_step_across_a_hole():

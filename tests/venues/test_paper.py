@@ -7,7 +7,8 @@ import pytest
 
 from atb.domain import Instrument, Order, Symbol
 from atb.engine import records
-from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, slot_parameters
+from atb.engine.parameters import account_parameters, slot_parameters
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.state import KernelState
 from atb.venues.paper import PaperBroker
 
@@ -17,16 +18,23 @@ STOP = Order("stop-1", BTC, "sell", "stop", "stop", Decimal("2.0"), stop_price=D
 ROWS = np.zeros(1, np.int64)
 
 
+def state_with(**costs):
+    execution = ExecutionModel(fee=0.001, slippage=0.0, **costs)
+    row = slot_parameters(RiskPolicy(stop_loss=0.05), execution, Instrument(BTC))
+    limits, parameters = account_parameters(AccountPolicy()), np.array([row], records.SLOT_PARAMETERS)
+    return KernelState.fresh(10_000.0, limits=limits, parameters=parameters)
+
+
 @pytest.fixture
 def state():
-    row = slot_parameters(RiskPolicy(stop_loss=0.05), ExecutionModel(fee=0.001, slippage=0.0), Instrument(BTC))
-    account = AccountPolicy()
-    return KernelState.fresh(account.cash, limits=account.record(), parameters=np.array([row], records.SLOT_PARAMETERS))
+    return state_with()
 
 
 def bar(**prices):
     bars = np.zeros(1, records.MARKET)
-    bars[0] = (1_000, 2_000, prices["open"], prices["high"], prices["low"], prices["close"], 1.0)
+    bars["opened"], bars["closed"], bars["volume"] = 1_000, 2_000, 1.0
+    for name, price in prices.items():
+        bars[name] = price
     return bars
 
 
@@ -48,10 +56,30 @@ def test_a_market_order_fills_at_the_open_and_carries_its_identity(state):
     ((fill, order),) = meet(broker, state, bar(open=100.0, high=101.0, low=99.0, close=100.5), records.OPEN)
     assert order == ENTRY
     assert (fill.client_id, fill.trade_id, fill.side, fill.time_ms) == ("entry-1", "entry-1.0", "buy", 1_000)
-    assert (fill.price, fill.quantity, fill.fee, fill.fee_asset) == (
-        Decimal("100.0"), Decimal("2.0"), Decimal("0.2"), "USDT",
+    assert (fill.price, fill.quantity, fill.fee, fill.fee_asset, fill.fee_value) == (
+        Decimal("100.0"), Decimal("2.0"), Decimal("0.2"), "USDT", Decimal("0.2"),
     )  # fmt: skip
     assert broker.working == ()
+
+
+def test_a_fee_out_of_what_was_bought_is_in_base_and_has_its_value_beside_it():
+    state = state_with(fee_in_base=True)
+    broker = PaperBroker(state, BTC)
+    state.slots[0]["entry"] = 2.0
+    broker.submit([ENTRY])
+    ((fill, _),) = meet(broker, state, bar(open=100.0, high=101.0, low=99.0, close=100.5), records.OPEN)
+    assert (fill.fee, fill.fee_asset, fill.fee_value) == (Decimal("0.002"), "BTC", Decimal("0.2"))
+
+
+def test_a_limit_entry_fills_at_its_price_inside_the_bar(state):
+    broker = PaperBroker(state, BTC)
+    state.slots[0]["entry"], state.slots[0]["entry_kind"], state.slots[0]["entry_at"] = 2.0, records.AT_LIMIT, 99.5
+    order = Order("entry-2", BTC, "buy", "entry", "limit", Decimal("2.0"), price=Decimal("99.5"))
+    broker.submit([order])
+    quiet = bar(open=100.0, high=101.0, low=99.6, close=100.5)
+    assert list(meet(broker, state, quiet, records.OPEN)) == list(meet(broker, state, quiet, records.RANGE)) == []
+    ((fill, _),) = meet(broker, state, bar(open=100.0, high=101.0, low=99.0, close=100.5), records.RANGE)
+    assert (fill.price, fill.time_ms, broker.working) == (Decimal("99.5"), 2_000, ())
 
 
 def test_a_stop_rests_until_a_bar_reaches_it(state):

@@ -263,12 +263,13 @@ class _Task:
         accounts, summaries = np.repeat(fresh_account(problem.account.cash), count), np.zeros(count, records.SUMMARY)
         finals = np.repeat(fresh_slots(len(slots))[None], count, axis=0)
         empty = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
+        alone = len(slots) == 1
+        drive: Any = loop.run_one if alone else loop.run
+        lanes = (*problem.lanes, problem.funded) if alone else (problem.events, problem.closing, problem.opening)
+        signals = problem.wanted.rest if alone else problem.signals
         for k in range(count):
-            now = (accounts[k : k + 1], problem.limits, finals[k], parameters[k], problem.market, problem.signals)
-            if len(slots) == 1:
-                loop.run_one(*now, *problem.lanes, problem.funded, *empty, summaries[k : k + 1])
-            else:
-                loop.run(*now, problem.events, problem.closing, problem.opening, *empty, summaries[k : k + 1])
+            now = (accounts[k : k + 1], problem.limits, finals[k], parameters[k], problem.market, signals)
+            drive(*now, *lanes, *empty, summaries[k : k + 1])
         self._keep(accounts, finals, summaries)
 
     def _keep(self, accounts: NDArray[np.void], finals: NDArray[np.void], summaries: NDArray[np.void]) -> None:

@@ -1,0 +1,212 @@
+"""A result as a card, as text and as HTML: figures beside the baselines, what blocked it, how its orders were filled.
+
+Colours are those of the page it is shown on, light or dark; nothing is loaded from anywhere, and whatever a user named is escaped.
+"""
+
+import math
+import textwrap
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from atb.backtest.fill_model import fill_model
+from atb.engine.prepare import finest
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from atb.backtest.result import Result
+
+MISSING = "–"
+# Names, keys of `Result.stats` and formats, in reading order.
+FIGURES = (
+    ("Total return (%)", "total_return_pct", "+,.2f"),
+    ("Return a year, CAGR (%)", "cagr_pct", "+,.2f"),
+    ("Largest drawdown (%)", "max_drawdown_pct", ",.2f"),
+    ("Longest drawdown (days)", "max_drawdown_days", ",.1f"),
+    ("Volatility a year (%)", "volatility_pct", ",.2f"),
+    ("Sharpe", "sharpe", ",.2f"),
+    ("Sortino", "sortino", ",.2f"),
+    ("Calmar", "calmar", ",.2f"),
+    ("Closed trades", "n_trades", ",.0f"),
+    ("Fees paid (quote)", "fees_paid", ",.2f"),
+    ("Borrow and funding paid (quote)", "financing_paid", ",.2f"),
+    ("Turnover (times the starting cash)", "turnover", ",.1f"),
+    ("Time in the market (%)", "exposure_time_pct", ",.1f"),
+    ("Trades still open", "open_trades", ",.0f"),
+    ("Winning trades (%)", "win_rate_pct", ",.1f"),
+    ("Profit factor", "profit_factor", ",.2f"),
+    ("Expectancy a trade (quote)", "expectancy", "+,.2f"),
+    ("Average trade (%)", "avg_trade_pct", "+,.3f"),
+    ("Best trade (%)", "best_trade_pct", "+,.2f"),
+    ("Worst trade (%)", "worst_trade_pct", "+,.2f"),
+    ("Bars held on average", "avg_bars_held", ",.1f"),
+    ("Signals refused", "rejected_signals", ",.0f"),
+    ("Signals shrunk", "shrunk_signals", ",.0f"),
+    ("Fills that depend on the order inside a bar", "ambiguous_bars", ",.0f"),
+    ("Bars", "bars", ",.0f"),
+    ("Bars a year, for the ratios", "periods_per_year", ",.0f"),
+)
+ON_CARD = ("total_return_pct", "cagr_pct", "max_drawdown_pct", "max_drawdown_days", "volatility_pct", "sharpe", "sortino",
+           "n_trades", "win_rate_pct", "fees_paid", "financing_paid", "exposure_time_pct")  # fmt: skip
+COLUMNS = ("strategy", "hold", "cash", "random entry")
+WIDTH = 110  # characters of a line of text
+_POINTS = 300  # of each line of the small picture
+_BLUE, _ORANGE = "#2F8FCE", "#E69F00"  # told apart on white and on black, and by their lightness
+
+FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
+_CELL = "padding:2px 14px;text-align:right;white-space:nowrap;background:transparent;color:inherit;border:0"
+_FIRST = _CELL.replace("padding:2px 14px;text-align:right", "padding:2px 14px 2px 0;text-align:left")
+_LINE = "1px solid rgba(128,128,128,0.35)"
+_ROW = "background:transparent;border:0"
+_SOFT = "opacity:0.72"
+
+
+# --- what is said ---------------------------------------------------------------------------------------------------------
+
+
+def figures(result: "Result") -> dict[str, tuple[str, ...]]:
+    """Return every figure of merit by its name, as text for each of `COLUMNS`; `result.stats` has the exact values."""
+    rows, chance = {}, result.random_entry
+    for name, key, form in FIGURES:
+        values = (result.stats[key], *(result.baselines[column].get(key) for column in ("hold", "cash")))
+        spread = MISSING
+        if key in chance.figures:
+            median, (low, high) = chance.median(key), chance.span(key)
+            spread = f"{_number(median, form)} ({_number(low, form)} to {_number(high, form)})"
+        rows[name] = (*(_number(value, form) for value in values), spread)
+    return rows
+
+
+def _number(value: float | None, form: str) -> str:
+    return MISSING if value is None or not math.isfinite(value) else format(value, form)
+
+
+def _chosen(result: "Result") -> dict[str, tuple[str, ...]]:
+    """Return the figures of the card; financing only where there was any."""
+    names = {key: name for name, key, _ in FIGURES}
+    every, financed = figures(result), bool(result.stats["financing_paid"])
+    return {names[key]: every[names[key]] for key in ON_CARD if key != "financing_paid" or financed}
+
+
+def period(result: "Result") -> str:
+    """Return from when to when was traded, over how many bars, and by which kernel."""
+    timeframe = finest(result.slots)
+    end = timeframe.next(result.index[-1].to_pydatetime())
+    return (
+        f"{result.index[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(result.index):,} bars of {timeframe}, "
+        f"kernel {result.kernel_hash[:8]}"
+    )
+
+
+def chance(result: "Result") -> str:
+    """Return how the strategy compares with the same positions at random times."""
+    random = result.random_entry
+    if not random.varies:
+        return "Random entry says nothing here: the same positions at other times end the same."
+    return (
+        f"Returned more than {random.beaten} of {random.runs} runs with random entry: the same number of positions for as long, at "
+        f"random times, with the same policy and costs (median, and the range of nine runs in ten; seed {random.seed})."
+    )
+
+
+def blocked(result: "Result") -> str:
+    """Return what kept the strategy from trading as it wanted, in plain words."""
+    parts = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in result.refusal_counts.items()]
+    told = [f"Signals refused or shrunk: {', '.join(parts)}." if parts else "No signal was refused or shrunk."]
+    if result.halt:
+        told.append(f"The account ended {result.halt}.")
+    if result.stats["throttled"]:
+        told.append(f"The drawdown throttle stood at step {result.stats['throttled']:.0f} when the run ended.")
+    return " ".join(told)
+
+
+# --- text -----------------------------------------------------------------------------------------------------------------
+
+
+def text(result: "Result") -> str:
+    """Return the card as text, lines of at most about `WIDTH` characters."""
+    rows = {"": COLUMNS, **_chosen(result)}
+    widths = [max(len(row[column]) for row in rows.values()) for column in range(len(COLUMNS))]
+    first = max(len(name) for name in rows)
+    table = [
+        "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(row, widths, strict=True))])
+        for name, row in rows.items()
+    ]
+    notes = (chance(result), blocked(result), result.ambiguity, *fill_model(result.problem))
+    return "\n".join(
+        [result.label, period(result), "", _wrapped(result.headline), "", *table, ""]
+        + [_wrapped(note) for note in notes]
+    )
+
+
+def _wrapped(sentences: str) -> str:
+    return textwrap.fill(sentences, WIDTH)
+
+
+# --- HTML -----------------------------------------------------------------------------------------------------------------
+
+
+def html(result: "Result") -> str:
+    """Return the card as HTML: inline styles, no script, nothing from outside."""
+    notes = (chance(result), blocked(result), result.ambiguity, *fill_model(result.problem))
+    return framed(
+        result.label,
+        f"<div style='font-size:12px;{_SOFT}'>{escape(period(result))}</div>"
+        f"<div style='margin:8px 0'>{escape(result.headline)}</div>"
+        f"{_picture(result)}{_table(_chosen(result))}"
+        + "".join(f"<div style='margin-top:6px;font-size:12px;{_SOFT}'>{escape(note)}</div>" for note in notes),
+    )
+
+
+def framed(title: str, inner: str) -> str:
+    """Return a card around HTML, in the colours of the page: the title is escaped, the inner part is not."""
+    return (
+        f'<div style="font-family:{FONT};font-size:13px;line-height:1.45;color:inherit;border:{_LINE};border-radius:6px;'
+        f'padding:12px 16px;max-width:900px;overflow-x:auto"><b>{escape(title)}</b>{inner}</div>'
+    )
+
+
+def _table(rows: dict[str, tuple[str, ...]]) -> str:
+    head = "".join(
+        f"<th scope='col' style='{_CELL};font-weight:600;border-bottom:{_LINE}'>{name}</th>" for name in COLUMNS
+    )
+    body = "".join(
+        f"<tr style='{_ROW}'><th scope='row' style='{_FIRST};font-weight:400'>{escape(name)}</th>"
+        + "".join(f"<td style='{_CELL}'>{escape(cell)}</td>" for cell in cells)
+        + "</tr>"
+        for name, cells in rows.items()
+    )
+    return (
+        "<table style='border-collapse:collapse;border:0;margin:6px 0;font-size:13px;font-variant-numeric:tabular-nums'>"
+        f"<tr style='{_ROW}'><th style='{_CELL};border-bottom:{_LINE}'></th>{head}</tr>{body}</table>"
+    )
+
+
+def _picture(result: "Result") -> str:
+    """Return equity and holding as two small lines on one scale, and which is which."""
+    curves = {"strategy": (result.equity.to_numpy(), _BLUE), "hold": (result.held.to_numpy(), _ORANGE)}
+    low = min(float(values.min()) for values, _ in curves.values())
+    high = max(float(values.max()) for values, _ in curves.values())
+    lines = "".join(
+        f"<polyline points='{_points(values, low, high)}' fill='none' stroke='{colour}' stroke-width='1.5' "
+        "stroke-linejoin='round' vector-effect='non-scaling-stroke'/>"
+        for values, colour in reversed(curves.values())
+    )
+    names = " ".join(f"<span style='color:{colour}'>&#9644;</span> {name}" for name, (_, colour) in curves.items())
+    return (
+        f"<svg viewBox='0 0 860 80' width='100%' height='80' preserveAspectRatio='none' role='img' "
+        f"aria-label='equity beside holding' style='max-width:860px;display:block'>{lines}</svg>"
+        f"<div style='font-size:11px;{_SOFT}'>{names} (account value, {low:,.0f} to {high:,.0f})</div>"
+    )
+
+
+def _points(values: "NDArray[np.floating[Any]]", low: float, high: float) -> str:
+    """Return a line's points: each stretch by its lowest and highest value, so that no peak is lost."""
+    stretch = max(1, 2 * len(values) // _POINTS)
+    whole = np.append(values, np.repeat(values[-1], -len(values) % stretch)).reshape(-1, stretch)
+    ends = np.sort(np.column_stack([whole.argmin(axis=1), whole.argmax(axis=1)]), axis=1)
+    rows = np.unique((ends + stretch * np.arange(len(whole))[:, None]).clip(max=len(values) - 1))
+    y = 78 - 76 * (values[rows] - low) / (high - low if high > low else 1.0)
+    return " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(860 * rows / max(1, len(values) - 1), y, strict=True))

@@ -1,0 +1,110 @@
+"""The fill model in words: how the orders of a run met its bars and what they cost, for exactly the rules that were on."""
+
+from collections.abc import Iterator
+
+from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.engine.prepare import Problem, Slot
+
+BASIS = "Decisions at the close of each bar; market orders fill at the next bar's open."
+ROUNDING = "Sizes are floored to lots and prices rounded to ticks against the trader."
+
+
+def fill_model(problem: Problem) -> list[str]:
+    """Return how orders were filled, in paragraphs: first what holds for all slots, then each slot's costs and own rules."""
+    policies = dict.fromkeys(slot.policy for slot in problem.slots)
+    shared = list(_rules(next(iter(policies)))) if len(policies) == 1 else []
+    each = dict.fromkeys(" ".join([_costs(slot), *([] if shared else _rules(slot.policy))]) for slot in problem.slots)
+    return [" ".join([BASIS, *shared, ROUNDING, *_finer(problem)]), *each]
+
+
+def _rules(policy: RiskPolicy) -> Iterator[str]:
+    """Yield what the policy's kinds of order do."""
+    if policy.entry != "market":
+        yield _resting(policy)
+    if policy.has_stop or _moves_stops(policy):
+        yield (
+            "A stop rests from the entry's fill, the entry bar included, and fills at its price or at the open when the bar gaps "
+            "through it."
+        )
+    if _moves_stops(policy):
+        yield f"{_moving(policy)} at closes only and never away from the price, so each bar's stop is what rests at an exchange."
+    if policy.ladder:
+        rungs = ", ".join(f"{share:.0%} at {distance:+.2%}" for distance, share in policy.ladder)
+        yield f"Partial exits are limit orders, one resting at a time, in shares of the original size: {rungs}."
+    if policy.take_profit is not None or policy.ladder:
+        yield "A target is a limit order: it fills at its price, or at the open when that is better."
+    if policy.scale_in is not None and policy.scale_limit:
+        yield f"Positions are added to at most {policy.scale_limit} times, at the next open."
+    if policy.max_participation is not None:
+        yield f"An entry takes at most {policy.max_participation:.2%} of the last bar's volume; exits are never cut."
+
+
+def _resting(policy: RiskPolicy) -> str:
+    if policy.entry == "limit":
+        away = f"{policy.entry_offset:.2%} better than the close"
+        how = (
+            "at its price, or at the open when that is better, at the maker fee; filled inside a bar, its stop may still fill in "
+            "that bar, its target only in a later one"
+        )
+    else:
+        away = f"{policy.entry_offset:.2%} beyond the close"
+        how = (
+            "as a market order at its price, or at the open when the bar gaps through it; filled inside a bar, its stop and its "
+            "target may still fill in that bar"
+        )
+    bars = f"{policy.entry_bars} bar{'s' * (policy.entry_bars != 1)}"
+    return f"Entries are {policy.entry} orders at the signal's own price, else {away}, and rest for {bars}: one fills {how}."
+
+
+def _moving(policy: RiskPolicy) -> str:
+    trails = policy.trailing_stop is not None or policy.trailing_atr is not None
+    names = ["trailing stops"] * trails + ["break-even stops"] * (policy.break_even is not None)
+    return f"{' and '.join(names).capitalize()} move"
+
+
+def _finer(problem: Problem) -> Iterator[str]:
+    """Yield what a finer timeframe decided, where one was asked."""
+    known = int((problem.market["first"] != 0).sum())
+    if known:
+        yield f"A finer timeframe told for {known:,} bars whether stop or target came first."
+
+
+def _costs(slot: Slot) -> str:
+    execution = slot.execution
+    maker = execution.fee if execution.maker_fee is None else execution.maker_fee
+    paid = ", buys pay in the base currency and what is left below a lot stays as dust" if execution.fee_in_base else ""
+    parts = [
+        f"taker fee {execution.fee:.4%}, maker fee {maker:.4%}{paid}",
+        f"slippage of market orders and stops {_slippage(execution)}",
+        *_financing(slot),
+    ]
+    return f"{slot.bars.symbol}: {'; '.join(parts)}.{_first(slot)}"
+
+
+def _slippage(execution: ExecutionModel) -> str:
+    parts = [f"{execution.slippage:.4%}"]
+    if execution.slippage_atr > 0:
+        parts.append(f"{execution.slippage_atr:g} ATR")
+    if execution.impact > 0:
+        parts.append(f"{execution.impact:.2%} times the square root of the order's share of the last bar's volume")
+    return " plus ".join(parts)
+
+
+def _financing(slot: Slot) -> Iterator[str]:
+    if slot.policy.allow_short and slot.execution.borrow_rate > 0:
+        yield f"shorts pay {slot.execution.borrow_rate:.2%} a year on their value"
+    if slot.funding is not None:
+        yield "funding is paid at the close of the bar it falls in"
+
+
+def _first(slot: Slot) -> str:
+    policy = slot.policy
+    stops, targets = policy.has_stop or _moves_stops(policy), policy.take_profit is not None or bool(policy.ladder)
+    if not (stops and targets):
+        return ""
+    first = "target" if slot.execution.target_first else "stop"
+    return f" When one bar touches stop and target, the {first} fills first and the fill is counted as ambiguous."
+
+
+def _moves_stops(policy: RiskPolicy) -> bool:
+    return any(value is not None for value in (policy.trailing_stop, policy.trailing_atr, policy.break_even))

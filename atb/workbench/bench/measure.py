@@ -1,0 +1,69 @@
+"""Time and memory of the process it runs in: CPU seconds, wall seconds, and the most memory used since a mark."""
+
+import contextlib
+import gc
+import resource
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+MEGABYTE = 1024 * 1024
+STATUS = Path("/proc/self/status")
+RESET = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What one call took, in seconds; CPU counts every thread of this process."""
+
+    cpu: float
+    wall: float
+
+
+def timed(action: Callable[[], Any]) -> tuple[Any, Timing]:
+    """Call `action` and return what it returned and what it took; garbage of before is collected outside the clock."""
+    gc.collect()
+    cpu, wall = time.process_time(), time.perf_counter()
+    value = action()
+    return value, Timing(time.process_time() - cpu, time.perf_counter() - wall)
+
+
+class PeakMemory:
+    """The most resident memory since this object was made, above what was resident then."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        # Where the system allows it, forget the peak of the imports, which may be above what they left.
+        with contextlib.suppress(OSError):
+            RESET.write_text("5", encoding="ascii")
+        self.before = _resident()
+
+    def megabytes(self) -> float:
+        """Return the growth so far in MB (2**20 bytes), at least 0."""
+        return max(0.0, _peak() - self.before) / MEGABYTE
+
+
+def _resident() -> int:
+    """Return the bytes resident now; where only the peak is known, that."""
+    return _status("VmRSS") or _peak()
+
+
+def _peak() -> int:
+    """Return the most bytes that were resident at once.
+
+    `getrusage` is the second choice: on Linux its peak is inherited from the process that started this one.
+    """
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return _status("VmHWM") or peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def _status(name: str) -> int:
+    """Return a line of Linux's process status in bytes, 0 where there is none."""
+    with contextlib.suppress(OSError):
+        for line in STATUS.read_text(encoding="ascii").splitlines():
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1]) * 1024
+    return 0

@@ -1,0 +1,158 @@
+"""Every rule live: random policies with many rules on, traded bar by bar on paper, equal their backtest bit by bit."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from atb.backtest.simulation import simulate
+from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES, SIDES
+from atb.engine.prepare import prepare
+from atb.engine.state import dumps
+from atb.live.feed import ReplayFeed
+from atb.live.history import History
+from atb.live.orders import ClientIds, OrderMaker
+from atb.live.plan import Plan
+from atb.live.trader import Trader
+from tests.live.desk import first_open, read_journal, ruled_result
+from tests.live.test_runner import assert_equal_to_backtest
+from tests.problems import random_slots
+
+SEEDS = range(12)
+RESTARTED = 9  # bars between two starts of the runner
+
+
+def traded(problem):
+    """Trade the only slot of a problem bar by bar; every few bars a new trader goes on from the saved state."""
+    (slot,) = problem.slots
+    plan = Plan(
+        SimpleNamespace(warmup=0), slot.strategy, slot.bars.symbol, slot.bars.timeframe, slot.policy, slot.execution,
+        problem.account, slot.rules, None,
+    )  # fmt: skip
+    feed, trader, steps = ReplayFeed(slot.bars, 0), None, []
+    for row, bar in enumerate(feed):
+        if row % RESTARTED == 0:
+            state, working = plan.fresh_state(), () if trader is None else trader.working
+            if trader is not None:
+                state.load_json(json.loads(dumps(trader.state)))
+            history = History(slot.bars.slice(end=bar.frame.index[0]))
+            trader = Trader(plan, history, state=state, working=working, identity=("a",))
+        steps.append(trader.step(bar, float(problem.market["funding"][row])))
+        assert terms(trader.working) == wishes(trader)
+    return steps, trader
+
+
+def terms(orders):
+    """Return what orders ask for, whatever they are called, in the order of their roles."""
+    return sorted(
+        (order.role, order.side, order.type, order.quantity, str(order.price), str(order.stop_price), order.reason)
+        for order in orders
+    )
+
+
+def wishes(trader):
+    """Return what the kernel's state wants to be out after a decision: intents, and protection of what is held."""
+    maker, slot = OrderMaker(ClientIds("s", ()), trader.plan.symbol, 0), trader.state.slots[0]
+    return terms([*maker.intents(slot), *maker.protection(slot)])
+
+
+def one_slot(seed):
+    """Return the first slot of a random problem; it pays fees in base wherever it only buys, and funding every eighth bar."""
+    (first, *_), account = random_slots(seed)
+    execution = replace(first.execution, fee_in_base=not first.policy.allow_short)
+    paid = first.bars.frame.index[::8]
+    funding = pd.Series(np.resize([0.0003, -0.0001], len(paid)), index=paid)
+    return prepare((replace(first, execution=execution, funding=funding),), account)
+
+
+def told(done):
+    """Return an execution in the words and numbers of an ORDER record."""
+    fill, order = done.fill, done.order
+    in_base = fill.fee_asset == fill.symbol.base
+    return (
+        done.number, fill.time_ms, fill.side, float(fill.quantity), float(fill.price), float(fill.fee_value),
+        float(fill.fee) if in_base else 0.0, order.role, done.reason, order.type,
+    )  # fmt: skip
+
+
+def wanted(order):
+    return (
+        order["id"], order["time"], SIDES[order["side"]], order["quantity"], order["price"], order["fee"],
+        order["fee_base"], ROLES[order["role"]], REASONS[order["reason"]], KINDS[order["kind"]],
+    )  # fmt: skip
+
+
+def refused(steps):
+    """Return every refusal that a journal of these steps holds, by decision and by order."""
+    by_decision = [step.decision["refusal"] for step in steps if step.decision["refusal"]]
+    return by_decision + [why for step in steps for _, why in step.outcomes.values() if why]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_paper_equals_the_backtest_order_by_order_under_random_rules(seed):
+    problem = one_slot(seed)
+    outcome = simulate(problem)
+    steps, trader = traded(problem)
+    assert all(done.order.quantity == done.fill.quantity for step in steps for done in step.fills)
+    assert [told(done) for step in steps for done in step.fills] == [wanted(order) for order in outcome.orders]
+    trades = [trade for step in steps for _, trade in step.trades]
+    assert [trade.tobytes() for trade in trades] == [trade.tobytes() for trade in outcome.trades]
+    assert np.array([step.equity for step in steps]).tobytes() == outcome.equity.tobytes()
+    assert sorted(refused(steps)) == sorted(REFUSALS[code] for code in outcome.refusals["reason"])
+    assert trader.state.to_bytes() == outcome.account.tobytes() + outcome.slots.tobytes()
+
+
+def test_the_random_problems_of_one_slot_exercise_most_rules():
+    outcomes = [simulate(one_slot(seed)) for seed in SEEDS]
+    orders = np.concatenate([outcome.orders for outcome in outcomes])
+    assert set(orders["kind"]) == set(KINDS)
+    assert set(orders["role"]) == set(ROLES)
+    assert len({REASONS[code] for code in orders["reason"]}) >= 9
+    assert (orders["fee_base"] > 0).any()
+    assert any((outcome.trades["financing"] != 0).any() for outcome in outcomes)
+    assert len({code for outcome in outcomes for code in outcome.refusals["reason"]}) > 10
+
+
+def assert_every_rule_acted(result):
+    assert set(result.orders["reason"]) >= {
+        "break_even", "entry_signal", "exit_signal", "partial_exit", "scale_in", "session_end", "stop_loss", "take_profit",
+        "trailing_stop",
+    }  # fmt: skip
+    assert set(result.refused["reason"]) >= {"cooldown", "entry_expired", "out_of_session"}
+
+
+@pytest.mark.timeout(180)
+def test_the_real_runner_with_many_rules_equals_its_backtest(sqlite_desk):
+    result = ruled_result(sqlite_desk.stock(480, 26))
+    process = sqlite_desk.start(sqlite_desk.promote(result), "--from", first_open(result))
+    out, err = process.communicate(timeout=150)
+    assert process.returncode == 0, err
+    assert "finished: 300 bars" in out
+    journal = read_journal(sqlite_desk.url)
+    assert_every_rule_acted(result)
+    assert_equal_to_backtest(journal, result)
+    refused = [row["refusal"] for row in (*journal["decision"], *journal["intent"]) if row["refusal"]]
+    assert sorted(refused) == sorted(result.refused["reason"])
+    intents = {row["client_id"]: row for row in journal["intent"]}
+    assert {row["state"] for row in intents.values() if row["type"] == "limit"} >= {"filled", "cancelled", "expired"}
+    assert {row["reason"] for row in intents.values() if row["role"] == "stop"} >= {
+        "stop_loss",
+        "break_even",
+        "trailing_stop",
+    }
+    for fill in journal["fill"]:
+        intent = intents[fill["client_id"]]
+        assert (intent["state"], intent["quantity"], intent["reason"]) == ("filled", fill["quantity"], fill["reason"])
+
+
+def test_a_session_of_many_rules_goes_on_wherever_it_stopped(desk):
+    """Stopped every few bars, with entries resting, ladders half done and stops moved, on either database."""
+    result = ruled_result(desk.stock(300, 5))
+    path, index = desk.promote(result), result.index
+    for cut in range(7, len(index), 12):
+        desk.trade(path, since=first_open(result), until=index[cut].isoformat())
+    desk.trade(path)
+    assert_equal_to_backtest(read_journal(desk.url), result)
