@@ -10,10 +10,29 @@ import pandas as pd
 from atb.domain import Instrument, Signals, Symbol
 from atb.engine.policy import HALTS, OPPOSITES, AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot
-from tests.bars import START, bars_of, frame_of
+from tests.bars import START, bars_of, frame_of, random_walk
 
 FREE = ExecutionModel(fee=0.0, slippage=0.0)
 ALL_IN = AccountPolicy(cash=10_000.0, reserve=0.0)
+LONE_LIMITS: tuple[dict[str, Any], ...] = (
+    {"daily_loss": 0.01},
+    {"max_drawdown": 0.05},
+    {"throttle": ((0.02, 0.5), (0.05, 0.3))},
+    {"maintenance": 0.5},
+    {"turnover_per_day": 1.0},
+    {"orders_per_day": 2},
+)
+LONE_RULES: tuple[dict[str, Any], ...] = (
+    {"max_bars": 6},
+    {"cut_after": 3, "cut_below": 0.01},
+    {"session": ("07:00", "21:00")},
+    {"flat_weekend": True},
+    {"trailing_stop": 0.02},
+    {"trailing_atr": 2.0},
+    {"break_even": 0.01},
+    {"scale_in": 0.005},
+    {"cooldown": 4, "stop_loss": 0.01},
+)
 BASES = ("BTC", "ETH", "SOL")
 THROTTLES = (((0.02, 0.7), (0.05, 0.4)), ((0.01, 0.8), (0.03, 0.5), (0.08, 0.25)), ((0.02, 0.5), (0.06, 0.0)))
 
@@ -74,6 +93,18 @@ def random_sides(rng: np.random.Generator, n: int, change: float = 0.15) -> tupl
     return tuple(out)
 
 
+def lone_problem(
+    seed: int, rule: dict[str, Any] | None = None, limit: dict[str, Any] | None = None
+) -> tuple[tuple[Slot, ...], AccountPolicy]:
+    """Return one slot with long-lived signals on a random walk, for which this rule and this limit are all that is on."""
+    rng = np.random.default_rng(seed)
+    policy = RiskPolicy(fraction=0.8, allow_short=True, reenter=True, **(rule or {}))
+    frame = random_walk(150, seed, sigma=0.012)
+    return (Slot(Scripted(random_sides(rng, len(frame), 0.06)), bars_of(frame), policy),), AccountPolicy(
+        **(limit or {})
+    )
+
+
 # --- random problems: every rule is on with some probability, so that most runs mix several ---
 
 
@@ -85,7 +116,7 @@ def random_slots(seed: int, bars: int = 150, costs: str = "all") -> tuple[tuple[
     """
     draw = Draw(np.random.default_rng(seed), costs)
     account = draw.account()
-    count = draw.whole(2 if account.max_cluster is not None else 1, 3 if draw.rules > 0.1 else 2)
+    count = draw.whole(2 if account.max_cluster is not None else 1, 3 if draw.rules else 2)
     timeframe = "4h" if account.max_cluster is not None else ""
     shared = draw.rng.normal(0, 1, bars)
     slots = tuple(draw.slot(s, bars, shared, account, timeframe) for s in range(count))
@@ -99,11 +130,12 @@ class Draw:
 
     def __init__(self, rng: np.random.Generator, costs: str) -> None:
         self.rng, self.costs = rng, costs
-        self.bold = costs == "all" and self.chance(
-            0.12
-        )  # large bare positions in wild markets: some end in liquidation
-        self.pauses = self.chance(0.15)  # no bar closes at midnight, when a UTC day begins
-        self.rules = self.one_of(0.1, 0.1, 0.7, 1.0, 1.0, 1.3)  # a problem has few rules or many
+        # Large bare positions in wild markets: some end in liquidation.
+        self.bold = costs == "all" and self.chance(0.12)
+        # No bar closes at midnight, when a UTC day begins.
+        self.pauses = self.chance(0.2)
+        # A problem has one rule or none, or many.
+        self.rules = self.one_of(0.0, 0.0, 0.7, 1.0, 1.0, 1.3)
 
     def chance(self, probability: float) -> bool:
         return bool(self.rng.random() < probability)
@@ -134,9 +166,9 @@ class Draw:
     # --- the account ---
 
     def account(self) -> AccountPolicy:
-        return AccountPolicy(
+        policy = AccountPolicy(
             cash=self.number(500, 50_000),
-            max_gross=self.number(0.3, 1.0) if self.chance(0.5) and not self.bold else self.number(1.0, 3.0),
+            max_gross=self.number(0.3, 1.0) if self.chance(0.5) else self.number(1.0, 3.0),
             reserve=self.one_of(0.0, 0.01, 0.05),
             max_net=self.perhaps(0.25, 0.2, 1.0),
             max_cluster=self.perhaps(0.3, 0.1, 0.8),
@@ -146,13 +178,17 @@ class Draw:
             orders_per_bar=self.counted(0.2, 1, 2),
             orders_per_day=self.counted(0.2, 2, 8),
             turnover_per_day=self.perhaps(0.25, 0.2, 3.0),
-            daily_loss=self.perhaps(0.25, 0.003, 0.05),
+            daily_loss=self.perhaps(0.6 if self.pauses else 0.2, 0.003, 0.05),
             max_drawdown=self.perhaps(0.2, 0.03, 0.2),
             on_halt=self.one_of(*HALTS),
-            maintenance=self.one_of(0.0, 0.2, 0.3) if self.bold else 0.05 * self.rule(0.3),
+            maintenance=0.05 * self.rule(0.3),
             throttle=self.one_of(*THROTTLES) if self.rule(0.4) else (),
             recovery=self.one_of(0.005, 0.02),
         )
+        if self.bold:
+            bare = {"max_gross": self.number(2.0, 3.0), "max_net": None, "daily_loss": None, "max_drawdown": None}
+            return replace(policy, maintenance=self.one_of(0.0, 0.2, 0.3), **bare)
+        return policy if self.rules or self.chance(0.5) else replace(policy, **self.one_of(*LONE_LIMITS))
 
     # --- a slot ---
 
@@ -173,7 +209,9 @@ class Draw:
                 "max_position": None,
                 "max_participation": None,
             }
-            policy = replace(policy, sizing="fixed_fraction", fraction=self.number(1.0, 3.0), allow_short=True, **bare)
+            policy = replace(policy, sizing="fixed_fraction", fraction=self.number(1.5, 3.0), allow_short=True, **bare)
+        if not self.rules and self.chance(0.5):
+            policy = replace(policy, **self.one_of(*LONE_RULES))
         funding = {"funding": self.funding(frame)} if funded else {}
         symbol = f"{BASES[s]}/USDT"
         return Slot(
@@ -239,6 +277,8 @@ class Draw:
         """Return a script of sides with the columns that a strategy may give beside them, each with a few holes."""
         n, close, rng = len(frame), frame["close"].to_numpy(), self.rng
         sides = random_sides(rng, n, self.one_of(0.08, 0.15, 0.3))
+        if self.bold and self.chance(0.5):
+            sides = (-1.0,) * n
         away = rng.uniform(-0.2, 3.0, n) * sigma
         below = np.where(np.nan_to_num(np.array(sides)) < 0, 1 + away, 1 - away)
         columns = {

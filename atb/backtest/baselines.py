@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.metrics import Columns, metrics
-from atb.backtest.simulation import Outcome, simulate
-from atb.engine import loop
+from atb.backtest.simulation import Outcome, drive, simulate
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem, finest
@@ -52,7 +51,7 @@ def hold(problem: Problem) -> Outcome:
 
     The kernel itself trades it, with the slots' own fees, slippage and instrument rules and without any stop, target or limit.
     """
-    wanted = problem.wanted.with_side(np.ones(len(problem.market)))
+    wanted = problem.wanted.with_side(np.ones(len(problem.lanes.opened)))
     policy = RiskPolicy(fraction=(1.0 - problem.account.reserve) / len(problem.slots))
     parameters = problem.parameters.copy()
     for s, slot in enumerate(problem.slots):
@@ -66,13 +65,9 @@ def only_the_end(problem: Problem) -> Ended:
     """Drive the kernel over a problem without keeping what it writes on the way."""
     account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
     summary = np.zeros(1, SUMMARY)
-    signals = problem.wanted.rest if len(problem.slots) == 1 else problem.signals
-    now = (account, problem.limits, slots, problem.parameters, problem.market, signals)
+    state = (account, problem.limits, slots, problem.parameters)
     nothing = (np.zeros(0, ORDER), np.zeros(0, TRADE), np.zeros(0, REFUSAL), np.zeros(0))
-    if len(problem.slots) == 1:
-        loop.run_one(*now, *problem.lanes, problem.funded, *nothing, summary)
-    else:
-        loop.run(*now, problem.events, problem.closing, problem.opening, *nothing, summary)
+    drive(problem, state, (*nothing, summary))
     return Ended(summary[0], account[0], slots)
 
 
@@ -151,7 +146,7 @@ def random_entry(problem: Problem, outcome: Outcome, *, runs: int = RUNS, seed: 
     for _ in range(runs):
         for part, wanted in zip(parts, stretches, strict=True):
             _move(problem, other, part, source=wanted.drawn(rng))
-        other.lanes[3][:] = other.signals["side"]  # the kernel's own copy of the sides
+        other.wanted.side[:] = other.signals["side"]  # the kernel's own copy of the sides
         ends_of_runs.append(only_the_end(other))
     figures = figures_of(problem, ends_of_runs)
     own = float(figures_of(problem, [Ended.of(outcome)])["total_return_pct"][0])

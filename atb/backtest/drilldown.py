@@ -55,20 +55,20 @@ def drill_down(problem: Problem, finer: Sequence[Bars]) -> tuple[Problem, Outcom
         If a series is of a symbol that is not traded, or is no finer than the bars.
     """
     lanes = {s: _Lane(bars) for bars in finer for s in _slots_of(problem, bars)}
-    marked = replace(problem, market=problem.market.copy())
+    first = np.zeros(len(problem.lanes.opened), np.int64)
     asked: dict[int, int] = {}
     while True:
+        marked = replace(problem, lanes=replace(problem.lanes, first=first.copy()))
         outcome = simulate(marked)
         news = _answers(marked, outcome, lanes=lanes, asked=asked)
         if not news:
             break
-        for row, (first, slot) in news.items():
-            asked[row] = first
-            marked.market["first"][row] = first
+        for row, (known, slot) in news.items():
+            asked[row] = first[row] = known
             assumed = records.FIRST_TARGET if marked.parameters["target_first"][slot] else records.FIRST_STOP
-            if first not in {0, assumed}:
+            if known not in {0, assumed}:
                 break  # from here on it may be another story
-    settled = sum(first != 0 for first in asked.values())
+    settled = sum(known != 0 for known in asked.values())
     return marked, outcome, DrillDown(str(finer[0].timeframe), settled, len(asked) - settled)
 
 

@@ -75,7 +75,7 @@ class Result:
 
         if len(self.slots) == 1:
             known = cast("pd.DatetimeIndex", self.bars[0].frame.index)
-            return known[len(known) - len(self.problem.market) :]
+            return known[len(known) - len(self.problem.lanes.opened) :]
         timeframe = finest(self.slots)
         opened = self.problem.closes - timeframe.seconds * 1000
         if timeframe.unit == "M":

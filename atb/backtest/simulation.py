@@ -43,7 +43,7 @@ def simulate(problem: Problem) -> Outcome:
 
     Buffers have room for what most strategies do; where the kernel counts more than it could keep, it runs again with enough.
     """
-    count = len(problem.market)
+    count = len(problem.lanes.opened)
     sizes = [64 + count // 16, 64 + count // 32, 64 + count // 16]
     while True:
         outcome, counts = _attempt(problem, sizes)
@@ -52,18 +52,33 @@ def simulate(problem: Problem) -> Outcome:
         sizes = [max(count, size) for count, size in zip(counts, sizes, strict=True)]
 
 
+def drive(problem: Problem, state: tuple[Records, Records, Records, Records], buffers: tuple[Any, ...]) -> None:
+    """Run the loop that suits a problem, which writes into everything but the problem.
+
+    Parameters
+    ----------
+    problem
+        Bars and signals.
+    state
+        ACCOUNT (1,), its parameters (1,), SLOT (S,) and their parameters (S,).
+    buffers
+        ORDER, TRADE and REFUSAL records, equity at each close, and SUMMARY (1,); all but the last may be empty.
+    """
+    if len(problem.slots) == 1:
+        wanted = problem.wanted
+        loop.run_one(*state, wanted.rest, wanted.side, *problem.lanes.columns(), *buffers)
+    else:
+        loop.run(*state, problem.market, problem.signals, problem.events, problem.closing, problem.opening, *buffers)
+
+
 def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
     """Run once with buffers of these sizes; return what was written, and how much there was to write."""
     account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
-    orders, trades = np.zeros(sizes[0], records.ORDER), np.zeros(sizes[1], records.TRADE)
-    refusals, summary = np.zeros(sizes[2], records.REFUSAL), np.zeros(1, records.SUMMARY)
+    orders, trades = np.empty(sizes[0], records.ORDER), np.empty(sizes[1], records.TRADE)
+    refusals, summary = np.empty(sizes[2], records.REFUSAL), np.zeros(1, records.SUMMARY)
     equity = np.empty(len(problem.closes), np.float64)
     buffers = (orders, trades, refusals, equity, summary)
-    alone = len(problem.slots) == 1
-    drive: Any = loop.run_one if alone else loop.run
-    lanes = (*problem.lanes, problem.funded) if alone else (problem.events, problem.closing, problem.opening)
-    signals = problem.wanted.rest if alone else problem.signals
-    drive(account, problem.limits, slots, problem.parameters, problem.market, signals, *lanes, *buffers)
+    drive(problem, (account, problem.limits, slots, problem.parameters), buffers)
     total = summary[0]
     counts = [int(account[0]["orders"]), int(account[0]["trades"]), int(total["refused"] + total["shrunk"])]
     kept = (orders[: counts[0]], trades[: counts[1]], refusals[: counts[2]])

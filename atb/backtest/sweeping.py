@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.metrics import metrics
-from atb.backtest.simulation import run
+from atb.backtest.simulation import drive, run
 from atb.domain.ports import Strategy
-from atb.engine import loop, records
+from atb.engine import records
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem, Slot, finest, prepare
@@ -235,7 +235,7 @@ def _tasks(
         groups.setdefault(_columns_key(slots, combination), []).append(k)
     for members in groups.values():
         problem = prepare(_with(slots, combinations[members[0]]), account, start)
-        size = int(np.clip(_BAR_RUNS // len(problem.market), 1, _LARGEST))
+        size = int(np.clip(_BAR_RUNS // len(problem.lanes.opened), 1, _LARGEST))
         for first in range(0, len(members), size):
             yield _Task(problem, members[first : first + size], combinations, sums)
 
@@ -263,13 +263,9 @@ class _Task:
         accounts, summaries = np.repeat(fresh_account(problem.account.cash), count), np.zeros(count, records.SUMMARY)
         finals = np.repeat(fresh_slots(len(slots))[None], count, axis=0)
         empty = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
-        alone = len(slots) == 1
-        drive: Any = loop.run_one if alone else loop.run
-        lanes = (*problem.lanes, problem.funded) if alone else (problem.events, problem.closing, problem.opening)
-        signals = problem.wanted.rest if alone else problem.signals
         for k in range(count):
-            now = (accounts[k : k + 1], problem.limits, finals[k], parameters[k], problem.market, signals)
-            drive(*now, *lanes, *empty, summaries[k : k + 1])
+            state = (accounts[k : k + 1], problem.limits, finals[k], parameters[k])
+            drive(problem, state, (*empty, summaries[k : k + 1]))
         self._keep(accounts, finals, summaries)
 
     def _keep(self, accounts: NDArray[np.void], finals: NDArray[np.void], summaries: NDArray[np.void]) -> None:

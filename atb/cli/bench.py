@@ -63,11 +63,14 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
     from atb.workbench.bench.cases import Options, measurable, run_cases
     from atb.workbench.bench.engines import missing_engines
     from atb.workbench.bench.launch import launch
+    from atb.workbench.bench.measure import busy
     from atb.workbench.bench.workload import SEED
 
     missing = missing_engines()
     if missing:
         click.echo(f"Not installed: {', '.join(missing)} (pip install 'atb-workbench[bench]')", err=True)
+    if warning := busy():
+        click.echo(warning, err=True)
     options = Options(bars, combos, repeat, SEED if seed is None else seed)
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
     rows = list(run_cases(chosen, options, measurable(missing), runner=launch, progress=_show_progress))

@@ -19,6 +19,7 @@ from atb.engine.cache import jit
 from atb.engine.kernel import apply_fill, decide, next_order
 from atb.engine.records import (
     HALT_NONE,
+    MARKET,
     OPEN,
     ORDER,
     RANGE,
@@ -96,10 +97,14 @@ def is_shrunk(code: int) -> bool:
 @jit
 def fill_phase(
     account: Records, slots: Records, parameters: Records, bars: Records, rows: Rows, phase: int, order: Records, trade: Records,
-    orders: Records, trades: Records, summary: Record,
+    orders: Records, trades: Records, summary: Record, first: int,
 ) -> None:  # fmt: skip
-    """Fill everything that meets these bars in this phase; records beyond the buffers are counted, not kept."""
+    """Fill everything that meets these bars in this phase; records beyond the buffers are counted, not kept.
+
+    `first` is the row of the history that `bars` begins at.
+    """
     while next_order(order, account, slots, parameters, bars, rows, phase):
+        order[0]["row"] += first
         if account[0]["orders"] < len(orders):
             orders[account[0]["orders"]] = order[0]
         summary["turnover"] += order[0]["quantity"] * order[0]["price"]
@@ -155,20 +160,23 @@ def run(
     total = summary[0]
     open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
     range_phase: Any = np.int64(RANGE)
+    none: Any = np.int64(0)
     begin(total, account[0]["cash"])
     for e in range(len(events)):
         closes = False
         for s in range(len(slots)):
             closes = closes or closing[e, s] >= 0
         if closes:
-            fill_phase(account, slots, parameters, bars, closing[e], range_phase, order, trade, orders, trades, total)
+            fill_phase(
+                account, slots, parameters, bars, closing[e], range_phase, order, trade, orders, trades, total, none
+            )
             record_refusals(slots, events[e], refusals, total)
             decide(account, limits, slots, parameters, bars, signals, closing[e])
             if total["bars"] < len(equity):
                 equity[total["bars"]] = account[0]["equity"]
             note_close(total, account[0]["equity"], account[0]["peak"], exposed(slots))
             record_refusals(slots, events[e], refusals, total)
-        fill_phase(account, slots, parameters, bars, opening[e], open_phase, order, trade, orders, trades, total)
+        fill_phase(account, slots, parameters, bars, opening[e], open_phase, order, trade, orders, trades, total, none)
         record_refusals(slots, events[e], refusals, total)
 
 
@@ -276,38 +284,40 @@ def pass_held(
 
 
 @jit
-def remember(slot: Record, bar: Record, signal: Record) -> None:
+def remember(slot: Record, close: float, volume: float, signal: Record) -> None:
     """Leave the slot with what `decide` would have left of the last row passed over."""
-    slot["mark"], slot["volume"] = bar["close"], bar["volume"]
+    slot["mark"], slot["volume"] = close, volume
     slot["atr"], slot["cluster"] = signal["atr"], signal["cluster"]
 
 
 @jit
 def run_one(
-    account: Records, limits: Records, slots: Records, parameters: Records, bars: Records, signals: Records, highs: Floats,
-    lows: Floats, closes: Floats, sides: Floats, funded: bool, orders: Records, trades: Records, refusals: Records,
-    equity: Floats, summary: Records,
+    account: Records, limits: Records, slots: Records, parameters: Records, signals: Records, sides: Floats, opened: Rows,
+    closed: Rows, opens: Floats, highs: Floats, lows: Floats, closes: Floats, volumes: Floats, funding: Floats, firsts: Rows,
+    orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records,
 ) -> None:  # fmt: skip
     """Drive the kernel over all bars of a single slot, as `run` would, passing over what needs no decision.
 
-    `highs`, `lows`, `closes` and `sides` (N,) are columns of `bars` and `signals` without gaps between them; `signals` may be (1,)
-    where all but the side is the same in every row; `funded` says whether any bar pays funding. `equity` is (N,) or empty; buffers as in `run`.
+    Bars come as columns (N,), and a record of one is made only where it is decided on. `signals` may be (1,) where all but
+    `sides` (N,) is the same in every row; `funding` and `firsts` may be (1,) where they are 0 in every row. `equity` is (N,)
+    or empty; buffers as in `run`.
     """
-    order, trade, rows = np.zeros(1, ORDER), np.zeros(1, TRADE), np.zeros(1, np.int64)
-    signal, only = signals[:1].copy(), np.zeros(1, np.int64)  # the decided row's signal, and its place
-    a, slot, total = account[0], slots[0], summary[0]
+    order, trade, bars, signal, rows = (
+        np.zeros(1, ORDER), np.zeros(1, TRADE), np.zeros(1, MARKET), signals[:1].copy(), np.zeros(1, np.int64),
+    )  # fmt: skip
+    a, slot, bar, total = account[0], slots[0], bars[0], summary[0]
     open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
     range_phase: Any = np.int64(RANGE)
     begin(total, a["cash"])
     alone = unwatched(limits[0])
-    calm = alone and rests(parameters[0], funded)
+    calm = alone and rests(parameters[0], len(funding) > 1 or funding[0] != 0.0)
     row: Any = np.int64(0)
-    end: Any = np.int64(len(bars) - 1)
+    end: Any = np.int64(len(closes) - 1)
     while row <= end:
         if slot["entry"] != 0.0 or slot["exit"] != 0.0:
-            rows[0] = row
-            fill_phase(account, slots, parameters, bars, rows, open_phase, order, trade, orders, trades, total)
-            record_refusals(slots, bars[row]["opened"], refusals, total)
+            bar["opened"], bar["closed"], bar["open"] = opened[row], closed[row], opens[row]
+            fill_phase(account, slots, parameters, bars, rows, open_phase, order, trade, orders, trades, total, row)
+            record_refusals(slots, opened[row], refusals, total)
         if slot["entry"] == 0.0 and slot["exit"] == 0.0 and slot["cool"] == 0:
             first = row
             if slot["quantity"] != 0.0:
@@ -318,16 +328,19 @@ def run_one(
                 if row > first:
                     pass_flat(a, first, row, equity, total)
             if row > first:
-                remember(slot, bars[row - 1], signals[min(row, len(signals)) - 1])
-        rows[0] = row
-        if slot["entry"] != 0.0 or slot["quantity"] != 0.0:
-            fill_phase(account, slots, parameters, bars, rows, range_phase, order, trade, orders, trades, total)
-            record_refusals(slots, bars[row]["closed"], refusals, total)
+                remember(slot, closes[row - 1], volumes[row - 1], signals[min(row, len(signals)) - 1])
+        bar["opened"], bar["closed"], bar["open"], bar["high"] = opened[row], closed[row], opens[row], highs[row]
+        bar["low"], bar["close"], bar["volume"] = lows[row], closes[row], volumes[row]
+        bar["funding"] = funding[min(row, len(funding) - 1)]
+        bar["first"] = firsts[min(row, len(firsts) - 1)]
         signal[0] = signals[min(row, len(signals) - 1)]
         signal[0]["side"] = sides[row]
-        decide(account, limits, slots, parameters, bars[row : row + 1], signal, only)
+        if slot["entry"] != 0.0 or slot["quantity"] != 0.0:
+            fill_phase(account, slots, parameters, bars, rows, range_phase, order, trade, orders, trades, total, row)
+            record_refusals(slots, closed[row], refusals, total)
+        decide(account, limits, slots, parameters, bars, signal, rows)
         if len(equity) > 0:
             equity[row] = a["equity"]
         note_close(total, a["equity"], a["peak"], 1 if slot["quantity"] != 0.0 else 0)
-        record_refusals(slots, bars[row]["closed"], refusals, total)
+        record_refusals(slots, closed[row], refusals, total)
         row += 1

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Records = NDArray[np.void]
 Floats = NDArray[np.float64]
-Lanes = tuple[Floats, Floats, Floats, Floats]
-_KEPT = "_kernel_columns"  # under this name a series of bars keeps its records and lanes, made once
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Slot:
     @property
     def warmup(self) -> int:
         """Bars before the first signal that can be trusted to the last bit, and the policy's own columns with it."""
-        return warmup_bars(self.strategy, self.policy, self.execution, self.predictor)
+        return warmup_bars(self.strategy, self.policy, self.execution, predictor=self.predictor)
 
     @property
     def reads_atr(self) -> bool:
@@ -76,7 +74,7 @@ class Slot:
 
 
 def warmup_bars(
-    strategy: Strategy, policy: RiskPolicy, execution: ExecutionModel, predictor: Predictor | None = None
+    strategy: Strategy, policy: RiskPolicy, execution: ExecutionModel, *, predictor: Predictor | None = None
 ) -> int:
     """Return the warm-up of a slot before there are bars for it: how many to load ahead of the first traded one."""
     ranges = INDICATORS["atr"].warmup(n=policy.atr_window) if _reads_atr(policy, execution) else 0
@@ -86,6 +84,52 @@ def warmup_bars(
 
 def _reads_atr(policy: RiskPolicy, execution: ExecutionModel) -> bool:
     return policy.reads_atr or execution.slippage_atr > 0
+
+
+@dataclass(frozen=True)
+class Lanes:
+    """Bars as one array per column, (N,) each; `funding` and `first` are (1,) where they are 0 in every row.
+
+    A single slot's backtest reads these and makes a record of a bar only where it decides on it.
+    """
+
+    opened: NDArray[np.int64]
+    closed: NDArray[np.int64]
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    funding: Floats
+    first: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, market: Records) -> "Lanes":
+        """Return the columns of MARKET records."""
+        return cls(*(np.ascontiguousarray(market[name]) for name in records.MARKET.names or ()))
+
+    @cached_property
+    def records(self) -> Records:
+        """MARKET records (N,) of every row; made when they are first asked for, and not to be written to."""
+        made = np.zeros(len(self.opened), records.MARKET)
+        for name in records.MARKET.names or ():
+            made[name] = getattr(self, name)
+        return made
+
+    def columns(self) -> tuple[Any, ...]:
+        """Return the arrays in the order of the kernel's arguments, closed to writing: numba compiles for one kind only."""
+        return tuple(_sealed(getattr(self, name)) for name in records.MARKET.names or ())
+
+    def tail(self, first: int) -> "Lanes":
+        """Return the rows from `first` on."""
+        count = len(self.opened)
+        return Lanes(*(lane[first:] if len(lane) == count else lane for lane in self.columns()))
+
+
+def _sealed(lane: NDArray[Any]) -> NDArray[Any]:
+    view = lane.view()
+    view.flags.writeable = False
+    return view
 
 
 @dataclass(frozen=True)
@@ -101,7 +145,7 @@ class Wanted:
     @cached_property
     def signals(self) -> Records:
         """SIGNAL records (N,) of every row."""
-        if len(self.rest) == len(self.side):
+        if len(self.rest) == len(self.side) != 1:  # a single record may stand for all rows, and then lacks their side
             return self.rest
         full = np.repeat(self.rest, len(self.side))
         full["side"] = self.side
@@ -124,9 +168,14 @@ class Wanted:
 class Columns:
     """A slot's rows for the kernel, and the prediction column if there is one."""
 
-    market: Records
+    lanes: Lanes
     wanted: Wanted
     prediction: "Floats | None" = None
+
+    @property
+    def market(self) -> Records:
+        """MARKET records of every row."""
+        return self.lanes.records
 
     @property
     def signals(self) -> Records:
@@ -136,7 +185,7 @@ class Columns:
     def tail(self, first: int) -> "Columns":
         """Return the rows from `first` on."""
         prediction = None if self.prediction is None else self.prediction[first:]
-        return Columns(self.market[first:], self.wanted.tail(first), prediction)
+        return Columns(self.lanes.tail(first), self.wanted.tail(first), prediction)
 
 
 @dataclass(frozen=True)
@@ -146,7 +195,7 @@ class Problem:
     slots: tuple[Slot, ...]
     account: AccountPolicy
     offsets: tuple[int, ...]
-    market: Records
+    lanes: Lanes
     wanted: Wanted
     parameters: Records
     limits: Records
@@ -157,32 +206,30 @@ class Problem:
         """SIGNAL records of every row."""
         return self.wanted.signals
 
+    @property
+    def market(self) -> Records:
+        """MARKET records of every row."""
+        return self.lanes.records
+
+    def with_market(self, market: Records) -> "Problem":
+        """Return the same problem on other bars."""
+        return replace(self, lanes=Lanes.of(market))
+
     def with_signals(self, signals: Records) -> "Problem":
         """Return the same problem with other signals."""
         return replace(self, wanted=Wanted(np.ascontiguousarray(signals["side"]), signals))
 
     @cached_property
-    def lanes(self) -> Lanes:
-        """High, low, close and wanted side of every row, each without gaps between its numbers."""
-        known, kept = self.slots[0].bars.__dict__.get(_KEPT, (None, ()))
-        skipped = 0 if known is None else len(known) - len(self.market)
-        if known is not None and (self.market is known or self.market.base is known):
-            high, low, close = (lane[skipped:] for lane in kept)
-        else:
-            high, low, close = (np.ascontiguousarray(self.market[name]) for name in ("high", "low", "close"))
-        return high, low, close, self.wanted.side
-
-    @cached_property
     def funded(self) -> bool:
         """Whether any bar pays funding."""
-        return bool(self.market["funding"].any())
+        return bool(self.lanes.funding.any())
 
     @cached_property
     def closes(self) -> NDArray[np.int64]:
         """The times (C,) at which at least one bar closes, in order: those at which equity is known."""
         if len(self.slots) == 1:
-            return np.ascontiguousarray(self.market["closed"])
-        return np.unique(self.market["closed"])
+            return self.lanes.closed
+        return np.unique(self.lanes.closed)
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -201,7 +248,7 @@ class Problem:
 
     @cached_property
     def _schedule(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        ends = (*self.offsets[1:], len(self.market))
+        ends = (*self.offsets[1:], len(self.lanes.opened))
         return schedule([self.market[a:b] for a, b in zip(self.offsets, ends, strict=True)], self.offsets)
 
 
@@ -227,7 +274,7 @@ def columns(slot: Slot) -> Columns:
         raise InputError(
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
-    return Columns(_market(slot), _wanted(_measured(slot) | _given(given), len(frame)), prediction)
+    return Columns(_lanes(slot), _wanted(_measured(slot) | _given(given), len(frame)), prediction)
 
 
 def _wanted(found: dict[str, Any], count: int) -> Wanted:
@@ -270,24 +317,22 @@ def _measured(slot: Slot) -> dict[str, Any]:
     return found
 
 
-def _market(slot: Slot) -> Records:
-    """Return the slot's bars as records. They are made once for each series of bars and kept with it."""
-    bars = slot.bars
-    kept: Records | None = bars.__dict__.get(_KEPT, (None, ()))[0]
-    if kept is None:
-        kept = np.zeros(len(bars), records.MARKET)
-        kept["opened"], kept["closed"] = bars.opened_ms, bars.closed_ms
-        for name in ("open", "high", "low", "close", "volume"):
-            kept[name] = bars.frame[name].to_numpy()
-        bars.__dict__[_KEPT] = (kept, tuple(np.ascontiguousarray(kept[name]) for name in ("high", "low", "close")))
-    if slot.funding is None:
-        return kept
-    market = kept.copy()
+def _lanes(slot: Slot) -> Lanes:
+    bars, frame = slot.bars, slot.bars.frame
+    prices = {name: np.ascontiguousarray(frame[name].to_numpy()) for name in ("open", "high", "low", "close", "volume")}
+    return Lanes(bars.opened_ms, bars.closed_ms, **prices, funding=_funding(slot), first=np.zeros(1, np.int64))
+
+
+def _funding(slot: Slot) -> Floats:
+    """Return what longs pay at each bar's close, (1,) where nothing is paid; a rate stamped at a close belongs to that bar."""
+    if slot.funding is None or slot.funding.empty:
+        return np.zeros(1)
+    rates = np.zeros(len(slot.bars))
     paid = slot.funding.index.as_unit("ms").asi8  # type: ignore[attr-defined]
-    row = np.searchsorted(market["closed"], paid)  # a rate at a close belongs to the bar that ends there
-    inside = row < len(market)
-    np.add.at(market["funding"], row[inside], slot.funding.to_numpy()[inside])
-    return market
+    row = np.searchsorted(slot.bars.closed_ms, paid)
+    inside = row < len(rates)
+    np.add.at(rates, row[inside], slot.funding.to_numpy()[inside])
+    return rates
 
 
 def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timestamp | None" = None) -> Problem:
@@ -305,24 +350,20 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
         parts = [_clustered(part, number) for part, number in zip(parts, numbers, strict=True)]
     if start is not None:
         first = int(start.timestamp() * 1000)
-        parts = [part.tail(int(np.searchsorted(part.market["opened"], first))) for part in parts]
-    lengths = [len(part.market) for part in parts]
+        parts = [part.tail(int(np.searchsorted(part.lanes.opened, first))) for part in parts]
+    lengths = [len(part.lanes.opened) for part in parts]
     if not sum(lengths):
         raise InputError("No bar to trade", found=f"start={start}", todo="Choose an earlier start")
     return Problem(
         slots,
         account,
         tuple(int(offset) for offset in np.cumsum([0, *lengths[:-1]])),
-        _joined([part.market for part in parts]),
+        parts[0].lanes if len(parts) == 1 else Lanes.of(np.concatenate([part.market for part in parts])),
         _joined_wanted([part.wanted for part in parts]),
         np.array([slot_parameters(slot.policy, slot.execution, slot.rules) for slot in slots], records.SLOT_PARAMETERS),
         account_parameters(account),
         tuple(part.prediction for part in parts),
     )
-
-
-def _joined(arrays: "list[Records]") -> Records:
-    return np.require(arrays[0] if len(arrays) == 1 else np.concatenate(arrays), requirements=["C", "W"])
 
 
 def _joined_wanted(parts: "list[Wanted]") -> Wanted:

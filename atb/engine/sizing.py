@@ -58,10 +58,11 @@ def in_session(time: int, par: Record) -> bool:
     """Tell whether positions may be open after `time`."""
     if par["flat_weekend"] != 0 and (time // _DAY + 3) % 7 >= 5:  # 1970 began on a Thursday; Monday is 0
         return False
-    start, end, minute = par["session_start"], par["session_end"], (time // 60_000) % 1440
-    if start <= end:
-        return start == end or start <= minute < end
-    return minute >= start or minute < end
+    start, end = par["session_start"], par["session_end"]
+    if start == end:
+        return True
+    minute = (time // 60_000) % 1440
+    return start <= minute < end if start < end else minute >= start or minute < end
 
 
 @jit

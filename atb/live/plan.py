@@ -84,7 +84,7 @@ def make_plan(manifest: Manifest, models_root: Path) -> Plan:
         Instrument.from_json(manifest.instrument),
         _predictor(manifest, models_root),
     )
-    needed = warmup_bars(plan.strategy, plan.policy, plan.execution, plan.predictor)
+    needed = warmup_bars(plan.strategy, plan.policy, plan.execution, predictor=plan.predictor)
     if needed != plan.warmup:
         raise PromotionError(f"The promoted warm-up is {plan.warmup} bars, the strategy's is another", found=needed)
     return plan

@@ -6,7 +6,7 @@ step is the kernel's own: this bar's open meets the intents of the bar before, i
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,23 @@ class Execution:
     order: Order
     number: int
     reason: str
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest bar as the kernel reads it: one MARKET and one SIGNAL record, and the prediction if there is one."""
+
+    market: NDArray[np.void]
+    signals: NDArray[np.void]
+    prediction: float | None
+
+    @classmethod
+    def of(cls, known: Columns, funding: float) -> Self:
+        """Return the last row of the columns, with the funding that is paid at its close."""
+        row = known.tail(len(known.wanted.side) - 1)
+        market = row.market.copy()
+        market["funding"] = funding
+        return cls(market, row.signals, None if row.prediction is None else float(row.prediction[0]))
 
 
 @dataclass
@@ -127,8 +144,7 @@ class Trader:
             What longs pay to shorts at its close, as a fraction of the position's value.
         """
         bars = self._history.append(bar)
-        now = columns(self.plan.slot(bars)).tail(len(bars) - 1)
-        now.market["funding"] = funding
+        now = Newest.of(columns(self.plan.slot(bars)), funding)
         step = Step(int(now.market["opened"][0]))
         maker = OrderMaker(self._ids, self.plan.symbol, step.bar_ms)
         self._meet(now, phase=records.OPEN, step=step, maker=maker)
@@ -147,7 +163,7 @@ class Trader:
 
     # --- fills --------------------------------------------------------------------------------------------------------
 
-    def _meet(self, now: Columns, *, phase: int, step: Step, maker: OrderMaker) -> None:
+    def _meet(self, now: Newest, *, phase: int, step: Step, maker: OrderMaker) -> None:
         """Fill what meets the bar in this phase; what rests follows each fill. Then the orders that were refused are closed."""
         for fill, order in self._broker.meet(now.market, _ROWS, phase):
             record = self._fill_record(fill, order)
@@ -213,7 +229,7 @@ class Trader:
 
     # --- decision -----------------------------------------------------------------------------------------------------
 
-    def _decide(self, now: Columns, step: Step, maker: OrderMaker) -> None:
+    def _decide(self, now: Newest, step: Step, maker: OrderMaker) -> None:
         """Decide on the bar; then replace what rests, withdraw an entry whose time is over, and send the new intents."""
         left = int(self._slot["entry_bars"])
         side = float(now.signals["side"][0])
@@ -235,12 +251,11 @@ class Trader:
         return left <= 1 and not called_back and self.state.account[0]["halt"] == records.HALT_NONE
 
 
-def _decision(now: Columns, placed: list[Order], refused: str | None) -> dict[str, Any]:
+def _decision(now: Newest, placed: list[Order], refused: str | None) -> dict[str, Any]:
     """Return a decision's columns as the journal keeps them."""
-    prediction = None if now.prediction is None else float(now.prediction[0])
     return {
         "side": _number(now.signals["side"][0]),
-        "prediction": None if prediction is None else _number(prediction),
+        "prediction": None if now.prediction is None else _number(now.prediction),
         "confidence": _number(now.signals["confidence"][0]),
         "bar": {name: now.market[name][0].item() for name in records.MARKET.names or ()},
         "intents": [_intent_json(order) for order in placed],

@@ -1,6 +1,7 @@
 """The register of strategies: one line each; everything that offers a choice of strategies reads it here."""
 
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterable
@@ -72,9 +73,13 @@ def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
 
 def parameter_types(name: str) -> dict[str, type]:
     """Return the parameters of a registered strategy with their types (`int`, `float`, `bool` or `str`)."""
-    cls = _registered(name)
+    return dict(_types(_registered(name)))
+
+
+@functools.cache
+def _types(cls: type[Strategy]) -> tuple[tuple[str, type], ...]:
     hints = get_type_hints(cls)
-    return {field.name: hints[field.name] for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))  # type: ignore[arg-type]
 
 
 def strategy_params(strategy: Strategy) -> dict[str, Any]:

@@ -39,8 +39,11 @@ class SmaCross:
 
     def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":
         """Return the two averages as `sma_fast` and `sma_slow`, in price units."""
-        averages = {"sma_fast": sma(bars["close"], self.fast), "sma_slow": sma(bars["close"], self.slow)}
-        return bars[[]].assign(**averages)
+        import pandas as pd
+
+        close = bars["close"].to_numpy()
+        averages = {"sma_fast": sma(close, self.fast), "sma_slow": sma(close, self.slow)}
+        return pd.DataFrame(averages, index=bars.index, copy=False)
 
     def signals(self, frame: "pd.DataFrame") -> Signals:
         """Return 1 where the fast average is above the slow one, 0 elsewhere, NaN until the slow one is there."""

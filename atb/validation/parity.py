@@ -139,7 +139,7 @@ def vectorbt_view(problem: Problem) -> tuple[Problem, tuple[str, ...]]:
     if not left_out:
         return problem, ()
     parameters["fee_in_base"], parameters["borrow_rate"], market["funding"] = 0, 0.0, 0.0
-    return replace(problem, parameters=parameters, market=market), left_out
+    return replace(problem, parameters=parameters).with_market(market), left_out
 
 
 def _kernel_trace(problem: Problem) -> Trace:

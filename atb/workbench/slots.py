@@ -101,7 +101,7 @@ def prepare_slot(
     """
     predictor = load_predictor(symbol, timeframe) if strategy.predicts else None
     policy, execution = policy or RiskPolicy(), execution or ExecutionModel()
-    warmup = warmup_bars(strategy, policy, execution, predictor)
+    warmup = warmup_bars(strategy, policy, execution, predictor=predictor)
     start, end = _bounds(symbol, timeframe, period or Period(), venue=venue)
     bars = load_bars(symbol, timeframe, start, end, venue=venue, lead=warmup)
     if not len(bars) or bars.frame.index[-1] < start:

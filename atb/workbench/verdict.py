@@ -94,8 +94,10 @@ def proofs(proven: dict[str, Any]) -> list[str]:
     cuts = sum(report["checked"] for report in lookahead)
     clean = "nothing before them moved" if proven["lookahead_clean"] else "something before them MOVED"
     part = "" if parity["bars"] == parity["bars_in_all"] else f"the last of {parity['bars_in_all']:,}, "
+    without = ", ".join(parity.get("left_out_for_vectorbt", ()))
     return [
-        f"Parity: {parity['orders']:,} orders over {parity['bars']:,} bars, {part}compared bit by bit with the kernel's: {ways}",
+        f"Parity: {parity['orders']:,} orders over {parity['bars']:,} bars, {part}compared bit by bit with the kernel's: {ways}"
+        + (f"; vectorbt knows no {without}" if without else ""),
         f"Look-ahead: the history was cut short {cuts} times, and {clean}",
         *(_model_sentence(model) for model in proven["model"]),
     ]

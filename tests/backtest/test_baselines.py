@@ -83,11 +83,11 @@ def test_random_runs_trade_as_often_as_the_strategy_where_nothing_stops_them():
 def test_chance_changes_nothing_of_the_result_itself():
     slots, account = random_slots(8)
     result = run(slots, account=account)
-    before = result.problem.signals.tobytes(), result.problem.lanes[-1].tobytes(), result.outcome.orders.tobytes()
+    before = result.problem.signals.tobytes(), result.problem.wanted.side.tobytes(), result.outcome.orders.tobytes()
     assert result.random_entry.runs == 50
     assert before == (
         result.problem.signals.tobytes(),
-        result.problem.lanes[-1].tobytes(),
+        result.problem.wanted.side.tobytes(),
         result.outcome.orders.tobytes(),
     )
 

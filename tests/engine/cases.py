@@ -1,7 +1,7 @@
 """Markets written by hand, played through the kernel; what it did is said in names and plain numbers."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -125,11 +125,12 @@ _COLUMNS = ("confidence", "atr", "volatility", "stop", "price", "cluster", "volu
 def together(*slots: Slot, account: AccountPolicy = ALL_IN, columns: dict[int, dict[str, Any]] | None = None) -> Played:
     """Play slots on one account; `columns` gives, by slot, first values of columns of its bars or signals."""
     problem = prepare(slots, account)
-    problem = replace(problem, market=problem.market.copy())  # a series of bars keeps its records for other problems
+    market, signals = problem.market.copy(), problem.signals.copy()
     for s, given in (columns or {}).items():
         for name, values in given.items():
-            table = problem.market if name in (records.MARKET.names or ()) else problem.signals
+            table = market if name in (records.MARKET.names or ()) else signals
             table[name][problem.offsets[s] : problem.offsets[s] + len(values)] = values
+    problem = problem.with_market(market).with_signals(signals)
     return Played(problem, simulate(problem))
 
 

@@ -29,9 +29,7 @@ def test_a_short_pays_its_fees_too():
     assert played.equity == [10_000.0, 9_950.0, 9_900.0, 9_900.0]
 
 
-@pytest.mark.parametrize(
-    ("bar", "role_fee"), [((101, 110, 101, 102), 5250 * 0.001), ((99, 99, 90, 98), 4750 * 0.002)]
-)
+@pytest.mark.parametrize(("bar", "role_fee"), [((101, 110, 101, 102), 5250 * 0.001), ((99, 99, 90, 98), 4750 * 0.002)])
 def test_a_target_pays_the_makers_fee_and_a_stop_the_takers(bar, role_fee):
     execution = ExecutionModel(fee=0.002, maker_fee=0.001, slippage=0.0)
     played = play([FLAT, FLAT, bar], [LONG], half(stop_loss=0.05, take_profit=0.05), execution=execution)
@@ -84,7 +82,9 @@ def test_sells_pay_their_fee_in_quote():
 
 def test_an_addition_in_base_is_averaged_by_what_was_received():
     policy = half(fraction=0.2, scale_in=0.1, scale_share=1.0)
-    played = play([FLAT, (100, 110, 100, 110), at(110)], [LONG] * 3, policy, execution=SPOT, instrument=rules(lot="0.1"))
+    played = play(
+        [FLAT, (100, 110, 100, 110), at(110)], [LONG] * 3, policy, execution=SPOT, instrument=rules(lot="0.1")
+    )
     assert (played.slot["quantity"], played.slot["unit"]) == (pytest.approx(39.4), pytest.approx(19.8))
     assert played.slot["entry_price"] == pytest.approx((19.8 * 100 + 19.6 * 110) / 39.4)
 
@@ -111,7 +111,9 @@ def test_a_stop_slips_and_a_target_does_not():
     assert stopped.prices == [101.0, 89.99]  # 90.9 x 0.99 = 89.991
     paid = play([FLAT, FLAT, (100, 120, 100, 110)], [LONG], half(take_profit=0.1), execution=execution)
     assert paid.prices == [101.0, 111.1]
-    covered = play([FLAT, FLAT, (100, 120, 100, 110)], [SHORT], half(stop_loss=0.1, allow_short=True), execution=execution)
+    covered = play(
+        [FLAT, FLAT, (100, 120, 100, 110)], [SHORT], half(stop_loss=0.1, allow_short=True), execution=execution
+    )
     assert covered.prices == [99.0, 109.99]  # 108.9 x 1.01 = 109.989
 
 

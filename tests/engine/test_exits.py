@@ -73,7 +73,9 @@ def test_a_position_without_a_stop_rule_has_none():
 # --- both in one bar ---
 
 
-@pytest.mark.parametrize(("target_first", "reason", "other"), [(False, "stop_loss", 105.0), (True, "take_profit", 95.0)])
+@pytest.mark.parametrize(
+    ("target_first", "reason", "other"), [(False, "stop_loss", 105.0), (True, "take_profit", 95.0)]
+)
 def test_a_bar_that_reaches_both_is_ambiguous_and_the_policy_says_which_came_first(target_first, reason, other):
     execution = ExecutionModel(fee=0.0, slippage=0.0, target_first=target_first)
     policy = half(stop_loss=0.05, take_profit=0.05)
@@ -83,7 +85,9 @@ def test_a_bar_that_reaches_both_is_ambiguous_and_the_policy_says_which_came_fir
     assert played.outcome.summary["ambiguous"] == 1
 
 
-@pytest.mark.parametrize(("first", "reason"), [(records.FIRST_STOP, "stop_loss"), (records.FIRST_TARGET, "take_profit")])
+@pytest.mark.parametrize(
+    ("first", "reason"), [(records.FIRST_STOP, "stop_loss"), (records.FIRST_TARGET, "take_profit")]
+)
 @pytest.mark.parametrize("target_first", [False, True])
 def test_what_a_finer_timeframe_saw_first_is_certain_whatever_the_policy(first, reason, target_first):
     execution = ExecutionModel(fee=0.0, slippage=0.0, target_first=target_first)
@@ -224,7 +228,7 @@ def test_the_trail_goes_on_after_break_even_and_a_looser_stop_changes_nothing():
     policy = half(stop_loss=0.05, break_even=0.03, trailing_stop=0.1)
     played = play(rows, [LONG], policy)
     assert (played.reasons[-1], played.prices[-1]) == ("trailing_stop", 108.0)
-    played = play(rows[:3] + [(100, 100, 99, 99)], [LONG], half(stop_loss=0.05, break_even=0.03, trailing_stop=0.2))
+    played = play([*rows[:3], (100, 100, 99, 99)], [LONG], half(stop_loss=0.05, break_even=0.03, trailing_stop=0.2))
     assert (played.reasons[-1], played.prices[-1]) == ("break_even", 100.0)
 
 
@@ -238,6 +242,17 @@ def test_moved_stops_are_rounded_away_from_the_position():
     assert long.slot["stop"] == 100.23  # 100.2301
     short = play([FLAT, (100, 100, 97.77, 97.77)], [SHORT], half(trailing_stop=0.03, allow_short=True))
     assert short.slot["stop"] == 100.71  # 100.7031
+
+
+def test_a_profit_just_at_its_level_counts():
+    """A quarter is a quarter in binary too."""
+    up, down = [FLAT, (100, 125, 100, 125), (125, 125, 90, 91)], [FLAT, (100, 124.99, 100, 124.99), (124, 124, 90, 91)]
+    for rules_on in ({"break_even": 0.25}, {"trailing_stop": 0.25, "trailing_after": 0.25}):
+        assert len(play(up, [LONG], half(**rules_on)).orders) == 2
+        assert len(play(down, [LONG], half(**rules_on)).orders) == 1
+    cut = {"cut_after": 1, "cut_below": 0.25}
+    assert play([*up[:2], FLAT], [LONG], half(**cut)).reasons == ["entry_signal"]
+    assert play([*down[:2], FLAT], [LONG], half(**cut)).reasons == ["entry_signal", "early_cut"]
 
 
 # --- clocks ---
@@ -284,8 +299,12 @@ def test_a_signal_of_nothing_closes_unless_told_otherwise():
 
 @pytest.mark.parametrize(
     ("opposite", "done"),
-    [("reverse", ["entry_signal", "exit_signal", "entry_signal"]), ("exit", ["entry_signal", "exit_signal"]), ("ignore", ["entry_signal"])],
-)  # fmt: skip
+    [
+        ("reverse", ["entry_signal", "exit_signal", "entry_signal"]),
+        ("exit", ["entry_signal", "exit_signal"]),
+        ("ignore", ["entry_signal"]),
+    ],
+)
 def test_an_opposite_signal_reverses_or_leaves_or_is_ignored(opposite, done):
     assert [step[0] for step in both_ways([FLAT] * 6, [LONG, SHORT, SHORT, SHORT], opposite=opposite)] == done
 
@@ -305,10 +324,12 @@ def test_an_opposite_signal_without_shorts_only_closes():
 
 def test_the_first_reason_that_applies_is_the_one_written():
     every = {"max_bars": 1, "session": ("00:00", "02:00"), "cut_after": 1, "cut_below": 0.5}
-    names = []
-    for left in (every, {**every, "max_bars": 0}, {**every, "max_bars": 0, "session": None}):
-        names.append(play([FLAT] * 4, [LONG, 0.0], half(**left)).reasons[1])
-    assert names == ["time_limit", "session_end", "early_cut"]
+    fewer = (every, {**every, "max_bars": 0}, {**every, "max_bars": 0, "session": None})
+    assert [play([FLAT] * 4, [LONG, 0.0], half(**left)).reasons[1] for left in fewer] == [
+        "time_limit",
+        "session_end",
+        "early_cut",
+    ]
 
 
 def test_a_position_that_leaves_by_a_rule_is_not_reversed_at_once():
@@ -357,7 +378,9 @@ def test_a_stop_is_followed_by_decisions_that_open_nothing():
     played = play(rows, [LONG] * 8, half(stop_loss=0.05, reenter=True, cooldown=3))
     assert played.refusals == ["cooldown"] * 3  # at the stop's own close and two more
     assert played.rows == [1, 1, 5]
-    target = play([FLAT, (101, 110, 100, 101), FLAT, FLAT], [LONG] * 4, half(take_profit=0.05, reenter=True, cooldown=3))
+    target = play(
+        [FLAT, (101, 110, 100, 101), FLAT, FLAT], [LONG] * 4, half(take_profit=0.05, reenter=True, cooldown=3)
+    )
     assert target.refusals == []
     silent = play(rows, [LONG, NAN, NAN, NAN, LONG], half(stop_loss=0.05, reenter=True, cooldown=3))
     assert silent.rows == [1, 1, 5]

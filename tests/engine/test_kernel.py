@@ -280,7 +280,9 @@ def test_positions_stay_on_whole_lots_whatever_is_added_and_taken_away():
 
     policy = half(ladder=((0.01, 0.1), (0.02, 0.1), (0.03, 0.1)))
     rows = [FLAT, (100, 101, 100, 100), (100, 102, 100, 100), (100, 103, 100, 100), FLAT, FLAT]
-    played = play(rows, [1.0, 1.0, 1.0, 1.0, 0.0], policy, instrument=rules(lot="0.1"), account=AccountPolicy(cash=619.0))
+    played = play(
+        rows, [1.0, 1.0, 1.0, 1.0, 0.0], policy, instrument=rules(lot="0.1"), account=AccountPolicy(cash=619.0)
+    )
     assert played.quantities == [3.0, 0.3, 0.3, 0.3, 2.1]  # 3 - 0.3 - 0.3 - 0.3 is 2.1000000000000005
     assert played.slot["quantity"] == 0.0
 

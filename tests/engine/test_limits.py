@@ -9,7 +9,18 @@ from atb.engine.policy import ExecutionModel
 from atb.engine.sizing import forbids
 from atb.engine.state import fresh_account
 from tests.engine.cases import (
-    FLAT, NAN, account, at, half, parameters, play, rules, slot_of, slot_record, together, walk,
+    FLAT,
+    NAN,
+    account,
+    at,
+    half,
+    parameters,
+    play,
+    rules,
+    slot_of,
+    slot_record,
+    together,
+    walk,
 )  # fmt: skip
 
 LONG, SHORT = 1.0, -1.0
@@ -124,7 +135,9 @@ def test_cash_pays_the_fee_the_reserve_and_what_was_promised_before():
 
 
 def test_a_short_needs_no_cash():
-    played = pair([LONG], [SHORT], policies=(half(fraction=1.0), half(allow_short=True)), account=account(max_gross=2.0))
+    played = pair(
+        [LONG], [SHORT], policies=(half(fraction=1.0), half(allow_short=True)), account=account(max_gross=2.0)
+    )
     assert played.quantities == [100.0, 50.0]
 
 
@@ -248,7 +261,9 @@ def test_a_drawdown_is_measured_from_the_peak_of_equity():
 
 def test_a_halt_cancels_resting_entries_of_slots_without_a_bar_and_flattens_them_too():
     slow = slot_of([FLAT] * 4, [LONG], half(fraction=0.3))
-    resting = slot_of([FLAT] * 4, [LONG], half(fraction=0.1, entry="limit", entry_offset=0.5, entry_bars=9), symbol="SOL/USDT")
+    resting = slot_of(
+        [FLAT] * 4, [LONG], half(fraction=0.1, entry="limit", entry_offset=0.5, entry_bars=9), symbol="SOL/USDT"
+    )
     falling = [FLAT, FLAT, (100, 100, 50, 50), *[at(50)] * 5]
     fast = slot_of(falling, [NAN, LONG], half(fraction=0.3), timeframe="30m", symbol="ETH/USDT")
     # the slow slots' second bar closes at 02:00; the fast one falls in the bar that closes at 01:30
@@ -274,7 +289,7 @@ def test_an_account_is_liquidated_at_its_maintenance_and_never_trades_again():
 
 
 def test_an_account_without_equity_is_liquidated_whatever_its_limits():
-    rows = [FLAT, (100, 200, 100, 200), *[at(200)] * 3]
+    rows = [FLAT, (100, 210, 100, 210), *[at(210)] * 3]
     played = play(rows, [SHORT] * 4, half(fraction=1.0, allow_short=True))
     assert played.reasons == ["entry_signal", "liquidation"]
     assert played.outcome.account["halt"] == records.HALT_LIQUIDATION
@@ -302,7 +317,10 @@ def test_the_first_refusal_that_applies_is_the_one_written():
     found.append(forbids(money, limit, slot, par, LONG, noon, 1, 1))
     slot["cool"] = 0
     found.append(forbids(money, limit, slot, par, LONG, noon, 1, 1))
-    found += [forbids(money, limit, slot, par, LONG, noon - 1, positions, sent) for positions, sent in ((1, 1), (0, 1), (0, 0))]
+    found += [
+        forbids(money, limit, slot, par, LONG, noon - 1, positions, sent)
+        for positions, sent in ((1, 1), (0, 1), (0, 0))
+    ]
     money["day_orders"] = 0
     found.append(forbids(money, limit, slot, par, LONG, noon - 1, 0, 0))
     assert [codes.REFUSALS.get(code, "") for code in found] == [
@@ -347,7 +365,9 @@ def test_the_throttle_cuts_the_size_and_says_nothing():
 
 
 def test_the_throttle_cuts_additions_too():
-    grows = slot_of([FLAT, (100, 110, 100, 110), at(110)], [LONG] * 2, half(fraction=0.2, scale_in=0.1, scale_share=0.5))
+    grows = slot_of(
+        [FLAT, (100, 110, 100, 110), at(110)], [LONG] * 2, half(fraction=0.2, scale_in=0.1, scale_share=0.5)
+    )
     falls = slot_of([FLAT, (100, 100, 80, 80), at(80)], [LONG], half(fraction=0.7), symbol="ETH/USDT")
     played = together(grows, falls, account=account(throttle=((0.05, 0.5),)))
     assert played.quantities == [20.0, 70.0, 5.0]

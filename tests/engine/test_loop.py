@@ -28,11 +28,11 @@ def driven(problem: Problem, *, general: bool, room: int = ROOM, closes: bool = 
         "equity": np.zeros(len(problem.closes) if closes else 0),
         "summary": np.zeros(1, records.SUMMARY),
     }
-    now = (money, problem.limits, slots, problem.parameters, problem.market, problem.signals)
+    now = (money, problem.limits, slots, problem.parameters, problem.market)
     if general:
-        loop.run(*now, problem.events, problem.closing, problem.opening, *made.values())
+        loop.run(*now, problem.signals, problem.events, problem.closing, problem.opening, *made.values())
     else:
-        loop.run_one(*now, *problem.lanes, problem.funded, *made.values())
+        loop.run_one(*now[:4], problem.wanted.rest, problem.wanted.side, *problem.lanes.columns(), *made.values())
     return {**made, "account": money, "slots": slots}
 
 

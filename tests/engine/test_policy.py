@@ -89,7 +89,9 @@ def test_a_throttle_is_a_list_of_ascending_steps():
 
 
 def test_values_at_the_ends_of_their_ranges_pass():
-    RiskPolicy(fraction=10.0, risk=1.0, kelly_floor=0.0, entry_offset=0.5, max_position=0.0, trailing_after=0.0, max_bars=0)
+    RiskPolicy(
+        fraction=10.0, risk=1.0, kelly_floor=0.0, entry_offset=0.5, max_position=0.0, trailing_after=0.0, max_bars=0
+    )
     AccountPolicy(max_gross=0.0, reserve=0.0, cluster_days=5, orders_per_day=0, throttle=((0.1, 0.0),))
     ExecutionModel(fee=0.0, maker_fee=0.0, slippage=0.5)
     RiskPolicy(ladder=((0.1, 0.1), (0.2, 0.2), (0.3, 0.7)))  # adds up to 1.0 but for the last bit
@@ -132,7 +134,9 @@ def test_every_rule_is_off_by_default():
     assert RiskPolicy(stop_atr=2.0).reads_atr
     assert RiskPolicy(trailing_atr=2.0).reads_atr
     assert RiskPolicy(sizing="volatility").reads_volatility
-    assert all(replace(policy, **stop).has_stop for stop in ({"stop_loss": 0.1}, {"stop_atr": 1.0}, {"signal_stop": True}))
+    assert all(
+        replace(policy, **stop).has_stop for stop in ({"stop_loss": 0.1}, {"stop_atr": 1.0}, {"signal_stop": True})
+    )
 
 
 # --- grids ---
@@ -149,8 +153,12 @@ def test_a_grid_holds_every_combination_the_last_axis_fastest():
 
 @pytest.mark.parametrize(
     ("axes", "message"),
-    [({"stop_los": [0.1]}, "Did you mean 'stop_loss'"), ({"stop_loss": []}, "at least one value"), ({"stop_loss": [2.0]}, "stop_loss must be")],
-)  # fmt: skip
+    [
+        ({"stop_los": [0.1]}, "Did you mean 'stop_loss'"),
+        ({"stop_loss": []}, "at least one value"),
+        ({"stop_loss": [2.0]}, "stop_loss must be"),
+    ],
+)
 def test_a_grid_refuses_what_is_no_policy(axes, message):
     with pytest.raises(InputError, match=message):
         grid(**axes)
@@ -161,7 +169,9 @@ def test_a_grid_refuses_what_is_no_policy(axes, message):
 
 def test_every_value_reaches_the_kernel_in_its_place():
     execution = ExecutionModel(fee=0.002, maker_fee=0.001, slippage_atr=0.1, impact=0.05, target_first=True)
-    record = slot_parameters(EVERYTHING, execution, rules(tick="0.05", lot="0.003", min_quantity="0.5", min_notional="7"))
+    record = slot_parameters(
+        EVERYTHING, execution, rules(tick="0.05", lot="0.003", min_quantity="0.5", min_notional="7")
+    )
     expected = {
         "sizing": records.BY_RISK, "fraction": 0.6, "risk": 0.02, "stop_loss": 0.02, "stop_atr": 2.0, "signal_stop": 0,
         "take_profit": 0.1, "rungs": 2, "rung_1": 0.02, "rung_2": 0.04, "share_1": 0.5, "share_2": 0.25, "share_3": 0.0,

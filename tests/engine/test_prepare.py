@@ -37,6 +37,15 @@ def test_columns_carry_prices_times_and_signals():
     assert np.isnan(made.signals["atr"]).all()
 
 
+@pytest.mark.parametrize("first", range(4))
+def test_the_rows_of_a_tail_are_the_last_rows_of_the_whole(first):
+    """A live step reads a tail of one row."""
+    for strategy in (Scripted((1.0, 0.0, -1.0)), Scripted((1.0, 0.0, -1.0), confidence=(0.1, 0.2, 0.3))):
+        whole = columns(Slot(strategy, bars_of(ramp(up=3))))
+        assert whole.tail(first).signals.tobytes() == whole.signals[first:].tobytes()
+        assert whole.tail(first).market.tobytes() == whole.market[first:].tobytes()
+
+
 def test_bars_before_the_start_warm_up_and_do_not_trade():
     bars = bars_of(random_walk(200))
     slot = Slot(make_strategy("sma_cross", fast=5, slow=20), bars)

@@ -1,7 +1,7 @@
-"""What holds for every market and every policy: sums that must agree, directions that must not turn, and a future that must not matter."""
+"""What holds for every market and policy: sums that agree, directions that never turn, and a future that does not matter."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -316,10 +316,10 @@ def other_future(slots: tuple[Slot, ...], time: int, seed: int) -> tuple[Slot, .
         factors = rng.uniform(0.5, 2.0, later.sum())
         for name in ("open", "high", "low", "close", "volume"):
             frame.loc[later, name] = (frame.loc[later, name] * factors).clip(lower=0.01)
-        names = ("sides", "confidence", "atr", "stop", "price")
+        given = {field.name: getattr(slot.strategy, field.name) for field in fields(slot.strategy)}
         columns = {
-            name: tuple(np.where(later, rng.permutation(column), column)) for name in names if (column := getattr(slot.strategy, name))
-        }  # fmt: skip
+            name: tuple(np.where(later, rng.permutation(column), column)) for name, column in given.items() if column
+        }
         funding = slot.funding
         if funding is not None:
             funding = funding.where(funding.index.as_unit("ms").asi8 <= time, 0.01)
@@ -338,8 +338,6 @@ def until(problem: Problem, time: int) -> tuple[bytes, ...]:
         if now < time or not opens:
             done.append(b"".join(order.tobytes() for order in orders) + state.to_bytes())
     return tuple(done)
-
-
 
 
 @examples(60)

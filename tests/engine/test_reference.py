@@ -23,7 +23,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, Slot, prepare
 from tests.bars import bars_of, random_walk
 from tests.engine.reference import Order, Reference, Trade
-from tests.problems import Scripted, random_slots
+from tests.problems import LONE_LIMITS, LONE_RULES, Scripted, lone_problem, random_slots
 
 GOLDEN = Path(__file__).with_name("golden.json")
 CODES = {  # the names of the refusals' constants, which follow each other in the records
@@ -96,6 +96,18 @@ def test_they_agree_on_what_a_finer_timeframe_saw_first(seed):
     problem = prepare(*random_slots(seed))
     problem.market["first"] = np.random.default_rng(seed).integers(0, 3, len(problem.market))
     assert_equal(problem)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("rule", LONE_RULES, ids=lambda rule: next(iter(rule)))
+def test_they_agree_on_each_rule_alone_where_the_loop_may_pass_over_bars(rule, seed):
+    assert_equal(prepare(*lone_problem(seed, rule=rule)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("limit", LONE_LIMITS, ids=lambda limit: next(iter(limit)))
+def test_they_agree_on_each_limit_alone_where_the_loop_may_pass_over_bars(limit, seed):
+    assert_equal(prepare(*lone_problem(seed, limit=limit)))
 
 
 def test_the_random_problems_reach_every_role_reason_and_refusal():

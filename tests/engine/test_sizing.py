@@ -59,7 +59,9 @@ def test_risk_is_measured_from_the_price_that_the_entry_will_fill_at():
     slipped = ExecutionModel(fee=0.0, slippage=0.01)
     assert first_entry(policy, stop=[96.0]) == (25.0, [])
     assert first_entry(policy, stop=[96.0], execution=slipped) == (20.0, [])  # 101 - 96
-    assert first_entry(half(sizing="risk", risk=0.01, signal_stop=True, allow_short=True), -1.0, stop=[105.0])[0] == 20.0
+    assert (
+        first_entry(half(sizing="risk", risk=0.01, signal_stop=True, allow_short=True), -1.0, stop=[105.0])[0] == 20.0
+    )
 
 
 def test_confidence_scales_the_fraction():

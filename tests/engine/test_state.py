@@ -72,7 +72,8 @@ def test_a_state_with_other_slots_or_fields_is_refused():
 
 
 @pytest.mark.parametrize(
-    "values", [RiskPolicy(fraction=0.5, stop_loss=0.02, ladder=((0.01, 0.5),)), ExecutionModel(0.002, 0.001), AccountPolicy(5.0)]
+    "values",
+    [RiskPolicy(fraction=0.5, stop_loss=0.02, ladder=((0.01, 0.5),)), ExecutionModel(0.002, 0.001), AccountPolicy(5.0)],
 )
 def test_policies_round_trip_and_refuse_unknown_names(values):
     assert type(values).from_json(json.loads(json.dumps(values.to_json()))) == values

@@ -21,7 +21,7 @@ from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.problems import random_slots
 
-SEEDS = range(12)
+SEEDS = range(16)
 RESTARTED = 9  # bars between two starts of the runner
 
 
@@ -110,10 +110,10 @@ def test_the_random_problems_of_one_slot_exercise_most_rules():
     orders = np.concatenate([outcome.orders for outcome in outcomes])
     assert set(orders["kind"]) == set(KINDS)
     assert set(orders["role"]) == set(ROLES)
-    assert len({REASONS[code] for code in orders["reason"]}) >= 9
+    assert len({REASONS[code] for code in orders["reason"]}) >= 8
     assert (orders["fee_base"] > 0).any()
     assert any((outcome.trades["financing"] != 0).any() for outcome in outcomes)
-    assert len({code for outcome in outcomes for code in outcome.refusals["reason"]}) > 10
+    assert len({code for outcome in outcomes for code in outcome.refusals["reason"]}) >= 10
 
 
 def assert_every_rule_acted(result):

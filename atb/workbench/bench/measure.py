@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import os
 import resource
 import sys
 import time
@@ -44,6 +45,14 @@ class PeakMemory:
     def megabytes(self) -> float:
         """Return the growth so far in MB (2**20 bytes), at least 0."""
         return max(0.0, _peak() - self.before) / MEGABYTE
+
+
+def busy() -> str | None:
+    """Say so where other processes already want the cores: wall times then measure them as well. None when it is quiet."""
+    waiting, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if waiting < cores / 2:
+        return None
+    return f"The machine is busy (load {waiting:.1f} on {cores} cores): wall times, and so `cores`, `start` and `cold`, say little"
 
 
 def _resident() -> int:
