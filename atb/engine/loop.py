@@ -49,7 +49,7 @@ def begin(summary: Record, cash: float) -> None:
 @jit
 def note_close(summary: Record, equity: float, peak: float, exposed: int) -> None:
     """Add one close: its return, and its depth below the peak (the equity's own, this close included)."""
-    gain = equity / summary["last"] - 1.0
+    gain = equity / summary["last"] - 1.0 if summary["last"] > 0.0 else 0.0  # from nothing there is no return
     summary["last"] = equity
     summary["bars"] += 1
     summary["returns"] += gain
@@ -256,7 +256,7 @@ def pass_held(
         highest, lowest = max(highest, highs[row]), min(lowest, lows[row])
         if keep:
             equity[row] = value
-        gain = value / last - 1.0
+        gain = value / last - 1.0 if last > 0.0 else 0.0
         last = value
         returns += gain
         squares += gain * gain

@@ -142,8 +142,8 @@ class RiskPolicy(Values):
             check_count(name, getattr(self, name), low=low)
         object.__setattr__(self, "ladder", check_pairs("ladder", self.ladder, "(distance, share)", most=3))
         if self.session is not None:
-            object.__setattr__(self, "session", tuple(self.session))
             clock_minutes(self.session)
+            object.__setattr__(self, "session", tuple(self.session))
         self._check_together()
 
     def _check_together(self) -> None:

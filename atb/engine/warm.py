@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from atb.engine import kernel, loop, records
+from atb.engine.columns import Lanes
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Lanes
 from atb.engine.state import KernelState
 
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from atb.domain import Bars, Fill, Order
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
-from atb.engine.prepare import Columns, columns
+from atb.engine.columns import Columns
+from atb.engine.prepare import columns
 from atb.engine.state import KernelState
 from atb.live.history import History
 from atb.live.orders import PROTECTIVE, ClientIds, OrderMaker, reason_of, same_terms

@@ -35,11 +35,16 @@ def draft_manifest(
     Raises
     ------
     PromotionError
-        If a source or model file cannot be found.
+        If a source or model file cannot be found, or the result paid funding, which no runner can know yet.
     """
     from atb.strategies import strategy_module
 
     (slot,) = result["slots"]
+    if slot.get("funding"):
+        raise PromotionError(
+            "The backtest paid funding, and the runner has no source of funding rates",
+            todo="Backtest without funding rates, and promote that",
+        )
     module = strategy_module(slot["strategy"]["name"])
     figures = {key: result[key] for key in ("start", "end", "stats", "baselines", "refused", "headline", "fill_model")}
     return Manifest(

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from atb.engine import records
-from atb.engine.prepare import Columns, Slot, columns
+from atb.engine.columns import Columns
+from atb.engine.prepare import Slot, columns
 from atb.errors import InputError
 
 

@@ -5,6 +5,8 @@ import pytest
 
 from atb.engine import records
 from atb.engine.policy import ExecutionModel
+from atb.engine.prepare import prepare
+from atb.engine.state import KernelState
 from tests.engine.cases import FLAT, NAN, account, at, half, play, rules, slot_of, together
 
 LONG, SHORT = 1.0, -1.0
@@ -304,9 +306,6 @@ def test_an_addition_cools_down_and_keeps_to_sessions_like_any_entry():
 
 
 def test_an_entry_that_fills_in_pieces_counts_no_addition_and_keeps_its_rest():
-    from atb.engine.prepare import prepare
-    from atb.engine.state import KernelState
-
     problem = prepare((slot_of([FLAT, FLAT], [LONG], half(ladder=((0.1, 0.5),))),), account())
     state = KernelState.fresh(10_000.0, limits=problem.limits, parameters=problem.parameters)
     state.decide(problem.market, problem.signals, np.array([0]))
@@ -320,3 +319,13 @@ def test_an_entry_that_fills_in_pieces_counts_no_addition_and_keeps_its_rest():
     fill[0]["quantity"] = 40.0
     state.apply(fill)
     assert (slot["entry"], slot["additions"], slot["quantity"], slot["target_quantity"]) == (0.0, 0, 60.0, 30.0)
+
+
+def test_a_market_entry_that_was_never_filled_is_dropped_at_the_next_close():
+    """A live account may be told of no fill; what was wanted a bar ago is not what is wanted now."""
+    problem = together(slot_of([FLAT] * 3, [LONG, NAN]), account=account()).problem
+    state = KernelState.fresh(10_000.0, limits=problem.limits, parameters=problem.parameters)
+    state.decide(problem.market, problem.signals, np.array([0]))
+    assert state.slots[0]["entry"] == 50.0
+    state.decide(problem.market, problem.signals, np.array([1]))
+    assert state.slots[0]["entry"] == 0.0

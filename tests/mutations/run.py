@@ -4,8 +4,8 @@
     python -m tests.mutations.run 12 40        only these, by their number; prints, writes nothing
 
 Every error is applied to a copy of the repository in a temporary folder; the working tree stays as it is. The tests run there
-without compiling: first the tests of rules, then those of the loops (the other way round for errors in the loops), then the
-properties, until one fails. An error that makes a test hang counts as caught.
+without compiling, until one fails: first those of the same module, then those of all rules, of the loops, and the properties.
+An error that makes a test hang counts as caught.
 """
 
 import os
@@ -22,9 +22,14 @@ from queue import Queue
 
 FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parents[1]
-RULES = ("matching", "sizing", "exits", "entries", "costs", "limits", "kernel", "clusters")
-LOOPS = ("loop",)
-PROPERTIES = ("properties",)
+RULES = ("exits", "entries", "costs", "limits", "kernel", "sizing", "matching", "clusters")
+NEAREST = {
+    "matching.py": "matching",
+    "sizing.py": "sizing",
+    "loop.py": "loop",
+    "clusters.py": "clusters",
+    "prepare.py": "costs",
+}
 JOBS, LIMIT_S = 2, 120
 FAILED = re.compile(r"^(?:FAILED|ERROR) tests/(?P<test>\S+?)(?:\[.*)?(?: - .*)?$", re.MULTILINE)
 
@@ -92,8 +97,11 @@ def caught_by(mutant: Mutant, root: Path) -> str:
     whole = path.read_text(encoding="utf-8")
     mutant.apply(root)
     try:
-        first, second = (LOOPS, RULES) if mutant.file == "loop.py" else (RULES, LOOPS)
-        return first_failure(root, first) or first_failure(root, second) or first_failure(root, PROPERTIES)
+        nearest = NEAREST.get(mutant.file, RULES[0])
+        rules = tuple(name for name in RULES if name != nearest)
+        return first_failure(root, (nearest,) if nearest == "loop" else (nearest, *rules)) or first_failure(
+            root, (*rules, "properties") if nearest == "loop" else ("loop", "properties")
+        )
     finally:
         path.write_text(whole, encoding="utf-8")
 
@@ -105,7 +113,7 @@ def run_all(chosen: list[Mutant]) -> list[tuple[Mutant, str]]:
         for job in range(JOBS):
             roots.put(copied(Path(scratch) / str(job)))
         check = roots.get()
-        if failing := first_failure(check, RULES + LOOPS + PROPERTIES):
+        if failing := first_failure(check, RULES):
             raise SystemExit(f"Without any error a test fails already: {failing}")
         roots.put(check)
 

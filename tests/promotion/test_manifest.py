@@ -6,8 +6,10 @@ import shutil
 import stat
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
+from atb.backtest import run as backtest
 from atb.errors import InputError, PromotionError
 from atb.promotion import provenance
 from atb.promotion.manifest import load_manifest, sign_manifest, verify, write_manifest
@@ -71,6 +73,14 @@ def test_a_manifest_carries_the_whole_policy_and_gives_it_back(desk):
         [[0.006, 0.3], [0.012, 0.3]], [[0.02, 0.8], [0.05, 0.5]],
     )  # fmt: skip
     assert plan.warmup == slot.warmup > 100  # the policy's ATR settles long after the strategy's averages
+
+
+def test_a_result_that_paid_funding_is_refused_since_no_runner_would_pay_it(desk):
+    result = warm_result(desk.stock(60, 1))
+    (slot,) = result.slots
+    funded = replace(slot, funding=pd.Series(0.001, index=slot.bars.frame.index[::8]))
+    with pytest.raises(PromotionError, match="paid funding"):
+        desk.promote(backtest(funded, start=result.index[0]))
 
 
 def test_any_changed_byte_of_the_manifest_is_refused(desk, path):
