@@ -1,8 +1,21 @@
 """Backtests: slots in, a `Result` out, computed by the decision kernel and audited by vectorbt."""
 
+from typing import TYPE_CHECKING, Any
+
 from atb.backtest.result import Result
-from atb.backtest.screening import Screen, screen
 from atb.backtest.simulation import run
 from atb.backtest.sweeping import Sweep, sweep
 
+if TYPE_CHECKING:
+    from atb.backtest.screening import Screen, screen
+
 __all__ = ["Result", "Screen", "Sweep", "run", "screen", "sweep"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what screens only when it is asked for: a backtest does not wait for it."""
+    if name in {"Screen", "screen"}:
+        from atb.backtest import screening
+
+        return getattr(screening, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

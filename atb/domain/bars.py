@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
@@ -59,7 +59,10 @@ class Bars:
     @cached_property
     def opened_ms(self) -> "NDArray[np.int64]":
         """Open times in epoch milliseconds, whatever unit the index has."""
-        return self.frame.index.as_unit("ms").asi8.copy()  # type: ignore[attr-defined,no-any-return]
+        index: Any = self.frame.index
+        if index.unit == "us":  # the usual one; pandas' own conversion checks what opens of bars cannot violate
+            return index.asi8 // 1000  # type: ignore[no-any-return]
+        return index.as_unit("ms").asi8.copy()  # type: ignore[no-any-return]
 
     @cached_property
     def closed_ms(self) -> "NDArray[np.int64]":

@@ -128,7 +128,7 @@ class Problem:
         """The times (C,) at which at least one bar closes, in order: those at which equity is known."""
         if len(self.slots) == 1:
             return self.lanes.closed
-        return np.unique(self.lanes.closed)
+        return distinct(self.lanes.closed)
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -286,19 +286,31 @@ def _check(slots: "tuple[Slot, ...]") -> None:
         raise InputError("One account holds one quote currency", found=quotes)
 
 
+def distinct(times: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the different values in order: a merging sort takes several series in order as they are, which `np.unique` does not."""
+    ordered = np.sort(times, kind="stable")
+    new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
+    return np.asarray(ordered[new])
+
+
 def schedule(markets: "list[Records]", offsets: Sequence[int]) -> "tuple[NDArray[np.int64], Any, Any]":
     """Return event times (E,) and the flat rows (E, S) that close and that open at each, -1 where none does.
 
     Slots may differ in timeframe, start late, end early and miss bars: a bar opens and closes when it says so.
     """
     times = [market[edge] for market in markets for edge in ("opened", "closed")]
-    events = np.unique(np.concatenate(times))
+    events = distinct(np.concatenate(times))
     shape = (len(events), len(markets))
     closing, opening = np.full(shape, -1, np.int64), np.full(shape, -1, np.int64)
+    places: list[tuple[Records, Any, Any]] = []
     for s, (market, offset) in enumerate(zip(markets, offsets, strict=True)):
+        known = next((place for place in places if np.array_equal(place[0]["opened"], market["opened"])
+                      and np.array_equal(place[0]["closed"], market["closed"])), None)  # fmt: skip
+        if known is None:
+            known = market, np.searchsorted(events, market["closed"]), np.searchsorted(events, market["opened"])
+            places.append(known)
         rows = offset + np.arange(len(market))
-        closing[np.searchsorted(events, market["closed"]), s] = rows
-        opening[np.searchsorted(events, market["opened"]), s] = rows
+        closing[known[1], s] = opening[known[2], s] = rows
     return events, closing, opening
 
 

@@ -27,6 +27,11 @@ def at(price: float) -> tuple[float, float, float, float]:
     return (price, price, price, price)
 
 
+def mirrored(rows: Sequence[Sequence[float]]) -> list[tuple[float, float, float, float]]:
+    """Return the market upside down around 100, for shorts."""
+    return [(200 - o, 200 - low, 200 - high, 200 - c) for o, high, low, c in rows]
+
+
 def half(**rules: Any) -> RiskPolicy:
     """Return a policy that puts half of equity into a position, with these rules."""
     return RiskPolicy(**{"fraction": 0.5, **rules})

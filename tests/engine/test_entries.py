@@ -7,14 +7,9 @@ from atb.engine import records
 from atb.engine.policy import ExecutionModel
 from atb.engine.prepare import prepare
 from atb.engine.state import KernelState
-from tests.engine.cases import FLAT, NAN, account, at, half, play, rules, slot_of, together
+from tests.engine.cases import FLAT, NAN, account, at, half, mirrored, play, rules, slot_of, together
 
 LONG, SHORT = 1.0, -1.0
-
-
-def mirrored(rows):
-    """Return the market upside down around 100, for shorts."""
-    return [(200 - o, 200 - low, 200 - high, 200 - c) for o, high, low, c in rows]
 
 
 def limit(**rules_on):
@@ -181,6 +176,13 @@ def test_after_a_stop_entry_inside_a_bar_its_target_may_fill_there_and_its_stop_
     assert (down.last["ambiguous"], np.isnan(down.last["other"])) == (1, True)  # the low may have come before the entry
     both = play([FLAT, (100, 108, 96, 97)], [LONG], stop(stop_loss=0.05, take_profit=0.05))
     assert (both.reasons[1], both.last["ambiguous"], both.last["other"]) == ("stop_loss", 1, 107.1)
+    settled = play(
+        [FLAT, (100, 108, 96, 97)], [LONG], stop(stop_loss=0.05, take_profit=0.05), first=[0, records.FIRST_STOP]
+    )
+    assert (settled.last["ambiguous"], np.isnan(settled.last["other"])) == (
+        1,
+        True,
+    )  # it does not say when the entry was
 
 
 def test_a_level_that_the_bar_opened_beyond_before_the_entry_fills_at_its_own_price():

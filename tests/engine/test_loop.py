@@ -190,6 +190,14 @@ def test_cuts_and_refusals_are_counted_apart():
     assert (none["shrunk"], none["refused"]) == (0, 2)
 
 
+def test_equity_of_nothing_has_no_return():
+    rows = [FLAT, (100, 200, 100, 200), *[at(200)] * 3]
+    lost = play(rows, [-1.0] * 5, half(fraction=1.0, allow_short=True)).outcome
+    assert lost.equity[1] == 0.0
+    assert (lost.summary["returns"], lost.summary["squares"]) == (-1.0, 1.0)
+    assert lost.summary["max_drawdown"] == 1.0
+
+
 def test_bars_with_a_position_at_their_close_are_counted():
     assert play([FLAT] * 6, [1.0, 1.0, 0.0]).outcome.summary["exposed"] == 2
     assert play([FLAT] * 2, []).outcome.summary["exposed"] == 0

@@ -66,9 +66,10 @@ def mutants() -> list[Mutant]:
 
 
 def copied(root: Path) -> Path:
-    """Copy package and tests to `root`, without what was compiled."""
+    """Copy package and tests to `root`, without what was compiled of the engine."""
     for name in ("atb", "tests"):
-        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(REPOSITORY / name, root / name, ignore=shutil.ignore_patterns("kernel-*", "*.nb?"))
+    shutil.rmtree(root / "atb" / "engine" / "__pycache__", ignore_errors=True)
     shutil.copy(REPOSITORY / "pyproject.toml", root)
     return root
 
@@ -77,8 +78,17 @@ def first_failure(root: Path, names: tuple[str, ...]) -> str:
     """Return the first test of these files that fails in the copy at `root`, "" if all pass."""
     files = [f"tests/engine/test_{name}.py" for name in names]
     left_out = "--deselect=tests/engine/test_loop.py::test_every_entry_point_can_be_warmed_up_at_any_time"
-    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "--tb=no", "-p", "no:cacheprovider", left_out, *files]
-    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1", "CI": "1", "PYTHONPATH": str(root)}
+    plugins = (
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "pytest_timeout",
+        "-p",
+        "_hypothesis_pytestplugin",
+    )  # others take longer to load
+    command = [sys.executable, "-B", "-m", "pytest", "-q", "-x", "--tb=no", *plugins, left_out, *files]
+    own = {"NUMBA_DISABLE_JIT": "1", "CI": "1", "PYTHONPATH": str(root), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {**os.environ, **own}
     try:
         done = subprocess.run(
             command, cwd=root, env=environment, capture_output=True, text=True, timeout=LIMIT_S, check=False

@@ -100,3 +100,13 @@ def test_a_result_that_costs_or_starting_days_undo_is_called_fragile():
     dear, late = fragility(result, costs=-paid, shifts=loose)
     assert "At the dearest fee it loses money: -0.40 %" in dear
     assert "more than the return itself" in late
+
+
+def test_what_vectorbt_was_compared_without_is_said():
+    report = {
+        "orders": 7, "bars": 50, "bars_in_all": 50, "ways": {"vectorbt": True},
+        "left_out_for_vectorbt": ["fees in base", "funding"],
+    }  # fmt: skip
+    told = {"parity_report": report, "lookahead_reports": [], "lookahead_clean": True, "model": []}
+    assert "vectorbt equal; vectorbt knows no fees in base, funding" in proofs(told)[0]
+    assert "knows no" not in proofs({**told, "parity_report": {**report, "left_out_for_vectorbt": []}})[0]
