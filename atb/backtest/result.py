@@ -242,6 +242,7 @@ class Result:
             "fill_model": self.fill_model,
             "headline": self.headline,
             "ambiguity": self.ambiguity,
+            "drilled": None if self.drilled is None else str(self.drilled),
             "band": {name: float(curve.iloc[-1]) for name, curve in self.band.items()},
             "random_entry": self.random_entry.to_json(),
         }

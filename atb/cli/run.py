@@ -95,6 +95,7 @@ def run(notebook: Path, file: Path | None, list_parameters: bool, **options: Any
 @click.argument("strategy")
 @market_options
 @click.option("--days", type=click.IntRange(min=1), help="The last days of the data, instead of --start and --end.")
+@click.option("--finer", help="A finer stored timeframe that settles bars in which stop and target were both met.")
 @rule_options
 @run_options
 def backtest(strategy: str, **options: Any) -> None:
@@ -106,6 +107,7 @@ def backtest(strategy: str, **options: Any) -> None:
       atb backtest sma_cross --start 2023-01-01 --end 2024-01-01 -p 'params={"fast": 10, "slow": 40}'
       atb backtest sma_cross --stop-loss 0.03 --policy '{"trailing_stop": 0.03, "max_bars": 48, "daily_loss": 0.02}'
       atb backtest ml_basic --symbol BTC/USDT --policy rules.json --json
+      atb backtest sma_cross --timeframe 1h --stop-loss 0.01 -p take_profit=0.01 --finer 5m
     """
     from atb.strategies import make_strategy
 
@@ -114,8 +116,7 @@ def backtest(strategy: str, **options: Any) -> None:
         raise InputError("--days and --start or --end are two ways to say the same", todo="Use one of them")
     pairs = _pairs(options["given"])
     given = {"strategy": strategy, **_market(options), **chosen_rules(options, pairs), **pairs}
-    if options["days"]:
-        given = {"days": options["days"], **given}
+    given = {name: options[name] for name in ("days", "finer") if options[name]} | given
     settings = start()
     path = _notebook(settings, BACKTEST)
     check_parameters(path, given)

@@ -35,7 +35,7 @@ def draft_manifest(
     Raises
     ------
     PromotionError
-        If a source or model file cannot be found, or the result paid funding, which no runner can know yet.
+        If a source or model file cannot be found, or the result used what no runner has: funding rates or finer bars.
     """
     from atb.strategies import strategy_module
 
@@ -44,6 +44,12 @@ def draft_manifest(
         raise PromotionError(
             "The backtest paid funding, and the runner has no source of funding rates",
             todo="Backtest without funding rates, and promote that",
+        )
+    if result.get("drilled"):
+        raise PromotionError(
+            "The backtest let finer bars settle ambiguous fills, and the runner has no finer bars",
+            found=result["drilled"],
+            todo="Backtest without finer bars, and promote that",
         )
     module = strategy_module(slot["strategy"]["name"])
     figures = {key: result[key] for key in ("start", "end", "stats", "baselines", "refused", "headline", "fill_model")}

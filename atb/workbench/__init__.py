@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from atb.engine.prepare import Slot
     from atb.experiments import publish
     from atb.strategies import make_strategy, strategy_params
-    from atb.workbench.market import catalogue, ensure_sample, load_bars
+    from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
     from atb.workbench.rules import Rules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot
@@ -35,6 +35,7 @@ _HOMES = {
     "fragility": "atb.workbench.verdict",
     "start_spread": "atb.workbench.verdict",
     "judged_run": "atb.workbench.runs",
+    "finer_bars": "atb.workbench.market",
     "load_bars": "atb.workbench.market",
     "load_predictor": "atb.workbench.slots",
     "make_rules": "atb.workbench.rules",
@@ -62,6 +63,7 @@ __all__ = [
     "evidence",
     "evidence_table",
     "findings",
+    "finer_bars",
     "fragility",
     "judged_run",
     "load_bars",

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from atb.config import load_settings
 from atb.domain import Bars, Symbol, Timeframe
+from atb.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +30,34 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     settings = load_settings()
     known = venue if venue is not None else settings.data.venue
     return stored.load_bars(symbol, timeframe, start, end, root=settings.bars_root, venue=known, lead=lead)
+
+
+def finer_bars(bars: Bars, timeframe: str | Timeframe | None, *, start: "Moment | None" = None) -> Bars | None:
+    """Return stored bars of a finer timeframe over the same symbol, venue and period, None without a timeframe.
+
+    Parameters
+    ----------
+    bars
+        The bars that a backtest trades.
+    timeframe
+        What to settle their ambiguous fills by.
+    start
+        First open that is traded; the finer bars need not begin earlier.
+
+    Raises
+    ------
+    InputError
+        If the timeframe is not finer, or no such series is stored.
+    """
+    if not timeframe:
+        return None
+    wanted = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
+    if wanted.seconds >= bars.timeframe.seconds:
+        raise InputError("Drilling down needs a finer timeframe", found=f"{wanted} for bars of {bars.timeframe}")
+    first = bars.frame.index[0] if start is None else start
+    return load_bars(
+        bars.symbol, wanted, first, bars.timeframe.next(bars.frame.index[-1].to_pydatetime()), venue=bars.venue
+    )
 
 
 def ensure_sample() -> str:

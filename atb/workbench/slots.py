@@ -9,7 +9,7 @@ from atb.engine.parameters import slot_parameters
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, warmup_bars
 from atb.errors import InputError, ModelError
-from atb.workbench.market import load_bars
+from atb.workbench.market import finer_bars, load_bars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -132,7 +132,7 @@ def check_backtest(values: "Mapping[str, Any]") -> None:
     slot_parameters(rules.policy, rules.execution, Instrument(Symbol.parse(values["symbol"])))
     period = Period(values["start"], values["end"], values["days"])
     if all_series(load_settings().bars_root):  # an empty catalogue gets the sample from the notebook itself
-        prepare_slot(
+        slot, first = prepare_slot(
             strategy,
             values["symbol"],
             values["timeframe"],
@@ -141,6 +141,7 @@ def check_backtest(values: "Mapping[str, Any]") -> None:
             policy=rules.policy,
             execution=rules.execution,
         )
+        finer_bars(slot.bars, values.get("finer"), start=first)
 
 
 def _bounds(

@@ -130,12 +130,17 @@ _COLUMNS = ("confidence", "atr", "volatility", "stop", "price", "cluster", "volu
 def together(*slots: Slot, account: AccountPolicy = ALL_IN, columns: dict[int, dict[str, Any]] | None = None) -> Played:
     """Play slots on one account; `columns` gives, by slot, first values of columns of its bars or signals."""
     problem = prepare(slots, account)
-    market, signals = problem.market.copy(), problem.signals.copy()
+    tables = {"market": problem.market.copy(), "signals": problem.signals.copy()}
+    changed = set()
     for s, given in (columns or {}).items():
         for name, values in given.items():
-            table = market if name in (records.MARKET.names or ()) else signals
-            table[name][problem.offsets[s] : problem.offsets[s] + len(values)] = values
-    problem = problem.with_market(market).with_signals(signals)
+            table = "market" if name in (records.MARKET.names or ()) else "signals"
+            tables[table][name][problem.offsets[s] : problem.offsets[s] + len(values)] = values
+            changed.add(table)
+    if "market" in changed:
+        problem = problem.with_market(tables["market"])
+    if "signals" in changed:
+        problem = problem.with_signals(tables["signals"])
     return Played(problem, simulate(problem))
 
 

@@ -296,7 +296,7 @@ def test_an_account_without_equity_is_liquidated_whatever_its_limits():
 
 
 def test_the_worst_halt_is_the_one_that_stays():
-    rows = [FLAT, (100, 100, 80, 80), *[at(80)] * 30]
+    rows = [FLAT, (100, 100, 80, 80), (80, 85, 80, 85), *[at(85)] * 30]  # 10 % lost, 7.5 % after the recovery
     money = account(daily_loss=0.01, max_drawdown=0.1)
     assert play(rows, [LONG, *[NAN] * 20], account=money).outcome.account["halt"] == records.HALT_DRAWDOWN
     lifted = play(rows, [LONG, *[NAN] * 20], account=account(daily_loss=0.01)).outcome.account["halt"]

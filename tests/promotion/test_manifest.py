@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 from atb.backtest import run as backtest
+from atb.domain import Bars, Timeframe
 from atb.errors import InputError, PromotionError
 from atb.promotion import provenance
 from atb.promotion.manifest import load_manifest, sign_manifest, verify, write_manifest
@@ -81,6 +82,16 @@ def test_a_result_that_paid_funding_is_refused_since_no_runner_would_pay_it(desk
     funded = replace(slot, funding=pd.Series(0.001, index=slot.bars.frame.index[::8]))
     with pytest.raises(PromotionError, match="paid funding"):
         desk.promote(backtest(funded, start=result.index[0]))
+
+
+def test_a_result_whose_ambiguous_bars_finer_ones_settled_is_refused(desk):
+    result = warm_result(desk.stock(60, 1))
+    (slot,) = result.slots
+    finer = Bars(slot.bars.symbol, Timeframe.parse("30m"), slot.bars.frame.resample("30min").ffill())
+    settled = backtest(slot, start=result.index[0], finer=finer)
+    assert settled.to_json()["drilled"].endswith("settled by 30m bars")
+    with pytest.raises(PromotionError, match="finer bars"):
+        desk.promote(settled)
 
 
 def test_any_changed_byte_of_the_manifest_is_refused(desk, path):

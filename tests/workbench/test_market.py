@@ -1,10 +1,11 @@
 """Bars for notebooks: from the catalogue of the settings, made up only where there is nothing at all."""
 
+import pandas as pd
 import pytest
 
 from atb.data.storing import save_bars
-from atb.errors import DataError
-from atb.workbench import catalogue, ensure_sample, load_bars
+from atb.errors import DataError, InputError
+from atb.workbench import catalogue, ensure_sample, finer_bars, load_bars
 from tests.bars import bars_of, random_walk
 
 
@@ -47,3 +48,20 @@ def test_the_catalogue_is_listed_with_its_damage(stocked):
 def test_a_series_that_is_not_there_is_an_error(stocked):
     with pytest.raises(DataError, match="SOL"):
         load_bars("SOL/USDT", "1h")
+
+
+def test_finer_bars_cover_what_is_traded_and_come_from_the_same_venue(tmp_path):
+    fine = random_walk(40 * 12)
+    fine.index = pd.date_range("2024-01-01", periods=len(fine), freq="5min", tz="UTC", name="timestamp")
+    coarse = bars_of(random_walk(40), venue="mine")
+    save_bars(coarse, root=tmp_path / "bars", source="test")
+    save_bars(bars_of(fine, timeframe="5m", venue="mine"), root=tmp_path / "bars", source="test")
+    first = coarse.frame.index[10]
+    found = finer_bars(coarse, "5m", start=first)
+    assert (found.frame.index[0], len(found), found.venue) == (first, 30 * 12, "mine")
+    assert len(finer_bars(coarse, "5m")) == len(fine)
+    assert finer_bars(coarse, None) is None
+    with pytest.raises(DataError):
+        finer_bars(coarse, "1m")
+    with pytest.raises(InputError, match="finer timeframe"):
+        finer_bars(coarse, "4h")
