@@ -33,7 +33,10 @@ class Lanes:
     @classmethod
     def of(cls, market: Records) -> "Lanes":
         """Return the columns of MARKET records."""
-        return cls(*(np.ascontiguousarray(market[name]) for name in records.MARKET.names or ()))
+        lanes = {name: np.ascontiguousarray(market[name]) for name in records.MARKET.names or ()}
+        for name in ("funding", "first"):
+            lanes[name] = lanes[name] if lanes[name].any() else np.zeros(1, lanes[name].dtype)
+        return cls(**lanes)
 
     @cached_property
     def records(self) -> Records:

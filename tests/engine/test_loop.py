@@ -125,6 +125,14 @@ def test_a_short_that_loses_everything_is_seen_while_it_is_passed_over():
     assert done["account"][0]["halt"] == records.HALT_LIQUIDATION
 
 
+def test_a_loss_at_an_open_is_seen_at_the_close_of_its_bar():
+    """The exit's bar is a new day's first, and no close falls on midnight: that day began with the equity before the loss."""
+    rows = [FLAT, FLAT, FLAT, at(90), at(90), at(90)]
+    slot = slot_of(rows, [1.0, np.nan, 0.0, np.nan, 1.0], start="2024-01-01 20:30")
+    done = assert_both_loops_agree(prepare((slot,), account(daily_loss=0.03)))
+    assert done["refusals"][0]["reason"] == records.DAILY_LOSS
+
+
 def test_a_first_and_a_last_bar_are_not_passed_over_wrongly():
     for sides in ([1.0], [], [0.0, 0.0, 1.0], [np.nan, 1.0, 1.0]):
         for rows in ([FLAT], [FLAT] * 2, [FLAT] * 3):
@@ -186,6 +194,8 @@ def outcome_cash(seed: int) -> float:
 def test_cuts_and_refusals_are_counted_apart():
     cut = play([FLAT] * 4, [1.0, 0.0, 1.0], half(max_position=0.3)).outcome.summary
     assert (cut["shrunk"], cut["refused"]) == (2, 0)
+    last = play([FLAT] * 4, [1.0], account=account(turnover_per_day=0.3)).outcome.summary
+    assert (last["shrunk"], last["refused"]) == (1, 0)
     none = play([FLAT] * 4, [1.0, 1.0], half(max_position=0.0)).outcome.summary
     assert (none["shrunk"], none["refused"]) == (0, 2)
 

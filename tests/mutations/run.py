@@ -1,7 +1,7 @@
 """Deliberate errors in the kernel, one at a time: each must make a test fail.
 
     python -m tests.mutations.run              all of errors.toml; writes result.md beside it (about ten minutes)
-    python -m tests.mutations.run 12 40        only these, by their number; prints, writes nothing
+    python -m tests.mutations.run 12 40        only these, by their number; the others keep their rows
 
 Every error is applied to a copy of the repository in a temporary folder; the working tree stays as it is. The tests run there
 without compiling, until one fails: first those of the same module, then those of all rules, of the loops, and the properties.
@@ -140,18 +140,27 @@ def run_all(chosen: list[Mutant]) -> list[tuple[Mutant, str]]:
         return list(pool.map(tried, chosen))
 
 
-def written(results: list[tuple[Mutant, str]]) -> str:
-    """Return the result as Markdown."""
-    caught = sum(bool(found) for _, found in results)
-    rows = [
-        f"| {mutant.number} | {mutant.file} | {mutant.why} | {f'`{found}`' if found else '**survived**'} |"
-        for mutant, found in results
-    ]
+def row(mutant: Mutant, found: str) -> str:
+    """Return an error's row of the result."""
+    return f"| {mutant.number} | {mutant.file} | {mutant.why} | {f'`{found}`' if found else '**survived**'} |"
+
+
+def written(results: list[tuple[Mutant, str]], before: str) -> str:
+    """Return the result as Markdown; errors that were not tried now keep their row of the result before."""
+    tried = {mutant.number: row(mutant, found) for mutant, found in results}
+    kept = {
+        mutant.number: line
+        for mutant in mutants()
+        for line in before.splitlines()
+        if line.startswith(row(mutant, "")[:-14])
+    }
+    rows = [(kept | tried)[mutant.number] for mutant in mutants() if mutant.number in kept | tried]
+    caught = sum("**survived**" not in line for line in rows)
     return "\n".join(
         [
             "# Deliberate errors and the tests that catch them",
             "",
-            f"{caught} of {len(results)} errors caught. Written by `python -m tests.mutations.run` from `errors.toml`.",
+            f"{caught} of {len(rows)} errors caught. Written by `python -m tests.mutations.run` from `errors.toml`.",
             "",
             "| No. | File of `atb/engine` | Error | First test that fails |",
             "| --: | --- | --- | --- |",
@@ -162,11 +171,12 @@ def written(results: list[tuple[Mutant, str]]) -> str:
 
 
 def main(numbers: list[int]) -> int:
-    """Try all errors and write the result, or only those with these numbers; return 1 if one survives."""
+    """Try all errors, or only those with these numbers, and write the result; return 1 if one survives."""
     chosen = [mutant for mutant in mutants() if not numbers or mutant.number in numbers]
     results = run_all(chosen)
-    if not numbers:
-        (FOLDER / "result.md").write_text(written(results), encoding="utf-8")
+    result = FOLDER / "result.md"
+    before = result.read_text(encoding="utf-8") if result.exists() else ""
+    result.write_text(written(results, before), encoding="utf-8")
     survived = [mutant for mutant, found in results if not found]
     sys.stdout.write(f"{len(results) - len(survived)} of {len(results)} caught\n")
     return 1 if survived else 0
