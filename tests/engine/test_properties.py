@@ -316,6 +316,9 @@ def other_future(slots: tuple[Slot, ...], time: int, seed: int) -> tuple[Slot, .
         factors = rng.uniform(0.5, 2.0, later.sum())
         for name in ("open", "high", "low", "close", "volume"):
             frame.loc[later, name] = (frame.loc[later, name] * factors).clip(lower=0.01)
+        begun = later & (slot.bars.opened_ms < time)  # a longer bar that is under way: its open was known
+        frame.loc[begun, "open"] = slot.bars.frame.loc[begun, "open"]
+        frame["high"], frame["low"] = frame[["open", "high"]].max(axis=1), frame[["open", "low"]].min(axis=1)
         given = {field.name: getattr(slot.strategy, field.name) for field in fields(slot.strategy)}
         columns = {
             name: tuple(np.where(later, rng.permutation(column), column)) for name, column in given.items() if column
