@@ -54,6 +54,8 @@ def drill_down(problem: Problem, finer: Sequence[Bars]) -> tuple[Problem, Outcom
     InputError
         If a series is of a symbol that is not traded, or is no finer than the bars.
     """
+    if not finer:
+        raise InputError("Drilling down needs at least one series of finer bars")
     lanes = {s: _Lane(bars) for bars in finer for s in _slots_of(problem, bars)}
     first = np.zeros(len(problem.lanes.opened), np.int64)
     asked: dict[int, int] = {}
@@ -97,11 +99,13 @@ class _Lane:
             np.searchsorted(self.opened, bar["opened"]),
             np.searchsorted(self.closed, bar["closed"], side="right"),
         )
+        if (self.closed[begin:end] - self.opened[begin:end]).sum() != bar["closed"] - bar["opened"]:
+            return 0  # a hole may hide the answer
         highs, lows = self.highs[begin:end], self.lows[begin:end]
         stopped = np.flatnonzero(lows <= stop if side < 0 else highs >= stop)
         paid = np.flatnonzero(highs >= target if side < 0 else lows <= target)
         if not len(stopped) or not len(paid) or stopped[0] == paid[0]:
-            return 0  # the finer bars have holes, or are themselves ambiguous
+            return 0  # the finer bars disagree with this one, or are themselves ambiguous
         return records.FIRST_STOP if stopped[0] < paid[0] else records.FIRST_TARGET
 
 

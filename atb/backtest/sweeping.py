@@ -87,6 +87,8 @@ class Sweep:
             raise InputError(
                 "The sweep has no such figure", found=metric, todo=did_you_mean(metric, list(self.table.columns))
             )
+        if self.table.empty:
+            raise InputError("The sweep was interrupted before its first row was done", todo="Run it again")
         ranked = self.table[metric].sort_values(ascending=not largest, kind="stable")
         return int(ranked.index[0])
 
@@ -165,8 +167,8 @@ def _combinations(
     if not slots:
         raise InputError("A sweep needs at least one slot")
     for name, given in (("policies", policies), ("strategies", strategies)):
-        if given is not None and not len(given):
-            raise InputError(f"A sweep needs at least one of {name}", found="an empty list")
+        if given is not None and (not isinstance(given, Sequence) or not len(given)):
+            raise InputError(f"A sweep needs a list with at least one of {name}", found=given)
         if given is None and len({getattr(slot, {"policies": "policy"}.get(name, "strategy")) for slot in slots}) > 1:
             raise InputError(f"The slots differ in their {name}: say which to sweep", todo=f"Pass {name}=[...]")
     pairs = itertools.product(strategies or [slots[0].strategy], policies or [slots[0].policy])

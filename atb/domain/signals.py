@@ -47,6 +47,11 @@ class Signals:
             column = getattr(self, name)
             if column is not None and len(column) != len(self.side):
                 raise InputError(f"{name} must be as long as side", found=f"{len(column)} and {len(self.side)} rows")
+        if (
+            self.confidence is not None
+            and not ((self.confidence >= 0) & (self.confidence <= 1) | np.isnan(self.confidence)).all()
+        ):
+            raise InputError("confidence must lie in [0, 1] or be NaN", found=float(np.nanmax(np.abs(self.confidence))))
         fits = (self.side == 0) | (np.abs(self.side) == 1) | np.isnan(self.side)
         if not fits.all():
             raise InputError("side must be -1, 0, 1 or NaN", found=float(self.side[~fits][0]))

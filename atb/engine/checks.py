@@ -47,6 +47,12 @@ def check_count(name: str, value: Any, *, low: int = 0) -> None:
         raise InputError(f"{name} must be a whole number of at least {low}", found=value)
 
 
+def check_flag(name: str, value: Any) -> None:
+    """Refuse a value that is neither True nor False."""
+    if not isinstance(value, bool):
+        raise InputError(f"{name} must be true or false", found=value)
+
+
 def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
     """Refuse a value that is none of the choices, naming the nearest."""
     if value not in choices:

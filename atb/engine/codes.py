@@ -50,6 +50,7 @@ REFUSALS = {
     records.MISSING_INPUT: "missing_input",
     records.ENTRY_EXPIRED: "entry_expired",
     records.NO_EDGE: "no_edge",
+    records.WRONG_PRICE: "price_on_the_wrong_side",
 }
 SIDES = {1: "buy", -1: "sell"}
 DIRECTIONS = {1: "long", -1: "short"}

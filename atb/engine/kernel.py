@@ -49,6 +49,7 @@ from atb.engine.records import (
     LIQUIDATION,
     NO_CASH,
     NO_PRICE,
+    OUT_OF_SESSION,
     PARTIAL_EXIT,
     RANGE,
     RISK_LIMIT,
@@ -62,8 +63,9 @@ from atb.engine.records import (
     TARGET,
     TIME_LIMIT,
     TRAILING_STOP,
+    WRONG_PRICE,
 )  # fmt: skip
-from atb.engine.sizing import entry_price, entry_quantity, first_stop, forbids, in_session, place_target
+from atb.engine.sizing import entry_price, entry_quantity, first_stop, forbids, in_session, on_wrong_side, place_target
 
 # Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
 Records = NDArray[np.void]
@@ -109,7 +111,7 @@ def mark(account: Record, slots: Records, parameters: Records, bars: Records, si
         time = bar["closed"]
         slot["mark"], slot["volume"] = bar["close"], bar["volume"]
         slot["atr"], slot["cluster"] = signals[rows[s]]["atr"], signals[rows[s]]["cluster"]
-        slot["inside"] = 0
+        entered, slot["inside"] = slot["inside"], 0
         slot["refusal"] = 0
         slot["exit"] = 0.0
         slot["exit_reason"] = 0
@@ -117,8 +119,9 @@ def mark(account: Record, slots: Records, parameters: Records, bars: Records, si
             slot["entry"] = 0.0
         if slot["quantity"] != 0.0:
             slot["bars_held"] += 1
-            slot["highest"] = max(slot["highest"], bar["high"])
-            slot["lowest"] = min(slot["lowest"], bar["low"])
+            long = slot["quantity"] > 0.0  # of the bar it was entered inside, what helped it may lie before the entry
+            slot["highest"] = max(slot["highest"], bar["close"] if entered != 0 and long else bar["high"])
+            slot["lowest"] = min(slot["lowest"], bar["close"] if entered != 0 and not long else bar["low"])
             finance(account, slot, parameters[s], bar)
     account["equity"] = worth(account, slots)
     account["peak"] = max(account["peak"], account["equity"])
@@ -147,7 +150,7 @@ def watch(account: Record, limit: Record, slots: Records) -> None:
     equity, gross = account["equity"], 0.0
     for s in range(len(slots)):
         gross += abs(slots[s]["quantity"]) * slots[s]["mark"]
-    if gross > 0.0 and (equity <= 0.0 or equity <= limit["maintenance"] * gross):
+    if equity <= 0.0 or (gross > 0.0 and equity <= limit["maintenance"] * gross):
         account["halt"] = HALT_LIQUIDATION
     elif equity <= account["peak"] * (1.0 - limit["max_drawdown"]):
         account["halt"] = max(account["halt"], HALT_DRAWDOWN)
@@ -234,6 +237,9 @@ def manage(slot: Record, par: Record, side: float, time: int) -> None:
         wanted = np.sign(slot["entry"])
         if not np.isnan(side) and side != wanted:
             slot["entry"] = 0.0
+        elif not in_session(time, par):
+            slot["entry"] = 0.0
+            slot["refusal"] = OUT_OF_SESSION
         elif slot["entry_bars"] <= 0:
             slot["entry"] = 0.0
             slot["refusal"] = ENTRY_EXPIRED
@@ -282,7 +288,8 @@ def place_entries(
             pending if slot["exit"] != 0.0 else value + pending
         )  # what closes at the next open is not there beside entries
         turnover += abs(pending)
-        committed += max(pending, 0.0) * (1.0 + parameters[s]["taker_fee"])
+        buys_back = max(-value, 0.0) if slot["exit"] != 0.0 else 0.0
+        committed += (max(pending, 0.0) + buys_back) * (1.0 + parameters[s]["taker_fee"])
         positions += 1 if slot["quantity"] != 0.0 or slot["entry"] != 0.0 else 0
         sent += 1 if rows[s] >= 0 and slot["exit"] != 0.0 else 0
     for s in range(len(slots)):
@@ -299,6 +306,8 @@ def place_entries(
             price = entry_price(slot, par, signal, side, kind)
             if slot_refusal == 0 and not price > 0.0:
                 slot_refusal = NO_PRICE
+            elif slot_refusal == 0 and on_wrong_side(slot, par, side, kind, price):
+                slot_refusal = WRONG_PRICE
             quantity = 0.0
             if slot_refusal != 0:
                 slot["refusal"] = slot_refusal

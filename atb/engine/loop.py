@@ -323,7 +323,7 @@ def run_one(
             if slot["quantity"] != 0.0:
                 if calm and slot["waits"] == 0.0 and a["halt"] == HALT_NONE:
                     row = pass_held(a, slot, highs, lows, closes, sides, row, end, equity, total)
-            elif slot["dust"] == 0.0 and (alone or a["equity"] == a["cash"]):
+            elif slot["dust"] == 0.0 and a["cash"] > 0.0 and (alone or a["equity"] == a["cash"]):
                 row = next_wanted(sides, row, end, slot["waits"])
                 if row > first:
                     pass_flat(a, first, row, equity, total)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
-from atb.engine.checks import Values, check_choice, check_count, check_number, check_pairs, clock_minutes
+from atb.engine.checks import Values, check_choice, check_count, check_flag, check_number, check_pairs, clock_minutes
 from atb.errors import InputError, did_you_mean
 
 SIZINGS = ("fixed_fraction", "fixed_stake", "risk", "confidence", "volatility", "kelly")
@@ -46,12 +46,13 @@ class RiskPolicy(Values):
         Most of the last bar's volume that an entry may take; None is off. Exits are never cut.
     entry
         `market` at the next open; `limit` below (a buy) or `stop` above the close, at the signal's own price or
-        `entry_offset` (a fraction of the close) away, for `entry_bars` bars.
+        `entry_offset` (a fraction of the close) away, for `entry_bars` bars. A price that would fill at once is refused.
     allow_short
         Whether a signal of -1 may open a short position.
     reenter
-        Whether a side may be re-entered right after a stop, target, time limit or early cut. By default the signal must leave
-        that side first: a signal that merely goes on would buy back at once what the stop has just sold.
+        Whether a side may be re-entered right after a stop, target, time limit or early cut, and tried again after a resting
+        entry expired. By default the signal must leave that side first: a signal that merely goes on would buy back at once
+        what the stop has just sold.
     cooldown
         Decisions after a stop that open nothing.
     scale_in, scale_share, scale_limit
@@ -72,7 +73,7 @@ class RiskPolicy(Values):
     max_bars
         Bars after which a position is closed; 0 is off.
     session
-        UTC times ("HH:MM", "HH:MM") between which positions may be open.
+        UTC times ("HH:MM", "HH:MM") between which positions may be open and entries may rest, seen at the closes of bars.
     flat_weekend
         Nothing is held from Saturday 00:00 to Monday 00:00 UTC.
     cut_after, cut_below
@@ -129,6 +130,8 @@ class RiskPolicy(Values):
         check_choice("sizing", self.sizing, SIZINGS)
         check_choice("entry", self.entry, ENTRIES)
         check_choice("opposite", self.opposite, OPPOSITES)
+        for name in ("allow_short", "reenter", "signal_stop", "flat_weekend", "signal_exit"):
+            check_flag(name, getattr(self, name))
         for name, low, high in _RISK_NUMBERS:
             check_number(name, getattr(self, name), low=low, high=high)
         for name, low, high in _RISK_OPTIONAL:
@@ -267,6 +270,8 @@ class ExecutionModel(Values):
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
+        for name in ("fee_in_base", "target_first"):
+            check_flag(name, getattr(self, name))
         for name in ("fee", "slippage", "impact"):
             check_number(name, getattr(self, name), low=0.0, high=0.5)
         check_number("maker_fee", self.maker_fee, low=0.0, high=0.5, optional=True)
@@ -295,7 +300,8 @@ class AccountPolicy(Values):
     turnover_per_day
         Limit of a UTC day's summed order values as a fraction of the equity that day began with; None is off.
     daily_loss
-        Loss since the UTC day began, as a fraction, that halts entries until the next day; None is off.
+        Loss since the UTC day began, as a fraction, that halts entries until the next day; None is off. It is looked at when a
+        bar closes, so bars of a day or longer never meet it, and what a day's last bar loses ends with that day.
     max_drawdown
         Loss from the equity's peak, as a fraction, that halts entries for good; None is off.
     on_halt

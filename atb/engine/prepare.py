@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.domain.bars import Bars
+from atb.domain.bars import BAR_COLUMNS, Bars
 from atb.domain.instrument import Instrument
 from atb.domain.ports import Predictor, Strategy
 from atb.domain.timeframe import Timeframe
@@ -217,15 +217,40 @@ def _measured(slot: Slot) -> dict[str, Any]:
 
 
 def _lanes(slot: Slot) -> Lanes:
+    """Return the slot's bars as columns.
+
+    Raises
+    ------
+    InputError
+        If they are no bars: times that are not UTC, overlap or are not in order, prices that are no numbers above 0, a high or
+        low that does not hold open and close, a price below a tick, a volume below 0.
+    """
     bars, frame = slot.bars, slot.bars.frame
-    prices = {name: np.ascontiguousarray(frame[name].to_numpy()) for name in ("open", "high", "low", "close", "volume")}
-    return Lanes(bars.opened_ms, bars.closed_ms, **prices, funding=_funding(slot), first=np.zeros(1, np.int64))
+    if frame.index.tz is None:  # type: ignore[attr-defined]
+        raise InputError("Bars need UTC open times", found=f"an index without a time zone for {bars.symbol}")
+    prices = {name: np.ascontiguousarray(frame[name].to_numpy(), np.float64) for name in BAR_COLUMNS}
+    lanes = Lanes(bars.opened_ms, bars.closed_ms, **prices, funding=_funding(slot), first=np.zeros(1, np.int64))
+    sound = (lanes.low <= lanes.open) & (lanes.low <= lanes.close) & (lanes.high < np.inf) & (lanes.volume >= 0)
+    sound &= lanes.low >= float(slot.rules.tick) * (1 - 1e-9)  # below a tick there is no price to sell at
+    sound &= (lanes.high >= lanes.open) & (lanes.high >= lanes.close)
+    sound[1:] &= lanes.opened[1:] >= lanes.closed[:-1]
+    if not sound.all():
+        at = int(np.argmin(sound))
+        raise InputError(
+            f"Bar {at} of {bars.symbol} {bars.timeframe} has a wrong price, volume or time, is below a tick ({slot.rules.tick}), "
+            "or overlaps the one before it",
+            found=f"{frame.index[at]} {frame.iloc[at].to_dict()}",
+            todo="Repair the data; atb data import names what is wrong with a file",
+        )
+    return lanes
 
 
 def _funding(slot: Slot) -> Floats:
     """Return what longs pay at each bar's close, (1,) where nothing is paid; a rate stamped at a close belongs to that bar."""
     if slot.funding is None or slot.funding.empty:
         return np.zeros(1)
+    if getattr(slot.funding.index, "tz", None) is None or not np.isfinite(slot.funding.to_numpy()).all():
+        raise InputError("Funding rates are numbers at UTC times", found=slot.funding.head(3).to_dict())
     rates = np.zeros(len(slot.bars))
     paid = slot.funding.index.as_unit("ms").asi8  # type: ignore[attr-defined]
     row = np.searchsorted(slot.bars.closed_ms, paid)

@@ -50,6 +50,7 @@ from atb.engine.records import (
 Records = NDArray[np.void]
 Record = Any
 
+_EPSILON = 1e-6  # of a tick
 _DAY = 86_400_000  # milliseconds
 
 
@@ -109,6 +110,17 @@ def entry_price(slot: Record, par: Record, signal: Record, side: float, kind: in
         away = -side if kind == AT_LIMIT else side
         price = slot["mark"] * (1.0 + away * par["entry_offset"])
     return against(side, price, par)
+
+
+@jit
+def on_wrong_side(slot: Record, par: Record, side: float, kind: int, price: float) -> bool:
+    """Tell whether a resting entry's price lies where it would fill at once, at another price than it was sized at."""
+    beyond, leeway = (
+        side * (price - slot["mark"]),
+        par["tick"] * (1.0 + _EPSILON),
+    )  # rounding to a tick is no wrong side
+    # A limit waits for a better price than the market's, a stop for a worse one.
+    return kind != AT_MARKET and (beyond > leeway if kind == AT_LIMIT else beyond < -leeway)
 
 
 @jit

@@ -96,11 +96,11 @@ def test_a_wanted_price_keeps_its_distance_from_the_close():
     frame = random_walk(400, 2)
     close = frame["close"].to_numpy()
     sides = tuple(np.arange(400) // 20 % 2.0)
-    slot = scripted_slot(frame, sides, RiskPolicy(fraction=0.5, entry="limit"))
-    strategy = replace(slot.strategy, price=tuple(1.03 * close))
+    slot = scripted_slot(frame, sides, RiskPolicy(fraction=0.5, entry="limit", entry_bars=20))
+    strategy = replace(slot.strategy, price=tuple(0.9999 * close))
     result = run(replace(slot, strategy=strategy))
-    # A limit above the market is met at the next open: every wanted position is entered, one may still be open at the end.
-    assert result.random_entry.figures["n_trades"].min() >= 9
+    # A limit just below the market is met sooner or later; at another bar's price it would be refused, or never be met.
+    assert result.random_entry.figures["n_trades"].min() >= 6
 
 
 @pytest.mark.parametrize("sides", [(1.0,) * 50, (0.0,) * 50, ()])

@@ -66,6 +66,12 @@ def test_finer_bars_that_are_ambiguous_or_do_not_reach_both_settle_nothing(rows)
     assert (found.drilled.settled, found.drilled.open) == (0, 1)
 
 
+def test_a_hole_in_the_finer_bars_settles_nothing():
+    whole = quarters((101, 99), (106, 100), (100, 94), (100, 100))
+    found = result(whole.drop(index=whole.index[9]))
+    assert (found.drilled.settled, found.drilled.open) == (0, 1)
+
+
 def test_the_given_bars_are_not_changed():
     slot = scripted_slot(COARSE, (1.0,), POLICY)
     before = run(slot, account=ALL_IN).outcome.orders.tobytes()
@@ -95,10 +101,8 @@ def test_a_settled_backtest_equals_the_one_on_the_finer_bars(seed):
         sides[at - 1 if at else 0] = 1.0
         if not at:
             continue
-        minutes = run(
-            scripted_slot(fine, tuple(sides), RiskPolicy(fraction=0.5, stop_loss=0.02, take_profit=0.02)),
-            account=ALL_IN,
-        )
+        held = RiskPolicy(fraction=0.5, stop_loss=0.02, take_profit=0.02)
+        minutes = run(scripted_slot(fine, tuple(sides), held, timeframe="1m"), account=ALL_IN)
         assert minutes.trades["exit_reason"].iloc[0] == trade["exit_reason"], number
     assert plain.stats["ambiguous_bars"] >= hours.stats["ambiguous_bars"]
 

@@ -151,6 +151,7 @@ def test_a_sweep_shows_itself():
     [
         (lambda: sweep([]), "at least one slot"),
         (lambda: sweep(slot(), policies=[]), "at least one of policies"),
+        (lambda: sweep(slot(), policies=RiskPolicy()), "a list with at least one of policies"),
         (lambda: sweep(slot(), workers=0), "at least one worker"),
         (lambda: sweep(slot()).run(7), "no such row"),
         (lambda: sweep(slot()).best("sharp"), "Did you mean .sharpe"),

@@ -53,9 +53,12 @@ class Decision:
         book.mark, book.atr, book.volume, book.cluster = bar.close, signal.atr, bar.volume, signal.cluster
         if not (position := book.position):
             return
-        position.inside = ""
         position.bars += 1
-        position.highest, position.lowest = max(position.highest, bar.high), min(position.lowest, bar.low)
+        # Inside the bar of its own entry, only the way against the position is sure to belong to it.
+        high = bar.close if position.inside and position.side > 0 else bar.high
+        low = bar.close if position.inside and position.side < 0 else bar.low
+        position.highest, position.lowest = max(position.highest, high), min(position.lowest, low)
+        position.inside = ""
         cost = book.held * bar.close * bar.funding
         if position.side < 0:
             years = Decimal(bar.closed - bar.opened) / YEAR_MS
@@ -93,7 +96,7 @@ class Decision:
         """Return the gravest halt whose limit the equity breaks now."""
         ledger, limits = self.ledger, self.ledger.policy
         gross = sum((abs(book.held) * book.mark for book in self.books), ZERO)
-        if gross > 0 and ledger.equity <= max(ZERO, number(limits.maintenance) * gross):
+        if ledger.equity <= 0 or (gross > 0 and ledger.equity <= number(limits.maintenance) * gross):
             return "liquidation"
         if limits.max_drawdown is not None and ledger.equity <= ledger.peak * (1 - number(limits.max_drawdown)):
             return "drawdown"
@@ -126,6 +129,8 @@ class Decision:
         pending.bars -= 1
         if pending.kind == "market" or signal.side not in (None, pending.side):
             book.pending = None
+        elif not self.in_session(book):
+            book.pending, book.refusal = None, "OUT_OF_SESSION"
         elif pending.bars <= 0:
             book.pending, book.refusal = None, "ENTRY_EXPIRED"
             if not book.slot.policy.reenter:
@@ -169,6 +174,12 @@ class Decision:
         if signal.side == -position.side and policy.opposite != "ignore":
             return "exit_signal"
         return ""
+
+    def at_once(self, book: Book, side: int, price: Decimal) -> bool:
+        """Whether an entry that is to rest would fill at once: a limit beyond the market, a stop behind it."""
+        kind, leeway = book.slot.policy.entry, book.slot.rules.tick * Decimal("1.000001")
+        beyond = side * (price - book.mark)
+        return (kind == "limit" and beyond > leeway) or (kind == "stop" and beyond < -leeway)
 
     def in_session(self, book: Book) -> bool:
         """Whether positions may be open at this time."""
@@ -265,6 +276,8 @@ class Decision:
             price = book.against(side, book.mark * (1 + away) if signal.price is None else signal.price)
         if price <= 0:
             raise Refused("NO_PRICE")
+        if not adding and self.at_once(book, side, price):
+            raise Refused("WRONG_PRICE")
         stop = None
         if policy.has_stop and not adding:
             stop = book.stop_for(side, price, signal.atr, signal.stop)

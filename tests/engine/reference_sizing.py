@@ -61,6 +61,8 @@ class Exposure:
             if book.pending:
                 self.add(s, book.pending.side, book.pending.quantity)
             self.positions += bool(book.position or book.pending)
+            if book.leaving and book.held < 0:  # a short is bought back
+                self.committed += -self.held[s] * (1 + book.rate("market"))
 
     def add(self, s: int, side: int, quantity: Decimal) -> None:
         """Count an entry of slot `s` that waits to be filled."""

@@ -127,8 +127,40 @@ def test_an_entry_that_the_cash_cannot_pay_when_it_is_reached_is_refused():
     assert dear.slot["entry"] == 0.0
     time = dear.outcome.refusals["time"][0] - dear.problem.market["opened"][0]
     assert time == 2 * 3_600_000  # seen when the bar is over
-    short = play([FLAT, at(110)], [SHORT], stop(fraction=1.0, entry_offset=0.0), price=[111.0])
-    assert short.refusals == []
+    short = play([FLAT, at(95)], [SHORT], stop(fraction=1.0, entry_offset=0.0), price=[99.0])
+    assert (len(short.orders), short.refusals) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("entry", "side", "price", "refused"),
+    [
+        (limit, LONG, 101.0, True),
+        (limit, LONG, 99.0, False),
+        (limit, SHORT, 10.0, True),
+        (limit, SHORT, 101.0, False),
+        (stop, LONG, 99.0, True),
+        (stop, LONG, 101.0, False),
+        (stop, SHORT, 101.0, True),
+        (stop, SHORT, 99.0, False),
+        (limit, LONG, 100.01, False),
+    ],
+)
+def test_a_resting_price_that_would_fill_at_once_is_refused(entry, side, price, refused):
+    """It would fill at the market, where its size was never allowed."""
+    played = play([FLAT, FLAT], [side], entry(), price=[price])
+    assert played.refusals[:1] == (["price_on_the_wrong_side"] if refused else played.refusals[:1])
+    assert (played.slot["entry"] == 0.0) == (
+        refused or played.slot["quantity"] != 0.0 or "entry_expired" in played.refusals
+    )
+
+
+@pytest.mark.parametrize("entry", [limit, stop])
+def test_a_resting_entry_does_not_outlive_its_session(entry):
+    """Bars open at midnight UTC; the session ends at 02:00, so the third bar's low and high meet nothing."""
+    away = (100, 110, 90, 100)
+    played = play([FLAT, FLAT, away, away], [LONG], entry(entry_bars=9, entry_offset=0.05, session=("00:00", "02:00")))
+    assert (played.orders, played.refusals) == ([], ["out_of_session"])
+    assert len(play([FLAT, FLAT, away], [LONG], entry(entry_bars=9, entry_offset=0.05)).orders) == 1
 
 
 def test_the_fee_must_be_payable_too():

@@ -398,3 +398,12 @@ def test_a_short_trade_measures_its_excursions_the_other_way():
 def test_exits_always_pass_whatever_the_limits():
     strict = account(orders_per_bar=1, orders_per_day=1, turnover_per_day=0.5, max_gross=0.5)
     assert play([FLAT] * 4, [LONG, 0.0], account=strict).reasons == ["entry_signal", "exit_signal"]
+
+
+def test_what_a_bar_did_before_a_limit_entry_inside_it_is_no_excursion():
+    """The bar opens at 100 and goes to 130 before it falls to the limit at 99; it closes at 100."""
+    policy = half(entry="limit", entry_offset=0.01)
+    played = play([FLAT, (100, 130, 95, 100), FLAT, FLAT], [1.0, 1.0, 0.0], policy)
+    trade = played.outcome.trades[0]
+    assert trade["mfe"] == pytest.approx(100 / 99 - 1)
+    assert trade["mae"] == pytest.approx(1 - 95 / 99)

@@ -270,7 +270,8 @@ def test_a_target_pays_the_maker_fee_and_a_stop_the_taker_fee():
 
 
 def test_a_market_without_a_price_opens_nothing():
-    result = run(scripted_slot(ohlc((0.0, 0.0, 0.0, 0.0), FLAT), (1.0,)), account=ALL_IN)
+    a_tick, dear = ohlc((0.01, 0.01, 0.01, 0.01), FLAT), ExecutionModel(fee=0.0, slippage=0.5)
+    result = run(scripted_slot(a_tick, (-1.0,), RiskPolicy(fraction=0.5, allow_short=True), dear), account=ALL_IN)
     assert result.orders.empty
     assert result.refusal_counts == {"no_price": 1}
 

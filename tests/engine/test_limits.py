@@ -378,3 +378,21 @@ def test_a_throttle_to_nothing_leaves_no_edge():
     played = play(rows, [LONG, 0.0, LONG], account=account(throttle=((0.05, 0.0),)))
     assert played.refusals == ["no_edge"]
     assert np.isnan(played.slot["stop"])
+
+
+def test_an_account_that_a_gap_has_ruined_is_halted_for_good_though_it_holds_nothing():
+    """A short of all equity meets an open three times as high: its stop fills there, and more is lost than there was."""
+    rows = [FLAT, FLAT, (300, 300, 300, 300), (300, 300, 300, 300)]
+    policy = half(fraction=1.0, allow_short=True, stop_loss=0.1, reenter=True)
+    played = play(rows, [SHORT, SHORT, SHORT, SHORT], policy, account=account(max_gross=1.0))
+    assert played.outcome.account["equity"] < 0
+    assert played.outcome.account["halt"] == 3
+    assert played.refusals[-1] == "liquidated"
+
+
+def test_what_buys_a_short_back_is_not_spent_on_the_reversal():
+    """All of equity short at 100, then long: buying back takes the proceeds, so the new position is cut and not refused."""
+    policy = half(fraction=1.0, allow_short=True)
+    played = play([FLAT, FLAT, FLAT, FLAT], [SHORT, LONG], policy, account=account(max_gross=1.0))
+    assert [order[:2] for order in played.orders] == [("entry", "sell"), ("exit", "buy"), ("entry", "buy")]
+    assert "no_cash" not in played.refusals

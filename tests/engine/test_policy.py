@@ -211,3 +211,9 @@ def test_a_scale_limit_without_a_trigger_is_off_and_one_fee_is_for_both():
 def test_fees_in_base_and_shorts_do_not_go_together():
     with pytest.raises(InputError, match="fee_in_base is for spot accounts"):
         slot_parameters(RiskPolicy(allow_short=True), ExecutionModel(fee_in_base=True), rules())
+
+
+@pytest.mark.parametrize("name", ["allow_short", "reenter", "signal_stop", "flat_weekend", "signal_exit"])
+def test_a_switch_is_true_or_false(name):
+    with pytest.raises(InputError, match=f"{name} must be true or false"):
+        RiskPolicy(**{name: "no"})

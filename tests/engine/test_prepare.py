@@ -1,5 +1,6 @@
 """Columns and schedule: what the kernel reads is what the strategy said, at the right time."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -14,7 +15,7 @@ from atb.errors import InputError
 from atb.features.indicators import INDICATORS
 from atb.strategies import make_strategy
 from tests.bars import bars_of, ramp, random_walk
-from tests.problems import Scripted, scripted_slot
+from tests.problems import ALL_IN, Scripted, ohlc, scripted_slot
 
 
 class Wrong:
@@ -113,3 +114,41 @@ def test_the_warm_up_covers_what_policy_and_costs_read(policy, execution, bars):
     cross = make_strategy("sma_cross", fast=5, slow=20)
     assert warmup_bars(cross, policy, execution) == bars
     assert Slot(cross, bars_of(ramp(up=5)), policy, execution).warmup == bars
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("close", float("nan")),
+        ("low", 0.0),
+        ("open", -1.0),
+        ("high", 99.0),
+        ("high", float("inf")),
+        ("low", 101.0),
+        ("volume", -1.0),
+        ("low", 0.001),
+    ],
+)
+def test_bars_that_are_no_bars_are_refused_with_the_place(name, value):
+    frame = ohlc(*[(100.0, 101.0, 99.5, 100.0)] * 3)
+    frame.iloc[1, frame.columns.get_loc(name)] = value
+    with pytest.raises(InputError, match=r"Bar 1 of BTC/USDT 1h .*2024-01-01 01:00"):
+        prepare((scripted_slot(frame, (1.0,)),), ALL_IN)
+
+
+def test_bars_that_overlap_or_have_no_time_zone_are_refused():
+    frame = ohlc(*[(100.0, 101.0, 99.5, 100.0)] * 3)
+    with pytest.raises(InputError, match="overlaps"):
+        prepare((scripted_slot(frame, (1.0,), timeframe="4h"),), ALL_IN)
+    with pytest.raises(InputError, match="UTC open times"):
+        prepare((scripted_slot(frame.tz_localize(None), (1.0,)),), ALL_IN)
+
+
+def test_funding_that_is_no_number_or_has_no_time_zone_is_refused():
+    slot = scripted_slot(ohlc(*[(100.0, 101.0, 99.5, 100.0)] * 3), (1.0,))
+    for rates in (
+        pd.Series(np.nan, index=slot.bars.frame.index),
+        pd.Series(0.1, index=slot.bars.frame.index.tz_localize(None)),
+    ):
+        with pytest.raises(InputError, match="Funding rates"):
+            prepare((replace(slot, funding=rates),), ALL_IN)
