@@ -392,7 +392,8 @@ def test_an_account_that_a_gap_has_ruined_is_halted_for_good_though_it_holds_not
 
 def test_what_buys_a_short_back_is_not_spent_on_the_reversal():
     """All of equity short at 100, then long: buying back takes the proceeds, so the new position is cut and not refused."""
-    policy = half(fraction=1.0, allow_short=True)
-    played = play([FLAT, FLAT, FLAT, FLAT], [SHORT, LONG], policy, account=account(max_gross=1.0))
+    policy, execution = half(fraction=1.0, allow_short=True), ExecutionModel(fee=0.001, slippage=0.0)
+    money = account(max_gross=1.0)
+    played = play([FLAT, FLAT, FLAT, FLAT], [SHORT, LONG], policy, account=money, execution=execution)
     assert [order[:2] for order in played.orders] == [("entry", "sell"), ("exit", "buy"), ("entry", "buy")]
-    assert "no_cash" not in played.refusals
+    assert played.refusals == ["shrunk_by_cash"]
