@@ -230,19 +230,33 @@ def _lanes(slot: Slot) -> Lanes:
         raise InputError("Bars need UTC open times", found=f"an index without a time zone for {bars.symbol}")
     prices = {name: np.ascontiguousarray(frame[name].to_numpy(), np.float64) for name in BAR_COLUMNS}
     lanes = Lanes(bars.opened_ms, bars.closed_ms, **prices, funding=_funding(slot), first=np.zeros(1, np.int64))
-    sound = (lanes.low <= lanes.open) & (lanes.low <= lanes.close) & (lanes.high < np.inf) & (lanes.volume >= 0)
-    sound &= lanes.low >= float(slot.rules.tick) * (1 - 1e-9)  # below a tick there is no price to sell at
-    sound &= (lanes.high >= lanes.open) & (lanes.high >= lanes.close)
-    sound[1:] &= lanes.opened[1:] >= lanes.closed[:-1]
-    if not sound.all():
-        at = int(np.argmin(sound))
-        raise InputError(
-            f"Bar {at} of {bars.symbol} {bars.timeframe} has a wrong price, volume or time, is below a tick ({slot.rules.tick}), "
-            "or overlaps the one before it",
-            found=f"{frame.index[at]} {frame.iloc[at].to_dict()}",
-            todo="Repair the data; atb data import names what is wrong with a file",
-        )
+    if not _are_bars(lanes, float(slot.rules.tick)):
+        _refuse(lanes, slot)
     return lanes
+
+
+def _are_bars(lanes: Lanes, tick: float) -> bool:
+    """Tell whether every row is a bar of its own; every comparison with a NaN is false."""
+    floors, ceilings = np.minimum(lanes.open, lanes.close), np.maximum(lanes.open, lanes.close)
+    within = (
+        (lanes.low <= floors).all() and (lanes.high >= ceilings).all() and (lanes.opened[1:] >= lanes.closed[:-1]).all()
+    )
+    least = lanes.low.min(initial=np.inf) >= tick * (1 - 1e-9)  # below a tick there is no price to sell at
+    return bool(within and least and lanes.high.max(initial=0.0) < np.inf and lanes.volume.min(initial=0.0) >= 0)
+
+
+def _refuse(lanes: Lanes, slot: Slot) -> None:
+    """Raise an error that shows the first row that is no bar of its own."""
+    sound = (lanes.low >= float(slot.rules.tick) * (1 - 1e-9)) & (lanes.high < np.inf) & (lanes.volume >= 0)
+    sound &= (lanes.low <= np.minimum(lanes.open, lanes.close)) & (lanes.high >= np.maximum(lanes.open, lanes.close))
+    sound[1:] &= lanes.opened[1:] >= lanes.closed[:-1]
+    at, bars = int(np.argmin(sound)), slot.bars
+    raise InputError(
+        f"Bar {at} of {bars.symbol} {bars.timeframe} has a wrong price, volume or time, is below a tick ({slot.rules.tick}), "
+        "or overlaps the one before it",
+        found=f"{bars.frame.index[at]} {bars.frame.iloc[at].to_dict()}",
+        todo="Repair the data; atb data import names what is wrong with a file",
+    )
 
 
 def _funding(slot: Slot) -> Floats:

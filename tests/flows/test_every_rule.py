@@ -21,7 +21,7 @@ from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.problems import random_slots
 
-SEEDS = range(16)
+SEEDS = range(32)
 RESTARTED = 9  # bars between two starts of the runner
 
 
