@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.metrics import Columns, metrics
-from atb.backtest.simulation import Outcome, drive, simulate
+from atb.backtest.simulation import Ended, Outcome, only_the_end, simulate
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem, finest
-from atb.engine.records import ACCOUNT, ORDER, REFUSAL, SUMMARY, TRADE
+from atb.engine.records import ACCOUNT, SUMMARY
 from atb.engine.state import fresh_account, fresh_slots
 
 RUNS, SEED = 50, 20_240_229
@@ -20,19 +20,6 @@ FIGURES = ("total_return_pct", "max_drawdown_pct", "sharpe", "n_trades")
 LOW, HIGH = 5, 95  # percentiles of the range that is shown
 
 Floats = NDArray[np.float64]
-
-
-class Ended(NamedTuple):
-    """What statistics need of an outcome: far less than its orders and equity."""
-
-    summary: Any
-    account: Any
-    slots: Any
-
-    @classmethod
-    def of(cls, outcome: Outcome) -> "Ended":
-        """Keep the end of an outcome."""
-        return cls(outcome.summary, outcome.account, outcome.slots)
 
 
 def figures_of(problem: Problem, ended: Sequence[Ended]) -> Columns:
@@ -61,14 +48,11 @@ def hold(problem: Problem) -> Outcome:
     return simulate(replace(problem, wanted=wanted, parameters=parameters, limits=limits))
 
 
-def only_the_end(problem: Problem) -> Ended:
-    """Drive the kernel over a problem without keeping what it writes on the way."""
-    account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
+def idle(problem: Problem) -> Ended:
+    """Return the end of an account that never trades."""
     summary = np.zeros(1, SUMMARY)
-    state = (account, problem.limits, slots, problem.parameters)
-    nothing = (np.zeros(0, ORDER), np.zeros(0, TRADE), np.zeros(0, REFUSAL), np.zeros(0))
-    drive(problem, state, (*nothing, summary))
-    return Ended(summary[0], account[0], slots)
+    summary["bars"], summary["last"] = len(problem.closes), problem.account.cash
+    return Ended(summary[0], fresh_account(problem.account.cash)[0], fresh_slots(len(problem.slots)))
 
 
 @dataclass(frozen=True)

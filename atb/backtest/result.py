@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from atb.backtest import frames, statistics
-from atb.backtest.baselines import Ended, RandomEntry, figures_of, hold, random_entry
+from atb.backtest import frames
+from atb.backtest.baselines import RandomEntry, figures_of, hold, idle, random_entry
 from atb.backtest.fill_model import fill_model
-from atb.backtest.simulation import Outcome, simulate
+from atb.backtest.simulation import Ended, Outcome, simulate
 from atb.domain.bars import Bars
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
@@ -139,13 +139,8 @@ class Result:
     @cached_property
     def baselines(self) -> dict[str, dict[str, float]]:
         """What doing little would have given, with the same costs: `hold` (buy at the start, in equal parts) and `cash`."""
-        cash, periods = self.problem.account.cash, finest(self.slots).bars_per_year
-        held = figures_of(self.problem, [Ended.of(self._held)])
-        idle = statistics.equity_statistics(np.full(len(self.problem.closes), cash), cash, periods)
-        return {
-            "hold": {name: float(held[name][0]) for name in _BASELINE},
-            "cash": {name: idle.get(name, 0.0) for name in _BASELINE},
-        }
+        figures = figures_of(self.problem, [Ended.of(self._held), idle(self.problem)])
+        return {kind: {name: float(figures[name][k]) for name in _BASELINE} for k, kind in enumerate(("hold", "cash"))}
 
     @cached_property
     def random_entry(self) -> RandomEntry:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +83,29 @@ def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
     counts = [int(account[0]["orders"]), int(account[0]["trades"]), int(total["refused"] + total["shrunk"])]
     kept = (orders[: counts[0]], trades[: counts[1]], refusals[: counts[2]])
     return Outcome(*kept, equity, account.copy()[0], slots, total), counts
+
+
+class Ended(NamedTuple):
+    """What statistics need of an outcome: far less than its orders and equity."""
+
+    summary: Any
+    account: Any
+    slots: Records
+
+    @classmethod
+    def of(cls, outcome: Outcome) -> "Ended":
+        """Keep the end of an outcome."""
+        return cls(outcome.summary, outcome.account, outcome.slots)
+
+
+def only_the_end(problem: Problem, parameters: Records | None = None) -> Ended:
+    """Drive the kernel over a problem, or with other slot parameters (S,), without keeping what it writes on the way."""
+    account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
+    summary = np.zeros(1, records.SUMMARY)
+    nothing = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
+    state = (account, problem.limits, slots, problem.parameters if parameters is None else parameters)
+    drive(problem, state, (*nothing, summary))
+    return Ended(summary[0], account[0], slots)
 
 
 def run(

@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.metrics import metrics
-from atb.backtest.simulation import drive, run
+from atb.backtest.simulation import only_the_end, run
 from atb.domain.ports import Strategy
 from atb.engine import records
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem, Slot, finest, prepare
-from atb.engine.state import fresh_account, fresh_slots
 from atb.errors import InputError, did_you_mean
 from atb.features.indicators import remembered
 
@@ -143,7 +142,7 @@ def sweep(
     if workers is not None and workers < 1:
         raise InputError("A sweep needs at least one worker", found=workers)
     total, purse = len(combinations), account or AccountPolicy()
-    sums = _Sums(total, len(chosen), purse.cash)
+    sums = _Sums(total, len(chosen))
     with _shown(progress, total) as report, remembered():
         finished = _sweep(chosen, combinations, sums, account=purse, start=start, workers=workers, report=report)
     done = np.flatnonzero(sums.done)
@@ -192,9 +191,9 @@ def _columns_key(slots: tuple[Slot, ...], combination: Combination) -> tuple[Any
 class _Sums:
     """What is kept of each combination: a few hundred bytes, whatever the number of bars."""
 
-    def __init__(self, combinations: int, slots: int, cash: float) -> None:
+    def __init__(self, combinations: int, slots: int) -> None:
         self.summaries = np.zeros(combinations, records.SUMMARY)
-        self.accounts = np.repeat(fresh_account(cash), combinations)
+        self.accounts = np.zeros(combinations, records.ACCOUNT)
         self.slots = np.zeros((combinations, slots), records.SLOT)
         self.done = np.zeros(combinations, bool)
 
@@ -261,18 +260,11 @@ class _Task:
             ],
             records.SLOT_PARAMETERS,
         )
-        problem, count = self.problem, len(self.members)
-        accounts, summaries = np.repeat(fresh_account(problem.account.cash), count), np.zeros(count, records.SUMMARY)
-        finals = np.repeat(fresh_slots(len(slots))[None], count, axis=0)
-        empty = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
-        for k in range(count):
-            state = (accounts[k : k + 1], problem.limits, finals[k], parameters[k])
-            drive(problem, state, (*empty, summaries[k : k + 1]))
-        self._keep(accounts, finals, summaries)
-
-    def _keep(self, accounts: NDArray[np.void], finals: NDArray[np.void], summaries: NDArray[np.void]) -> None:
+        ended = [only_the_end(self.problem, own) for own in parameters]
         sums, rows = self.sums, np.array(self.members)
-        sums.accounts[rows], sums.slots[rows], sums.summaries[rows] = accounts, finals, summaries
+        sums.summaries[rows] = np.array([one.summary for one in ended], records.SUMMARY)
+        sums.accounts[rows] = np.array([one.account for one in ended], records.ACCOUNT)
+        sums.slots[rows] = np.stack([one.slots for one in ended])
         sums.done[rows] = True
 
 

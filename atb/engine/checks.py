@@ -62,7 +62,7 @@ def check_choice(name: str, value: Any, choices: Sequence[str]) -> None:
 
 
 def check_pairs(name: str, pairs: Any, meaning: str, *, most: int) -> tuple[tuple[float, float], ...]:
-    """Return pairs (level, share in (0, 1]) of ascending levels above 0 as tuples, or refuse them."""
+    """Return pairs (level, share in [0, 1]) of ascending levels above 0 as tuples, or refuse them."""
     wrong = f"{name} must be at most {most} pairs {meaning}, nearest first"
     try:
         found = tuple((level, share) for level, share in pairs)

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atb.backtest import run, statistics
+from atb.backtest import run
+from atb.backtest.statistics import drawdowns
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, finest
 from atb.strategies import make_strategy
+from tests.backtest import curves
 from tests.bars import bars_of, random_walk
 from tests.problems import random_slots
 
@@ -18,31 +20,31 @@ EQUITY = np.array([100.0, 110.0, 99.0, 99.0, 120.0])
 
 
 def test_returns_start_from_the_cash():
-    np.testing.assert_allclose(statistics.bar_returns(EQUITY, 80.0), [0.25, 0.1, -0.1, 0.0, 21 / 99])
+    np.testing.assert_allclose(curves.bar_returns(EQUITY, 80.0), [0.25, 0.1, -0.1, 0.0, 21 / 99])
 
 
 def test_drawdowns_are_positive_and_count_the_starting_cash_as_a_peak():
-    np.testing.assert_allclose(statistics.drawdowns(EQUITY, 100.0), [0, 0, 0.1, 0.1, 0])
-    np.testing.assert_allclose(statistics.drawdowns(EQUITY, 200.0), [0.5, 0.45, 0.505, 0.505, 0.4])
+    np.testing.assert_allclose(drawdowns(EQUITY, 100.0), [0, 0, 0.1, 0.1, 0])
+    np.testing.assert_allclose(drawdowns(EQUITY, 200.0), [0.5, 0.45, 0.505, 0.505, 0.4])
 
 
 def test_the_longest_drawdown_counts_bars_below_a_peak():
-    assert statistics.longest_drawdown(np.array([0, 0.1, 0.1, 0, 0.2, 0])) == 2
-    assert statistics.longest_drawdown(np.array([0.0, 0.0])) == 0
-    assert statistics.longest_drawdown(np.array([0.1, 0.1, 0.1])) == 3
+    assert curves.longest_drawdown(np.array([0, 0.1, 0.1, 0, 0.2, 0])) == 2
+    assert curves.longest_drawdown(np.array([0.0, 0.0])) == 0
+    assert curves.longest_drawdown(np.array([0.1, 0.1, 0.1])) == 3
 
 
 def test_ratios_by_hand():
     returns = np.array([0.02, -0.01, 0.03, 0.0])
-    assert statistics.sharpe(returns, 365) == pytest.approx(0.01 / np.std(returns, ddof=1) * math.sqrt(365))
-    assert statistics.sortino(returns, 365) == pytest.approx(0.01 / math.sqrt(0.0001 / 4) * math.sqrt(365))
-    assert math.isnan(statistics.sharpe(np.zeros(5), 365))
-    assert math.isnan(statistics.sortino(np.array([0.1]), 365))
+    assert curves.sharpe(returns, 365) == pytest.approx(0.01 / np.std(returns, ddof=1) * math.sqrt(365))
+    assert curves.sortino(returns, 365) == pytest.approx(0.01 / math.sqrt(0.0001 / 4) * math.sqrt(365))
+    assert math.isnan(curves.sharpe(np.zeros(5), 365))
+    assert math.isnan(curves.sortino(np.array([0.1]), 365))
 
 
 def test_a_short_period_has_no_annual_rate():
-    assert math.isnan(statistics.equity_statistics(EQUITY, 100.0, 8760)["cagr_pct"])
-    yearly = statistics.equity_statistics(np.linspace(100, 110, 365), 100.0, 365)
+    assert math.isnan(curves.equity_statistics(EQUITY, 100.0, 8760)["cagr_pct"])
+    yearly = curves.equity_statistics(np.linspace(100, 110, 365), 100.0, 365)
     assert yearly["cagr_pct"] == pytest.approx(10.0)
 
 
@@ -70,7 +72,7 @@ def test_running_sums_give_what_the_curve_gives(seed):
     slots, account = random_slots(seed)
     result = run(slots, account=account)
     periods = finest(slots).bars_per_year
-    expected = statistics.equity_statistics(result.equity.to_numpy(), account.cash, periods)
+    expected = curves.equity_statistics(result.equity.to_numpy(), account.cash, periods)
     for name, value in expected.items():
         assert result.stats[name] == pytest.approx(value, rel=1e-6, abs=1e-9, nan_ok=True), name
 
