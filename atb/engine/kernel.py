@@ -284,9 +284,8 @@ def place_entries(
         slot = slots[s]
         value, pending = slot["quantity"] * slot["mark"], slot["entry"] * slot["mark"]
         gross += abs(value) + abs(pending)
-        net += (
-            pending if slot["exit"] != 0.0 else value + pending
-        )  # what closes at the next open is not there beside entries
+        # What closes at the next open is not there beside the entries.
+        net += pending if slot["exit"] != 0.0 else value + pending
         turnover += abs(pending)
         buys_back = max(-value, 0.0) if slot["exit"] != 0.0 else 0.0
         committed += (max(pending, 0.0) + buys_back) * (1.0 + parameters[s]["taker_fee"])
