@@ -9,6 +9,8 @@ AtbError                 anything atb refuses on purpose; the command line print
 ├── PromotionError       promote again: what was signed is not what is here
 ├── LeaseError           wait for the other runner, or stop it: it trades this account
 ├── ParityError          stop trading: the kernel and its proof disagree
+├── VenueError           wait for the exchange, or look at its status page; nothing is known about what was asked
+├── HaltError            look why trading was halted, then `atb resume`
 └── SetupError           repair the environment (`atb doctor` says how)
 """
 
@@ -81,6 +83,28 @@ class ParityError(AtbError):
     """Two executions that must be equal are not."""
 
     exit_code = 1
+
+
+class VenueError(AtbError):
+    """A venue cannot be asked, or its answer cannot be read; nothing is known about what was asked.
+
+    Parameters
+    ----------
+    retry_after_ms
+        How long the venue asks to be left alone.
+    """
+
+    exit_code = 6
+
+    def __init__(self, wrong: str, *, found: object = None, todo: str = "", retry_after_ms: int = 0) -> None:
+        super().__init__(wrong, found=found, todo=todo)
+        self.retry_after_ms = retry_after_ms
+
+
+class HaltError(AtbError):
+    """The kill switch ended the runner: everything was closed, or its level forbids what was asked for."""
+
+    exit_code = 4
 
 
 class SetupError(AtbError):

@@ -3,7 +3,7 @@
 from atb.domain.bars import BAR_COLUMNS, Bars
 from atb.domain.instrument import Instrument
 from atb.domain.orders import Decision, Fill, Order, Position
-from atb.domain.ports import BarSource, Broker, Clock, Predictor, Strategy
+from atb.domain.ports import BarSource, Broker, Clock, Predictor, Strategy, Timer
 from atb.domain.signals import Signals
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
@@ -24,4 +24,5 @@ __all__ = [
     "Strategy",
     "Symbol",
     "Timeframe",
+    "Timer",
 ]

@@ -1,14 +1,19 @@
 """The ports: what the core needs from the outside world, as protocols."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from atb.domain.bars import Bars
+from atb.domain.instrument import Instrument
 from atb.domain.orders import Fill, Order
 from atb.domain.signals import Signals
 from atb.domain.symbol import Symbol
+from atb.domain.timeframe import Timeframe
+from atb.domain.venue import Answer, Balance, Capabilities, Hint, OrderList, OrderReport, Permissions
 
 if TYPE_CHECKING:
+    import asyncio
+
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
@@ -59,14 +64,71 @@ class Predictor(Protocol):
 
 
 class Broker(Protocol):
-    """A venue as the runner sees it."""
+    """A venue as the live runner sees it. A request that may have been executed is never an exception but an `Answer`.
 
-    def submit(self, orders: Sequence[Order]) -> None:
-        """Send orders whose intents are already committed."""
+    Reading requests (`find`, `open_orders`, `trades`, `balances`, `bars`) raise `VenueError` when the venue cannot be asked.
+    """
+
+    capabilities: Capabilities
+
+    async def open(self, symbols: Sequence[Symbol]) -> None:
+        """Connect, learn the rules of `symbols` and the venue's clock."""
         ...
 
-    def fills(self) -> Sequence[Fill]:
-        """Return executions not returned before, oldest first."""
+    async def close(self) -> None:
+        """End every connection."""
+        ...
+
+    def now_ms(self) -> int:
+        """Return the venue's present in epoch milliseconds, by the clock and the offset last measured."""
+        ...
+
+    def instrument(self, symbol: Symbol) -> Instrument:
+        """Return the trading rules of a symbol, as the venue gave them."""
+        ...
+
+    async def place(self, order: Order | OrderList) -> Answer:
+        """Send an order, or orders that are tied together, whose intents are already committed."""
+        ...
+
+    async def cancel(self, order: Order | OrderList) -> Answer:
+        """Withdraw an order or a whole list; `rejected` means that the venue has no such open order."""
+        ...
+
+    async def replace(self, old: Order, new: Order) -> Answer:
+        """Cancel `old` and place `new` in one request; neither happens where the cancellation fails."""
+        ...
+
+    async def check(self, order: Order) -> Answer:
+        """Let the venue judge an order without placing it."""
+        ...
+
+    async def find(self, order: Order) -> OrderReport | None:
+        """Return what the venue says about one of our orders, None where it says that it does not know it."""
+        ...
+
+    async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
+        """Return every open order of the account in a symbol, strangers' orders too."""
+        ...
+
+    async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
+        """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`."""
+        ...
+
+    async def balances(self) -> dict[str, Balance]:
+        """Return what the account has, by asset."""
+        ...
+
+    async def bars(self, symbol: Symbol, timeframe: Timeframe, *, since_ms: int) -> Bars | None:
+        """Return the bars that opened at `since_ms` or later and are closed by the venue's clock, None if there is none."""
+        ...
+
+    async def permissions(self) -> Permissions:
+        """Return what the key may do."""
+        ...
+
+    def listen(self, wake: Callable[[Hint], None]) -> None:
+        """Call `wake` for every hint that the venue pushes, from now on."""
         ...
 
 
@@ -87,4 +149,12 @@ class Clock(Protocol):
 
     def now_ms(self) -> int:
         """Return the present in epoch milliseconds, UTC."""
+        ...
+
+
+class Timer(Clock, Protocol):
+    """A clock that can be waited on."""
+
+    async def wait_until(self, time_ms: int, wake: "asyncio.Event") -> bool:
+        """Wait until `time_ms`, or until `wake` is set if that is earlier; tell whether it was woken."""
         ...

@@ -498,25 +498,31 @@ def clear(slot: Record) -> None:
 
 @jit
 def enter(slot: Record, par: Record, fill: Record) -> None:
-    """Fold an entry fill into the slot: average price, protection; excursions start at the price of the first fill."""
+    """Fold an entry fill into the slot: average price, protection; excursions start at the price of the first fill.
+
+    A venue may fill an order in parts: those of the first entry add up to the unit, and a scale-in counts with its last part.
+    """
     received = fill["quantity"]
     if fill["fee_base"] > 0.0:  # whole lots can be sold again; what is left of a lot waits for the next entry
         bought = received - fill["fee_base"] + slot["dust"]
         received = floor_lot(bought, par)
         slot["dust"] = bought - received
     if slot["quantity"] == 0.0:
-        slot["entry_price"], slot["entry_time"], slot["unit"] = fill["price"], fill["time"], received
+        slot["entry_price"], slot["entry_time"] = fill["price"], fill["time"]
         slot["highest"], slot["lowest"] = fill["price"], fill["price"]
     else:
         held = abs(slot["quantity"])
         slot["entry_price"] = (held * slot["entry_price"] + received * fill["price"]) / (held + received)
-        slot["additions"] += 1 if fill["reason"] == SCALE_IN else 0
     slot["added_price"] = fill["price"]
     slot["quantity"] = whole(slot["quantity"] + fill["side"] * received, par)
     slot["opened_quantity"] = whole(slot["opened_quantity"] + received, par)
     slot["entry"] -= fill["side"] * fill["quantity"]
-    if slot["entry"] * fill["side"] < 0.0:
+    if slot["entry"] * fill["side"] < 0.5 * par["lot"]:
         slot["entry"] = 0.0
+    if fill["reason"] != SCALE_IN:
+        slot["unit"] = slot["opened_quantity"]
+    elif slot["entry"] == 0.0:
+        slot["additions"] += 1
     tighten(
         slot, par, first_stop(fill["side"], slot["entry_price"], slot["entry_atr"], slot["entry_stop"], par), STOP_LOSS
     )
@@ -569,11 +575,11 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
         a["cash"] += value - f["fee"]
     a["fees"] += f["fee"]
     a["orders"] += 1
-    a["day_orders"] += 1
     a["day_turnover"] += value
     slot["fees"] += f["fee"]
     if f["role"] == ENTRY:
         enter(slot, par, f)
+        a["day_orders"] += 1 if slot["entry"] == 0.0 else 0
         return False
     side = 1 if slot["quantity"] > 0.0 else -1
     slot["highest"] = max(slot["highest"], f["price"])
@@ -585,9 +591,13 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
         slot["exit"] = 0.0 - slot["quantity"]  # never -0.0, which some databases cannot keep
     if slot["quantity"] == 0.0:
         a["trades"] += 1
+        a["day_orders"] += 1
         close(slot, par, f, trade[0], side)
         return True
     if f["role"] == TARGET:
-        slot["rung"] += 1
-        place_target(slot, par)
+        slot["target_quantity"] = whole(slot["target_quantity"] - f["quantity"], par)
+        if slot["target_quantity"] <= 0.0:
+            a["day_orders"] += 1
+            slot["rung"] += 1
+            place_target(slot, par)
     return False

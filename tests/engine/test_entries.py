@@ -353,6 +353,36 @@ def test_an_entry_that_fills_in_pieces_counts_no_addition_and_keeps_its_rest():
     fill[0]["quantity"] = 40.0
     state.apply(fill)
     assert (slot["entry"], slot["additions"], slot["quantity"], slot["target_quantity"]) == (0.0, 0, 60.0, 30.0)
+    assert (slot["unit"], state.account[0]["day_orders"]) == (60.0, 1)
+
+
+def test_an_addition_and_a_rung_that_fill_in_pieces_count_once_with_the_last_one():
+    policy = adds(ladder=((0.1, 0.5), (0.2, 0.2)))
+    problem = prepare((slot_of([FLAT, at(110)], [LONG, LONG], policy),), account())
+    state = KernelState.fresh(10_000.0, limits=problem.limits, parameters=problem.parameters)
+    fill, slot = np.zeros(1, records.ORDER), state.slots[0]
+
+    def met(side, quantity, price, role, reason=records.SIGNAL_ENTRY):
+        for name, value in zip(
+            ("side", "quantity", "price", "role", "reason"), (side, quantity, price, role, reason), strict=True
+        ):
+            fill[0][name] = value
+        state.apply(fill)
+
+    state.decide(problem.market, problem.signals, np.array([0]))
+    first = slot["entry"]
+    met(1, first, 100.0, records.ENTRY)
+    state.decide(problem.market, problem.signals, np.array([1]))
+    added = slot["entry"]
+    met(1, added - 1.0, 110.0, records.ENTRY, records.SCALE_IN)
+    assert (slot["additions"], slot["entry"]) == (0, 1.0)
+    met(1, 1.0, 110.0, records.ENTRY, records.SCALE_IN)
+    assert (slot["additions"], slot["unit"], state.account[0]["day_orders"]) == (1, first, 2)
+    rung = slot["target_quantity"]
+    met(-1, 1.0, slot["target"], records.TARGET)
+    assert (slot["rung"], slot["target_quantity"], state.account[0]["day_orders"]) == (0, rung - 1.0, 2)
+    met(-1, rung - 1.0, slot["target"], records.TARGET)
+    assert (slot["rung"], state.account[0]["day_orders"]) == (1, 3)
 
 
 def test_a_market_entry_that_was_never_filled_is_dropped_at_the_next_close():

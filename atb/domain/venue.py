@@ -1,0 +1,153 @@
+"""Values at a venue's edge: what is sent in one request, what came back, and what a venue can do; money in exact decimals."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from atb.domain.orders import Fill, Order
+from atb.domain.symbol import Symbol
+
+ListKind = Literal["oco", "opo", "opoco"]
+OrderState = Literal["pending", "new", "partially_filled", "filled", "cancelled", "rejected", "expired"]
+Outcome = Literal["done", "rejected", "unknown"]
+ENDED: frozenset[OrderState] = frozenset(("filled", "cancelled", "rejected", "expired"))
+
+
+@dataclass(frozen=True, slots=True)
+class OrderList:
+    """Orders that a venue ties together and takes in one request.
+
+    `oco`: (stop, target), one cancels the other. `opo`: (entry, stop), the stop comes alive when the entry is filled, with what
+    the entry received net of fees. `opoco`: (entry, stop, target), likewise with a pair.
+    """
+
+    client_id: str
+    kind: ListKind
+    orders: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """What a venue says about one order; quantities in base, `filled` so far; `exchange_id` is the venue's name for it."""
+
+    client_id: str
+    exchange_id: str
+    symbol: Symbol
+    side: Literal["buy", "sell"]
+    type: Literal["market", "limit", "stop"]
+    state: OrderState
+    quantity: Decimal
+    filled: Decimal
+    price: Decimal | None = None
+    stop_price: Decimal | None = None
+    list_id: str | None = None
+    time_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How a request ended.
+
+    `done`: the venue did it. `rejected`: the venue definitely did not, and said so in words that are on the whitelist.
+    `unknown`: anything else; what was asked for may have happened, or may still happen until the late-execution bound is over.
+
+    Parameters
+    ----------
+    code, text
+        The venue's code and words (without secrets), or the fault's class.
+    reports, fills
+        What the answer told about orders and executions; hints for `unknown`, truth for `done`.
+    retry_after_ms
+        How long the venue asks to be left alone.
+    sent_ms
+        The request's timestamp, in exchange time: the late-execution bound counts from it.
+    """
+
+    outcome: Outcome
+    code: str = ""
+    text: str = ""
+    reports: tuple[OrderReport, ...] = ()
+    fills: tuple[Fill, ...] = ()
+    retry_after_ms: int = 0
+    sent_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account has of one asset."""
+
+    free: Decimal
+    locked: Decimal = Decimal(0)
+
+    @property
+    def total(self) -> Decimal:
+        """Free and locked together."""
+        return self.free + self.locked
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """What the key may do."""
+
+    trade: bool
+    withdraw: bool
+    ip_restricted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a venue offers to the runner, and what it lacks.
+
+    Parameters
+    ----------
+    client_id_parameter
+        The request parameter that carries our order id.
+    looks_up_client_ids
+        Whether an order can be asked for by it; otherwise orders are listed and matched.
+    id_unique
+        For which orders the venue refuses a second use of an id: those open now, all ever, or none.
+    late_bound_ms
+        How long after its timestamp a request may still execute; None where the venue gives no bound.
+    lists
+        Kinds of order list it takes.
+    stops
+        Whether stop orders rest at the venue.
+    replaces
+        Whether one request cancels an order and places another, or neither.
+    user_stream
+        Whether executions are pushed.
+    shorts
+        Whether what is not held can be sold.
+    """
+
+    client_id_parameter: str
+    looks_up_client_ids: bool
+    id_unique: Literal["open", "ever", "never"]
+    late_bound_ms: int | None
+    lists: frozenset[ListKind] = frozenset()
+    stops: bool = True
+    replaces: bool = False
+    user_stream: bool = False
+    shorts: bool = False
+
+    def missing(self) -> tuple[str, ...]:
+        """Return, in words, what the venue lacks of what the runner can use."""
+        lacks = {
+            "look-up by client id": not self.looks_up_client_ids,
+            "a bound on late execution": self.late_bound_ms is None,
+            "stops that rest at the venue": not self.stops,
+            "pairs of stop and target (OCO)": "oco" not in self.lists,
+            "entries that bring their stop along (OPO)": "opo" not in self.lists,
+            "replacing an order in one request": not self.replaces,
+            "a stream of executions": not self.user_stream,
+        }
+        return tuple(words for words, lacking in lacks.items() if lacking)
+
+
+@dataclass(frozen=True, slots=True)
+class Hint:
+    """Something happened at the venue; whoever hears it asks the venue what. `gap` says that hints may have been lost."""
+
+    kind: Literal["order", "bar", "balance", "gap"]
+    symbol: Symbol | None = None
+    detail: dict[str, str] = field(default_factory=dict)
