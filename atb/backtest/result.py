@@ -75,7 +75,8 @@ class Result:
 
         if len(self.slots) == 1:
             known = cast("pd.DatetimeIndex", self.bars[0].frame.index)
-            return known[len(known) - len(self.problem.lanes.opened) :]
+            first = len(known) - len(self.problem.lanes.opened)
+            return known[first:] if first else known
         timeframe = finest(self.slots)
         opened = self.problem.closes - timeframe.seconds * 1000
         if timeframe.unit == "M":

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.domain.bars import Bars
-from atb.engine import loop, records
+from atb.engine import native, records
+from atb.engine.fresh import fresh_account, fresh_slots
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Problem, Slot, prepare
-from atb.engine.state import fresh_account, fresh_slots
+from atb.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,6 +53,16 @@ def simulate(problem: Problem) -> Outcome:
         sizes = [max(count, size) for count, size in zip(counts, sizes, strict=True)]
 
 
+def step() -> tuple[Any, ...]:
+    """Return the records (1,) that a loop works in: the order that is being filled, and the trade that it closes."""
+    return np.zeros(1, records.ORDER), np.zeros(1, records.TRADE)
+
+
+def step_of_one() -> tuple[Any, ...]:
+    """Return those of the loop for a single slot, with the bar and the signal at hand, and their row."""
+    return *step(), np.zeros(1, records.MARKET), np.zeros(1, records.SIGNAL), np.zeros(1, np.int64)
+
+
 def drive(problem: Problem, state: tuple[Records, Records, Records, Records], buffers: tuple[Any, ...]) -> None:
     """Run the loop that suits a problem, which writes into everything but the problem.
 
@@ -66,9 +77,13 @@ def drive(problem: Problem, state: tuple[Records, Records, Records, Records], bu
     """
     if len(problem.slots) == 1:
         wanted = problem.wanted
-        loop.run_one(*state, wanted.rest, wanted.side, *problem.lanes.columns(), *buffers)
+        native.run_one(*state, wanted.rest, wanted.side, *problem.lanes.columns(), *buffers, *step_of_one())
     else:
-        loop.run(*state, problem.market, problem.signals, problem.events, problem.closing, problem.opening, *buffers)
+        from atb.engine import loop  # loads the compiler, for which a single slot does not wait
+
+        run_many: Any = loop.run
+        bars = (problem.market, problem.signals, problem.events, problem.closing, problem.opening)
+        run_many(*state, *bars, *buffers, *step())
 
 
 def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
@@ -108,6 +123,21 @@ def only_the_end(problem: Problem, parameters: Records | None = None) -> Ended:
     return Ended(summary[0], account[0], slots)
 
 
+def as_slots(slots: Slot | Sequence[Slot]) -> tuple[Slot, ...]:
+    """Return one slot or several as a tuple.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if isinstance(slots, Slot):
+        return (slots,)
+    if not isinstance(slots, Sequence) or not all(isinstance(slot, Slot) for slot in slots):
+        raise InputError("What trades must be a Slot or a list of them", found=type(slots).__name__)
+    return tuple(slots)
+
+
 def run(
     slots: Slot | Sequence[Slot],
     *,
@@ -136,8 +166,7 @@ def run(
     from atb.backtest.drilldown import drill_down
     from atb.backtest.result import Result
 
-    chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
-    problem = prepare(chosen, account or AccountPolicy(), start)
+    problem = prepare(as_slots(slots), AccountPolicy() if account is None else account, start)
     if finer is None:
         return Result(problem, simulate(problem))
     problem, outcome, drilled = drill_down(problem, (finer,) if isinstance(finer, Bars) else tuple(finer))

@@ -18,9 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.metrics import metrics
-from atb.backtest.simulation import only_the_end, run
+from atb.backtest.simulation import as_slots, only_the_end, run
 from atb.domain.ports import Strategy
 from atb.engine import records
+from atb.engine.checks import check_count
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem, Slot, finest, prepare
@@ -137,11 +138,11 @@ def sweep(
     InputError
         If there is nothing to sweep, or a combination is refused.
     """
-    chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
+    chosen = as_slots(slots)
     combinations = _combinations(chosen, policies, strategies)
-    if workers is not None and workers < 1:
-        raise InputError("A sweep needs at least one worker", found=workers)
-    total, purse = len(combinations), account or AccountPolicy()
+    if workers is not None:
+        check_count("workers", workers, low=1)
+    total, purse = len(combinations), AccountPolicy() if account is None else account
     sums = _Sums(total, len(chosen))
     with _shown(progress, total) as report, remembered():
         finished = _sweep(chosen, combinations, sums, account=purse, start=start, workers=workers, report=report)

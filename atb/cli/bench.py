@@ -29,7 +29,11 @@ COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ra
     "--combos", default=1_000, show_default=True, type=click.IntRange(2, 100_000), help="Combinations of a sweep."
 )
 @click.option(
-    "--repeat", default=3, show_default=True, type=click.IntRange(1, 100), help="Runs of which to take the median."
+    "--repeat",
+    default=3,
+    show_default=True,
+    type=click.IntRange(1, 100),
+    help="Runs of which to take the least; short ones are run more often.",
 )
 @click.option("--seed", type=click.IntRange(0), help="Chooses other bars; with the usual ones all engines trade alike.")
 @json_option
@@ -37,8 +41,8 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
     """Measure atb beside vectorbt, backtesting.py and a bare compiled loop.
 
     All get the same generated bars and the same rule: SMA 20/50 cross, 0.1 % fee, 2 % stop, 4 % target. Each runs in a
-    process of its own; one run is discarded and the median of the others taken. Ratios are of CPU seconds, those of
-    `cores` and `start` of wall time. Peak memory is counted above imports and bars. The exit code is 1 if engines
+    process of its own; one run is discarded and the least of the others taken. Ratios are of CPU seconds, those
+    of `cores` and `start` of wall time. Peak memory is counted above imports and bars. The exit code is 1 if engines
     disagree that fill by the same rules.
 
     \b

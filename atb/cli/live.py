@@ -1,4 +1,4 @@
-"""`atb live` and `atb status`: one strategy in a process of its own, and what the runners hold."""
+"""`atb live` and `atb status`: one strategy on paper in a process of its own, and what the runners hold."""
 
 import sys
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli.accounts import journal, known_account
 from atb.cli.output import json_option, print_json, print_table, start
 from atb.cli.rules import check_parameters, chosen_rules, rule_options
 
@@ -13,8 +14,22 @@ if TYPE_CHECKING:
     from atb.config import Settings
 
 NOTEBOOK = "03_backtest.ipynb"
-COLUMNS = ("session", "state", "strategy", "symbol", "timeframe", "last_bar", "equity", "pnl", "trades", "position",
-           "stop", "target", "live")  # fmt: skip
+COLUMNS = ("session", "state", "mode", "halt", "runner", "strategy", "symbol", "timeframe", "last_bar", "equity", "pnl", "trades",
+           "position", "stop", "target", "open_orders", "unknown", "live")  # fmt: skip
+SLOTS = (
+    "session",
+    "slot",
+    "status",
+    "strategy",
+    "symbol",
+    "timeframe",
+    "last_bar",
+    "position",
+    "entry_price",
+    "stop",
+    "target",
+    "manifest",
+)
 
 
 @click.command()
@@ -24,8 +39,8 @@ COLUMNS = ("session", "state", "strategy", "symbol", "timeframe", "last_bar", "e
 @click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="Days of stored bars to trade.")
 @click.option("--account", default="paper", show_default=True, help="Name of the paper account.")
 @rule_options
-@click.option("--paper-trading", "paper", is_flag=True, help="Trade on paper: the only way there is so far.")
-@click.option("--live-trading", "real", is_flag=True, help="Does not exist yet, and says so.")
+@click.option("--paper-trading", "paper", is_flag=True, help="Trade on paper: the only way this command has.")
+@click.option("--live-trading", "real", is_flag=True, help="Refused here: says what real money asks for.")
 def live(strategy: str, paper: bool, real: bool, **options: Any) -> None:
     """Backtest a strategy with its defaults, promote it to paper and start the runner on it.
 
@@ -38,9 +53,12 @@ def live(strategy: str, paper: bool, real: bool, **options: Any) -> None:
     from atb.strategies import make_strategy
 
     if real:
-        raise InputError("Trading with real money does not exist yet", todo="Use --paper-trading")
+        raise InputError(
+            "This command promotes whatever comes out of a backtest, and never to real money",
+            todo="Promote a rehearsed run: atb promote RUN_ID --to live; then python runners/live.py MANIFEST --live",
+        )
     if not paper:
-        raise InputError("Say how to trade", todo="Add --paper-trading: nothing is ever traded for real")
+        raise InputError("Say how to trade", todo="Add --paper-trading")
     make_strategy(strategy)
     rules = chosen_rules(options)
     settings = start()
@@ -97,28 +115,60 @@ def _run_runner(path: Path, *period: str, account: str, settings: "Settings") ->
 
 
 @click.command()
+@click.option("--account", help="Of this account alone.")
 @json_option
-def status(as_json: bool) -> None:
-    """Show what the runners hold, decided and filled.
+def status(account: str | None, *, as_json: bool) -> None:
+    """Show what the runners hold, decided and filled; whether they live, and what the kill switch forbids.
+
+    `stale` is a session whose runner died; `unknown` counts orders whose answer was lost and that are not resolved yet.
 
     \b
     Examples:
       atb status
-      atb status --json
+      atb status --account main --json
     """
-    from atb.db import open_database
     from atb.live.overview import sessions
 
-    database = open_database(start().database.url)
-    try:
-        rows = sessions(database)
-    finally:
-        database.close()
+    settings = start()
+    with journal(settings) as database:
+        of = None if account is None else known_account(database, account)
+        rows = [row for row in sessions(database) if of in {None, row["account"]}]
+    rows = [_with_file(row, settings.data.root) for row in rows]
     if as_json:
         print_json(rows)
         return
-    shown = [{**row, **_rounded(row), "live": _live_verdict(row["verdict"])} for row in rows]
+    _say_file(settings.data.root)
+    shown = [{**row, **_rounded(row), "runner": _runner(row), "live": _live_verdict(row["verdict"])} for row in rows]
     print_table(shown, COLUMNS, empty="No session yet. Start one: python runners/live.py runners/promoted/NAME.json")
+    if any(len(row["slots"]) > 1 for row in rows):
+        click.echo("\nSlots")
+        print_table([{"session": row["session"], **slot} for row in rows for slot in row["slots"]], SLOTS)
+
+
+def _with_file(row: dict[str, Any], root: Path) -> dict[str, Any]:
+    """Return a session with what the file HALT says of it, where that is more than the database does."""
+    from atb.live.halt import Level, read_halt_file
+
+    file = read_halt_file(root)
+    if file.level <= Level[row["halt"].upper()]:
+        return row
+    return {**row, "halt": file.name, "halt_reason": file.reason}
+
+
+def _say_file(root: Path) -> None:
+    from atb.live.halt import FILE, read_halt_file
+
+    if file := read_halt_file(root):
+        click.echo(f"HALTED by the file {root / FILE}: {file.name} ({file.reason})", err=True)
+
+
+def _runner(row: dict[str, Any]) -> str:
+    """Return which process has the account, and its lease's epoch."""
+    lease = row["lease"]
+    if lease is None or not lease["held"]:
+        return "none"
+    host, pid = lease["holder"].rsplit(" ", 2)[:2]
+    return f"{host}:{pid} (epoch {lease['epoch']})"
 
 
 def _rounded(row: dict[str, Any]) -> dict[str, str]:

@@ -30,6 +30,7 @@ class Family(click.Group):
 
 
 Row = Mapping[str, object]
+_LONGEST_HARMLESS = 24  # a signed address or a header with its key is longer
 
 
 def json_option(command: C) -> C:
@@ -64,13 +65,26 @@ def plain(value: object) -> Any:
 
 
 def print_json(value: object) -> None:
-    """Print one indented JSON value that any strict parser reads."""
-    click.echo(json.dumps(plain(value), indent=2, allow_nan=False, ensure_ascii=False))
+    """Print one indented JSON value that any strict parser reads, without secrets in its texts."""
+    click.echo(json.dumps(_clean(plain(value)), indent=2, allow_nan=False, ensure_ascii=False))
+
+
+def _clean(value: Any) -> Any:
+    """Return JSON types whose texts hold no secret; a value under a telling name stays, since a schema describes such names."""
+    if isinstance(value, str):
+        from atb.monitoring.redaction import installed
+
+        return installed().text(value) if len(value) > _LONGEST_HARMLESS else installed().known(value)
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return [_clean(item) for item in value] if isinstance(value, list) else value
 
 
 def print_error(message: str, file: IO[Any] | None = None) -> None:
-    """Print `Error: ...` on standard error, red in a terminal."""
-    text = f"Error: {message}"
+    """Print `Error: ...` on standard error, red in a terminal, without secrets: libraries put signed addresses into errors."""
+    from atb.monitoring.redaction import redact
+
+    text = f"Error: {redact(message)}"
     click.echo(text if "NO_COLOR" in os.environ else click.style(text, fg="red"), file=file, err=file is None)
 
 
@@ -80,7 +94,7 @@ def cell(value: object) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.6g}" if isinstance(value, float) else str(value)
+    return f"{value:,.6g}" if isinstance(value, float) else str(_clean(str(value)))
 
 
 def table_lines(rows: Sequence[Row], columns: Sequence[str] | None = None) -> list[str]:

@@ -12,18 +12,21 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("run_id")
-@click.option("--to", "mode", default="paper", show_default=True, help="What it may trade: paper (live comes later).")
+@click.option(
+    "--to", "mode", default="paper", show_default=True, help="What it may trade: paper, or live (real money)."
+)
 @click.option("--name", help="Name of the manifest; by default symbol, timeframe and strategy.")
 @json_option
 def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
     """Turn a run into a signed manifest that the runner accepts.
 
     RUN_ID is a run's id or the beginning of one; `atb runs` lists them. Paper takes every honest run; what keeps it from live is
-    shown all the same.
+    shown all the same. Live asks for proofs, results and a rehearsal of the paper manifest.
 
     \b
-    Example:
+    Examples:
       atb promote 20240131-094500-03-backtest-1f9a3c --to paper
+      atb promote 20240131-094500 --to live --json
     """
     from atb.db import open_database
     from atb.experiments.promotion import promote as promote_run
@@ -34,7 +37,8 @@ def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
         promoted = promote_run(run_id, settings=settings, database=database, name=name, mode=mode)
     finally:
         database.close()
-    command = f"python runners/live.py {_shown(str(promoted.path))}{_root()}"
+    real = " --live" if mode == "live" else ""
+    command = f"python runners/live.py {_shown(str(promoted.path))}{real}{_root()}"
     if as_json:
         print_json({**promoted.to_json(), "next": command})
         return
@@ -45,12 +49,11 @@ def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
 
 def print_verdict(verdict: "Verdict") -> None:
     """Print both verdicts, each refusal with its reasons."""
-    click.echo("paper: allowed" if verdict.passed else "paper: refused")
-    for reason in verdict.reasons:
-        click.echo(f"  - {reason}")
-    click.echo(
-        "live:  refused" if verdict.live_reasons else "live:  nothing stands against it, but it does not exist yet"
-    )
+    if verdict.mode == "paper":
+        click.echo("paper: allowed" if verdict.passed else "paper: refused")
+        for reason in verdict.reasons:
+            click.echo(f"  - {reason}")
+    click.echo("live:  refused" if verdict.live_reasons else "live:  allowed by the gate")
     for reason in verdict.live_reasons:
         click.echo(f"  - {reason}")
 

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -97,6 +98,8 @@ def _resolve_paths(values: dict[str, Any], sources: Mapping[str, SettingsSource]
     url = values.get("database.url")
     if isinstance(url, str) and url.startswith(_SQLITE) and url.removeprefix(_SQLITE)[:1] not in {"", ":", "/", "~"}:
         values["database.url"] = f"{_SQLITE}{project / url.removeprefix(_SQLITE)}"
+    if isinstance(ca_file := values.get("exchange.ca_file"), str | Path):
+        values["exchange.ca_file"] = Path(os.path.normpath(project / Path(ca_file).expanduser()))
 
 
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +118,7 @@ def _lookup(settings: Settings, key: str) -> object:
 def _plain(value: object) -> object:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return str(value) if isinstance(value, Path) else value
+    return str(value) if isinstance(value, Path | Decimal) else value
 
 
 def _mistyped(error: ValidationError, values: Mapping[str, Any], sources: Mapping[str, SettingsSource]) -> ConfigError:

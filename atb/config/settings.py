@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr
+from pydantic import BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from atb.config.masking import url_passwords
+from atb.config.trading import ExchangeSettings, LiveSettings, Section
 
 DATA_FOLDER = "data"
 _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
@@ -33,12 +34,6 @@ def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
-class Section(BaseModel):
-    """A group of settings: frozen, and without room for unknown ones."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
 class DataSettings(Section):
     """Where everything is written, and whose bars are read."""
 
@@ -56,18 +51,7 @@ class DatabaseSettings(Section):
     url: Annotated[str, BeforeValidator(_database_url)] = Field(
         "",
         repr=False,
-        description="sqlite:///PATH or postgresql://USER:PASSWORD@HOST/NAME; default: atb.db in data.root",
-    )
-
-
-class ExchangeSettings(Section):
-    """The exchange that candles come from."""
-
-    id: Annotated[str, Field(pattern=r"^[a-z0-9]+$")] = Field("binance", description="The exchange's name in ccxt")
-    api_key: SecretStr | None = Field(None, description="Key of the account; never needed for research or paper")
-    api_secret: SecretStr | None = Field(None, description="Secret of the account; keep it out of files under git")
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = Field(
-        None, description="Another server that speaks the exchange's protocol, such as a simulator"
+        description="sqlite:///PATH or postgresql://USER@HOST/NAME; default: atb.db in data.root",
     )
 
 
@@ -95,6 +79,7 @@ class Settings(BaseSettings):
     data: DataSettings = DataSettings()
     database: DatabaseSettings = DatabaseSettings()
     exchange: ExchangeSettings = ExchangeSettings()
+    live: LiveSettings = LiveSettings()
     log: LogSettings = LogSettings()
     seed: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**32)] = Field(
         42, description="Seed of everything random: sample data, training, resampling"
@@ -143,9 +128,13 @@ class Settings(BaseSettings):
         return in_project if self.data.root == self.project / DATA_FOLDER else self.data.root / name
 
     def secrets(self) -> tuple[str, ...]:
-        """Return every secret text, for redaction: keys, and the database's password."""
+        """Return every secret text, for redaction: keys, and the passwords in addresses."""
         keys = (self.exchange.api_key, self.exchange.api_secret)
-        return (*(key.get_secret_value() for key in keys if key), *url_passwords(self.database.url))
+        urls = (self.database.url, self.exchange.base_url, self.exchange.proxy)
+        return (
+            *(key.get_secret_value() for key in keys if key),
+            *(word for url in urls if url for word in url_passwords(url)),
+        )
 
 
 def setting_keys() -> tuple[str, ...]:

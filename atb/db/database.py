@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -19,6 +20,9 @@ from atb.errors import SetupError
 BUSY_SECONDS = 30
 CONNECT_SECONDS = 10
 RECYCLE_SECONDS = 1_800
+IDLE_SECONDS = 60  # a transaction that does nothing for so long holds its locks for nobody: its process stalled
+# A server that vanished without a word is noticed within half a minute, not after the system's two hours.
+ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
 _KNOWN = ("sqlite", "postgresql+psycopg2")
 _TODO = "Check the settings database.url (ATB__DATABASE__URL) and, for the default database, data.root (--root)"
@@ -63,7 +67,7 @@ class Database:
         self.engine.dispose()
 
 
-def open_database(url: str, *, migrate: bool = True) -> Database:
+def open_database(url: str, *, migrate: bool = True, patience_s: float = BUSY_SECONDS) -> Database:
     """Open the database at `url` and bring its schema to this code's, or say in one sentence why not.
 
     Parameters
@@ -72,6 +76,8 @@ def open_database(url: str, *, migrate: bool = True) -> Database:
         `sqlite:///path/to/file.db` (made with its folder when missing), `postgresql://...` or `postgres://...`.
     migrate
         False refuses a schema that is not this code's, where True upgrades an older one.
+    patience_s
+        How long a statement waits, in seconds, while another process holds what it needs.
 
     Raises
     ------
@@ -82,7 +88,7 @@ def open_database(url: str, *, migrate: bool = True) -> Database:
     parsed = _parse(url)
     if parsed.drivername == "sqlite":
         parsed = _prepare_file(parsed)
-    engine = _engine(parsed)
+    engine = _engine(parsed, patience_s)
     try:
         with _migrating(engine) as connection:
             bring_to_head(connection, allowed=migrate)
@@ -136,33 +142,45 @@ def _prepare_file(url: URL) -> URL:
     return url.set(database=str(path))
 
 
-def _engine(url: URL) -> Engine:
+def _engine(url: URL, patience_s: float = BUSY_SECONDS) -> Engine:
     if url.drivername == "sqlite":
-        engine = create_engine(url, json_serializer=dump_json, connect_args={"timeout": BUSY_SECONDS})
-        event.listen(engine, "connect", _set_pragmas)
+        engine = create_engine(url, json_serializer=dump_json, connect_args={"timeout": patience_s})
+        event.listen(engine, "connect", lambda connection, _: _set_pragmas(connection, patience_s))
         event.listen(engine, "begin", _begin)
         return engine
-    return create_engine(
+    wanted = {"connect_timeout": CONNECT_SECONDS, **ALIVE}
+    engine = create_engine(
         url,
         json_serializer=dump_json,
         pool_pre_ping=True,
         pool_recycle=RECYCLE_SECONDS,
-        connect_args={} if "connect_timeout" in url.query else {"connect_timeout": CONNECT_SECONDS},
+        connect_args={name: value for name, value in wanted.items() if name not in url.query},
     )
+    event.listen(engine, "connect", lambda connection, _: _set_patience(connection, patience_s))
+    return engine
 
 
-def _set_pragmas(connection: sqlite3.Connection, _record: object) -> None:
+def _set_patience(connection: DBAPIConnection, patience_s: float) -> None:
+    """Bound the wait for locks; set here rather than in the address, which a connection pooler may not pass on."""
+    cursor = connection.cursor()
+    cursor.execute(f"SET lock_timeout = {round(patience_s * 1_000)}")
+    cursor.execute(f"SET idle_in_transaction_session_timeout = {IDLE_SECONDS * 1_000}")
+    cursor.close()
+    connection.commit()
+
+
+def _set_pragmas(connection: sqlite3.Connection, patience_s: float) -> None:
     """Make commits durable and foreign keys real; the driver's own idea of transactions is switched off."""
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")
-    if _patiently(lambda: connection.execute("PRAGMA journal_mode=WAL").fetchone()[0]) != "wal":
+    if _patiently(lambda: connection.execute("PRAGMA journal_mode=WAL").fetchone()[0], patience_s) != "wal":
         raise sqlite3.OperationalError("this file system has no write-ahead log")
 
 
-def _patiently(step: Callable[[], Any]) -> Any:
+def _patiently(step: Callable[[], Any], patience_s: float) -> Any:
     """Repeat a step while another process holds the file: SQLite does not wait for the switch to WAL by itself."""
-    deadline = time.monotonic() + BUSY_SECONDS
+    deadline = time.monotonic() + patience_s
     while True:
         try:
             return step()

@@ -1,63 +1,28 @@
 """Every table: runs and promotions of research, and the journal a live session is recovered from."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, Integer, MetaData, String, Text, UniqueConstraint
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
-from sqlalchemy.types import TypeEngine
+from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, UniqueConstraint
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Mapped, mapped_column
 
-from atb.db.types import ExactDecimal, StrictJson, UtcDateTime
-
-NAMES = {
-    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-    "ck": "ck_%(table_name)s_%(constraint_name)s",
-    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
-    "pk": "pk_%(table_name)s",
-}
+from atb.db.base import Json, RowNumber, Table, now, of_session, one_of
 
 RUN_STATUSES = ("running", "succeeded", "failed", "interrupted")
 SESSION_STATUSES = ("running", "stopped", "finished", "halted")
-INTENT_STATES = ("planned", "sent", "live", "filled", "rejected", "cancelled", "expired", "absent", "unknown")
-
-Json = dict[str, Any]
-# SQLite numbers rows by itself only in a column declared exactly INTEGER.
-RowNumber = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
-
-
-def _one_of(column: str, values: tuple[str, ...]) -> CheckConstraint:
-    return CheckConstraint(f"{column} IN ({', '.join(repr(value) for value in values)})", name=column)
-
-
-def _of_session() -> ForeignKey:
-    """Point at a session; checked at commit, so that the rows of one transaction may be added in any order."""
-    return ForeignKey("session.session_id", deferrable=True, initially="DEFERRED")
-
-
-class Table(DeclarativeBase):
-    """What all tables share: constraint names, and how Python types become columns."""
-
-    metadata = MetaData(naming_convention=NAMES)
-    type_annotation_map: ClassVar[dict[Any, type[TypeEngine[Any]] | TypeEngine[Any]]] = {
-        Decimal: ExactDecimal,
-        datetime: UtcDateTime,
-        Json: StrictJson,
-        list[Json]: StrictJson,
-        str: Text,
-    }
+SLOT_STATUSES = ("trading", "shadow", "retired")
+OPEN_STATES = ("planned", "sent", "live", "partially_filled")
+INTENT_STATES = (*OPEN_STATES, "filled", "cancelled", "rejected", "expired", "absent", "withheld")
+HANDOVER_KINDS = ("shadowed", "adopted", "rolled_back")
+_OPEN_ENTRY = sql(f"role = 'entry' AND state IN ({', '.join(repr(state) for state in OPEN_STATES)})")
 
 
 class Run(Table):
     """One execution of a notebook, successful or not."""
 
     __tablename__ = "run"
-    __table_args__ = (_one_of("status", RUN_STATUSES), Index(None, "started_at"))
+    __table_args__ = (one_of("status", RUN_STATUSES), Index(None, "started_at"))
 
     run_id: Mapped[str] = mapped_column(String(120), primary_key=True)
     notebook: Mapped[str]
@@ -92,30 +57,113 @@ class Promotion(Table):
     run_id: Mapped[str | None]
     path: Mapped[str]
     verdict: Mapped[Json]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Evidence(Table):
+    """What a check of a promoted manifest found, a rehearsal for one; of several manifests it is the portfolio's key."""
+
+    __tablename__ = "evidence"
+    __table_args__ = (Index(None, "manifest_sha256", "kind"),)
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=True)
+    kind: Mapped[str]
+    manifest_sha256: Mapped[str] = mapped_column(String(64))
+    run_id: Mapped[str | None]
+    passed: Mapped[bool]
+    detail: Mapped[Json]
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class LiveSession(Table):
-    """One promoted strategy trading one account; it survives restarts of the runner."""
+    """One portfolio of promoted strategies trading one account; it survives restarts of the runner.
+
+    `key` tells the portfolio: the content hash of its only manifest, or a hash over the hashes of several. A hand-over changes
+    it, and the session goes on.
+    """
 
     __tablename__ = "session"
-    __table_args__ = (_one_of("status", SESSION_STATUSES), Index(None, "account"))
+    __table_args__ = (one_of("status", SESSION_STATUSES), Index(None, "account"))
 
     session_id: Mapped[str] = mapped_column(String(120), primary_key=True)
     account: Mapped[str]
     mode: Mapped[str]
-    manifest_sha256: Mapped[str]
-    strategy: Mapped[str]
-    symbol: Mapped[str]
-    timeframe: Mapped[str]
+    key: Mapped[str]
     cash: Mapped[Decimal]
     trade_from_ms: Mapped[int] = mapped_column(BigInteger)
     last_bar_ms: Mapped[int | None] = mapped_column(BigInteger)
     status: Mapped[str]
-    started_at: Mapped[datetime] = mapped_column(default=_now)
-    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+    started_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
     versions: Mapped[Json]
     config: Mapped[Json]
+
+
+class SlotRow(Table):
+    """One strategy on one symbol within a session: its book. `manifest_sha256` is what trades it now."""
+
+    __tablename__ = "slot"
+    __table_args__ = (one_of("status", SLOT_STATUSES),)
+
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
+    slot: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    manifest_sha256: Mapped[str]
+    strategy: Mapped[str]
+    symbol: Mapped[str]
+    timeframe: Mapped[str]
+    status: Mapped[str]
+    last_bar_ms: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class Handover(Table):
+    """A slot passed from one manifest to another before the bar `from_bar_ms`: what was held then, and which stop stayed."""
+
+    __tablename__ = "handover"
+    __table_args__ = (one_of("kind", HANDOVER_KINDS), Index(None, "session_id", "slot"))
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=True)
+    session_id: Mapped[str] = mapped_column(of_session())
+    slot: Mapped[int]
+    kind: Mapped[str]
+    from_manifest_sha256: Mapped[str]
+    to_manifest_sha256: Mapped[str]
+    from_bar_ms: Mapped[int] = mapped_column(BigInteger)
+    position: Mapped[Decimal]
+    stop_client_id: Mapped[str | None]
+    detail: Mapped[Json]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Acknowledgement(Table):
+    """Words a person typed to trade real money, bound to an account, a largest loss (quote) and one configuration."""
+
+    __tablename__ = "acknowledgement"
+    __table_args__ = (Index(None, "account"),)
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=True)
+    account: Mapped[str]
+    max_loss: Mapped[Decimal]
+    config_sha256: Mapped[str]
+    text: Mapped[str]
+    holder: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class HaltRow(Table):
+    """The kill switch of an account, as a history: rows are added, never changed, and the newest one counts.
+
+    `level` is 0 (none), 1 (pause), 2 (cancel) or 3 (flatten).
+    """
+
+    __tablename__ = "halt"
+    __table_args__ = (CheckConstraint("level BETWEEN 0 AND 3", name="level"), Index(None, "account", "id"))
+
+    id: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=True)
+    account: Mapped[str]
+    level: Mapped[int]
+    reason: Mapped[str]
+    source: Mapped[str]
+    set_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class AccountLease(Table):
@@ -133,8 +181,9 @@ class DecisionRow(Table):
     """What the kernel decided for one slot at one closed bar, with the bar it saw; `refusal` says what it cut or refused."""
 
     __tablename__ = "decision"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (bar_ms)"},)
 
-    session_id: Mapped[str] = mapped_column(_of_session(), primary_key=True)
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     bar_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     slot: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     strategy: Mapped[str]
@@ -145,25 +194,36 @@ class DecisionRow(Table):
     bar: Mapped[Json]
     intents: Mapped[list[Json]]
     refusal: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class Intent(Table):
     """An order that is about to be sent, committed before the request leaves, and what became of it.
 
-    `reason` says why it is sent (exit_signal, trailing_stop, scale_in), `refusal` why it was not filled.
+    `reason` says why it is sent (exit_signal, trailing_stop, scale_in), `refusal` why it was not filled. `placed_ms` is the
+    moment it was committed and `sent_ms` its request's timestamp, both in exchange time; `notional` is its value in quote by
+    its own price or the last close.
     """
 
     __tablename__ = "intent"
     __table_args__ = (
         UniqueConstraint("session_id", "slot", "bar_ms", "role", "attempt"),
-        _one_of("state", INTENT_STATES),
+        one_of("state", INTENT_STATES),
         CheckConstraint("length(client_id) <= 36", name="client_id_length"),
         Index(None, "session_id", "state"),
+        Index(None, "session_id", "placed_ms"),
+        Index(
+            "uq_intent_open_entry",
+            "session_id",
+            "slot",
+            unique=True,
+            sqlite_where=_OPEN_ENTRY,
+            postgresql_where=_OPEN_ENTRY,
+        ),
     )
 
     client_id: Mapped[str] = mapped_column(String(36), primary_key=True)
-    session_id: Mapped[str] = mapped_column(_of_session())
+    session_id: Mapped[str] = mapped_column(of_session())
     slot: Mapped[int]
     strategy: Mapped[str]
     symbol: Mapped[str]
@@ -175,29 +235,51 @@ class Intent(Table):
     quantity: Mapped[Decimal]
     price: Mapped[Decimal | None]
     stop_price: Mapped[Decimal | None]
+    notional: Mapped[Decimal | None]
+    list_id: Mapped[str | None]
     state: Mapped[str]
+    exchange_id: Mapped[str | None]
+    filled: Mapped[Decimal] = mapped_column(default=Decimal(0))
     reason: Mapped[str | None]
     refusal: Mapped[str | None]
     epoch: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime] = mapped_column(default=_now)
-    updated_at: Mapped[datetime] = mapped_column(default=_now, onupdate=_now)
+    placed_ms: Mapped[int | None] = mapped_column(BigInteger)
+    sent_ms: Mapped[int] = mapped_column(BigInteger, default=0)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+    updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
+
+
+class OrderEvent(Table):
+    """What a venue said about an order, in the order in which it was heard: appended to, never changed."""
+
+    __tablename__ = "order_event"
+    __table_args__ = (Index(None, "client_id"), {"postgresql_partition_by": "RANGE (time_ms)"})
+
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
+    event_no: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    time_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    client_id: Mapped[str]
+    kind: Mapped[str]
+    detail: Mapped[Json]
 
 
 class FillRow(Table):
     """An execution reported by the venue. Its intent may be missing: a stranger's fill is recorded all the same.
 
-    `fill_no` counts a session's fills from 0 in the order in which they were applied; `fee_value` is the fee's value in quote.
+    `fill_no` counts a session's fills from 0 in the order in which they were applied; `fee_value` is the fee's value in quote;
+    `trade_no` is the round trip it belongs to, None until that one is closed.
     """
 
     __tablename__ = "fill"
-    __table_args__ = (Index(None, "client_id"),)
+    __table_args__ = (Index(None, "client_id"), Index(None, "session_id", "trade_no"))
 
-    session_id: Mapped[str] = mapped_column(_of_session(), primary_key=True)
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(40), primary_key=True)
     trade_id: Mapped[str] = mapped_column(String(120), primary_key=True)
     fill_no: Mapped[int | None]
     client_id: Mapped[str | None]
+    trade_no: Mapped[int | None]
     slot: Mapped[int]
-    symbol: Mapped[str]
     side: Mapped[str]
     role: Mapped[str]
     reason: Mapped[str | None]
@@ -207,7 +289,17 @@ class FillRow(Table):
     fee_asset: Mapped[str]
     fee_value: Mapped[Decimal | None]
     time_ms: Mapped[int] = mapped_column(BigInteger)
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class Cursor(Table):
+    """The newest execution of a symbol that the session has seen, its own or a stranger's: where the next sweep begins."""
+
+    __tablename__ = "cursor"
+
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
+    symbol: Mapped[str] = mapped_column(String(40), primary_key=True)
+    trade_id: Mapped[str]
 
 
 class TradeRow(Table):
@@ -215,7 +307,7 @@ class TradeRow(Table):
 
     __tablename__ = "trade"
 
-    session_id: Mapped[str] = mapped_column(_of_session(), primary_key=True)
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     trade_no: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     slot: Mapped[int]
     strategy: Mapped[str]
@@ -240,20 +332,22 @@ class EquityRow(Table):
     """Equity and cash of a session at the close of one bar."""
 
     __tablename__ = "equity"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (bar_ms)"},)
 
-    session_id: Mapped[str] = mapped_column(_of_session(), primary_key=True)
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     bar_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     equity: Mapped[Decimal]
     cash: Mapped[Decimal]
 
 
 class KernelState(Table):
-    """The kernel's records after one bar: where a restarted runner goes on."""
+    """The kernel's records after the newest step: where a restarted runner goes on. `step_no` counts the session's steps."""
 
     __tablename__ = "kernel_state"
 
-    session_id: Mapped[str] = mapped_column(_of_session(), primary_key=True)
+    session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     bar_ms: Mapped[int] = mapped_column(BigInteger)
+    step_no: Mapped[int] = mapped_column(BigInteger, default=0)
     schema: Mapped[int]
     payload: Mapped[Json]
 
@@ -266,7 +360,7 @@ class Event(Table):
 
     id: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=True)
     session_id: Mapped[str | None]
-    time: Mapped[datetime] = mapped_column(default=_now)
+    time: Mapped[datetime] = mapped_column(default=now)
     severity: Mapped[str]
     kind: Mapped[str]
     detail: Mapped[Json]

@@ -11,7 +11,8 @@ from atb.domain.symbol import Symbol
 class Order:
     """An intent on its way to a venue; `client_id` is a function of what it is for: a restart computes it again.
 
-    `price` is a limit order's, `stop_price` a stop order's; `reason` is the kernel's word for why it is sent.
+    `price` is a limit order's, or the worst one at which a market order may be filled; `stop_price` is a stop order's; `reason` is
+    the kernel's word for why it is sent.
     """
 
     client_id: str
@@ -29,7 +30,8 @@ class Order:
 class Fill:
     """One execution: price in quote per base, quantity in base; time in epoch milliseconds.
 
-    `fee` is in `fee_asset`; `fee_value` is what it is worth in quote, the same number where it is paid in quote.
+    `fee` is in `fee_asset`; `fee_value` is what it is worth in quote, the same number where it is paid in quote. `order_id` is the
+    venue's name for the order; `client_id` is empty where the venue does not tell it with the execution.
     """
 
     trade_id: str
@@ -42,6 +44,7 @@ class Fill:
     fee_asset: str
     fee_value: Decimal
     time_ms: int
+    order_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,11 +92,14 @@ class Broker(Protocol):
         ...
 
     async def cancel(self, order: Order | OrderList) -> Answer:
-        """Withdraw an order or a whole list; `rejected` means that the venue has no such open order."""
+        """Withdraw an order or a whole list; `rejected` means that the venue has no such open order, and nothing else does."""
         ...
 
     async def replace(self, old: Order, new: Order) -> Answer:
-        """Cancel `old` and place `new` in one request; neither happens where the cancellation fails."""
+        """Cancel `old` and place `new` in one request; neither happens where the cancellation fails.
+
+        `rejected` with a report of `old` as cancelled: it is gone, and the venue refused `new`.
+        """
         ...
 
     async def check(self, order: Order) -> Answer:

@@ -52,6 +52,6 @@ class Signals:
             and not ((self.confidence >= 0) & (self.confidence <= 1) | np.isnan(self.confidence)).all()
         ):
             raise InputError("confidence must lie in [0, 1] or be NaN", found=float(np.nanmax(np.abs(self.confidence))))
-        fits = (self.side == 0) | (np.abs(self.side) == 1) | np.isnan(self.side)
+        fits = (self.side == 0) | (self.side == 1) | (self.side == -1) | np.isnan(self.side)
         if not fits.all():
             raise InputError("side must be -1, 0, 1 or NaN", found=float(self.side[~fits][0]))

@@ -112,12 +112,16 @@ class Capabilities:
         Kinds of order list it takes.
     stops
         Whether stop orders rest at the venue.
+    stops_at_market
+        Whether such a stop, once met, sells at any price; otherwise it becomes a limit order, which a jump can leave behind.
     replaces
         Whether one request cancels an order and places another, or neither.
     user_stream
         Whether executions are pushed.
     shorts
         Whether what is not held can be sold.
+    checks
+        Whether the venue judges an order without placing it.
     """
 
     client_id_parameter: str
@@ -129,6 +133,8 @@ class Capabilities:
     replaces: bool = False
     user_stream: bool = False
     shorts: bool = False
+    stops_at_market: bool = True
+    checks: bool = True
 
     def missing(self) -> tuple[str, ...]:
         """Return, in words, what the venue lacks of what the runner can use."""
@@ -136,10 +142,12 @@ class Capabilities:
             "look-up by client id": not self.looks_up_client_ids,
             "a bound on late execution": self.late_bound_ms is None,
             "stops that rest at the venue": not self.stops,
+            "stops that sell at any price": self.stops and not self.stops_at_market,
             "pairs of stop and target (OCO)": "oco" not in self.lists,
             "entries that bring their stop along (OPO)": "opo" not in self.lists,
             "replacing an order in one request": not self.replaces,
             "a stream of executions": not self.user_stream,
+            "judging an order without placing it": not self.checks,
         }
         return tuple(words for words, lacking in lacks.items() if lacking)
 

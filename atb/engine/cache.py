@@ -8,21 +8,23 @@ and the processor; another kernel is another folder.
 Two hashes, on purpose: `kernel_hash` (source, options, numba) says *which rules* decide, is written into every run and manifest,
 and the runner refuses another one. `cache_key` adds the processor and numpy, because machine code does not travel.
 
+A backtest of one slot does not wait for numba: the object code of its loop is kept in the same folder, see `atb.engine.native`.
+
 The folder stands beside the byte code of this package (`__pycache__`), not under the data root: it is compiled code, and
 a second data root must not pay for a second compilation. Where the package folder cannot be written, numba's own
 per-user cache is used. This module is the one place of the core that touches the file system.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from types import CodeType
 from typing import Any, TypeVar
-
-import numba
-from numba.core import config
 
 F = TypeVar("F", bound=Callable[..., Any])
 FOLDER = Path(__file__).parent
@@ -34,7 +36,8 @@ SOURCES = (
     "loop.py",
 )  # the kernel is all of these, hashed as one
 # No fastmath: reassociated sums would differ between the loop and the bar-by-bar call. numpy's error model keeps 0/0 a NaN.
-# The interpreter's lock is let go: sweeps run on threads. Inlining lets the compiler drop the counting of array references.
+# The interpreter's lock is let go: sweeps run on threads. The kernel makes no array, so numba's run time (NRT) is left out:
+# to count references to arrays by locked instructions took half of the time. Nobody calls a function of the kernel from C.
 OPTIONS: dict[str, Any] = {
     "cache": True,
     "error_model": "numpy",
@@ -42,6 +45,8 @@ OPTIONS: dict[str, Any] = {
     "boundscheck": False,
     "nogil": True,
     "forceinline": True,
+    "_nrt": False,
+    "no_cfunc_wrapper": True,
 }
 
 
@@ -50,7 +55,7 @@ def hash_source(folder: Path = FOLDER) -> str:
     digest = hashlib.sha256()
     for name in SOURCES:
         digest.update(f"{name} {hashlib.sha256((folder / name).read_bytes()).hexdigest()}\n".encode())
-    digest.update(f"{sorted(OPTIONS.items())} numba {numba.__version__}".encode())
+    digest.update(f"{sorted(OPTIONS.items())} numba {version('numba')}".encode())
     return digest.hexdigest()
 
 
@@ -83,7 +88,34 @@ def cache_folder(folder: Path = FOLDER) -> Path | None:
 def is_compiled() -> bool:
     """Tell whether machine code of this very kernel is on disk."""
     folder = cache_folder()
-    return folder is not None and any(folder.rglob("loop.run_one-*.nbi"))
+    return folder is not None and any(folder.rglob("kernel.decide-*.nbi")) and kept("run_one") is not None
+
+
+def is_interpreted() -> bool:
+    """Tell whether the kernel is to run as plain Python, which is how it is debugged: numba's own switch."""
+    return os.environ.get("NUMBA_DISABLE_JIT", "0") not in {"", "0"}
+
+
+def keep(name: str, data: bytes) -> None:
+    """Keep `data` in the kernel's folder, whole or not at all; where that cannot be written, keep nothing."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    with contextlib.suppress(OSError):  # a full disk costs the next process a compilation, this one nothing
+        with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+            file.write(hashlib.sha256(data).digest() + data)
+        Path(file.name).replace(folder / f"{name}.kept")
+
+
+def kept(name: str) -> bytes | None:
+    """Return what `keep` was given, or None where there is nothing or it is not what was written."""
+    folder = cache_folder()
+    try:
+        found = (folder / f"{name}.kept").read_bytes() if folder else b""
+    except OSError:
+        return None
+    data = found[32:]
+    return data if data and hashlib.sha256(data).digest() == found[:32] else None
 
 
 @functools.cache
@@ -102,6 +134,9 @@ def jit(function: F) -> F:
     kernel = Path(function.__code__.co_filename)
     function.__code__ = _fresh_code(kernel)[function.__name__]
     folder = cache_folder(kernel.parent)
+    import numba
+    from numba.core import config
+
     before = config.CACHE_DIR
     # numba reads this setting when it decorates; restoring it leaves other libraries' caches where they are.
     config.CACHE_DIR = str(folder) if folder else before

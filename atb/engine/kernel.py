@@ -498,10 +498,7 @@ def clear(slot: Record) -> None:
 
 @jit
 def enter(slot: Record, par: Record, fill: Record) -> None:
-    """Fold an entry fill into the slot: average price, protection; excursions start at the price of the first fill.
-
-    A venue may fill an order in parts: those of the first entry add up to the unit, and a scale-in counts with its last part.
-    """
+    """Fold an entry fill into the slot; a venue's parts of a first entry add up to the unit, a scale-in counts with its last."""
     received = fill["quantity"]
     if fill["fee_base"] > 0.0:  # whole lots can be sold again; what is left of a lot waits for the next entry
         bought = received - fill["fee_base"] + slot["dust"]

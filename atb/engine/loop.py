@@ -6,6 +6,9 @@ at a close. For those bars it does what `decide` would have done, with the same 
 records equal those of `run` and of the kernel stepped from Python, bit by bit; the parity proof compares all three. Rules
 that are on cost time only while they could act.
 
+Both are handed every array they write, single records to work in among them: compiled without numba's own memory management, they
+make none, and nothing counts references on the way.
+
 `SUMMARY` holds running sums over closes and trades. Single runs and sweeps take their statistics from it, so a row of a sweep
 equals the run it names to the last bit. Part of the kernel: hashed with it.
 """
@@ -19,15 +22,12 @@ from atb.engine.cache import jit
 from atb.engine.kernel import apply_fill, decide, next_order
 from atb.engine.records import (
     HALT_NONE,
-    MARKET,
     OPEN,
-    ORDER,
     RANGE,
     SHRUNK_BY_CASH,
     SHRUNK_BY_EXPOSURE,
     SHRUNK_BY_POSITION,
     SHRUNK_BY_TURNOVER,
-    TRADE,
 )  # fmt: skip
 
 Records = NDArray[np.void]
@@ -148,6 +148,7 @@ def exposed(slots: Records) -> int:
 def run(
     account: Records, limits: Records, slots: Records, parameters: Records, bars: Records, signals: Records, events: Rows,
     closing: Rows, opening: Rows, orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records,
+    order: Records, trade: Records,
 ) -> None:  # fmt: skip
     """Drive the kernel over a schedule, writing into the buffers.
 
@@ -155,8 +156,8 @@ def run(
     timestamp, what rests meets the ranges of the closing bars, then all slots with a closing bar decide, then their orders
     meet the opens. `equity` holds the account's after each decision, one value per time at which something closes; it may be
     empty. Account and summary count orders, trades and refusals met: where they exceed a buffer, call again with a larger one.
+    `order` and `trade` are (1,) and hold what is being filled.
     """
-    order, trade = np.zeros(1, ORDER), np.zeros(1, TRADE)
     total = summary[0]
     open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
     range_phase: Any = np.int64(RANGE)
@@ -294,17 +295,16 @@ def remember(slot: Record, close: float, volume: float, signal: Record) -> None:
 def run_one(
     account: Records, limits: Records, slots: Records, parameters: Records, signals: Records, sides: Floats, opened: Rows,
     closed: Rows, opens: Floats, highs: Floats, lows: Floats, closes: Floats, volumes: Floats, funding: Floats, firsts: Rows,
-    orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records,
+    orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records, order: Records, trade: Records,
+    bars: Records, signal: Records, rows: Rows,
 ) -> None:  # fmt: skip
     """Drive the kernel over all bars of a single slot, as `run` would, passing over what needs no decision.
 
     Bars come as columns (N,), and a record of one is made only where it is decided on. `signals` may be (1,) where all but
     `sides` (N,) is the same in every row; `funding` and `firsts` may be (1,) where they are 0 in every row. `equity` is (N,)
-    or empty; buffers as in `run`.
+    or empty; buffers as in `run`. `order`, `trade`, `bars`, `signal` and `rows` are (1,) and hold the step at hand; row 0 of
+    `bars` and of `signal` is the slot's, so `rows` is [0].
     """
-    order, trade, bars, signal, rows = (
-        np.zeros(1, ORDER), np.zeros(1, TRADE), np.zeros(1, MARKET), signals[:1].copy(), np.zeros(1, np.int64),
-    )  # fmt: skip
     a, slot, bar, total = account[0], slots[0], bars[0], summary[0]
     open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
     range_phase: Any = np.int64(RANGE)

@@ -228,21 +228,29 @@ def _lanes(slot: Slot) -> Lanes:
     bars, frame = slot.bars, slot.bars.frame
     if frame.index.tz is None:  # type: ignore[attr-defined]
         raise InputError("Bars need UTC open times", found=f"an index without a time zone for {bars.symbol}")
-    prices = {name: np.ascontiguousarray(frame[name].to_numpy(), np.float64) for name in BAR_COLUMNS}
-    lanes = Lanes(bars.opened_ms, bars.closed_ms, **prices, funding=_funding(slot), first=np.zeros(1, np.int64))
+    opened, high, low, close, volume = _prices(frame)
+    unknown = np.zeros(1, np.int64)
+    lanes = Lanes(bars.opened_ms, bars.closed_ms, opened, high, low, close, volume, _funding(slot), unknown)
     if not _are_bars(lanes, float(slot.rules.tick)):
         _refuse(lanes, slot)
     return lanes
 
 
+def _prices(frame: "pd.DataFrame") -> tuple[Floats, ...]:
+    """Return open, high, low, close and volume, as views where the frame holds them as one block of columns."""
+    whole = tuple(frame.columns) == BAR_COLUMNS
+    columns = frame.to_numpy().T if whole else [frame[name].to_numpy() for name in BAR_COLUMNS]
+    return tuple(np.ascontiguousarray(column, np.float64) for column in columns)
+
+
 def _are_bars(lanes: Lanes, tick: float) -> bool:
     """Tell whether every row is a bar of its own; every comparison with a NaN is false."""
-    floors, ceilings = np.minimum(lanes.open, lanes.close), np.maximum(lanes.open, lanes.close)
-    within = (
-        (lanes.low <= floors).all() and (lanes.high >= ceilings).all() and (lanes.opened[1:] >= lanes.closed[:-1]).all()
-    )
-    least = lanes.low.min(initial=np.inf) >= tick * (1 - 1e-9)  # below a tick there is no price to sell at
-    return bool(within and least and lanes.high.max(initial=0.0) < np.inf and lanes.volume.min(initial=0.0) >= 0)
+    low, high = lanes.low, lanes.high
+    within = (low <= lanes.open).all() and (low <= lanes.close).all()
+    within = within and (high >= lanes.open).all() and (high >= lanes.close).all()
+    apart = (lanes.opened[1:] >= lanes.closed[:-1]).all()
+    least = low.min(initial=np.inf) >= tick * (1 - 1e-9)  # below a tick there is no price to sell at
+    return bool(within and apart and least and high.max(initial=0.0) < np.inf and lanes.volume.min(initial=0.0) >= 0)
 
 
 def _refuse(lanes: Lanes, slot: Slot) -> None:
@@ -279,9 +287,9 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
     Raises
     ------
     InputError
-        If there is no slot, no bar to trade, or two slots disagree on their quote currency.
+        If there is no slot, no bar to trade, or two slots disagree on their quote currency; if an argument is of another type.
     """
-    _check(slots)
+    _check(slots, account, start)
     parts = [columns(slot) for slot in slots]
     if account.max_cluster is not None:
         numbers = clusters([part.market for part in parts], slots, account)
@@ -317,12 +325,25 @@ def _clustered(part: Columns, numbers: Floats) -> Columns:
     return replace(part, wanted=Wanted(part.wanted.side, signals))
 
 
-def _check(slots: "tuple[Slot, ...]") -> None:
+def _check(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timestamp | None") -> None:
     if not slots:
         raise InputError("A backtest needs at least one slot")
+    if not isinstance(account, AccountPolicy):
+        raise InputError(
+            "The account must be an AccountPolicy", found=_kind(account), todo="AccountPolicy(cash=10_000)"
+        )
+    if start is not None and getattr(start, "tzinfo", None) is None:
+        raise InputError(
+            "The start must be a time with a zone", found=_kind(start), todo='pd.Timestamp("2024-01-02", tz="UTC")'
+        )
     quotes = sorted({slot.bars.symbol.settle or slot.bars.symbol.quote for slot in slots})
     if len(quotes) > 1:
         raise InputError("One account holds one quote currency", found=quotes)
+
+
+def _kind(value: Any) -> str:
+    """Return a value as it was written, and what it is."""
+    return f"{value!r} ({type(value).__name__})"
 
 
 def distinct(times: NDArray[np.int64]) -> NDArray[np.int64]:

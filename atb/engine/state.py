@@ -11,26 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine import kernel, records
+from atb.engine.fresh import fresh_account, fresh_slots
 from atb.errors import InputError
 
 Records = NDArray[np.void]
-
-
-def fresh_account(cash: float) -> Records:
-    """Return the account record of an account that has never traded."""
-    account = np.zeros(1, records.ACCOUNT)
-    account[0]["cash"] = account[0]["equity"] = account[0]["peak"] = cash
-    return account
-
-
-def fresh_slots(count: int) -> Records:
-    """Return `count` flat slot records."""
-    slots = np.zeros(count, records.SLOT)
-    for name in ("entry_at", "entry_atr", "entry_stop", "atr"):
-        slots[name] = np.nan
-    for slot in slots:
-        kernel.clear(slot)
-    return slots
 
 
 class KernelState:

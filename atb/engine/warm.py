@@ -1,10 +1,8 @@
 """Call every entry point of the kernel once, so that all of it is compiled and on disk."""
 
-from typing import Any
-
 import numpy as np
 
-from atb.engine import kernel, loop, records
+from atb.engine import kernel, loop, native, records
 from atb.engine.columns import Lanes
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import AccountPolicy
@@ -24,8 +22,9 @@ def warm_up() -> None:
     kernel.clear(state.slots[0])
     buffers = (np.zeros(1, records.ORDER), np.zeros(1, records.TRADE), np.zeros(1, records.REFUSAL), np.zeros(2))
     now = (state.account, state.limits, state.slots, parameters, market, signals)
-    loop.run(*now, np.array([0]), none, none, *buffers, np.zeros(1, records.SUMMARY))
+    order, trade = np.zeros(1, records.ORDER), np.zeros(1, records.TRADE)
+    loop.run(*now, np.array([0]), none, none, *buffers, np.zeros(1, records.SUMMARY), order, trade)
     times, ones = np.arange(2, dtype=np.int64), np.ones(2)
     lanes = Lanes(times, times + 1, ones, ones, ones, ones, ones, np.zeros(1), np.zeros(1, np.int64))
-    drive: Any = loop.run_one
-    drive(*now[:4], signals, ones, *lanes.columns(), *buffers, np.zeros(1, records.SUMMARY))
+    step = (order, trade, market[:1].copy(), signals[:1].copy(), np.zeros(1, np.int64))
+    native.run_one(*now[:4], signals, ones, *lanes.columns(), *buffers, np.zeros(1, records.SUMMARY), *step)

@@ -4,25 +4,26 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.db import Database
+from atb.db.tables import Evidence as EvidenceRow
 from atb.db.tables import Promotion, Run
 from atb.errors import AtbError, InputError, PromotionError, did_you_mean
 from atb.experiments.publication import published
 from atb.experiments.registry import get_run
 from atb.promotion.drafting import draft_manifest
 from atb.promotion.gate import Evidence, Verdict, gate
-from atb.promotion.manifest import load_manifest, write_manifest
+from atb.promotion.manifest import MODES, Manifest, decide_alike, load_manifest, write_manifest
 
 if TYPE_CHECKING:
     from atb.config import Settings
 
-MODES = ("paper", "live")
 KEYS_FOLDER = "keys"
+REHEARSAL = "rehearsal"  # the kind of evidence that `atb rehearse` leaves
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,10 @@ def judge(run_id: str, *, settings: "Settings", database: Database, mode: str = 
     result = content.get("result") or {}
     folder = _model_folder(result, settings.models_root)
     evidence = _evidence(run, result, content.get("evidence") or {}, folder=folder, settings=settings)
-    return Judged(run, result, evidence, gate(evidence, mode=mode), folder)
+    judged = Judged(run, result, evidence, gate(evidence, mode=mode), folder)
+    if judged.verdict.passed or mode == "live":  # what is promoted at all may have been rehearsed
+        evidence = replace(evidence, rehearsed=_rehearsed(judged, settings, database))
+    return replace(judged, evidence=evidence, verdict=gate(evidence, mode=mode))
 
 
 def promote(
@@ -81,7 +85,7 @@ def promote(
     name
         The manifest's; by default symbol, timeframe and strategy. A name that is taken gets a suffix.
     mode
-        `paper`; `live` does not exist yet and is refused with what the gate says about it.
+        `paper`, or `live`, which asks for proofs, results and a rehearsal.
 
     Raises
     ------
@@ -92,21 +96,10 @@ def promote(
     """
     judged = judge(run_id, settings=settings, database=database, mode=mode)
     run, verdict = judged.run, judged.verdict
-    if mode == "live":
-        reasons = "; ".join(verdict.reasons) or "nothing stands against it"
-        todo = f"Promote it to paper: atb promote {run.run_id} --to paper"
-        raise PromotionError(f"Promotion to live does not exist yet. The gate says about live: {reasons}", todo=todo)
     if not verdict.passed:
-        raise PromotionError(f"Run {run.run_id} cannot be promoted: {'; '.join(verdict.reasons)}")
-    draft = draft_manifest(
-        judged.result,
-        name=name or _default_name(judged.result["slots"][0]),
-        run_id=run.run_id,
-        model_folder=judged.model_folder,
-        models_root=settings.models_root,
-        verdict=verdict.to_json(),
-        evidence={"gate": judged.evidence.to_json(), "commit": run.commit, "dirty": run.dirty},
-    )
+        todo = f"Promote it to paper: atb promote {run.run_id} --to paper" if mode == "live" else ""
+        raise PromotionError(f"Run {run.run_id} cannot be promoted to {mode}: {'; '.join(verdict.reasons)}", todo=todo)
+    draft = _draft(judged, name or _default_name(judged.result["slots"][0], mode), settings)
     path = write_manifest(draft, settings.promoted_root, settings.data.root / KEYS_FOLDER)
     manifest = load_manifest(path)
     try:
@@ -115,6 +108,47 @@ def promote(
         path.unlink()
         raise
     return Promoted(manifest.name, path, manifest.content_sha256, verdict)
+
+
+def _draft(judged: Judged, name: str, settings: "Settings") -> Manifest:
+    run = judged.run
+    return draft_manifest(
+        judged.result,
+        name=name,
+        run_id=run.run_id,
+        model_folder=judged.model_folder,
+        models_root=settings.models_root,
+        verdict=judged.verdict.to_json(),
+        evidence={"gate": judged.evidence.to_json(), "commit": run.commit, "dirty": run.dirty},
+    )
+
+
+def _rehearsed(judged: Judged, settings: "Settings", database: Database) -> bool | None:
+    """Return how the last rehearsal of a manifest that decides as this run's would went; None where there was none."""
+    from sqlalchemy import select
+
+    query = (
+        select(EvidenceRow.passed, Promotion.path)
+        .join(Promotion, Promotion.manifest_sha256 == EvidenceRow.manifest_sha256)
+        .where(EvidenceRow.kind == REHEARSAL, Promotion.run_id == judged.run.run_id)
+        .order_by(EvidenceRow.id.desc())
+    )
+    with database.session(read_only=True) as session:
+        found = [(bool(passed), Path(path)) for passed, path in session.execute(query)]
+    if not found:
+        return None
+    try:
+        draft = _draft(judged, "a-draft", settings)
+    except PromotionError:  # what cannot be a manifest was not rehearsed as one
+        return None
+    return next((passed for passed, path in found if _decides_as(draft, path)), None)
+
+
+def _decides_as(draft: Manifest, path: Path) -> bool:
+    try:
+        return decide_alike(draft, load_manifest(path))
+    except AtbError:  # whatever is wrong with the rehearsed one, it is not this one
+        return False
 
 
 def _record(database: Database, promoted: Promoted, run_id: str) -> None:
@@ -130,8 +164,9 @@ def _record(database: Database, promoted: Promoted, run_id: str) -> None:
         session.add(row)
 
 
-def _default_name(slot: Mapping[str, Any]) -> str:
-    text = f"{slot['symbol']}_{slot['timeframe']}_{slot['strategy']['name']}".lower()
+def _default_name(slot: Mapping[str, Any], mode: str) -> str:
+    ending = "" if mode == "paper" else f"_{mode}"
+    text = f"{slot['symbol']}_{slot['timeframe']}_{slot['strategy']['name']}{ending}".lower()
     return re.sub(r"[^a-z0-9_]+", "-", text)
 
 
@@ -162,6 +197,7 @@ def _evidence(
         out_of_sample=_proof(proofs, "out_of_sample"),
         dirty=run.dirty,
         refused=result.get("refused", {}),
+        shorts=any(bool(slot["policy"].get("allow_short")) for slot in slots),
     )
 
 

@@ -189,8 +189,8 @@ def _array(x: Column) -> Array:
     array = np.ascontiguousarray(x, dtype=np.float64)
     if array.ndim != 1:
         raise InputError("An indicator reads one column", found=f"shape {array.shape}")
-    bad = ~np.isfinite(array)
-    if bad.any():
+    if not (sound := np.isfinite(array)).all():
+        bad = ~sound
         leading = int(np.argmin(np.isnan(array))) if not np.isnan(array).all() else len(array)
         if bad[leading:].any():
             row = leading + int(np.argmax(bad[leading:]))

@@ -18,6 +18,7 @@ class History:
 
     def __init__(self, bars: Bars) -> None:
         self._like = bars
+        self._known: Bars | None = None
         self._count = 0
         self._opened = np.empty(max(1_024, 2 * len(bars)), dtype=np.int64)
         self._values = np.empty((len(BAR_COLUMNS), len(self._opened)))
@@ -34,7 +35,8 @@ class History:
         if self._count and bar.opened_ms[0] <= self._opened[self._count - 1]:
             raise DataError("A bar came twice or out of order", found=str(bar.frame.index[0]))
         self._extend(bar)
-        return self._bars()
+        self._known = None
+        return self.bars
 
     def _extend(self, bars: Bars) -> None:
         end = self._count + len(bars)
@@ -45,6 +47,18 @@ class History:
         for row, name in enumerate(BAR_COLUMNS):
             self._values[row, self._count : end] = bars.frame[name].to_numpy()
         self._count = end
+
+    @property
+    def last_ms(self) -> int | None:
+        """Open of the newest bar, epoch milliseconds; None while there is none."""
+        return int(self._opened[self._count - 1]) if self._count else None
+
+    @property
+    def bars(self) -> Bars:
+        """The whole series."""
+        if self._known is None:
+            self._known = self._bars()
+        return self._known
 
     def _bars(self) -> Bars:
         known = slice(0, self._count)

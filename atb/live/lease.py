@@ -1,13 +1,20 @@
-"""One runner per account: a lease row with an epoch that every transaction checks, and a file lock beside SQLite."""
+"""One runner per account: a lease row with an epoch that every transaction checks, and a lock that the system frees.
+
+The epoch fences off a holder that overslept: it can write no more. The lock, a file beside SQLite and an advisory lock in
+PostgreSQL, keeps a second runner out while the first one lives, and lets it in as soon as that one is dead. A request to an
+exchange cannot be fenced, so a holder stops sending half a lease after its last renewal, and who takes over from one that may
+still live sends nothing before that.
+"""
 
 import fcntl
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from sqlalchemy import Connection, bindparam, insert, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Connection, bindparam, insert, select, text, update
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from atb.db import Database
 from atb.db.tables import AccountLease
@@ -15,6 +22,7 @@ from atb.domain import Clock
 from atb.errors import LeaseError
 from atb.monitoring.processes import Holder
 
+# Longer than twice what a request may take: its time-out and the venue's window for late execution.
 TTL_MS = 30_000
 _EXTEND = (
     update(AccountLease)
@@ -28,13 +36,64 @@ _EXTEND = (
 _WAIT = "Wait for it or stop it, or trade under another name: --account NAME"
 
 
-@dataclass(frozen=True, slots=True)
+class AdvisoryLock:
+    """PostgreSQL's lock on an account, on a connection of its own: it is free as soon as that connection ends, however it does."""
+
+    def __init__(self, database: Database, account: str) -> None:
+        self._database = database
+        digest = hashlib.sha256(f"atb lease {account}".encode()).digest()
+        self._key = int.from_bytes(digest[:8], "big", signed=True)
+        self._connection: Connection | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether it was got, as far as this process knows: a connection that died is noticed when it is used."""
+        return self._connection is not None
+
+    def take(self) -> bool:
+        """Get the lock if nobody has it; tell whether it is ours now."""
+        if self._connection is None:
+            connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            connection.detach()  # it is not to wait in the pool for somebody else's use
+            if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}):
+                connection.close()
+                return False
+            self._connection = connection
+        return True
+
+    def release(self) -> None:
+        """Give the lock back, and end the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(SQLAlchemyError), connection:  # with the server gone, so is the lock
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
+
+    def retake(self) -> None:
+        """Get the lock again after the server was away; where another one has it, the epoch says who is right."""
+        self.release()
+        with suppress(SQLAlchemyError):
+            self.take()
+
+
+@dataclass(eq=False)
 class Lease:
-    """The right to write for an account, until someone else has a higher epoch."""
+    """The right to write for an account, until someone else has a higher epoch.
+
+    Parameters
+    ----------
+    quiet_until_ms
+        Until when nothing may be sent, since the holder before may still do so.
+    lock
+        PostgreSQL's lock, None elsewhere.
+    """
 
     account: str
     epoch: int
     holder: str
+    quiet_until_ms: int = 0
+    lock: AdvisoryLock | None = None
+    _renewed_ms: int | None = field(default=None, repr=False)
+    _shaken: bool = field(default=False, repr=False)
 
     def renew(self, connection: Connection, now_ms: int) -> None:
         """Extend the lease within the caller's transaction, which must not be committed without it.
@@ -47,9 +106,27 @@ class Lease:
         if connection.execute(_EXTEND, {**self._named(), "until": now_ms + TTL_MS}).rowcount != 1:
             raise LeaseError(f"Account {self.account} was taken over by another runner; this one stops", todo=_WAIT)
 
+    def renewed(self, now_ms: int) -> None:
+        """Note that a transaction which renewed the lease at `now_ms` was committed."""
+        self._renewed_ms = now_ms
+        if self._shaken and self.lock is not None:
+            self.lock.retake()
+        self._shaken = False
+
+    def shaken(self) -> None:
+        """Note that the database was lost: PostgreSQL's lock may be gone with the server."""
+        self._shaken = True
+
+    def fresh(self, now_ms: int) -> bool:
+        """Tell whether an order may be sent: the lease was renewed less than half its length ago, and nobody else may send."""
+        if self._renewed_ms is None or now_ms < self.quiet_until_ms:
+            return False
+        return now_ms < self._renewed_ms + TTL_MS // 2
+
     def give_back(self, connection: Connection) -> None:
         """Let anyone have the account, unless someone else has it already."""
         connection.execute(_EXTEND, {**self._named(), "until": 0})
+        self._renewed_ms = None
 
     def _named(self) -> dict[str, object]:
         return {"of": self.account, "in_epoch": self.epoch, "held_by": self.holder}
@@ -59,43 +136,72 @@ class Lease:
 def held_lease(database: Database, account: str, clock: Clock) -> Iterator[Lease]:
     """Hold an account for the length of a block.
 
-    The lease is taken over only where it has expired, was given back, or its holder is a process of this machine that died.
+    The lease is taken over where it has expired, was given back, its holder is a process of this machine that died, or
+    PostgreSQL saw the holder's connection end. In the last case that one may still live, and `quiet_until_ms` is set.
 
     Raises
     ------
     LeaseError
         If another runner holds the account; the message says which process.
     """
-    with _file_lock(database, account):
-        lease = _take(database, account, clock)
+    with _file_lock(database, account), _advisory_lock(database, account) as lock:
+        lease = _take(database, account, clock, lock=lock)
         try:
             yield lease
         finally:
-            with suppress(DBAPIError), database.engine.begin() as connection:
-                lease.give_back(
-                    connection
-                )  # with the database gone, the lease runs out or its holder is seen to be dead
+            # With the database gone, the lease runs out, or its holder is seen to be dead.
+            with suppress(SQLAlchemyError), database.engine.begin() as connection:
+                lease.give_back(connection)
 
 
-def _take(database: Database, account: str, clock: Clock) -> Lease:
-    row, me = AccountLease, str(Holder.here())
+def _take(database: Database, account: str, clock: Clock, *, lock: AdvisoryLock | None = None) -> Lease:
+    row, me, now_ms = AccountLease, str(Holder.here()), clock.now_ms()
     try:
         with database.session() as session:
             held = session.execute(select(row).where(row.account == account).with_for_update()).scalar_one_or_none()
             if held is None:
-                fresh = {"account": account, "epoch": 1, "holder": me, "until_ms": clock.now_ms() + TTL_MS}
-                session.execute(insert(row), [fresh])
-                return Lease(account, 1, me)
-            if held.until_ms > clock.now_ms() and not Holder.parse(held.holder).is_dead():
-                raise _refusal(account, held.holder)
-            held.epoch, held.holder, held.until_ms = held.epoch + 1, me, clock.now_ms() + TTL_MS
-            return Lease(account, held.epoch, me)
+                session.execute(
+                    insert(row), [{"account": account, "epoch": 1, "holder": me, "until_ms": now_ms + TTL_MS}]
+                )
+                lease = Lease(account, 1, me, lock=lock)
+            else:
+                quiet_ms = _quiet_ms(held, now_ms, ended=lock is not None and lock.held)
+                held.epoch, held.holder, held.until_ms = held.epoch + 1, me, now_ms + TTL_MS
+                lease = Lease(account, held.epoch, me, quiet_ms, lock)
     except IntegrityError:  # two runners met at an account that had no lease yet: the other one was first
         raise _refusal(account, "another process") from None
+    lease.renewed(now_ms)
+    return lease
+
+
+def _quiet_ms(held: AccountLease, now_ms: int, *, ended: bool) -> int:
+    """Return until when the holder before may send, 0 if it cannot; refuse where it still has the account.
+
+    `ended` says that PostgreSQL saw its connection end: its process may be dead, or has lost the server only.
+    """
+    if held.until_ms <= now_ms or Holder.parse(held.holder).is_dead():
+        return 0
+    if ended:
+        return held.until_ms - TTL_MS // 2
+    raise _refusal(held.account, held.holder)
 
 
 def _refusal(account: str, holder: str) -> LeaseError:
     return LeaseError(f"Account {account} is traded by another runner", found=holder, todo=_WAIT)
+
+
+@contextmanager
+def _advisory_lock(database: Database, account: str) -> Iterator[AdvisoryLock | None]:
+    """Try for PostgreSQL's lock: a holder that stalled keeps it, and loses the account all the same when its lease is over."""
+    if database.dialect != "postgresql":
+        yield None
+        return
+    lock = AdvisoryLock(database, account)
+    try:
+        lock.take()
+        yield lock
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -2,14 +2,19 @@
 
 import base64
 import hashlib
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
 from typing import Literal
 
 import numpy as np
 
 from atb.domain import Order, Symbol
+from atb.domain.venue import ListKind, OrderList
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS
+from atb.engine.matching import whole
+from atb.engine.sizing import place_target
 from atb.venues.paper import exact
 
 Role = Literal["entry", "exit", "stop", "target"]
@@ -19,7 +24,7 @@ _PRICES: dict[Role, str] = {
     "stop": "stop",
     "target": "target",
 }  # where an order's own price stands
-_LETTERS: dict[Role, str] = {"entry": "e", "exit": "x", "stop": "s", "target": "t"}
+_LETTERS = {"entry": "e", "exit": "x", "stop": "s", "target": "t", "list": "l"}
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -31,15 +36,20 @@ class ClientIds:
     strategy
         Its first six characters are shown in the id.
     identity
-        What tells this slot from every other one: account, manifest, strategy, symbol.
+        What tells this slot from every other one: session, manifest, strategy, symbol.
     """
 
     def __init__(self, strategy: str, identity: tuple[str, ...]) -> None:
         digest = hashlib.sha256("\0".join(identity).encode()).digest()
         self._prefix = f"atb-{strategy[:6]}-{base64.b32encode(digest)[:10].decode().lower()}"
 
-    def make(self, bar_ms: int, role: Role, attempt: int) -> str:
-        """Return the id of one attempt at a role in the bar that opened at `bar_ms`."""
+    @property
+    def prefix(self) -> str:
+        """What all ids of the slot begin with."""
+        return self._prefix
+
+    def make(self, bar_ms: int, role: str, attempt: int) -> str:
+        """Return the id of one attempt at a role (or `list`) in the bar that opened at `bar_ms`."""
         return f"{self._prefix}-{_base36(bar_ms)}-{_LETTERS[role]}{attempt}"
 
 
@@ -51,12 +61,38 @@ def _base36(number: int) -> str:
     return digits or "0"
 
 
-class OrderMaker:
-    """Makes the orders of one bar: the attempt counts earlier orders of the same role in it."""
+@dataclass(frozen=True)
+class Unit:
+    """A part of a position with what rests for it: a stop, a target, or both, of which one cancels the other."""
 
-    def __init__(self, ids: ClientIds, symbol: Symbol, bar_ms: int) -> None:
-        self._ids, self._symbol, self._bar_ms = ids, symbol, bar_ms
-        self._made: dict[str, int] = {}
+    stop: Order | None
+    target: Order | None
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """The orders, the stop first."""
+        return tuple(order for order in (self.stop, self.target) if order is not None)
+
+    @property
+    def quantity(self) -> Decimal:
+        """The part's size in base."""
+        return self.orders[0].quantity
+
+
+class OrderMaker:
+    """Makes one slot's orders; their names count the earlier orders of the same role in the same bar.
+
+    Parameters
+    ----------
+    ids, symbol
+        Whose orders these are.
+    attempts
+        How many orders of a role were made in a bar before this process began.
+    """
+
+    def __init__(self, ids: ClientIds, symbol: Symbol, attempts: Mapping[tuple[int, str], int] | None = None) -> None:
+        self._ids, self._symbol = ids, symbol
+        self._made = dict(attempts or {})
 
     def intents(self, slot: np.void) -> list[Order]:
         """Return the orders that the slot's decision asks for: an exit at the next open, then an entry there or at its price."""
@@ -68,7 +104,7 @@ class OrderMaker:
         return found
 
     def protection(self, slot: np.void) -> list[Order]:
-        """Return the orders that must rest while the slot holds what it holds: a stop for all of it, a target for its part."""
+        """Return what a venue without a memory of its own must watch: a stop for all that is held, and the next target."""
         held = float(slot["quantity"])
         if held == 0.0:
             return []
@@ -80,11 +116,61 @@ class OrderMaker:
             found.append(self._order("target", slot, part, kind=records.AT_LIMIT))
         return found
 
-    def name(self, order: Order) -> Order:
+    def units(self, slot: np.void, parameters: np.void) -> list[Unit]:
+        """Return what must rest at an exchange: every rung of the ladder with its share of the stop, and a stop for the rest.
+
+        The rungs to come are the kernel's own: each is what it would place once the one before is filled. A part that is too
+        small to be an order of its own goes with the rest, under the stop alone.
+        """
+        left = np.array([slot])
+        one, side, units = left[0], np.sign(slot["quantity"]), []
+        while one["quantity"] != 0.0 and not np.isnan(one["target"]) and one["target_quantity"] > 0.0:
+            unit = self._unit(one, side * float(one["target_quantity"]), with_target=True)
+            if _too_small(unit, parameters):
+                break
+            units.append(unit)
+            one["quantity"] = whole(one["quantity"] - side * one["target_quantity"], parameters)
+            one["rung"] += 1
+            if one["quantity"] != 0.0:
+                place_target(one, parameters)
+        rest = float(one["quantity"])
+        if rest != 0.0 and not np.isnan(slot["stop"]):
+            unit = self._unit(one, rest, with_target=False)
+            if _too_small(unit, parameters) and units:
+                last = units.pop()
+                unit = self._unit(one, rest + side * float(last.quantity), with_target=False)
+            units.append(unit)
+        return units
+
+    def past_stop(self, slot: np.void, quantity: float) -> Order:
+        """Return the order for a stop that the price has passed already: out at the market, signed quantity given."""
+        return self._order("stop", slot, -quantity, kind=records.AT_MARKET)
+
+    def leave(self, slot: np.void, quantity: float) -> Order:
+        """Return the order that closes a signed quantity at the market."""
+        return self._order("exit", slot, -quantity, kind=records.AT_MARKET)
+
+    def name(self, order: Order, bar_ms: int) -> Order:
         """Return the order with its client id: only an order that is really sent counts as an attempt."""
-        attempt = self._made.get(order.role, 0)
-        self._made[order.role] = attempt + 1
-        return replace(order, client_id=self._ids.make(self._bar_ms, order.role, attempt))
+        return replace(order, client_id=self._ids.make(bar_ms, order.role, self._attempt(bar_ms, order.role)))
+
+    def tie(self, orders: Sequence[Order], bar_ms: int) -> OrderList:
+        """Return named orders as a list under a name of its own: a pair, or an entry with what protects it."""
+        kind: ListKind = "oco" if orders[0].role != "entry" else "opo" if len(orders) == 2 else "opoco"
+        return OrderList(self._ids.make(bar_ms, "list", self._attempt(bar_ms, "list")), kind, tuple(orders))
+
+    def made(self, bar_ms: int, role: Role) -> int:
+        """Return how many orders of a role were made in a bar."""
+        return self._made.get((bar_ms, role), 0)
+
+    def _attempt(self, bar_ms: int, role: str) -> int:
+        attempt = self._made.get((bar_ms, role), 0)
+        self._made[bar_ms, role] = attempt + 1
+        return attempt
+
+    def _unit(self, slot: np.void, signed: float, *, with_target: bool) -> Unit:
+        stop = None if np.isnan(slot["stop"]) else self._order("stop", slot, -signed, kind=records.AT_STOP)
+        return Unit(stop, self._order("target", slot, -signed, kind=records.AT_LIMIT) if with_target else None)
 
     def _order(self, role: Role, slot: np.void, signed: float, *, kind: int) -> Order:
         side: Literal["buy", "sell"] = "buy" if signed > 0 else "sell"
@@ -100,6 +186,13 @@ class OrderMaker:
             stop_price=price if kind == records.AT_STOP else None,
             reason=REASONS[reason_of(role, slot)],
         )
+
+
+def _too_small(unit: Unit, parameters: np.void) -> bool:
+    """Tell whether a venue would refuse the part's cheapest order."""
+    quantity = float(unit.quantity)
+    prices = [float(price) for order in unit.orders for price in (order.price, order.stop_price) if price is not None]
+    return bool(quantity < parameters["min_quantity"] or quantity * min(prices) < parameters["min_notional"])
 
 
 def reason_of(role: Role, slot: np.void) -> int:

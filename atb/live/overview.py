@@ -2,24 +2,39 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from time import time_ns
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from atb.data.moments import at_ms
 from atb.db import Database
-from atb.db.tables import AccountLease, EquityRow, KernelState, LiveSession, Promotion, TradeRow
+from atb.db.tables import (
+    OPEN_STATES,
+    AccountLease,
+    EquityRow,
+    Intent,
+    KernelState,
+    LiveSession,
+    Promotion,
+    SlotRow,
+    TradeRow,
+)
+from atb.live.halt import latched
 from atb.monitoring.processes import Holder
+
+Json = dict[str, Any]
 
 
 def sessions(
     database: Database, *, now_ms: int | None = None, is_dead: Callable[[str], bool] | None = None
-) -> list[dict[str, Any]]:
+) -> list[Json]:
     """Return one row per session, the latest first, as plain JSON values.
 
     `state` is the session's own word, or `stale` where it says that it runs and nobody holds its account: its runner died.
+    `slots` has a row per strategy and symbol; what a session with one slot only says there, it says beside it too. `unknown`
+    counts the orders of which the journal does not know whether the venue has them.
 
     Parameters
     ----------
@@ -47,27 +62,65 @@ def _is_dead(holder: str) -> bool:
     return Holder.parse(holder).is_dead()
 
 
-def _described(session: Session, row: LiveSession, present: _Present) -> dict[str, Any]:
-    alive = present.holds(session.get(AccountLease, row.account))
-    promotion = session.get(Promotion, row.manifest_sha256)
+def _described(session: Session, row: LiveSession, present: _Present) -> Json:
+    lease = session.get(AccountLease, row.account)
+    alive = present.holds(lease)
+    slots = _slots(session, row)
+    halt = latched(session.connection(), row.account)
     return {
         "session": row.session_id,
         "account": row.account,
         "mode": row.mode,
+        "key": row.key,
+        **_together(slots),
+        "state": "stale" if row.status == "running" and not alive else row.status,
+        "halt": halt.name,
+        "halt_reason": halt.reason or None,
+        "last_bar": _moment(row.last_bar_ms),
+        **_money(session, row),
+        **_out(session, row),
+        "lease": None if lease is None else {"holder": lease.holder, "epoch": lease.epoch, "held": alive},
+        "slots": slots,
+    }
+
+
+def _slots(session: Session, row: LiveSession) -> list[Json]:
+    """Return what each slot is traded by and what it holds."""
+    saved = session.get(KernelState, row.session_id)
+    kernel = saved.payload["slots"] if saved else []
+    found = session.scalars(select(SlotRow).where(SlotRow.session_id == row.session_id).order_by(SlotRow.slot))
+    return [_slot(session, slot, kernel[slot.slot] if slot.slot < len(kernel) else {}) for slot in found]
+
+
+def _slot(session: Session, row: SlotRow, record: Json) -> Json:
+    """Describe a slot: the signed quantity held, its average price and the prices that rest; None where there is none."""
+    promotion = session.get(Promotion, row.manifest_sha256)
+    held = record.get("quantity") or 0.0
+    return {
+        "slot": row.slot,
         "strategy": row.strategy,
         "symbol": row.symbol,
         "timeframe": row.timeframe,
-        "state": "stale" if row.status == "running" and not alive else row.status,
-        "last_bar": None if row.last_bar_ms is None else at_ms(row.last_bar_ms).isoformat(),
-        **_money(session, row),
-        **_position(session, row),
+        "status": row.status,
+        "last_bar": _moment(row.last_bar_ms),
+        "position": held,
+        **{name: record.get(name) if held else None for name in ("entry_price", "stop", "target")},
         "manifest": promotion.name if promotion else None,
         "manifest_sha256": row.manifest_sha256,
         "verdict": promotion.verdict if promotion else None,
     }
 
 
-def _money(session: Session, row: LiveSession) -> dict[str, Any]:
+def _together(slots: list[Json]) -> Json:
+    """Return the slots' names side by side, and what only one slot can say for all."""
+    named = {
+        name: ", ".join(dict.fromkeys(slot[name] for slot in slots)) for name in ("strategy", "symbol", "timeframe")
+    }
+    single = ("position", "entry_price", "stop", "target", "manifest", "manifest_sha256", "verdict")
+    return named | {name: slots[0][name] if len(slots) == 1 else None for name in single}
+
+
+def _money(session: Session, row: LiveSession) -> Json:
     """Return cash at the start, equity, profit and the number of closed trades; amounts as exact text in quote currency."""
     last = select(EquityRow.equity).where(EquityRow.session_id == row.session_id).order_by(EquityRow.bar_ms.desc())
     equity = session.scalars(last.limit(1)).one_or_none()
@@ -77,13 +130,97 @@ def _money(session: Session, row: LiveSession) -> dict[str, Any]:
     return {"cash": str(row.cash), "equity": str(worth), "pnl": str(worth - row.cash), "trades": trades}
 
 
-def _position(session: Session, row: LiveSession) -> dict[str, Any]:
-    """Return the signed quantity held, its average price and the prices that rest; None where there is none."""
-    saved = session.get(KernelState, row.session_id)
-    slot = saved.payload["slots"][0] if saved else {}
-    held = slot.get("quantity") or 0.0
-    prices = {name: slot.get(name) if held else None for name in ("entry_price", "stop", "target")}
-    return {"position": held, **prices}
+def _out(session: Session, row: LiveSession) -> Json:
+    """Return the number of orders that are out, and of those whose answer is not known."""
+    query = (
+        select(Intent.state, func.count())
+        .where(Intent.session_id == row.session_id, Intent.state.in_(OPEN_STATES))
+        .group_by(Intent.state)
+    )
+    states = {row.state: row[1] for row in session.execute(query)}
+    return {"open_orders": sum(states.values()), "unknown": states.get("sent", 0)}
+
+
+def accounts(database: Database) -> list[str]:
+    """Return the names of all accounts that ever traded here."""
+    with database.session(read_only=True) as session:
+        return list(session.scalars(select(LiveSession.account).distinct().order_by(LiveSession.account)))
+
+
+def trades(
+    database: Database, *, account: str | None = None, symbol: str | None = None, strategy: str | None = None,
+    limit: int | None = None,
+) -> list[Json]:  # fmt: skip
+    """Return closed round trips as plain JSON values, the newest first; `trade` is the id that `explain_trade` takes."""
+    query = _of(select(TradeRow), TradeRow, account=account, symbol=symbol, strategy=strategy)
+    query = query.order_by(TradeRow.exit_ms.desc(), TradeRow.session_id, TradeRow.trade_no.desc()).limit(limit)
+    with database.session(read_only=True) as session:
+        return [trade_json(row) for row in session.scalars(query)]
+
+
+def orders(
+    database: Database, *, account: str | None = None, symbol: str | None = None, open_only: bool = False,
+    limit: int | None = None,
+) -> list[Json]:  # fmt: skip
+    """Return orders as plain JSON values, the newest first; `open_only` leaves out those that ended."""
+    query = _of(select(Intent), Intent, account=account, symbol=symbol)
+    if open_only:
+        query = query.where(Intent.state.in_(OPEN_STATES))
+    query = query.order_by(Intent.bar_ms.desc(), Intent.created_at.desc(), Intent.client_id).limit(limit)
+    with database.session(read_only=True) as session:
+        return [intent_json(row) for row in session.scalars(query)]
+
+
+def _of(query: Select[Any], table: type[TradeRow | Intent], **wanted: str | None) -> Select[Any]:
+    """Keep the rows of an account, a symbol, a strategy; None keeps all."""
+    query = query.join(LiveSession, LiveSession.session_id == table.session_id)
+    columns = {"account": LiveSession.account, "symbol": table.symbol, "strategy": table.strategy}
+    for name, value in wanted.items():
+        if value is not None:
+            query = query.where(columns[name] == value)
+    return query
+
+
+def trade_json(row: TradeRow) -> Json:
+    """Return a round trip as plain values, amounts as exact text."""
+    money = ("quantity", "entry_price", "exit_price", "fees", "financing", "pnl")
+    names = ("slot", "strategy", "symbol", "side", "mfe", "mae", "exit_reason", "bars_held", "additions")
+    return {
+        "trade": f"{row.session_id}/{row.trade_no}",
+        **{name: getattr(row, name) for name in names},
+        **{name: exact_text(getattr(row, name)) for name in money},
+        "entry_time": _moment(row.entry_ms),
+        "exit_time": _moment(row.exit_ms),
+    }
+
+
+def intent_json(row: Intent) -> Json:
+    """Return an order as plain values, amounts as exact text."""
+    money = ("quantity", "filled", "price", "stop_price", "notional")
+    names = ("client_id", "slot", "strategy", "symbol", "role", "attempt", "side", "type", "state", "reason", "refusal",
+             "list_id", "exchange_id", "epoch")  # fmt: skip
+    return {
+        "session": row.session_id,
+        **{name: getattr(row, name) for name in names},
+        **{name: exact_text(getattr(row, name)) for name in money},
+        "bar": _moment(row.bar_ms),
+        "placed": _moment(row.placed_ms),
+        "sent": _moment(row.sent_ms or None),
+    }
+
+
+def exact_text(amount: object) -> str | None:
+    """Return an amount with all its digits, None for none."""
+    return None if amount is None else f"{amount:f}"
+
+
+def _moment(time_ms: int | None) -> str | None:
+    return None if time_ms is None else moment_text(time_ms)
+
+
+def moment_text(time_ms: int) -> str:
+    """Return epoch milliseconds in ISO 8601, UTC; without pandas, which `atb halt` must not wait for."""
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=time_ms)).isoformat()
 
 
 def journalled_trades(database: Database, account: str) -> list[tuple[float, ...]]:
@@ -92,12 +229,7 @@ def journalled_trades(database: Database, account: str) -> list[tuple[float, ...
     Each is (entry time, entry price, exit time, exit price, quantity, profit), times in epoch milliseconds, the rest as the floats
     that the exact amounts came from.
     """
-    query = (
-        select(TradeRow)
-        .join(LiveSession, LiveSession.session_id == TradeRow.session_id)
-        .where(LiveSession.account == account)
-        .order_by(TradeRow.session_id, TradeRow.trade_no)
-    )
+    query = _of(select(TradeRow), TradeRow, account=account).order_by(TradeRow.session_id, TradeRow.trade_no)
     with database.session(read_only=True) as session:
         return [
             (t.entry_ms, float(t.entry_price), t.exit_ms, float(t.exit_price), float(t.quantity), float(t.pnl))

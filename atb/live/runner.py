@@ -1,81 +1,57 @@
-"""The runner's loop: each closed bar is traded and journalled before the next one is looked at."""
+"""Putting a runner together: lease, journal, feed, book, desk and loop, for paper and for an exchange.
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+To start is to recover. The journal says where the session stands, the feed begins after the last bar that was decided on, and at
+an exchange every order that was out is asked for before anything is decided.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
-from time import time_ns
 from typing import Any
 
-from atb.data.moments import at_ms, short
-from atb.db import Database
+from atb.data.moments import at_ms
+from atb.domain import Timer
+from atb.domain.venue import Hint
 from atb.errors import InputError
-from atb.live.feed import Pace, ReplayFeed, first_traded, replay_feed
-from atb.live.history import History
-from atb.live.journal import Journal, Resumed, find_session
+from atb.live.blotter import Blotter
+from atb.live.book import Book
+from atb.live.candles import CandleFeed
+from atb.live.desks import Desk, ExchangeTrading, PaperTrading
+from atb.live.exchange_desk import ExchangeDesk, Trade
+from atb.live.feed import Feed, first_traded, replay_feed
+from atb.live.hearing import Hearing
 from atb.live.lease import held_lease
-from atb.live.plan import Plan
-from atb.live.trader import Step, Trader
+from atb.live.loop import Loop, Summary
+from atb.live.memory import DeskMemory
+from atb.live.office import Exchange, Office, Window
+from atb.live.opening import Session, book_of, makers_of, opened, shadow_of
+from atb.live.orders import OrderMaker
+from atb.live.paper_desk import PaperDesk
+from atb.live.portfolio import Portfolio
+from atb.live.synchronisation import Synchroniser
+from atb.live.timer import ReplayTimer, SystemTimer, VenueTimer
 from atb.monitoring import get_logger
 
 _log = get_logger(__name__)
+_FRESH_S = 0.1
+_LARGEST_OFFSET_MS = 5_000  # of the venue's clock to ours, before someone should look at ours
+_LOOK_S = 1.0  # real time between two looks at the kill switch in a replay that is not as fast as it can be
 
 
-class SystemClock:
-    """The machine's clock."""
-
-    def now_ms(self) -> int:
-        """Return the present in epoch milliseconds, UTC."""
-        return time_ns() // 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Which bars are traded: opens in [since, until); None is the default start, and the end of the stored bars."""
-
-    since: str | None = None
-    until: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """How a runner ended: `stopped` or `finished`, with the session's figures (equity in the quote currency)."""
-
-    session_id: str
-    status: str
-    bars: int
-    trades: int
-    equity: float
-    last_bar: str | None
-
-    def __str__(self) -> str:
-        """Return one line."""
-        where = f" up to the bar of {self.last_bar}" if self.last_bar else ""
-        return f"{self.status}: {self.bars} bars{where}, {self.trades} trades, equity {self.equity:,.2f}"
-
-
-def run(
-    plan: Plan,
-    database: Database,
-    *,
-    account: str,
-    bars_root: Path,
-    window: Window,
-    pace: Pace,
-    config: dict[str, Any] | None = None,
+async def trade_paper(
+    portfolio: Portfolio, office: Office, *, bars_root: Path, window: Window, speed: float | None = None
 ) -> Summary:
-    """Trade a plan on paper, from where its session stands, until the bars end or `pace` says stop.
+    """Trade a portfolio on paper over bars of the catalogue, from where its session stands, until they end.
 
     Parameters
     ----------
-    account
-        Name of the paper account; one runner per account.
     bars_root
         The catalogue to replay.
-    pace
-        How fast, and whether to go on.
-    config
-        What else the session's row shall say.
+    window
+        Which bars.
+    speed
+        Seconds of market time per second; None is as fast as possible.
 
     Raises
     ------
@@ -83,38 +59,171 @@ def run(
         If another runner holds the account, or takes it over.
     DataError
         If the catalogue lacks bars.
+    HaltError
+        If the kill switch closed everything.
     """
-    clock = SystemClock()
-    with ExitStack() as stack:
-        lease = stack.enter_context(held_lease(database, account, clock))
-        there = find_session(database, account, plan.manifest.content_sha256)
-        trade_from_ms = _start(plan, there, bars_root, since=window.since)
-        feed = replay_feed(
-            plan,
-            bars_root,
-            trade_from_ms=trade_from_ms,
-            last_bar_ms=there.last_bar_ms if there else None,
-            until=_until(plan, there, window),
-        )
-        journal = Journal(database, lease, clock, plan=plan)
-        resumed = journal.begin(trade_from_ms, {"speed": pace.speed, **asdict(window), **(config or {})})
-        trader = _trader(plan, feed, resumed, identity=(account, plan.manifest.content_sha256))
-        _log.info("running", session=journal.session_id, bars_to_come=len(feed), epoch=lease.epoch)
-        return _drive(trader, feed, journal, pace=pace)
+    with held_lease(office.database, office.account, SystemTimer()) as lease:
+        there, before = office.place(portfolio, alone=False)
+        begun = there.trade_from_ms if there is not None and window.since is None else None
+        trade_from_ms = begun if begun is not None else first_traded(portfolio, bars_root, window.since)
+        last_bars = {slot: place.last_bar_ms for slot, place in enumerate(there.slots)} if there else None
+        until = _until(portfolio, last_bars, window)
+        feed = replay_feed(portfolio, bars_root, trade_from_ms=trade_from_ms, last_bars=last_bars, until=until)
+        told = {"speed": speed, **asdict(window)}
+        with opened(
+            portfolio, office, lease, trade_from_ms=trade_from_ms, told=told, threads=False, before=before
+        ) as session:
+            book = book_of(portfolio, feed.histories(), session)
+            makers = makers_of(portfolio, session)
+            desk = PaperDesk(book, makers=makers, working=session.resumed.working)
+            timer = ReplayTimer(feed.next_ms() or 0, speed)
+            trading = PaperTrading(desk, session.writer.commit)
+            tick_ms = None if speed is None else max(1, int(_LOOK_S * 1_000 * speed))
+            return await _loop(trading, feed, timer, office=office, session=session, tick_ms=tick_ms).run()
 
 
-def _start(plan: Plan, there: Resumed | None, bars_root: Path, *, since: str | None) -> int:
-    if there is not None and since is None:
-        return there.trade_from_ms
-    return first_traded(plan, bars_root, since)
+async def trade_candles(portfolio: Portfolio, office: Office, exchange: Exchange) -> Summary:
+    """Trade a portfolio on paper over a venue's candles as they close; nothing but candles is asked for.
+
+    Raises
+    ------
+    LeaseError, DataError, HaltError
+        As `trade_paper`.
+    VenueError
+        If the venue cannot be reached at the start.
+    """
+    with held_lease(office.database, office.account, SystemTimer()) as lease:
+        await exchange.broker.open(portfolio.symbols)
+        there, before = office.place(portfolio, alone=False)
+        trade_from_ms = _first_candle(portfolio, exchange) if there is None else there.trade_from_ms
+        with opened(
+            portfolio, office, lease, trade_from_ms=trade_from_ms, told={}, threads=True, before=before
+        ) as session:
+            feed = await _candles(portfolio, exchange, session)
+            book = book_of(portfolio, feed.histories(), session)
+            makers = makers_of(portfolio, session)
+            desk = PaperDesk(book, makers=makers, working=session.resumed.working)
+            exchange.broker.listen(_hear(office))
+            _tell_clock(office, exchange)
+            trading = PaperTrading(desk, session.writer.commit)
+            return await _loop(
+                trading, feed, _at_venue(exchange), office=office, session=session, tick_ms=exchange.tick_ms
+            ).run()
 
 
-def _until(plan: Plan, there: Resumed | None, window: Window) -> str | None:
+async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchange) -> Summary:
+    """Trade a portfolio at an exchange, from where its session stands, until it is stopped.
+
+    Raises
+    ------
+    LeaseError, DataError, HaltError
+        As `trade_paper`.
+    VenueError
+        If the venue cannot be reached at the start.
+    DatabaseLostError
+        If the database stays away for longer than the grace; stops rest at the exchange.
+    """
+    with held_lease(office.database, office.account, SystemTimer()) as lease:
+        await exchange.broker.open(portfolio.symbols)
+        there, before = office.place(portfolio, alone=True)
+        trade_from_ms = _first_candle(portfolio, exchange) if there is None else there.trade_from_ms
+        with opened(
+            portfolio, office, lease, trade_from_ms=trade_from_ms, told={}, threads=True, before=before
+        ) as session:
+            feed = await _candles(portfolio, exchange, session)
+            book = book_of(portfolio, feed.histories(), session)
+            desk = _exchange_desk(
+                book,
+                exchange,
+                session,
+                makers=makers_of(portfolio, session),
+                sending=office.watch.sending,
+            )
+            synchroniser = Synchroniser(
+                exchange.broker, book, desk.blotter, memory=desk.memory, tolerance=exchange.tolerance
+            )
+            trading = ExchangeTrading(
+                desk, session.writer.commit, synchroniser=synchroniser, every_ms=exchange.compare_ms
+            )
+            exchange.broker.listen(_hear(office))
+            _tell_clock(office, exchange)
+            while not lease.fresh(SystemTimer().now_ms()):  # the holder before may still be sending
+                await asyncio.sleep(_FRESH_S)
+            if exchange.accept:
+                synchroniser.accept(await exchange.broker.balances())
+            return await _loop(
+                trading, feed, _at_venue(exchange), office=office, session=session, tick_ms=exchange.tick_ms
+            ).run()
+
+
+# --- parts --------------------------------------------------------------------------------------------------------------
+
+
+def _exchange_desk(
+    book: Book, exchange: Exchange, session: Session, *, makers: dict[int, OrderMaker], sending: Callable[[], None]
+) -> ExchangeDesk:
+    saved = (session.resumed.state or {}).get("desk")
+    memory = DeskMemory.from_json(saved) if saved else DeskMemory(exchange.broker.now_ms())
+    memory.cursors = dict(session.resumed.cursors)
+    memory.known = session.journal.known_fill
+    hearing = Hearing(book, Blotter(session.resumed.working), memory, makers=makers)
+    return ExchangeDesk(Trade(exchange.broker, hearing, makers, session.writer.commit, sending), exchange.rules)
+
+
+def _first_candle(portfolio: Portfolio, exchange: Exchange) -> int:
+    """Return the open of the first bar to trade: the one that is open now."""
+    now = at_ms(exchange.broker.now_ms())
+    opens = [int(plan.timeframe.floor(now.to_pydatetime()).timestamp() * 1_000) for plan in portfolio.plans]
+    return min(opens)
+
+
+async def _candles(portfolio: Portfolio, exchange: Exchange, session: Session) -> CandleFeed:
+    feed = CandleFeed(exchange.broker, portfolio, until_ms=exchange.until_ms)
+    await feed.open(session.trade_from_ms, session.last_bars)
+    return feed
+
+
+def _at_venue(exchange: Exchange) -> Timer:
+    """Return the venue's own time: a machine's clock that is ahead of it must not spin until a bar is closed there."""
+    return VenueTimer(exchange.timer, exchange.broker.now_ms)
+
+
+def _loop(trading: Desk, feed: Feed, timer: Timer, *, office: Office, session: Session, tick_ms: int | None) -> Loop:
+    journal = session.journal
+    _log.info("running", session=journal.session_id)
+    cash = trading.book.portfolio.account.cash
+    shadow = shadow_of(office, feed.histories(), session)
+    return Loop(
+        trading, feed, timer, session.writer, journal, office.switch, office.bell, tick_ms=tick_ms, watch=office.watch,
+        shadow=shadow,        floor=0.0 if office.max_loss is None else cash - office.max_loss,
+    )  # fmt: skip
+
+
+def _hear(office: Office) -> Callable[[Hint], None]:
+    """Return what is done at a hint: whoever waits is woken, but for bars, which are due by the clock."""
+
+    def hear(hint: Hint) -> None:
+        if hint.kind == "gap":
+            office.watch.vitals.tell("streams", hint.detail.get("state") == "up", hint.detail.get("stream", ""))
+        if hint.kind != "bar":
+            office.bell.ring()
+
+    return hear
+
+
+def _tell_clock(office: Office, exchange: Exchange) -> None:
+    offset = exchange.broker.now_ms() - exchange.timer.now_ms()
+    office.watch.vitals.tell("clock", abs(offset) < _LARGEST_OFFSET_MS, f"the venue is {offset} ms ahead")
+
+
+def _until(portfolio: Portfolio, last_bars: dict[int, int | None] | None, window: Window) -> str | None:
     """Return the end of the feed; bars that were traded already are history, whatever end is asked for now."""
-    if window.until is None or there is None or there.last_bar_ms is None:
+    reached = [
+        portfolio.plans[slot].timeframe.next_ms(last) for slot, last in (last_bars or {}).items() if last is not None
+    ]
+    if window.until is None or not reached:
         return window.until
-    reached = at_ms(plan.timeframe.next_ms(there.last_bar_ms)).isoformat()
-    return max(window.until, reached, key=_moment_ms)
+    return max(window.until, at_ms(max(reached)).isoformat(), key=_moment_ms)
 
 
 def _moment_ms(text: str) -> int:
@@ -126,32 +235,9 @@ def _moment_ms(text: str) -> int:
     return in_ms(stamp)
 
 
-def _trader(plan: Plan, feed: ReplayFeed, resumed: Resumed, *, identity: Sequence[str]) -> Trader:
-    state = plan.fresh_state()
-    if resumed.state is not None:
-        state.load_json(resumed.state)
-    history = History(feed.history(plan.symbol))
-    return Trader(plan, history, state=state, working=resumed.working, identity=tuple(identity))
+def run_paper(portfolio: Portfolio, office: Office, **options: Any) -> Summary:
+    """Run `trade_paper` to its end, outside any event loop."""
+    return asyncio.run(trade_paper(portfolio, office, **options))
 
 
-def _drive(trader: Trader, feed: ReplayFeed, journal: Journal, *, pace: Pace) -> Summary:
-    """Take one step per bar; a step that has begun is finished."""
-    bars, last, status = 0, None, "finished"
-    for bar in feed:
-        if not pace.wait(bar, journal.heartbeat):
-            status = "stopped"
-            break
-        step = trader.step(bar)
-        journal.write(step)
-        _tell(step)
-        bars, last = bars + 1, short(at_ms(step.bar_ms))
-    summary = Summary(journal.session_id, status, bars, trader.trades, trader.equity, last)
-    journal.end(status, asdict(summary))
-    return summary
-
-
-def _tell(step: Step) -> None:
-    for done in step.fills:
-        fill, what = done.fill, {"role": done.order.role, "reason": done.reason, "client_id": done.order.client_id}
-        amounts = {"quantity": str(fill.quantity), "price": str(fill.price)}
-        _log.info("filled", bar=short(at_ms(step.bar_ms)), side=fill.side, **what, **amounts)
+__all__ = ["Exchange", "Office", "Window", "run_paper", "trade_candles", "trade_exchange", "trade_paper"]

@@ -41,6 +41,8 @@ class Working:
         Client id of the order list it is part of.
     sent_ms
         Exchange time of its request, 0 for paper: the late-execution bound counts from it.
+    exchange_id, filled
+        The venue's name for it and what was executed (base), where a restart found the order in the journal.
     """
 
     order: Order
@@ -49,6 +51,8 @@ class Working:
     state: IntentState = "planned"
     list_id: str | None = None
     sent_ms: int = 0
+    exchange_id: str | None = None
+    filled: Decimal = Decimal(0)
 
 
 @dataclass(frozen=True)
@@ -121,6 +125,8 @@ class Step:
         At the close, in the quote currency; of no meaning between closes.
     state
         The kernel's state afterwards as JSON values, None where it did not change.
+    cursors
+        Symbol to the id of the newest execution seen there, a stranger's too; those of `fills` need not be named.
     """
 
     time_ms: int
@@ -134,12 +140,13 @@ class Step:
     cash: float = 0.0
     state: dict[str, Any] | None = None
     notices: list[Notice] = field(default_factory=list)
+    cursors: dict[str, str] = field(default_factory=dict)
     heard: list[Heard] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Withheld:
-    """An entry that may not be sent, and why: `halted`, `order_rate`, `turnover`, `lease`."""
+    """An order that may not be sent, and why: `halted`, or the breaker that tripped (see `atb.live.breakers`)."""
 
     client_id: str
     reason: str

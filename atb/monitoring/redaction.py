@@ -1,36 +1,56 @@
 """Takes secrets out of anything that is about to be written: by the name they stand under, by shape, and by value.
 
 Exchange libraries put signed URLs and key headers into the text of their exceptions, so names of fields alone are not
-enough; a secret that nobody named, such as one pasted into a message, is found because its value is known.
+enough; a secret that nobody named, such as one pasted into a message, is found because its value is known: in URL encoding,
+in JSON, in `repr`, and wrapped over lines too.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
-from urllib.parse import quote, quote_plus
 
 MASK = "***"
 _SHORTEST = 4  # replacing every "a" of a log because a password is "a" would hide more than it protects
+_LONG_LINE = 16  # a shorter line of a secret is more likely to be a word
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
+# Between two characters of a secret: the end of a line, quoted or escaped as a printer that wraps lines leaves it.
+_WRAP = r"""(?:["']?[ \t]{0,8}(?:\\?\r?\n|\\+n)[ \t>|]{0,80}[bru]?["']?)?"""
 _DEEPEST = 12  # a structure that contains itself must end
 _PLAIN = (bool, int, float, type(None))
 
 _WORDS = "secret|password|passwd|passphrase|pwd|signature|jwt|authorization|cookie|credentials?|token"
 _PAIRS = "api[-_ ]?(?:key|secret)|private[-_ ]?key|access[-_ ]?key|listen[-_ ]?key|session[-_ ]?(?:key|id)"
+_PARTS = (
+    "secret",
+    "pass",
+    "pwd",
+    "sign",
+    "jwt",
+    "authorization",
+    "cookie",
+    "credential",
+    "token",
+    "key",
+    "session",
+)  # in each
 # A name ends in the telling word (`api_secret`, `X-MBX-APIKEY`, `CB-ACCESS-SIGN`); `token_count` and `designature` do not.
 _NAME = rf"(?:[A-Za-z0-9]{{1,40}}[-_.]{{1,3}}){{0,12}}?(?:[a-z]{{1,40}})??(?:{_WORDS}|{_PAIRS}|(?:access|api)-sign)"
 _KEY_NAME = re.compile(rf"^{_NAME}$", re.IGNORECASE)
+# `name=value`, `'name': 'value'`, `('name', 'value')`, `name%3Dvalue`, over a line's end too.
 _ASSIGNMENT = re.compile(
-    rf"""(?P<name>\b{_NAME}\b\\?["']?\s*(?:=>|[:=])\s*)"""
-    r"""(?:b?\\?(?P<quote>["'])(?P<quoted>(?:\\.|(?!(?P=quote))[^\\])*)|(?P<scheme>(?:Bearer|Basic|Token)\s+)?[^\s"'&,;})\]\\]+)""",
+    rf"""(?P<name>(?:\b|(?<=%[0-9A-Fa-f]{{2}})){_NAME}\b(?:\\*["']?\s*(?:=>|[:=])\s*|\\*["']\s*,\s*(?=b?\\*["'])|%(?:25)*3[AaDd](?:%(?:25)*20|\+)*))"""
+    r"""(?:b?\\*(?P<quote>["'])(?P<quoted>(?:\\.|(?!(?P=quote))[^\\])*)|(?P<scheme>(?:Bearer|Basic|Token)\s+)?[^\s"'&,;})\]\\]+)""",
     re.IGNORECASE,
 )
 _SHAPES = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
-    (re.compile(r"(?<=://)([^:@/\s]*):\S*@(?=[^@\s]*)"), rf"\g<1>:{MASK}@"),  # a password in a URL, up to the last @
-    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}", re.IGNORECASE), rf"\g<1> {MASK}"),
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), MASK),  # a JSON web token
+    # A password in a URL, up to the last @, unless asterisks alone stand there already.
+    (re.compile(r"(?<=://)([^:@/\s]*):(?!\*+@[^@\s]*(?:\s|\Z))\S*@(?=[^@\s]*)"), rf"\g<1>:{MASK}@"),
+    (re.compile(r"\b(Bearer|Basic)(?:\s+|%20|\+)[A-Za-z0-9._~+/=%-]{8,}", re.IGNORECASE), rf"\g<1> {MASK}"),
+    (re.compile(r"\beyJ[\w-]{8,}(?:\.|%2[Ee])[\w-]+(?:\.|%2[Ee])[\w-]*"), MASK),  # a JSON web token
 )
 
 
@@ -49,43 +69,78 @@ class Redactor:
 
     @cached_property
     def _known(self) -> re.Pattern[str] | None:
-        spellings = {
-            spelling
-            for secret in self.secrets
-            if len(secret) >= _SHORTEST
-            for spelling in (secret, quote(secret, safe=""), quote_plus(secret), repr(secret)[1:-1], _in_json(secret))
+        whole = {secret for secret in self.secrets if len(secret) >= _SHORTEST}
+        lines = {  # of a key in PEM, which libraries read line by line
+            line
+            for secret in whole
+            for line in re.split(r"\\n|[\r\n]+", secret)
+            if len(line) >= _LONG_LINE and not line.startswith("-----")
         }
-        longest_first = sorted(spellings, key=len, reverse=True)
-        return re.compile("|".join(re.escape(text) for text in longest_first)) if spellings else None
+        longest_first = sorted(whole | lines, key=len, reverse=True)
+        return re.compile("|".join(_spelled(text) for text in longest_first)) if longest_first else None
+
+    def known(self, text: str) -> str:
+        """Return a text without the declared secrets; everything else stays as it is."""
+        return text if self._known is None else self._known.sub(MASK, text)
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
-        if self._known is not None:
-            text = self._known.sub(MASK, text)
+        text = self.known(text)
+        if text.isidentifier():  # one word, as most names and values are: it has neither shape nor place
+            return text
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
-        return _ASSIGNMENT.sub(_blank, text)
+        folded = text.casefold()
+        return _ASSIGNMENT.sub(_blank, text) if any(part in folded for part in _PARTS) else text
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """Return a structure without secrets: values under telling names are replaced, every text is searched."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, _PLAIN):
-            return value
+            return str(value) if isinstance(value, float) and not math.isfinite(value) else value
         if depth > _DEEPEST:
             return "..."
         if isinstance(value, Mapping):
-            return {key: self._under(key, item, depth) for key, item in value.items()}
+            return {self._key(key): self._under(key, item, depth) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
-            return [self.value(item, depth + 1) for item in value]
-        return self.text(value.decode(errors="replace") if isinstance(value, bytes) else str(value))
+            return self._items(list(value), depth)
+        return self.text(_text(value))
+
+    def _key(self, key: object) -> object:
+        return key if isinstance(key, _PLAIN) else self.text(_text(key))
+
+    def _items(self, items: list[Any], depth: int) -> list[Any]:
+        """Redact a sequence; a pair such as `(b"X-MBX-APIKEY", b"...")` is how libraries list headers."""
+        if len(items) == 2 and isinstance(items[0], str | bytes):
+            return [self._key(items[0]), self._under(items[0], items[1], depth)]
+        return [self.value(item, depth + 1) for item in items]
 
     def _under(self, key: object, item: object, depth: int) -> object:
-        if item is not None and is_secret_name(str(key)):
+        if item is not None and is_secret_name(_text(key)):
             return MASK
         return self.value(item, depth + 1)
 
 
+_installed = [Redactor()]
+
+
+def install(redactor: Redactor) -> None:
+    """Make a redactor the one of this process."""
+    _installed[0] = redactor
+
+
+def installed() -> Redactor:
+    """Return the redactor of this process; until one is installed it knows no secret by its value."""
+    return _installed[0]
+
+
+def redact(value: Any) -> Any:
+    """Return a text or a structure without the secrets of this process, for whatever is kept: rows, files, messages."""
+    return installed().value(value)
+
+
+@lru_cache(4096)
 def is_secret_name(name: str) -> bool:
     """Tell whether values under this name are secrets: `api_key`, `apiSecret`, `X-MBX-APIKEY`, `password`, ..."""
     return _KEY_NAME.match(name) is not None
@@ -98,7 +153,33 @@ def _blank(match: re.Match[str]) -> str:
     return f"{match['name']}{match['scheme'] or ''}{MASK}"
 
 
-def _in_json(secret: str) -> str:
-    import json
+def _text(value: object) -> str:
+    """Return a value's text; a value that cannot say what it is must not break what is being written."""
+    try:
+        return bytes(value).decode(errors="replace") if isinstance(value, bytes | bytearray) else str(value)
+    except Exception as broken:  # noqa: BLE001 - foreign code, run while something else is being told
+        return f"<{type(value).__name__} without a text: {type(broken).__name__}>"
 
-    return json.dumps(secret)[1:-1]
+
+def _spelled(secret: str) -> str:
+    """Return a pattern for a secret in every spelling: plain, percent-encoded (twice, too), escaped, wrapped over lines."""
+    return _WRAP.join(_character(character) for character in secret)
+
+
+def _character(character: str) -> str:
+    percent = "".join(f"%(?:25)*{_any_case(f'{byte:02x}')}" for byte in character.encode("utf-8", "surrogatepass"))
+    code = ord(character)
+    spellings = [
+        rf"\\*{re.escape(character)}",
+        percent,
+        rf"\\+(?:u{_any_case(f'{code:04x}')}|x{_any_case(f'{code:02x}')})",
+    ]
+    if character in _ESCAPES:
+        spellings.append(rf"\\+{_ESCAPES[character]}")
+    if character == " ":
+        spellings.append(r"\+")
+    return f"(?:{'|'.join(spellings)})"
+
+
+def _any_case(digits: str) -> str:
+    return "".join(digit if digit.isdigit() else f"[{digit}{digit.upper()}]" for digit in digits)

@@ -1,13 +1,14 @@
 """The gate: evidence in, verdict with every reason out; pure.
 
 Paper is refused only when the evidence does not belong to what would trade; results never keep a strategy from paper, where
-they are still to be found out. Live must show results as well. Both verdicts are always given.
+they are still to be found out. Live must show proofs, results and a rehearsal as well. Both verdicts are always given.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from types import UnionType
+from typing import Any, Self, get_args, get_origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,10 @@ class Evidence:
         Whether files of the checkout differed from the commit.
     refused
         Refused or shrunk intents by reason.
+    shorts
+        Whether the policy may sell what is not held.
+    rehearsed
+        Whether the last rehearsal of a manifest that decides the same was passed.
     """
 
     run_status: str
@@ -78,11 +83,33 @@ class Evidence:
     out_of_sample: bool | None = None
     dirty: bool | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
+    shorts: bool = False
+    rehearsed: bool | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self | None:
+        """Read what `to_json` wrote; None where a value is missing, unknown or of another type."""
+        if sorted(values) != sorted(one.name for one in fields(cls)):
+            return None
+        numbers = {one.name for one in fields(cls) if one.type is float}
+        read: dict[str, Any] = {
+            name: math.nan if name in numbers and value is None else value for name, value in values.items()
+        }
+        evidence = cls(**read)
+        return evidence if all(_is_plain(getattr(evidence, one.name), one.type) for one in fields(cls)) else None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; NaN becomes None."""
         values = asdict(self) | {"refused": dict(self.refused)}
         return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
+
+
+def _is_plain(value: object, annotation: Any) -> bool:
+    """Tell whether a value is of its field's type; `True` is no number, and a whole number is one with a point too."""
+    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (get_origin(annotation) or annotation,)
+    if isinstance(value, bool):
+        return bool in kinds
+    return isinstance(value, (*kinds, int) if float in kinds else kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +149,10 @@ def _integrity(evidence: Evidence) -> tuple[str, ...]:
     if evidence.strategies == 0:
         return ("the run published no strategy result",)
     return _chosen(
-        (evidence.strategies > 1, f"the run has {evidence.strategies} slots; the runner trades one so far"),
+        (
+            evidence.strategies > 1,
+            f"the run has {evidence.strategies} slots, and a manifest is of one; a runner takes several manifests",
+        ),
         (not evidence.data_matches, "the bars of the run are not, or no longer, in the catalogue"),
         (not evidence.kernel_matches, "the run used another decision kernel than the installed one"),
     )
@@ -148,6 +178,9 @@ def _proofs(evidence: Evidence) -> tuple[str, ...]:
         ),
         (evidence.dirty is None, "the commit of the run is not known"),
         (evidence.dirty is True, "the run's checkout had uncommitted changes"),
+        (evidence.shorts, "its policy sells short, which a spot account cannot"),
+        (evidence.rehearsed is None, "it was not rehearsed: promote it to paper, then atb rehearse its manifest"),
+        (evidence.rehearsed is False, "its last rehearsal failed"),
     )
 
 

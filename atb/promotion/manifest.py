@@ -16,11 +16,17 @@ from typing import Any, Self
 
 from atb.errors import InputError, PromotionError, did_you_mean
 from atb.promotion import provenance
+from atb.promotion.gate import Evidence, gate
 from atb.promotion.signing import check_signature, fingerprint, sign, signing_key
 
 SCHEMA = 1
-MODES = ("paper",)
+MODES = ("paper", "live")
 AGAIN = "Promote again: atb promote RUN_ID --to paper"
+# What is decided on, with what: manifests that agree in these trade the same, whoever promoted them and when.
+_DECISIVE = (
+    "strategy", "symbol", "timeframe", "venue", "policy", "execution", "account", "instrument", "model", "data", "kernel_hash",
+    "sources", "warmup",
+)  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 
@@ -154,7 +160,7 @@ def load_manifest(path: Path) -> Manifest:
     InputError
         If there is no such file.
     PromotionError
-        If it is no manifest, of another mode or schema, or a byte of it was changed.
+        If it is no manifest, of another mode or schema, a byte of it was changed, or it is a live one without the evidence.
     """
     try:
         raw = path.read_bytes()
@@ -163,12 +169,39 @@ def load_manifest(path: Path) -> Manifest:
         raise InputError(f"The manifest cannot be read ({error.strerror})", found=str(path), todo=todo) from None
     manifest = Manifest.from_json(_parsed(raw, path))
     if manifest.mode not in MODES:
-        raise PromotionError(f"The runner trades {' and '.join(MODES)} only", found=manifest.mode)
+        raise PromotionError(f"A manifest's mode is {' or '.join(MODES)}", found=manifest.mode, todo=AGAIN)
     if _sha256(manifest.content()) != manifest.content_sha256:
         raise PromotionError("The manifest was changed: its content hash does not match", found=str(path), todo=AGAIN)
     if manifest.render() != raw:
         raise PromotionError("The manifest's file was changed, though not its content", found=str(path), todo=AGAIN)
+    check_verdict(manifest)
     return manifest
+
+
+def check_verdict(manifest: Manifest) -> None:
+    """Refuse a live manifest whose own evidence does not pass the gate for live today; paper needs no more than its signature.
+
+    Raises
+    ------
+    PromotionError
+        With every reason.
+    """
+    if manifest.mode != "live":
+        return
+    seen = Evidence.from_json(manifest.evidence.get("gate") or {})
+    reasons: tuple[str, ...] = ("its evidence is not what the gate of this version asks for",)
+    if seen is not None:
+        reasons = gate(seen, mode="live").reasons
+    if (manifest.verdict.get("mode"), manifest.verdict.get("passed")) != ("live", True):
+        reasons = (*reasons, "its verdict is not the gate's on live")
+    if reasons:
+        todo = "Promote again: atb promote RUN_ID --to live"
+        raise PromotionError(f"{manifest.name} may not trade real money: {'; '.join(reasons)}", todo=todo)
+
+
+def decide_alike(one: Manifest, other: Manifest) -> bool:
+    """Tell whether two manifests trade the same: what a rehearsal of one shows holds for the other."""
+    return all(getattr(one, name) == getattr(other, name) for name in _DECISIVE)
 
 
 def verify(manifest: Manifest, *, models_root: Path, keys_root: Path, package: Path = provenance.PACKAGE) -> list[str]:

@@ -48,6 +48,7 @@ class SmaCross:
     def signals(self, frame: "pd.DataFrame") -> Signals:
         """Return 1 where the fast average is above the slow one, 0 elsewhere, NaN until the slow one is there."""
         fast, slow = frame["sma_fast"].to_numpy(), frame["sma_slow"].to_numpy()
-        side = (fast > slow).astype(np.float64)
+        side = np.empty(len(slow))
+        np.greater(fast, slow, out=side)
         side[np.isnan(slow)] = np.nan
         return Signals(side)

@@ -1,4 +1,4 @@
-"""The paper broker: orders meet closed bars by the kernel's own rules, so paper trades what the backtest traded."""
+"""The paper broker: orders meet bars by the kernel's own rules, so paper trades what the backtest traded."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -18,7 +18,7 @@ def exact(number: float) -> Decimal:
 
 
 class PaperBroker:
-    """A venue for one slot that fills whole orders; it sends nothing anywhere.
+    """A venue that fills whole orders and sends nothing anywhere.
 
     Which order meets a bar, and at what price, is the kernel's `next_order` on the state that the runner decides with. The
     broker gives each execution the identity of the order it fills.
@@ -27,33 +27,32 @@ class PaperBroker:
     ----------
     state
         The runner's kernel state: read here, changed by the runner when it applies a fill.
-    symbol
-        What is traded; fees are paid in its quote asset, or out of what is bought where the costs say so.
+    symbols
+        What each slot trades; fees are paid in its quote asset, or out of what is bought where the costs say so.
     """
 
-    def __init__(self, state: KernelState, symbol: Symbol) -> None:
-        self._state, self._symbol = state, symbol
-        self._orders: dict[str, Order] = {}
+    def __init__(self, state: KernelState, symbols: Sequence[Symbol]) -> None:
+        self._state, self._symbols = state, symbols
+        self._orders: list[dict[str, Order]] = [{} for _ in symbols]
         self._order = np.zeros(1, records.ORDER)
 
-    @property
-    def working(self) -> Sequence[Order]:
-        """The orders that were submitted and are neither filled nor cancelled."""
-        return tuple(self._orders.values())
+    def working(self, slot: int) -> Sequence[Order]:
+        """Return the slot's orders that were submitted and are neither filled nor cancelled."""
+        return tuple(self._orders[slot].values())
 
-    def submit(self, orders: Iterable[Order]) -> None:
-        """Take orders; one per role works at a time."""
+    def submit(self, slot: int, orders: Iterable[Order]) -> None:
+        """Take orders of a slot; one per role works at a time."""
         for order in orders:
-            self._orders[order.role] = order
+            self._orders[slot][order.role] = order
 
-    def cancel(self, orders: Iterable[Order]) -> None:
+    def cancel(self, slot: int, orders: Iterable[Order]) -> None:
         """Withdraw orders; one that is not working is passed over."""
         for order in orders:
-            if self._orders.get(order.role) == order:
-                del self._orders[order.role]
+            if self._orders[slot].get(order.role) == order:
+                del self._orders[slot][order.role]
 
-    def meet(self, bars: NDArray[np.void], rows: NDArray[np.int64], phase: int) -> Iterator[tuple[Fill, Order]]:
-        """Yield each execution of this phase of the bars with its order; the caller applies one before it asks for the next.
+    def meet(self, bars: NDArray[np.void], rows: NDArray[np.int64], phase: int) -> Iterator[tuple[int, Fill, Order]]:
+        """Yield each execution of this phase of the bars with slot and order; the caller applies one before it asks for the next.
 
         Parameters
         ----------
@@ -63,20 +62,21 @@ class PaperBroker:
         state = self._state
         while kernel.next_order(self._order, state.account, state.slots, state.parameters, bars, rows, phase):
             met = self._order[0]
-            order = self._orders.pop(ROLES[int(met["role"])])
-            yield self._fill(met, order), order
+            slot = int(met["slot"])
+            order = self._orders[slot].pop(ROLES[int(met["role"])])
+            yield slot, self._fill(met, order), order
 
     def _fill(self, met: np.void, order: Order) -> Fill:
-        in_base = met["fee_base"] > 0
+        symbol, in_base = self._symbols[int(met["slot"])], met["fee_base"] > 0
         return Fill(
             trade_id=f"{order.client_id}.0",
             client_id=order.client_id,
-            symbol=self._symbol,
+            symbol=symbol,
             side=SIDES[int(met["side"])],  # type: ignore[arg-type] # the table holds "buy" and "sell"
             price=exact(met["price"]),
             quantity=exact(met["quantity"]),
             fee=exact(met["fee_base"] if in_base else met["fee"]),
-            fee_asset=self._symbol.base if in_base else self._symbol.settle or self._symbol.quote,
+            fee_asset=symbol.base if in_base else symbol.settle or symbol.quote,
             fee_value=exact(met["fee"]),
             time_ms=int(met["time"]),
         )

@@ -152,7 +152,15 @@ def test_a_sweep_shows_itself():
         (lambda: sweep([]), "at least one slot"),
         (lambda: sweep(slot(), policies=[]), "at least one of policies"),
         (lambda: sweep(slot(), policies=RiskPolicy()), "a list with at least one of policies"),
-        (lambda: sweep(slot(), workers=0), "at least one worker"),
+        (lambda: sweep(slot(), workers=0), "workers must be a whole number"),
+        (lambda: sweep(slot(), workers=1.5), "workers must be a whole number"),
+        (lambda: sweep({}), "a Slot or a list of them"),
+        (lambda: sweep(slot(), account={}), "must be an AccountPolicy"),
+        (lambda: sweep(slot(), start="2024-01-02"), "a time with a zone"),
+        (lambda: run("BTC/USDT"), "a Slot or a list of them"),
+        (lambda: run(slot(), account={}), "must be an AccountPolicy"),
+        (lambda: run(slot(), start="2024-01-02"), "a time with a zone"),
+        (lambda: run(slot(), start=pd.Timestamp("2024-01-02")), "a time with a zone"),
         (lambda: sweep(slot()).run(7), "no such row"),
         (lambda: sweep(slot()).best("sharp"), "Did you mean .sharpe"),
         (lambda: grid(stop_los=[0.1]), "Did you mean .stop_loss"),
@@ -175,3 +183,19 @@ def test_costs_are_each_slot_s_own():
     assert found.table["fees_paid"].iloc[0] > 100
     assert found.run(0).stats["final_equity"] == found.table["final_equity"].iloc[0]
     assert run(dear).stats["fees_paid"] > 0
+
+
+def test_progress_true_draws_a_bar_that_ends_at_all_combinations(monkeypatch):
+    import rich.progress
+
+    drawn = []
+    advance = rich.progress.Progress.update
+
+    def update(bar, task, **told):
+        advance(bar, task, **told)
+        drawn.append((bar.tasks[0].completed, bar.tasks[0].total))
+
+    monkeypatch.setattr(rich.progress.Progress, "update", update)
+    found = sweep(slot(), policies=POLICIES, workers=1, progress=True)
+    assert drawn[-1] == (12, 12)
+    assert found.table.equals(sweep(slot(), policies=POLICIES, workers=1).table)

@@ -1,6 +1,7 @@
 """`atb promote` and `atb status`: from a recorded run to a manifest, and what the runner did with it."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -9,13 +10,13 @@ from sqlalchemy import select
 
 from atb.cli import main
 from atb.db import open_database
-from atb.db.tables import LiveSession, Promotion, Run
+from atb.db.tables import Evidence, LiveSession, Promotion, Run
 from atb.engine.cache import kernel_hash
 from atb.experiments.publication import publish
 from atb.live.overview import sessions
 from atb.promotion.manifest import load_manifest
 from tests.live.conftest import quiet, sqlite_desk
-from tests.live.desk import first_open, warm_result
+from tests.live.desk import BUSY, first_open, warm_result
 
 __all__ = ["quiet", "sqlite_desk"]
 RUN = "20240131-094500-03-backtest-1f9a3c"
@@ -120,10 +121,65 @@ def refused(done, *texts):
     assert "Traceback" not in done.output
 
 
-def test_promotion_to_live_does_not_exist_and_shows_what_the_gate_says(desk, result):
-    refused(atb("promote", RUN, "--to", "live"), "does not exist yet", "look-ahead was not proven", "--to paper")
+def test_promotion_to_live_is_refused_with_every_reason(desk, result):
+    done = atb("promote", RUN, "--to", "live")
+    refused(done, "cannot be promoted to live", "look-ahead was not proven", "it was not rehearsed", "--to paper")
     assert promotions(desk) == []
     assert not (desk.root / "promoted").exists()
+
+
+def rehearsed(desk, name, *, passed=True):
+    """Leave what a rehearsal of a promoted manifest leaves."""
+    manifest = load_manifest(desk.root / "promoted" / f"{name}.json")
+    database = open_database(desk.url)
+    with database.session() as session:
+        session.add(Evidence(kind="rehearsal", manifest_sha256=manifest.content_sha256, passed=passed, detail={}))
+    database.close()
+
+
+@pytest.fixture
+def good(desk, monkeypatch):
+    """A run that shows everything live asks for but a rehearsal: the proofs and figures are as a good one's would be."""
+    policy = replace(BUSY, allow_short=False)
+    record(desk, warm_result(desk.stock(100, 1), policy=policy), monkeypatch)
+    path = desk.root / "runs" / RUN / "result.json"
+    content = json.loads(path.read_text())
+    content["evidence"] = {"parity": True, "lookahead_clean": True}
+    content["result"]["stats"] |= {"n_trades": 200, "sharpe": 2.0, "total_return_pct": 90.0, "max_drawdown_pct": 9.0}
+    content["result"]["baselines"]["hold"]["total_return_pct"] = 10.0
+    content["result"]["refused"] = {}
+    path.write_text(json.dumps(content))
+
+
+def test_what_was_rehearsed_becomes_a_live_manifest(desk, good):
+    paper = json.loads(atb("promote", RUN, "--json").stdout)
+    assert [reason[:24] for reason in paper["verdict"]["live"]["reasons"]] == ["it was not rehearsed: pr"]
+    refused(atb("promote", RUN, "--to", "live"), "it was not rehearsed")
+    rehearsed(desk, paper["name"])
+    done = atb("promote", RUN, "--to", "live")
+    assert done.exit_code == 0, done.output
+    assert "live:  allowed by the gate" in done.output
+    assert "paper:" not in done.output
+    assert "Next: python runners/live.py promoted/btc-usdt_1h_sma_cross_live.json --live" in done.output
+    manifest = load_manifest(desk.root / "promoted" / "btc-usdt_1h_sma_cross_live.json")
+    assert (manifest.mode, manifest.evidence["gate"]["rehearsed"]) == ("live", True)
+
+
+def test_the_last_rehearsal_counts(desk, good):
+    name = json.loads(atb("promote", RUN, "--json").stdout)["name"]
+    rehearsed(desk, name)
+    rehearsed(desk, name, passed=False)
+    refused(atb("promote", RUN, "--to", "live"), "its last rehearsal failed")
+
+
+def test_a_rehearsal_of_something_that_decides_differently_is_none(desk, good):
+    name = json.loads(atb("promote", RUN, "--json").stdout)["name"]
+    rehearsed(desk, name)
+    path = desk.root / "runs" / RUN / "result.json"
+    content = json.loads(path.read_text())
+    content["result"]["slots"][0]["strategy"]["parameters"]["slow"] = 9
+    path.write_text(json.dumps(content))
+    refused(atb("promote", RUN, "--to", "live"), "it was not rehearsed")
 
 
 def test_an_unknown_run_or_mode_is_answered_with_the_nearest(desk, result):
@@ -175,7 +231,8 @@ def test_without_its_record_no_manifest_stays(desk, result, monkeypatch):
     assert list((desk.root / "promoted").iterdir()) == []
 
 
-def test_live_trading_does_not_exist_and_says_so(desk):
-    refused(atb("live", "sma_cross", "--symbol", "BTCUSDT", "--live-trading"), "does not exist yet")
+def test_real_money_is_not_traded_by_this_command_and_it_says_what_is(desk):
+    done = atb("live", "sma_cross", "--symbol", "BTCUSDT", "--live-trading")
+    refused(done, "real money", "--to live", "runners/live.py", "--live")
     refused(atb("live", "sma_cross", "--symbol", "BTCUSDT"), "--paper-trading")
     refused(atb("live", "sma_crss", "--symbol", "BTCUSDT", "--paper-trading"), "Did you mean 'sma_cross'?")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
 from atb.db import open_database
 from atb.db.tables import AccountLease, Table
@@ -143,3 +144,23 @@ def test_the_label_hides_the_password(tmp_path):
     url = make_url("postgresql+psycopg2://me:hunter2@host/db")
     assert "hunter2" not in Database(_engine(url)).label
     assert Path(tmp_path).name in open_database(f"sqlite:///{tmp_path}/atb.db").label
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_postgresql_waits_for_locks_only_as_long_as_it_is_told(database_url):
+    database = open_database(database_url, patience_s=0.2)
+    with database.session() as holder:
+        holder.add(lease())
+        holder.flush()
+        with pytest.raises(OperationalError, match="lock timeout"), database.session() as session:
+            session.add(lease())
+    with database.session() as session:  # a stalled process does not keep its locks for ever
+        assert session.scalar(text("SHOW idle_in_transaction_session_timeout")) == "1min"
+    database.close()
+
+
+def test_sqlite_waits_for_a_writer_only_as_long_as_it_is_told(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path}/atb.db", patience_s=0.1)
+    with database.session(), pytest.raises(OperationalError, match="locked"), database.session():
+        pass
+    database.close()

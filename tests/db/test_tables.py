@@ -1,11 +1,13 @@
 """Tables: the constraints that keep the journal honest."""
 
 from decimal import Decimal
+from threading import Barrier, Thread
 
 import pytest
 from sqlalchemy.exc import DataError, IntegrityError
 
-from atb.db.tables import DecisionRow, FillRow, Intent
+from atb.db.partitions import Month, ensure_months
+from atb.db.tables import OPEN_STATES, DecisionRow, FillRow, Intent
 from tests.db.test_types import session_row
 
 
@@ -30,16 +32,17 @@ def fill(**changes) -> FillRow:
 def test_a_journal_is_written_and_read_back(database):
     with database.session() as session:
         session.add_all([session_row(), intent(), fill()])
+        ensure_months(session.connection(), [Month.of(1)])
         key = {"session_id": "s1", "bar_ms": 1, "slot": 0, "strategy": "sma_cross", "symbol": "BTC/USDT"}
         session.add(DecisionRow(**key, bar={"close": 1.5}, intents=[{"role": "entry"}]))
     with database.session(read_only=True) as session:
         assert session.get_one(Intent, "atb-1").quantity == Decimal("0.5")
-        assert session.get_one(FillRow, ("s1", "t1")).fee == Decimal("0.05")
+        assert session.get_one(FillRow, ("s1", "BTC/USDT", "t1")).fee == Decimal("0.05")
         assert session.get_one(DecisionRow, ("s1", 1, 0)).intents == [{"role": "entry"}]
 
 
 BROKEN = {
-    "the same order under another id": lambda: intent(client_id="atb-2"),
+    "the same order under another id": lambda: intent(client_id="atb-2", state="filled"),
     "an order of no session": lambda: intent(client_id="atb-2", session_id="nobody", attempt=1),
     "an unknown state": lambda: intent(client_id="atb-2", attempt=1, state="Filled"),
     "a client id the exchange refuses": lambda: intent(client_id="x" * 37, attempt=1),
@@ -63,4 +66,37 @@ def test_a_fill_without_an_intent_is_recorded_all_the_same(database):
 
 def test_an_intent_with_the_longest_id_and_a_second_attempt_are_accepted(database):
     with database.session() as session:
-        session.add_all([session_row(), intent(), intent(client_id="x" * 36, attempt=1)])
+        session.add_all([session_row(), intent(state="absent"), intent(client_id="x" * 36, attempt=1)])
+
+
+@pytest.mark.parametrize("state", OPEN_STATES)
+def test_one_entry_of_a_slot_is_open_at_a_time(database, state):
+    with database.session() as session:
+        session.add_all([session_row(), intent(state=state)])
+    with pytest.raises(IntegrityError), database.session() as session:
+        session.add(intent(client_id="atb-2", bar_ms=1))
+    with database.session() as session:  # another slot, another role and an entry that is over do not count
+        session.add_all([intent(client_id="atb-2", slot=1), intent(client_id="atb-3", role="exit")])
+        session.add(intent(client_id="atb-4", bar_ms=1, state="filled"))
+
+
+def test_of_entries_placed_at_the_same_moment_one_is_kept(database):
+    with database.session() as session:
+        session.add(session_row())
+    together, outcomes = Barrier(4), []
+
+    def place(number: int) -> None:
+        together.wait()
+        try:
+            with database.session() as session:
+                session.add(intent(client_id=f"atb-{number}", bar_ms=number))
+            outcomes.append("kept")
+        except IntegrityError:
+            outcomes.append("refused")
+
+    threads = [Thread(target=place, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(outcomes) == ["kept", "refused", "refused", "refused"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, text
 
+from atb.db.partitions import Month, ensure_months
 from atb.db.tables import AccountLease, EquityRow, Event, LiveSession
 from atb.errors import InputError
 
@@ -25,9 +26,8 @@ EXACT = [
 
 def session_row(**changes) -> LiveSession:
     columns = {
-        "session_id": "s1", "account": "paper", "mode": "paper", "manifest_sha256": "0" * 64, "strategy": "sma_cross",
-        "symbol": "BTC/USDT", "timeframe": "1h", "cash": Decimal(10_000), "trade_from_ms": 1_700_000_000_000,
-        "status": "running", "versions": {}, "config": {},
+        "session_id": "s1", "account": "paper", "mode": "paper", "key": "0" * 64, "cash": Decimal(10_000),
+        "trade_from_ms": 1_700_000_000_000, "status": "running", "versions": {}, "config": {},
     }  # fmt: skip
     return LiveSession(**columns | changes)
 
@@ -101,6 +101,7 @@ def test_json_comes_back_as_it_was(database):
 def test_epoch_milliseconds_and_event_numbers_are_wider_than_32_bits(database):
     with database.session() as session:
         session.add_all([session_row(), AccountLease(account="a", epoch=2**40, holder="h", until_ms=2**45)])
+        ensure_months(session.connection(), [Month.of(1_700_000_000_000)])
         session.add(EquityRow(session_id="s1", bar_ms=1_700_000_000_000, equity=Decimal(1), cash=Decimal(1)))
         session.add_all([Event(severity="info", kind="start", detail={}) for _ in range(3)])
     with database.session() as session:

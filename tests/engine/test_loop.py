@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.backtest.simulation import simulate
-from atb.engine import kernel, loop, matching, records, sizing
+from atb.backtest.simulation import simulate, step, step_of_one
+from atb.engine import kernel, loop, matching, native, records, sizing
+from atb.engine.fresh import fresh_account, fresh_slots
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, Slot, prepare
-from atb.engine.state import fresh_account, fresh_slots
 from tests.bars import bars_of, random_walk
 from tests.engine.cases import FLAT, account, at, half, play, slot_of
 from tests.problems import FREE, Scripted, random_sides, random_slots
@@ -28,11 +28,13 @@ def driven(problem: Problem, *, general: bool, room: int = ROOM, closes: bool = 
         "equity": np.zeros(len(problem.closes) if closes else 0),
         "summary": np.zeros(1, records.SUMMARY),
     }
+    buffers = tuple(made.values())
     now = (money, problem.limits, slots, problem.parameters, problem.market)
     if general:
-        loop.run(*now, problem.signals, problem.events, problem.closing, problem.opening, *made.values())
+        loop.run(*now, problem.signals, problem.events, problem.closing, problem.opening, *buffers, *step())
     else:
-        loop.run_one(*now[:4], problem.wanted.rest, problem.wanted.side, *problem.lanes.columns(), *made.values())
+        wanted = (problem.wanted.rest, problem.wanted.side)
+        loop.run_one(*now[:4], *wanted, *problem.lanes.columns(), *buffers, *step_of_one())
     return {**made, "account": money, "slots": slots}
 
 
@@ -223,6 +225,7 @@ def plain(monkeypatch):
         for name, value in list(vars(module).items()):
             if hasattr(value, "py_func"):
                 monkeypatch.setattr(module, name, value.py_func)
+    monkeypatch.setattr(native, "run_one", loop.run_one)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -1,6 +1,8 @@
 """Every rule live: random policies with many rules on, traded bar by bar on paper, equal their backtest bit by bit."""
 
+import asyncio
 import json
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -9,14 +11,17 @@ import pandas as pd
 import pytest
 
 from atb.backtest.simulation import simulate
+from atb.domain import Bars
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES, SIDES
 from atb.engine.prepare import prepare
 from atb.engine.state import dumps
+from atb.live.book import Book
 from atb.live.feed import ReplayFeed
 from atb.live.history import History
 from atb.live.orders import ClientIds, OrderMaker
+from atb.live.paper_desk import PaperDesk
 from atb.live.plan import Plan
-from atb.live.trader import Trader
+from atb.live.portfolio import Portfolio
 from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.problems import random_slots
@@ -25,24 +30,60 @@ SEEDS = range(32)
 RESTARTED = 9  # bars between two starts of the runner
 
 
-def traded(problem):
-    """Trade the only slot of a problem bar by bar; every few bars a new trader goes on from the saved state."""
-    (slot,) = problem.slots
-    plan = Plan(
-        SimpleNamespace(warmup=0), slot.strategy, slot.bars.symbol, slot.bars.timeframe, slot.policy, slot.execution,
-        problem.account, slot.rules, None,
+def plans_of(problem):
+    """Return the plan of every slot of a problem, as if each had been promoted."""
+    return tuple(
+        Plan(
+            SimpleNamespace(content_sha256=f"{number}", name=f"slot {number}", mode="paper"), slot.strategy,
+            slot.bars.symbol, slot.bars.timeframe, slot.policy, slot.execution, problem.account, slot.rules, None,
+        )
+        for number, slot in enumerate(problem.slots)
     )  # fmt: skip
-    feed, trader, steps = ReplayFeed(slot.bars, 0), None, []
-    for row, bar in enumerate(feed):
-        if row % RESTARTED == 0:
-            state, working = plan.fresh_state(), () if trader is None else trader.working
-            if trader is not None:
-                state.load_json(json.loads(dumps(trader.state)))
-            history = History(slot.bars.slice(end=bar.frame.index[0]))
-            trader = Trader(plan, history, state=state, working=working, identity=("a",))
-        steps.append(trader.step(bar, float(problem.market["funding"][row])))
-        assert terms(trader.working) == wishes(trader)
-    return steps, trader
+
+
+def makers_of(portfolio):
+    return {
+        slot: OrderMaker(ClientIds(plan.strategy.name, (f"{slot}",)), plan.symbol)
+        for slot, plan in enumerate(portfolio.plans)
+    }
+
+
+def started(portfolio, feed, gone, before=None):
+    """Return a desk that begins, or goes on from the saved state of the one before: a new process in all but name."""
+    state = portfolio.fresh_state()
+    working, makers = (), makers_of(portfolio)
+    if before is not None:
+        state.load_json(json.loads(dumps(before.book.state)))
+        working, makers = before.working, before._makers
+    histories = {
+        slot: History(Bars(bars.symbol, bars.timeframe, bars.frame.iloc[: gone[slot]], bars.venue))
+        for slot, bars in feed._series.items()
+    }
+    return PaperDesk(Book(portfolio, histories, state), makers=makers, working=working)
+
+
+def traded(problem):
+    """Trade the slots of a problem moment by moment; every few of them a new desk goes on from the saved state."""
+    portfolio = Portfolio(plans_of(problem))
+    feed = ReplayFeed(dict(enumerate(slot.bars for slot in problem.slots)), dict.fromkeys(range(len(problem.slots)), 0))
+    gone, desk, steps, count = Counter(), None, [], 0
+    while (moment := asyncio.run(feed.take())) is not None:
+        if count % RESTARTED == 0:
+            desk = started(portfolio, feed, gone, desk)
+        funding = {slot: fundings(problem, slot, gone[slot]) for slot in moment.closing}
+        gone.update(moment.closing.keys())
+        count += bool(moment.closing)
+        if moment.closing:
+            steps.append(desk.on_close(moment, funding))
+            assert terms(one.order for one in desk.working) == wishes(desk)
+            if count % RESTARTED == RESTARTED // 2:  # decided and written, and nothing filled yet
+                desk = started(portfolio, feed, gone, desk)
+        steps += filter(None, [desk.on_open(moment)])
+    return steps, desk
+
+
+def fundings(problem, slot, row):
+    return float(problem.market["funding"][problem.offsets[slot] + row])
 
 
 def terms(orders):
@@ -53,10 +94,12 @@ def terms(orders):
     )
 
 
-def wishes(trader):
+def wishes(desk):
     """Return what the kernel's state wants to be out after a decision: intents, and protection of what is held."""
-    maker, slot = OrderMaker(ClientIds("s", ()), trader.plan.symbol, 0), trader.state.slots[0]
-    return terms([*maker.intents(slot), *maker.protection(slot)])
+    orders = []
+    for slot, maker in makers_of(desk.book.portfolio).items():
+        orders += [*maker.intents(desk.book.slot(slot)), *maker.protection(desk.book.slot(slot))]
+    return terms(orders)
 
 
 def one_slot(seed):
@@ -87,22 +130,30 @@ def wanted(order):
 
 def refused(steps):
     """Return every refusal that a journal of these steps holds, by decision and by order."""
-    by_decision = [step.decision["refusal"] for step in steps if step.decision["refusal"]]
-    return by_decision + [why for step in steps for _, why in step.outcomes.values() if why]
+    by_decision = [one.values["refusal"] for step in steps for one in step.decided if one.values["refusal"]]
+    return by_decision + [change.refusal for step in steps for change in step.changes.values() if change.refusal]
 
 
+def many_slots(seed):
+    """Return a random problem as it is: several slots, symbols and timeframes on one account."""
+    slots, account = random_slots(seed)
+    return prepare(slots, account)
+
+
+@pytest.mark.parametrize("make", [one_slot, many_slots])
 @pytest.mark.parametrize("seed", SEEDS)
-def test_paper_equals_the_backtest_order_by_order_under_random_rules(seed):
-    problem = one_slot(seed)
+def test_paper_equals_the_backtest_order_by_order_under_random_rules(seed, make):
+    problem = make(seed)
     outcome = simulate(problem)
-    steps, trader = traded(problem)
+    steps, desk = traded(problem)
     assert all(done.order.quantity == done.fill.quantity for step in steps for done in step.fills)
     assert [told(done) for step in steps for done in step.fills] == [wanted(order) for order in outcome.orders]
     trades = [trade for step in steps for _, trade in step.trades]
     assert [trade.tobytes() for trade in trades] == [trade.tobytes() for trade in outcome.trades]
-    assert np.array([step.equity for step in steps]).tobytes() == outcome.equity.tobytes()
+    equity = [step.equity for step in steps if step.bar_ms is not None]
+    assert np.array(equity).tobytes() == outcome.equity.tobytes()
     assert sorted(refused(steps)) == sorted(REFUSALS[code] for code in outcome.refusals["reason"])
-    assert trader.state.to_bytes() == outcome.account.tobytes() + outcome.slots.tobytes()
+    assert desk.book.state.to_bytes() == outcome.account.tobytes() + outcome.slots.tobytes()
 
 
 def test_the_random_problems_of_one_slot_exercise_most_rules():

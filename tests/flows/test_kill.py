@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -11,6 +12,7 @@ from sqlalchemy import select
 from atb.db import Database, open_database
 from atb.db.tables import LiveSession
 from tests.live.desk import Desk, first_open, read_journal, warm_result
+from tests.live.test_runner import assert_equal_to_backtest
 
 PATIENCE_S = 60
 
@@ -26,6 +28,17 @@ def wait_until(database: Database, beyond: int, process) -> None:
     while last_bar(database) <= beyond and process.poll() is None:
         assert time.monotonic() < deadline, "the runner makes no progress"
         time.sleep(0.002)
+
+
+def wait_for_session(database: Database, process) -> None:
+    """Wait until the session is in the journal."""
+    deadline = time.monotonic() + PATIENCE_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with database.session(read_only=True) as session:
+            if session.scalars(select(LiveSession.session_id)).one_or_none() is not None:
+                return
+        time.sleep(0.02)
+    raise AssertionError("the runner begins no session")
 
 
 def end(process) -> tuple[int, str, str]:
@@ -75,6 +88,64 @@ def test_sigterm_ends_between_two_bars_with_exit_code_0(sqlite_desk):
     assert journal["session"][0]["status"] == "stopped"
     assert len(journal["decision"]) == len(journal["equity"]) < len(result.index)
     assert sqlite_desk.trade(path).status == "finished"
+
+
+def test_sigterm_ends_a_slow_replay_in_the_middle_of_its_wait(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(60, 3))
+    process = sqlite_desk.start(sqlite_desk.promote(result), "--from", first_open(result), "--speed", "1")
+    database = open_database(sqlite_desk.url)
+    wait_for_session(database, process)
+    time.sleep(1)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    code, out, err = end(process)
+    database.close()
+    assert (code, "stopped: 0 bars" in out) == (0, True), err
+    assert time.monotonic() - began < 20
+
+
+def test_a_second_sigterm_ends_at_once_even_a_runner_that_waits_for_its_database(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(60, 3))
+    path = sqlite_desk.promote(result)
+    process = sqlite_desk.start(path, "--from", first_open(result), "--speed", "1")
+    database = open_database(sqlite_desk.url)
+    wait_for_session(database, process)
+    time.sleep(1)
+    with sqlite3.connect(sqlite_desk.root / "atb.db") as other:
+        other.execute("BEGIN EXCLUSIVE")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        assert end(process)[0] == -signal.SIGTERM
+        other.rollback()
+    database.close()
+    assert sqlite_desk.trade(path).status == "finished"
+    assert_equal_to_backtest(read_journal(sqlite_desk.url), result)
+
+
+def test_a_file_that_says_flatten_ends_the_process_with_its_own_exit_code(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(60, 3))
+    path = sqlite_desk.promote(result)
+    (sqlite_desk.root / "HALT").write_text("flatten, said a test")
+    code, _, err = end(sqlite_desk.start(path, "--from", first_open(result)))
+    assert (code, "flat and halted" in err, "Traceback" in err) == (4, True, False), err
+
+
+def test_sigusr1_pauses_entries(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(120, 3))
+    path = sqlite_desk.promote(result)
+    process = sqlite_desk.start(path, "--from", first_open(result), "--speed", "72000")
+    database = open_database(sqlite_desk.url)
+    wait_until(database, int(result.index[5].timestamp() * 1_000), process)
+    process.send_signal(signal.SIGUSR1)
+    code, _, err = end(process)
+    database.close()
+    assert code == 0, err
+    journal = read_journal(sqlite_desk.url)
+    halted = [row["bar_ms"] for row in journal["decision"] if row["refusal"] == "halted"]
+    assert len(halted) > 3
+    assert not [row for row in journal["intent"] if row["role"] == "entry" and row["bar_ms"] >= min(halted)]
 
 
 def test_a_second_runner_on_the_account_is_refused_and_told_who_holds_it(sqlite_desk):

@@ -64,8 +64,9 @@ def test_one_word_backtests_promotes_and_runs(sqlite_desk, tmp_path, monkeypatch
     done = CliRunner().invoke(main, asked)
     assert done.exit_code == 0, done.output
     assert "Promoted to paper" in done.output
-    (session,) = read_journal(sqlite_desk.url)["session"]
-    assert (session["status"], session["account"], session["strategy"]) == ("finished", "word", "sma_cross")
+    journal = read_journal(sqlite_desk.url)
+    (session,), (slot,) = journal["session"], journal["slot"]
+    assert (session["status"], session["account"], slot["strategy"]) == ("finished", "word", "sma_cross")
     whole = load_bars("BTCUSDT", "1h", root=sqlite_desk.bars_root)
     start = whole.frame.index[-240]
     bars = load_bars("BTCUSDT", "1h", start, root=sqlite_desk.bars_root, lead=49)

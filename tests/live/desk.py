@@ -3,27 +3,30 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from sqlalchemy import select
 
 from atb.backtest import run as backtest
 from atb.backtest.result import Result
 from atb.data.storing import save_bars
 from atb.db import Database, open_database
-from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, KernelState, LiveSession, TradeRow
+from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, KernelState, LiveSession, SlotRow, TradeRow
 from atb.domain import Bars, Strategy
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot
-from atb.live.feed import Pace
+from atb.live.loop import Summary
 from atb.live.plan import Plan, make_plan
-from atb.live.runner import Summary, Window, run
+from atb.live.portfolio import Portfolio
+from atb.live.runner import Office, Window, run_paper
 from atb.promotion.drafting import draft_manifest
 from atb.promotion.manifest import load_manifest, write_manifest
 from atb.strategies import make_strategy
-from tests.bars import bars_of, random_walk
+from tests.bars import START, bars_of, random_walk
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNNER = REPOSITORY / "runners" / "live.py"
@@ -63,9 +66,11 @@ class Desk:
     def keys_root(self) -> Path:
         return self.root / "keys"
 
-    def stock(self, n: int = 300, seed: int = 1) -> Bars:
+    def stock(self, n: int = 300, seed: int = 1, *, symbol: str = "BTC/USDT", timeframe: str = "1h") -> Bars:
         """Put a random market into the catalogue."""
-        bars = bars_of(random_walk(n, seed))
+        frame = random_walk(n, seed)
+        frame.index = pd.date_range(START, periods=n, freq=timeframe, tz="UTC", name="timestamp")
+        bars = bars_of(frame, symbol, timeframe)
         save_bars(bars, root=self.bars_root, source="a seeded walk")
         return bars
 
@@ -80,16 +85,18 @@ class Desk:
     def plan(self, path: Path) -> Plan:
         return make_plan(load_manifest(path), self.models_root)
 
+    def portfolio(self, *paths: Path) -> Portfolio:
+        return Portfolio(tuple(self.plan(path) for path in paths))
+
     def trade(
-        self, path: Path, *, account: str = "paper", until: str | None = None, since: str | None = None
+        self, *paths: Path, account: str = "paper", until: str | None = None, since: str | None = None, **office: Any
     ) -> Summary:
-        """Run the loop in this process."""
+        """Run the loop in this process; `office` are more parts of the `Office`."""
         database = open_database(self.url)
         try:
-            return run(
-                self.plan(path), database, account=account, bars_root=self.bars_root, window=Window(since, until),
-                pace=Pace(),
-            )  # fmt: skip
+            window = Window(since, until)
+            there = Office(database, account, **office)
+            return run_paper(self.portfolio(*paths), there, bars_root=self.bars_root, window=window)
         finally:
             database.close()
 
@@ -116,13 +123,32 @@ def ruled_result(bars: Bars) -> Result:
     return warm_result(bars, policy=MANY, execution=COSTS, account=LIMITS)
 
 
+def many_result(markets: Sequence[Bars]) -> Result:
+    """Backtest a slot on each market at once, each with a policy of its own; all are traded from the same moment on."""
+    bare = RiskPolicy(fraction=0.5, stop_loss=0.03, allow_short=True)
+    policies = [replace(policy, atr_window=2) for policy in (BUSY, MANY, bare)]  # a short warm-up
+    strategies = (make_strategy("sma_cross", **CROSS), make_strategy("sma_cross", fast=2, slow=7))
+    slots = tuple(
+        Slot(strategies[number % 2], bars, policies[number % 3], COSTS) for number, bars in enumerate(markets)
+    )
+    return backtest(slots, account=LIMITS, start=max(slot.bars.frame.index[slot.warmup] for slot in slots))
+
+
+def promote_each(desk: Desk, result: Result) -> list[Path]:
+    """Sign a manifest for every slot of a result, as if each had been backtested alone."""
+    return [
+        desk.promote(backtest(slot, account=LIMITS, start=slot.bars.frame.index[slot.warmup]), f"slot-{number}")
+        for number, slot in enumerate(result.slots)
+    ]
+
+
 def first_open(result: Result) -> str:
     return result.index[0].isoformat()
 
 
 def journal(database: Database) -> dict[str, list[dict[str, Any]]]:
     """Return every row of a session's tables, in order, without what is incidental."""
-    tables = (LiveSession, DecisionRow, Intent, FillRow, TradeRow, EquityRow, KernelState)
+    tables = (LiveSession, SlotRow, DecisionRow, Intent, FillRow, TradeRow, EquityRow, KernelState)
     found = {}
     with database.session(read_only=True) as session:
         for table in tables:

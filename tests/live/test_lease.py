@@ -3,13 +3,15 @@
 import os
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 
 import pytest
 from sqlalchemy import update
 
 from atb.db.tables import AccountLease
 from atb.errors import LeaseError
-from atb.live.lease import TTL_MS, Holder, Lease, _take, held_lease
+from atb.live.lease import TTL_MS, AdvisoryLock, Holder, Lease, _take, held_lease
 
 
 class Clock:
@@ -38,13 +40,84 @@ def test_the_first_runner_gets_the_first_epoch_and_the_next_one_the_next(databas
         assert second.epoch == 2
 
 
-def test_a_held_account_is_refused_with_its_holder(database):
-    clock = Clock()
+@contextmanager
+def living_stranger(database, clock):
+    """Let a process elsewhere hold the account: its row, and in PostgreSQL its connection too."""
     _take(database, "paper", clock)
     give_to(database, a_living_stranger())
-    clock.ms += TTL_MS - 1
-    with pytest.raises(LeaseError, match="elsewhere 1"), held_lease(database, "paper", clock):
-        pass
+    lock = AdvisoryLock(database, "paper") if database.dialect == "postgresql" else None
+    if lock:
+        assert lock.take()
+    yield lock
+    if lock:
+        lock.release()
+
+
+def test_a_held_account_is_refused_with_its_holder(database):
+    clock = Clock()
+    with living_stranger(database, clock):
+        clock.ms += TTL_MS - 1
+        with pytest.raises(LeaseError, match="elsewhere 1"), held_lease(database, "paper", clock):
+            pass
+
+
+def test_a_stalled_holder_is_fenced_by_the_epoch_when_its_lease_is_over(database):
+    clock = Clock()
+    with living_stranger(database, clock):
+        clock.ms += TTL_MS
+        with held_lease(database, "paper", clock) as lease:
+            assert (lease.epoch, lease.quiet_until_ms) == (2, 0)
+            assert lease.fresh(clock.ms)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_postgresql_frees_the_account_as_soon_as_the_holders_connection_ends(database):
+    clock = Clock()
+    with living_stranger(database, clock) as lock:
+        with database.engine.begin() as connection:  # as the server does when the process is gone
+            ended = (
+                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid != pg_backend_pid()"
+            )
+            connection.exec_driver_sql(ended)
+        probe, deadline = AdvisoryLock(database, "paper"), time.monotonic() + 10
+        while not probe.take() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        probe.release()
+        with held_lease(database, "paper", clock) as lease:
+            quiet_ms = clock.ms + TTL_MS // 2
+            assert (lease.epoch, lease.quiet_until_ms) == (2, quiet_ms)  # it may live, and send until then
+            assert not lease.fresh(quiet_ms - 1)
+            lease.renewed(quiet_ms)
+            assert lease.fresh(quiet_ms)
+        lock.retake()
+        assert lock.held
+
+
+def test_a_lease_is_fresh_for_half_its_length_after_each_renewal(database):
+    clock = Clock()
+    with held_lease(database, "paper", clock) as lease:
+        assert lease.fresh(clock.ms + TTL_MS // 2 - 1)
+        assert not lease.fresh(clock.ms + TTL_MS // 2)
+        with database.engine.begin() as connection:
+            lease.renew(connection, clock.ms + 20_000)
+        assert not lease.fresh(clock.ms + 20_000)  # not before it is committed and said so
+        lease.renewed(clock.ms + 20_000)
+        assert lease.fresh(clock.ms + 20_000)
+    assert not lease.fresh(clock.ms + 20_000)
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_two_advisory_locks_of_an_account_exclude_each_other_and_others_do_not(database):
+    one, other, free = (AdvisoryLock(database, name) for name in ("paper", "paper", "live"))
+    assert one.take()
+    assert one.take()
+    assert not other.take()
+    assert not other.held
+    assert free.take()
+    one.release()
+    assert other.take()
+    other.release()
+    free.release()
 
 
 def test_an_expired_lease_is_taken_over_and_its_holder_fenced(database):

@@ -57,12 +57,13 @@ def test_a_start_beyond_the_bars_is_refused_and_leaves_no_session(sqlite_desk):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([], "the following arguments are required: manifest"),
+        ([], "the following arguments are required: MANIFEST"),
         (["x.json", "--speed", "0"], "speed is a number above 0"),
         (["x.json", "--speed", "nan"], "speed is a number above 0"),
         (["x.json", "--account", "../up"], "letters, digits"),
         (["x.json", "--account", ""], "letters, digits"),
-        (["x.json", "--live"], "unrecognized arguments"),
+        (["x.json", "--live", "--rehearse"], "not allowed with argument --live"),
+        (["x.json", "--live"], "The manifest cannot be read"),
         (["x.json"], "The manifest cannot be read"),
     ],
 )

@@ -3,13 +3,15 @@
 import pytest
 from sqlalchemy import create_engine, make_url, select, update
 
+from atb.data.moments import at_ms
 from atb.db import open_database
 from atb.db.tables import AccountLease
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import RiskPolicy
-from atb.errors import DataError, InputError, LeaseError, SetupError
-from atb.live.feed import Pace
-from atb.live.runner import Window, run
+from atb.errors import DatabaseLostError, DataError, InputError, LeaseError
+from atb.live.desks import PaperTrading
+from atb.live.portfolio import Portfolio
+from atb.live.runner import Office, Window, run_paper
 from atb.strategies import make_strategy
 from tests.live.desk import BUSY, first_open, read_journal, warm_result
 from tests.prediction import models
@@ -28,9 +30,9 @@ def assert_equal_to_backtest(journal, result):
         assert [float(fill[name]) for name in ("price", "quantity", "fee_value")] == [
             order[name] for name in ("price", "quantity", "fee")
         ]
-        said = (fill["fill_no"], fill["time_ms"], fill["side"], fill["role"], fill["reason"])
+        said = (fill["fill_no"], fill["slot"], fill["time_ms"], fill["side"], fill["role"], fill["reason"])
         names = (SIDES[order["side"]], ROLES[order["role"]], REASONS[order["reason"]])
-        assert said == (order["id"], order["time"], *names)
+        assert said == (order["id"], order["slot"], order["time"], *names)
     assert len(journal["trade"]) == len(trades)
     for row, trade in zip(journal["trade"], trades, strict=True):
         money = ("quantity", "entry_price", "exit_price", "fees", "financing", "pnl")
@@ -38,10 +40,14 @@ def assert_equal_to_backtest(journal, result):
         names = {"entry_ms": "entry_time", "exit_ms": "exit_time", "mfe": "mfe", "mae": "mae", "bars_held": "bars_held",
                  "additions": "additions"}  # fmt: skip
         assert [row[ours] for ours in names] == [trade[theirs] for theirs in names.values()]
-        assert row["exit_reason"] == REASONS[trade["reason"]]
+        assert (row["exit_reason"], row["strategy"]) == (
+            REASONS[trade["reason"]], result.slots[trade["slot"]].strategy.name,
+        )  # fmt: skip
     assert [float(row["equity"]) for row in journal["equity"]] == list(result.equity)
+    assert [at_ms(row["bar_ms"]) for row in journal["equity"]] == list(result.index)
     signals = result.problem.signals["side"]
-    assert [row["side"] for row in journal["decision"]] == [None if s != s else s for s in signals]
+    decided = sorted(journal["decision"], key=lambda row: (row["slot"], row["bar_ms"]))
+    assert [row["side"] for row in decided] == [None if s != s else s for s in signals]
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -178,16 +184,17 @@ def test_a_step_is_one_transaction(sqlite_desk, monkeypatch):
             raise Broken(statement)
 
     event.listen(database.engine, "before_cursor_execute", fail)
-    plan, since = sqlite_desk.plan(path), first_open(result)
+    rough = {"bars_root": sqlite_desk.bars_root, "window": Window(first_open(result))}
+    portfolio = Portfolio((sqlite_desk.plan(path),))
     for limit in range(8, 700, 9):  # each start fails a little later than the one before, at every kind of statement
         counter["left"] = limit % 97 + 8
         try:
-            run(plan, database, account="rough", bars_root=sqlite_desk.bars_root, window=Window(since), pace=Pace())
+            run_paper(portfolio, Office(database, "rough"), **rough)
             break
         except Broken:
             failed += 1
     event.remove(database.engine, "before_cursor_execute", fail)
-    run(plan, database, account="rough", bars_root=sqlite_desk.bars_root, window=Window(since), pace=Pace())
+    run_paper(portfolio, Office(database, "rough"), **rough)
     database.close()
     assert failed > 8
     journal = read_journal(sqlite_desk.url)
@@ -201,27 +208,29 @@ def test_a_step_is_one_transaction(sqlite_desk, monkeypatch):
         assert sorted(rows["calm"], key=lambda r: r[key]) == sorted(rows["rough"], key=lambda r: r[key])
 
 
-class Interference(Pace):
-    """Does something to the world before the tenth bar."""
+@pytest.fixture
+def run_with(desk, monkeypatch):
+    """Run a desk that does something to the world before its tenth bar."""
 
-    def __init__(self, act) -> None:
-        super().__init__()
-        self._act, self._bars = act, 0
+    def run(act, result, path):
+        done, trade = [], PaperTrading.on_moment
 
-    def wait(self, bar, heartbeat):
-        self._bars += 1
-        if self._bars == 10:
-            self._act()
-        return super().wait(bar, heartbeat)
+        async def disturbed(self, moment, level):
+            done.extend(moment.closing)
+            if moment.closing and len(done) == 10:
+                act()
+            await trade(self, moment, level)
 
+        monkeypatch.setattr(PaperTrading, "on_moment", disturbed)
+        database = open_database(desk.url)
+        try:
+            office = Office(database, "paper", grace_s=0.5)
+            window = Window(first_open(result))
+            return run_paper(Portfolio((desk.plan(path),)), office, bars_root=desk.bars_root, window=window)
+        finally:
+            database.close()
 
-def run_with(desk, act, result, path):
-    database = open_database(desk.url)
-    try:
-        plan, window = desk.plan(path), Window(first_open(result))
-        return run(plan, database, account="paper", bars_root=desk.bars_root, window=window, pace=Interference(act))
-    finally:
-        database.close()
+    return run
 
 
 def administer(postgres, statement):
@@ -232,25 +241,25 @@ def administer(postgres, statement):
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_lost_connection_is_made_again(desk, postgres):
+def test_a_lost_connection_is_made_again(desk, postgres, run_with):
     result = warm_result(desk.stock(60, 3))
     path, name = desk.promote(result), make_url(desk.url).database
     kick = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-    assert run_with(desk, lambda: administer(postgres, kick), result, path).status == "finished"
+    assert run_with(lambda: administer(postgres, kick), result, path).status == "finished"
     assert_equal_to_backtest(read_journal(desk.url), result)
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_a_database_that_is_gone_is_one_error(desk, postgres):
+def test_a_database_that_is_gone_is_one_error(desk, postgres, run_with):
     result = warm_result(desk.stock(60, 3))
     path, name = desk.promote(result), make_url(desk.url).database
     gone = f"DROP DATABASE {name} WITH (FORCE)"
-    with pytest.raises(SetupError, match="journal cannot be written"):
-        run_with(desk, lambda: administer(postgres, gone), result, path)
+    with pytest.raises(DatabaseLostError, match="journal cannot be written"):
+        run_with(lambda: administer(postgres, gone), result, path)
     administer(postgres, f"CREATE DATABASE {name}")  # the fixture drops it again
 
 
-def test_a_runner_whose_account_was_taken_over_writes_nothing_more(desk):
+def test_a_runner_whose_account_was_taken_over_writes_nothing_more(desk, run_with):
     result = warm_result(desk.stock(60, 3))
     path = desk.promote(result)
     other = open_database(desk.url)
@@ -260,7 +269,7 @@ def test_a_runner_whose_account_was_taken_over_writes_nothing_more(desk):
             connection.execute(update(AccountLease).values(epoch=AccountLease.epoch + 1, holder="elsewhere 1 ?"))
 
     with pytest.raises(LeaseError, match="taken over"):
-        run_with(desk, take_over, result, path)
+        run_with(take_over, result, path)
     with other.session(read_only=True) as session:
         assert session.scalars(select(AccountLease)).one().until_ms > 0  # the new holder keeps it
     other.close()

@@ -1,5 +1,6 @@
 """The gate: paper takes every honest run, live wants results, and each refusal says its numbers."""
 
+import json
 import math
 
 import pytest
@@ -9,7 +10,7 @@ from atb.promotion.gate import Evidence, GatePolicy, gate
 GOOD = {
     "run_status": "succeeded", "strategies": 1, "data_matches": True, "kernel_matches": True, "warm": True,
     "synthetic": False, "n_trades": 200.0, "sharpe": 1.6, "total_return_pct": 80.0, "hold_return_pct": 30.0,
-    "max_drawdown_pct": 12.0, "parity": True, "lookahead_clean": True, "dirty": False,
+    "max_drawdown_pct": 12.0, "parity": True, "lookahead_clean": True, "dirty": False, "rehearsed": True,
 }  # fmt: skip
 MODEL = {"predicts": True, "beats_baselines": True, "out_of_sample": True}
 
@@ -67,6 +68,9 @@ def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reaso
         ({**MODEL, "beats_baselines": False}, "does not beat its baselines"),
         ({"dirty": True}, "uncommitted"),
         ({"dirty": None}, "commit of the run is not known"),
+        ({"shorts": True}, "sells short"),
+        ({"rehearsed": None}, "it was not rehearsed"),
+        ({"rehearsed": False}, "last rehearsal failed"),
         ({"refused": {"no_cash": 2}}, "2 signals were not traded as given: no_cash 2"),
     ],
 )
@@ -90,3 +94,31 @@ def test_a_run_that_failed_is_refused_for_that_alone():
     broken = verdict(run_status="failed", strategies=0, data_matches=False, kernel_matches=False)
     assert broken.reasons == ("the run did not succeed (status failed)",)
     assert verdict(strategies=0, data_matches=False).reasons == ("the run published no strategy result",)
+
+
+def test_evidence_is_read_as_it_was_written():
+    for changes in ({}, MODEL, {"sharpe": math.nan, "refused": {"no_cash": 2}, "parity": None, "n_trades": 3}):
+        there = Evidence(**{**GOOD, **changes})
+        again = Evidence.from_json(json.loads(json.dumps(there.to_json())))
+        assert again is not None
+        assert again.to_json() == there.to_json()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"sharpe": "1"},
+        {"sharpe": True},
+        {"parity": 1},
+        {"refused": []},
+        {"strategies": 1.5},
+        {"warm": None},
+        {"more": 1},
+    ],
+)
+def test_evidence_of_another_form_is_none(wrong):
+    assert Evidence.from_json({**Evidence(**GOOD).to_json(), **wrong}) is None
+    assert (
+        Evidence.from_json({key: value for key, value in Evidence(**GOOD).to_json().items() if key != "rehearsed"})
+        is None
+    )

@@ -127,7 +127,8 @@ def edit(path, **changes):
     ("changes", "message"),
     [
         ({"warmup": 3}, "content hash does not match"),
-        ({"mode": "live"}, "trades paper only"),
+        ({"mode": "live"}, "content hash does not match"),
+        ({"mode": "real"}, "mode is paper or live"),
         ({"schema": 2}, "must be of schema 1"),
         ({"schema": True}, "must be of schema 1"),
         ({"pollicy": {}}, "unknown key.*Did you mean 'policy'"),

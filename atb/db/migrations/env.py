@@ -2,14 +2,16 @@
 
 from alembic import context
 
-from atb.db.tables import Table
+from atb.db.partitions import is_partition
+from atb.db.tables import Run
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Table.metadata,
+    target_metadata=Run.metadata,
     render_as_batch=True,
     transactional_ddl=True,  # the connection begins real transactions on SQLite too
     compare_type=True,
+    include_name=lambda name, kind, _parents: not (kind == "table" and is_partition(name)),
     user_module_prefix="types.",
 )
 context.run_migrations()

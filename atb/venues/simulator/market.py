@@ -1,33 +1,18 @@
-"""What the simulated exchange knows: bars, trading rules and a clock that only moves when told."""
+"""What the simulated exchange offers: candles of every symbol, seen from its clock, and the rules they are traded by."""
 
-import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
 
 from atb.domain import Bars, Instrument
+from atb.venues.simulator.clock import RealClock, VirtualClock
+
+__all__ = ["Candle", "Market", "VirtualClock"]
 
 
-class VirtualClock:
-    """The exchange's present, in epoch milliseconds; safe to move from another thread."""
-
-    def __init__(self, now_ms: int) -> None:
-        self._now_ms = int(now_ms)
-        self._lock = threading.Lock()
-
-    def now_ms(self) -> int:
-        """Return the present."""
-        with self._lock:
-            return self._now_ms
-
-    def advance(self, ms: int) -> None:
-        """Move the present forward."""
-        with self._lock:
-            self._now_ms += int(ms)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candle:
     """One candle as the exchange tells it: open and close time in epoch ms, prices in quote, volume in base."""
 
@@ -52,14 +37,23 @@ class Market:
         The exchange's present.
     instruments
         Trading rules by symbol as the exchange spells it (`BTCUSDT`); the usual ones where none is given.
+    frozen
+        Symbols (or `*`) whose candles stand still since a time: a fault.
+    revised
+        Factors by (symbol, open time) of candles that are served wrong until they are revised: a fault.
     """
 
     series: tuple[Bars, ...]
-    clock: VirtualClock
+    clock: VirtualClock | RealClock
     instruments: dict[str, Instrument] = field(default_factory=dict)
+    frozen: dict[str, int] = field(default_factory=dict)
+    revised: dict[tuple[str, int], float] = field(default_factory=dict)
+    _rows: dict[int, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, bars: Bars | Iterable[Bars], clock: VirtualClock, instruments: Iterable[Instrument] = ()) -> "Market":
+    def of(
+        cls, bars: Bars | Iterable[Bars], clock: VirtualClock | RealClock, instruments: Iterable[Instrument] = ()
+    ) -> "Market":
         """Build a market from one series or many, with the rules of some of its symbols."""
         series = (bars,) if isinstance(bars, Bars) else tuple(bars)
         rules = {one.symbol.joined: Instrument(one.symbol) for one in series}
@@ -70,23 +64,49 @@ class Market:
         wanted = (venue_symbol, interval)
         return next((one for one in self.series if (one.symbol.joined, str(one.timeframe)) == wanted), None)
 
+    def finest(self) -> dict[str, Bars]:
+        """Return each symbol's series of the shortest timeframe: the one that moves its price."""
+        found: dict[str, Bars] = {}
+        for one in sorted(self.series, key=lambda bars: -bars.timeframe.seconds):
+            found[one.symbol.joined] = one
+        return {name: found[name] for name in sorted(found)}
+
     def candles(self, bars: Bars, *, start_ms: int | None, end_ms: int | None, limit: int) -> list[Candle]:
         """Return up to `limit` candles that open in [start, end], the still open one included.
 
         Without a start, the latest ones; with one, the earliest from there on, as Binance does.
         """
-        opened = bars.opened_ms
-        end = min(self.clock.now_ms(), end_ms if end_ms is not None else self.clock.now_ms())
+        opened, symbol = bars.opened_ms, bars.symbol.joined
+        now = min(self.clock.now_ms(), self.frozen.get(symbol, 2**62), self.frozen.get("*", 2**62))
+        end = min(now, end_ms if end_ms is not None else now)
         first = int(np.searchsorted(opened, start_ms)) if start_ms is not None else 0
         stop = int(np.searchsorted(opened, end, side="right"))
         rows = range(first, stop)[:limit] if start_ms is not None else range(first, stop)[-limit:]
-        part = slice(rows.start, rows.stop)
-        values = bars.frame.iloc[part].to_numpy().tolist()
-        times = zip(opened[part].tolist(), bars.closed_ms[part].tolist(), strict=True)
-        return [self._candle(*span, prices=prices) for span, prices in zip(times, values, strict=True)]
+        return [self.candle(bars, row, now_ms=now) for row in rows]
 
-    def _candle(self, opened_ms: int, closed_ms: int, *, prices: list[float]) -> Candle:
-        if closed_ms > self.clock.now_ms():
+    def candle(self, bars: Bars, row: int, *, now_ms: int) -> Candle:
+        """Return one bar of a series as it is served at a time."""
+        opened, closed = int(bars.opened_ms[row]), int(bars.closed_ms[row])
+        prices = self._served(bars.symbol.joined, opened, self._values(bars)[row].tolist())
+        if closed - 1 > now_ms:
             # How the bar went on is the future: the exchange has seen its first trade only.
-            return Candle(opened_ms, closed_ms - 1, prices[0], prices[0], prices[0], prices[0], 0.0)
-        return Candle(opened_ms, closed_ms - 1, *prices)
+            return Candle(opened, closed - 1, prices[0], prices[0], prices[0], prices[0], 0.0)
+        return Candle(opened, closed - 1, *prices)
+
+    def is_frozen(self, symbol: str) -> bool:
+        """Tell whether a fault lets a symbol's candles stand still."""
+        return symbol in self.frozen or "*" in self.frozen
+
+    def _values(self, bars: Bars) -> NDArray[np.float64]:
+        """Return a series' values, one row per bar: made once, because clients ask for a few candles again and again."""
+        if id(bars) not in self._rows:
+            self._rows[id(bars)] = bars.frame.to_numpy()
+        return self._rows[id(bars)]
+
+    def _served(self, symbol: str, opened_ms: int, prices: list[float]) -> list[float]:
+        """Return a candle's values, wrong where a fault says so: its close, and what must hold it."""
+        factor = self.revised.get((symbol, opened_ms)) if self.revised else None
+        if factor is None:
+            return prices
+        opened, high, low, close, volume = prices
+        return [opened, max(high, close * factor), min(low, close * factor), close * factor, volume]

@@ -1,113 +1,222 @@
-"""The simulated exchange's HTTP server: routes, parameters, faults on demand, and a thread to run it in."""
+"""The simulated exchange's HTTP server: requests in, answers out with what a fault makes of them, and a thread to run it in."""
 
 import asyncio
+import importlib
+import importlib.util
+import json
 import socket
 import struct
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from aiohttp import web
-from aiohttp.typedefs import Handler
 
 from atb.domain import Bars, Instrument
-from atb.venues.simulator import formats
-from atb.venues.simulator.formats import Refusal
-from atb.venues.simulator.market import Market, VirtualClock
+from atb.venues.simulator.clock import RealClock, VirtualClock
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.control import Control
+from atb.venues.simulator.desk import Desk, Reply, Request
+from atb.venues.simulator.exchange import Exchange
+from atb.venues.simulator.faults import Fault
 
-_MOST_KLINES = 1_000
-_WEIGHTS = {"/api/v3/exchangeInfo": 20, "/api/v3/klines": 2, "/api/v3/time": 1}
+__all__ = ["Fault", "Running", "Server", "running_exchange", "running_server"]
+
+_T = TypeVar("_T")
+_SHUTDOWN_S = 0.1
+_TICK_S = 0.02
+# What other protocols add beside REST: each module has `add_routes(app, server)`.
+_PROTOCOLS = ("streams", "wsapi", "coinbase")
 
 
-@dataclass
-class Fault:
-    """Something that goes wrong with requests to a path.
+class Server:
+    """One exchange behind HTTP.
 
     Parameters
     ----------
-    kind
-        `rate_limit`: HTTP 429 with Retry-After. `reset`: the connection is reset without an answer. `error`: HTTP 503.
-    path
-        The path it strikes.
-    after
-        Number of requests to the path that pass before.
-    times
-        Number of requests it strikes.
-    retry_after_s
-        What a rate limit asks to wait, in seconds.
+    exchange
+        What answers.
     """
 
-    kind: Literal["rate_limit", "reset", "error"]
-    path: str = "/api/v3/klines"
-    after: int = 0
-    times: int = 1
-    retry_after_s: int = 1
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange, self.desk = exchange, Desk(exchange)
 
-    def strikes(self, path: str) -> bool:
-        """Count a request and say whether this fault strikes it."""
-        if path != self.path or not self.times:
-            return False
-        if self.after:
-            self.after -= 1
-            return False
-        self.times -= 1
-        return True
+    def app(self) -> web.Application:
+        """Return the web application: control plane, the protocols beside REST, and REST itself."""
+        app = web.Application()
+        Control(self.exchange).add_routes(app)
+        for name in _PROTOCOLS:
+            if importlib.util.find_spec(f"atb.venues.simulator.{name}") is not None:
+                importlib.import_module(f"atb.venues.simulator.{name}").add_routes(app, self)
+        app.router.add_route("*", "/{path:.*}", self.handle)
+        app.on_startup.append(self._start_ticking)
+        return app
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Answer one REST request."""
+        body = await request.text() if request.can_read_body else ""
+        return await deliver(request, self.desk.answer(_rest_request(request, body)))
+
+    async def _start_ticking(self, app: web.Application) -> None:
+        """Let a real clock play its moments though nobody asks."""
+        if not isinstance(self.exchange.clock, RealClock):
+            return
+        task = asyncio.ensure_future(self._tick(self.exchange.clock))
+
+        async def stop(_app: web.Application) -> None:
+            task.cancel()
+
+        app.on_cleanup.append(stop)
+
+    async def _tick(self, clock: RealClock) -> None:
+        waiting = self.exchange.waiting
+        while True:
+            self.exchange.catch_up()
+            waiting.release()
+            soon = waiting.next_ms()
+            await asyncio.sleep(_TICK_S if soon is None else min(_TICK_S, clock.seconds_until(soon) + 0.001))
+
+
+def _rest_request(request: web.Request, body: str) -> Request:
+    """Return a REST request: parameters of query and body, and the text that was signed."""
+    query = request.rel_url.raw_query_string
+    pairs = parse_qsl(query, keep_blank_values=True) + parse_qsl(body, keep_blank_values=True)
+    params = dict(pairs)
+    signed = _unsigned(query) + _unsigned(body)
+    return Request(
+        request.method, request.path, params, key=request.headers.get("X-MBX-APIKEY", ""), payload=signed,
+        signature=params.get("signature", ""),
+    )  # fmt: skip
+
+
+def _unsigned(text: str) -> str:
+    return "&".join(part for part in text.split("&") if part and not part.startswith("signature="))
+
+
+async def deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
+    """Send an answer, or do to the connection what a fault made of it."""
+    if reply.fate == "hold":
+        await asyncio.Event().wait()  # until the client hangs up: the handler is cancelled then
+    if reply.fate == "reset":
+        reset(request)
+        return web.Response()
+    if isinstance(reply.body, str):
+        return web.Response(status=reply.status, text=reply.body, headers=reply.headers)
+    text = json.dumps(reply.body)
+    if reply.fate == "truncate":
+        text = text[: max(1, len(text) // 2)]
+    return web.Response(status=reply.status, text=text, content_type="application/json", headers=reply.headers)
+
+
+def reset(request: web.Request) -> None:
+    """Reset a request's connection: no answer, and no polite end."""
+    if request.transport is not None:
+        # Lingering for 0 seconds sends a reset instead of a polite end.
+        linger = struct.pack("ii", 1, 0)
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        request.transport.abort()
 
 
 @dataclass
-class Exchange:
-    """One simulated exchange: its market, its faults, and the requests it has seen as (path, query)."""
+class Running:
+    """A running exchange, used from another thread.
 
-    market: Market
-    faults: list[Fault] = field(default_factory=list)
-    requests: list[tuple[str, dict[str, str]]] = field(default_factory=list)
+    Parameters
+    ----------
+    url
+        Where it listens, such as `http://127.0.0.1:40123`.
+    exchange
+        The exchange itself: look at it, and change it only by `call`.
+    proxy_url
+        Where its CONNECT proxy listens, empty without one.
+    """
 
-    def app(self) -> web.Application:
-        """Return the web application."""
-        app = web.Application(middlewares=[self._guard])
-        app.router.add_get("/api/v3/exchangeInfo", self._exchange_info)
-        app.router.add_get("/api/v3/time", self._time)
-        app.router.add_get("/api/v3/klines", self._klines)
-        return app
+    url: str
+    exchange: Exchange
+    loop: asyncio.AbstractEventLoop
+    proxy_url: str = ""
+    hosts: list[str] = field(default_factory=list)
 
-    @web.middleware
-    async def _guard(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Record the request, let a fault strike, and turn refusals into answers."""
-        self.requests.append((request.path, dict(request.query)))
-        used = {"x-mbx-used-weight-1m": str(sum(_WEIGHTS.get(path, 1) for path, _ in self.requests))}
-        fault = next((one for one in self.faults if one.strikes(request.path)), None)
-        if fault is not None:
-            return _strike(fault, request)
+    @property
+    def clock(self) -> VirtualClock | RealClock:
+        """The exchange's clock; move it by `advance`."""
+        return self.exchange.clock
+
+    def call(self, act: Callable[[], _T]) -> _T:
+        """Do something in the exchange's own thread and return what it returned."""
+        done: Future[_T] = Future()
+
+        def run() -> None:
+            try:
+                done.set_result(act())
+            except BaseException as error:  # noqa: BLE001 - it belongs to the thread that asked
+                done.set_exception(error)
+
+        self.loop.call_soon_threadsafe(run)
+        return done.result(60)
+
+    def advance(self, to_ms: int) -> int:
+        """Move virtual time to `to_ms`, playing everything on the way; return the present."""
+
+        def move() -> int:
+            self.exchange.advance_to(to_ms)
+            self.exchange.waiting.release()
+            return self.exchange.now_ms()
+
+        return self.call(move)
+
+    def add_faults(self, *faults: Fault) -> None:
+        """Take faults on."""
+        self.call(lambda: self.exchange.add_faults(list(faults)))
+
+    def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """Return the ledger's entries so far, only those of one kind where it is given."""
+        entries = self.call(self.exchange.ledger.entries)
+        return [entry for entry in entries if kind is None or entry["kind"] == kind]
+
+
+@contextmanager
+def running_exchange(
+    config: ExchangeConfig,
+    *,
+    clock: VirtualClock | None = None,
+    requests: list[tuple[str, dict[str, str]]] | None = None,
+    ca_file: Path | None = None,
+) -> Iterator[Running]:
+    """Run an exchange in a thread and yield what it is used by.
+
+    Parameters
+    ----------
+    config
+        What it is.
+    clock
+        A virtual clock to share with it.
+    requests
+        Gets every request seen as (path, parameters).
+    ca_file
+        Start a CONNECT proxy too, and write its authority's certificate there: clients keep their production URLs.
+    """
+    exchange = Exchange(config, clock)
+    if requests is not None:
+        exchange.requests = requests
+    loop = asyncio.new_event_loop()
+    with listening_socket(config.host, config.port) as listener:
+        started: Future[tuple[str, list[str]]] = Future()
+        more = {"started": started, "ca_file": ca_file}
+        thread = threading.Thread(target=_serve, args=(loop, exchange, listener), kwargs=more, daemon=True)
+        thread.start()
         try:
-            response: web.StreamResponse = await handler(request)
-        except Refusal as refusal:
-            response = web.json_response(refusal.body(), status=refusal.status)
-        response.headers.update(used)
-        return response
-
-    async def _exchange_info(self, _request: web.Request) -> web.Response:
-        rules = list(self.market.instruments.values())
-        return web.json_response(formats.exchange_info(rules, self.market.clock.now_ms()))
-
-    async def _time(self, _request: web.Request) -> web.Response:
-        return web.json_response({"serverTime": self.market.clock.now_ms()})
-
-    async def _klines(self, request: web.Request) -> web.Response:
-        symbol, interval = (_text(request, name) for name in ("symbol", "interval"))
-        if symbol not in self.market.instruments:
-            raise formats.bad_symbol()
-        if interval not in formats.INTERVALS:
-            raise formats.bad_interval()
-        limit = _number(request, "limit")
-        start, end = _number(request, "startTime"), _number(request, "endTime")
-        bars = self.market.find(symbol, interval)
-        if bars is None:
-            return web.json_response([])
-        most = min(500 if limit is None else limit, _MOST_KLINES)
-        candles = self.market.candles(bars, start_ms=start, end_ms=end, limit=most)
-        return web.json_response([formats.kline(candle) for candle in candles])
+            proxy_url, hosts = started.result(30)
+            yield Running(address_of(listener), exchange, loop, proxy_url, hosts)
+        finally:
+            loop.call_soon_threadsafe(loop.stop)
+            thread.join(10)
+            exchange.ledger.close()
 
 
 @contextmanager
@@ -119,7 +228,7 @@ def running_server(
     faults: list[Fault] | None = None,
     requests: list[tuple[str, dict[str, str]]] | None = None,
 ) -> Iterator[str]:
-    """Run an exchange in a thread and yield its address, such as `http://127.0.0.1:40123`.
+    """Run an exchange for market data in a thread and yield its address, such as `http://127.0.0.1:40123`.
 
     Parameters
     ----------
@@ -135,65 +244,63 @@ def running_server(
         Gets every request seen as (path, query).
     """
     clock = now_ms if isinstance(now_ms, VirtualClock) else VirtualClock(now_ms)
-    market = Market.of(bars, clock, instruments)
-    exchange = Exchange(market, faults if faults is not None else [], requests if requests is not None else [])
-    with _listening_socket() as listener:
-        loop = asyncio.new_event_loop()
-        ready = threading.Event()
-        thread = threading.Thread(
-            target=_serve, args=(loop, exchange), kwargs={"on": listener, "ready": ready}, daemon=True
-        )
-        thread.start()
-        ready.wait(10)
-        try:
-            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        finally:
-            loop.call_soon_threadsafe(loop.stop)
-            thread.join(10)
+    series = (bars,) if isinstance(bars, Bars) else tuple(bars)
+    config = ExchangeConfig(
+        series, clock.now_ms(), instruments=tuple(instruments), faults=faults if faults is not None else []
+    )
+    with running_exchange(config, clock=clock, requests=requests) as running:
+        yield running.url
 
 
-def _listening_socket() -> socket.socket:
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://{host}:{port}"
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; port 0 takes a free one."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    listener.listen(64)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(128)
     return listener
 
 
-def _serve(loop: asyncio.AbstractEventLoop, exchange: Exchange, *, on: socket.socket, ready: threading.Event) -> None:
+async def start(
+    exchange: Exchange, listener: socket.socket, *, ca_file: Path | None = None, proxy_port: int = 0
+) -> tuple[web.AppRunner, Any]:
+    """Start serving on a socket that listens; return the runner to clean up, and the proxy where one was asked for."""
+    runner = web.AppRunner(
+        Server(exchange).app(), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S
+    )
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    proxy = None
+    if ca_file is not None:
+        from atb.venues.simulator.proxy import start_proxy
+
+        proxy = await start_proxy(runner, port=proxy_port, ca_file=ca_file)
+    return runner, proxy
+
+
+def _serve(
+    loop: asyncio.AbstractEventLoop,
+    exchange: Exchange,
+    listener: socket.socket,
+    *,
+    started: "Future[tuple[str, list[str]]]",
+    ca_file: Path | None,
+) -> None:
     asyncio.set_event_loop(loop)
-    runner = web.AppRunner(exchange.app(), access_log=None)
-    loop.run_until_complete(runner.setup())
-    loop.run_until_complete(web.SockSite(runner, on).start())
-    ready.set()
+    try:
+        runner, proxy = loop.run_until_complete(start(exchange, listener, ca_file=ca_file))
+    except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits for the start
+        started.set_exception(error)
+        return
+    started.set_result((proxy.url, proxy.hosts) if proxy is not None else ("", []))
     loop.run_forever()
+    if proxy is not None:
+        loop.run_until_complete(proxy.close())
     loop.run_until_complete(runner.cleanup())
     loop.close()
-
-
-def _strike(fault: Fault, request: web.Request) -> web.Response:
-    if fault.kind == "rate_limit":
-        body, wait = formats.too_many_requests().body(), {"Retry-After": str(fault.retry_after_s)}
-        return web.json_response(body, status=429, headers=wait)
-    if fault.kind == "error":
-        return web.Response(status=503, text="Service Unavailable")
-    if request.transport is not None:
-        # Lingering for 0 seconds sends a reset instead of a polite end.
-        linger = struct.pack("ii", 1, 0)
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        request.transport.abort()
-    return web.Response()
-
-
-def _text(request: web.Request, name: str) -> str:
-    if not request.query.get(name):
-        raise formats.missing_parameter(name)
-    return request.query[name]
-
-
-def _number(request: web.Request, name: str) -> int | None:
-    text = request.query.get(name)
-    if text is None:
-        return None
-    if not text.isdecimal():
-        raise formats.illegal_parameter(name)
-    return int(text)

@@ -1,4 +1,11 @@
-"""What atb promises about its speed and memory, held against measured rows."""
+"""What atb promises about its speed and memory, held against measured rows.
+
+Where the time of one backtest of 100,000 bars goes (SMA 20/50, stop and target, 930 trades), in milliseconds on a quiet 2-core
+EPYC, 2.6 to 2.9 in all: the compiled loop 0.45, of which bars without a decision 0.2; the two moving averages of TA-Lib 0.35, bound
+by the latency of a running sum; pandas around bars, features and signals 0.7; checking bars and signals and making their times 0.5;
+first writes to new memory 0.4; policies, parameters and the equity's series 0.3. A first result takes a process 0.5 s of CPU,
+most of it the imports of pandas and NumPy: numba is not loaded, see `atb.engine.native`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,0 +1,249 @@
+"""`atb halt`, `atb resume` and `atb flatten`: the kill switch, which works while the runner runs and without the database."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from atb.cli.accounts import journal, known_account
+from atb.cli.output import json_option, print_json, start
+from atb.errors import AtbError, HaltError, InputError, SetupError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from atb.config import Settings
+    from atb.db import Database
+
+T = TypeVar("T")
+PATIENCE = 15.0  # seconds for a database to answer before the file is written instead
+_OFTEN = 0.2  # seconds between two looks at whether everything is closed
+_account = click.option("--account", help="The account; every one that ever traded here without it.")
+_reason = click.option("--reason", required=True, help="Why: it goes into the audit trail.")
+_file = click.option("--file", "with_file", is_flag=True, help="Write the file HALT too, for runners over this folder.")
+
+
+@click.command()
+@click.option("--level", default="pause", show_default=True, help="pause entries, cancel resting ones too, or flatten.")
+@_account
+@_reason
+@_file
+@json_option
+def halt(level: str, account: str | None, reason: str, *, with_file: bool, as_json: bool) -> None:
+    """Forbid entries, cancel those that rest, or close everything; it stays so until `atb resume`.
+
+    Stops and targets stay at the exchange in any case. Where the database does not answer, the file HALT in the data folder says
+    the same to every runner over that folder.
+
+    \b
+    Examples:
+      atb halt --reason "odd fills"
+      atb halt --level cancel --account main --reason "exchange maintenance"
+      atb halt --level flatten --reason "leaving the market" --file
+    """
+    settings = start()
+    done = _halt(settings, level, account, reason=reason, with_file=with_file)
+    _tell(done, as_json)
+
+
+@click.command()
+@_account
+@_reason
+@_file
+@click.option(
+    "--wait", type=click.FloatRange(min=0), default=30.0, show_default=True, help="Seconds to watch it close."
+)
+@json_option
+def flatten(account: str | None, reason: str, *, with_file: bool, wait: float, as_json: bool) -> None:
+    """Close everything an account holds, and say when that is done; nothing is opened until `atb resume`.
+
+    The runner of the account does it. Exit code 4 says that something was still held when the waiting was over.
+
+    \b
+    Examples:
+      atb flatten --account main --reason "leaving the market"
+      atb flatten --reason "end of the test" --wait 120 --json
+    """
+    settings = start()
+    done = _halt(settings, "flatten", account, reason=reason, with_file=with_file)
+    if done["accounts"]:
+        with journal(settings) as database:
+            done["flat"] = _watch(database, [row["account"] for row in done["accounts"]], wait)
+    _tell(done, as_json)
+    if held := [name for name, flat in done.get("flat", {}).items() if not flat]:
+        raise HaltError(
+            f"Not closed yet: {', '.join(held)}", todo="`atb status` shows whether a runner is at work on it"
+        )
+
+
+@click.command()
+@click.option("--account", help="The account; the only halted one without it.")
+@click.option("--reason", default="", help="Why: it goes into the audit trail.")
+@click.option("--file", "with_file", is_flag=True, help="Delete the file HALT first.")
+@json_option
+def resume(account: str | None, *, reason: str, with_file: bool, as_json: bool) -> None:
+    """Let one account trade again.
+
+    What a flatten began must be done before; a file HALT must be gone, since it halts every runner over the folder.
+
+    \b
+    Examples:
+      atb resume --account main --reason "checked by hand"
+      atb resume --account main --file --json
+    """
+    from atb.live.halt import clear_halt, read_halt_file, remove_halt_file
+
+    settings = start()
+    root = settings.data.root
+    with journal(settings) as database:
+        removed = bool(with_file and read_halt_file(root))
+        if removed and account is None and not _halted_accounts(database):
+            remove_halt_file(root)
+            _say({"resumed": None, "file_removed": True}, "The file HALT is deleted; no account was halted", as_json)
+            return
+        chosen = _halted_one(database) if account is None else known_account(database, account)
+        if removed:
+            remove_halt_file(root)
+        lifted = clear_halt(database, chosen, source=_source(), reason=reason, root=root)
+    was = {"account": chosen, "was": lifted.name, "reason": lifted.reason, "source": lifted.source}
+    _say({"resumed": was, "file_removed": removed}, f"{chosen} may trade again; it was: {lifted.name}", as_json)
+
+
+# --- halting ----------------------------------------------------------------------------------------------------------
+
+
+def _halt(settings: "Settings", word: str, account: str | None, *, reason: str, with_file: bool) -> dict[str, Any]:
+    """Halt in the database, and in the file where that is asked for or the database does not answer."""
+    from atb.live.halt import Level, write_halt_file
+
+    level, lost = Level.parse(word), None
+    if not reason.strip():
+        raise InputError("Say why", todo='--reason "..."')
+    try:
+        rows = _in_time(lambda: _latch(settings, level, account, reason=reason))
+    except InputError:
+        if with_file:  # the folder's runners are meant, whatever the database knows of them
+            write_halt_file(settings.data.root, level, reason)
+        raise
+    except SetupError as gone:
+        rows, lost = [], str(gone)
+    path: Path | None = None
+    if with_file or lost:
+        path = write_halt_file(settings.data.root, level, f"{reason} ({_source()})")
+    return {
+        "level": level.word,
+        "accounts": rows,
+        "file": None if path is None else str(path),
+        "database": lost or "ok",
+    }
+
+
+def _latch(settings: "Settings", level: Any, account: str | None, *, reason: str) -> list[dict[str, Any]]:
+    """Halt one account, or all of them; return what holds for each, which may be more than was asked for."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from atb.live.halt import set_halt
+    from atb.live.overview import accounts
+
+    try:
+        with journal(settings) as database:
+            names = accounts(database) if account is None else [known_account(database, account)]
+            if not names:
+                raise InputError(
+                    "No account ever traded here", todo="Halt every runner over this folder by its file: --file"
+                )
+            holds = {name: set_halt(database, name, level, reason=reason, source=_source()) for name in names}
+    except SQLAlchemyError as lost:
+        raise SetupError(f"The database does not answer: {str(lost).splitlines()[0]}") from lost
+    return [
+        {"account": name, "level": one.name, "reason": one.reason, "source": one.source} for name, one in holds.items()
+    ]
+
+
+def _in_time(act: Callable[[], T]) -> T:
+    """Return what a function returns, or refuse after a while: a kill switch does not wait for a server that hangs."""
+    import threading
+
+    answers: list[T] = []
+    errors: list[AtbError] = []
+
+    def run() -> None:
+        try:
+            answers.append(act())
+        except AtbError as refused:
+            errors.append(refused)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if errors:
+        raise errors[0]
+    if not answers:
+        raise SetupError(f"The database did not answer within {PATIENCE:.0f} s")
+    return answers[0]
+
+
+def _watch(database: "Database", names: list[str], wait: float) -> dict[str, bool]:
+    """Return which accounts are flat, as soon as all are or the time is over."""
+    import time
+
+    from atb.live.halt import is_flat
+
+    until = time.monotonic() + wait
+    while True:
+        with database.session(read_only=True) as session:
+            flat = {name: is_flat(session.connection(), name) for name in names}
+        if all(flat.values()) or time.monotonic() >= until:
+            return flat
+        time.sleep(_OFTEN)
+
+
+def _halted_accounts(database: "Database") -> list[str]:
+    from atb.live.halt import halted
+    from atb.live.overview import accounts
+
+    return [name for name in accounts(database) if halted(database, name)]
+
+
+def _halted_one(database: "Database") -> str:
+    names = _halted_accounts(database)
+    if len(names) != 1:
+        known = f"Halted: {', '.join(names)}" if names else "`atb status` shows who is"
+        raise InputError("Say which account may trade again" if names else "No account is halted", todo=known)
+    return names[0]
+
+
+def _source() -> str:
+    """Return who halts or resumes, as far as the system knows."""
+    import getpass
+
+    try:
+        return f"{getpass.getuser()} at the command line"
+    except (OSError, KeyError):  # a container's user without a name
+        return "the command line"
+
+
+# --- telling ----------------------------------------------------------------------------------------------------------
+
+
+def _tell(done: dict[str, Any], as_json: bool) -> None:
+    if done["database"] != "ok":
+        click.echo(f"The database was not reached: {done['database']}", err=True)
+    if as_json:
+        print_json(done)
+        return
+    for row in done["accounts"]:
+        stronger = "" if row["level"] == done["level"] else f", which is more than {done['level']}"
+        click.echo(f"{row['account']}: {row['level']}{stronger} ({row['source']}: {row['reason']})")
+    if done["file"]:
+        click.echo(f"Every runner over this folder: {done['level']}, by {done['file']}")
+    for name, flat in done.get("flat", {}).items():
+        click.echo(f"{name}: nothing is held" if flat else f"{name}: still held")
+    click.echo("Stops and targets at the exchange stay. Trade again: atb resume --account NAME")
+
+
+def _say(content: dict[str, Any], text: str, as_json: bool) -> None:
+    if as_json:
+        print_json(content)
+    else:
+        click.echo(text)

@@ -1,0 +1,176 @@
+"""`atb exchange`: a simulated exchange on this machine that speaks Binance Spot, for bots that are to be tested."""
+
+import asyncio
+import json
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from atb.errors import InputError
+
+if TYPE_CHECKING:
+    from atb.venues.simulator.configuration import ExchangeConfig
+    from atb.venues.simulator.faults import Fault
+
+
+@click.command()
+@click.option("--bars", "symbols", multiple=True, metavar="SYMBOL", help="Replay stored bars; repeat it for more.")
+@click.option(
+    "--walk", "walks", multiple=True, metavar="SYMBOL", help="Draw a market from the seed; repeat it for more."
+)
+@click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar: 1m ... 1h 4h 1d.")
+@click.option("--start", "since", help="Where the exchange's clock starts (UTC); by default 30 days before the end.")
+@click.option("--venue", help="Where the bars come from, when several have the symbol.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option("--clock", type=click.Choice(["virtual", "real"]), default="real", show_default=True,
+              help="Virtual: time moves when it is told to, or when all participants wait.")  # fmt: skip
+@click.option("--speed", default=1.0, show_default=True, help="How many times as fast as ours a real clock goes.")
+@click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account starts with.")
+@click.option("--fee", default=0.001, show_default=True, help="Commission as a fraction of value.")
+@click.option("--slippage", default=0.0005, show_default=True, help="Slippage of market orders as a fraction.")
+@click.option("--fee-in", type=click.Choice(["base", "quote", "bnb"]), default="base", show_default=True,
+              help="What fees are paid in; base is Binance's way.")  # fmt: skip
+@click.option(
+    "--faults", help="A JSON file with a list of faults, or a mix drawn from the seed: standard, everything ..."
+)
+@click.option("--fault-count", default=20, show_default=True, help="Number of faults of a mix.")
+@click.option("--seed", default=7, show_default=True, help="Of walks and mixes.")
+@click.option(
+    "--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger there too (JSON lines)."
+)
+@click.option("--proxy-port", type=int, help="Start a CONNECT proxy for clients that keep their production URLs.")
+@click.option(
+    "--ca-file", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the proxy's certificate."
+)
+def exchange(**options: Any) -> None:
+    """Run a simulated exchange that speaks Binance Spot (REST, streams, WebSocket API) until Ctrl-C.
+
+    The key is `key`, its secret `secret`. Orders meet bars by the rules of the backtest. Everything that happens is in the ledger
+    (`GET /control/ledger`). Nothing here is real: no key, no money, no market.
+
+    \b
+    Examples:
+      atb exchange --bars BTC/USDT --timeframe 1h --start 2024-06-01 --speed 3600
+      atb exchange --walk BTC/USDT --walk ETH/USDT --clock virtual --port 18080 --ledger ledger.jsonl
+      atb exchange --bars BTCUSDT --faults standard --fault-count 50 --seed 3
+    """
+    if (options["proxy_port"] is None) != (options["ca_file"] is None):
+        raise InputError("A proxy needs a port and a file for its certificate", todo="Pass --proxy-port and --ca-file")
+    config = make_config(options)
+    with_proxy = {"ca_file": options["ca_file"], "proxy_port": options["proxy_port"] or 0}
+    try:
+        asyncio.run(_serve(config, with_proxy))
+    except OSError as error:
+        raise InputError(
+            "The exchange cannot listen there", found=f"{config.host}:{config.port}: {error.strerror}",
+            todo="Pass another --port",
+        ) from error  # fmt: skip
+
+
+def make_config(options: dict[str, Any]) -> "ExchangeConfig":
+    """Return the exchange that the options describe.
+
+    Raises
+    ------
+    AtbError
+        If there is no market, bars are missing, or a balance or fault is malformed.
+    """
+    from atb.engine.policy import ExecutionModel
+    from atb.venues.simulator.configuration import ExchangeConfig
+
+    series, start_ms = _series(options)
+    return ExchangeConfig(
+        series,
+        start_ms,
+        balances=_balances(options["balances"]),
+        execution=ExecutionModel(fee=options["fee"], slippage=options["slippage"]),
+        fee_in=options["fee_in"],
+        clock=options["clock"],
+        speed=options["speed"],
+        seed=options["seed"],
+        faults=_faults(options, series, start_ms),
+        ledger=options["ledger"],
+        host=options["host"],
+        port=options["port"],
+    )
+
+
+def _series(options: dict[str, Any]) -> tuple[Any, int]:
+    """Return the markets and the moment at which the clock starts."""
+    import pandas as pd
+
+    from atb.config import load_settings
+    from atb.data.catalogue import load_bars
+    from atb.venues.simulator.scripts import walk
+
+    root, timeframe = load_settings().bars_root, options["timeframe"]
+    found = [load_bars(symbol, timeframe, root=root, venue=options["venue"]) for symbol in options["symbols"]]
+    since = pd.Timestamp(options["since"] or "2024-01-01", tz="UTC") if not found or options["since"] else None
+    for k, symbol in enumerate(options["walks"]):
+        first = since if since is not None else found[0].frame.index[0]
+        start_ms = int(first.floor("D").timestamp() * 1_000)
+        found.append(walk(symbol, timeframe, start_ms=start_ms, count=20_000, seed=options["seed"] + k, price=100.0))
+    if not found:
+        raise InputError("An exchange needs a market", todo="Pass --bars BTC/USDT, or --walk BTC/USDT for a drawn one")
+    if since is None:
+        since = max(found[0].frame.index[-1] - pd.Timedelta(days=30), found[0].frame.index[0])
+    return tuple(found), int(since.timestamp() * 1_000)
+
+
+def _balances(given: tuple[str, ...]) -> dict[str, Decimal]:
+    """Read `ASSET=AMOUNT` options."""
+    found = {}
+    for text in given or ("USDT=10000",):
+        asset, _, amount = text.partition("=")
+        try:
+            found[asset.upper()] = Decimal(amount)
+        except InvalidOperation as error:
+            raise InputError("A balance is ASSET=AMOUNT", found=text, todo="Write it like USDT=10000") from error
+    return found
+
+
+def _faults(options: dict[str, Any], series: Any, start_ms: int) -> "list[Fault]":
+    """Read faults from a file, or draw a mix over the first 90 days."""
+    from atb.venues.simulator.faults import Fault
+    from atb.venues.simulator.schedules import MIXES, schedule
+
+    wanted = options["faults"]
+    if wanted is None:
+        return []
+    if wanted in MIXES:
+        opened = series[0].opened_ms
+        moments = opened[(opened >= start_ms) & (opened < start_ms + 90 * 86_400_000)].tolist()
+        names = [one.symbol.joined for one in series]
+        return schedule(moments, seed=options["seed"], symbols=names, count=options["fault_count"], mix=wanted)
+    path = Path(wanted)
+    if not path.exists():
+        raise InputError("No such file or mix of faults", found=wanted, todo=f"Mixes: {', '.join(sorted(MIXES))}")
+    try:
+        return [Fault.from_json(values) for values in json.loads(path.read_text(encoding="utf-8"))]
+    except (ValueError, TypeError) as error:
+        raise InputError("The file of faults is a JSON list of objects", found=f"{wanted}: {error}") from error
+
+
+async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
+    """Serve until somebody ends the process."""
+    from atb.venues.simulator.exchange import Exchange
+    from atb.venues.simulator.server import address_of, listening_socket, start
+
+    with listening_socket(config.host, config.port) as listener:
+        venue = Exchange(config)
+        runner, proxy = await start(venue, listener, **with_proxy)
+        click.echo(f"A simulated exchange listens on {address_of(listener)}; key 'key', secret 'secret'.")
+        for tape in venue.tapes.values():
+            click.echo(f"  {tape.symbol} {tape.interval}, {len(tape.market):,} bars, now {tape.price:g}")
+        if proxy is not None:
+            click.echo(f"  CONNECT proxy {proxy.url}, certificate {with_proxy['ca_file']}")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            if proxy is not None:
+                await proxy.close()
+            await runner.cleanup()
+            venue.ledger.close()

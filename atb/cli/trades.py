@@ -1,0 +1,183 @@
+"""`atb trades`, `atb orders` and `atb why`: what was traded, what was asked for, and the way back from a trade to its notebook."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from atb.cli.accounts import canonical_symbol, journal, known_account
+from atb.cli.output import json_option, print_fields, print_json, print_table
+from atb.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from atb.db import Database
+
+TRADES = ("trade", "strategy", "symbol", "side", "quantity", "entry_time", "entry_price", "exit_time", "exit_price", "fees", "pnl",
+          "exit_reason", "bars_held")  # fmt: skip
+ORDERS = ("client_id", "strategy", "symbol", "bar", "role", "side", "type", "quantity", "filled", "price", "stop_price", "state",
+          "reason", "refusal")  # fmt: skip
+_FILLS = ("time", "role", "side", "quantity", "price", "fee", "fee_asset", "reason", "client_id")
+_SEARCHED = 5_000  # newest trades among which a mistyped id is looked for
+_account = click.option("--account", help="Of this account alone.")
+_symbol = click.option("--symbol", help="Of this symbol alone: BTC/USDT, BTCUSDT, BTC-USDT.")
+
+
+def _limit(default: int) -> Any:
+    return click.option(
+        "--limit", type=click.IntRange(min=1), default=default, show_default=True, help="The newest so many."
+    )
+
+
+@click.command()
+@_account
+@_symbol
+@click.option("--strategy", help="Of this strategy alone.")
+@_limit(20)
+@json_option
+def trades(account: str | None, symbol: str | None, *, strategy: str | None, limit: int, as_json: bool) -> None:
+    """List closed round trips, the newest first; `pnl` is net of fees, in the quote currency.
+
+    \b
+    Examples:
+      atb trades
+      atb trades --account main --symbol BTCUSDT --limit 100 --json
+    """
+    from atb.live.overview import trades as closed
+
+    with journal() as database:
+        of = None if account is None else known_account(database, account)
+        rows = closed(database, account=of, symbol=canonical_symbol(symbol), strategy=strategy, limit=limit)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, TRADES, empty="No closed trade yet.")
+
+
+@click.command()
+@_account
+@_symbol
+@click.option("--open", "open_only", is_flag=True, help="Only those that are out.")
+@_limit(50)
+@json_option
+def orders(account: str | None, symbol: str | None, *, open_only: bool, limit: int, as_json: bool) -> None:
+    """List orders and what became of them, the newest first; `sent` means that the answer is not known.
+
+    \b
+    Examples:
+      atb orders --open
+      atb orders --account main --symbol ETH/USDT --limit 200 --json
+    """
+    from atb.live.overview import orders as asked
+
+    with journal() as database:
+        of = None if account is None else known_account(database, account)
+        rows = asked(database, account=of, symbol=canonical_symbol(symbol), open_only=open_only, limit=limit)
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(rows, ORDERS, empty="No order is out." if open_only else "No order yet.")
+
+
+@click.command()
+@click.argument("trade_id")
+@json_option
+def why(trade_id: str, *, as_json: bool) -> None:
+    """Explain a trade: its fills, orders, decisions with bar and prediction, manifest, run and notebook.
+
+    TRADE_ID is SESSION/NUMBER as `atb trades` shows it; the beginning of a session is enough where only one begins so.
+
+    \b
+    Examples:
+      atb why paper-0123456789abcdef/7
+      atb why paper/7 --json
+    """
+    from atb.live.explain import explain_trade
+
+    with journal() as database:
+        found = explain_trade(database, _whole_id(database, trade_id))
+    if as_json:
+        print_json(found)
+        return
+    _print_trade(found)
+    _print_decisions(found["decisions"])
+    _print_origin(found)
+
+
+def _whole_id(database: "Database", text: str) -> str:
+    """Return the id of the only trade that is meant.
+
+    Raises
+    ------
+    InputError
+        If there is none, with the nearest, or several.
+    """
+    from atb.live.overview import trades as closed
+
+    known = [str(row["trade"]) for row in closed(database, limit=_SEARCHED)]
+    session, _, number = text.rpartition("/")
+    near = [one for one in known if session and one.startswith(session) and one.rpartition("/")[2] == number]
+    if text in known or len(known) == _SEARCHED:  # what is older than was searched, the journal itself finds or not
+        return text
+    if len(near) > 1:
+        raise InputError("Several trades begin so", found=text, todo=f"Give more of it: {', '.join(near[:5])}")
+    if not near:
+        raise InputError("No such trade", found=text, todo=_nearest(text, known))
+    return near[0]
+
+
+def _nearest(text: str, known: list[str]) -> str:
+    hint = did_you_mean(text, known)
+    return hint if hint.startswith("Did you mean") else "`atb trades` lists them: SESSION/NUMBER"
+
+
+def _print_trade(found: dict[str, Any]) -> None:
+    trade = found["trade"]
+    names = (
+        "side",
+        "quantity",
+        "entry_time",
+        "entry_price",
+        "exit_time",
+        "exit_price",
+        "exit_reason",
+        "fees",
+        "pnl",
+        "bars_held",
+    )
+    click.echo(click.style(f"Trade {trade['trade']}: {trade['strategy']} on {trade['symbol']}", bold=True))
+    print_fields({name: trade[name] for name in names})
+    click.echo("\nFills")
+    print_table(found["fills"], _FILLS, empty="None was recorded.")
+
+
+def _print_decisions(decisions: list[dict[str, Any]]) -> None:
+    """Print what was known and decided at the close of each bar that an order of the trade was made in."""
+    rows = [
+        {
+            "bar": one["time"],
+            "close": (one["bar"] or {}).get("close"),
+            "signal": one["side"],
+            "prediction": one["prediction"],
+            "confidence": one["confidence"],
+            "orders": ", ".join(f"{order.get('role')} {order.get('side')}" for order in one["intents"]),
+            "cut": one["refusal"],
+        }
+        for one in decisions
+    ]
+    click.echo("\nDecisions, each at the close of its bar")
+    print_table(rows, empty="None was recorded.")
+
+
+def _print_origin(found: dict[str, Any]) -> None:
+    """Print the way back: session, manifest, run, notebook."""
+    promotion, run = found["promotion"] or {}, found["run"] or {}
+    click.echo("\nOrigin")
+    print_fields(
+        {
+            "session": found["session"]["session"],
+            "mode": found["session"]["mode"],
+            "manifest": promotion.get("path") or f"{found['manifest_sha256']} (not promoted from here)",
+            "run": run.get("run_id") or promotion.get("run_id") or "(not recorded here)",
+            "commit": run.get("commit"),
+            "notebook": found["notebook"] and f"{run['path']}/{found['notebook']}",
+        }
+    )

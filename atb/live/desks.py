@@ -1,0 +1,160 @@
+"""Two desks with one face: the loop gives either a moment of the market, and either writes what came of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from atb.errors import VenueError
+from atb.live.book import Book
+from atb.live.exchange_desk import ExchangeDesk
+from atb.live.halt import Level
+from atb.live.moment import Moment
+from atb.live.paper_desk import PaperDesk
+from atb.live.step import Notice, Step, Withheld
+from atb.live.synchronisation import Synchroniser
+from atb.monitoring import get_logger
+
+_log = get_logger(__name__)
+Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
+
+
+class Desk(Protocol):
+    """What the loop drives."""
+
+    @property
+    def book(self) -> Book:
+        """Market and state so far."""
+        ...
+
+    async def start(self) -> None:
+        """Find out where things stand; nothing is decided before."""
+        ...
+
+    async def on_moment(self, moment: Moment, level: Level) -> None:
+        """Trade a moment under the kill switch's level, and write what came of it."""
+        ...
+
+    async def look(self) -> None:
+        """Find out what happened between two closes."""
+        ...
+
+    async def obey(self, level: Level) -> None:
+        """Do what a level of the kill switch asks for at once."""
+        ...
+
+    def due_ms(self) -> int | None:
+        """Return when the desk wants to be asked to `look`, None where it need not be."""
+        ...
+
+    async def verify(self) -> bool:
+        """Tell whether nothing is held and nothing is out, by the books and by the venue."""
+        ...
+
+
+class PaperTrading:
+    """Paper: nothing happens between two moments.
+
+    Parameters
+    ----------
+    desk, commit
+        What trades, and who writes its steps.
+    """
+
+    def __init__(self, desk: PaperDesk, commit: Commit) -> None:
+        self._desk, self._commit = desk, commit
+
+    @property
+    def book(self) -> Book:
+        """Market and state so far."""
+        return self._desk.book
+
+    async def start(self) -> None:
+        """Have nothing to find out: a step is written whole, with what the paper venue did."""
+
+    async def on_moment(self, moment: Moment, level: Level) -> None:
+        """Trade a moment: what is decided is written, and so passes the breakers, before anything of it is filled."""
+        if moment.closing:
+            self._desk.drop(await self._commit(self._desk.on_close(moment, level=level)))
+        if moment.opening and (opened := self._desk.on_open(moment)) is not None:
+            await self._commit(opened)
+
+    async def look(self) -> None:
+        """Have nothing to ask."""
+
+    async def obey(self, level: Level) -> None:
+        """Wait for the next moment, where the level is obeyed: paper has no market in between."""
+
+    def due_ms(self) -> int | None:
+        """Return None."""
+        return None
+
+    async def verify(self) -> bool:
+        """Tell whether nothing is held and nothing is out; the books are all there is."""
+        return self._desk.clear
+
+
+class ExchangeTrading:
+    """An exchange: the account is compared with the books on a schedule, and the kill switch acts at once.
+
+    Parameters
+    ----------
+    desk, commit
+        What trades, and who writes its steps.
+    synchroniser, every_ms
+        Who compares the account, and how often in exchange time.
+    """
+
+    def __init__(self, desk: ExchangeDesk, commit: Commit, *, synchroniser: Synchroniser, every_ms: int) -> None:
+        self._desk, self._commit = desk, commit
+        self._synchroniser, self._every_ms = synchroniser, every_ms
+        self._compared_ms = 0
+
+    @property
+    def book(self) -> Book:
+        """Market and state so far."""
+        return self._desk.book
+
+    async def start(self) -> None:
+        """Resolve what was out when the last process ended, make the venue equal to the book, compare the account."""
+        await self._desk.look()
+        await self._compare()
+
+    async def on_moment(self, moment: Moment, level: Level) -> None:
+        """Trade a moment; under a halt its entries are dropped."""
+        await self._desk.on_moment(moment, barred="halted" if level else None)
+
+    async def look(self) -> None:
+        """Look for lost answers and executions, and compare the account where it is time to."""
+        await self._desk.look()
+        if self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
+            await self._compare()
+
+    async def obey(self, level: Level) -> None:
+        """Drop entries, withdraw those that rest, or close everything."""
+        self._desk.stop_entries(keep_resting=level < Level.CANCEL)
+        if level >= Level.FLATTEN:
+            self._desk.flatten()
+        await self._desk.settle()
+
+    def due_ms(self) -> int | None:
+        """Return when to look next."""
+        looks = self._desk.due_ms()
+        compare = self._compared_ms + self._every_ms
+        return compare if looks is None else min(looks, compare)
+
+    async def verify(self) -> bool:
+        """Tell whether nothing is held and nothing is out, by the books and by a venue that was asked just now."""
+        return self._desk.clear and await self._compare() and not self._synchroniser.ours_open
+
+    async def _compare(self) -> bool:
+        """Compare the account with the books; tell whether the venue answered and nothing was missing."""
+        done = False
+        self._compared_ms = now = self._desk.broker.now_ms()
+        step = Step(now)
+        try:
+            done = await self._synchroniser.compare(step)
+        except VenueError as silent:
+            step.notices.append(Notice("not_compared", {"error": str(silent)}, "warning"))
+            _log.warning("the account cannot be compared", error=str(silent))
+        if step.notices:
+            await self._desk.write(step)
+        return done

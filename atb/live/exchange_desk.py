@@ -1,0 +1,284 @@
+"""Trading at an exchange: decide at closes, send what is wanted, believe nothing that is not proven, and lose nothing.
+
+One coroutine owns all of this. It commits what it is about to send, sends it, and takes the answer down with the next commit; so
+a process that dies at any point leaves `sent` intents, which the next one looks up before it does anything else. An answer that
+is not on the whitelist leaves the order *unknown*: its slot waits until the venue shows the order, or until the request cannot
+be executed any more.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from atb.domain.ports import Broker
+from atb.engine import records
+from atb.errors import VenueError
+from atb.live.blotter import Outstanding
+from atb.live.book import Book, Newest
+from atb.live.hearing import Hearing
+from atb.live.inquiry import Inquiry
+from atb.live.moment import Moment
+from atb.live.orders import OrderMaker
+from atb.live.paper_desk import intent_json
+from atb.live.requests import Cancel, Place, Replace, Request, Wish, list_of
+from atb.live.rules import Rules
+from atb.live.step import Decided, Notice, Step, Withheld, Working
+
+Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
+
+
+@dataclass(frozen=True)
+class Trade:
+    """What an exchange desk works with.
+
+    Parameters
+    ----------
+    broker, hearing
+        The venue, and who takes down what it says.
+    makers
+        Who makes each slot's orders.
+    commit
+        Who writes steps.
+    sending
+        Called when a request leaves.
+    """
+
+    broker: Broker
+    hearing: Hearing
+    makers: Mapping[int, OrderMaker]
+    commit: Commit
+    sending: Callable[[], None] = lambda: None
+
+
+class ExchangeDesk:
+    """A book with a broker.
+
+    Parameters
+    ----------
+    trade
+        What it works with.
+    rules
+        Pauses, margins and patience.
+    """
+
+    def __init__(self, trade: Trade, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
+        self.hearing, self.broker = trade.hearing, trade.broker
+        self.blotter, self.memory = trade.hearing.blotter, trade.hearing.memory
+        self._makers, self._write, self._sending = trade.makers, trade.commit, trade.sending
+        self._cancels: Counter[str] = Counter()  # requests to withdraw an order since the last close
+        self._inquiry = Inquiry(trade.broker, trade.hearing, self.rules)
+
+    @property
+    def book(self) -> Book:
+        """Market and state so far."""
+        return self.hearing.book
+
+    # --- moments ------------------------------------------------------------------------------------------------------
+
+    async def on_moment(self, moment: Moment, *, barred: str | None = None) -> None:
+        """Decide on the bars that closed and send what follows.
+
+        Parameters
+        ----------
+        moment
+            What closed.
+        barred
+            Why no entry may be sent now, None where it may.
+        """
+        await self._sweep()
+        self._cancels.clear()
+        step = self._step(moment.bar_ms)
+        now = self.book.learn(moment.closing)
+        refused = self.book.decide(now)
+        for slot in now.slots:
+            self.memory.bars[slot] = int(now.market_of(slot)["opened"])
+            self.hearing.close(slot)
+            why = self._bar(slot, barred or self._barrier(slot, moment))
+            refusal = ", ".join(filter(None, (refused[slot], why))) or None
+            step.decided.append(self._decided(now, slot, refusal))
+        step.equity, step.cash = self.book.equity, self.book.cash
+        await self.settle(step)
+
+    async def look(self) -> None:
+        """Ask the venue what happened, and act on it; this is all that a restart needs."""
+        step = self._step()
+        await self._inquiry.resolve(step)
+        if step.changes or step.notices:
+            await self.write(step)
+        await self._sweep()
+        await self.settle()
+
+    def due_ms(self) -> int | None:
+        """Return when an order whose answer was lost is to be looked for next, None where there is none."""
+        looks = [self.hearing.looks.get(one.order.client_id, 0) for one in self.blotter.unknown()]
+        return min(looks) if looks else None
+
+    def stop_entries(self, *, keep_resting: bool) -> None:
+        """Drop the entries that are wanted; those that rest already may be kept."""
+        for slot in self._makers:
+            if not (keep_resting and self.blotter.open(slot, "entry")):
+                self.hearing.drop_entry(slot)
+
+    def flatten(self) -> None:
+        """Want every position closed at the market."""
+        self.stop_entries(keep_resting=False)
+        for slot in self._makers:
+            record = self.book.slot(slot)
+            if record["quantity"] != 0.0:
+                record["exit"], record["exit_reason"] = -record["quantity"], records.RISK_LIMIT
+
+    @property
+    def clear(self) -> bool:
+        """Whether nothing is held and nothing is out."""
+        return self.book.flat and not any(self.blotter.open(slot) for slot in self._makers)
+
+    # --- what is barred -----------------------------------------------------------------------------------------------
+
+    def _bar(self, slot: int, why: str | None) -> str | None:
+        """Drop the entry of a decision where there is a reason to; return the reason where it acted."""
+        if why is None or self.book.slot(slot)["entry"] == 0.0 or self.blotter.open(slot, "entry"):
+            return None
+        self.hearing.drop_entry(slot)
+        return why
+
+    def _barrier(self, slot: int, moment: Moment) -> str | None:
+        """Return why a slot's entry may not be sent: too late, something there is not ours, or an entry that may be out.
+
+        An entry whose answer was lost counts as if it had taken all the room there is.
+        """
+        if self.broker.now_ms() - moment.time_ms > self.rules.entry_grace_ms:
+            return "late"
+        if str(self.book.portfolio.plans[slot].symbol) in self.memory.quarantine:
+            return "quarantined"
+        return "unknown_exposure" if any(one.order.role == "entry" for one in self.blotter.unknown()) else None
+
+    def _decided(self, now: Newest, slot: int, refusal: str | None) -> Decided:
+        asked = [] if self.blotter.open(slot, "entry") else self._makers[slot].intents(self.book.slot(slot))
+        values = {**self.book.decision(now, slot), "intents": [intent_json(one) for one in asked], "refusal": refusal}
+        return Decided(slot, self.memory.bars[slot], values)
+
+    # --- making the venue equal to the book ---------------------------------------------------------------------------
+
+    async def settle(self, step: Step | None = None) -> None:
+        """Send requests until nothing is left to ask for; then commit what the last answer told."""
+        for wish in (Wish.leave, Wish.protect, Wish.enter):
+            for slot in self._makers:
+                while (request := wish(self._wish(slot))) is not None:
+                    step = step or self._step()
+                    if self._exhausted(request, step):
+                        break
+                    step = await self._after_fills(await self._perform(request, step))
+        if step is not None:
+            await self.write(step)
+        self.blotter.forget()
+
+    async def _after_fills(self, step: Step) -> Step:
+        """Protect what was just bought before anything else is sent."""
+        for slot in {done.slot for done in step.fills}:
+            while (request := self._wish(slot).protect()) is not None and not self._exhausted(request, step):
+                step = await self._perform(request, step)
+        return step
+
+    def _wish(self, slot: int) -> Wish:
+        return Wish(
+            slot,
+            self.book.slot(slot),
+            self.book.parameters(slot),
+            self._makers[slot],
+            self.memory.bars.get(slot, 0),
+            self.blotter,
+            self.broker.capabilities,
+            slot in self.hearing.crossed,
+            slot in self.hearing.reached,
+            slot in self.hearing.plain | self.hearing.tight,
+            self.rules.entry_band,
+        )
+
+    def _exhausted(self, request: Request, step: Step) -> bool:
+        """Tell whether a slot has asked for the same often enough in one bar."""
+        if isinstance(request, Cancel):
+            role, name = "cancellation", request.group[0].order.client_id
+            self._cancels[name] += 1
+            asked = self._cancels[name]
+        else:
+            role = request.orders[0].role if isinstance(request, Place) else request.order.role
+            asked = self._makers[request.slot].made(self.memory.bars.get(request.slot, 0), role)
+        if asked <= self.rules.attempts:
+            return False
+        detail = {"slot": request.slot, "role": role, "attempts": self.rules.attempts}
+        step.notices.append(Notice("gave_up", detail, "error"))
+        if role == "entry":
+            self.hearing.drop_entry(request.slot)
+        return True
+
+    async def _perform(self, request: Request, step: Step) -> Step:
+        """Commit a request's intents together with `step`, send it, and return the step that its answer begins."""
+        if isinstance(request, Cancel):
+            return await self._cancel(request, step)
+        sent = [request.order] if isinstance(request, Replace) else list(request.orders)
+        list_id = request.list_id if isinstance(request, Place) else None
+        bar_ms, now = self.memory.bars[request.slot], self.broker.now_ms()
+        working = [Working(order, bar_ms, request.slot, "sent", list_id, now) for order in sent]
+        step.placed += working
+        withheld = await self.write(step)
+        after = self._step()
+        if withheld:
+            self.hearing.drop_entry(request.slot)
+            return after
+        new = [self.blotter.add(one) for one in working]
+        self._sending()
+        if isinstance(request, Replace):
+            request.old.cancelling = True
+            answer = await self.broker.replace(request.old.order, request.order)
+            self.hearing.answer(answer, after, new=new, old=(request.old,))
+            if answer.outcome == "rejected":
+                await self._ask((request.old,), after)
+        else:
+            self.hearing.answer(await self.broker.place(request.order), after, new=new)
+        if any(one.owed for one in new):  # a list's answer tells what was executed, but not the executions
+            await self._inquiry.sweep(self.book.portfolio.symbols, after)
+        return after
+
+    async def _cancel(self, request: Cancel, step: Step) -> Step:
+        """Withdraw a group; where the venue has no such open order it ended by itself, and how is asked."""
+        await self.write(step)
+        after = self._step()
+        for one in request.group:
+            one.cancelling = True
+        answer = await self.broker.cancel(list_of(request.group))
+        self.hearing.answer(answer, after, old=request.group)
+        if answer.outcome == "rejected":
+            await self._ask(request.group, after)
+        if any(one.owed for one in request.group):
+            await self._inquiry.sweep(self.book.portfolio.symbols, after)
+        return after
+
+    # --- asking -------------------------------------------------------------------------------------------------------
+
+    async def _sweep(self) -> None:
+        """Hear what happened since the last sweep, and commit it before anything is decided on it."""
+        step = self._step()
+        await self._inquiry.sweep(self.book.portfolio.symbols, step)
+        if step.fills or step.changes or step.notices:
+            await self.write(step)
+
+    async def _ask(self, group: tuple[Outstanding, ...], step: Step) -> None:
+        """Ask after orders that could not be withdrawn; where the venue is silent, their answers count as lost."""
+        try:
+            await self._inquiry.ask(group, step)
+        except VenueError:
+            for one in group:
+                one.unknown = True
+                self.hearing.looks[one.order.client_id] = 0
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def _step(self, bar_ms: int | None = None) -> Step:
+        return Step(self.broker.now_ms(), bar_ms)
+
+    async def write(self, step: Step) -> tuple[Withheld, ...]:
+        """Commit a step with the state as it is."""
+        step.cursors = dict(self.memory.cursors)
+        step.state = {**self.book.state.to_json(), "desk": self.memory.to_json()}
+        return await self._write(step)

@@ -1,0 +1,222 @@
+"""The runner's loop: wait, hear, decide, write; one coroutine, one thing at a time.
+
+Streams, signals and people only ring a bell. What rang is asked for: bars from the feed, executions from the venue, the kill
+switch from its file and the journal.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import monotonic, time_ns
+
+from atb.data.moments import at_ms, short
+from atb.domain import Timer
+from atb.errors import HaltError
+from atb.live.desks import Desk
+from atb.live.feed import Feed
+from atb.live.halt import Level, Switch
+from atb.live.journal import Journal
+from atb.live.moment import Moment
+from atb.live.shadow import Shadow
+from atb.live.step import Step
+from atb.live.watch import Watch
+from atb.live.writer import Writer
+from atb.monitoring import get_logger
+
+_log = get_logger(__name__)
+_HEARTBEAT_S = 1.0  # the journal's kill switch is read with each
+_FAR_MS = 2**53
+
+
+@dataclass
+class Bell:
+    """Rung by streams and signals; `stop` asks for an end between two steps."""
+
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    stopping: bool = False
+    _loop: asyncio.AbstractEventLoop | None = None
+
+    def stop(self) -> None:
+        """Ask for an end."""
+        self.stopping = True
+        self.ring()
+
+    def ring(self, *_: object) -> None:
+        """Say that something happened; from a handler of a signal too, or from another thread."""
+        if self._loop is None:
+            self.wake.set()
+        else:  # an event that is set past a loop that sleeps does not wake it
+            self._loop.call_soon_threadsafe(self.wake.set)
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """Let the running event loop hear the bell for the length of a block."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            yield
+        finally:
+            self._loop = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """How a runner ended: `stopped`, `finished` or `halted`, with the session's figures (equity in the quote currency)."""
+
+    session_id: str
+    status: str
+    bars: int
+    trades: int
+    equity: float
+    last_bar: str | None
+
+    def __str__(self) -> str:
+        """Return one line."""
+        where = f" up to the bar of {self.last_bar}" if self.last_bar else ""
+        return f"{self.status}: {self.bars} bars{where}, {self.trades} trades, equity {self.equity:,.2f}"
+
+
+@dataclass
+class Loop:
+    """A desk on its feed.
+
+    Parameters
+    ----------
+    desk, feed, timer
+        What trades, on what, and in which time.
+    writer, journal
+        Who writes, and where.
+    switch
+        The kill switch past the database.
+    bell
+        Rung from outside.
+    tick_ms
+        Longest wait in exchange time between two looks at the kill switch; None where waiting takes no real time.
+    watch
+        Told how things stand.
+    floor
+        Equity (quote) below which everything is closed.
+    shadow
+        What is watched on the same bars.
+    """
+
+    desk: Desk
+    feed: Feed
+    timer: Timer
+    writer: Writer
+    journal: Journal
+    switch: Switch
+    bell: Bell
+    tick_ms: int | None = None
+    watch: Watch = field(default_factory=Watch)
+    floor: float = 0.0
+    shadow: Shadow | None = None
+    bars: int = 0
+    last_ms: int | None = None
+    _obeyed: Level = Level.NONE
+    _beat: float = field(default_factory=monotonic)
+
+    async def run(self) -> Summary:
+        """Trade until the bars end, or until a signal or the kill switch ends it.
+
+        Raises
+        ------
+        HaltError
+            If the kill switch says flatten, and everything is closed.
+        """
+        with self.bell.heard():
+            await self.desk.start()
+            self.watch.vitals.tell("reconciled", good=True)
+            while not self.bell.stopping:
+                await self._obey()
+                if (due := self._due_ms()) is None:
+                    return self._end("finished")
+                woken = await self.timer.wait_until(due, self.bell.wake)
+                self.bell.wake.clear()
+                if not self.bell.stopping:
+                    await self._turn(woken)
+                    self._show()
+            return self._end("stopped")
+
+    async def _turn(self, woken: bool) -> None:
+        """Do what is due: hear what happened, trade the bars that closed, keep the lease."""
+        now, looks = self.timer.now_ms(), self.desk.due_ms()
+        if woken or (looks is not None and looks <= now):
+            await self.desk.look()
+        coming = self.feed.next_ms()
+        if coming is not None and coming <= self.timer.now_ms():
+            moment = await self.feed.take()
+            if self.feed.notices:
+                await self.writer.commit(Step(self.timer.now_ms(), notices=self.feed.notices[:]))
+                self.feed.notices.clear()
+            if moment is not None:
+                await self._trade(moment)
+        if woken or monotonic() - self._beat > _HEARTBEAT_S:
+            await self.writer.beat()
+            self._beat = monotonic()
+
+    async def _trade(self, moment: Moment) -> None:
+        """Trade the bars that closed; where too much is lost, raise the kill switch."""
+        self.watch.closed()
+        await self.desk.on_moment(moment, self._level())
+        self._count(moment)
+        if self.shadow is not None:
+            await self.shadow.on_moment(moment)
+        if self.desk.book.equity < self.floor:
+            reason = f"equity {self.desk.book.equity:.2f} is below {self.floor:.2f}"
+            self.switch.signal(Level.FLATTEN, reason, source="largest loss")
+
+    def _due_ms(self) -> int | None:
+        """Return when the next thing is to be done, None where the feed is at its end."""
+        coming, looks = self.feed.next_ms(), self.desk.due_ms()
+        if coming is None:
+            return None
+        tick = _FAR_MS if self.tick_ms is None else self.timer.now_ms() + self.tick_ms
+        return min(coming, tick, _FAR_MS if looks is None else looks)
+
+    def _level(self) -> Level:
+        return max(self.journal.halt.level, self.switch.read().level)
+
+    async def _obey(self) -> None:
+        """Do at once what a raised level of the kill switch asks for; end when everything is closed, and the venue says so."""
+        level = self._level()
+        if level > self._obeyed:
+            _log.warning("halted", level=level.word)
+        if level > self._obeyed or level >= Level.FLATTEN:
+            await self.desk.obey(level)
+        self._obeyed = level
+        if level >= Level.FLATTEN and await self.desk.verify():
+            self._end("halted")
+            raise HaltError(f"Account {self.journal.session_id} is flat and halted", todo="Look why, then atb resume")
+
+    def _show(self) -> None:
+        last = None if self.last_ms is None else short(at_ms(self.last_ms))
+        facts = {
+            "session": self.journal.session_id,
+            "bars": self.bars,
+            "last_bar": last,
+            "trades": self.desk.book.trades,
+        }
+        held = self.journal.lease
+        now = time_ns() // 1_000_000
+        self.watch.turned(
+            self.desk.book,
+            facts,
+            behind=self.writer.behind,
+            lease_fresh=held.fresh(now),
+            epoch=held.epoch,
+            level=self._level(),
+        )
+
+    def _count(self, moment: Moment) -> None:
+        if moment.closing:
+            self.bars += len(moment.closing)
+            self.last_ms = self.last_ms if moment.late else moment.bar_ms
+
+    def _end(self, status: str) -> Summary:
+        last = None if self.last_ms is None else short(at_ms(self.last_ms))
+        book = self.desk.book
+        summary = Summary(self.journal.session_id, status, self.bars, book.trades, book.equity, last)
+        names = ("session_id", "status", "bars", "trades", "equity", "last_bar")
+        self.journal.end(status, {name: getattr(summary, name) for name in names})
+        return summary

@@ -1,0 +1,77 @@
+"""What an exchange desk remembers beside the kernel's state, saved with it: cursors, surpluses, quarantines."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Self
+
+from atb.domain import Fill, Symbol
+
+
+@dataclass
+class DeskMemory:
+    """Plain values that survive a restart.
+
+    Parameters
+    ----------
+    began_ms
+        Exchange time of the session's first step: no execution before it is ours.
+    cursors
+        By symbol, the last trade id that a sweep has folded; the journal keeps them beside the fills.
+    bars
+        By slot, the open of the last bar that was decided on: orders are made in its name.
+    surplus
+        By asset, what the account had beyond the books when the session began, moved by fees that are paid in another asset
+        than the books pay them in.
+    quarantine
+        By symbol, why no entry may be sent: something there is not ours.
+    strangers
+        Orders and executions that are not ours and were written down.
+    seen
+        Executions (symbol, trade id) that this process folded.
+    known
+        Tells whether the journal has an execution, folded by a process before this one.
+    """
+
+    began_ms: int
+    cursors: dict[str, str] = field(default_factory=dict)
+    bars: dict[int, int] = field(default_factory=dict)
+    surplus: dict[str, Decimal] = field(default_factory=dict)
+    quarantine: dict[str, str] = field(default_factory=dict)
+    strangers: list[str] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    known: Callable[[Symbol, str], bool] = field(default=lambda _symbol, _trade_id: False)
+
+    def has(self, symbol: Symbol, trade_id: str) -> bool:
+        """Tell whether an execution was folded, ever."""
+        return (str(symbol), trade_id) in self.seen or self.known(symbol, trade_id)
+
+    def fee(self, fill: Fill) -> None:
+        """Note a fee in a third asset: the books pay its value in quote, the account pays the asset."""
+        if fill.fee_asset in {fill.symbol.base, fill.symbol.quote} or not self.surplus:
+            return
+        quote = fill.symbol.quote
+        self.surplus[quote] = self.surplus.get(quote, Decimal(0)) + fill.fee_value
+        self.surplus[fill.fee_asset] = self.surplus.get(fill.fee_asset, Decimal(0)) - fill.fee
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {
+            "began_ms": self.began_ms,
+            "bars": {str(slot): bar for slot, bar in self.bars.items()},
+            "surplus": {asset: str(amount) for asset, amount in self.surplus.items()},
+            "quarantine": self.quarantine,
+            "strangers": self.strangers,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(
+            int(values["began_ms"]),
+            {},
+            {int(slot): int(bar) for slot, bar in values["bars"].items()},
+            {asset: Decimal(amount) for asset, amount in values["surplus"].items()},
+            dict(values["quarantine"]),
+            list(values["strangers"]),
+        )

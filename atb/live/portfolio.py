@@ -1,0 +1,132 @@
+"""What one runner trades: promoted strategies side by side on one account, each a slot of the kernel."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from atb.domain import Bars, Symbol, Timeframe
+from atb.engine import records
+from atb.engine.clusters import clusters
+from atb.engine.columns import Columns
+from atb.engine.parameters import account_parameters, slot_parameters
+from atb.engine.policy import AccountPolicy
+from atb.engine.prepare import columns
+from atb.engine.state import KernelState
+from atb.errors import InputError
+from atb.live.plan import Plan
+
+_CLUSTER_LEAD_DAYS = (
+    2  # beyond the days of returns themselves: a return needs two midnights, and the first day is not whole
+)
+
+
+@dataclass(frozen=True)
+class Portfolio:
+    """Plans in the order of their slots; they agree on the account, whose limits hold across all of them.
+
+    Raises
+    ------
+    InputError
+        If there is no plan, one comes twice, they were promoted with different accounts, or are paid in different currencies.
+    """
+
+    plans: tuple[Plan, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot share an account."""
+        if not self.plans:
+            raise InputError("A runner needs a manifest", todo="Name one of runners/promoted")
+        first = self.plans[0]
+        for plan in self.plans[1:]:
+            if plan.account != first.account:
+                raise InputError(
+                    f"{plan.manifest.name} was promoted for another account than {first.manifest.name}",
+                    found=f"{plan.account.to_json()} and {first.account.to_json()}",
+                    todo="Promote them with the same cash and limits, or give each an account of its own: --account",
+                )
+        assets = sorted({plan.symbol.settle or plan.symbol.quote for plan in self.plans})
+        if len(assets) > 1:
+            raise InputError(
+                "One account holds one quote currency",
+                found=" and ".join(assets),
+                todo="Give each an account of its own: --account",
+            )
+        keys = [plan.manifest.content_sha256 for plan in self.plans]
+        if len(set(keys)) != len(keys):
+            raise InputError("A manifest is named twice", found=", ".join(plan.manifest.name for plan in self.plans))
+
+    @property
+    def account(self) -> AccountPolicy:
+        """Cash and limits of the account."""
+        return self.plans[0].account
+
+    @cached_property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """What is traded, each once."""
+        return tuple(dict.fromkeys(plan.symbol for plan in self.plans))
+
+    @cached_property
+    def finest(self) -> Timeframe:
+        """The shortest timeframe: the step of the account's equity."""
+        return min((plan.timeframe for plan in self.plans), key=lambda timeframe: timeframe.seconds)
+
+    @property
+    def key(self) -> str:
+        """Return the hash that names this set of manifests; the content hash of the only one."""
+        hashes = [plan.manifest.content_sha256 for plan in self.plans]
+        return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+    @property
+    def mode(self) -> str:
+        """`paper`, unless every manifest may trade real money."""
+        modes = {plan.manifest.mode for plan in self.plans}
+        return modes.pop() if len(modes) == 1 else "paper"
+
+    def identity(self) -> dict[str, str]:
+        """Return what a session's row says about the portfolio."""
+        return {"mode": self.mode, "key": self.key}
+
+    @property
+    def lead(self) -> int:
+        """Days of bars before the first traded one that the clusters need."""
+        return self.account.cluster_days + _CLUSTER_LEAD_DAYS if self.account.max_cluster is not None else 0
+
+    def fresh_state(self) -> KernelState:
+        """Return the kernel's state of an account that has never traded."""
+        rows = [slot_parameters(plan.policy, plan.execution, plan.instrument) for plan in self.plans]
+        return KernelState.fresh(
+            self.account.cash,
+            limits=account_parameters(self.account),
+            parameters=np.array(rows, records.SLOT_PARAMETERS),
+        )
+
+    def newest(self, known: Mapping[int, Bars], closing: frozenset[int]) -> dict[int, Columns]:
+        """Return the last row of the kernel's columns for each slot whose bar closes now.
+
+        Parameters
+        ----------
+        known
+            Every slot's bars so far.
+        closing
+            The slots whose newest bar closes now.
+        """
+        found = {slot: columns(self.plans[slot].slot(known[slot])) for slot in closing}
+        rows = {slot: one.tail(len(one.wanted.side) - 1) for slot, one in found.items()}
+        if self.account.max_cluster is None:
+            return rows
+        return self._clustered(rows, known)
+
+    def _clustered(self, rows: dict[int, Columns], known: Mapping[int, Bars]) -> dict[int, Columns]:
+        """Number the clusters as the backtest does, from every slot's closes of the days before."""
+        slots = [plan.slot(known[number]) for number, plan in enumerate(self.plans)]
+        markets = [columns(slot).market for slot in slots]
+        numbers = clusters(markets, slots, self.account)
+        named = {}
+        for slot, row in rows.items():
+            signals = row.signals.copy()
+            signals["cluster"] = numbers[slot][-1]
+            named[slot] = Columns(row.lanes, type(row.wanted)(row.wanted.side, signals), row.prediction)
+        return named

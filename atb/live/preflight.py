@@ -1,0 +1,331 @@
+"""The last look before real orders: what the venue, the key, the books and the policy must agree on, each with what was found."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from decimal import ROUND_UP, Decimal
+from typing import TYPE_CHECKING, Any, Self
+
+from atb.db import Database
+from atb.db.tables import AccountLease
+from atb.domain import Clock, Instrument, Order, Symbol
+from atb.domain.ports import Broker
+from atb.errors import AtbError, SetupError
+from atb.live.halt import NO_HALT, Halt, effective_halt, halted, read_halt_file
+from atb.live.plan import Plan
+from atb.live.resumption import find_session
+from atb.monitoring.processes import Holder
+
+if TYPE_CHECKING:
+    from atb.config import Settings
+    from atb.engine.policy import RiskPolicy
+    from atb.live.portfolio import Portfolio
+
+PREFIX = "atb-"  # of every client id that is ours
+_ROOM = Decimal("1.2")  # a test order is this much above the least that the venue takes
+_DAY_MS = 86_400_000
+_CENT = Decimal("0.01")
+_WHERE = "Find out where the difference went: executions by hand, a withdrawal, another runner"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at; `todo` says what to do where it is not as it must be."""
+
+    name: str
+    ok: bool
+    found: str
+    todo: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Preflight:
+    """Every check, passed or not."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing stands against starting."""
+        return all(check.ok for check in self.checks)
+
+    def require(self) -> None:
+        """Refuse to start unless everything passed.
+
+        Raises
+        ------
+        SetupError
+            Naming every check that did not.
+        """
+        wrong = [f"{one.name}: {one.found}. {one.todo}".rstrip(". ") for one in self.checks if not one.ok]
+        if wrong:
+            lines = "".join(f"\n  - {line}" for line in wrong)
+            raise SetupError(f"{len(wrong)} of {len(self.checks)} checks keep the runner from starting:{lines}")
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the checks as plain JSON values."""
+        return [asdict(check) for check in self.checks]
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What the journal says about an account before its runner starts.
+
+    Parameters
+    ----------
+    holder
+        Another process that holds the account's lease, None if there is none.
+    halt
+        The kill switch.
+    held
+        Quantity (base) that the books hold of each symbol.
+    cash
+        Quote currency that the books have; None before the first session, when it is the promoted account's.
+    working
+        Client ids of the orders that are out.
+    cursors
+        The newest execution that the books know, by symbol.
+    """
+
+    holder: str | None = None
+    halt: Halt = NO_HALT
+    held: Mapping[Symbol, Decimal] = field(default_factory=dict)
+    cash: Decimal | None = None
+    working: frozenset[str] = frozenset()
+    cursors: Mapping[Symbol, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls, database: Database, settings: "Settings", portfolio: "Portfolio", *, account: str, now_ms: int
+    ) -> Self:
+        """Read it; the present (epoch milliseconds) tells whether a lease has run out."""
+        with database.session(read_only=True) as session:
+            lease = session.get(AccountLease, account)
+        halt = effective_halt(halted(database, account), read_halt_file(settings.data.root))
+        there = find_session(database, account, portfolio.key)
+        held: dict[Symbol, Decimal] = {}
+        if there is None or there.state is None:
+            return cls(_other_holder(lease, now_ms), halt)
+        for plan, slot in zip(portfolio.plans, there.state["slots"], strict=True):
+            held[plan.symbol] = held.get(plan.symbol, Decimal(0)) + Decimal(repr(slot.get("quantity") or 0.0))
+        return cls(
+            _other_holder(lease, now_ms),
+            halt,
+            held,
+            Decimal(repr(there.state["account"]["cash"])),
+            frozenset(one.order.client_id for one in there.working),
+            {Symbol.parse(symbol): trade_id for symbol, trade_id in there.cursors.items()},
+        )
+
+
+def _other_holder(lease: AccountLease | None, now_ms: int) -> str | None:
+    if lease is None or lease.until_ms <= now_ms or lease.holder == str(Holder.here()):
+        return None
+    return None if Holder.parse(lease.holder).is_dead() else lease.holder
+
+
+async def preflight(
+    broker: Broker, portfolio: "Portfolio", settings: "Settings", *, clock: Clock, situation: Situation
+) -> Preflight:
+    """Look at everything that must be right before real orders are sent; nothing is changed at the venue.
+
+    Parameters
+    ----------
+    broker
+        Open, for the portfolio's symbols.
+    clock
+        The runner's.
+    situation
+        What the journal says.
+
+    Returns
+    -------
+    Preflight
+        Every check; one that the venue did not answer is not passed.
+    """
+    look = _Look(broker, portfolio, settings, clock=clock, situation=situation)
+    checks: list[Check] = [
+        look.venue(),
+        *look.markets(),
+        look.lease(),
+        look.halt(),
+        *look.capabilities(),
+        look.clocks(),
+    ]
+    for name, asked in look.questions().items():
+        try:
+            checks += await asked()
+        except AtbError as refused:  # whatever keeps the venue from answering, what was asked is not known
+            checks.append(Check(name, False, f"not known: {refused}", "Ask again when the exchange answers"))
+    return Preflight(tuple(checks))
+
+
+@dataclass(frozen=True)
+class _Look:
+    broker: Broker
+    portfolio: "Portfolio"
+    settings: "Settings"
+    clock: Clock = field(kw_only=True)
+    situation: Situation = field(kw_only=True)
+
+    def questions(self) -> dict[str, Callable[[], Awaitable[list[Check]]]]:
+        """Return what must be asked of the venue, by the name that an unanswered question goes under."""
+        return {
+            "key": self.key,
+            "instrument rules": self.rules,
+            "open orders": self.orders,
+            "balances": self.balances,
+            "test order": self.test_orders,
+        }
+
+    # --- known without asking -----------------------------------------------------------------------------------------
+
+    def venue(self) -> Check:
+        """Say where orders go; a simulator is told so that nobody takes it for the exchange."""
+        exchange = self.settings.exchange
+        if exchange.base_url is not None or exchange.clock is not None:
+            where = exchange.base_url or exchange.proxy or ""
+            return Check(
+                "venue", True, f"*** SIMULATOR or other server at {where}: this is NOT {exchange.id} itself ***"
+            )
+        return Check("venue", True, f"{exchange.id}, real money" + (", through a proxy" if exchange.proxy else ""))
+
+    def markets(self) -> list[Check]:
+        """Compare the venue whose bars were tested with the one that is traded."""
+        traded = self.settings.exchange.id
+        return [
+            Check(
+                f"market of {plan.manifest.name}",
+                plan.manifest.venue == traded,
+                f"tested on bars of {plan.manifest.venue or 'an unnamed venue'}, to be traded on {traded}",
+                "Backtest on bars of the venue that is traded, and promote that",
+            )
+            for plan in self.portfolio.plans
+        ]
+
+    def lease(self) -> Check:
+        """Tell whether another runner has the account."""
+        holder = self.situation.holder
+        return Check("lease", holder is None, f"held by {holder}" if holder else "free", "Stop the other runner first")
+
+    def halt(self) -> Check:
+        """Tell whether the kill switch is set."""
+        halt = self.situation.halt
+        said = f"{halt.name} by {halt.source}: {halt.reason}" if halt else "none"
+        return Check("kill switch", not halt, said, "Look why, then: atb resume")
+
+    def clocks(self) -> Check:
+        """Compare the machine's clock with the venue's."""
+        offset, limit = self.broker.now_ms() - self.clock.now_ms(), self.settings.exchange.recv_window_ms
+        return Check("clock", abs(offset) <= limit, f"{offset:+d} ms to the venue's", "Set this machine's clock (NTP)")
+
+    def capabilities(self) -> list[Check]:
+        """Tell whether the venue can keep what each policy wants to rest there."""
+        return [self._capability(plan) for plan in self.portfolio.plans]
+
+    def _capability(self, plan: Plan) -> Check:
+        can, policy = self.broker.capabilities, plan.policy
+        stops, targets = _rests(policy)
+        lacks = {
+            "stops that rest at the venue": stops and not can.stops,
+            "stops that sell at any price": stops and can.stops and not can.stops_at_market,
+            "pairs of stop and target (OCO)": stops and targets and "oco" not in can.lists,
+            "selling short": policy.allow_short and not can.shorts,
+            "a bound on late execution": can.late_bound_ms is None and can.id_unique != "ever",
+        }
+        missing = [words for words, lacking in lacks.items() if lacking]
+        found = f"the venue lacks {', '.join(missing)}" if missing else "everything that the policy wants"
+        return Check(f"policy of {plan.manifest.name}", not missing, found, "Promote a policy that the venue can keep")
+
+    # --- asked of the venue -------------------------------------------------------------------------------------------
+
+    async def key(self) -> list[Check]:
+        """Ask what the key may do."""
+        may = await self.broker.permissions()
+        restricted = "bound to addresses" if may.ip_restricted else "usable from any address"
+        return [
+            Check("key may trade", may.trade, "yes" if may.trade else "no", "Give the key the right to trade spot"),
+            Check("key cannot withdraw", not may.withdraw, "it can" if may.withdraw else f"it cannot; {restricted}",
+                  "Make a key without the right to withdraw, and delete this one"),
+        ]  # fmt: skip
+
+    async def rules(self) -> list[Check]:
+        """Compare the venue's trading rules with those that were tested."""
+        return [self._rule(plan, self.broker.instrument(plan.symbol)) for plan in self.portfolio.plans]
+
+    def _rule(self, plan: Plan, found: Instrument) -> Check:
+        names = ("tick", "lot", "min_quantity", "min_notional")
+        differs = [
+            f"{name} {getattr(found, name)} instead of {getattr(plan.instrument, name)}"
+            for name in names
+            if getattr(found, name) != getattr(plan.instrument, name)
+        ]
+        said = f"{plan.symbol}: {', '.join(differs) or 'as tested'}"
+        todo = "Backtest with the venue's rules of today, and promote that"
+        return Check(f"instrument of {plan.manifest.name}", not differs, said, todo)
+
+    async def orders(self) -> list[Check]:
+        """Look for open orders that the books do not know: strangers' ones, and ones of ours that were forgotten."""
+        unknown = []
+        for symbol in self.portfolio.symbols:
+            for report in await self.broker.open_orders(symbol):
+                if report.client_id not in self.situation.working:
+                    whose = "ours, forgotten" if report.client_id.startswith(PREFIX) else "not ours"
+                    unknown.append(f"{symbol} {report.side} {report.quantity} {report.client_id} ({whose})")
+        found = "; ".join(unknown) or "none that the books do not know"
+        return [Check("open orders", not unknown, found, "Cancel them at the exchange, or trade another symbol there")]
+
+    async def balances(self) -> list[Check]:
+        """Compare what the account has with what the books hold and may spend; it may have more."""
+        has, missed = await self.broker.balances(), await self._missed()
+        quote, cash = self.portfolio.symbols[0].quote, self.situation.cash
+        wanted = {symbol.base: self.situation.held.get(symbol, Decimal(0)) for symbol in self.portfolio.symbols}
+        wanted[quote] = Decimal(repr(self.portfolio.account.cash)) if cash is None else cash
+        least = {symbol.base: self.broker.instrument(symbol).lot for symbol in self.portfolio.symbols}
+        checks = []
+        for asset, amount in wanted.items():
+            needs = amount + missed.get(asset, Decimal(0))
+            there = has[asset].total if asset in has else Decimal(0)
+            slack = least.get(asset, _CENT) + abs(needs) * self.settings.live.drift_tolerance
+            found = f"{there} {asset} there, {needs} in the books"
+            todo = "Fund the account, or promote with the cash that it has" if asset == quote else _WHERE
+            checks.append(Check(f"balance of {asset}", there + slack >= needs, found, todo))
+        return checks
+
+    async def _missed(self) -> dict[str, Decimal]:
+        """Return what executions that the books do not know yet changed of each asset; recovery will book them."""
+        changes: dict[str, Decimal] = {}
+        for symbol, after in self.situation.cursors.items():
+            fills = await self.broker.trades(symbol, after=after, since_ms=self.broker.now_ms() - _DAY_MS)
+            for fill in (one for one in fills if not one.client_id or one.client_id.startswith(PREFIX)):
+                sign = 1 if fill.side == "buy" else -1
+                moved = {symbol.base: sign * fill.quantity, symbol.quote: -sign * fill.quantity * fill.price}
+                for asset, change in (*moved.items(), (fill.fee_asset, -fill.fee)):
+                    changes[asset] = changes.get(asset, Decimal(0)) + change
+        return changes
+
+    async def test_orders(self) -> list[Check]:
+        """Let the venue judge a small order in each symbol without placing it."""
+        if not self.broker.capabilities.checks:
+            return [Check("test order", True, "this venue judges no order without placing it")]
+        return [await self._test_order(plan) for plan in {one.symbol: one for one in self.portfolio.plans}.values()]
+
+    async def _test_order(self, plan: Plan) -> Check:
+        name, rules = f"test order in {plan.symbol}", self.broker.instrument(plan.symbol)
+        since = self.broker.now_ms() - 3_000 * plan.timeframe.seconds
+        bars = await self.broker.bars(plan.symbol, plan.timeframe, since_ms=since)
+        if bars is None:
+            return Check(name, False, "the venue has no bar of late", "Look whether the market is open")
+        price = Decimal(repr(float(bars.frame["close"].iloc[-1])))
+        least = max(rules.min_quantity, rules.min_notional * _ROOM / price)
+        quantity = (least / rules.lot).to_integral_value(ROUND_UP) * rules.lot
+        answer = await self.broker.check(Order(f"{PREFIX}preflight", plan.symbol, "buy", "entry", "market", quantity))
+        said = "accepted" if answer.outcome == "done" else f"{answer.outcome}: {answer.code} {answer.text}".strip()
+        return Check(name, answer.outcome == "done", f"buy {quantity}: {said}", "Look at the exchange's message")
+
+
+def _rests(policy: "RiskPolicy") -> tuple[bool, bool]:
+    """Return whether a policy rests stops, and whether it rests targets."""
+    stops = (policy.stop_loss, policy.stop_atr, policy.trailing_stop, policy.trailing_atr, policy.break_even)
+    return any(one is not None for one in stops) or policy.signal_stop, policy.take_profit is not None or bool(
+        policy.ladder
+    )

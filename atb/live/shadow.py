@@ -1,0 +1,74 @@
+"""A promotion that is watched before it trades: it decides on every close, on paper and on a book of its own, and sends nothing."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from atb.domain import Bars
+from atb.errors import InputError
+from atb.live.book import Book
+from atb.live.history import History
+from atb.live.moment import Moment
+from atb.live.orders import OrderMaker
+from atb.live.paper_desk import PaperDesk
+from atb.live.portfolio import Portfolio
+from atb.live.step import Notice, Step, Withheld
+
+Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
+
+
+class Shadow:
+    """A portfolio beside the one that trades, on the same bars.
+
+    Its decisions and fills go to the audit trail as `shadow_decision`, each with what it would have sent; it begins without a
+    position. A slot decides once it has seen enough bars.
+
+    Parameters
+    ----------
+    portfolio, makers
+        What is watched; its slots are the markets of the trading portfolio, in the same order.
+    commit
+        Who writes steps.
+    """
+
+    def __init__(self, portfolio: Portfolio, makers: Mapping[int, OrderMaker], commit: Commit) -> None:
+        self._portfolio, self._makers, self._commit = portfolio, makers, commit
+        self._desk: PaperDesk | None = None
+        self.decisions = 0
+
+    def begin(self, histories: Mapping[int, Bars]) -> None:
+        """Take the bars known at the start.
+
+        Raises
+        ------
+        InputError
+            If they are of other markets than the portfolio's.
+        """
+        for slot, plan in enumerate(self._portfolio.plans):
+            bars = histories.get(slot)
+            if bars is None or (bars.symbol, bars.timeframe) != (plan.symbol, plan.timeframe):
+                found = None if bars is None else f"{bars.symbol} {bars.timeframe}"
+                raise InputError(f"{plan.manifest.name} cannot be watched in slot {slot}", found=found)
+            if len(bars) < plan.warmup:
+                raise InputError(
+                    f"{plan.manifest.name} needs {plan.warmup} bars to warm up", found=f"{len(bars)} in this session",
+                    todo="Watch it once the session has seen more",
+                )  # fmt: skip
+        known = {slot: History(bars) for slot, bars in histories.items()}
+        book = Book(self._portfolio, known, self._portfolio.fresh_state())
+        self._desk = PaperDesk(book, makers=self._makers)
+
+    async def on_moment(self, moment: Moment) -> None:
+        """Decide on the bars that closed, and write what would have been sent."""
+        if self._desk is None or not moment.closing:
+            return
+        step = self._desk.on_close(moment)
+        notices = [
+            Notice("shadow_decision", {"slot": one.slot, "bar_ms": one.bar_ms, "manifest": self._name(one.slot),
+                                       "side": one.values["side"], "intents": one.values["intents"],
+                                       "refusal": one.values["refusal"], "equity": step.equity})
+            for one in step.decided
+        ]  # fmt: skip
+        self.decisions += len(notices)
+        await self._commit(Step(moment.time_ms, notices=notices))
+
+    def _name(self, slot: int) -> str:
+        return self._portfolio.plans[slot].manifest.name

@@ -1,0 +1,120 @@
+"""What a runner tells of itself: metrics and the health page's picture, taken from the steps that it wrote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from atb.live.book import Book
+from atb.live.step import Step, Withheld
+from atb.monitoring.health import Vitals
+
+if TYPE_CHECKING:
+    from atb.monitoring.metrics import Metrics
+
+_ROLES = {"e": "entry", "x": "exit", "s": "stop", "t": "target"}
+
+
+@dataclass
+class Watch:
+    """Told by writer, desk and loop; none of them asks it anything.
+
+    Parameters
+    ----------
+    vitals
+        What the health page shows.
+    metrics
+        Counters and histograms, None where nobody wants them.
+    """
+
+    vitals: Vitals = field(default_factory=Vitals)
+    metrics: "Metrics | None" = None
+    latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
+    _seen: float | None = None
+    _lost: dict[str, float] = field(default_factory=dict)
+
+    def closed(self) -> None:
+        """Note that closed bars were seen: what is sent next is measured from here."""
+        self._seen = monotonic()
+
+    def sending(self) -> None:
+        """Note that a request leaves."""
+        if self._seen is not None:
+            self.latencies.append(monotonic() - self._seen)
+            if self.metrics is not None:
+                self.metrics.decision_to_request.observe(self.latencies[-1])
+        self._seen = None
+
+    def written(self, step: Step, withheld: Sequence[Withheld], seconds: float) -> None:
+        """Count what a step holds."""
+        metrics = self.metrics
+        if metrics is None:
+            return
+        metrics.commit_seconds.observe(seconds)
+        for one in withheld:
+            metrics.withheld.labels(reason=one.reason).inc()
+        for done in step.fills:
+            metrics.fills.labels(symbol=str(done.fill.symbol), role=done.order.role).inc()
+        for said in step.heard:
+            if said.kind == "answer":
+                self._answered(said.client_id, str(said.detail["outcome"]))
+        for notice in step.notices:
+            self._noticed(notice.kind, notice.detail)
+
+    def _answered(self, client_id: str, outcome: str) -> None:
+        if self.metrics is None:
+            return
+        letter = client_id.rpartition("-")[2][:1]
+        self.metrics.orders.labels(role=_ROLES.get(letter, "list"), outcome=outcome).inc()
+        if outcome == "unknown":
+            self._lost[client_id] = monotonic()
+        self.metrics.intents_unknown.set(len(self._lost))
+
+    def _noticed(self, kind: str, detail: dict[str, Any]) -> None:
+        if self.metrics is None:
+            return
+        if kind == "resolved" and (since := self._lost.pop(str(detail["client_id"]), None)) is not None:
+            self.metrics.resolve_seconds.observe(monotonic() - since)
+            self.metrics.intents_unknown.set(len(self._lost))
+        if kind in {"drift", "stranger_order", "stranger_trade", "unrecorded_order"}:
+            self.metrics.drifts.labels(kind=kind).inc()
+        if kind == "drift":
+            self.metrics.ledger_drift.labels(asset=str(detail["asset"])).set(float(detail["drift"]))
+
+    def turned(
+        self, book: Book, facts: dict[str, Any], *, behind: int, lease_fresh: bool, epoch: int, level: int
+    ) -> None:
+        """Show how things stand after a turn of the loop.
+
+        Parameters
+        ----------
+        facts
+            Session, account, last bar: plain values for `/status`.
+        behind
+            Steps that wait for the database.
+        """
+        vitals = self.vitals
+        vitals.tick()
+        vitals.tell("database", behind == 0, f"{behind} steps wait" if behind else "")
+        vitals.tell("lease", lease_fresh, f"epoch {epoch}")
+        slots = [
+            {"slot": slot, "strategy": plan.strategy.name, "symbol": str(plan.symbol), **_held(book, slot)}
+            for slot, plan in enumerate(book.portfolio.plans)
+        ]
+        vitals.show({**facts, "equity": book.equity, "cash": book.cash, "halt": level, "slots": slots})
+        if self.metrics is None:
+            return
+        peak = float(book.account["peak"])
+        self.metrics.equity.set(book.equity)
+        self.metrics.drawdown.set(1.0 - book.equity / peak if peak > 0 else 0.0)
+        self.metrics.lease_epoch.set(epoch)
+        self.metrics.halt_level.set(level)
+        for one in slots:
+            self.metrics.position.labels(strategy=one["strategy"], symbol=one["symbol"]).set(one["position"])
+
+
+def _held(book: Book, slot: int) -> dict[str, Any]:
+    record = book.slot(slot)
+    names = ("stop", "target", "entry_price")
+    values = {name: None if record[name] != record[name] else float(record[name]) for name in names}
+    return {"position": float(record["quantity"]), **values}

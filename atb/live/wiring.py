@@ -1,0 +1,176 @@
+"""From settings to the parts of a runner: portfolio, breakers, venue, and the gates before real money."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atb.errors import ConfigError
+from atb.live.breakers import Breakers
+from atb.live.portfolio import Portfolio
+from atb.live.rules import Rules
+from atb.live.runner import Exchange, Office
+from atb.live.timer import SteppedTimer, SystemTimer
+from atb.live.watch import Watch
+from atb.monitoring import get_logger
+
+if TYPE_CHECKING:
+    from atb.config.settings import Settings
+
+_log = get_logger(__name__)
+
+
+def load_portfolio(paths: Sequence[Path], settings: "Settings") -> Portfolio:
+    """Read and verify manifests and what they pin: a changed byte refuses.
+
+    Raises
+    ------
+    InputError, PromotionError
+        If one cannot be read or was changed, or they cannot share an account.
+    """
+    from atb.live.plan import make_plan
+    from atb.promotion.manifest import load_manifest, verify
+
+    plans = []
+    for path in paths:
+        manifest = load_manifest(path)
+        for warning in verify(manifest, models_root=settings.models_root, keys_root=settings.data.root / "keys"):
+            _log.warning(warning)
+        plans.append(make_plan(manifest, settings.models_root))
+    return Portfolio(tuple(plans))
+
+
+def breakers(settings: "Settings") -> Breakers:
+    """Return the settings' limits outside any strategy."""
+    live = settings.live
+    return Breakers(
+        orders_per_minute=live.orders_per_minute,
+        entries_per_bar=live.entries_per_bar,
+        turnover_per_day=live.turnover_per_day,
+        largest_order=live.max_notional,
+        largest_share=live.max_share,
+    )
+
+
+def watched(settings: "Settings", *, live: bool) -> tuple[Watch, float | None]:
+    """Return who is told how things stand, and the largest loss of real money."""
+    from atb.monitoring.metrics import Metrics
+
+    wanted = settings.live.health_port is not None and settings.live.metrics
+    loss = settings.live.max_loss if live else None
+    return Watch(metrics=Metrics() if wanted else None), None if loss is None else float(loss)
+
+
+@contextmanager
+def health(settings: "Settings", watch: Watch) -> Iterator[None]:
+    """Show the health page for the length of a block, where the settings have a port for it."""
+    from atb.monitoring.health import Health
+
+    live = settings.live
+    if live.health_port is None:
+        yield
+        return
+    page = Health(watch.vitals, watch.metrics, host=live.health_host, port=live.health_port, public=live.health_public)
+    page.start()
+    _log.info("health page", address=page.address)
+    try:
+        yield
+    finally:
+        page.close()
+
+
+@asynccontextmanager
+async def exchange(
+    settings: "Settings", portfolio: Portfolio, *, simulated: bool, until: str | None = None, accept: bool = False
+) -> AsyncIterator[Exchange]:
+    """Give the settings' exchange, connected to nothing yet, with its clock.
+
+    On a virtual clock a stream of bars is silent for the length of a bar, and that is no loss.
+
+    Parameters
+    ----------
+    simulated
+        Whether it must be a simulator with a virtual clock; otherwise it must have none.
+    until
+        End of trading, None where there is none.
+    accept
+        Whether what the account has beyond the books is none of our business from now on.
+
+    Raises
+    ------
+    ConfigError
+        If the settings name a simulator's clock without `simulated`, or the other way round.
+    """
+    from atb.data.moments import in_ms, moment
+    from atb.venues.broker import Access, connect
+
+    chosen, live = settings.exchange, settings.live
+    if simulated != (chosen.clock is not None):
+        wrong = "A rehearsal needs a simulated exchange" if simulated else "A simulated exchange is for rehearsals"
+        todo = "Set exchange.clock and exchange.base_url to one: atb exchange --help" if simulated else "Add --rehearse"
+        raise ConfigError(wrong, found=f"exchange.clock={chosen.clock}", todo=todo)
+    timer = SteppedTimer(chosen.clock) if chosen.clock else SystemTimer()
+    if isinstance(timer, SteppedTimer):
+        await timer.open()
+    key, secret = chosen.api_key, chosen.api_secret
+    access = Access(
+        id=chosen.id,
+        api_key=key.get_secret_value() if key else "",
+        secret=secret.get_secret_value() if secret else "",
+        base_url=chosen.base_url,
+        proxy=chosen.proxy,
+        ca_file=chosen.ca_file,
+        timeout_s=chosen.timeout,
+        recv_window_ms=chosen.recv_window_ms,
+        frame_gap_ms=1_000 * max(plan.timeframe.seconds for plan in portfolio.plans) if chosen.clock else 10_000,
+    )
+    broker = connect(access, timer)
+    end = moment(until)
+    try:
+        yield Exchange(
+            broker,
+            timer,
+            Rules(entry_grace_ms=int(live.entry_grace * 1_000)),
+            compare_ms=int(live.sync_interval * 1_000),
+            tolerance=live.drift_tolerance,
+            tick_ms=None if chosen.clock else 1_000,
+            until_ms=None if end is None else in_ms(end),
+            accept=accept,
+        )
+    finally:
+        await broker.close()
+        await timer.close()
+
+
+def arm(portfolio: Portfolio, settings: "Settings", office: Office, *, live: bool, typed: str | None) -> None:
+    """Pass the gates before real money that need no exchange: manifests, account, acknowledgement. Paper passes them all.
+
+    Raises
+    ------
+    InputError, ConfigError, PromotionError
+        Saying which gate is shut.
+    """
+    from atb.live.acknowledgement import Asked, person
+    from atb.live.acknowledgement import arm as acknowledge
+
+    modes = [plan.manifest.mode for plan in portfolio.plans]
+    asked = Asked(account=office.account, modes=modes, live=live, typed=typed, ask=person())
+    acknowledge(office.database, settings, asked)
+
+
+async def inspect(portfolio: Portfolio, settings: "Settings", *, office: Office, exchange: Exchange) -> None:
+    """Pass the gates that the exchange has to answer for.
+
+    Raises
+    ------
+    SetupError
+        With every check that failed.
+    """
+    from atb.live.preflight import Situation, preflight
+
+    await exchange.broker.open(portfolio.symbols)
+    now_ms = SystemTimer().now_ms()
+    situation = Situation.read(office.database, settings, portfolio, account=office.account, now_ms=now_ms)
+    checks = await preflight(exchange.broker, portfolio, settings, clock=exchange.timer, situation=situation)
+    _log.info("checked before the first order", checks=checks.to_json())
+    checks.require()

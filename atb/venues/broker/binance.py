@@ -1,0 +1,325 @@
+"""Binance Spot: every request by its own parameters and every answer read raw, through ccxt's signatures and connections."""
+
+from collections.abc import Callable, Iterable, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any, TypeVar
+
+from atb.domain.orders import Fill, Order
+from atb.domain.ports import Clock
+from atb.domain.symbol import Symbol
+from atb.domain.timeframe import Timeframe
+from atb.domain.venue import Answer, Balance, OrderList, OrderReport, Permissions
+from atb.errors import VenueError
+from atb.venues.broker import reports, requests
+from atb.venues.broker.budget import MINUTE_MS
+from atb.venues.broker.connection import Access
+from atb.venues.broker.judging import UNKNOWN_ORDER, judge_binance
+from atb.venues.broker.reports import Malformed
+from atb.venues.broker.rules import Rules, binance_rules
+from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective, orders_of
+from atb.venues.broker.wire import Reply
+
+_PAGE = 1_000
+_DAY_MS = 86_400_000
+_REMEMBERED = 10_000
+_Read = TypeVar("_Read")
+
+
+class BinanceBroker(Venue):
+    """A `Broker` at Binance Spot.
+
+    Parameters
+    ----------
+    access
+        Where the account is, and its key.
+    clock
+        The runner's clock.
+    """
+
+    def __init__(self, access: Access, clock: Clock) -> None:
+        super().__init__(access, clock, judge=judge_binance)
+        self._lists: dict[int, str] = {}
+        self._ids: dict[tuple[Symbol, str], str] = {}
+        self._rates: dict[str, tuple[int, Decimal | None]] = {}
+
+    async def open(self, symbols: Sequence[Symbol]) -> None:
+        """Learn the venue's clock, its limits and the rules of `symbols`.
+
+        Raises
+        ------
+        InputError
+            If it does not trade one of them.
+        VenueError
+            If it cannot be asked.
+        """
+        await self._measure()
+        info = await self._load_markets(symbols, _rules)
+        self._understood(lambda: self.budget.limits(info.body["rateLimits"]))
+
+    async def place(self, order: Order | OrderList) -> Answer:
+        """Send an order or a list of them, once; nothing is ever sent again by itself."""
+        orders = orders_of(order)
+        legs = orders if not isinstance(order, OrderList) or order.kind == "oco" else orders[:1]
+        if refused := self._refused(legs) or self._refused_prices(orders[len(legs) :]):
+            return refused
+        symbol = orders[0].symbol
+        name = self._rules_of(symbol).venue_symbol
+        if isinstance(order, OrderList):
+            post = getattr(self._exchange, f"private_post_orderlist_{order.kind}")
+            call = partial(post, requests.list_parameters(order, name))
+        else:
+            call = partial(self._exchange.private_post_order, requests.order_parameters(order, name))
+        protective = all(map(is_protective, orders))
+        request = Request(call, orders=len(orders), protective=protective)
+        return await self._command(request, "place", partial(self._placed, order, symbol))
+
+    async def cancel(self, order: Order | OrderList) -> Answer:
+        """Withdraw an order or a whole list; `rejected` with code -2011 means that no such order is open.
+
+        An order that is part of a list takes the list with it.
+        """
+        symbol = orders_of(order)[0].symbol
+        values = {"symbol": self._rules_of(symbol).venue_symbol}
+        if isinstance(order, OrderList):
+            call = partial(self._exchange.private_delete_orderlist, values | {"listClientOrderId": order.client_id})
+        else:
+            call = partial(self._exchange.private_delete_order, values | {"origClientOrderId": order.client_id})
+        return await self._command(Request(call, protective=True), "cancel", partial(self._reported, symbol))
+
+    async def replace(self, old: Order, new: Order) -> Answer:
+        """Cancel `old` and place `new` in one request; where `old` is part of a list the whole list is cancelled.
+
+        `rejected` with a report of `old` as cancelled: it is gone, and the venue refused `new`.
+        """
+        if refused := self._refused((new,)):
+            return refused
+        values = requests.replacement_parameters(old, new, self._rules_of(new.symbol).venue_symbol)
+        call = partial(self._exchange.private_post_order_cancelreplace, values)
+        request = Request(call, orders=1, protective=is_protective(new))
+        return await self._command(request, "replace", partial(self._replaced, new))
+
+    async def check(self, order: Order) -> Answer:
+        """Let the venue judge an order without placing it."""
+        if refused := self._refused((order,)):
+            return refused
+        values = requests.order_parameters(order, self._rules_of(order.symbol).venue_symbol)
+        call = partial(self._exchange.private_post_order_test, values)
+        return await self._command(Request(call), "check", lambda _: Answer("done"))
+
+    async def find(self, order: Order) -> OrderReport | None:
+        """Return what the venue says about one of our orders, None where it says that it does not know it.
+
+        Raises
+        ------
+        VenueError
+            If it cannot be asked.
+        """
+        values = {"symbol": self._rules_of(order.symbol).venue_symbol, "origClientOrderId": order.client_id}
+        request = Request(partial(self._exchange.private_get_order, values), weight=4, protective=is_protective(order))
+        try:
+            reply = await self._read(request)
+        except UnansweredError as failure:
+            if failure.reply.status == 400 and failure.verdict.code == UNKNOWN_ORDER:
+                return None
+            raise
+        return self._understood(lambda: self._remember(order.symbol, (reply.body,))[0])
+
+    async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
+        """Return every open order of the account in a symbol, strangers' orders too.
+
+        Raises
+        ------
+        VenueError
+            If it cannot be asked.
+        """
+        await self._measure_if_old()
+        values = {"symbol": self._rules_of(symbol).venue_symbol}
+        reply = await self._read(Request(partial(self._exchange.private_get_openorders, values), weight=6))
+        return self._understood(lambda: self._remember(symbol, reply.body))
+
+    async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
+        """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`.
+
+        Their `client_id` is filled in for orders that were seen here; the venue tells only its own order id.
+
+        Raises
+        ------
+        VenueError
+            If it cannot be asked.
+        """
+        if after is not None:
+            rows = await self._trades_from(symbol, int(after) + 1)
+        else:
+            rows = await self._trade_rows(symbol, {})
+            if len(rows) == _PAGE and int(rows[0]["time"]) > since_ms:
+                rows = await self._trades_since(symbol, since_ms)
+            rows = [row for row in rows if int(row["time"]) >= since_ms]
+        await self._learn_rates(reports.fee_assets(rows, symbol), symbol)
+        return self._understood(lambda: [self._fill(symbol, row) for row in rows])
+
+    async def balances(self) -> dict[str, Balance]:
+        """Return what the account has, by asset.
+
+        Raises
+        ------
+        VenueError
+            If it cannot be asked.
+        """
+        call = partial(self._exchange.private_get_account, {"omitZeroBalances": "true"})
+        reply = await self._read(Request(call, weight=20))
+        return self._understood(lambda: reports.balances_in(reply.body))
+
+    async def permissions(self) -> Permissions:
+        """Return what the key may do.
+
+        Raises
+        ------
+        VenueError
+            If it cannot be asked.
+        """
+        reply = await self._read(Request(self._exchange.sapi_get_account_apirestrictions))
+        may = reply.body
+        return self._understood(
+            lambda: Permissions(
+                trade=bool(may["enableSpotAndMarginTrading"]),
+                withdraw=bool(may["enableWithdrawals"]),
+                ip_restricted=bool(may["ipRestrict"]),
+            )
+        )
+
+    async def _bar_page(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[list[Any]]:
+        """Return raw candles: ccxt's own parsing rounds nothing here, but its paging moves the start."""
+        values = {"symbol": self._rules_of(symbol).venue_symbol, "interval": str(timeframe)}
+        values |= {"startTime": str(since_ms), "limit": str(_PAGE)}
+        reply = await self._read(Request(partial(self._exchange.public_get_klines, values), weight=2))
+        return self._understood(lambda: [[int(row[0]), *row[1:6]] for row in reply.body if int(row[0]) >= since_ms])
+
+    async def _trades_from(self, symbol: Symbol, first: int) -> list[dict[str, Any]]:
+        """Return every trade from an id on."""
+        found: list[dict[str, Any]] = []
+        while True:
+            rows = await self._trade_rows(symbol, {"fromId": str(first)})
+            found += rows
+            if len(rows) < _PAGE:
+                return found
+            first = int(rows[-1]["id"]) + 1
+
+    async def _trades_since(self, symbol: Symbol, since_ms: int) -> list[dict[str, Any]]:
+        """Return every trade from a time on: the first one is looked for by days, the most that the venue searches at once."""
+        start = since_ms
+        while start <= self.now_ms():
+            window = {"startTime": str(start), "endTime": str(start + _DAY_MS - 1)}
+            if rows := await self._trade_rows(symbol, window):
+                return await self._trades_from(symbol, int(rows[0]["id"]))
+            start += _DAY_MS
+        return []
+
+    async def _trade_rows(self, symbol: Symbol, where: dict[str, str]) -> list[dict[str, Any]]:
+        values = {"symbol": self._rules_of(symbol).venue_symbol, "limit": str(_PAGE)} | where
+        reply = await self._read(Request(partial(self._exchange.private_get_mytrades, values), weight=20))
+        return self._understood(lambda: sorted(reply.body, key=lambda row: int(row["id"])))
+
+    def _fill(self, symbol: Symbol, row: dict[str, Any]) -> Fill:
+        client_id = self._ids.get((symbol, str(row["orderId"])), "")
+        return reports.execution(symbol, row | {"clientOrderId": client_id}, partial(self._rate, symbol))
+
+    def _refused_prices(self, pending: Iterable[Order]) -> Answer | None:
+        """Check what of a pending leg is known already: its quantity follows from what the entry receives."""
+        for order in pending:
+            rules = self._rules_of(order.symbol)
+            for price in (order.price, order.stop_price):
+                if price is not None and (reason := rules.price.refuses(price)):
+                    return Answer("rejected", "local:price_filter", f"{order.symbol}: {reason}", sent_ms=self.now_ms())
+        return None
+
+    async def _placed(self, order: Order | OrderList, symbol: Symbol, reply: Reply) -> Answer:
+        """Read the answer to an order or a list; it must be about ours."""
+        if reply.status != 200:
+            return Answer("unknown")
+        key = "listClientOrderId" if isinstance(order, OrderList) else "clientOrderId"
+        if reply.body[key] != order.client_id:
+            raise KeyError(key)
+        if isinstance(order, OrderList):
+            self._lists[int(reply.body["orderListId"])] = order.client_id
+        return await self._told(symbol, reports.orders_in(reply.body))
+
+    async def _reported(self, symbol: Symbol, reply: Reply) -> Answer:
+        if reply.status != 200:
+            return Answer("unknown")
+        return await self._told(symbol, reports.orders_in(reply.body))
+
+    async def _replaced(self, new: Order, reply: Reply) -> Answer:
+        """Read both halves: the cancellation's and the new order's."""
+        both = reply.body if reply.status == 200 else (reply.body or {}).get("data") or {}
+        if reply.status == 200 and both["newOrderResponse"]["clientOrderId"] != new.client_id:
+            raise KeyError("clientOrderId")
+        halves = [both.get(name) or {} for name in ("cancelResponse", "newOrderResponse")]
+        rows = [row for half in halves if "code" not in half and half for row in reports.orders_in(half)]
+        return await self._told(new.symbol, rows)
+
+    async def _told(self, symbol: Symbol, rows: list[dict[str, Any]]) -> Answer:
+        """Return reports and executions of orders in an answer."""
+        fills = [one for row in rows for one in row.get("fills") or ()]
+        await self._learn_rates(reports.fee_assets(fills, symbol), symbol)
+        found = self._remember(symbol, rows)
+        price = partial(self._rate, symbol)
+        return Answer(
+            "done",
+            reports=found,
+            fills=tuple(fill for row in rows for fill in reports.executions(symbol, row, price)),
+        )
+
+    def _remember(self, symbol: Symbol, rows: Iterable[dict[str, Any]]) -> tuple[OrderReport, ...]:
+        """Read orders, and keep which client id each of the venue's numbers stands for."""
+        found = tuple(reports.order_report(symbol, row, self._lists) for row in rows)
+        for one in found:
+            self._ids.setdefault((symbol, one.exchange_id), one.client_id)
+        _forget_oldest(self._ids)
+        _forget_oldest(self._lists)
+        return found
+
+    async def _learn_rates(self, assets: set[str], symbol: Symbol) -> None:
+        """Ask what the assets of fees are worth; one that cannot be asked has no price for now."""
+        now = self.now_ms()
+        for asset in assets:
+            pair = asset + symbol.quote
+            if now - self._rates.get(pair, (-MINUTE_MS, None))[0] < MINUTE_MS:
+                continue
+            request = Request(partial(self._exchange.public_get_ticker_price, {"symbol": pair}), weight=2)
+            try:
+                self._rates[pair] = now, Decimal(str((await self._read(request)).body["price"]))
+            except (VenueError, *Malformed):
+                self._rates[pair] = now, None
+
+    def _rate(self, symbol: Symbol, asset: str, trade_id: str) -> Decimal | None:
+        rate = self._rates.get(asset + symbol.quote, (0, None))[1]
+        if rate is None:
+            self._no_price(asset, symbol.quote, trade_id)
+        return rate
+
+    def _understood(self, read: Callable[[], _Read]) -> _Read:
+        """Return what an answer says.
+
+        Raises
+        ------
+        VenueError
+            If it does not have the shape of an answer.
+        """
+        try:
+            return read()
+        except Malformed as error:
+            raise VenueError("Binance's answer does not have the shape of one", found=type(error).__name__) from error
+
+    def _is_market_stream(self, address: str) -> bool:
+        return "/ws-api/" not in address
+
+
+def _forget_oldest(known: dict[Any, str]) -> None:
+    """Keep what was seen last: a broker runs for months, and old orders are over."""
+    while len(known) > _REMEMBERED:
+        del known[next(iter(known))]
+
+
+def _rules(symbol: Symbol, market: dict[str, Any]) -> Rules:
+    return binance_rules(symbol, market["info"])

@@ -1,0 +1,64 @@
+"""What each exchange can do for the runner, as a table; an exchange without a row gets what ccxt says of it, cautiously."""
+
+from dataclasses import replace
+from typing import Any
+
+from atb.domain.venue import Capabilities
+
+RECV_WINDOW_MS = 5_000
+
+BINANCE = Capabilities(
+    client_id_parameter="newClientOrderId",
+    looks_up_client_ids=True,
+    id_unique="open",
+    late_bound_ms=RECV_WINDOW_MS,
+    lists=frozenset(("oco", "opo", "opoco")),
+    stops=True,
+    replaces=True,
+    user_stream=True,
+)
+
+# ccxt drops `clientOrderId` here and makes up its own, so the exchange's own name is used. Stops become limit orders: a
+# price that jumps over both leaves them resting. No timestamp bounds a request's execution; sending the same id again is safe.
+COINBASE = Capabilities(
+    client_id_parameter="client_order_id",
+    looks_up_client_ids=False,
+    id_unique="ever",
+    late_bound_ms=None,
+    stops=True,
+    stops_at_market=False,
+    user_stream=True,
+)
+
+# A request's `deadline` is Kraken's bound on late execution.
+KRAKEN = Capabilities(
+    client_id_parameter="cl_ord_id",
+    looks_up_client_ids=False,
+    id_unique="open",
+    late_bound_ms=RECV_WINDOW_MS,
+    stops=True,
+    user_stream=True,
+)
+
+VENUES = {"binance": BINANCE, "coinbase": COINBASE, "kraken": KRAKEN}
+
+
+def capabilities_of(exchange_id: str, exchange: Any, *, recv_window_ms: int = RECV_WINDOW_MS) -> Capabilities:
+    """Return what an exchange can do; `exchange` is ccxt's, asked where the table has no row."""
+    known = VENUES.get(exchange_id)
+    if known is None:
+        return _according_to_ccxt(exchange)
+    return replace(known, late_bound_ms=recv_window_ms) if known.late_bound_ms is not None else known
+
+
+def _according_to_ccxt(exchange: Any) -> Capabilities:
+    features = ((exchange.features or {}).get("spot") or {}).get("createOrder") or {}
+    return Capabilities(
+        client_id_parameter="clientOrderId",
+        looks_up_client_ids=False,
+        id_unique="never",
+        late_bound_ms=None,
+        stops=bool(features.get("stopLossPrice") or features.get("triggerPrice")),
+        user_stream=bool(exchange.has.get("watchOrders")),
+        checks=False,
+    )

@@ -1,0 +1,188 @@
+"""A symbol's trading rules in exact decimals, and what they refuse before anything is sent."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from atb.domain.instrument import Instrument
+from atb.domain.orders import Order
+from atb.domain.symbol import Symbol
+
+_NONE = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What a number may be: at least `least`, at most `most`, in whole steps of `step`; 0 means that there is no such rule."""
+
+    step: Decimal = _NONE
+    least: Decimal = _NONE
+    most: Decimal = _NONE
+
+    def refuses(self, value: Decimal) -> str:
+        """Return what is wrong with a value, nothing if it is right."""
+        if value < self.least:
+            return f"{plain(value)} is below the least, {plain(self.least)}"
+        if self.most and value > self.most:
+            return f"{plain(value)} is above the most, {plain(self.most)}"
+        if self.step and value % self.step:
+            return f"{plain(value)} is not in steps of {plain(self.step)}"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """The rules of one symbol.
+
+    Parameters
+    ----------
+    instrument
+        Tick, lot and minima, as the kernel sizes orders with.
+    venue_symbol
+        The venue's spelling.
+    price, quantity, market_quantity
+        Grids; the last one holds for orders at market, beside `quantity`.
+    notional
+        Least and most value of an order in quote.
+    notional_at_market
+        Whether the least and the most hold for orders at market too.
+    bands
+        By side, how far a limit may be from the last price, as factors (lowest, highest).
+    """
+
+    instrument: Instrument
+    venue_symbol: str
+    price: Grid = Grid()
+    quantity: Grid = Grid()
+    market_quantity: Grid = Grid()
+    notional: Grid = Grid()
+    notional_at_market: tuple[bool, bool] = (True, False)
+    bands: tuple[tuple[str, Decimal, Decimal], ...] = ()
+
+    def refusal(self, order: Order, last: Decimal | None = None) -> tuple[str, str] | None:
+        """Return the code and the reason of a refusal, None if the order keeps every rule.
+
+        Parameters
+        ----------
+        last
+            The last price known, for orders without one; None leaves out the rules that need it.
+        """
+        at_market = order.price is None
+        checks = [
+            ("local:lot_size", self.quantity.refuses(order.quantity) or ("not above 0" if order.quantity <= 0 else "")),
+            ("local:market_lot_size", self.market_quantity.refuses(order.quantity) if at_market else ""),
+            ("local:price_filter", self._price_refusal(order)),
+            ("local:notional", self._notional_refusal(order, last)),
+            ("local:percent_price", self._band_refusal(order, last)),
+        ]
+        return next(((code, f"{order.symbol}: {reason}") for code, reason in checks if reason), None)
+
+    def _price_refusal(self, order: Order) -> str:
+        wanted = {"limit": order.price, "stop": order.stop_price}.get(order.type)
+        if order.type != "market" and wanted is None:
+            return f"a {order.type} order needs its price"
+        prices = [value for value in (order.price, order.stop_price) if value is not None]
+        return next((reason for value in prices if (reason := self.price.refuses(value))), "")
+
+    def _notional_refusal(self, order: Order, last: Decimal | None) -> str:
+        price = order.price or order.stop_price or last
+        if price is None:
+            return ""
+        value = order.quantity * price
+        least, most = (True, True) if order.price is not None else self.notional_at_market
+        if least and value < self.notional.least:
+            return f"a value of {plain(value)} is below the least, {plain(self.notional.least)}"
+        if most and self.notional.most and value > self.notional.most:
+            return f"a value of {plain(value)} is above the most, {plain(self.notional.most)}"
+        return ""
+
+    def _band_refusal(self, order: Order, last: Decimal | None) -> str:
+        if order.price is None or last is None:
+            return ""
+        for side, low, high in self.bands:
+            if side == order.side and not low * last <= order.price <= high * last:
+                return f"{plain(order.price)} is too far from the last price, {plain(last)}"
+        return ""
+
+
+def plain(value: Decimal) -> str:
+    """Return a number as exchanges read it: all digits, no exponent, no trailing zeros."""
+    text = f"{value:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+def number(value: Any) -> Decimal:
+    """Return a number that an exchange gives as text, without its trailing zeros."""
+    return Decimal(plain(Decimal(str(value))))
+
+
+def binance_rules(symbol: Symbol, info: dict[str, Any]) -> Rules:
+    """Read a symbol of Binance's `exchangeInfo`."""
+    filters = {one["filterType"]: one for one in info["filters"]}
+    price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
+    market = filters.get("MARKET_LOT_SIZE", {})
+    notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
+    grid = Grid(_of(price, "tickSize"), _of(price, "minPrice"), _of(price, "maxPrice"))
+    quantity = Grid(_of(lot, "stepSize"), _of(lot, "minQty"), _of(lot, "maxQty"))
+    default = Instrument(symbol)
+    return Rules(
+        instrument=Instrument(
+            symbol,
+            tick=grid.step or default.tick,
+            lot=quantity.step or default.lot,
+            min_quantity=quantity.least,
+            min_notional=_of(notional, "minNotional"),
+        ),
+        venue_symbol=str(info["symbol"]),
+        price=grid,
+        quantity=quantity,
+        market_quantity=Grid(_of(market, "stepSize"), _of(market, "minQty"), _of(market, "maxQty")),
+        notional=Grid(least=_of(notional, "minNotional"), most=_of(notional, "maxNotional")),
+        notional_at_market=(
+            bool(notional.get("applyMinToMarket", notional.get("applyToMarket", True))),
+            bool(notional.get("applyMaxToMarket", False)),
+        ),
+        bands=_bands(filters),
+    )
+
+
+def unified_rules(symbol: Symbol, market: dict[str, Any], *, ticks: bool) -> Rules:
+    """Read ccxt's market of any exchange; what it does not say is no rule.
+
+    Parameters
+    ----------
+    ticks
+        Whether ccxt gives precision as a step; otherwise as a number of decimal places.
+    """
+    precision, limits = market.get("precision") or {}, market.get("limits") or {}
+    amount, cost, price = (limits.get(name) or {} for name in ("amount", "cost", "price"))
+    steps = [_step(precision.get(name), ticks=ticks) for name in ("price", "amount")]
+    default = Instrument(symbol)
+    grid = Grid(steps[0], _of(price, "min"), _of(price, "max"))
+    quantity = Grid(steps[1], _of(amount, "min"), _of(amount, "max"))
+    notional = Grid(least=_of(cost, "min"), most=_of(cost, "max"))
+    instrument = Instrument(symbol, steps[0] or default.tick, steps[1] or default.lot, quantity.least, notional.least)
+    return Rules(instrument, str(market["id"]), grid, quantity, notional=notional)
+
+
+def _bands(filters: dict[str, Any]) -> tuple[tuple[str, Decimal, Decimal], ...]:
+    if one := filters.get("PERCENT_PRICE_BY_SIDE"):
+        return (
+            ("buy", _of(one, "bidMultiplierDown"), _of(one, "bidMultiplierUp")),
+            ("sell", _of(one, "askMultiplierDown"), _of(one, "askMultiplierUp")),
+        )
+    if one := filters.get("PERCENT_PRICE"):
+        return tuple((side, _of(one, "multiplierDown"), _of(one, "multiplierUp")) for side in ("buy", "sell"))
+    return ()
+
+
+def _of(source: dict[str, Any], name: str) -> Decimal:
+    """Return a number of an exchange, 0 where it gives none."""
+    value = source.get(name)
+    return number(value) if value is not None else _NONE
+
+
+def _step(value: Any, *, ticks: bool) -> Decimal:
+    if value is None:
+        return _NONE
+    return number(value) if ticks else Decimal(1).scaleb(-int(value))

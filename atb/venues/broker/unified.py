@@ -1,0 +1,290 @@
+"""Any other exchange that ccxt knows, through ccxt's unified methods: as far as its flags allow, cautious about the rest."""
+
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from atb.domain.orders import Fill, Order
+from atb.domain.ports import Clock
+from atb.domain.symbol import Symbol
+from atb.domain.timeframe import Timeframe
+from atb.domain.venue import Answer, Balance, OrderList, OrderReport, OrderState, Permissions
+from atb.errors import VenueError
+from atb.venues.broker.connection import Access
+from atb.venues.broker.judging import Judge, judge_coinbase, judge_kraken, judge_unknown_venue
+from atb.venues.broker.rules import number, plain, unified_rules
+from atb.venues.broker.venue import Request, Venue, is_protective
+from atb.venues.broker.wire import Reply
+
+JUDGES: dict[str, Judge] = {"coinbase": judge_coinbase, "kraken": judge_kraken}
+_WORST_STOP = Decimal("0.05")
+"""How far below its trigger a stop that becomes a limit order may sell: the price of hardly ever being jumped over."""
+_STATES: dict[str, OrderState] = {
+    "open": "new", "closed": "filled", "canceled": "cancelled", "cancelled": "cancelled", "expired": "expired",
+    "rejected": "rejected",
+}  # fmt: skip
+_FIRST_BAR_PAGE = 300  # the fewest that an exchange of ours serves at once
+
+
+class UnifiedBroker(Venue):
+    """A `Broker` at any exchange of ccxt.
+
+    It knows no lists of orders and no replacement in one request; an order is found by listing orders and matching our id.
+    `capabilities.missing()` says what that means.
+    """
+
+    _bar_page_size = _FIRST_BAR_PAGE
+
+    def __init__(self, access: Access, clock: Clock) -> None:
+        super().__init__(access, clock, judge=JUDGES.get(access.id, judge_unknown_venue))
+        self._seen: dict[str, int] = {}
+        # ccxt then hands numbers on as the text that the exchange sent.
+        self._exchange.number = str
+
+    def _after_page(self, timeframe: Timeframe, start_ms: int, page: list[list[Any]]) -> int | None:
+        """Return where the next page of bars begins: many venues serve spans of time, and leave out bars without a trade."""
+        if page:
+            return timeframe.next_ms(int(page[-1][0]))
+        return start_ms + self._bar_page_size * timeframe.seconds * 1_000
+
+    async def open(self, symbols: Sequence[Symbol]) -> None:
+        """Learn the venue's clock and the rules of `symbols`.
+
+        Raises
+        ------
+        InputError
+            If it does not trade one of them.
+        VenueError
+            If it cannot be asked.
+        """
+        from ccxt import TICK_SIZE
+
+        await self._measure()
+        ticks = self._exchange.precisionMode == TICK_SIZE
+        await self._load_markets(symbols, lambda symbol, market: unified_rules(symbol, market, ticks=ticks))
+
+    async def place(self, order: Order | OrderList) -> Answer:
+        """Send an order, once; a list is refused: the venue ties no orders together."""
+        if isinstance(order, OrderList):
+            return self._unsupported("a list of orders")
+        if order.type == "stop" and not self.capabilities.stops:
+            return self._unsupported("a stop that rests")
+        if refused := self._refused((order,)):
+            return refused
+        request = Request(self._creation(order), orders=1, protective=is_protective(order))
+        return await self._command(request, "place", partial(self._placed, order))
+
+    async def cancel(self, order: Order | OrderList) -> Answer:
+        """Withdraw an order; `rejected` means that the venue lists no such open order."""
+        if isinstance(order, OrderList):
+            return self._unsupported("a list of orders")
+        try:
+            listed = await self.open_orders(order.symbol)
+        except VenueError as error:
+            return Answer("unknown", "unlisted", str(error), retry_after_ms=error.retry_after_ms, sent_ms=self.now_ms())
+        found = next((one for one in listed if one.client_id == order.client_id), None)
+        if found is None:
+            return Answer("rejected", "local:not_open", "the venue lists no such open order", sent_ms=self.now_ms())
+        call = self._cancellation(found.exchange_id, order)
+        return await self._command(Request(call, protective=True), "cancel", lambda _: Answer("done"))
+
+    async def replace(self, old: Order, new: Order) -> Answer:  # noqa: ARG002 - the port's signature
+        """Refuse: the venue does not cancel and place in one request."""
+        return self._unsupported("a replacement in one request")
+
+    async def check(self, order: Order) -> Answer:
+        """Let the venue judge an order without placing it, where it does that."""
+        if not self.capabilities.checks:
+            return self._unsupported("judging an order without placing it")
+        if refused := self._refused((order,)):
+            return refused
+        return await self._command(Request(self._trial(order)), "check", lambda _: Answer("done"))
+
+    async def find(self, order: Order) -> OrderReport | None:
+        """Return what the venue says about one of our orders, None where it lists none of this id.
+
+        Raises
+        ------
+        VenueError
+            If it cannot be asked, or does not list orders that are no longer open.
+        """
+        for listing in ("fetch_open_orders", self._history()):
+            for one in await self._listed(listing, order.symbol, self._narrowed(order)):
+                if one.client_id == order.client_id:
+                    return one
+        return None
+
+    async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
+        """Return every open order of the account in a symbol, strangers' orders too.
+
+        Raises
+        ------
+        VenueError
+            If the venue cannot be asked.
+        """
+        await self._measure_if_old()
+        return await self._listed("fetch_open_orders", symbol)
+
+    async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
+        """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`.
+
+        Raises
+        ------
+        VenueError
+            If the venue cannot be asked.
+        """
+        start = self._seen.get(after, since_ms) if after is not None else since_ms
+        reply = await self._read(Request(partial(self._exchange.fetch_my_trades, str(symbol), start), weight=20))
+        rows = sorted(reply.value, key=lambda row: (int(row["timestamp"]), str(row["id"])))
+        found = [self._fill(symbol, row) for row in rows]
+        self._seen = {fill.trade_id: fill.time_ms for fill in found} or self._seen
+        ids = [fill.trade_id for fill in found]
+        return found[ids.index(after) + 1 :] if after in ids else found
+
+    async def balances(self) -> dict[str, Balance]:
+        """Return what the account has, by asset.
+
+        Raises
+        ------
+        VenueError
+            If the venue cannot be asked.
+        """
+        value = (await self._read(Request(self._exchange.fetch_balance, weight=20))).value
+        free, total = value.get("free") or {}, value.get("total") or {}
+        found = {asset: _balance(free.get(asset), total[asset]) for asset in total}
+        return {asset: balance for asset, balance in found.items() if balance.total}
+
+    async def permissions(self) -> Permissions:
+        """Raise `VenueError`: what a key may do is told by few exchanges, and by none in the same way."""
+        todo = "Look at its page of keys: trading allowed, withdrawals not"
+        raise VenueError(f"{self._access.id} does not tell what a key may do", todo=todo)
+
+    def _creation(self, order: Order) -> Callable[[], Any]:
+        """Return the call that creates an order."""
+        return self._create(order, {})
+
+    def _trial(self, order: Order) -> Callable[[], Any]:
+        """Return the call that lets the venue judge an order."""
+        return self._create(order, {"validate": True})
+
+    def _cancellation(self, exchange_id: str, order: Order) -> Callable[[], Any]:
+        """Return the call that withdraws an order, by the venue's name for it."""
+        return partial(self._exchange.cancel_order, exchange_id, str(order.symbol))
+
+    def _create(self, order: Order, extra: dict[str, Any]) -> Callable[[], Any]:
+        """Return ccxt's call with every number as exact text."""
+        name = self.capabilities.client_id_parameter
+        # Kraken's own name is one that ccxt makes of the unified one.
+        params: dict[str, Any] = {"clientOrderId" if name == "cl_ord_id" else name: order.client_id} | extra
+        if self._access.id == "kraken" and (bound := self.capabilities.late_bound_ms):
+            params["deadline"] = self._exchange.iso8601(self.now_ms() + bound)
+        kind, price = ("market" if order.type == "market" and order.price is None else "limit"), order.price
+        if order.type == "market" and order.price is not None:
+            params["timeInForce"] = "IOC"
+        if order.type == "stop" and order.stop_price is not None:
+            params["stopLossPrice"] = plain(order.stop_price)
+            at_market = self.capabilities.stops_at_market
+            kind, price = ("market", None) if at_market else ("limit", self._behind(order))
+        amount, limit = plain(order.quantity), plain(price) if price is not None else None
+        return partial(self._exchange.create_order, str(order.symbol), kind, order.side, amount, limit, params)
+
+    def _behind(self, order: Order) -> Decimal:
+        """Return the limit of a stop that becomes a limit order."""
+        share = 1 - _WORST_STOP if order.side == "sell" else 1 + _WORST_STOP
+        return self.instrument(order.symbol).round_price((order.stop_price or Decimal(0)) * share)
+
+    def _placed(self, order: Order, reply: Reply) -> Answer:
+        """Read what ccxt made of an answer: at many exchanges that is little more than the venue's name of the order."""
+        if reply.value is None:
+            return Answer("unknown")
+        return Answer("done", reports=(new_report(order, str(reply.value["id"]), reply.sent_ms),))
+
+    def _history(self) -> str:
+        names = {
+            "fetchOrders": "fetch_orders",
+            "fetchCanceledAndClosedOrders": "fetch_canceled_and_closed_orders",
+            "fetchClosedOrders": "fetch_closed_orders",
+        }
+        for name, method in names.items():
+            if self._exchange.has.get(name):
+                return method
+        raise VenueError(f"{self._access.id} does not list orders that are no longer open")
+
+    def _narrowed(self, order: Order) -> dict[str, str]:
+        """Return what keeps a list short where the venue can search it by our id."""
+        return {"clientOrderId": order.client_id} if self._access.id == "kraken" else {}
+
+    async def _listed(self, listing: str, symbol: Symbol, where: dict[str, str] | None = None) -> list[OrderReport]:
+        call = partial(getattr(self._exchange, listing), str(symbol), None, None, where or {})
+        return [_report(symbol, row) for row in (await self._read(Request(call, weight=6))).value]
+
+    def _fill(self, symbol: Symbol, row: dict[str, Any]) -> Fill:
+        fee = row.get("fee") or {}
+        price, paid, asset = _number(row["price"]), _number(fee.get("cost")), str(fee.get("currency") or symbol.quote)
+        rate = {symbol.quote: Decimal(1), symbol.base: price}.get(asset)
+        if rate is None and paid:
+            self._no_price(asset, symbol.quote, str(row["id"]))
+        return Fill(
+            trade_id=str(row["id"]),
+            client_id="",
+            symbol=symbol,
+            side="buy" if row["side"] == "buy" else "sell",
+            price=price,
+            quantity=_number(row["amount"]),
+            fee=paid,
+            fee_asset=asset,
+            fee_value=paid * (rate or Decimal(0)),
+            time_ms=int(row["timestamp"]),
+            order_id=str(row.get("order") or ""),
+        )
+
+    def _unsupported(self, what: str) -> Answer:
+        return Answer("rejected", "local:unsupported", f"{self._access.id} lacks {what}", sent_ms=self.now_ms())
+
+
+def new_report(order: Order, exchange_id: str, time_ms: int) -> OrderReport:
+    """Return what is known of an order that a venue has just taken."""
+    return OrderReport(
+        client_id=order.client_id,
+        exchange_id=exchange_id,
+        symbol=order.symbol,
+        side=order.side,
+        type=order.type,
+        state="new",
+        quantity=order.quantity,
+        filled=Decimal(0),
+        price=order.price,
+        stop_price=order.stop_price,
+        time_ms=time_ms,
+    )
+
+
+def _report(symbol: Symbol, row: dict[str, Any]) -> OrderReport:
+    info = row.get("info") or {}
+    filled, quantity = _number(row.get("filled")), _number(row.get("amount"))
+    state = _STATES.get(str(row.get("status")), "new")
+    stop = row.get("triggerPrice") or row.get("stopPrice") or row.get("stopLossPrice")
+    kind = str(row.get("type") or "limit")
+    return OrderReport(
+        client_id=str(row.get("clientOrderId") or info.get("client_order_id") or info.get("cl_ord_id") or ""),
+        exchange_id=str(row["id"]),
+        symbol=symbol,
+        side="buy" if row.get("side") == "buy" else "sell",
+        type="stop" if stop else "market" if kind == "market" else "limit",
+        state="partially_filled" if state == "new" and filled else state,
+        quantity=quantity,
+        filled=filled,
+        price=(_number(row.get("price")) or None) if kind != "market" else None,
+        stop_price=_number(stop) or None,
+        time_ms=int(row.get("lastUpdateTimestamp") or row.get("timestamp") or 0),
+    )
+
+
+def _balance(free: Any, total: Any) -> Balance:
+    there, all_of_it = _number(free), _number(total)
+    return Balance(there, all_of_it - there)
+
+
+def _number(value: Any) -> Decimal:
+    return number(value) if value is not None else Decimal(0)

@@ -1,0 +1,305 @@
+"""What brokers of all exchanges share: the way of a request through budget, wire and judgement; clock, bars, streams."""
+
+import contextlib
+import itertools
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+from atb.domain.bars import BAR_COLUMNS, Bars
+from atb.domain.instrument import Instrument
+from atb.domain.orders import Fill, Order
+from atb.domain.ports import Clock
+from atb.domain.symbol import Symbol
+from atb.domain.timeframe import Timeframe
+from atb.domain.venue import Answer, Capabilities, Hint, OrderList, OrderReport, Outcome
+from atb.errors import InputError, VenueError, did_you_mean
+from atb.venues.broker.budget import Budget
+from atb.venues.broker.connection import Access, make_exchange
+from atb.venues.broker.flags import capabilities_of
+from atb.venues.broker.judging import SKEWED, Judge, Purpose, Verdict
+from atb.venues.broker.present import Present
+from atb.venues.broker.reports import Malformed
+from atb.venues.broker.rules import Rules
+from atb.venues.broker.streams import Streams, Watch, balance_watch, bar_watch, order_watch
+from atb.venues.broker.wire import Reply, ask, quietly
+
+_PAGE = 1_000
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request: what to call, what it costs, and whether it protects a position."""
+
+    call: Callable[[], Awaitable[Any]]
+    weight: int = 1
+    orders: int = 0
+    protective: bool = False
+
+
+class Venue:
+    """The part of a broker that does not depend on the exchange.
+
+    Parameters
+    ----------
+    access
+        Where the account is, and its key.
+    clock
+        The runner's clock.
+    judge
+        Tells how a request ended.
+    """
+
+    def __init__(self, access: Access, clock: Clock, *, judge: Judge) -> None:
+        self._access, self._judge = access, judge
+        self._exchange = make_exchange(access)
+        self._present = Present(clock)
+        self._exchange.present = self._present.now_ms
+        self._rules: dict[Symbol, Rules] = {}
+        self._last: dict[Symbol, Decimal] = {}
+        self._watched: dict[tuple[Symbol, Timeframe], None] = {}
+        self._streams: Streams | None = None
+        self.unpriced: set[str] = set()
+        """Trade ids whose fee was paid in an asset that has no price in the quote asset: its value was taken as 0."""
+        self.budget = Budget()
+        self.capabilities: Capabilities = capabilities_of(
+            access.id, self._exchange, recv_window_ms=access.recv_window_ms
+        )
+
+    def now_ms(self) -> int:
+        """Return the venue's present in epoch milliseconds; never ahead of it."""
+        return self._present.now_ms()
+
+    def instrument(self, symbol: Symbol) -> Instrument:
+        """Return the trading rules of a symbol, as the venue gave them."""
+        return self._rules_of(symbol).instrument
+
+    @property
+    def stream_silence_ms(self) -> int:
+        """How long the quietest stream has brought nothing, exchange time."""
+        return self._streams.silent_ms if self._streams is not None else 0
+
+    async def close(self) -> None:
+        """End every connection."""
+        if self._streams is not None:
+            await self._streams.close()
+            self._streams = None
+        # ccxt waits this long for TLS connections to end; without TLS there is nothing to wait for.
+        self._exchange.timeout_on_exit = 0 if (self._access.base_url or "").startswith("http:") else 250
+        await quietly(self._exchange.close())
+
+    def listen(self, wake: Callable[[Hint], None]) -> None:
+        """Call `wake` for every hint from now on: of the account, and of the bars that were asked for so far."""
+        has = self._exchange.has
+        watches: list[Watch] = []
+        if has.get("watchOHLCV"):
+            watches += [bar_watch(self._exchange, symbol, timeframe) for symbol, timeframe in self._watched]
+        if has.get("watchOrders") and self._access.api_key:
+            watches.append(order_watch(self._exchange))
+        if has.get("watchBalance") and self._access.api_key:
+            watches.append(balance_watch(self._exchange))
+        self._streams = Streams(self._exchange, wake, self.now_ms, frame_gap_ms=self._access.frame_gap_ms)
+        self._streams.start(watches, never_silent=self._is_market_stream)
+
+    async def bars(self, symbol: Symbol, timeframe: Timeframe, *, since_ms: int) -> Bars | None:
+        """Return the bars that opened at `since_ms` or later and are closed by the venue's clock, None if there is none.
+
+        Raises
+        ------
+        VenueError
+            If the venue cannot be asked, or its bars are out of order.
+        """
+        self._watched[symbol, timeframe] = None
+        closed: list[list[Any]] = []
+        start: int | None = since_ms
+        while start is not None and timeframe.next_ms(start) <= self.now_ms():
+            page = await self._bar_page(symbol, timeframe, start)
+            closed += [row for row in page if timeframe.next_ms(int(row[0])) <= self.now_ms()]
+            start = self._after_page(timeframe, start, page)
+        if not closed:
+            return None
+        self._last[symbol] = Decimal(str(closed[-1][4]))
+        return self._as_bars(symbol, timeframe, closed)
+
+    _bar_page_size = _PAGE
+
+    def _after_page(self, timeframe: Timeframe, start_ms: int, page: list[list[Any]]) -> int | None:  # noqa: ARG002
+        """Return where the next page of bars begins, None where this was the last: a venue fills its pages while it can."""
+        full = len(page) >= self._bar_page_size
+        return timeframe.next_ms(int(page[-1][0])) if full else None
+
+    async def _bar_page(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[list[Any]]:
+        call = partial(self._exchange.fetch_ohlcv, str(symbol), str(timeframe), since_ms, self._bar_page_size)
+        rows = (await self._read(Request(call, weight=2))).value
+        return [row for row in rows if row[0] >= since_ms]
+
+    def _as_bars(self, symbol: Symbol, timeframe: Timeframe, rows: list[list[Any]]) -> Bars:
+        import pandas as pd
+
+        opened = [int(row[0]) for row in rows]
+        if any(later <= earlier for earlier, later in itertools.pairwise(opened)):
+            raise VenueError("The venue's bars are out of order", found=f"{symbol} {timeframe}")
+        index = pd.to_datetime(pd.Index(opened, dtype="int64"), unit="ms", utc=True).rename("timestamp")
+        values = [[float(value) for value in row[1:6]] for row in rows]
+        frame = pd.DataFrame(values, index=index.as_unit("us"), columns=list(BAR_COLUMNS), dtype="float64")
+        return Bars(symbol, timeframe, frame, self._access.id)
+
+    async def _load_markets(self, symbols: Sequence[Symbol], read: Callable[[Symbol, dict[str, Any]], Rules]) -> Reply:
+        """Learn the rules of symbols; return the answer they were read from.
+
+        Raises
+        ------
+        InputError
+            If the venue does not trade one of them.
+        """
+        reply = await self._read(Request(partial(self._exchange.load_markets, True), weight=20))
+        markets = reply.value
+        for symbol in symbols:
+            if str(symbol) not in markets:
+                todo = did_you_mean(str(symbol), markets)
+                raise InputError(f"{self._access.id} has no such symbol", found=str(symbol), todo=todo)
+            self._rules[symbol] = read(symbol, markets[str(symbol)])
+        return reply
+
+    async def _measure(self) -> None:
+        """Measure the clock's offset, where the venue tells its time."""
+        if self._exchange.has.get("fetchTime"):
+
+            async def told_ms() -> int:
+                return int((await self._read(Request(self._exchange.fetch_time))).value)
+
+            await self._present.measure(told_ms)
+
+    async def _measure_again(self) -> None:
+        """Measure the offset because a request was refused for its timestamp; a failure leaves it to the next reading."""
+        self._present.forget()
+        with contextlib.suppress(VenueError):
+            await self._measure()
+
+    async def _measure_if_old(self) -> None:
+        if self._present.old:
+            await self._measure()
+
+    def _rules_of(self, symbol: Symbol) -> Rules:
+        if symbol not in self._rules:
+            raise InputError("The broker was not opened for this symbol", found=str(symbol))
+        return self._rules[symbol]
+
+    def _refused(self, orders: Sequence[Order]) -> Answer | None:
+        """Return a refusal by the venue's rules, before anything is sent."""
+        for order in orders:
+            if found := self._rules_of(order.symbol).refusal(order, self._last.get(order.symbol)):
+                return Answer("rejected", *found, sent_ms=self.now_ms())
+        return None
+
+    async def _read(self, request: Request, *, again: bool = True) -> Reply:
+        """Make a request that changes nothing.
+
+        Raises
+        ------
+        VenueError
+            If the venue could not be asked or did not answer.
+        """
+        if wait := self._wait_ms(request):
+            raise VenueError(f"{self._access.id} must not be asked now", retry_after_ms=wait)
+        reply = await self._asked(request)
+        if reply.status == 200 and not reply.fault and reply.value is not None:
+            return reply
+        verdict = self._judge(reply, "check")
+        if verdict.code == SKEWED and again:
+            await self._measure()
+            return await self._read(request, again=False)
+        verdict = replace(verdict, text=self._clean(verdict.text))
+        raise UnansweredError(self._access.id, reply, verdict=verdict, retry_after_ms=self._silence_ms())
+
+    async def _command(
+        self, request: Request, purpose: Purpose, told: Callable[[Reply], Awaitable[Answer] | Answer]
+    ) -> Answer:
+        """Make a request that may change something, and judge how it ended.
+
+        Parameters
+        ----------
+        told
+            Reads reports and fills out of an answer; where it cannot, the answer is no proof that anything was done.
+        """
+        if wait := self._wait_ms(request):
+            text = "not sent: the venue's limits leave no room for it"
+            # A cancellation is rejected only where there is nothing to cancel, and that nobody has said.
+            outcome: Outcome = "unknown" if purpose == "cancel" else "rejected"
+            return Answer(outcome, "local:rate_limit", text, retry_after_ms=wait, sent_ms=self.now_ms())
+        try:
+            reply = await self._asked(request)
+        except InputError as error:
+            return Answer("rejected", "local:refused", str(error), sent_ms=self.now_ms())
+        verdict = self._judge(reply, purpose)
+        if verdict.code == SKEWED:
+            await self._measure_again()
+        try:
+            said = told(reply)
+            found = said if isinstance(said, Answer) else await said
+        except Malformed:
+            found = Answer("unknown")
+            if verdict.outcome == "done":
+                verdict = Verdict("unknown", "unreadable", "the answer does not have the shape of one")
+        return Answer(
+            verdict.outcome,
+            verdict.code,
+            self._clean(verdict.text),
+            reports=found.reports,
+            fills=found.fills,
+            retry_after_ms=self._silence_ms(),
+            sent_ms=reply.sent_ms,
+        )
+
+    async def _asked(self, request: Request) -> Reply:
+        reply = await ask(request.call, now_ms=self.now_ms())
+        self.budget.heard(self.now_ms(), reply.status, headers=reply.headers, text=reply.text)
+        return reply
+
+    def _wait_ms(self, request: Request) -> int:
+        return self.budget.wait_ms(
+            self.now_ms(), weight=request.weight, orders=request.orders, protective=request.protective
+        )
+
+    def _silence_ms(self) -> int:
+        return max(0, self.budget.silent_until_ms - self.now_ms())
+
+    def _no_price(self, asset: str, quote: str, trade_id: str) -> None:
+        """Say that a fee has no value."""
+        self.unpriced.add(trade_id)
+        _log.warning("a fee in %s has no price in %s: its value is taken as 0 (trade %s)", asset, quote, trade_id)
+
+    def _clean(self, text: str) -> str:
+        """Return a venue's words without our key, should it repeat it."""
+        for secret in (self._access.api_key, self._access.secret):
+            text = text.replace(secret, "***") if len(secret) >= 4 else text
+        return text
+
+    def _is_market_stream(self, address: str) -> bool:  # noqa: ARG002 - a venue's own knowledge
+        return False
+
+
+class UnansweredError(VenueError):
+    """A reading request that failed, with the answer for whoever knows what it may mean."""
+
+    def __init__(self, venue: str, reply: Reply, *, verdict: Verdict, retry_after_ms: int) -> None:
+        code = f"{verdict.code}: " if verdict.code else ""
+        super().__init__(f"{venue} did not answer", found=f"{code}{verdict.text}", retry_after_ms=retry_after_ms)
+        self.reply, self.verdict = reply, verdict
+
+
+def orders_of(order: Order | OrderList) -> tuple[Order, ...]:
+    """Return the orders of a list, or the one."""
+    return order.orders if isinstance(order, OrderList) else (order,)
+
+
+def is_protective(order: Order) -> bool:
+    """Tell whether an order lessens risk: everything but an entry does."""
+    return order.role != "entry"
+
+
+__all__ = ["Fill", "OrderReport", "Request", "UnansweredError", "Venue", "is_protective", "orders_of"]

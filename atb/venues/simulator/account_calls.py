@@ -1,0 +1,101 @@
+"""Operations on the account: balances, trades, commissions, and what a key may do."""
+
+from typing import TYPE_CHECKING, Any
+
+from atb.venues.simulator import answers
+from atb.venues.simulator.answers import eight
+from atb.venues.simulator.orders import Trade
+from atb.venues.simulator.requests import Params, tape_of, whole
+
+if TYPE_CHECKING:
+    from atb.venues.simulator.exchange import Exchange
+
+Body = dict[str, Any]
+
+_CREATED_MS = 1_500_000_000_000
+
+
+def account(exchange: "Exchange", params: Params) -> Body:
+    """Return balances and commission rates."""
+    fees, held = exchange.trading.fees, exchange.account
+    maker, taker = eight(fees.maker), eight(fees.taker)
+    shown = [
+        asset
+        for asset in held.assets()
+        if params.get("omitZeroBalances") != "true" or held.free(asset) or held.locked(asset)
+    ]
+    return {
+        "makerCommission": int(fees.maker * 10_000),
+        "takerCommission": int(fees.taker * 10_000),
+        "buyerCommission": 0,
+        "sellerCommission": 0,
+        "commissionRates": {"maker": maker, "taker": taker, "buyer": eight(0), "seller": eight(0)},
+        "canTrade": True,
+        "canWithdraw": True,
+        "canDeposit": True,
+        "brokered": False,
+        "requireSelfTradePrevention": False,
+        "preventSor": False,
+        "updateTime": held.updated_ms,
+        "accountType": "SPOT",
+        "balances": answers.balances(exchange, shown),
+        "permissions": ["SPOT"],
+        "uid": 354_937_868,
+    }
+
+
+def my_trades(exchange: "Exchange", params: Params) -> list[Body]:
+    """Return the account's trades of a symbol, oldest first."""
+    symbol = tape_of(exchange, params).symbol
+    order_id, first = whole(params, "orderId"), whole(params, "fromId")
+    start, end, limit = (whole(params, name) for name in ("startTime", "endTime", "limit"))
+
+    def wanted(one: Trade) -> bool:
+        asked = one.symbol == symbol and (order_id is None or one.order_id == order_id)
+        timely = (start is None or one.time_ms >= start) and (end is None or one.time_ms <= end)
+        return asked and timely and (first is None or one.id >= first)
+
+    found = [one for one in exchange.trading.book.trades if wanted(one)]
+    most = min(500 if limit is None else limit, 1_000)
+    part = found[:most] if first is not None or start is not None else found[-most:]
+    return [answers.trade(one) for one in part]
+
+
+def commission(exchange: "Exchange", params: Params) -> Body:
+    """Return the commission rates of a symbol."""
+    fees, none = exchange.trading.fees, dict.fromkeys(("maker", "taker", "buyer", "seller"), eight(0))
+    in_bnb = fees.paid_in == "bnb"
+    return {
+        "symbol": tape_of(exchange, params).symbol,
+        "standardCommission": none | {"maker": eight(fees.maker), "taker": eight(fees.taker)},
+        "specialCommission": none,
+        "taxCommission": none,
+        "discount": {
+            "enabledForAccount": in_bnb,
+            "enabledForSymbol": in_bnb,
+            "discountAsset": "BNB",
+            "discount": "1.00000000",
+        },
+    }
+
+
+def order_limits(exchange: "Exchange", _params: Params) -> list[dict[str, object]]:
+    """Return how many orders were placed, and how many may be."""
+    return exchange.usage.rate_limits(exchange.now_ms(), orders_only=True)
+
+
+def restrictions(exchange: "Exchange", params: Params) -> Body:
+    """Return what the key that signed the request may do."""
+    key = next(one for one in exchange.config.keys if one.name == params["key"])
+    refused = (
+        "enableInternalTransfer", "enableMargin", "enableFutures", "permitsUniversalTransfer", "enableVanillaOptions",
+        "enablePortfolioMarginTrading", "enableFixApiTrade", "enableFixReadOnly",
+    )  # fmt: skip
+    return {
+        "ipRestrict": key.ip_restricted,
+        "createTime": _CREATED_MS,
+        "enableReading": True,
+        "enableWithdrawals": key.withdraw,
+        "enableSpotAndMarginTrading": key.trade,
+        **dict.fromkeys(refused, False),
+    }

@@ -1,0 +1,70 @@
+"""One account: what it has of each asset, free and locked, in exact decimals; nothing can be spent twice."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from atb.venues.simulator.orders import ZERO
+from atb.venues.simulator.refusals import insufficient_balance
+
+
+class Account:
+    """The balances of one account.
+
+    Parameters
+    ----------
+    balances
+        What it starts with, by asset; all of it free.
+    """
+
+    def __init__(self, balances: Mapping[str, Decimal]) -> None:
+        self._free = dict(balances)
+        self._locked: dict[str, Decimal] = {}
+        self._changed: dict[str, None] = {}
+        self.updated_ms = 0
+
+    def free(self, asset: str) -> Decimal:
+        """Return what is free of an asset."""
+        return self._free.get(asset, ZERO)
+
+    def locked(self, asset: str) -> Decimal:
+        """Return what is set aside of an asset."""
+        return self._locked.get(asset, ZERO)
+
+    def assets(self) -> list[str]:
+        """Return every asset the account has or had."""
+        return sorted(self._free.keys() | self._locked.keys())
+
+    def require(self, asset: str, amount: Decimal) -> None:
+        """Refuse what is not free.
+
+        Raises
+        ------
+        Refusal
+            If less than `amount` is free.
+        """
+        if self.free(asset) < amount:
+            raise insufficient_balance()
+
+    def add(self, asset: str, amount: Decimal) -> None:
+        """Add to what is free; a negative amount takes away."""
+        self._free[asset] = self.free(asset) + amount
+        assert self._free[asset] >= 0, f"{asset} below 0"
+        self._changed[asset] = None
+
+    def lock(self, asset: str, amount: Decimal) -> None:
+        """Set aside what is free."""
+        self._free[asset] = self.free(asset) - amount
+        self._locked[asset] = self.locked(asset) + amount
+        assert self._free[asset] >= 0, f"{asset} below 0"
+        assert self._locked[asset] >= 0, f"locked {asset} below 0"
+        self._changed[asset] = None
+
+    def unlock(self, asset: str, amount: Decimal) -> None:
+        """Give back what was set aside."""
+        self.lock(asset, -amount)
+
+    def take_changed(self) -> Iterable[str]:
+        """Return the assets that changed since the last call."""
+        changed = tuple(self._changed)
+        self._changed.clear()
+        return changed

@@ -1,0 +1,92 @@
+"""Every order, list and trade there ever was on the exchange, and which orders are open."""
+
+from collections.abc import Iterable
+from itertools import chain
+
+from atb.venues.simulator.orders import Order, OrderList, Trade
+from atb.venues.simulator.refusals import rejected
+
+
+class OrderBook:
+    """The account's orders: all of them by id, the open ones by symbol, in the order in which they were placed."""
+
+    def __init__(self) -> None:
+        self.orders: dict[int, Order] = {}
+        self.lists: dict[int, OrderList] = {}
+        self.trades: list[Trade] = []
+        self._open: dict[str, dict[int, Order]] = {}
+        self._by_name: dict[str, list[Order]] = {}
+        self._lists_by_name: dict[str, list[OrderList]] = {}
+        self._names = 0
+
+    def add(self, order: Order) -> None:
+        """Take an order that is open."""
+        self.orders[order.id] = order
+        self._open.setdefault(order.symbol, {})[order.id] = order
+        self._by_name.setdefault(order.client_id, []).append(order)
+
+    def add_list(self, orders: OrderList) -> None:
+        """Take a list whose orders were added."""
+        self.lists[orders.id] = orders
+        self._lists_by_name.setdefault(orders.client_id, []).append(orders)
+
+    def close(self, order: Order) -> None:
+        """Note that an order is not open any more."""
+        self._open[order.symbol].pop(order.id, None)
+
+    def open_in(self, symbol: str) -> list[Order]:
+        """Return a symbol's open orders, oldest first."""
+        return list(self._open.get(symbol, {}).values())
+
+    def open_orders(self) -> list[Order]:
+        """Return every open order, by symbol and age."""
+        return list(chain.from_iterable(self._open[symbol].values() for symbol in sorted(self._open)))
+
+    def has_open(self, symbol: str) -> bool:
+        """Tell whether a symbol has open orders."""
+        return bool(self._open.get(symbol))
+
+    def new_id(self) -> int:
+        """Return the id of the next order."""
+        return len(self.orders) + 1
+
+    def new_name(self) -> str:
+        """Return a client id for who gave none."""
+        self._names += 1
+        return f"sim{self._names:019d}"
+
+    def find(self, symbol: str, *, order_id: int | None = None, client_id: str | None = None) -> Order | None:
+        """Return an order by its id, or the newest with a client id; an open one comes first."""
+        if order_id is not None:
+            order = self.orders.get(order_id)
+            named = client_id is None or (order is not None and order.client_id == client_id)
+            return order if order is not None and order.symbol == symbol and named else None
+        same = [one for one in self._by_name.get(client_id or "", ()) if one.symbol == symbol]
+        return next((one for one in same if one.open), same[-1] if same else None)
+
+    def find_list(self, *, list_id: int | None = None, client_id: str | None = None) -> OrderList | None:
+        """Return a list by its id, or the newest with a client id."""
+        if list_id is not None:
+            return self.lists.get(list_id)
+        same = self._lists_by_name.get(client_id or "", ())
+        return same[-1] if same else None
+
+    def members(self, orders: OrderList) -> tuple[Order, ...]:
+        """Return a list's orders."""
+        return tuple(self.orders[one] for one in orders.orders)
+
+    def check_names(self, drafts: Iterable[Order], list_name: str = "") -> None:
+        """Refuse a client id that an open order has, or that is given twice.
+
+        Raises
+        ------
+        Refusal
+            "Duplicate order sent."
+        """
+        seen: set[str] = set()
+        for draft in drafts:
+            if draft.client_id in seen or any(one.open for one in self._by_name.get(draft.client_id, ())):
+                raise rejected("Duplicate order sent.")
+            seen.add(draft.client_id)
+        if any(one.open for one in self._lists_by_name.get(list_name, ())):
+            raise rejected("Duplicate order sent.")

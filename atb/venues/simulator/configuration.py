@@ -1,0 +1,166 @@
+"""What a simulated exchange is: its market, account, costs, limits and clock, as one frozen value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from atb.domain import Bars, Instrument
+from atb.engine.policy import ExecutionModel
+from atb.errors import InputError
+from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.scripts import Happening
+
+FeeIn = Literal["base", "quote", "bnb"]
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """An API key of the account and what it may do; every key has its own secret."""
+
+    name: str = "key"
+    secret: str = "secret"  # noqa: S105 - of an account that does not exist
+    trade: bool = True
+    withdraw: bool = False
+    ip_restricted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a client may ask.
+
+    Parameters
+    ----------
+    weight
+        Request weight per minute of exchange time and client.
+    orders_10s, orders_day
+        Orders per ten seconds and per UTC day.
+    retry_after_s
+        What an answer 429 asks to wait; who asks again before is answered 418 for `ban_s`.
+    ban_s
+        Length of a ban in seconds.
+    """
+
+    weight: int = 6_000
+    orders_10s: int = 100
+    orders_day: int = 200_000
+    retry_after_s: int = 10
+    ban_s: int = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Trading rules that the exchange has beside tick, lot, least quantity and least notional.
+
+    Parameters
+    ----------
+    most_quantity, most_market_quantity
+        Of one order, and of one market order, in base.
+    most_notional
+        Of one order, in quote.
+    price_up, price_down
+        A limit price must lie between these multiples of the present price.
+    most_orders, most_algo_orders
+        Open orders of a symbol, and open stop orders among them.
+    """
+
+    most_quantity: Decimal = Decimal(9_000_000)
+    most_market_quantity: Decimal = Decimal(4_000_000)
+    most_notional: Decimal = Decimal(900_000_000)
+    price_up: Decimal = Decimal(5)
+    price_down: Decimal = Decimal("0.2")
+    most_orders: int = 200
+    most_algo_orders: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """How much stands in the simulated order book; the defaults fill every order at once and in one piece.
+
+    Parameters
+    ----------
+    most
+        The most (base) that one execution takes; a larger market order fills in several, a resting order over several bars.
+    share
+        The most that the resting orders of one bar take, as a fraction of its volume; None is all they want.
+    level, step
+        Quantity (base) on each level of the book and distance between levels in ticks: a market order that is larger walks
+        down. None is one level for everything.
+    """
+
+    most: Decimal | None = None
+    share: float | None = None
+    level: Decimal | None = None
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeConfig:
+    """One simulated exchange.
+
+    Parameters
+    ----------
+    series
+        Bars of each symbol; the shortest timeframe of a symbol moves its price, the others are candles to be asked for. What
+        lies beyond the present stays hidden.
+    start_ms
+        The exchange's present when it starts, in epoch milliseconds.
+    instruments
+        Trading rules of some symbols; the usual ones for the rest.
+    balances
+        What the account starts with, by asset.
+    keys
+        API keys of the account.
+    execution
+        Fee rates, slippage, and which of stop and target comes first inside a bar: as in a backtest.
+    fee_in
+        What fees are paid in: `base` as Binance does (a buyer pays in base, a seller in quote), `quote`, or `bnb`.
+    exact_fees
+        Whether commissions are left as the kernel computes them, instead of cut to 8 decimals as Binance does: a rehearsal's cash
+        is then its backtest's to the last bit, and so is every quantity that is sized by it.
+    bnb_price
+        Price of BNB in quote, for `bnb`, where the exchange has no bars of it.
+    atr_window
+        Bars of the ATR that slippage may read.
+    clock
+        `virtual`: time moves only when it is told to, or when all participants wait. `real`: `speed` times as fast as ours.
+    faults
+        What goes wrong; the list may grow while the exchange runs.
+    script
+        Prices and events at given times, beside or instead of bars.
+    ledger
+        File (JSON lines) that the ledger is written to as well.
+    """
+
+    series: tuple[Bars, ...]
+    start_ms: int
+    instruments: tuple[Instrument, ...] = ()
+    balances: Mapping[str, Decimal] = field(default_factory=lambda: {"USDT": Decimal(10_000)})
+    keys: tuple[Key, ...] = (Key(),)
+    execution: ExecutionModel = field(default_factory=ExecutionModel)
+    fee_in: FeeIn = "base"
+    exact_fees: bool = False
+    bnb_price: Decimal = Decimal(500)
+    atr_window: int = 14
+    filters: Filters = Filters()
+    limits: Limits = Limits()
+    book: Book = Book()
+    clock: Literal["virtual", "real"] = "virtual"
+    speed: float = 1.0
+    seed: int = 7
+    faults: list[Fault] = field(default_factory=list)
+    script: tuple[Happening, ...] = ()
+    ledger: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse an exchange without a market, or with a balance below 0."""
+        if not self.series:
+            raise InputError("An exchange needs bars", todo="Pass the bars of at least one symbol")
+        for asset, amount in self.balances.items():
+            if not amount >= 0:
+                raise InputError("A balance is a number of at least 0", found=f"{asset}={amount}")
+        if not self.speed > 0:
+            raise InputError("The clock's speed is above 0", found=self.speed)

@@ -1,0 +1,194 @@
+"""Where requests arrive: key, signature, limits, faults, the operation, and the ledger; the same for REST and WebSocket."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from atb.venues.simulator import refusals, signing
+from atb.venues.simulator.configuration import Key
+from atb.venues.simulator.faults import DELAYED, EXECUTED, Fault
+from atb.venues.simulator.refusals import Refusal
+from atb.venues.simulator.routes import ROUTES
+
+if TYPE_CHECKING:
+    from atb.venues.simulator.exchange import Exchange
+
+Fate = Literal["send", "reset", "hold", "truncate"]
+_NAMES = ("newClientOrderId", "origClientOrderId", "listClientOrderId", "cancelOrigClientOrderId")
+_CHANGES = frozenset(("POST", "DELETE"))
+_TEXTS = {
+    -1000: "An unknown error occurred while processing the request.",
+    -1001: "Internal error; unable to process your request. Please try again.",
+    -1006: "An unexpected response was received from the message bus. Execution status unknown.",
+    -1007: "Timeout waiting for response from backend server. Send status unknown; execution status unknown.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request as it arrived.
+
+    Parameters
+    ----------
+    method, path
+        Which one: the REST ones name those of the WebSocket API too.
+    params
+        Its parameters.
+    key
+        Name of the API key, empty where none was sent.
+    payload, signature
+        What was signed, and its signature.
+    operation
+        Its name in the WebSocket API, empty for REST.
+    session
+        Whether a session that is logged in vouches for it instead of a signature.
+    """
+
+    method: str
+    path: str
+    params: Mapping[str, str]
+    key: str = ""
+    payload: str = ""
+    signature: str = ""
+    operation: str = ""
+    session: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What faults may know it by."""
+        kind = "changes" if self.method in _CHANGES else "reads"
+        return (self.path, f"{self.method} {self.path}", kind, *((self.operation,) if self.operation else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An answer and what becomes of it: sent, or the connection is reset, or nothing ever comes, or only half of it."""
+
+    status: int
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+    fate: Fate = "send"
+
+
+class Desk:
+    """Answers the requests of one exchange."""
+
+    def __init__(self, exchange: "Exchange") -> None:
+        self._exchange = exchange
+        self._count = 0
+
+    def answer(self, request: Request) -> Reply:
+        """Do what a request asks and return its answer; nothing but this changes the account for a client."""
+        exchange = self._exchange
+        exchange.catch_up()
+        self._count += 1
+        number = self._count
+        exchange.requests.append((request.path, dict(request.params)))
+        self._note_request(number, request)
+        fault = exchange.disturbances.strike(*request.names)
+        reply = self._judge(request) if fault is None else self._struck(fault, request, number)
+        orders = ROUTES[request.method, request.path].orders if (request.method, request.path) in ROUTES else 0
+        headers = exchange.usage.headers(exchange.now_ms(), orders=orders > 0) | reply.headers
+        reply = Reply(reply.status, reply.body, headers, reply.fate)
+        self._note_answer(number, reply)
+        return reply
+
+    def _judge(self, request: Request) -> Reply:
+        """Answer a request that no fault strikes."""
+        try:
+            return Reply(200, self._execute(request))
+        except Refusal as refusal:
+            return Reply(refusal.status, refusal.body(), refusal.headers)
+
+    def _execute(self, request: Request) -> Any:
+        exchange = self._exchange
+        route = ROUTES.get((request.method, request.path))
+        if route is None:
+            raise refusals.not_found()
+        if exchange.disturbances.maintenance and "system" not in request.path:
+            raise Refusal(-1000, "Service unavailable from a restricted location: maintenance.", status=503)
+        exchange.usage.ask(route.cost(request.params), exchange.now_ms())
+        if not route.signed:
+            return route.act(exchange, request.params)
+        key = self.authorise(request)
+        if request.method in _CHANGES and not key.trade:
+            raise refusals.unknown_key()
+        if route.orders:
+            exchange.usage.order(route.orders, exchange.now_ms())
+        return route.act(exchange, dict(request.params) | {"key": key.name})
+
+    def authorise(self, request: Request) -> Key:
+        """Return the key that a signed request is made with.
+
+        Raises
+        ------
+        Refusal
+            If the key, the signature or the time is wrong.
+        """
+        key = signing.find_key(self._exchange.config.keys, request.key)
+        signing.check_time(request.params, self._exchange.server_ms())
+        if not request.session:
+            signing.check_signature(key, request.payload, request.signature)
+        return key
+
+    # --- faults
+
+    def _struck(self, fault: Fault, request: Request, number: int) -> Reply:
+        """Answer a request that a fault strikes."""
+        if fault.kind in DELAYED:
+            self._execute_later(fault, request, number)
+            return Reply(0, None, fate="hold")
+        if fault.kind not in EXECUTED:
+            return self._refused(fault)
+        reply = self._judge(request)
+        if fault.kind == "error_after":
+            return _failure(fault)
+        fates: dict[str, Fate] = {"lost": "reset", "held_after": "hold", "truncated": "truncate"}
+        return Reply(reply.status, reply.body, reply.headers, fates[fault.kind])
+
+    def _refused(self, fault: Fault) -> Reply:
+        usage, now = self._exchange.usage, self._exchange.now_ms()
+        if fault.kind == "rate_limit":
+            refusal = refusals.too_many_requests(fault.retry_after_s)
+            return Reply(refusal.status, refusal.body(), refusal.headers)
+        if fault.kind == "ban":
+            usage.ban(now, fault.retry_after_s)
+            refusal = refusals.banned(now + fault.retry_after_s * 1_000, fault.retry_after_s)
+            return Reply(refusal.status, refusal.body(), refusal.headers)
+        if fault.kind == "error":
+            return _failure(fault)
+        return Reply(0, None, fate="reset" if fault.kind == "reset" else "hold")
+
+    def _execute_later(self, fault: Fault, request: Request, number: int) -> None:
+        """Execute a request at a later time, unless its window is over by then: the exchange looks again."""
+        exchange = self._exchange
+
+        def execute() -> None:
+            reply = self._judge(request)
+            code = reply.body.get("code", 0) if isinstance(reply.body, dict) else 0
+            exchange.note("late", {"id": number, "status": reply.status, "code": code})
+
+        exchange.plan(exchange.now_ms() + int(fault.detail.get("delay_ms", 1_000)), execute)
+
+    # --- the ledger
+
+    def _note_request(self, number: int, request: Request) -> None:
+        name = next((request.params[one] for one in _NAMES if request.params.get(one)), "")
+        values = {"id": number, "method": request.method, "path": request.path, "client_id": name}
+        shown = {key: value for key, value in request.params.items() if key not in {"signature", "apiKey"}}
+        self._exchange.note("request", values | {"via": "ws" if request.operation else "rest", "params": shown})
+
+    def _note_answer(self, number: int, reply: Reply) -> None:
+        code = reply.body.get("code", 0) if isinstance(reply.body, dict) else 0
+        values = {"id": number, "status": reply.status, "code": code, "fate": reply.fate}
+        wait = reply.headers.get("Retry-After")
+        self._exchange.note("answer", values | ({"retry_after_s": int(wait)} if wait else {}))
+
+
+def _failure(fault: Fault) -> Reply:
+    """Return an answer of the 5xx: with Binance's code where the fault has one, otherwise some gateway's own page."""
+    code = fault.detail.get("code")
+    status = int(fault.detail.get("status", 503))
+    if code is None:
+        return Reply(status, "Service Unavailable" if status == 503 else "<html>Bad Gateway</html>")
+    return Reply(status, {"code": int(code), "msg": _TEXTS.get(int(code), "Unknown error.")})

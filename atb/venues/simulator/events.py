@@ -1,0 +1,106 @@
+"""What the exchange tells its subscribers: one frozen value per thing that happened, in the order in which it happened."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+from atb.venues.simulator.market import Candle
+from atb.venues.simulator.orders import Order, OrderList, Trade
+
+ExecutionType = Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXPIRED"]
+
+
+@dataclass(frozen=True, slots=True)
+class Execution:
+    """An order changed (`executionReport`).
+
+    Parameters
+    ----------
+    time_ms
+        When.
+    type
+        What happened to it.
+    order
+        A copy of the order as it is now.
+    trade
+        The execution, for `TRADE`.
+    client_id, original_id
+        Binance's `c` and `C`: a cancellation carries an id of its own, and the order's is the original one.
+    reason
+        Why it was rejected, `NONE` otherwise.
+    """
+
+    time_ms: int
+    type: ExecutionType
+    order: Order
+    trade: Trade | None = None
+    client_id: str = ""
+    original_id: str = ""
+    reason: str = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPosition:
+    """Balances changed (`outboundAccountPosition`): asset, free, locked of each that did."""
+
+    time_ms: int
+    balances: tuple[tuple[str, Decimal, Decimal], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BalanceUpdate:
+    """Something arrived or left otherwise than by a trade (`balanceUpdate`); negative is a withdrawal."""
+
+    time_ms: int
+    asset: str
+    amount: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class ListStatus:
+    """A list of orders changed (`listStatus`); a copy of the list as it is now."""
+
+    time_ms: int
+    orders: OrderList
+    members: tuple[Order, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Kline:
+    """A candle opened, or closed (`kline`, whose `x` is `closed`)."""
+
+    time_ms: int
+    symbol: str
+    interval: str
+    candle: Candle
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class MarketTrade:
+    """Somebody traded (`trade`): the market's own trades at the moments of a bar, and the account's."""
+
+    time_ms: int
+    symbol: str
+    id: int
+    price: Decimal
+    quantity: Decimal
+    buyer_is_maker: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BookTicker:
+    """The best prices changed (`bookTicker`)."""
+
+    time_ms: int
+    symbol: str
+    update_id: int
+    bid: Decimal
+    bid_quantity: Decimal
+    ask: Decimal
+    ask_quantity: Decimal
+
+
+AccountEvent = Execution | AccountPosition | BalanceUpdate | ListStatus
+MarketEvent = Kline | MarketTrade | BookTicker
+Event = AccountEvent | MarketEvent

@@ -1,0 +1,178 @@
+"""The simulated exchange itself: time, the market's moments, the account's orders, and everybody who is told about them."""
+
+import heapq
+from collections.abc import Callable
+from typing import Any
+
+from atb.domain import Bars
+from atb.venues.simulator.accounts import Account
+from atb.venues.simulator.clock import RealClock, VirtualClock
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.disturbance import Disturbances
+from atb.venues.simulator.events import AccountEvent, BookTicker, Event, Kline, MarketTrade
+from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.ledger import Ledger
+from atb.venues.simulator.limits import Usage
+from atb.venues.simulator.market import Market
+from atb.venues.simulator.matching import exact
+from atb.venues.simulator.records import entry_of
+from atb.venues.simulator.scripts import Happening
+from atb.venues.simulator.tape import Tape
+from atb.venues.simulator.trading import Trading
+from atb.venues.simulator.waiting import Waiting
+
+Subscriber = Callable[[Event], None]
+# What happens at one millisecond happens in this order: bars end, others begin, then whatever was planned for that time.
+_RANGE, _CLOSE, _OPEN, _PLANNED = 0, 1, 2, 3
+
+
+class Exchange:
+    """One exchange with one account. Not safe across threads: it lives in its server's loop.
+
+    Parameters
+    ----------
+    config
+        What it is.
+    clock
+        Its present; None makes the one that `config` names.
+    """
+
+    def __init__(self, config: ExchangeConfig, clock: VirtualClock | RealClock | None = None) -> None:
+        self.config = config
+        made = VirtualClock(config.start_ms) if config.clock == "virtual" else RealClock(config.start_ms, config.speed)
+        self.clock = made if clock is None else clock
+        self.market = Market.of(config.series, self.clock, config.instruments)
+        rules, costs, window = self.market.instruments, config.execution, config.atr_window
+        self.tapes = {
+            name: Tape(bars, rules[name], costs, atr_window=window) for name, bars in self.market.finest().items()
+        }
+        self.ledger = Ledger(config.ledger)
+        self.account = Account(config.balances)
+        self.trading = Trading(config, self.tapes, self.account, announce=self.publish, now=self.now_ms)
+        self.usage = Usage(config.limits)
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self.skew_ms = 0
+        self._now = config.start_ms
+        self._subscribers: list[Subscriber] = []
+        self._moments: list[tuple[int, int, int, Callable[[], None]]] = []
+        self._planned = 0
+        self.disturbances = Disturbances(self)
+        self.waiting = Waiting(
+            self.now_ms, self.next_ms, advance=self.advance_to, drives=isinstance(self.clock, VirtualClock)
+        )
+        for tape in self.tapes.values():
+            self._begin(tape)
+        for happening in config.script:
+            self.plan(happening.time_ms, lambda it=happening: self.happen(it))  # type: ignore[misc]
+        self.add_faults(config.faults)
+        self.catch_up()
+
+    # --- time
+
+    def now_ms(self) -> int:
+        """Return the exchange's present: the moment that is being played, in epoch milliseconds."""
+        return self._now
+
+    def server_ms(self) -> int:
+        """Return what the exchange's own clock shows: the present, unless a fault made it jump."""
+        return self._now + self.skew_ms
+
+    def next_ms(self) -> int | None:
+        """Return when something happens next by itself, None if nothing will."""
+        return self._moments[0][0] if self._moments else None
+
+    def plan(self, time_ms: int, act: Callable[[], None], *, rank: int = _PLANNED) -> None:
+        """Let something happen at a time; what is planned for the past happens at the next move."""
+        self._planned += 1
+        heapq.heappush(self._moments, (time_ms, rank, self._planned, act))
+
+    def catch_up(self) -> None:
+        """Play what has happened since the clock was last looked at."""
+        self.advance_to(self.clock.now_ms())
+
+    def advance_to(self, to_ms: int) -> None:
+        """Play every moment up to and including a time, in order, and make it the present."""
+        while self._moments and self._moments[0][0] <= to_ms:
+            moment, _, _, act = heapq.heappop(self._moments)
+            self._reach(moment)
+            act()
+        self._reach(to_ms)
+
+    def _reach(self, now_ms: int) -> None:
+        self._now = max(self._now, now_ms)
+        if isinstance(self.clock, VirtualClock):
+            self.clock.reach(self._now)
+
+    # --- the market
+
+    def _begin(self, tape: Tape) -> None:
+        """Plan the first bar that is not over; one whose range moment has passed has met its orders."""
+        found = tape.seek(self._now)
+        if found is not None:
+            row, moment = found
+            self.plan(moment, lambda: self._open(tape, row), rank=_OPEN)
+
+    def _open(self, tape: Tape, row: int) -> None:
+        closed = int(tape.market["closed"][row])
+        tape.begin(row)
+        self.plan(closed - 1, lambda: self._range(tape), rank=_RANGE)
+        self.plan(closed, lambda: self._close(tape, row), rank=_CLOSE)
+        self._announce_price(tape)
+        self._announce_candle(tape.bars, row, closed=False)
+
+    def _range(self, tape: Tape) -> None:
+        tape.range()
+        self.trading.meet(tape)
+
+    def _close(self, tape: Tape, row: int) -> None:
+        tape.end()
+        self._announce_candle(tape.bars, row, closed=True)
+        if row + 1 < len(tape.market):
+            self.plan(int(tape.market["opened"][row + 1]), lambda: self._open(tape, row + 1), rank=_OPEN)
+
+    def _announce_candle(self, bars: Bars, row: int, *, closed: bool) -> None:
+        symbol = bars.symbol.joined
+        if not self.market.is_frozen(symbol):
+            candle = self.market.candle(bars, row, now_ms=self._now)
+            self.publish(Kline(self._now, symbol, str(bars.timeframe), candle, closed=closed))
+
+    def _announce_price(self, tape: Tape) -> None:
+        price, size = exact(tape.price), tape.rules.lot * 1_000
+        self.publish(MarketTrade(self._now, tape.symbol, tape.new_trade(), price, tape.rules.lot, buyer_is_maker=False))
+        self.publish(BookTicker(self._now, tape.symbol, tape.updates, price, size, price + tape.rules.tick, size))
+
+    # --- what happens by itself
+
+    def happen(self, what: Happening) -> None:
+        """Play one happening of a script."""
+        from atb.venues.simulator.happening import play
+
+        play(self, what)
+
+    def add_faults(self, faults: list[Fault]) -> None:
+        """Take faults on; those that happen at a time are planned."""
+        self.disturbances.add(faults)
+
+    # --- telling
+
+    def subscribe(self, callback: Subscriber) -> Callable[[], None]:
+        """Call back with every event from now on, in the exchange's loop; return what ends it."""
+        self._subscribers.append(callback)
+
+        def end() -> None:
+            if callback in self._subscribers:
+                self._subscribers.remove(callback)
+
+        return end
+
+    def publish(self, event: Event) -> None:
+        """Write an event to the ledger, tell the subscribers, and wake who waits if it is about the account."""
+        if isinstance(event, AccountEvent):
+            self.note(*entry_of(event))
+            self.waiting.wake()
+        for callback in tuple(self._subscribers):
+            callback(event)
+
+    def note(self, kind: str, values: dict[str, Any]) -> None:
+        """Append to the ledger."""
+        self.ledger.append(self._now, kind, values)

@@ -1,0 +1,66 @@
+"""The trading rules of a symbol, checked before an order is taken: the first that is broken is named."""
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+from atb.domain import Instrument
+from atb.venues.simulator import refusals
+from atb.venues.simulator.configuration import Filters
+from atb.venues.simulator.orders import STOPS, Order
+
+
+def check_filters(
+    order: Order, rules: Instrument, filters: Filters, *, price: Decimal, beside: Iterable[Order] = ()
+) -> None:
+    """Refuse an order that breaks a rule of its symbol.
+
+    Parameters
+    ----------
+    order
+        What is to be placed; a quantity of 0 is not known yet and not checked.
+    rules, filters
+        The symbol's rules.
+    price
+        The present price, in quote.
+    beside
+        The symbol's open orders.
+
+    Raises
+    ------
+    Refusal
+        "Filter failure" and the filter's name.
+    """
+    _check_prices(order, rules, filters, price=price)
+    if order.quantity:
+        check_quantity(order, rules, filters, price=price)
+    others = [one for one in beside if one.symbol == order.symbol]
+    if len(others) >= filters.most_orders:
+        raise refusals.filter_failure("MAX_NUM_ORDERS")
+    if order.type in STOPS and sum(one.type in STOPS for one in others) >= filters.most_algo_orders:
+        raise refusals.filter_failure("MAX_NUM_ALGO_ORDERS")
+
+
+def _check_prices(order: Order, rules: Instrument, filters: Filters, *, price: Decimal) -> None:
+    for value in (order.price, order.stop_price):
+        if value and (value < rules.tick or value % rules.tick):
+            raise refusals.filter_failure("PRICE_FILTER")
+    if order.price and price and not filters.price_down * price <= order.price <= filters.price_up * price:
+        raise refusals.filter_failure("PERCENT_PRICE_BY_SIDE")
+
+
+def check_quantity(order: Order, rules: Instrument, filters: Filters, *, price: Decimal) -> None:
+    """Refuse a quantity or a value that the symbol does not allow.
+
+    Raises
+    ------
+    Refusal
+        "Filter failure" and the filter's name.
+    """
+    quantity = order.quantity
+    if quantity < rules.min_quantity or quantity > filters.most_quantity or quantity % rules.lot:
+        raise refusals.filter_failure("LOT_SIZE")
+    if order.type in ("MARKET", "STOP_LOSS", "TAKE_PROFIT") and quantity > filters.most_market_quantity:
+        raise refusals.filter_failure("MARKET_LOT_SIZE")
+    value = quantity * (order.price or order.stop_price or price)
+    if not rules.min_notional <= value <= filters.most_notional:
+        raise refusals.filter_failure("NOTIONAL")

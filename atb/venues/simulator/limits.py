@@ -1,0 +1,104 @@
+"""How much a client has asked in this minute, and who has asked too much: weights, order counts, 429 and 418."""
+
+from typing import TYPE_CHECKING
+
+from atb.venues.simulator import refusals
+
+if TYPE_CHECKING:
+    from atb.venues.simulator.configuration import Limits
+
+_MINUTE, _TEN_SECONDS, _DAY = 60_000, 10_000, 86_400_000
+
+
+class Usage:
+    """What has been used of the limits, in windows of exchange time."""
+
+    def __init__(self, limits: "Limits") -> None:
+        self.limits = limits
+        self._used: dict[int, tuple[int, int]] = {}  # by length of the window: its number and what was used in it
+        self._wait_until_ms = 0
+        self._banned_until_ms = 0
+
+    def used(self, window_ms: int, now_ms: int) -> int:
+        """Return what was used in the window that `now_ms` lies in."""
+        number, count = self._used.get(window_ms, (0, 0))
+        return count if number == now_ms // window_ms else 0
+
+    def _add(self, window_ms: int, now_ms: int, count: int) -> int:
+        total = self.used(window_ms, now_ms) + count
+        self._used[window_ms] = (now_ms // window_ms, total)
+        return total
+
+    def ask(self, weight: int, now_ms: int) -> None:
+        """Count a request.
+
+        Raises
+        ------
+        Refusal
+            429 above the limit; 418 from a client that asks again before it may, and while its ban lasts.
+        """
+        if now_ms < self._banned_until_ms:
+            raise refusals.banned(self._banned_until_ms, (self._banned_until_ms - now_ms) // 1_000 + 1)
+        if now_ms < self._wait_until_ms:
+            self.ban(now_ms, self.limits.ban_s)
+            raise refusals.banned(self._banned_until_ms, self.limits.ban_s)
+        if self._add(_MINUTE, now_ms, weight) > self.limits.weight:
+            self.hold_off(now_ms, self.limits.retry_after_s)
+            raise refusals.too_many_requests(self.limits.retry_after_s)
+
+    def hold_off(self, now_ms: int, seconds: int) -> None:
+        """Ban whoever asks within the next seconds."""
+        self._wait_until_ms = now_ms + seconds * 1_000
+
+    def ban(self, now_ms: int, seconds: int) -> None:
+        """Refuse everything for so long."""
+        self._banned_until_ms = now_ms + seconds * 1_000
+
+    def order(self, count: int, now_ms: int) -> None:
+        """Count new orders.
+
+        Raises
+        ------
+        Refusal
+            -1015 above a limit.
+        """
+        for window, most, name in self._order_limits():
+            if self.used(window, now_ms) + count > most:
+                raise refusals.too_many_orders(most, name)
+        for window, _, _ in self._order_limits():
+            self._add(window, now_ms, count)
+
+    def _order_limits(self) -> tuple[tuple[int, int, str], ...]:
+        return (
+            (_TEN_SECONDS, self.limits.orders_10s, "10 SECOND"),
+            (_DAY, self.limits.orders_day, "1 DAY"),
+        )
+
+    def headers(self, now_ms: int, *, orders: bool) -> dict[str, str]:
+        """Return the headers that tell a client what it has used."""
+        used = str(self.used(_MINUTE, now_ms))
+        found = {"x-mbx-used-weight": used, "x-mbx-used-weight-1m": used}
+        if orders:
+            found["x-mbx-order-count-10s"] = str(self.used(_TEN_SECONDS, now_ms))
+            found["x-mbx-order-count-1d"] = str(self.used(_DAY, now_ms))
+        return found
+
+    def rate_limits(self, now_ms: int | None = None, *, orders_only: bool = False) -> list[dict[str, object]]:
+        """Return the limits as Binance lists them, with what was used where a time is given."""
+        rows: list[tuple[str, str, int, int, int]] = [
+            ("REQUEST_WEIGHT", "MINUTE", 1, self.limits.weight, _MINUTE),
+            ("ORDERS", "SECOND", 10, self.limits.orders_10s, _TEN_SECONDS),
+            ("ORDERS", "DAY", 1, self.limits.orders_day, _DAY),
+        ]
+        found = []
+        for kind, interval, number, limit, window in rows:
+            if orders_only and kind != "ORDERS":
+                continue
+            row: dict[str, object] = {
+                "rateLimitType": kind,
+                "interval": interval,
+                "intervalNum": number,
+                "limit": limit,
+            }
+            found.append(row if now_ms is None else row | {"count": self.used(window, now_ms)})
+        return found

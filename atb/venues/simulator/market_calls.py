@@ -1,0 +1,161 @@
+"""Operations on the market: what everybody may ask without a key."""
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from atb.venues.simulator import formats, refusals
+from atb.venues.simulator.answers import eight
+from atb.venues.simulator.market import Candle
+from atb.venues.simulator.matching import exact
+from atb.venues.simulator.requests import Params, tape_of, text, whole
+from atb.venues.simulator.tape import Tape
+
+if TYPE_CHECKING:
+    from atb.venues.simulator.exchange import Exchange
+
+Body = dict[str, Any]
+
+_MOST_KLINES, _DAY = 1_000, 86_400_000
+_LEVELS = 20  # of the order book, where its depth is not limited
+
+
+def ping(_exchange: "Exchange", _params: Params) -> Body:
+    """Answer."""
+    return {}
+
+
+def time(exchange: "Exchange", _params: Params) -> Body:
+    """Return the exchange's own time."""
+    return {"serverTime": exchange.server_ms()}
+
+
+def exchange_info(exchange: "Exchange", params: Params) -> Body:
+    """Return the trading rules of every symbol, or of those asked for."""
+    tapes = _asked(exchange, params)
+    rows = exchange.usage.rate_limits()
+    return formats.exchange_info(tapes, exchange.server_ms(), filters=exchange.config.filters, rate_limits=rows)
+
+
+def _asked(exchange: "Exchange", params: Params) -> list[Tape]:
+    """Return the symbols that a request names by `symbol` or `symbols`, all where it names none."""
+    if params.get("symbol"):
+        return [tape_of(exchange, params)]
+    if params.get("symbols"):
+        names = [name.strip(' "') for name in params["symbols"].strip("[]").split(",")]
+        return [tape_of(exchange, {"symbol": name}) for name in names]
+    return list(exchange.tapes.values())
+
+
+def klines(exchange: "Exchange", params: Params) -> list[list[Any]]:
+    """Return candles, the open one last."""
+    symbol, interval = text(params, "symbol"), text(params, "interval")
+    if symbol not in exchange.market.instruments:
+        raise refusals.bad_symbol()
+    if interval not in formats.INTERVALS:
+        raise refusals.bad_interval()
+    limit, start, end = (whole(params, name) for name in ("limit", "startTime", "endTime"))
+    bars = exchange.market.find(symbol, interval)
+    if bars is None:
+        return []
+    most = min(500 if limit is None else limit, _MOST_KLINES)
+    return [formats.kline(one) for one in exchange.market.candles(bars, start_ms=start, end_ms=end, limit=most)]
+
+
+def _single_or_all(params: Params, rows: list[Body]) -> Body | list[Body]:
+    return rows[0] if params.get("symbol") else rows
+
+
+def ticker_price(exchange: "Exchange", params: Params) -> Body | list[Body]:
+    """Return present prices."""
+    rows = [{"symbol": tape.symbol, "price": eight(tape.price)} for tape in _asked(exchange, params)]
+    return _single_or_all(params, rows)
+
+
+def book_ticker(exchange: "Exchange", params: Params) -> Body | list[Body]:
+    """Return the best bid and ask."""
+    return _single_or_all(params, [_best(exchange, tape) for tape in _asked(exchange, params)])
+
+
+def _best(exchange: "Exchange", tape: Tape) -> Body:
+    (bid, bid_size), (ask, ask_size) = levels(exchange, tape, 1)[0]
+    return {
+        "symbol": tape.symbol, "bidPrice": eight(bid), "bidQty": eight(bid_size), "askPrice": eight(ask),
+        "askQty": eight(ask_size),
+    }  # fmt: skip
+
+
+def levels(
+    exchange: "Exchange", tape: Tape, count: int
+) -> list[tuple[tuple[Decimal, Decimal], tuple[Decimal, Decimal]]]:
+    """Return `count` levels of the book as ((bid, quantity), (ask, quantity)): the price is bid, the ask a tick above."""
+    book, bid, tick = exchange.config.book, exact(tape.price), tape.rules.tick
+    size, step = book.level or tape.rules.lot * 1_000_000, book.step * tick
+    return [((max(bid - k * step, tick), size), (bid + tick + k * step, size)) for k in range(count)]
+
+
+def ticker_24hr(exchange: "Exchange", params: Params) -> Body | list[Body]:
+    """Return what the last day was like."""
+    return _single_or_all(params, [_day(exchange, tape) for tape in _asked(exchange, params)])
+
+
+def _day(exchange: "Exchange", tape: Tape) -> Body:
+    now = exchange.now_ms()
+    bars = exchange.market.find(tape.symbol, tape.interval)
+    found = exchange.market.candles(bars, start_ms=now - _DAY, end_ms=now, limit=1_500) if bars is not None else []
+    candles = found or [Candle(now, now, tape.price, tape.price, tape.price, tape.price, 0.0)]
+    first, volume = candles[0], sum(one.volume for one in candles)
+    quote = sum(one.volume * (one.open + one.close) / 2 for one in candles)
+    change = tape.price - first.open
+    numbers = {
+        "priceChange": change,
+        "weightedAvgPrice": quote / volume if volume else tape.price,
+        "prevClosePrice": first.open,
+        "lastPrice": tape.price,
+        "lastQty": float(tape.rules.lot),
+        "openPrice": first.open,
+        "highPrice": max(one.high for one in candles),
+        "lowPrice": min(one.low for one in candles),
+        "volume": volume,
+        "quoteVolume": quote,
+    }
+    body: Body = {name: eight(value) for name, value in numbers.items()}
+    body |= {"priceChangePercent": f"{100 * change / first.open:.3f}"}
+    times = {"openTime": first.open_ms, "closeTime": now, "firstId": 0, "lastId": tape.trades, "count": tape.trades}
+    return _best(exchange, tape) | body | times
+
+
+def depth(exchange: "Exchange", params: Params) -> Body:
+    """Return the order book."""
+    tape, limit = tape_of(exchange, params), whole(params, "limit")
+    found = levels(exchange, tape, min(100 if limit is None else limit, _LEVELS))
+    return {
+        "lastUpdateId": tape.updates,
+        "bids": [[eight(price), eight(size)] for (price, size), _ in found],
+        "asks": [[eight(price), eight(size)] for _, (price, size) in found],
+    }
+
+
+def trades(exchange: "Exchange", params: Params) -> list[Body]:
+    """Return the last trade: the simulated market remembers no other."""
+    tape = tape_of(exchange, params)
+    price, lot = exact(tape.price), tape.rules.lot
+    body = {"id": tape.trades, "price": eight(price), "qty": eight(lot), "quoteQty": eight(price * lot)}
+    return [body | {"time": exchange.now_ms(), "isBuyerMaker": False, "isBestMatch": True}]
+
+
+def aggregated_trades(exchange: "Exchange", params: Params) -> list[Body]:
+    """Return the last trade as an aggregate."""
+    tape = tape_of(exchange, params)
+    body = {"a": tape.trades, "p": eight(tape.price), "q": eight(tape.rules.lot), "f": tape.trades, "l": tape.trades}
+    return [body | {"T": exchange.now_ms(), "m": False, "M": True}]
+
+
+def average_price(exchange: "Exchange", params: Params) -> Body:
+    """Return the price as the average of the last minutes."""
+    return {"mins": 5, "price": eight(tape_of(exchange, params).price), "closeTime": exchange.now_ms()}
+
+
+def system_status(exchange: "Exchange", _params: Params) -> Body:
+    """Return whether the exchange is under maintenance."""
+    down = exchange.disturbances.maintenance
+    return {"status": int(down), "msg": "system_maintenance" if down else "normal"}

@@ -1,0 +1,248 @@
+"""Operations on orders and lists: what each request of the account's owner does, and what it is answered."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from atb.venues.simulator import answers, refusals
+from atb.venues.simulator.orders import Order, OrderList
+from atb.venues.simulator.refusals import Refusal
+from atb.venues.simulator.requests import (
+    Params,
+    Spelling,
+    choice,
+    name_of,
+    order_of,
+    pair_of,
+    tape_of,
+    text,
+    whole,
+    working_of,
+)
+
+if TYPE_CHECKING:
+    from atb.venues.simulator.exchange import Exchange
+
+Body = dict[str, Any]
+
+_SHOWN: dict[str, Callable[[Order], Body]] = {
+    "ACK": answers.acknowledged,
+    "RESULT": answers.reported,
+    "FULL": answers.filled,
+}
+
+
+def place(exchange: "Exchange", params: Params) -> Body:
+    """Place an order."""
+    draft = order_of(exchange, params)
+    shown = _response_type(params, "FULL" if draft.type in {"MARKET", "LIMIT"} else "ACK")
+    return _SHOWN[shown](exchange.trading.place(draft))
+
+
+def _response_type(params: Params, default: str) -> str:
+    value = params.get("newOrderRespType") or default
+    if value not in _SHOWN:
+        raise refusals.illegal_parameter("newOrderRespType", "ACK|RESULT|FULL")
+    return value
+
+
+def check(exchange: "Exchange", params: Params) -> Body:
+    """Check an order without placing it."""
+    exchange.trading.check(order_of(exchange, params))
+    return {}
+
+
+def _found(exchange: "Exchange", params: Params, *, order_id: str, client_id: str) -> Order | None:
+    symbol = tape_of(exchange, params).symbol
+    number, name = whole(params, order_id), params.get(client_id)
+    if number is None and not name:
+        raise refusals.Refusal(-1102, f"Param '{client_id}' or '{order_id}' must be sent, but both were empty/null!")
+    return exchange.trading.book.find(symbol, order_id=number, client_id=name)
+
+
+def look_up(exchange: "Exchange", params: Params) -> Body:
+    """Return one order."""
+    order = _found(exchange, params, order_id="orderId", client_id="origClientOrderId")
+    if order is None:
+        raise refusals.no_such_order()
+    return answers.looked_up(order)
+
+
+def cancel(exchange: "Exchange", params: Params) -> Body:
+    """Cancel an order, and the list it belongs to."""
+    return _cancel(exchange, params, _found(exchange, params, order_id="orderId", client_id="origClientOrderId"))
+
+
+def _cancel(exchange: "Exchange", params: Params, order: Order | None, *, name: str = "newClientOrderId") -> Body:
+    client_id = name_of(exchange, params, name)
+    if order is None:
+        raise refusals.unknown_order()
+    exchange.trading.cancel(order, client_id)
+    return answers.cancelled(order, client_id)
+
+
+def cancel_open(exchange: "Exchange", params: Params) -> list[Body]:
+    """Cancel every open order of a symbol."""
+    symbol = tape_of(exchange, params).symbol
+    found = exchange.trading.book.open_in(symbol)
+    if not found:
+        raise refusals.unknown_order()
+    bodies: dict[str, Body] = {}
+    for order in found:
+        key = f"list {order.list_id}" if order.list_id >= 0 else f"order {order.id}"
+        if order.open:
+            client_id = exchange.trading.book.new_name()
+            exchange.trading.cancel(order, client_id)
+            bodies[key] = answers.cancelled(order, client_id)
+        if order.list_id >= 0:
+            bodies[key] = answers.list_report(exchange, exchange.trading.book.lists[order.list_id])
+    return list(bodies.values())
+
+
+def replace(exchange: "Exchange", params: Params) -> Body:
+    """Cancel an order and place another in one request."""
+    modes = ("STOP_ON_FAILURE", "ALLOW_FAILURE")
+    stops = choice(params, "cancelReplaceMode", modes) == "STOP_ON_FAILURE"
+    draft = order_of(exchange, params)
+    answer: Body = {"cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED"}
+    try:
+        old = _found(exchange, params, order_id="cancelOrderId", client_id="cancelOrigClientOrderId")
+        answer["cancelResponse"] = _cancel(exchange, params, old, name="cancelNewClientOrderId")
+        answer["cancelResult"] = "SUCCESS"
+    except Refusal as refusal:
+        answer["cancelResponse"] = refusal.body()
+        if stops:
+            answer["newOrderResponse"] = None
+            raise Refusal(-2022, "Order cancel-replace failed.", data=answer) from None
+    try:
+        answer["newOrderResponse"] = answers.filled(exchange.trading.place(draft))
+        answer["newOrderResult"] = "SUCCESS"
+    except Refusal as refusal:
+        answer |= {"newOrderResponse": refusal.body(), "newOrderResult": "FAILURE"}
+    if "FAILURE" not in answer.values():
+        return answer
+    if "SUCCESS" in answer.values():
+        raise Refusal(-2021, "Order cancel-replace partially failed.", status=409, data=answer)
+    raise Refusal(-2022, "Order cancel-replace failed.", data=answer)
+
+
+def open_orders(exchange: "Exchange", params: Params) -> list[Body]:
+    """Return the open orders of a symbol, or all of them."""
+    book = exchange.trading.book
+    found = book.open_in(tape_of(exchange, params).symbol) if params.get("symbol") else book.open_orders()
+    return [answers.looked_up(order) for order in found]
+
+
+def all_orders(exchange: "Exchange", params: Params) -> list[Body]:
+    """Return a symbol's orders, open or not."""
+    symbol, first = tape_of(exchange, params).symbol, whole(params, "orderId")
+    start, end, limit = (whole(params, name) for name in ("startTime", "endTime", "limit"))
+    found = [
+        order
+        for order in exchange.trading.book.orders.values()
+        if order.symbol == symbol
+        and (first is None or order.id >= first)
+        and (start is None or order.time_ms >= start)
+        and (end is None or order.time_ms <= end)
+    ]
+    most = min(500 if limit is None else limit, 1_000)
+    part = found[:most] if first is not None or start is not None else found[-most:]
+    return [answers.looked_up(order) for order in part]
+
+
+# --- lists
+
+
+def _place_list(exchange: "Exchange", params: Params, kind: str, *, drafts: list[Order]) -> Body:
+    name = name_of(exchange, params, "listClientOrderId")
+    return answers.list_report(exchange, exchange.trading.links.place(kind, drafts, name))
+
+
+def place_oco(exchange: "Exchange", params: Params) -> Body:
+    """Place two orders, one of which cancels the other."""
+    return _place_list(exchange, params, "OCO", drafts=pair_of(exchange, params))
+
+
+def place_old_oco(exchange: "Exchange", params: Params) -> Body:
+    """Place an OCO by the older request: `price` for the limit, `stopPrice` and perhaps `stopLimitPrice` for the stop."""
+    sells = choice(params, "side", ("BUY", "SELL")) == "SELL"
+    limit, stop = ("above", "below") if sells else ("below", "above")
+    limited = params.get("stopLimitPrice")
+    given = {name: params[name] for name in ("symbol", "side", "quantity", "listClientOrderId") if name in params}
+    given |= {f"{limit}Type": "LIMIT_MAKER", f"{limit}Price": text(params, "price")}
+    given |= {f"{stop}Type": "STOP_LOSS_LIMIT" if limited else "STOP_LOSS"}
+    given[f"{stop}StopPrice"] = text(params, "stopPrice")
+    if limited:
+        given[f"{stop}Price"] = limited
+        given[f"{stop}TimeInForce"] = params.get("stopLimitTimeInForce", "GTC")
+    for end, name in ((limit, "limitClientOrderId"), (stop, "stopClientOrderId")):
+        given |= {f"{end}ClientOrderId": params[name]} if params.get(name) else {}
+    return place_oco(exchange, given)
+
+
+def _one_pending(exchange: "Exchange", params: Params, *, sized: bool) -> list[Order]:
+    spelling = Spelling("pending", "pendingSide", "pendingQuantity", "pendingClientOrderId")
+    return [working_of(exchange, params), order_of(exchange, params, spelling, sized=sized)]
+
+
+def place_oto(exchange: "Exchange", params: Params) -> Body:
+    """Place an order that triggers another."""
+    return _place_list(exchange, params, "OTO", drafts=_one_pending(exchange, params, sized=True))
+
+
+def place_otoco(exchange: "Exchange", params: Params) -> Body:
+    """Place an order that triggers a pair."""
+    drafts = [working_of(exchange, params), *pair_of(exchange, params, "pending")]
+    return _place_list(exchange, params, "OTOCO", drafts=drafts)
+
+
+def place_opo(exchange: "Exchange", params: Params) -> Body:
+    """Place an order that pays for another."""
+    return _place_list(exchange, params, "OPO", drafts=_paying(_one_pending(exchange, params, sized=False)))
+
+
+def place_opoco(exchange: "Exchange", params: Params) -> Body:
+    """Place an order that pays for a pair."""
+    drafts = [working_of(exchange, params), *pair_of(exchange, params, "pending", sized=False)]
+    return _place_list(exchange, params, "OPOCO", drafts=_paying(drafts))
+
+
+def _paying(drafts: list[Order]) -> list[Order]:
+    if drafts[0].sells or not all(draft.sells for draft in drafts[1:]):
+        raise refusals.bad_enum("side")
+    return drafts
+
+
+def _found_list(exchange: "Exchange", params: Params, client_id: str) -> OrderList | None:
+    number, name = whole(params, "orderListId"), params.get(client_id)
+    if number is None and not name:
+        raise refusals.Refusal(-1102, f"Param '{client_id}' or 'orderListId' must be sent, but both were empty/null!")
+    return exchange.trading.book.find_list(list_id=number, client_id=name)
+
+
+def look_up_list(exchange: "Exchange", params: Params) -> Body:
+    """Return one list."""
+    orders = _found_list(exchange, params, "origClientOrderId")
+    if orders is None:
+        raise refusals.no_such_list()
+    return answers.listed(exchange, orders)
+
+
+def cancel_list(exchange: "Exchange", params: Params) -> Body:
+    """Cancel a whole list."""
+    symbol, orders = tape_of(exchange, params).symbol, _found_list(exchange, params, "listClientOrderId")
+    if orders is None or not orders.open or orders.symbol != symbol:
+        raise refusals.unknown_order()
+    exchange.trading.cancel_list(orders, name_of(exchange, params, "newClientOrderId"))
+    return answers.list_report(exchange, orders)
+
+
+def open_lists(exchange: "Exchange", _params: Params) -> list[Body]:
+    """Return every open list."""
+    return [answers.listed(exchange, one) for one in exchange.trading.book.lists.values() if one.open]
+
+
+def all_lists(exchange: "Exchange", params: Params) -> list[Body]:
+    """Return every list."""
+    limit = whole(params, "limit")
+    found = list(exchange.trading.book.lists.values())[-min(500 if limit is None else limit, 1_000) :]
+    return [answers.listed(exchange, one) for one in found]

@@ -1,0 +1,135 @@
+"""The exchange's end of one WebSocket connection: frames go out in order, and what goes wrong with streams goes wrong here."""
+
+import asyncio
+import contextlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from atb.venues.simulator.server import reset
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from atb.venues.simulator.exchange import Exchange
+    from atb.venues.simulator.faults import Fault
+
+OUTLETS: web.AppKey[set["Outlet"]] = web.AppKey("outlets")
+_PING_EVERY_S = 20.0
+
+
+class Outlet:
+    """A connection's outgoing side.
+
+    `answer` sends what was asked for; `push` sends what happened, and there the exchange's stream faults strike: `drop` ends
+    the connection, `gap` loses the frame, `duplicate` sends it twice, `reorder` holds it until the fault is over and sends
+    what it held newest first, `delay` sends it `delay_ms` of exchange time later, `half_open` says nothing more, to anything,
+    without closing.
+    """
+
+    def __init__(self, socket: web.WebSocketResponse, request: web.Request, exchange: "Exchange") -> None:
+        self.socket = socket
+        self._request = request
+        self._exchange = exchange
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._held: list[str] = []
+        self._silent = False
+
+    def answer(self, frame: Any, *, cut: bool = False) -> None:
+        """Send a frame that was asked for, or only the first half of it."""
+        text = json.dumps(frame, separators=(",", ":"))
+        if not self._silent:
+            self._queue.put_nowait(text[: len(text) // 2] if cut else text)
+
+    def reset(self) -> None:
+        """End the connection at once, without a word."""
+        self._silent = True
+        reset(self._request)
+
+    def push(self, frame: Any, *names: str) -> None:
+        """Send a frame of a stream known by these names, unless something goes wrong with it."""
+        text = json.dumps(frame, separators=(",", ":"))
+        fault = None if self._silent else self._exchange.disturbances.strike_frame(*names)
+        self._note(names, "lost" if self._silent else fault.kind if fault is not None else "sent")
+        if fault is None:
+            texts = [] if self._silent else [text]
+        elif fault.kind == "reorder":
+            self._held.append(text)
+            texts = [] if fault.times else [self._held.pop() for _ in range(len(self._held))]
+        else:
+            texts = [text, text] if fault.kind == "duplicate" else []
+            self._break(fault, text)
+        for one in texts:
+            self._queue.put_nowait(one)
+
+    def listened(self, *streams: str) -> None:
+        """Write to the ledger that these streams are listened to from now on."""
+        for stream in streams:
+            self._exchange.note("subscription", {"stream": stream, "event": "begun"})
+
+    def _note(self, names: tuple[str, ...], fate: str) -> None:
+        self._exchange.note("frame", {"stream": names[0], "event": names[-1], "fate": fate})
+
+    def _break(self, fault: "Fault", text: str) -> None:
+        if fault.kind == "drop":
+            self.reset()
+        elif fault.kind == "half_open":
+            self._silent = True
+        elif fault.kind == "delay":
+            due = self._exchange.now_ms() + int(fault.detail.get("delay_ms", 1_000))
+            self._exchange.plan(due, lambda: self._queue.put_nowait(text))
+
+    async def converse(self, heard: "Callable[[str], None]") -> None:
+        """Pass on what the client says until one of the two ends the connection."""
+        writer = asyncio.create_task(self._write())
+        try:
+            async for message in self.socket:
+                if message.type == WSMsgType.TEXT:
+                    heard(message.data)
+                elif message.type == WSMsgType.PING and not self._silent:
+                    await self.socket.pong(message.data)
+        finally:
+            writer.cancel()
+            await asyncio.gather(writer, return_exceptions=True)
+
+    async def close(self) -> None:
+        """End the connection, as an exchange does that shuts down."""
+        with contextlib.suppress(ConnectionError):
+            await self.socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
+
+    async def _write(self) -> None:
+        with contextlib.suppress(ConnectionError):  # the client is gone, and so is whoever would hear
+            while True:
+                try:
+                    text = await asyncio.wait_for(self._queue.get(), _PING_EVERY_S)
+                except TimeoutError:
+                    if not self._silent:
+                        await self.socket.ping(str(self._exchange.now_ms()).encode())
+                    continue
+                await self.socket.send_str(text)
+
+
+@contextlib.asynccontextmanager
+async def opened(request: web.Request, exchange: "Exchange") -> "AsyncIterator[Outlet]":
+    """Accept a WebSocket and give its outlet; it is closed when the exchange shuts down."""
+    socket = web.WebSocketResponse(autoping=False, max_msg_size=1 << 20)
+    await socket.prepare(request)
+    outlet = Outlet(socket, request, exchange)
+    request.app[OUTLETS].add(outlet)
+    try:
+        yield outlet
+    finally:
+        request.app[OUTLETS].discard(outlet)
+
+
+def keep_outlets(app: web.Application) -> None:
+    """Let an application know its open connections, and end them when it shuts down; may be called more than once."""
+    if OUTLETS not in app:
+        app[OUTLETS] = set()
+        app.on_shutdown.append(_close_all)
+
+
+async def _close_all(app: web.Application) -> None:
+    outlets = app[OUTLETS]
+    await asyncio.gather(*(outlet.close() for outlet in tuple(outlets)))

@@ -1,0 +1,141 @@
+"""Binance's error answers: HTTP status, code and message, as its clients know them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(eq=False)
+class Refusal(Exception):  # noqa: N818 - an answer of the exchange, not a fault of this program
+    """An error answer: HTTP status, Binance's code and message, and the data that some carry."""
+
+    code: int
+    message: str
+    status: int = 400
+    data: dict[str, Any] | None = None
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """Return the JSON body."""
+        body: dict[str, Any] = {"code": self.code, "msg": self.message}
+        return body if self.data is None else body | {"data": self.data}
+
+
+def bad_symbol() -> Refusal:
+    """Return the refusal of a symbol that is not traded."""
+    return Refusal(-1121, "Invalid symbol.")
+
+
+def bad_interval() -> Refusal:
+    """Return the refusal of an unknown interval."""
+    return Refusal(-1120, "Invalid interval.")
+
+
+def too_many_requests(retry_after_s: int = 1) -> Refusal:
+    """Return the refusal of a client that asks too often."""
+    text = "Too much request weight used; please use WebSocket Streams for live updates to avoid polling the API."
+    return Refusal(-1003, text, status=429, headers={"Retry-After": str(retry_after_s)})
+
+
+def banned(until_ms: int, retry_after_s: int) -> Refusal:
+    """Return the refusal of a client that went on asking."""
+    text = f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams."
+    return Refusal(-1003, text, status=418, headers={"Retry-After": str(retry_after_s)})
+
+
+def too_many_orders(limit: int, interval: str) -> Refusal:
+    """Return the refusal of a client that orders too often."""
+    text = f"Too many new orders; current limit is {limit} orders per {interval}."
+    return Refusal(-1015, text, status=429, headers={"Retry-After": "10" if interval == "10 SECOND" else "3600"})
+
+
+def missing_parameter(name: str) -> Refusal:
+    """Return the refusal of a request without a mandatory parameter."""
+    return Refusal(-1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
+
+
+def illegal_parameter(name: str, legal: str = "^[0-9]{1,20}$") -> Refusal:
+    """Return the refusal of a parameter with characters it may not have."""
+    return Refusal(-1100, f"Illegal characters found in parameter '{name}'; legal range is '{legal}'.")
+
+
+def unneeded_parameter(name: str) -> Refusal:
+    """Return the refusal of a parameter that this request does not take."""
+    return Refusal(-1106, f"Parameter '{name}' sent when not required.")
+
+
+def too_precise(name: str) -> Refusal:
+    """Return the refusal of a number with more than eight decimals."""
+    return Refusal(-1111, f"Parameter '{name}' has too much precision.")
+
+
+def bad_enum(name: str) -> Refusal:
+    """Return the refusal of an unknown side, type or time in force."""
+    codes = {"timeInForce": (-1115, "Invalid timeInForce."), "side": (-1117, "Invalid side.")}
+    return Refusal(*codes.get(name, (-1116, "Invalid orderType.")))
+
+
+def filter_failure(name: str) -> Refusal:
+    """Return the refusal of an order that breaks a trading rule."""
+    return Refusal(-1013, f"Filter failure: {name}")
+
+
+def market_closed() -> Refusal:
+    """Return the refusal of an order while its symbol is not traded."""
+    return Refusal(-1013, "Market is closed.")
+
+
+def rejected(text: str) -> Refusal:
+    """Return the matching engine's refusal of a new order."""
+    return Refusal(-2010, text)
+
+
+def insufficient_balance() -> Refusal:
+    """Return the refusal of an order that the account cannot pay."""
+    return rejected("Account has insufficient balance for requested action.")
+
+
+def unknown_order() -> Refusal:
+    """Return the refusal to cancel what is not open."""
+    return Refusal(-2011, "Unknown order sent.")
+
+
+def no_such_order() -> Refusal:
+    """Return the answer to a question about an order that the exchange does not know."""
+    return Refusal(-2013, "Order does not exist.")
+
+
+def no_such_list() -> Refusal:
+    """Return the answer to a question about a list that the exchange does not know."""
+    return Refusal(-2013, "Order list does not exist.")
+
+
+def bad_key() -> Refusal:
+    """Return the refusal of a request without a key where one is needed."""
+    return Refusal(-2014, "API-key format invalid.", status=401)
+
+
+def unknown_key() -> Refusal:
+    """Return the refusal of a key that may not do this."""
+    return Refusal(-2015, "Invalid API-key, IP, or permissions for action.", status=401)
+
+
+def bad_signature() -> Refusal:
+    """Return the refusal of a request whose signature does not fit."""
+    return Refusal(-1022, "Signature for this request is not valid.")
+
+
+def outside_window(*, ahead: bool) -> Refusal:
+    """Return the refusal of a timestamp that is too old, or ahead of the exchange's clock."""
+    if ahead:
+        return Refusal(-1021, "Timestamp for this request was 1000ms ahead of the server's time.")
+    return Refusal(-1021, "Timestamp for this request is outside of the recvWindow.")
+
+
+def bad_window() -> Refusal:
+    """Return the refusal of a recvWindow that is too long."""
+    return Refusal(-1131, "recvWindow must be less than 60000")
+
+
+def not_found() -> Refusal:
+    """Return the answer to a path that the exchange does not have."""
+    return Refusal(-1000, "Path not found.", status=404)

@@ -1,0 +1,123 @@
+"""One symbol's price through time: its bars as the kernel's records, the bar that counts now, and what slippage reads."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.domain import Bars, Instrument
+from atb.engine import records
+from atb.engine.parameters import slot_parameters
+from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.features.indicators import atr
+
+CLOSED, TRADING, AFTER_RANGE = (
+    0,
+    1,
+    2,
+)  # phases: no bar now; a bar is open; its range was met and its close not yet reached
+
+
+class Tape:
+    """One symbol's price.
+
+    Within a bar the price is its open until the range moment, a millisecond before the bar's close, at which resting orders meet
+    the whole bar; from then on it is the bar's close. Between bars (a hole in the data) nothing trades and the price stays.
+
+    Parameters
+    ----------
+    bars
+        The series that moves the price.
+    rules, execution
+        Ticks, lots and costs.
+    atr_window
+        Bars of the ATR that slippage may read.
+    """
+
+    def __init__(self, bars: Bars, rules: Instrument, execution: ExecutionModel, *, atr_window: int) -> None:
+        self.symbol, self.interval, self.rules = rules.symbol.joined, str(bars.timeframe), rules
+        self.bars = bars
+        self.par: Any = slot_parameters(RiskPolicy(), execution, rules)
+        self.market = _records(bars)
+        self._ranges = _ranges(bars, atr_window)
+        self._slot = np.zeros(1, records.SLOT)
+        self.slot: Any = self._slot[0]
+        self.phase, self.row = CLOSED, -1
+        self.price = float(self.market["open"][0]) if len(self.market) else 0.0
+        self.bar: Any = None
+        self.halted = False
+        self.entered = 0  # how this bar's last buy met it: kernel's `inside`
+        self.updates = 0
+        self.trades = 0  # trade ids are a symbol's own, the market's and the account's in one row
+
+    @property
+    def open(self) -> bool:
+        """Whether orders are taken."""
+        return self.phase != CLOSED and not self.halted
+
+    @property
+    def status(self) -> str:
+        """Binance's status of the symbol."""
+        if self.halted:
+            return "HALT"
+        return "TRADING" if self.phase != CLOSED else "BREAK"
+
+    def begin(self, row: int) -> None:
+        """Open a bar: its open is the price, and the bar before it is what slippage reads."""
+        self.phase, self.row, self.bar, self.entered = TRADING, row, self.market[row], 0
+        self._quote(self.bar["open"])
+        self._remember(row - 1)
+
+    def range(self) -> Any:
+        """Reach the bar's range moment: its close is the price; return the whole bar for the resting orders to meet."""
+        self.phase, self.entered = AFTER_RANGE, 0
+        self._quote(self.bar["close"])
+        return self.bar
+
+    def end(self) -> None:
+        """Close the bar; until another opens nothing trades."""
+        self.phase = CLOSED
+        self._remember(self.row)
+
+    def trade_at(self, price: float) -> Any:
+        """Trade at a price, as a script says; return a bar of this price alone for the resting orders to meet."""
+        bar = np.zeros(1, records.MARKET)
+        for name in ("open", "high", "low", "close"):
+            bar[name] = price
+        self.phase, self.bar, self.entered = TRADING, bar[0], 0
+        self._quote(price)
+        return self.bar
+
+    def new_trade(self) -> int:
+        """Return the id of the symbol's next trade."""
+        self.trades += 1
+        return self.trades
+
+    def seek(self, now_ms: int) -> tuple[int, int] | None:
+        """Return (row, moment) of the first bar that is still to come or not yet over at `now_ms`, None if there is none."""
+        row = int(np.searchsorted(self.market["closed"], now_ms, side="right"))
+        return (row, max(int(self.market["opened"][row]), now_ms)) if row < len(self.market) else None
+
+    def _quote(self, price: float) -> None:
+        self.price = float(price)
+        self.updates += 1
+
+    def _remember(self, row: int) -> None:
+        if row >= 0:
+            self.slot["atr"], self.slot["volume"] = self._ranges[row], self.market["volume"][row]
+
+
+def _records(bars: Bars) -> NDArray[np.void]:
+    market = np.zeros(len(bars), records.MARKET)
+    market["opened"], market["closed"] = bars.opened_ms, bars.closed_ms
+    for name in ("open", "high", "low", "close", "volume"):
+        market[name] = bars.frame[name].to_numpy()
+    return market
+
+
+def _ranges(bars: Bars, window: int) -> NDArray[np.float64]:
+    """Return the ATR at each bar, NaN while it warms up."""
+    if len(bars) <= window:
+        return np.full(len(bars), np.nan)
+    frame = bars.frame
+    return np.asarray(atr(frame["high"], frame["low"], frame["close"], window), dtype=np.float64)

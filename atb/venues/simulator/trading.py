@@ -1,0 +1,372 @@
+"""The life of orders: placed, met, filled, expired, cancelled; the only code that changes orders and balances."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+from atb.venues.simulator import refusals
+from atb.venues.simulator.accounts import Account
+from atb.venues.simulator.book import OrderBook
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Event, Execution, ExecutionType, MarketTrade
+from atb.venues.simulator.fees import BNB, Fees
+from atb.venues.simulator.filters import check_filters
+from atb.venues.simulator.linking import Links
+from atb.venues.simulator.matching import (
+    ceiled,
+    exact,
+    floored,
+    is_marketable,
+    met_in_bar,
+    pieces,
+    precedence,
+    taker_price,
+    would_trigger,
+)
+from atb.venues.simulator.orders import STOPS, ZERO, Order, OrderList, Trade
+from atb.venues.simulator.tape import AFTER_RANGE, Tape
+
+AT_MARKET = frozenset(("MARKET", "STOP_LOSS", "TAKE_PROFIT"))
+
+
+class Trading:
+    """One account's orders on all symbols.
+
+    Parameters
+    ----------
+    config
+        Costs, filters and how deep the book is.
+    tapes
+        Every symbol's price.
+    account
+        What pays.
+    announce
+        Called with everything that happens, in order.
+    now
+        The present in epoch milliseconds.
+    """
+
+    def __init__(
+        self,
+        config: ExchangeConfig,
+        tapes: Mapping[str, Tape],
+        account: Account,
+        *,
+        announce: Callable[[Event], None],
+        now: Callable[[], int],
+    ) -> None:
+        self.config, self.tapes, self.account = config, tapes, account
+        self.book, self.fees = OrderBook(), Fees(config.execution, config.fee_in, exact=config.exact_fees)
+        self.announce, self.now = announce, now
+        self.links = Links(self)
+        self._room: dict[str, Decimal] = {}  # what this bar's resting orders may still take, by symbol
+
+    # --- placing
+
+    def place(self, draft: Order) -> Order:
+        """Check an order, take it, and let it meet the market.
+
+        Raises
+        ------
+        Refusal
+            If it is not taken: nothing has changed then.
+        """
+        self.check(draft)
+        self.accept(draft, locked=self.needs(draft)[1] if draft.type != "MARKET" else ZERO)
+        self.meet_now(draft)
+        self.tell_balances()
+        return draft
+
+    def check(self, draft: Order) -> None:
+        """Refuse an order that the exchange would not take.
+
+        Raises
+        ------
+        Refusal
+            With Binance's code for the first reason.
+        """
+        self.check_terms(draft)
+        self.book.check_names([draft])
+        self.account.require(*self.needs(draft))
+
+    def check_terms(self, draft: Order) -> None:
+        """Refuse an order for its own sake: closed market, filters, a price that would trade or trigger at once."""
+        tape = self.tapes[draft.symbol]
+        if not tape.open:
+            raise refusals.market_closed()
+        if draft.quote_quantity:
+            price = exact(tape.price if draft.sells else taker_price(draft, tape.price, tape))
+            draft.quantity = tape.rules.floor_quantity(draft.quote_quantity / price)
+        price, beside = Decimal(repr(tape.price)), self.book.open_in(draft.symbol)
+        check_filters(draft, tape.rules, self.config.filters, price=price, beside=beside)
+        if draft.type in STOPS and self._triggers_at_once(draft, tape):
+            raise refusals.rejected("Stop price would trigger immediately.")
+        after = tape.phase == AFTER_RANGE and draft.sells
+        if draft.type == "LIMIT_MAKER" and not after and is_marketable(draft, tape.price):
+            raise refusals.rejected("Order would immediately match and take.")
+
+    def needs(self, draft: Order) -> tuple[str, Decimal]:
+        """Return the asset and the amount that an order takes or sets aside."""
+        tape = self.tapes[draft.symbol]
+        pair = tape.rules.symbol
+        if draft.sells:
+            return pair.base, draft.rest
+        if draft.type == "MARKET":
+            price = exact(taker_price(draft, tape.price, tape)) if draft.rest else ZERO
+        else:
+            price = draft.price or draft.stop_price
+        value = ceiled(price * draft.rest)
+        return pair.quote, value + self.fees.reserve(value)
+
+    def accept(self, order: Order, *, locked: Decimal, pending: bool = False) -> None:
+        """Take a checked order onto the book, or as a leg that waits for its working order."""
+        now = self.now()
+        order.id, order.time_ms, order.update_ms = self.book.new_id(), now, now
+        order.status = "PENDING_NEW" if pending else "NEW"
+        self.book.add(order)
+        if pending:
+            self.tell(order, "NEW")
+        else:
+            self.start(order, locked=locked)
+
+    def start(self, order: Order, *, locked: Decimal) -> None:
+        """Set aside what an order needs, and announce it as new."""
+        order.status, order.update_ms = "NEW", self.now()
+        if order.type not in STOPS:
+            order.working_ms = self.now()
+        if locked:
+            self.account.lock(self.pays_in(order), locked)
+            order.locked += locked
+        self.tell(order, "NEW")
+
+    def pays_in(self, order: Order) -> str:
+        """Return the asset that an order gives away."""
+        pair = self.tapes[order.symbol].rules.symbol
+        return pair.base if order.sells else pair.quote
+
+    def _triggers_at_once(self, draft: Order, tape: Tape) -> bool:
+        if tape.phase == AFTER_RANGE and draft.sells and draft.type.startswith("STOP"):
+            return float(draft.stop_price) > float(tape.bar["high"])  # otherwise it meets this very bar
+        return would_trigger(draft, tape.price)
+
+    # --- meeting the market
+
+    def meet_now(self, order: Order, inside: int | None = None) -> None:
+        """Let a new order meet the present price, or in the last moment of a bar that bar.
+
+        Parameters
+        ----------
+        order
+            It is on the book.
+        inside
+            How its entry met the bar, for a leg that its working order has just activated; None is for an order of its own.
+        """
+        tape = self.tapes[order.symbol]
+        if not tape.open or not order.open:
+            return
+        takes = order.type == "MARKET" or order.tif in {"IOC", "FOK"}
+        if tape.phase == AFTER_RANGE and order.sells and not takes:
+            met = met_in_bar(order, tape, inside=tape.entered if inside is None else inside)
+            if not math.isnan(met):
+                self.strike(order, met)
+        elif order.is_stop:
+            if would_trigger(order, tape.price):
+                self.strike(order, tape.price)
+        elif order.type == "MARKET":
+            self._take(order, tape.price)
+        elif is_marketable(order, tape.price):
+            self._cross(order, tape.price, takes=takes)
+        elif takes:
+            self.finish(order, "EXPIRED")
+
+    def meet(self, tape: Tape) -> None:
+        """Let the orders that rest meet the tape's bar: what sells first, then what buys, as the kernel does."""
+        symbol = tape.symbol
+        if not self.book.has_open(symbol) or tape.halted:
+            return
+        if self.config.book.share is not None:
+            share = Decimal(str(self.config.book.share * float(tape.bar["volume"])))
+            self._room[symbol] = tape.rules.floor_quantity(share)
+        resting = [one for one in self.book.open_in(symbol) if one.status != "PENDING_NEW"]
+        met = [(one, met_in_bar(one, tape, inside=0)) for one in resting if one.sells]
+        found = [(one, price) for one, price in met if not math.isnan(price)]
+        for order, price in sorted(found, key=lambda pair: precedence(pair[0], pair[1], tape)):
+            if order.open:
+                self.strike(order, price)
+        for order in resting:
+            price = math.nan if order.sells or not order.open else met_in_bar(order, tape, inside=0)
+            if not math.isnan(price):
+                at_open = price == float(tape.bar["open"])
+                order.inside = tape.entered = 0 if at_open else 1 if order.is_stop else 2
+                self.strike(order, price)
+        self.tell_balances()
+
+    def strike(self, order: Order, met: float) -> None:
+        """Execute an order that met a price: stops take, limits make."""
+        if not order.is_stop:
+            self._make(order, exact(met))
+            return
+        order.triggered, order.working_ms = True, self.now()
+        self.links.claim(order)
+        if order.type in AT_MARKET or is_marketable(order, met):
+            self._take(order, met)
+        else:
+            self.tell(order, "NEW")
+
+    def _cross(self, order: Order, price: float, *, takes: bool) -> None:
+        """Fill a limit order that crosses the market as it arrives.
+
+        One that may rest fills as the kernel's limit orders do: at the better price, without slippage, at the maker's rate; one
+        that may not is a market order with a worst price. Where the book has levels, both walk down them.
+        """
+        if takes or self.config.book.level is not None:
+            self._take(order, price)
+        elif order.type == "LIMIT":
+            self._make(order, exact(price))
+
+    def _make(self, order: Order, price: Decimal) -> None:
+        """Fill a resting limit order at a price, as far as the book goes."""
+        room = self._room.get(order.symbol) if self.config.book.share is not None else None
+        quantity = min(amount for amount in (order.rest, self.config.book.most, room) if amount is not None)
+        if quantity <= 0:
+            return
+        if room is not None:
+            self._room[order.symbol] = room - quantity
+        self.fill(order, quantity, price, maker=True)
+
+    def _take(self, order: Order, met: float) -> None:
+        """Fill an order against the book, and end what such an order leaves over."""
+        tape, at_market = self.tapes[order.symbol], order.type in AT_MARKET
+        found = list(pieces(order, met, tape, book=self.config.book))
+        if order.tif == "FOK" and sum(quantity for quantity, _ in found) < order.rest:
+            found = []
+        for quantity, price in found:
+            if not self._can_pay(order, quantity, price):
+                break
+            self.fill(order, quantity, price, maker=False)
+        if order.open and (at_market or order.tif in {"IOC", "FOK"}):
+            self.finish(order, "EXPIRED")
+
+    def _can_pay(self, order: Order, quantity: Decimal, price: Decimal) -> bool:
+        """Tell whether a buy that slipped beyond what was set aside can still be paid."""
+        if order.sells:
+            return True
+        value = ceiled(quantity * price)
+        return value + self.fees.reserve(value) <= order.locked + self.account.free(self.pays_in(order))
+
+    def fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
+        """Execute a part of an order: balances, the order, its trade and its list change together."""
+        self.links.claim(order)
+        tape, value = self.tapes[order.symbol], floored(quantity * price)
+        bnb = (self.account.free(BNB), self.bnb_price())
+        commission, asset = self.fees.commission(
+            tape.rules.symbol, sells=order.sells, quantity=quantity, value=value, maker=maker, bnb=bnb
+        )
+        self._settle(order, quantity, value)
+        self.account.add(asset, -commission)
+        order.filled, order.spent, order.update_ms = order.filled + quantity, order.spent + value, self.now()
+        order.commission += commission if asset == tape.rules.symbol.base and not order.sells else ZERO
+        order.status = "PARTIALLY_FILLED" if order.rest else "FILLED"
+        trade = Trade(
+            tape.new_trade(), order.id, order.list_id, order.symbol, order.side, price, quantity, commission,
+            asset, self.now(), maker,
+        )  # fmt: skip
+        self.book.trades.append(trade)
+        order.trades.append(trade)
+        if order.status == "FILLED":
+            self._release(order)
+            self.book.close(order)
+        self.tell(order, "TRADE", trade)
+        self.announce(MarketTrade(self.now(), order.symbol, trade.id, price, quantity, maker != order.sells))
+        self.links.filled(order, quantity, commission if asset == tape.rules.symbol.base else ZERO)
+
+    def _settle(self, order: Order, quantity: Decimal, value: Decimal) -> None:
+        """Move what an execution gives and takes, out of what was set aside first."""
+        pair = self.tapes[order.symbol].rules.symbol
+        used = order.locked if quantity == order.rest else floored(order.locked * quantity / order.rest)
+        self.account.unlock(self.pays_in(order), used)
+        order.locked -= used
+        if order.sells:
+            self.account.add(pair.base, -quantity)
+            self.account.add(pair.quote, value)
+        else:
+            self.account.add(pair.quote, -value)
+            self.account.add(pair.base, quantity)
+
+    # --- ending
+
+    def cancel(self, order: Order, client_id: str = "") -> None:
+        """Withdraw an order, and with it the list it belongs to.
+
+        Raises
+        ------
+        Refusal
+            If it is not open.
+        """
+        if not order.open:
+            raise refusals.unknown_order()
+        if order.list_id >= 0:
+            self.cancel_list(self.book.lists[order.list_id], client_id)
+        else:
+            self.finish(order, "CANCELED", client_id=client_id)
+        self.tell_balances()
+
+    def cancel_list(self, orders: OrderList, client_id: str = "") -> Sequence[Order]:
+        """Withdraw what is open of a list, and return it."""
+        cancelled = [one for one in self.book.members(orders) if one.open]
+        for one in cancelled:
+            self.finish(one, "CANCELED", client_id=client_id)
+        self.tell_balances()
+        return cancelled
+
+    def finish(self, order: Order, status: ExecutionType, *, client_id: str = "", reason: str = "NONE") -> None:
+        """End an order that is open: CANCELED, EXPIRED or REJECTED."""
+        self._release(order)
+        order.status, order.update_ms = status, self.now()
+        self.book.close(order)
+        self.tell(order, status, client_id=client_id, reason=reason)
+        self.links.ended(order)
+
+    def _release(self, order: Order) -> None:
+        if order.locked:
+            self.account.unlock(self.pays_in(order), order.locked)
+            order.locked = ZERO
+
+    # --- telling
+
+    def transfer(self, asset: str, amount: Decimal) -> None:
+        """Let something arrive, or leave where the amount is negative."""
+        if amount < 0:
+            self.account.require(asset, -amount)
+        self.account.add(asset, amount)
+        self.announce(BalanceUpdate(self.now(), asset, amount))
+        self.tell_balances()
+
+    def bnb_price(self) -> Decimal:
+        """Return the price of BNB in quote."""
+        tape = next((one for one in self.tapes.values() if one.rules.symbol.base == BNB), None)
+        return exact(tape.price) if tape is not None else self.config.bnb_price
+
+    def tell(
+        self,
+        order: Order,
+        what: ExecutionType,
+        trade: Trade | None = None,
+        *,
+        client_id: str = "",
+        reason: str = "NONE",
+    ) -> None:
+        """Announce an order as it is now; a cancellation has an id of its own."""
+        cancelled = what == "CANCELED"
+        name = client_id or self.book.new_name() if cancelled else order.client_id
+        original = order.client_id if cancelled else ""
+        self.announce(Execution(self.now(), what, copy.copy(order), trade, name, original, reason))
+
+    def tell_balances(self) -> None:
+        """Announce the balances that changed since the last time."""
+        changed = self.account.take_changed()
+        if changed:
+            self.account.updated_ms = self.now()
+            rows = tuple((asset, self.account.free(asset), self.account.locked(asset)) for asset in changed)
+            self.announce(AccountPosition(self.now(), rows))

@@ -1,0 +1,132 @@
+"""Binance's WebSocket API: the REST operations over one connection, and the account's own stream."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from atb.venues.simulator.desk import Request
+from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Execution, ListStatus
+from atb.venues.simulator.frames import frame, terminated
+from atb.venues.simulator.outlet import Outlet, keep_outlets, opened
+from atb.venues.simulator.refusals import Refusal
+from atb.venues.simulator.routes import OPERATIONS
+from atb.venues.simulator.signing import sorted_payload
+
+if TYPE_CHECKING:
+    from atb.venues.simulator.events import Event
+    from atb.venues.simulator.server import Server
+
+_OF_THE_FRAME = frozenset(("apiKey", "signature", "returnRateLimits"))
+_ACCOUNT = (Execution, AccountPosition, BalanceUpdate, ListStatus)
+
+
+def add_routes(app: web.Application, server: "Server") -> None:
+    """Serve `/ws-api/v3`."""
+    keep_outlets(app)
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        async with opened(request, server.exchange) as outlet:
+            session = Session(outlet, server)
+            unsubscribe = server.exchange.subscribe(session.happened)
+            try:
+                await outlet.converse(session.heard)
+            finally:
+                unsubscribe()
+            return outlet.socket
+
+    app.router.add_get("/ws-api/v3", serve)
+
+
+class Session:
+    """One connection to the WebSocket API: requests are answered in turn, events come in between."""
+
+    def __init__(self, outlet: Outlet, server: "Server") -> None:
+        self._outlet = outlet
+        self._exchange, self._desk = server.exchange, server.desk
+        self._subscriptions: list[int] = []
+        self._next = 0
+
+    def happened(self, event: "Event") -> None:
+        """Send an event of the account to each of this connection's subscriptions."""
+        if not isinstance(event, _ACCOUNT):
+            return
+        for number in self._subscriptions:
+            told = frame(event)
+            self._outlet.push({"subscriptionId": number, "event": told}, "user", told["e"])
+
+    def heard(self, text: str) -> None:
+        """Answer one request."""
+        try:
+            request = json.loads(text, parse_float=str)
+            number, method = request["id"], request["method"]
+            parameters = {name: _text(value) for name, value in request.get("params", {}).items()}
+        except (ValueError, TypeError, KeyError, AttributeError):
+            self._reply(None, 400, error=Refusal(-1000, "A request is an object with id, method and params.").body())
+            return
+        limits = parameters.get("returnRateLimits") != "false"
+        try:
+            if method in OPERATIONS:
+                self._operate(number, method, parameters, limits=limits)
+            else:
+                self._reply(number, 200, limits=limits, result=self._stream(method, parameters))
+        except Refusal as refusal:
+            self._reply(number, refusal.status, limits=limits, error=refusal.body())
+
+    def _operate(self, number: Any, method: str, parameters: dict[str, str], *, limits: bool) -> None:
+        """Do what REST does too, and let its faults happen to this connection."""
+        reply = self._desk.answer(_request(method, OPERATIONS[method], parameters))
+        if reply.fate == "reset":
+            self._outlet.reset()
+        elif reply.fate != "hold":
+            told = {"result" if reply.status == 200 else "error": reply.body}
+            self._reply(number, reply.status, limits=limits, cut=reply.fate == "truncate", **told)
+
+    def _stream(self, method: str, parameters: dict[str, str]) -> Any:
+        """Do what only a connection can: subscribe to what happens on the account, and end it."""
+        if method == "userDataStream.subscribe.signature":
+            self._exchange.catch_up()
+            self._desk.authorise(_request(method, ("GET", "/ws-api/v3"), parameters))
+            return {"subscriptionId": self._subscribe()}
+        if method == "userDataStream.unsubscribe":
+            self._unsubscribe(parameters.get("subscriptionId"))
+            return {}
+        if method == "session.subscriptions":
+            return [{"subscriptionId": one} for one in self._subscriptions]
+        raise Refusal(-1000, f"Unknown method '{method}'.")
+
+    def _subscribe(self) -> int:
+        self._subscriptions.append(self._next)
+        self._next += 1
+        self._outlet.listened("user")
+        return self._subscriptions[-1]
+
+    def _unsubscribe(self, wanted: str | None) -> None:
+        numbers = [one for one in self._subscriptions if wanted in (None, str(one))]
+        for number in numbers:
+            self._subscriptions.remove(number)
+            event = terminated(self._exchange.server_ms())
+            self._outlet.push({"subscriptionId": number, "event": event}, "user", event["e"])
+
+    def _reply(self, number: Any, status: int, *, limits: bool = True, cut: bool = False, **told: Any) -> None:
+        used = {"rateLimits": self._exchange.usage.rate_limits(self._exchange.now_ms())} if limits else {}
+        self._outlet.answer({"id": number, "status": status, **told, **used}, cut=cut)
+
+
+def _request(operation: str, place: tuple[str, str], parameters: dict[str, str]) -> Request:
+    """Return a frame's request as the desk takes it; its key and signature are parameters among others."""
+    return Request(
+        *place,
+        {name: value for name, value in parameters.items() if name not in _OF_THE_FRAME},
+        key=parameters.get("apiKey", ""),
+        payload=sorted_payload(parameters),
+        signature=parameters.get("signature", ""),
+        operation=operation,
+    )
+
+
+def _text(value: Any) -> str:
+    """Return a parameter as it would stand in a query."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return json.dumps(value, separators=(",", ":")) if isinstance(value, dict | list) else str(value)

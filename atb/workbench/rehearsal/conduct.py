@@ -1,0 +1,148 @@
+"""I7 to I10: intents before orders, an end to every doubt, rates and waits, halts and epochs, and the same decisions again."""
+
+from collections import deque
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from atb.workbench.rehearsal.books import Books, decision_log
+from atb.workbench.rehearsal.replay import OURS, OurName, Replay
+from atb.workbench.rehearsal.terms import Terms
+
+_MINUTE_MS = 60_000
+_HALT_GRACE_MS = 1_000
+_PAUSE, _CANCEL, _FLATTEN = 1, 2, 3
+_OPEN_ROWS = {"live", "partially_filled"}
+
+
+def unannounced(replay: Replay, books: Books) -> list[str]:
+    """Find requests for orders that were not in the books, as to be sent, when they arrived."""
+    found, rows = [], {row["client_id"]: row for row in books.intents}
+    for entry, names in replay.placed():
+        for name in names:
+            row = rows.get(name)
+            if row is None:
+                found.append(f"{name} was asked for at {entry['ms']} without an intent")
+            elif row["state"] == "withheld":
+                found.append(f"{name} was asked for at {entry['ms']}, and had been withheld: {row['refusal']}")
+            elif not replay.skewed and (row["placed_ms"] or 0) > entry["ms"]:
+                found.append(f"{name} was asked for at {entry['ms']}, its intent is of {row['placed_ms']}")
+    return found
+
+
+def nobodys(replay: Replay, terms: Terms) -> list[str]:
+    """Find orders in our name that belong to no slot: they would escape every other check."""
+    return [f"{name} belongs to no slot" for name in replay.by_name if not _owned(name, terms)]
+
+
+def _owned(client_id: str, terms: Terms) -> bool:
+    name = OurName.read(client_id)
+    return name is not None and terms.of(name.slot) is not None
+
+
+def unresolved(replay: Replay, books: Books) -> list[str]:
+    """Find orders whose end nobody knows, and those that are open in the books or at the exchange only."""
+    found = []
+    for row in books.intents:
+        name, lives = row["client_id"], replay.by_name.get(row["client_id"], [])
+        there = any(life.open for life in lives)
+        if row["state"] == "sent":
+            found.append(f"{name} is unresolved")
+        elif (row["state"] in _OPEN_ROWS) != there:
+            last = lives[-1].state if lives else "unknown"
+            found.append(f"{name} is {row['state']} in the books and {last} at the exchange")
+        elif lives and row["filled"] != max(life.filled for life in lives):
+            found.append(f"{name} has {row['filled']} filled in the books, {lives[-1].filled} at the exchange")
+    names = {row["client_id"] for row in books.intents}
+    lost = [life for life in replay.lives.values() if life.open and life.client_id.startswith(OURS)]
+    return found + [f"{life.client_id} is open at the exchange only" for life in lost if life.client_id not in names]
+
+
+def missing_bars(books: Books, terms: Terms) -> list[str]:
+    """Find bars between the first and the last decided ones that were passed over, and bars decided twice."""
+    found = []
+    for number, slot in enumerate(terms.slots):
+        times = [row["bar_ms"] for row in books.decisions if row["slot"] == number]
+        gaps = [(one, other) for one, other in pairwise(times) if other - one != slot.bar_ms]
+        found += [f"{slot.prefix}: bars between {one} and {other} are not decided" for one, other in gaps]
+    return found
+
+
+def rates(replay: Replay, terms: Terms) -> list[str]:
+    """Find a minute with too many orders."""
+    recent: deque[int] = deque()
+    for entry, names in replay.placed():
+        recent.extend([int(entry["ms"])] * len(names))
+        while recent[0] <= int(entry["ms"]) - _MINUTE_MS:
+            recent.popleft()
+        if len(recent) > terms.orders_per_minute:
+            return [f"{len(recent)} orders in the minute before {entry['ms']}, allowed are {terms.orders_per_minute}"]
+    return []
+
+
+def waits(replay: Replay, terms: Terms) -> list[str]:
+    """Find requests within a Retry-After; a process that was started meanwhile cannot know of it."""
+    found, until, told = [], 0, 0
+    for entry in replay.entries:
+        now = int(entry["ms"])
+        if entry["kind"] == "request" and now < until and not any(told <= end <= now for _, end in terms.deaths):
+            found.append(f"{entry['method']} {entry['path']} at {now}, asked to wait until {until}")
+        if entry["kind"] == "answer" and entry.get("retry_after_s"):
+            until, told = max(until, now + 1_000 * int(entry["retry_after_s"])), now
+    return found
+
+
+def halts(replay: Replay, terms: Terms) -> list[str]:
+    """Find entries that were asked for, or went on resting, or positions that were kept, against the kill switch."""
+    found = []
+    for begin, end, level in terms.halts:
+        for entry, names in replay.placed():
+            entries = [name for name in names if (read := OurName.read(name)) is not None and read.letter == "e"]
+            if entries and begin + _HALT_GRACE_MS < int(entry["ms"]) < end:
+                found.append(f"{', '.join(entries)} was asked for at {entry['ms']}, halted since {begin}")
+        if level >= _CANCEL and end >= replay.end_ms:
+            resting = [life for life in replay.lives.values() if life.open and life.name and life.name.letter == "e"]
+            found += [f"{life.client_id} rests, though entries were to be cancelled" for life in resting]
+        if level >= _FLATTEN and end >= replay.end_ms:
+            found += [f"{name} rests, though all was to be closed" for name in _still_open(replay)]
+    return found
+
+
+def _still_open(replay: Replay) -> list[str]:
+    return [life.client_id for life in replay.lives.values() if life.open and life.client_id.startswith(OURS)]
+
+
+def epochs(books: Books) -> list[str]:
+    """Find intents that were written under an epoch that was over."""
+    return [
+        f"{later['client_id']} was written under epoch {later['epoch']}, after {earlier['epoch']} had begun"
+        for earlier, later in pairwise(books.intents)
+        if later["epoch"] < earlier["epoch"]
+    ]
+
+
+def differences(books: Books, again: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the first decision that differs from another run's."""
+    here = decision_log(books)
+    for one, other in zip(here, again, strict=False):
+        if one != other:
+            names = [name for name in one if one[name] != other[name]]
+            where = f"slot {one['slot']}, bar {one['bar_ms']}"
+            return [f"{where}: {', '.join(f'{name} {one[name]} and {other[name]}' for name in names)}"]
+    return [] if len(here) == len(again) else [f"{len(here)} decisions, the other run has {len(again)}"]
+
+
+def counts(replay: Replay, books: Books, terms: Terms) -> dict[str, Any]:
+    """Return how much happened."""
+    struck: dict[str, int] = {}
+    for entry in replay.kind("fault"):
+        if "ended" not in entry:
+            struck[entry["fault"]] = struck.get(entry["fault"], 0) + 1
+    return {
+        "requests": len(replay.kind("request")),
+        "orders": sum(len(lives) for lives in replay.by_name.values()),
+        "executions": len(books.fills),
+        "bars": len(books.decisions),
+        "deaths": len(terms.deaths),
+        "faults": struck,
+    }

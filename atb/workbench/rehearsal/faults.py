@@ -1,0 +1,92 @@
+"""What goes wrong in a rehearsal: seeded schedules of the simulated exchange's faults and of kills of the runner."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+from atb.errors import InputError, did_you_mean
+from atb.venues.simulator.faults import Fault
+
+LEVELS = {"none": 0, "standard": 1, "hard": 4}
+# Requests that change something are struck more often than questions: that is where money is lost.
+_ON_CHANGES = ("lost", "held_after", "error_after", "truncated", "reset", "held", "error", "late")
+_ON_READS = ("error", "reset", "held", "truncated")
+_ON_STREAMS = ("drop", "gap", "duplicate", "reorder", "half_open")
+_AT_TIMES = ("skew", "maintenance", "halt", "freeze", "cancel_stop")
+_PER_DAYS = 10  # each kind strikes once in so many days at `standard`, and at least once in all
+_CODES = (-1000, -1001, -1006, -1007)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Faults and kills (exchange time, epoch milliseconds)."""
+
+    faults: tuple[Fault, ...]
+    kills_ms: tuple[int, ...]
+
+
+def schedule(level: str, *, seed: int, start_ms: int, end_ms: int, symbols: Sequence[str], bar_ms: int) -> Schedule:
+    """Draw a schedule; the same seed and period give the same one.
+
+    Parameters
+    ----------
+    level
+        `none`, `standard` (each kind once in ten days) or `hard` (four times as often).
+    symbols
+        As the exchange writes them.
+    bar_ms
+        Length of a bar: faults end before the next ones are due, so that each can be survived.
+
+    Raises
+    ------
+    InputError
+        If there is no such level.
+    """
+    if level not in LEVELS:
+        raise InputError("There is no such level of faults", found=level, todo=did_you_mean(level, LEVELS))
+    often = LEVELS[level]
+    if not often:
+        return Schedule((), ())
+    # Seeded on purpose: a rehearsal has to be the same again.
+    random = Random(f"{seed} {start_ms} {end_ms}")  # noqa: S311
+    times = max(1, round((end_ms - start_ms) / 86_400_000 / _PER_DAYS * often))
+    faults = [
+        _drawn(kind, group, random, start_ms=start_ms, end_ms=end_ms, symbol=random.choice(symbols), bar_ms=bar_ms)
+        for group, kinds in enumerate((_ON_CHANGES, _ON_READS, _ON_STREAMS, _AT_TIMES, ("rate_limit",)))
+        for kind in kinds
+        for _ in range(times)
+    ]
+    kills = sorted(random.randrange(start_ms, end_ms) for _ in range(times))
+    return Schedule(tuple(sorted(faults, key=lambda fault: fault.at_ms or 0)), tuple(kills))
+
+
+def _drawn(kind: str, group: int, random: Random, *, start_ms: int, end_ms: int, symbol: str, bar_ms: int) -> Fault:
+    """Draw one fault's time and details."""
+    at_ms = random.randrange(start_ms, max(start_ms + 1, end_ms - bar_ms))
+    if group == 0:
+        return Fault(kind, "changes", at_ms=at_ms, detail=_of_change(kind, random))
+    if group == 1:
+        return Fault(kind, "reads", at_ms=at_ms, detail=_of_change(kind, random))
+    if group == 2:
+        return Fault(kind, "*", at_ms=at_ms, times=random.randint(1, 3))
+    if group == 4:
+        return Fault(kind, "*", at_ms=at_ms, retry_after_s=random.randint(1, 20))
+    until = at_ms + random.randrange(bar_ms // 4, bar_ms)
+    details: dict[str, dict[str, Any]] = {
+        "skew": {"ms": random.choice((-1, 1)) * random.randint(1_500, 15_000)},
+        "halt": {"symbol": symbol},
+        "cancel_stop": {"symbol": symbol},
+        "freeze": {"symbol": symbol},
+    }
+    lasting = kind in {"maintenance", "halt", "freeze"}
+    return Fault(kind, "*", at_ms=at_ms, until_ms=until if lasting else None, detail=details.get(kind, {}))
+
+
+def _of_change(kind: str, random: Random) -> dict[str, Any]:
+    if kind == "late":
+        return {"delay_ms": random.randint(200, 9_000)}  # some of it beyond the time in which it may still be executed
+    if kind in {"error", "error_after"}:
+        status = random.choice((502, 503, 504, 0))
+        return {"status": status} if status else {"status": 500, "code": random.choice(_CODES)}
+    return {}

@@ -1,0 +1,96 @@
+"""What a judge is told beside ledger and database: who traded under which rules, and when the runner could not act."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from atb.live.orders import ClientIds
+from atb.live.portfolio import Portfolio
+from atb.workbench.rehearsal.replay import Span
+
+
+@dataclass(frozen=True)
+class SlotTerms:
+    """One slot: what its client ids begin with, what it trades, and whether it must be protected.
+
+    Parameters
+    ----------
+    prefix
+        Of its client ids.
+    symbol
+        As the books write it, such as BTC/USDT.
+    bar_ms
+        Length of its bars.
+    lot, least
+        Smallest step (base) and smallest value (quote) of an order.
+    guarded
+        Whether its policy has a stop.
+    """
+
+    prefix: str
+    symbol: str
+    bar_ms: int
+    lot: Decimal
+    least: Decimal
+    guarded: bool
+
+    @property
+    def base(self) -> str:
+        """The asset that it holds."""
+        return self.symbol.partition("/")[0]
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The rules of a run; times are exchange time in epoch milliseconds.
+
+    Parameters
+    ----------
+    balances
+        What the account had at the beginning, by asset.
+    deaths
+        When no runner lived.
+    halts
+        When the kill switch was raised, and how far (1 pause, 2 cancel, 3 flatten), until it was lowered.
+    naked_ms
+        Longest time without a stop.
+    late_ms
+        The exchange's bound on late execution.
+    patience_ms
+        Beyond that bound, until when after the last fault everything must be resolved.
+    orders_per_minute
+        Orders of every kind within 60 s.
+    """
+
+    slots: tuple[SlotTerms, ...]
+    balances: Mapping[str, Decimal]
+    deaths: tuple[Span, ...] = ()
+    halts: tuple[tuple[int, int, int], ...] = ()
+    naked_ms: int = 5_000
+    late_ms: int = 5_000
+    patience_ms: int = 10_000
+    orders_per_minute: int = 360
+    quiet_ms: int | None = field(default=None)
+
+    def of(self, prefix: str) -> SlotTerms | None:
+        """Return the slot whose client ids begin so."""
+        return next((slot for slot in self.slots if slot.prefix == prefix), None)
+
+
+def slot_terms(portfolio: Portfolio, session_id: str) -> tuple[SlotTerms, ...]:
+    """Return the terms of a portfolio's slots in a session."""
+    found = []
+    for plan in portfolio.plans:
+        name, rules, policy = plan.strategy.name, plan.instrument, plan.policy
+        stops = (policy.stop_loss, policy.stop_atr, policy.trailing_stop, policy.trailing_atr)
+        found.append(
+            SlotTerms(
+                ClientIds(name, (session_id, plan.manifest.content_sha256, name, str(plan.symbol))).prefix,
+                str(plan.symbol),
+                plan.timeframe.seconds * 1_000,
+                rules.lot,
+                rules.min_notional,
+                policy.signal_stop or any(stop is not None for stop in stops),
+            )
+        )
+    return tuple(found)

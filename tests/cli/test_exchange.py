@@ -1,0 +1,90 @@
+"""`atb exchange`: a real process that serves, and options that are refused before it does."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+from decimal import Decimal
+
+import pytest
+from click.testing import CliRunner
+
+from atb.cli import main
+from atb.cli.exchange import make_config
+from atb.errors import InputError
+
+DEFAULTS = {
+    "symbols": (), "walks": ("BTC/USDT",), "timeframe": "1h", "since": None, "venue": None, "host": "127.0.0.1", "port": 0,
+    "clock": "virtual", "speed": 1.0, "balances": (), "fee": 0.001, "slippage": 0.0, "fee_in": "base", "faults": None,
+    "fault_count": 20, "seed": 7, "ledger": None,
+}  # fmt: skip
+
+
+def test_a_process_serves_a_drawn_market_until_it_is_ended(tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    options = [
+        "--walk",
+        "BTC/USDT",
+        "--clock",
+        "virtual",
+        "--port",
+        "0",
+        "--balance",
+        "USDT=77",
+        "--ledger",
+        str(ledger),
+    ]
+    command = [sys.executable, "-m", "atb", "--root", str(tmp_path), "exchange", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline()
+            url = re.search(r"http://\S+?(?=;)", line)[0]
+            with urllib.request.urlopen(f"{url}/control/state", timeout=10) as answer:
+                state = json.load(answer)
+            with urllib.request.urlopen(f"{url}/api/v3/ticker/price?symbol=BTCUSDT", timeout=10) as answer:
+                assert json.load(answer)["price"] == "100.00000000"
+        finally:
+            process.send_signal(signal.SIGINT)
+            assert process.wait(20) == 130
+    assert state["balances"] == [{"asset": "USDT", "free": "77.00000000", "locked": "0.00000000"}]
+    assert [json.loads(row)["kind"] for row in ledger.read_text().splitlines()] == ["request", "answer"]
+
+
+def test_options_become_a_configuration(tmp_path):
+    faults = tmp_path / "faults.json"
+    faults.write_text(json.dumps([{"kind": "lost", "path": "changes"}]))
+    made = make_config(DEFAULTS | {"faults": str(faults), "balances": ("btc=2",), "since": "2024-03-01", "fee": 0.002})
+    assert (made.balances, made.faults[0].kind, made.execution.fee) == ({"BTC": Decimal(2)}, "lost", 0.002)
+    assert made.start_ms == 1_709_251_200_000
+    mixed = make_config(DEFAULTS | {"faults": "standard", "fault_count": 5})
+    assert len(mixed.faults) == 5
+
+
+@pytest.mark.parametrize(
+    ("changed", "text"),
+    [
+        ({"walks": ()}, "needs a market"),
+        ({"balances": ("USDT",)}, "ASSET=AMOUNT"),
+        ({"balances": ("USDT=-1",)}, "at least 0"),
+        ({"faults": "nowhere.json"}, "No such file or mix"),
+        ({"speed": 0.0}, "above 0"),
+    ],
+)
+def test_wrong_options_are_refused(changed, text):
+    with pytest.raises(InputError, match=text):
+        make_config(DEFAULTS | changed)
+
+
+def test_a_file_of_faults_must_be_one(tmp_path):
+    file = tmp_path / "faults.json"
+    file.write_text("{")
+    with pytest.raises(InputError, match="JSON list"):
+        make_config(DEFAULTS | {"faults": str(file)})
+
+
+def test_a_proxy_needs_both_its_options():
+    answer = CliRunner().invoke(main, ["exchange", "--walk", "BTC/USDT", "--proxy-port", "0"])
+    assert answer.exit_code == 2
+    assert "--ca-file" in answer.output

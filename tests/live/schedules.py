@@ -1,0 +1,523 @@
+"""Seeded schedules: a market, a portfolio and everything that goes wrong with them, drawn from one number.
+
+The parts are the real ones: the exchange runner, ccxt, the simulated exchange, a database. Only three doors are watched. What
+leaves to the exchange and what comes back passes a `FragileBroker`, each step that is committed a `FragileWriter`, and each
+transaction a `FragileJournal`; at the first two a process may die (`Crash`), at the third the database may be away.
+"""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from atb.db import Database, open_database
+from atb.domain import Bars, Instrument
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.prepare import warmup_bars
+from atb.errors import DatabaseLostError, HaltError, InputError, VenueError
+from atb.live import writer as live_writer
+from atb.live.breakers import Breakers
+from atb.live.halt import Level, Switch, clear_halt, write_halt_file
+from atb.live.journal import Journal
+from atb.live.loop import Bell
+from atb.live.plan import Plan
+from atb.live.portfolio import Portfolio
+from atb.live.runner import Exchange, Office, trade_exchange
+from atb.live.timer import SteppedTimer
+from atb.live.writer import Writer
+from atb.strategies import make_strategy
+from atb.venues.broker import Access, connect
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.server import Running, running_exchange
+from atb.workbench.rehearsal.books import Books, read_books
+from atb.workbench.rehearsal.judge import Judgement, examine
+from atb.workbench.rehearsal.terms import Terms, slot_terms
+from tests.bars import bars_of, random_walk
+
+HOUR = 3_600_000
+WARM, QUIET = 200, 6  # bars before the first one, and after the last fault
+WINDOW_MS, MARGIN_MS = 3_000, 1_000
+ACCOUNT = "main"
+_TIMEOUT_S = 0.4
+_LIVES = 60
+
+POLICIES: tuple[dict[str, Any], ...] = (
+    {"stop_loss": 0.02, "take_profit": 0.04},
+    {"stop_loss": 0.015},
+    {"stop_loss": 0.02, "take_profit": 0.05, "ladder": ((0.01, 0.3), (0.02, 0.3))},
+    {
+        "stop_loss": 0.03,
+        "trailing_stop": 0.015,
+        "trailing_after": 0.004,
+        "break_even": 0.005,
+        "break_even_offset": 0.001,
+    },
+    {"stop_loss": 0.03, "take_profit": 0.05, "trailing_stop": 0.012},
+    {"stop_loss": 0.02, "take_profit": 0.03, "entry": "limit", "entry_offset": 0.002, "entry_bars": 3, "reenter": True},
+    {"stop_loss": 0.02, "entry": "stop", "entry_offset": 0.002, "entry_bars": 3, "reenter": True},
+    {"stop_loss": 0.03, "take_profit": 0.06, "scale_in": 0.005, "scale_share": 0.5, "reenter": True},
+    {"sizing": "risk", "risk": 0.01, "stop_atr": 2.0, "atr_window": 5, "max_bars": 8, "reenter": True},
+    {},
+)
+_ORDERS = (
+    "changes",
+    "changes",
+    "POST /api/v3/order",
+    "POST /api/v3/orderList/oco",
+    "POST /api/v3/orderList/opo",
+    "POST /api/v3/orderList/opoco",
+    "POST /api/v3/order/cancelReplace",
+    "DELETE /api/v3/order",
+    "DELETE /api/v3/orderList",
+)
+_READS = (
+    "reads",
+    "GET /api/v3/order",
+    "GET /api/v3/openOrders",
+    "GET /api/v3/myTrades",
+    "GET /api/v3/account",
+    "GET /api/v3/klines",
+)
+_ON_ORDERS = ("error", "reset", "held", "lost", "held_after", "error_after", "truncated", "late")
+_ON_READS = ("error", "reset", "truncated", "held_after")
+_DEAD_MS = (0, 0, 400, 2_000, 20_000, 600_000, 3 * HOUR)
+
+
+class Crash(BaseException):
+    """The process is gone: nothing that follows in its code happens."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """What is played; equal seeds give equal schedules.
+
+    Parameters
+    ----------
+    plans, series
+        The portfolio, and the bars of its slots.
+    count
+        Bars to trade.
+    crashes
+        One per life, in order: how many doors the process passes before it dies, and how long it is dead (ms).
+    losses
+        Transactions (counted over all lives) at which the database goes away: before or after what they commit.
+    halts
+        When the kill switch is raised (bar, level) and lowered (bar, None where it is not).
+    streams
+        Whether the runner hears the exchange's streams. Its clock wakes it for whatever happens on the account anyway, and
+        without them a schedule is the same to the last request every time.
+    """
+
+    seed: int
+    plans: tuple[Plan, ...]
+    series: tuple[Bars, ...]
+    count: int
+    execution: ExecutionModel = field(default_factory=ExecutionModel)
+    fee_in: str = "quote"
+    faults: tuple[Fault, ...] = ()
+    crashes: tuple[tuple[int, int], ...] = ()
+    losses: tuple[tuple[int, str], ...] = ()
+    halts: tuple[tuple[int, int, int | None], ...] = ()
+    streams: bool = False
+    bar_ms: int = HOUR
+
+    @property
+    def start_ms(self) -> int:
+        """Open of the first bar to trade."""
+        return int(self.series[0].opened_ms[WARM])
+
+    @property
+    def until_ms(self) -> int:
+        """Close of the last bar to trade."""
+        return self.start_ms + self.count * self.bar_ms
+
+
+# --- drawing ------------------------------------------------------------------------------------------------------------
+
+
+def plan_of(name: str, bars: Bars, policy: RiskPolicy, *, execution: ExecutionModel, **parameters: Any) -> Plan:
+    """Return a plan as a promotion would make it, with the same name every time."""
+    strategy = make_strategy("sma_cross", **parameters)
+    digest = hashlib.sha256(f"{name} {bars.symbol} {policy} {parameters}".encode()).hexdigest()
+    warmup = warmup_bars(strategy, policy, execution)
+    manifest = SimpleNamespace(content_sha256=digest, name=name, mode="live", warmup=warmup, venue="x")
+    return Plan(
+        manifest,  # type: ignore[arg-type]
+        strategy,
+        bars.symbol,
+        bars.timeframe,
+        policy,
+        execution,
+        AccountPolicy(cash=10_000.0),
+        Instrument(bars.symbol),
+        None,
+    )
+
+
+def market(symbol: str, n: int, seed: int) -> Bars:
+    """Return a walk that gaps, and jumps now and then."""
+    frame = random_walk(n, seed, sigma=0.012)
+    rng = np.random.default_rng(seed + 1)
+    jumps = np.where(rng.random(n) < 0.04, rng.normal(0, 0.04, n), 0.0)
+    factor = np.exp(np.cumsum(jumps))
+    prices = ["open", "high", "low", "close"]
+    frame[prices] = frame[prices].mul(factor, axis=0).round(2)
+    return bars_of(frame, symbol)
+
+
+def draw(seed: int, *, hard: bool = True) -> Schedule:
+    """Draw a schedule; without `hard` nothing goes wrong."""
+    rng = random.Random(seed)
+    count = rng.randint(24, 44)
+    fee_in = rng.choice(("quote", "base", "bnb"))
+    execution = ExecutionModel(
+        fee=0.001, maker_fee=0.0005, slippage=rng.choice((0.0, 0.0005)), fee_in_base=fee_in == "base"
+    )
+    plans, series = [], []
+    slots = rng.choice((1, 1, 2, 3))
+    for number in range(slots):
+        symbol = rng.choice(("BTC/USDT", "ETH/USDT"))
+        bars = next((one for one in series if str(one.symbol) == symbol), None)
+        bars = bars or market(symbol, WARM + count + 2, seed * 10 + number)
+        policy = RiskPolicy(fraction=0.9 / slots, **rng.choice(POLICIES))
+        fast = rng.randint(2, 4)
+        plans.append(plan_of(f"p{number}", bars, policy, execution=execution, fast=fast, slow=fast + rng.randint(2, 5)))
+        series.append(bars)
+    start = int(series[0].opened_ms[WARM])
+    made = Schedule(seed, tuple(plans), tuple(series), count, execution, fee_in)
+    if not hard:
+        return made
+    end = start + (count - QUIET) * HOUR
+    faults = tuple(_fault(rng, start, end, [str(bars.symbol) for bars in series]) for _ in range(rng.randint(4, 24)))
+    crashes = tuple((rng.randint(1, 70), rng.choice(_DEAD_MS)) for _ in range(rng.choice((0, 1, 2, 4))))
+    losses = tuple((rng.randint(3, 120), rng.choice(("before", "after"))) for _ in range(rng.choice((0, 0, 1, 3))))
+    halts = _halts(rng, count)
+    streams = rng.random() < 0.2
+    return Schedule(
+        seed, tuple(plans), tuple(series), count, execution, fee_in, faults, crashes, losses, halts, streams
+    )
+
+
+def _halts(rng: random.Random, count: int) -> tuple[tuple[int, int, int | None], ...]:
+    if rng.random() > 0.25:
+        return ()
+    level, begin = rng.choice((1, 2, 3)), rng.randint(3, count - QUIET - 6)
+    return ((begin, level, None if level == 3 else begin + rng.randint(1, 5)),)
+
+
+def _fault(rng: random.Random, start: int, end: int, symbols: list[str]) -> Fault:
+    """Draw one fault; what lasts ends before the quiet time."""
+    # Most orders go out when a bar opens: half of the faults wait for that.
+    at = rng.randrange(start, end)
+    symbol = rng.choice(symbols).replace("/", "")
+    group = rng.choices(("orders", "reads", "timed", "streams", "limits"), (8, 3, 4, 2, 1))[0]
+    if group == "orders":
+        return _on_request(rng, rng.choice(_ON_ORDERS), rng.choice(_ORDERS), at)
+    if group == "reads":
+        return _on_request(rng, rng.choice(_ON_READS), rng.choice(_READS), at)
+    if group == "streams":
+        kind = rng.choice(("drop", "gap", "duplicate", "reorder", "half_open"))
+        return Fault(kind, "*", at_ms=at, times=rng.randint(1, 3))
+    if group == "limits":
+        return Fault(rng.choice(("rate_limit", "ban")), "*", at_ms=at, retry_after_s=rng.randint(1, 60))
+    kind = rng.choice(
+        ("skew", "maintenance", "halt", "freeze", "revise", "manual", "stranger", "cancel_stop", "deposit")
+    )
+    until = min(at + rng.choice((1_000, 30_000, 150_000)), end)
+    if kind in {"manual", "stranger"}:
+        order = {"symbol": symbol, "side": "BUY", "type": "MARKET", "quantity": "0.25"}
+        return Fault(kind, at_ms=at, detail={"order": order})
+    if kind == "deposit":
+        return Fault(kind, at_ms=at, detail={"asset": rng.choice(("USDT", symbol[:3])), "amount": "1.5"})
+    if kind == "skew":
+        return Fault(kind, at_ms=at, detail={"ms": rng.choice((-1, 1)) * rng.randint(1_200, 9_000)})
+    opened = at - at % HOUR - HOUR
+    detail = {"symbol": symbol} | ({"opened": opened} if kind == "revise" else {})
+    return Fault(kind, at_ms=at, until_ms=None if kind == "cancel_stop" else until, detail=detail)
+
+
+def _on_request(rng: random.Random, kind: str, path: str, at: int) -> Fault:
+    detail: dict[str, Any] = {}
+    if kind == "late":
+        detail = {"delay_ms": rng.choice((200, 1_500, 2_900, 4_000, 12_000))}
+    if kind in {"error", "error_after"}:
+        code = rng.choice((None, -1000, -1001, -1006, -1007))
+        detail = {"status": rng.choice((500, 502, 503, 504))} | ({} if code is None else {"code": code})
+    return Fault(kind, path, at_ms=at, times=rng.choice((1, 1, 1, 2)), detail=detail)
+
+
+# --- doors --------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Doors:
+    """Where a process may die or the database may be away, counted."""
+
+    crash_at: int | None = None
+    losses: dict[int, str] = field(default_factory=dict)
+    crossed: int = 0
+    transactions: int = 0
+    lost: int = 0
+    died_at: str = ""
+
+    def cross(self, door: str) -> None:
+        """Pass a door, or die there."""
+        self.crossed += 1
+        if self.crossed == self.crash_at:
+            self.died_at = door
+            raise Crash(door)
+
+
+class FragileBroker:
+    """A broker whose process may die before each request leaves, and after each answer arrives."""
+
+    _DOORS = frozenset(("place", "cancel", "replace", "find", "open_orders", "trades", "balances"))
+
+    def __init__(self, broker: Any, doors: Doors) -> None:
+        self._broker, self._doors = broker, doors
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._broker, name)
+        if name not in self._DOORS:
+            return found
+
+        async def through(*given: Any, **named: Any) -> Any:
+            self._doors.cross(f"before {name}")
+            answer = await found(*given, **named)
+            self._doors.cross(f"after {name}")
+            return answer
+
+        return through
+
+
+@contextmanager
+def fragile(doors: Doors) -> Iterator[None]:
+    """Let a process die before and after each commit, and the database go away before or after what some transactions commit."""
+    commit, transaction = Writer.commit, Journal._transaction
+
+    async def fragile_commit(self: Writer, step: Any) -> Any:
+        doors.cross("before commit")
+        withheld = await commit(self, step)
+        doors.cross("after commit")
+        return withheld
+
+    @contextmanager
+    def fragile_transaction(self: Journal) -> Iterator[Any]:
+        doors.transactions += 1
+        fate = doors.losses.pop(doors.transactions, None)
+        doors.lost += fate is not None
+        if fate == "before":
+            raise DatabaseLostError("The database went away before it was asked")
+        with transaction(self) as connection:
+            yield connection
+        if fate == "after":
+            raise DatabaseLostError("The database went away after it was asked")
+
+    with (
+        patch.object(Writer, "commit", fragile_commit),
+        patch.object(Journal, "_transaction", fragile_transaction),
+        patch.object(live_writer, "_RETRY_S", 0.001),
+    ):
+        yield
+
+
+# --- playing ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Played:
+    """How a schedule went."""
+
+    schedule: Schedule
+    judgement: Judgement
+    ledger: list[dict[str, Any]]
+    books: Books
+    lives: int
+    died_at: list[str]
+    summary: str
+    broken: list[str]
+
+
+class Play:
+    """One schedule against one database.
+
+    Parameters
+    ----------
+    schedule, url, root
+        What, where it is written, and a folder for the kill switch.
+    """
+
+    def __init__(self, schedule: Schedule, url: str, root: Path) -> None:
+        self.schedule, self.url, self.root = schedule, url, root
+        self.portfolio = Portfolio(schedule.plans)
+        self.deaths: list[tuple[int, int]] = []
+        self.halts: list[tuple[int, int, int]] = []
+        self.readings: list[dict[str, tuple[str, Any]]] = []
+        self.died_at: list[str] = []
+        self.broken: list[str] = []
+        self.doors = Doors(losses=dict(schedule.losses))
+        self.lives = 0
+
+    def run(self) -> Played:
+        """Play it to its end and judge it."""
+        with self._exchange() as running, fragile(self.doors):
+            running.call(lambda: running.loop.set_exception_handler(self._breaks))
+            self._plan_halts(running)
+            self._at(running, self.calm_ms, lambda: self._calm(running))
+            summary = self._lives(running)
+            ledger = running.ledger()
+        database = open_database(self.url)
+        books = read_books(database)
+        database.close()
+        judgement = examine(ledger, books, self.terms(books), readings=self.readings)
+        return Played(self.schedule, judgement, ledger, books, self.lives, self.died_at, summary, self.broken)
+
+    def terms(self, books: Books) -> Terms:
+        """Return what the judge is told."""
+        return Terms(
+            slot_terms(self.portfolio, books.session_id),
+            self._balances(),
+            tuple(self.deaths),
+            tuple(self.halts),
+            late_ms=WINDOW_MS,
+            orders_per_minute=Breakers().last_resort,
+        )
+
+    def _breaks(self, _loop: Any, context: dict[str, Any]) -> None:
+        """Keep what broke in the exchange itself: such a run proves nothing."""
+        self.broken.append(repr(context.get("exception") or context["message"]))
+
+    @property
+    def calm_ms(self) -> int:
+        """When nothing goes wrong any more."""
+        return self.schedule.until_ms - QUIET * self.schedule.bar_ms
+
+    @staticmethod
+    def _calm(running: Running) -> None:
+        for fault in running.exchange.disturbances.faults:
+            fault.times = 0
+
+    def _balances(self) -> dict[str, Decimal]:
+        return {"USDT": Decimal(10_000)} | ({"BNB": Decimal(50)} if self.schedule.fee_in == "bnb" else {})
+
+    @contextmanager
+    def _exchange(self) -> Iterator[Running]:
+        made = self.schedule
+        config = ExchangeConfig(
+            tuple({str(bars.symbol): bars for bars in made.series}.values()),
+            start_ms=made.start_ms,
+            balances=self._balances(),
+            execution=made.execution,
+            fee_in=made.fee_in,  # type: ignore[arg-type]
+            faults=[Fault(**vars(fault) | {"detail": dict(fault.detail)}) for fault in made.faults],
+        )
+        with running_exchange(config) as running:
+            yield running
+
+    def _lives(self, running: Running) -> str:
+        """Let one process after another live until the bars end; return how the last one ended."""
+        crashes = list(self.schedule.crashes)
+        while self.lives < _LIVES:
+            self.lives += 1
+            crash_at, dead_ms = crashes.pop(0) if crashes else (None, 30_000)
+            self.doors.crash_at, self.doors.crossed = crash_at, 0
+            try:
+                return str(asyncio.run(self.live(running)))
+            except HaltError:
+                return "halted"
+            except Crash as crash:
+                self.died_at.append(str(crash))
+            except (VenueError, DatabaseLostError) as refused:
+                self.died_at.append(type(refused).__name__)
+            self._read()
+            self._be_dead(running, dead_ms)
+        return "too many lives"
+
+    def _be_dead(self, running: Running, dead_ms: int) -> None:
+        died = running.clock.now_ms()
+        back = max(died, min(died + dead_ms, self.calm_ms)) if died < self.calm_ms else died + 1_000
+        running.advance(back)
+        self.deaths.append((died, back))
+
+    def _read(self) -> None:
+        """Keep what the books say now; before the first session there is nothing to read."""
+        database = open_database(self.url)
+        with suppress(InputError):
+            self.readings.append(read_books(database).states)
+        database.close()
+
+    def _heard(self, broker: Any) -> Any:
+        """Return the broker behind its doors, deaf where the schedule says so."""
+        if not self.schedule.streams:
+            broker.listen = lambda _wake: None
+        return FragileBroker(broker, self.doors)
+
+    async def live(self, running: Running, *, database: Database | None = None, bell: Bell | None = None) -> Any:
+        """Be one process."""
+        timer = SteppedTimer(running.url.replace("http", "ws") + "/control/clock")
+        await timer.open()
+        frame_gap = self.schedule.bar_ms
+        access = Access(
+            "binance", "key", "secret", base_url=running.url, timeout_s=_TIMEOUT_S, frame_gap_ms=frame_gap,
+            recv_window_ms=WINDOW_MS,
+        )  # fmt: skip
+        broker = connect(access, timer)
+        opened = database or open_database(self.url)
+        exchange = Exchange(
+            self._heard(broker),
+            timer,
+            compare_ms=6 * self.schedule.bar_ms,
+            tick_ms=None,
+            until_ms=self.schedule.until_ms,
+        )
+        office = Office(opened, ACCOUNT, Switch(self.root), bell or Bell())
+        try:
+            return await trade_exchange(self.portfolio, office, exchange)
+        finally:
+            await broker.close()
+            await timer.close()
+            if database is None:
+                opened.close()
+
+    # --- the kill switch
+
+    def _plan_halts(self, running: Running) -> None:
+        for begin, level, end in self.schedule.halts:
+            raised = self.schedule.start_ms + begin * self.schedule.bar_ms + 17_000
+            lowered = None if end is None else self.schedule.start_ms + end * self.schedule.bar_ms + 17_000
+            self.halts.append((raised, lowered or 2**60, level))
+            self._at(running, raised, lambda level=level: write_halt_file(self.root, Level(level), "a drill"))
+            if lowered is not None:
+                self._at(running, lowered, self._resume)
+
+    def _at(self, running: Running, time_ms: int, act: Callable[[], Any]) -> None:
+        """Do something at a time of the exchange, and wake whoever waits."""
+
+        def happen() -> None:
+            act()
+            running.exchange.waiting.wake()
+
+        running.call(lambda: running.exchange.plan(time_ms, happen))
+
+    def _resume(self) -> None:
+        with suppress(FileNotFoundError):
+            (self.root / "HALT").unlink()
+        database = open_database(self.url)
+        with suppress(InputError):
+            clear_halt(database, ACCOUNT, source="test", root=self.root)
+        database.close()
+
+
+def play(schedule: Schedule, url: str, root: Path) -> Played:
+    """Play a schedule and judge it."""
+    return Play(schedule, url, root).run()

@@ -1,0 +1,278 @@
+"""A simulated exchange with a market, and the exchange runner against it, in one process: the same parts as the real one's."""
+
+import asyncio
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import select
+
+from atb.backtest import run as backtest
+from atb.backtest.result import Result
+from atb.db import Database, open_database
+from atb.db.tables import EquityRow, Event, FillRow, Intent, KernelState
+from atb.domain import Bars, Instrument, Strategy
+from atb.domain.ports import Broker
+from atb.engine.codes import REASONS, ROLES, SIDES
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.prepare import Slot, warmup_bars
+from atb.live.loop import Bell, Summary
+from atb.live.plan import Plan
+from atb.live.portfolio import Portfolio
+from atb.live.rules import Rules
+from atb.live.runner import Exchange, Office, trade_candles, trade_exchange
+from atb.live.timer import SteppedTimer
+from atb.live.watch import Watch
+from atb.venues.broker import Access, connect
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.server import Running, running_exchange
+
+HOUR = 3_600_000
+ACCOUNT = "main"
+_CENT = 9  # decimals of a quantity below which nothing can be traded
+
+
+def plan_of(
+    strategy: Strategy,
+    bars: Bars,
+    policy: RiskPolicy,
+    *,
+    execution: ExecutionModel | None = None,
+    account: AccountPolicy | None = None,
+) -> Plan:
+    """Return a plan as a promotion would make it, named after what it trades."""
+    name = f"{strategy} {bars.symbol} {bars.timeframe} {policy}"
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    execution = execution or ExecutionModel()
+    warmup = warmup_bars(strategy, policy, execution)
+    manifest = SimpleNamespace(content_sha256=digest, name=name[:60], mode="live", warmup=warmup, venue="x")
+    return Plan(
+        manifest,  # type: ignore[arg-type]
+        strategy,
+        bars.symbol,
+        bars.timeframe,
+        policy,
+        execution,
+        account or AccountPolicy(),
+        Instrument(bars.symbol),
+        None,
+    )
+
+
+@dataclass
+class StopsAfter(Watch):
+    """Rings for an end once a number of closes was traded."""
+
+    closes: int = 1
+    bell: Bell = field(default_factory=Bell)
+
+    def closed(self) -> None:
+        super().closed()
+        self.closes -= 1
+        if self.closes == 0:
+            self.bell.stop()
+
+
+@dataclass
+class Venue:
+    """One market, its plans, and how often its runner was started."""
+
+    running: Running
+    portfolio: Portfolio
+    bars: tuple[Bars, ...]
+    root: Path
+    first: int
+    count: int
+    url: str = ""
+
+    @property
+    def start_ms(self) -> int:
+        """Open of the first bar to trade."""
+        return int(self.bars[0].opened_ms[self.first])
+
+    @property
+    def until_ms(self) -> int:
+        """Close of the last bar to trade."""
+        return self.start_ms + self.count * self.bars[0].timeframe.seconds * 1_000
+
+    def trade(
+        self,
+        *,
+        closes: int | None = None,
+        bars: int | None = None,
+        portfolio: Portfolio | None = None,
+        office: dict[str, Any] | None = None,
+        paper: bool = False,
+        **options: Any,
+    ) -> Summary:
+        """Run the exchange runner in this process until the bars end.
+
+        Parameters
+        ----------
+        closes
+            Ask for an end after this many closes, as a signal would.
+        bars
+            End the bars after this many from the first.
+        portfolio, office, options
+            Instead of the venue's own; more parts of the `Office` and of the `Exchange`.
+        paper
+            Trade on paper over the exchange's candles.
+        """
+        until = self.until_ms if bars is None else self.start_ms + bars * HOUR
+        more = {"until_ms": until, "compare_ms": 6 * HOUR, **options}
+        parts = dict(office or {})
+        if closes is not None:
+            bell = parts.setdefault("bell", Bell())
+            parts["watch"] = StopsAfter(closes=closes, bell=bell)
+        return asyncio.run(self._trade(portfolio or self.portfolio, parts, more, paper=paper))
+
+    async def _trade(
+        self, portfolio: Portfolio, office: dict[str, Any], options: dict[str, Any], *, paper: bool
+    ) -> Summary:
+        timer = SteppedTimer(self.running.url.replace("http", "ws") + "/control/clock")
+        await timer.open()
+        broker = options.pop("wrap", lambda one: one)(self.connect(timer))
+        database = office.pop("database", None) or open_database(self.url)
+        rules = options.pop("rules", Rules())
+        trade = trade_candles if paper else trade_exchange
+        try:
+            exchange = Exchange(broker, timer, rules, tick_ms=None, **options)
+            return await trade(portfolio, Office(database, ACCOUNT, **office), exchange)
+        finally:
+            await broker.close()
+            await timer.close()
+            database.close()
+
+    def connect(self, clock: Any) -> Broker:
+        """Return a broker at the exchange."""
+        return connect(
+            Access("binance", "key", "secret", base_url=self.running.url, timeout_s=0.4, frame_gap_ms=HOUR), clock
+        )
+
+    def advance(self, bars: float) -> None:
+        """Let the exchange's time pass while no runner is there, to this many bars after the first."""
+        self.running.advance(self.start_ms + int(bars * HOUR))
+
+    def fault(self, kind: str, bar: float, path: str = "*", **values: Any) -> None:
+        """Have something go wrong `bar` bars after the first one's open."""
+        names = {"times", "until_ms", "retry_after_s"}
+        own = {name: values.pop(name) for name in names & set(values)}
+        at_ms = self.start_ms + int(bar * HOUR)
+        self.running.add_faults(Fault(kind, path, at_ms=at_ms, detail=values, **own))
+
+    # --- what came of it ----------------------------------------------------------------------------------------------
+
+    def backtest(self) -> Result:
+        """Return the backtest of what the runner traded."""
+        slots = [
+            Slot(plan.strategy, self._until(bars), plan.policy, plan.execution, plan.instrument)
+            for plan, bars in zip(self.portfolio.plans, self.bars, strict=True)
+        ]
+        start = self.bars[0].frame.index[self.first]
+        return backtest(slots if len(slots) > 1 else slots[0], account=self.portfolio.account, start=start)
+
+    def _until(self, bars: Bars) -> Bars:
+        closes = bars.opened_ms + bars.timeframe.seconds * 1_000
+        return Bars(bars.symbol, bars.timeframe, bars.frame[closes <= self.until_ms], bars.venue)
+
+    def unlike(self) -> list[tuple[Any, ...]]:
+        """Return the orders in which runner and backtest differ: what, quantity here, quantity there."""
+        result = self.backtest()
+        mine, theirs = defaultdict(float), defaultdict(float)
+        for fill in self.fills():
+            if fill.time_ms >= self.until_ms:
+                continue  # sent at the last close, into a bar that the backtest has not
+            length = self.portfolio.plans[fill.slot].timeframe.seconds * 1_000
+            opened = fill.time_ms // length * length
+            mine[opened, fill.slot, fill.role, fill.side, float(fill.price), fill.reason] += float(fill.quantity)
+        for one in result.outcome.orders:
+            words = (ROLES[one["role"]], SIDES[one["side"]], float(one["price"]), REASONS[one["reason"]])
+            opened = int(result.problem.market["opened"][int(one["row"])])
+            theirs[(opened, int(one["slot"]), *words)] += float(one["quantity"])
+        keys = sorted(set(mine) | set(theirs))
+        return [(*key, mine[key], theirs[key]) for key in keys if round(mine[key] - theirs[key], _CENT)]
+
+    def rows(self, table: Any, *, by: Any) -> list[Any]:
+        """Return a table's rows."""
+        database = open_database(self.url)
+        with database.session(read_only=True) as session:
+            found = list(session.scalars(select(table).order_by(by)))
+        database.close()
+        return found
+
+    def fills(self) -> list[FillRow]:
+        """Return the journal's executions in the order in which they were folded."""
+        return self.rows(FillRow, by=FillRow.fill_no)
+
+    def intents(self, *roles: str) -> list[Intent]:
+        """Return the journal's orders, oldest first."""
+        return [one for one in self.rows(Intent, by=Intent.created_at) if not roles or one.role in roles]
+
+    def events(self, *kinds: str) -> list[Event]:
+        """Return the audit trail's entries."""
+        return [one for one in self.rows(Event, by=Event.id) if not kinds or one.kind in kinds]
+
+    def curve(self) -> list[tuple[int, float, float]]:
+        """Return bar, equity and cash of every bar."""
+        return [(one.bar_ms, one.equity, one.cash) for one in self.rows(EquityRow, by=EquityRow.bar_ms)]
+
+    def state(self) -> dict[str, Any]:
+        """Return the kernel's state as it was left."""
+        (row,) = self.rows(KernelState, by=KernelState.session_id)
+        return row.payload
+
+    def open_orders(self) -> list[Any]:
+        """Return the orders that are open at the exchange."""
+        return self.running.call(lambda: list(self.running.exchange.trading.book.open_orders()))
+
+    def held(self, asset: str) -> Decimal:
+        """Return what the account has of an asset."""
+        account = self.running.exchange.account
+        return self.running.call(lambda: account.free(asset) + account.locked(asset))
+
+    def requests(self, *methods: str) -> list[dict[str, Any]]:
+        """Return the requests on orders that reached the exchange."""
+        return [entry for entry in self.running.ledger("request") if not methods or entry["method"] in methods]
+
+
+@contextmanager
+def venue(
+    root: Path,
+    plans: Sequence[tuple[Strategy, Bars, RiskPolicy]],
+    *,
+    first: int,
+    count: int,
+    account: AccountPolicy | None = None,
+    execution: ExecutionModel | None = None,
+    url: str = "",
+    **config: Any,
+) -> Iterator[Venue]:
+    """Run an exchange whose present is the open of the first bar to trade."""
+    account, execution = account or AccountPolicy(), execution or ExecutionModel()
+    made = [plan_of(strategy, bars, policy, execution=execution, account=account) for strategy, bars, policy in plans]
+    series = tuple({(str(bars.symbol), str(bars.timeframe)): bars for _, bars, _ in plans}.values())
+    asked = ExchangeConfig(
+        series,
+        start_ms=int(plans[0][1].opened_ms[first]),
+        balances=config.pop("balances", {"USDT": Decimal(repr(account.cash))}),
+        execution=execution,
+        fee_in=config.pop("fee_in", "base" if execution.fee_in_base else "quote"),
+        faults=list(config.pop("faults", ())),
+        **config,
+    )
+    with running_exchange(asked) as running:
+        there = url or f"sqlite:///{root / 'atb.db'}"
+        yield Venue(running, Portfolio(tuple(made)), tuple(bars for _, bars, _ in plans), root, first, count, there)
+
+
+def table_of(database: Database, table: Any) -> list[Any]:
+    """Return a table's rows."""
+    with database.session(read_only=True) as session:
+        return list(session.scalars(select(table)))

@@ -1,0 +1,192 @@
+"""Streams at the simulated exchange: hints that say when to look, gaps that are told, silence that is noticed."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from atb.domain.venue import Hint
+from atb.venues.broker.streams import Streams, Watch
+from atb.venues.simulator.faults import Fault
+from tests.venues.broker.at_simulator import BTC, HOUR, HOUR_MS, START, broker_at, exchange, make
+from tests.venues.broker.forged import in_loop
+
+
+async def until(holds, seconds=5.0):
+    """Wait until something holds; a test that waits in vain fails here."""
+    for _ in range(int(seconds / 0.01)):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to hold")
+
+
+def gaps(hints, state):
+    return [hint for hint in hints if hint.kind == "gap" and hint.detail["state"] == state]
+
+
+async def listening(broker, hints, *, bars=True):
+    """Listen to the account, and to bars where they are wanted; wait until every stream is up."""
+    if bars:
+        await broker.bars(BTC, HOUR, since_ms=START - 5 * HOUR_MS)
+    broker.listen(hints.append)
+    await until(lambda: len(gaps(hints, "up")) == 1 + bars)
+
+
+@in_loop
+async def test_orders_balances_and_bars_give_hints_and_every_connection_is_a_gap():
+    hints = []
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            await listening(broker, hints)
+            order = make("stop", "stop")
+            await broker.place(order)
+            await until(lambda: Hint("order", BTC, {"client_id": order.client_id}) in hints)
+            await until(lambda: any(hint.kind == "balance" for hint in hints))
+            running.advance(START + 2 * HOUR_MS)
+            await until(
+                lambda: [one.detail["open_ms"] for one in hints if one.kind == "bar"][-1:] == [str(START + 2 * HOUR_MS)]
+            )
+            assert {hint.detail["state"] for hint in hints if hint.kind == "gap"} == {"up"}
+            assert not any("key" in str(hint) or "signature" in str(hint) for hint in hints)
+
+
+@in_loop
+async def test_without_bars_asked_for_only_the_account_is_listened_to():
+    hints = []
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            await listening(broker, hints, bars=False)
+            assert ["/ws-api/" in hint.detail["stream"] for hint in hints] == [True]
+
+
+@in_loop
+async def test_a_dropped_stream_is_told_comes_back_and_what_was_missed_is_found_by_asking():
+    hints = []
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            await listening(broker, hints)
+            running.add_faults(Fault("drop", "executionReport"))
+            order = make()
+            await broker.place(order)
+            await until(lambda: len(gaps(hints, "down")) == 1)
+            await until(lambda: len(gaps(hints, "up")) == 3)
+            assert (await broker.find(order)).state == "filled"
+            again = make(name="1")
+            await broker.place(again)
+            await until(lambda: Hint("order", BTC, {"client_id": again.client_id}) in hints)
+
+
+@pytest.mark.parametrize("kind", ["duplicate", "reorder", "gap"])
+@in_loop
+async def test_frames_that_come_twice_late_or_never_change_nothing_that_is_asked(kind):
+    hints = []
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            await listening(broker, hints)
+            running.add_faults(Fault(kind, "executionReport", times=2))
+            order = make()
+            answer = await broker.place(order)
+            assert answer.fills == tuple(await broker.trades(BTC, after=None, since_ms=0))
+            assert ((await broker.find(order)).state, (await broker.find(order)).filled) == ("filled", Decimal("0.5"))
+
+
+@in_loop
+async def test_a_stream_of_bars_that_says_nothing_more_is_cut_and_opened_again():
+    hints = []
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            await listening(broker, hints)
+            running.add_faults(Fault("half_open", "btcusdt@kline_1h"))
+            # Silent for two bars: that may be. Silent for more than three: dead.
+            running.advance(START + 2 * HOUR_MS)
+            await asyncio.sleep(1.2)
+            assert gaps(hints, "down") == []
+            assert broker.stream_silence_ms >= 2 * HOUR_MS
+            running.advance(START + 3 * HOUR_MS + 1)
+            await until(lambda: len(gaps(hints, "down")) == 1)
+            await until(lambda: len(gaps(hints, "up")) == 3)
+            running.advance(START + 4 * HOUR_MS)
+            await until(
+                lambda: [one.detail["open_ms"] for one in hints if one.kind == "bar"][-1:] == [str(START + 4 * HOUR_MS)]
+            )
+
+
+@in_loop
+async def test_a_stream_of_the_account_that_says_nothing_more_is_noticed_by_a_ping():
+    hints = []
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            broker._exchange.streaming["keepAlive"] = 100
+            await listening(broker, hints, bars=False)
+            running.add_faults(Fault("half_open", "executionReport"))
+            await broker.place(make())
+            await until(lambda: len(gaps(hints, "down")) == 1)
+            await until(lambda: len(gaps(hints, "up")) == 2)
+
+
+@in_loop
+async def test_the_exchange_may_be_gone_for_a_while():
+    hints = []
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            await listening(broker, hints, bars=False)
+    # The exchange is gone, and so is the broker: nothing is left that could fail later.
+    assert len(asyncio.all_tasks()) == 1
+
+
+class SilentExchange:
+    """As much of ccxt's exchange as streams need."""
+
+    clients = None
+    on_frame = on_drop = None
+
+
+@in_loop
+async def test_a_watch_that_fails_is_tried_again_each_time_later(monkeypatch):
+    pauses, real = [], asyncio.sleep
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+        await real(0)
+
+    calls = iter([ValueError("signature=abc"), ValueError("x"), ["news"], ValueError("x")])
+
+    async def call():
+        said = next(calls, None)
+        if said is None:
+            await asyncio.Event().wait()
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+    monkeypatch.setattr("atb.venues.broker.streams.asyncio.sleep", sleep)
+    hints = []
+    streams = Streams(SilentExchange(), hints.append, lambda: 0)
+    streams.start(
+        [Watch("test", call, lambda news: [Hint("order", None, {"news": news[0]})])], never_silent=lambda _: False
+    )
+    for _ in range(20):
+        await real(0)
+    await streams.close()
+    assert hints == [Hint("order", None, {"news": "news"})]
+    assert [one for one in pauses if one != 0.5] == [0.1, 0.2, 0.1]
+
+
+@in_loop
+async def test_a_connection_that_the_library_cancels_is_opened_again_and_closing_ends_it():
+    calls = []
+
+    async def call():
+        calls.append(1)
+        if len(calls) == 1:
+            raise asyncio.CancelledError
+        await asyncio.Event().wait()
+
+    streams = Streams(SilentExchange(), print, lambda: 0)
+    streams.start([Watch("test", call, lambda _: [])], never_silent=lambda _: True)
+    await until(lambda: len(calls) == 2)
+    streams._heard_ms["ws://gone"], streams._heard_s["ws://gone"] = -100_000, -100.0
+    await until(lambda: "ws://gone" not in streams._heard_ms)
+    await streams.close()
+    assert streams.silent_ms == 0
