@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from atb.workbench.bench.process import Job
 
 # Written here as well, because the help must not import what measures; a test holds them equal.
-CASES = ("single", "tables", "multi", "fills", "sweep", "grid", "cores", "memory", "start", "cold")
+CASES = ("single", "tables", "multi", "fills", "sweep", "grid", "cores", "memory", "start", "cold", "live")
 COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ratio_to_atb", "peak_mb", "agrees")
 
 
@@ -57,6 +57,7 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
       memory  the sweep with a tenth, all and ten times the combinations
       start   from the start of the process to the first result
       cold    compiling the kernel into an empty cache
+      live    from a closed bar that the runner has seen to the request it sends, as a histogram
 
     \b
     Examples:
@@ -77,7 +78,14 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
         click.echo(warning, err=True)
     options = Options(bars, combos, repeat, SEED if seed is None else seed)
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
-    rows = list(run_cases(chosen, options, measurable(missing), runner=launch, progress=_show_progress))
+    peers = tuple(case for case in chosen if case != "live")
+    rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
+    if "live" in chosen:
+        from atb.monitoring import configure_logging
+        from atb.workbench.bench.latency import measure_latency
+
+        configure_logging("WARNING")
+        rows.append(measure_latency(options.seed).row())
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     if as_json:

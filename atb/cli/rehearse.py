@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--faults", default="standard", show_default=True, help="What goes wrong: none, standard or hard.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the faults and kills.")
 @json_option
-def rehearse(manifests: tuple[Path, ...], days: int, faults: str, seed: int, as_json: bool) -> None:
+def rehearse(manifests: tuple[Path, ...], as_json: bool, **chosen: Any) -> None:
     """Trade MANIFESTS on one account at a simulated exchange: as in the backtest, then with faults, then the kill switch.
 
     The real runner trades through the real exchange library, on a virtual clock. Without faults every decision, order, price and
@@ -36,7 +36,8 @@ def rehearse(manifests: tuple[Path, ...], days: int, faults: str, seed: int, as_
 
     settings = start()
     with _progress(hidden=as_json) as tell:
-        found = run(manifests, settings, days=days, level=faults, seed=seed, tell=tell)
+        days, level, seed = (chosen[name] for name in ("days", "faults", "seed"))
+        found = run(manifests, settings, days=days, level=level, seed=seed, tell=tell)
     if as_json:
         print_json(found.to_json())
     else:
@@ -77,10 +78,12 @@ def _invariants(found: "Rehearsal") -> list[tuple[str, str, str]]:
         return []
     struck = ", ".join(f"{count} {name}" for name, count in sorted(found.faults.items()))
     rows = [("faults survived", "", f"{struck or 'none struck'}; {found.kills} kills of the runner")]
+    from atb.workbench.rehearsal.judge import INVARIANTS
+
     judged: dict[str, Any] = found.judgement.to_json()
     for name, said in judged.items():
         first = f"; first: {said['violations'][0]}" if said["violations"] else ""
-        rows.append((f"{name} {said.get('title', '')}".strip(), _word(said["held"]), f"{said['checked']} checked{first}"))
+        rows.append((f"{name} {INVARIANTS.get(name, '')}".strip(), _word(said["held"]), f"{said['checked']} checked{first}"))
     return rows
 
 

@@ -53,6 +53,7 @@ def want(book: Book, quantity: float, *, slot: int = 0, kind: int = records.AT_M
     """Have the kernel want an entry."""
     record = book.slot(slot)
     record["entry"], record["entry_kind"], record["entry_at"], record["entry_bars"] = quantity, kind, at, 3
+    record["entry_reason"], record["exit_reason"] = records.SIGNAL_ENTRY, records.SIGNAL_EXIT
 
 
 @dataclass

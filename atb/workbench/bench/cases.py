@@ -30,6 +30,7 @@ CASES = {
     "memory": "the sweep with a tenth, all and ten times the combinations",
     "start": "from the start of the process to the first result, wall time",
     "cold": "compiling the kernel into an empty cache",
+    "live": "from a closed bar that the runner has seen to the request it sends, as a histogram",
 }
 
 

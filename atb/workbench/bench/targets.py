@@ -74,6 +74,14 @@ def _start(rows: Sequence[Row]) -> Verdict | None:
     return _seconds(rows, "start", limit=1.0, promise="process start to first result within 1 s")
 
 
+def _live(rows: Sequence[Row]) -> Verdict | None:
+    row = next((row for row in rows if row.case == "live" and row.wall_s is not None), None)
+    if row is None or row.wall_s is None:
+        return None
+    promise = "99 of 100 requests leave within 50 ms of a bar's close that was seen, durable commit included"
+    return Verdict(promise, f"{row.wall_s * 1_000:.1f} ms", row.wall_s <= 0.050)
+
+
 def _cold(rows: Sequence[Row]) -> Verdict | None:
     return _seconds(rows, "cold", limit=15.0, promise="cold compile within 15 s")
 
@@ -90,4 +98,4 @@ def _sizes(row: Row) -> str:
     return f"; {row.bars:,} bars" + (f" x {row.combos:,} combinations" if row.combos > 1 else "")
 
 
-CHECKS: tuple[Callable[[Sequence[Row]], Verdict | None], ...] = (_single, _sweep, _memory, _cores, _start, _cold)
+CHECKS: tuple[Callable[[Sequence[Row]], Verdict | None], ...] = (_single, _sweep, _memory, _cores, _start, _cold, _live)

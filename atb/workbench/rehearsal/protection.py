@@ -106,17 +106,19 @@ def _longest(span: Span, replay: Replay, terms: Terms) -> int:
     """Return the longest part of a time in which the runner could have acted and had not.
 
     The count begins anew where the process died while it was still running, where the exchange refused orders, and where a fault
-    struck a request. A position that comes about while nobody lives, other than by a stranger's hand, has no excuse.
+    struck a request. A position that comes about while nobody lives, other than by a stranger's hand, has no excuse; where a
+    withdrawal of ours was executed late, it counts from when it was sent.
     """
     since, until = span
     by_strangers = since in replay.at_strangers_hands()
-    deaths = [(begin, end) for begin, end in terms.deaths if begin >= since or (by_strangers and begin <= since < end)]
+    sent = replay.late_withdrawals.get(since, since)
+    deaths = [(begin, end) for begin, end in terms.deaths if begin >= sent or (by_strangers and begin <= since < end)]
     struck = [(time_ms, time_ms) for time_ms in replay.struck_ms() if time_ms >= since]
     excuses = sorted([*deaths, *struck, *(one for one in replay.refusing() if one[1] >= since)])
     longest, free_from = 0, since
     for begin, end in excuses:
         if begin >= until:
             break
-        longest = max(longest, begin - free_from)
+        longest = max(longest, begin - free_from)  # below 0 where it was under way when this began
         free_from = max(free_from, min(end, until))
     return max(longest, until - free_from)

@@ -186,6 +186,16 @@ class Replay:
         """Return when somebody else withdrew a protective order."""
         return [int(entry["ms"]) for entry in self.kind("fault") if entry["fault"] == "cancel_stop"]
 
+    @cached_property
+    def late_withdrawals(self) -> dict[int, int]:
+        """When a request of ours that withdraws an order was executed late, with when it had been sent."""
+        sent = {
+            entry["id"]: int(entry["ms"])
+            for entry in self.kind("request")
+            if entry["method"] == "DELETE" or entry["path"].endswith("cancelReplace")
+        }
+        return {int(entry["ms"]): sent[entry["id"]] for entry in self.kind("late") if entry["id"] in sent}
+
     def refusing(self) -> list[Span]:
         """Return when the exchange took no orders: under maintenance, with a symbol halted, within a Retry-After."""
         spans, begun = [], dict[str, int]()

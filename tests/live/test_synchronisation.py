@@ -1,0 +1,149 @@
+"""The account beside the books: each difference is told once, bars entries where it must, and moves nothing."""
+
+import asyncio
+from decimal import Decimal
+
+import pytest
+
+from atb.domain.venue import Balance
+from atb.errors import VenueError
+from atb.live.step import Step
+from atb.live.synchronisation import Synchroniser, assets, owned
+from tests.live.forged import BAR, BTC, ETH, ForgedBroker, Table, portfolio_of, report_of
+
+
+def wallet(**amounts):
+    return {asset: Balance(Decimal(str(amount))) for asset, amount in amounts.items()}
+
+
+@pytest.fixture
+def table():
+    made = Table(portfolio_of(symbols=("BTC/USDT", "ETH/USDT")))
+    made.hold(1.0)
+    return made
+
+
+@pytest.fixture
+def broker(table):
+    return ForgedBroker(wallet=wallet(USDT=table.book.cash + 500, BTC=3, ETH=0, XRP=9))
+
+
+@pytest.fixture
+def synchroniser(table, broker):
+    made = Synchroniser(broker, table.book, table.blotter, memory=table.memory)
+    assert compare(made) == []  # the first look takes what is there beyond the books as none of our business
+    return made
+
+
+def compare(synchroniser):
+    step = Step(BAR)
+    assert asyncio.run(synchroniser.compare(step))
+    return [(notice.kind, notice.severity, notice.detail) for notice in step.notices]
+
+
+def kinds(synchroniser):
+    return [(kind, severity) for kind, severity, _ in compare(synchroniser)]
+
+
+def test_what_was_there_before_is_a_surplus_and_no_drift(table, synchroniser):
+    assert table.memory.surplus == {"USDT": Decimal(500), "BTC": Decimal(2), "ETH": Decimal(0)}
+    assert compare(synchroniser) == []
+
+
+def test_a_drift_is_told_when_it_begins_changes_and_ends(table, broker, synchroniser):
+    broker.wallet |= wallet(BTC="2.5")
+    ((kind, severity, detail),) = compare(synchroniser)
+    assert (kind, severity, detail["asset"], detail["drift"]) == ("drift", "warning", "BTC", "-0.5")
+    assert (Decimal(detail["books"]), Decimal(detail["account"])) == (1, Decimal("0.5"))
+    assert table.memory.quarantine == {"BTC/USDT": "drift"}
+    assert compare(synchroniser) == [], "it is the same"
+    broker.wallet |= wallet(BTC=4)
+    assert kinds(synchroniser) == [("drift", "warning")]
+    broker.wallet |= wallet(BTC=3)
+    assert kinds(synchroniser) == [("drift", "info")]
+    assert (table.memory.quarantine, synchroniser.drift["BTC"]) == ({}, 0)
+
+
+def test_money_in_quote_comes_and_goes_and_bars_nothing(table, broker, synchroniser):
+    broker.wallet |= wallet(USDT=0)
+    assert kinds(synchroniser) == [("drift", "warning")]
+    assert table.memory.quarantine == {}
+
+
+def test_less_than_a_lot_and_rounding_are_no_drift(broker, synchroniser):
+    broker.wallet |= wallet(BTC="3.0000001", USDT=float(broker.wallet["USDT"].total) + 0.005)
+    assert compare(synchroniser) == []
+
+
+def test_an_asset_that_the_account_does_not_show_is_none(broker, synchroniser):
+    del broker.wallet["BTC"]
+    assert [detail["account"] for _, _, detail in compare(synchroniser)] == ["-2"]
+
+
+def test_locked_amounts_are_owned(broker, synchroniser):
+    broker.wallet["BTC"] = Balance(Decimal("0.5"), Decimal("2.5"))
+    assert compare(synchroniser) == []
+
+
+def test_a_stranger_order_is_told_once_and_bars_its_symbol_alone(table, broker, synchroniser):
+    order = table.order("entry", "limit", price=Decimal(90), slot=1)
+    broker.opened = [report_of(order, client_id="web_1")]
+    ((kind, severity, detail),) = compare(synchroniser)
+    assert (kind, severity, detail["client_id"]) == ("stranger_order", "warning", "web_1")
+    assert table.memory.quarantine == {"ETH/USDT": "stranger"}
+    assert compare(synchroniser) == []
+    assert synchroniser.ours_open == 0
+
+
+def test_an_order_in_our_name_that_is_in_no_journal_is_an_error(table, broker, synchroniser):
+    broker.opened = [report_of(table.order())]
+    assert kinds(synchroniser) == [("unrecorded_order", "error")]
+    assert synchroniser.ours_open == 1
+
+
+def test_our_own_orders_are_counted_and_are_no_news(table, broker, synchroniser):
+    one = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    broker.opened = [report_of(one.order)]
+    assert compare(synchroniser) == []
+    assert synchroniser.ours_open == 1
+
+
+def test_a_strangers_quarantine_is_not_lifted_by_balances_that_agree(table, broker, synchroniser):
+    table.memory.quarantine["BTC/USDT"] = "stranger"
+    broker.wallet |= wallet(BTC=4)
+    compare(synchroniser)
+    broker.wallet |= wallet(BTC=3)
+    compare(synchroniser)
+    assert table.memory.quarantine == {"BTC/USDT": "stranger"}
+
+
+def test_accepting_takes_what_is_there_as_not_ours_and_lifts_every_quarantine(table, broker, synchroniser):
+    broker.wallet |= wallet(BTC=7)
+    compare(synchroniser)
+    synchroniser.accept(broker.wallet)
+    assert (table.memory.quarantine, table.memory.surplus["BTC"]) == ({}, Decimal(6))
+    broker.wallet |= wallet(BTC=6)
+    assert compare(synchroniser)[0][2]["drift"] == "-1"
+
+
+def test_nothing_is_compared_while_an_answer_or_an_execution_is_missing(table, broker, synchroniser):
+    broker.wallet |= wallet(BTC=9)
+    one = table.out(table.order(), unknown=True)
+    step = Step(BAR)
+    assert not asyncio.run(synchroniser.compare(step))
+    one.unknown = False
+    one.hear(report_of(one.order, "filled", "1"))
+    assert not asyncio.run(synchroniser.compare(step))
+    assert step.notices == []
+
+
+def test_a_venue_that_does_not_answer_is_an_error(broker, synchroniser):
+    broker.silent = {"balances"}
+    with pytest.raises(VenueError):
+        compare(synchroniser)
+
+
+def test_dust_is_owned_and_assets_are_named_once(table):
+    table.book.slot(0)["dust"] = 0.0004
+    assert owned(table.book.slot(0)) == Decimal("1.0004")
+    assert assets((BTC, ETH)) == ("BTC", "USDT", "ETH")
