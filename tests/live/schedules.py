@@ -370,12 +370,16 @@ class Play:
 
     def run(self) -> Played:
         """Play it to its end and judge it."""
-        with self._exchange() as running, fragile(self.doors):
+        with self.exchange() as running, fragile(self.doors):
             running.call(lambda: running.loop.set_exception_handler(self._breaks))
             self._plan_halts(running)
             self._at(running, self.calm_ms, lambda: self._calm(running))
             summary = self._lives(running)
             ledger = running.ledger()
+        return self.judged(ledger, summary)
+
+    def judged(self, ledger: list[dict[str, Any]], summary: str = "") -> Played:
+        """Judge what was played."""
         database = open_database(self.url)
         books = read_books(database)
         database.close()
@@ -411,7 +415,8 @@ class Play:
         return {"USDT": Decimal(10_000)} | ({"BNB": Decimal(50)} if self.schedule.fee_in == "bnb" else {})
 
     @contextmanager
-    def _exchange(self) -> Iterator[Running]:
+    def exchange(self) -> Iterator[Running]:
+        """Run the schedule's exchange."""
         made = self.schedule
         config = ExchangeConfig(
             tuple({str(bars.symbol): bars for bars in made.series}.values()),

@@ -68,7 +68,7 @@ def opens(moment):
 
 def test_a_bar_is_given_out_when_the_venues_clock_says_that_it_is_closed():
     feed, venue, start = feed_of(HOURLY)
-    assert (len(feed.histories()[0]), feed.next_ms()) == (FIRST, start + HOUR)
+    assert (int(feed.histories()[0].opened_ms[-1]), feed.next_ms()) == (start - HOUR, start + HOUR)
     venue.now = start + HOUR - 1
     assert take(feed) is None
     venue.now = start + HOUR

@@ -29,7 +29,7 @@ def test_the_promise_is_kept_at_fifty_milliseconds_and_broken_above():
 
 
 def test_a_small_measurement_sends_orders_through_the_real_parts(monkeypatch):
-    monkeypatch.setattr(latency, "BARS", 120)
+    monkeypatch.setattr(latency, "BARS", 40)
     monkeypatch.setattr(latency, "_WARM", 2)
     found = measure_latency(seed=1)
     assert len(found.seconds) > 3

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from atb.workbench.bench.cases import ATB, Row
-from atb.workbench.bench.workload import generate
+from atb.workbench.bench.workload import CALM, generate
 
 CASE = "live"
 LIMIT_S = 0.050
@@ -103,7 +103,7 @@ def _portfolio(seed: int) -> tuple[Any, Any, int]:
     policy = RiskPolicy(fraction=0.5, stop_loss=0.02, trailing_stop=0.01, reenter=True)
     execution, account, instrument = ExecutionModel(), AccountPolicy(), Instrument(symbol)
     warm = warmup_bars(strategy, policy, execution)
-    bars = Bars(symbol, timeframe, generate(BARS + warm + 200, seed).frame().iloc[200:], "bench")
+    bars = Bars(symbol, timeframe, generate(BARS + warm + CALM, seed).frame().iloc[CALM:], "bench")
     manifest = Manifest(
         schema=SCHEMA, name="bench", mode="paper", created="", run_id="", strategy={}, symbol=str(symbol),
         timeframe=str(timeframe), venue="bench", policy={}, execution={}, account={}, instrument={}, model=None, data=[],

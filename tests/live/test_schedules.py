@@ -1,0 +1,210 @@
+"""Hundreds of seeded schedules of faults, deaths, lost databases and halts: not one violation of the ten invariants.
+
+A failing seed is played again by `play(draw(SEED), ...)`; without streams it takes the same course to the last request.
+"""
+
+import asyncio
+import random
+import sys
+import time
+import tracemalloc
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from atb.backtest import run as backtest
+from atb.data.moments import at_ms
+from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.engine.prepare import Slot
+from atb.errors import LeaseError
+from atb.live.candles import CandleFeed
+from atb.strategies import make_strategy
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.server import running_exchange
+from atb.workbench.rehearsal.judge import judge
+from tests.bars import bars_of, random_walk
+from tests.live.desk import Desk
+from tests.live.schedules import HOUR, WARM, Play, Schedule, draw, plan_of, play
+
+MINUTE = 60_000
+HARMLESS = {"lost", "error", "reset", "truncated", "late", "error_after"}  # the process is still there afterwards
+FAST, ALL = range(30), range(500)
+
+
+def check(seed: int, url: str, root) -> None:
+    """Play a seed; whatever is wrong is said with the seed."""
+    played = play(draw(seed), url, root)
+    assert not played.broken, f"seed {seed}: the exchange itself broke: {played.broken}"
+    assert played.judgement.clean, f"seed {seed} (died at {played.died_at}):\n{played.judgement}"
+    assert played.summary.startswith(("finished", "halted")), f"seed {seed}: {played.summary}"
+
+
+@pytest.mark.parametrize("seed", FAST)
+def test_a_schedule_violates_nothing(seed, tmp_path):
+    check(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
+
+
+@pytest.mark.parametrize("seed", range(1_000, 1_003))
+def test_a_schedule_violates_nothing_on_either_database(seed, tmp_path, database_url):
+    check(seed, database_url, tmp_path)
+
+
+@pytest.mark.slow
+def test_five_hundred_schedules_violate_nothing(tmp_path, capsys):
+    began, wrong = time.monotonic(), []
+    for done, seed in enumerate(ALL, 1):
+        root = tmp_path / str(seed)
+        root.mkdir()
+        try:
+            check(seed, f"sqlite:///{root / 'atb.db'}", root)
+        except AssertionError as error:
+            wrong.append(str(error))
+        if done % 25 == 0:
+            say(capsys, f"{done} schedules, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
+    assert not wrong, "\n\n".join(wrong)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2_000, 2_060))
+def test_many_schedules_violate_nothing_on_either_database(seed, tmp_path, database_url):
+    check(seed, database_url, tmp_path)
+
+
+def say(capsys, text: str) -> None:
+    """Show how far a long test is."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n  {text}")
+        sys.stdout.flush()
+
+
+# --- two runners on one account -----------------------------------------------------------------------------------------
+
+
+def test_of_two_runners_on_one_account_one_is_refused(tmp_path, database_url):
+    run = Play(draw(1, hard=False), database_url, tmp_path)
+
+    async def both(running) -> tuple[object, object]:
+        first = asyncio.create_task(run.live(running))
+        await asyncio.sleep(0.3)
+        with pytest.raises(LeaseError):
+            await run.live(running)
+        return await first
+
+    with run.exchange() as running:
+        asyncio.run(both(running))
+        ledger = running.ledger()
+    assert run.judged(ledger).judgement.clean
+
+
+# --- a day of minutes ---------------------------------------------------------------------------------------------------
+
+
+def day(symbols: int, minutes: int, *, every: int) -> Schedule:
+    """Return one-minute bars of some symbols, with a fault every so many minutes."""
+    execution, plans, series = ExecutionModel(fee=0.001, fee_in_base=True), [], []
+    policy = RiskPolicy(fraction=0.9 / symbols, stop_loss=0.01, take_profit=0.02)
+    for number in range(symbols):
+        frame = random_walk(WARM + minutes + 2, number, sigma=0.002)
+        frame.index = frame.index[0] + (frame.index - frame.index[0]) / 60
+        bars = bars_of(frame, f"C{number}/USDT", "1m")
+        series.append(bars)
+        plans.append(plan_of(f"m{number}", bars, policy, execution=execution, fast=5, slow=20))
+    start = int(series[0].opened_ms[WARM])
+    kinds = ("lost", "error", "reset", "truncated", "late", "error_after", "cancel_stop", "drop", "gap", "duplicate")
+    faults = []
+    for number, minute in enumerate(range(every, minutes - 15, every)):
+        kind = kinds[number % len(kinds)]
+        detail = {"delay_ms": 1_500} if kind == "late" else {"symbol": f"C{number % symbols}USDT"}
+        path = "*" if kind in {"drop", "gap", "duplicate"} else "changes" if number % 2 else "*"
+        faults.append(Fault(kind, path, at_ms=start + minute * MINUTE + 400, detail=detail))
+    made = Schedule(7, tuple(plans), tuple(series), minutes, execution, "base", tuple(faults), bar_ms=MINUTE)
+    return replace(made, streams=True)
+
+
+@pytest.mark.slow
+def test_a_day_of_minutes_on_ten_symbols_loses_nothing_and_keeps_its_memory_flat(tmp_path, capsys):
+    minutes, sizes, taken = 1_440, [], []
+    run = Play(day(10, minutes, every=12), f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
+    original = CandleFeed.take
+
+    async def counted(self):
+        moment = await original(self)
+        if moment is not None and (taken.append(moment.time_ms) or len(taken) % 120 == 0):
+            sizes.append(tracemalloc.get_traced_memory()[0])
+            say(capsys, f"{len(taken)} minutes, {sizes[-1] / 2**20:.1f} MiB")
+        return moment
+
+    tracemalloc.start()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CandleFeed, "take", counted)
+        played = run.run()
+    tracemalloc.stop()
+    assert played.judgement.clean, played.judgement
+    assert played.judgement.facts["bars"] == 10 * minutes
+    # The exchange's ledger grows in the same process: what it holds is taken off by its length.
+    early, late = sizes[2], sizes[-1]
+    grown = late - early
+    say(capsys, f"grown by {grown / 2**20:.1f} MiB, {len(played.ledger)} entries in the ledger")
+    assert grown < len(played.ledger) * 2_500
+
+
+# --- the real process ---------------------------------------------------------------------------------------------------
+
+
+def killed(desk, path, running, *, kills: list[int], until_ms: int) -> list[tuple[int, int]]:
+    """Run the real runner until the bars end, with SIGKILL at some times of the exchange; return when it was dead."""
+    environment = {
+        "ATB__EXCHANGE__ID": "binance",
+        "ATB__EXCHANGE__BASE_URL": running.url,
+        "ATB__EXCHANGE__CLOCK": running.url.replace("http", "ws", 1) + "/control/clock",
+        "ATB__EXCHANGE__API_KEY": "key",
+        "ATB__EXCHANGE__API_SECRET": "secret",
+        "ATB__EXCHANGE__TIMEOUT": "0.5",
+        "ATB__EXCHANGE__RECV_WINDOW_MS": "3000",
+        "ATB__LOG__LEVEL": "ERROR",
+    }
+    deaths, until, due = [], at_ms(until_ms).isoformat(), list(kills)
+    for _ in range(20):
+        process = desk.start(path, "--rehearse", "--account", "main", "--until", until, env=environment)
+        while (code := process.poll()) is None:
+            if due and running.clock.now_ms() >= due[0]:
+                due.pop(0)
+                process.kill()
+            time.sleep(0.002)
+        said = "".join(process.communicate())
+        if code == 0:
+            return deaths
+        assert code in {-9, 6}, said
+        died = running.clock.now_ms()
+        deaths.append((died, running.advance(died + 20_000)))
+    raise AssertionError("The runner died too often")
+
+
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
+def test_the_real_process_survives_sigkill(seed, tmp_path, database_url):
+    desk, rng = Desk(tmp_path, database_url), random.Random(seed)
+    bars = desk.stock(320, seed)
+    execution = ExecutionModel(fee=0.001, fee_in_base=True)
+    policy = RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.04, reenter=True)
+    result = backtest(Slot(make_strategy("sma_cross", fast=3, slow=8), bars, policy, execution))
+    path = desk.promote(result)
+    start, count = int(bars.opened_ms[240]), 40
+    until = start + count * HOUR
+    schedule = draw(seed)
+    faults = [
+        replace(fault, at_ms=start + rng.randrange(30) * HOUR) for fault in schedule.faults if fault.kind in HARMLESS
+    ]
+    config = ExchangeConfig(
+        (bars,), start_ms=start, balances={"USDT": Decimal(10_000)}, execution=execution,
+        fee_in="base", faults=faults,
+    )  # fmt: skip
+    kills = sorted(start + rng.randrange(1, 30) * HOUR for _ in range(4))
+    with running_exchange(config) as running:
+        deaths = killed(desk, path, running, kills=kills, until_ms=until)
+        ledger = running.ledger()
+    assert deaths
+    found = judge(ledger, database_url, desk.portfolio(path), deaths=deaths, late_ms=3_000)
+    assert found.clean, found
+    assert found.facts["bars"] == count
