@@ -89,7 +89,8 @@ async def _run(
     if not (asked.candles or asked.rehearse or asked.live):
         window = Window(asked.since, asked.until)
         return await trade_paper(portfolio, office, bars_root=settings.bars_root, window=window, speed=asked.speed)
-    venue = wiring.exchange(settings, portfolio, simulated=asked.rehearse, until=asked.until, accept=asked.accept)
+    simulated = asked.rehearse or (asked.candles and settings.exchange.clock is not None)
+    venue = wiring.exchange(settings, portfolio, simulated=simulated, until=asked.until, accept=asked.accept)
     async with venue as exchange:
         if asked.candles:
             return await trade_candles(portfolio, office, exchange)

@@ -1,7 +1,7 @@
 """The orders that are out at a venue, as far as it has told: states only go forward, whatever order the news comes in."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from atb.domain import Fill, Order
@@ -61,6 +61,9 @@ class Outstanding:
         before = (self.state, self.exchange_id, self.said)
         self.exchange_id = report.exchange_id or self.exchange_id
         self.said = max(self.said, report.filled)
+        if self.list_id is not None and 0 < report.quantity < self.order.quantity:
+            # What waits for its entry sells what that one received: less than it bought, where the fee is paid in base.
+            self.order = replace(self.order, quantity=report.quantity)
         self._advance(_STATES[report.state])
         return before != (self.state, self.exchange_id, self.said)
 

@@ -130,13 +130,13 @@ class Loop:
             while not self.bell.stopping:
                 await self._obey()
                 if (due := self._due_ms()) is None:
-                    return self._end("finished")
+                    return await self._end("finished")
                 woken = await self.timer.wait_until(due, self.bell.wake)
                 self.bell.wake.clear()
                 if not self.bell.stopping:
                     await self._turn(woken)
                     self._show()
-            return self._end("stopped")
+            return await self._end("stopped")
 
     async def _turn(self, woken: bool) -> None:
         """Do what is due: hear what happened, trade the bars that closed, keep the lease."""
@@ -185,8 +185,12 @@ class Loop:
         if level > self._obeyed or level >= Level.FLATTEN:
             await self.desk.obey(level)
         self._obeyed = level
-        if level >= Level.FLATTEN and await self.desk.verify():
-            self._end("halted")
+        if (
+            level >= Level.FLATTEN and self.writer.behind
+        ):  # what was done without a database is written before anything ends
+            await self.writer.beat()
+        if level >= Level.FLATTEN and not self.writer.behind and await self.desk.verify():
+            await self._end("halted")
             raise HaltError(f"Account {self.journal.session_id} is flat and halted", todo="Look why, then atb resume")
 
     def _show(self) -> None:
@@ -213,10 +217,11 @@ class Loop:
             self.bars += len(moment.closing)
             self.last_ms = self.last_ms if moment.late else moment.bar_ms
 
-    def _end(self, status: str) -> Summary:
+    async def _end(self, status: str) -> Summary:
+        """Write how the session was left."""
         last = None if self.last_ms is None else short(at_ms(self.last_ms))
         book = self.desk.book
         summary = Summary(self.journal.session_id, status, self.bars, book.trades, book.equity, last)
         names = ("session_id", "status", "bars", "trades", "equity", "last_bar")
-        self.journal.end(status, {name: getattr(summary, name) for name in names})
+        await self.writer.end(status, {name: getattr(summary, name) for name in names})
         return summary

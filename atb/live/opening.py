@@ -16,6 +16,7 @@ from atb.live.orders import ClientIds, OrderMaker
 from atb.live.portfolio import Portfolio
 from atb.live.resumption import Resumed
 from atb.live.shadow import Shadow
+from atb.live.telling import Teller
 from atb.live.timer import SystemTimer
 from atb.live.writer import Writer
 
@@ -52,6 +53,7 @@ def opened(
     journal = Journal(
         office.database, lease, SystemTimer(), portfolio=traded, breakers=office.breakers, switch=office.switch
     )
+    office.watch.teller = Teller(portfolio.plans, lease.epoch)
     resumed = journal.begin(trade_from_ms, {**told, **office.config})
     writer = Writer(
         journal, grace_s=office.grace_s, level=lambda: office.switch.read().level, threads=threads, watch=office.watch

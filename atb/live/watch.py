@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.live.book import Book
 from atb.live.step import Step, Withheld
+from atb.live.telling import Teller
 from atb.monitoring.health import Vitals
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ class Watch:
         What the health page shows.
     metrics
         Counters and histograms, None where nobody wants them.
+    teller
+        Who writes log lines; set when a session is opened.
     """
 
     vitals: Vitals = field(default_factory=Vitals)
     metrics: "Metrics | None" = None
+    teller: Teller | None = None
     latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
     _seen: float | None = None
     _lost: dict[str, float] = field(default_factory=dict)
@@ -46,7 +50,9 @@ class Watch:
         self._seen = None
 
     def written(self, step: Step, withheld: Sequence[Withheld], seconds: float) -> None:
-        """Count what a step holds."""
+        """Log and count what a step holds."""
+        if self.teller is not None:
+            self.teller.tell(step, withheld)
         metrics = self.metrics
         if metrics is None:
             return

@@ -7,6 +7,7 @@ file that says `cancel` or `flatten` is obeyed at once, and its steps are kept u
 import asyncio
 from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from atb.errors import DatabaseLostError
 from atb.live.halt import Level
@@ -90,6 +91,29 @@ class Writer:
                 raise
         else:
             self._away = None
+
+    async def end(self, status: str, detail: dict[str, Any]) -> None:
+        """Write what is left, and how this process leaves the session.
+
+        Raises
+        ------
+        DatabaseLostError
+            If the database stays away for longer than the grace; steps that could not be written are lost then.
+        """
+        began = monotonic()
+        while True:
+            try:
+                await asyncio.to_thread(self._end, status, detail) if self._threads else self._end(status, detail)
+            except DatabaseLostError:
+                if monotonic() - began > self._grace_s:
+                    raise
+                await asyncio.sleep(_RETRY_S)
+            else:
+                return
+
+    def _end(self, status: str, detail: dict[str, Any]) -> None:
+        self._write()
+        self._journal.end(status, detail)
 
     def _beat(self) -> None:
         self._write()

@@ -8,6 +8,12 @@ from atb.backtest import Result
 from atb.domain import Bars
 from atb.reports.equity import equity_figure, exposure_figure, monthly_returns_figure
 from atb.reports.market import bars_figure, returns_figure, volatility_figure
+from atb.reports.session import (
+    SessionRecord,
+    session_equity_figure,
+    session_fills_figure,
+    session_orders_figure,
+)
 from atb.reports.summary import bars_html, result_html, summary_table, trades_table
 from atb.reports.trades import excursion_figure, trades_figure
 
@@ -27,9 +33,18 @@ BAR_REPORTS: dict[str, Callable[[Bars], go.Figure]] = {
 }
 """Figures of a series of bars; the contract tests run over each."""
 
+SESSION_REPORTS: dict[str, Callable[[SessionRecord], go.Figure]] = {
+    "session_equity": session_equity_figure,
+    "session_fills": session_fills_figure,
+    "session_orders": session_orders_figure,
+}
+"""Figures of a runner's session beside its backtest; the contract tests run over each."""
+
 __all__ = [
     "BAR_REPORTS",
     "REPORTS",
+    "SESSION_REPORTS",
+    "SessionRecord",
     "bars_figure",
     "bars_html",
     "equity_figure",
@@ -38,6 +53,9 @@ __all__ = [
     "monthly_returns_figure",
     "result_html",
     "returns_figure",
+    "session_equity_figure",
+    "session_fills_figure",
+    "session_orders_figure",
     "summary_table",
     "trades_figure",
     "trades_table",

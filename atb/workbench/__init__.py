@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from atb.engine.prepare import Slot
     from atb.experiments import publish
     from atb.strategies import make_strategy, strategy_params
+    from atb.workbench.explanation import explained, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
+    from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.rules import Rules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
     "ExecutionModel": "atb.engine.policy",
+    "Monitored": "atb.workbench.monitor",
     "Period": "atb.workbench.slots",
     "Result": "atb.backtest",
     "RiskPolicy": "atb.engine.policy",
@@ -29,8 +32,10 @@ _HOMES = {
     "catalogue": "atb.workbench.market",
     "cost_table": "atb.workbench.trials",
     "ensure_sample": "atb.workbench.market",
+    "ensure_session": "atb.workbench.monitor",
     "evidence": "atb.workbench.verdict",
     "evidence_table": "atb.workbench.runs",
+    "explained": "atb.workbench.explanation",
     "findings": "atb.workbench.verdict",
     "fragility": "atb.workbench.verdict",
     "start_spread": "atb.workbench.verdict",
@@ -44,14 +49,18 @@ _HOMES = {
     "promote_run": "atb.workbench.runs",
     "proofs": "atb.workbench.verdict",
     "publish": "atb.experiments",
+    "rehearsal_table": "atb.workbench.explanation",
     "run": "atb.backtest",
+    "sessions_table": "atb.workbench.monitor",
     "shift_table": "atb.workbench.trials",
     "strategy_params": "atb.strategies",
+    "watch_session": "atb.workbench.monitor",
 }
 
 __all__ = [
     "AccountPolicy",
     "ExecutionModel",
+    "Monitored",
     "Period",
     "Result",
     "RiskPolicy",
@@ -60,8 +69,10 @@ __all__ = [
     "catalogue",
     "cost_table",
     "ensure_sample",
+    "ensure_session",
     "evidence",
     "evidence_table",
+    "explained",
     "findings",
     "finer_bars",
     "fragility",
@@ -74,10 +85,13 @@ __all__ = [
     "promote_run",
     "proofs",
     "publish",
+    "rehearsal_table",
     "run",
+    "sessions_table",
     "shift_table",
     "start_spread",
     "strategy_params",
+    "watch_session",
 ]
 
 register_formats()

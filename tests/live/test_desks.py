@@ -1,6 +1,7 @@
 """The kill switch at an exchange: entries end, stops stay or everything is sold, and the venue is asked whether that is so."""
 
 import sqlite3
+import threading
 from contextlib import closing
 from dataclasses import replace
 from decimal import Decimal
@@ -14,8 +15,8 @@ from atb.errors import DatabaseLostError, HaltError
 from atb.live.halt import Level, Switch, clear_halt, halted, set_halt, write_halt_file
 from atb.live.loop import Bell
 from tests.bars import bars_of, frame_of
+from tests.live.test_exchange import BTC, CROSS
 from tests.live.venue import ACCOUNT, StopsAfter, venue
-from tests.live.test_exchange import CROSS
 
 COSTS = ExecutionModel(fee=0.001, maker_fee=0.0005)
 GUARDED = RiskPolicy(fraction=0.9, stop_loss=0.1, take_profit=0.5)
@@ -135,7 +136,7 @@ def test_a_pause_sends_no_entry_and_leaves_stops_and_exits_alone(tmp_path, way):
 
 
 def test_a_pause_at_the_start_sends_nothing_at_all_until_it_is_lifted(v):
-    halt(v, "pause") if latched_after_start(v) else None
+    halt(v, "pause")
     v.trade(bars=8)
     assert v.requests("POST") == []
     database = open_database(v.url)
@@ -143,11 +144,6 @@ def test_a_pause_at_the_start_sends_nothing_at_all_until_it_is_lifted(v):
     database.close()
     v.trade()
     assert [fill.role for fill in v.fills()][:1] == ["entry"]
-
-
-def latched_after_start(v):
-    v.trade(bars=0)
-    return latched(v) == Level.NONE
 
 
 LIMITED = replace(GUARDED, entry="limit", entry_offset=0.05, entry_bars=12)
@@ -204,15 +200,24 @@ def patient(v):
 
 
 def test_without_a_database_nothing_is_sent_and_the_stops_stay(v, patient):
-    lose = Loses(v)
+    lose, sent = Loses(v), []
+    watch = RaisesAfter(lambda: (lose(), sent.append(len(v.requests("POST", "DELETE")))), 5)
     with pytest.raises(DatabaseLostError) as ended:
-        v.trade(office={"watch": RaisesAfter(lose, 5), "database": patient(), "grace_s": 0.3})
-    assert ended.value.exit_code == 5
-    sent = len(v.requests("POST", "DELETE"))
-    assert resting(v) == ["LIMIT_MAKER", "STOP_LOSS"]
+        v.trade(office={"watch": watch, "database": patient(), "grace_s": 0.3})
     lose.back()
-    assert v.trade().status == "finished"
-    assert v.unlike() == [] or len(v.requests("POST", "DELETE")) >= sent
+    assert ended.value.exit_code == 5
+    assert [len(v.requests("POST", "DELETE"))] == sent
+    assert resting(v) == ["LIMIT_MAKER", "STOP_LOSS"]
+
+
+def test_a_database_that_comes_back_within_the_grace_is_waited_for(tmp_path):
+    with venue(tmp_path, [(CROSS, BTC, GUARDED)], first=200, count=20, execution=COSTS) as v:
+        lose = Loses(v)
+        back = threading.Timer(0.5, lambda: lose.back())
+        watch = RaisesAfter(lambda: (lose(), back.start()), 9)
+        assert v.trade(office={"watch": watch, "database": open_database(v.url, patience_s=0.05)}).status == "finished"
+        back.join()
+        assert v.unlike() == []
 
 
 def test_a_file_that_says_flatten_sells_everything_without_a_database_and_writes_it_down_later(v, patient):
@@ -235,8 +240,7 @@ def test_a_file_that_says_flatten_sells_everything_without_a_database_and_writes
 
     with pytest.raises(HaltError):
         v.trade(office={"watch": Back(both, 5), "database": patient(), "switch": switch, "grace_s": 0.2})
-    if not sold:  # everything was done within one turn
-        lose.back()
+    assert sold, "it was sold while the database was away"
     assert_flat(v)
     assert [fill.role for fill in v.fills()] == ["entry", "exit"]
     assert latched(v) == Level.FLATTEN

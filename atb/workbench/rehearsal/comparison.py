@@ -39,7 +39,7 @@ class Comparison:
         }
 
 
-def compare(url: str, result: Result, *, end_ms: int) -> Comparison:
+def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = None) -> Comparison:
     """Compare a session's journal with the backtest of the same bars.
 
     An order that an exchange holds in parts (each rung of a ladder with its share of the stop) counts as one: parts that fill in
@@ -48,15 +48,22 @@ def compare(url: str, result: Result, *, end_ms: int) -> Comparison:
     Parameters
     ----------
     url
-        Database of the rehearsal, which holds nothing else.
+        Database of the session.
     end_ms
         End of the period: what the last decision led to lies beyond it.
+    session_id
+        Which session; a rehearsal's database holds no other, and it may be left out.
     """
+    decisions = select(DecisionRow).order_by(DecisionRow.bar_ms, DecisionRow.slot)
+    executions = select(FillRow).order_by(FillRow.fill_no)
+    if session_id is not None:
+        decisions = decisions.where(DecisionRow.session_id == session_id)
+        executions = executions.where(FillRow.session_id == session_id)
     database = open_database(url)
     try:
         with database.session(read_only=True) as session:
-            decided = session.scalars(select(DecisionRow).order_by(DecisionRow.bar_ms, DecisionRow.slot)).all()
-            fills = session.scalars(select(FillRow).order_by(FillRow.fill_no)).all()
+            decided = session.scalars(decisions).all()
+            fills = session.scalars(executions).all()
     finally:
         database.close()
     ours = {(row.bar_ms, row.slot): (row.side, row.bar) for row in decided}

@@ -1,0 +1,235 @@
+"""What a runner did, beside the backtest of the same bars: equity, executions on the price, and the life of every order."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from atb.backtest import Result
+from atb.errors import InputError
+from atb.reports import theme
+from atb.reports.downsampling import candles, extreme_rows, span_text
+from atb.reports.trades import price_trace
+
+POINTS = 2_000  # of each line
+CANDLES = 1_200
+MOST_FILLS = 600  # drawn on the price, the newest ones
+MOST_ORDERS = 1_000
+MARGIN = 10  # bars drawn before the first fill
+ROLES = ("entry", "exit", "stop", "target")
+STATES = {
+    "planned": theme.SKY, "sent": theme.RED, "live": theme.BLUE, "partially_filled": theme.PURPLE, "filled": theme.GREEN,
+    "cancelled": theme.SOFT, "expired": theme.SOFT, "absent": theme.ORANGE, "withheld": theme.ORANGE, "rejected": theme.RED,
+}  # fmt: skip
+"""Colours of an order's states; `sent` is the one whose answer is not known."""
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """What a session's journal holds, as tables, and the backtest of the same bars by the same manifests.
+
+    Parameters
+    ----------
+    name
+        The session's id.
+    result
+        Of the backtest, from the session's first bar to its last.
+    equity
+        Value of the account in quote at each bar's close, indexed by the bar's open.
+    fills
+        Oldest first: `time`, `slot`, `side`, `role`, `price`, `quantity`, `reason`.
+    orders
+        Oldest first: `placed` and `ended` (exchange time; NaT while the order is out), `slot`, `role`, `state`, `price` (its stop
+        or limit price, NaN without one), `why`.
+    """
+
+    name: str
+    result: Result
+    equity: "pd.Series[float]"
+    fills: pd.DataFrame
+    orders: pd.DataFrame
+
+    @property
+    def label(self) -> str:
+        """Title of figures: the session, and which data it traded."""
+        return f"{self.name} · {self.result.label}"
+
+    @property
+    def quote(self) -> str:
+        """The currency of the account."""
+        symbol = self.result.bars[0].symbol
+        return symbol.settle or symbol.quote
+
+    @property
+    def difference(self) -> "pd.Series[float]":
+        """Equity of the runner less that of the backtest at each close that both know."""
+        both = self.equity.index.intersection(self.result.equity.index)
+        return self.equity[both] - self.result.equity[both]
+
+
+def session_equity_figure(record: SessionRecord) -> go.Figure:
+    """Draw the account's value as the runner journalled it on the backtest's, and the difference between them below."""
+    tested, apart = record.result.equity, record.difference
+    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
+    lines = (
+        (1, tested, "backtest", {"color": theme.ORANGE, "width": 5}),
+        (1, record.equity, "runner", {"color": theme.BLUE, "width": 1.6}),
+        (2, apart, "runner less backtest", {"color": theme.BLUE, "width": 1}),
+    )
+    for row, curve, name, line in lines:
+        values = curve.to_numpy()
+        kept = extreme_rows(values, POINTS)
+        figure.add_scatter(
+            x=theme.times(curve.index[kept]),
+            y=values[kept],
+            name=name,
+            line=line,
+            opacity=0.55 if name == "backtest" else 1.0,
+            showlegend=row == 1,
+            hovertemplate="%{y:,.2f}",
+            row=row,
+            col=1,
+        )
+    theme.style(figure, "The runner and its backtest", label=record.label, caption=_apart_text(apart), height=500)
+    figure.update_yaxes(title_text=f"equity ({record.quote})", row=1, col=1)
+    figure.update_yaxes(title_text=f"difference ({record.quote})", row=2, col=1)
+    figure.update_xaxes(theme.time_axis(title=None), row=1, col=1)
+    return figure.update_xaxes(theme.time_axis(), row=2, col=1).update_layout(hovermode="x")
+
+
+def _apart_text(apart: "pd.Series[float]") -> str:
+    if apart.empty:
+        return "The runner journalled no bar that the backtest knows."
+    largest = float(apart.abs().max())
+    if largest == 0:
+        return f"Equal to the last digit at each of {len(apart):,} closes: the two lines lie on each other."
+    return (
+        f"They are at most {largest:,.8~g} apart over {len(apart):,} closes. A real account differs by the prices it was given; "
+        "a difference that begins with a missing trade has another cause."
+    ).replace("~", "")
+
+
+def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:
+    """Draw one slot's executions on its price, rings where the backtest had them, and the stops for as long as they rested.
+
+    Raises
+    ------
+    InputError
+        If there is no such slot.
+    """
+    if not 0 <= slot < len(record.result.slots):
+        raise InputError(f"slot must be 0 to {len(record.result.slots) - 1}", found=slot)
+    every = record.fills[record.fills["slot"] == slot]
+    fills = every.tail(MOST_FILLS)
+    bars = record.result.bars[slot].slice(record.result.index[0])
+    if len(every) > len(fills):
+        bars = bars.slice(fills["time"].min() - pd.Timedelta(seconds=MARGIN * bars.timeframe.seconds))
+    frame, span = candles(bars, CANDLES)
+    figure = go.Figure(price_trace(frame))
+    _add_stops(figure, record, slot=slot, first=frame.index[0])
+    _add_tested(figure, record, slot=slot, first=frame.index[0])
+    _add_fills(figure, fills)
+    told = f"The newest {len(fills):,} of {len(every):,} executions" if len(every) > len(fills) else "Every execution"
+    caption = (
+        f"{told}; a ring is where the backtest of the same bars had one. A line is a stop from the moment it was placed until it "
+        f"filled, was replaced, or its position was closed. The price is drawn as {span_text(bars, span)}."
+    )
+    theme.style(figure, "What was executed", label=record.label, caption=caption, height=520)
+    figure.update_yaxes(title_text=f"price ({record.result.bars[slot].symbol.quote})")
+    return figure.update_xaxes(theme.time_axis(rangeslider={"visible": False}))
+
+
+def _add_stops(figure: go.Figure, record: SessionRecord, *, slot: int, first: pd.Timestamp) -> None:
+    """Add the stops that rested after `first` as one trace: a line at each one's price, and a break."""
+    orders = _lasting(record)
+    at_venue = ~orders["state"].isin(("absent", "withheld", "rejected"))
+    stops = orders[(orders["slot"] == slot) & (orders["role"] == "stop") & at_venue & (orders["ended"] >= first)]
+    begins, ends = theme.times(pd.Index(stops["placed"])), theme.times(pd.Index(stops["ended"]))
+    prices = stops["price"].to_numpy(dtype=float)
+    figure.add_scatter(
+        x=np.column_stack([begins, ends, ends]).ravel(),
+        y=np.column_stack([prices, prices, np.full(len(stops), np.nan)]).ravel(),
+        mode="lines",
+        name=f"stop ({len(stops):,})",
+        line={"color": theme.RED, "width": 1.5},
+        hovertemplate="stop at %{y:,.8~g}<extra></extra>",
+    )
+
+
+def _add_tested(figure: go.Figure, record: SessionRecord, *, slot: int, first: pd.Timestamp) -> None:
+    of_slot = record.result.outcome.orders["slot"] == slot
+    orders = record.result.orders[of_slot]
+    orders = orders[orders["time"] >= first]
+    figure.add_scatter(
+        x=theme.times(pd.Index(orders["time"])),
+        y=orders["price"].to_numpy(),
+        mode="markers",
+        name=f"backtest ({len(orders):,})",
+        marker={"symbol": "circle-open", "size": 15, "color": theme.ORANGE, "line": {"width": 2}},
+        hovertemplate="backtest at %{y:,.8~g}<extra></extra>",
+    )
+
+
+def _add_fills(figure: go.Figure, fills: pd.DataFrame) -> None:
+    for side, symbol, colour in (("buy", "triangle-up", theme.BLUE), ("sell", "triangle-down", theme.INK)):
+        part = fills[fills["side"] == side]
+        figure.add_scatter(
+            x=theme.times(pd.Index(part["time"])),
+            y=part["price"].to_numpy(dtype=float),
+            mode="markers",
+            name=f"{side} ({len(part):,})",
+            marker={"symbol": symbol, "size": 9, "color": colour, "line": {"color": "white", "width": 1}},
+            customdata=part["quantity"].to_numpy(dtype=float),
+            text=part["reason"].to_numpy(),
+            hovertemplate="%{text} %{x|%Y-%m-%d %H:%M}<br>%{customdata:.6g} at %{y:,.8~g}<extra></extra>",
+        )
+
+
+def session_orders_figure(record: SessionRecord) -> go.Figure:
+    """Draw the life of every order, one lane for each role, from the moment it was written down; colour is its state now."""
+    every = _lasting(record)
+    orders = every.tail(MOST_ORDERS)
+    lanes = [role for role in ROLES if role in set(orders["role"])] or ["entry"]
+    figure = go.Figure()
+    for state, colour in STATES.items():
+        part = orders[orders["state"] == state]
+        if len(part):
+            _add_lives(figure, part, lanes, name=f"{state} ({len(part):,})", colour=colour)
+    theme.style(figure, "Orders and what became of them", label=record.label, caption=_orders_text(every, orders),
+                height=170 + 60 * len(lanes))  # fmt: skip
+    height = {"tickvals": list(range(len(lanes))), "ticktext": lanes, "range": [len(lanes) - 0.5, -0.5]}
+    return figure.update_yaxes(**height, showgrid=False).update_xaxes(theme.time_axis())
+
+
+def _add_lives(figure: go.Figure, part: pd.DataFrame, lanes: list[str], *, name: str, colour: str) -> None:
+    """Add orders of one state as one trace: placed, ended and a break, three points each."""
+    begins, ends = theme.times(pd.Index(part["placed"])), theme.times(pd.Index(part["ended"]))
+    lane = part["role"].map(lanes.index).to_numpy(dtype=float)
+    figure.add_scatter(
+        x=np.column_stack([begins, ends, ends]).ravel(),
+        y=np.column_stack([lane, lane, np.full(len(part), np.nan)]).ravel(),
+        text=np.repeat(part["why"].to_numpy(dtype=object), 3),
+        mode="lines+markers",
+        name=name,
+        line={"color": colour, "width": 5},
+        marker={"symbol": "line-ns", "size": 14, "line": {"color": colour, "width": 2}},
+        hovertemplate="%{text} %{x|%Y-%m-%d %H:%M}<extra></extra>",
+    )
+
+
+def _lasting(record: SessionRecord) -> pd.DataFrame:
+    """Return the orders; those that are still out last until the session's last close."""
+    index = record.equity.index if len(record.equity) else record.result.index
+    until = index[-1] + pd.Timedelta(seconds=record.result.bars[0].timeframe.seconds)
+    return record.orders.assign(ended=record.orders["ended"].fillna(until))
+
+
+def _orders_text(every: pd.DataFrame, shown: pd.DataFrame) -> str:
+    counts = every["state"].value_counts()
+    told = ", ".join(f"{counts[state]:,} {state}" for state in STATES if state in counts.index) or "none"
+    newest = f" The newest {len(shown):,} are drawn." if len(shown) < len(every) else ""
+    unknown = int(counts.get("sent", 0))
+    asked = f" Of {unknown:,} the answer is not known." if unknown else " No order is without an answer."
+    return f"{len(every):,} orders: {told}.{newest}{asked} Each was committed before it was sent; times are the exchange's."

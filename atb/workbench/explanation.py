@@ -1,0 +1,84 @@
+"""What a rehearsal found and why a trade was made, as small tables for notebooks."""
+
+from typing import TYPE_CHECKING, Any
+
+from atb.config import load_settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Json = dict[str, Any]
+
+
+def rehearsal_table(rehearsal: Json | None) -> "pd.DataFrame":
+    """Return what a rehearsal found, one check per row; no row where there was none."""
+    import pandas as pd
+
+    rows = _told(rehearsal) if rehearsal else []
+    return pd.DataFrame(rows, columns=["check", "result", "found"]).set_index("check")
+
+
+def _told(rehearsal: Json) -> list[tuple[str, str, str]]:
+    from atb.workbench.rehearsal.judge import INVARIANTS
+
+    same, drill = rehearsal["comparison"], rehearsal["drill"]
+    rows = [("equals its backtest", _word(same["equal"]), f"{same['decisions']} decisions, {same['orders']} orders")]
+    if rehearsal["invariants"]:
+        struck = sum(rehearsal["struck"].values())
+        rows.append(("faults", "", f"{struck} struck, {rehearsal['kills']} kills of the runner"))
+    for name, said in (rehearsal["invariants"] or {}).items():
+        result = _word(said["held"]) if said["checked"] or not said["held"] else "not tried"
+        rows.append((f"{name} {INVARIANTS.get(name, '')}".strip(), result, f"{said['checked']} checked"))
+    held = f"flat: {_word(drill['flat'])}, exit code {drill['exit_code']}" if drill["held"] else "no position to close"
+    return [*rows, ("kill drill", _word(drill["flat"]) if drill["held"] else "not tried", held)]
+
+
+def _word(good: bool) -> str:
+    return "yes" if good else "NO"
+
+
+def explained(trade: str | None = None, *, session: str | None = None) -> "pd.DataFrame":
+    """Return a trade's way back, one step per row: fills, decisions, manifest, run and notebook; the newest trade if none is named.
+
+    Parameters
+    ----------
+    trade
+        `SESSION/NUMBER`, as `atb trades` shows it.
+    session
+        Whose newest trade; of any session when None.
+    """
+    import pandas as pd
+
+    from atb.db import open_database
+    from atb.live.explain import explain_trade
+    from atb.live.overview import trades
+
+    database = open_database(load_settings().database.url)
+    try:
+        listed = [row["trade"] for row in trades(database) if session is None or row["trade"].startswith(session)]
+        name = trade or next(iter(listed), None)
+        rows = _way_back(explain_trade(database, name)) if name else []
+    finally:
+        database.close()
+    return pd.DataFrame(rows, columns=["step", "what", "when"]).set_index("step")
+
+
+def _way_back(found: Json) -> list[tuple[str, str, str]]:
+    trade = found["trade"]
+    rows = [
+        (
+            "trade",
+            f"{trade['side']} {trade['symbol']}, {float(trade['pnl']):+,.2f} by {trade['exit_reason']}",
+            trade["exit_time"],
+        )
+    ]
+    rows += [
+        (f"fill ({fill['role']})", f"{fill['side']} {fill['quantity']} at {fill['price']}", fill["time"])
+        for fill in found["fills"]
+    ]
+    for one in found["decisions"]:
+        seen = "" if one["prediction"] is None else f", prediction {one['prediction']:.3f}"
+        rows.append(("decision", f"signal {one['side']:g} at close {one['bar']['close']:,.2f}{seen}", one["time"]))
+    promotion, run = found["promotion"] or {}, found["run"] or {}
+    rows += [("manifest", str(promotion.get("name")), ""), ("run", str(promotion.get("run_id")), "")]
+    return [*rows, ("commit", str(run.get("commit"))[:12], ""), ("notebook", str(found["notebook"]), "")]

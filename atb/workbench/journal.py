@@ -1,0 +1,74 @@
+"""A session's journal as tables for figures: equity, executions, and orders with the time that each was out."""
+
+from typing import Any
+
+import pandas as pd
+from sqlalchemy import select
+
+from atb.db import Database
+from atb.db.tables import OPEN_STATES, EquityRow, FillRow, Intent
+
+
+def equity_table(database: Database, session_id: str) -> "pd.Series[float]":
+    """Return equity (quote) at each bar's close, indexed by the bar's open."""
+    query = select(EquityRow.bar_ms, EquityRow.equity).where(EquityRow.session_id == session_id)
+    with database.session(read_only=True) as session:
+        rows = session.execute(query.order_by(EquityRow.bar_ms)).all()
+    index = pd.to_datetime([row.bar_ms for row in rows], unit="ms", utc=True).rename("timestamp")
+    return pd.Series([float(row.equity) for row in rows], index=index, name="equity", dtype=float)
+
+
+def fills_table(database: Database, session_id: str) -> pd.DataFrame:
+    """Return executions, oldest first: `time`, `client_id`, `slot`, `side`, `role`, `reason`, `price` (quote), `quantity` (base)."""
+    query = select(FillRow).where(FillRow.session_id == session_id).order_by(FillRow.fill_no)
+    with database.session(read_only=True) as session:
+        rows = session.scalars(query).all()
+        values = {
+            name: [getattr(row, name) for row in rows] for name in ("client_id", "slot", "side", "role", "reason")
+        }
+        amounts = {name: [float(getattr(row, name)) for row in rows] for name in ("price", "quantity")}
+        return pd.DataFrame({"time": _times([row.time_ms for row in rows]), **values, **amounts})
+
+
+def orders_table(database: Database, session_id: str, fills: pd.DataFrame) -> pd.DataFrame:
+    """Return orders, oldest first: `placed` and `ended` (exchange time), `client_id`, `slot`, `role`, `state`, `price`, `why`.
+
+    Parameters
+    ----------
+    fills
+        Of the same session, as `fills_table` gives them.
+    """
+    query = select(Intent).where(Intent.session_id == session_id).order_by(Intent.placed_ms, Intent.bar_ms)
+    with database.session(read_only=True) as session:
+        rows = session.scalars(query).all()
+        values = {name: [getattr(row, name) for row in rows] for name in ("client_id", "slot", "role", "state")}
+        price = [float(row.stop_price or row.price or "nan") for row in rows]
+        why = [" ".join(filter(None, (row.reason or row.role, row.refusal))) for row in rows]
+        placed = _times([row.placed_ms if row.placed_ms is not None else row.bar_ms for row in rows])
+    orders = pd.DataFrame({"placed": placed, **values, "price": price, "why": why})
+    return orders.assign(ended=_ends(orders, fills))
+
+
+def _ends(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DatetimeIndex:
+    """Return when each order was over: at its last fill, else when its slot's next order of that role or closing fill came.
+
+    The journal keeps when a state was written down, which is the machine's time and no exchange's. NaT where it is still out.
+    """
+    last = fills.groupby("client_id")["time"].max().to_dict()
+    found = [_end(orders.loc[row], orders, fills, last=last) for row in orders.index]
+    return pd.DatetimeIndex(pd.to_datetime(pd.Series(found, dtype=object), utc=True))
+
+
+def _end(order: Any, orders: pd.DataFrame, fills: pd.DataFrame, *, last: dict[Any, Any]) -> Any:
+    if order["state"] in OPEN_STATES:
+        return None
+    if order["client_id"] in last:
+        return last[order["client_id"]]
+    of_slot, mine = fills["slot"] == order["slot"], orders["slot"] == order["slot"]
+    closing = fills["time"][of_slot & (fills["role"] != "entry") & (fills["time"] >= order["placed"])]
+    after = orders["placed"][mine & (orders["role"] == order["role"]) & (orders["placed"] > order["placed"])]
+    return min([*closing.head(1), *after.head(1)], default=order["placed"])
+
+
+def _times(epoch_ms: list[int]) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(epoch_ms, unit="ms", utc=True))

@@ -1,0 +1,247 @@
+"""A runner's session for notebooks: what its journal holds, the backtest beside it, its rehearsals, and what is wrong with it."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atb.config import load_settings, part_of
+from atb.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.config import Settings
+    from atb.db import Database
+    from atb.db.tables import LiveSession
+    from atb.live.portfolio import Portfolio
+    from atb.reports import SessionRecord
+    from atb.workbench.rehearsal.comparison import Comparison
+
+Json = dict[str, Any]
+_SHOWN = ("account", "mode", "state", "halt", "strategy", "symbol", "last_bar", "equity", "pnl", "trades", "open_orders",
+          "unknown")  # fmt: skip
+_PAPER_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Monitored:
+    """A session as the journal has it, and what comparing it with its backtest found.
+
+    Parameters
+    ----------
+    standing
+        The row of `atb status`.
+    record
+        Tables and backtest, which the session figures draw.
+    comparison
+        Decisions and executions against the backtest's.
+    rehearsal
+        The last rehearsal of what trades here, None where there was none.
+    """
+
+    standing: Json
+    record: "SessionRecord"
+    comparison: "Comparison"
+    rehearsal: Json | None
+
+    def findings(self) -> list[str]:
+        """Return what a person should know before going on, worst first; empty where nothing was found."""
+        now, same, rehearsed = self.standing, self.comparison, self.rehearsal
+        told = [
+            (now["unknown"] > 0, f"{now['unknown']} orders were sent and their answer is not known"),
+            (now["state"] == "stale", "the runner died: start it again, it goes on after its last bar"),
+            (now["halt"] != "none", f"the kill switch is set to {now['halt']}: {now['halt_reason']}"),
+            (not same.equal, f"it differs from its backtest, first in: {same.first_difference}"),
+            (rehearsed is None, "it was never rehearsed: atb rehearse MANIFEST"),
+            (rehearsed is not None and not rehearsed["passed"], "its last rehearsal failed"),
+        ]
+        return [text for applies, text in told if applies]
+
+
+def ensure_session(*, days: int = 30) -> str:
+    """Make a paper session if this database has none, and return what was found or done, as a sentence.
+
+    The newest paper manifest is traded by the real runner, a process of its own, over the last `days` of stored bars; where there
+    is no manifest, the newest backtest is promoted to paper first, and where there is none of those either, one is run.
+
+    Raises
+    ------
+    RunError
+        If the backtest or the runner failed.
+    """
+    from atb.live.overview import sessions
+
+    settings = load_settings()
+    database = _open(settings)
+    try:
+        found = sessions(database)
+        if found:
+            return f"The journal holds {len(found)} sessions, the newest on account {found[0]['account']}."
+        manifest = _newest_manifest(database) or _promoted(days)
+    finally:
+        database.close()
+    return f"There was no session yet, so one was traded on paper: {_trade(manifest, settings, days)}"
+
+
+def _promoted(days: int) -> Path:
+    from atb.workbench.runs import judged_run, promote_run
+
+    return promote_run(judged_run(days=max(days, 60)).run.run_id).path
+
+
+def _newest_manifest(database: "Database") -> Path | None:
+    from sqlalchemy import select
+
+    from atb.db.tables import Promotion
+
+    query = select(Promotion.path).where(Promotion.mode == "paper").order_by(Promotion.created_at.desc())
+    with database.session(read_only=True) as session:
+        return next((Path(path) for path in session.scalars(query) if Path(path).is_file()), None)
+
+
+def _trade(manifest: Path, settings: "Settings", days: int) -> str:
+    """Run the real runner on paper, in a process of its own, and return its last line."""
+    from atb.promotion.manifest import load_manifest
+    from atb.workbench.market import load_bars
+
+    plan = load_manifest(manifest)
+    bars = load_bars(plan.symbol, plan.timeframe, venue=plan.venue)
+    since = bars.frame.index[-1] + timedelta(seconds=bars.timeframe.seconds) - timedelta(days=days)
+    command = [
+        *(sys.executable, str(part_of(settings.project, "runners", "live.py")), str(manifest)),
+        *("--from", f"{since:%Y-%m-%dT%H:%M}", "--root", str(settings.data.root)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_PAPER_SECONDS)  # noqa: S603 - our own program
+    if done.returncode:
+        raise RunError("The runner failed", found=done.stderr.strip()[-2_000:])
+    return done.stdout.strip()
+
+
+def sessions_table() -> "pd.DataFrame":
+    """Return one row per session, the newest first: what `atb status` says of each."""
+    import pandas as pd
+
+    from atb.live.overview import sessions
+
+    database = _open(load_settings())
+    try:
+        rows = sessions(database)
+    finally:
+        database.close()
+    return pd.DataFrame({row["session"]: {name: row[name] for name in _SHOWN} for row in rows}, index=list(_SHOWN)).T
+
+
+def watch_session(session: str | None = None) -> Monitored:
+    """Return a session beside the backtest of the same bars by the same manifests: the newest one, or the one that is named.
+
+    Parameters
+    ----------
+    session
+        A session's id, or the beginning of one.
+
+    Raises
+    ------
+    InputError
+        If there is no such session, it has not decided on any bar yet, or its strategies changed hands, so that no single
+        backtest is its own.
+    DataError, PromotionError
+        If its bars are not in the catalogue, or a manifest was changed since.
+    """
+    from atb.workbench.rehearsal.comparison import compare
+
+    settings = load_settings()
+    database = _open(settings)
+    try:
+        row, standing = _chosen(database, session)
+        portfolio = _portfolio(database, standing, settings)
+        record = _record(row, portfolio, database, bars_root=settings.bars_root)
+        rehearsal = _rehearsal(database, row.key)
+    finally:
+        database.close()
+    end_ms = _end_ms(row, portfolio)
+    comparison = compare(settings.database.url, record.result, end_ms=end_ms, session_id=row.session_id)
+    return Monitored(standing, record, comparison, rehearsal)
+
+
+def _open(settings: "Settings") -> "Database":
+    from atb.db import open_database
+
+    return open_database(settings.database.url)
+
+
+def _chosen(database: "Database", wanted: str | None) -> tuple["LiveSession", Json]:
+    from atb.db.tables import LiveSession
+    from atb.live.overview import sessions
+
+    found = [row for row in sessions(database) if wanted is None or row["session"].startswith(wanted)]
+    if not found:
+        raise InputError("There is no such session", found=wanted, todo="`atb status` lists them")
+    with database.session(read_only=True) as session:
+        row = session.get_one(LiveSession, found[0]["session"])
+        session.expunge(row)
+    if row.last_bar_ms is None:
+        raise InputError("This session has not decided on any bar yet", found=row.session_id)
+    return row, found[0]
+
+
+def _portfolio(database: "Database", standing: Json, settings: "Settings") -> "Portfolio":
+    """Return what trades in a session, each manifest verified as the runner does."""
+    from sqlalchemy import exists, select
+
+    from atb.db.tables import Handover, Promotion
+    from atb.live.wiring import load_portfolio
+
+    passed = select(exists().where(Handover.session_id == standing["session"], Handover.kind != "shadowed"))
+    wanted = [slot["manifest_sha256"] for slot in standing["slots"] if slot["status"] != "shadow"]
+    with database.session(read_only=True) as session:
+        if session.scalar(passed):
+            raise InputError(
+                "The strategies of this session changed hands, so no one backtest is its own", found=standing["session"],
+                todo="`atb trades` and `atb why` explain its trades one by one",
+            )  # fmt: skip
+        paths = dict(session.execute(select(Promotion.manifest_sha256, Promotion.path)).tuples().all())
+    if missing := [sha for sha in wanted if sha not in paths]:
+        raise InputError("A manifest of this session was promoted into another database", found=missing[0][:12])
+    return load_portfolio([Path(paths[sha]) for sha in wanted], settings)
+
+
+def _record(row: "LiveSession", portfolio: "Portfolio", database: "Database", *, bars_root: Path) -> "SessionRecord":
+    """Return the session's tables with the backtest from its first bar to its last."""
+    from atb.backtest import run
+    from atb.data.catalogue import load_bars
+    from atb.data.moments import at_ms
+    from atb.live.feed import lead_bars
+    from atb.reports import SessionRecord
+    from atb.workbench.journal import equity_table, fills_table, orders_table
+
+    start, end = at_ms(row.trade_from_ms), at_ms(_end_ms(row, portfolio))
+    slots = []
+    for plan in portfolio.plans:
+        lead, venue = lead_bars(plan, portfolio.lead), plan.manifest.venue
+        slots.append(
+            plan.slot(load_bars(plan.symbol, plan.timeframe, start, end, root=bars_root, venue=venue, lead=lead))
+        )
+    result = run(slots[0] if len(slots) == 1 else slots, account=portfolio.account, start=start)
+    fills = fills_table(database, row.session_id)
+    orders = orders_table(database, row.session_id, fills)
+    return SessionRecord(row.session_id, result, equity_table(database, row.session_id), fills, orders)
+
+
+def _end_ms(row: "LiveSession", portfolio: "Portfolio") -> int:
+    """Return the close of the session's last bar, epoch milliseconds."""
+    assert row.last_bar_ms is not None  # `_chosen` refuses it
+    return portfolio.finest.next_ms(row.last_bar_ms)
+
+
+def _rehearsal(database: "Database", key: str) -> Json | None:
+    """Return the last rehearsal of a portfolio."""
+    from sqlalchemy import select
+
+    from atb.db.tables import Evidence
+
+    query = select(Evidence.detail).where(Evidence.kind == "rehearsal", Evidence.manifest_sha256 == key)
+    with database.session(read_only=True) as session:
+        return session.scalars(query.order_by(Evidence.id.desc()).limit(1)).one_or_none()
