@@ -41,6 +41,8 @@ class Trade:
         Who writes steps.
     sending
         Called when a request leaves.
+    fresh
+        Tells whether the lease was renewed so lately that nobody can have taken the account over.
     """
 
     broker: Broker
@@ -48,6 +50,7 @@ class Trade:
     makers: Mapping[int, OrderMaker]
     commit: Commit
     sending: Callable[[], None] = lambda: None
+    fresh: Callable[[], bool] = lambda: True
 
 
 class ExchangeDesk:
@@ -65,7 +68,7 @@ class ExchangeDesk:
         self.rules = rules or Rules()
         self.hearing, self.broker = trade.hearing, trade.broker
         self.blotter, self.memory = trade.hearing.blotter, trade.hearing.memory
-        self._makers, self._write, self._sending = trade.makers, trade.commit, trade.sending
+        self._makers, self._write, self._sending, self._fresh = trade.makers, trade.commit, trade.sending, trade.fresh
         self._cancels: Counter[str] = Counter()  # requests to withdraw an order since the last close
         self._inquiry = Inquiry(trade.broker, trade.hearing, self.rules)
 
@@ -110,8 +113,10 @@ class ExchangeDesk:
         await self.settle()
 
     def due_ms(self) -> int | None:
-        """Return when an order whose answer was lost is to be looked for next, None where there is none."""
+        """Return when an order whose answer was lost is to be looked for next, or a sweep that failed is to be made again."""
         looks = [self.hearing.looks.get(one.order.client_id, 0) for one in self.blotter.unknown()]
+        if self._inquiry.again_ms is not None:
+            looks.append(self._inquiry.again_ms)
         return min(looks) if looks else None
 
     def stop_entries(self, *, keep_resting: bool) -> None:
@@ -227,6 +232,7 @@ class ExchangeDesk:
             self.hearing.drop_entry(request.slot)
             return after
         new = [self.blotter.add(one) for one in working]
+        await self._hold()
         self._sending()
         if isinstance(request, Replace):
             request.old.cancelling = True
@@ -239,6 +245,11 @@ class ExchangeDesk:
         if any(one.owed for one in new):  # a list's answer tells what was executed, but not the executions
             await self._inquiry.sweep(self.book.portfolio.symbols, after)
         return after
+
+    async def _hold(self) -> None:
+        """Prove once more that the account is held where this process slept between a commit and its request."""
+        if not self._fresh():
+            await self.write(self._step())
 
     async def _cancel(self, request: Cancel, step: Step) -> Step:
         """Withdraw a group; where the venue has no such open order it ended by itself, and how is asked."""

@@ -12,6 +12,7 @@ from atb.live.step import Notice, Step
 from atb.monitoring import get_logger
 
 _log = get_logger(__name__)
+_AGAIN_MS = 1_000
 
 
 class Inquiry:
@@ -25,22 +26,30 @@ class Inquiry:
         Who takes it down.
     rules
         Pauses and margins.
+
+    Attributes
+    ----------
+    again_ms
+        When to sweep again because the venue could not be asked, exchange time; None where it could.
     """
 
     def __init__(self, broker: Broker, hearing: Hearing, rules: Rules) -> None:
         self._broker, self._hearing, self._rules = broker, hearing, rules
         self._blotter, self._memory = hearing.blotter, hearing.memory
+        self.again_ms: int | None = None
 
     async def sweep(self, symbols: Iterable[Symbol], step: Step) -> bool:
         """Fold the executions that came since the last sweep, and ask after every order that should be out and is not.
 
         Returns False where the venue could not be asked; what was heard until then is in the step.
         """
+        self.again_ms = None
         try:
             for symbol in symbols:
                 if any(one.order.symbol == symbol for one in self._blotter):
                     await self._sweep(symbol, step)
         except VenueError as silent:
+            self.again_ms = self._broker.now_ms() + max(_AGAIN_MS, silent.retry_after_ms or 0)
             _log.warning("the venue cannot be asked", error=str(silent))
             return False
         return True

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from atb.data.moments import at_ms
-from atb.domain import Timer
+from atb.domain import Symbol, Timer
 from atb.domain.venue import Hint
-from atb.errors import InputError
+from atb.errors import DatabaseLostError, InputError
 from atb.live.blotter import Blotter
 from atb.live.book import Book
 from atb.live.candles import CandleFeed
@@ -140,7 +140,12 @@ async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchang
                 sending=office.watch.sending,
             )
             synchroniser = Synchroniser(
-                exchange.broker, book, desk.blotter, memory=desk.memory, tolerance=exchange.tolerance
+                exchange.broker,
+                book,
+                desk.blotter,
+                memory=desk.memory,
+                tolerance=exchange.tolerance,
+                accepting=exchange.accept,
             )
             trading = ExchangeTrading(
                 desk, session.writer.commit, synchroniser=synchroniser, every_ms=exchange.compare_ms
@@ -149,8 +154,6 @@ async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchang
             _tell_clock(office, exchange)
             while not lease.fresh(SystemTimer().now_ms()):  # the holder before may still be sending
                 await asyncio.sleep(_FRESH_S)
-            if exchange.accept:
-                synchroniser.accept(await exchange.broker.balances())
             return await _loop(
                 trading, feed, _at_venue(exchange), office=office, session=session, tick_ms=exchange.tick_ms
             ).run()
@@ -165,9 +168,25 @@ def _exchange_desk(
     saved = (session.resumed.state or {}).get("desk")
     memory = DeskMemory.from_json(saved) if saved else DeskMemory(exchange.broker.now_ms())
     memory.cursors = dict(session.resumed.cursors)
-    memory.known = session.journal.known_fill
+    memory.known = _known(session)
     hearing = Hearing(book, Blotter(session.resumed.working), memory, makers=makers)
-    return ExchangeDesk(Trade(exchange.broker, hearing, makers, session.writer.commit, sending), exchange.rules)
+    lease = session.journal.lease
+    trade = Trade(
+        exchange.broker, hearing, makers, session.writer.commit, sending, lambda: lease.fresh(SystemTimer().now_ms())
+    )
+    return ExchangeDesk(trade, exchange.rules)
+
+
+def _known(session: Session) -> Callable[[Symbol, str], bool]:
+    """Return who knows the executions of earlier processes; without a database, which only the kill switch trades on, nobody."""
+
+    def known(symbol: Symbol, trade_id: str) -> bool:
+        try:
+            return session.journal.known_fill(symbol, trade_id)
+        except DatabaseLostError:
+            return False
+
+    return known
 
 
 def _first_candle(portfolio: Portfolio, exchange: Exchange) -> int:

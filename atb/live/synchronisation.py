@@ -29,13 +29,22 @@ class Synchroniser:
         The venue, and what we believe.
     tolerance
         Difference that is none, as a share of what the books hold of an asset: rounding of fees, interest of a cent.
+    accepting
+        Whether the first comparison takes what the account has beyond the books as none of our business.
     """
 
     def __init__(
-        self, broker: Broker, book: Book, blotter: Blotter, *, memory: DeskMemory, tolerance: Decimal = Decimal("1e-6")
+        self,
+        broker: Broker,
+        book: Book,
+        blotter: Blotter,
+        *,
+        memory: DeskMemory,
+        tolerance: Decimal = Decimal("1e-6"),
+        accepting: bool = False,
     ) -> None:
         self._broker, self._book, self._blotter, self._memory = broker, book, blotter, memory
-        self._tolerance = tolerance
+        self._tolerance, self._accepting = tolerance, accepting
         self.drift: Amounts = {}
         self.ours_open = 0  # orders of ours that the venue had open when it was last asked
 
@@ -55,8 +64,11 @@ class Synchroniser:
                 self._order(report, step)
                 self.ours_open += report.client_id.startswith(_PREFIX)
         balances = await self._broker.balances()
-        if not self._memory.surplus:
+        if self._accepting or not self._memory.surplus:
             self.accept(balances)
+            surplus = {asset: str(amount) for asset, amount in self._memory.surplus.items()}
+            step.notices.append(Notice("accepted", {"surplus": surplus}, "warning" if self._accepting else "info"))
+            self._accepting = False
             return True
         self._balances(balances, step)
         return True
@@ -66,6 +78,7 @@ class Synchroniser:
         expected = self._expected()
         self._memory.surplus = {asset: _total(balances, asset) - amount for asset, amount in expected.items()}
         self._memory.quarantine.clear()
+        self.drift.clear()
 
     def _expected(self) -> Amounts:
         """Return what the books say the account holds of each asset that is traded."""
@@ -81,12 +94,14 @@ class Synchroniser:
             surplus = self._memory.surplus.get(asset, Decimal(0))
             found = _total(balances, asset)
             drift = found - surplus - amount
-            if abs(drift) <= self._slack(asset, amount):
+            slack, told = self._slack(asset, amount), self.drift.get(asset, Decimal(0))
+            if abs(drift) <= slack:
                 drift = Decimal(0)
-            if drift != self.drift.get(asset, Decimal(0)):
-                detail = {"asset": asset, "books": str(amount), "account": str(found - surplus), "drift": str(drift)}
-                step.notices.append(Notice("drift", detail, "warning" if drift else "info"))
-                self._quarantine(asset, drift)
+            if bool(drift) == bool(told) and abs(drift - told) <= slack:
+                continue  # the same as before, but for rounding
+            detail = {"asset": asset, "books": str(amount), "account": str(found - surplus), "drift": str(drift)}
+            step.notices.append(Notice("drift", detail, "warning" if drift else "info"))
+            self._quarantine(asset, drift)
             self.drift[asset] = drift
 
     def _slack(self, asset: str, amount: Decimal) -> Decimal:

@@ -19,7 +19,7 @@ def equity_table(database: Database, session_id: str) -> "pd.Series[float]":
 
 
 def fills_table(database: Database, session_id: str) -> pd.DataFrame:
-    """Return executions, oldest first: `time`, `client_id`, `slot`, `side`, `role`, `reason`, `price` (quote), `quantity` (base)."""
+    """Return executions, oldest first: `time`, `client_id`, `slot`, `side`, `role`, `reason`, `price`, `quantity`."""
     query = select(FillRow).where(FillRow.session_id == session_id).order_by(FillRow.fill_no)
     with database.session(read_only=True) as session:
         rows = session.scalars(query).all()

@@ -1,15 +1,24 @@
 """What happens at an exchange: lost answers, parts, dust, other people's hands; the books stay right and the position covered."""
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
+import numpy as np
 import pytest
 
+from atb.domain.venue import Answer
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.live.breakers import Breakers
+from atb.live.exchange_desk import ExchangeDesk, Trade
+from atb.live.moment import Moment
+from atb.live.rules import Rules
+from atb.live.step import Withheld
 from atb.venues.simulator.configuration import Book, Filters
+from tests.bars import bars_of, frame_of
+from tests.live.forged import BAR, ForgedBroker, Table, report_of, want
 from tests.live.test_desks import COSTS, CROSS, FIRST, GUARDED, rising
-from tests.live.test_exchange import BTC, POLICIES, market
+from tests.live.test_exchange import BTC, POLICIES
 from tests.live.venue import HOUR, venue
 
 PAIRED = POLICIES["a stop and a target"]
@@ -24,7 +33,7 @@ def v(tmp_path):
 
 def sells(v):
     """Return what the open sell orders would sell, each pair once."""
-    groups = {order.list_id or order.order_id: order.quantity - order.filled for order in v.open_orders()}
+    groups = {(order.list_id, order.id if order.list_id < 0 else 0): order.quantity - order.filled for order in v.open_orders() if order.side == "SELL"}
     return sum(groups.values(), Decimal(0))
 
 
@@ -66,16 +75,6 @@ def test_lost_answers_to_exits_cancellations_and_replacements_leave_the_books_ri
         assert v.running.ledger("fault"), "the fault struck"
         assert v.events("drift", "stranger_trade", "unrecorded_order", "sold_too_much", "gave_up") == []
         assert float(v.held("BTC")) == pytest.approx(v.state()["slots"][0]["quantity"])
-
-
-def test_while_an_entrys_answer_is_missing_no_other_entry_is_sent(tmp_path):
-    plans = [(CROSS, rising(), replace(GUARDED, fraction=0.4)), (CROSS, market(6, "ETH/USDT", n=60), PAIRED)]
-    with venue(tmp_path, plans, first=FIRST, count=6, execution=COSTS) as v:
-        v.fault("held", 1, "POST /api/v3/orderList/opoco")
-        v.fault("error", 1, "GET /api/v3/order", times=40)
-        v.trade(bars=2)
-        refused = [row.refusal for row in v.rows(__import__("atb.db.tables", fromlist=["x"]).DecisionRow, by=None) if row.refusal]
-        assert all("unknown_exposure" in words or words == "late" for words in refused)
 
 
 # --- parts, dust, refusals ----------------------------------------------------------------------------------------------
@@ -158,6 +157,7 @@ def test_a_trade_by_hand_is_told_bars_entries_and_is_left_alone(tmp_path):
         assert float(v.held("BTC")) == pytest.approx(v.state()["slots"][0]["quantity"] + 0.25)
         v.trade(accept=True)
         assert v.state()["desk"]["quarantine"] == {}
+        assert float(v.events("accepted")[-1].detail["surplus"]["BTC"]) == pytest.approx(0.25)
 
 
 def test_a_strangers_resting_order_is_told_and_not_cancelled(v):
@@ -198,3 +198,110 @@ def test_stops_are_met_while_nobody_is_there(tmp_path):
         assert v.events("drift", "stranger_trade") == []
 
 
+# --- by hand: what a venue would hardly do ------------------------------------------------------------------------------
+
+
+class Hand:
+    """A desk at a forged broker, whose steps are kept."""
+
+    def __init__(self, **rules):
+        self.table, self.broker, self.steps = Table(), ForgedBroker(now=BAR + HOUR), []
+        trade = Trade(self.broker, self.table.hearing, self.table.makers, self.commit)
+        self.desk = ExchangeDesk(trade, Rules(**rules))
+
+    async def commit(self, step):
+        self.steps.append(step)
+        return ()
+
+    def close(self, price=110.0, **more):
+        """Trade the close of a bar that rises to a price."""
+        bar = frame_of(np.array([price]), start="2024-01-02 16:00")
+        asyncio.run(self.desk.on_moment(Moment(self.broker.now, {0: bars_of(bar)}), **more))
+        return next(step.decided[0].values for step in reversed(self.steps) if step.decided)
+
+    def asked(self, *kinds):
+        return [about for what, about in self.broker.asked if what in kinds]
+
+
+def refusal(text, code="-2010"):
+    return Answer("rejected", code, text)
+
+
+@pytest.mark.parametrize("why", ["unknown_exposure", "quarantined", "late", "halted"])
+def test_an_entry_is_barred_with_the_reason_in_its_decision(why):
+    hand = Hand()
+    if why == "unknown_exposure":
+        hand.table.out(hand.table.order(), slot=7, unknown=True)
+        hand.broker.silent = {"find"}
+    if why == "quarantined":
+        hand.table.memory.quarantine["BTC/USDT"] = "drift"
+    moment_late = 61_000 if why == "late" else 0
+    hand.broker.now += moment_late
+    bar = frame_of(np.array([110.0]), start="2024-01-02 16:00")
+    moment = Moment(hand.broker.now - moment_late, {0: bars_of(bar)})
+    asyncio.run(hand.desk.on_moment(moment, barred="halted" if why == "halted" else None))
+    (decided,) = [step.decided[0] for step in hand.steps if step.decided]
+    assert (decided.values["refusal"], decided.values["intents"]) == (why, [])
+    assert hand.asked("place") == []
+
+
+def test_a_refused_cancellation_is_followed_by_a_question_and_silence_counts_as_lost():
+    hand = Hand()
+    hand.table.hold(1.0)
+    stop = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(1)))
+    target = hand.table.out(hand.table.order("target", "limit", price=Decimal(110)))
+    hand.broker.answers = [refusal("Unknown order sent.", "-2011")]
+    hand.broker.opened = [report_of(stop.order), report_of(target.order)]
+    hand.broker.silent = {"find"}
+    asyncio.run(hand.desk.look())
+    assert len(hand.asked("cancel")) == 1
+    assert stop.unknown or target.unknown
+    assert hand.desk.due_ms() == 0
+
+
+def test_a_desk_that_is_refused_for_ever_gives_up_and_says_so():
+    hand = Hand(attempts=3)
+    hand.table.hold(1.0)
+    hand.broker.answers = [refusal("Filter failure: MAX_NUM_ALGO_ORDERS", "-1013") for _ in range(40)]
+    asyncio.run(hand.desk.look())
+    assert 3 <= len(hand.asked("place")) <= 9
+    notices = [notice.kind for step in hand.steps for notice in step.notices]
+    assert "gave_up" in notices
+
+
+def test_an_entry_that_is_refused_for_ever_is_dropped():
+    hand = Hand(attempts=2)
+    want(hand.table.book, 1.0)
+    hand.table.makers[0]._made[(BAR, "entry")] = 5
+    asyncio.run(hand.desk.look())
+    assert hand.asked("place") == []
+    assert hand.table.book.slot(0)["entry"] == 0.0
+
+
+def test_what_the_journal_withholds_is_not_sent():
+    hand = Hand()
+
+    async def withhold(step):
+        hand.steps.append(step)
+        return tuple(Withheld(one.order.client_id, "halted") for one in step.placed)
+
+    hand.desk._write = withhold
+    want(hand.table.book, 1.0)
+    asyncio.run(hand.desk.look())
+    assert hand.asked("place") == []
+    assert hand.table.book.slot(0)["entry"] == 0.0
+
+
+def test_a_replacement_that_is_refused_leaves_the_old_stop_asked_for():
+    hand = Hand()
+    record = hand.table.book.slot(0)
+    hand.table.hold(1.0)
+    record["target"] = np.nan
+    old = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(90)))
+    hand.broker.opened = [report_of(old.order)]
+    hand.broker.known[old.order.client_id] = report_of(old.order)
+    hand.broker.answers = [refusal("Stop price would trigger immediately.") for _ in range(9)]
+    asyncio.run(hand.desk.look())
+    assert hand.asked("replace")
+    assert hand.asked("find")
+    assert old.state == "live"

@@ -31,7 +31,7 @@ def broker(table):
 @pytest.fixture
 def synchroniser(table, broker):
     made = Synchroniser(broker, table.book, table.blotter, memory=table.memory)
-    assert compare(made) == []  # the first look takes what is there beyond the books as none of our business
+    assert kinds(made) == [("accepted", "info")]  # the first look takes what is there beyond the books as not ours
     return made
 
 
@@ -124,6 +124,23 @@ def test_accepting_takes_what_is_there_as_not_ours_and_lifts_every_quarantine(ta
     assert (table.memory.quarantine, table.memory.surplus["BTC"]) == ({}, Decimal(6))
     broker.wallet |= wallet(BTC=6)
     assert float(compare(synchroniser)[0][2]["drift"]) == -1
+
+
+def test_a_person_may_have_the_first_comparison_accept_what_is_there(table, broker, synchroniser):
+    broker.wallet |= wallet(BTC=7)
+    compare(synchroniser)
+    again = Synchroniser(broker, table.book, table.blotter, memory=table.memory, accepting=True)
+    ((kind, severity, detail),) = compare(again)
+    assert (kind, severity, detail["surplus"]["BTC"]) == ("accepted", "warning", "6.0")
+    assert table.memory.quarantine == {}
+    assert compare(again) == []
+
+
+def test_a_drift_that_differs_by_rounding_alone_is_not_told_again(broker, synchroniser):
+    broker.wallet |= wallet(BTC="3.5")
+    compare(synchroniser)
+    broker.wallet |= wallet(BTC="3.500000000001")
+    assert compare(synchroniser) == []
 
 
 def test_nothing_is_compared_while_an_answer_or_an_execution_is_missing(table, broker, synchroniser):
