@@ -56,6 +56,8 @@ class CandleFeed:
         ------
         DataError
             If the venue has too few bars.
+        VenueError
+            If it does not show what was decided on last.
         """
         for slot, plan in enumerate(self._portfolio.plans):
             lead = lead_bars(plan, self._portfolio.lead)
@@ -67,6 +69,13 @@ class CandleFeed:
             if bars is None or count < min(lead, plan.warmup) or not count:
                 found = f"{count} bars of {plan.symbol} {plan.timeframe} before {known_to}"
                 raise DataError(f"{plan.manifest.name} needs {lead} bars to warm up", found=found)
+            if last is not None and int(bars.opened_ms[count - 1]) < last:
+                # It was closed when it was decided on: the venue's clock went back, or its candles stand still.
+                raise VenueError(
+                    f"The venue does not show the bar of {plan.symbol} that was decided on last",
+                    found=f"nothing after {int(bars.opened_ms[count - 1])}, decided was {last}",
+                    todo="Start again in a moment",
+                )
             self._histories[slot] = _rows(bars, 0, count)
             waiting = [_rows(bars, row, row + 1) for row in range(count, len(bars))]
             self._series[slot] = _Series(_rows(bars, count - 1, count), waiting)

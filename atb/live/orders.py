@@ -125,11 +125,12 @@ class OrderMaker:
         left = np.array([slot])
         one, side, units = left[0], np.sign(slot["quantity"]), []
         while one["quantity"] != 0.0 and not np.isnan(one["target"]) and one["target_quantity"] > 0.0:
-            unit = self._unit(one, side * float(one["target_quantity"]), with_target=True)
+            part = min(float(one["target_quantity"]), float(abs(one["quantity"])))  # less is left after a part of a stop
+            unit = self._unit(one, side * part, with_target=True)
             if _too_small(unit, parameters):
                 break
             units.append(unit)
-            one["quantity"] = whole(one["quantity"] - side * one["target_quantity"], parameters)
+            one["quantity"] = whole(one["quantity"] - side * part, parameters)
             one["rung"] += 1
             if one["quantity"] != 0.0:
                 place_target(one, parameters)

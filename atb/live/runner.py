@@ -210,6 +210,7 @@ def _at_venue(exchange: Exchange) -> Timer:
 def _loop(trading: Desk, feed: Feed, timer: Timer, *, office: Office, session: Session, tick_ms: int | None) -> Loop:
     journal = session.journal
     _log.info("running", session=journal.session_id)
+    office.watch.plans = dict(enumerate(trading.book.portfolio.plans))
     cash = trading.book.portfolio.account.cash
     shadow = shadow_of(office, feed.histories(), session)
     return Loop(
@@ -232,6 +233,8 @@ def _hear(office: Office) -> Callable[[Hint], None]:
 
 def _tell_clock(office: Office, exchange: Exchange) -> None:
     offset = exchange.broker.now_ms() - exchange.timer.now_ms()
+    if office.watch.metrics is not None:
+        office.watch.metrics.clock_offset.set(offset / 1_000)
     office.watch.vitals.tell("clock", abs(offset) < _LARGEST_OFFSET_MS, f"the venue is {offset} ms ahead")
 
 

@@ -145,7 +145,10 @@ class SteppedTimer:
             return True
         if self._socket is None:
             raise VenueError("The simulated exchange's clock is closed")
-        await self._socket.send_str(json.dumps({"until": time_ms}))
+        try:
+            await self._socket.send_str(json.dumps({"until": time_ms}))
+        except OSError as ended:
+            raise VenueError("The simulated exchange's clock went away", found=self._url) from ended
         return self._take(await self._receive())
 
     def _take(self, said: dict[str, Any]) -> bool:

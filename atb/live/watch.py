@@ -6,6 +6,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from atb.live.book import Book
+from atb.live.plan import Plan
 from atb.live.step import Step, Withheld
 from atb.live.telling import Teller
 from atb.monitoring.health import Vitals
@@ -34,6 +35,7 @@ class Watch:
     metrics: "Metrics | None" = None
     teller: Teller | None = None
     latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
+    plans: dict[int, Plan] = field(default_factory=dict)  # what trades, by slot, so that decisions have names
     _seen: float | None = None
     _lost: dict[str, float] = field(default_factory=dict)
 
@@ -57,8 +59,14 @@ class Watch:
         if metrics is None:
             return
         metrics.commit_seconds.observe(seconds)
-        for one in withheld:
-            metrics.withheld.labels(reason=one.reason).inc()
+        for refused in withheld:
+            metrics.withheld.labels(reason=refused.reason).inc()
+        for one in step.decided:
+            plan = self.plans.get(one.slot)
+            if plan is not None:
+                symbol = str(plan.symbol)
+                metrics.decisions.labels(strategy=plan.strategy.name, symbol=symbol).inc()
+                metrics.bar_lag.labels(symbol=symbol).set((step.time_ms - plan.timeframe.next_ms(one.bar_ms)) / 1_000)
         for done in step.fills:
             metrics.fills.labels(symbol=str(done.fill.symbol), role=done.order.role).inc()
         for said in step.heard:

@@ -106,9 +106,9 @@ def _apart_text(apart: "pd.Series[float]") -> str:
     if largest == 0:
         return f"Equal to the last digit at each of {len(apart):,} closes: the two lines lie on each other."
     return (
-        f"They are at most {largest:,.8~g} apart over {len(apart):,} closes. A real account differs by the prices it was given; "
+        f"They are at most {largest:,.8g} apart over {len(apart):,} closes. A real account differs by the prices it was given; "
         "a difference that begins with a missing trade has another cause."
-    ).replace("~", "")
+    )
 
 
 def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:

@@ -1,1 +1,1 @@
-"""Venues: brokers behind one port; paper fills by the kernel's own rules."""
+"""Venues: brokers behind one port, on paper and through ccxt, and a simulated exchange to try them at."""

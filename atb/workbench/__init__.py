@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from atb.engine.prepare import Slot
     from atb.experiments import publish
     from atb.strategies import make_strategy, strategy_params
-    from atb.workbench.explanation import explained, rehearsal_table
+    from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.rules import Rules, make_rules
@@ -40,6 +40,7 @@ _HOMES = {
     "fragility": "atb.workbench.verdict",
     "start_spread": "atb.workbench.verdict",
     "judged_run": "atb.workbench.runs",
+    "last_rehearsal": "atb.workbench.explanation",
     "finer_bars": "atb.workbench.market",
     "load_bars": "atb.workbench.market",
     "load_predictor": "atb.workbench.slots",
@@ -77,6 +78,7 @@ __all__ = [
     "finer_bars",
     "fragility",
     "judged_run",
+    "last_rehearsal",
     "load_bars",
     "load_predictor",
     "make_rules",

@@ -10,6 +10,22 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 
+def last_rehearsal(run_id: str) -> Json | None:
+    """Return what the last rehearsal of a run's manifests found, as `atb rehearse --json` prints it; None where there was none."""
+    from sqlalchemy import select
+
+    from atb.db import open_database
+    from atb.db.tables import Evidence
+
+    query = select(Evidence.detail).where(Evidence.kind == "rehearsal", Evidence.run_id == run_id)
+    database = open_database(load_settings().database.url)
+    try:
+        with database.session(read_only=True) as session:
+            return session.scalars(query.order_by(Evidence.id.desc()).limit(1)).one_or_none()
+    finally:
+        database.close()
+
+
 def rehearsal_table(rehearsal: Json | None) -> "pd.DataFrame":
     """Return what a rehearsal found, one check per row; no row where there was none."""
     import pandas as pd

@@ -57,6 +57,7 @@ class Monitored:
             (not same.equal, f"it differs from its backtest, first in: {same.first_difference}"),
             (rehearsed is None, "it was never rehearsed: atb rehearse MANIFEST"),
             (rehearsed is not None and not rehearsed["passed"], "its last rehearsal failed"),
+            (rehearsed is not None and not rehearsed["invariants"], "its last rehearsal was without faults"),
         ]
         return [text for applies, text in told if applies]
 
@@ -79,7 +80,7 @@ def ensure_session(*, days: int = 30) -> str:
     try:
         found = sessions(database)
         if found:
-            return f"The journal holds {len(found)} sessions, the newest on account {found[0]['account']}."
+            return f"The journal holds {len(found)} session{'s' * (len(found) > 1)}, the newest on account {found[0]['account']}."
         manifest = _newest_manifest(database) or _promoted(days)
     finally:
         database.close()
@@ -121,7 +122,7 @@ def _trade(manifest: Path, settings: "Settings", days: int) -> str:
 
 
 def sessions_table() -> "pd.DataFrame":
-    """Return one row per session, the newest first: what `atb status` says of each."""
+    """Return one row per session, the newest first: what `atb status` says of each, amounts in quote currency to the cent."""
     import pandas as pd
 
     from atb.live.overview import sessions
@@ -131,7 +132,11 @@ def sessions_table() -> "pd.DataFrame":
         rows = sessions(database)
     finally:
         database.close()
-    return pd.DataFrame({row["session"]: {name: row[name] for name in _SHOWN} for row in rows}, index=list(_SHOWN)).T
+    table = pd.DataFrame(
+        [{name: row[name] for name in ("session", *_SHOWN)} for row in rows], columns=["session", *_SHOWN]
+    )
+    money = {name: table[name].astype(float).round(2) for name in ("equity", "pnl")}
+    return table.assign(**money, last_bar=table["last_bar"].str[:16]).set_index("session")
 
 
 def watch_session(session: str | None = None) -> Monitored:
@@ -159,10 +164,11 @@ def watch_session(session: str | None = None) -> Monitored:
         portfolio = _portfolio(database, standing, settings)
         record = _record(row, portfolio, database, bars_root=settings.bars_root)
         rehearsal = _rehearsal(database, row.key)
+        paper = not _reached_an_exchange(database, row.session_id)
     finally:
         database.close()
     end_ms = _end_ms(row, portfolio)
-    comparison = compare(settings.database.url, record.result, end_ms=end_ms, session_id=row.session_id)
+    comparison = compare(settings.database.url, record.result, end_ms=end_ms, session_id=row.session_id, paper=paper)
     return Monitored(standing, record, comparison, rehearsal)
 
 
@@ -202,7 +208,7 @@ def _portfolio(database: "Database", standing: Json, settings: "Settings") -> "P
                 "The strategies of this session changed hands, so no one backtest is its own", found=standing["session"],
                 todo="`atb trades` and `atb why` explain its trades one by one",
             )  # fmt: skip
-        paths = dict(session.execute(select(Promotion.manifest_sha256, Promotion.path)).tuples().all())
+        paths = {one.manifest_sha256: one.path for one in session.scalars(select(Promotion))}
     if missing := [sha for sha in wanted if sha not in paths]:
         raise InputError("A manifest of this session was promoted into another database", found=missing[0][:12])
     return load_portfolio([Path(paths[sha]) for sha in wanted], settings)
@@ -234,6 +240,17 @@ def _end_ms(row: "LiveSession", portfolio: "Portfolio") -> int:
     """Return the close of the session's last bar, epoch milliseconds."""
     assert row.last_bar_ms is not None  # `_chosen` refuses it
     return portfolio.finest.next_ms(row.last_bar_ms)
+
+
+def _reached_an_exchange(database: "Database", session_id: str) -> bool:
+    """Tell whether an exchange, real or simulated, ever gave an order of the session a name of its own."""
+    from sqlalchemy import exists, select
+
+    from atb.db.tables import Intent
+
+    named = select(exists().where(Intent.session_id == session_id, Intent.exchange_id.is_not(None)))
+    with database.session(read_only=True) as session:
+        return bool(session.scalar(named))
 
 
 def _rehearsal(database: "Database", key: str) -> Json | None:

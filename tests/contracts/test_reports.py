@@ -6,6 +6,7 @@ import pathlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,7 +19,7 @@ from atb.domain import Bars
 from atb.engine.policy import RiskPolicy
 from atb.engine.prepare import Slot
 from atb.errors import InputError
-from atb.reports import BAR_REPORTS, REPORTS, trades_figure
+from atb.reports import BAR_REPORTS, REPORTS, SESSION_REPORTS, SessionRecord, session_fills_figure, trades_figure
 from tests.bars import bars_of, frame_of, random_walk
 from tests.problems import random_slots, scripted_slot
 
@@ -185,6 +186,73 @@ def test_a_report_of_bars_draws_holes(name):
     whole = bars_of(frame.drop(frame.index[100:200]))
     bars = Bars(whole.symbol, whole.timeframe, whole.frame, "test", ((frame.index[100], frame.index[200]),))
     BAR_REPORTS[name](bars).to_json()
+
+
+def session_of(result: Result, *, name: str = "paper-0123456789abcdef") -> SessionRecord:
+    """Return the session of a runner that did what the backtest did, with a stop beside each entry."""
+    orders = result.orders.assign(slot=result.outcome.orders["slot"])
+    fills = orders[["time", "slot", "side", "role", "reason", "price", "quantity"]]
+    sent = pd.DataFrame(
+        {
+            "placed": orders["time"],
+            "ended": orders["time"] + pd.Timedelta(hours=5),
+            "slot": orders["slot"],
+            "role": np.where(orders["role"] == "entry", "stop", orders["role"]),
+            "state": "cancelled",
+            "price": 0.95 * orders["price"],
+            "why": orders["reason"],
+        }
+    )
+    if len(sent):
+        sent.loc[len(sent) - 1, ["ended", "state"]] = [pd.NaT, "sent"]
+    return SessionRecord(name, result, result.equity, fills, sent)
+
+
+@pytest.mark.parametrize("name", SESSION_REPORTS)
+def test_a_report_of_a_session_names_it_and_its_data_and_changes_nothing(name, ordinary, capfd):
+    record = session_of(ordinary)
+    tables = (record.equity, record.fills, record.orders)
+    before = contents(ordinary), [table.copy(deep=True) for table in tables]
+    SESSION_REPORTS[name](session_of(run(odd_results()["one open trade"])))
+    with no_world():
+        figure = SESSION_REPORTS[name](record)
+    assert record.name in figure.layout.title.text
+    assert "SYNTHETIC data" in figure.layout.title.text
+    assert SESSION_REPORTS[name](record).to_json() == figure.to_json()
+    assert contents(ordinary) == before[0]
+    assert all(table.equals(copy) for table, copy in zip(tables, before[1], strict=True))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("name", SESSION_REPORTS)
+def test_a_report_of_a_session_stays_small_on_a_long_history(name, large):
+    assert len(SESSION_REPORTS[name](session_of(large)).to_json()) < MEGABYTE
+
+
+@pytest.mark.parametrize("slots", odd_results().values(), ids=odd_results())
+@pytest.mark.parametrize("name", SESSION_REPORTS)
+def test_a_report_of_a_session_draws_one_with_little_in_it(name, slots):
+    SESSION_REPORTS[name](session_of(run(slots))).to_json()
+
+
+def test_a_session_apart_from_its_backtest_says_by_how_much(ordinary):
+    record = session_of(ordinary)
+    assert "Equal to the last digit" in SESSION_REPORTS["session_equity"](record).layout.annotations[-1].text
+    other = replace(record, equity=record.equity + np.where(np.arange(len(record.equity)) > 100, -2.5, 0.0))
+    figure = SESSION_REPORTS["session_equity"](other)
+    assert "at most 2.5 apart" in figure.layout.annotations[-1].text
+    assert min(figure.data[2].y) == pytest.approx(-2.5)
+
+
+def test_an_order_without_an_answer_is_drawn_to_the_end_of_the_session(ordinary):
+    figure = SESSION_REPORTS["session_orders"](session_of(ordinary))
+    (sent,) = [part for part in figure.data if part.name == "sent (1)"]
+    assert pd.Timestamp(sent.x[1]) == ordinary.index[-1].tz_localize(None) + pd.Timedelta(hours=1)
+
+
+def test_a_slot_that_is_not_there_is_refused(ordinary):
+    with pytest.raises(InputError, match="slot must be 0 to 0"):
+        session_fills_figure(session_of(ordinary), slot=1)
 
 
 def test_no_report_changes_the_defaults_of_plotly(ordinary):

@@ -22,7 +22,7 @@ from atb.live.portfolio import Portfolio
 from atb.live.step import Working
 from atb.strategies import make_strategy
 from tests.bars import bars_of, frame_of
-from tests.live.venue import HOUR, plan_of
+from tests.live.venue import plan_of
 
 BTC, ETH = Symbol.parse("BTC/USDT"), Symbol.parse("ETH/USDT")
 BAR = 1_704_067_200_000  # open of the bar that orders are made in
@@ -73,14 +73,18 @@ class Table:
         }
         self.hearing = Hearing(self.book, self.blotter, self.memory, makers=self.makers)
 
-    def order(self, role: str = "entry", kind: str = "market", quantity: str = "1", *, slot: int = 0, **more: Any) -> Order:
+    def order(
+        self, role: str = "entry", kind: str = "market", quantity: str = "1", *, slot: int = 0, **more: Any
+    ) -> Order:
         """Return a named order."""
         side = "buy" if role == "entry" else "sell"
         symbol = self.portfolio.plans[slot].symbol
         made = Order("", symbol, side, role, kind, Decimal(quantity), **more)  # type: ignore[arg-type]
         return self.makers[slot].name(made, BAR)
 
-    def out(self, order: Order, *, slot: int = 0, unknown: bool = False, sent_ms: int = BAR, **more: Any) -> Outstanding:
+    def out(
+        self, order: Order, *, slot: int = 0, unknown: bool = False, sent_ms: int = BAR, **more: Any
+    ) -> Outstanding:
         """Put an order out."""
         state = more.pop("state", "sent" if unknown else "live")
         return self.blotter.add(Working(order, BAR, slot, state, sent_ms=sent_ms, **more), unknown=unknown)
@@ -159,6 +163,3 @@ class ForgedBroker:
     async def replace(self, old: Order, new: Order) -> Answer:
         self._ask("replace", (old, new))
         return self.answers.pop(0)
-
-
-__all__ = ["BAR", "BOTH", "BTC", "ETH", "GUARDED", "HOUR", "PLAIN", "ForgedBroker", "Table", "book_of", "portfolio_of", "report_of", "want"]

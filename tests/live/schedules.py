@@ -108,7 +108,8 @@ class Schedule:
     count
         Bars to trade.
     crashes
-        One per life, in order: how many doors the process passes before it dies, and how long it is dead (ms).
+        One per life, in order: how many doors the process passes before it dies, or the name of the door at which it does, and how
+        long it is dead (ms).
     losses
         Transactions (counted over all lives) at which the database goes away: before or after what they commit.
     halts
@@ -125,7 +126,7 @@ class Schedule:
     execution: ExecutionModel = field(default_factory=ExecutionModel)
     fee_in: str = "quote"
     faults: tuple[Fault, ...] = ()
-    crashes: tuple[tuple[int, int], ...] = ()
+    crashes: tuple[tuple[int | str, int], ...] = ()
     losses: tuple[tuple[int, str], ...] = ()
     halts: tuple[tuple[int, int, int | None], ...] = ()
     streams: bool = False
@@ -263,7 +264,7 @@ def _on_request(rng: random.Random, kind: str, path: str, at: int) -> Fault:
 class Doors:
     """Where a process may die or the database may be away, counted."""
 
-    crash_at: int | None = None
+    crash_at: int | str | None = None
     losses: dict[int, str] = field(default_factory=dict)
     crossed: int = 0
     transactions: int = 0
@@ -273,7 +274,7 @@ class Doors:
     def cross(self, door: str) -> None:
         """Pass a door, or die there."""
         self.crossed += 1
-        if self.crossed == self.crash_at:
+        if self.crash_at in {self.crossed, door}:
             self.died_at = door
             raise Crash(door)
 
@@ -366,7 +367,7 @@ class Play:
         self.died_at: list[str] = []
         self.broken: list[str] = []
         self.doors = Doors(losses=dict(schedule.losses))
-        self.lives = 0
+        self.lives, self.calm = 0, False
 
     def run(self) -> Played:
         """Play it to its end and judge it."""
@@ -406,8 +407,9 @@ class Play:
         """When nothing goes wrong any more."""
         return self.schedule.until_ms - QUIET * self.schedule.bar_ms
 
-    @staticmethod
-    def _calm(running: Running) -> None:
+    def _calm(self, running: Running) -> None:
+        self.doors.losses.clear()
+        self.doors.crash_at, self.calm = None, True
         for fault in running.exchange.disturbances.faults:
             fault.times = 0
 
@@ -427,6 +429,7 @@ class Play:
             faults=[Fault(**vars(fault) | {"detail": dict(fault.detail)}) for fault in made.faults],
         )
         with running_exchange(config) as running:
+            self.running = running
             yield running
 
     def _lives(self, running: Running) -> str:
@@ -435,7 +438,7 @@ class Play:
         while self.lives < _LIVES:
             self.lives += 1
             crash_at, dead_ms = crashes.pop(0) if crashes else (None, 30_000)
-            self.doors.crash_at, self.doors.crossed = crash_at, 0
+            self.doors.crash_at, self.doors.crossed = None if self.calm else crash_at, 0
             try:
                 return str(asyncio.run(self.live(running)))
             except HaltError:

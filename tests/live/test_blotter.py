@@ -113,7 +113,10 @@ def test_a_restart_counts_what_was_sent_as_lost(table):
 
 
 def test_orders_of_a_list_stand_together(table):
-    stop, target = table.order("stop", "stop", stop_price=Decimal(95)), table.order("target", "limit", price=Decimal(110))
+    stop, target = (
+        table.order("stop", "stop", stop_price=Decimal(95)),
+        table.order("target", "limit", price=Decimal(110)),
+    )
     pair = [table.out(order, list_id="list") for order in (stop, target)]
     alone = table.out(table.order())
     assert table.blotter.together(pair[0]) == pair

@@ -171,7 +171,7 @@ def test_a_loss_beyond_the_largest_closes_everything(tmp_path):
             v.trade(office={"max_loss": 100.0, "switch": Switch(v.root)})
         assert_flat(v)
         assert latched(v) == Level.FLATTEN
-        (entry, exit_) = v.fills()
+        (_, exit_) = v.fills()
         assert exit_.time_ms < v.until_ms
 
 
@@ -213,7 +213,7 @@ def test_without_a_database_nothing_is_sent_and_the_stops_stay(v, patient):
 def test_a_database_that_comes_back_within_the_grace_is_waited_for(tmp_path):
     with venue(tmp_path, [(CROSS, BTC, GUARDED)], first=200, count=20, execution=COSTS) as v:
         lose = Loses(v)
-        back = threading.Timer(0.5, lambda: lose.back())
+        back = threading.Timer(0.5, lose.back)
         watch = RaisesAfter(lambda: (lose(), back.start()), 9)
         assert v.trade(office={"watch": watch, "database": open_database(v.url, patience_s=0.05)}).status == "finished"
         back.join()

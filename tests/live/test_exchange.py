@@ -73,7 +73,11 @@ def test_fees_in_base_leave_what_the_backtest_leaves(tmp_path):
 SLOTS = [
     (CROSS, BTC, replace(POLICIES["a ladder"], fraction=0.4, reenter=True)),
     (CROSS, ETH, replace(POLICIES["a stop and a target"], fraction=0.5)),
-    (make_strategy("sma_cross", fast=2, slow=7), BTC, replace(POLICIES["a trailing stop and break-even"], fraction=0.5)),
+    (
+        make_strategy("sma_cross", fast=2, slow=7),
+        BTC,
+        replace(POLICIES["a trailing stop and break-even"], fraction=0.5),
+    ),
 ]
 LIMITS = AccountPolicy(max_gross=0.9, daily_loss=0.03)
 

@@ -33,7 +33,11 @@ def v(tmp_path):
 
 def sells(v):
     """Return what the open sell orders would sell, each pair once."""
-    groups = {(order.list_id, order.id if order.list_id < 0 else 0): order.quantity - order.filled for order in v.open_orders() if order.side == "SELL"}
+    groups = {
+        (order.list_id, order.id if order.list_id < 0 else 0): order.quantity - order.filled
+        for order in v.open_orders()
+        if order.side == "SELL"
+    }
     return sum(groups.values(), Decimal(0))
 
 
@@ -51,7 +55,9 @@ def test_a_lost_answer_to_an_entry_never_doubles_it(v, kind):
     entries = [fill for fill in v.fills() if fill.role == "entry"]
     assert len(entries) == 1
     states = [one.state for one in v.intents("entry")]
-    assert states == (["filled"] if kind in {"lost", "held_after", "error_after", "truncated"} else ["absent", "filled"])
+    assert states == (
+        ["filled"] if kind in {"lost", "held_after", "error_after", "truncated"} else ["absent", "filled"]
+    )
     assert {event.detail["state"] for event in v.events("resolved")} >= {states[0]} - {"filled"}
     assert covered(v) == v.held("BTC")
 
@@ -172,7 +178,8 @@ def test_money_that_comes_in_is_told_and_changes_nothing(tmp_path):
     with venue(tmp_path, [(CROSS, BTC, PAIRED)], first=200, count=20, execution=COSTS) as v:
         v.fault("deposit", 5.5, asset="USDT", amount="250")
         v.trade(compare_ms=HOUR)
-        assert [(event.detail["asset"], float(event.detail["drift"])) for event in v.events("drift")] == [("USDT", pytest.approx(250))]
+        (told,) = v.events("drift")
+        assert (told.detail["asset"], float(told.detail["drift"])) == ("USDT", pytest.approx(250))
         assert v.unlike() == []
 
 

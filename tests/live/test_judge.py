@@ -17,15 +17,15 @@ from atb.venues.simulator.faults import Fault
 from atb.workbench.rehearsal.books import Books, decision_log
 from atb.workbench.rehearsal.judge import examine
 from atb.workbench.rehearsal.terms import Terms
-from tests.live.schedules import HOUR, Play, draw, play
+from tests.live.schedules import HOUR, Play, Schedule, draw, play
 
-SEEDS = (1, 2, 4, 10)
+SEEDS = (1, 4)
 
 
-def biting(seed: int, kind: str, *, crashes: tuple[tuple[int, int], ...] = (), **detail: object) -> object:
-    """Return the market of a seed with one kind of fault at every other bar."""
+def biting(seed: int, kind: str, *, crashes: tuple[tuple[int | str, int], ...] = (), **detail: object) -> Schedule:
+    """Return the market of a seed with one kind of fault at every fourth bar."""
     calm = draw(seed, hard=False)
-    times = [calm.start_ms + hour * HOUR for hour in range(1, calm.count - 8, 2)]
+    times = [calm.start_ms + hour * HOUR for hour in range(1, calm.count - 8, 4)]
     faults = tuple(Fault(kind, "changes", at_ms=at, detail=dict(detail)) for at in times)
     return replace(calm, faults=faults, crashes=crashes)
 
@@ -95,7 +95,7 @@ def violated(tmp_path, schedules, naive: Callable | None = None) -> set[str]:
 
 
 def test_finds_a_runner_that_places_first_and_records_afterwards(tmp_path):
-    schedules = [biting(seed, "lost", crashes=((9, 2_000), (25, 2_000), (31, 0))) for seed in SEEDS]
+    schedules = [biting(seed, "lost", crashes=(("after place", 2_000), ("after place", 0))) for seed in SEEDS]
     found = violated(tmp_path, schedules, place_then_record)
     assert {"I1", "I7"} <= found, found
     assert not violated(tmp_path, schedules)

@@ -58,7 +58,11 @@ def test_a_market_entry_brings_stop_and_target_along_and_has_a_worst_price():
     request = wish(table, band=0.02).enter()
     assert isinstance(request.order, OrderList)
     assert request.order.kind == "opoco"
-    assert shape(request) == [("entry", "market", 1.0, 102.0), ("stop", "stop", 1.0, 95.04), ("target", "limit", 1.0, 110.06)]
+    assert shape(request) == [
+        ("entry", "market", 1.0, 102.0),
+        ("stop", "stop", 1.0, 95.04),
+        ("target", "limit", 1.0, 110.06),
+    ]
     assert request.list_id == request.order.client_id
 
 
@@ -152,7 +156,9 @@ def test_what_is_free_is_protected_before_what_rests_is_touched():
     table = held(2.0, replace(GUARDED, take_profit=None))
     resting(table, stop_at(table, 95, "1"))
     table.book.slot(0)["quantity"] = 2.0
-    assert shape(wish(table).protect()) == ["cancel", "stop"], "the wanted stop is for all: it does not fit beside the old"
+    assert shape(wish(table).protect()) == ["cancel", "stop"], (
+        "the wanted stop is for all: it does not fit beside the old"
+    )
 
 
 def test_a_stop_too_many_is_withdrawn():
@@ -243,7 +249,9 @@ POLICIES = st.builds(
     st.sampled_from([(), ((0.02, 0.3),), ((0.02, 0.3), (0.04, 0.5))]),
 )
 LEFT = st.lists(  # what an earlier state of affairs left resting: quantity, stop, target
-    st.tuples(st.sampled_from(["0.3", "0.5", "1"]), st.sampled_from(["90", "95", "98"]), st.sampled_from([None, "102"])),
+    st.tuples(
+        st.sampled_from(["0.3", "0.5", "1"]), st.sampled_from(["90", "95", "98"]), st.sampled_from([None, "102"])
+    ),
     max_size=3,
 )
 

@@ -18,7 +18,7 @@ from tests.conftest import REPOSITORY
 
 FOLDER = REPOSITORY / "notebooks"
 NOTEBOOKS = tuple(sorted(path.name for path in FOLDER.glob("*.ipynb")))
-# Small enough to be quick. A later chapter uses what an earlier one left: the model of 02, the run of 03.
+# Small enough to be quick. A later chapter uses what an earlier one left: the model of 02, the run of 03, the manifest of 05.
 PARAMETERS: dict[str, dict[str, object]] = {
     "00_tour.ipynb": {"days": 30},
     "01_data.ipynb": {"symbol": "ETHUSDT", "start": "2024-06-01"},
@@ -27,8 +27,13 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "04_validate.ipynb": {"params": {"fast": 10, "slow": 40}, "days": 60, "samples": 5, "take_profit": 0.03},
     "05_promote.ipynb": {"write": True},
     "06_screen.ipynb": {"symbol": "ETH/USDT", "days": 60, "windows": [5, 10, 20, 40], "stop_loss": 0.02},
+    "07_monitor.ipynb": {"days": 10},
 }
-NEEDS = {"03_backtest.ipynb": "02_train.ipynb", "05_promote.ipynb": "03_backtest.ipynb"}
+NEEDS = {
+    "03_backtest.ipynb": "02_train.ipynb",
+    "05_promote.ipynb": "03_backtest.ipynb",
+    "07_monitor.ipynb": "05_promote.ipynb",
+}
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 QUIET = (
     "--no-sandbox",

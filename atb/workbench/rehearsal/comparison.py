@@ -12,7 +12,7 @@ from atb.db.tables import DecisionRow, FillRow
 from atb.domain import Timeframe
 from atb.engine.codes import REASONS, ROLES, SIDES
 
-Term = tuple[int, int, str, str, float, str]  # bar, slot, role, side, price, reason
+Term = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
 _CRUMB = 1e-9  # sums of parts in binary
 
 
@@ -39,7 +39,7 @@ class Comparison:
         }
 
 
-def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = None) -> Comparison:
+def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = None, paper: bool = False) -> Comparison:
     """Compare a session's journal with the backtest of the same bars.
 
     An order that an exchange holds in parts (each rung of a ladder with its share of the stop) counts as one: parts that fill in
@@ -53,6 +53,8 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
         End of the period: what the last decision led to lies beyond it.
     session_id
         Which session; a rehearsal's database holds no other, and it may be left out.
+    paper
+        Whether its executions carry the kernel's own times, as those of a paper desk do, instead of an exchange's.
     """
     decisions = select(DecisionRow).order_by(DecisionRow.bar_ms, DecisionRow.slot)
     executions = select(FillRow).order_by(FillRow.fill_no)
@@ -68,10 +70,9 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
         database.close()
     ours = {(row.bar_ms, row.slot): (row.side, row.bar) for row in decided}
     theirs = _decisions(result)
-    orders = _orders(result)
-    difference = _first(ours, theirs, "decision") or _first(
-        _fills([fill for fill in fills if fill.time_ms < end_ms], result), orders, "order"
-    )
+    orders = _orders(result, end_ms if paper else None)
+    executed = _fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=paper)
+    difference = _first(ours, theirs, "decision") or _first(executed, orders, "order")
     return Comparison(len(theirs), len(orders), difference)
 
 
@@ -88,10 +89,15 @@ def _decisions(result: Result) -> dict[tuple[int, int], tuple[float | None, dict
     return found
 
 
-def _orders(result: Result) -> dict[Term, float]:
+def _orders(result: Result, until_ms: int | None) -> dict[Term, float]:
+    """Return quantities by the bar they filled in, or by the kernel's time where that is before `until_ms`."""
     found: dict[Term, float] = defaultdict(float)
     for order in result.outcome.orders:
         opened = int(result.problem.market["opened"][int(order["row"])])
+        if until_ms is not None:
+            opened = int(order["time"])
+            if opened >= until_ms:
+                continue
         what = (
             ROLES[int(order["role"])],
             SIDES[int(order["side"])],
@@ -102,11 +108,11 @@ def _orders(result: Result) -> dict[Term, float]:
     return found
 
 
-def _fills(fills: list[FillRow], result: Result) -> dict[Term, float]:
+def _fills(fills: list[FillRow], result: Result, *, paper: bool) -> dict[Term, float]:
     frames = [slot.bars.timeframe for slot in result.problem.slots]
     found: dict[Term, float] = defaultdict(float)
     for fill in fills:
-        opened = _opened(fill.time_ms, frames[fill.slot])
+        opened = fill.time_ms if paper else _opened(fill.time_ms, frames[fill.slot])
         found[opened, fill.slot, fill.role, fill.side, float(fill.price), fill.reason or ""] += float(fill.quantity)
     return found
 

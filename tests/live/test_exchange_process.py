@@ -1,0 +1,173 @@
+"""The runner's script against a simulated exchange: it stops and goes on by signals, and real money needs more than a word."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from decimal import Decimal
+
+import pytest
+
+from atb.promotion.manifest import load_manifest
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.server import running_exchange
+from tests.live.desk import RUNNER, read_journal, warm_result
+from tests.live.test_desks import rising
+from tests.promotion.test_live import signed_live
+
+FIRST, BARS, HOUR = 20, 100, 3_600_000
+WORDS = "main max-loss 250"
+
+
+@pytest.fixture
+def manifest(sqlite_desk):
+    from atb.data.storing import save_bars
+    from atb.engine.policy import RiskPolicy
+
+    bars = rising(BARS)
+    save_bars(bars, root=sqlite_desk.bars_root, source="made by hand")
+    return sqlite_desk.promote(warm_result(bars, policy=RiskPolicy(fraction=0.5, stop_loss=0.05)))
+
+
+@contextmanager
+def exchange(**values):
+    bars = rising(BARS)
+    config = ExchangeConfig(
+        (bars,), start_ms=int(bars.opened_ms[FIRST]), balances={"USDT": Decimal(10_000)}, fee_in="quote", **values
+    )
+    with running_exchange(config) as running:
+        yield running
+
+
+def environment_of(desk, running, **more):
+    return {
+        "PATH": os.environ["PATH"], "ATB__DATA__ROOT": str(desk.root), "ATB__DATABASE__URL": desk.url,
+        "ATB__EXCHANGE__BASE_URL": running.url, "ATB__EXCHANGE__API_KEY": "key", "ATB__EXCHANGE__API_SECRET": "secret",
+        "ATB__EXCHANGE__CLOCK": running.url.replace("http", "ws") + "/control/clock",
+        "ATB__LIVE__SYNC_INTERVAL": "3600", **more,
+    }  # fmt: skip
+
+
+def started(desk, running, *arguments, **more):
+    return subprocess.Popen(
+        [sys.executable, RUNNER, *map(str, arguments)], env=environment_of(desk, running, **more), text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=desk.root,
+    )  # fmt: skip
+
+
+def orders_sent(running):
+    """Return the requests that could have made or ended an order; a test order is none."""
+    sent = [entry for entry in running.ledger("request") if entry["method"] in {"POST", "DELETE"}]
+    return [entry for entry in sent if entry["path"] != "/api/v3/order/test"] + running.ledger("order")
+
+
+def wait_for(happened, process, seconds=60.0):
+    until = time.monotonic() + seconds
+    while not happened():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def until_of(bar):
+    return rising(BARS).frame.index[bar].isoformat()
+
+
+def test_a_signal_stops_it_with_its_stop_resting_and_the_next_start_goes_on(sqlite_desk, manifest):
+    with exchange() as running:
+        process = started(sqlite_desk, running, manifest, "--rehearse", "--account", "main")
+        wait_for(lambda: running.clock.now_ms() >= running.exchange.config.start_ms + 10 * HOUR, process)
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=30)
+        assert (process.returncode, "stopped:" in out) == (0, True), said
+        (stop,) = running.call(lambda: list(running.exchange.trading.book.open_orders()))
+        assert stop.type == "STOP_LOSS"
+        journal = read_journal(sqlite_desk.url)
+        assert journal["session"][0]["status"] == "stopped"
+        assert not [row for row in journal["intent"] if row["state"] == "sent"]
+        done = len(journal["decision"])
+
+        process = started(
+            sqlite_desk, running, manifest, "--rehearse", "--account", "main", "--until", until_of(BARS - 5)
+        )
+        out, said = process.communicate(timeout=90)
+        assert (process.returncode, "finished:" in out) == (0, True), said
+        journal = read_journal(sqlite_desk.url)
+        bars = [row["bar_ms"] for row in journal["decision"]]
+        assert len(bars) == len(set(bars)) > done
+        assert len([row for row in journal["fill"] if row["role"] == "entry"]) == 1, "nothing was bought twice"
+
+
+def test_a_second_signal_ends_it_at_once(sqlite_desk, manifest):
+    with exchange() as running:
+        process = started(sqlite_desk, running, manifest, "--rehearse", "--account", "main")
+        wait_for(lambda: orders_sent(running), process)
+        # it is in the middle of something: the first signal asks, the second does not
+        os.kill(process.pid, signal.SIGSTOP)
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        os.kill(process.pid, signal.SIGCONT)
+        process.communicate(timeout=30)
+        assert process.returncode in {0, -signal.SIGTERM, -signal.SIGINT}
+        process = started(
+            sqlite_desk, running, manifest, "--rehearse", "--account", "main", "--until", until_of(BARS - 5)
+        )
+        assert process.wait(timeout=90) == 0
+        journal = read_journal(sqlite_desk.url)
+        assert len([row for row in journal["fill"] if row["role"] == "entry"]) == 1
+
+
+def test_a_rehearsal_needs_a_simulated_exchange(sqlite_desk, manifest):
+    with exchange() as running:
+        process = started(sqlite_desk, running, manifest, "--rehearse", ATB__EXCHANGE__CLOCK="")
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 2, said
+        assert orders_sent(running) == []
+
+
+def test_paper_over_candles_sends_nothing_and_keeps_the_books_of_the_rehearsal(sqlite_desk, manifest):
+    with exchange() as running:
+        process = started(sqlite_desk, running, manifest, "--candles", "--until", until_of(FIRST + 12))
+        out, said = process.communicate(timeout=60)
+        assert (process.returncode, "finished: 12 bars" in out) == (0, True), said
+        assert orders_sent(running) == []
+        assert [row["role"] for row in read_journal(sqlite_desk.url)["fill"]] == ["entry"]
+
+
+@pytest.mark.parametrize(
+    ("mode", "arguments", "more"),
+    [
+        ("paper", ("--live", "--account", "main"), {}),
+        ("paper", ("--live", "--account", "main", "--ack", WORDS), {}),
+        ("live", ("--live", "--account", "main"), {}),
+        ("live", ("--live", "--account", "main", "--ack", "main max-loss 2500"), {}),
+        ("live", ("--live", "--account", "other", "--ack", "other max-loss 250"), {}),
+        ("live", ("--live", "--account", "main", "--ack", WORDS), {"ATB__LIVE__MAX_LOSS": ""}),
+        ("live", ("--live", "--account", "main", "--ack", WORDS), {"ATB__LIVE__ACCOUNT": ""}),
+        ("live", ("--live", "--account", "main", "--ack", WORDS, "--rehearse"), {}),
+        ("live", ("--account", "main"), {}),
+        ("live", ("--account", "main", "--ack", WORDS), {}),
+        ("live", ("--live", "--account", "main", "--ack", WORDS), {"withdraw": "yes"}),
+    ],
+)
+def test_real_money_is_refused_where_anything_is_missing_and_nothing_reaches_the_exchange(
+    sqlite_desk, manifest, mode, arguments, more
+):
+    from atb.venues.simulator.configuration import Key
+
+    path = manifest if mode == "paper" else signed_live(sqlite_desk, load_manifest(manifest))
+    more = dict(more)
+    keys = (Key(withdraw=bool(more.pop("withdraw", ""))),)
+    real = {"ATB__EXCHANGE__CLOCK": "", "ATB__LIVE__ACCOUNT": "main", "ATB__LIVE__MAX_LOSS": "250"}
+    with exchange(keys=keys) as running:
+        wishes = {"LIVE": "1", "ATB_LIVE": "1", "ATB__LIVE": "", "ATB_ACK": WORDS, "ACK": WORDS} | real | more
+        wishes = {
+            name: value for name, value in wishes.items() if value or name in more or name == "ATB__EXCHANGE__CLOCK"
+        }
+        process = started(sqlite_desk, running, path, *arguments, **wishes)
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 2, said
+        assert "Traceback" not in said
+        assert orders_sent(running) == []

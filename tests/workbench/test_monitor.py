@@ -1,0 +1,221 @@
+"""The monitor reads a journal and lays the backtest beside it: equal where it is, and the first difference where it is not."""
+
+import shutil
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sqlalchemy import delete, insert, update
+
+from atb.db import open_database
+from atb.db.tables import DecisionRow, Evidence, FillRow, Handover, Intent, LiveSession, Promotion
+from atb.errors import DataError, InputError, PromotionError
+from atb.promotion.manifest import load_manifest
+from atb.reports import SESSION_REPORTS
+from atb.workbench import ensure_session, explained, rehearsal_table, sessions_table, watch_session
+from tests.live.desk import Desk, warm_result
+
+CALM = {
+    "passed": True, "days": 5, "invariants": None, "struck": {}, "kills": 0,
+    "comparison": {"equal": True, "decisions": 120, "orders": 2},
+    "drill": {"held": False, "flat": True, "exit_code": 0},
+}  # fmt: skip
+STORMY = CALM | {
+    "invariants": {"I1": {"held": True, "checked": 4}, "I3": {"held": False, "checked": 2}, "I10": {"held": True, "checked": 0}},
+    "struck": {"drop": 3, "lost": 1}, "kills": 1, "drill": {"held": True, "flat": True, "exit_code": 4},
+}  # fmt: skip
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A desk over which the settings of notebooks are, in a project of its own."""
+    monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path))
+    return Desk(tmp_path, f"sqlite:///{tmp_path / 'atb.db'}")
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a finished session of 293 bars, with stops, targets and shorts; to be copied."""
+    root = tmp_path_factory.mktemp("traded")
+    desk = Desk(root, f"sqlite:///{root / 'atb.db'}")
+    result = warm_result(desk.stock())
+    path = desk.promote(result)
+    record(desk, path)
+    desk.trade(path, since=result.index[0].strftime("%Y-%m-%dT%H:%M"))
+    return root
+
+
+@pytest.fixture
+def traded(once: Path, desk: Desk) -> Path:
+    """The test's own copy of that session; the manifest that it traded."""
+    shutil.copytree(once, desk.root, dirs_exist_ok=True)
+    (path,) = (desk.root / "promoted").glob("*.json")
+    change(desk, update(Promotion).values(path=str(path)))
+    return path
+
+
+def record(desk: Desk, path: Path) -> None:
+    """Enter a manifest into the database, as a promotion does."""
+    known = load_manifest(path)
+    change(
+        desk,
+        insert(Promotion).values(
+            manifest_sha256=known.content_sha256, name=known.name, mode="paper", path=str(path), verdict={}
+        ),
+    )
+
+
+def change(desk: Desk, statement: object) -> None:
+    database = open_database(desk.url)
+    try:
+        with database.session() as session:
+            session.execute(statement)
+    finally:
+        database.close()
+
+
+def rehearsed(desk: Desk, path: Path, detail: dict[str, object]) -> None:
+    key = load_manifest(path).content_sha256
+    change(desk, insert(Evidence).values(kind="rehearsal", manifest_sha256=key, passed=detail["passed"], detail=detail))
+
+
+def test_a_session_equals_its_backtest_in_every_decision_execution_and_close(traded):
+    seen = watch_session()
+    assert seen.comparison.equal, seen.comparison.first_difference
+    assert seen.comparison.decisions == len(seen.record.equity) > 250
+    assert len(seen.record.fills) >= seen.comparison.orders > 20
+    assert set(seen.record.fills["role"]) >= {"entry", "exit", "stop", "target"}
+    assert seen.record.difference.abs().max() == 0
+    assert seen.findings() == ["it was never rehearsed: atb rehearse MANIFEST"]
+
+
+def test_every_order_that_is_over_ended_after_it_was_placed_and_its_fill_is_its_end(traded):
+    record = watch_session().record
+    over = record.orders[~record.orders["state"].isin(["live", "planned", "sent"])]
+    assert (over["ended"] >= over["placed"]).all()
+    filled = record.orders[record.orders["state"] == "filled"].set_index("client_id")["ended"]
+    assert filled.to_dict() == record.fills.groupby("client_id")["time"].max()[filled.index].to_dict()
+    cancelled = over[(over["state"] == "cancelled") & (over["role"] == "stop")]
+    assert len(cancelled)
+    assert cancelled["ended"].isin([*record.fills["time"], *record.orders["placed"]]).all()
+
+
+@pytest.mark.parametrize("table", [DecisionRow, FillRow])
+def test_a_journal_that_lacks_a_row_differs_and_says_where(traded, desk, table):
+    seen = watch_session().record
+    if table is FillRow:
+        lost = FillRow.client_id == seen.fills["client_id"].iloc[2]
+    else:
+        lost = DecisionRow.bar_ms == int(seen.equity.index[40].timestamp() * 1_000)
+    change(desk, delete(table).where(lost))
+    found = watch_session()
+    assert not found.comparison.equal
+    assert any(text.startswith("it differs from its backtest") for text in found.findings())
+
+
+def test_an_order_without_an_answer_is_the_first_thing_to_know(traded, desk):
+    name = watch_session().record.orders["client_id"].iloc[0]
+    change(desk, update(Intent).where(Intent.client_id == name).values(state="sent"))
+    seen = watch_session()
+    assert seen.findings()[0] == "1 orders were sent and their answer is not known"
+    caption = SESSION_REPORTS["session_orders"](seen.record).layout.annotations[-1].text
+    assert "Of 1 the answer is not known." in caption.replace("<br>", " ")
+
+
+@pytest.mark.parametrize("report", SESSION_REPORTS.values(), ids=SESSION_REPORTS)
+def test_a_figure_of_a_real_session_names_it(traded, report):
+    record = watch_session().record
+    assert record.name in report(record).layout.title.text
+
+
+def test_fewer_executions_than_the_backtest_leave_empty_rings(traded):
+    record = watch_session().record
+    fewer = replace(record, fills=record.fills.iloc[5:])
+    drawn = {part.name.split(" (")[0]: part for part in SESSION_REPORTS["session_fills"](fewer).data}
+    assert len(drawn["backtest"].x) == len(drawn["buy"].x) + len(drawn["sell"].x) + 5
+
+
+def test_sessions_are_listed_and_found_by_the_beginning_of_their_name(traded):
+    table = sessions_table()
+    (name,) = table.index
+    assert table.loc[name, "state"] == "finished"
+    assert table.loc[name, "unknown"] == 0
+    assert watch_session(name[:9]).record.name == name
+    with pytest.raises(InputError, match="no such session"):
+        watch_session("nothing")
+
+
+def test_without_a_journal_there_is_no_session(desk):
+    assert sessions_table().empty
+    with pytest.raises(InputError, match="no such session"):
+        watch_session()
+
+
+def test_a_session_that_is_there_is_not_made_again(traded):
+    assert ensure_session() == "The journal holds 1 session, the newest on account paper."
+    assert len(sessions_table()) == 1
+
+
+@pytest.mark.timeout(120)
+def test_a_session_is_made_by_the_real_runner_from_the_newest_manifest(desk):
+    bars = desk.stock(400)
+    record(desk, desk.promote(warm_result(bars)))
+    told = ensure_session(days=3)
+    assert "desk on paper account paper, finished: 72 bars" in told
+    assert watch_session().comparison.equal
+
+
+def test_strategies_that_changed_hands_have_no_backtest_of_their_own(traded, desk):
+    seen = watch_session().record
+    row = {"session_id": seen.name, "slot": 0, "kind": "adopted", "from_manifest_sha256": "a", "to_manifest_sha256": "b",
+           "from_bar_ms": 0, "position": Decimal(0), "detail": {}}  # fmt: skip
+    change(desk, insert(Handover).values(**row))
+    with pytest.raises(InputError, match="changed hands"):
+        watch_session()
+
+
+def test_a_manifest_that_was_changed_is_refused(traded):
+    traded.write_text(traded.read_text(encoding="utf-8").replace('"fee": 0.001', '"fee": 0.002'), encoding="utf-8")
+    with pytest.raises(PromotionError):
+        watch_session()
+
+
+def test_a_session_whose_bars_are_not_stored_says_so(traded, desk):
+    year = next((desk.bars_root).rglob("*.parquet"))
+    year.unlink()
+    with pytest.raises(DataError):
+        watch_session()
+
+
+def test_a_session_without_a_bar_is_refused(traded, desk):
+    change(desk, update(LiveSession).values(last_bar_ms=None))
+    with pytest.raises(InputError, match="not decided on any bar"):
+        watch_session()
+
+
+def test_a_rehearsal_is_a_table_in_which_nothing_untried_is_a_success(traded, desk):
+    assert rehearsal_table(watch_session().rehearsal).empty
+    rehearsed(desk, traded, CALM)
+    seen = watch_session()
+    assert rehearsal_table(seen.rehearsal)["result"].to_dict() == {
+        "equals its backtest": "yes",
+        "kill drill": "not tried",
+    }
+    assert seen.findings() == ["its last rehearsal was without faults"]
+    rehearsed(desk, traded, STORMY | {"passed": False})
+    seen = watch_session()
+    results = rehearsal_table(seen.rehearsal)["result"]
+    assert results.tolist() == ["yes", "", "yes", "NO", "not tried", "yes"]
+    assert rehearsal_table(seen.rehearsal).loc["faults", "found"] == "4 struck, 1 kills of the runner"
+    assert seen.findings() == ["its last rehearsal failed"]
+
+
+def test_a_trade_is_followed_back_to_its_notebook(traded):
+    steps = explained()
+    assert steps.index[0] == "trade"
+    assert {"fill (entry)", "decision", "manifest", "run", "notebook"} <= set(steps.index)
+    assert steps.loc["manifest", "what"] == "desk"
+    assert pd.Timestamp(steps["when"].iloc[0]).tzinfo is not None
+    assert explained(session="another").empty
