@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--days", type=click.IntRange(min=1), default=90, show_default=True, help="The last days of the catalogue.")
+@click.option(
+    "--days", type=click.IntRange(min=1), default=90, show_default=True, help="The last days of the catalogue."
+)
 @click.option("--faults", default="standard", show_default=True, help="What goes wrong: none, standard or hard.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the faults and kills.")
 @json_option
@@ -60,7 +62,9 @@ def _progress(*, hidden: bool) -> Iterator["Tell"]:
 
 def _print(found: "Rehearsal") -> None:
     rows = [*_equality(found), *_invariants(found), *_drill(found)]
-    print_table([dict(zip(("check", "result", "found"), row, strict=True)) for row in rows], ("check", "result", "found"))
+    print_table(
+        [dict(zip(("check", "result", "found"), row, strict=True)) for row in rows], ("check", "result", "found")
+    )
     verdict = "passed" if found.passed else "FAILED"
     click.echo(f"Rehearsal of {', '.join(found.names)} over {found.days} days {verdict}. Kept in {found.folder}")
 
@@ -83,7 +87,13 @@ def _invariants(found: "Rehearsal") -> list[tuple[str, str, str]]:
     judged: dict[str, Any] = found.judgement.to_json()
     for name, said in judged.items():
         first = f"; first: {said['violations'][0]}" if said["violations"] else ""
-        rows.append((f"{name} {INVARIANTS.get(name, '')}".strip(), _word(said["held"]), f"{said['checked']} checked{first}"))
+        rows.append(
+            (
+                f"{name} {INVARIANTS.get(name, '')}".strip(),
+                _word(said["held"]) if said["checked"] else "not tried",
+                f"{said['checked']} checked{first}",
+            )
+        )
     return rows
 
 
@@ -93,6 +103,10 @@ def _drill(found: "Rehearsal") -> list[tuple[str, str, str]]:
         return [("kill drill", "", "no position was opened in the period")]
     words = f"flat {drill.milliseconds} ms of exchange time, {drill.seconds:.2f} s of real time after the kill switch"
     return [("kill drill", _word(drill.passed), f"{words}; exit code {drill.exit_code}")]
+
+
+def _judged(said: dict[str, Any]) -> str:
+    return _word(said["held"]) if said["checked"] else "not tried"
 
 
 def _word(good: bool) -> str:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 KEYS_FOLDER = "keys"
 REHEARSAL = "rehearsal"  # the kind of evidence that `atb rehearse` leaves
+REHEARSED_DAYS = 30  # the least that says something before real money
 
 
 @dataclass(frozen=True)
@@ -128,13 +129,14 @@ def _rehearsed(judged: Judged, settings: "Settings", database: Database) -> bool
     from sqlalchemy import select
 
     query = (
-        select(EvidenceRow.passed, Promotion.path)
+        select(EvidenceRow.passed, EvidenceRow.detail, Promotion.path)
         .join(Promotion, Promotion.manifest_sha256 == EvidenceRow.manifest_sha256)
         .where(EvidenceRow.kind == REHEARSAL, Promotion.run_id == judged.run.run_id)
         .order_by(EvidenceRow.id.desc())
     )
     with database.session(read_only=True) as session:
-        found = [(bool(passed), Path(path)) for passed, path in session.execute(query)]
+        rows = [(bool(passed), detail, Path(path)) for passed, detail, path in session.execute(query)]
+    found = [(passed, path) for passed, detail, path in rows if not passed or _thorough(detail)]
     if not found:
         return None
     try:
@@ -142,6 +144,12 @@ def _rehearsed(judged: Judged, settings: "Settings", database: Database) -> bool
     except PromotionError:  # what cannot be a manifest was not rehearsed as one
         return None
     return next((passed for passed, path in found if _decides_as(draft, path)), None)
+
+
+def _thorough(detail: Mapping[str, Any]) -> bool:
+    """Tell whether a rehearsal was long enough, had faults, and let the kill switch close something."""
+    drill = detail.get("drill") or {}
+    return detail.get("days", 0) >= REHEARSED_DAYS and detail.get("faults") != "none" and bool(drill.get("held"))
 
 
 def _decides_as(draft: Manifest, path: Path) -> bool:

@@ -15,7 +15,7 @@ from atb.domain import Timer
 from atb.errors import HaltError
 from atb.live.desks import Desk
 from atb.live.feed import Feed
-from atb.live.halt import Level, Switch
+from atb.live.halt import Level, Switch, effective_halt
 from atb.live.journal import Journal
 from atb.live.moment import Moment
 from atb.live.shadow import Shadow
@@ -181,7 +181,8 @@ class Loop:
         """Do at once what a raised level of the kill switch asks for; end when everything is closed, and the venue says so."""
         level = self._level()
         if level > self._obeyed:
-            _log.warning("halted", level=level.word)
+            halt = effective_halt(self.journal.halt, self.switch.read())
+            _log.warning("halted", asked=level.word, reason=halt.reason, source=halt.source)
         if level > self._obeyed or level >= Level.FLATTEN:
             await self.desk.obey(level)
         self._obeyed = level
@@ -222,6 +223,6 @@ class Loop:
         last = None if self.last_ms is None else short(at_ms(self.last_ms))
         book = self.desk.book
         summary = Summary(self.journal.session_id, status, self.bars, book.trades, book.equity, last)
-        names = ("session_id", "status", "bars", "trades", "equity", "last_bar")
+        names = ("status", "bars", "trades", "equity", "last_bar")
         await self.writer.end(status, {name: getattr(summary, name) for name in names})
         return summary

@@ -125,7 +125,9 @@ class OrderMaker:
         left = np.array([slot])
         one, side, units = left[0], np.sign(slot["quantity"]), []
         while one["quantity"] != 0.0 and not np.isnan(one["target"]) and one["target_quantity"] > 0.0:
-            part = min(float(one["target_quantity"]), float(abs(one["quantity"])))  # less is left after a part of a stop
+            part = min(
+                float(one["target_quantity"]), float(abs(one["quantity"]))
+            )  # less is left after a part of a stop
             unit = self._unit(one, side * part, with_target=True)
             if _too_small(unit, parameters):
                 break

@@ -77,6 +77,8 @@ async def trade_paper(
             makers = makers_of(portfolio, session)
             desk = PaperDesk(book, makers=makers, working=session.resumed.working)
             timer = ReplayTimer(feed.next_ms() or 0, speed)
+            for name in ("streams", "clock"):
+                office.watch.vitals.tell(name, good=True, found="stored bars need none")
             trading = PaperTrading(desk, session.writer.commit)
             tick_ms = None if speed is None else max(1, int(_LOOK_S * 1_000 * speed))
             return await _loop(trading, feed, timer, office=office, session=session, tick_ms=tick_ms).run()

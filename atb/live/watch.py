@@ -71,29 +71,25 @@ class Watch:
             metrics.fills.labels(symbol=str(done.fill.symbol), role=done.order.role).inc()
         for said in step.heard:
             if said.kind == "answer":
-                self._answered(said.client_id, str(said.detail["outcome"]))
+                self._answered(metrics, said.client_id, str(said.detail["outcome"]))
         for notice in step.notices:
-            self._noticed(notice.kind, notice.detail)
+            self._noticed(metrics, notice.kind, notice.detail)
 
-    def _answered(self, client_id: str, outcome: str) -> None:
-        if self.metrics is None:
-            return
+    def _answered(self, metrics: "Metrics", client_id: str, outcome: str) -> None:
         letter = client_id.rpartition("-")[2][:1]
-        self.metrics.orders.labels(role=_ROLES.get(letter, "list"), outcome=outcome).inc()
+        metrics.orders.labels(role=_ROLES.get(letter, "list"), outcome=outcome).inc()
         if outcome == "unknown":
             self._lost[client_id] = monotonic()
-        self.metrics.intents_unknown.set(len(self._lost))
+        metrics.intents_unknown.set(len(self._lost))
 
-    def _noticed(self, kind: str, detail: dict[str, Any]) -> None:
-        if self.metrics is None:
-            return
+    def _noticed(self, metrics: "Metrics", kind: str, detail: dict[str, Any]) -> None:
         if kind == "resolved" and (since := self._lost.pop(str(detail["client_id"]), None)) is not None:
-            self.metrics.resolve_seconds.observe(monotonic() - since)
-            self.metrics.intents_unknown.set(len(self._lost))
+            metrics.resolve_seconds.observe(monotonic() - since)
+            metrics.intents_unknown.set(len(self._lost))
         if kind in {"drift", "stranger_order", "stranger_trade", "unrecorded_order"}:
-            self.metrics.drifts.labels(kind=kind).inc()
+            metrics.drifts.labels(kind=kind).inc()
         if kind == "drift":
-            self.metrics.ledger_drift.labels(asset=str(detail["asset"])).set(float(detail["drift"]))
+            metrics.ledger_drift.labels(asset=str(detail["asset"])).set(float(detail["drift"]))
 
     def turned(
         self, book: Book, facts: dict[str, Any], *, behind: int, lease_fresh: bool, epoch: int, level: int

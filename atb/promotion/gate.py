@@ -62,7 +62,8 @@ class Evidence:
     shorts
         Whether the policy may sell what is not held.
     rehearsed
-        Whether the last rehearsal of a manifest that decides the same was passed.
+        Whether the last rehearsal of a manifest that decides the same was passed; a short one, one without faults or one in which
+        the kill switch had nothing to close proves too little, and counts only where it failed.
     """
 
     run_status: str
@@ -179,7 +180,11 @@ def _proofs(evidence: Evidence) -> tuple[str, ...]:
         (evidence.dirty is None, "the commit of the run is not known"),
         (evidence.dirty is True, "the run's checkout had uncommitted changes"),
         (evidence.shorts, "its policy sells short, which a spot account cannot"),
-        (evidence.rehearsed is None, "it was not rehearsed: promote it to paper, then atb rehearse its manifest"),
+        (
+            evidence.rehearsed is None,
+            "it was not rehearsed over 30 days or more with faults and a kill drill: "
+            "promote it to paper, then atb rehearse its manifest",
+        ),
         (evidence.rehearsed is False, "its last rehearsal failed"),
     )
 

@@ -96,5 +96,10 @@ def _way_back(found: Json) -> list[tuple[str, str, str]]:
         seen = "" if one["prediction"] is None else f", prediction {one['prediction']:.3f}"
         rows.append(("decision", f"signal {one['side']:g} at close {one['bar']['close']:,.2f}{seen}", one["time"]))
     promotion, run = found["promotion"] or {}, found["run"] or {}
-    rows += [("manifest", str(promotion.get("name")), ""), ("run", str(promotion.get("run_id")), "")]
-    return [*rows, ("commit", str(run.get("commit"))[:12], ""), ("notebook", str(found["notebook"]), "")]
+    origin = {
+        "manifest": promotion.get("name"),
+        "run": promotion.get("run_id"),
+        "commit": (run.get("commit") or "")[:12],
+        "notebook": found["notebook"],
+    }
+    return [*rows, *((step, str(value or "not recorded here"), "") for step, value in origin.items())]

@@ -128,12 +128,17 @@ def test_promotion_to_live_is_refused_with_every_reason(desk, result):
     assert not (desk.root / "promoted").exists()
 
 
-def rehearsed(desk, name, *, passed=True):
+THOROUGH = {"days": 30, "faults": "standard", "drill": {"held": True}}
+
+
+def rehearsed(desk, name, *, passed=True, **detail):
     """Leave what a rehearsal of a promoted manifest leaves."""
     manifest = load_manifest(desk.root / "promoted" / f"{name}.json")
     database = open_database(desk.url)
     with database.session() as session:
-        session.add(Evidence(kind="rehearsal", manifest_sha256=manifest.content_sha256, passed=passed, detail={}))
+        session.add(
+            Evidence(kind="rehearsal", manifest_sha256=manifest.content_sha256, passed=passed, detail=THOROUGH | detail)
+        )
     database.close()
 
 
@@ -153,7 +158,7 @@ def good(desk, monkeypatch):
 
 def test_what_was_rehearsed_becomes_a_live_manifest(desk, good):
     paper = json.loads(atb("promote", RUN, "--json").stdout)
-    assert [reason[:24] for reason in paper["verdict"]["live"]["reasons"]] == ["it was not rehearsed: pr"]
+    assert [reason[:24] for reason in paper["verdict"]["live"]["reasons"]] == ["it was not rehearsed ove"]
     refused(atb("promote", RUN, "--to", "live"), "it was not rehearsed")
     rehearsed(desk, paper["name"])
     done = atb("promote", RUN, "--to", "live")
@@ -169,6 +174,15 @@ def test_the_last_rehearsal_counts(desk, good):
     name = json.loads(atb("promote", RUN, "--json").stdout)["name"]
     rehearsed(desk, name)
     rehearsed(desk, name, passed=False)
+    refused(atb("promote", RUN, "--to", "live"), "its last rehearsal failed")
+
+
+@pytest.mark.parametrize("weak", [{"days": 29}, {"faults": "none"}, {"drill": {"held": False}}])
+def test_a_rehearsal_that_proves_too_little_counts_only_where_it_failed(desk, good, weak):
+    name = json.loads(atb("promote", RUN, "--json").stdout)["name"]
+    rehearsed(desk, name, **weak)
+    refused(atb("promote", RUN, "--to", "live"), "it was not rehearsed over 30 days")
+    rehearsed(desk, name, passed=False, **weak)
     refused(atb("promote", RUN, "--to", "live"), "its last rehearsal failed")
 
 

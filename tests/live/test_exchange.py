@@ -13,7 +13,7 @@ from tests.live.venue import venue
 
 CROSS = make_strategy("sma_cross", fast=3, slow=8)
 COSTS = ExecutionModel(fee=0.001, maker_fee=0.0005, slippage=0.0003)
-FIRST, COUNT = 200, 60
+FIRST, COUNT = 200, 50
 POLICIES = {
     "a stop and a target": RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.03, reenter=True),
     "nothing but signals": RiskPolicy(fraction=0.9),
@@ -95,7 +95,7 @@ def test_two_timeframes_share_an_account(tmp_path):
     long = market(9, "ETH/USDT", "4h", n=80)
     plans = [(CROSS, BTC, replace(POLICIES["a stop and a target"], fraction=0.5)),
              (make_strategy("sma_cross", fast=2, slow=4), long, RiskPolicy(fraction=0.5, stop_loss=0.04))]  # fmt: skip
-    with venue(tmp_path, plans, first=FIRST, count=COUNT, execution=COSTS) as v:
+    with venue(tmp_path, plans, first=FIRST, count=48, execution=COSTS) as v:
         v.trade()
         assert v.unlike() == []
         assert {fill.slot for fill in v.fills()} == {0, 1}
@@ -116,11 +116,11 @@ def test_stopped_and_started_again_every_few_bars_it_is_the_uninterrupted_run(tm
     for every in (None, 5):
         root = tmp_path / str(every)
         root.mkdir()
-        with venue(root, [(CROSS, BTC, POLICIES[name])], first=FIRST, count=40, execution=COSTS) as v:
+        with venue(root, [(CROSS, BTC, POLICIES[name])], first=FIRST, count=30, execution=COSTS) as v:
             starts, summary = 1, v.trade(closes=every)
             while summary.status == "stopped":
                 starts, summary = starts + 1, v.trade(closes=every)
-            assert starts == (1 if every is None else 9)
+            assert starts == (1 if every is None else 7)
             assert v.unlike() == []
             runs.append(told(v))
     assert runs[0] == runs[1]

@@ -183,6 +183,13 @@ def test_money_that_comes_in_is_told_and_changes_nothing(tmp_path):
         assert v.unlike() == []
 
 
+def test_a_candle_that_the_venue_revises_is_told(v):
+    v.fault("revise", 3.2, until_ms=v.start_ms + 5 * HOUR, symbol="BTCUSDT", opened=v.start_ms + 2 * HOUR)
+    v.trade()
+    told = {event.detail["bar_ms"] for event in v.events("bar_revised")}
+    assert told == {v.start_ms + 2 * HOUR}
+
+
 def test_an_entry_that_is_too_late_is_not_sent(tmp_path):
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=6, execution=COSTS) as v:
         v.trade(bars=0)

@@ -38,7 +38,11 @@ def test_a_session_logs_what_it_sent_and_what_was_filled_with_whose_it_was(tmp_p
 
 
 def test_notices_are_logged_at_their_severity(lines):
-    notices = [Notice("drift", {"asset": "BTC"}, "warning"), Notice("gave_up", {"slot": 0}, "error"), Notice("resolved")]
+    notices = [
+        Notice("drift", {"asset": "BTC"}, "warning"),
+        Notice("gave_up", {"slot": 0}, "error"),
+        Notice("resolved"),
+    ]
     Teller((), 3).tell(Step(0, notices=notices), [Withheld("none", "halted")])
     found = [(line["event"], line["level"], line["epoch"]) for line in lines()]
     assert found == [("drift", "warning", 3), ("gave_up", "error", 3), ("resolved", "info", 3)]

@@ -9,7 +9,7 @@ import pytest
 
 from atb.live.halt import Level, Switch
 from atb.live.loop import Bell
-from atb.live.step import Notice, Step
+from atb.live.step import Notice, Step, Withheld
 from atb.live.watch import Watch
 from atb.monitoring.health import Health
 from atb.monitoring.metrics import Metrics
@@ -99,7 +99,13 @@ def test_the_way_from_a_close_to_its_request_is_measured(session):
     assert metric(text, "atb_decision_to_request_seconds_count") == len(watch.latencies)
 
 
-def test_a_halt_and_a_withheld_entry_are_shown(tmp_path):
+def test_a_withheld_entry_is_counted_with_its_reason():
+    watch = Watch(metrics=Metrics())
+    watch.written(Step(BAR), [Withheld("x", "halted")], 0.1)
+    assert metric(watch.metrics.render().decode(), 'atb_withheld_total{reason="halted"}') == 1
+
+
+def test_a_halt_is_shown(tmp_path):
     watch, switch = Watch(metrics=Metrics()), Switch()
     switch.signal(Level.PAUSE, "a test")
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=2) as v:

@@ -47,7 +47,8 @@ def order_report(symbol: Symbol, row: dict[str, Any], lists: dict[int, str]) -> 
         side=_side(row["side"]),
         type=_type(str(row["type"]), str(row.get("timeInForce", ""))),
         state=_STATES[str(row["status"])],
-        quantity=number(row["origQty"]),
+        # A leg that waits for what its entry receives has no quantity yet, and Binance leaves the field out.
+        quantity=number(row.get("origQty", "0") if row["status"] == "PENDING_NEW" else row["origQty"]),
         filled=number(row["executedQty"]),
         price=_positive(row.get("price")),
         stop_price=_positive(row.get("stopPrice")),

@@ -1,0 +1,131 @@
+"""From settings to parts: breakers, watch, health page, and an exchange that is what the arguments say it is."""
+
+import asyncio
+import urllib.request
+from decimal import Decimal
+
+import pytest
+
+from atb.config import load_settings
+from atb.errors import ConfigError, InputError, SetupError
+from atb.live import wiring
+from atb.live.runner import Office
+from atb.live.timer import SteppedTimer, SystemTimer
+from atb.live.watch import Watch
+from atb.venues.simulator.configuration import ExchangeConfig, Key
+from atb.venues.simulator.server import running_exchange
+from tests.bars import bars_of, random_walk
+from tests.database import database, database_url, postgres
+from tests.live.desk import warm_result
+from tests.live.forged import portfolio_of
+
+BARS = bars_of(random_walk(80, 1))
+__all__ = ["database", "database_url", "postgres"]
+
+
+@pytest.fixture
+def simulated():
+    with running_exchange(
+        ExchangeConfig((BARS,), start_ms=int(BARS.opened_ms[60]), keys=(Key(withdraw=True),))
+    ) as running:
+        yield running
+
+
+def settings_of(tmp_path, **more):
+    return load_settings(data__root=tmp_path, **more)
+
+
+def at(running, **more):
+    known = {"base_url": running.url, "clock": running.url.replace("http", "ws") + "/control/clock", "api_key": "key",
+             "api_secret": "secret"}  # fmt: skip
+    return {f"exchange__{name}": value for name, value in (known | more).items() if value is not None}
+
+
+async def given(settings, **options):
+    async with wiring.exchange(settings, portfolio_of(), **options) as exchange:
+        await exchange.broker.open(portfolio_of().symbols)
+        return exchange, exchange.broker.now_ms()
+
+
+def test_a_rehearsal_gets_the_simulators_clock_and_its_end(tmp_path, simulated):
+    settings = settings_of(tmp_path, live__entry_grace=7, live__sync_interval=90, **at(simulated))
+    exchange, now = asyncio.run(given(settings, simulated=True, until="2024-01-04", accept=True))
+    assert isinstance(exchange.timer, SteppedTimer)
+    assert now == pytest.approx(int(BARS.opened_ms[60]), abs=60_000)
+    assert (exchange.tick_ms, exchange.compare_ms, exchange.rules.entry_grace_ms) == (None, 90_000, 7_000)
+    assert (exchange.until_ms, exchange.accept) == (1_704_326_400_000, True)
+
+
+def test_without_a_clock_time_is_the_machines(tmp_path, simulated):
+    settings = settings_of(tmp_path, **at(simulated, clock=None))
+
+    async def opened():
+        async with wiring.exchange(settings, portfolio_of(), simulated=False) as exchange:
+            return exchange
+
+    exchange = asyncio.run(opened())
+    assert isinstance(exchange.timer, SystemTimer)
+    assert (exchange.tick_ms, exchange.until_ms) == (1_000, None)
+
+
+@pytest.mark.parametrize(("simulated_wanted", "clock"), [(True, None), (False, "ws://127.0.0.1:1/control/clock")])
+def test_a_rehearsal_and_a_simulators_clock_need_each_other(tmp_path, simulated, simulated_wanted, clock):
+    settings = settings_of(tmp_path, **at(simulated, clock=clock))
+    with pytest.raises(ConfigError, match="simulated exchange"):
+        asyncio.run(given(settings, simulated=simulated_wanted))
+
+
+def test_breakers_are_the_settings(tmp_path):
+    settings = settings_of(tmp_path, live__orders_per_minute=11, live__entries_per_bar=2, live__max_notional="500")
+    made = wiring.breakers(settings)
+    assert (made.orders_per_minute, made.entries_per_bar, made.largest_order) == (11, 2, Decimal(500))
+
+
+@pytest.mark.parametrize(("live", "loss"), [(True, 250.0), (False, None)])
+def test_the_largest_loss_is_of_real_money_alone(tmp_path, live, loss):
+    watch, found = wiring.watched(settings_of(tmp_path, live__max_loss="250", live__account="main"), live=live)
+    assert (found, watch.metrics) == (loss, None)
+
+
+def test_the_page_is_there_where_it_has_a_port_and_only_then(tmp_path):
+    with wiring.health(settings_of(tmp_path), Watch()):
+        pass
+    from socket import socket
+
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings = settings_of(tmp_path, live__health_port=port)
+    watch, _ = wiring.watched(settings, live=False)
+    with wiring.health(settings, watch), urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
+        assert answer.status == 200
+    assert watch.metrics is not None
+
+
+def test_a_manifest_is_verified_before_anything_trades(sqlite_desk):
+    path = sqlite_desk.promote(warm_result(sqlite_desk.stock(60, 1)))
+    settings = settings_of(sqlite_desk.root)
+    (plan,) = wiring.load_portfolio([path], settings).plans
+    assert plan.manifest.name == "desk"
+    path.write_text(path.read_text().replace("BTC/USDT", "ETH/USDT"))
+    with pytest.raises(Exception, match=r"(?i)changed|hash|sign") as refused:
+        wiring.load_portfolio([path], settings)
+    assert refused.value.exit_code == 2
+
+
+def test_paper_passes_the_gates_and_a_half_asked_for_life_does_not(tmp_path, database):
+    settings, office = settings_of(tmp_path), Office(database, "main")
+    portfolio = portfolio_of()
+    with pytest.raises((InputError, ConfigError)):
+        wiring.arm(portfolio, settings, office, live=True, typed=None)
+
+
+def test_the_exchange_has_to_pass_the_preflight(tmp_path, database, simulated):
+    settings = settings_of(tmp_path, live__account="main", live__max_loss="250", **at(simulated))
+
+    async def inspected():
+        async with wiring.exchange(settings, portfolio_of(), simulated=True) as exchange:
+            await wiring.inspect(portfolio_of(), settings, office=Office(database, "main"), exchange=exchange)
+
+    with pytest.raises(SetupError, match="withdraw"):
+        asyncio.run(inspected())
