@@ -182,8 +182,7 @@ def _proofs(evidence: Evidence) -> tuple[str, ...]:
         (evidence.shorts, "its policy sells short, which a spot account cannot"),
         (
             evidence.rehearsed is None,
-            "it was not rehearsed over 30 days or more with faults and a kill drill: "
-            "promote it to paper, then atb rehearse its manifest",
+            "it was not rehearsed over 30 days or more with faults and a kill drill: promote it to paper, then rehearse it",
         ),
         (evidence.rehearsed is False, "its last rehearsal failed"),
     )
