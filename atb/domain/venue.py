@@ -120,6 +120,8 @@ class Capabilities:
         Whether executions are pushed.
     shorts
         Whether what is not held can be sold.
+    stops_per_symbol
+        How many stops may rest in one symbol; None where no number is known.
     checks
         Whether the venue judges an order without placing it.
     """
@@ -135,6 +137,7 @@ class Capabilities:
     shorts: bool = False
     stops_at_market: bool = True
     checks: bool = True
+    stops_per_symbol: int | None = None
 
     def missing(self) -> tuple[str, ...]:
         """Return, in words, what the venue lacks of what the runner can use."""

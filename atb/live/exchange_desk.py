@@ -198,7 +198,15 @@ class ExchangeDesk:
             slot in self.hearing.reached,
             slot in self.hearing.plain | self.hearing.tight,
             self.rules.entry_band,
+            self._most(slot),
         )
+
+    def _most(self, slot: int) -> int | None:
+        """Return how many stops of a slot may rest: the venue's number, shared by the slots of one symbol."""
+        number = self.broker.capabilities.stops_per_symbol
+        plans = self.book.portfolio.plans
+        sharing = sum(plan.symbol == plans[slot].symbol for plan in plans)
+        return None if number is None else max(1, number // sharing)
 
     def _exhausted(self, request: Request, step: Step) -> bool:
         """Tell whether a slot has asked for the same often enough in one bar."""

@@ -10,6 +10,7 @@ from typing import Literal
 from atb.domain import Fill
 from atb.domain.venue import Answer, OrderReport
 from atb.engine import records
+from atb.engine.matching import whole
 from atb.live.blotter import Blotter, Outstanding
 from atb.live.book import Book
 from atb.live.memory import DeskMemory
@@ -111,6 +112,7 @@ class Hearing:
             step.notices.append(Notice("sold_too_much", detail, "error"))
             self.memory.quarantine[str(fill.symbol)] = "sold_too_much"
             return
+        self._brush(one, fill, step)
         execution, trade = self.book.fold(fill, one.order, one.slot)
         one.execute(fill.quantity)
         self.memory.fee(fill)
@@ -127,6 +129,22 @@ class Hearing:
         """Begin a bar: what the price or the account did not allow in the last one may be asked for again."""
         for barred in (self.crossed, self.reached, self.tight):
             barred.discard(slot)
+
+    def _brush(self, one: Outstanding, fill: Fill, step: Step) -> None:
+        """Book what an exit leaves of a long position as dust where no order could sell it: it would never be flat again.
+
+        Fees in base leave such crumbs. They stay in the account and go into the next entry's whole lots.
+        """
+        record, par = self.book.slot(one.slot), self.book.parameters(one.slot)
+        left = float(record["quantity"]) - float(fill.quantity)
+        if one.order.role == "entry" or one.left > fill.quantity or left < 0.5 * float(par["lot"]):
+            return
+        if left >= par["min_quantity"] and left * float(fill.price) >= par["min_notional"]:
+            return
+        record["quantity"] = whole(record["quantity"] - left, par)
+        record["opened_quantity"] = whole(record["opened_quantity"] - left, par)
+        record["dust"] += left
+        step.notices.append(Notice("dust", {"client_id": one.order.client_id, "quantity": left}))
 
     def drop_entry(self, slot: int) -> None:
         """Want no entry any more."""

@@ -89,5 +89,7 @@ def makers_of(portfolio: Portfolio, session: Session) -> dict[int, OrderMaker]:
         ids = ClientIds(name, (session.journal.session_id, plan.manifest.content_sha256, name, str(plan.symbol)))
         known = session.resumed.attempts.items()
         attempts = {(bar, role): count for (of, bar, role), count in known if of == slot}
+        # Lists have no intents of their own: each holds a stop, so counting those leaves no name to be used twice.
+        attempts |= {(bar, "list"): count for (bar, role), count in attempts.items() if role == "stop"}
         made[slot] = OrderMaker(ids, plan.symbol, attempts)
     return made

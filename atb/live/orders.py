@@ -116,11 +116,12 @@ class OrderMaker:
             found.append(self._order("target", slot, part, kind=records.AT_LIMIT))
         return found
 
-    def units(self, slot: np.void, parameters: np.void) -> list[Unit]:
+    def units(self, slot: np.void, parameters: np.void, *, most: int | None = None) -> list[Unit]:
         """Return what must rest at an exchange: every rung of the ladder with its share of the stop, and a stop for the rest.
 
         The rungs to come are the kernel's own: each is what it would place once the one before is filled. A part that is too
-        small to be an order of its own goes with the rest, under the stop alone.
+        small to be an order of its own goes with the rest, under the stop alone; so do the farthest rungs where the venue takes
+        `most` stops and no more: they get their targets when a nearer one is done.
         """
         left = np.array([slot])
         one, side, units = left[0], np.sign(slot["quantity"]), []
@@ -143,7 +144,10 @@ class OrderMaker:
                 last = units.pop()
                 unit = self._unit(one, rest + side * float(last.quantity), with_target=False)
             units.append(unit)
-        return units
+        if most is None or len(units) <= most or np.isnan(slot["stop"]):
+            return units
+        together = side * sum(float(unit.quantity) for unit in units[most - 1 :])
+        return [*units[: most - 1], self._unit(slot, float(whole(together, parameters)), with_target=False)]
 
     def past_stop(self, slot: np.void, quantity: float) -> Order:
         """Return the order for a stop that the price has passed already: out at the market, signed quantity given."""

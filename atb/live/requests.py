@@ -79,6 +79,8 @@ class Wish:
         Whether the venue has refused to take an entry together with what protects it.
     band
         How far above the last close a market entry may be filled, as a fraction, where its order has to carry a price.
+    most
+        How many stops of the slot may rest, None where the venue takes any number.
     """
 
     slot: int
@@ -92,6 +94,7 @@ class Wish:
     reached: bool = False
     plain: bool = False
     band: float = 0.02
+    most: int | None = None
 
     @property
     def settled(self) -> bool:
@@ -144,7 +147,7 @@ class Wish:
             return None
         if order.type == "stop":
             return None  # a venue takes limit orders only as the first of a list
-        units = self.maker.units(self._expected(order), self.parameters)
+        units = self.maker.units(self._expected(order), self.parameters, most=self.most)
         if not units or units[-1].stop is None:
             return None
         guards = units[0].orders if len(units) == 1 else (_whole(units),)
@@ -180,7 +183,7 @@ class Wish:
 
     def _guard(self) -> Request | None:
         """Return the next step towards the wanted stops and targets, keeping as much of the position covered as can be."""
-        wanted = self.maker.units(self.record, self.parameters)
+        wanted = self.maker.units(self.record, self.parameters, most=self.most)
         groups = [group for group in self._groups(self.blotter.open(self.slot, *PROTECTIVE)) if not _waits(group)]
         missing = _without(wanted, (_terms_of(group) for group in groups))
         surplus = _surplus(groups, [_terms(unit) for unit in wanted])

@@ -238,3 +238,21 @@ def test_while_an_answer_is_missing_a_nameless_execution_may_be_ours(table, step
     table.hearing.fill(fill, step)
     assert step.notices == []
     assert not table.memory.has(BTC, fill.trade_id)
+
+
+# --- dust ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("sold", "flat"), [("0.99999", True), ("0.96", True), ("0.9", False)])
+def test_what_an_exit_leaves_is_dust_where_no_order_could_sell_it(table, step, sold, flat):
+    """At 100 and a least value of 5, anything below 0.05 stays where it is."""
+    want(table.book, 1.0)
+    table.hearing.fill(table.fill_of(table.out(table.order()).order), step)
+    (exit_order,) = sent(table, table.order("exit", quantity=sold))
+    before = table.book.slot(0)["dust"]
+    table.hearing.fill(table.fill_of(exit_order.order), step)
+    record = table.book.slot(0)
+    assert bool(record["quantity"] == 0.0) is flat
+    assert len(step.trades) == int(flat)
+    assert record["dust"] - before == pytest.approx(1 - float(sold) if flat else 0.0)
+    assert [notice.kind for notice in step.notices] == (["dust"] if flat else [])

@@ -102,3 +102,24 @@ def test_attempts_of_an_earlier_process_are_counted_on():
     (order,) = made.protection(slot_with(**LONG))
     assert [made.name(order, bar).client_id[-2:] for bar in (1, 2, 1)] == ["s3", "s0", "s4"]
     assert (made.made(1, "stop"), made.made(2, "stop"), made.made(1, "entry")) == (5, 1, 0)
+
+
+def test_where_a_venue_takes_few_stops_the_farthest_rungs_go_under_the_last_one():
+    from atb.domain import Instrument
+    from atb.engine.parameters import slot_parameters
+    from atb.engine.policy import ExecutionModel, RiskPolicy
+
+    policy = RiskPolicy(stop_loss=0.1, take_profit=0.5, ladder=((0.1, 0.2), (0.2, 0.2), (0.3, 0.2)))
+    parameters = np.array([slot_parameters(policy, ExecutionModel(), Instrument(BTC))], records.SLOT_PARAMETERS)[0]
+    held = {"quantity": 10.0, "opened_quantity": 10.0, "entry_price": 100.0, "stop": 90.0, "stop_reason": records.STOP_LOSS,
+            "target": 110.0, "target_quantity": 2.0}  # fmt: skip
+    every = maker().units(slot_with(**held), parameters)
+    few = maker().units(slot_with(**held), parameters, most=2)
+    assert [(float(unit.quantity), unit.target is not None) for unit in every] == [
+        (2, True),
+        (2, True),
+        (2, True),
+        (4, True),
+    ]
+    assert [(float(unit.quantity), unit.target is not None) for unit in few] == [(2, True), (8, False)]
+    assert {unit.stop.stop_price for unit in few} == {Decimal("90.0")}

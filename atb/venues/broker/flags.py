@@ -16,6 +16,7 @@ BINANCE = Capabilities(
     stops=True,
     replaces=True,
     user_stream=True,
+    stops_per_symbol=5,  # MAX_NUM_ALGO_ORDERS
 )
 
 # ccxt drops `clientOrderId` here and makes up its own, so the exchange's own name is used. Stops become limit orders: a
