@@ -239,7 +239,8 @@ def _tell(done: dict[str, Any], as_json: bool) -> None:
         click.echo(f"Every runner over this folder: {done['level']}, by {done['file']}")
     for name, flat in done.get("flat", {}).items():
         click.echo(f"{name}: nothing is held" if flat else f"{name}: still held")
-    click.echo("Stops and targets at the exchange stay. Trade again: atb resume --account NAME")
+    stays = "" if done["level"] == "flatten" else "Stops and targets at the exchange stay. "
+    click.echo(f"{stays}Trade again: atb resume --account NAME")
 
 
 def _say(content: dict[str, Any], text: str, as_json: bool) -> None:

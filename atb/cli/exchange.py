@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from atb.venues.simulator.faults import Fault
 
 
+PORT = click.IntRange(0, 65_535)
+
+
 @click.command()
 @click.option("--bars", "symbols", multiple=True, metavar="SYMBOL", help="Replay stored bars; repeat it for more.")
 @click.option(
@@ -24,7 +28,13 @@ if TYPE_CHECKING:
 @click.option("--start", "since", help="Where the exchange's clock starts (UTC); by default 30 days before the end.")
 @click.option("--venue", help="Where the bars come from, when several have the symbol.")
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@click.option("--port", default=8080, show_default=True, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8080,
+    show_default=True,
+    help="Port to listen on; 0 takes a free one.",
+)
 @click.option("--clock", type=click.Choice(["virtual", "real"]), default="real", show_default=True,
               help="Virtual: time moves when it is told to, or when all participants wait.")  # fmt: skip
 @click.option("--speed", default=1.0, show_default=True, help="How many times as fast as ours a real clock goes.")
@@ -36,12 +46,18 @@ if TYPE_CHECKING:
 @click.option(
     "--faults", help="A JSON file with a list of faults, or a mix drawn from the seed: standard, everything ..."
 )
-@click.option("--fault-count", default=20, show_default=True, help="Number of faults of a mix.")
+@click.option(
+    "--fault-count", type=click.IntRange(min=0), default=20, show_default=True, help="Number of faults of a mix."
+)
 @click.option("--seed", default=7, show_default=True, help="Of walks and mixes.")
 @click.option(
     "--ledger", type=click.Path(dir_okay=False, path_type=Path), help="Write the ledger there too (JSON lines)."
 )
-@click.option("--proxy-port", type=int, help="Start a CONNECT proxy for clients that keep their production URLs.")
+@click.option(
+    "--proxy-port",
+    type=click.IntRange(0, 65_535),
+    help="Start a CONNECT proxy for clients that keep their production URLs.",
+)
 @click.option(
     "--ca-file", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the proxy's certificate."
 )
@@ -57,6 +73,7 @@ def exchange(**options: Any) -> None:
       atb exchange --walk BTC/USDT --walk ETH/USDT --clock virtual --port 18080 --ledger ledger.jsonl
       atb exchange --bars BTCUSDT --faults standard --fault-count 50 --seed 3
     """
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
     if (options["proxy_port"] is None) != (options["ca_file"] is None):
         raise InputError("A proxy needs a port and a file for its certificate", todo="Pass --proxy-port and --ca-file")
     config = make_config(options)
@@ -104,11 +121,12 @@ def _series(options: dict[str, Any]) -> tuple[Any, int]:
 
     from atb.config import load_settings
     from atb.data.catalogue import load_bars
+    from atb.data.moments import moment
     from atb.venues.simulator.scripts import walk
 
     root, timeframe = load_settings().bars_root, options["timeframe"]
     found = [load_bars(symbol, timeframe, root=root, venue=options["venue"]) for symbol in options["symbols"]]
-    since = pd.Timestamp(options["since"] or "2024-01-01", tz="UTC") if not found or options["since"] else None
+    since = moment(options["since"] or "2024-01-01") if not found or options["since"] else None
     for k, symbol in enumerate(options["walks"]):
         first = since if since is not None else found[0].frame.index[0]
         start_ms = int(first.floor("D").timestamp() * 1_000)

@@ -39,6 +39,12 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._file = _identity(engine.url)
+
+    @property
+    def there(self) -> bool:
+        """Whether a database in a file is still the file that was opened: one that was deleted is written to for nobody."""
+        return self._file is None or self._file == _identity(self.engine.url)
 
     @property
     def dialect(self) -> str:
@@ -65,6 +71,17 @@ class Database:
     def close(self) -> None:
         """Return every connection."""
         self.engine.dispose()
+
+
+def _identity(url: URL) -> tuple[int, int] | None:
+    """Return device and inode of SQLite's file; None where there is no file, or none any more."""
+    if url.drivername != "sqlite" or not url.database or url.database.startswith("file:"):
+        return None
+    try:
+        found = Path(url.database).stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def open_database(url: str, *, migrate: bool = True, patience_s: float = BUSY_SECONDS) -> Database:

@@ -107,6 +107,8 @@ class ExchangeTrading:
         self._desk, self._commit = desk, commit
         self._synchroniser, self._every_ms = synchroniser, every_ms
         self._compared_ms = 0
+        self._reconciled = False  # since this process began
+        self._silent = False
 
     @property
     def book(self) -> Book:
@@ -119,8 +121,9 @@ class ExchangeTrading:
         await self._compare()
 
     async def on_moment(self, moment: Moment, level: Level) -> None:
-        """Trade a moment; under a halt its entries are dropped."""
-        await self._desk.on_moment(moment, barred="halted" if level else None)
+        """Trade a moment; under a halt, or before account and books were compared once, its entries are dropped."""
+        reconciled = self._reconciled or await self._compare()
+        await self._desk.on_moment(moment, barred="halted" if level else None if reconciled else "not_reconciled")
 
     async def look(self) -> None:
         """Look for lost answers and executions, and compare the account where it is time to."""
@@ -152,9 +155,11 @@ class ExchangeTrading:
         step = Step(now)
         try:
             done = await self._synchroniser.compare(step)
+            self._silent, self._reconciled = False, self._reconciled or done
         except VenueError as silent:
-            step.notices.append(Notice("not_compared", {"error": str(silent)}, "warning"))
-            _log.warning("the account cannot be compared", error=str(silent))
+            if not self._silent:  # said once, not at every try
+                step.notices.append(Notice("not_compared", {"error": str(silent)}, "warning"))
+            self._silent = True
         if step.notices:
             await self._desk.write(step)
         return done

@@ -295,6 +295,9 @@ class Journal:
     def _transaction(self) -> Iterator[Connection]:
         """Give one transaction that begins by proving that the account is still held."""
         now_ms = self._clock.now_ms()
+        if not self._database.there:
+            self._lease.shaken()
+            raise DatabaseLostError("The database's file was deleted or replaced", found=self._database.label)
         with self._reading(), self._database.engine.begin() as connection:
             self._lease.renew(connection, now_ms)
             yield connection

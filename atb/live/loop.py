@@ -192,7 +192,9 @@ class Loop:
             await self.writer.beat()
         if level >= Level.FLATTEN and not self.writer.behind and await self.desk.verify():
             await self._end("halted")
-            raise HaltError(f"Account {self.journal.session_id} is flat and halted", todo="Look why, then atb resume")
+            raise HaltError(
+                f"Account {self.journal.lease.account} is flat and halted", todo="Look why, then atb resume"
+            )
 
     def _show(self) -> None:
         last = None if self.last_ms is None else short(at_ms(self.last_ms))

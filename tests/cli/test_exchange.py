@@ -47,7 +47,10 @@ def test_a_process_serves_a_drawn_market_until_it_is_ended(tmp_path):
                 assert json.load(answer)["price"] == "100.00000000"
         finally:
             process.send_signal(signal.SIGINT)
-            assert process.wait(20) == 130
+            try:
+                assert process.wait(20) == 130
+            finally:
+                process.kill()  # whatever happened, nothing is left to wait for
     assert state["balances"] == [{"asset": "USDT", "free": "77.00000000", "locked": "0.00000000"}]
     assert [json.loads(row)["kind"] for row in ledger.read_text().splitlines()] == ["request", "answer"]
 
@@ -88,3 +91,14 @@ def test_a_proxy_needs_both_its_options():
     answer = CliRunner().invoke(main, ["exchange", "--walk", "BTC/USDT", "--proxy-port", "0"])
     assert answer.exit_code == 2
     assert "--ca-file" in answer.output
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "words"),
+    [("--port", "99999", "0<=x<=65535"), ("--fault-count", "-3", "x>=0"), ("--start", "foo", "foo")],
+)
+def test_bad_input_is_one_clear_error(tmp_path, option, value, words):
+    done = CliRunner().invoke(main, ["--root", str(tmp_path), "exchange", "--walk", "BTC/USDT", option, value])
+    assert done.exit_code == 2, done.output
+    assert words in done.stderr
+    assert "Traceback" not in done.output

@@ -226,3 +226,27 @@ def test_a_process_killed_inside_a_commit_leaves_all_of_the_step_or_nothing(data
     assert [row.state for row in rows(database, Intent)] == (["filled", "sent"] if whole else ["sent"])
     with held_lease(database, "paper", StillClock()) as lease:  # the dead one's account is free at once
         assert (lease.epoch, lease.quiet_until_ms) == (2, 0)
+
+
+def test_a_file_that_was_deleted_under_a_runner_is_a_lost_database(tmp_path):
+    """SQLite would go on writing into a file that nobody can ever read again."""
+    database = open_database(f"sqlite:///{tmp_path / 'atb.db'}")
+    assert database.there
+    (tmp_path / "other.db").write_bytes(b"")
+    (tmp_path / "other.db").rename(tmp_path / "atb.db")
+    assert not database.there
+    (tmp_path / "atb.db").unlink()
+    assert not database.there
+    database.close()
+
+
+def test_a_journal_whose_file_is_gone_commits_nothing_and_says_so(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path / 'atb.db'}")
+    journal = open_journal(database)
+    journal.heartbeat()
+    (tmp_path / "atb.db").rename(tmp_path / "moved.db")
+    with pytest.raises(DatabaseLostError, match="deleted or replaced"):
+        journal.heartbeat()
+    (tmp_path / "moved.db").rename(tmp_path / "atb.db")
+    journal.heartbeat()
+    database.close()

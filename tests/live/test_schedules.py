@@ -32,7 +32,7 @@ from tests.live.schedules import HOUR, WARM, Play, Schedule, draw, plan_of, play
 MINUTE = 60_000
 KEPT_BYTES = 2_000  # what the simulated exchange keeps for each entry of its ledger, the request itself included
 HARMLESS = {"lost", "error", "reset", "truncated", "late", "error_after"}  # the process is still there afterwards
-FAST, ALL = range(30), range(500)
+FAST, ALL = range(14), range(500)
 
 
 def check(seed: int, url: str, root) -> None:

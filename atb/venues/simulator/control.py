@@ -9,6 +9,7 @@ from aiohttp import WSMsgType, web
 
 from atb.errors import InputError
 from atb.venues.simulator import answers
+from atb.venues.simulator.clock import VirtualClock
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.happening import order_by_hand
 from atb.venues.simulator.scripts import Happening
@@ -57,6 +58,10 @@ class Control:
     async def advance(self, request: web.Request) -> web.Response:
         """Move time to `to`, or by `by` milliseconds; refused while a participant works."""
         exchange, body = self._exchange, await _object(request)
+        if not isinstance(exchange.clock, VirtualClock):
+            return _refusal("A real clock goes by itself: start the exchange with --clock virtual", 409)
+        if not {"to", "by"} & set(body):
+            return _refusal('Say where to: {"to": milliseconds} or {"by": milliseconds}', 400)
         target = int(body["to"]) if "to" in body else exchange.now_ms() + int(body["by"])
         if not exchange.waiting.all_wait:
             return _refusal("A participant of the clock is working", 409)

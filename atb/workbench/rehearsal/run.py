@@ -13,14 +13,14 @@ from atb.data.catalogue import load_bars
 from atb.data.moments import at_ms
 from atb.db import Database, open_database
 from atb.domain import Bars
-from atb.errors import InputError
+from atb.errors import InputError, did_you_mean
 from atb.live.feed import lead_bars
 from atb.live.halt import Level, set_halt
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import load_portfolio
 from atb.venues.simulator.server import Running
 from atb.workbench.rehearsal.comparison import Comparison, compare
-from atb.workbench.rehearsal.faults import Schedule, schedule
+from atb.workbench.rehearsal.faults import LEVELS, Schedule, schedule
 from atb.workbench.rehearsal.judge import Judgement, judge
 from atb.workbench.rehearsal.stage import ACCOUNT, Period, Played, Stage
 
@@ -126,6 +126,8 @@ def rehearse(
     RunError
         If the runner refuses to start.
     """
+    if level not in LEVELS:
+        raise InputError("There is no such level of faults", found=level, todo=did_you_mean(level, LEVELS))
     portfolio = load_portfolio(manifests, settings)
     _check_spot(portfolio)
     period = _period(portfolio, settings, days)
