@@ -251,3 +251,18 @@ def test_the_books_agree_with_the_account_after_every_kind_of_end(v):
     with pytest.raises(HaltError):
         raised(v, "signal", Level.FLATTEN)
     assert v.held("USDT") == pytest.approx(Decimal(str(v.state()["account"]["cash"])), abs=Decimal("1e-6"))
+
+
+def test_no_entry_is_sent_before_account_and_books_were_compared_once(v):
+    """A venue that shows no balances, because the key is wrong for one, must not be bought at; it is said once, not at each try."""
+    v.fault("error", 0, "/api/v3/account", times=5)
+    v.trade()
+    entries = [order["ms"] for order in v.running.ledger("order") if order["client_id"].endswith("-e0")]
+    tried = [entry["ms"] for entry in v.running.ledger("request") if entry["path"] == "/api/v3/account"]
+    assert len(tried) > 5
+    assert min(entries) >= tried[5]
+    assert sum(event.kind == "not_compared" for event in v.events()) == 1
+    with closing(sqlite3.connect(v.root / "atb.db")) as database:
+        refused = [row[0] for row in database.execute("SELECT refusal FROM decision ORDER BY bar_ms")]
+    assert refused[0] == "not_reconciled"
+    assert refused[-1] is None
