@@ -100,6 +100,7 @@ def test_a_signal_stops_it_with_its_stop_resting_and_the_next_start_goes_on(sqli
         assert len([row for row in journal["fill"] if row["role"] == "entry"]) == 1, "nothing was bought twice"
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_it_in_the_middle_of_a_request_and_the_next_start_finds_out(sqlite_desk, manifest):
     held = Fault("held_after", "POST /api/v3/orderList/opo")  # executed, and never answered
     with exchange(faults=[held]) as running:
@@ -129,6 +130,7 @@ def test_a_rehearsal_needs_a_simulated_exchange(sqlite_desk, manifest):
         assert orders_sent(running) == []
 
 
+@pytest.mark.slow
 def test_paper_over_candles_sends_nothing_and_keeps_the_books_of_the_rehearsal(sqlite_desk, manifest):
     with exchange() as running:
         process = started(sqlite_desk, running, manifest, "--candles", "--until", until_of(FIRST + 12))
