@@ -72,13 +72,13 @@ def executed(world: Path) -> Iterator[Callable[[str], Run]]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """A headless Chromium of this machine."""
+    """A headless Chromium of this machine, closed with its module: while it is open, no test after it can start an event loop."""
     found = next((path for path in (os.environ.get("ATB_TEST_CHROMIUM", ""), *CHROMIUM) if shutil.which(path)), None)
     if found is None:
         pytest.skip("needs a Chromium: install one, or set ATB_TEST_CHROMIUM to its program")
     from playwright.sync_api import sync_playwright
 
-    with sync_playwright() as playwright:  # closed with its module: while it is open, no test after it can start an event loop
+    with sync_playwright() as playwright:
         opened = playwright.chromium.launch(executable_path=found, args=list(QUIET))
         yield opened
         opened.close()
