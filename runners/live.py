@@ -34,9 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
     from atb.errors import AtbError
 
     try:
-        print(_trade(asked))  # noqa: T201 - the last line is for people
+        print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
     except AtbError as refused:
-        print(f"Error: {refused}", file=sys.stderr)  # noqa: T201
+        print(f"Error: {refused}", file=sys.stderr)  # noqa: T201 - no logs yet
         return refused.exit_code
     return 0
 

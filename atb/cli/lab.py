@@ -34,7 +34,7 @@ def lab(port: int, browser: bool) -> None:
     _require_jupyter()
     environment = lab_environment(os.environ)
     click.echo(f"JupyterLab in {folder}; the link below takes this token: {environment['JUPYTER_TOKEN']}", err=True)
-    os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606
+    os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606 - no shell
 
 
 def _require_jupyter() -> None:

@@ -127,7 +127,7 @@ def _changed_files(
 ) -> dict[Path, bytes]:
     """Return the bytes of each year whose bars or gaps differ from what is stored."""
     files: dict[Path, bytes] = {}
-    years = whole.frame.index.year.to_numpy()  # type: ignore[attr-defined]
+    years = whole.frame.index.year.to_numpy()  # type: ignore[attr-defined] # an index of times
     for year in map(int, dict.fromkeys(years)):
         gaps = tuple(gap for gap in whole.gaps if gap[1].year == year)
         part = Bars(bars.symbol, bars.timeframe, whole.frame[years == year], bars.venue, gaps)

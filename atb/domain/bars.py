@@ -61,8 +61,8 @@ class Bars:
         """Open times in epoch milliseconds, whatever unit the index has."""
         index: Any = self.frame.index
         if index.unit == "us":  # the usual one; pandas' own conversion checks what opens of bars cannot violate
-            return index.asi8 // 1000  # type: ignore[no-any-return]
-        return index.as_unit("ms").asi8.copy()  # type: ignore[no-any-return]
+            return index.asi8 // 1000  # type: ignore[no-any-return] # untyped in its stubs
+        return index.as_unit("ms").asi8.copy()  # type: ignore[no-any-return] # untyped in its stubs
 
     @cached_property
     def closed_ms(self) -> "NDArray[np.int64]":

@@ -141,6 +141,6 @@ def jit(function: F) -> F:
     # numba reads this setting when it decorates; restoring it leaves other libraries' caches where they are.
     config.CACHE_DIR = str(folder) if folder else before
     try:
-        return numba.njit(**OPTIONS)(function)  # type: ignore[no-any-return]
+        return numba.njit(**OPTIONS)(function)  # type: ignore[no-any-return] # numba has no types
     finally:
         config.CACHE_DIR = before

@@ -15,12 +15,12 @@ class Values:
 
     def to_json(self) -> dict[str, Any]:
         """Return the fields as a plain dict."""
-        return {name: _plain(value) for name, value in asdict(self).items()}  # type: ignore[call-overload]
+        return {name: _plain(value) for name, value in asdict(self).items()}  # type: ignore[call-overload] # a dataclass
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Self:
         """Read what `to_json` wrote; an unknown name is an error."""
-        known = [field.name for field in fields(cls)]  # type: ignore[arg-type]
+        known = [field.name for field in fields(cls)]  # type: ignore[arg-type] # a dataclass
         for name in values:
             if name not in known:
                 raise InputError(f"{cls.__name__} has no {name!r}", todo=did_you_mean(name, known))

@@ -226,7 +226,7 @@ def _lanes(slot: Slot) -> Lanes:
         low that does not hold open and close, a price below a tick, a volume below 0.
     """
     bars, frame = slot.bars, slot.bars.frame
-    if frame.index.tz is None:  # type: ignore[attr-defined]
+    if frame.index.tz is None:  # type: ignore[attr-defined] # an index of times
         raise InputError("Bars need UTC open times", found=f"an index without a time zone for {bars.symbol}")
     opened, high, low, close, volume = _prices(frame)
     unknown = np.zeros(1, np.int64)
@@ -274,7 +274,7 @@ def _funding(slot: Slot) -> Floats:
     if getattr(slot.funding.index, "tz", None) is None or not np.isfinite(slot.funding.to_numpy()).all():
         raise InputError("Funding rates are numbers at UTC times", found=slot.funding.head(3).to_dict())
     rates = np.zeros(len(slot.bars))
-    paid = slot.funding.index.as_unit("ms").asi8  # type: ignore[attr-defined]
+    paid = slot.funding.index.as_unit("ms").asi8  # type: ignore[attr-defined] # an index of times
     row = np.searchsorted(slot.bars.closed_ms, paid)
     inside = row < len(rates)
     np.add.at(rates, row[inside], slot.funding.to_numpy()[inside])

@@ -42,7 +42,7 @@ class KernelState:
     def apply(self, fill: Records) -> np.void | None:
         """Fold one fill (an ORDER record array of length 1); return the trade it closed, if it closed one."""
         if kernel.apply_fill(self.account, self.slots, self.parameters, fill, self._trade):
-            return self._trade.copy()[0]  # type: ignore[no-any-return]
+            return self._trade.copy()[0]  # type: ignore[no-any-return] # a row of a structured array
         return None
 
     def take_refusals(self) -> list[tuple[int, int]]:

@@ -178,9 +178,9 @@ def _keep_notebook(path: Path, outcome: Outcome, secrets: tuple[str, ...]) -> An
         return None
     import nbformat
 
-    text = mask(nbformat.writes(outcome.notebook), secrets)  # type: ignore[no-untyped-call]
+    text = mask(nbformat.writes(outcome.notebook), secrets)  # type: ignore[no-untyped-call] # no types there
     write_text(path, text + "\n")
-    return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call]
+    return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call] # no types there
 
 
 def _keep_result(folder: Path, secrets: tuple[str, ...]) -> dict[str, Any]:

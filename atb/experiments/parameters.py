@@ -52,7 +52,7 @@ def read_notebook(path: Path) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # nbformat warns of each cell id it adds to an old notebook
-            node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+            node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # no types there
             return nbformat.validator.normalize(node)[1]
     except (ValueError, KeyError, AttributeError, nbformat.ValidationError, OSError) as problem:
         wrong = f"The file is no notebook ({type(problem).__name__})"

@@ -172,7 +172,7 @@ def _display(summary: Mapping[str, Any]) -> None:
     from IPython.core.getipython import get_ipython
     from IPython.display import display
 
-    if get_ipython() is None:  # type: ignore[no-untyped-call,unused-ignore]
+    if get_ipython() is None:  # type: ignore[no-untyped-call,unused-ignore] # typed in newer IPython
         return
     text = f"{summary['headline'] or 'Published'} ({len(summary['metrics'])} metrics kept)"
-    display({MIME: summary, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call,unused-ignore]
+    display({MIME: summary, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call,unused-ignore] # typed in newer IPython

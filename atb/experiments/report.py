@@ -67,7 +67,7 @@ def _fragment(notebook: Any) -> str:
     from jinja2 import DictLoader
     from nbconvert.exporters import HTMLExporter
 
-    exporter = HTMLExporter(  # type: ignore[no-untyped-call]
+    exporter = HTMLExporter(  # type: ignore[no-untyped-call] # no types there
         template_name="basic",
         template_file="report.html.j2",
         extra_loaders=[DictLoader({"report.html.j2": TEMPLATE})],
@@ -77,7 +77,7 @@ def _fragment(notebook: Any) -> str:
         exclude_anchor_links=True,
     )
     # nbconvert's own filter shows headings as tags.
-    exporter.register_filter("clean_html", clean_html)  # type: ignore[no-untyped-call]
+    exporter.register_filter("clean_html", clean_html)  # type: ignore[no-untyped-call] # no types there
     body, _ = exporter.from_notebook_node(notebook)
     return str(body)
 
@@ -157,7 +157,7 @@ def _plotly() -> str:
 
 
 def _code_style() -> str:
-    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped]
+    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped] # no types there
 
     return str(HtmlFormatter(style="default").get_style_defs(".highlight"))
 

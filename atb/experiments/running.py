@@ -187,7 +187,7 @@ def describe(problem: Any, place: int) -> str:
 def _write(node: Any, path: Path) -> None:
     import nbformat
 
-    nbformat.write(node, path)  # type: ignore[no-untyped-call]
+    nbformat.write(node, path)  # type: ignore[no-untyped-call] # no types there
 
 
 def _read(path: Path, job: Job) -> Any:
@@ -196,7 +196,7 @@ def _read(path: Path, job: Job) -> Any:
 
     if not path.exists():
         return None
-    node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # no types there
     node.metadata.pop("widgets", None)
     node.metadata.get("papermill", {}).update(input_path=job.name, output_path=job.name)
     return node

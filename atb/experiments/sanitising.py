@@ -34,8 +34,8 @@ STYLES = (
 
 def clean_html(text: str) -> str:
     """Return HTML without scripts, handlers, frames, and anything that would be loaded from elsewhere."""
-    import bleach  # type: ignore[import-untyped,unused-ignore]
-    from bleach.css_sanitizer import CSSSanitizer  # type: ignore[import-untyped,unused-ignore]
+    import bleach  # type: ignore[import-untyped,unused-ignore] # no types
+    from bleach.css_sanitizer import CSSSanitizer  # type: ignore[import-untyped,unused-ignore] # no types
 
     return str(
         bleach.clean(

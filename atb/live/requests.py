@@ -5,9 +5,10 @@ code of its own, and a request that failed is simply asked for again.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from atb.live.blotter import Blotter, Outstanding
 from atb.live.orders import PROTECTIVE, OrderMaker, Unit
 from atb.venues.paper import exact
 
+T = TypeVar("T")
 Terms = tuple[Decimal, Decimal | None, Decimal | None]  # quantity left, stop, target
 
 
@@ -250,28 +252,24 @@ def _terms_of(group: tuple[Outstanding, ...]) -> Terms:
 
 def _without(wanted: list[Unit], there: Iterable[Terms]) -> list[Unit]:
     """Return the units that are not there, each counted as often as it is wanted."""
-    have = Counter(there)
-    missing = []
-    for unit in wanted:
-        terms = _terms(unit)
-        if have[terms]:
-            have[terms] -= 1
-        else:
-            missing.append(unit)
-    return missing
+    return _beyond(wanted, _terms, Counter(there))
 
 
 def _surplus(groups: list[tuple[Outstanding, ...]], wanted: list[Terms]) -> list[tuple[Outstanding, ...]]:
     """Return the groups that are not wanted, each counted as often as it is there."""
-    want = Counter(wanted)
-    surplus = []
-    for group in groups:
-        terms = _terms_of(group)
-        if want[terms]:
-            want[terms] -= 1
+    return _beyond(groups, _terms_of, Counter(wanted))
+
+
+def _beyond(things: Iterable[T], terms_of: Callable[[T], Terms], allowed: Counter[Terms]) -> list[T]:
+    """Return the things that come after as many of their terms as are allowed; `allowed` is used up."""
+    beyond = []
+    for thing in things:
+        terms = terms_of(thing)
+        if allowed[terms]:
+            allowed[terms] -= 1
         else:
-            surplus.append(group)
-    return surplus
+            beyond.append(thing)
+    return beyond
 
 
 def list_of(group: tuple[Outstanding, ...]) -> Order | OrderList:

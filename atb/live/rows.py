@@ -161,8 +161,8 @@ def working(row: Intent, sent_after_ms: int = 0) -> Working:
         row.client_id,
         Symbol.parse(row.symbol),
         row.side,  # type: ignore[arg-type] # what an Order wrote
-        row.role,  # type: ignore[arg-type]
-        row.type,  # type: ignore[arg-type]
+        row.role,  # type: ignore[arg-type] # what an Order wrote
+        row.type,  # type: ignore[arg-type] # what an Order wrote
         row.quantity,
         row.price,
         row.stop_price,

@@ -5,7 +5,8 @@ an exchange every order that was out is asked for before anything is decided.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -94,23 +95,9 @@ async def trade_candles(portfolio: Portfolio, office: Office, exchange: Exchange
     VenueError
         If the venue cannot be reached at the start.
     """
-    with held_lease(office.database, office.account, SystemTimer()) as lease:
-        await exchange.broker.open(portfolio.symbols)
-        there, before = office.place(portfolio, alone=False)
-        trade_from_ms = _first_candle(portfolio, exchange) if there is None else there.trade_from_ms
-        with opened(
-            portfolio, office, lease, trade_from_ms=trade_from_ms, told={}, threads=True, before=before
-        ) as session:
-            feed = await _candles(portfolio, exchange, session)
-            book = book_of(portfolio, feed.histories(), session)
-            makers = makers_of(portfolio, session)
-            desk = PaperDesk(book, makers=makers, working=session.resumed.working)
-            exchange.broker.listen(_hear(office))
-            _tell_clock(office, exchange)
-            trading = PaperTrading(desk, session.writer.commit)
-            return await _loop(
-                trading, feed, _at_venue(exchange), office=office, session=session, tick_ms=exchange.tick_ms
-            ).run()
+    async with _at_exchange(portfolio, office, exchange, alone=False) as (session, feed, book):
+        desk = PaperDesk(book, makers=makers_of(portfolio, session), working=session.resumed.working)
+        return await _venue_loop(PaperTrading(desk, session.writer.commit), feed, exchange, office=office, session=session).run()
 
 
 async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchange) -> Summary:
@@ -125,43 +112,45 @@ async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchang
     DatabaseLostError
         If the database stays away for longer than the grace; stops rest at the exchange.
     """
+    async with _at_exchange(portfolio, office, exchange, alone=True) as (session, feed, book):
+        desk = _exchange_desk(
+            book, exchange, session, makers=makers_of(portfolio, session), sending=office.watch.sending
+        )
+        synchroniser = Synchroniser(
+            exchange.broker,
+            book,
+            desk.blotter,
+            memory=desk.memory,
+            tolerance=exchange.tolerance,
+            accepting=exchange.accept,
+        )
+        trading = ExchangeTrading(desk, session.writer.commit, synchroniser=synchroniser, every_ms=exchange.compare_ms)
+        while not session.journal.lease.fresh(SystemTimer().now_ms()):  # the holder before may still be sending
+            await asyncio.sleep(_FRESH_S)
+        return await _venue_loop(trading, feed, exchange, office=office, session=session).run()
+
+
+# --- parts --------------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _at_exchange(
+    portfolio: Portfolio, office: Office, exchange: Exchange, *, alone: bool
+) -> AsyncIterator[tuple[Session, CandleFeed, Book]]:
+    """Open a session under its lease, with the venue's candles and the book they continue."""
     with held_lease(office.database, office.account, SystemTimer()) as lease:
         await exchange.broker.open(portfolio.symbols)
-        there, before = office.place(portfolio, alone=True)
+        there, before = office.place(portfolio, alone=alone)
         trade_from_ms = _first_candle(portfolio, exchange) if there is None else there.trade_from_ms
         with opened(
             portfolio, office, lease, trade_from_ms=trade_from_ms, told={}, threads=True, before=before
         ) as session:
-            feed = await _candles(portfolio, exchange, session)
+            feed = CandleFeed(exchange.broker, portfolio, until_ms=exchange.until_ms)
+            await feed.open(session.trade_from_ms, session.last_bars)
             book = book_of(portfolio, feed.histories(), session)
-            desk = _exchange_desk(
-                book,
-                exchange,
-                session,
-                makers=makers_of(portfolio, session),
-                sending=office.watch.sending,
-            )
-            synchroniser = Synchroniser(
-                exchange.broker,
-                book,
-                desk.blotter,
-                memory=desk.memory,
-                tolerance=exchange.tolerance,
-                accepting=exchange.accept,
-            )
-            trading = ExchangeTrading(
-                desk, session.writer.commit, synchroniser=synchroniser, every_ms=exchange.compare_ms
-            )
             exchange.broker.listen(_hear(office))
             _tell_clock(office, exchange)
-            while not lease.fresh(SystemTimer().now_ms()):  # the holder before may still be sending
-                await asyncio.sleep(_FRESH_S)
-            return await _loop(
-                trading, feed, _at_venue(exchange), office=office, session=session, tick_ms=exchange.tick_ms
-            ).run()
-
-
-# --- parts --------------------------------------------------------------------------------------------------------------
+            yield session, feed, book
 
 
 def _exchange_desk(
@@ -198,15 +187,10 @@ def _first_candle(portfolio: Portfolio, exchange: Exchange) -> int:
     return min(opens)
 
 
-async def _candles(portfolio: Portfolio, exchange: Exchange, session: Session) -> CandleFeed:
-    feed = CandleFeed(exchange.broker, portfolio, until_ms=exchange.until_ms)
-    await feed.open(session.trade_from_ms, session.last_bars)
-    return feed
-
-
-def _at_venue(exchange: Exchange) -> Timer:
-    """Return the venue's own time: a machine's clock that is ahead of it must not spin until a bar is closed there."""
-    return VenueTimer(exchange.timer, exchange.broker.now_ms)
+def _venue_loop(trading: Desk, feed: Feed, exchange: Exchange, *, office: Office, session: Session) -> Loop:
+    """Return a loop by the venue's own time: a machine's clock that is ahead must not spin until a bar is closed there."""
+    timer = VenueTimer(exchange.timer, exchange.broker.now_ms)
+    return _loop(trading, feed, timer, office=office, session=session, tick_ms=exchange.tick_ms)
 
 
 def _loop(trading: Desk, feed: Feed, timer: Timer, *, office: Office, session: Session, tick_ms: int | None) -> Loop:
@@ -215,9 +199,10 @@ def _loop(trading: Desk, feed: Feed, timer: Timer, *, office: Office, session: S
     office.watch.plans = dict(enumerate(trading.book.portfolio.plans))
     cash = trading.book.portfolio.account.cash
     shadow = shadow_of(office, feed.histories(), session)
+    floor = 0.0 if office.max_loss is None else cash - office.max_loss
     return Loop(
-        trading, feed, timer, session.writer, journal, office.switch, office.bell, tick_ms=tick_ms, watch=office.watch,
-        shadow=shadow,        floor=0.0 if office.max_loss is None else cash - office.max_loss,
+        trading, feed, timer, session.writer, journal, office.switch, office.bell,
+        tick_ms=tick_ms, watch=office.watch, shadow=shadow, floor=floor,
     )  # fmt: skip
 
 

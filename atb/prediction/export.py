@@ -48,7 +48,7 @@ def to_onnx(trained: Trained) -> bytes:
     )
     graph = _only(model, "probabilities")
     _sort_opsets(graph)
-    return graph.SerializeToString(deterministic=True)  # type: ignore[no-any-return]
+    return graph.SerializeToString(deterministic=True)  # type: ignore[no-any-return] # no types there
 
 
 def check_parity(trained: Trained, model: bytes, thresholds: Iterable[float] = (0.5,)) -> Parity:

@@ -150,7 +150,7 @@ def monthly_returns_figure(result: Result) -> go.Figure:
 def monthly_returns(result: Result) -> pd.DataFrame:
     """Return percent per calendar month: one row per year, columns 1 to 12 and `year`; NaN where there was no bar."""
     closed = result.equity.set_axis(_close_times(result))
-    grouped = closed.groupby([closed.index.year, closed.index.month])  # type: ignore[attr-defined]
+    grouped = closed.groupby([closed.index.year, closed.index.month])  # type: ignore[attr-defined] # an index of times
     last = grouped.last()
     before = last.shift(1).fillna(result.problem.account.cash)
     months = (100 * (last / before - 1)).unstack().reindex(columns=range(1, 13))

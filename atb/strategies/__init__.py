@@ -79,12 +79,12 @@ def parameter_types(name: str) -> dict[str, type]:
 @functools.cache
 def _types(cls: type[Strategy]) -> tuple[tuple[str, type], ...]:
     hints = get_type_hints(cls)
-    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    return tuple((field.name, hints[field.name]) for field in dataclasses.fields(cls))  # type: ignore[arg-type] # a dataclass
 
 
 def strategy_params(strategy: Strategy) -> dict[str, Any]:
     """Return every parameter of a strategy as plain values: `make_strategy(name, **params)` gives an equal one back."""
-    return dataclasses.asdict(strategy)  # type: ignore[call-overload,no-any-return]
+    return dataclasses.asdict(strategy)  # type: ignore[call-overload,no-any-return] # a dataclass
 
 
 def strategy_module(name: str) -> str:

@@ -71,7 +71,7 @@ class GivenSides:
         InputError
             If no side was given for one of the bars: an opinion about other bars would be somebody else's.
         """
-        known: NDArray[np.int64] = self._opened  # type: ignore[attr-defined]
+        known: NDArray[np.int64] = self._opened  # type: ignore[attr-defined] # set with `object.__setattr__`
         wanted = _milliseconds(frame.index)
         rows = np.searchsorted(known, wanted)
         inside = rows < len(known)
@@ -82,13 +82,13 @@ class GivenSides:
                 found=f"{frame.index[~found][0]} and {int((~found).sum()) - 1} more",
                 todo="Compute the sides from the very bars of the slot",
             )
-        return Signals(self._side[rows])  # type: ignore[attr-defined]
+        return Signals(self._side[rows])  # type: ignore[attr-defined] # set with `object.__setattr__`
 
 
 def _milliseconds(index: "pd.Index[Any]") -> "NDArray[np.int64]":
     if getattr(index, "tz", None) is None:
         raise InputError("Sides are indexed by their bars' opens, in UTC", found=str(index.dtype))
-    return index.as_unit("ms").asi8.copy()  # type: ignore[attr-defined,no-any-return]
+    return index.as_unit("ms").asi8.copy()  # type: ignore[attr-defined,no-any-return] # untyped in its stubs
 
 
 def sides_from(

@@ -13,7 +13,7 @@ def register_formats() -> None:
         return
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call,unused-ignore]
+    shell = get_ipython()  # type: ignore[no-untyped-call,unused-ignore] # typed in newer IPython
     if shell is None or shell.display_formatter is None:
         return
     html = shell.display_formatter.formatters["text/html"]

@@ -127,7 +127,7 @@ class Venue:
 
     _bar_page_size = _PAGE
 
-    def _after_page(self, timeframe: Timeframe, start_ms: int, page: list[list[Any]]) -> int | None:  # noqa: ARG002
+    def _after_page(self, timeframe: Timeframe, start_ms: int, page: list[list[Any]]) -> int | None:  # noqa: ARG002 - hook
         """Return where the next page of bars begins, None where this was the last: a venue fills its pages while it can."""
         full = len(page) >= self._bar_page_size
         return timeframe.next_ms(int(page[-1][0])) if full else None

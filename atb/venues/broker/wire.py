@@ -137,7 +137,7 @@ class _Recording:
     def milliseconds(self) -> int:
         """Return exchange time: every timestamp and token is made from it."""
         if self.present is None:
-            return int(super().milliseconds())  # type: ignore[misc]
+            return int(super().milliseconds())  # type: ignore[misc] # ccxt's class, by mixin
         return self.present()
 
     def seconds(self) -> int:
@@ -148,7 +148,7 @@ class _Recording:
         """Send a request."""
         if (reply := _current.get()) is not None:
             reply.left = True
-        return await super().fetch(*request)  # type: ignore[misc]
+        return await super().fetch(*request)  # type: ignore[misc] # ccxt's class, by mixin
 
     def on_rest_response(self, *answer: Any) -> str:
         """Keep an answer as it arrived."""
@@ -158,25 +158,25 @@ class _Recording:
             reply.headers = {str(name).lower(): str(value) for name, value in headers.items()}
             reply.body = _parsed(text)
             reply.fault = "unreadable" if reply.body is None else ""
-        return str(super().on_rest_response(*answer))  # type: ignore[misc]
+        return str(super().on_rest_response(*answer))  # type: ignore[misc] # ccxt's class, by mixin
 
     def handle_message(self, client: Any, message: Any) -> None:
         """Note that a stream is alive, and let ccxt read the frame."""
         if self.on_frame is not None:
             self.on_frame(client.url)
-        super().handle_message(client, message)  # type: ignore[misc]
+        super().handle_message(client, message)  # type: ignore[misc] # ccxt's class, by mixin
 
     def on_error(self, client: Any, error: Any) -> None:
         """Note that a stream is lost."""
         if self.on_drop is not None:
             self.on_drop(client.url)
-        super().on_error(client, error)  # type: ignore[misc]
+        super().on_error(client, error)  # type: ignore[misc] # ccxt's class, by mixin
 
     def on_close(self, client: Any, code: Any) -> None:
         """Note that a stream is lost."""
         if self.on_drop is not None:
             self.on_drop(client.url)
-        super().on_close(client, code)  # type: ignore[misc]
+        super().on_close(client, code)  # type: ignore[misc] # ccxt's class, by mixin
 
 
 def _parsed(text: str) -> Any:

@@ -92,7 +92,7 @@ class Control:
         rows = await request.json()
         happenings = [Happening(int(row["time_ms"]), row["kind"], row.get("detail", {})) for row in rows]
         for happening in happenings:
-            self._exchange.plan(happening.time_ms, lambda it=happening: self._exchange.happen(it))  # type: ignore[misc]
+            self._exchange.plan(happening.time_ms, lambda it=happening: self._exchange.happen(it))  # type: ignore[misc] # its default
         self._exchange.catch_up()
         return web.json_response({"happenings": len(happenings)})
 

@@ -29,7 +29,7 @@ class Disturbances:
             if fault.kind in TIMED and id(fault) not in self._planned:
                 self._planned.add(id(fault))
                 at = fault.at_ms if fault.at_ms is not None else self._exchange.now_ms()
-                self._exchange.plan(at, lambda it=fault: self._begin(it))  # type: ignore[misc]
+                self._exchange.plan(at, lambda it=fault: self._begin(it))  # type: ignore[misc] # its default
 
     def strike(self, *names: str) -> Fault | None:
         """Count a request by its names, and return the fault that strikes it."""

@@ -63,7 +63,7 @@ class Exchange:
         for tape in self.tapes.values():
             self._begin(tape)
         for happening in config.script:
-            self.plan(happening.time_ms, lambda it=happening: self.happen(it))  # type: ignore[misc]
+            self.plan(happening.time_ms, lambda it=happening: self.happen(it))  # type: ignore[misc] # its default
         self.add_faults(config.faults)
         self.catch_up()
 

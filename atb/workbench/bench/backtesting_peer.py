@@ -27,7 +27,7 @@ class BacktestingPy(Engine):
         """Import backtesting.py and return a frame with its column names."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import backtesting  # noqa: F401
+            import backtesting  # noqa: F401 - is it there?
 
         return market.frame(zone=None).rename(columns=str.capitalize)
 

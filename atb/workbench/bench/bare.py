@@ -36,7 +36,7 @@ class Terms(NamedTuple):
 
 def compiled(function: F) -> F:
     """Compile with numba and keep the machine code beside this file."""
-    return numba.njit(cache=True, error_model="numpy")(function)  # type: ignore[no-any-return]
+    return numba.njit(cache=True, error_model="numpy")(function)  # type: ignore[no-any-return] # numba has no types
 
 
 @compiled

@@ -85,7 +85,7 @@ def measure_single(job: Job) -> dict[str, Any]:
     begun = time.process_time()
     while not timings or not _enough(timings, job, time.process_time() - begun):
         raw, earlier, data = None, load(), load()
-        raw, timing = timed(lambda data=data: call(data), before=lambda earlier=earlier: call(earlier))  # type: ignore[misc]
+        raw, timing = timed(lambda data=data: call(data), before=lambda earlier=earlier: call(earlier))  # type: ignore[misc] # mypy: default
         timings.append(timing)
 
     def replay(loop: Engine) -> Any:
@@ -111,7 +111,7 @@ def measure_many(job: Job) -> dict[str, Any]:
     while not timings or (len(timings) < job.repeat and time.process_time() - begun < job.budget):
         data, parts, found = engine.load(market.copy()), [], Found()
         for chunk in _chunks(combinations, engine.chunk):
-            raw, timing = timed(lambda data=data, chunk=chunk: call(data, chunk))  # type: ignore[misc]
+            raw, timing = timed(lambda data=data, chunk=chunk: call(data, chunk))  # type: ignore[misc] # mypy: default
             parts.append(timing)
             found.extend(engine.found(raw))
             if time.process_time() - begun > job.budget:

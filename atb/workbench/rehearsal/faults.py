@@ -49,7 +49,7 @@ def schedule(level: str, *, seed: int, start_ms: int, end_ms: int, symbols: Sequ
     if not often:
         return Schedule((), ())
     # Seeded on purpose: a rehearsal has to be the same again.
-    random = Random(f"{seed} {start_ms} {end_ms}")  # noqa: S311
+    random = Random(f"{seed} {start_ms} {end_ms}")  # noqa: S311 - a seeded plan
     times = max(1, round((end_ms - start_ms) / 86_400_000 / _PER_DAYS * often))
     faults = [
         _drawn(kind, group, random, start_ms=start_ms, end_ms=end_ms, symbol=random.choice(symbols), bar_ms=bar_ms)

@@ -147,6 +147,10 @@ def _of_session(table: str) -> sa.ForeignKeyConstraint:
     )
 
 
+def _texts(*names: str) -> list[sa.Column[str]]:
+    return [sa.Column(name, TEXT, nullable=False) for name in names]
+
+
 def _session_id() -> sa.Column[str]:
     return sa.Column("session_id", sa.String(length=120), nullable=False)
 
@@ -254,13 +258,11 @@ def _intent_columns(*, new: bool) -> list[sa.schema.SchemaItem]:
         sa.Column("client_id", sa.String(length=36), nullable=False),
         _session_id(),
         sa.Column("slot", sa.Integer(), nullable=False),
-        sa.Column("strategy", TEXT, nullable=False),
-        sa.Column("symbol", TEXT, nullable=False),
+        *_texts("strategy", "symbol"),
         sa.Column("bar_ms", TIME, nullable=False),
-        sa.Column("role", TEXT, nullable=False),
+        *_texts("role"),
         sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("side", TEXT, nullable=False),
-        sa.Column("type", TEXT, nullable=False),
+        *_texts("side", "type"),
         sa.Column("quantity", MONEY, nullable=False),
         sa.Column("price", MONEY, nullable=True),
         sa.Column("stop_price", MONEY, nullable=True),
@@ -301,8 +303,7 @@ def _fill_columns(*, new: bool) -> list[sa.schema.SchemaItem]:
         *([sa.Column("trade_no", sa.Integer(), nullable=True)] if new else []),
         sa.Column("slot", sa.Integer(), nullable=False),
         *([] if new else [symbol]),
-        sa.Column("side", TEXT, nullable=False),
-        sa.Column("role", TEXT, nullable=False),
+        *_texts("side", "role"),
         sa.Column("reason", TEXT, nullable=True),
         *(sa.Column(name, MONEY, nullable=False) for name in ("price", "quantity", "fee")),
         sa.Column("fee_asset", TEXT, nullable=False),
