@@ -1,6 +1,6 @@
 """The ports: what the core needs from the outside world, as protocols."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from atb.domain.bars import Bars
@@ -9,7 +9,7 @@ from atb.domain.orders import Fill, Order
 from atb.domain.signals import Signals
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
-from atb.domain.venue import Answer, Balance, Capabilities, Hint, OrderList, OrderReport, Permissions
+from atb.domain.venue import Answer, Balance, Capabilities, Contact, Hint, OrderList, OrderReport, Permissions
 
 if TYPE_CHECKING:
     import asyncio
@@ -132,6 +132,14 @@ class Broker(Protocol):
 
     def listen(self, wake: Callable[[Hint], None]) -> None:
         """Call `wake` for every hint that the venue pushes, from now on."""
+        ...
+
+    def observe(self, told: Callable[[Contact], None]) -> None:
+        """Call `told` after every request from now on."""
+        ...
+
+    def silences(self) -> Mapping[str, int]:
+        """Return how long each stream has brought nothing, in milliseconds of exchange time."""
         ...
 
 

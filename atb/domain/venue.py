@@ -10,6 +10,7 @@ from atb.domain.symbol import Symbol
 ListKind = Literal["oco", "opo", "opoco"]
 OrderState = Literal["pending", "new", "partially_filled", "filled", "cancelled", "rejected", "expired"]
 Outcome = Literal["done", "rejected", "unknown"]
+Ended = Literal["answered", "refused", "lost"]
 ENDED: frozenset[OrderState] = frozenset(("filled", "cancelled", "rejected", "expired"))
 
 
@@ -153,6 +154,19 @@ class Capabilities:
             "judging an order without placing it": not self.checks,
         }
         return tuple(words for words, lacking in lacks.items() if lacking)
+
+
+@dataclass(frozen=True, slots=True)
+class Contact:
+    """A request that was made: what for, whether it was `answered`, `refused` or `lost`, and how long that took (s).
+
+    `weight_used` is the request weight used in the venue's current minute, as far as it is known here.
+    """
+
+    kind: str
+    outcome: Ended
+    seconds: float
+    weight_used: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from atb.domain import Symbol
 from atb.errors import VenueError
 from atb.live.book import Book
 from atb.live.exchange_desk import ExchangeDesk
@@ -49,6 +50,10 @@ class Desk(Protocol):
         """Tell whether nothing is held and nothing is out, by the books and by the venue."""
         ...
 
+    def bare(self) -> set[Symbol]:
+        """Return the symbols in which something is held that no resting stop covers."""
+        ...
+
 
 class PaperTrading:
     """Paper: nothing happens between two moments.
@@ -90,6 +95,10 @@ class PaperTrading:
     async def verify(self) -> bool:
         """Tell whether nothing is held and nothing is out; the books are all there is."""
         return self._desk.clear
+
+    def bare(self) -> set[Symbol]:
+        """Return none: on paper a stop is the kernel's own."""
+        return set()
 
 
 class ExchangeTrading:
@@ -147,6 +156,10 @@ class ExchangeTrading:
     async def verify(self) -> bool:
         """Tell whether nothing is held and nothing is out, by the books and by a venue that was asked just now."""
         return self._desk.clear and await self._compare() and not self._synchroniser.ours_open
+
+    def bare(self) -> set[Symbol]:
+        """Return the symbols in which something is held that no resting stop covers."""
+        return self._desk.bare()
 
     async def _compare(self) -> bool:
         """Compare the account with the books; tell whether the venue answered and nothing was missing."""

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from atb.domain.ports import Broker
+from atb.domain.symbol import Symbol
 from atb.engine import records
 from atb.errors import VenueError
 from atb.live.blotter import Outstanding
@@ -137,6 +138,11 @@ class ExchangeDesk:
     def clear(self) -> bool:
         """Whether nothing is held and nothing is out."""
         return self.book.flat and not any(self.blotter.open(slot) for slot in self._makers)
+
+    def bare(self) -> set[Symbol]:
+        """Return the symbols in which something is held that no resting stop covers."""
+        plans = self.book.portfolio.plans
+        return {plans[slot].symbol for slot in self._makers if not self._wish(slot).covered}
 
     # --- what is barred -----------------------------------------------------------------------------------------------
 

@@ -206,6 +206,7 @@ class Loop:
         }
         held = self.journal.lease
         now = time_ns() // 1_000_000
+        self.watch.guarded(self.desk.bare(), self.timer.now_ms())
         self.watch.turned(
             self.desk.book,
             facts,

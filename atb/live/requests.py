@@ -108,6 +108,17 @@ class Wish:
         """Whether the position is to be closed at the market."""
         return bool(self.record["quantity"] != 0.0 and (self.record["exit"] != 0.0 or self.crossed))
 
+    @property
+    def covered(self) -> bool:
+        """Whether stops that are known to rest cover what is held, as far as the kernel wants a stop at all."""
+        if self.record["quantity"] == 0.0 or self.leaving:
+            return True
+        wanted = self.maker.units(self.record, self.parameters, most=self.most)
+        groups = [group for group in self._groups(self.blotter.open(self.slot, "stop")) if not _waits(group)]
+        stops = [one for group in groups for one in group if one.order.role == "stop" and not one.unknown]
+        resting = sum((one.left for one in stops), Decimal(0))
+        return resting >= sum((unit.quantity for unit in wanted if unit.stop is not None), Decimal(0))
+
     def leave(self) -> Request | None:
         """Close the position: first everything that rests is withdrawn, since it holds what is to be sold."""
         if not self.settled or not self.leaving:

@@ -97,7 +97,9 @@ async def trade_candles(portfolio: Portfolio, office: Office, exchange: Exchange
     """
     async with _at_exchange(portfolio, office, exchange, alone=False) as (session, feed, book):
         desk = PaperDesk(book, makers=makers_of(portfolio, session), working=session.resumed.working)
-        return await _venue_loop(PaperTrading(desk, session.writer.commit), feed, exchange, office=office, session=session).run()
+        return await _venue_loop(
+            PaperTrading(desk, session.writer.commit), feed, exchange, office=office, session=session
+        ).run()
 
 
 async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchange) -> Summary:
@@ -149,6 +151,8 @@ async def _at_exchange(
             await feed.open(session.trade_from_ms, session.last_bars)
             book = book_of(portfolio, feed.histories(), session)
             exchange.broker.listen(_hear(office))
+            exchange.broker.observe(office.watch.asked)
+            office.watch.silences = exchange.broker.silences
             _tell_clock(office, exchange)
             yield session, feed, book
 

@@ -1,10 +1,12 @@
 """What a runner tells of itself: metrics and the health page's picture, taken from the steps that it wrote."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from atb.domain import Symbol
+from atb.domain.venue import Contact
 from atb.live.book import Book
 from atb.live.plan import Plan
 from atb.live.step import Step, Withheld
@@ -36,7 +38,9 @@ class Watch:
     teller: Teller | None = None
     latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
     plans: dict[int, Plan] = field(default_factory=dict)  # what trades, by slot, so that decisions have names
+    silences: Callable[[], Mapping[str, int]] = dict  # for how long streams have brought nothing (ms)
     _seen: float | None = None
+    _bare_ms: dict[Symbol, int] = field(default_factory=dict)
     _lost: dict[str, float] = field(default_factory=dict)
 
     def closed(self) -> None:
@@ -91,6 +95,29 @@ class Watch:
         if kind == "drift":
             metrics.ledger_drift.labels(asset=str(detail["asset"])).set(float(detail["drift"]))
 
+    def asked(self, contact: Contact) -> None:
+        """Count a request to the venue."""
+        if self.metrics is not None:
+            self.metrics.requests.labels(kind=contact.kind, outcome=contact.outcome).inc()
+            self.metrics.request_seconds.observe(contact.seconds)
+            self.metrics.weight_used.set(contact.weight_used)
+
+    def guarded(self, bare: Set[Symbol], now_ms: int) -> None:
+        """Measure for how long a position has had no stop that covers it.
+
+        Parameters
+        ----------
+        bare
+            Symbols in which something is held that no resting stop covers.
+        now_ms
+            Exchange time.
+        """
+        self._bare_ms = {symbol: self._bare_ms.get(symbol, now_ms) for symbol in bare}
+        if self.metrics is not None:
+            for plan in self.plans.values():
+                since = self._bare_ms.get(plan.symbol, now_ms)
+                self.metrics.unprotected_seconds.labels(symbol=str(plan.symbol)).set((now_ms - since) / 1_000)
+
     def turned(
         self, book: Book, facts: dict[str, Any], *, behind: int, lease_fresh: bool, epoch: int, level: int
     ) -> None:
@@ -119,6 +146,8 @@ class Watch:
         self.metrics.drawdown.set(1.0 - book.equity / peak if peak > 0 else 0.0)
         self.metrics.lease_epoch.set(epoch)
         self.metrics.halt_level.set(level)
+        for stream, silent_ms in self.silences().items():
+            self.metrics.stream_age.labels(stream=stream).set(silent_ms / 1_000)
         for one in slots:
             self.metrics.position.labels(strategy=one["strategy"], symbol=one["symbol"]).set(one["position"])
 

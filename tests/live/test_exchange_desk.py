@@ -14,6 +14,7 @@ from atb.live.exchange_desk import ExchangeDesk, Trade
 from atb.live.moment import Moment
 from atb.live.rules import Rules
 from atb.live.step import Withheld
+from atb.live.watch import Watch
 from atb.venues.simulator.configuration import Book, Filters
 from tests.bars import bars_of, frame_of
 from tests.live.forged import BAR, ForgedBroker, Table, report_of, want
@@ -147,6 +148,25 @@ def test_a_stop_that_somebody_cancels_is_back_before_the_next_bar(tmp_path):
         gone, back = v.intents("stop")[:2]
         assert (gone.state, back.state) == ("cancelled", "live")
         assert back.placed_ms - (v.start_ms + 2.5 * HOUR) < 5_000
+        assert covered(v) == v.held("BTC")
+
+
+def test_while_the_venue_takes_no_orders_a_position_whose_stop_is_gone_is_timed(tmp_path):
+    told = []
+
+    class Timed(Watch):
+        def guarded(self, bare, now_ms):
+            super().guarded(bare, now_ms)
+            told.append((now_ms, bool(bare)))
+
+    policy = replace(GUARDED, take_profit=None)
+    with venue(tmp_path, [(CROSS, rising(), policy)], first=FIRST, count=6, execution=COSTS) as v:
+        v.fault("cancel_stop", 2.5, symbol="BTCUSDT")
+        v.fault("error", 2.5, "POST /api/v3/order", times=2)
+        v.trade(office={"watch": Timed()})
+        bare = [now_ms for now_ms, without in told if without]
+        assert bare
+        assert told[-1][1] is False
         assert covered(v) == v.held("BTC")
 
 

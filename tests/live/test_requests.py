@@ -309,3 +309,34 @@ def test_wishes_end_with_what_is_wanted_and_never_offer_more_than_is_held(policy
     assert sorted((one.order.role, one.left, one.order.stop_price or one.order.price) for one in rests) == terms
     covered = sum((one.left for one in rests if one.order.role == "stop"), Decimal(0))
     assert covered == Decimal(str(quantity))
+
+
+# --- cover --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_position_is_covered_by_stops_that_are_known_to_rest_and_by_nothing_else():
+    table = held()
+    assert not wish(table).covered
+    part, rest = resting(table, stop_at(table, "95", "0.4"), stop_at(table, "95", "0.6"))
+    assert wish(table).covered
+    rest.unknown = True  # whether it rests nobody has said
+    assert not wish(table).covered
+    rest.unknown, part.state = False, "cancelled"
+    assert not wish(table).covered
+
+
+def test_a_stop_that_waits_for_its_entry_covers_nothing():
+    table = held()
+    orders = (table.order("entry", "market", "1"), stop_at(table, "95"))
+    entry, _ = resting(table, *orders, list_id="a-list")
+    assert not wish(table).covered
+    entry.state = "filled"
+    assert wish(table).covered
+
+
+def test_nothing_held_a_position_on_its_way_out_and_one_that_wants_no_stop_need_no_cover():
+    assert wish(Table()).covered
+    assert wish(held(policy=replace(GUARDED, stop_loss=None, take_profit=None))).covered
+    table = held()
+    table.book.slot(0)["exit"] = -1.0
+    assert wish(table).covered

@@ -91,6 +91,31 @@ def test_the_metrics_count_what_the_journal_holds(session):
     assert metric(text, 'atb_bar_lag_seconds{symbol="BTC/USDT"}') == 0
 
 
+def test_requests_their_weight_and_the_silence_of_streams_are_measured(session):
+    _, watch = session
+    text = watch.seen[-1]["/metrics"][1]
+    assert metric(text, 'atb_requests_total{kind="place",outcome="lost"}') == 1
+    assert metric(text, 'atb_requests_total{kind="read",outcome="answered"}') > 10
+    counted = sum(float(value) for value in re.findall(r"^atb_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
+    assert metric(text, "atb_request_seconds_count") == counted
+    assert any(metric(one["/metrics"][1], "atb_exchange_weight_used") > 0 for one in watch.seen)
+    ages = re.findall(r"^atb_stream_last_frame_age_seconds\{.*\} (\S+)$", text, re.MULTILINE)
+    assert ages
+    assert all(float(age) >= 0 for age in ages)
+
+
+def test_a_position_without_a_stop_is_timed_until_it_has_one(session):
+    _, watch = session
+    assert metric(watch.seen[-1]["/metrics"][1], 'atb_unprotected_seconds{symbol="BTC/USDT"}') == 0
+    told = Watch(metrics=Metrics(), plans=watch.plans)
+    symbol = watch.plans[0].symbol
+    found = []
+    for bare, now_ms in (({symbol}, BAR), ({symbol}, BAR + 2_500), (set(), BAR + 3_000), ({symbol}, BAR + 9_000)):
+        told.guarded(bare, now_ms)
+        found.append(metric(told.metrics.render().decode(), 'atb_unprotected_seconds{symbol="BTC/USDT"}'))
+    assert found == [0.0, 2.5, 0.0, 0.0]
+
+
 def test_the_way_from_a_close_to_its_request_is_measured(session):
     _, watch = session
     assert len(watch.latencies) >= 1

@@ -81,10 +81,9 @@ class Streams:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    @property
-    def silent_ms(self) -> int:
-        """How long ago the stream that has been silent the longest brought a frame; 0 where none is open."""
-        return max((self.now_ms() - heard for heard in self._heard_ms.values()), default=0)
+    def silences(self) -> dict[str, int]:
+        """Return how long each open stream has brought nothing (ms), by its address without what may be secret."""
+        return {_short(address): self.now_ms() - heard for address, heard in self._heard_ms.items()}
 
     async def _keep(self, watch: Watch) -> None:
         """Wait for news for ever; after a failure wait a while, each time longer, and try again."""

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
+from time import monotonic
 from typing import Any
 
 from atb.domain.bars import BAR_COLUMNS, Bars
@@ -15,7 +16,7 @@ from atb.domain.orders import Fill, Order
 from atb.domain.ports import Clock
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
-from atb.domain.venue import Answer, Capabilities, Hint, OrderList, OrderReport, Outcome
+from atb.domain.venue import Answer, Capabilities, Contact, Ended, Hint, OrderList, OrderReport, Outcome
 from atb.errors import InputError, VenueError, did_you_mean
 from atb.venues.broker.budget import Budget
 from atb.venues.broker.connection import Access, make_exchange
@@ -63,6 +64,7 @@ class Venue:
         self._last: dict[Symbol, Decimal] = {}
         self._watched: dict[tuple[Symbol, Timeframe], None] = {}
         self._streams: Streams | None = None
+        self._observer: Callable[[Contact], None] = lambda _: None
         self.unpriced: set[str] = set()
         """Trade ids whose fee was paid in an asset that has no price in the quote asset: its value was taken as 0."""
         self.budget = Budget()
@@ -78,10 +80,13 @@ class Venue:
         """Return the trading rules of a symbol, as the venue gave them."""
         return self._rules_of(symbol).instrument
 
-    @property
-    def stream_silence_ms(self) -> int:
-        """How long the quietest stream has brought nothing, exchange time."""
-        return self._streams.silent_ms if self._streams is not None else 0
+    def observe(self, told: Callable[[Contact], None]) -> None:
+        """Call `told` after every request from now on."""
+        self._observer = told
+
+    def silences(self) -> dict[str, int]:
+        """Return how long each stream has brought nothing, in milliseconds of exchange time."""
+        return self._streams.silences() if self._streams is not None else {}
 
     async def close(self) -> None:
         """End every connection."""
@@ -206,7 +211,7 @@ class Venue:
         """
         if wait := self._wait_ms(request):
             raise VenueError(f"{self._access.id} must not be asked now", retry_after_ms=wait)
-        reply = await self._asked(request)
+        reply = await self._asked(request, "read")
         if reply.status == 200 and not reply.fault and reply.value is not None:
             return reply
         verdict = self._judge(reply, "check")
@@ -232,7 +237,7 @@ class Venue:
             outcome: Outcome = "unknown" if purpose == "cancel" else "rejected"
             return Answer(outcome, "local:rate_limit", text, retry_after_ms=wait, sent_ms=self.now_ms())
         try:
-            reply = await self._asked(request)
+            reply = await self._asked(request, purpose)
         except InputError as error:
             return Answer("rejected", "local:refused", str(error), sent_ms=self.now_ms())
         verdict = self._judge(reply, purpose)
@@ -255,9 +260,14 @@ class Venue:
             sent_ms=reply.sent_ms,
         )
 
-    async def _asked(self, request: Request) -> Reply:
+    async def _asked(self, request: Request, kind: str) -> Reply:
+        began = monotonic()
         reply = await ask(request.call, now_ms=self.now_ms())
         self.budget.heard(self.now_ms(), reply.status, headers=reply.headers, text=reply.text)
+        outcome: Ended = (
+            "lost" if reply.status == 0 or reply.fault else "answered" if reply.status == 200 else "refused"
+        )
+        self._observer(Contact(kind, outcome, monotonic() - began, self.budget.weight.used))
         return reply
 
     def _wait_ms(self, request: Request) -> int:
