@@ -61,53 +61,8 @@ def _progress(*, hidden: bool) -> Iterator["Tell"]:
 
 
 def _print(found: "Rehearsal") -> None:
-    rows = [*_equality(found), *_invariants(found), *_drill(found)]
-    print_table(
-        [dict(zip(("check", "result", "found"), row, strict=True)) for row in rows], ("check", "result", "found")
-    )
+    from atb.workbench.rehearsal.table import COLUMNS, rows
+
+    print_table([dict(zip(COLUMNS, row, strict=True)) for row in rows(found.to_json())], COLUMNS)
     verdict = "passed" if found.passed else "FAILED"
     click.echo(f"Rehearsal of {', '.join(found.names)} over {found.days} days {verdict}. Kept in {found.folder}")
-
-
-def _equality(found: "Rehearsal") -> list[tuple[str, str, str]]:
-    same = found.comparison
-    rows = [("equals its backtest", _word(same.equal), f"{same.decisions} decisions, {same.orders} orders")]
-    if same.first_difference is not None:
-        rows.append(("first difference", "", str(same.first_difference)))
-    return rows
-
-
-def _invariants(found: "Rehearsal") -> list[tuple[str, str, str]]:
-    if found.judgement is None:
-        return []
-    struck = ", ".join(f"{count} {name}" for name, count in sorted(found.faults.items()))
-    rows = [("faults survived", "", f"{struck or 'none struck'}; {found.kills} kills of the runner")]
-    from atb.workbench.rehearsal.judge import INVARIANTS
-
-    judged: dict[str, Any] = found.judgement.to_json()
-    for name, said in judged.items():
-        first = f"; first: {said['violations'][0]}" if said["violations"] else ""
-        rows.append(
-            (
-                f"{name} {INVARIANTS.get(name, '')}".strip(),
-                _word(said["held"]) if said["checked"] else "not tried",
-                f"{said['checked']} checked{first}",
-            )
-        )
-    return rows
-
-
-def _drill(found: "Rehearsal") -> list[tuple[str, str, str]]:
-    drill = found.drill
-    if not drill.held:
-        return [("kill drill", "", "no position was opened in the period")]
-    words = f"flat {drill.milliseconds} ms of exchange time, {drill.seconds:.2f} s of real time after the kill switch"
-    return [("kill drill", _word(drill.passed), f"{words}; exit code {drill.exit_code}")]
-
-
-def _judged(said: dict[str, Any]) -> str:
-    return _word(said["held"]) if said["checked"] else "not tried"
-
-
-def _word(good: bool) -> str:
-    return "yes" if good else "NO"

@@ -30,27 +30,10 @@ def rehearsal_table(rehearsal: Json | None) -> "pd.DataFrame":
     """Return what a rehearsal found, one check per row; no row where there was none."""
     import pandas as pd
 
-    rows = _told(rehearsal) if rehearsal else []
-    return pd.DataFrame(rows, columns=["check", "result", "found"]).set_index("check")
+    from atb.workbench.rehearsal.table import COLUMNS, rows
 
-
-def _told(rehearsal: Json) -> list[tuple[str, str, str]]:
-    from atb.workbench.rehearsal.judge import INVARIANTS
-
-    same, drill = rehearsal["comparison"], rehearsal["drill"]
-    rows = [("equals its backtest", _word(same["equal"]), f"{same['decisions']} decisions, {same['orders']} orders")]
-    if rehearsal["invariants"]:
-        struck = sum(rehearsal["struck"].values())
-        rows.append(("faults", "", f"{struck} struck, {rehearsal['kills']} kills of the runner"))
-    for name, said in (rehearsal["invariants"] or {}).items():
-        result = _word(said["held"]) if said["checked"] or not said["held"] else "not tried"
-        rows.append((f"{name} {INVARIANTS.get(name, '')}".strip(), result, f"{said['checked']} checked"))
-    held = f"flat: {_word(drill['flat'])}, exit code {drill['exit_code']}" if drill["held"] else "no position to close"
-    return [*rows, ("kill drill", _word(drill["flat"]) if drill["held"] else "not tried", held)]
-
-
-def _word(good: bool) -> str:
-    return "yes" if good else "NO"
+    found = rows(rehearsal) if rehearsal else []
+    return pd.DataFrame(found, columns=list(COLUMNS)).set_index(COLUMNS[0])
 
 
 def explained(trade: str | None = None, *, session: str | None = None) -> "pd.DataFrame":

@@ -57,7 +57,7 @@ class Monitored:
             (not same.equal, f"it differs from its backtest, first in: {same.first_difference}"),
             (rehearsed is None, "it was never rehearsed: atb rehearse MANIFEST"),
             (rehearsed is not None and not rehearsed["passed"], "its last rehearsal failed"),
-            (rehearsed is not None and not rehearsed["invariants"], "its last rehearsal was without faults"),
+            (rehearsed is not None and rehearsed["faults"] == "none", "its last rehearsal was without faults"),
         ]
         return [text for applies, text in told if applies]
 

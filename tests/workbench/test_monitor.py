@@ -18,13 +18,18 @@ from atb.workbench import ensure_session, explained, rehearsal_table, sessions_t
 from tests.live.desk import Desk, warm_result
 
 CALM = {
-    "passed": True, "days": 5, "invariants": None, "struck": {}, "kills": 0,
-    "comparison": {"equal": True, "decisions": 120, "orders": 2},
-    "drill": {"held": False, "flat": True, "exit_code": 0},
+    "passed": True, "days": 5, "faults": "none", "invariants": None, "struck": {}, "kills": 0,
+    "comparison": {"equal": True, "decisions": 120, "orders": 2, "first_difference": None},
+    "drill": {"held": False, "flat": True, "exit_code": 0, "seconds": 0.0, "milliseconds": 0},
 }  # fmt: skip
 STORMY = CALM | {
-    "invariants": {"I1": {"held": True, "checked": 4}, "I3": {"held": False, "checked": 2}, "I10": {"held": True, "checked": 0}},
-    "struck": {"drop": 3, "lost": 1}, "kills": 1, "drill": {"held": True, "flat": True, "exit_code": 4},
+    "faults": "standard", "struck": {"drop": 3, "lost": 1}, "kills": 1,
+    "invariants": {
+        "I1": {"held": True, "checked": 4, "violations": []},
+        "I3": {"held": False, "checked": 2, "violations": ["bare", "bare again"]},
+        "I10": {"held": True, "checked": 0, "violations": []},
+    },
+    "drill": {"held": True, "flat": True, "exit_code": 4, "seconds": 0.25, "milliseconds": 0},
 }  # fmt: skip
 
 
@@ -208,8 +213,23 @@ def test_a_rehearsal_is_a_table_in_which_nothing_untried_is_a_success(traded, de
     seen = watch_session()
     results = rehearsal_table(seen.rehearsal)["result"]
     assert results.tolist() == ["yes", "", "yes", "NO", "not tried", "yes"]
-    assert rehearsal_table(seen.rehearsal).loc["faults", "found"] == "4 struck, 1 kills of the runner"
+    found = rehearsal_table(seen.rehearsal)["found"]
+    assert found["faults survived"] == "3 drop, 1 lost; 1 kills of the runner"
+    assert found["I3 positions are covered by stops"] == "2 checked; first: bare"
+    assert (
+        found["kill drill"] == "flat 0.25 s after the kill switch (0 ms by the exchange's virtual clock); exit code 4"
+    )
     assert seen.findings() == ["its last rehearsal failed"]
+
+
+def test_a_rehearsal_that_differs_or_does_not_end_flat_says_so():
+    other = {"equal": False, "first_difference": {"what": "order"}}
+    drill = {"flat": False, "exit_code": 0}
+    failed = STORMY | {"comparison": STORMY["comparison"] | other, "drill": STORMY["drill"] | drill}
+    table = rehearsal_table(failed)
+    assert table.loc["equals its backtest", "result"] == "NO"
+    assert table.loc["first difference", "found"] == "{'what': 'order'}"
+    assert table.loc["kill drill"].tolist() == ["NO", "NOT flat (0 ms by the exchange's virtual clock); exit code 0"]
 
 
 def test_a_trade_is_followed_back_to_its_notebook(traded):

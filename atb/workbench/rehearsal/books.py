@@ -64,7 +64,7 @@ def read_books(database: Database) -> Books:
         )
 
 
-def decision_log(books: Books) -> list[dict[str, Any]]:
+def decision_log(books: Books) -> list[Row]:
     """Return what was decided, bar by bar, without anything that depends on when it was written."""
     names = ("bar_ms", "slot", "side", "prediction", "confidence", "bar", "intents", "refusal")
     return [{name: row[name] for name in names} for row in books.decisions]

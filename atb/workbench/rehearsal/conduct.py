@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from atb.workbench.rehearsal.books import Books, decision_log
+from atb.workbench.rehearsal.books import Books, Row
 from atb.workbench.rehearsal.replay import OURS, OurName, Replay
 from atb.workbench.rehearsal.terms import Terms
 
@@ -121,9 +121,8 @@ def epochs(books: Books) -> list[str]:
     ]
 
 
-def differences(books: Books, again: Sequence[dict[str, Any]]) -> list[str]:
+def differences(here: Sequence[Row], again: Sequence[Row]) -> list[str]:
     """Return the first decision that differs from another run's."""
-    here = decision_log(books)
     for one, other in zip(here, again, strict=False):
         if one != other:
             names = [name for name in one if one[name] != other[name]]

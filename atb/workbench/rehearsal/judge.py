@@ -16,7 +16,7 @@ from typing import Any
 
 from atb.live.portfolio import Portfolio
 from atb.workbench.rehearsal import accounting, conduct, lifecycle
-from atb.workbench.rehearsal.books import Books, read_books
+from atb.workbench.rehearsal.books import Books, Row, decision_log, read_books
 from atb.workbench.rehearsal.protection import naked_times
 from atb.workbench.rehearsal.replay import Entry, Replay, Span
 from atb.workbench.rehearsal.terms import Terms, slot_terms
@@ -63,6 +63,11 @@ class Judgement:
     def violated(self) -> tuple[str, ...]:
         """The invariants that do not hold."""
         return tuple(name for name, found in self.violations.items() if found)
+
+    def repeated(self, decisions: Sequence[Row], again: Sequence[Row]) -> None:
+        """Take in the decisions of a run and of its repetition, as `decision_log` returns them."""
+        self.violations["I10"] += conduct.differences(decisions, again)
+        self.checked["I10"] += len(decisions)
 
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Return by invariant whether it held, how many things were checked, and what violates it."""
@@ -118,7 +123,7 @@ def examine(
     terms: Terms,
     *,
     readings: Sequence[Reading] = (),
-    again: Sequence[dict[str, Any]] | None = None,
+    again: Sequence[Row] | None = None,
 ) -> Judgement:
     """Judge a run by its ledger and its books.
 
@@ -146,7 +151,7 @@ def examine(
     found["I8"] += conduct.unresolved(replay, books) + conduct.missing_bars(books, terms)
     found["I9"] += conduct.rates(replay, terms) + conduct.waits(replay, terms)
     found["I9"] += conduct.halts(replay, terms) + conduct.epochs(books)
-    found["I10"] += [] if again is None else conduct.differences(books, again)
+    found["I10"] += [] if again is None else conduct.differences(decision_log(books), again)
     judgement.checked = _checked(replay, books, 0 if again is None else len(again))
     judgement.facts = {
         **conduct.counts(replay, books, terms),

@@ -19,6 +19,7 @@ from atb.live.halt import Level, set_halt
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import load_portfolio
 from atb.venues.simulator.server import Running
+from atb.workbench.rehearsal.books import Row, decision_log, read_books
 from atb.workbench.rehearsal.comparison import Comparison, compare
 from atb.workbench.rehearsal.faults import LEVELS, Schedule, schedule
 from atb.workbench.rehearsal.judge import Judgement, judge
@@ -60,7 +61,7 @@ class Rehearsal:
     comparison
         Without faults: the runner beside the backtest.
     judgement
-        With faults: the invariants, judged from the exchange's ledger and the journal alone.
+        The invariants, judged from the exchange's ledger and the journal alone; of the run with faults where there was one.
     faults
         Kind to number of faults that struck.
     """
@@ -70,7 +71,7 @@ class Rehearsal:
     level: str
     seed: int
     comparison: Comparison
-    judgement: Judgement | None
+    judgement: Judgement
     faults: dict[str, int]
     kills: int
     drill: Drill
@@ -80,7 +81,7 @@ class Rehearsal:
     @property
     def passed(self) -> bool:
         """Whether nothing was lost, nothing differed, and the drill ended flat."""
-        return self.comparison.equal and (self.judgement is None or self.judgement.clean) and self.drill.passed
+        return self.comparison.equal and self.judgement.clean and self.drill.passed
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as they are kept as evidence."""
@@ -91,7 +92,7 @@ class Rehearsal:
             "seed": self.seed,
             "passed": self.passed,
             "comparison": self.comparison.to_json(),
-            "invariants": self.judgement.to_json() if self.judgement else None,
+            "invariants": self.judgement.to_json(),
             "struck": self.faults,
             "kills": self.kills,
             "drill": {
@@ -145,13 +146,17 @@ def rehearse(
     result = _backtest(portfolio, period)
     comparison = compare(calm.url, result, end_ms=period.end_ms)
     plan = _schedule(portfolio, period, level, seed=seed)
-    judgement, rough = None, Played()
+    judged, rough = calm, Played()
     if plan.faults or plan.kills_ms:
-        stormy = stage("faults")
-        rough = stormy.play(plan, tell=_share(say, "with faults", period))
+        judged = stage("faults")
+        rough = judged.play(plan, tell=_share(say, "with faults", period))
         seconds["faults"] = rough.seconds
-        judgement = judge(rough.ledger, stormy.url, portfolio, deaths=rough.deaths)
-    drill = _drill(stage("drill"), result, say)
+    judgement = judge((rough if rough.exits else quiet).ledger, judged.url, portfolio, deaths=rough.deaths)
+    drilled = stage("drill")
+    drill = _drill(drilled, result, say)
+    if drill.held:
+        before_ms = _first_entry(result)
+        judgement.repeated(_decided(calm, before_ms), _decided(drilled, before_ms))
     found = Rehearsal(
         tuple(plan.manifest.name for plan in portfolio.plans), days, level, seed, comparison, judgement, _struck(rough),
         sum(code < 0 for code in rough.exits), drill, str(folder), seconds,
@@ -219,15 +224,15 @@ def _struck(played: Played) -> dict[str, int]:
 
 def _drill(stage: Stage, result: Result, say: Tell) -> Drill:
     """Let the runner open a position, pull the kill switch inside the next bar, and take the time until it is flat."""
-    entered = [int(order["time"]) for order in result.outcome.orders if order["role"] == 1]
-    if not entered:
+    entered_ms = _first_entry(result)
+    if entered_ms is None:
         return Drill(False, 0, 0, flat=True)
     pulled: list[int] = []
     began: list[float] = []
 
     def pull(running: Running) -> None:
         now = running.clock.now_ms()
-        if not pulled and now > entered[0]:
+        if not pulled and now > entered_ms:
             database = open_database(stage.url)
             set_halt(database, ACCOUNT, Level.FLATTEN, reason="kill drill of a rehearsal", source="rehearsal")
             database.close()
@@ -236,11 +241,27 @@ def _drill(stage: Stage, result: Result, say: Tell) -> Drill:
             running.call(running.exchange.waiting.wake)
 
     say("kill drill", 0.0)
-    played = stage.play(Schedule((), ()), act=pull)
+    played = stage.play(Schedule((), ()), exact_fees=True, act=pull)
     seconds = time.monotonic() - began[0] if began else 0.0
     sold = [int(entry["ms"]) for entry in played.ledger if entry["kind"] == "trade"]
     flat_ms = sold[-1] - pulled[0] if pulled and sold else 0
     return Drill(bool(pulled), max(0, flat_ms), played.exits[-1], flat=_flat(played, stage), seconds=seconds)
+
+
+def _first_entry(result: Result) -> int | None:
+    """Return when the backtest first opens a position, None where it opens none."""
+    entered = [int(order["time"]) for order in result.outcome.orders if order["role"] == 1]
+    return entered[0] if entered else None
+
+
+def _decided(stage: Stage, before_ms: int | None) -> list[Row]:
+    """Return what a run decided on bars that opened before a moment."""
+    database = open_database(stage.url)
+    try:
+        log = decision_log(read_books(database))
+    finally:
+        database.close()
+    return [row for row in log if before_ms is None or row["bar_ms"] < before_ms]
 
 
 def _flat(played: Played, stage: Stage) -> bool:
