@@ -18,6 +18,7 @@ from atb.live.step import Notice, Step
 
 Amounts = dict[str, Decimal]
 _PREFIX = "atb-"
+_UNRECORDED = "unrecorded"
 
 
 class Synchroniser:
@@ -74,10 +75,18 @@ class Synchroniser:
         return True
 
     def accept(self, balances: Mapping[str, Balance]) -> None:
-        """Take what the account has beyond the books as none of our business, and lift every quarantine."""
+        """Take what the account has beyond the books as none of our business, and lift quarantines.
+
+        Of itself, at an account's very first comparison, this does not lift what an order in our own name caused that no journal
+        knows: a position of a lost database stands behind it, and someone has to say that it may be forgotten.
+        """
         expected = self._expected()
         self._memory.surplus = {asset: _total(balances, asset) - amount for asset, amount in expected.items()}
+        kept = (
+            {} if self._accepting else {one: why for one, why in self._memory.quarantine.items() if why == _UNRECORDED}
+        )
         self._memory.quarantine.clear()
+        self._memory.quarantine.update(kept)
         self.drift.clear()
 
     def _expected(self) -> Amounts:
@@ -123,8 +132,8 @@ class Synchroniser:
         if self._blotter.get(report.client_id) is not None or name in self._memory.strangers:
             return
         self._memory.strangers.append(name)
-        self._memory.quarantine.setdefault(str(report.symbol), "stranger")
         ours = report.client_id.startswith(_PREFIX)
+        self._memory.quarantine.setdefault(str(report.symbol), _UNRECORDED if ours else "stranger")
         detail = {"client_id": report.client_id, "symbol": str(report.symbol), "side": report.side, "type": report.type}
         step.notices.append(
             Notice("unrecorded_order" if ours else "stranger_order", detail, "error" if ours else "warning")

@@ -170,6 +170,23 @@ def test_while_the_venue_takes_no_orders_a_position_whose_stop_is_gone_is_timed(
         assert covered(v) == v.held("BTC")
 
 
+def test_a_position_whose_database_was_lost_keeps_its_stop_and_bars_entries_until_someone_accepts_it(tmp_path):
+    policy = replace(GUARDED, take_profit=None)
+    with venue(tmp_path, [(CROSS, rising(), policy)], first=FIRST, count=8, execution=COSTS) as v:
+        v.trade(bars=3)
+        held, (stop,) = v.held("BTC"), v.open_orders()
+        assert held > 0
+        v.url = f"sqlite:///{tmp_path / 'fresh.db'}"
+        v.trade(bars=5)
+        (told,) = v.events("unrecorded_order")
+        assert (told.severity, told.detail["client_id"]) == ("error", stop.client_id)
+        assert v.state()["desk"]["quarantine"] == {"BTC/USDT": "unrecorded"}
+        assert (v.fills(), v.held("BTC")) == ([], held)
+        assert [one.client_id for one in v.open_orders()] == [stop.client_id]
+        v.trade(bars=6, accept=True)
+        assert v.state()["desk"]["quarantine"] == {}
+
+
 def test_a_trade_by_hand_is_told_bars_entries_and_is_left_alone(tmp_path):
     with venue(tmp_path, [(CROSS, BTC, PAIRED)], first=200, count=40, execution=COSTS) as v:
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.25"}
