@@ -394,7 +394,6 @@ class Play:
             self._balances(),
             tuple(self.deaths),
             tuple(self.halts),
-            late_ms=WINDOW_MS,
             orders_per_minute=Breakers().last_resort,
         )
 

@@ -217,6 +217,6 @@ def test_the_real_process_survives_sigkill(seed, tmp_path, database_url):
         deaths = killed(desk, path, running, kills=kills, until_ms=until)
         ledger = running.ledger()
     assert deaths
-    found = judge(ledger, database_url, desk.portfolio(path), deaths=deaths, late_ms=3_000)
+    found = judge(ledger, database_url, desk.portfolio(path), deaths=deaths)
     assert found.clean, found
     assert found.facts["bars"] == count

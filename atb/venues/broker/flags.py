@@ -5,7 +5,7 @@ from typing import Any
 
 from atb.domain.venue import Capabilities
 
-RECV_WINDOW_MS = 5_000
+RECV_WINDOW_MS = 3_000  # short: a lost stop is proven absent, and placed anew, within 5 s
 
 BINANCE = Capabilities(
     client_id_parameter="newClientOrderId",

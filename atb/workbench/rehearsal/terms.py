@@ -1,7 +1,7 @@
 """What a judge is told beside ledger and database: who traded under which rules, and when the runner could not act."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 
 from atb.live.orders import ClientIds
@@ -54,10 +54,6 @@ class Terms:
         When the kill switch was raised, and how far (1 pause, 2 cancel, 3 flatten), until it was lowered.
     naked_ms
         Longest time without a stop.
-    late_ms
-        The exchange's bound on late execution.
-    patience_ms
-        Beyond that bound, until when after the last fault everything must be resolved.
     orders_per_minute
         Orders of every kind within 60 s.
     """
@@ -67,10 +63,7 @@ class Terms:
     deaths: tuple[Span, ...] = ()
     halts: tuple[tuple[int, int, int], ...] = ()
     naked_ms: int = 5_000
-    late_ms: int = 5_000
-    patience_ms: int = 10_000
     orders_per_minute: int = 360
-    quiet_ms: int | None = field(default=None)
 
     def of(self, prefix: str) -> SlotTerms | None:
         """Return the slot whose client ids begin so."""

@@ -62,7 +62,7 @@ async def test_requests_carry_exchange_time_and_not_ours():
         answer = await broker.place(ORDER)
         assert broker.now_ms() == NOW
     sent = forged.asked("POST", "order")[0]
-    assert (sent["timestamp"], sent["recvWindow"]) == (str(NOW), "5000")
+    assert (sent["timestamp"], sent["recvWindow"]) == (str(NOW), "3000")
     assert answer.sent_ms == NOW
 
 
