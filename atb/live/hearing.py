@@ -79,6 +79,10 @@ class Hearing:
                 one.end("live")
             elif answer.outcome == "rejected" and not one.ended:
                 self._rejected(one, new, answer, step=step)
+            if answer.outcome == "done" and one.order.role == "target" and one.list_id is None:
+                self.reached.discard(
+                    one.slot
+                )  # taken, or not there any more: the next one is to rest beside a stop again
             step.changes[one.order.client_id] = one.change(answer.code if answer.outcome == "rejected" else None)
         for one in old if answer.outcome == "done" else ():
             if not one.ended and not one.owed:

@@ -130,6 +130,19 @@ def test_protection_that_cannot_rest_is_acted_on_by_its_words(table, step, role,
     assert step.notices[-1].severity == "error"
 
 
+def test_a_target_that_was_taken_or_that_rests_after_all_leaves_the_next_one_to_rest_beside_its_stop(table, step):
+    table.hold(1.0)
+    table.hearing.reached.add(0)
+    paired, alone = sent(table, table.order("target", "limit"), list_id="list") + sent(
+        table, table.order("target", "limit")
+    )
+    table.hearing.answer(Answer("unknown", sent_ms=BAR), step, new=[alone])
+    table.hearing.answer(Answer("done", sent_ms=BAR), step, new=[paired])
+    assert table.hearing.reached == {0}
+    table.hearing.answer(Answer("done", sent_ms=BAR), step, new=[alone])
+    assert table.hearing.reached == set()
+
+
 def test_protection_that_is_refused_again_and_again_closes_the_position(table, step):
     table.hold(1.0)
     for _ in range(4):

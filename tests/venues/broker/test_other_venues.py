@@ -170,7 +170,7 @@ async def test_kraken_gets_our_id_exact_numbers_and_a_deadline(order, terms):
     assert (sent["cl_ord_id"], Decimal(sent["volume"]), sent["deadline"]) == (
         order.client_id,
         Decimal("0.01"),
-        "2025-01-01T00:00:05.000Z",
+        "2025-01-01T00:00:03.000Z",
     )
     assert ("validate" in sent, tried["validate"]) == (False, "True")
 
