@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up-for
+# Tests of one file share what they set up, and stay together; each worker takes about 1 GiB.
+WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without byte code every start of Python compiles every package again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -38,10 +40,10 @@ demo: setup ## Candles to a promoted paper trade on a synthetic market, offline
 	$(BIN)/atb demo
 
 test: setup ## Everything but the slow tests: the static checks too
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
 
 test-all: setup ## Every test, with branch coverage
-	$(BIN)/python -m pytest --cov --cov-report=term-missing
+	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term-missing
 
 check: setup ## The static checks alone: style, format, types, imports, security
 	$(BIN)/ruff check

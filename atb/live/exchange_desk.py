@@ -71,6 +71,10 @@ class ExchangeDesk:
         self.blotter, self.memory = trade.hearing.blotter, trade.hearing.memory
         self._makers, self._write, self._sending, self._fresh = trade.makers, trade.commit, trade.sending, trade.fresh
         self._cancels: Counter[str] = Counter()  # requests to withdraw an order since the last close
+        self._tried: dict[
+            tuple[int, str], int
+        ] = {}  # by slot and role, when what is refused again and again was last tried
+        self._put_off: list[int] = []  # when it is to be tried again
         self._inquiry = Inquiry(trade.broker, trade.hearing, self.rules)
 
     @property
@@ -92,6 +96,7 @@ class ExchangeDesk:
         """
         await self._sweep()
         self._cancels.clear()
+        self._tried.clear()
         step = self._step(moment.bar_ms)
         now = self.book.learn(moment.closing)
         refused = self.book.decide(now)
@@ -114,10 +119,11 @@ class ExchangeDesk:
         await self.settle()
 
     def due_ms(self) -> int | None:
-        """Return when an order whose answer was lost is to be looked for next, or a sweep that failed is to be made again."""
+        """Return when to look next: for a lost answer, after a sweep that failed, or to try again what was refused too often."""
         looks = [self.hearing.looks.get(one.order.client_id, 0) for one in self.blotter.unknown()]
         if self._inquiry.again_ms is not None:
             looks.append(self._inquiry.again_ms)
+        looks += self._put_off
         return min(looks) if looks else None
 
     def stop_entries(self, *, keep_resting: bool) -> None:
@@ -173,6 +179,7 @@ class ExchangeDesk:
 
     async def settle(self, step: Step | None = None) -> None:
         """Send requests until nothing is left to ask for; then commit what the last answer told."""
+        self._put_off.clear()
         for wish in (Wish.leave, Wish.protect, Wish.enter):
             for slot in self._makers:
                 while (request := wish(self._wish(slot))) is not None:
@@ -215,7 +222,7 @@ class ExchangeDesk:
         return None if number is None else max(1, number // sharing)
 
     def _exhausted(self, request: Request, step: Step) -> bool:
-        """Tell whether a slot has asked for the same often enough in one bar."""
+        """Tell whether a slot has asked for the same often enough in one bar, for now or, if it is an entry, for good."""
         if isinstance(request, Cancel):
             role, name = "cancellation", request.group[0].order.client_id
             self._cancels[name] += 1
@@ -225,11 +232,19 @@ class ExchangeDesk:
             asked = self._makers[request.slot].made(self.memory.bars.get(request.slot, 0), role)
         if asked <= self.rules.attempts:
             return False
-        detail = {"slot": request.slot, "role": role, "attempts": self.rules.attempts}
-        step.notices.append(Notice("gave_up", detail, "error"))
+        key, now = (request.slot, role), self.broker.now_ms()
+        if key not in self._tried:
+            self._tried[key] = now
+            detail = {"slot": request.slot, "role": role, "attempts": self.rules.attempts}
+            step.notices.append(Notice("gave_up", detail, "error"))
         if role == "entry":
             self.hearing.drop_entry(request.slot)
-        return True
+            return True
+        if due := now >= self._tried[key] + self.rules.retry_ms:
+            self._tried[key] = now
+        else:
+            self._put_off.append(self._tried[key] + self.rules.retry_ms)
+        return not due
 
     async def _perform(self, request: Request, step: Step) -> Step:
         """Commit a request's intents together with `step`, send it, and return the step that its answer begins."""

@@ -20,7 +20,9 @@ class Rules:
     entry_band
         How far beyond the last close a market entry may be filled, as a fraction, where its order has to carry a price.
     attempts
-        Requests of one role in the name of one bar before the desk gives up and says so.
+        Requests of one role in the name of one bar before the desk says so, gives an entry up, and takes its time with all else.
+    retry_ms
+        Pause between two further attempts to protect or close a position: an exchange that takes no orders now will again.
     """
 
     entry_grace_ms: int = 60_000
@@ -29,3 +31,4 @@ class Rules:
     look_ms: int = 500
     entry_band: float = 0.02
     attempts: int = 12
+    retry_ms: int = 2_000

@@ -8,6 +8,7 @@ transaction a `FragileJournal`; at the first two a process may die (`Crash`), at
 import asyncio
 import hashlib
 import random
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -528,3 +529,18 @@ class Play:
 def play(schedule: Schedule, url: str, root: Path) -> Played:
     """Play a schedule and judge it."""
     return Play(schedule, url, root).run()
+
+
+def check(seed: int, url: str, root) -> None:
+    """Play a seed; whatever is wrong is said with the seed."""
+    played = play(draw(seed), url, root)
+    assert not played.broken, f"seed {seed}: the exchange itself broke: {played.broken}"
+    assert played.judgement.clean, f"seed {seed} (died at {played.died_at}):\n{played.judgement}"
+    assert played.summary.startswith(("finished", "halted")), f"seed {seed}: {played.summary}"
+
+
+def say(capsys, text: str) -> None:
+    """Show how far a long test is."""
+    with capsys.disabled():
+        sys.stdout.write(f"\n  {text}")
+        sys.stdout.flush()

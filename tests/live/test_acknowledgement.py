@@ -241,7 +241,7 @@ def test_in_a_terminal_the_words_are_asked_for():
     while b"> " not in shown:
         shown += os.read(terminal, 1024)
     os.write(terminal, b"main max-loss 250\n")
-    while b"typed:" not in shown:
+    while b"\n" not in shown.partition(b"typed:")[2]:
         shown += os.read(terminal, 1024)
     os.waitpid(child, 0)
     os.close(terminal)

@@ -320,6 +320,28 @@ def test_a_desk_that_is_refused_for_ever_gives_up_and_says_so():
     assert "gave_up" in notices
 
 
+def test_protection_that_was_refused_too_often_is_tried_again_after_a_pause_and_rests_once_the_venue_takes_it():
+    hand = Hand(attempts=2, retry_ms=2_000)
+    hand.table.hold(1.0)
+    hand.broker.answers = [refusal("Market is closed.", "-1013") for _ in range(20)]
+    asyncio.run(hand.desk.look())
+    asked = len(hand.asked("place"))
+    assert hand.desk.due_ms() == hand.broker.now_ms() + 2_000
+    asyncio.run(hand.desk.look())
+    assert len(hand.asked("place")) == asked, "the pause is not over"
+    for tried in (1, 2):
+        hand.broker.now += 2_000
+        asyncio.run(hand.desk.look())
+        assert len(hand.asked("place")) == asked + tried
+    hand.broker.answers = [Answer("done")]
+    hand.broker.now += 2_000
+    asyncio.run(hand.desk.look())
+    assert hand.desk.due_ms() is None
+    assert hand.desk.bare() == set()
+    told = [notice.kind for step in hand.steps for notice in step.notices]
+    assert told.count("gave_up") == 1
+
+
 def test_an_entry_that_is_refused_for_ever_is_dropped():
     hand = Hand(attempts=2)
     want(hand.table.book, 1.0)

@@ -82,8 +82,8 @@ def equity(books: Books) -> list[str]:
     """Recompute cash and equity at every bar from the executions that were written before it."""
     found: list[str] = []
     fills, at = list(books.fills), 0
-    cash, held = books.cash, dict[str, Decimal]()
-    closes: dict[str, Decimal] = {}
+    cash, held = books.cash, dict[int, Decimal]()
+    closes: dict[int, Decimal] = {}
     decided: dict[int, list[Row]] = {}
     for row in books.decisions:
         decided.setdefault(row["bar_ms"], []).append(row)
@@ -93,27 +93,29 @@ def equity(books: Books) -> list[str]:
         while written is not None and at < len(fills) and fills[at]["created_at"] < written:
             cash += _fold(fills[at], held)
             at += 1
-        marks = [closes | _closes(rows), closes | _closes(rows[:1])]  # a bar that came late is marked at its next one
-        values = [cash + _worth(held, mark) for mark in marks]
+        # Slots whose bars came late are marked at them in the next row: it was written after the first of these decisions.
+        known = [closes | _closes(rows[:count]) for count in range(min(1, len(rows)), len(rows) + 1)]
+        values = [cash + _worth(held, marks) for marks in known]
         expected = min(values, key=lambda value: abs(row["equity"] - value))
         found += _unequal(row, {"cash": cash, "equity": expected})
-        closes = marks[0]
+        closes = known[-1]
     return found
 
 
-def _closes(rows: list[Row]) -> dict[str, Decimal]:
-    return {one["symbol"]: Decimal(repr(one["bar"]["close"])) for one in rows if "close" in one["bar"]}
+def _closes(rows: list[Row]) -> dict[int, Decimal]:
+    return {one["slot"]: Decimal(repr(one["bar"]["close"])) for one in rows if "close" in one["bar"]}
 
 
-def _worth(held: dict[str, Decimal], closes: dict[str, Decimal]) -> Decimal:
-    return sum((amount * closes.get(symbol, Decimal(0)) for symbol, amount in held.items()), Decimal(0))
+def _worth(held: dict[int, Decimal], closes: dict[int, Decimal]) -> Decimal:
+    return sum((amount * closes.get(slot, Decimal(0)) for slot, amount in held.items()), Decimal(0))
 
 
-def _fold(fill: Row, held: dict[str, Decimal]) -> Decimal:
+def _fold(fill: Row, held: dict[int, Decimal]) -> Decimal:
     """Add an execution to what is held; return what it does to cash."""
     base, sign = fill["symbol"].partition("/")[0], 1 if fill["side"] == "buy" else -1
     in_base = fill["fee_asset"] == base
-    _add(held, fill["symbol"], sign * fill["quantity"] - (fill["fee"] if in_base else Decimal(0)))
+    gained = sign * fill["quantity"] - (fill["fee"] if in_base else Decimal(0))
+    held[fill["slot"]] = held.get(fill["slot"], Decimal(0)) + gained
     paid = Decimal(0) if in_base else (fill["fee_value"] or Decimal(0))
     return Decimal(-sign * fill["quantity"] * fill["price"] - paid)
 
