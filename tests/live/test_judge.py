@@ -17,7 +17,8 @@ from atb.venues.simulator.faults import Fault
 from atb.workbench.rehearsal.books import Books, decision_log
 from atb.workbench.rehearsal.judge import examine
 from atb.workbench.rehearsal.terms import Terms
-from tests.live.schedules import HOUR, Play, Schedule, draw, play
+from tests.live.playing import Play, play
+from tests.live.schedules import HOUR, Schedule, draw
 
 SEEDS = (1, 4)
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.live.schedules import check, say
+from tests.live.playing import check, say
 
 ALL = range(500)
 

@@ -26,7 +26,8 @@ from atb.venues.simulator.server import running_exchange
 from atb.workbench.rehearsal.judge import judge
 from tests.bars import bars_of, random_walk
 from tests.live.desk import Desk
-from tests.live.schedules import HOUR, WARM, Play, Schedule, check, draw, plan_of, say
+from tests.live.playing import Play, check, say
+from tests.live.schedules import HOUR, WARM, Schedule, draw, plan_of
 
 MINUTE = 60_000
 KEPT_BYTES = 2_000  # what the simulated exchange keeps for each entry of its ledger, the request itself included
