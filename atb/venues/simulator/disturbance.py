@@ -1,13 +1,9 @@
 """Faults at work: those that happen at a time are planned, those that strike requests or frames are asked for."""
 
-from typing import TYPE_CHECKING
-
 from atb.venues.simulator.faults import ON_REQUESTS, ON_STREAMS, TIMED, Fault
+from atb.venues.simulator.floor import Floor
 from atb.venues.simulator.happening import order_by_hand, play, withdraw
 from atb.venues.simulator.scripts import Happening
-
-if TYPE_CHECKING:
-    from atb.venues.simulator.exchange import Exchange
 
 STRANGER = "x-stranger-"
 
@@ -15,7 +11,7 @@ STRANGER = "x-stranger-"
 class Disturbances:
     """The fault table of one exchange; the list of faults may also grow from outside."""
 
-    def __init__(self, exchange: "Exchange") -> None:
+    def __init__(self, exchange: Floor) -> None:
         self._exchange = exchange
         self.faults: list[Fault] = exchange.config.faults
         self.maintenance = False

@@ -11,6 +11,7 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.disturbance import Disturbances
 from atb.venues.simulator.events import AccountEvent, BookTicker, Event, Kline, MarketTrade
 from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.happening import play
 from atb.venues.simulator.ledger import Ledger
 from atb.venues.simulator.limits import Usage
 from atb.venues.simulator.market import Market
@@ -145,8 +146,6 @@ class Exchange:
 
     def happen(self, what: Happening) -> None:
         """Play one happening of a script."""
-        from atb.venues.simulator.happening import play
-
         play(self, what)
 
     def add_faults(self, faults: list[Fault]) -> None:

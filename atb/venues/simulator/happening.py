@@ -1,18 +1,16 @@
 """Playing one happening on the exchange: a price, a deposit, an order by hand, a cancellation."""
 
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from atb.venues.simulator.floor import Floor
 from atb.venues.simulator.orders import STOPS
 from atb.venues.simulator.refusals import Refusal
 from atb.venues.simulator.requests import order_of
 from atb.venues.simulator.scripts import Happening
 
-if TYPE_CHECKING:
-    from atb.venues.simulator.exchange import Exchange
 
-
-def play(exchange: "Exchange", what: Happening) -> None:
+def play(exchange: Floor, what: Happening) -> None:
     """Let a happening take its effect; an order that the exchange refuses is noted in the ledger."""
     detail = what.detail
     if what.kind == "price":
@@ -27,7 +25,7 @@ def play(exchange: "Exchange", what: Happening) -> None:
         order_by_hand(exchange, detail, name=detail.get("newClientOrderId", "web_"))
 
 
-def order_by_hand(exchange: "Exchange", detail: dict[str, Any], *, name: str) -> int | None:
+def order_by_hand(exchange: Floor, detail: dict[str, Any], *, name: str) -> int | None:
     """Place an order that no program of ours asked for; return its id, None where the exchange refused it."""
     exchange.note("manual", {"order": dict(detail)})
     parameters = {key: str(value) for key, value in detail.items()}
@@ -40,7 +38,7 @@ def order_by_hand(exchange: "Exchange", detail: dict[str, Any], *, name: str) ->
         return None
 
 
-def withdraw(exchange: "Exchange", detail: dict[str, Any]) -> None:
+def withdraw(exchange: Floor, detail: dict[str, Any]) -> None:
     """Cancel the open orders of a symbol, only those of a type (`stop`: any stop order) where one is given."""
     wanted = detail.get("type")
     for order in exchange.trading.book.open_in(detail["symbol"]):

@@ -4,14 +4,11 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING
 
 from atb.venues.simulator import refusals
+from atb.venues.simulator.floor import Floor
 from atb.venues.simulator.orders import STOPS, TYPES, ZERO, Order
 from atb.venues.simulator.tape import Tape
-
-if TYPE_CHECKING:
-    from atb.venues.simulator.exchange import Exchange
 
 Params = Mapping[str, str]
 
@@ -92,7 +89,7 @@ def choice(params: Params, name: str, known: Sequence[str], *, default: str | No
     return value
 
 
-def name_of(exchange: "Exchange", params: Params, name: str) -> str:
+def name_of(exchange: Floor, params: Params, name: str) -> str:
     """Return a client id, a new one where none is given.
 
     Raises
@@ -108,7 +105,7 @@ def name_of(exchange: "Exchange", params: Params, name: str) -> str:
     return value
 
 
-def tape_of(exchange: "Exchange", params: Params, name: str = "symbol") -> Tape:
+def tape_of(exchange: Floor, params: Params, name: str = "symbol") -> Tape:
     """Return the symbol's tape.
 
     Raises
@@ -139,7 +136,7 @@ class Spelling:
 PLAIN = Spelling()
 
 
-def order_of(exchange: "Exchange", params: Params, spelling: Spelling = PLAIN, *, sized: bool = True) -> Order:
+def order_of(exchange: Floor, params: Params, spelling: Spelling = PLAIN, *, sized: bool = True) -> Order:
     """Read one order.
 
     Parameters
@@ -193,7 +190,7 @@ def _read_quantity(order: Order, params: Params, spelling: Spelling) -> None:
         order.quantity = quantity
 
 
-def pair_of(exchange: "Exchange", params: Params, prefix: str = "", *, sized: bool = True) -> list[Order]:
+def pair_of(exchange: Floor, params: Params, prefix: str = "", *, sized: bool = True) -> list[Order]:
     """Read the two legs of a pair, the stop first.
 
     Raises
@@ -217,7 +214,7 @@ def pair_of(exchange: "Exchange", params: Params, prefix: str = "", *, sized: bo
     return sorted(legs, key=lambda leg: not leg.type.startswith("STOP"))
 
 
-def working_of(exchange: "Exchange", params: Params) -> Order:
+def working_of(exchange: Floor, params: Params) -> Order:
     """Read the working order of a list.
 
     Raises
