@@ -93,13 +93,23 @@ class VenueError(AtbError):
     ----------
     retry_after_ms
         How long the venue asks to be left alone.
+    unauthorised
+        Whether it knows neither key nor signature.
     """
 
     exit_code = 6
 
-    def __init__(self, wrong: str, *, found: object = None, todo: str = "", retry_after_ms: int = 0) -> None:
+    def __init__(
+        self,
+        wrong: str,
+        *,
+        found: object = None,
+        todo: str = "",
+        retry_after_ms: int = 0,
+        unauthorised: bool = False,
+    ) -> None:
         super().__init__(wrong, found=found, todo=todo)
-        self.retry_after_ms = retry_after_ms
+        self.retry_after_ms, self.unauthorised = retry_after_ms, unauthorised
 
 
 class HaltError(AtbError):

@@ -53,7 +53,8 @@ def _trade(asked: argparse.Namespace) -> str:
     settings = load_settings(**({"data__root": asked.root} if asked.root else {}))
     configure_logging(settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets())
     portfolio = wiring.load_portfolio(asked.manifests, settings)
-    database = open_database(settings.database.url)
+    database = open_database(settings.database.url, patience_s=wiring.patience(settings))
+    watch, max_loss = wiring.watched(settings, live=asked.live)
     told = {"manifests": [str(path) for path in asked.manifests]}
     office = Office(
         database,
@@ -63,14 +64,15 @@ def _trade(asked: argparse.Namespace) -> str:
         wiring.breakers(settings),
         settings.live.database_grace,
         told,
-        *wiring.watched(settings, live=asked.live),
+        watch,
+        max_loss,
         asked.adopt,
         wiring.load_portfolio(asked.shadow, settings) if asked.shadow else None,
+        lambda: wiring.health(settings, watch),
     )
     _listen(office)
     try:
-        with wiring.health(settings, office.watch):
-            summary = asyncio.run(_run(asked, settings, portfolio, office=office))
+        summary = asyncio.run(_run(asked, settings, portfolio, office=office))
     finally:
         database.close()
     names = ", ".join(plan.manifest.name for plan in portfolio.plans)
@@ -90,7 +92,9 @@ async def _run(
         window = Window(asked.since, asked.until)
         return await trade_paper(portfolio, office, bars_root=settings.bars_root, window=window, speed=asked.speed)
     simulated = asked.rehearse or (asked.candles and settings.exchange.clock is not None)
-    venue = wiring.exchange(settings, portfolio, simulated=simulated, until=asked.until, accept=asked.accept)
+    venue = wiring.exchange(
+        settings, portfolio, simulated=simulated, orders=not asked.candles, until=asked.until, accept=asked.accept
+    )
     async with venue as exchange:
         if asked.candles:
             return await trade_candles(portfolio, office, exchange)
@@ -132,7 +136,11 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--live", action="store_true", help="real money; asks for an acknowledgement")
     parser.add_argument("--ack", metavar="TEXT", help="the acknowledgement, where nobody is there to type it")
     parser.add_argument("--account", type=_account, default="paper", help="name of the account (default: paper)")
-    parser.add_argument("--accept", action="store_true", help="take what the account has beyond the books as not ours")
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="take the account as it is: what it has beyond the books is not ours, what it lacks is written off",
+    )
     parser.add_argument("--adopt", action="store_true", help="take over the account's session under other manifests")
     parser.add_argument(
         "--shadow",

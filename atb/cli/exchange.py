@@ -12,11 +12,12 @@ import click
 from atb.errors import InputError
 
 if TYPE_CHECKING:
-    from atb.venues.simulator.configuration import ExchangeConfig
+    from atb.venues.simulator.configuration import ExchangeConfig, Key
     from atb.venues.simulator.faults import Fault
 
 
 PORT = click.IntRange(0, 65_535)
+COINBASE_KEY = "organizations/simulated/apiKeys/key"
 
 
 @click.command()
@@ -61,17 +62,26 @@ PORT = click.IntRange(0, 65_535)
 @click.option(
     "--ca-file", type=click.Path(dir_okay=False, path_type=Path), help="Where to write the proxy's certificate."
 )
+@click.option(
+    "--coinbase-key", type=click.Path(dir_okay=False, path_type=Path),
+    help="Write a new key's secret (PEM) there: who signs with it is answered as Coinbase Advanced does.",
+)  # fmt: skip
 def exchange(**options: Any) -> None:
     """Run a simulated exchange that speaks Binance Spot (REST, streams, WebSocket API) until Ctrl-C.
 
     The key is `key`, its secret `secret`. Orders meet bars by the rules of the backtest. Everything that happens is in the ledger
     (`GET /control/ledger`). Nothing here is real: no key, no money, no market.
 
+    A runner needs to know the exchange's address and its clock; both are printed at the start as the settings that name them. A
+    virtual clock waits for its runner (`live.py --rehearse`, which compares account and books once per bar there unless
+    live.sync_interval says otherwise). A real one that is faster than ours does not: it is for candles (`live.py --candles`).
+
     \b
     Examples:
       atb exchange --bars BTC/USDT --timeframe 1h --start 2024-06-01 --speed 3600
       atb exchange --walk BTC/USDT --walk ETH/USDT --clock virtual --port 18080 --ledger ledger.jsonl
       atb exchange --bars BTCUSDT --faults standard --fault-count 50 --seed 3
+      atb exchange --walk BTC/USD --balance USD=10000 --coinbase-key coinbase.pem
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
     if (options["proxy_port"] is None) != (options["ca_file"] is None):
@@ -104,6 +114,7 @@ def make_config(options: dict[str, Any]) -> "ExchangeConfig":
         start_ms,
         balances=_balances(options["balances"]),
         execution=ExecutionModel(fee=options["fee"], slippage=options["slippage"]),
+        keys=_keys(options["coinbase_key"]),
         fee_in=options["fee_in"],
         clock=options["clock"],
         speed=options["speed"],
@@ -136,6 +147,24 @@ def _series(options: dict[str, Any]) -> tuple[Any, int]:
     if since is None:
         since = max(found[0].frame.index[-1] - pd.Timedelta(days=30), found[0].frame.index[0])
     return tuple(found), int(since.timestamp() * 1_000)
+
+
+def _keys(coinbase: Path | None) -> "tuple[Key, ...]":
+    """Return the account's keys; one for Coinbase's protocol is made anew, and its secret is written to a file."""
+    from atb.venues.simulator.configuration import Key
+
+    if coinbase is None:
+        return (Key(),)
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    made = ec.generate_private_key(ec.SECP256R1())
+    pem = made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
+    try:
+        coinbase.write_text(pem, encoding="ascii")
+    except OSError as error:
+        raise InputError("The key's file cannot be written", found=f"{coinbase}: {error.strerror}") from error
+    return (Key(), Key(COINBASE_KEY, pem))
 
 
 def _balances(given: tuple[str, ...]) -> dict[str, Decimal]:
@@ -180,9 +209,13 @@ async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
     with listening_socket(config.host, config.port) as listener:
         venue = Exchange(config)
         runner, proxy = await start(venue, listener, **with_proxy)
-        click.echo(f"A simulated exchange listens on {address_of(listener)}; key 'key', secret 'secret'.")
+        url = address_of(listener)
+        click.echo(f"A simulated exchange listens on {url}; key 'key', secret 'secret'.")
         for tape in venue.tapes.values():
             click.echo(f"  {tape.symbol} {tape.interval}, {len(tape.market):,} bars, now {tape.price:g}")
+        click.echo(f"  ATB__EXCHANGE__BASE_URL={url} ATB__EXCHANGE__CLOCK={url.replace('http', 'ws', 1)}/control/clock")
+        if len(config.keys) > 1:
+            click.echo(f"  As Coinbase, too: key '{COINBASE_KEY}'")
         if proxy is not None:
             click.echo(f"  CONNECT proxy {proxy.url}, certificate {with_proxy['ca_file']}")
         try:

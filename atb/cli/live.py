@@ -20,6 +20,7 @@ SLOTS = (
     "session",
     "slot",
     "status",
+    "barred",
     "strategy",
     "symbol",
     "timeframe",
@@ -120,7 +121,8 @@ def _run_runner(path: Path, *period: str, account: str, settings: "Settings") ->
 def status(account: str | None, *, as_json: bool) -> None:
     """Show what the runners hold, decided and filled; whether they live, and what the kill switch forbids.
 
-    `stale` is a session whose runner died; `unknown` counts orders whose answer was lost and that are not resolved yet.
+    `stale` is a session whose runner died; `unknown` counts orders whose answer was lost and that are not resolved yet; `barred`
+    names the symbols in which no entry is sent, since something at the exchange is not as the books say.
 
     \b
     Examples:
@@ -138,7 +140,9 @@ def status(account: str | None, *, as_json: bool) -> None:
         print_json(rows)
         return
     _say_file(settings.data.root)
-    shown = [{**row, **_rounded(row), "runner": _runner(row), "live": _live_verdict(row["verdict"])} for row in rows]
+    for row in rows:
+        _say_barred(row)
+    shown = [_shown(row) for row in rows]
     print_table(shown, COLUMNS, empty="No session yet. Start one: python runners/live.py runners/promoted/NAME.json")
     if any(len(row["slots"]) > 1 for row in rows):
         click.echo("\nSlots")
@@ -160,6 +164,30 @@ def _say_file(root: Path) -> None:
 
     if file := read_halt_file(root):
         click.echo(f"HALTED by the file {root / FILE}: {file.name} ({file.reason})", err=True)
+
+
+def _say_barred(row: dict[str, Any]) -> None:
+    """Say where no entry is sent, and what the account has beyond the books or lacks: neither is how a session should look."""
+    if row["barred"]:
+        why = ", ".join(f"{symbol} ({reason})" for symbol, reason in row["barred"].items())
+        todo = "Look at the exchange; when it may stay so, start the runner with --accept"
+        click.echo(f"ENTRIES BARRED in {row['session']}: {why}. {todo}", err=True)
+    if row["drift"]:
+        differs = ", ".join(f"{float(amount):+g} {asset}" for asset, amount in row["drift"].items())
+        click.echo(f"DRIFT in {row['session']}: the account has {differs} beside the books", err=True)
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a session as people read it; one with a symbol that is barred has no plain `running`."""
+    state = f"{row['state']}, entries barred" if row["barred"] else row["state"]
+    return {
+        **row,
+        **_rounded(row),
+        "state": state,
+        "barred": ", ".join(row["barred"]),
+        "runner": _runner(row),
+        "live": _live_verdict(row["verdict"]),
+    }
 
 
 def _runner(row: dict[str, Any]) -> str:

@@ -175,6 +175,17 @@ class RiskPolicy(Values):
         return self.stop_loss is not None or self.stop_atr is not None or self.signal_stop
 
     @property
+    def rests_stop(self) -> bool:
+        """Whether a stop rests at some time while a position is open."""
+        later = (self.trailing_stop, self.trailing_atr, self.break_even)
+        return self.has_stop or any(one is not None for one in later)
+
+    @property
+    def enters_bare(self) -> bool:
+        """Whether a resting entry can be filled before its stop is placed: an exchange ties stops to limit orders alone."""
+        return self.entry == "stop" and self.rests_stop
+
+    @property
     def reads_atr(self) -> bool:
         """Whether a rule needs the ATR."""
         return self.stop_atr is not None or self.trailing_atr is not None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from atb.db import Database
 from atb.db.tables import Evidence as EvidenceRow
 from atb.db.tables import Promotion, Run
+from atb.engine.policy import RiskPolicy
 from atb.errors import AtbError, InputError, PromotionError, did_you_mean
 from atb.experiments.publication import published
 from atb.experiments.registry import get_run
@@ -206,6 +207,7 @@ def _evidence(
         dirty=run.dirty,
         refused=result.get("refused", {}),
         shorts=any(bool(slot["policy"].get("allow_short")) for slot in slots),
+        enters_bare=any(RiskPolicy.from_json(slot["policy"]).enters_bare for slot in slots),
     )
 
 

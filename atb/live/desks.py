@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from atb.domain import Symbol
-from atb.errors import VenueError
+from atb.errors import InputError, VenueError
 from atb.live.book import Book
 from atb.live.exchange_desk import ExchangeDesk
 from atb.live.halt import Level
@@ -15,6 +15,8 @@ from atb.live.synchronisation import Synchroniser
 from atb.monitoring import get_logger
 
 _log = get_logger(__name__)
+_AGAIN_MS = 1_000
+_KEY = "Check exchange.api_key, exchange.api_secret and the permissions of the key"
 Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
 
 
@@ -24,6 +26,16 @@ class Desk(Protocol):
     @property
     def book(self) -> Book:
         """Market and state so far."""
+        ...
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether account and books were compared since this process began."""
+        ...
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether an answer or an execution is missing."""
         ...
 
     async def start(self) -> None:
@@ -63,6 +75,8 @@ class PaperTrading:
     desk, commit
         What trades, and who writes its steps.
     """
+
+    reconciled, unsettled = True, False
 
     def __init__(self, desk: PaperDesk, commit: Commit) -> None:
         self._desk, self._commit = desk, commit
@@ -116,28 +130,39 @@ class ExchangeTrading:
         self._desk, self._commit = desk, commit
         self._synchroniser, self._every_ms = synchroniser, every_ms
         self._compared_ms = 0
-        self._reconciled = False  # since this process began
         self._silent = False
+        self.reconciled = False
 
     @property
     def book(self) -> Book:
         """Market and state so far."""
         return self._desk.book
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether an answer or an execution is missing."""
+        return any((one.unknown and not one.ended) or one.owed for one in self._desk.blotter)
+
     async def start(self) -> None:
-        """Resolve what was out when the last process ended, make the venue equal to the book, compare the account."""
+        """Resolve what was out when the last process ended, make the venue equal to the book, compare the account.
+
+        Raises
+        ------
+        InputError
+            If the venue does not know the key or its signature: that does not get better by waiting.
+        """
         await self._desk.look()
-        await self._compare()
+        await self._compare(starting=True)
 
     async def on_moment(self, moment: Moment, level: Level) -> None:
         """Trade a moment; under a halt, or before account and books were compared once, its entries are dropped."""
-        reconciled = self._reconciled or await self._compare()
+        reconciled = self.reconciled or await self._compare()
         await self._desk.on_moment(moment, barred="halted" if level else None if reconciled else "not_reconciled")
 
     async def look(self) -> None:
         """Look for lost answers and executions, and compare the account where it is time to."""
         await self._desk.look()
-        if self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
+        if self._desk.hearing.doubt or self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
             await self._compare()
 
     async def obey(self, level: Level) -> None:
@@ -155,24 +180,32 @@ class ExchangeTrading:
 
     async def verify(self) -> bool:
         """Tell whether nothing is held and nothing is out, by the books and by a venue that was asked just now."""
-        return self._desk.clear and await self._compare() and not self._synchroniser.ours_open
+        if not (self._desk.clear and await self._compare() and not self._synchroniser.ours_open):
+            return False
+        await self._desk.write_off()
+        return True
 
     def bare(self) -> set[Symbol]:
         """Return the symbols in which something is held that no resting stop covers."""
         return self._desk.bare()
 
-    async def _compare(self) -> bool:
+    async def _compare(self, *, starting: bool = False) -> bool:
         """Compare the account with the books; tell whether the venue answered and nothing was missing."""
-        done = False
-        self._compared_ms = now = self._desk.broker.now_ms()
+        done, desk = False, self._desk
+        self._compared_ms = now = desk.broker.now_ms()
+        doubted, desk.hearing.doubt = desk.hearing.doubt, False
         step = Step(now)
         try:
-            done = await self._synchroniser.compare(step)
-            self._silent, self._reconciled = False, self._reconciled or done
+            done = await self._synchroniser.compare(step, desk.look)
+            self._silent, self.reconciled = False, self.reconciled or done
         except VenueError as silent:
+            if starting and silent.unauthorised:
+                raise InputError("The exchange does not accept the key", found=silent.found, todo=_KEY) from silent
             if not self._silent:  # said once, not at every try
                 step.notices.append(Notice("not_compared", {"error": str(silent)}, "warning"))
             self._silent = True
-        if step.notices:
-            await self._desk.write(step)
+        if doubted and not done:
+            self._compared_ms = now - self._every_ms + _AGAIN_MS
+        if step.notices or step.fills:
+            await desk.write(step)
         return done

@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from atb.domain.ports import Broker
 from atb.domain.symbol import Symbol
 from atb.engine import records
+from atb.engine.matching import whole
 from atb.errors import VenueError
 from atb.live.blotter import Outstanding
 from atb.live.book import Book, Newest
-from atb.live.hearing import Hearing
+from atb.live.hearing import Hearing, owned
 from atb.live.inquiry import Inquiry
 from atb.live.moment import Moment
 from atb.live.orders import OrderMaker
@@ -25,6 +28,7 @@ from atb.live.requests import Cancel, Place, Replace, Request, Wish, list_of
 from atb.live.rules import Rules
 from atb.live.step import Decided, Notice, Step, Withheld, Working
 
+_MOST_DOUBLINGS = 5
 Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
 
 
@@ -72,9 +76,10 @@ class ExchangeDesk:
         self._makers, self._write, self._sending, self._fresh = trade.makers, trade.commit, trade.sending, trade.fresh
         self._cancels: Counter[str] = Counter()  # requests to withdraw an order since the last close
         self._tried: dict[
-            tuple[int, str], int
-        ] = {}  # by slot and role, when what is refused again and again was last tried
+            tuple[int, str], tuple[int, int]
+        ] = {}  # by slot and role: when to try again, how often it was
         self._put_off: list[int] = []  # when it is to be tried again
+        self._looked_ms = 0
         self._inquiry = Inquiry(trade.broker, trade.hearing, self.rules)
 
     @property
@@ -111,7 +116,7 @@ class ExchangeDesk:
 
     async def look(self) -> None:
         """Ask the venue what happened, and act on it; this is all that a restart needs."""
-        step = self._step()
+        step, self._looked_ms = self._step(), self.broker.now_ms()
         await self._inquiry.resolve(step)
         if step.changes or step.notices:
             await self.write(step)
@@ -119,11 +124,19 @@ class ExchangeDesk:
         await self.settle()
 
     def due_ms(self) -> int | None:
-        """Return when to look next: for a lost answer, after a sweep that failed, or to try again what was refused too often."""
+        """Return when to look next, exchange time.
+
+        For a lost answer, for executions that the venue counts and does not list yet, after a sweep that failed, to try again what
+        was refused too often, or at once where the account may hold less than the books.
+        """
         looks = [self.hearing.looks.get(one.order.client_id, 0) for one in self.blotter.unknown()]
         if self._inquiry.again_ms is not None:
             looks.append(self._inquiry.again_ms)
         looks += self._put_off
+        if self.hearing.doubt:
+            looks.append(0)
+        if any(one.owed for one in self.blotter):
+            looks.append(self._looked_ms + self.rules.look_ms)
         return min(looks) if looks else None
 
     def stop_entries(self, *, keep_resting: bool) -> None:
@@ -142,8 +155,17 @@ class ExchangeDesk:
 
     @property
     def clear(self) -> bool:
-        """Whether nothing is held and nothing is out."""
-        return self.book.flat and not any(self.blotter.open(slot) for slot in self._makers)
+        """Whether nothing is held that could be sold, and nothing is out."""
+        held = any(self._there(slot)["quantity"] != 0.0 for slot in self._makers)
+        return not held and not any(self.blotter.open(slot) for slot in self._makers)
+
+    async def write_off(self) -> None:
+        """Book as sold what the books hold and the account does not."""
+        step = self._step()
+        for slot, there in dict(self.memory.present).items():
+            self.hearing.write_off(slot, owned(self.book.slot(slot)) - there, step)
+        if step.fills or step.notices:
+            await self.write(step)
 
     def bare(self) -> set[Symbol]:
         """Return the symbols in which something is held that no resting stop covers."""
@@ -201,7 +223,7 @@ class ExchangeDesk:
     def _wish(self, slot: int) -> Wish:
         return Wish(
             slot,
-            self.book.slot(slot),
+            self._there(slot),
             self.book.parameters(slot),
             self._makers[slot],
             self.memory.bars.get(slot, 0),
@@ -214,6 +236,17 @@ class ExchangeDesk:
             self._most(slot),
         )
 
+    def _there(self, slot: int) -> np.void:
+        """Return a slot's record, but of its position only what the account still has."""
+        record = self.book.slot(slot)
+        present = self.memory.present.get(slot)
+        if present is None or abs(float(record["quantity"])) <= present:
+            return record
+        there: np.void = np.array([record])[0]
+        there["quantity"] = whole(float(present), self.book.parameters(slot))
+        there["exit"], there["entry"] = -there["quantity"] if record["exit"] != 0.0 else 0.0, 0.0
+        return there
+
     def _most(self, slot: int) -> int | None:
         """Return how many stops of a slot may rest: the venue's number, shared by the slots of one symbol."""
         number = self.broker.capabilities.stops_per_symbol
@@ -222,29 +255,47 @@ class ExchangeDesk:
         return None if number is None else max(1, number // sharing)
 
     def _exhausted(self, request: Request, step: Step) -> bool:
-        """Tell whether a slot has asked for the same often enough in one bar, for now or, if it is an entry, for good."""
-        if isinstance(request, Cancel):
-            role, name = "cancellation", request.group[0].order.client_id
-            self._cancels[name] += 1
-            asked = self._cancels[name]
-        else:
-            role = request.orders[0].role if isinstance(request, Place) else request.order.role
-            asked = self._makers[request.slot].made(self.memory.bars.get(request.slot, 0), role)
-        if asked <= self.rules.attempts:
+        """Tell whether a request has to wait, and until when, or, if it is an entry, is not made at all."""
+        role, asked = self._asked(request)
+        now, again_ms = self.broker.now_ms(), 0
+        if now < self.hearing.silent_until_ms:
+            again_ms = self.hearing.silent_until_ms
+        elif self.hearing.doubt and role != "cancellation":
+            again_ms = now  # the account is compared before anything more is sold
+        elif asked > self.rules.attempts:
+            again_ms = self._after_many(request.slot, role, now, step=step)
+        if again_ms == 0:
             return False
-        key, now = (request.slot, role), self.broker.now_ms()
-        if key not in self._tried:
-            self._tried[key] = now
-            detail = {"slot": request.slot, "role": role, "attempts": self.rules.attempts}
-            step.notices.append(Notice("gave_up", detail, "error"))
         if role == "entry":
             self.hearing.drop_entry(request.slot)
-            return True
-        if due := now >= self._tried[key] + self.rules.retry_ms:
-            self._tried[key] = now
         else:
-            self._put_off.append(self._tried[key] + self.rules.retry_ms)
-        return not due
+            self._put_off.append(again_ms)
+        return True
+
+    def _asked(self, request: Request) -> tuple[str, int]:
+        """Return what a request is for, and how often that was asked for in one bar."""
+        if isinstance(request, Cancel):
+            name = request.group[0].order.client_id
+            self._cancels[name] += 1
+            return "cancellation", self._cancels[name]
+        role = request.orders[0].role if isinstance(request, Place) else request.order.role
+        return role, self._makers[request.slot].made(self.memory.bars.get(request.slot, 0), role)
+
+    def _after_many(self, slot: int, role: str, now: int, *, step: Step) -> int:
+        """Return when to try again what was refused too often in one bar, 0 for now.
+
+        A market that is closed opens again without notice, and a position waits for it; all else is tried ever more rarely.
+        """
+        due, tries = self._tried.get((slot, role), (now + self.rules.retry_ms, 0))
+        if not tries:
+            detail = {"slot": slot, "role": role, "attempts": self.rules.attempts}
+            step.notices.append(Notice("gave_up", detail, "error"))
+            self._tried[slot, role] = due, 1
+        if now < due or role == "entry":
+            return due
+        pause = self.rules.retry_ms * (1 if slot in self.hearing.closed else 2 ** min(tries, _MOST_DOUBLINGS))
+        self._tried[slot, role] = now + pause, tries + 1
+        return 0
 
     async def _perform(self, request: Request, step: Step) -> Step:
         """Commit a request's intents together with `step`, send it, and return the step that its answer begins."""

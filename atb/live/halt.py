@@ -144,8 +144,19 @@ def write_halt_file(root: Path, level: Level, reason: str) -> Path:
 
 
 def remove_halt_file(root: Path) -> None:
-    """Delete the file; what it asked for stays latched in the database of each runner that saw it."""
-    (root / FILE).unlink(missing_ok=True)
+    """Delete the file; what it asked for stays latched in the database of each runner that saw it.
+
+    Raises
+    ------
+    InputError
+        If it cannot be deleted, or is a folder, whose content is nobody's to throw away.
+    """
+    path = root / FILE
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as refused:
+        why = "it is a folder" if path.is_dir() else refused.strerror
+        raise InputError(f"{path} cannot be deleted", found=why, todo="Remove it by hand, then resume") from refused
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

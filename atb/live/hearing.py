@@ -4,8 +4,12 @@ Everything may come twice, late or in the wrong order. An execution counts once,
 only; what is not ours is written down and never taken over.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from typing import Literal
+
+import numpy as np
 
 from atb.domain import Fill
 from atb.domain.venue import Answer, OrderReport
@@ -15,11 +19,12 @@ from atb.live.blotter import Blotter, Outstanding
 from atb.live.book import Book
 from atb.live.memory import DeskMemory
 from atb.live.orders import PROTECTIVE, OrderMaker
-from atb.live.step import Heard, Notice, Step
+from atb.live.step import WRITTEN_OFF, Heard, Notice, Step
 
 _TRIGGERS = "would trigger immediately"  # the price has passed a stop
 _MATCHES = "would immediately match"  # the price has passed a limit that may only rest
 _POOR = "insufficient balance"
+_CLOSED = "market is closed"
 _REFUSALS = 3  # of one slot's protection in one bar, before the position is closed instead
 
 
@@ -45,6 +50,12 @@ class Hearing:
         Slots whose entries the venue does not take together with their stops.
     tight
         Slots whose entry the account cannot pay at the worst price that it would carry, in this bar: it is sent without one.
+    doubt
+        Whether something suggests that the account holds less than the books: it is to be compared at once.
+    silent_until_ms
+        Until when the venue wants no requests, exchange time.
+    closed
+        Slots whose market takes no orders, by the venue's last word on them.
     """
 
     def __init__(self, book: Book, blotter: Blotter, memory: DeskMemory, *, makers: Mapping[int, OrderMaker]) -> None:
@@ -55,6 +66,10 @@ class Hearing:
         self.reached: set[int] = set()
         self.plain: set[int] = set()
         self.tight: set[int] = set()
+        self.doubt = False
+        self.silent_until_ms = 0
+        self.closed: set[int] = set()
+        self._refused: Counter[tuple[int, int, str]] = Counter()
 
     def answer(
         self, answer: Answer, step: Step, *, new: Iterable[Outstanding] = (), old: Iterable[Outstanding] = ()
@@ -111,6 +126,8 @@ class Hearing:
             self._stranger(fill, step)
             return
         self.memory.seen.add((str(fill.symbol), fill.trade_id))
+        if one.order.role != "entry" and one.slot in self.memory.present:
+            self.memory.present[one.slot] = max(Decimal(0), self.memory.present[one.slot] - fill.quantity)
         if one.order.role != "entry" and self.book.slot(one.slot)["quantity"] == 0.0:
             detail = {"client_id": one.order.client_id, "trade_id": fill.trade_id, "quantity": str(fill.quantity)}
             step.notices.append(Notice("sold_too_much", detail, "error"))
@@ -125,6 +142,7 @@ class Hearing:
         if trade is not None:
             self.crossed.discard(one.slot)
             self.reached.discard(one.slot)
+            self.memory.present.pop(one.slot, None)
             step.trades.append((self.book.trades, trade))
         if one.order.role == "entry" and one.ended and one.state != "filled" and not (one.owed or one.cancelling):
             self.drop_entry(one.slot)
@@ -150,6 +168,33 @@ class Hearing:
         record["dust"] += left
         step.notices.append(Notice("dust", {"client_id": one.order.client_id, "quantity": left}))
 
+    def write_off(self, slot: int, quantity: Decimal, step: Step) -> None:
+        """Book as sold, at the last close and without a fee, what somebody else took of a position: nobody can sell it any more.
+
+        Parameters
+        ----------
+        quantity
+            In base, dust included.
+        """
+        record, plan, maker = self.book.slot(slot), self.book.portfolio.plans[slot], self._makers[slot]
+        held = min(quantity, Decimal(repr(float(record["quantity"]))))
+        record["dust"] = max(0.0, float(record["dust"]) - float(quantity - held))
+        self.memory.present.pop(slot, None)
+        if held <= 0:
+            return
+        record["exit_reason"] = records.RISK_LIMIT
+        order = maker.name(maker.leave(record, float(held)), self.memory.bars.get(slot, 0))
+        fill = Fill(
+            f"{WRITTEN_OFF}{slot}-{step.time_ms}", order.client_id, plan.symbol, order.side, Decimal(repr(float(record["mark"]))),
+            held, Decimal(0), plan.symbol.quote, Decimal(0), step.time_ms,
+        )  # fmt: skip
+        execution, trade = self.book.fold(fill, order, slot)
+        step.fills.append(execution)
+        if trade is not None:
+            step.trades.append((self.book.trades, trade))
+        detail = {"slot": slot, "symbol": str(plan.symbol), "quantity": str(held), "price": str(fill.price)}
+        step.notices.append(Notice("written_off", detail, "warning"))
+
     def drop_entry(self, slot: int) -> None:
         """Want no entry any more."""
         self.book.slot(slot)["entry"] = 0.0
@@ -173,6 +218,7 @@ class Hearing:
         if group[0].order.role == "entry" and order.role in PROTECTIVE:
             return  # it came with its entry, and goes with it
         detail = {"client_id": order.client_id, "role": order.role, "code": answer.code, "text": answer.text}
+        self._mind(one, answer, step)
         severity: Literal["warning", "error"] = "warning" if order.role == "entry" else "error"
         step.notices.append(Notice("rejected", detail, severity))
         if order.role == "entry" and order.type == "stop" and _TRIGGERS in answer.text:
@@ -181,12 +227,22 @@ class Hearing:
             (self.tight if _POOR in answer.text.lower() else self.plain).add(one.slot)
         elif order.role == "entry":
             self.drop_entry(one.slot)
+        elif answer.retry_after_ms:
+            return  # it was not looked at: that says nothing about what can rest
         elif order.role in PROTECTIVE and order.type != "market":
             self._unprotected(one, answer.text)
 
+    def _mind(self, one: Outstanding, answer: Answer, step: Step) -> None:
+        """Remember what a refusal says about more than its order."""
+        self.silent_until_ms = max(self.silent_until_ms, step.time_ms + answer.retry_after_ms)
+        (self.closed.add if _CLOSED in answer.text.lower() else self.closed.discard)(one.slot)
+        if one.order.role != "entry" and _POOR in answer.text.lower():
+            self.doubt = True
+
     def _unprotected(self, one: Outstanding, text: str) -> None:
         """Choose what is done where protection cannot rest: take the target, or close the position."""
-        often = self._makers[one.slot].made(one.bar_ms, one.order.role) > _REFUSALS
+        self._refused[one.slot, one.bar_ms, one.order.role] += 1
+        often = self._refused[one.slot, one.bar_ms, one.order.role] > _REFUSALS
         if _MATCHES in text and not often:
             self.reached.add(one.slot)
         elif _TRIGGERS in text or often:
@@ -207,6 +263,12 @@ class Hearing:
             return
         self.memory.strangers.append(name)
         self.memory.quarantine.setdefault(str(fill.symbol), "stranger")
+        self.doubt = self.doubt or fill.side == "sell"
         amount = {"side": fill.side, "quantity": str(fill.quantity), "price": str(fill.price)}
         detail = {"trade_id": fill.trade_id, "symbol": str(fill.symbol), **amount}
         step.notices.append(Notice("stranger_trade", detail, "warning"))
+
+
+def owned(record: np.void) -> Decimal:
+    """Return what a slot owns of its base asset, dust included."""
+    return Decimal(repr(float(record["quantity"]))) + Decimal(repr(float(record["dust"])))

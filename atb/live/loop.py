@@ -25,6 +25,7 @@ from atb.live.writer import Writer
 from atb.monitoring import get_logger
 
 _log = get_logger(__name__)
+_LAST_LOOKS_MS, _LOOK_MS = 10_000, 100  # exchange time
 _HEARTBEAT_S = 1.0  # the journal's kill switch is read with each
 _FAR_MS = 2**53
 
@@ -126,7 +127,6 @@ class Loop:
         """
         with self.bell.heard():
             await self.desk.start()
-            self.watch.vitals.tell("reconciled", good=True)
             while not self.bell.stopping:
                 await self._obey()
                 if (due := self._due_ms()) is None:
@@ -206,6 +206,7 @@ class Loop:
         }
         held = self.journal.lease
         now = time_ns() // 1_000_000
+        self.watch.vitals.tell("reconciled", good=self.desk.reconciled)
         self.watch.guarded(self.desk.bare(), self.timer.now_ms())
         self.watch.turned(
             self.desk.book,
@@ -221,8 +222,18 @@ class Loop:
             self.bars += len(moment.closing)
             self.last_ms = self.last_ms if moment.late else moment.bar_ms
 
+    async def _wait_for_answers(self) -> None:
+        """Look for lost answers and executions a little longer; what is not known then is found out by the next start."""
+        until = self.timer.now_ms() + _LAST_LOOKS_MS
+        while self.desk.unsettled and (now := self.timer.now_ms()) < until:
+            due = self.desk.due_ms()
+            await self.timer.wait_until(min(until, max(now + _LOOK_MS, due or 0)), self.bell.wake)
+            self.bell.wake.clear()
+            await self.desk.look()
+
     async def _end(self, status: str) -> Summary:
-        """Write how the session was left."""
+        """Find out what became of what is on its way, and write how the session was left."""
+        await self._wait_for_answers()
         last = None if self.last_ms is None else short(at_ms(self.last_ms))
         book = self.desk.book
         summary = Summary(self.journal.session_id, status, self.bars, book.trades, book.equity, last)

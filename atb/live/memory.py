@@ -25,6 +25,8 @@ class DeskMemory:
         than the books pay them in.
     quarantine
         By symbol, why no entry may be sent: something there is not ours.
+    present
+        By slot, what is still there of a position (base) that somebody else has sold or moved: no more of it is ever sold.
     strangers
         Orders and executions that are not ours and were written down.
     seen
@@ -38,6 +40,7 @@ class DeskMemory:
     bars: dict[int, int] = field(default_factory=dict)
     surplus: dict[str, Decimal] = field(default_factory=dict)
     quarantine: dict[str, str] = field(default_factory=dict)
+    present: dict[int, Decimal] = field(default_factory=dict)
     strangers: list[str] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     known: Callable[[Symbol, str], bool] = field(default=lambda _symbol, _trade_id: False)
@@ -61,6 +64,7 @@ class DeskMemory:
             "bars": {str(slot): bar for slot, bar in self.bars.items()},
             "surplus": {asset: str(amount) for asset, amount in self.surplus.items()},
             "quarantine": self.quarantine,
+            "present": {str(slot): str(amount) for slot, amount in self.present.items()},
             "strangers": self.strangers,
         }
 
@@ -73,5 +77,6 @@ class DeskMemory:
             {int(slot): int(bar) for slot, bar in values["bars"].items()},
             {asset: Decimal(amount) for asset, amount in values["surplus"].items()},
             dict(values["quarantine"]),
+            {int(slot): Decimal(amount) for slot, amount in values.get("present", {}).items()},
             list(values["strangers"]),
         )

@@ -1,5 +1,7 @@
 """What a session is given: the office (database, account, limits), the venue, and which bars."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -49,6 +51,8 @@ class Office:
         Whether to take over the account's session under other manifests.
     shadow
         Promotions that are watched on the same bars, and send nothing.
+    page
+        Shows how things stand, from when the account is this runner's until it is given back.
     """
 
     database: Database
@@ -62,6 +66,7 @@ class Office:
     max_loss: float | None = None
     adopt: bool = False
     shadow: Portfolio | None = None
+    page: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def place(self, portfolio: Portfolio, *, alone: bool) -> tuple[Resumed | None, Predecessor | None]:
         """Return where the portfolio's session stands, and whose it was if it is to be taken over.

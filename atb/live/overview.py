@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from time import time_ns
 from typing import Any
 
@@ -14,6 +15,7 @@ from atb.db.tables import (
     OPEN_STATES,
     AccountLease,
     EquityRow,
+    Event,
     Intent,
     KernelState,
     LiveSession,
@@ -25,6 +27,7 @@ from atb.live.halt import latched
 from atb.monitoring.processes import Holder
 
 Json = dict[str, Any]
+_COMPARED_ANEW = ("started", "resumed", "accepted")  # events after which differences are told from the beginning
 
 
 def sessions(
@@ -34,7 +37,9 @@ def sessions(
 
     `state` is the session's own word, or `stale` where it says that it runs and nobody holds its account: its runner died.
     `slots` has a row per strategy and symbol; what a session with one slot only says there, it says beside it too. `unknown`
-    counts the orders of which the journal does not know whether the venue has them.
+    counts the orders of which the journal does not know whether the venue has them. `barred` tells by symbol why no entry is sent
+    there, `drift` by asset how much more the account has than the books: both are empty where all is well. `cash` is the
+    present one, `initial_cash` what the books began with.
 
     Parameters
     ----------
@@ -65,7 +70,10 @@ def _is_dead(holder: str) -> bool:
 def _described(session: Session, row: LiveSession, present: _Present) -> Json:
     lease = session.get(AccountLease, row.account)
     alive = present.holds(lease)
-    slots = _slots(session, row)
+    saved = session.get(KernelState, row.session_id)
+    state = saved.payload if saved else {}
+    barred = dict(state.get("desk", {}).get("quarantine", {}))
+    slots = _slots(session, row, kernel=state.get("slots", []), barred=barred)
     halt = latched(session.connection(), row.account)
     return {
         "session": row.session_id,
@@ -76,20 +84,32 @@ def _described(session: Session, row: LiveSession, present: _Present) -> Json:
         "state": "stale" if row.status == "running" and not alive else row.status,
         "halt": halt.name,
         "halt_reason": halt.reason or None,
+        "barred": barred,
+        "drift": _drift(session, row.session_id),
         "last_bar": _moment(row.last_bar_ms),
-        **_money(session, row),
+        **_money(session, row, state.get("account", {})),
         **_out(session, row),
         "lease": None if lease is None else {"holder": lease.holder, "epoch": lease.epoch, "held": alive},
         "slots": slots,
     }
 
 
-def _slots(session: Session, row: LiveSession) -> list[Json]:
+def _drift(session: Session, session_id: str) -> Json:
+    """Return by asset how much more the account has than the books, as exact text, as far as this was told and still holds."""
+    mine = (Event.session_id == session_id, Event.kind.in_(("drift", *_COMPARED_ANEW)))
+    newest: Json = {}
+    for event in session.scalars(select(Event).where(*mine).order_by(Event.id.desc())):
+        if event.kind in _COMPARED_ANEW:
+            break
+        newest.setdefault(str(event.detail["asset"]), str(event.detail["drift"]))
+    return {asset: amount for asset, amount in sorted(newest.items()) if Decimal(amount)}
+
+
+def _slots(session: Session, row: LiveSession, *, kernel: list[Json], barred: Json) -> list[Json]:
     """Return what each slot is traded by and what it holds."""
-    saved = session.get(KernelState, row.session_id)
-    kernel = saved.payload["slots"] if saved else []
     found = session.scalars(select(SlotRow).where(SlotRow.session_id == row.session_id).order_by(SlotRow.slot))
-    return [_slot(session, slot, kernel[slot.slot] if slot.slot < len(kernel) else {}) for slot in found]
+    records = dict(enumerate(kernel))
+    return [{**_slot(session, slot, records.get(slot.slot, {})), "barred": barred.get(slot.symbol)} for slot in found]
 
 
 def _slot(session: Session, row: SlotRow, record: Json) -> Json:
@@ -113,21 +133,27 @@ def _slot(session: Session, row: SlotRow, record: Json) -> Json:
 
 def _together(slots: list[Json]) -> Json:
     """Return the slots' names side by side, and what only one slot can say for all."""
-    named = {
+    named: Json = {
         name: ", ".join(dict.fromkeys(slot[name] for slot in slots)) for name in ("strategy", "symbol", "timeframe")
     }
     single = ("position", "entry_price", "stop", "target", "manifest", "manifest_sha256", "verdict")
     return named | {name: slots[0][name] if len(slots) == 1 else None for name in single}
 
 
-def _money(session: Session, row: LiveSession) -> Json:
-    """Return cash at the start, equity, profit and the number of closed trades; amounts as exact text in quote currency."""
+def _money(session: Session, row: LiveSession, account: Json) -> Json:
+    """Return cash now and at the start, equity, profit and closed trades; amounts as exact text in quote currency."""
     last = select(EquityRow.equity).where(EquityRow.session_id == row.session_id).order_by(EquityRow.bar_ms.desc())
     equity = session.scalars(last.limit(1)).one_or_none()
     worth = row.cash if equity is None else equity
     closed = select(func.count()).select_from(TradeRow).where(TradeRow.session_id == row.session_id)
     trades = session.scalars(closed).one()
-    return {"cash": str(row.cash), "equity": str(worth), "pnl": str(worth - row.cash), "trades": trades}
+    return {
+        "cash": str(account.get("cash", row.cash)),
+        "initial_cash": str(row.cash),
+        "equity": str(worth),
+        "pnl": str(worth - row.cash),
+        "trades": trades,
+    }
 
 
 def _out(session: Session, row: LiveSession) -> Json:

@@ -24,6 +24,7 @@ PREFIX = "atb-"  # of every client id that is ours
 _ROOM = Decimal("1.2")  # a test order is this much above the least that the venue takes
 _DAY_MS = 86_400_000
 _CENT = Decimal("0.01")
+BARE_TODO = "Promote a policy that enters at the market or at a limit: entry='market' or entry='limit'"
 _WHERE = "Find out where the difference went: executions by hand, a withdrawal, another runner"
 
 
@@ -231,10 +232,12 @@ class _Look:
             "pairs of stop and target (OCO)": stops and targets and "oco" not in can.lists,
             "selling short": policy.allow_short and not can.shorts,
             "a bound on late execution": can.late_bound_ms is None and can.id_unique != "ever",
+            "entries at a stop that bring their own protective stop": policy.enters_bare,
         }
         missing = [words for words, lacking in lacks.items() if lacking]
         found = f"the venue lacks {', '.join(missing)}" if missing else "everything that the policy wants"
-        return Check(f"policy of {plan.manifest.name}", not missing, found, "Promote a policy that the venue can keep")
+        todo = BARE_TODO if policy.enters_bare else "Promote a policy that the venue can keep"
+        return Check(f"policy of {plan.manifest.name}", not missing, found, todo)
 
     # --- asked of the venue -------------------------------------------------------------------------------------------
 
@@ -325,7 +328,4 @@ class _Look:
 
 def _rests(policy: "RiskPolicy") -> tuple[bool, bool]:
     """Return whether a policy rests stops, and whether it rests targets."""
-    stops = (policy.stop_loss, policy.stop_atr, policy.trailing_stop, policy.trailing_atr, policy.break_even)
-    return any(one is not None for one in stops) or policy.signal_stop, policy.take_profit is not None or bool(
-        policy.ladder
-    )
+    return policy.rests_stop, policy.take_profit is not None or bool(policy.ladder)

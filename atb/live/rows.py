@@ -10,7 +10,7 @@ from atb.db.tables import Intent
 from atb.domain import Fill, Order, Symbol
 from atb.engine.codes import DIRECTIONS, REASONS
 from atb.live.plan import Plan
-from atb.live.step import Change, Decided, Execution, Heard, Step, Working
+from atb.live.step import WRITTEN_OFF, Change, Decided, Execution, Heard, Step, Working
 from atb.monitoring.redaction import redact
 from atb.venues.paper import exact
 
@@ -125,7 +125,8 @@ class Rows:
 
     def cursors(self, step: Step) -> list[Row]:
         """Return the newest execution of each symbol that the step tells of."""
-        newest = {str(done.fill.symbol): done.fill.trade_id for done in step.fills} | step.cursors
+        real = [done.fill for done in step.fills if not done.fill.trade_id.startswith(WRITTEN_OFF)]
+        newest = {str(fill.symbol): fill.trade_id for fill in real} | step.cursors
         return [{"session_id": self._session_id, "symbol": name, "trade_id": last} for name, last in newest.items()]
 
     def _of(self, slot: int) -> Row:

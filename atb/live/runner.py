@@ -36,7 +36,7 @@ from atb.monitoring import get_logger
 
 _log = get_logger(__name__)
 _FRESH_S = 0.1
-_LARGEST_OFFSET_MS = 5_000  # of the venue's clock to ours, before someone should look at ours
+_LARGEST_OFFSET_S = 5  # of the venue's clock to ours, before someone should look at ours
 _LOOK_S = 1.0  # real time between two looks at the kill switch in a replay that is not as fast as it can be
 
 
@@ -63,7 +63,7 @@ async def trade_paper(
     HaltError
         If the kill switch closed everything.
     """
-    with held_lease(office.database, office.account, SystemTimer()) as lease:
+    with held_lease(office.database, office.account, SystemTimer()) as lease, office.page():
         there, before = office.place(portfolio, alone=False)
         begun = there.trade_from_ms if there is not None and window.since is None else None
         trade_from_ms = begun if begun is not None else first_traded(portfolio, bars_root, window.since)
@@ -120,13 +120,14 @@ async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchang
         )
         synchroniser = Synchroniser(
             exchange.broker,
-            book,
-            desk.blotter,
-            memory=desk.memory,
+            desk.hearing,
             tolerance=exchange.tolerance,
             accepting=exchange.accept,
         )
+        office.watch.barred = lambda: desk.memory.quarantine
+        office.watch.drift = lambda: synchroniser.drift
         trading = ExchangeTrading(desk, session.writer.commit, synchroniser=synchroniser, every_ms=exchange.compare_ms)
+        _warn(portfolio)
         while not session.journal.lease.fresh(SystemTimer().now_ms()):  # the holder before may still be sending
             await asyncio.sleep(_FRESH_S)
         return await _venue_loop(trading, feed, exchange, office=office, session=session).run()
@@ -140,7 +141,7 @@ async def _at_exchange(
     portfolio: Portfolio, office: Office, exchange: Exchange, *, alone: bool
 ) -> AsyncIterator[tuple[Session, CandleFeed, Book]]:
     """Open a session under its lease, with the venue's candles and the book they continue."""
-    with held_lease(office.database, office.account, SystemTimer()) as lease:
+    with held_lease(office.database, office.account, SystemTimer()) as lease, office.page():
         await exchange.broker.open(portfolio.symbols)
         there, before = office.place(portfolio, alone=alone)
         trade_from_ms = _first_candle(portfolio, exchange) if there is None else there.trade_from_ms
@@ -155,6 +156,16 @@ async def _at_exchange(
             office.watch.silences = exchange.broker.silences
             _tell_clock(office, exchange)
             yield session, feed, book
+
+
+def _warn(portfolio: Portfolio) -> None:
+    """Say loudly what preflight refuses for real money and a rehearsal shows."""
+    for plan in portfolio.plans:
+        if plan.policy.enters_bare:
+            _log.warning(
+                "an entry at a stop brings no protective stop: filled while no runner lives, the position has none",
+                manifest=plan.manifest.name,
+            )
 
 
 def _exchange_desk(
@@ -226,7 +237,13 @@ def _tell_clock(office: Office, exchange: Exchange) -> None:
     offset = exchange.broker.now_ms() - exchange.timer.now_ms()
     if office.watch.metrics is not None:
         office.watch.metrics.clock_offset.set(offset / 1_000)
-    office.watch.vitals.tell("clock", abs(offset) < _LARGEST_OFFSET_MS, f"the venue is {offset} ms ahead")
+    good = abs(offset) < _LARGEST_OFFSET_S * (
+        exchange.tick_ms or 1_000
+    )  # a tick is a second of ours in the timer's time
+    if not good:
+        todo = "set this machine's clock (NTP); where this is a simulated exchange, exchange.clock"
+        _log.warning("the venue's clock is not ours", ahead_seconds=offset / 1_000, todo=todo)
+    office.watch.vitals.tell("clock", good, f"the venue is {offset} ms ahead")
 
 
 def _until(portfolio: Portfolio, last_bars: dict[int, int | None] | None, window: Window) -> str | None:

@@ -1,22 +1,22 @@
 """The account beside the books: every difference is an audited event, and a symbol where something is not ours gets no entries.
 
-Nothing is ever closed or taken over because of a difference: who made it knows why.
+Nothing is ever closed or taken over because of a difference: who made it knows why. Where a position is not there any more,
+because somebody sold or moved it, nothing of what is missing is sold again, whatever comes to the account later; the books keep
+it until someone accepts the account as it is, or closes everything: then it is written off at the last close.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
-
-import numpy as np
+from typing import Literal
 
 from atb.domain import Symbol
 from atb.domain.ports import Broker
 from atb.domain.venue import Balance, OrderReport
-from atb.live.blotter import Blotter
-from atb.live.book import Book
-from atb.live.memory import DeskMemory
+from atb.live.hearing import Hearing, owned
 from atb.live.step import Notice, Step
 
 Amounts = dict[str, Decimal]
+Look = Callable[[], Awaitable[None]]
 _PREFIX = "atb-"
 _UNRECORDED = "unrecorded"
 
@@ -26,38 +26,38 @@ class Synchroniser:
 
     Parameters
     ----------
-    broker, book, blotter, memory
+    broker, hearing
         The venue, and what we believe.
     tolerance
         Difference that is none, as a share of what the books hold of an asset: rounding of fees, interest of a cent.
     accepting
-        Whether the first comparison takes what the account has beyond the books as none of our business.
+        Whether the first comparison takes the account as it is: what it has beyond the books is none of our business, and what
+        it lacks of a position is written off.
     """
 
     def __init__(
-        self,
-        broker: Broker,
-        book: Book,
-        blotter: Blotter,
-        *,
-        memory: DeskMemory,
-        tolerance: Decimal = Decimal("1e-6"),
-        accepting: bool = False,
+        self, broker: Broker, hearing: Hearing, *, tolerance: Decimal = Decimal("1e-6"), accepting: bool = False
     ) -> None:
-        self._broker, self._book, self._blotter, self._memory = broker, book, blotter, memory
+        self._broker, self._hearing = broker, hearing
+        self._book, self._blotter, self._memory = hearing.book, hearing.blotter, hearing.memory
         self._tolerance, self._accepting = tolerance, accepting
         self.drift: Amounts = {}
         self.ours_open = 0  # orders of ours that the venue had open when it was last asked
 
-    async def compare(self, step: Step) -> bool:
+    async def compare(self, step: Step, look: Look | None = None) -> bool:
         """Compare and note what differs; returns False, and compares nothing, while an answer or an execution is missing.
+
+        Parameters
+        ----------
+        look
+            Asks for executions: done before a difference is believed, since one may have come a moment ago.
 
         Raises
         ------
         VenueError
             If the venue cannot be asked.
         """
-        if any(one.unknown or one.owed for one in self._blotter):
+        if self._waits():
             return False
         self.ours_open = 0
         for symbol in self._book.portfolio.symbols:
@@ -66,28 +66,46 @@ class Synchroniser:
                 self.ours_open += report.client_id.startswith(_PREFIX)
         balances = await self._broker.balances()
         if self._accepting or not self._memory.surplus:
-            self.accept(balances)
-            surplus = {asset: str(amount) for asset, amount in self._memory.surplus.items()}
-            step.notices.append(Notice("accepted", {"surplus": surplus}, "warning" if self._accepting else "info"))
+            self.accept(balances, step)
             self._accepting = False
             return True
+        if look is not None and any(self._is_news(asset, *found) for asset, found in self._drifts(balances).items()):
+            await look()
+            if self._waits():
+                return False
+            balances = await self._broker.balances()
         self._balances(balances, step)
         return True
 
-    def accept(self, balances: Mapping[str, Balance]) -> None:
+    def _waits(self) -> bool:
+        return any(one.unknown or one.owed for one in self._blotter)
+
+    def accept(self, balances: Mapping[str, Balance], step: Step) -> None:
         """Take what the account has beyond the books as none of our business, and lift quarantines.
 
         Of itself, at an account's very first comparison, this does not lift what an order in our own name caused that no journal
         knows: a position of a lost database stands behind it, and someone has to say that it may be forgotten.
         """
-        expected = self._expected()
+        if self._memory.surplus:
+            self.write_off(balances, step)
+        expected, kept = self._expected(), {}
+        if not self._accepting:
+            kept = {one: why for one, why in self._memory.quarantine.items() if why == _UNRECORDED}
         self._memory.surplus = {asset: _total(balances, asset) - amount for asset, amount in expected.items()}
-        kept = (
-            {} if self._accepting else {one: why for one, why in self._memory.quarantine.items() if why == _UNRECORDED}
-        )
         self._memory.quarantine.clear()
         self._memory.quarantine.update(kept)
+        self._memory.present.clear()
         self.drift.clear()
+        surplus = {asset: str(amount) for asset, amount in self._memory.surplus.items()}
+        short = any(amount < -self._slack(asset, expected[asset]) for asset, amount in self._memory.surplus.items())
+        severity: Literal["info", "warning", "error"] = "warning" if self._accepting else "error" if short else "info"
+        step.notices.append(Notice("accepted", {"surplus": surplus}, severity))
+
+    def write_off(self, balances: Mapping[str, Balance], step: Step) -> None:
+        """Book as sold what the account lacks of positions."""
+        for asset in self._drifts(balances):
+            for slot, held, there in self._missing(asset, _total(balances, asset)):
+                self._hearing.write_off(slot, held - there, step)
 
     def _expected(self) -> Amounts:
         """Return what the books say the account holds of each asset that is traded."""
@@ -98,20 +116,51 @@ class Synchroniser:
             expected[plan.symbol.base] = expected.get(plan.symbol.base, Decimal(0)) + held
         return expected
 
-    def _balances(self, balances: Mapping[str, Balance], step: Step) -> None:
+    def _drifts(self, balances: Mapping[str, Balance]) -> dict[str, tuple[Decimal, Decimal]]:
+        """Return by asset what the books say and what the account has beyond it, 0 where that is a rounding."""
+        found = {}
         for asset, amount in self._expected().items():
-            surplus = self._memory.surplus.get(asset, Decimal(0))
-            found = _total(balances, asset)
-            drift = found - surplus - amount
-            slack, told = self._slack(asset, amount), self.drift.get(asset, Decimal(0))
-            if abs(drift) <= slack:
-                drift = Decimal(0)
-            if bool(drift) == bool(told) and abs(drift - told) <= slack:
-                continue  # the same as before, but for rounding
-            detail = {"asset": asset, "books": str(amount), "account": str(found - surplus), "drift": str(drift)}
+            drift = _total(balances, asset) - self._memory.surplus.get(asset, Decimal(0)) - amount
+            found[asset] = amount, drift if abs(drift) > self._slack(asset, amount) else Decimal(0)
+        return found
+
+    def _is_news(self, asset: str, amount: Decimal, drift: Decimal) -> bool:
+        """Tell whether a drift is not the one that was told already, but for rounding."""
+        told = self.drift.get(asset, Decimal(0))
+        return bool(drift) != bool(told) or abs(drift - told) > self._slack(asset, amount)
+
+    def _balances(self, balances: Mapping[str, Balance], step: Step) -> None:
+        for asset, (amount, drift) in self._drifts(balances).items():
+            if not self._is_news(asset, amount, drift):
+                continue
+            detail = {"asset": asset, "books": str(amount), "account": str(amount + drift), "drift": str(drift)}
             step.notices.append(Notice("drift", detail, "warning" if drift else "info"))
             self._quarantine(asset, drift)
             self.drift[asset] = drift
+            for slot, held, there in self._missing(asset, _total(balances, asset)):
+                self._miss(slot, held, there, step=step)
+
+    def _missing(self, asset: str, there: Decimal) -> list[tuple[int, Decimal, Decimal]]:
+        """Return the slots whose position is not all there, with what it should be and what is; the first gets its own first.
+
+        What is on the account counts as the positions' first: its owner may have taken away what was theirs beside them.
+        """
+        found, left = [], max(there, Decimal(0))
+        for slot, plan in enumerate(self._book.portfolio.plans):
+            held = owned(self._book.slot(slot)) if plan.symbol.base == asset else Decimal(0)
+            has = min(held, left)
+            left -= has
+            if held - has > self._slack(asset, held):
+                found.append((slot, held, has))
+        return found
+
+    def _miss(self, slot: int, held: Decimal, there: Decimal, *, step: Step) -> None:
+        """Remember that a position is not all there, so that nothing is sold that somebody else has put there since."""
+        symbol = str(self._book.portfolio.plans[slot].symbol)
+        self._memory.present[slot] = min(there, self._memory.present.get(slot, there))
+        self._memory.quarantine[symbol] = "missing"
+        detail = {"slot": slot, "symbol": symbol, "books": str(held), "account": str(there)}
+        step.notices.append(Notice("missing", detail, "error"))
 
     def _slack(self, asset: str, amount: Decimal) -> Decimal:
         """Return the difference that is none: the tolerance, and less than a lot of what is traded."""
@@ -138,11 +187,6 @@ class Synchroniser:
         step.notices.append(
             Notice("unrecorded_order" if ours else "stranger_order", detail, "error" if ours else "warning")
         )
-
-
-def owned(record: np.void) -> Decimal:
-    """Return what a slot owns of its base asset, dust included."""
-    return Decimal(repr(float(record["quantity"]))) + Decimal(repr(float(record["dust"])))
 
 
 def _total(balances: Mapping[str, Balance], asset: str) -> Decimal:

@@ -105,6 +105,7 @@ class SteppedTimer:
 
     def __init__(self, url: str) -> None:
         self._url, self._now_ms = url, 0
+        self.speed: float | None = None  # how many times as fast as ours it goes by itself, None where it is virtual
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
 
@@ -121,7 +122,9 @@ class SteppedTimer:
         self._session = aiohttp.ClientSession()
         try:
             self._socket = await self._session.ws_connect(self._url)
-            self._take(await self._receive())
+            said = await self._receive()
+            self._take(said)
+            self.speed = said.get("speed")
         except (aiohttp.ClientError, OSError) as refused:
             await self.close()
             raise VenueError("The simulated exchange's clock cannot be reached", found=self._url) from refused
@@ -151,6 +154,10 @@ class SteppedTimer:
             raise VenueError("The simulated exchange's clock went away", found=self._url) from ended
         return self._take(await self._receive())
 
+    def paced(self) -> "PacedTimer | None":
+        """Return what goes on by itself from here on, where the exchange's clock does that."""
+        return None if self.speed is None else PacedTimer(self._now_ms, self.speed)
+
     def _take(self, said: dict[str, Any]) -> bool:
         self._now_ms = int(said["now"])
         return bool(said.get("woken"))
@@ -163,3 +170,33 @@ class SteppedTimer:
         except (TypeError, ValueError) as ended:  # a closing frame is no JSON
             raise VenueError("The simulated exchange's clock went away", found=self._url) from ended
         return said
+
+
+class PacedTimer:
+    """A simulated exchange's clock that goes by itself, several times as fast as ours: it is counted along here.
+
+    Parameters
+    ----------
+    now_ms
+        What it has just told; it was a little later when that was heard, so it is never ahead.
+    speed
+        How many times as fast as ours it goes.
+    """
+
+    def __init__(self, now_ms: int, speed: float) -> None:
+        self._start_ms, self.speed, self._began = now_ms, speed, monotonic()
+
+    def now_ms(self) -> int:
+        """Return the exchange's present."""
+        return self._start_ms + int((monotonic() - self._began) * 1_000 * self.speed)
+
+    async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
+        """Wait until `time_ms`, or until `wake` is set if that is earlier; tell whether it was woken."""
+        while (left := (time_ms - self.now_ms()) / 1_000 / self.speed) > 0 and not wake.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(wake.wait(), min(left, _LONGEST_S))
+        await asyncio.sleep(0)  # at such a speed there may always be something due: signals and streams get their turn
+        return wake.is_set()
+
+    async def close(self) -> None:
+        """Have nothing to end."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,8 @@ class Watch:
     latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
     plans: dict[int, Plan] = field(default_factory=dict)  # what trades, by slot, so that decisions have names
     silences: Callable[[], Mapping[str, int]] = dict  # for how long streams have brought nothing (ms)
+    barred: Callable[[], Mapping[str, str]] = dict  # by symbol, why no entry is sent there
+    drift: Callable[[], Mapping[str, Decimal]] = dict  # by asset, how much more the account has than the books
     _seen: float | None = None
     _bare_ms: dict[Symbol, int] = field(default_factory=dict)
     _lost: dict[str, float] = field(default_factory=dict)
@@ -134,11 +137,20 @@ class Watch:
         vitals.tick()
         vitals.tell("database", behind == 0, f"{behind} steps wait" if behind else "")
         vitals.tell("lease", lease_fresh, f"epoch {epoch}")
+        barred = dict(self.barred())
         slots = [
-            {"slot": slot, "strategy": plan.strategy.name, "symbol": str(plan.symbol), **_held(book, slot)}
+            {
+                "slot": slot,
+                "strategy": plan.strategy.name,
+                "symbol": str(plan.symbol),
+                **_held(book, slot),
+                "barred": barred.get(str(plan.symbol)),
+            }
             for slot, plan in enumerate(book.portfolio.plans)
         ]
-        vitals.show({**facts, "equity": book.equity, "cash": book.cash, "halt": level, "slots": slots})
+        money = {"equity": book.equity, "cash": book.cash, "initial_cash": book.portfolio.account.cash}
+        drift = {asset: str(amount) for asset, amount in self.drift().items() if amount}
+        vitals.show({**facts, **money, "halt": level, "barred": barred, "drift": drift, "slots": slots})
         if self.metrics is None:
             return
         peak = float(book.account["peak"])

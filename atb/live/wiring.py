@@ -5,12 +5,13 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from atb.domain import Timer
 from atb.errors import ConfigError
 from atb.live.breakers import Breakers
 from atb.live.portfolio import Portfolio
 from atb.live.rules import Rules
 from atb.live.runner import Exchange, Office
-from atb.live.timer import SteppedTimer, SystemTimer
+from atb.live.timer import PacedTimer, SteppedTimer, SystemTimer
 from atb.live.watch import Watch
 from atb.monitoring import get_logger
 
@@ -38,6 +39,13 @@ def load_portfolio(paths: Sequence[Path], settings: "Settings") -> Portfolio:
             _log.warning(warning)
         plans.append(make_plan(manifest, settings.models_root))
     return Portfolio(tuple(plans))
+
+
+def patience(settings: "Settings") -> float:
+    """Return how long a single statement may wait for the database (seconds): there is time for a few within the grace."""
+    from atb.db.database import BUSY_SECONDS
+
+    return min(float(BUSY_SECONDS), settings.live.database_grace / 4)
 
 
 def breakers(settings: "Settings") -> Breakers:
@@ -79,18 +87,59 @@ def health(settings: "Settings", watch: Watch) -> Iterator[None]:
         page.close()
 
 
+async def _timer(url: str | None, *, orders: bool) -> SystemTimer | SteppedTimer | PacedTimer:
+    """Return the clock that time is kept by: the machine's, or a simulated exchange's; orders want one that waits for them."""
+    if url is None:
+        return SystemTimer()
+    stepped = SteppedTimer(url)
+    await stepped.open()
+    paced = stepped.paced()
+    if paced is None:
+        return stepped
+    await stepped.close()
+    if orders and paced.speed > 1:
+        raise ConfigError(
+            "A clock that outruns ours leaves no time to send orders in", found=f"{paced.speed:g} times as fast",
+            todo="Start the exchange with --clock virtual, or trade on paper: --candles",
+        )  # fmt: skip
+    return paced
+
+
+def _tick_ms(timer: Timer) -> int | None:
+    """Return a second of ours in the timer's time; None where waiting takes no time of ours."""
+    if isinstance(timer, SteppedTimer):
+        return None
+    return int(1_000 * timer.speed) if isinstance(timer, PacedTimer) else 1_000
+
+
+def _compare_ms(settings: "Settings", portfolio: Portfolio) -> int:
+    """Return the exchange time between two comparisons: where time is a simulator's, a bar, unless the settings say otherwise."""
+    live = settings.live
+    if settings.exchange.clock is not None and "sync_interval" not in live.model_fields_set:
+        return 1_000 * min(plan.timeframe.seconds for plan in portfolio.plans)
+    return int(live.sync_interval * 1_000)
+
+
 @asynccontextmanager
 async def exchange(
-    settings: "Settings", portfolio: Portfolio, *, simulated: bool, until: str | None = None, accept: bool = False
+    settings: "Settings",
+    portfolio: Portfolio,
+    *,
+    simulated: bool,
+    orders: bool = True,
+    until: str | None = None,
+    accept: bool = False,
 ) -> AsyncIterator[Exchange]:
     """Give the settings' exchange, connected to nothing yet, with its clock.
 
-    On a virtual clock a stream of bars is silent for the length of a bar, and that is no loss.
+    On a simulator's clock a stream of bars is silent for the length of a bar, and that is no loss.
 
     Parameters
     ----------
     simulated
-        Whether it must be a simulator with a virtual clock; otherwise it must have none.
+        Whether it must be a simulator with a clock of its own; otherwise it must have none.
+    orders
+        Whether orders will be sent there, which a clock that outruns ours does not wait for.
     until
         End of trading, None where there is none.
     accept
@@ -109,9 +158,7 @@ async def exchange(
         wrong = "A rehearsal needs a simulated exchange" if simulated else "A simulated exchange is for rehearsals"
         todo = "Set exchange.clock and exchange.base_url to one: atb exchange --help" if simulated else "Add --rehearse"
         raise ConfigError(wrong, found=f"exchange.clock={chosen.clock}", todo=todo)
-    timer = SteppedTimer(chosen.clock) if chosen.clock else SystemTimer()
-    if isinstance(timer, SteppedTimer):
-        await timer.open()
+    timer = await _timer(chosen.clock, orders=orders)
     key, secret = chosen.api_key, chosen.api_secret
     access = Access(
         id=chosen.id,
@@ -131,9 +178,9 @@ async def exchange(
             broker,
             timer,
             Rules(entry_grace_ms=int(live.entry_grace * 1_000)),
-            compare_ms=int(live.sync_interval * 1_000),
+            compare_ms=_compare_ms(settings, portfolio),
             tolerance=live.drift_tolerance,
-            tick_ms=None if chosen.clock else 1_000,
+            tick_ms=_tick_ms(timer),
             until_ms=None if end is None else in_ms(end),
             accept=accept,
         )

@@ -49,7 +49,7 @@ class Writer:
         self._journal, self._grace_s, self._level, self._threads = journal, grace_s, level, threads
         self._watch = watch or Watch()
         self._backlog: list[Step] = []
-        self._away: float | None = None  # since when heartbeats fail
+        self._away: float | None = None  # since when nothing could be written
 
     async def commit(self, step: Step) -> tuple[Withheld, ...]:
         """Write a step, and before it what could not be written earlier.
@@ -62,16 +62,18 @@ class Writer:
         began = monotonic()
         self._backlog.append(step)
         while True:
+            tried = monotonic()
             try:
                 withheld = await asyncio.to_thread(self._write) if self._threads else self._write()
             except DatabaseLostError:
                 if self._level() >= Level.CANCEL:  # what it takes is sent, and written when the database is back
                     _log.exception("trading is halted without a database; its steps are kept")
                     return ()
-                if monotonic() - began > self._grace_s:
+                if self._too_long(tried, pause=_RETRY_S):
                     raise
                 await asyncio.sleep(_RETRY_S)
             else:
+                self._away = None
                 self._watch.written(step, withheld, monotonic() - began)
                 return withheld
 
@@ -83,11 +85,11 @@ class Writer:
         DatabaseLostError
             If it stays away for longer than the grace.
         """
+        tried = monotonic()
         try:
             await asyncio.to_thread(self._beat) if self._threads else self._beat()
         except DatabaseLostError:
-            self._away = self._away or monotonic()
-            if self._level() < Level.CANCEL and monotonic() - self._away > self._grace_s:
+            if self._too_long(tried) and self._level() < Level.CANCEL:
                 raise
         else:
             self._away = None
@@ -100,16 +102,21 @@ class Writer:
         DatabaseLostError
             If the database stays away for longer than the grace; steps that could not be written are lost then.
         """
-        began = monotonic()
         while True:
+            tried = monotonic()
             try:
                 await asyncio.to_thread(self._end, status, detail) if self._threads else self._end(status, detail)
             except DatabaseLostError:
-                if monotonic() - began > self._grace_s:
+                if self._too_long(tried, pause=_RETRY_S):
                     raise
                 await asyncio.sleep(_RETRY_S)
             else:
                 return
+
+    def _too_long(self, tried: float, *, pause: float = 0.0) -> bool:
+        """Note that a try failed which began then; tell whether one more of that length, after a pause, would outlast the grace."""
+        self._away, now = tried if self._away is None else self._away, monotonic()
+        return (now - self._away) + pause + (now - tried) > self._grace_s
 
     def _end(self, status: str, detail: dict[str, Any]) -> None:
         self._write()

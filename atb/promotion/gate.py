@@ -61,6 +61,8 @@ class Evidence:
         Refused or shrunk intents by reason.
     shorts
         Whether the policy may sell what is not held.
+    enters_bare
+        Whether an entry may be filled before the stop that the policy wants can rest.
     rehearsed
         Whether the last rehearsal of a manifest that decides the same was passed; a short one, one without faults or one in which
         the kill switch had nothing to close proves too little, and counts only where it failed.
@@ -85,6 +87,7 @@ class Evidence:
     dirty: bool | None = None
     refused: Mapping[str, int] = field(default_factory=dict)
     shorts: bool = False
+    enters_bare: bool = False
     rehearsed: bool | None = None
 
     @classmethod
@@ -180,6 +183,10 @@ def _proofs(evidence: Evidence) -> tuple[str, ...]:
         (evidence.dirty is None, "the commit of the run is not known"),
         (evidence.dirty is True, "the run's checkout had uncommitted changes"),
         (evidence.shorts, "its policy sells short, which a spot account cannot"),
+        (
+            evidence.enters_bare,
+            "its policy enters at a stop, which no exchange takes together with the position's own: enter at market or limit",
+        ),
         (
             evidence.rehearsed is None,
             "it was not rehearsed over 30 days or more with faults and a kill drill: promote it to paper, then rehearse it",

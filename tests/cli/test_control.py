@@ -16,6 +16,7 @@ from atb.config import load_settings
 from atb.db import open_database
 from atb.live.halt import Level, halted, halts, is_flat, read_halt_file, write_halt_file
 from atb.live.journal import Journal
+from atb.live.step import Notice
 from tests.database import database, database_url, postgres
 from tests.live.ledger import START, Plans, StillClock, close, open_journal, take
 
@@ -54,6 +55,21 @@ def test_a_halt_is_latched_with_its_reason_and_who_set_it(desk):
     assert "paper: pause" in done.stdout
     shown = json.loads(atb("status", "--json").stdout)
     assert (shown[0]["halt"], shown[0]["halt_reason"]) == ("pause", "odd fills")
+
+
+def test_a_session_with_a_barred_symbol_does_not_look_normal(desk):
+    assert "entries barred" not in atb("status").output.lower()
+    journal = open_journal(desk, clock=StillClock(START + 60_000))
+    state = close(1).state | {"desk": {"quarantine": {"BTC/USDT": "stranger"}}}
+    told = Notice("drift", {"asset": "BTC", "drift": "-0.25"}, "warning")
+    journal.commit(close(1, state=state, notices=[told]))
+    done = atb("status")
+    assert done.exit_code == 0, done.output
+    assert "ENTRIES BARRED in paper-cccccccccccccccc: BTC/USDT (stranger)" in done.stderr
+    assert "the account has -0.25 BTC beside the books" in done.stderr
+    assert "stale, entries barred" in done.stdout
+    (row,) = json.loads(atb("status", "--json").stdout)
+    assert (row["state"], row["barred"], row["drift"]) == ("stale", {"BTC/USDT": "stranger"}, {"BTC": "-0.25"})
 
 
 @SQLITE
@@ -150,6 +166,14 @@ def test_the_file_halts_every_runner_over_the_folder_and_must_go_before_it_resum
     assert done.exit_code == 0, done.output
     assert not (tmp_path / "HALT").exists()
     assert not halted(desk, "paper")
+
+
+@SQLITE
+def test_a_folder_in_the_place_of_the_file_is_one_clear_error(desk, tmp_path):
+    atb("halt", "--account", "paper", "--reason", "odd")
+    (tmp_path / "HALT").mkdir()
+    refused(atb("resume", "--account", "paper", "--file"), "HALT cannot be deleted", "it is a folder")
+    assert halted(desk, "paper").level == Level.PAUSE
 
 
 @SQLITE

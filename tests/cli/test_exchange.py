@@ -1,5 +1,6 @@
 """`atb exchange`: a real process that serves, and options that are refused before it does."""
 
+import asyncio
 import json
 import re
 import signal
@@ -12,13 +13,17 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.cli.exchange import make_config
+from atb.cli.exchange import COINBASE_KEY, make_config
+from atb.domain import Symbol
 from atb.errors import InputError
+from atb.venues.broker import Access, connect
+from atb.venues.simulator.server import running_exchange
 
 DEFAULTS = {
     "symbols": (), "walks": ("BTC/USDT",), "timeframe": "1h", "since": None, "venue": None, "host": "127.0.0.1", "port": 0,
     "clock": "virtual", "speed": 1.0, "balances": (), "fee": 0.001, "slippage": 0.0, "fee_in": "base", "faults": None,
     "fault_count": 20, "seed": 7, "ledger": None,
+    "coinbase_key": None,
 }  # fmt: skip
 
 
@@ -41,6 +46,8 @@ def test_a_process_serves_a_drawn_market_until_it_is_ended(tmp_path):
         try:
             line = process.stdout.readline()
             url = re.search(r"http://\S+?(?=;)", line)[0]
+            settings = [process.stdout.readline() for _ in range(2)][-1].split()
+            assert settings == [f"ATB__EXCHANGE__BASE_URL={url}", f"ATB__EXCHANGE__CLOCK=ws{url[4:]}/control/clock"]
             with urllib.request.urlopen(f"{url}/control/state", timeout=10) as answer:
                 state = json.load(answer)
             with urllib.request.urlopen(f"{url}/api/v3/ticker/price?symbol=BTCUSDT", timeout=10) as answer:
@@ -53,6 +60,24 @@ def test_a_process_serves_a_drawn_market_until_it_is_ended(tmp_path):
                 process.kill()  # whatever happened, nothing is left to wait for
     assert state["balances"] == [{"asset": "USDT", "free": "77.00000000", "locked": "0.00000000"}]
     assert [json.loads(row)["kind"] for row in ledger.read_text().splitlines()] == ["request", "answer"]
+
+
+def test_with_a_key_of_coinbase_its_own_protocol_is_answered(tmp_path):
+    file = tmp_path / "coinbase.pem"
+    made = make_config(DEFAULTS | {"walks": ("BTC/USD",), "balances": ("USD=500",), "coinbase_key": file})
+    with running_exchange(made) as running:
+
+        async def ask():
+            broker = connect(Access("coinbase", COINBASE_KEY, file.read_text(), base_url=running.url), running.clock)
+            try:
+                await broker.open((Symbol.parse("BTC/USD"),))
+                return await broker.balances()
+            finally:
+                await broker.close()
+
+        assert asyncio.run(ask())["USD"].total == 500
+    with pytest.raises(InputError, match="cannot be written"):
+        make_config(DEFAULTS | {"coinbase_key": tmp_path / "no" / "folder.pem"})
 
 
 def test_options_become_a_configuration(tmp_path):

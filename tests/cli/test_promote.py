@@ -170,6 +170,15 @@ def test_what_was_rehearsed_becomes_a_live_manifest(desk, good):
     assert (manifest.mode, manifest.evidence["gate"]["rehearsed"]) == ("live", True)
 
 
+def test_an_entry_that_rests_without_its_stop_is_kept_from_real_money(desk, good):
+    path = desk.root / "runs" / RUN / "result.json"
+    content = json.loads(path.read_text())
+    content["result"]["slots"][0]["policy"] |= {"entry": "stop", "stop_loss": 0.02}
+    path.write_text(json.dumps(content))
+    rehearsed(desk, json.loads(atb("promote", RUN, "--json").stdout)["name"])
+    refused(atb("promote", RUN, "--to", "live"), "its policy enters at a stop")
+
+
 def test_the_last_rehearsal_counts(desk, good):
     name = json.loads(atb("promote", RUN, "--json").stdout)["name"]
     rehearsed(desk, name)

@@ -31,6 +31,7 @@ from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import Running, running_exchange
 from atb.workbench.rehearsal.books import Books, read_books
 from atb.workbench.rehearsal.judge import Judgement, examine
+from atb.workbench.rehearsal.stops import wanted_stops
 from atb.workbench.rehearsal.terms import Terms, slot_terms
 from tests.live.schedules import QUIET, WINDOW_MS, Schedule, draw
 
@@ -170,7 +171,8 @@ class Play:
         database = open_database(self.url)
         books = read_books(database)
         database.close()
-        judgement = examine(ledger, books, self.terms(books), readings=self.readings)
+        wanted = wanted_stops(books, self.portfolio, self.schedule.series)
+        judgement = examine(ledger, books, self.terms(books), readings=self.readings, wanted=wanted)
         return Played(self.schedule, judgement, ledger, books, self.lives, self.died_at, summary, self.broken)
 
     def terms(self, books: Books) -> Terms:
@@ -180,7 +182,9 @@ class Play:
             self._balances(),
             tuple(self.deaths),
             tuple(self.halts),
-            orders_per_minute=Breakers().last_resort,
+            orders_per_minute=Breakers().orders_per_minute,
+            last_resort=Breakers().last_resort,
+            until_ms=self.schedule.until_ms,
         )
 
     def _breaks(self, _loop: Any, context: dict[str, Any]) -> None:

@@ -112,8 +112,8 @@ def test_flatten_is_not_over_while_the_venue_has_an_order_of_ours(v, monkeypatch
 
     compare, calls = Synchroniser.compare, []
 
-    async def lagging(self, step):
-        done = await compare(self, step)
+    async def lagging(self, step, look=None):
+        done = await compare(self, step, look)
         if not self._book.flat:
             return done
         calls.append(self.ours_open)

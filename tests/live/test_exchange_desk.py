@@ -2,15 +2,17 @@
 
 import asyncio
 from dataclasses import replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 import numpy as np
 import pytest
 
 from atb.domain.venue import Answer
 from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.errors import HaltError
 from atb.live.breakers import Breakers
 from atb.live.exchange_desk import ExchangeDesk, Trade
+from atb.live.halt import Level, Switch
 from atb.live.moment import Moment
 from atb.live.rules import Rules
 from atb.live.step import Withheld
@@ -185,6 +187,92 @@ def test_a_position_whose_database_was_lost_keeps_its_stop_and_bars_entries_unti
         assert [one.client_id for one in v.open_orders()] == [stop.client_id]
         v.trade(bars=6, accept=True)
         assert v.state()["desk"]["quarantine"] == {}
+
+
+def test_at_its_end_a_run_waits_for_an_answer_that_was_lost(rising_market):
+    v = rising_market
+    v.fault("lost", 1, "POST /api/v3/orderList/opo")
+    v.trade(bars=1)
+    assert [one.state for one in v.intents()] == ["filled", "live"]
+    assert covered(v) == v.held("BTC") > 0
+
+
+def sold_by_hand(v, *, at=2.2):
+    """Have somebody cancel the stop and sell the position of the first bar."""
+    v.trade(bars=2)
+    order = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": str(v.held("BTC"))}
+    v.fault("cancel_stop", at, symbol="BTCUSDT")
+    v.fault("manual", at, order=order)
+
+
+@pytest.fixture
+def rising_market(tmp_path):
+    policy = replace(GUARDED, take_profit=None)
+    with venue(tmp_path, [(CROSS, rising(), policy)], first=FIRST, count=12, execution=COSTS) as v:
+        yield v
+
+
+def test_of_a_position_that_somebody_sold_nothing_is_sold_again_whatever_comes_to_the_account(rising_market):
+    v = rising_market
+    sold_by_hand(v)
+    v.fault("deposit", 3.5, asset="BTC", amount="100")
+    v.trade(bars=6, compare_ms=HOUR)
+    assert v.held("BTC") == 100
+    assert len(v.events("rejected")) <= 2, "nothing is tried again and again"
+    assert [event.severity for event in v.events("missing")] == ["error"]
+    assert v.state()["desk"]["quarantine"] == {"BTC/USDT": "missing"}
+    assert v.state()["slots"][0]["quantity"] > 0, "the books keep it until someone says otherwise"
+
+
+def test_a_position_that_somebody_sold_is_written_off_when_someone_accepts_it_and_trading_goes_on(rising_market):
+    v = rising_market
+    sold_by_hand(v)
+    v.trade(bars=5, compare_ms=HOUR)
+    quantity = v.state()["slots"][0]["quantity"]
+    v.trade(bars=6, compare_ms=HOUR, accept=True)
+    (written,) = [fill for fill in v.fills() if fill.trade_id.startswith("written-off-")]
+    assert (written.side, float(written.quantity), written.fee) == ("sell", quantity, 0)
+    assert [event.detail["quantity"] for event in v.events("written_off")] == [str(written.quantity.normalize())]
+    assert v.state()["desk"]["quarantine"] == {}
+    v.trade(bars=9, compare_ms=HOUR)
+    assert float(v.held("BTC")) == v.state()["slots"][0]["quantity"] > 0, "it has entered again"
+    assert covered(v) == v.held("BTC")
+
+
+def test_flatten_ends_though_somebody_sold_the_position_and_the_books_are_flat_then(rising_market):
+    v = rising_market
+    sold_by_hand(v)
+    v.trade(bars=5, compare_ms=HOUR)
+    switch = Switch(v.root)
+    switch.signal(Level.FLATTEN, "a test")
+    with pytest.raises(HaltError, match="flat and halted"):
+        v.trade(bars=6, office={"switch": switch})
+    assert v.state()["slots"][0]["quantity"] == 0
+    assert [event.kind for event in v.events("written_off")] == ["written_off"]
+
+
+def test_a_position_of_which_somebody_sold_a_part_keeps_a_stop_for_the_rest(rising_market):
+    v = rising_market
+    v.trade(bars=2)
+    rest = v.held("BTC") - 30
+    order = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": "30"}
+    v.fault("cancel_stop", 2.2, symbol="BTCUSDT")
+    v.fault("manual", 2.2, order=order)
+    v.trade(bars=4, compare_ms=HOUR)
+    assert v.held("BTC") == rest
+    assert covered(v) == rest.quantize(Decimal("0.00001"), ROUND_DOWN)
+
+
+@pytest.mark.parametrize("wait_s", [2, 20])
+def test_a_rate_limit_between_the_old_stop_and_the_new_one_is_waited_out_and_closes_nothing(tmp_path, wait_s):
+    policy = replace(GUARDED, take_profit=0.3, trailing_stop=0.015)
+    with venue(tmp_path, [(CROSS, rising(), policy)], first=FIRST, count=8, execution=COSTS) as v:
+        v.fault("rate_limit", 2.0, "POST /api/v3/orderList/oco", retry_after_s=wait_s)
+        v.trade()
+        gone, back = [one for one in v.intents("stop") if one.placed_ms >= v.start_ms + 2 * HOUR][:2]
+        assert gone.state == "rejected"
+        assert 0 <= back.placed_ms - gone.placed_ms - wait_s * 1_000 < 1_000
+        assert v.unlike() == []
 
 
 def test_a_trade_by_hand_is_told_bars_entries_and_is_left_alone(tmp_path):

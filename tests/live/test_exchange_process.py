@@ -140,6 +140,40 @@ def test_paper_over_candles_sends_nothing_and_keeps_the_books_of_the_rehearsal(s
         assert [row["role"] for row in read_journal(sqlite_desk.url)["fill"]] == ["entry"]
 
 
+def test_candles_of_a_clock_that_outruns_ours_are_traded_as_they_close(sqlite_desk, manifest):
+    with exchange(clock="real", speed=7_200) as running:
+        process = started(sqlite_desk, running, manifest, "--candles")
+        wait_for(lambda: len(running.ledger("answer")) and decisions(sqlite_desk) >= 3, process)
+        process.send_signal(signal.SIGTERM)
+        out, said = process.communicate(timeout=30)
+    assert (process.returncode, "stopped:" in out) == (0, True), said
+    assert "the venue's clock is not ours" not in said
+
+    with exchange(clock="real", speed=7_200) as running:
+        process = started(sqlite_desk, running, manifest, "--candles", "--account", "lost", ATB__EXCHANGE__CLOCK="")
+        wait_for(lambda: any(row["account"] == "lost" for row in read_journal(sqlite_desk.url)["session"]), process)
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert "the venue's clock is not ours" in said
+    assert "exchange.clock" in said
+
+
+def decisions(desk):
+    return len(read_journal(desk.url)["decision"])
+
+
+def test_an_entry_that_rests_without_its_stop_is_warned_of(sqlite_desk):
+    bars = rising(BARS)
+    save_bars(bars, root=sqlite_desk.bars_root, source="made by hand")
+    policy = RiskPolicy(fraction=0.5, stop_loss=0.05, entry="stop", entry_offset=0.01)
+    path = sqlite_desk.promote(warm_result(bars, policy=policy))
+    with exchange() as running:
+        process = started(sqlite_desk, running, path, "--rehearse", "--until", until_of(FIRST + 3))
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "an entry at a stop brings no protective stop" in said
+
+
 @pytest.mark.parametrize(
     ("mode", "arguments", "more"),
     [

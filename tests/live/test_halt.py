@@ -127,6 +127,14 @@ def test_a_file_that_cannot_be_read_is_a_pause(tmp_path):
     assert read_halt_file(tmp_path).level == Level.PAUSE
 
 
+def test_a_folder_of_that_name_is_a_pause_that_nobody_deletes(tmp_path):
+    (tmp_path / "HALT").mkdir()
+    assert read_halt_file(tmp_path).level == Level.PAUSE
+    with pytest.raises(InputError, match=r"HALT cannot be deleted.*it is a folder.*by hand"):
+        remove_halt_file(tmp_path)
+    assert (tmp_path / "HALT").is_dir()
+
+
 def test_a_written_file_reads_back_and_a_weaker_one_does_not_replace_it(tmp_path):
     path = write_halt_file(tmp_path, Level.CANCEL, "news")
     assert write_halt_file(tmp_path, Level.PAUSE, "lunch") == path

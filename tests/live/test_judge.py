@@ -9,16 +9,20 @@ from unittest.mock import patch
 
 import pytest
 
+from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.live.exchange_desk import ExchangeDesk
 from atb.live.inquiry import Inquiry
-from atb.live.requests import Cancel, Place, Replace
+from atb.live.loop import Loop
+from atb.live.orders import OrderMaker
+from atb.live.requests import Cancel, Place, Replace, Wish
 from atb.live.step import Working
 from atb.venues.simulator.faults import Fault
 from atb.workbench.rehearsal.books import Books, decision_log
-from atb.workbench.rehearsal.judge import examine
+from atb.workbench.rehearsal.judge import Judgement, examine
+from atb.workbench.rehearsal.replay import OurName, Replay
 from atb.workbench.rehearsal.terms import Terms
 from tests.live.playing import Play, play
-from tests.live.schedules import HOUR, Schedule, draw
+from tests.live.schedules import HOUR, WARM, Schedule, draw, market, plan_of
 
 SEEDS = (1, 4)
 
@@ -109,6 +113,61 @@ def test_finds_a_runner_that_believes_the_first_not_found(tmp_path):
     assert not violated(tmp_path, schedules)
 
 
+def plain(**policy: object) -> Schedule:
+    """Return a calm schedule of one slot with a policy of its own."""
+    costs = ExecutionModel(fee=0.001, maker_fee=0.0005, slippage=0.0005)
+    bars = market("BTC/USDT", WARM + 42, 3)
+    slot = plan_of("p0", bars, RiskPolicy(fraction=0.9, **policy), execution=costs, fast=2, slow=5)
+    return Schedule(3, (slot,), (bars,), 40, costs)
+
+
+TRAILING = {"stop_loss": 0.03, "trailing_stop": 0.015}
+
+
+@contextmanager
+def stops_at_half_the_price():
+    """Let every stop rest where it never helps: in the books as at the exchange."""
+    make = OrderMaker._order
+
+    def far(self, role, slot, signed, *, kind):
+        order = make(self, role, slot, signed, kind=kind)
+        return replace(order, stop_price=round(order.stop_price / 2, 2)) if order.stop_price else order
+
+    with patch.object(OrderMaker, "_order", far):
+        yield
+
+
+@contextmanager
+def stops_that_never_move():
+    """Protect a position once, and leave it at that."""
+    guard = Wish._guard
+
+    def once(self):
+        resting = [one for one in self.blotter.open(self.slot, "stop") if one.state == "live"]
+        return None if resting else guard(self)
+
+    with patch.object(Wish, "_guard", once):
+        yield
+
+
+@contextmanager
+def ends_early():
+    """Decide on 15 bars, and say that all is done."""
+    due = Loop._due_ms
+    with patch.object(Loop, "_due_ms", lambda self: None if self.bars >= 15 else due(self)):
+        yield
+
+
+@pytest.mark.parametrize("wrong", [stops_at_half_the_price, stops_that_never_move])
+def test_finds_stops_that_do_not_rest_where_the_policy_wants_them(tmp_path, wrong):
+    assert violated(tmp_path, [plain(**TRAILING)], wrong) == {"I3"}
+    assert not violated(tmp_path, [plain(**TRAILING)])
+
+
+def test_finds_a_runner_that_ends_before_the_bars_do(tmp_path):
+    assert violated(tmp_path, [plain(**TRAILING)], ends_early) == {"I8"}
+
+
 # --- tampering ----------------------------------------------------------------------------------------------------------
 
 
@@ -194,6 +253,37 @@ def test_i3_a_death_in_the_moment_of_the_entry_excuses_and_an_entry_while_dead_d
     assert blamed(bought - 1)
 
 
+def test_i3_a_stop_that_rests_at_another_price_than_its_intent(run):
+    stop = run.first("order", side="SELL", type="STOP_LOSS", status="NEW")
+    row = next(row for row in run.books.intents if row["client_id"] == stop["client_id"])
+    row["stop_price"] += Decimal("0.01")
+    assert run.violated() == ("I3",)
+
+
+def test_i3_a_stop_that_is_moved_too_late_unless_nobody_lived(run):
+    bought = run.first("trade", side="BUY")["ms"]
+    name = OurName.read(run.first("order", side="SELL", type="STOP_LOSS", status="NEW")["client_id"])
+    number = [slot.prefix for slot in run.terms.slots].index(name.slot)
+    wanted = [list[tuple[int, Decimal | None]]() for _ in run.terms.slots]
+    wanted[number] = [(bought, Decimal("1.23")), (bought + 5_001, None)]
+    assert run.violated(wanted=wanted) == ("I3",)
+    assert run.violated(replace(run.terms, deaths=((bought - 1, bought + 2),)), wanted=wanted) == ()
+    wanted[number][1] = (bought + 5_000, None)
+    assert run.violated(wanted=wanted) == ()
+
+
+def test_only_the_symbol_that_is_halted_takes_no_orders():
+    ledger = [
+        {"ms": 10, "kind": "fault", "fault": "halt", "detail": {"symbol": "BTCUSDT"}},
+        {"ms": 20, "kind": "fault", "fault": "maintenance", "detail": {}},
+        {"ms": 30, "kind": "fault", "fault": "maintenance", "ended": "*"},
+        {"ms": 40, "kind": "fault", "fault": "halt", "ended": "BTCUSDT"},
+        {"ms": 50, "kind": "answer", "retry_after_s": 2},
+    ]
+    assert Replay(ledger).refusing("ETHUSDT") == [(20, 30), (50, 2_050)]
+    assert Replay(ledger).refusing("BTCUSDT") == [(10, 40), (20, 30), (50, 2_050)]
+
+
 def test_i4_more_rests_than_is_held(run):
     stop = run.first("order", side="SELL", status="NEW")
     stop["quantity"] = str(Decimal(stop["quantity"]) * 2)
@@ -233,6 +323,15 @@ def test_i7_an_intent_that_was_written_after_its_order_arrived(run):
     assert run.violated() == ("I7",)
 
 
+def test_i7_times_are_compared_until_the_exchanges_clock_first_jumps(run):
+    run.books.intents[0]["placed_ms"] += 1
+    jump = {"kind": "fault", "fault": "skew", "detail": {"ms": 5}}
+    run.ledger.append(run.ledger[-1] | jump)
+    assert run.violated() == ("I7",)
+    run.ledger.insert(0, run.ledger[0] | jump)
+    assert run.violated() == ()
+
+
 def test_i8_an_order_that_nobody_resolved(run):
     run.books.intents[0]["state"] = "sent"
     assert run.violated() == ("I8",)
@@ -243,8 +342,18 @@ def test_i8_a_bar_that_was_passed_over(run):
     assert "I8" in run.violated()
 
 
+def test_i8_the_last_bars_are_missing(run):
+    assert run.books.decisions.pop()["bar_ms"] + HOUR == run.terms.until_ms
+    run.books.equity.pop()
+    assert run.violated() == ("I8",)
+    assert run.violated(replace(run.terms, until_ms=run.terms.until_ms - 1)) == ()
+    halted = replace(run.terms, halts=((run.terms.until_ms - 1, 2**60, 3),))
+    assert not examine(run.ledger, run.books, halted).violations["I8"]
+
+
 def test_i9_too_many_orders_in_a_minute(run):
     assert run.violated(replace(run.terms, orders_per_minute=1)) == ("I9",)
+    assert run.violated(replace(run.terms, last_resort=0)) == ("I9",)
 
 
 def test_i9_a_request_within_a_retry_after(run):
@@ -258,6 +367,14 @@ def test_i9_an_entry_under_a_halt(run):
     assert run.violated(replace(run.terms, halts=((entry["ms"] - 999, entry["ms"] + 1, 1),))) == ()
 
 
+def test_i1_what_was_written_off_is_no_execution_of_the_exchange(run):
+    row = dict(run.books.fills[-1]) | {"trade_id": "written-off-0-1"}
+    run.books.fills.append(row)
+    assert "I1" not in run.violated()
+    run.books.fills[-1] = row | {"trade_id": "77777"}
+    assert "I1" in run.violated()
+
+
 def test_i9_an_intent_under_an_epoch_that_is_over(run):
     run.books.intents[0]["epoch"] += 1
     assert run.violated() == ("I9",)
@@ -268,6 +385,14 @@ def test_i10_another_run_decides_otherwise(run):
     assert run.violated(again=again) == ()
     assert run.violated(again=[*again[:-1], {**again[-1], "side": 7.0}]) == ("I10",)
     assert run.violated(again=again[:-1]) == ("I10",)
+
+
+def test_a_stage_that_is_included_keeps_its_name():
+    one, other = Judgement(), Judgement()
+    other.violations["I9"].append("a position was kept")
+    other.checked["I9"] = 3
+    one.include(other, "drill")
+    assert (one.clean, one.violations["I9"], one.checked["I9"]) == (False, ["drill: a position was kept"], 3)
 
 
 def test_the_same_schedule_decides_the_same_twice(tmp_path):

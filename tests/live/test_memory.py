@@ -15,12 +15,12 @@ WORDS = st.text("abcXYZ/:-0123", min_size=1, max_size=8)
 
 @given(
     st.integers(0, 2**42), st.dictionaries(st.integers(0, 5), st.integers(0, 2**42)), st.dictionaries(WORDS, AMOUNTS),
-    st.dictionaries(WORDS, WORDS), st.lists(WORDS),
+    st.dictionaries(WORDS, WORDS), st.dictionaries(st.integers(0, 5), AMOUNTS), st.lists(WORDS),
 )  # fmt: skip
-def test_a_memory_comes_back_as_it_was_saved(began, bars, surplus, quarantine, strangers):
-    memory = DeskMemory(began, {}, bars, surplus, quarantine, strangers)
+def test_a_memory_comes_back_as_it_was_saved(began, bars, surplus, quarantine, present, strangers):
+    memory = DeskMemory(began, {}, bars, surplus, quarantine, present, strangers)
     assert DeskMemory.from_json(json.loads(json.dumps(memory.to_json()))) == memory.__class__(
-        began, {}, bars, surplus, quarantine, strangers, known=DeskMemory.from_json(memory.to_json()).known
+        began, {}, bars, surplus, quarantine, present, strangers, known=DeskMemory.from_json(memory.to_json()).known
     )
 
 

@@ -11,7 +11,7 @@ from atb.errors import InputError
 from atb.live.explain import explain_trade
 from atb.live.halt import set_halt
 from atb.live.overview import accounts, journalled_trades, orders, sessions, trades
-from atb.live.step import Step
+from atb.live.step import Notice, Step
 from atb.live.succession import HandOver
 from tests.live.ledger import (
     HOUR,
@@ -61,6 +61,37 @@ def test_a_session_shows_its_slots_its_money_and_what_is_out(database):
     ]
     assert row["slots"][0]["last_bar"] == "2024-01-01T01:00:00+00:00"
     json.dumps(row)
+
+
+def barred(journal, bar, drift, quarantine):
+    """Write a step as an exchange desk does that compared the account with the books."""
+    state = {"schema": 1, "account": {"cash": 9_500.25}, "slots": [{}, {}], "desk": {"quarantine": quarantine}}
+    notices = [Notice("drift", {"asset": asset, "drift": amount}, "warning") for asset, amount in drift.items()]
+    journal.commit(close(bar, state=state, notices=notices))
+
+
+def test_a_session_shows_where_entries_are_barred_and_what_differs_until_it_does_not(database):
+    journal = open_journal(database)
+    (row,) = sessions(database)
+    assert (row["barred"], row["drift"], [slot["barred"] for slot in row["slots"]]) == ({}, {}, [None, None])
+    barred(journal, 0, {"BTC": "-0.5", "USDT": "3"}, {"BTC/USDT": "drift"})
+    (row,) = sessions(database)
+    assert (row["barred"], row["drift"]) == ({"BTC/USDT": "drift"}, {"BTC": "-0.5", "USDT": "3"})
+    assert [slot["barred"] for slot in row["slots"]] == ["drift", None]
+    barred(journal, 1, {"BTC": "0", "USDT": "2.5"}, {})
+    (row,) = sessions(database)
+    assert (row["barred"], row["drift"]) == ({}, {"USDT": "2.5"})
+    journal.commit(Step(START + 3 * HOUR, notices=[Notice("accepted", {"surplus": {}}, "warning")]))
+    assert sessions(database)[0]["drift"] == {}
+
+
+def test_cash_is_the_present_one_and_the_first_has_its_own_name(database):
+    journal = open_journal(database)
+    (row,) = sessions(database)
+    assert (float(row["cash"]), float(row["initial_cash"])) == (10_000.0, 10_000.0)
+    barred(journal, 0, {}, {})
+    (row,) = sessions(database)
+    assert (row["cash"], float(row["initial_cash"])) == ("9500.25", 10_000.0)
 
 
 def test_a_session_of_one_slot_says_beside_it_what_the_slot_says(database):

@@ -139,6 +139,17 @@ def test_what_the_venue_cannot_keep_is_named():
         assert "stops that rest at the venue" in next(iter(wrong.values())).found
 
 
+def test_an_entry_that_can_be_filled_while_nobody_lives_to_place_its_stop_is_refused_with_what_to_do():
+    with exchange() as running:
+        wrong, found = look(running, plans=portfolio(RiskPolicy(entry="stop", entry_offset=0.01, trailing_stop=0.02)))
+        (check,) = wrong.values()
+        assert "the venue lacks entries at a stop that bring their own protective stop" in check.found
+        with pytest.raises(SetupError, match="enters at the market or at a limit"):
+            found.require()
+        for policy in (RiskPolicy(entry="stop"), RiskPolicy(entry="limit", entry_offset=0.01, stop_loss=0.02)):
+            assert look(running, plans=portfolio(policy))[0] == {}, "no stop is wanted, or it comes with the entry"
+
+
 @pytest.mark.parametrize(("client_id", "whose"), [("atb-sim-e7", "ours, forgotten"), ("by-hand-1", "not ours")])
 def test_open_orders_that_the_books_do_not_know_are_refused(client_id, whose):
     async def order(broker):

@@ -2,6 +2,9 @@
 
 import subprocess
 import sys
+import time
+import urllib.request
+from socket import socket
 
 import pytest
 
@@ -43,6 +46,43 @@ def test_help_answers_without_loading_anything_heavy():
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
     assert "argparse" in loaded
     assert not loaded & {"numpy", "pandas", "numba", "sqlalchemy", "pydantic", "structlog", "onnxruntime"}
+
+
+def test_a_second_runner_is_told_of_the_first_and_not_of_its_page(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(60, 1))
+    path, arguments = sqlite_desk.promote(result), ("--from", first_open(result), "--speed", "3600")
+    with socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    first = sqlite_desk.start(path, *arguments, env={"ATB__LIVE__HEALTH_PORT": port})
+    try:
+        wait_until(lambda: answers(port), first)
+        second = sqlite_desk.start(path, *arguments, env={"ATB__LIVE__HEALTH_PORT": port})
+        _, said = second.communicate(timeout=60)
+        assert (second.returncode, "is traded by another runner" in said) == (3, True), said
+        other = sqlite_desk.start(path, *arguments, "--account", "other", env={"ATB__LIVE__HEALTH_PORT": port})
+        _, said = other.communicate(timeout=60)
+        assert (other.returncode, "health page cannot listen" in said) == (2, True), said
+    finally:
+        first.terminate()
+        first.communicate(timeout=30)
+    assert first.returncode == 0
+
+
+def answers(port):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=2) as page:
+            return page.status == 200
+    except OSError:
+        return False
+
+
+def wait_until(happened, process, seconds=60.0):
+    until = time.monotonic() + seconds
+    while not happened():
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < until
+        time.sleep(0.05)
 
 
 def test_a_start_beyond_the_bars_is_refused_and_leaves_no_session(sqlite_desk):

@@ -7,6 +7,7 @@ import pytest
 
 from atb.domain.venue import Balance
 from atb.errors import VenueError
+from atb.live.rows import Rows
 from atb.live.step import Step
 from atb.live.synchronisation import Synchroniser, assets, owned
 from tests.live.forged import BAR, BTC, ETH, ForgedBroker, Table, portfolio_of, report_of
@@ -30,7 +31,7 @@ def broker(table):
 
 @pytest.fixture
 def synchroniser(table, broker):
-    made = Synchroniser(broker, table.book, table.blotter, memory=table.memory)
+    made = Synchroniser(broker, table.hearing)
     assert kinds(made) == [("accepted", "info")]  # the first look takes what is there beyond the books as not ours
     return made
 
@@ -77,7 +78,10 @@ def test_less_than_a_lot_and_rounding_are_no_drift(broker, synchroniser):
 
 def test_an_asset_that_the_account_does_not_show_is_none(broker, synchroniser):
     del broker.wallet["BTC"]
-    assert [float(detail["account"]) for _, _, detail in compare(synchroniser)] == [-2]
+    assert [(kind, float(detail["account"])) for kind, _, detail in compare(synchroniser)] == [
+        ("drift", -2),
+        ("missing", 0),
+    ]
 
 
 def test_locked_amounts_are_owned(broker, synchroniser):
@@ -120,7 +124,7 @@ def test_a_strangers_quarantine_is_not_lifted_by_balances_that_agree(table, brok
 def test_accepting_takes_what_is_there_as_not_ours_and_lifts_every_quarantine(table, broker, synchroniser):
     broker.wallet |= wallet(BTC=7)
     compare(synchroniser)
-    synchroniser.accept(broker.wallet)
+    synchroniser.accept(broker.wallet, Step(BAR))
     assert (table.memory.quarantine, table.memory.surplus["BTC"]) == ({}, Decimal(6))
     broker.wallet |= wallet(BTC=6)
     assert float(compare(synchroniser)[0][2]["drift"]) == -1
@@ -129,11 +133,73 @@ def test_accepting_takes_what_is_there_as_not_ours_and_lifts_every_quarantine(ta
 def test_a_person_may_have_the_first_comparison_accept_what_is_there(table, broker, synchroniser):
     broker.wallet |= wallet(BTC=7)
     compare(synchroniser)
-    again = Synchroniser(broker, table.book, table.blotter, memory=table.memory, accepting=True)
+    again = Synchroniser(broker, table.hearing, accepting=True)
     ((kind, severity, detail),) = compare(again)
     assert (kind, severity, detail["surplus"]["BTC"]) == ("accepted", "warning", "6.0")
     assert table.memory.quarantine == {}
     assert compare(again) == []
+
+
+def test_what_is_missing_of_a_position_stays_missing_whatever_comes_to_the_account_later(table, broker, synchroniser):
+    broker.wallet |= wallet(BTC="0.4")
+    (_, (kind, severity, detail)) = compare(synchroniser)
+    assert (kind, severity, float(detail["books"]), float(detail["account"])) == ("missing", "error", 1.0, 0.4)
+    assert (table.memory.present, table.memory.quarantine) == ({0: Decimal("0.4")}, {"BTC/USDT": "missing"})
+    broker.wallet |= wallet(BTC=9)
+    assert kinds(synchroniser) == [("drift", "warning")]
+    assert (table.memory.present, table.memory.quarantine) == ({0: Decimal("0.4")}, {"BTC/USDT": "missing"})
+    broker.wallet |= wallet(BTC="0.1")
+    compare(synchroniser)
+    assert table.memory.present == {0: Decimal("0.1")}
+
+
+def test_what_its_owner_takes_away_beside_a_position_is_a_drift_and_nothing_of_the_position_is_missing(
+    table, broker, synchroniser
+):
+    broker.wallet |= wallet(BTC=1)
+    assert kinds(synchroniser) == [("drift", "warning")]
+    assert table.memory.present == {}
+
+
+@pytest.mark.parametrize(("there", "sold"), [("0.4", "0.6"), ("0", "1"), ("2", None)])
+def test_accepting_writes_off_what_is_missing_at_the_last_close(table, broker, synchroniser, there, sold):
+    broker.wallet |= wallet(BTC=there)
+    compare(synchroniser)
+    cash, mark, step = table.book.cash, float(table.book.slot(0)["mark"]), Step(BAR)
+    again = Synchroniser(broker, table.hearing, accepting=True)
+    assert asyncio.run(again.compare(step))
+    assert [str(done.fill.quantity.normalize()) for done in step.fills] == ([sold] if sold else [])
+    assert [notice.kind for notice in step.notices] == (["written_off"] if sold else []) + ["accepted"]
+    assert table.book.cash == pytest.approx(cash + float(sold or 0) * mark)
+    assert float(table.book.slot(0)["quantity"]) == pytest.approx(1 - float(sold or 0))
+    assert (table.memory.present, table.memory.quarantine) == ({}, {})
+    assert compare(again) == []
+    assert Rows("a-session", table.book.portfolio.plans, 1).cursors(step) == [], "no venue made this execution"
+
+
+def test_a_difference_is_believed_only_after_another_look_for_executions(table, broker, synchroniser):
+    async def look():
+        broker.wallet |= wallet(BTC=3)  # what had come between the executions and the balances is known now
+
+    broker.wallet |= wallet(BTC=2)
+    step = Step(BAR)
+    assert asyncio.run(synchroniser.compare(step, look))
+    assert (step.notices, table.memory.quarantine) == ([], {})
+
+
+def test_a_difference_waits_for_an_answer_that_was_lost_meanwhile(table, broker, synchroniser):
+    async def look():
+        table.out(table.order(), unknown=True)
+
+    broker.wallet |= wallet(BTC=2)
+    step = Step(BAR)
+    assert not asyncio.run(synchroniser.compare(step, look))
+    assert step.notices == []
+
+
+def test_an_account_that_has_less_than_the_books_begin_with_is_an_error(table):
+    first = Synchroniser(ForgedBroker(wallet=wallet(USDT=5, BTC=1, ETH=0)), table.hearing)
+    assert kinds(first) == [("accepted", "error")]
 
 
 def test_a_drift_that_differs_by_rounding_alone_is_not_told_again(broker, synchroniser):

@@ -7,7 +7,7 @@ from time import monotonic, time
 import pytest
 
 from atb.errors import VenueError
-from atb.live.timer import ReplayTimer, SteppedTimer, SystemTimer, VenueTimer
+from atb.live.timer import PacedTimer, ReplayTimer, SteppedTimer, SystemTimer, VenueTimer
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
@@ -192,3 +192,44 @@ def closing(timer):
 
     timer.close = close
     return timer
+
+
+def test_a_simulated_clock_that_goes_by_itself_is_counted_along_and_never_ahead():
+    bars = bars_of(random_walk(100, 1))
+    config = ExchangeConfig((bars,), start_ms=int(bars.opened_ms[50]), clock="real", speed=3_600)
+    with running_exchange(config) as running:
+
+        async def look():
+            stepped = SteppedTimer(running.url.replace("http", "ws") + "/control/clock")
+            await stepped.open()
+            timer = stepped.paced()
+            await stepped.close()
+            start, wake = timer.now_ms(), asyncio.Event()
+            asyncio.get_running_loop().call_later(0.2, wake.set)
+            woken = await timer.wait_until(start + 10 * HOUR, wake)
+            found = timer.now_ms()
+            behind = running.clock.now_ms() - found
+            again = await timer.wait_until(found + HOUR // 4, asyncio.Event())
+            return woken, again, found - start, behind, timer.now_ms() - found
+
+        woken, again, gone, behind, waited_ms = asyncio.run(look())
+    assert (woken, again) == (True, False)
+    assert 0.2 * HOUR <= gone < 0.5 * HOUR
+    assert 0 <= behind < HOUR // 4
+    assert HOUR // 4 <= waited_ms < HOUR
+
+
+def test_a_virtual_clock_has_no_pace():
+    bars = bars_of(random_walk(100, 1))
+    with running_exchange(ExchangeConfig((bars,), start_ms=int(bars.opened_ms[50]))) as running:
+
+        async def look():
+            stepped = SteppedTimer(running.url.replace("http", "ws") + "/control/clock")
+            await stepped.open()
+            await stepped.close()
+            return stepped.paced()
+
+        assert asyncio.run(look()) is None
+    wake = asyncio.Event()
+    wake.set()
+    assert asyncio.run(PacedTimer(0, 1.0).wait_until(HOUR, wake))

@@ -71,6 +71,8 @@ def test_the_status_is_the_sessions(session):
     assert (slot["symbol"], slot["position"]) == ("BTC/USDT", v.state()["slots"][0]["quantity"])
     assert slot["stop"] < slot["entry_price"] < slot["target"]
     assert (status["bars"], status["halt"]) == (10, 0)
+    assert (status["barred"], slot["barred"], status["drift"]) == ({"BTC/USDT": "drift"}, "drift", {"BTC": "0.50000"})
+    assert status["cash"] == pytest.approx(v.state()["account"]["cash"]) != status["initial_cash"] == 10_000.0
 
 
 def test_the_metrics_count_what_the_journal_holds(session):

@@ -10,7 +10,7 @@ from atb.config import load_settings
 from atb.errors import ConfigError, InputError, SetupError
 from atb.live import wiring
 from atb.live.runner import Office
-from atb.live.timer import SteppedTimer, SystemTimer
+from atb.live.timer import PacedTimer, SteppedTimer, SystemTimer
 from atb.live.watch import Watch
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import running_exchange
@@ -66,6 +66,23 @@ def test_without_a_clock_time_is_the_machines(tmp_path, simulated):
     exchange = asyncio.run(opened())
     assert isinstance(exchange.timer, SystemTimer)
     assert (exchange.tick_ms, exchange.until_ms) == (1_000, None)
+
+
+def test_on_a_simulators_clock_books_are_compared_once_a_bar_unless_it_is_said(tmp_path, simulated):
+    exchange, _ = asyncio.run(given(settings_of(tmp_path, **at(simulated)), simulated=True))
+    assert exchange.compare_ms == 3_600_000
+    exchange, _ = asyncio.run(given(settings_of(tmp_path, **at(simulated, clock=None)), simulated=False))
+    assert exchange.compare_ms == 60_000
+
+
+def test_a_simulators_clock_that_outruns_ours_is_for_candles_alone(tmp_path):
+    config = ExchangeConfig((BARS,), start_ms=int(BARS.opened_ms[60]), clock="real", speed=3_600)
+    with running_exchange(config) as running:
+        settings = settings_of(tmp_path, **at(running))
+        exchange, _ = asyncio.run(given(settings, simulated=True, orders=False))
+        assert (type(exchange.timer), exchange.timer.speed, exchange.tick_ms) == (PacedTimer, 3_600, 3_600_000)
+        with pytest.raises(ConfigError, match=r"no time to send orders.*--clock virtual"):
+            asyncio.run(given(settings, simulated=True))
 
 
 @pytest.mark.parametrize(("simulated_wanted", "clock"), [(True, None), (False, "ws://127.0.0.1:1/control/clock")])

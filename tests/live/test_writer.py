@@ -7,12 +7,17 @@ from time import monotonic
 import pytest
 from sqlalchemy import create_engine, make_url
 
+from atb.config import load_settings
+from atb.db import open_database
 from atb.errors import DatabaseLostError
 from atb.live.desks import PaperTrading
 from atb.live.halt import Level
 from atb.live.step import Step, Withheld
+from atb.live.wiring import patience
 from atb.live.writer import Writer
 from tests.live.desk import first_open, read_journal, warm_result
+from tests.live.ledger import open_journal
+from tests.live.test_outage import away
 from tests.live.test_runner import assert_equal_to_backtest
 
 LOST = DatabaseLostError("The journal cannot be written")
@@ -62,6 +67,45 @@ def test_a_database_that_stays_away_is_an_error_when_the_grace_is_over():
     with pytest.raises(DatabaseLostError) as lost:
         asyncio.run(writer.commit(Step(1)))
     assert (lost.value.exit_code, journal.written, writer.behind) == (5, [], 1)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("act", ["commit", "beat", "end"])
+def test_a_file_that_another_process_locks_is_waited_for_no_longer_than_the_grace(database_url, act):
+    settings = load_settings(live__database_grace=1.6)
+    database = open_database(database_url, patience_s=patience(settings))
+    writer = writer_of(open_journal(database), grace_s=settings.live.database_grace)
+    given = {"commit": (Step(1),), "beat": (), "end": ("stopped", {})}[act]
+
+    async def write_on():
+        while True:  # a heartbeat comes again and again
+            await getattr(writer, act)(*given)
+
+    with away(database):
+        began = monotonic()
+        with pytest.raises(DatabaseLostError):
+            asyncio.run(write_on())
+        took = monotonic() - began
+    database.close()
+    assert 0.8 < took < 1.65, took
+
+
+def test_the_grace_begins_when_the_first_heartbeat_failed_and_again_after_a_success():
+    journal = Moody(1, 10**6)
+    writer = writer_of(journal, grace_s=0.6)
+
+    async def live():
+        await writer.beat()
+        await asyncio.sleep(0.7)
+        await writer.commit(Step(1))  # it is back: what was counted is forgotten
+        began = monotonic()
+        await writer.beat()
+        await asyncio.sleep(0.2)
+        with pytest.raises(DatabaseLostError):
+            await writer.commit(Step(2))
+        return monotonic() - began
+
+    assert 0.4 < asyncio.run(live()) < 0.65
 
 
 @pytest.mark.parametrize("level", [Level.CANCEL, Level.FLATTEN])

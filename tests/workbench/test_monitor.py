@@ -214,7 +214,7 @@ def test_a_rehearsal_is_a_table_in_which_nothing_untried_is_a_success(traded, de
     results = rehearsal_table(seen.rehearsal)["result"]
     assert results.tolist() == ["yes", "", "yes", "NO", "not tried", "yes"]
     found = rehearsal_table(seen.rehearsal)["found"]
-    assert found["faults survived"] == "3 drop, 1 lost; 1 kills of the runner"
+    assert found["faults that struck"] == "3 drop, 1 lost; 1 kills of the runner"
     assert found["I3 positions are covered by stops"] == "2 checked; first: bare"
     assert (
         found["kill drill"] == "flat 0.25 s after the kill switch (0 ms by the exchange's virtual clock); exit code 4"
@@ -230,6 +230,45 @@ def test_a_rehearsal_that_differs_or_does_not_end_flat_says_so():
     assert table.loc["equals its backtest", "result"] == "NO"
     assert table.loc["first difference", "found"] == "{'what': 'order'}"
     assert table.loc["kill drill"].tolist() == ["NO", "NOT flat (0 ms by the exchange's virtual clock); exit code 0"]
+
+
+def test_what_faults_did_to_decisions_and_orders_is_told_with_what_struck():
+    order = {
+        "key": [7, 0, "entry", "buy"],
+        "runner": None,
+        "backtest": [[1.5, "entry_signal", 2.0]],
+        "struck": {"kill": 1},
+    }
+    beside = {
+        "decisions": 120, "otherwise": 0, "first_decision": None, "decided_alike": True, "served_otherwise": 0, "by_served": 0,
+        "orders": 9, "differing": 1,
+        "first_order": order,
+    }  # fmt: skip
+    codes = {"calm": 0, "faults": 4}
+    told = rehearsal_table(STORMY | {"with_faults_beside_backtest": beside, "exit_codes": codes})
+    row = told.loc["decides as its backtest, with faults"]
+    assert row["result"] == "yes"
+    assert row["found"] == (
+        "0 of 120 sides and 1 of 9 orders differ; first: [7, 0, 'entry', 'buy'] None, in the backtest "
+        "[[1.5, 'entry_signal', 2.0]] (1 kill)"
+    )
+    assert told.loc["runs came to their end"].tolist() == ["NO", "calm: exit code 0, faults: exit code 4"]
+    served = rehearsal_table(STORMY | {"with_faults_beside_backtest": beside | {"served_otherwise": 2, "by_served": 1}})
+    words = served.loc["decides as its backtest, with faults", "found"]
+    assert "; 2 bars were served otherwise at first, 1 more sides follow from them; first" in words
+    other = beside | {
+        "decided_alike": False,
+        "otherwise": 1,
+        "first_decision": {"key": [7, 0], "runner": 1.0, "backtest": None},
+    }
+    told = rehearsal_table(STORMY | {"with_faults_beside_backtest": other})
+    assert told.loc["decides as its backtest, with faults", "result"] == "NO"
+
+
+def test_a_drill_that_leaves_an_order_failed():
+    told = rehearsal_table(STORMY | {"drill": STORMY["drill"] | {"resting": 2}})
+    assert told.loc["kill drill", "result"] == "NO"
+    assert "2 orders of ours rest" in told.loc["kill drill", "found"]
 
 
 def test_a_trade_is_followed_back_to_its_notebook(traded):

@@ -29,6 +29,7 @@ from atb.venues.broker.streams import Streams, Watch, balance_watch, bar_watch, 
 from atb.venues.broker.wire import Reply, ask, quietly
 
 _PAGE = 1_000
+_UNAUTHORISED = {"-1022", "-2014", "-2015"}
 _log = logging.getLogger(__name__)
 
 
@@ -298,7 +299,12 @@ class UnansweredError(VenueError):
 
     def __init__(self, venue: str, reply: Reply, *, verdict: Verdict, retry_after_ms: int) -> None:
         code = f"{verdict.code}: " if verdict.code else ""
-        super().__init__(f"{venue} did not answer", found=f"{code}{verdict.text}", retry_after_ms=retry_after_ms)
+        super().__init__(
+            f"{venue} did not answer",
+            found=f"{code}{verdict.text}",
+            retry_after_ms=retry_after_ms,
+            unauthorised=reply.status == 401 or verdict.code in _UNAUTHORISED,
+        )
         self.reply, self.verdict = reply, verdict
 
 

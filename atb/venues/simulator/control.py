@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, web
 
 from atb.errors import InputError
 from atb.venues.simulator import answers
-from atb.venues.simulator.clock import VirtualClock
+from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.happening import order_by_hand
 from atb.venues.simulator.scripts import Happening
@@ -102,7 +102,7 @@ class Control:
         return web.json_response({})
 
     async def clock(self, request: web.Request) -> web.WebSocketResponse:
-        """Let a participant of the virtual clock wait, for as long as it is connected."""
+        """Let a participant of the virtual clock wait, for as long as it is connected; of a real one it hears how fast it goes."""
         socket = web.WebSocketResponse(heartbeat=None)
         await socket.prepare(request)
         exchange = self._exchange
@@ -116,7 +116,8 @@ class Control:
 
         participant = exchange.waiting.join(answer)
         try:
-            await socket.send_json({"now": exchange.now_ms()})
+            real = isinstance(exchange.clock, RealClock)
+            await socket.send_json({"now": exchange.now_ms()} | ({"speed": exchange.config.speed} if real else {}))
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     exchange.catch_up()

@@ -27,7 +27,7 @@ def executions(replay: Replay, books: Books) -> list[str]:
         if entry["client_id"].startswith(OURS)
     }
     names = ("client_id", "quantity", "price", "fee", "fee_asset")
-    here = {_key(row): tuple(row[name] for name in names) for row in books.fills}
+    here = {_key(row): tuple(row[name] for name in names) for row in books.executions}
     found = [f"execution {key} {there[key]} is not in the books" for key in there.keys() - here.keys()]
     found += [f"execution {key} {here[key]} is in the books only" for key in here.keys() - there.keys()]
     shared = sorted(there.keys() & here.keys())
@@ -44,7 +44,7 @@ def balances(replay: Replay, books: Books, terms: Terms) -> list[str]:
     """Explain the account's balances: the beginning, our executions by the books, strangers' and transfers by the ledger."""
     expected: dict[str, Decimal] = dict(terms.balances)
     parts = {symbol.replace("/", ""): symbol.split("/") for symbol in (slot.symbol for slot in terms.slots)}
-    for row in books.fills:
+    for row in books.executions:
         base, quote = row["symbol"].split("/")
         bought = row["quantity"] if row["side"] == "buy" else -row["quantity"]
         _move(expected, (base, quote), bought=bought, price=row["price"])

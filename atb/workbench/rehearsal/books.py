@@ -9,6 +9,7 @@ from sqlalchemy import select
 
 from atb.db import Database
 from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, LiveSession, SlotRow
+from atb.live.step import WRITTEN_OFF
 
 Row = Mapping[str, Any]
 
@@ -34,6 +35,11 @@ class Books:
     fills: list[Row]
     decisions: list[Row]
     equity: list[Row]
+
+    @property
+    def executions(self) -> list[Row]:
+        """The fills that the exchange made: not those by which a position that somebody sold was written off."""
+        return [row for row in self.fills if not row["trade_id"].startswith(WRITTEN_OFF)]
 
     @property
     def states(self) -> dict[str, tuple[str, Decimal]]:

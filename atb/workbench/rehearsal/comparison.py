@@ -1,6 +1,7 @@
-"""Whether a rehearsal without faults is its backtest: every decision, and every order with its price and quantity."""
+"""A rehearsal beside its backtest: without faults they are equal; with faults every decision is, and what orders differ is told."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,11 @@ from atb.db import open_database
 from atb.db.tables import DecisionRow, FillRow
 from atb.domain import Timeframe
 from atb.engine.codes import REASONS, ROLES, SIDES
+from atb.workbench.rehearsal.stops import as_seen
 
 Term = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
 _CRUMB = 1e-9  # sums of parts in binary
+_CLOSE = 1e-3  # of a quantity: an earlier order at another price leaves another cash
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,125 @@ class Comparison:
         }
 
 
+@dataclass(frozen=True)
+class Beside:
+    """A run with faults beside the backtest: what it decided must be the same, what came of it need not.
+
+    Parameters
+    ----------
+    decisions, otherwise
+        Sides decided, and how many of them are not the strategy's.
+    first_decision
+        The first of those, with both sides.
+    served_otherwise, by_served
+        Bars that the exchange served with other values when they were decided on (a candle that stood still, or was revised later),
+        and how many further sides are not the backtest's, but the strategy's over those.
+    orders, differing
+        Orders of both (by bar, slot, role and side), and how many of them are in one only or differ in price, reason or, by more
+        than a thousandth, in quantity.
+    first_order
+        The first of those, with both values and, as `struck`, what struck in its bar or the one before.
+    """
+
+    decisions: int
+    otherwise: int
+    first_decision: dict[str, Any] | None
+    served_otherwise: int
+    by_served: int
+    orders: int
+    differing: int
+    first_order: dict[str, Any] | None
+
+    @property
+    def decided_alike(self) -> bool:
+        """Whether every side is the strategy's over the bars that were there."""
+        return not self.otherwise
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        return {**vars(self), "decided_alike": self.decided_alike}
+
+
+def lay_beside(
+    url: str, result: Result, ledger: Sequence[Mapping[str, Any]], *, end_ms: int, kills: Sequence[tuple[int, int]] = ()
+) -> Beside:
+    """Lay a run with faults beside the backtest of the same bars.
+
+    Parameters
+    ----------
+    url
+        Database of the run.
+    ledger
+        The exchange's, where the faults are.
+    kills
+        When the runner was killed, and for how long.
+    """
+    decided, fills = _read(url, None)
+    sides = {(row.bar_ms, row.slot): row.side for row in decided}
+    theirs = _decisions(result)
+    differing = sorted(key for key in sides.keys() | theirs.keys() if key not in sides or sides[key] != theirs[key][0])
+    served = {(row.bar_ms, row.slot): row.bar for row in decided if row.bar != theirs[row.bar_ms, row.slot][1]}
+    seen = _sides_as_seen(result, served) if differing and served else {}
+    others = [key for key in differing if key not in sides or sides[key] != seen.get(key, ...)]
+    first = None
+    if others:
+        first = {"key": list(others[0]), "runner": sides.get(others[0]), "backtest": theirs[others[0]][0]}
+    ours = _by_purpose(_fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=False))
+    wanted = _by_purpose(_orders(result, None))
+    keys = sorted(key for key in ours.keys() | wanted.keys() if not _alike(ours.get(key), wanted.get(key)))
+    told = None
+    if keys:
+        frame_ms = result.problem.slots[keys[0][1]].bars.timeframe.seconds * 1_000
+        struck = _struck_within(ledger, kills, begin=keys[0][0] - frame_ms, end=keys[0][0] + frame_ms)
+        told = {"key": list(keys[0]), "runner": ours.get(keys[0]), "backtest": wanted.get(keys[0]), "struck": struck}
+    revised = len(differing) - len(others)
+    return Beside(
+        len(sides), len(others), first, len(served), revised, len(ours.keys() | wanted.keys()), len(keys), told
+    )
+
+
+def _sides_as_seen(
+    result: Result, served: Mapping[tuple[int, int], Mapping[str, float]]
+) -> dict[tuple[int, int], float | None]:
+    """Return the strategies' sides over the bars as they were served to the runner."""
+    found: dict[tuple[int, int], float | None] = {}
+    for number, slot in enumerate(result.problem.slots):
+        known = as_seen(slot, {bar_ms: bar for (bar_ms, of), bar in served.items() if of == number})
+        for opened, side in zip(known.market["opened"], known.signals["side"], strict=True):
+            found[int(opened), number] = None if side != side else float(side)  # noqa: PLR0124 (NaN)
+    return found
+
+
+Purpose = tuple[int, int, str, str]  # bar, slot, role, side
+Parts = list[tuple[float, str, float]]  # price, reason, quantity
+
+
+def _by_purpose(orders: Mapping[Term, float]) -> dict[Purpose, Parts]:
+    found: dict[Purpose, Parts] = defaultdict(list)
+    for (bar, slot, role, side, price, reason), quantity in sorted(orders.items()):
+        found[bar, slot, role, side].append((price, reason, quantity))
+    return dict(found)
+
+
+def _alike(one: Parts | None, other: Parts | None) -> bool:
+    if one is None or other is None or len(one) != len(other):
+        return False
+    return all(
+        (price, reason) == (its_price, its_reason) and abs(quantity - its_quantity) <= _CLOSE * its_quantity
+        for (price, reason, quantity), (its_price, its_reason, its_quantity) in zip(one, other, strict=True)
+    )
+
+
+def _struck_within(
+    ledger: Sequence[Mapping[str, Any]], kills: Sequence[tuple[int, int]], *, begin: int, end: int
+) -> dict[str, int]:
+    """Count what went wrong within a time, by kind; the runner's deaths as `kill`."""
+    faults = [entry for entry in ledger if entry["kind"] == "fault" and "ended" not in entry]
+    found = Counter(str(entry["fault"]) for entry in faults if begin <= entry["ms"] < end)
+    found["kill"] = sum(at < end and at + dead >= begin for at, dead in kills)
+    return dict(+found)
+
+
 def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = None, paper: bool = False) -> Comparison:
     """Compare a session's journal with the backtest of the same bars.
 
@@ -56,6 +178,17 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     paper
         Whether its executions carry the kernel's own times, as those of a paper desk do, instead of an exchange's.
     """
+    decided, fills = _read(url, session_id)
+    ours = {(row.bar_ms, row.slot): (row.side, row.bar) for row in decided}
+    theirs = _decisions(result)
+    orders = _orders(result, end_ms if paper else None)
+    executed = _fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=paper)
+    difference = _first(ours, theirs, "decision") or _first(executed, orders, "order")
+    return Comparison(len(theirs), len(orders), difference)
+
+
+def _read(url: str, session_id: str | None) -> tuple[Sequence[DecisionRow], Sequence[FillRow]]:
+    """Return decisions and executions of a session, of all where none is named."""
     decisions = select(DecisionRow).order_by(DecisionRow.bar_ms, DecisionRow.slot)
     executions = select(FillRow).order_by(FillRow.fill_no)
     if session_id is not None:
@@ -64,16 +197,9 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     database = open_database(url)
     try:
         with database.session(read_only=True) as session:
-            decided = session.scalars(decisions).all()
-            fills = session.scalars(executions).all()
+            return session.scalars(decisions).all(), session.scalars(executions).all()
     finally:
         database.close()
-    ours = {(row.bar_ms, row.slot): (row.side, row.bar) for row in decided}
-    theirs = _decisions(result)
-    orders = _orders(result, end_ms if paper else None)
-    executed = _fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=paper)
-    difference = _first(ours, theirs, "decision") or _first(executed, orders, "order")
-    return Comparison(len(theirs), len(orders), difference)
 
 
 def _decisions(result: Result) -> dict[tuple[int, int], tuple[float | None, dict[str, float]]]:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from atb.workbench.rehearsal.books import Books, Row
-from atb.workbench.rehearsal.replay import OURS, OurName, Replay
+from atb.workbench.rehearsal.replay import OURS, Entry, OurName, Replay
 from atb.workbench.rehearsal.terms import Terms
 
 _MINUTE_MS = 60_000
@@ -25,9 +25,14 @@ def unannounced(replay: Replay, books: Books) -> list[str]:
                 found.append(f"{name} was asked for at {entry['ms']} without an intent")
             elif row["state"] == "withheld":
                 found.append(f"{name} was asked for at {entry['ms']}, and had been withheld: {row['refusal']}")
-            elif not replay.skewed and (row["placed_ms"] or 0) > entry["ms"]:
+            elif _comparable(replay, entry) and (row["placed_ms"] or 0) > entry["ms"]:
                 found.append(f"{name} was asked for at {entry['ms']}, its intent is of {row['placed_ms']}")
     return found
+
+
+def _comparable(replay: Replay, entry: Entry) -> bool:
+    """Tell whether the books' times are the ledger's: they are until the exchange's clock first jumps."""
+    return replay.skewed_ms is None or int(entry["ms"]) < replay.skewed_ms
 
 
 def nobodys(replay: Replay, terms: Terms) -> list[str]:
@@ -59,24 +64,43 @@ def unresolved(replay: Replay, books: Books) -> list[str]:
 
 
 def missing_bars(books: Books, terms: Terms) -> list[str]:
-    """Find bars between the first and the last decided ones that were passed over, and bars decided twice."""
+    """Find bars that were passed over, between the first and the last decided ones or at the end, and bars decided twice."""
     found = []
     for number, slot in enumerate(terms.slots):
         times = [row["bar_ms"] for row in books.decisions if row["slot"] == number]
         gaps = [(one, other) for one, other in pairwise(times) if other - one != slot.bar_ms]
         found += [f"{slot.prefix}: bars between {one} and {other} are not decided" for one, other in gaps]
+        until = _until_ms(slot.bar_ms, terms)
+        closed = times[-1] + slot.bar_ms if times else None
+        if until is not None and (closed is None or closed + slot.bar_ms <= until):
+            found.append(f"{slot.prefix}: trading ended at {until}, the last bar that was decided closed at {closed}")
     return found
 
 
+def _until_ms(bar_ms: int, terms: Terms) -> int | None:
+    """Return until when a slot's bars must be decided, None where nothing is demanded.
+
+    Where the kill switch closed everything, the runner ended itself; what it could not decide before then (it was dead, or the
+    bar had only just closed) it need not.
+    """
+    begins = [begin for begin, _, level in terms.halts if level >= _FLATTEN]
+    if terms.until_ms is None or not begins or min(begins) > terms.until_ms:
+        return terms.until_ms
+    halted = min(begins) - bar_ms
+    return min([halted, *(begin for begin, end in terms.deaths if begin < halted <= end)])
+
+
 def rates(replay: Replay, terms: Terms) -> list[str]:
-    """Find a minute with too many orders."""
+    """Find a minute with too many orders for an entry, or for anything but stops and targets."""
     recent: deque[int] = deque()
     for entry, names in replay.placed():
         recent.extend([int(entry["ms"])] * len(names))
         while recent[0] <= int(entry["ms"]) - _MINUTE_MS:
             recent.popleft()
-        if len(recent) > terms.orders_per_minute:
-            return [f"{len(recent)} orders in the minute before {entry['ms']}, allowed are {terms.orders_per_minute}"]
+        letters = {name.letter for name in map(OurName.read, names) if name is not None}
+        allowed = terms.orders_per_minute if "e" in letters else terms.last_resort
+        if letters & {"e", "x"} and len(recent) > allowed:
+            return [f"{len(recent)} orders in the minute before {entry['ms']}, allowed are {allowed}"]
     return []
 
 

@@ -14,29 +14,36 @@ _ON_CHANGES = ("lost", "held_after", "error_after", "truncated", "reset", "held"
 _ON_READS = ("error", "reset", "held", "truncated")
 _ON_STREAMS = ("drop", "gap", "duplicate", "reorder", "half_open")
 _AT_TIMES = ("skew", "maintenance", "halt", "freeze", "cancel_stop")
+# At `hard` somebody else is on the account too, late in the period: what is not ours may bar all entries that follow.
+_BY_OTHERS = ("manual", "stranger", "deposit", "revise")
+_DEAD_BARS = 3  # a runner is dead for no longer
 _PER_DAYS = 10  # each kind strikes once in so many days at `standard`, and at least once in all
 _CODES = (-1000, -1001, -1006, -1007)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Faults and kills (exchange time, epoch milliseconds)."""
+    """Faults, and kills: when (exchange time, epoch milliseconds), and for how long nobody lives then."""
 
-    faults: tuple[Fault, ...]
-    kills_ms: tuple[int, ...]
+    faults: tuple[Fault, ...] = ()
+    kills: tuple[tuple[int, int], ...] = ()
 
 
-def schedule(level: str, *, seed: int, start_ms: int, end_ms: int, symbols: Sequence[str], bar_ms: int) -> Schedule:
+def schedule(
+    level: str, *, seed: int, start_ms: int, end_ms: int, symbols: Sequence[str], bar_ms: int, quote: str
+) -> Schedule:
     """Draw a schedule; the same seed and period give the same one.
 
     Parameters
     ----------
     level
-        `none`, `standard` (each kind once in ten days) or `hard` (four times as often).
+        `none`, `standard` (each kind once in ten days) or `hard` (four times as often, and others trade on the account).
     symbols
         As the exchange writes them.
     bar_ms
         Length of a bar: faults end before the next ones are due, so that each can be survived.
+    quote
+        The currency that is paid with.
 
     Raises
     ------
@@ -47,18 +54,43 @@ def schedule(level: str, *, seed: int, start_ms: int, end_ms: int, symbols: Sequ
         raise InputError("There is no such level of faults", found=level, todo=did_you_mean(level, LEVELS))
     often = LEVELS[level]
     if not often:
-        return Schedule((), ())
+        return Schedule()
     # Seeded on purpose: a rehearsal has to be the same again.
     random = Random(f"{seed} {start_ms} {end_ms}")  # noqa: S311 - a seeded plan
     times = max(1, round((end_ms - start_ms) / 86_400_000 / _PER_DAYS * often))
     faults = [
         _drawn(kind, group, random, start_ms=start_ms, end_ms=end_ms, symbol=random.choice(symbols), bar_ms=bar_ms)
-        for group, kinds in enumerate((_ON_CHANGES, _ON_READS, _ON_STREAMS, _AT_TIMES, ("rate_limit",)))
+        for group, kinds in enumerate((_ON_CHANGES, _ON_READS, _ON_STREAMS, _AT_TIMES, ("rate_limit", "ban")))
         for kind in kinds
         for _ in range(times)
     ]
-    kills = sorted(random.randrange(start_ms, end_ms) for _ in range(times))
+    kills = sorted(_kill(random, start_ms, end_ms, bar_ms=bar_ms) for _ in range(times))
+    if level == "hard":
+        late_ms = end_ms - (end_ms - start_ms) // 3
+        faults += [
+            _by_others(kind, random.randrange(late_ms, end_ms), random.choice(symbols), quote=quote, bar_ms=bar_ms)
+            for kind in _BY_OTHERS
+        ]
     return Schedule(tuple(sorted(faults, key=lambda fault: fault.at_ms or 0)), tuple(kills))
+
+
+def _kill(random: Random, start_ms: int, end_ms: int, *, bar_ms: int) -> tuple[int, int]:
+    """Draw when a runner is killed, and how long it is dead: not at all, seconds, minutes, or up to some bars."""
+    at_ms = random.randrange(start_ms, end_ms)
+    longest = random.choice((0, 30_000, bar_ms // 4, _DEAD_BARS * bar_ms))
+    return at_ms, min(random.randint(0, longest), end_ms - at_ms)
+
+
+def _by_others(kind: str, at_ms: int, symbol: str, *, quote: str, bar_ms: int) -> Fault:
+    """Return what somebody else does to the account: a small purchase, a deposit; or a candle that is changed afterwards."""
+    order = {"symbol": symbol, "side": "BUY", "type": "MARKET", "quoteOrderQty": "25"}
+    details: dict[str, dict[str, Any]] = {
+        "manual": {"order": order},
+        "stranger": {"order": order},
+        "deposit": {"asset": quote, "amount": "1.5"},
+        "revise": {"symbol": symbol, "opened": at_ms - at_ms % bar_ms - bar_ms},
+    }
+    return Fault(kind, at_ms=at_ms, until_ms=at_ms + 60_000 if kind == "revise" else None, detail=details[kind])
 
 
 def _drawn(kind: str, group: int, random: Random, *, start_ms: int, end_ms: int, symbol: str, bar_ms: int) -> Fault:

@@ -4,18 +4,20 @@ The runner's own word counts for nothing here, and none of its code is used but 
 checked in full; a run passes where none is violated.
 
 I1 every execution is in the books as the exchange has it, and the balances follow from them. I2 one entry per slot and bar, one
-open per slot. I3 every position is covered by a stop at the exchange. I4 nothing is sold that is not held, nor another slot's.
-I5 orders only go forward, and the books show no state that the exchange never had. I6 cash, positions and fees recomputed are the
-equity that was written. I7 no order without an intent that was committed before it. I8 after the last fault everything is
-resolved, and no bar is missing. I9 rates, waits, the kill switch and epochs are respected. I10 the same run decides the same.
+open per slot. I3 every position is covered by a stop at the exchange, at the price that follows from bars and executions. I4
+nothing is sold that is not held, nor another slot's. I5 orders only go forward, and the books show no state that the exchange
+never had. I6 cash, positions and fees recomputed are the equity that was written. I7 no order without an intent that was
+committed before it. I8 after the last fault everything is resolved, and no bar is missing. I9 rates, waits, the kill switch and
+epochs are respected. I10 the same run decides the same.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from atb.domain import Bars
 from atb.live.portfolio import Portfolio
-from atb.workbench.rehearsal import accounting, conduct, lifecycle
+from atb.workbench.rehearsal import accounting, conduct, lifecycle, stops
 from atb.workbench.rehearsal.books import Books, Row, decision_log, read_books
 from atb.workbench.rehearsal.protection import naked_times
 from atb.workbench.rehearsal.replay import Entry, Replay, Span
@@ -69,6 +71,12 @@ class Judgement:
         self.violations["I10"] += conduct.differences(decisions, again)
         self.checked["I10"] += len(decisions)
 
+    def include(self, other: "Judgement", name: str) -> None:
+        """Take in the judgement of another stage of the same rehearsal; its violations are told with its name."""
+        for invariant, found in other.violations.items():
+            self.violations[invariant] += [f"{name}: {words}" for words in found]
+            self.checked[invariant] += other.checked[invariant]
+
     def to_json(self) -> dict[str, dict[str, Any]]:
         """Return by invariant whether it held, how many things were checked, and what violates it."""
         return {
@@ -86,6 +94,7 @@ def judge(
     url: str,
     portfolio: Portfolio,
     *,
+    series: Sequence[Bars] = (),
     deaths: Sequence[Span] = (),
     **options: Any,
 ) -> Judgement:
@@ -99,6 +108,9 @@ def judge(
         Of the database; its newest session is judged.
     portfolio
         What traded.
+    series
+        By slot, the bars that were traded with their warm-up: where stops have to rest is computed from them. Without them only
+        that they rest is judged.
     deaths
         When no runner lived, exchange time.
     options
@@ -114,7 +126,8 @@ def judge(
     slots = slot_terms(portfolio, books.session_id)
     quote = portfolio.symbols[0].quote
     terms = {"balances": {quote: books.cash}, "deaths": tuple(deaths), **options}
-    return examine(ledger, books, Terms(slots, **terms))
+    wanted = stops.wanted_stops(books, portfolio, series) if series else None
+    return examine(ledger, books, Terms(slots, **terms), wanted=wanted)
 
 
 def examine(
@@ -124,6 +137,7 @@ def examine(
     *,
     readings: Sequence[Reading] = (),
     again: Sequence[Row] | None = None,
+    wanted: Sequence[stops.Wanted] | None = None,
 ) -> Judgement:
     """Judge a run by its ledger and its books.
 
@@ -137,6 +151,8 @@ def examine(
         State and filled quantity of every order as the database had them earlier, oldest first.
     again
         Decisions of a second run of the same, or of a replay.
+    wanted
+        By slot where stops have to rest, as `stops.wanted_stops` computes it; None judges only that they rest.
     """
     replay, judgement = Replay(ledger), Judgement()
     found = judgement.violations
@@ -144,6 +160,9 @@ def examine(
     found["I1"] += accounting.executions(replay, books) + accounting.balances(replay, books, terms)
     found["I2"] += lifecycle.entries(replay)
     found["I3"] += [str(one) for one in naked if one.longest_ms > terms.naked_ms]
+    found["I3"] += stops.altered(replay, books)
+    misplaced = list(stops.misplaced_times(replay, terms, wanted)) if wanted is not None else []
+    found["I3"] += [str(one) for one in misplaced if one.longest_ms > terms.naked_ms]
     found["I4"] += lifecycle.sales(replay, terms)
     found["I5"] += lifecycle.states(replay, books) + lifecycle.backwards(readings, books)
     found["I6"] += accounting.equity(books)
@@ -156,6 +175,7 @@ def examine(
     judgement.facts = {
         **conduct.counts(replay, books, terms),
         "longest_uncovered_ms": max((one.longest_ms for one in naked), default=0),
+        "longest_misplaced_ms": max((one.longest_ms for one in misplaced), default=0),
         "longest_uncovered_while_dead_ms": max((_dead(one.span, terms) for one in naked), default=0),
     }
     return judgement
@@ -166,9 +186,10 @@ def _checked(replay: Replay, books: Books, decisions: int) -> dict[str, int]:
     ours = [life for lives in replay.by_name.values() for life in lives]
     intents, requests = len(books.intents), len(replay.kind("request"))
     entries = sum(life.name is not None and life.name.letter == "e" for life in ours)
+    covers = len(books.fills) + sum(life.name is not None and life.name.letter == "s" for life in ours)
     sales = sum(life.side == "SELL" for life in ours)
     asked = sum(len(names) for _, names in replay.placed())
-    found = (len(books.fills), entries, len(books.fills), sales, intents, len(books.equity), asked, intents, requests)
+    found = (len(books.fills), entries, covers, sales, intents, len(books.equity), asked, intents, requests)
     return dict(zip(INVARIANTS, (*found, decisions), strict=True))
 
 

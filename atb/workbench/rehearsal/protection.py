@@ -8,8 +8,8 @@ from itertools import groupby
 from atb.workbench.rehearsal.replay import Life, Lives, OurName, Replay, Span
 from atb.workbench.rehearsal.terms import SlotTerms, Terms
 
-_STOPS = frozenset(("STOP_LOSS", "STOP_LOSS_LIMIT"))
-_RESTS = frozenset(("NEW", "PARTIALLY_FILLED"))
+STOPS = frozenset(("STOP_LOSS", "STOP_LOSS_LIMIT"))
+RESTS = frozenset(("NEW", "PARTIALLY_FILLED"))
 _VALUE_SLACK = Decimal("1.3")  # a part whose value is near the least one may be refused at the stop's price
 
 
@@ -57,7 +57,7 @@ class _Position:
 
     @property
     def covered(self) -> Decimal:
-        stops = (life for life in self.lives.values() if life.type in _STOPS and life.state in _RESTS)
+        stops = (life for life in self.lives.values() if life.type in STOPS and life.state in RESTS)
         return sum((life.rest for life in stops), Decimal(0))
 
 
@@ -99,24 +99,34 @@ def _turn(position: _Position, now: int, replay: Replay, *, terms: Terms) -> Ite
 def _told(position: _Position, until_ms: int, replay: Replay, *, terms: Terms) -> Naked:
     since_ms, held, covered = position.since or (until_ms, Decimal(0), Decimal(0))
     span = (since_ms, until_ms)
-    return Naked(position.terms.prefix, span, held, covered, _longest(span, replay, terms))
+    return Naked(position.terms.prefix, span, held, covered, _longest(position.terms, span, replay, terms=terms))
 
 
-def _longest(span: Span, replay: Replay, terms: Terms) -> int:
+def _longest(slot: SlotTerms, span: Span, replay: Replay, *, terms: Terms) -> int:
     """Return the longest part of a time in which the runner could have acted and had not.
 
     The count begins anew where the process died while it was still running, where the exchange refused orders, and where a fault
     struck a request. A position that comes about while nobody lives, other than by a stranger's hand, has no excuse; where a
     withdrawal of ours was executed late, it counts from when it was sent.
     """
-    since, until = span
+    since = span[0]
     by_strangers = since in replay.at_strangers_hands()
     sent = replay.late_withdrawals.get(since, since)
     deaths = [(begin, end) for begin, end in terms.deaths if begin >= sent or (by_strangers and begin <= since < end)]
+    return unexcused(span, [*deaths, *in_the_way(slot, since, replay)])
+
+
+def in_the_way(slot: SlotTerms, since: int, replay: Replay) -> list[Span]:
+    """Return what kept a slot from acting at the exchange after a moment: refusals, and faults that struck a request."""
     struck = [(time_ms, time_ms) for time_ms in replay.struck_ms() if time_ms >= since]
-    excuses = sorted([*deaths, *struck, *(one for one in replay.refusing() if one[1] >= since)])
+    return [*struck, *(one for one in replay.refusing(slot.joined) if one[1] >= since)]
+
+
+def unexcused(span: Span, excuses: list[Span]) -> int:
+    """Return the longest part of a time that no excuse covers, in milliseconds."""
+    since, until = span
     longest, free_from = 0, since
-    for begin, end in excuses:
+    for begin, end in sorted(excuses):
         if begin >= until:
             break
         longest = max(longest, begin - free_from)  # below 0 where it was under way when this began

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 Entry = Mapping[str, Any]
@@ -20,7 +21,6 @@ _NAMES = (
     "pendingAboveClientOrderId",
     "pendingBelowClientOrderId",
 )
-_LASTING = frozenset(("maintenance", "halt"))
 # What a fault may do to a request: these leave its sender in doubt, or unheard.
 _UNHEARD = ("rate_limit", "ban", "error", "reset", "held")
 _IN_DOUBT = ("lost", "held_after", "error_after", "truncated", "late")
@@ -56,6 +56,8 @@ class Life:
         The states it went through, in order.
     fills
         Filled quantity after each change, in base.
+    stop_price
+        Where it is triggered, 0 where it has no such price.
     """
 
     order_id: int
@@ -67,6 +69,7 @@ class Life:
     quantity: Decimal
     states: list[str] = field(default_factory=list)
     fills: list[Decimal] = field(default_factory=list)
+    stop_price: Decimal = Decimal(0)
 
     @property
     def state(self) -> str:
@@ -108,10 +111,12 @@ class Lives:
         if life is None:
             names = ("client_id", "symbol", "side", "type", "list_id")
             said = {name: entry[name] for name in names}
-            life = Life(int(entry["order_id"]), **said, quantity=Decimal(entry["quantity"]))
+            stop_price = Decimal(entry.get("stop_price", 0))
+            life = Life(int(entry["order_id"]), **said, quantity=Decimal(entry["quantity"]), stop_price=stop_price)
             self.by_id[life.order_id] = life
         elif entry["kind"] == "order":
             life.quantity = Decimal(entry["quantity"])
+            life.stop_price = Decimal(entry.get("stop_price", 0))
         life.states.append(entry["status"])
         life.fills.append(Decimal(entry["filled"]))
         return life
@@ -174,9 +179,15 @@ class Replay:
                     yield entry, ours
 
     @cached_property
-    def skewed(self) -> bool:
-        """Whether the exchange's clock ever jumped: its time and its ledger's differ from then on."""
-        return any(entry["fault"] == "skew" for entry in self.kind("fault"))
+    def skewed_ms(self) -> int | None:
+        """When the exchange's clock first jumped, None where it never did: its time and its ledger's differ from then on."""
+        return next((int(entry["ms"]) for entry in self.kind("fault") if entry["fault"] == "skew"), None)
+
+    @cached_property
+    def largest_skew_ms(self) -> int:
+        """How far the exchange's clock was ever from its ledger's."""
+        jumps = [int(entry["detail"]["ms"]) for entry in self.kind("fault") if entry["fault"] == "skew"]
+        return max((abs(skew) for skew in accumulate(jumps)), default=0)
 
     def struck_ms(self) -> list[int]:
         """Return when a fault struck a request or a stream."""
@@ -196,19 +207,27 @@ class Replay:
         }
         return {int(entry["ms"]): sent[entry["id"]] for entry in self.kind("late") if entry["id"] in sent}
 
-    def refusing(self) -> list[Span]:
-        """Return when the exchange took no orders: under maintenance, with a symbol halted, within a Retry-After."""
-        spans, begun = [], dict[str, int]()
-        for entry in self.entries:
-            now = int(entry["ms"])
-            if entry["kind"] == "answer" and entry.get("retry_after_s"):
-                spans.append((now, now + 1_000 * int(entry["retry_after_s"])))
-            elif entry["kind"] == "fault" and entry["fault"] in _LASTING:
-                if "ended" not in entry:
-                    begun.setdefault(entry["fault"], now)
-                elif entry["fault"] in begun:
-                    spans.append((begun.pop(entry["fault"]), now))
-        return sorted([*spans, *((start, self.end_ms) for start in begun.values())])
+    def refusing(self, symbol: str) -> list[Span]:
+        """Return when the exchange took no orders of a symbol: under maintenance, while it was halted, within a Retry-After."""
+        waits = [
+            (int(entry["ms"]), int(entry["ms"]) + 1_000 * int(entry["retry_after_s"]))
+            for entry in self.kind("answer")
+            if entry.get("retry_after_s")
+        ]
+        return sorted([*waits, *self.lasting("maintenance", "*"), *self.lasting("halt", symbol)])
+
+    def lasting(self, fault: str, symbol: str) -> list[Span]:
+        """Return when a fault that lasts did: `maintenance` (of `*`), `halt` or `freeze` of a symbol as the exchange writes it."""
+        spans, begun = [], None
+        for entry in self.kind("fault"):
+            if entry["fault"] != fault or entry.get("ended", (entry.get("detail") or {}).get("symbol", "*")) != symbol:
+                continue
+            if "ended" not in entry:
+                begun = int(entry["ms"]) if begun is None else begun
+            elif begun is not None:
+                spans.append((begun, int(entry["ms"])))
+                begun = None
+        return spans if begun is None else [*spans, (begun, self.end_ms)]
 
 
 def net(trades: Iterable[Entry], base: str) -> Decimal:

@@ -1,6 +1,7 @@
 """A rehearsal: without faults it must be its backtest, with faults it must lose nothing, and the kill switch must flatten."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,41 +16,19 @@ from atb.db import Database, open_database
 from atb.domain import Bars
 from atb.errors import InputError, did_you_mean
 from atb.live.feed import lead_bars
-from atb.live.halt import Level, set_halt
 from atb.live.portfolio import Portfolio
-from atb.live.wiring import load_portfolio
-from atb.venues.simulator.server import Running
+from atb.live.wiring import breakers, load_portfolio
 from atb.workbench.rehearsal.books import Row, decision_log, read_books
-from atb.workbench.rehearsal.comparison import Comparison, compare
+from atb.workbench.rehearsal.comparison import Beside, Comparison, compare, lay_beside
+from atb.workbench.rehearsal.drill import Drill, hold_drill
 from atb.workbench.rehearsal.faults import LEVELS, Schedule, schedule
 from atb.workbench.rehearsal.judge import Judgement, judge
-from atb.workbench.rehearsal.stage import ACCOUNT, Period, Played, Stage
+from atb.workbench.rehearsal.stage import Period, Played, Stage
 
 _DAY_MS = 86_400_000
+_FOR_EVER = 2**60
 _QUIET_BARS = 3  # at the end of a run with faults nothing strikes, so that everything can come to rest
 Tell = Callable[[str, float], None]
-
-
-@dataclass(frozen=True)
-class Drill:
-    """The kill switch pulled while a position was held: the runner's exit code, and the time until it was flat.
-
-    Parameters
-    ----------
-    milliseconds, seconds
-        From the switch to the last sale in exchange time, and to the runner's end in real time.
-    """
-
-    held: bool
-    milliseconds: int
-    exit_code: int
-    flat: bool
-    seconds: float = 0.0
-
-    @property
-    def passed(self) -> bool:
-        """Whether the runner closed everything and said so; a period without a position proves nothing, and fails nothing."""
-        return not self.held or (self.flat and self.exit_code == 4)
 
 
 @dataclass(frozen=True)
@@ -61,9 +40,13 @@ class Rehearsal:
     comparison
         Without faults: the runner beside the backtest.
     judgement
-        The invariants, judged from the exchange's ledger and the journal alone; of the run with faults where there was one.
+        The invariants, judged from the exchange's ledger and the journal alone, of every stage.
     faults
         Kind to number of faults that struck.
+    exits
+        By stage, the exit code of the runner's last process, or 1 where any ended so: something broke.
+    beside
+        The run with faults beside the backtest, None without one.
     """
 
     names: tuple[str, ...]
@@ -77,11 +60,14 @@ class Rehearsal:
     drill: Drill
     folder: str
     seconds: dict[str, float] = field(default_factory=dict)
+    exits: dict[str, int] = field(default_factory=dict)
+    beside: Beside | None = None
 
     @property
     def passed(self) -> bool:
-        """Whether nothing was lost, nothing differed, and the drill ended flat."""
-        return self.comparison.equal and self.judgement.clean and self.drill.passed
+        """Whether nothing was lost, no decision differed, every run came to its end, and the drill ended flat."""
+        decided = self.comparison.equal and (self.beside is None or self.beside.decided_alike)
+        return decided and self.judgement.clean and self.drill.passed and not any(self.exits.values())
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values, as they are kept as evidence."""
@@ -92,12 +78,14 @@ class Rehearsal:
             "seed": self.seed,
             "passed": self.passed,
             "comparison": self.comparison.to_json(),
+            "with_faults_beside_backtest": None if self.beside is None else self.beside.to_json(),
+            "exit_codes": self.exits,
             "invariants": self.judgement.to_json(),
             "struck": self.faults,
             "kills": self.kills,
             "drill": {
                 "held": self.drill.held, "milliseconds": self.drill.milliseconds, "exit_code": self.drill.exit_code,
-                "flat": self.drill.flat, "seconds": self.drill.seconds,
+                "flat": self.drill.flat, "seconds": self.drill.seconds, "resting": self.drill.resting,
             },
             "folder": self.folder,
             "seconds": self.seconds,
@@ -140,29 +128,40 @@ def rehearse(
         return Stage(folder / name, settings, manifests, portfolio, shorter)
 
     calm = stage("calm")
-    seconds = {}
-    quiet = calm.play(Schedule((), ()), exact_fees=True, tell=_share(say, "without faults", period))
-    seconds["calm"] = quiet.seconds
+    quiet = calm.play(Schedule(), exact_fees=True, tell=_share(say, "without faults", period))
+    played = {"calm": quiet}
     result = _backtest(portfolio, period)
     comparison = compare(calm.url, result, end_ms=period.end_ms)
-    plan = _schedule(portfolio, period, level, seed=seed)
-    judged, rough = calm, Played()
-    if plan.faults or plan.kills_ms:
-        judged = stage("faults")
-        rough = judged.play(plan, tell=_share(say, "with faults", period))
-        seconds["faults"] = rough.seconds
-    judgement = judge((rough if rough.exits else quiet).ledger, judged.url, portfolio, deaths=rough.deaths)
+    judgement = _judged(quiet, calm)
+    plan, beside = _schedule(portfolio, period, level, seed=seed), None
+    if plan.faults or plan.kills:
+        rough = stage("faults")
+        played["faults"] = rough.play(plan, tell=_share(say, "with faults", period))
+        judgement.include(_judged(played["faults"], rough), "faults")
+        beside = lay_beside(rough.url, result, played["faults"].ledger, end_ms=period.end_ms, kills=plan.kills)
+    say("kill drill", 0.0)
     drilled = stage("drill")
-    drill = _drill(drilled, result, say)
+    drill, last = hold_drill(drilled, result)
     if drill.held:
-        before_ms = _first_entry(result)
-        judgement.repeated(_decided(calm, before_ms), _decided(drilled, before_ms))
+        judgement.include(_judged(last, drilled, halts=((drill.pulled_ms, _FOR_EVER, 3),)), "drill")
+        judgement.repeated(_decided(calm, drill.before_ms), _decided(drilled, drill.before_ms))
+    storm = played.get("faults", Played())
     found = Rehearsal(
-        tuple(plan.manifest.name for plan in portfolio.plans), days, level, seed, comparison, judgement, _struck(rough),
-        sum(code < 0 for code in rough.exits), drill, str(folder), seconds,
+        tuple(plan.manifest.name for plan in portfolio.plans), days, level, seed, comparison, judgement, _struck(storm),
+        sum(code < 0 for code in storm.exits), drill, str(folder), {name: one.seconds for name, one in played.items()},
+        {name: one.end for name, one in played.items()}, beside,
     )  # fmt: skip
     _keep(found, portfolio, settings)
     return found
+
+
+def _judged(played: Played, stage: Stage, **more: Any) -> Judgement:
+    """Judge a stage under the limits of the settings."""
+    limits = breakers(stage.settings)
+    return judge(
+        played.ledger, stage.url, stage.portfolio, series=stage.period.bars, deaths=played.deaths,
+        orders_per_minute=limits.orders_per_minute, last_resort=limits.last_resort, until_ms=stage.period.end_ms, **more,
+    )  # fmt: skip
 
 
 def _check_spot(portfolio: Portfolio) -> None:
@@ -209,69 +208,26 @@ def _schedule(portfolio: Portfolio, period: Period, level: str, *, seed: int) ->
     bar_ms = min(plan.timeframe.seconds for plan in portfolio.plans) * 1_000
     names = [symbol.joined for symbol in portfolio.symbols]
     end_ms = max(period.start_ms + bar_ms, period.end_ms - _QUIET_BARS * bar_ms)
-    return schedule(level, seed=seed, start_ms=period.start_ms, end_ms=end_ms, symbols=names, bar_ms=bar_ms)
+    quote = portfolio.symbols[0].quote
+    return schedule(
+        level, seed=seed, start_ms=period.start_ms, end_ms=end_ms, symbols=names, bar_ms=bar_ms, quote=quote
+    )
 
 
 def _struck(played: Played) -> dict[str, int]:
-    """Count the faults that really struck, by kind."""
-    found: dict[str, int] = {}
-    for entry in played.ledger:
-        if entry["kind"] == "fault":
-            name = str(entry.get("fault", entry.get("name", "?")))
-            found[name] = found.get(name, 0) + 1
-    return found
+    """Count the faults that really struck, by kind; that a lasting one ended is no other one."""
+    entries = [entry for entry in played.ledger if entry["kind"] == "fault" and "ended" not in entry]
+    return dict(Counter(str(entry["fault"]) for entry in entries))
 
 
-def _drill(stage: Stage, result: Result, say: Tell) -> Drill:
-    """Let the runner open a position, pull the kill switch inside the next bar, and take the time until it is flat."""
-    entered_ms = _first_entry(result)
-    if entered_ms is None:
-        return Drill(False, 0, 0, flat=True)
-    pulled: list[int] = []
-    began: list[float] = []
-
-    def pull(running: Running) -> None:
-        now = running.clock.now_ms()
-        if not pulled and now > entered_ms:
-            database = open_database(stage.url)
-            set_halt(database, ACCOUNT, Level.FLATTEN, reason="kill drill of a rehearsal", source="rehearsal")
-            database.close()
-            began.append(time.monotonic())
-            pulled.append(running.call(running.exchange.now_ms))
-            running.call(running.exchange.waiting.wake)
-
-    say("kill drill", 0.0)
-    played = stage.play(Schedule((), ()), exact_fees=True, act=pull)
-    seconds = time.monotonic() - began[0] if began else 0.0
-    sold = [int(entry["ms"]) for entry in played.ledger if entry["kind"] == "trade"]
-    flat_ms = sold[-1] - pulled[0] if pulled and sold else 0
-    return Drill(bool(pulled), max(0, flat_ms), played.exits[-1], flat=_flat(played, stage), seconds=seconds)
-
-
-def _first_entry(result: Result) -> int | None:
-    """Return when the backtest first opens a position, None where it opens none."""
-    entered = [int(order["time"]) for order in result.outcome.orders if order["role"] == 1]
-    return entered[0] if entered else None
-
-
-def _decided(stage: Stage, before_ms: int | None) -> list[Row]:
-    """Return what a run decided on bars that opened before a moment."""
+def _decided(stage: Stage, until_ms: int) -> list[Row]:
+    """Return what a run decided on bars that had closed by a moment."""
     database = open_database(stage.url)
     try:
         log = decision_log(read_books(database))
     finally:
         database.close()
-    return [row for row in log if before_ms is None or row["bar_ms"] < before_ms]
-
-
-def _flat(played: Played, stage: Stage) -> bool:
-    """Tell whether the account holds nothing that could be sold, by the exchange's own ledger."""
-    rows = [entry["balances"].items() for entry in played.ledger if entry["kind"] == "balance"]
-    held = {asset: float(free) + float(locked) for row in rows for asset, (free, locked) in row}
-    return all(
-        held.get(plan.symbol.base, 0.0) < float(max(plan.instrument.lot, plan.instrument.min_quantity))
-        for plan in stage.portfolio.plans
-    )
+    return [row for row in log if row["bar"]["closed"] <= until_ms]
 
 
 def _share(say: Tell, what: str, period: Period) -> Callable[[int], None]:

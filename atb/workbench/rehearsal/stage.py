@@ -1,5 +1,6 @@
 """One run of the real runner against one simulated exchange: started, killed where the schedule says so, started again."""
 
+import json
 import os
 import subprocess
 import sys
@@ -26,6 +27,8 @@ _POLL_S = 0.005
 _TIMEOUT_S = "0.5"  # of a request, real time: what is lost costs no more
 _ENDED = {0, 4}  # exit codes of a runner that ended by itself
 _STARTS = 200
+_RESTART_MS = 5_000  # of exchange time, before a supervisor starts a runner again that gave up
+_LAST_WORDS_S = 0.05  # what a killed process had sent already arrives before time goes on
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Played:
     deaths
         When the runner was dead, as (from, to) in exchange time.
     exits
-        How each of its processes ended.
+        How each of its processes ended: below 0 it was killed.
     seconds
         Real time.
     """
@@ -58,6 +61,11 @@ class Played:
     exits: list[int] = field(default_factory=list)
     seconds: float = 0.0
 
+    @property
+    def end(self) -> int:
+        """The last exit code; 1, which nobody foresaw, where any process ended with it."""
+        return 1 if 1 in self.exits else self.exits[-1]
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -66,7 +74,7 @@ class Stage:
     Parameters
     ----------
     folder
-        Where database, ledger and log of the run are kept.
+        Where database (`atb.db`), ledger (`ledger.jsonl`) and log (`runner.log`) of the run are kept.
     manifests
         Files of the portfolio, in the order of its slots.
     """
@@ -125,7 +133,7 @@ class Stage:
             If the runner refuses to start, or ends too often.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        played, began, kills = Played(), time.monotonic(), list(plan.kills_ms)
+        played, began, kills = Played(), time.monotonic(), list(plan.kills)
         with self.exchange(plan, exact_fees=exact_fees) as running, (self.folder / "runner.log").open("ab") as log:
             while len(played.exits) < _STARTS:
                 process = self._start(running, log)
@@ -138,9 +146,9 @@ class Stage:
                         f"The runner ended with {code}: {self._last_words()}",
                         todo=f"Its log is {self.folder / 'runner.log'}",
                     )
-                dead = running.clock.now_ms()
-                played.deaths.append((dead, dead))
+                played.deaths.append(_be_dead(running, kills.pop(0)[1] if code < 0 and kills else _RESTART_MS))
             played.ledger = running.ledger()
+        self._write(played.ledger)
         played.seconds = time.monotonic() - began
         return played
 
@@ -170,7 +178,7 @@ class Stage:
         return min(plan.timeframe.seconds for plan in self.portfolio.plans)
 
     def _watch(
-        self, process: "subprocess.Popen[bytes]", running: Running, kills: list[int], *,
+        self, process: "subprocess.Popen[bytes]", running: Running, kills: Sequence[tuple[int, int]], *,
         tell: Callable[[int], None] | None, act: Callable[[Running], None] | None,
     ) -> int:  # fmt: skip
         """Wait for the process to end; kill it where its time has come."""
@@ -181,8 +189,7 @@ class Stage:
                     tell(now)
                 if act is not None:
                     act(running)
-                if kills and now >= kills[0]:
-                    kills.pop(0)
+                if kills and now >= kills[0][0]:
                     process.kill()
                 time.sleep(_POLL_S)
         finally:
@@ -191,9 +198,21 @@ class Stage:
             process.wait()
         return int(code)
 
+    def _write(self, ledger: list[dict[str, Any]]) -> None:
+        """Keep the exchange's ledger beside the database that it was judged with."""
+        with (self.folder / "ledger.jsonl").open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry, default=str) + "\n" for entry in ledger)
+
     def _last_words(self) -> str:
         lines = (self.folder / "runner.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
+
+
+def _be_dead(running: Running, dead_ms: int) -> tuple[int, int]:
+    """Let the market go on while no runner lives; return from when to when."""
+    time.sleep(_LAST_WORDS_S)
+    died = running.clock.now_ms()
+    return died, max(died, running.advance(died + dead_ms)) if dead_ms else died
 
 
 def _iso(time_ms: int) -> str:

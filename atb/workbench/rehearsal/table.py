@@ -12,6 +12,7 @@ def rows(rehearsal: Json) -> list[Row]:
     return [
         *_equality(rehearsal["comparison"]),
         *_faults(rehearsal),
+        *_ends(rehearsal),
         *_invariants(rehearsal),
         _drill(rehearsal["drill"]),
     ]
@@ -30,7 +31,30 @@ def _faults(rehearsal: Json) -> list[Row]:
     if rehearsal["faults"] == "none":
         return []
     struck = ", ".join(f"{count} {name}" for name, count in sorted(rehearsal["struck"].items()))
-    return [("faults survived", "", f"{struck or 'none struck'}; {rehearsal['kills']} kills of the runner")]
+    found: list[Row] = [("faults that struck", "", f"{struck or 'none'}; {rehearsal['kills']} kills of the runner")]
+    beside = rehearsal.get("with_faults_beside_backtest")
+    if beside is None:
+        return found
+    sides = f"{beside['otherwise']} of {beside['decisions']} sides and {beside['differing']} of {beside['orders']} orders differ"
+    if beside["served_otherwise"]:
+        sides += f"; {beside['served_otherwise']} bars were served otherwise at first"
+        sides += f", {beside['by_served']} more sides follow from them"
+    firsts = [beside[name] for name in ("first_decision", "first_order") if beside[name] is not None]
+    told = "".join(f"; first: {_difference(one)}" for one in firsts)
+    return [*found, ("decides as its backtest, with faults", _word(beside["decided_alike"]), sides + told)]
+
+
+def _difference(one: Json) -> str:
+    struck = ", ".join(f"{count} {name}" for name, count in sorted(one.get("struck", {}).items()))
+    return f"{one['key']} {one['runner']}, in the backtest {one['backtest']}" + (f" ({struck})" if struck else "")
+
+
+def _ends(rehearsal: Json) -> list[Row]:
+    codes = rehearsal.get("exit_codes", {})
+    if not codes:
+        return []
+    said = ", ".join(f"{name}: exit code {code}" for name, code in codes.items())
+    return [("runs came to their end", _word(not any(codes.values())), said)]
 
 
 def _invariants(rehearsal: Json) -> list[Row]:
@@ -49,7 +73,9 @@ def _drill(drill: Json) -> Row:
         return "kill drill", "not tried", "no position was opened in the period"
     flat = f"flat {drill['seconds']:.2f} s after the kill switch" if drill["flat"] else "NOT flat"
     clock = f"{drill['milliseconds']} ms by the exchange's virtual clock"
-    passed = drill["flat"] and drill["exit_code"] == 4
+    left = drill.get("resting", 0)
+    flat += f", {left} orders of ours rest" if left else ""
+    passed = drill["flat"] and not left and drill["exit_code"] == 4
     return "kill drill", _word(passed), f"{flat} ({clock}); exit code {drill['exit_code']}"
 
 

@@ -21,8 +21,8 @@ class SlotTerms:
         As the books write it, such as BTC/USDT.
     bar_ms
         Length of its bars.
-    lot, least
-        Smallest step (base) and smallest value (quote) of an order.
+    lot, least, tick
+        Smallest step (base) and smallest value (quote) of an order, and smallest step of a price.
     guarded
         Whether its policy has a stop.
     """
@@ -33,6 +33,12 @@ class SlotTerms:
     lot: Decimal
     least: Decimal
     guarded: bool
+    tick: Decimal = Decimal("0.01")
+
+    @property
+    def joined(self) -> str:
+        """The symbol as the exchange writes it."""
+        return self.symbol.replace("/", "")
 
     @property
     def base(self) -> str:
@@ -53,9 +59,13 @@ class Terms:
     halts
         When the kill switch was raised, and how far (1 pause, 2 cancel, 3 flatten), until it was lowered.
     naked_ms
-        Longest time without a stop.
+        Longest time without a stop, or with one that rests at another price than the policy's.
     orders_per_minute
-        Orders of every kind within 60 s.
+        Orders of every kind within 60 s, beyond which no entry may be sent.
+    last_resort
+        Orders within 60 s, beyond which nothing but stops and targets may be sent.
+    until_ms
+        When trading ended: every bar that closed until then must have been decided; None demands nothing of the end.
     """
 
     slots: tuple[SlotTerms, ...]
@@ -63,7 +73,9 @@ class Terms:
     deaths: tuple[Span, ...] = ()
     halts: tuple[tuple[int, int, int], ...] = ()
     naked_ms: int = 5_000
-    orders_per_minute: int = 360
+    orders_per_minute: int = 120
+    last_resort: int = 360
+    until_ms: int | None = None
 
     def of(self, prefix: str) -> SlotTerms | None:
         """Return the slot whose client ids begin so."""
@@ -84,6 +96,7 @@ def slot_terms(portfolio: Portfolio, session_id: str) -> tuple[SlotTerms, ...]:
                 rules.lot,
                 rules.min_notional,
                 policy.signal_stop or any(stop is not None for stop in stops),
+                rules.tick,
             )
         )
     return tuple(found)
