@@ -214,13 +214,14 @@ class Replay:
             for entry in self.kind("answer")
             if entry.get("retry_after_s")
         ]
-        return sorted([*waits, *self.lasting("maintenance", "*"), *self.lasting("halt", symbol)])
+        return sorted([*waits, *self.lasting("maintenance"), *self.lasting("halt", symbol)])
 
-    def lasting(self, fault: str, symbol: str) -> list[Span]:
-        """Return when a fault that lasts did: `maintenance` (of `*`), `halt` or `freeze` of a symbol as the exchange writes it."""
+    def lasting(self, fault: str, symbol: str | None = None) -> list[Span]:
+        """Return when a fault that lasts did: `maintenance` of all, `halt` or `freeze` of a symbol as the exchange writes it."""
         spans, begun = [], None
         for entry in self.kind("fault"):
-            if entry["fault"] != fault or entry.get("ended", (entry.get("detail") or {}).get("symbol", "*")) != symbol:
+            of = entry.get("ended", (entry.get("detail") or {}).get("symbol"))
+            if entry["fault"] != fault or symbol not in {None, of}:
                 continue
             if "ended" not in entry:
                 begun = int(entry["ms"]) if begun is None else begun
