@@ -233,6 +233,9 @@ class _Look:
             "selling short": policy.allow_short and not can.shorts,
             "a bound on late execution": can.late_bound_ms is None and can.id_unique != "ever",
             "entries at a stop that bring their own protective stop": policy.enters_bare,
+            "limit entries that bring their own protective stop": (
+                policy.rests_stop and policy.entry == "limit" and "opo" not in can.lists
+            ),
         }
         missing = [words for words, lacking in lacks.items() if lacking]
         found = f"the venue lacks {', '.join(missing)}" if missing else "everything that the policy wants"

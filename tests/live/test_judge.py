@@ -275,7 +275,12 @@ def test_i3_a_stop_that_is_moved_too_late_unless_nobody_lived(run):
 def test_only_the_symbol_that_is_halted_takes_no_orders():
     ledger = [
         {"ms": 10, "kind": "fault", "fault": "halt", "detail": {"symbol": "BTCUSDT"}},
-        {"ms": 20, "kind": "fault", "fault": "maintenance", "detail": {"symbol": "BTCUSDT"}},  # of all, whatever it says
+        {
+            "ms": 20,
+            "kind": "fault",
+            "fault": "maintenance",
+            "detail": {"symbol": "BTCUSDT"},
+        },  # of all, whatever it says
         {"ms": 30, "kind": "fault", "fault": "maintenance", "ended": "BTCUSDT"},
         {"ms": 40, "kind": "fault", "fault": "halt", "ended": "BTCUSDT"},
         {"ms": 50, "kind": "answer", "retry_after_s": 2},

@@ -148,6 +148,14 @@ def test_an_entry_that_can_be_filled_while_nobody_lives_to_place_its_stop_is_ref
             found.require()
         for policy in (RiskPolicy(entry="stop"), RiskPolicy(entry="limit", entry_offset=0.01, stop_loss=0.02)):
             assert look(running, plans=portfolio(policy))[0] == {}, "no stop is wanted, or it comes with the entry"
+        wrong, _ = look(
+            running,
+            plans=portfolio(RiskPolicy(entry="limit", entry_offset=0.01, stop_loss=0.02)),
+            change=lambda broker: setattr(
+                broker, "capabilities", replace(broker.capabilities, lists=frozenset(("oco",)))
+            ),
+        )
+        assert "limit entries that bring their own protective stop" in next(iter(wrong.values())).found
 
 
 @pytest.mark.parametrize(("client_id", "whose"), [("atb-sim-e7", "ours, forgotten"), ("by-hand-1", "not ours")])
