@@ -160,10 +160,10 @@ class ExchangeDesk:
         return not held and not any(self.blotter.open(slot) for slot in self._makers)
 
     async def write_off(self) -> None:
-        """Book as sold what the books hold and the account does not."""
+        """Book as sold what the books still hold when all that could be sold is sold; crumbs may be left on the account."""
         step = self._step()
-        for slot, there in dict(self.memory.present).items():
-            self.hearing.write_off(slot, owned(self.book.slot(slot)) - there, step)
+        for slot in tuple(self.memory.present):
+            self.hearing.write_off(slot, owned(self.book.slot(slot)), step)
         if step.fills or step.notices:
             await self.write(step)
 

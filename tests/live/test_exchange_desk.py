@@ -251,6 +251,23 @@ def test_flatten_ends_though_somebody_sold_the_position_and_the_books_are_flat_t
     assert [event.kind for event in v.events("written_off")] == ["written_off"]
 
 
+def test_flatten_sells_what_is_left_of_a_position_and_writes_off_what_somebody_sold(rising_market):
+    v = rising_market
+    v.trade(bars=2)
+    kept = Decimal("5.000009")  # not whole lots: the crumb cannot be sold
+    order = {"symbol": "BTCUSDT", "side": "SELL", "type": "MARKET", "quantity": str(v.held("BTC") - 5)}
+    v.fault("cancel_stop", 2.2, symbol="BTCUSDT")
+    v.fault("manual", 2.2, order=order)
+    v.fault("deposit", 2.21, asset="BTC", amount=str(kept - 5))
+    v.trade(bars=4, compare_ms=HOUR)
+    switch = Switch(v.root)
+    switch.signal(Level.FLATTEN, "a test")
+    with pytest.raises(HaltError, match="flat and halted"):
+        v.trade(bars=6, office={"switch": switch})
+    assert v.held("BTC") == kept - 5
+    assert v.state()["slots"][0]["quantity"] == 0
+
+
 def test_a_position_of_which_somebody_sold_a_part_keeps_a_stop_for_the_rest(rising_market):
     v = rising_market
     v.trade(bars=2)

@@ -14,6 +14,7 @@ from atb.domain import Bars, Timeframe
 from atb.errors import InputError, PromotionError
 from atb.promotion import provenance
 from atb.promotion.manifest import load_manifest, sign_manifest, verify, write_manifest
+from atb.promotion.provenance import source_hashes
 from atb.promotion.signing import signing_key
 from tests.live.desk import ruled_result, warm_result
 
@@ -221,6 +222,36 @@ def test_another_signature_of_a_known_key_is_refused(desk, path):
     for signature, message in ((other, "does not match"), (manifest.signature.upper(), "malformed"), ("", "malformed")):
         with pytest.raises(PromotionError, match=message):
             verify(replace(manifest, signature=signature), models_root=desk.models_root, keys_root=desk.keys_root)
+
+
+def test_a_manifest_that_does_not_pin_its_own_strategy_is_refused_even_with_a_good_signature(desk, path):
+    manifest = load_manifest(path)
+    source = manifest.strategy["module"].replace(".", "/") + ".py"
+    rest = {name: digest for name, digest in manifest.sources.items() if name != source}
+    forged = sign_manifest(replace(manifest, sources=rest), desk.keys_root)
+    with pytest.raises(PromotionError, match="does not pin its strategy"):
+        verify(forged, models_root=desk.models_root, keys_root=desk.keys_root)
+
+
+def test_a_key_of_another_kind_in_the_folder_is_passed_over(desk, path):
+    from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, generate_private_key
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    key = generate_private_key(SECP256R1()).public_key()
+    (desk.keys_root / "another.pub").write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    (desk.keys_root / "broken.pub").write_bytes(b"no key")
+    assert check(desk, path) == []
+
+
+def test_a_folder_of_keys_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "keys").write_text("not a folder")
+    with pytest.raises(PromotionError, match="signing key cannot be used"):
+        signing_key(tmp_path / "keys")
+
+
+def test_a_strategy_without_a_source_file_cannot_be_pinned():
+    with pytest.raises(PromotionError, match="source cannot be found"):
+        source_hashes("atb.strategies.of_nobody", predicts=False)
 
 
 def test_the_private_key_is_for_its_owner_only(desk, path):
