@@ -71,13 +71,16 @@ class Market:
             found[one.symbol.joined] = one
         return {name: found[name] for name in sorted(found)}
 
-    def candles(self, bars: Bars, *, start_ms: int | None, end_ms: int | None, limit: int) -> list[Candle]:
+    def candles(
+        self, bars: Bars, *, start_ms: int | None, end_ms: int | None, limit: int, ahead_ms: int = 0
+    ) -> list[Candle]:
         """Return up to `limit` candles that open in [start, end], the still open one included.
 
-        Without a start, the latest ones; with one, the earliest from there on, as Binance does.
+        Without a start, the latest ones; with one, the earliest from there on, as Binance does. An exchange whose clock is
+        `ahead_ms` ahead closes its candles by that clock: it never tells a time at which a candle should be whole and is not.
         """
         opened, symbol = bars.opened_ms, bars.symbol.joined
-        now = min(self.clock.now_ms(), self.frozen.get(symbol, 2**62), self.frozen.get("*", 2**62))
+        now = min(self.clock.now_ms() + ahead_ms, self.frozen.get(symbol, 2**62), self.frozen.get("*", 2**62))
         end = min(now, end_ms if end_ms is not None else now)
         first = int(np.searchsorted(opened, start_ms)) if start_ms is not None else 0
         stop = int(np.searchsorted(opened, end, side="right"))

@@ -58,7 +58,8 @@ def klines(exchange: "Exchange", params: Params) -> list[list[Any]]:
     if bars is None:
         return []
     most = min(500 if limit is None else limit, _MOST_KLINES)
-    return [formats.kline(one) for one in exchange.market.candles(bars, start_ms=start, end_ms=end, limit=most)]
+    found = exchange.market.candles(bars, start_ms=start, end_ms=end, limit=most, ahead_ms=exchange.skew_ms)
+    return [formats.kline(one) for one in found]
 
 
 def _single_or_all(params: Params, rows: list[Body]) -> Body | list[Body]:

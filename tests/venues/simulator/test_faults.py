@@ -84,6 +84,19 @@ def test_the_exchanges_clock_jumps():
     assert ask("GET", "account", timestamp=start + 16_000)[0] == 200
 
 
+def test_an_exchange_whose_clock_jumps_closes_its_candles_by_that_clock():
+    start = int(exchange_of(FRAME).now_ms())
+    ask = asker(Fault("skew", at_ms=start + HOUR - 5_000, detail={"ms": 10_000}))
+    asked = {"symbol": "BTCUSDT", "interval": "1h", "startTime": start, "signed": False}
+    ask.advance(start + HOUR - 5_001)
+    (running,) = ask("GET", "klines", **asked)[1]
+    assert float(running[5]) == 0, "its first trade is all that is known"
+    ask.advance(start + HOUR - 5_000)
+    whole, following = ask("GET", "klines", **asked)[1]
+    assert float(whole[5]) > 0
+    assert following[0] == start + HOUR
+
+
 def test_under_maintenance_nothing_answers_but_the_status():
     start = int(exchange_of(FRAME).now_ms())
     ask = asker(Fault("maintenance", at_ms=start, until_ms=start + HOUR))

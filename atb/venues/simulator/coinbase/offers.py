@@ -55,7 +55,11 @@ class Offers:
             return {"candles": []}
         if (end - start) // (1_000 * bars.timeframe.seconds) > _MOST_CANDLES:
             raise invalid(f"number of candles requested should be less than {_MOST_CANDLES}")
-        return formats.candles(self._exchange.market.candles(bars, start_ms=start, end_ms=end, limit=_MOST_CANDLES))
+        return formats.candles(
+            self._exchange.market.candles(
+                bars, start_ms=start, end_ms=end, limit=_MOST_CANDLES, ahead_ms=self._exchange.skew_ms
+            )
+        )
 
     def ticker(self, asked: Asked) -> dict[str, Any]:
         """Return the last trade and the best prices."""
