@@ -9,7 +9,7 @@ import pytest
 
 from atb.domain.venue import Answer
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.errors import HaltError
+from atb.errors import HaltError, InputError
 from atb.live.breakers import Breakers
 from atb.live.exchange_desk import ExchangeDesk, Trade
 from atb.live.halt import Level, Switch
@@ -17,6 +17,7 @@ from atb.live.moment import Moment
 from atb.live.rules import Rules
 from atb.live.step import Withheld
 from atb.live.watch import Watch
+from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import Book, Filters
 from tests.bars import bars_of, frame_of
 from tests.live.forged import BAR, ForgedBroker, Table, report_of, want
@@ -195,6 +196,16 @@ def test_at_its_end_a_run_waits_for_an_answer_that_was_lost(rising_market):
     v.trade(bars=1)
     assert [one.state for one in v.intents()] == ["filled", "live"]
     assert covered(v) == v.held("BTC") > 0
+
+
+@pytest.mark.parametrize(("key", "secret"), [("key", "another"), ("nobody", "secret")])
+def test_a_key_that_the_venue_does_not_know_ends_the_start_and_nothing_is_called_reconciled(rising_market, key, secret):
+    v, watch = rising_market, Watch()
+    v.connect = lambda clock: connect(Access("binance", key, secret, base_url=v.running.url, frame_gap_ms=HOUR), clock)
+    with pytest.raises(InputError, match="does not accept the key"):
+        v.trade(bars=2, office={"watch": watch})
+    assert v.requests("POST") == []
+    assert not watch.vitals.conditions()["reconciled"]["ok"]
 
 
 def sold_by_hand(v, *, at=2.2):
