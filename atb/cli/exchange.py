@@ -161,7 +161,8 @@ def _keys(coinbase: Path | None) -> "tuple[Key, ...]":
     made = ec.generate_private_key(ec.SECP256R1())
     pem = made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
     try:
-        coinbase.write_text(pem, encoding="ascii")
+        with coinbase.open("x", encoding="ascii") as file:  # another key may be there
+            file.write(pem)
     except OSError as error:
         raise InputError("The key's file cannot be written", found=f"{coinbase}: {error.strerror}") from error
     return (Key(), Key(COINBASE_KEY, pem))

@@ -93,6 +93,11 @@ class Outstanding:
         """Whether the venue executed more than the executions seen so far."""
         return self.said > self.filled
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether its answer, or an execution of it, is missing."""
+        return self.owed or (self.unknown and not self.ended)
+
 
 class Blotter:
     """Outstanding orders by client id; those that ended are kept until their executions are complete, then forgotten."""

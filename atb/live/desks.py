@@ -141,7 +141,7 @@ class ExchangeTrading:
     @property
     def unsettled(self) -> bool:
         """Whether an answer or an execution is missing."""
-        return any((one.unknown and not one.ended) or one.owed for one in self._desk.blotter)
+        return any(one.unsettled for one in self._desk.blotter)
 
     async def start(self) -> None:
         """Resolve what was out when the last process ended, make the venue equal to the book, compare the account.

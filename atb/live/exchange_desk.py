@@ -75,9 +75,8 @@ class ExchangeDesk:
         self.blotter, self.memory = trade.hearing.blotter, trade.hearing.memory
         self._makers, self._write, self._sending, self._fresh = trade.makers, trade.commit, trade.sending, trade.fresh
         self._cancels: Counter[str] = Counter()  # requests to withdraw an order since the last close
-        self._tried: dict[
-            tuple[int, str], tuple[int, int]
-        ] = {}  # by slot and role: when to try again, how often it was
+        # By slot and role: when to try again, and how often it was tried.
+        self._tried: dict[tuple[int, str], tuple[int, int]] = {}
         self._put_off: list[int] = []  # when it is to be tried again
         self._looked_ms = 0
         self._inquiry = Inquiry(trade.broker, trade.hearing, self.rules)

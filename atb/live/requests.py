@@ -101,7 +101,7 @@ class Wish:
     @property
     def settled(self) -> bool:
         """Whether the venue told enough about the slot's orders to go on."""
-        return not any((one.unknown and not one.ended) or one.owed for one in self.blotter if one.slot == self.slot)
+        return not any(one.unsettled for one in self.blotter if one.slot == self.slot)
 
     @property
     def leaving(self) -> bool:

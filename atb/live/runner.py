@@ -237,9 +237,8 @@ def _tell_clock(office: Office, exchange: Exchange) -> None:
     offset = exchange.broker.now_ms() - exchange.timer.now_ms()
     if office.watch.metrics is not None:
         office.watch.metrics.clock_offset.set(offset / 1_000)
-    good = abs(offset) < _LARGEST_OFFSET_S * (
-        exchange.tick_ms or 1_000
-    )  # a tick is a second of ours in the timer's time
+    second_ms = exchange.tick_ms or 1_000  # of ours, in the timer's time
+    good = abs(offset) < _LARGEST_OFFSET_S * second_ms
     if not good:
         todo = "set this machine's clock (NTP); where this is a simulated exchange, exchange.clock"
         _log.warning("the venue's clock is not ours", ahead_seconds=offset / 1_000, todo=todo)

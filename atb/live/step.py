@@ -24,9 +24,8 @@ IntentState = Literal[
     "absent",  # the venue never had it, and proved it
     "withheld",  # never sent: halted, or a breaker tripped
 ]
-WRITTEN_OFF = (
-    "written-off-"  # begins the id of an execution that no venue made: what somebody else took, booked as sold
-)
+# Begins the id of an execution that no venue made: what somebody else took, booked as sold.
+WRITTEN_OFF = "written-off-"
 OPEN_STATES: tuple[IntentState, ...] = ("planned", "sent", "live", "partially_filled")
 
 

@@ -78,7 +78,7 @@ class Synchroniser:
         return True
 
     def _waits(self) -> bool:
-        return any(one.unknown or one.owed for one in self._blotter)
+        return any(one.unsettled for one in self._blotter)
 
     def accept(self, balances: Mapping[str, Balance], step: Step) -> None:
         """Take what the account has beyond the books as none of our business, and lift quarantines.
@@ -103,7 +103,7 @@ class Synchroniser:
 
     def write_off(self, balances: Mapping[str, Balance], step: Step) -> None:
         """Book as sold what the account lacks of positions."""
-        for asset in self._drifts(balances):
+        for asset in self._expected():
             for slot, held, there in self._missing(asset, _total(balances, asset)):
                 self._hearing.write_off(slot, held - there, step)
 
@@ -143,12 +143,13 @@ class Synchroniser:
     def _missing(self, asset: str, there: Decimal) -> list[tuple[int, Decimal, Decimal]]:
         """Return the slots whose position is not all there, with what it should be and what is; the first gets its own first.
 
-        What is on the account counts as the positions' first: its owner may have taken away what was theirs beside them.
+        What is on the account counts as the positions' first: its owner may have taken away what was theirs beside them. What
+        was missing once stays so: coins that come later are their owner's.
         """
         found, left = [], max(there, Decimal(0))
         for slot, plan in enumerate(self._book.portfolio.plans):
             held = owned(self._book.slot(slot)) if plan.symbol.base == asset else Decimal(0)
-            has = min(held, left)
+            has = min(held, left, self._memory.present.get(slot, held))
             left -= has
             if held - has > self._slack(asset, held):
                 found.append((slot, held, has))
@@ -157,7 +158,9 @@ class Synchroniser:
     def _miss(self, slot: int, held: Decimal, there: Decimal, *, step: Step) -> None:
         """Remember that a position is not all there, so that nothing is sold that somebody else has put there since."""
         symbol = str(self._book.portfolio.plans[slot].symbol)
-        self._memory.present[slot] = min(there, self._memory.present.get(slot, there))
+        if self._memory.present.get(slot) == there:
+            return
+        self._memory.present[slot] = there
         self._memory.quarantine[symbol] = "missing"
         detail = {"slot": slot, "symbol": symbol, "books": str(held), "account": str(there)}
         step.notices.append(Notice("missing", detail, "error"))

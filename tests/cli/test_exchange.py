@@ -78,6 +78,10 @@ def test_with_a_key_of_coinbase_its_own_protocol_is_answered(tmp_path):
         assert asyncio.run(ask())["USD"].total == 500
     with pytest.raises(InputError, match="cannot be written"):
         make_config(DEFAULTS | {"coinbase_key": tmp_path / "no" / "folder.pem"})
+    (tmp_path / "mine.pem").write_text("a key that somebody needs")
+    with pytest.raises(InputError, match="cannot be written"):
+        make_config(DEFAULTS | {"coinbase_key": tmp_path / "mine.pem"})
+    assert (tmp_path / "mine.pem").read_text() == "a key that somebody needs"
 
 
 def test_options_become_a_configuration(tmp_path):

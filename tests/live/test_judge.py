@@ -20,6 +20,7 @@ from atb.venues.simulator.faults import Fault
 from atb.workbench.rehearsal.books import Books, decision_log
 from atb.workbench.rehearsal.judge import Judgement, examine
 from atb.workbench.rehearsal.replay import OurName, Replay
+from atb.workbench.rehearsal.stops import wanted_stops
 from atb.workbench.rehearsal.terms import Terms
 from tests.live.playing import Play, play
 from tests.live.schedules import HOUR, WARM, Schedule, draw, market, plan_of
@@ -378,6 +379,25 @@ def test_i1_what_was_written_off_is_no_execution_of_the_exchange(run):
     assert "I1" not in run.violated()
     run.books.fills[-1] = row | {"trade_id": "77777"}
     assert "I1" in run.violated()
+
+
+def test_what_was_written_off_ends_the_position_and_the_stop_that_is_wanted_for_it(tmp_path):
+    played = Play(plain(**TRAILING), f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
+    books = played.run().books
+    bought = next(row for row in books.fills if row["role"] == "entry")
+    written = dict(bought) | {
+        "trade_id": "written-off-0-1", "client_id": "of-no-intent", "side": "sell", "role": "exit", "reason": "risk_limit",
+        "fee": Decimal(0), "fee_value": Decimal(0), "fill_no": bought["fill_no"] + 1,
+    }  # fmt: skip
+    before = [row for row in books.decisions if row["created_at"] < bought["created_at"]]
+    last = []
+    for fills in ([bought], [bought, written]):
+        (wanted,) = wanted_stops(
+            replace(books, fills=fills, decisions=before), played.portfolio, played.schedule.series
+        )
+        last.append(wanted[-1][1])
+    assert last[0] is not None
+    assert last[1] is None
 
 
 def test_i9_an_intent_under_an_epoch_that_is_over(run):

@@ -177,6 +177,18 @@ def test_accepting_writes_off_what_is_missing_at_the_last_close(table, broker, s
     assert Rows("a-session", table.book.portfolio.plans, 1).cursors(step) == [], "no venue made this execution"
 
 
+def test_coins_that_came_after_a_position_was_sold_by_hand_are_not_taken_for_it_when_someone_accepts(
+    table, broker, synchroniser
+):
+    broker.wallet |= wallet(BTC=0)
+    compare(synchroniser)
+    broker.wallet |= wallet(BTC=5)
+    compare(synchroniser)
+    again = Synchroniser(broker, table.hearing, accepting=True)
+    assert [kind for kind, _ in kinds(again)] == ["written_off", "accepted"]
+    assert (float(table.book.slot(0)["quantity"]), table.memory.surplus["BTC"]) == (0.0, Decimal(5))
+
+
 def test_a_difference_is_believed_only_after_another_look_for_executions(table, broker, synchroniser):
     async def look():
         broker.wallet |= wallet(BTC=3)  # what had come between the executions and the balances is known now

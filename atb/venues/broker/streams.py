@@ -58,6 +58,7 @@ class Streams:
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
     _heard_ms: dict[str, int] = field(default_factory=dict)
     _heard_s: dict[str, float] = field(default_factory=dict)
+    _last_ms: dict[str, int] = field(default_factory=dict)
     _closing: bool = False
 
     def start(self, watches: list[Watch], *, never_silent: Callable[[str], bool]) -> None:
@@ -82,8 +83,8 @@ class Streams:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def silences(self) -> dict[str, int]:
-        """Return how long each open stream has brought nothing (ms), by its address without what may be secret."""
-        return {_short(address): self.now_ms() - heard for address, heard in self._heard_ms.items()}
+        """Return how long each stream has brought nothing (ms), lost ones too, by its address without what may be secret."""
+        return {stream: self.now_ms() - heard for stream, heard in self._last_ms.items()}
 
     async def _keep(self, watch: Watch) -> None:
         """Wait for news for ever; after a failure wait a while, each time longer, and try again."""
@@ -128,6 +129,7 @@ class Streams:
 
     def _heard(self, address: str) -> None:
         first = address not in self._heard_ms
+        self._last_ms[_short(address)] = self.now_ms()
         self._heard_ms[address], self._heard_s[address] = self.now_ms(), asyncio.get_running_loop().time()
         if first:
             self.wake(Hint("gap", detail={"stream": _short(address), "state": "up"}))

@@ -65,7 +65,8 @@ class _Engine:
     def execute(self, row: Row) -> None:
         """Fold an execution, and let go of what an exit leaves where no order could sell it."""
         slot, name = row["slot"], row["client_id"]
-        self._left[name] -= row["quantity"]
+        intent = self._intents.get(name)  # None where a position was written off: nothing was sent
+        self._left[name] = self._left.get(name, row["quantity"]) - row["quantity"]
         if row["role"] != "entry" and self._left[name] <= 0:
             self._brush(slot, float(row["quantity"]), float(row["price"]))
         in_base = row["fee_asset"] == self._portfolio.plans[slot].symbol.base
@@ -73,7 +74,7 @@ class _Engine:
             "slot": slot, "time": row["time_ms"], "side": 1 if row["side"] == "buy" else -1,
             "quantity": float(row["quantity"]), "price": float(row["price"]), "fee": float(row["fee_value"] or 0),
             "fee_base": float(row["fee"]) if in_base else 0.0, "role": _CODES["role"][row["role"]],
-            "reason": _REASON_CODES.get(row["reason"], 0), "kind": _CODES["kind"][self._intents[name]["type"]],
+            "reason": _REASON_CODES.get(row["reason"], 0), "kind": _CODES["kind"][intent["type"] if intent else "market"],
         }  # fmt: skip
         fill = np.zeros(1, records.ORDER)
         for field, value in said.items():

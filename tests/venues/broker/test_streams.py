@@ -105,6 +105,7 @@ async def test_a_stream_of_bars_that_says_nothing_more_is_cut_and_opened_again()
             assert max(broker.silences().values()) >= 2 * HOUR_MS
             running.advance(START + 3 * HOUR_MS + 1)
             await until(lambda: len(gaps(hints, "down")) == 1)
+            assert max(broker.silences().values()) >= 3 * HOUR_MS, "a stream that is lost is silent"
             await until(lambda: len(gaps(hints, "up")) == 3)
             running.advance(START + 4 * HOUR_MS)
             await until(
