@@ -6,6 +6,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up-for
 # Tests of one file share what they set up, and stay together; each worker takes about 1 GiB.
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
+# The lock file is a closure: pip looks for nothing beside it, so what appears on an index later changes nothing.
+CLOSURE := --require-hashes --no-deps
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without byte code every start of Python compiles every package again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -31,8 +33,9 @@ $(STAMP):
 	  { echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@rm -f $(STAMP)
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet $(CLOSURE) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --quiet --no-build-isolation --no-deps -e .
+	$(BIN)/python -m pip check
 	$(BIN)/atb warmup
 	@cksum requirements.lock pyproject.toml > $(STAMP)
 
