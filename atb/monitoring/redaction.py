@@ -3,14 +3,20 @@
 Exchange libraries put signed URLs and key headers into the text of their exceptions, so names of fields alone are not
 enough; a secret that nobody named, such as one pasted into a message, is found because its value is known: in URL encoding,
 in JSON, in `repr`, and wrapped over lines too.
+
+What only resembles a secret stays: a message without the symbol, model or session it is about helps nobody. So a word after
+`basic` is masked only if it is what that scheme sends (base64 of `user:password`), a sentence after `signature:` is none, and
+`COOKIE` and `TOKEN` with a number behind them are coins.
 """
 
+import base64
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
+from urllib.parse import unquote
 
 MASK = "***"
 _SHORTEST = 4  # replacing every "a" of a log because a password is "a" would hide more than it protects
@@ -22,7 +28,7 @@ _DEEPEST = 12  # a structure that contains itself must end
 _PLAIN = (bool, int, float, type(None))
 
 _WORDS = "secret|password|passwd|passphrase|pwd|signature|jwt|authorization|cookie|credentials?|token"
-_PAIRS = "api[-_ ]?(?:key|secret)|private[-_ ]?key|access[-_ ]?key|listen[-_ ]?key|session[-_ ]?(?:key|id)"
+_PAIRS = "api[-_ ]?(?:key|secret)|private[-_ ]?key|access[-_ ]?key|listen[-_ ]?key|session[-_ ]?key|sessionid"
 _PARTS = (
     "secret",
     "pass",
@@ -48,10 +54,25 @@ _ASSIGNMENT = re.compile(
 _SHAPES = (
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.DOTALL), MASK),
     # A password in a URL, up to the last @, unless asterisks alone stand there already.
-    (re.compile(r"(?<=://)([^:@/\s]*):(?!\*+@[^@\s]*(?:\s|\Z))\S*@(?=[^@\s]*)"), rf"\g<1>:{MASK}@"),
-    (re.compile(r"\b(Bearer|Basic)(?:\s+|%20|\+)[A-Za-z0-9._~+/=%-]{8,}", re.IGNORECASE), rf"\g<1> {MASK}"),
+    # A stream such as wss://host:9443/ws/btcusdt@kline_1h has none.
+    (
+        re.compile(
+            r"(?<=://)(?!(?<=wss://)[^:@/\s]*:\d{1,5}/|(?<=ws://)[^:@/\s]*:\d{1,5}/)([^:@/\s]*):(?!\*+@[^@\s]*(?:\s|\Z))\S*@(?=[^@\s]*)"
+        ),
+        rf"\g<1>:{MASK}@",
+    ),
     (re.compile(r"\beyJ[\w-]{8,}(?:\.|%2[Ee])[\w-]+(?:\.|%2[Ee])[\w-]*"), MASK),  # a JSON web token
 )
+_SCHEME = re.compile(r"\b(?P<scheme>Bearer|Basic)(?:\s+|%20|\+)(?P<given>[A-Za-z0-9._~+/=%-]{8,})", re.IGNORECASE)
+_OPAQUE = 16  # characters that a bearer's token has at least
+# Our own ids of a run and of a session.
+_OURS = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{6}|[\w.-]+-[0-9a-f]{16}")
+# Words that go on with a sentence after a telling word and a colon; no secret is one of them.
+_PROSE = {"a", "all", "an", "and", "are", "both", "for", "he", "how", "if", "in", "is", "it", "its", "no", "none", "not", "nothing",
+          "of", "on", "one", "or", "see", "so", "some", "that", "the", "their", "there", "these", "they", "this", "those", "to",
+          "use", "was", "what", "when", "where", "which", "who", "why", "with", "you", "your"}  # fmt: skip
+_COINS = frozenset({"COOKIE", "TOKEN"})
+_AMOUNT = re.compile(r"[-+]?\d{1,7}|[-+]?\d[\d,]*\.\d+")
 
 
 @dataclass(frozen=True)
@@ -90,6 +111,7 @@ class Redactor:
             return text
         for shape, replacement in _SHAPES:
             text = shape.sub(replacement, text)
+        text = _SCHEME.sub(_header, text)
         folded = text.casefold()
         return _ASSIGNMENT.sub(_blank, text) if any(part in folded for part in _PARTS) else text
 
@@ -117,7 +139,7 @@ class Redactor:
         return [self.value(item, depth + 1) for item in items]
 
     def _under(self, key: object, item: object, depth: int) -> object:
-        if item is not None and is_secret_name(_text(key)):
+        if item is not None and is_secret_name(_text(key)) and not _is_amount(_text(key), _text(item)):
             return MASK
         return self.value(item, depth + 1)
 
@@ -146,7 +168,45 @@ def is_secret_name(name: str) -> bool:
     return _KEY_NAME.match(name) is not None
 
 
+def _header(match: re.Match[str]) -> str:
+    """Mask what an `Authorization` header carries, and leave words that merely follow `basic` or `bearer`."""
+    given = unquote(match["given"])
+    sent = _is_basic(given) if match["scheme"].casefold() == "basic" else _is_bearer(given)
+    return f"{match['scheme']} {MASK}" if sent else match[0]
+
+
+def _is_basic(text: str) -> bool:
+    """Tell whether a text is base64 of `user:password`; words and symbols have letters of one case alone, or decode to noise."""
+    if text.islower() or text.isupper():
+        return False
+    letters = text.rstrip("=").translate(str.maketrans("-_", "+/"))
+    whole = letters[: len(letters) // 4 * 4] if len(letters) % 4 == 1 else letters + "=" * (-len(letters) % 4)
+    try:
+        decoded = base64.b64decode(whole, validate=True)
+    except ValueError:
+        return False
+    return b":" in decoded and not any(byte < 32 or byte == 127 for byte in decoded)
+
+
+def _is_bearer(text: str) -> bool:
+    mixed = any(one.isdigit() for one in text) and any(one.isalpha() for one in text)
+    return len(text) >= _OPAQUE and mixed and not _OURS.fullmatch(text)
+
+
+def _is_amount(name: str, value: str) -> bool:
+    return name in _COINS and _AMOUNT.fullmatch(value) is not None
+
+
+def _is_harmless(match: re.Match[str]) -> bool:
+    """Tell whether a telling name only ends a clause (`its signature: that is ...`), or is a coin with its amount."""
+    name, value = match["name"], match[0][match.end("name") - match.start() :]
+    after = match.string[match.end() : match.end() + 1]
+    return (name.endswith(": ") and value in _PROSE and after in {" ", ",", ""}) or _is_amount(name.rstrip(" :="), value)
+
+
 def _blank(match: re.Match[str]) -> str:
+    if _is_harmless(match):
+        return match[0]
     if match["quote"] is not None:
         opening = match[0][match.end("name") - match.start() : match.start("quoted") - match.start()]
         return f"{match['name']}{opening}{MASK}"
