@@ -308,7 +308,7 @@ def _as_json(row: "Run") -> dict[str, Any]:
     from atb.experiments.registry import run_json
 
     found = published(Path(row.path))
-    kept = {name: found.get(name) for name in ("headline", "model", "result", "evidence")}
+    kept = {name: found.get(name) for name in ("headline", "findings", "model", "result", "evidence")}
     return {**run_json(row), **kept, "files": {name: str(path) for name, path in _files(row).items()}}
 
 

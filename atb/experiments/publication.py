@@ -45,6 +45,7 @@ def publish(
     result: Publishable | None = None,
     model: Path | None = None,
     evidence: Mapping[str, object] | None = None,
+    findings: Sequence[str] | None = None,
 ) -> None:
     """Show a notebook's result, and keep it where `atb run` finds it. Call it once, in the last cell.
 
@@ -60,6 +61,9 @@ def publish(
         A model file or bundle folder that this notebook made or used.
     evidence
         What a gate will judge.
+    findings
+        What speaks against the result, a sentence each: the first thing that terminal and report show. Empty where nothing was
+        found, None where nothing was looked for.
 
     Raises
     ------
@@ -71,6 +75,7 @@ def publish(
     summary = {
         "schema": SCHEMA,
         "headline": result.headline if result is not None else None,
+        "findings": None if findings is None else [str(finding) for finding in findings],
         "metrics": strict(metrics),
         "data": [identity(series) for series in bars],
         "model": None if model is None else {"path": str(model), "sha256": content_hash(model)},

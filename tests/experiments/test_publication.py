@@ -61,6 +61,12 @@ def test_a_result_is_written_with_its_bars_and_its_exports(run_folder):
     assert published(run_folder) == found
 
 
+@pytest.mark.parametrize("told", [None, [], ["Only 3 trades", "It loses money"]])
+def test_what_was_found_against_a_result_is_kept_and_nothing_looked_for_is_not_nothing_found(told, run_folder):
+    publish(metrics={}, findings=told)
+    assert published(run_folder)["findings"] == told
+
+
 def test_given_bars_are_named_instead_of_the_result_s(run_folder):
     publish(metrics={}, data=[bars_of(random_walk(10), symbol="ETH/USDT")], result=ResultDouble())
     assert [series["symbol"] for series in published(run_folder)["data"]] == ["ETH/USDT"]
