@@ -18,12 +18,9 @@ from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import unquote
 
+from atb.monitoring.spellings import known_texts, pattern_of, without_parts
+
 MASK = "***"
-_SHORTEST = 4  # replacing every "a" of a log because a password is "a" would hide more than it protects
-_LONG_LINE = 16  # a shorter line of a secret is more likely to be a word
-_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
-# Between two characters of a secret: the end of a line, quoted or escaped as a printer that wraps lines leaves it.
-_WRAP = r"""(?:["']?[ \t]{0,8}(?:\\?\r?\n|\\+n)[ \t>|]{0,80}[bru]?["']?)?"""
 _DEEPEST = 12  # a structure that contains itself must end
 _PLAIN = (bool, int, float, type(None))
 
@@ -61,6 +58,15 @@ _SHAPES = (
         ),
         rf"\g<1>:{MASK}@",
     ),
+    (re.compile(r"(%3[Aa]%2[Ff]%2[Ff](?:(?!%3[Aa]|%40)[^\s&])*%3[Aa])[^\s&]*%40"), rf"\g<1>{MASK}%40"),
+    # The same without a scheme: only where what follows the @ can be nothing but a host, since symbols and times have colons too.
+    (
+        re.compile(
+            r"(?<![\w@/:.+%-])([A-Za-z_][\w.+~%-]{0,63}):(?!\*+@|//)\S+@(?=(?:localhost\b|\d{1,3}(?:\.\d{1,3}){3}\b"
+            r"|\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[a-z]{2,}\b|[A-Za-z0-9._-]+:\d{2,5}\b|[a-z][a-z0-9_-]*/[a-z]))"
+        ),
+        rf"\g<1>:{MASK}@",
+    ),
     (re.compile(r"\beyJ[\w-]{8,}(?:\.|%2[Ee])[\w-]+(?:\.|%2[Ee])[\w-]*"), MASK),  # a JSON web token
 )
 _SCHEME = re.compile(r"\b(?P<scheme>Bearer|Basic)(?:\s+|%20|\+)(?P<given>[A-Za-z0-9._~+/=%-]{8,})", re.IGNORECASE)
@@ -89,20 +95,14 @@ class Redactor:
     secrets: tuple[str, ...] = ()
 
     @cached_property
-    def _known(self) -> re.Pattern[str] | None:
-        whole = {secret for secret in self.secrets if len(secret) >= _SHORTEST}
-        lines = {  # of a key in PEM, which libraries read line by line
-            line
-            for secret in whole
-            for line in re.split(r"\\n|[\r\n]+", secret)
-            if len(line) >= _LONG_LINE and not line.startswith("-----")
-        }
-        longest_first = sorted(whole | lines, key=len, reverse=True)
-        return re.compile("|".join(_spelled(text) for text in longest_first)) if longest_first else None
+    def _known(self) -> tuple[str, ...]:
+        return tuple(known_texts(self.secrets))
 
     def known(self, text: str) -> str:
-        """Return a text without the declared secrets; everything else stays as it is."""
-        return text if self._known is None else self._known.sub(MASK, text)
+        """Return a text without the declared secrets, whole or in part; everything else stays as it is."""
+        for secret in self._known:
+            text = without_parts(pattern_of(secret).sub(MASK, text), secret, MASK)
+        return text
 
     def text(self, text: str) -> str:
         """Return a text without secrets."""
@@ -201,7 +201,24 @@ def _is_harmless(match: re.Match[str]) -> bool:
     """Tell whether a telling name only ends a clause (`its signature: that is ...`), or is a coin with its amount."""
     name, value = match["name"], match[0][match.end("name") - match.start() :]
     after = match.string[match.end() : match.end() + 1]
-    return (name.endswith(": ") and value in _PROSE and after in {" ", ",", ""}) or _is_amount(name.rstrip(" :="), value)
+    return (name.endswith(": ") and value in _PROSE and after in {" ", ",", ""}) or _is_amount(
+        name.rstrip(" :="), value
+    )
+
+
+def assigned_secrets(text: str) -> tuple[str, ...]:
+    """Return what a text assigns to telling names, as in `api_key=...` or `"password": "..."`."""
+    found = (
+        match["quoted"] if match["quote"] else match[0][_opening(match) :]
+        for match in _ASSIGNMENT.finditer(text)
+        if not _is_harmless(match)
+    )
+    return tuple(secret for secret in found if secret)
+
+
+def _opening(match: re.Match[str]) -> int:
+    """Return where, in an assignment without quotes, the value begins."""
+    return len(_blank(match)) - len(MASK)
 
 
 def _blank(match: re.Match[str]) -> str:
@@ -219,27 +236,3 @@ def _text(value: object) -> str:
         return bytes(value).decode(errors="replace") if isinstance(value, bytes | bytearray) else str(value)
     except Exception as broken:  # noqa: BLE001 - foreign code, run while something else is being told
         return f"<{type(value).__name__} without a text: {type(broken).__name__}>"
-
-
-def _spelled(secret: str) -> str:
-    """Return a pattern for a secret in every spelling: plain, percent-encoded (twice, too), escaped, wrapped over lines."""
-    return _WRAP.join(_character(character) for character in secret)
-
-
-def _character(character: str) -> str:
-    percent = "".join(f"%(?:25)*{_any_case(f'{byte:02x}')}" for byte in character.encode("utf-8", "surrogatepass"))
-    code = ord(character)
-    spellings = [
-        rf"\\*{re.escape(character)}",
-        percent,
-        rf"\\+(?:u{_any_case(f'{code:04x}')}|x{_any_case(f'{code:02x}')})",
-    ]
-    if character in _ESCAPES:
-        spellings.append(rf"\\+{_ESCAPES[character]}")
-    if character == " ":
-        spellings.append(r"\+")
-    return f"(?:{'|'.join(spellings)})"
-
-
-def _any_case(digits: str) -> str:
-    return "".join(digit if digit.isdigit() else f"[{digit}{digit.upper()}]" for digit in digits)

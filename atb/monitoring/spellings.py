@@ -1,0 +1,117 @@
+"""Every spelling in which a known secret may stand in a text: plain, encoded, escaped, wrapped over lines, and in part.
+
+A text passes through URLs, JSON, HTML, `repr` and printers that wrap lines, each of which spells some characters anew. What only
+ever spells the whole anew, base64 and hexadecimal digits, is looked for as a word of its own; a message that was cut holds a part.
+"""
+
+import base64
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+SHORTEST = 4  # replacing every "a" of a log because a password is "a" would hide more than it protects
+LEAST_PART = 12  # so many characters in a row are no chance
+_LONG_LINE = 16  # a shorter line of a secret is more likely to be a word
+_CHUNK = LEAST_PART // 2  # any part of LEAST_PART characters holds one of the secret's chunks whole
+_SHORTEST_CODE = 6  # bytes whose base64 is long enough to be no chance
+_ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
+_ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
+_BACKSLASH = r"(?:\\|%(?:25)*5[cC])"  # before what JSON or `repr` escape
+# Between two characters of a secret: the end of a line, quoted or escaped as a printer that wraps lines leaves it.
+_WRAP = r"""(?:["']?[ \t]{0,8}(?:\\?\r?\n|\\+n)[ \t>|]{0,80}[bru]?["']?)?"""
+
+
+def known_texts(secrets: Iterable[str]) -> list[str]:
+    """Return what of `secrets` is looked for, longest first: each one, and each long line of one, such as a key in PEM."""
+    whole = {secret for secret in secrets if len(secret) >= SHORTEST}
+    lines = {
+        line
+        for secret in whole
+        for line in re.split(r"\\n|[\r\n]+", secret)
+        if len(line) >= _LONG_LINE and not line.startswith("-----")
+    }
+    return sorted(whole | lines, key=lambda text: (-len(text), text))
+
+
+@lru_cache(64)
+def pattern_of(text: str) -> re.Pattern[str]:
+    """Return what finds one secret in each of its spellings."""
+    return re.compile("|".join((_spelled(text), *_codes(text))))
+
+
+def without_parts(text: str, secret: str, mask: str) -> str:
+    """Return a text in which no `LEAST_PART` characters of a longer secret stand in a row, as where a message was cut."""
+    if len(secret) < LEAST_PART + 4:
+        return text
+    for start in range(0, len(secret) - _CHUNK + 1, _CHUNK):
+        chunk, at = secret[start : start + _CHUNK], 0
+        while (at := text.find(chunk, at)) >= 0:
+            first, last = _around(text, at, secret=secret, start=start)
+            if last - first >= LEAST_PART:
+                text, at = text[:first] + mask + text[last:], first + len(mask)
+            else:
+                at += 1
+    return text
+
+
+def _around(text: str, at: int, *, secret: str, start: int) -> tuple[int, int]:
+    """Return where the part of a secret begins and ends in a text that has the secret's `start` at `at`."""
+    first, left = at, start
+    while first and left and text[first - 1] == secret[left - 1]:
+        first, left = first - 1, left - 1
+    last, right = at + _CHUNK, start + _CHUNK
+    while last < len(text) and right < len(secret) and text[last] == secret[right]:
+        last, right = last + 1, right + 1
+    return first, last
+
+
+def _spelled(text: str) -> str:
+    return _WRAP.join(_character(character) for character in text)
+
+
+def _codes(text: str) -> list[str]:
+    """Return patterns of a text's hexadecimal digits, and of its base64 wherever in a longer text it begins."""
+    raw = text.encode("utf-8", "surrogatepass")
+    if len(raw) < _SHORTEST_CODE:
+        return []
+    codes = {raw.hex(), raw.hex().upper()}
+    for offset in range(
+        3
+    ):  # base64 spells three bytes by four digits: digits that other bytes take part in are left out
+        padded = bytes(offset) + raw
+        digits = base64.b64encode(padded)[-(-8 * offset // 6) : len(padded) * 8 // 6].decode()
+        codes |= {digits, digits.replace("+", "-").replace("/", "_")}
+    return [r"\s*".join(map(_character_of_code, code)) for code in sorted(codes)]
+
+
+def _character_of_code(character: str) -> str:
+    return character if character.isalnum() else _character(character)
+
+
+def _character(character: str) -> str:
+    """Return a pattern of one character; encoded forms come first, since `%` alone would leave the `25` of `%25`."""
+    code, raw = ord(character), character.encode("utf-8", "surrogatepass")
+    spellings = ["".join(f"%(?:25)*{_any_case(f'{byte:02x}')}" for byte in raw)]
+    if not (character.isascii() and character.isalnum()):
+        names = "|".join((*([_ENTITIES[character]] if character in _ENTITIES else []), *_numbers(code)))
+        spellings.append(f"&(?:amp;)*(?:{names});")
+        spellings.append("".join(f"{_BACKSLASH}+x{_any_case(f'{byte:02x}')}" for byte in raw))
+    if code > 0xFFFF:
+        pair = character.encode("utf-16-be", "surrogatepass").hex()
+        spellings.append(f"{_BACKSLASH}+u{_any_case(pair[:4])}{_BACKSLASH}+u{_any_case(pair[4:])}")
+    digits = (f"u{_any_case(f'{code:04x}')}", f"x{_any_case(f'{code:02x}')}", f"U{_any_case(f'{code:08x}')}")
+    spellings.append(f"{_BACKSLASH}+(?:{'|'.join(digits)})")
+    if character in _ESCAPES:
+        spellings.append(f"{_BACKSLASH}+{_ESCAPES[character]}")
+    if character == " ":
+        spellings.append(r"\+")
+    spellings.append(re.escape(character))
+    return f"{_BACKSLASH}*(?:{'|'.join(spellings)})"
+
+
+def _numbers(code: int) -> tuple[str, str]:
+    return f"#0*{code}", f"#[xX]0*{_any_case(f'{code:x}')}"
+
+
+def _any_case(digits: str) -> str:
+    return "".join(digit if digit.isdigit() else f"[{digit}{digit.upper()}]" for digit in digits)
