@@ -37,37 +37,45 @@ def data() -> None:
 
 
 @data.command(name="import")
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--symbol", help="Such as BTC/USDT; by default from a file name like binance_BTCUSDT_1h.csv.")
-@click.option("--timeframe", help="Such as 1h; by default from the file name, or the median step between rows.")
+@click.option("--timeframe", help="Such as 1h; by default from the file name, or the most common step.")
 @click.option("--venue", help="Where the bars come from; by default from the file name, else 'file'.")
 @click.option("--accept-gaps", is_flag=True, help="Record the holes and import; they are never filled.")
 @click.option("--utc", "assume_utc", is_flag=True, help="Times without a time zone are UTC.")
+@click.option("--tz", "zone", help="The zone of times without one, such as Europe/Berlin.")
 @click.option("--replace", is_flag=True, help="Let the file win where stored bars differ.")
 @json_option
-def import_command(file: Path, **options: str | bool | None) -> None:
-    """Import bars from a CSV or Parquet file.
+def import_command(files: tuple[Path, ...], **options: str | bool | None) -> None:
+    """Import the bars of one series from files, archives or a folder.
 
-    Columns are found by name and shown. A file that breaks a rule is refused with the first offending row, and nothing
-    is written. Importing a file again changes nothing.
+    CSV, JSON, feather and Parquet, also in zip, gz, xz and bz2, as exchanges, freqtrade, ccxt, pandas and the usual download
+    sites write them. Columns are found by name and shown. A file that breaks a rule is refused with the first offending row,
+    and nothing is written. Importing a file again changes nothing.
 
     \b
     Examples:
       atb data import binance_BTCUSDT_1h.parquet
+      atb data import BTCUSDT-1h-2024-*.zip --venue binance
       atb data import prices.csv --symbol BTC/USDT --timeframe 1h --venue kraken
       atb data import binance_BTCUSDT_1h.parquet --accept-gaps --json
     """
     from atb.config import load_settings
     from atb.data import ImportRules, import_file
+    from atb.errors import InputError
 
+    if options["assume_utc"] and options["zone"]:
+        raise InputError("Times are either UTC or of another zone", found=options["zone"], todo="Pass --utc or --tz")
     report = import_file(
-        file,
+        files,
         root=load_settings().bars_root,
         symbol=_text(options["symbol"]),
         timeframe=_text(options["timeframe"]),
         venue=_text(options["venue"]),
         gaps="keep" if options["accept_gaps"] else "refuse",
-        rules=ImportRules(assume_utc=bool(options["assume_utc"]), replace=bool(options["replace"])),
+        rules=ImportRules(
+            assume_utc=bool(options["assume_utc"]), zone=_text(options["zone"]), replace=bool(options["replace"])
+        ),
     )
     if options["as_json"]:
         print_json(report.to_json())
@@ -250,7 +258,7 @@ def _print_import(report: "ImportReport") -> None:
         {
             "series": bars.label,
             "columns": columns,
-            "times": "; ".join(report.notes),
+            "notes": "; ".join(report.notes),
             "range": f"{short(bars.frame.index[0])} to {short(bars.frame.index[-1])}, {len(bars):,} bars",
             "stored": _outcome(report),
             "fingerprint": bars.fingerprint[:12],

@@ -3,6 +3,7 @@
 Every check is vectorised, and names the first offending row, counted from 1, with its open time.
 """
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,18 +65,27 @@ def check_order(opened_ms: "NDArray[np.int64]") -> None:
     )
 
 
-def check_values(frame: pd.DataFrame) -> None:
-    """Refuse NaN, infinities, prices of 0 or less, ranges that do not hold their prices, negative volume."""
+def check_values(frame: pd.DataFrame, rows: "NDArray[np.int64] | None" = None) -> None:
+    """Refuse NaN, infinities, prices of 0 or less, ranges that do not hold their prices, negative volume.
+
+    Parameters
+    ----------
+    frame
+        Bars, indexed by their open times.
+    rows
+        The number, from 0, by which messages call each row; by default its place.
+    """
+    refuse = partial(_refuse, frame, numbers=np.arange(len(frame)) if rows is None else rows)
     for name in BAR_COLUMNS:
-        _refuse(frame, ~np.isfinite(frame[name].to_numpy()), f"{name} is no number", shown=(name,))
+        refuse(~np.isfinite(frame[name].to_numpy()), f"{name} is no number", shown=(name,))
     for name in _PRICES:
-        _refuse(frame, frame[name].to_numpy() <= 0, f"{name} must be above 0", shown=(name,))
+        refuse(frame[name].to_numpy() <= 0, f"{name} must be above 0", shown=(name,))
     low, high = frame["low"].to_numpy(), frame["high"].to_numpy()
-    _refuse(frame, high < low, "high is below low", shown=("high", "low"))
+    refuse(high < low, "high is below low", shown=("high", "low"))
     for name in ("open", "close"):
         price = frame[name].to_numpy()
-        _refuse(frame, (price > high) | (price < low), f"{name} lies outside low..high", shown=(name, "low", "high"))
-    _refuse(frame, frame["volume"].to_numpy() < 0, "volume must not be negative", shown=("volume",))
+        refuse((price > high) | (price < low), f"{name} lies outside low..high", shown=(name, "low", "high"))
+    refuse(frame["volume"].to_numpy() < 0, "volume must not be negative", shown=("volume",))
 
 
 def check_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> tuple[Gap, ...]:
@@ -88,7 +98,7 @@ def check_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> tuple[Ga
     timeframe
         The duration that every bar must have.
     """
-    off = ~_on_grid(opened_ms, timeframe)
+    off = ~on_grid(opened_ms, timeframe)
     if off.any():
         row = int(np.argmax(off))
         raise DataError(
@@ -107,7 +117,9 @@ def closes_of(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[
 
 
 def infer_timeframe(opened_ms: "NDArray[np.int64]") -> Timeframe:
-    """Return the timeframe whose length is the median step between bars.
+    """Return the timeframe whose length is the most common step between bars.
+
+    A thin market misses more bars than it has, so that half of the steps are longer; the single step stays the most common.
 
     Raises
     ------
@@ -116,16 +128,20 @@ def infer_timeframe(opened_ms: "NDArray[np.int64]") -> Timeframe:
     """
     if len(opened_ms) < 2:
         raise DataError("One bar does not tell its timeframe", todo="Pass --timeframe")
-    step = int(np.median(np.diff(opened_ms)))
+    lengths, counts = np.unique(np.diff(opened_ms), return_counts=True)
+    step = int(lengths[np.argmax(counts)])
     if 28 * _DAY_MS <= step <= 31 * _DAY_MS:
         return Timeframe.parse("1M")
     for known in map(Timeframe.parse, _FIXED):
         if known.seconds * 1_000 == step:
             return known
-    raise DataError("No timeframe has the median step between these rows", found=f"{step / 1_000:g} s")
+    raise DataError(
+        "No timeframe has the most common step between these rows", found=f"{step / 1_000:g} s", todo="Pass --timeframe"
+    )
 
 
-def _on_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[np.bool_]":
+def on_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[np.bool_]":
+    """Return which open times (epoch ms) lie on the timeframe's grid."""
     if timeframe.unit == "M":
         index = pd.DatetimeIndex(opened_ms.astype("datetime64[ms]"))
         return np.asarray((index.day == 1) & (opened_ms % _DAY_MS == 0))
@@ -137,13 +153,15 @@ def _on_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[n
     return np.asarray((opened_ms - monday) % step == 0)
 
 
-def _refuse(frame: pd.DataFrame, bad: "NDArray[np.bool_]", wrong: str, *, shown: tuple[str, ...]) -> None:
+def _refuse(
+    frame: pd.DataFrame, bad: "NDArray[np.bool_]", wrong: str, *, shown: tuple[str, ...], numbers: "NDArray[np.int64]"
+) -> None:
     if not bad.any():
         return
     row = int(np.argmax(bad))
     others = f" (and in {_count(int(bad.sum()) - 1, 'other row')})" if bad.sum() > 1 else ""
     raise DataError(
-        f"{wrong} in row {row + 1}, {short(frame.index[row])}{others}",
+        f"{wrong} in row {numbers[row] + 1}, {short(frame.index[row])}{others}",
         found=" ".join(f"{name} {frame[name].to_numpy()[row]}" for name in shown),
         todo="Correct or remove the row",
     )

@@ -1,32 +1,43 @@
 """Which column of a stranger's file is which: names guessed without regard to case, the guess always shown."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from atb.domain import BAR_COLUMNS, Symbol
+from atb.domain.symbol import QUOTES
 from atb.errors import DataError
 
 ROLES = ("timestamp", *BAR_COLUMNS)
-BINANCE_DUMP = (
-    "open_time", "open", "high", "low", "close", "volume", "close_time", "quote_volume", "trades",
-    "taker_base_volume", "taker_quote_volume", "ignore",
-)  # fmt: skip
-"""The columns of data.binance.vision, whose older files have no header line."""
+CLOCK = "clock"
+"""The role of a column with the time of day, where the date stands in another."""
+CLOSE_TIMES = frozenset({"close_time", "closetime", "time_close", "end_time", "time_period_end", "close_timestamp"})
+"""Names (normalised) of columns that hold when a bar closes: used if nothing says when it opens."""
 
 # Epoch columns come first: they are never ambiguous about their time zone.
-_NAMES: dict[str, tuple[str, ...]] = {
-    "timestamp": ("unix", "unix_timestamp", "unix_time", "epoch", "timestamp", "open_time", "opentime", "time_open",
-                  "start_time", "datetime", "date_time", "date", "time", "ts", "t", "gmt_time", "index"),
-    "open": ("open", "open_price", "o", "first"),
-    "high": ("high", "high_price", "h", "max"),
-    "low": ("low", "low_price", "l", "min"),
-    "close": ("close", "close_price", "c", "last", "price_close"),
-    "volume": ("volume", "base_volume", "volume_base", "vol", "v", "amount", "qty", "quantity"),
-}  # fmt: skip
+_TIMES = ("unix", "unix_timestamp", "unix_time", "epoch", "timestamp", "open_time", "opentime", "time_open",
+          "open_timestamp", "start_time", "starttime", "start", "time_period_start", "datetime", "date_time", "date",
+          "time", "ts", "t", "gmt_time", "local_time", "mts", "dt", "day", "index")  # fmt: skip
+_PRICES: dict[str, tuple[str, ...]] = {
+    "open": ("open", "open_price", "price_open", "o", "first", "opening_price"),
+    "high": ("high", "high_price", "price_high", "h", "max"),
+    "low": ("low", "low_price", "price_low", "l", "min"),
+    "close": ("close", "close_price", "price_close", "c", "last", "price", "closing_price"),
+}
+_BASE_VOLUME = ("base_volume", "volume_base", "base_asset_volume", "volumefrom", "volume_from", "volume_coin")
+_VOLUME = ("volume", "vol", "v", "volume_traded", "amount", "qty", "quantity")
+_QUOTE_VOLUME = ("quote_volume", "volume_quote", "quote_asset_volume", "volumeto", "volume_to", "volume_currency",
+                 "turnover", "quote_vol", "volccy", "volccyquote", "dollar_volume", "notional")  # fmt: skip
+_ALIASES = {"BTC": ("btc", "xbt"), "DOGE": ("doge", "xdg")}
+_CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|\d{4}|\d{6}")
+_DAY = re.compile(r"\d{4}[-./]?\d{1,2}[-./]?\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4}")
+
+Sample = Mapping[str, Sequence[Any]]
+"""The first cells of each column, by its name."""
 
 
-def guess_columns(names: Iterable[str], symbol: Symbol | None = None) -> dict[str, str]:
-    """Return the file's column for each of `timestamp open high low close volume`.
+def guess_columns(names: Sequence[str], symbol: Symbol | None = None, sample: Sample | None = None) -> dict[str, str]:
+    """Return the file's column for each of `timestamp open high low close volume`, and for `clock` if there is one.
 
     Parameters
     ----------
@@ -34,49 +45,103 @@ def guess_columns(names: Iterable[str], symbol: Symbol | None = None) -> dict[st
         The file's column names.
     symbol
         Lets `Volume BTC` be told from `Volume USDT`: volume is in base units.
+    sample
+        Lets a date be told from a time of day.
 
     Raises
     ------
     DataError
         If a column is missing (the message shows what was found, and the guesses), or a name appears twice.
     """
-    found = list(names)
-    normal = {name: _normal(name) for name in found}
-    if len(set(found)) < len(found):
-        twice = next(name for name in found if found.count(name) > 1)
-        raise DataError("Two columns have the same name", found=twice, todo="Rename one of them")
-    if len(set(normal.values())) < len(found):
-        twin = next(name for name in found if list(normal.values()).count(normal[name]) > 1)
-        others = [name for name in found if normal[name] == normal[twin]]
-        raise DataError("Columns that mean the same", found=", ".join(others), todo="Keep one of them")
-    guesses: dict[str, str] = {}
-    for role, candidates in _NAMES.items():
-        wanted = candidates + (_volume_names(symbol) if role == "volume" else ())
-        match = next((name for want in wanted for name in found if normal[name] == want), None)
-        if match is not None and match not in guesses.values():
+    known = {name: normal_name(name) for name in names}
+    guesses = _guess_times(known, sample or {})
+    taken = set(guesses.values())
+    for role, candidates in _PRICES.items():
+        match = _first(known, candidates, besides=taken)
+        if match is not None:
             guesses[role] = match
-    missing = [role for role in ROLES if role not in guesses]
-    if missing:
-        guessed = ", ".join(f"{role} from {name!r}" for role, name in guesses.items()) or "none"
-        raise DataError(
-            f"No column for {', '.join(missing)}; guessed so far: {guessed}",
-            found=", ".join(found),
-            todo=f"Name the columns {', '.join(ROLES)} in the file",
-        )
+            taken.add(match)
+    if volume := _guess_volume(known, symbol, besides=taken):
+        guesses["volume"] = volume
+    _refuse_twins(names, known, guesses)
+    _refuse_missing(names, guesses, symbol)
     return guesses
 
 
-def headerless(first_row: Sequence[str]) -> tuple[str, ...] | None:
-    """Return column names for a file that begins with numbers, or None if its first row is a header."""
-    if not all(re.fullmatch(r"\s*-?[\d.eE+-]+\s*", cell) for cell in first_row):
-        return None
-    return {len(BINANCE_DUMP): BINANCE_DUMP, len(ROLES): ROLES}.get(len(first_row))
-
-
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
+    """Return a name in small letters and digits, words joined by `_`."""
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")
 
 
-def _volume_names(symbol: Symbol | None) -> tuple[str, ...]:
-    base = symbol.base.lower() if symbol else "btc"
-    return (f"volume_{base}", f"{base}_volume", f"vol_{base}")
+def names_utc(name: str) -> bool:
+    """Whether a column's name says that its times are in UTC."""
+    return re.search(r"(?:^|_)(?:utc|gmt)(?:$|_)", normal_name(name)) is not None
+
+
+def _first(known: Mapping[str, str], candidates: Sequence[str], *, besides: set[str]) -> str | None:
+    return next((name for want in candidates for name in known if known[name] == want and name not in besides), None)
+
+
+def _guess_times(known: Mapping[str, str], sample: Sample) -> dict[str, str]:
+    """Return the column of the open times, and of the time of day beside a date; of the closes if there is no other."""
+    bare = {name: re.sub("_(?:utc|gmt)$", "", normal) for name, normal in known.items()}
+    found = _first(bare, _TIMES, besides=set())
+    if found is None:
+        found = _first(bare, sorted(CLOSE_TIMES), besides=set())
+        return {"timestamp": found} if found else {}
+    clock = _first(bare, ("time", "clock", "hour"), besides={found})
+    if bare[found] not in {"date", "day", "dt"} or clock is None:
+        return {"timestamp": found}
+    days, clocks = ([str(cell).strip() for cell in sample.get(name, ())] for name in (found, clock))
+    if clocks and all(map(_CLOCK.fullmatch, clocks)) and all(map(_DAY.fullmatch, days)):
+        return {"timestamp": found, CLOCK: clock}
+    if days and all(map(_DAY.fullmatch, days)):
+        return {"timestamp": clock}  # a day says less than whatever stands in the other column
+    return {"timestamp": found}
+
+
+def _guess_volume(known: Mapping[str, str], symbol: Symbol | None, *, besides: set[str]) -> str | None:
+    """Return the column of the volume in base units: one that names the base asset before one that names nothing."""
+    base = symbol.base if symbol else "BTC"
+    named = _names_with(_ALIASES.get(base, (base.lower(),)))
+    return _first(known, (*named, *_BASE_VOLUME, *_VOLUME), besides=besides)
+
+
+def _names_with(assets: Sequence[str]) -> tuple[str, ...]:
+    shapes = ("volume_{}", "{}_volume", "volume{}", "{}volume", "vol_{}", "{}_vol", "vol{}")
+    return tuple(shape.format(asset) for asset in assets for shape in shapes)
+
+
+def _quote_volume(names: Sequence[str], symbol: Symbol | None) -> str | None:
+    """Return a column that counts volume in another currency than the base."""
+    base = symbol.base if symbol else "BTC"
+    quotes = [quote.lower() for quote in (*((symbol.quote,) if symbol else ()), *QUOTES) if quote != base]
+    return _first({name: normal_name(name) for name in names}, (*_QUOTE_VOLUME, *_names_with(quotes)), besides=set())
+
+
+def _refuse_missing(names: Sequence[str], guesses: Mapping[str, str], symbol: Symbol | None) -> None:
+    missing = [role for role in ROLES if role not in guesses]
+    if not missing:
+        return
+    if missing == ["volume"] and (quote := _quote_volume(names, symbol)):
+        raise DataError(
+            f"The file has no volume in {symbol.base if symbol else 'the base asset'}, only {quote!r}",
+            found=", ".join(names),
+            todo="Add a column `volume` in the base asset, such as that one divided by the close",
+        )
+    guessed = ", ".join(f"{role} from {name!r}" for role, name in guesses.items()) or "none"
+    raise DataError(
+        f"No column for {', '.join(missing)}; guessed so far: {guessed}",
+        found=", ".join(names),
+        todo=f"Name the columns {', '.join(ROLES)} in the file",
+    )
+
+
+def _refuse_twins(names: Sequence[str], known: Mapping[str, str], guesses: Mapping[str, str]) -> None:
+    """Refuse a guess that another column fits as well."""
+    for name in guesses.values():
+        twins = [other for other in names if known[other] == known[name]]
+        if names.count(name) > 1:
+            raise DataError("Two columns have the same name", found=name, todo="Rename one of them")
+        if len(twins) > 1:
+            raise DataError("Columns that mean the same", found=", ".join(twins), todo="Keep one of them")

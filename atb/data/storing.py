@@ -18,12 +18,16 @@ from atb.errors import DataError
 
 @dataclass(frozen=True)
 class Saved:
-    """What a save did, in bars: new ones, ones already there with equal content, ones replaced."""
+    """What a save did, in bars: new ones, ones already there with equal content, ones replaced.
+
+    `set_aside` names damaged year files whose place the new bars took: the old bytes are kept there.
+    """
 
     added: int
     unchanged: int
     replaced: int
     gaps: tuple[Gap, ...]
+    set_aside: tuple[Path, ...] = ()
 
 
 def save_bars(

@@ -1,103 +1,294 @@
-"""Timestamps as files hold them, turned into UTC: epochs of any unit, ISO 8601 text, typed columns."""
+"""Timestamps as files hold them, turned into UTC: epochs of any unit, text, typed columns.
 
+An epoch's unit is told by its size, row by row: seconds, milliseconds, microseconds and nanoseconds of 2009 to 2100 do not
+overlap. A time without a zone is refused unless the zone is said.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from atb.errors import DataError
+from atb.data.providers.file_table import plain_row
+from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _UNITS = (("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", 1_000_000_000))
 _FIRST, _LAST = 1_230_000_000, 4_102_444_800  # seconds: from 2009, before the first Bitcoin, to 2100
+_BOUNDS = np.array([edge * size for _, size in _UNITS for edge in (_FIRST, _LAST)], dtype=np.float64)
+_DAY_MS = 86_400_000
 _WRITE = "Write times in UTC as ISO 8601 (2024-01-31T15:00:00Z) or as an epoch"
+_ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
+# Ways to write a time in which nothing is doubtful, rewritten as ISO 8601. Regular expressions of RE2.
+_REWRITTEN = (
+    (r"^\s+|\s+$", ""),
+    (r"\s*(?:UTC|GMT)$", "Z"),
+    (r"^(\d{4})[./](\d{2})[./](\d{2})", r"\1-\2-\3"),  # MetaTrader: 2024.01.31
+    (r"^(\d{2})\.(\d{2})\.(\d{4})", r"\3-\2-\1"),  # with dots the day comes first
+    (r"^(\d{4})(\d{2})(\d{2})(\D|$)", r"\1-\2-\3\4"),
+    (r"^(\S{10}) (\d):", r"\1 0\2:"),
+    (r"^(\S{10}) (\d{2})(\d{2})$", r"\1 \2:\3"),
+    (r"^(\S{10}) (\d{2})(\d{2})(\d{2})$", r"\1 \2:\3:\4"),
+)
+_FORMATS = ("%Y-%m-%d %I-%p", "%Y-%m-%d %I:%M %p", "%Y-%m-%d %I:%M:%S %p", "%b %d, %Y", "%B %d, %Y")
 
 
 @dataclass(frozen=True)
 class Times:
-    """Open times in epoch milliseconds, and one sentence on how they were read."""
+    """Times in epoch milliseconds, one sentence on how they were read, and whether they are the bars' closes."""
 
     opened_ms: "NDArray[np.int64]"
     note: str
+    closes: bool = False
 
 
-def read_times(column: pd.Series, *, assume_utc: bool = False) -> Times:
+def read_times(
+    column: pd.Series,
+    *,
+    clock: pd.Series | None = None,
+    zone: str | None = None,
+    where: Callable[[int], str] = plain_row,
+) -> Times:
     """Read a file's timestamps.
 
     Parameters
     ----------
     column
-        Integers or floats (epoch s, ms, us or ns by size), ISO 8601 text, dates or datetimes.
-    assume_utc
-        Whether times without a zone are taken as UTC; without it they are refused.
+        Integers or floats (epoch s, ms, us or ns by size), text, dates or datetimes; its index counts the file's rows.
+    clock
+        The times of day, where `column` holds dates.
+    zone
+        The zone of times that name none, such as `UTC` or `Europe/Berlin`; None refuses them.
+    where
+        Names a row in messages.
 
     Raises
     ------
+    InputError
+        If there is no such zone.
     DataError
-        If a time is missing or unreadable, zones are mixed, or there is no zone.
+        If a time is missing, unreadable or out of range, has no zone, or only some have one.
     """
+    rows = _Rows(column, where)
     if (empty := column.isna()).any():
-        raise DataError(f"The timestamp is missing in row {int(np.argmax(empty)) + 1}", todo="Fill or remove the row")
+        raise DataError(f"The timestamp is missing in {rows.name(empty)}", todo="Fill or remove the row")
+    if clock is not None:
+        column = _with_clock(column, clock)
+    if pd.api.types.is_bool_dtype(column.dtype):
+        raise DataError("The timestamps are true or false", todo=_WRITE)
     if pd.api.types.is_numeric_dtype(column.dtype):
-        return _from_epoch(column.to_numpy())
-    stamps = column if isinstance(column.dtype, pd.DatetimeTZDtype) else _parse(column)
-    zone = stamps.dt.tz
-    if zone is None and not assume_utc:
-        raise DataError(
-            "The timestamps have no time zone",
-            found=str(column.iloc[0]),
-            todo="If they are UTC, pass --utc (assume_utc=True); otherwise convert them first",
-        )
-    note = "times without a zone, taken as UTC as asked" if zone is None else "UTC timestamps"
-    if zone is not None and str(zone) != "UTC":
-        note = f"times converted from {zone} to UTC"
-    utc = stamps.dt.tz_localize("UTC") if zone is None else stamps.dt.tz_convert("UTC")
-    index = pd.DatetimeIndex(utc).as_unit("ns")
-    return Times(_whole_ms(index.asi8 / 1e6, index.asi8 // 1_000_000), note)
+        values = column.to_numpy()
+        return _from_days(values, zone, rows) if _are_days(values) else _from_epoch(values, rows)
+    if pd.api.types.is_datetime64_any_dtype(column.dtype):
+        return _from_stamps(pd.DatetimeIndex(column), zone, rows)
+    texts = pa.array(column.astype(str), pa.string())
+    return _from_text(texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts, zone, rows)
 
 
-def _from_epoch(values: "NDArray[np.generic]") -> Times:
+class _Rows:
+    """The rows of a column, to be named and shown."""
+
+    def __init__(self, column: pd.Series, where: Callable[[int], str]) -> None:
+        self._column, self._where = column, where
+
+    def name(self, bad: Any) -> str:
+        """Return what the first row marked as bad is called."""
+        return self._where(int(self._column.index[int(np.argmax(np.asarray(bad)))]))
+
+    def cell(self, bad: Any) -> str:
+        """Return the first bad cell, cut to a line."""
+        return str(self._column.iloc[int(np.argmax(np.asarray(bad)))])[:40]
+
+    def shown(self, bad: Any) -> str:
+        """Return the first bad cell and its row."""
+        return f"{self.cell(bad)} in {self.name(bad)}"
+
+
+def _from_epoch(values: "NDArray[Any]", rows: _Rows) -> Times:
+    """Return epochs in milliseconds, each row read in the unit that its size tells."""
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
-        raise DataError(f"The timestamp in row {int(np.argmin(np.isfinite(numbers))) + 1} is no number")
-    middle = float(np.median(numbers))
-    for unit, per_second in _UNITS:
-        if _FIRST <= middle / per_second < _LAST:
-            exact = values.astype(np.int64) if np.issubdtype(values.dtype, np.integer) else None
-            scale = 1_000 / per_second
-            whole = np.rint(numbers * scale).astype(np.int64)
-            if exact is not None:
-                whole = exact * 1_000 // per_second if per_second <= 1_000 else exact // (per_second // 1_000)
-            return Times(_whole_ms(numbers * scale, whole), f"epoch in {unit}")
-    raise DataError("The timestamps are numbers, but no epoch", found=values[0].item(), todo=_WRITE)
+        raise DataError(f"The timestamp in {rows.name(~np.isfinite(numbers))} is no number")
+    unit = np.searchsorted(_BOUNDS, numbers, side="right")
+    if (bad := unit % 2 == 0).any():
+        raise DataError(
+            f"The timestamps are numbers, but no epoch of 2009 to 2100 in {rows.name(bad)}",
+            found=rows.cell(bad),
+            todo=_WRITE,
+        )
+    found = np.unique(unit // 2)
+    opened = np.empty(len(values), dtype=np.int64)
+    for at in found:
+        here = unit // 2 == at if len(found) > 1 else np.ones(len(values), dtype=bool)
+        opened[here] = _in_ms(values[here], _UNITS[at][1], rows=rows, here=here)
+    if len(found) == 1:
+        return Times(opened, f"epoch in {_UNITS[found[0]][0]}")
+    counts = [f"{int((unit // 2 == at).sum())} in {_UNITS[at][0]} from {rows.name(unit // 2 == at)}" for at in found]
+    return Times(opened, f"epochs of different units, each row read in its own: {', '.join(counts)}")
 
 
-def _whole_ms(fractional: "NDArray[np.float64]", whole: "NDArray[np.int64]") -> "NDArray[np.int64]":
+def _in_ms(values: "NDArray[Any]", per_second: int, *, rows: _Rows, here: "NDArray[np.bool_]") -> "NDArray[np.int64]":
     """Refuse times finer than a millisecond: no bar opens there, and rounding would invent a grid."""
-    off = np.abs(fractional - whole) > 0.01
+    if np.issubdtype(values.dtype, np.integer):
+        exact = values.astype(np.int64)
+        whole = exact * (1_000 // per_second) if per_second <= 1_000 else exact // (per_second // 1_000)
+        off = np.zeros(len(exact), bool) if per_second <= 1_000 else exact % (per_second // 1_000) != 0
+    else:
+        scaled = values.astype(np.float64) * (1_000 / per_second)
+        whole = np.rint(scaled).astype(np.int64)
+        off = np.abs(scaled - whole) > 0.01
     if off.any():
-        row = int(np.argmax(off))
-        raise DataError(f"The timestamp in row {row + 1} is not a whole millisecond", found=float(fractional[row]))
+        bad = np.zeros(len(here), bool)
+        bad[np.flatnonzero(here)[off]] = True
+        raise DataError(
+            f"The timestamp in {rows.name(bad)} is not a whole millisecond", found=rows.cell(bad), todo=_WRITE
+        )
     return whole
 
 
-def _parse(column: pd.Series) -> pd.Series:
-    if pd.api.types.is_datetime64_any_dtype(column.dtype):
-        return column
-    text = column.astype("str").str.replace(r"\s*UTC$", "+00:00", regex=True)
+def _are_days(values: "NDArray[Any]") -> bool:
+    """Whether numbers are days written as 20240131."""
+    return bool(np.all((values >= 19_700_101) & (values < 21_000_101) & (values % 1 == 0)))
+
+
+def _from_days(values: "NDArray[Any]", zone: str | None, rows: _Rows) -> Times:
+    return _from_text(pa.array(values.astype(np.int64)).cast(pa.string()), zone, rows)
+
+
+def _with_clock(days: pd.Series, clock: pd.Series) -> pd.Series:
+    """Return dates and times of day as one text."""
+    hours = clock.astype(str).str.strip()
+    bare = hours.str.fullmatch(r"\d{1,6}")
+    hours = hours.mask(bare, hours.where(hours.str.len() <= 4, hours.str.zfill(6)))
+    return days.astype(str).str.strip().str.replace(r" 00:00:00$", "", regex=True) + " " + hours
+
+
+def _from_text(texts: Any, zone: str | None, rows: _Rows) -> Times:
+    if _all(pc.match_substring_regex(texts, r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$")) and not _all(
+        pc.match_substring_regex(texts, r"^\s*(?:19|20)\d{6}\s*$")
+    ):
+        return _from_epoch(pc.cast(pc.utf8_trim_whitespace(texts), pa.float64()).to_numpy(), rows)
+    for attempt in (_cast, _rewritten, _by_format):
+        if (stamps := attempt(texts)) is not None:
+            times = _from_stamps(stamps, zone, rows)
+            return times if stamps.tz is None else Times(times.opened_ms, _offsets_note(texts))
+    raise _unreadable(texts, rows)
+
+
+def _all(mask: Any) -> bool:
+    return pc.all(mask).as_py() is True
+
+
+def _cast(texts: Any) -> pd.DatetimeIndex | None:
+    """Read ISO 8601, with a zone in every text or in none."""
+    for kind in (pa.timestamp("us", "UTC"), pa.timestamp("us")):
+        try:
+            stamps = pc.cast(texts, kind)
+        except pa.ArrowException:
+            continue
+        return pd.DatetimeIndex(stamps.cast(pa.timestamp("us")).to_numpy(zero_copy_only=False), tz=kind.tz)
+    return None
+
+
+def _rewritten(texts: Any) -> pd.DatetimeIndex | None:
+    return _cast(_as_iso(texts))
+
+
+def _as_iso(texts: Any) -> Any:
+    for pattern, replacement in _REWRITTEN:
+        texts = pc.replace_substring_regex(texts, pattern, replacement)
+    return texts
+
+
+def _by_format(texts: Any) -> pd.DatetimeIndex | None:
+    column = texts.to_pandas()
+    for form in _FORMATS:
+        try:
+            return pd.DatetimeIndex(pd.to_datetime(column, format=form))
+        except ValueError:
+            continue
+    return None
+
+
+def _unreadable(texts: Any, rows: _Rows) -> DataError:
+    """Return what is wrong with the first text that is no time, or that has a zone where the first has none."""
+    iso = _as_iso(texts)
+    zoned = pc.match_substring_regex(iso, _ZONE).to_numpy(zero_copy_only=False)
+    read = pd.to_datetime(iso.to_pandas(), format="ISO8601", errors="coerce", utc=True)
+    if (bad := read.isna().to_numpy()).any():
+        swapped = " (day and month cannot be told apart)" if "/" in rows.cell(bad) else ""
+        return DataError(f"A timestamp cannot be read{swapped}", found=rows.shown(bad), todo=_WRITE)
+    if (other := zoned != zoned[0]).any():
+        wrong = "Timestamps of different time zones are mixed: some name a zone, some do not"
+        return DataError(wrong, found=rows.shown(other), todo=_WRITE)
+    return DataError("The timestamps are written in more than one way", found=rows.cell([True]), todo=_WRITE)
+
+
+def _offsets_note(texts: Any) -> str:
+    if _all(pc.ends_with(texts, "Z")):
+        return "UTC timestamps"
+    offsets = pc.unique(pc.extract_regex(_as_iso(texts), r"(?P<zone>Z|[+-]\d{2}:?\d{2})$").field("zone")).to_pylist()
+    others = sorted({f"UTC{offset}" for offset in map(str, offsets) if offset.strip("Z+-0:")})
+    return f"times converted from {' and '.join(others[:4])} to UTC" if others else "UTC timestamps"
+
+
+def _from_stamps(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> Times:
+    """Return typed times as epoch milliseconds, all of a year that can be meant."""
+    if stamps.tz is None:
+        stamps, note = _localised(stamps, zone, rows)
+    else:
+        note = "UTC timestamps" if str(stamps.tz) == "UTC" else f"times converted from {stamps.tz} to UTC"
+    per_ms = {"s": 0, "ms": 1, "us": 1_000, "ns": 1_000_000}[stamps.unit]
+    values = stamps.asi8
+    if per_ms > 1 and (off := values % per_ms != 0).any():
+        raise DataError(
+            f"The timestamp in {rows.name(off)} is not a whole millisecond", found=rows.cell(off), todo=_WRITE
+        )
+    opened = values * 1_000 if not per_ms else values // per_ms
+    low, high = (_DAY_MS, _LAST * 1_000) if per_ms else (_DAY_MS // 1_000, _LAST)
+    checked = values if not per_ms else opened
+    if (bad := (checked < low) | (checked >= high)).any():
+        raise DataError("A timestamp is not between 1970 and 2100", found=rows.shown(bad), todo=_WRITE)
+    return Times(opened, note)
+
+
+def _localised(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> tuple[pd.DatetimeIndex, str]:
+    """Return times without a zone as times of the zone that was said."""
+    if zone is None:
+        raise DataError(
+            "The timestamps have no time zone",
+            found=rows.cell([True]),
+            todo="If they are UTC, pass --utc (assume_utc=True); if not, say where they are from, as in --tz Europe/Berlin",
+        )
+    if zone == "UTC":
+        return stamps.tz_localize("UTC"), "times without a zone, taken as UTC as asked"
+    check_zone(zone)
     try:
-        return pd.to_datetime(text, format="ISO8601")
-    except ValueError as error:
-        wrong = "Timestamps of different time zones are mixed" if "Mixed timezones" in str(error) else None
-        found = str(column.iloc[0]) if wrong else _first_unreadable(text)
-        raise DataError(wrong or "A timestamp cannot be read", found=found, todo=_WRITE) from error
+        return stamps.tz_localize(zone, ambiguous="infer"), f"times without a zone, taken as {zone} as asked"
+    except (ValueError, OverflowError) as error:
+        raise DataError(
+            f"A clock change of {zone} leaves times in doubt: an hour is missing, or stands there twice or once",
+            todo=_WRITE,
+        ) from error
 
 
-def _first_unreadable(text: pd.Series) -> str:
-    read = pd.to_datetime(text, format="ISO8601", errors="coerce", utc=True)
-    bad = read.isna().to_numpy()
-    row = int(np.argmax(bad))
-    return f"{text.iloc[row]} in row {row + 1}"
+def check_zone(zone: str) -> None:
+    """Refuse a time zone that nobody knows.
+
+    Raises
+    ------
+    InputError
+        If the name is none of the IANA database's.
+    """
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError) as error:
+        raise InputError("Unknown time zone", found=zone, todo="Write one like UTC or Europe/Berlin") from error

@@ -1,0 +1,221 @@
+"""The bytes in the files of an import: folders listed, archives opened, checksums compared, sizes bounded.
+
+What a file is, is read from its first bytes and never from its name: a `.csv` may be gzipped, a `.zip` may be a workbook.
+Nothing is ever extracted to disk. What is unpacked is bounded, so that a small file cannot fill the memory.
+"""
+
+import bz2
+import gzip
+import hashlib
+import lzma
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path, PurePosixPath
+from typing import IO, Any
+
+from atb.errors import DataError, InputError
+
+LARGEST = 4 * 1024**3
+"""Most bytes that are read of all files of an import together."""
+_SUSPICIOUS, _RATIO = 256 * 1024**2, 250  # candles shrink to a fifth or a tenth; a bomb to a thousandth
+_CHUNK = 1024 * 1024
+_SUFFIXES = {".csv", ".txt", ".tsv", ".zip", ".gz", ".xz", ".bz2", ".parquet", ".pq", ".feather", ".arrow", ".json"}
+_OPENERS: dict[bytes, Callable[[BytesIO], Any]] = {
+    b"\x1f\x8b": gzip.open,
+    b"\xfd7zXZ\x00": lzma.open,
+    b"BZh": bz2.open,
+}
+_EXPORT = "Export the sheet or table as CSV and import that"
+_FOREIGN: tuple[tuple[bytes, str, str], ...] = (
+    (b"\xd0\xcf\x11\xe0", "an Excel workbook", _EXPORT),
+    (b"\x89HDF", "HDF5", "Load it with pandas and write it with `frame.to_parquet(...)`"),
+    (b"SQLite format 3", "an SQLite database", _EXPORT),
+    (b"\x80\x02", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
+    (b"\x80\x03", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
+    (b"\x80\x04", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
+    (b"\x80\x05", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it and import what was in it"),
+    (b"Rar!", "a RAR archive", "Unpack it and import what was in it"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "Unpack it and import what was in it"),
+    (b"%PDF", "a PDF", _EXPORT),
+)
+
+
+@dataclass(frozen=True)
+class Content:
+    """One file's bytes, unpacked, and the name that messages and sources call it by."""
+
+    name: str
+    data: bytes
+
+
+def read_contents(paths: Iterable[Path]) -> tuple[list[Content], list[str]]:
+    """Return what lies in files, archives and folders, in the order given, and notes on what was left out.
+
+    Raises
+    ------
+    InputError
+        If a path is missing, is no regular file, or a folder holds nothing that could be imported.
+    DataError
+        If a file is empty, damaged, too large, or of a kind that is not read.
+    """
+    notes: list[str] = []
+    found: list[Content] = []
+    for path in _files(paths, notes):
+        if _is_checksum(path.name):
+            notes.append(f"{path.name} left out: it is a checksum")
+            continue
+        raw = _read(path)
+        _compare_checksum(path, raw, notes)
+        found += _unpacked(path.name, raw, notes)
+        if sum(len(one.data) for one in found) > LARGEST:
+            raise DataError(f"More than {LARGEST / 1e9:.1f} GB at once", found=path.name, todo="Import fewer files")
+    if not found:
+        raise InputError(
+            "No file of bars among these", found=", ".join(map(str, paths)), todo="Give CSV, zip or Parquet"
+        )
+    return found, notes
+
+
+def _files(paths: Iterable[Path], notes: list[str]) -> list[Path]:
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += _listed(path, notes)
+        elif path.is_file():
+            files.append(path)
+        elif path.exists():
+            raise InputError(
+                "Not a regular file", found=str(path), todo="Write what it gives to a file and import that"
+            )
+        else:
+            raise InputError("No such file", found=str(path), todo="Check the path")
+    return files
+
+
+def _listed(folder: Path, notes: list[str]) -> list[Path]:
+    """Return the files of a folder that may hold bars, by name; folders inside it are not entered."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    wanted = [path for path in files if path.suffix.lower() in _SUFFIXES]
+    if not wanted:
+        raise InputError("The folder holds no file of bars", found=str(folder), todo="Give CSV, zip or Parquet files")
+    others = [path.name for path in files if path not in wanted and not _is_checksum(path.name)]
+    if others:
+        notes.append(f"left out of {folder.name}: {', '.join(others[:3])}{' ...' * (len(others) > 3)}")
+    return wanted
+
+
+def _is_checksum(name: str) -> bool:
+    return name.lower().endswith((".checksum", ".sha256", ".md5"))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        if path.stat().st_size > LARGEST:
+            raise DataError("The file is too large", found=f"{path.name}: {path.stat().st_size / 1e9:.1f} GB")
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path.name} cannot be read", found=error.strerror, todo="Check its rights") from error
+    if not data:
+        raise DataError("The file is empty", found=path.name, todo="Download or export it again")
+    return data
+
+
+def _compare_checksum(path: Path, raw: bytes, notes: list[str]) -> None:
+    """Compare a file with the `.CHECKSUM` beside it, as data.binance.vision gives them."""
+    beside = path.with_name(f"{path.name}.CHECKSUM")
+    if not beside.is_file():
+        return
+    wanted = re.match(rb"\s*([0-9a-fA-F]{64})\b", beside.read_bytes()[:200])
+    if wanted is None:
+        notes.append(f"{beside.name} left out: it holds no SHA-256")
+    elif wanted[1].decode().lower() != hashlib.sha256(raw).hexdigest():
+        raise DataError(f"{path.name} is not what its CHECKSUM file says", todo="Download it again")
+    else:
+        notes.append(f"{path.name} agrees with its CHECKSUM file")
+
+
+def _unpacked(name: str, raw: bytes, notes: list[str], *, depth: int = 0) -> list[Content]:
+    for start, kind, todo in _FOREIGN:
+        if raw.startswith(start):
+            raise DataError(f"{name} is {kind}, which is not read", todo=todo)
+    if depth and raw.startswith((b"PK\x03\x04", *_OPENERS)):
+        raise DataError(f"{name} is packed twice", todo="Unpack it and import what was in it")
+    if raw.startswith(b"PK\x03\x04"):
+        return _members(name, raw, notes)
+    for start, opener in _OPENERS.items():
+        if raw.startswith(start):
+            with opener(BytesIO(raw)) as stream:
+                inner = _bounded(stream, name, packed=len(raw))
+            return _unpacked(name, inner, notes, depth=1)
+    if raw[257:262] == b"ustar":
+        raise DataError(f"{name} is a tar archive, which is not read", todo="Unpack it and import what was in it")
+    if re.match(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|\?xml)", raw[:200], re.IGNORECASE):
+        raise DataError(f"{name} is a web page, not a file of bars", todo="Download the file itself")
+    if not raw:
+        raise DataError(f"{name} is empty", todo="Download or export it again")
+    return [Content(name, raw)]
+
+
+def _bounded(stream: IO[bytes], name: str, *, packed: int) -> bytes:
+    """Return what a compressed stream holds, unless that is far more than candles can shrink by."""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        while chunk := stream.read(_CHUNK):
+            parts.append(chunk)
+            size += len(chunk)
+            if size > LARGEST or (size > _SUSPICIOUS and size > _RATIO * packed):
+                raise DataError(f"{name} unpacks to far more than a file of bars", found=f"over {size / 1e6:.0f} MB")
+    except (
+        OSError,
+        EOFError,
+        lzma.LZMAError,
+        zlib.error,
+        zipfile.BadZipFile,
+        RuntimeError,
+        NotImplementedError,
+    ) as error:
+        todo = "Download it again" if not isinstance(error, RuntimeError) else "Unpack it and import what was in it"
+        raise DataError(
+            f"{name} cannot be unpacked: it is damaged, encrypted or packed unusually", todo=todo
+        ) from error
+    return b"".join(parts)
+
+
+def _members(name: str, raw: bytes, notes: list[str]) -> list[Content]:
+    """Return the files in a zip archive that may hold bars, by name."""
+    try:
+        with zipfile.ZipFile(BytesIO(raw)) as archive:
+            inside = {info.filename: info for info in archive.infolist() if not info.is_dir()}
+            if "[Content_Types].xml" in inside:
+                raise DataError(f"{name} is an Excel workbook, which is not read", todo=_EXPORT)
+            wanted = sorted(member for member in inside if _may_hold_bars(member)) or list(inside)[: len(inside) == 1]
+            if not wanted:
+                raise DataError(f"{name} holds no file of bars", found=", ".join(sorted(inside)[:3]) or "nothing")
+            others = len(inside) - len(wanted)
+            if others:
+                notes.append(f"{others} other file{'s' * (others > 1)} in {name} left out")
+            found: list[Content] = []
+            for member in wanted:
+                with archive.open(inside[member]) as stream:
+                    data = _bounded(stream, f"{PurePosixPath(member).name} in {name}", packed=len(raw))
+                found += _unpacked(PurePosixPath(member).name, data, notes, depth=1)
+                if sum(len(one.data) for one in found) > max(_SUSPICIOUS, _RATIO * len(raw)):
+                    raise DataError(f"{name} unpacks to far more than files of bars")
+    except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
+        raise DataError(
+            f"{name} cannot be unpacked: it is damaged, encrypted or packed unusually",
+            todo="Download it again, or unpack it and import what was in it",
+        ) from error
+    return found
+
+
+def _may_hold_bars(member: str) -> bool:
+    path = PurePosixPath(member)
+    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    return not hidden and path.suffix.lower() in _SUFFIXES and "readme" not in path.name.lower()

@@ -1,0 +1,247 @@
+"""Parquet, feather and JSON files as tables: whatever pandas, freqtrade, ccxt or an exchange's answer wrote."""
+
+import json
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+
+from atb.data.columns import CLOCK, guess_columns
+from atb.data.providers.file_layouts import columns_of
+from atb.data.providers.file_table import Table
+from atb.domain import BAR_COLUMNS, Symbol
+from atb.errors import DataError, InputError
+
+_SAMPLE = 60
+_DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError,
+            RuntimeError, MemoryError)  # fmt: skip
+"""What the readers raise over bytes that are not theirs."""
+
+
+def read_columnar(data: bytes, name: str, symbol: Symbol | None) -> Table:
+    """Return a Parquet or feather file as a table; an index of times becomes the column `timestamp`.
+
+    Raises
+    ------
+    DataError
+        If the file is damaged, or a column is not found.
+    """
+    kind = "Parquet" if data.startswith(b"PAR1") else "feather"
+    try:
+        frame = _to_frame(data, parquet=kind == "Parquet")
+    except _DAMAGED as error:
+        raise DataError(
+            f"{name} cannot be read: it begins as {kind} and is damaged", todo="Export or download it again"
+        ) from error
+    frame, notes = _one_level(_with_index(frame), symbol, name)
+    return _table(frame, name, symbol, notes=notes)
+
+
+def read_json(data: bytes, name: str, symbol: Symbol | None) -> Table:
+    """Return a JSON file as a table: rows as lists or objects, columns as lists, alone or inside an exchange's answer.
+
+    Raises
+    ------
+    DataError
+        If the text is no JSON, holds no rows, or a column is not found.
+    """
+    try:
+        found = _parse(data)
+    except (ValueError, RecursionError, UnicodeDecodeError) as error:
+        raise DataError(f"{name} cannot be read as JSON: it is damaged", todo="Export or download it again") from error
+    try:
+        rows = next(_tables(found), None)
+    except RecursionError:
+        rows = None
+    if not rows:
+        raise DataError(
+            f"{name} holds no rows of bars", todo="Give JSON such as [[time, open, high, low, close, volume], ...]"
+        )
+    notes: list[str] = []
+    try:
+        if isinstance(rows, dict) or isinstance(rows[0], dict):
+            frame = pd.DataFrame(rows)
+        else:
+            width = len(rows[0])
+            if (odd := next((at for at, row in enumerate(rows) if len(row) != width), None)) is not None:
+                raise DataError(f"Row {odd + 1} of {name} has {len(rows[odd])} values, the first {width}")
+            names = columns_of(rows[:_SAMPLE], dated=False, name=name)
+            notes.append(f"no names; columns taken as {', '.join(names[:6])}")
+            frame = pd.DataFrame(rows, columns=list(names))
+    except _DAMAGED as error:
+        raise DataError(
+            f"{name} cannot be read: its rows differ in kind", todo="Export or download it again"
+        ) from error
+    return _table(frame, name, symbol, notes=notes, texts=True)
+
+
+def _to_frame(data: bytes, *, parquet: bool) -> pd.DataFrame:
+    table: Any = pq.read_table(BytesIO(data)) if parquet else pyarrow.feather.read_table(BytesIO(data))
+    try:
+        frame: pd.DataFrame = table.to_pandas()
+    except _DAMAGED:
+        frame = table.to_pandas(ignore_metadata=True)
+    return frame
+
+
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return an index of times, or one with a name, as the first column."""
+    if not isinstance(frame.index, pd.DatetimeIndex):
+        return frame.reset_index() if any(frame.index.names) else frame
+    label = str(frame.index.name or "timestamp")
+    levels = frame.columns.nlevels
+    if label in frame.columns.get_level_values(0):
+        return frame.reset_index(drop=True)
+    first: Any = (label, *[""] * (levels - 1)) if levels > 1 else label
+    wide = frame.copy(deep=False)
+    wide.insert(0, first, frame.index.to_series(index=frame.index))
+    return wide.reset_index(drop=True)
+
+
+def _one_level(frame: pd.DataFrame, symbol: Symbol | None, name: str) -> tuple[pd.DataFrame, list[str]]:
+    """Return columns with one name each; of two levels (price and ticker) the one that tells the columns apart."""
+    if frame.columns.nlevels == 1:
+        return frame.set_axis([str(label) for label in frame.columns], axis=1), []
+    labels = [tuple(map(str, label)) for label in frame.columns]
+    levels = range(frame.columns.nlevels)
+    telling = [level for level in levels if len({label[level] for label in labels if all(label)}) > 1]
+    tickers = [level for level in telling if not _names_prices({label[level] for label in labels})]
+    if tickers:
+        labels, frame = _of_symbol(labels, frame, tickers[0], symbol=symbol, name=name)
+        telling = [level for level in telling if level not in tickers]
+    names = [
+        " ".join(filter(None, (label[level] for level in telling))) or next(filter(None, label), "") for label in labels
+    ]
+    return frame.set_axis(names, axis=1), [f"{len(levels)} levels of columns read as one"]
+
+
+def _names_prices(labels: set[str]) -> bool:
+    return {"open", "high", "low", "close"} <= {label.lower() for label in labels}
+
+
+def _of_symbol(
+    labels: list[tuple[str, ...]], frame: pd.DataFrame, level: int, *, symbol: Symbol | None, name: str
+) -> tuple[list[tuple[str, ...]], pd.DataFrame]:
+    """Keep the columns of one symbol where the file holds several."""
+    there = sorted({label[level] for label in labels if all(label)})
+    wanted = [ticker for ticker in there if symbol is not None and _parsed(ticker) == symbol]
+    if len(wanted) != 1:
+        raise DataError(f"{name} holds several symbols, and not one that is {symbol}", found=", ".join(there[:8]))
+    kept = [at for at, label in enumerate(labels) if label[level] == wanted[0] or not all(label)]
+    return [labels[at] for at in kept], frame.iloc[:, kept]
+
+
+def _parsed(text: str) -> Symbol | None:
+    try:
+        return Symbol.parse(text)
+    except InputError:
+        return None
+
+
+def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list[str], texts: bool = False) -> Table:
+    names = list(frame.columns)
+    if frame.empty:
+        raise DataError("The file has columns but no rows", found=f"{name}: {', '.join(names[:12])}")
+    head = frame.head(_SAMPLE)
+    sample = {label: head.iloc[:, at].tolist() for at, label in enumerate(names)}
+    columns = guess_columns(names, symbol, sample)
+    picked = pd.DataFrame({role: frame[label] for role, label in columns.items()})
+    for role in BAR_COLUMNS:
+        picked[role] = _numbers(picked[role], columns[role], role, texts=texts)
+    if texts and picked["timestamp"].map(lambda cell: isinstance(cell, str | int | float)).all():
+        picked["timestamp"] = _epochs(picked["timestamp"])
+    if CLOCK in picked:
+        picked[CLOCK] = picked[CLOCK].astype(str)
+    return Table(name, picked, columns, notes)
+
+
+def _numbers(column: pd.Series, label: str, role: str, *, texts: bool) -> Any:
+    """Return float64 values; text is taken for numbers only where the format has no other way to write exact ones."""
+    if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    if column.isna().all():
+        return np.full(len(column), np.nan)
+    kinds = (int, float) if not texts else (int, float, str)
+    values = np.array([_number(cell, kinds) for cell in column], dtype=object)
+    wrong = np.array([value is None for value in values])
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise DataError(
+            f"Column {label!r} ({role}) holds text, not numbers, in row {row + 1}",
+            found=str(column.iloc[row])[:40],
+            todo="Write plain numbers, such as 47000.10",
+        )
+    return values.astype(np.float64)
+
+
+def _number(cell: Any, kinds: tuple[type[Any], ...]) -> float | None:
+    """Return a cell as a number, NaN if it is empty, None if it is none."""
+    if cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell)):
+        return float("nan")
+    if isinstance(cell, bool) or not isinstance(cell, (*kinds, Decimal)):
+        return None
+    value: Any = cell
+    try:
+        return float(value)
+    except ValueError:
+        return None
+    except OverflowError:
+        return float("inf")
+
+
+def _epochs(column: pd.Series) -> pd.Series:
+    """Return times that are all numbers, or texts of numbers, as numbers; others as they are."""
+    values = [_number(cell, (int, float, str)) for cell in column]
+    if any(value is None for value in values):
+        return column.map(lambda cell: cell if isinstance(cell, str) else str(cell))
+    return pd.Series(values, index=column.index, dtype=np.float64)
+
+
+def _parse(data: bytes) -> Any:
+    """Return what JSON, or one JSON object a line, says; whole numbers of any length as far as Python reads them."""
+    text = data.decode("utf-8-sig")
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return [json.loads(line) for line in text.splitlines() if line.strip()]
+
+
+def _tables(found: Any, depth: int = 0) -> Iterator[Any]:
+    """Yield what may be the rows: a list of lists or objects, or an object of equally long lists."""
+    if depth > 5:
+        return
+    if isinstance(found, list) and len(found) and isinstance(found[0], list | dict):
+        inner = found[0]
+        if all(isinstance(row, type(inner)) for row in found) and _is_row(inner):
+            yield found
+        return
+    if isinstance(found, dict):
+        yield from _columns(found)
+        for value in found.values():
+            yield from _tables(value, depth + 1)
+
+
+def _is_row(inner: Sequence[Any] | dict[str, Any]) -> bool:
+    values = list(inner.values()) if isinstance(inner, dict) else list(inner)
+    return len(values) > 1 and any(isinstance(value, int | float | str) for value in values)
+
+
+def _columns(found: dict[str, Any]) -> Iterator[Any]:
+    """Yield an object of columns (as TradingView's feeds answer), or the split and column forms of pandas."""
+    if isinstance(found.get("columns"), list) and isinstance(found.get("data"), list):
+        yield [
+            dict(zip(map(str, found["columns"]), row, strict=False)) for row in found["data"] if isinstance(row, list)
+        ]
+        return
+    lists = {key: value for key, value in found.items() if isinstance(value, list) and value}
+    if len(lists) >= 5 and len({len(value) for value in lists.values()}) == 1:
+        yield lists
+    objects = {key: value for key, value in found.items() if isinstance(value, dict) and value}
+    if len(objects) >= 5 and len(objects) == len(found) and len({tuple(value) for value in objects.values()}) == 1:
+        yield {key: list(value.values()) for key, value in objects.items()}

@@ -1,0 +1,103 @@
+"""The rows of a file brought into order, nothing invented: empty ones and repeated ones left out, newest-first turned round."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from atb.data.checks import on_grid
+from atb.data.moments import at_ms, short
+from atb.data.providers.file_table import Table
+from atb.domain import BAR_COLUMNS, Timeframe
+from atb.errors import DataError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_PRICES = list(BAR_COLUMNS[:4])
+
+
+def without_empty_rows(table: Table) -> tuple[pd.DataFrame, list[str]]:
+    """Return the rows that have a price or a volume, under their numbers in the file, and a note on the others.
+
+    Raises
+    ------
+    DataError
+        If no row has a price, or no row has a volume.
+    """
+    frame = table.frame
+    empty = (frame[_PRICES].isna().all(axis=1) & ~(frame["volume"] > 0)).to_numpy()
+    if empty.all():
+        raise DataError(f"No row of {table.name} has a price", todo="Export or download it again")
+    kept = frame[~empty] if empty.any() else frame
+    if kept["volume"].isna().all():
+        raise DataError(
+            f"The volume is missing in every row of {table.name} (column {table.columns['volume']!r} is empty)",
+            todo="Export it with the volume; where there was no trade, write 0",
+        )
+    missing = kept["volume"].isna().to_numpy()
+    if missing.any():
+        raise DataError(
+            f"The volume is missing in {table.where(int(kept.index[int(np.argmax(missing))]))} of {table.name}",
+            todo="Write the volume; where there was no trade, write 0",
+        )
+    count = int(empty.sum())
+    return kept, [f"{count} row{'s' * (count > 1)} without prices left out"] if count else []
+
+
+def in_order(
+    frame: pd.DataFrame, opened_ms: "NDArray[np.int64]", *, several: bool = False
+) -> tuple[pd.DataFrame, "NDArray[np.int64]", list[str]]:
+    """Return rows from the oldest to the newest, each time once, and notes.
+
+    Rows that stand there more than once with equal numbers are kept once. A file that runs from the newest to the oldest is
+    turned round; rows of several files are sorted. Anything else is left as it is, for `check_order` to refuse.
+    """
+    notes: list[str] = []
+    steps = np.diff(opened_ms)
+    if several and (steps < 0).any():
+        order = np.argsort(opened_ms, kind="stable")
+        frame, opened_ms = frame.iloc[order], opened_ms[order]
+    elif len(steps) and (steps <= 0).all() and (steps < 0).any():
+        frame, opened_ms = frame.iloc[::-1], opened_ms[::-1]
+        notes.append("rows from the newest to the oldest, turned round")
+    if (np.diff(opened_ms) > 0).all():
+        return frame, opened_ms, notes
+    again = _repeated(frame, opened_ms)
+    if count := int(again.sum()):
+        notes.append(f"{count} repeated row{'s' * (count > 1)} left out, equal to the first")
+        frame, opened_ms = frame[~again], opened_ms[~again]
+    return frame, opened_ms, notes
+
+
+def _repeated(frame: pd.DataFrame, opened_ms: "NDArray[np.int64]") -> "NDArray[np.bool_]":
+    """Return which rows repeat an earlier one in time and numbers."""
+    return frame.reset_index(drop=True).assign(opened=opened_ms).duplicated().to_numpy()
+
+
+def opens_of_closes(
+    times_ms: "NDArray[np.int64]", timeframe: Timeframe, *, named: bool
+) -> tuple["NDArray[np.int64]", list[str]]:
+    """Return the opens of bars whose times are their closes, and a note; times that are opens as they are.
+
+    Parameters
+    ----------
+    times_ms
+        Epoch milliseconds, ascending.
+    timeframe
+        The bars' duration.
+    named
+        Whether the file says that they are closes. If not, they are taken for closes only where every one lies a millisecond
+        or a second before the grid, as Binance's do: no bar opens there.
+    """
+    late = next((shift for shift in (1, 1_000) if on_grid(times_ms + shift, timeframe).all()), 0)
+    if not (named or late):
+        return times_ms, []
+    ends = times_ms + late
+    if timeframe.unit == "M":
+        before = pd.DatetimeIndex(ends.astype("datetime64[ms]")) - pd.DateOffset(months=1)
+        opened = before.as_unit("ms").asi8
+    else:
+        opened = ends - timeframe.seconds * 1_000
+    first = f"{short(at_ms(times_ms[0]))} is the close of {short(at_ms(opened[0]))}"
+    return opened, [f"times are closes, taken back by one bar of {timeframe}: {first}"]

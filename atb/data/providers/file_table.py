@@ -1,0 +1,36 @@
+"""What every reader of files gives: a table with a column for each role of bars, and how to name its rows."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+
+def plain_row(row: int) -> str:
+    """Return what a message calls a row (from 0) of a table without lines."""
+    return f"row {row + 1}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One file's rows.
+
+    Parameters
+    ----------
+    name
+        What messages call the file.
+    frame
+        The columns `timestamp open high low close volume`, perhaps `clock`, as far as read, not yet checked.
+    columns
+        The file's own name for each of them.
+    notes
+        What was skipped or assumed, a few words each.
+    where
+        Names a row, counted from 0, the way a person finds it.
+    """
+
+    name: str
+    frame: pd.DataFrame
+    columns: dict[str, str]
+    notes: list[str] = field(default_factory=list)
+    where: Callable[[int], str] = plain_row
