@@ -19,7 +19,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atb.config.settings import Settings
@@ -123,6 +123,7 @@ def _listen(office: "Office") -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Trade promoted strategies, on paper unless --live says otherwise.")
+    parser.register("action", None, _Once)
     parser.add_argument(
         "manifests",
         type=Path,
@@ -154,6 +155,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--speed", type=_speed, metavar="N", help="seconds of market time per second, or max (default)")
     parser.add_argument("--root", type=Path, help="folder for everything that is written")
     return parser
+
+
+class _Once(argparse.Action):
+    """Keeps one value and refuses a second one: the last would win in silence otherwise."""
+
+    given: object = None
+
+    def __call__(  # noqa: PLR0917 - argparse calls it so
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Keep the value, or end with a usage error that names both."""
+        if self.given is not None:
+            parser.error(f"{option_string} is given more than once: {str(self.given)!r} and {str(values)!r}")
+        self.given = values
+        setattr(namespace, self.dest, values)
 
 
 def _account(text: str) -> str:

@@ -99,6 +99,13 @@ class Refusal(click.ClickException):
 class CommandRegister(click.Group):
     """A group whose commands are imported when they are called."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Refuse an option that is given twice, then parse."""
+        from atb.cli.commands import refuse_twice
+
+        refuse_twice(self, ctx, args)
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click calls it so
         """Return the names in the register's order, which is the order of the work."""
         return list(COMMANDS)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, print_table
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ CASES = ("single", "tables", "multi", "fills", "sweep", "grid", "cores", "memory
 COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ratio_to_atb", "peak_mb", "agrees")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
     "--case", "cases", multiple=True, type=click.Choice([*CASES, "all"]), help="Repeat it for more; by default all."
 )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from atb.cli.accounts import journal, known_account
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 from atb.errors import AtbError, HaltError, InputError, SetupError
 
@@ -23,7 +24,7 @@ _reason = click.option("--reason", required=True, help="Why: it goes into the au
 _file = click.option("--file", "with_file", is_flag=True, help="Write the file HALT too, for runners over this folder.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--level", default="pause", show_default=True, help="pause entries, cancel resting ones too, or flatten.")
 @_account
 @_reason
@@ -46,7 +47,7 @@ def halt(level: str, account: str | None, reason: str, *, with_file: bool, as_js
     _tell(done, as_json)
 
 
-@click.command()
+@click.command(cls=Command)
 @_account
 @_reason
 @_file
@@ -76,7 +77,7 @@ def flatten(account: str | None, reason: str, *, with_file: bool, wait: float, a
         )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--account", help="The account; the only halted one without it.")
 @click.option("--reason", default="", help="Why: it goes into the audit trail.")
 @click.option("--file", "with_file", is_flag=True, help="Delete the file HALT first.")

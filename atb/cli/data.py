@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from atb.cli.output import Family, json_option, print_fields, print_json, print_table
+from atb.cli.commands import Family
+from atb.cli.output import json_option, print_fields, print_json, print_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,13 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 
 if TYPE_CHECKING:
     from atb.workbench.journey import Done, Journey
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def demo(as_json: bool) -> None:
     """Go the whole path on a synthetic market, offline: from candles to a paper trade.

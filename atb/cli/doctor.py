@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:

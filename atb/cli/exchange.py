@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli.commands import Command
 from atb.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ PORT = click.IntRange(0, 65_535)
 COINBASE_KEY = "organizations/simulated/apiKeys/key"
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--bars", "symbols", multiple=True, metavar="SYMBOL", help="Replay stored bars; repeat it for more.")
 @click.option(
     "--walk", "walks", multiple=True, metavar="SYMBOL", help="Draw a market from the seed; repeat it for more."

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import click
 
+from atb.cli.commands import Command
 from atb.errors import SetupError
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--port", default=8888, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free port.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open a browser.")
 def lab(port: int, browser: bool) -> None:

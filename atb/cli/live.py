@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.accounts import journal, known_account
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, print_table, start
 from atb.cli.rules import check_parameters, chosen_rules, rule_options
 
@@ -33,7 +34,7 @@ SLOTS = (
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("strategy")
 @click.option("--symbol", required=True, help="What to trade: BTC/USDT, BTCUSDT, BTC-USDT.")
 @click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar.")
@@ -115,7 +116,7 @@ def _run_runner(path: Path, *period: str, account: str, settings: "Settings") ->
             continue
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--account", help="Of this account alone.")
 @json_option
 def status(account: str | None, *, as_json: bool) -> None:

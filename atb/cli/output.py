@@ -9,27 +9,15 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from atb.cli import layout
+from atb.cli.layout import Row, number
+
 if TYPE_CHECKING:
     from atb.config import Settings
 
 C = TypeVar("C", bound=Callable[..., Any])
 
 
-class Family(click.Group):
-    """A group of commands that says which one was probably meant."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, or name the nearest."""
-        if args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
-            from atb.errors import did_you_mean
-
-            raise click.UsageError(f"No such command {args[0]!r}. {did_you_mean(args[0], self.commands)}", ctx)
-        return super().resolve_command(ctx, args)
-
-
-Row = Mapping[str, object]
 _LONGEST_HARMLESS = 24  # a signed address or a header with its key is longer
 
 
@@ -88,39 +76,52 @@ def print_error(message: str, file: IO[Any] | None = None) -> None:
     click.echo(text if "NO_COLOR" in os.environ else click.style(text, fg="red"), file=file, err=file is None)
 
 
+def amounts(row: Row, *names: str) -> dict[str, object]:
+    """Return a row whose exact amounts (text) under these names are numbers, as people read them."""
+    return {name: float(value) if name in names and isinstance(value, str) else value for name, value in row.items()}
+
+
+def moments(row: Row, *names: str) -> dict[str, object]:
+    """Return a row whose ISO times under these names read `2024-01-31 09:45`, UTC."""
+    return {
+        name: value[:16].replace("T", " ") if name in names and isinstance(value, str) else value
+        for name, value in row.items()
+    }
+
+
 def cell(value: object) -> str:
-    """Return a table cell: nothing for None and NaN, at most six significant digits for a float."""
+    """Return a table cell: nothing for None and NaN, decimals without exponent for a float."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:,.6g}" if isinstance(value, float) else str(_clean(str(value)))
+    return number(value) if isinstance(value, float) else str(_clean(str(value)))
 
 
-def table_lines(rows: Sequence[Row], columns: Sequence[str] | None = None) -> list[str]:
-    """Lay out rows in aligned columns, numbers to the right, a heading first."""
+def table_lines(rows: Sequence[Row], columns: Sequence[str] | None = None, *, spare: Sequence[str] = ()) -> list[str]:
+    """Lay out rows in aligned columns, numbers to the right, a heading first, in the width of the terminal."""
     names = list(columns) if columns is not None else list(rows[0]) if rows else []
     cells = [[cell(row.get(name)) for name in names] for row in rows]
-    widths = [max([len(name), *(len(line[i]) for line in cells)]) for i, name in enumerate(names)]
     right = [bool(rows) and all(_is_number(row.get(name)) for row in rows) for name in names]
-
-    def line(texts: Sequence[str]) -> str:
-        parts = zip(texts, widths, right, strict=True)
-        return "  ".join(text.rjust(width) if end else text.ljust(width) for text, width, end in parts).rstrip()
-
-    return [line(names), *(line(texts) for texts in cells)]
+    return layout.table_lines(layout.Table(names, cells, right), layout.terminal_width(), spare=spare)
 
 
 def _is_number(value: object) -> bool:
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def print_table(rows: Sequence[Row], columns: Sequence[str] | None = None, *, empty: str = "Nothing to show.") -> None:
-    """Print rows as a table, or the sentence `empty` where there are none."""
+def print_table(
+    rows: Sequence[Row],
+    columns: Sequence[str] | None = None,
+    *,
+    spare: Sequence[str] = (),
+    empty: str = "Nothing to show.",
+) -> None:
+    """Print rows as a table, or the sentence `empty`; columns of `spare` are left out where room is scarce."""
     if not rows:
-        click.echo(empty)
+        print_text(empty)
         return
-    heading, *lines = table_lines(rows, columns)
+    heading, *lines = table_lines(rows, columns, spare=spare)
     click.echo(click.style(heading, bold=True))
     for line in lines:
         click.echo(line)
@@ -128,6 +129,17 @@ def print_table(rows: Sequence[Row], columns: Sequence[str] | None = None, *, em
 
 def print_fields(fields: Row) -> None:
     """Print one `name  value` line per field."""
-    width = max((len(name) for name in fields), default=0)
-    for name, value in fields.items():
-        click.echo(f"{name.ljust(width)}  {cell(value)}".rstrip())
+    for line in layout.field_lines({name: cell(value) for name, value in fields.items()}, layout.terminal_width()):
+        click.echo(line)
+
+
+def print_text(text: str) -> None:
+    """Print a paragraph in lines that fit the terminal, without secrets."""
+    click.echo(layout.paragraph(str(_clean(text)), layout.terminal_width()))
+
+
+def print_points(texts: Sequence[str], mark: str = "-") -> None:
+    """Print sentences as a list, one point each."""
+    for line in texts:
+        first, *rest = layout.field_lines({f" {mark}": str(_clean(line))}, layout.terminal_width())
+        click.echo("\n".join([f" {mark} {first[4:]}", *(part[1:] for part in rest)]))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_fields, print_json, print_table, start
 from atb.cli.rules import chosen_rules, rule_options
 
@@ -22,7 +23,7 @@ UNLESS_GIVEN = {
 WAYS = ("kernel", "vectorbt", "stepwise")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("strategy")
 @click.option("--symbol", default="BTC/USDT", show_default=True, help="Such as BTC/USDT or BTCUSDT.")
 @click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar: 1m ... 1h 4h 1d.")

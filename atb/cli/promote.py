@@ -4,13 +4,14 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 
 if TYPE_CHECKING:
     from atb.promotion.gate import Verdict
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("run_id")
 @click.option(
     "--to", "mode", default="paper", show_default=True, help="What it may trade: paper, or live (real money)."

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, print_table, start
 
 if TYPE_CHECKING:
     from atb.workbench.rehearsal.run import Rehearsal, Tell
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--days", type=click.IntRange(min=1), default=90, show_default=True, help="The last days of the catalogue."

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from atb.cli.output import Family, json_option, print_fields, print_json, print_table, start
+from atb.cli.commands import Command, Family
+from atb.cli.output import json_option, print_fields, print_json, print_table, start
 from atb.cli.rules import check_parameters, chosen_rules, rule_options
 from atb.errors import InputError, RunError
 
@@ -60,7 +61,7 @@ def market_options(command: C) -> C:
     return command
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("notebook", type=click.Path(path_type=Path))
 @click.option("--parameters", "file", type=click.Path(path_type=Path), help="JSON file of parameters; -p wins over it.")
 @click.option("--list-parameters", is_flag=True, help="Show the notebook's parameters and run nothing.")
@@ -91,7 +92,7 @@ def run(notebook: Path, file: Path | None, list_parameters: bool, **options: Any
     _report(row, _print_metrics, as_json=options["as_json"])
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("strategy")
 @market_options
 @click.option("--days", type=click.IntRange(min=1), help="The last days of the data, instead of --start and --end.")
@@ -124,7 +125,7 @@ def backtest(strategy: str, **options: Any) -> None:
     _report(row, _print_backtest, as_json=options["as_json"])
 
 
-@click.command()
+@click.command(cls=Command)
 @market_options
 @run_options
 def train(**options: Any) -> None:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.accounts import canonical_symbol, journal, known_account
-from atb.cli.output import json_option, print_fields, print_json, print_table
+from atb.cli.commands import Command
+from atb.cli.layout import Row, number
+from atb.cli.output import amounts, json_option, moments, print_fields, print_json, print_table
 from atb.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -13,8 +15,8 @@ if TYPE_CHECKING:
 
 TRADES = ("trade", "strategy", "symbol", "side", "quantity", "entry_time", "entry_price", "exit_time", "exit_price", "fees", "pnl",
           "exit_reason", "bars_held")  # fmt: skip
-ORDERS = ("client_id", "strategy", "symbol", "bar", "role", "side", "type", "quantity", "filled", "price", "stop_price", "state",
-          "reason", "refusal")  # fmt: skip
+ORDERS = ("bar (UTC)", "symbol", "role", "order", "filled", "fill price", "fee", "state", "refusal", "reason", "strategy",
+          "client_id")  # fmt: skip
 _FILLS = ("time", "role", "side", "quantity", "price", "fee", "fee_asset", "reason", "client_id")
 _SEARCHED = 5_000  # newest trades among which a mistyped id is looked for
 _account = click.option("--account", help="Of this account alone.")
@@ -27,7 +29,7 @@ def _limit(default: int) -> Any:
     )
 
 
-@click.command()
+@click.command(cls=Command)
 @_account
 @_symbol
 @click.option("--strategy", help="Of this strategy alone.")
@@ -49,10 +51,12 @@ def trades(account: str | None, symbol: str | None, *, strategy: str | None, lim
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, TRADES, empty="No closed trade yet.")
+        print_table(
+            [_trade(row) for row in rows], TRADES, spare=("bars_held", "strategy"), empty="No closed trade yet."
+        )
 
 
-@click.command()
+@click.command(cls=Command)
 @_account
 @_symbol
 @click.option("--open", "open_only", is_flag=True, help="Only those that are out.")
@@ -74,10 +78,35 @@ def orders(account: str | None, symbol: str | None, *, open_only: bool, limit: i
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, ORDERS, empty="No order is out." if open_only else "No order yet.")
+        empty = "No order is out." if open_only else "No order yet."
+        print_table([_order(row) for row in rows], ORDERS, spare=("reason", "strategy", "client_id"), empty=empty)
 
 
-@click.command()
+def _trade(row: Row) -> dict[str, object]:
+    """Return a round trip as people read it."""
+    return moments(amounts(row, "quantity", "entry_price", "exit_price", "fees", "pnl"), "entry_time", "exit_time")
+
+
+def _order(row: dict[str, Any]) -> dict[str, object]:
+    """Return an order as people read it: when it was decided, what it asked for, and at what average price it was filled."""
+    shown = amounts(row, "filled", "average_price")
+    return {
+        **shown,
+        "bar (UTC)": moments(row, "bar")["bar"],
+        "order": f"{row['side']} {number(float(row['quantity']))} {_terms(row)}",
+        "fill price": shown["average_price"],
+        "fee": ", ".join(f"{number(float(fee))} {asset}" for asset, fee in row["fees"].items()),
+    }
+
+
+def _terms(row: dict[str, Any]) -> str:
+    """Return at what price an order is to be filled."""
+    named = (("stop", row["stop_price"]), ("limit", row["price"]))
+    prices = [f"{name} {number(float(price))}" for name, price in named if price is not None]
+    return f"at {', '.join(prices)}" if prices else "at market"
+
+
+@click.command(cls=Command)
 @click.argument("trade_id")
 @json_option
 def why(trade_id: str, *, as_json: bool) -> None:
@@ -144,16 +173,17 @@ def _print_trade(found: dict[str, Any]) -> None:
         "bars_held",
     )
     click.echo(click.style(f"Trade {trade['trade']}: {trade['strategy']} on {trade['symbol']}", bold=True))
-    print_fields({name: trade[name] for name in names})
+    print_fields({name: _trade(trade)[name] for name in names})
     click.echo("\nFills")
-    print_table(found["fills"], _FILLS, empty="None was recorded.")
+    fills = [moments(amounts(fill, "quantity", "price", "fee"), "time") for fill in found["fills"]]
+    print_table(fills, _FILLS, spare=("client_id",), empty="None was recorded.")
 
 
 def _print_decisions(decisions: list[dict[str, Any]]) -> None:
     """Print what was known and decided at the close of each bar that an order of the trade was made in."""
     rows = [
         {
-            "bar": one["time"],
+            "bar": moments(one, "time")["time"],
             "close": (one["bar"] or {}).get("close"),
             "signal": one["side"],
             "prediction": one["prediction"],

@@ -2,10 +2,11 @@
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json
 
 
-@click.command()
+@click.command(cls=Command)
 @json_option
 def warmup(*, as_json: bool) -> None:
     """Compile the decision kernel ahead of its first use; quick when it is compiled already.

@@ -1,9 +1,9 @@
 """What the runners hold, decided and filled, read from the journal alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Context, Decimal
 from time import time_ns
 from typing import Any
 
@@ -16,6 +16,7 @@ from atb.db.tables import (
     AccountLease,
     EquityRow,
     Event,
+    FillRow,
     Intent,
     KernelState,
     LiveSession,
@@ -27,6 +28,8 @@ from atb.live.halt import latched
 from atb.monitoring.processes import Holder
 
 Json = dict[str, Any]
+_PORTION = 500  # client ids in one query: a database takes only so many values
+_AVERAGE = Context(prec=16)  # digits of an average price
 _COMPARED_ANEW = ("started", "resumed", "accepted")  # events after which differences are told from the beginning
 
 
@@ -188,13 +191,42 @@ def orders(
     database: Database, *, account: str | None = None, symbol: str | None = None, open_only: bool = False,
     limit: int | None = None,
 ) -> list[Json]:  # fmt: skip
-    """Return orders as plain JSON values, the newest first; `open_only` leaves out those that ended."""
+    """Return orders as plain JSON values, the newest first; `open_only` leaves out those that ended.
+
+    `average_price` is that of the fills, weighted by their quantities, `fees` what they cost by asset; None and empty without one.
+    """
     query = _of(select(Intent), Intent, account=account, symbol=symbol)
     if open_only:
         query = query.where(Intent.state.in_(OPEN_STATES))
     query = query.order_by(Intent.bar_ms.desc(), Intent.created_at.desc(), Intent.client_id).limit(limit)
     with database.session(read_only=True) as session:
-        return [intent_json(row) for row in session.scalars(query)]
+        found = session.scalars(query).all()
+        fills = _fills(session, [row.client_id for row in found])
+        return [{**intent_json(row), **_filled(fills.get(row.client_id, []))} for row in found]
+
+
+def _fills(session: Session, client_ids: Sequence[str]) -> dict[str, list[FillRow]]:
+    """Return the fills of orders by client id, in portions that every database takes."""
+    found: dict[str, list[FillRow]] = {}
+    for first in range(0, len(client_ids), _PORTION):
+        some = client_ids[first : first + _PORTION]
+        for fill in session.scalars(select(FillRow).where(FillRow.client_id.in_(some))):
+            found.setdefault(str(fill.client_id), []).append(fill)
+    return found
+
+
+def _filled(fills: Sequence[FillRow]) -> Json:
+    """Return an order's average fill price and its fees, exact where one price filled it all."""
+    quantity = sum((fill.quantity for fill in fills), Decimal(0))
+    if not quantity:
+        return {"average_price": None, "fees": {}}
+    prices = {fill.price for fill in fills}
+    value = sum((fill.price * fill.quantity for fill in fills), Decimal(0))
+    average = prices.pop() if len(prices) == 1 else _AVERAGE.divide(value, quantity)
+    fees: dict[str, Decimal] = {}
+    for fill in fills:
+        fees[fill.fee_asset] = fees.get(fill.fee_asset, Decimal(0)) + fill.fee
+    return {"average_price": exact_text(average), "fees": {asset: exact_text(fee) for asset, fee in fees.items()}}
 
 
 def _of(query: Select[Any], table: type[TradeRow | Intent], **wanted: str | None) -> Select[Any]:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 from click.testing import CliRunner
@@ -73,6 +74,33 @@ def test_orders_are_listed_with_what_became_of_them(traded):
     assert (out["role"], out["state"], out["quantity"]) == ("stop", "sent", "0.5")
     assert "stop" in atb("orders", "--open").stdout
     assert json.loads(atb("orders", "--symbol", "ETH/USDT", "--open", "--json").stdout) == []
+
+
+def test_orders_show_at_what_price_they_were_filled_and_what_that_cost(traded):
+    rows = {(row["role"], row["symbol"]): row for row in json.loads(atb("orders", "--json").stdout)}
+    entry, stop = rows["entry", "BTC/USDT"], rows["stop", "BTC/USDT"]
+    assert (entry["average_price"], entry["fees"]) == ("100", {"USDT": "0.05"})
+    assert (stop["average_price"], stop["fees"]) == (None, {})
+    lines = atb("orders").stdout.splitlines()
+    assert "fill price" in lines[0]
+    shown = next(line for line in lines if "entry" in line)
+    assert "buy 0.5 at market" in shown
+    assert "0.05 USDT" in shown
+
+
+def test_an_order_filled_at_several_prices_shows_their_average_weighted_by_quantity(
+    database, database_url, monkeypatch
+):
+    monkeypatch.setenv("ATB__DATABASE__URL", database_url)
+    journal = open_journal(database)
+    entry = working("entry", 0)
+    parts = [
+        filled(entry.order, n, time_ms=START + n, price=Decimal(price), quantity=Decimal(quantity), fee=Decimal(fee))
+        for n, (price, quantity, fee) in enumerate([("100", "0.1", "0.01"), ("103", "0.2", "0.02")])
+    ]
+    journal.commit(close(0, placed=[entry], fills=parts, changes=became(entry, "filled")))
+    (row,) = json.loads(atb("orders", "--json").stdout)
+    assert (row["average_price"], row["fees"]) == ("102", {"USDT": "0.03"})
 
 
 def test_status_counts_what_is_out_and_shows_each_slot(traded):
