@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from atb.backtest.metrics import Columns, metrics
 from atb.backtest.simulation import Ended, Outcome, only_the_end, simulate
+from atb.backtest.span import Span
 from atb.engine.fresh import fresh_account, fresh_slots
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import Problem, finest
+from atb.engine.prepare import Problem
 from atb.engine.records import ACCOUNT, SUMMARY
 
 RUNS, SEED = 50, 20_240_229
@@ -28,8 +29,9 @@ def figures_of(problem: Problem, ended: Sequence[Ended]) -> Columns:
         np.array([one.summary for one in ended], SUMMARY),
         np.array([one.account for one in ended], ACCOUNT),
         np.stack([one.slots for one in ended]),
+        times=np.array([[one.below, one.exposed] for one in ended], np.float64),
         cash=problem.account.cash,
-        periods=finest(problem.slots).bars_per_year,
+        span=Span.of(problem),
     )
 
 
@@ -52,7 +54,7 @@ def idle(problem: Problem) -> Ended:
     """Return the end of an account that never trades."""
     summary = np.zeros(1, SUMMARY)
     summary["bars"], summary["last"] = len(problem.closes), problem.account.cash
-    return Ended(summary[0], fresh_account(problem.account.cash)[0], fresh_slots(len(problem.slots)))
+    return Ended(summary[0], fresh_account(problem.account.cash)[0], fresh_slots(len(problem.slots)), 0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ def random_entry(problem: Problem, outcome: Outcome, *, runs: int = RUNS, seed: 
         other.wanted.side[:] = other.signals["side"]  # the kernel's own copy of the sides
         ends_of_runs.append(only_the_end(other))
     figures = figures_of(problem, ends_of_runs)
-    own = float(figures_of(problem, [Ended.of(outcome)])["total_return_pct"][0])
+    own = float(figures_of(problem, [Ended.of(outcome, problem)])["total_return_pct"][0])
     return RandomEntry(seed, {name: figures[name] for name in FIGURES}, own)
 
 

@@ -198,6 +198,16 @@ def folded_ms(orders: Records, problem: Problem) -> NDArray[np.int64]:
     return np.asarray(np.where(at_open, market["opened"] + 1, market["closed"]), dtype=np.int64)
 
 
+def held_at_closes(orders: Records, problem: Problem) -> NDArray[np.bool_]:
+    """Return whether any slot holds a lot or more at each of the problem's closes."""
+    when, held = folded_ms(orders, problem), np.zeros(len(problem.closes), dtype=bool)
+    for s in range(len(problem.slots)):
+        own = orders["slot"] == s
+        after = np.concatenate([[False], ~_flat_after(orders[own], problem.parameters[s])])
+        held |= after[np.searchsorted(when[own], problem.closes, side="right")]
+    return held
+
+
 def positions_frame(orders: Records, problem: Problem, index: "pd.DatetimeIndex") -> "pd.DataFrame":
     """Return the signed quantity held by each slot after each bar's close, dust of fees in base included."""
     import pandas as pd

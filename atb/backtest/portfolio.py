@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 
 from atb.backtest.frames import folded_ms
+from atb.backtest.span import Span
+from atb.engine.prepare import finest
 from atb.errors import InputError
 
 if TYPE_CHECKING:
@@ -20,21 +22,39 @@ if TYPE_CHECKING:
 
 def closes(result: "Result") -> pd.DataFrame:
     """Return close prices on the result's index, one column per slot, carried forward over missing bars."""
+    return _closes_at(result, result.problem.closes, result.index)
+
+
+def _closes_at(result: "Result", times: "NDArray[np.int64]", index: pd.DatetimeIndex) -> pd.DataFrame:
     columns = {}
     for s, slot in enumerate(result.slots):
         known = pd.Series(slot.bars.frame["close"].to_numpy(), index=slot.bars.closed_ms)
-        columns[s] = known.reindex(result.problem.closes, method="ffill").to_numpy()
-    frame = pd.DataFrame(columns, index=result.index)
+        columns[s] = known.reindex(times, method="ffill").to_numpy()
+    frame = pd.DataFrame(columns, index=index)
     frame.columns = pd.Index([f"{slot.strategy.name} {slot.bars.symbol} {s}" for s, slot in enumerate(result.slots)])
     return frame.bfill()
 
 
-def order_records(result: "Result") -> "NDArray[np.void]":
-    """Return the orders in vectorbt's layout, sorted by column and time, numbered within each column."""
+def _clock(result: "Result") -> "tuple[NDArray[np.int64], pd.DatetimeIndex]":
+    """Return close times without a hole, and their opens: vectorbt takes rows for time, so each period needs one."""
+    timeframe, problem = finest(result.slots), result.problem
+    if timeframe.unit == "M" or Span.of(problem).whole:
+        return problem.closes, result.index
+    step = timeframe.seconds * 1000
+    grid = np.arange(int(problem.lanes.opened.min()) + step, int(problem.closes[-1]) + 1, step)
+    times = np.union1d(grid, problem.closes)
+    return times, pd.DatetimeIndex(pd.to_datetime(times - step, unit="ms", utc=True), name="timestamp")
+
+
+def order_records(result: "Result", times: "NDArray[np.int64]") -> "NDArray[np.void]":
+    """Return the orders in vectorbt's layout, sorted by column and time, numbered within each column.
+
+    `times` are the closes of vectorbt's rows, in epoch milliseconds.
+    """
     from vectorbt.portfolio.enums import order_dt
 
     orders = result.outcome.orders
-    rows = np.searchsorted(result.problem.closes, folded_ms(orders, result.problem), side="left")
+    rows = np.searchsorted(times, folded_ms(orders, result.problem), side="left")
     by_column = np.lexsort((orders["id"], orders["slot"]))
     records = np.zeros(len(orders), order_dt)
     chosen = orders[by_column]
@@ -50,6 +70,8 @@ def order_records(result: "Result") -> "NDArray[np.void]":
 def wrap(result: "Result") -> "vbt.Portfolio":
     """Return the result as a `vectorbt.Portfolio` whose columns share the account's cash.
 
+    It has a row for every period by the clock, those without a bar included, so that its ratios are per time and not per bar.
+
     Raises
     ------
     InputError
@@ -60,13 +82,12 @@ def wrap(result: "Result") -> "vbt.Portfolio":
     from vectorbt.base.array_wrapper import ArrayWrapper
     from vectorbt.portfolio.enums import log_dt
 
-    from atb.engine.prepare import finest
-
-    prices = closes(result)
+    times, index = _clock(result)
+    prices = _closes_at(result, times, index)
     freq = pd.Timedelta(seconds=finest(result.slots).seconds)
     wrapper = ArrayWrapper.from_obj(prices, freq=freq, group_by=np.zeros(prices.shape[1], dtype=np.int64))
     cash = np.array([result.problem.account.cash])
-    return vbt.Portfolio(wrapper, prices, order_records(result), np.zeros(0, log_dt), cash, cash_sharing=True)
+    return vbt.Portfolio(wrapper, prices, order_records(result, times), np.zeros(0, log_dt), cash, cash_sharing=True)
 
 
 def _check(result: "Result") -> None:

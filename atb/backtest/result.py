@@ -12,6 +12,7 @@ from atb.backtest import frames
 from atb.backtest.baselines import RandomEntry, figures_of, hold, idle, random_entry
 from atb.backtest.fill_model import fill_model
 from atb.backtest.simulation import Ended, Outcome, simulate
+from atb.backtest.span import Holes
 from atb.domain.bars import Bars
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
@@ -121,7 +122,7 @@ class Result:
 
         `throttled` is the drawdown throttle's level and `halted` the halt's code when the run ended, 0 for none.
         """
-        figures = figures_of(self.problem, [Ended.of(self.outcome)])
+        figures = figures_of(self.problem, [Ended.of(self.outcome, self.problem)])
         return {name: float(column[0]) for name, column in figures.items()} | {
             "throttled": float(self.outcome.account["throttle"]),
             "halted": float(self.outcome.account["halt"]),
@@ -140,7 +141,7 @@ class Result:
     @cached_property
     def baselines(self) -> dict[str, dict[str, float]]:
         """What doing little would have given, with the same costs: `hold` (buy at the start, in equal parts) and `cash`."""
-        figures = figures_of(self.problem, [Ended.of(self._held), idle(self.problem)])
+        figures = figures_of(self.problem, [Ended.of(self._held, self.problem), idle(self.problem)])
         return {kind: {name: float(figures[name][k]) for name in _BASELINE} for k, kind in enumerate(("hold", "cash"))}
 
     @cached_property
@@ -197,6 +198,19 @@ class Result:
             f"Sharpe {stats['sharpe']:.2f}, max drawdown {stats['max_drawdown_pct']:.1f} %"
         )
 
+    @cached_property
+    def holes(self) -> tuple[Holes, ...]:
+        """Where the traded bars of each slot are missing; empty where none is."""
+        found = (
+            Holes.of(bars, int(self.problem.lanes.opened[a])) for bars, a in zip(self.bars, self._firsts, strict=True)
+        )
+        return tuple(dict.fromkeys(holes for holes in found if holes))
+
+    @property
+    def _firsts(self) -> list[int]:
+        """The first row of each slot."""
+        return [min(offset, len(self.problem.lanes.opened) - 1) for offset in self.problem.offsets]
+
     @property
     def ambiguity(self) -> str:
         """How many fills rest on a guess about the order of prices inside a bar, and what the other guess would have given."""
@@ -237,6 +251,7 @@ class Result:
             "refused": self.refusal_counts,
             "fill_model": self.fill_model,
             "headline": self.headline,
+            "holes": [holes.to_json() for holes in self.holes],
             "ambiguity": self.ambiguity,
             "drilled": None if self.drilled is None else str(self.drilled),
             "band": {name: float(curve.iloc[-1]) for name, curve in self.band.items()},

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from atb.backtest import carrying
+from atb.backtest.span import Holes
 from atb.domain.bars import Bars
 from atb.engine.checks import check_choice, check_number
 from atb.engine.policy import ExecutionModel, RiskPolicy
@@ -48,11 +49,14 @@ class Screen:
         How orders were filled and where that differs from the kernel, in sentences.
     label
         Of the bars.
+    missing
+        Bars that are missing between the first and the last one.
     """
 
     portfolio: "vbt.Portfolio"
     fill_rules: tuple[str, ...]
     label: str
+    missing: int = 0
 
     @cached_property
     def ranking(self) -> "pd.DataFrame":
@@ -66,12 +70,23 @@ class Screen:
         table = pd.DataFrame(
             {
                 "total_return_pct": 100 * portfolio.total_return(),
-                "sharpe": portfolio.sharpe_ratio(year_freq=YEAR),
+                "sharpe": portfolio.sharpe_ratio(year_freq=YEAR) if not self.missing else self._sharpe(),
                 "max_drawdown_pct": -100 * portfolio.max_drawdown(),
                 "n_trades": portfolio.positions.closed.count().astype(int),
             }
         )
         return table.sort_values("total_return_pct", ascending=False, kind="stable")
+
+    def _sharpe(self) -> "pd.Series[float]":
+        """Return the Sharpe ratios by the clock: the return of a period without a bar is 0."""
+        import pandas as pd
+
+        returns = self.portfolio.returns()
+        periods = len(returns) + self.missing
+        mean = returns.sum() / periods
+        deviation = (((returns**2).sum() - periods * mean**2) / (periods - 1)) ** 0.5
+        a_year = pd.Timedelta(YEAR) / self.portfolio.wrapper.freq
+        return mean / deviation * a_year**0.5
 
     def compare(self, result: "Result", column: "Hashable | None" = None) -> "pd.DataFrame":
         """Return the round trips of one column beside those of a kernel's result on the same bars, with what sets them apart.
@@ -176,7 +191,8 @@ def screen(
     from vectorbt import Portfolio
 
     portfolio = Portfolio.from_signals(**settled, **options)
-    return Screen(portfolio, carrying.fill_rules(policy, execution), bars.label)
+    holes = Holes.of(traded, 0)
+    return Screen(portfolio, carrying.fill_rules(policy, execution), bars.label, missing=holes.missing if holes else 0)
 
 
 def _settings(sides: "pd.DataFrame", bars: Bars, *, policy: RiskPolicy, execution: ExecutionModel) -> dict[str, Any]:

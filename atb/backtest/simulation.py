@@ -1,12 +1,14 @@
 """Run the kernel over a history and keep what it wrote: orders, trades, refusals and equity as raw records."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.backtest.frames import held_at_closes
+from atb.backtest.span import Span
 from atb.domain.bars import Bars
 from atb.engine import native, records
 from atb.engine.fresh import fresh_account, fresh_slots
@@ -101,26 +103,43 @@ def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
 
 
 class Ended(NamedTuple):
-    """What statistics need of an outcome: far less than its orders and equity."""
+    """What statistics need of an outcome: far less than its orders and equity.
+
+    `below` and `exposed` are times in periods of the finest timeframe: the longest below a peak, and in the market.
+    """
 
     summary: Any
     account: Any
     slots: Records
+    below: float
+    exposed: float
 
     @classmethod
-    def of(cls, outcome: Outcome) -> "Ended":
-        """Keep the end of an outcome."""
-        return cls(outcome.summary, outcome.account, outcome.slots)
+    def of(cls, outcome: Outcome, problem: Problem) -> "Ended":
+        """Keep the end of an outcome; where bars are missing, times are read off equity and orders by the clock."""
+        span, total = Span.of(problem), outcome.summary
+        below, exposed = float(total["longest"]), float(total["exposed"])
+        if not span.whole:
+            below = span.longest_below(outcome.equity, problem.account.cash)
+            exposed = span.time_in(held_at_closes(outcome.orders, problem))
+        return cls(total, outcome.account, outcome.slots, below, exposed)
 
 
 def only_the_end(problem: Problem, parameters: Records | None = None) -> Ended:
-    """Drive the kernel over a problem, or with other slot parameters (S,), without keeping what it writes on the way."""
+    """Drive the kernel over a problem, or with other slot parameters (S,), without keeping what it writes on the way.
+
+    Where bars are missing, the kernel's counts of bars are no times, and the whole outcome is needed for a moment.
+    """
+    if not Span.of(problem).whole:
+        chosen = problem if parameters is None else replace(problem, parameters=parameters)
+        return Ended.of(simulate(chosen), chosen)
     account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
     summary = np.zeros(1, records.SUMMARY)
     nothing = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
     state = (account, problem.limits, slots, problem.parameters if parameters is None else parameters)
     drive(problem, state, (*nothing, summary))
-    return Ended(summary[0], account[0], slots)
+    total = summary[0]
+    return Ended(total, account[0], slots, float(total["longest"]), float(total["exposed"]))
 
 
 def as_slots(slots: Slot | Sequence[Slot]) -> tuple[Slot, ...]:

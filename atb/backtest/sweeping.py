@@ -19,12 +19,13 @@ from numpy.typing import NDArray
 
 from atb.backtest.metrics import metrics
 from atb.backtest.simulation import as_slots, only_the_end, run
+from atb.backtest.span import Span
 from atb.domain.ports import Strategy
 from atb.engine import records
 from atb.engine.checks import check_count
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import Problem, Slot, finest, prepare
+from atb.engine.prepare import Problem, Slot, prepare
 from atb.errors import InputError, did_you_mean
 from atb.features.indicators import remembered
 
@@ -151,8 +152,9 @@ def sweep(
         sums.summaries[done],
         sums.accounts[done],
         sums.slots[done],
+        times=sums.times[done],
         cash=purse.cash,
-        periods=finest(chosen).bars_per_year,
+        span=sums.span or Span(np.ones(1), 1.0),
     )
     table = _table([combinations[k] for k in done], done, figures)
     return Sweep(chosen, combinations, account=purse, start=start, table=table, complete=finished)
@@ -196,6 +198,8 @@ class _Sums:
         self.summaries = np.zeros(combinations, records.SUMMARY)
         self.accounts = np.zeros(combinations, records.ACCOUNT)
         self.slots = np.zeros((combinations, slots), records.SLOT)
+        self.times = np.zeros((combinations, 2))  # periods: the longest below a peak, and in the market
+        self.span: Span | None = None  # of the bars, which all combinations share; none before the first was prepared
         self.done = np.zeros(combinations, bool)
 
 
@@ -237,6 +241,7 @@ def _tasks(
         groups.setdefault(_columns_key(slots, combination), []).append(k)
     for members in groups.values():
         problem = prepare(_with(slots, combinations[members[0]]), account, start)
+        sums.span = sums.span or Span.of(problem)
         size = int(np.clip(_BAR_RUNS // len(problem.lanes.opened), 1, _LARGEST))
         for first in range(0, len(members), size):
             yield _Task(problem, members[first : first + size], combinations, sums)
@@ -266,6 +271,7 @@ class _Task:
         sums.summaries[rows] = np.array([one.summary for one in ended], records.SUMMARY)
         sums.accounts[rows] = np.array([one.account for one in ended], records.ACCOUNT)
         sums.slots[rows] = np.stack([one.slots for one in ended])
+        sums.times[rows] = [[one.below, one.exposed] for one in ended]
         sums.done[rows] = True
 
 

@@ -1,0 +1,124 @@
+"""How much time a run spans, by the clock: periods from the first open to the last close, and the holes between its bars.
+
+Every figure that speaks of time (years, days of drawdown, trades a day, time in the market, annualised ratios) counts the periods
+of the finest timeframe between the first open and the last close, whether there was a bar in them or not. In a period without a bar
+nothing is known and nothing happens: equity stays where it was, and the return is 0. So a series with half of its hours missing is
+half as many bars in the same time, and not a faster market. Without holes the periods are the bars.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.domain.bars import Bars
+from atb.domain.timeframe import Timeframe
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.engine.prepare import Problem
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Span:
+    """The time of a run in periods of its finest timeframe.
+
+    Parameters
+    ----------
+    at
+        (C,) periods from the first open to each close at which equity is known: 1, 2, 3 ... where no bar is missing.
+    per_year
+        Periods in 365 days.
+    """
+
+    at: Floats
+    per_year: float
+
+    @classmethod
+    def of(cls, problem: "Problem") -> "Span":
+        """Return the span of the traded bars of a problem."""
+        timeframe = min((slot.bars.timeframe for slot in problem.slots), key=lambda one: one.seconds)
+        at = periods_between(int(problem.lanes.opened.min()), problem.closes, timeframe)
+        return cls(at, timeframe.bars_per_year)
+
+    @property
+    def periods(self) -> float:
+        """All periods from the first open to the last close."""
+        return float(self.at[-1])
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether there was a bar in every period, so that counting bars is counting time."""
+        return self.periods == len(self.at)
+
+    def longest_below(self, equity: Floats, cash: float) -> float:
+        """Return the longest time in periods from a peak of equity (C,) to a later close below it; starting cash is a peak."""
+        below = equity < np.maximum(np.maximum.accumulate(equity), cash)
+        last_peak = np.maximum.accumulate(np.where(below, 0.0, self.at))
+        return float(np.where(below, self.at - last_peak, 0.0).max(initial=0.0))
+
+    def time_in(self, held: NDArray[np.bool_]) -> float:
+        """Return the periods at whose ends a position was held; what is held at a close (C,) is held until the next one."""
+        return float(np.diff(self.at, append=self.at[-1] + 1.0)[held].sum())
+
+
+def periods_between(first_ms: int, times_ms: NDArray[np.int64], timeframe: Timeframe) -> Floats:
+    """Return how many bars of a timeframe fit between a moment and later ones (epoch ms); months are calendar months."""
+    if timeframe.unit != "M":
+        return np.asarray((times_ms - first_ms) / (timeframe.seconds * 1000), dtype=np.float64)
+    months = np.asarray(times_ms, "M8[ms]").astype("M8[M]") - np.datetime64(int(first_ms), "ms").astype("M8[M]")
+    return np.asarray(months.astype(np.int64), dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Holes:
+    """Where the traded bars of one slot are missing: how many, out of how many, and the longest hole [start, end)."""
+
+    label: str
+    timeframe: str
+    count: int
+    missing: int
+    periods: int
+    longest: int
+    start: "pd.Timestamp"
+    end: "pd.Timestamp"
+
+    @classmethod
+    def of(cls, bars: Bars, first_ms: int) -> "Holes | None":
+        """Return the holes of the bars that open at `first_ms` (epoch ms) or later, None if there are none."""
+        import pandas as pd
+
+        opened, closed = (times[bars.opened_ms >= first_ms] for times in (bars.opened_ms, bars.closed_ms))
+        at = np.flatnonzero(opened[1:] > closed[:-1])
+        if not len(at):
+            return None
+        sizes = [round(periods_between(int(closed[k]), opened[k + 1 : k + 2], bars.timeframe)[0]) for k in at]
+        worst = int(np.argmax(sizes))
+        start, end = (pd.Timestamp(int(ms), unit="ms", tz="UTC") for ms in (closed[at[worst]], opened[at[worst] + 1]))
+        missing = sum(sizes)
+        return cls(bars.label, str(bars.timeframe), len(at), missing, len(opened) + missing, sizes[worst], start, end)
+
+    def __str__(self) -> str:
+        """Return them as a sentence."""
+        return (
+            f"{self.label}: {self.missing:,} of {self.periods:,} bars ({self.missing / self.periods:.0%}) are missing, in "
+            f"{self.count:,} hole{'s' * (self.count > 1)}, the longest of {self.longest:,} from {self.start:%Y-%m-%d %H:%M} to "
+            f"{self.end:%Y-%m-%d %H:%M} UTC; years, days and ratios go by the clock"
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return them as plain values; times as ISO 8601."""
+        return {
+            "series": self.label,
+            "count": self.count,
+            "missing": self.missing,
+            "periods": self.periods,
+            "longest": self.longest,
+            "longest_start": self.start.isoformat(),
+            "longest_end": self.end.isoformat(),
+        }
