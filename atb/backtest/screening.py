@@ -86,7 +86,7 @@ class Screen:
         mean = returns.sum() / periods
         deviation = (((returns**2).sum() - periods * mean**2) / (periods - 1)) ** 0.5
         a_year = pd.Timedelta(YEAR) / self.portfolio.wrapper.freq
-        return mean / deviation * a_year**0.5
+        return pd.Series(mean / deviation * a_year**0.5)
 
     def compare(self, result: "Result", column: "Hashable | None" = None) -> "pd.DataFrame":
         """Return the round trips of one column beside those of a kernel's result on the same bars, with what sets them apart.
