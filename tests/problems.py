@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from atb.domain import Instrument, Signals, Symbol
+from atb.domain import Bars, Instrument, Signals, Symbol
 from atb.engine.policy import HALTS, OPPOSITES, AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot
 from tests.bars import START, bars_of, frame_of, random_walk
@@ -68,6 +68,20 @@ def scripted(column: tuple[float, ...], n: int) -> np.ndarray:
     values = np.full(n, np.nan)
     values[: len(column)] = column[:n]
     return values
+
+
+class Timed(Scripted):
+    """The same script by the times of its bars: what it says of one does not depend on which others are known."""
+
+    def __init__(self, script: Scripted, bars: Bars) -> None:
+        for name, value in vars(script).items():
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "opened", bars.frame.index)
+
+    def signals(self, frame: pd.DataFrame) -> Signals:
+        rows = self.opened.get_indexer(frame.index)
+        given = super().signals(pd.DataFrame(index=self.opened))
+        return Signals(**{name: None if column is None else column[rows] for name, column in vars(given).items()})
 
 
 def ohlc(*rows: tuple[float, float, float, float]) -> pd.DataFrame:

@@ -84,6 +84,10 @@ class Bars:
             digest.update(np.ascontiguousarray(self.frame[column].to_numpy(), dtype="<f8").tobytes())
         return digest.hexdigest()
 
+    def last(self, count: int) -> "Bars":
+        """Return the newest `count` bars, or all where there are fewer; gaps are not carried along."""
+        return Bars(self.symbol, self.timeframe, self.frame.iloc[max(0, len(self.frame) - count) :], self.venue)
+
     def slice(self, start: "pd.Timestamp | None" = None, end: "pd.Timestamp | None" = None) -> "Bars":
         """Return the bars that open in [start, end)."""
         frame = self.frame

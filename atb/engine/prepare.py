@@ -1,7 +1,8 @@
 """From slots (a strategy on bars, with its policy) to the kernel's columns and schedule.
 
-The same `columns` runs in research, over the whole history at once, and live, over the history up to the newest bar: since
-features and signals are causal, the last row of one equals the same row of the other, which the contract tests prove.
+Research computes `columns` over the whole history at once. A runner computes `latest` at each close: the newest bar and as many
+bars before it as the declared warm-up says, always the same number, so that what it decides does not depend on when it was started.
+That both say the same at every bar is not assumed but checked: `atb.validation.windows`.
 """
 
 import math
@@ -159,21 +160,41 @@ def columns(slot: Slot) -> Columns:
     InputError
         If the strategy returned columns of another length.
     """
+    return Columns(lanes_of(slot), *opinions(slot))
+
+
+def latest(slot: Slot) -> Columns:
+    """Return the kernel's columns of the newest bar, from it and the `slot.warmup` bars before it, whatever else is known."""
+    window = replace(slot, bars=slot.bars.last(slot.warmup + 1))
+    wanted, prediction = opinions(window)
+    return Columns(lanes_of(window), wanted, prediction).tail(len(window.bars) - 1)
+
+
+def opinions(slot: Slot) -> "tuple[Wanted, Floats | None]":
+    """Return what the strategy wants at every bar of the slot, and the predictions it read, None where it reads none.
+
+    What it is given is its own to change: the slot's bars stay as they are.
+
+    Raises
+    ------
+    InputError
+        If the strategy returned columns of another length.
+    """
     import pandas as pd
 
     frame = slot.bars.frame
-    features = slot.strategy.features(frame)
-    table = pd.concat([frame, features], axis=1) if len(features.columns) else frame
+    features = slot.strategy.features(frame.copy(deep=False))
+    table = pd.concat([frame, features], axis=1) if len(features.columns) else frame.copy(deep=False)
     prediction = None
     if slot.strategy.predicts and slot.predictor is not None:
-        prediction = np.asarray(slot.predictor.predict(frame), dtype=np.float64)
+        prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False)), dtype=np.float64)
         table = table.assign(prediction=prediction)
     given = slot.strategy.signals(table)
     if len(given.side) != len(frame):
         raise InputError(
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
-    return Columns(_lanes(slot), _wanted(_measured(slot) | _given(given), len(frame)), prediction)
+    return _wanted(_measured(slot) | _given(given), len(frame)), prediction
 
 
 def _wanted(found: dict[str, Any], count: int) -> Wanted:
@@ -216,7 +237,7 @@ def _measured(slot: Slot) -> dict[str, Any]:
     return found
 
 
-def _lanes(slot: Slot) -> Lanes:
+def lanes_of(slot: Slot) -> Lanes:
     """Return the slot's bars as columns.
 
     Raises

@@ -1,4 +1,4 @@
-"""Causal indicators: thin functions over TA-Lib, each with the warm-up after which its values can be trusted.
+"""Causal indicators: thin functions, mostly over TA-Lib, each with the warm-up after which its values can be trusted.
 
 A column goes in as a Series or a float64 array and comes out as the same kind, as long, on the same index. Row t depends
 on rows up to and including t. Values are NaN only while warming up. An input may itself start with NaN (it is another
@@ -9,7 +9,10 @@ without a word.
 of n bars needs n - 1. A recursive one (EMA, Wilder's smoothing) never quite forgets how it was seeded: after 20 times its
 span the seed weighs less than one part in 10^9, and that is what it declares, though its first value comes much earlier.
 
-TA-Lib keeps running sums, so the last bits of an average depend on where the history starts: same start, same bits.
+Averages over a window are not TA-Lib's: its running sums keep a rounding error of everything that ever passed through them, so
+that two averages of a price that stands still are apart by where the history starts, and one that is above the other in a
+backtest is below it in a runner. Here a window is added up in an order that depends on its length alone: the same n values give
+the same bits, whatever came before.
 """
 
 from collections import OrderedDict
@@ -32,12 +35,13 @@ Column = TypeVar("Column", "pd.Series[float]", Array)
 
 _MEMORY: ContextVar["OrderedDict[Any, Any] | None"] = ContextVar("indicators", default=None)
 _REMEMBERED_BYTES = 64_000_000
+_BLOCK = 8_192  # values
 
 SETTLED = 20  # spans after which a recursive indicator has forgotten its seed (measured: 3e-16 for Wilder's, 0 for EMA)
 
 
 def sma(x: Column, n: int) -> Column:
-    """Return the simple moving average of the last `n` values, in the unit of `x`."""
+    """Return the simple moving average of the last `n` values, in the unit of `x`: of equal values, to the last bit, equal."""
     return _apply("SMA", x, timeperiod=_period(n))
 
 
@@ -49,8 +53,8 @@ def ema(x: Column, n: int) -> Column:
 def stddev(x: Column, n: int) -> Column:
     """Return the population standard deviation of the last `n` values, in the unit of `x`.
 
-    TA-Lib takes the mean of squares less the square of the mean, which cancels where the level dwarfs the spread: give it
-    returns rather than prices.
+    It is the mean of squares less the square of the mean, which cancels where the level dwarfs the spread: give it returns
+    rather than prices.
     """
     return _apply("STDDEV", x, timeperiod=_period(n, least=2), nbdev=1.0)
 
@@ -176,12 +180,48 @@ def _size(found: Any) -> int:
     return sum(part.nbytes for part in found) if isinstance(found, tuple) else int(found.nbytes)
 
 
-def _computed(function: str, arrays: list[Array], parameters: Mapping[str, float]) -> Any:
-    import talib  # loads pandas: kept out of the start-up of everything that only names a strategy
-
+def _computed(function: str, arrays: list[Array], parameters: Mapping[str, Any]) -> Any:
     if len({len(array) for array in arrays}) > 1:
         raise InputError("Columns must be equally long", found=" ".join(str(len(array)) for array in arrays))
+    if function in _OF_WINDOWS:
+        return _OF_WINDOWS[function](arrays[0], **parameters)
+    import talib  # loads pandas: kept out of the start-up of everything that only names a strategy
+
     return getattr(talib, function)(*arrays, **parameters)
+
+
+def _mean(x: Array, timeperiod: int) -> Array:
+    """Return the mean of the last `timeperiod` values, NaN until there are so many; in blocks that stay in the cache."""
+    means = np.full(len(x), np.nan)
+    for first in range(0, len(x) - timeperiod + 1, _BLOCK):
+        block = x[first : first + _BLOCK + timeperiod - 1]
+        np.divide(_sums(block, timeperiod), timeperiod, out=means[first + timeperiod - 1 : first + len(block)])
+    return means
+
+
+def _sums(x: Array, n: int) -> Array:
+    """Return the sum of each `n` values that follow each other, out of sums of 1, 2, 4, 8... values."""
+    part, length, total, summed = x, 1, x, 0
+    while True:
+        if n & length:
+            total = total[length:] + part[: len(part) - summed] if summed else part
+            summed += length
+        if summed == n:
+            return total
+        part, length = part[length:] + part[: len(part) - length], 2 * length
+
+
+def _deviation(x: Array, timeperiod: int, nbdev: float) -> Array:
+    spread = _mean(x * x, timeperiod) - _mean(x, timeperiod) ** 2
+    return np.asarray(nbdev * np.sqrt(np.maximum(spread, 0.0)))
+
+
+def _bands(x: Array, timeperiod: int, *, nbdevup: float, nbdevdn: float) -> tuple[Array, Array, Array]:
+    middle, spread = _mean(x, timeperiod), _deviation(x, timeperiod, 1.0)
+    return middle + nbdevup * spread, middle, middle - nbdevdn * spread
+
+
+_OF_WINDOWS: dict[str, Callable[..., Any]] = {"SMA": _mean, "STDDEV": _deviation, "BBANDS": _bands}
 
 
 def _array(x: Column) -> Array:

@@ -104,9 +104,9 @@ class Book:
 
     def learn(self, closing: Mapping[int, Bars], funding: Mapping[int, float] | None = None) -> Newest:
         """Add newly closed bars to the histories; return them as the kernel reads them, with the funding paid at their close."""
-        known = {slot: self._histories[slot].append(bar) for slot, bar in closing.items()}
-        others = {slot: h.bars for slot, h in self._histories.items() if slot not in known}
-        now = Newest(len(self.portfolio.plans), self.portfolio.newest({**others, **known}, frozenset(closing)))
+        for slot, bar in closing.items():
+            self._histories[slot].append(bar)
+        now = Newest(len(self.portfolio.plans), self.portfolio.newest(self._histories, frozenset(closing)))
         for slot, rate in (funding or {}).items():
             now.market["funding"][now.rows[slot]] = rate
         return now

@@ -8,7 +8,7 @@ from atb.errors import DataError
 
 
 class History:
-    """Closed bars so far, from the warm-up's first on; features are computed over exactly these.
+    """Closed bars so far, from the warm-up's first on.
 
     Parameters
     ----------
@@ -18,14 +18,13 @@ class History:
 
     def __init__(self, bars: Bars) -> None:
         self._like = bars
-        self._known: Bars | None = None
         self._count = 0
         self._opened = np.empty(max(1_024, 2 * len(bars)), dtype=np.int64)
         self._values = np.empty((len(BAR_COLUMNS), len(self._opened)))
         self._extend(bars)
 
-    def append(self, bar: Bars) -> Bars:
-        """Add newly closed bars and return the whole series.
+    def append(self, bar: Bars) -> None:
+        """Add newly closed bars.
 
         Raises
         ------
@@ -35,8 +34,6 @@ class History:
         if self._count and bar.opened_ms[0] <= self._opened[self._count - 1]:
             raise DataError("A bar came twice or out of order", found=str(bar.frame.index[0]))
         self._extend(bar)
-        self._known = None
-        return self.bars
 
     def _extend(self, bars: Bars) -> None:
         end = self._count + len(bars)
@@ -56,12 +53,11 @@ class History:
     @property
     def bars(self) -> Bars:
         """The whole series."""
-        if self._known is None:
-            self._known = self._bars()
-        return self._known
+        return self.last(self._count)
 
-    def _bars(self) -> Bars:
-        known = slice(0, self._count)
+    def last(self, count: int) -> Bars:
+        """Return the newest `count` bars, or all where there are fewer; what was given out never changes."""
+        known = slice(max(0, self._count - count), self._count)
         opened = self._opened[known].astype("datetime64[ms]").astype("datetime64[us]")
         index = pd.DatetimeIndex(opened, tz="UTC", name="timestamp")
         frame = pd.DataFrame(self._values[:, known].copy().T, index=index, columns=list(BAR_COLUMNS), copy=False)

@@ -7,15 +7,16 @@ from functools import cached_property
 
 import numpy as np
 
-from atb.domain import Bars, Symbol, Timeframe
+from atb.domain import Symbol, Timeframe
 from atb.engine import records
 from atb.engine.clusters import clusters
 from atb.engine.columns import Columns
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import columns
+from atb.engine.prepare import lanes_of, latest
 from atb.engine.state import KernelState
 from atb.errors import InputError
+from atb.live.history import History
 from atb.live.plan import Plan
 
 _CLUSTER_LEAD_DAYS = (
@@ -103,8 +104,11 @@ class Portfolio:
             parameters=np.array(rows, records.SLOT_PARAMETERS),
         )
 
-    def newest(self, known: Mapping[int, Bars], closing: frozenset[int]) -> dict[int, Columns]:
-        """Return the last row of the kernel's columns for each slot whose bar closes now.
+    def newest(self, known: Mapping[int, History], closing: frozenset[int]) -> dict[int, Columns]:
+        """Return the kernel's columns of the newest bar of each slot whose bar closes now.
+
+        They are computed from that bar and as many before it as the slot's warm-up says, and from no others: what is decided does
+        not depend on when the runner was started.
 
         Parameters
         ----------
@@ -113,17 +117,13 @@ class Portfolio:
         closing
             The slots whose newest bar closes now.
         """
-        found = {slot: columns(self.plans[slot].slot(known[slot])) for slot in closing}
-        rows = {slot: one.tail(len(one.wanted.side) - 1) for slot, one in found.items()}
-        if self.account.max_cluster is None:
-            return rows
-        return self._clustered(rows, known)
+        rows = {slot: latest(self.plans[slot].slot(known[slot].last(self.plans[slot].warmup + 1))) for slot in closing}
+        return rows if self.account.max_cluster is None else self._clustered(rows, known)
 
-    def _clustered(self, rows: dict[int, Columns], known: Mapping[int, Bars]) -> dict[int, Columns]:
+    def _clustered(self, rows: dict[int, Columns], known: Mapping[int, History]) -> dict[int, Columns]:
         """Number the clusters as the backtest does, from every slot's closes of the days before."""
-        slots = [plan.slot(known[number]) for number, plan in enumerate(self.plans)]
-        markets = [columns(slot).market for slot in slots]
-        numbers = clusters(markets, slots, self.account)
+        slots = [plan.slot(known[number].bars) for number, plan in enumerate(self.plans)]
+        numbers = clusters([lanes_of(slot).records for slot in slots], slots, self.account)
         named = {}
         for slot, row in rows.items():
             signals = row.signals.copy()

@@ -26,6 +26,16 @@ def odds(bars: pd.DataFrame, missing: int = 40) -> np.ndarray:
     return told
 
 
+class Odds:
+    """The toy prediction behind the port of a model."""
+
+    warmup = 40
+    fingerprint = "0" * 64
+
+    def predict(self, bars: pd.DataFrame) -> np.ndarray:
+        return odds(bars, self.warmup)
+
+
 def frame_for(strategy: Strategy, bars: pd.DataFrame) -> pd.DataFrame:
     """Return the frame that `signals` reads: bars, features and, if wanted, a prediction."""
     frame = bars.join(strategy.features(bars))

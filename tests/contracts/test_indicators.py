@@ -68,6 +68,16 @@ def test_its_warmup_is_honest(indicator):
         assert short == pytest.approx(whole.iloc[row], rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("name", ["sma", "stddev", "roc", "bollinger_position"])
+def test_a_window_gives_the_same_bits_whatever_came_before_it(name):
+    """Prices that stand still tell running sums: what passed through them stays in their last bits."""
+    indicator, still = INDICATORS[name], random_walk(600, seed=4, price=0.7, sigma=0.05)
+    still.iloc[200:500] = still.iloc[200].to_numpy()
+    whole, enough = compute(indicator, still).to_numpy(), warmup(indicator)
+    for row in range(enough, len(still)):
+        assert compute(indicator, still.iloc[row - enough : row + 1]).to_numpy()[-1] == whole[row]
+
+
 def test_refuses_a_hole_in_its_input_and_says_where(indicator):
     holed = BARS.copy()
     holed.iloc[700, holed.columns.get_loc("close")] = np.nan

@@ -24,7 +24,7 @@ from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
-from tests.problems import random_slots
+from tests.problems import Timed, random_slots
 
 SEEDS = range(32)
 RESTARTED = 9  # bars between two starts of the runner
@@ -34,7 +34,8 @@ def plans_of(problem):
     """Return the plan of every slot of a problem, as if each had been promoted."""
     return tuple(
         Plan(
-            SimpleNamespace(content_sha256=f"{number}", name=f"slot {number}", mode="paper"), slot.strategy,
+            SimpleNamespace(content_sha256=f"{number}", name=f"slot {number}", mode="paper", warmup=slot.warmup),
+            Timed(slot.strategy, slot.bars),
             slot.bars.symbol, slot.bars.timeframe, slot.policy, slot.execution, problem.account, slot.rules, None,
         )
         for number, slot in enumerate(problem.slots)

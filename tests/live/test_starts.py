@@ -1,0 +1,60 @@
+"""What a runner decides at a bar does not depend on when it was started: its columns are of a window, and of nothing else."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from atb.domain import Instrument
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.prepare import warmup_bars
+from atb.live.history import History
+from atb.live.plan import Plan
+from atb.live.portfolio import Portfolio
+from atb.strategies import STRATEGIES, make_strategy
+from tests.bars import bars_of, random_walk
+from tests.contracts.columns import Odds
+
+EXECUTION = ExecutionModel()
+POLICIES = {"plain": RiskPolicy(), "measured": RiskPolicy(atr_window=5, stop_atr=2.0, sizing="volatility")}
+
+
+def market(seed):
+    """Return a market of small prices that stands still for a while."""
+    frame = random_walk(700, seed, price=0.9, sigma=0.02)
+    frame.iloc[420:520] = frame.iloc[420].to_numpy()
+    return bars_of(frame)
+
+
+def portfolio_of(name, bars, policy):
+    strategy = make_strategy(name)
+    predictor = Odds() if strategy.predicts else None
+    warmup = warmup_bars(strategy, policy, EXECUTION, predictor=predictor)
+    manifest = SimpleNamespace(content_sha256="a" * 64, name=name, mode="paper", warmup=warmup)
+    of = manifest, strategy, bars.symbol, bars.timeframe, policy, EXECUTION, AccountPolicy(), Instrument(bars.symbol)
+    return Portfolio((Plan(*of, predictor),))
+
+
+def decided(portfolio, bars, start, rows):
+    """Return the columns at some rows of a runner that knew `start` bars when it began."""
+    index = bars.frame.index
+    history, found = History(bars.slice(end=index[start])), {}
+    for known, row in zip([start, *(row + 1 for row in rows)], rows, strict=False):
+        history.append(bars.slice(index[known], index[row] + index.freq))
+        now = portfolio.newest({0: history}, frozenset({0}))[0]
+        told = None if now.prediction is None else now.prediction.tobytes()
+        found[row] = now.signals.tobytes(), now.market.tobytes(), told
+    return found
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_decision_is_the_same_bit_by_bit_whenever_the_runner_was_started(name, policy, seed):
+    bars, rng = market(seed), np.random.default_rng(seed)
+    portfolio = portfolio_of(name, bars, policy)
+    warmup = portfolio.plans[0].warmup
+    rows = sorted({519, 520, *rng.integers(warmup + 100, 700, 30).tolist()})
+    first = decided(portfolio, bars, warmup, rows)
+    for start in rng.integers(warmup, warmup + 100, 2):
+        assert decided(portfolio, bars, int(start), rows) == first
