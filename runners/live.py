@@ -12,12 +12,27 @@ Exit codes: 0 the bars ended, or a signal (SIGTERM, SIGINT) asked it to stop and
 ends it at once. 1 something broke that nobody foresaw. 2 refused, with the reason (arguments, manifest, settings, data,
 database). 3 another runner has the account. 4 the kill switch closed everything. 5 the database stayed away for longer than the
 grace; stops rest at the exchange. 6 the exchange cannot be reached. SIGUSR1 pauses entries.
+
+It runs in Python's isolated mode (`-I -B`; started otherwise, it starts anew in its place): modules come from the environment's own
+folders, not from the working directory, this one, or one that a variable names. The package is the one beside this file, compiled
+from its sources (`atb.sources`), and only from those that the manifests pin.
 """
+
+import sys
+
+if __name__ == "__main__":  # before another import, which a file in this folder could answer
+    _at = len(sys.orig_argv) - len(sys.argv)
+    _as_script = _at > 0 and sys.orig_argv[_at] == sys.argv[0]
+    if (_as_script or __spec__ is not None) and not (sys.flags.isolated and sys.flags.dont_write_bytecode):
+        import os
+
+        _flags = sys.orig_argv[1:_at] if _as_script else []
+        os.execv(sys.executable, [sys.executable, "-I", "-B", *_flags, __file__, *sys.argv[1:]])  # noqa: S606 - this very program
 
 import argparse
 import asyncio
 import signal
-import sys
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +46,8 @@ if TYPE_CHECKING:
 def main(arguments: list[str] | None = None) -> int:
     """Verify the manifests, open the journal and trade; return the exit code."""
     asked = _parser().parse_args(arguments)
+    if "atb" not in sys.modules:
+        _load_package()
     from atb.errors import AtbError
 
     try:
@@ -39,6 +56,16 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"Error: {refused}", file=sys.stderr)  # noqa: T201 - no logs yet
         return refused.exit_code
     return 0
+
+
+def _load_package() -> None:
+    """Load `atb` from its sources: the one beside this file, or the installed one."""
+    beside = Path(__file__).resolve().parents[1] / "atb"
+    installed = None if beside.is_dir() else find_spec("atb")
+    folder = Path(installed.origin).parent if installed and installed.origin else beside
+    names: dict[str, Any] = {"__name__": "atb.sources", "__file__": str(folder / "sources.py")}
+    exec(compile(Path(names["__file__"]).read_bytes(), names["__file__"], "exec", dont_inherit=True), names)  # noqa: S102 - as said there
+    names["begin"](str(folder))
 
 
 def _trade(asked: argparse.Namespace) -> str:
@@ -52,7 +79,7 @@ def _trade(asked: argparse.Namespace) -> str:
 
     settings = load_settings(**({"data__root": asked.root} if asked.root else {}))
     configure_logging(settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets())
-    portfolio = wiring.load_portfolio(asked.manifests, settings)
+    portfolio = wiring.load_portfolio(asked.manifests, settings, seal=True)
     database = open_database(settings.database.url, patience_s=wiring.patience(settings))
     watch, max_loss = wiring.watched(settings, live=asked.live)
     told = {"manifests": [str(path) for path in asked.manifests]}
@@ -67,8 +94,9 @@ def _trade(asked: argparse.Namespace) -> str:
         watch,
         max_loss,
         asked.adopt,
-        wiring.load_portfolio(asked.shadow, settings) if asked.shadow else None,
+        wiring.load_portfolio(asked.shadow, settings, seal=True) if asked.shadow else None,
         lambda: wiring.health(settings, watch),
+        wiring.recheck([*asked.manifests, *(asked.shadow or [])], settings),
     )
     _listen(office)
     try:

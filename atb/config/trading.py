@@ -113,6 +113,9 @@ class LiveSettings(Section):
     )
     metrics: bool = Field(True, description="Whether the health page has /metrics")
     sync_interval: Seconds = Field(60.0, description="Seconds between comparisons of the account with the books")
+    recheck_interval: Annotated[Seconds, Field(le=3_600)] = Field(
+        3_600.0, description="Seconds between checks that sources, model and libraries are still the promoted ones"
+    )
     entry_grace: Seconds = Field(
         30.0, description="Seconds after a bar's close in which an entry may still be sent; later it is withheld"
     )

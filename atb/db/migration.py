@@ -1,9 +1,14 @@
-"""Schema revisions: which one a database has, and how Alembic brings it to the newest one."""
+"""Schema revisions: which one a database has, and how Alembic brings it to the newest one.
+
+Alembic loads migrations by their path, past `atb.sources`: byte code beside them must not stand in for them either.
+"""
 
 import logging
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, inspect, text
@@ -64,21 +69,36 @@ def known_revisions() -> set[str]:
     """Return every revision this code has a migration for."""
     from alembic.script import ScriptDirectory
 
-    return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
+    with _from_sources():
+        return {script.revision for script in ScriptDirectory.from_config(alembic_config()).walk_revisions()}
 
 
 def upgrade(connection: Connection, revision: str) -> None:
     """Run migrations upwards to `revision` inside the connection's transaction."""
     from alembic import command
 
-    command.upgrade(alembic_config(connection), revision)
+    with _from_sources():
+        command.upgrade(alembic_config(connection), revision)
 
 
 def downgrade(connection: Connection, revision: str) -> None:
     """Run migrations downwards to `revision` (`base` removes everything) inside the connection's transaction."""
     from alembic import command
 
-    command.downgrade(alembic_config(connection), revision)
+    with _from_sources():
+        command.downgrade(alembic_config(connection), revision)
+
+
+@contextmanager
+def _from_sources() -> Iterator[None]:
+    """Let what a block imports be compiled from its source, whoever imports it, and write no byte code."""
+    before = sys.pycache_prefix, sys.dont_write_bytecode
+    with TemporaryDirectory(prefix="atb-") as empty:
+        sys.pycache_prefix, sys.dont_write_bytecode = empty, True
+        try:
+            yield
+        finally:
+            sys.pycache_prefix, sys.dont_write_bytecode = before
 
 
 def alembic_config(connection: Connection | None = None) -> "Config":

@@ -18,6 +18,7 @@ from atb.live.feed import Feed
 from atb.live.halt import Level, Switch, effective_halt
 from atb.live.journal import Journal
 from atb.live.moment import Moment
+from atb.live.recheck import Recheck
 from atb.live.shadow import Shadow
 from atb.live.step import Step
 from atb.live.watch import Watch
@@ -99,6 +100,8 @@ class Loop:
         Equity (quote) below which everything is closed.
     shadow
         What is watched on the same bars.
+    recheck
+        Checks what is promoted again while it trades.
     """
 
     desk: Desk
@@ -112,6 +115,7 @@ class Loop:
     watch: Watch = field(default_factory=Watch)
     floor: float = 0.0
     shadow: Shadow | None = None
+    recheck: Recheck | None = None
     bars: int = 0
     last_ms: int | None = None
     _obeyed: Level = Level.NONE
@@ -135,6 +139,8 @@ class Loop:
                 self.bell.wake.clear()
                 if not self.bell.stopping:
                     await self._turn(woken)
+                    if self.recheck is not None:
+                        await self.recheck.look(self.switch)
                     self._show()
             return await self._end("stopped")
 

@@ -14,6 +14,7 @@ from atb.live.breakers import Breakers
 from atb.live.halt import Switch
 from atb.live.loop import Bell
 from atb.live.portfolio import Portfolio
+from atb.live.recheck import Recheck
 from atb.live.resumption import Resumed, find_session
 from atb.live.rules import Rules
 from atb.live.watch import Watch
@@ -53,6 +54,8 @@ class Office:
         Promotions that are watched on the same bars, and send nothing.
     page
         Shows how things stand, from when the account is this runner's until it is given back.
+    recheck
+        Checks what is promoted again while it trades; None does not.
     """
 
     database: Database
@@ -67,6 +70,7 @@ class Office:
     adopt: bool = False
     shadow: Portfolio | None = None
     page: Callable[[], AbstractContextManager[None]] = nullcontext
+    recheck: Recheck | None = None
 
     def place(self, portfolio: Portfolio, *, alone: bool) -> tuple[Resumed | None, Predecessor | None]:
         """Return where the portfolio's session stands, and whose it was if it is to be taken over.

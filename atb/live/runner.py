@@ -217,7 +217,7 @@ def _loop(trading: Desk, feed: Feed, timer: Timer, *, office: Office, session: S
     floor = 0.0 if office.max_loss is None else cash - office.max_loss
     return Loop(
         trading, feed, timer, session.writer, journal, office.switch, office.bell,
-        tick_ms=tick_ms, watch=office.watch, shadow=shadow, floor=floor,
+        tick_ms=tick_ms, watch=office.watch, shadow=shadow, floor=floor, recheck=office.recheck,
     )  # fmt: skip
 
 

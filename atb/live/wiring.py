@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atb.domain import Timer
-from atb.errors import ConfigError
+from atb.errors import ConfigError, PromotionError
 from atb.live.breakers import Breakers
 from atb.live.portfolio import Portfolio
+from atb.live.recheck import Recheck
 from atb.live.rules import Rules
 from atb.live.runner import Exchange, Office
 from atb.live.timer import PacedTimer, SteppedTimer, SystemTimer
@@ -17,12 +18,18 @@ from atb.monitoring import get_logger
 
 if TYPE_CHECKING:
     from atb.config.settings import Settings
+    from atb.promotion.manifest import Manifest
 
 _log = get_logger(__name__)
 
 
-def load_portfolio(paths: Sequence[Path], settings: "Settings") -> Portfolio:
+def load_portfolio(paths: Sequence[Path], settings: "Settings", *, seal: bool = False) -> Portfolio:
     """Read and verify manifests and what they pin: a changed byte refuses.
+
+    Parameters
+    ----------
+    seal
+        Whether this process may run from now on what the manifests pin and nothing else of the package: a runner's does.
 
     Raises
     ------
@@ -30,15 +37,36 @@ def load_portfolio(paths: Sequence[Path], settings: "Settings") -> Portfolio:
         If one cannot be read or was changed, or they cannot share an account.
     """
     from atb.live.plan import make_plan
+    from atb.promotion import provenance
+
+    manifests = [_verified(path, settings) for path in paths]
+    if seal:
+        for manifest in manifests:
+            provenance.seal(manifest.sources)
+    return Portfolio(tuple(make_plan(manifest, settings.models_root) for manifest in manifests))
+
+
+def _verified(path: Path, settings: "Settings") -> "Manifest":
     from atb.promotion.manifest import load_manifest, verify
 
-    plans = []
-    for path in paths:
-        manifest = load_manifest(path)
-        for warning in verify(manifest, models_root=settings.models_root, keys_root=settings.data.root / "keys"):
-            _log.warning(warning)
-        plans.append(make_plan(manifest, settings.models_root))
-    return Portfolio(tuple(plans))
+    manifest = load_manifest(path)
+    for warning in verify(manifest, models_root=settings.models_root, keys_root=settings.data.root / "keys"):
+        _log.warning(warning)
+    return manifest
+
+
+def recheck(paths: Sequence[Path], settings: "Settings") -> Recheck:
+    """Return what checks manifests and all that they pin again while they trade."""
+    from atb.promotion.manifest import load_manifest
+
+    known = {path: load_manifest(path).content_sha256 for path in paths}
+
+    def check() -> None:
+        for path, content_sha256 in known.items():
+            if _verified(path, settings).content_sha256 != content_sha256:
+                raise PromotionError("The manifest is another one than at the start", found=str(path))
+
+    return Recheck(check, settings.live.recheck_interval)
 
 
 def patience(settings: "Settings") -> float:

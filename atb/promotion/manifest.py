@@ -19,13 +19,15 @@ from atb.promotion import provenance
 from atb.promotion.gate import Evidence, gate
 from atb.promotion.signing import check_signature, fingerprint, sign, signing_key
 
-SCHEMA = 1
+SCHEMA = (
+    2  # 1 pinned the strategy, features, kernel and domain alone: not the runner, the venues, the lock files and ccxt
+)
 MODES = ("paper", "live")
 AGAIN = "Promote again: atb promote RUN_ID --to paper"
 # What is decided on, with what: manifests that agree in these trade the same, whoever promoted them and when.
 _DECISIVE = (
     "strategy", "symbol", "timeframe", "venue", "policy", "execution", "account", "instrument", "model", "data", "kernel_hash",
-    "sources", "warmup",
+    "versions", "sources", "locks", "warmup",
 )  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
@@ -48,7 +50,7 @@ class Manifest:
         None, or the bundle: `path` below the models folder, `model_sha256`, `card_sha256`, `fingerprint`.
     data
         Identity and fingerprint of each series of the run.
-    kernel_hash, versions, sources
+    kernel_hash, versions, sources, locks
         What decides: see `provenance`.
     warmup
         Bars before the first traded one.
@@ -80,6 +82,7 @@ class Manifest:
     kernel_hash: str
     versions: dict[str, str]
     sources: dict[str, str]
+    locks: dict[str, str]
     warmup: int
     evidence: dict[str, Any]
     verdict: dict[str, Any]
@@ -106,7 +109,8 @@ class Manifest:
         """
         if values.get("schema") != SCHEMA or isinstance(values["schema"], bool):
             found = values.get("schema")
-            raise PromotionError(f"The manifest must be of schema {SCHEMA}", found=found, todo=AGAIN)
+            what = "The manifest is of another schema, and does not pin what this version asks for"
+            raise PromotionError(f"{what}: must be of schema {SCHEMA}", found=found, todo=AGAIN)
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
@@ -210,15 +214,14 @@ def verify(manifest: Manifest, *, models_root: Path, keys_root: Path, package: P
     Raises
     ------
     PromotionError
-        Saying which thing changed: signature, a source file, a library, the kernel, model.onnx or card.json.
+        Saying which thing changed: signature, a source file, a lock file, a library, the kernel, model.onnx or card.json; or what
+        is not pinned.
     """
     if _sha256(manifest.content()) != manifest.content_sha256:
         raise PromotionError("The manifest was changed: its content hash does not match", todo=AGAIN)
     check_signature(manifest.content_sha256, manifest.signature, signer=manifest.public_key, keys_root=keys_root)
-    source = manifest.strategy["module"].replace(".", "/") + ".py"
-    if source not in manifest.sources:
-        raise PromotionError("The manifest does not pin its strategy's source", found=source, todo=AGAIN)
-    provenance.check_sources(manifest.sources, package=package)
+    provenance.check_sources(manifest.sources, manifest.strategy["module"], package=package)
+    provenance.check_locks(manifest.locks, package=package)
     warnings = provenance.check_versions(manifest.versions)
     provenance.check_kernel(manifest.kernel_hash, package=package)
     provenance.check_model(manifest.model, models_root)

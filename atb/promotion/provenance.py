@@ -1,4 +1,10 @@
-"""What decides: the hashes of the sources, the model and the libraries that turn a bar into an order."""
+"""What decides: the hashes of the sources, the lock files, the model and the libraries that turn a bar into an order.
+
+A manifest pins all that a runner loads of this package (`closure`), no more and no less: a file that changed, is missing or is new
+ends the promotion. The lock files say which libraries belong to it: those of research, which computed the evidence, and those of
+the runner. They lie beside the package in a checkout; an installed package has neither runner nor lock file, and does not promote.
+Of the libraries themselves the versions are pinned: one that decides is refused in another version, any other one warned of.
+"""
 
 import hashlib
 import platform
@@ -6,14 +12,14 @@ from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from atb import sources
 from atb.errors import PromotionError
+from atb.promotion.closure import runner_files
 
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder of the installed package `atb`
-DECISIVE = ("numba", "numpy", "TA-Lib", "onnxruntime")  # another version may give other numbers
+DECISIVE = ("numba", "numpy", "TA-Lib", "onnxruntime", "ccxt")  # another version may give other numbers or other orders
 RECORDED = (*DECISIVE, "pandas", "atb-workbench")
-_ALWAYS = ("domain", "engine", "features")
-_MODEL = ("prediction/predictor.py", "prediction/bundle.py", "prediction/card.py")
-_COMPONENTS = "strategies/components.py"
+LOCKS = ("requirements.lock", "requirements-live.lock")
 _AGAIN = "Restore it, or backtest and promote again"
 
 
@@ -22,34 +28,43 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def source_hashes(module: str, *, predicts: bool, package: Path = PACKAGE) -> dict[str, str]:
-    """Return the SHA-256 of every source file that takes part in a decision, by its path from the package's parent.
+def source_hashes(module: str, *, package: Path = PACKAGE) -> dict[str, str]:
+    """Return the SHA-256 of every source file that takes part when a strategy trades, by its path from the package's parent.
 
     Parameters
     ----------
     module
         The strategy's module, such as `atb.strategies.sma_cross`.
-    predicts
-        Whether a model takes part.
     package
         The folder of the package `atb`.
 
     Raises
     ------
     PromotionError
-        If the strategy's file is not there.
+        If the strategy's file or the runner is not there.
     """
-    strategy = package.parent / f"{module.replace('.', '/')}.py"
-    if not strategy.is_file():
-        raise PromotionError("The strategy's source cannot be found", found=str(strategy))
-    paths = [path for folder in _ALWAYS for path in sorted((package / folder).glob("*.py"))]
-    paths += [strategy, package / _COMPONENTS]
-    paths += [package / name for name in _MODEL if predicts]
-    return {path.relative_to(package.parent).as_posix(): file_sha256(path) for path in paths if path.is_file()}
+    return {name: hashlib.sha256(content).hexdigest() for name, content in runner_files(package, module).items()}
 
 
-def check_sources(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
-    """Refuse when a pinned source file is missing or has another byte.
+def lock_hashes(*, package: Path = PACKAGE) -> dict[str, str]:
+    """Return the SHA-256 of each lock file beside the package, by its name.
+
+    Raises
+    ------
+    PromotionError
+        If there is none.
+    """
+    found = {name: file_sha256(package.parent / name) for name in LOCKS if (package.parent / name).is_file()}
+    if not found:
+        raise PromotionError(
+            "No lock file is beside the package, so that nothing says which libraries decide", found=str(package.parent),
+            todo="Promote and trade from a checkout: git clone, then make setup",
+        )  # fmt: skip
+    return found
+
+
+def check_sources(pinned: Mapping[str, str], module: str, *, package: Path = PACKAGE) -> None:
+    """Refuse when what a runner loads is not what is pinned: another byte, a file too few or too many.
 
     Raises
     ------
@@ -57,9 +72,56 @@ def check_sources(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None
         Naming every such file.
     """
     changed = [name for name, sha256 in pinned.items() if not _is(package.parent / name, sha256)]
+    _refuse("A source file", "source files", changed)
+    if missing := sorted(source_hashes(module, package=package).keys() - pinned.keys()):
+        raise PromotionError(
+            f"The manifest pins less than the runner loads: {_listed(missing)}", todo="Backtest and promote again"
+        )
+
+
+def check_locks(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
+    """Refuse when a lock file is another than the pinned one, is missing or is new.
+
+    Raises
+    ------
+    PromotionError
+        Naming each.
+    """
+    here = lock_hashes(package=package)
+    changed = sorted(name for name in here.keys() | pinned.keys() if here.get(name) != pinned.get(name))
+    _refuse("A lock file", "lock files", changed)
+
+
+def seal(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
+    """Let this process run the pinned sources of the package and no others, those that it has loaded included.
+
+    Raises
+    ------
+    PromotionError
+        Naming each module that runs and is not pinned, or is pinned and was loaded from something else than its source.
+    """
+    contents = {name: (package.parent / name).read_bytes() for name in pinned}
+    changed = [name for name, content in contents.items() if hashlib.sha256(content).hexdigest() != pinned[name]]
+    _refuse("A source file", "source files", changed)
+    files = {(package.parent / name).resolve(): content for name, content in contents.items()}
+    runs = sources.executed()
+    foreign = [file for file, content in runs.items() if files.get(Path(file)) != content]
+    if foreign := sorted({*foreign, *sources.unexplained()}):
+        raise PromotionError(
+            f"This process runs modules that are not pinned: {_listed(foreign)}", todo="Start the runner anew"
+        )
+    sources.seal(files)
+
+
+def _refuse(what: str, several: str, changed: list[str]) -> None:
     if changed:
-        what = "A source file" if len(changed) == 1 else f"{len(changed)} source files"
-        raise PromotionError(f"{what} changed since the promotion: {', '.join(changed)}", todo=_AGAIN)
+        which = what if len(changed) == 1 else f"{len(changed)} {several}"
+        raise PromotionError(f"{which} changed since the promotion: {_listed(changed)}", todo=_AGAIN)
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    return ", ".join(names[:10]) + more
 
 
 def check_kernel(pinned: str, *, package: Path = PACKAGE) -> None:
@@ -105,7 +167,7 @@ def installed_versions() -> dict[str, str]:
 
 
 def check_versions(pinned: Mapping[str, str], installed: Mapping[str, str] | None = None) -> list[str]:
-    """Refuse another version of a library that decides; return a warning for each other difference.
+    """Refuse another version of a library that decides, or one that is not pinned; return a warning for each other difference.
 
     Raises
     ------
@@ -113,6 +175,8 @@ def check_versions(pinned: Mapping[str, str], installed: Mapping[str, str] | Non
         Naming the libraries with both versions.
     """
     here = installed_versions() if installed is None else installed
+    if missing := sorted(set(here) - set(pinned)):
+        raise PromotionError(f"The manifest does not pin the versions of {', '.join(missing)}", todo=_AGAIN)
     differs = {
         name: f"{name} {here.get(name)} instead of {was}" for name, was in pinned.items() if here.get(name) != was
     }

@@ -103,8 +103,9 @@ class Desk:
     def start(self, path: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the real runner as a process of its own."""
         environment = {"PATH": os.environ["PATH"], "ATB__DATA__ROOT": str(self.root), "ATB__DATABASE__URL": self.url}
+        runner = options.pop("runner", RUNNER)
         return subprocess.Popen(
-            [sys.executable, RUNNER, path, *arguments], env=environment | options.pop("env", {}), text=True,
+            [sys.executable, runner, path, *arguments], env=environment | options.pop("env", {}), text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.root, **options,
         )  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 import json
 import random
-import shutil
 import stat
 from dataclasses import replace
 
@@ -17,6 +16,7 @@ from atb.promotion.manifest import load_manifest, sign_manifest, verify, write_m
 from atb.promotion.provenance import source_hashes
 from atb.promotion.signing import signing_key
 from tests.live.desk import ruled_result, warm_result
+from tests.promotion.checkout import copied_checkout
 
 
 @pytest.fixture
@@ -36,8 +36,7 @@ def check(desk, path, **options):
 @pytest.fixture
 def package(tmp_path):
     """A copy of the package, whose sources may be changed."""
-    ignored = shutil.ignore_patterns("__pycache__")
-    return shutil.copytree(provenance.PACKAGE, tmp_path / "copied" / "atb", ignore=ignored)
+    return copied_checkout(tmp_path / "copied")
 
 
 def flip(path, position: int = 0) -> None:
@@ -53,10 +52,13 @@ def test_what_was_promoted_verifies_without_a_warning(desk, path, package):
 
 def test_a_manifest_pins_everything_that_decides(desk, path):
     manifest = load_manifest(path)
-    assert {"atb/strategies/sma_cross.py", "atb/features/indicators.py", "atb/engine/kernel.py", "atb/engine/records.py",
-            "atb/domain/bars.py"} <= set(manifest.sources)  # fmt: skip
-    assert "atb/strategies/ml_basic.py" not in manifest.sources
-    assert {"python", "numba", "numpy", "TA-Lib", "onnxruntime", "pandas", "atb-workbench"} == set(manifest.versions)
+    assert {"atb/strategies/sma_cross.py", "atb/strategies/__init__.py", "atb/features/indicators.py", "atb/engine/kernel.py",
+            "atb/engine/records.py", "atb/domain/bars.py", "atb/live/loop.py", "atb/venues/broker/binance.py", "atb/sources.py",
+            "atb/db/migrations/versions/0001_the_first_schema.py", "runners/live.py"} <= set(manifest.sources)  # fmt: skip
+    assert {"python", "numba", "numpy", "TA-Lib", "onnxruntime", "ccxt", "pandas", "atb-workbench"} == set(
+        manifest.versions
+    )
+    assert "requirements.lock" in manifest.locks
     assert manifest.strategy == {
         "name": "sma_cross", "module": "atb.strategies.sma_cross", "parameters": {"fast": 3, "slow": 8},
     }  # fmt: skip
@@ -130,8 +132,8 @@ def edit(path, **changes):
         ({"warmup": 3}, "content hash does not match"),
         ({"mode": "live"}, "content hash does not match"),
         ({"mode": "real"}, "mode is paper or live"),
-        ({"schema": 2}, "must be of schema 1"),
-        ({"schema": True}, "must be of schema 1"),
+        ({"schema": 1}, "does not pin what this version asks for.*schema 2.*[Pp]romote again"),
+        ({"schema": True}, "must be of schema 2"),
         ({"pollicy": {}}, "unknown key.*Did you mean 'policy'"),
         ({"warmup": "7"}, "warmup must be a int"),
         ({"model": {"path": "x"}}, "a path and three hashes"),
@@ -171,7 +173,8 @@ def test_a_path_that_leads_nowhere_says_where_manifests_are(tmp_path):
 @pytest.mark.parametrize(
     "name",
     ["strategies/sma_cross.py", "features/indicators.py", "features/__init__.py", "engine/kernel.py", "engine/matching.py",
-     "engine/sizing.py", "engine/policy.py", "domain/signals.py"],
+     "engine/sizing.py", "engine/policy.py", "domain/signals.py", "live/loop.py", "venues/broker/binance.py",
+     "strategies/__init__.py",     "db/migrations/env.py", "sources.py", "promotion/closure.py"],
 )  # fmt: skip
 def test_a_changed_source_byte_is_named(desk, path, package, name):
     source = package / name
@@ -224,13 +227,36 @@ def test_another_signature_of_a_known_key_is_refused(desk, path):
             verify(replace(manifest, signature=signature), models_root=desk.models_root, keys_root=desk.keys_root)
 
 
-def test_a_manifest_that_does_not_pin_its_own_strategy_is_refused_even_with_a_good_signature(desk, path):
+@pytest.mark.parametrize(
+    "name", ["atb/strategies/sma_cross.py", "atb/live/loop.py", "atb/venues/broker/unified.py", "runners/live.py"]
+)
+def test_a_manifest_that_pins_less_than_everything_is_refused_even_with_a_good_signature(desk, path, name):
     manifest = load_manifest(path)
-    source = manifest.strategy["module"].replace(".", "/") + ".py"
-    rest = {name: digest for name, digest in manifest.sources.items() if name != source}
+    rest = {one: digest for one, digest in manifest.sources.items() if one != name}
     forged = sign_manifest(replace(manifest, sources=rest), desk.keys_root)
-    with pytest.raises(PromotionError, match="does not pin its strategy"):
+    with pytest.raises(PromotionError, match=f"pins less than the runner loads: {name}"):
         verify(forged, models_root=desk.models_root, keys_root=desk.keys_root)
+
+
+@pytest.mark.parametrize(("name", "message"), [("versions", "does not pin the versions of"), ("locks", "lock file")])
+def test_versions_and_lock_files_that_are_not_pinned_are_refused(desk, path, name, message):
+    forged = sign_manifest(replace(load_manifest(path), **{name: {}}), desk.keys_root)
+    with pytest.raises(PromotionError, match=message):
+        verify(forged, models_root=desk.models_root, keys_root=desk.keys_root)
+
+
+def test_a_changed_lock_file_is_named(desk, path, package):
+    flip(package.parent / "requirements.lock")
+    with pytest.raises(PromotionError, match=r"A lock file changed since the promotion: requirements\.lock"):
+        check(desk, path, package=package)
+
+
+def test_without_runner_and_lock_file_nothing_is_promoted(tmp_path):
+    (tmp_path / "atb").mkdir()
+    with pytest.raises(PromotionError, match=r"runner is not beside the package.*from a checkout"):
+        source_hashes("atb.strategies.sma_cross", package=tmp_path / "atb")
+    with pytest.raises(PromotionError, match=r"No lock file.*from a checkout"):
+        provenance.lock_hashes(package=tmp_path / "atb")
 
 
 def test_a_key_of_another_kind_in_the_folder_is_passed_over(desk, path):
@@ -251,7 +277,7 @@ def test_a_folder_of_keys_that_is_a_file_is_named(tmp_path):
 
 def test_a_strategy_without_a_source_file_cannot_be_pinned():
     with pytest.raises(PromotionError, match="source cannot be found"):
-        source_hashes("atb.strategies.of_nobody", predicts=False)
+        source_hashes("atb.strategies.of_nobody")
 
 
 def test_the_private_key_is_for_its_owner_only(desk, path):

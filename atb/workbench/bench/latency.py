@@ -107,7 +107,7 @@ def _portfolio(seed: int) -> tuple[Any, Any, int]:
     manifest = Manifest(
         schema=SCHEMA, name="bench", mode="paper", created="", run_id="", strategy={}, symbol=str(symbol),
         timeframe=str(timeframe), venue="bench", policy={}, execution={}, account={}, instrument={}, model=None, data=[],
-        kernel_hash="", versions={}, sources={}, warmup=warm, evidence={}, verdict={}, content_sha256="0" * 64,
+        kernel_hash="", versions={}, sources={}, locks={}, warmup=warm, evidence={}, verdict={}, content_sha256="0" * 64,
     )  # fmt: skip
     plan = Plan(manifest, strategy, symbol, timeframe, policy, execution, account, instrument, None)
     return Portfolio((plan,)), bars, int(bars.opened_ms[warm])
