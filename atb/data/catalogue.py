@@ -141,6 +141,17 @@ def read_series(series: Series, years: list[int]) -> Bars:
     return Bars(series.symbol, series.timeframe, frame, series.venue, known)
 
 
+def sound_year(series: Series, year: int) -> tuple[Header, pd.DataFrame] | None:
+    """Return a stored year, or None if its file is damaged, of another series or of another year."""
+    try:
+        header, frame = read_year(series.years[year])
+        _check_identity(series, header, series.years[year])
+    except DataError:
+        return None
+    years = frame.index.year  # type: ignore[attr-defined] # an index of times
+    return (header, frame) if len(frame) and (years == year).all() and frame.index.is_monotonic_increasing else None
+
+
 def _check_identity(series: Series, header: Header, path: Path) -> None:
     if (header.symbol, header.timeframe, header.venue) != (series.symbol, series.timeframe, series.venue):
         raise DataError(

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from atb.domain import BAR_COLUMNS, Symbol
-from atb.domain.symbol import QUOTES
+from atb.domain.assets import QUOTES
 from atb.errors import DataError
 
 ROLES = ("timestamp", *BAR_COLUMNS)

@@ -70,7 +70,9 @@ def test_going_on_asks_only_for_what_is_new(tmp_path):
         clock.advance(2 * HOUR)
         assert fetch(url, tmp_path, None).added == 2
     starts = [int(query["startTime"]) for path, query in seen if path.endswith("klines")]
-    assert starts == [BARS.opened_ms[6_499]]  # nothing is asked for while no bar has closed
+    assert starts == [
+        BARS.opened_ms[6_498]
+    ]  # from the last stored bar on; nothing is asked for while no bar has closed
     assert len(loaded(tmp_path)) == 6_501
 
 
@@ -79,24 +81,25 @@ def test_an_interrupted_download_goes_on_where_it_stopped(tmp_path):
     broken = running_server(BARS, now_ms=NOW, faults=[Fault("reset", after=3, times=99)])
     with broken as url, pytest.raises(DataError, match=r"binance cannot be reached.*goes on where it stopped"):
         fetch(url, tmp_path)
-    assert len(loaded(tmp_path)) == 3_000
+    # A page begins with the bar that is known already, after the first one.
+    assert len(loaded(tmp_path)) == 2_998
     with running_server(BARS, now_ms=NOW, requests=seen) as url:
-        assert fetch(url, tmp_path).added == 3_499
+        assert fetch(url, tmp_path).added == 3_501
     first = next(query for path, query in seen if path.endswith("klines"))
-    assert int(first["startTime"]) == BARS.opened_ms[3_000]
+    assert int(first["startTime"]) == BARS.opened_ms[2_997]
     assert loaded(tmp_path).fingerprint == bars_of(BARS.frame.iloc[:6_499], venue="binance").fingerprint
 
 
 def test_ctrl_c_keeps_what_has_come(tmp_path):
     def press(done, _total):
-        if done >= 2_000 * HOUR:
+        if done >= 1_999 * HOUR:
             raise KeyboardInterrupt
 
     with running_server(BARS, now_ms=NOW) as url:
         report = fetch(url, tmp_path, progress=press)
         assert report.interrupted
-        assert len(loaded(tmp_path)) == report.added == 2_000
-        assert fetch(url, tmp_path).added == 4_499
+        assert len(loaded(tmp_path)) == report.added == 1_999
+        assert fetch(url, tmp_path).added == 4_500
 
 
 def test_an_earlier_start_is_fetched_back_to_the_first_bar_there_is(tmp_path):
@@ -118,7 +121,7 @@ def test_a_gap_is_asked_for_again_and_then_recorded(tmp_path):
     assert report.gaps == ((index[999], index[1_001]), (index[4_200], index[4_201]))
     assert loaded(tmp_path).gaps == report.gaps
     asked = [int(query["startTime"]) for path, query in seen if path.endswith("klines")]
-    assert {BARS.opened_ms[999], BARS.opened_ms[4_200]} <= set(asked)
+    assert {BARS.opened_ms[998], BARS.opened_ms[4_199]} <= set(asked)
     assert [gap["missing"] for gap in report.to_json()["gaps"]] == [2, 1]
 
 

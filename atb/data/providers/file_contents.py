@@ -178,7 +178,6 @@ def _bounded(stream: IO[bytes], name: str, *, packed: int) -> bytes:
         zlib.error,
         zipfile.BadZipFile,
         RuntimeError,
-        NotImplementedError,
     ) as error:
         todo = "Download it again" if not isinstance(error, RuntimeError) else "Unpack it and import what was in it"
         raise DataError(
