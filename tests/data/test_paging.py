@@ -50,8 +50,8 @@ class Exchange:
         wanted = opened > since_ms if self.exclusive else opened >= since_ms
         if self.windowed:
             wanted &= opened < since_ms + self.limit * timeframe.seconds * 1_000
-        rows = [[int(at), *row] for at, row in zip(opened[wanted], frame[wanted].to_numpy().tolist(), strict=True)]
-        rows = rows[: self.limit]
+        found = np.flatnonzero(wanted)[: self.limit]
+        rows = [[int(opened[at]), *row] for at, row in zip(found, frame.iloc[found].to_numpy().tolist(), strict=True)]
         return rows[::-1] if self.newest_first else rows
 
     def daily(self):
