@@ -84,18 +84,15 @@ def install() -> None:
         sys.meta_path.insert(0, SourceFinder())
 
 
-def begin(folder: str) -> None:
-    """Load the package in `folder` from its sources, in a process that imported nothing of it.
+def begin() -> None:
+    """Load the package from its sources, in a process that imported nothing of it but this module, and that from its source.
 
-    To start with this very module, which byte code could stand in for too: `exec(compile(source, file, "exec"), names)`, with
-    `__file__` among the names, then `names["begin"](folder)`.
+    The process makes sure of that by a loader that overrides `SourceFileLoader.get_code`, as `SourceLoader` does.
     """
-    own = ModuleType(f"{PACKAGE}.sources")
-    own.__dict__.update({name: value for name, value in globals().items() if name != "__builtins__"})
-    sys.modules[own.__name__] = own
-    with open(__file__, "rb") as source:  # noqa: PTH123 - pathlib is heavy
-        _executed[os.path.realpath(__file__)] = source.read()
+    own = sys.modules[__name__]
+    _executed[os.path.realpath(__file__)] = SourceLoader(__name__, __file__).get_data(__file__)
     install()
+    folder = os.path.dirname(__file__)  # noqa: PTH120 - pathlib is heavy
     loader = SourceLoader(PACKAGE, os.path.join(folder, "__init__.py"))  # noqa: PTH118 - as above
     spec = ModuleSpec(PACKAGE, loader, origin=loader.path, is_package=True)
     spec.submodule_search_locations, spec.has_location = [folder], True

@@ -32,8 +32,10 @@ if __name__ == "__main__":  # before another import, which a file in this folder
 import argparse
 import asyncio
 import signal
-from importlib.util import find_spec
+from importlib.machinery import SourceFileLoader
+from importlib.util import find_spec, module_from_spec, spec_from_loader
 from pathlib import Path
+from types import CodeType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -58,14 +60,26 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
+class _FromSource(SourceFileLoader):
+    """Loads a module from its source, whatever byte code there is."""
+
+    def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - importlib's signature
+        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        return code
+
+
 def _load_package() -> None:
     """Load `atb` from its sources: the one beside this file, or the installed one."""
     beside = Path(__file__).resolve().parents[1] / "atb"
     installed = None if beside.is_dir() else find_spec("atb")
     folder = Path(installed.origin).parent if installed and installed.origin else beside
-    names: dict[str, Any] = {"__name__": "atb.sources", "__file__": str(folder / "sources.py")}
-    exec(compile(Path(names["__file__"]).read_bytes(), names["__file__"], "exec", dont_inherit=True), names)  # noqa: S102 - as said there
-    names["begin"](str(folder))
+    name = "atb.sources"
+    loader = _FromSource(name, str(folder / "sources.py"))
+    spec = spec_from_loader(name, loader)
+    assert spec is not None  # a loader was given
+    module = sys.modules[name] = module_from_spec(spec)
+    loader.exec_module(module)
+    module.begin()
 
 
 def _trade(asked: argparse.Namespace) -> str:

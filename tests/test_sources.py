@@ -19,12 +19,15 @@ MODULES = (
     "live/loop.py",
 )
 BEGIN = """
+import runpy
 from pathlib import Path
-file = Path({package!r}) / "sources.py"
-names = {{"__name__": "atb.sources", "__file__": str(file)}}
-exec(compile(file.read_bytes(), str(file), "exec"), names)
-names["begin"]({package!r})
+runpy.run_path({runner!r})["_load_package"]()
 """
+
+
+def begun(package: Path) -> str:
+    """Return what a runner does first."""
+    return BEGIN.format(runner=str(package.parent / "runners" / "live.py"))
 
 
 @pytest.fixture(scope="module")
@@ -60,10 +63,7 @@ def test_not_even_the_loader_itself_comes_from_byte_code_in_a_process_that_begin
     planted = plant(package / name, EVIL)
     try:
         assert "planted code ran" in run("import atb", package).stderr
-        begun = (
-            BEGIN.format(package=str(package)) + "import atb.errors\nprint(atb.__version__, atb.sources.unexplained())"
-        )
-        done = run(begun, package)
+        done = run(begun(package) + "import atb.errors\nprint(atb.__version__, atb.sources.unexplained())", package)
         assert (done.returncode, done.stdout.split()[1]) == (0, "[]"), done.stderr
     finally:
         planted.unlink()
@@ -97,7 +97,7 @@ folder = Path({package!r})
 atb.sources.seal({{folder / name: (folder / name).read_bytes() for name in ("errors.py", "sources.py", "__init__.py")}})
 """
     code = (
-        BEGIN.format(package=str(package))
+        begun(package)
         + seal.format(package=str(package))
         + (
             f"file = Path({str(package / 'errors.py')!r})\nwas = file.read_text()\nfile.write_text('raise SystemExit(1)')\n"
