@@ -6,8 +6,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up-for
 # Tests of one file share what they set up, and stay together; each worker takes about 1 GiB.
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
-# The lock file is a closure: pip looks for nothing beside it, so what appears on an index later changes nothing.
-CLOSURE := --require-hashes --no-deps
+# A lock file names all that is needed, with the hashes of its wheels: pip may look for nothing beside it and build nothing, so
+# what appears on an index later changes nothing. `pip check` then says whether the lock file was whole.
+INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all:
+RESOLVE := uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --no-header --no-annotate
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without byte code every start of Python compiles every package again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,11 +18,11 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help setup demo test test-all check audit lab lock clean
+.PHONY: help setup bench-setup demo test test-all check audit lab lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' Makefile
 
 # The stamp holds the checksums of the two files that decide what is installed; nothing is done while they are the same.
 setup: ## Make .venv from the lock file, once; PYTHON=/path/to/python chooses the interpreter
@@ -27,17 +30,21 @@ setup: ## Make .venv from the lock file, once; PYTHON=/path/to/python chooses th
 
 .PHONY: $(STAMP)
 $(STAMP):
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-	  { echo "atb needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true). Try: make setup PYTHON=python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null || \
+	  { echo "atb needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true). Try: make setup PYTHON=python3.13" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "'$(PYTHON)' cannot make virtual environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@rm -f $(STAMP)
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(CLOSURE) -r requirements.lock
+	$(PYTHON) -m venv --clear $(VENV)
+	$(INSTALL) -r requirements.lock
 	$(BIN)/python -m pip install --quiet --quiet --no-build-isolation --no-deps -e .
 	$(BIN)/python -m pip check
 	$(BIN)/atb warmup
 	@cksum requirements.lock pyproject.toml > $(STAMP)
+
+bench-setup: setup ## Add backtesting.py (AGPL-3.0) to .venv, for `atb bench` alone
+	$(INSTALL) -r requirements-bench.lock
+	$(BIN)/python -m pip check
 
 demo: setup ## Candles to a promoted paper trade on a synthetic market, offline
 	$(BIN)/atb demo
@@ -55,15 +62,17 @@ check: setup ## The static checks alone: style, format, types, imports, security
 	$(BIN)/lint-imports
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive atb runners
 
-audit: setup ## Known vulnerabilities in the lock file; asks an advisory service
-	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock
+audit: setup ## Known vulnerabilities in the lock files; asks an advisory service
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements.lock -r requirements-bench.lock
 
 lab: setup ## JupyterLab on the notebooks
 	$(BIN)/atb lab
 
-lock: ## Resolve pyproject.toml into requirements.lock anew; needs uv
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-header --no-annotate -o requirements.lock
+# The pins that a lock file holds are kept while they fit; `make lock UPGRADE=--upgrade` takes the newest.
+lock: ## Resolve pyproject.toml into the three lock files anew; needs uv
+	$(RESOLVE) $(UPGRADE) pyproject.toml --extra research --extra dev -o requirements.lock
+	$(RESOLVE) pyproject.toml -c requirements.lock -o requirements-live.lock
+	$(RESOLVE) --group bench -c requirements.lock -o requirements-bench.lock
 
 clean: ## Remove the environment and what tools left; data, models and notebooks stay
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage .coverage.*

@@ -67,14 +67,14 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
       atb bench --case sweep --bars 20000 --combos 200 --json
     """
     from atb.workbench.bench.cases import Options, measurable, run_cases
-    from atb.workbench.bench.engines import missing_engines
+    from atb.workbench.bench.engines import ENGINES, missing_engines
     from atb.workbench.bench.launch import launch
     from atb.workbench.bench.measure import busy
     from atb.workbench.bench.workload import SEED
 
     missing = missing_engines()
-    if missing:
-        click.echo(f"Not installed: {', '.join(missing)} (pip install 'atb-workbench[bench]')", err=True)
+    for name in missing:
+        click.echo(f"{name} is not installed and left out: `make {ENGINES[name].target}` adds it", err=True)
     if warning := busy():
         click.echo(warning, err=True)
     options = Options(bars, combos, repeat, SEED if seed is None else seed)

@@ -12,6 +12,7 @@ from atb.workbench.bench import engines
 from atb.workbench.bench.cases import CASES
 from atb.workbench.bench.process import TASKS
 
+TARGETS = dict(engines.ENGINES)
 SMALL = ("--bars", "2000", "--combos", "4", "--repeat", "1")
 
 
@@ -71,12 +72,14 @@ def test_engines_that_disagree_end_with_exit_code_1(monkeypatch):
     assert "results do not agree" in done.stderr
 
 
-def test_what_is_not_installed_is_named_in_one_line_with_the_way_to_get_it(monkeypatch):
+def test_what_is_not_installed_is_named_with_the_way_to_get_it(monkeypatch):
     for name in ("vectorbt rust", "backtesting.py"):
-        monkeypatch.setitem(engines.ENGINES, name, engines.Listed("nowhere:Nothing", ("no_such_package",)))
+        absent = replace(TARGETS[name], needs=("no_such_package",))
+        monkeypatch.setitem(engines.ENGINES, name, absent)
     done = call("--case", "single")
     assert done.exit_code == 0
-    assert "Not installed: vectorbt rust, backtesting.py (pip install 'atb-workbench[bench]')\n" in done.stderr
+    assert "vectorbt rust is not installed and left out: `make setup` adds it\n" in done.stderr
+    assert "backtesting.py is not installed and left out: `make bench-setup` adds it\n" in done.stderr
     assert "backtesting.py" not in done.stdout
 
 

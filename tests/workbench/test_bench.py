@@ -2,7 +2,6 @@
 
 import math
 import re
-import tomllib
 from dataclasses import replace
 
 import numpy as np
@@ -341,13 +340,11 @@ def test_a_promise_that_was_not_measured_is_not_judged_and_other_sizes_are_said(
 # --- the project ------------------------------------------------------------------------------------------------------
 
 
-def test_the_extra_pins_the_same_peers_as_research(repository):
-    extras = tomllib.loads((repository / "pyproject.toml").read_text(encoding="utf-8"))["project"][
-        "optional-dependencies"
-    ]
-    pins = [sorted(text for text in extras[name] if text.startswith("vectorbt")) for name in ("bench", "research")]
-    assert pins[0] == pins[1]
-    assert len(pins[0]) == 2
+def test_every_engine_is_got_by_a_target_of_make_that_there_is(repository):
+    text = (repository / "Makefile").read_text(encoding="utf-8")
+    assert {listed.target for listed in engines.ENGINES.values()} == {"setup", "bench-setup"}
+    assert all(f"\n{listed.target}: " in text for listed in engines.ENGINES.values())
+    assert engines.ENGINES["backtesting.py"].target == "bench-setup"
 
 
 def test_the_plain_rule_is_the_one_that_is_promised():

@@ -79,10 +79,11 @@ class Engine(ABC):
 
 @dataclass(frozen=True)
 class Listed:
-    """Where an engine is and which modules it needs."""
+    """Where an engine is, which modules it needs, and which target of make installs them."""
 
     place: str
     needs: tuple[str, ...] = ()
+    target: str = "setup"
 
 
 ENGINES: dict[str, Listed] = {
@@ -90,7 +91,7 @@ ENGINES: dict[str, Listed] = {
     "bare loop": Listed("atb.workbench.bench.bare:BareLoop"),
     "vectorbt numba": Listed("atb.workbench.bench.vectorbt_peer:VectorbtNumba", ("vectorbt",)),
     "vectorbt rust": Listed("atb.workbench.bench.vectorbt_peer:VectorbtRust", ("vectorbt", "vectorbt_rust")),
-    "backtesting.py": Listed("atb.workbench.bench.backtesting_peer:BacktestingPy", ("backtesting",)),
+    "backtesting.py": Listed("atb.workbench.bench.backtesting_peer:BacktestingPy", ("backtesting",), "bench-setup"),
 }
 
 

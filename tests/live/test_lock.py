@@ -1,0 +1,117 @@
+"""The runner and its kill switch work where nothing is installed but what `requirements-live.lock` names."""
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+from atb.data.storing import save_bars
+from atb.engine.policy import RiskPolicy
+from atb.prediction.bundle import load_bundle
+from atb.prediction.predictor import OnnxPredictor
+from atb.strategies import make_strategy
+from tests.live.desk import BUSY, REPOSITORY, RUNNER, first_open, read_journal, warm_result
+from tests.live.test_desks import rising
+from tests.live.test_exchange_process import BARS, environment_of, exchange, until_of
+from tests.prediction import models
+
+LOCK = REPOSITORY / "requirements-live.lock"
+
+
+@pytest.fixture(scope="module")
+def runners_place(tmp_path_factory):
+    """A folder with links to what the lock file names: with `python -S` the only packages there are."""
+    place = tmp_path_factory.mktemp("packages")
+    for line in LOCK.read_text(encoding="utf-8").splitlines():
+        if line[:1].isalnum() and applies(Requirement(line.rstrip(" \\"))):
+            link(importlib.metadata.distribution(Requirement(line.rstrip(" \\")).name), place)
+    link(importlib.metadata.distribution("atb-workbench"), place, only=".dist-info")
+    return place
+
+
+def applies(pin: Requirement) -> bool:
+    return pin.marker is None or pin.marker.evaluate()
+
+
+def link(package: importlib.metadata.Distribution, place: Path, *, only: str = "") -> None:
+    for top in {file.parts[0] for file in package.files or [] if file.parts[0] not in {"..", "__pycache__"}}:
+        here = place / top
+        if top.endswith(only) and not here.exists():
+            here.symlink_to(Path(package.locate_file(top)))
+
+
+def alone(place, desk, *arguments, python=(sys.executable, "-S"), **more):
+    """Run code of this repository with the packages of a place, and return what it said."""
+    environment = {
+        "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(place), str(REPOSITORY)]),
+        "ATB__DATA__ROOT": str(desk.root), "ATB__DATABASE__URL": desk.url, **more,
+    }  # fmt: skip
+    command = [*python, *map(str, arguments)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=desk.root, check=False)
+
+
+def modelled(desk):
+    """Return a promoted manifest with a model, and the open of its first bar."""
+    folder = models.saved("logistic", desk.models_root)
+    market = models.market()[0].slice(end=models.market()[0].frame.index[900])
+    save_bars(market, root=desk.bars_root, source="the synthetic market")
+    strategy, predictor = make_strategy("ml_basic", enter=0.505, leave=0.5), OnnxPredictor(load_bundle(folder))
+    result = warm_result(market, strategy=strategy, policy=BUSY, predictor=predictor)
+    return desk.promote(result, model=folder), first_open(result)
+
+
+def test_what_the_lock_file_does_not_name_is_not_there(runners_place, sqlite_desk):
+    for module in ("plotly", "vectorbt", "jupyterlab", "sklearn", "papermill", "rich", "trustme", "pytest"):
+        done = alone(runners_place, sqlite_desk, "-c", f"import {module}")
+        assert f"No module named '{module}'" in done.stderr
+
+
+def test_paper_trading_and_the_kill_switch_need_the_lock_file_of_the_runner_alone(runners_place, sqlite_desk):
+    manifest, first = modelled(sqlite_desk)
+    page = {"ATB__LIVE__HEALTH_PORT": "0"}
+    done = alone(runners_place, sqlite_desk, RUNNER, manifest, "--from", first, **page)
+    assert done.returncode == 0, done.stderr
+    assert read_journal(sqlite_desk.url)["fill"]
+    for command in (
+        ("halt", "--reason", "a test"),
+        ("resume", "--reason", "a test"),
+        ("status",),
+        ("orders",),
+        ("trades",),
+    ):
+        done = alone(runners_place, sqlite_desk, "-m", "atb", *command)
+        assert done.returncode == 0, (command, done.stdout + done.stderr)
+
+
+def test_trading_at_an_exchange_needs_the_lock_file_of_the_runner_alone(runners_place, sqlite_desk):
+    save_bars(rising(BARS), root=sqlite_desk.bars_root, source="made by hand")
+    manifest = sqlite_desk.promote(warm_result(rising(BARS), policy=RiskPolicy(fraction=0.5, stop_loss=0.05)))
+    with exchange() as running:
+        arguments = (RUNNER, manifest, "--rehearse", "--account", "main", "--until", until_of(30))
+        done = alone(runners_place, sqlite_desk, *arguments, **environment_of(sqlite_desk, running))
+    assert (done.returncode, "finished:" in done.stdout) == (0, True), done.stderr
+    assert [row["role"] for row in read_journal(sqlite_desk.url)["fill"]] == ["entry"]
+
+
+@pytest.mark.slow
+def test_a_fresh_environment_with_the_lock_file_of_the_runner_trades(sqlite_desk, tmp_path):
+    place, own = tmp_path / "venv", tmp_path / "own"
+    own.mkdir()
+    link(importlib.metadata.distribution("atb-workbench"), own, only=".dist-info")
+    venv.create(place, with_pip=True)
+    command = [place / "bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
+    command += ["--only-binary", ":all:", "-r", LOCK]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and "No matching distribution" in done.stderr:
+        pytest.skip("no package index can be reached here")
+    assert done.returncode == 0, done.stderr
+    assert subprocess.run([place / "bin/python", "-m", "pip", "check"], check=False).returncode == 0
+    manifest, first = modelled(sqlite_desk)
+    done = alone(own, sqlite_desk, RUNNER, manifest, "--from", first, python=(place / "bin/python",))
+    assert done.returncode == 0, done.stderr
+    assert read_journal(sqlite_desk.url)["fill"]
