@@ -7,6 +7,7 @@ place and its one-line help. Anything atb refuses on purpose is printed as `Erro
 import errno
 import importlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from atb import __version__
 from atb.errors import AtbError, did_you_mean
 
 ROOT_VARIABLE = "ATB__DATA__ROOT"
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -142,10 +144,26 @@ class CommandRegister(click.Group):
         except KeyboardInterrupt:
             click.echo("\nInterrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
-        except OSError as error:
-            if error.errno == errno.ENOSPC:
-                raise Refusal(AtbError("The disk is full", todo="Free some space and repeat the command")) from error
-            raise
+        except Exception as error:
+            told = _told(error)
+            if told is None:
+                raise
+            raise Refusal(told) from error
+
+
+def _told(error: Exception) -> AtbError | None:
+    """Return what a disk's or a database's error amounts to; None for an error that nobody foresaw."""
+    if isinstance(error, OSError) and error.errno in DISK:
+        found = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+        full = "The disk is full" if error.errno == errno.ENOSPC else "The disk refuses what is written"
+        return AtbError(
+            f"{full} ({found})", todo="Free some space, or look at the rights and limits there, and repeat the command"
+        )
+    if "sqlalchemy" not in sys.modules and "sqlite3" not in sys.modules:  # then it is no error of a database
+        return None
+    from atb.db.refusals import refusal
+
+    return refusal(error)
 
 
 @contextmanager

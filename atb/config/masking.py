@@ -1,28 +1,43 @@
 """What may be shown of a setting's value."""
 
 import re
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_plus
 
 MASK = "********"
 SECRET_KEYS = frozenset({"exchange.api_key", "exchange.api_secret"})
-# Up to the last @: a raw password may hold a slash, a colon or an @, and hiding too much is the right mistake.
-_PASSWORD = re.compile(r"(?<=://)([^:@\s]*):(\S*)@")
-_QUERY_PASSWORD = re.compile(r"([?&](?:password|sslpassword)=)([^&\s]*)", re.IGNORECASE)
+ADDRESS_KEYS = frozenset({"database.url", "exchange.base_url", "exchange.proxy", "exchange.clock"})
+# Up to the last @: a raw password may hold a slash, a colon, an @ or a space, and hiding too much is the right mistake. An
+# address without its scheme, or with a slash too few, is mistyped and still holds its password.
+_PASSWORD = re.compile(
+    r"^(?!sqlite:///|file:/)(?P<user>(?:[A-Za-z][\w+.-]*:/{0,3})?[^:@]*):(?P<password>.*)@", re.DOTALL
+)
+_QUERY_PASSWORD = re.compile(r"(?P<user>(?:[?&]|^|\s)(?:password|sslpassword)=)(?P<password>[^&\s]*)", re.IGNORECASE)
+_PIECE = (
+    6  # characters of a password between two marks of an address: a library that reads it wrongly prints such a piece
+)
+_MARKS = re.compile(r"[/:@?#\s]+")
 
 
 def mask_url(url: str) -> str:
-    """Return a URL whose password is replaced by asterisks, wherever it stands."""
-    return _QUERY_PASSWORD.sub(rf"\g<1>{MASK}", _PASSWORD.sub(rf"\g<1>:{MASK}@", url))
+    """Return an address whose password is replaced by asterisks, wherever it stands."""
+    return _QUERY_PASSWORD.sub(rf"\g<user>{MASK}", _PASSWORD.sub(rf"\g<user>:{MASK}@", url))
+
+
+def without_password(url: str) -> str:
+    """Return an address without its password."""
+    return _QUERY_PASSWORD.sub(r"\g<user>", _PASSWORD.sub(r"\g<user>@", url))
 
 
 def url_passwords(url: str) -> tuple[str, ...]:
-    """Return the passwords in a URL as they are written and as they are meant."""
-    written = [match[2] for pattern in (_PASSWORD, _QUERY_PASSWORD) for match in pattern.finditer(url) if match[2]]
-    return tuple(dict.fromkeys(text for word in written for text in (word, unquote(word))))
+    """Return the passwords in an address as they are written and as they are meant, and the long pieces of them."""
+    written = [match["password"] for pattern in (_PASSWORD, _QUERY_PASSWORD) for match in pattern.finditer(url)]
+    whole = [text for word in written if word for text in (word, unquote(word), unquote_plus(word))]
+    pieces = [piece for text in whole for piece in _MARKS.split(text) if len(piece) >= _PIECE]
+    return tuple(dict.fromkeys([*whole, *pieces]))
 
 
 def shown(key: str, value: object) -> object:
     """Return the value of setting `key` as it may be printed."""
     if value is not None and key in SECRET_KEYS:
         return MASK
-    return mask_url(value) if isinstance(value, str) else value
+    return mask_url(value) if isinstance(value, str) and key in ADDRESS_KEYS else value

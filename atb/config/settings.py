@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from atb.config.masking import url_passwords
 from atb.config.trading import ExchangeSettings, LiveSettings, Section
@@ -64,6 +64,19 @@ class LogSettings(Section):
     json_lines: bool = Field(False, description="One JSON object per line instead of text for people")
 
 
+def _names(value: object) -> object:
+    """Take names from a text, separated by commas or spaces, as variables and .env have them."""
+    return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+
+class NotebookSettings(Section):
+    """What notebooks that atb executes may see of this machine."""
+
+    environment: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...], NoDecode, BeforeValidator(_names)
+    ] = Field((), description="Names of variables that kernels get beside those atb gives every one, comma-separated")
+
+
 class Settings(BaseSettings):
     """All settings of one process; read them with `load_settings`, which alone looks at the world."""
 
@@ -81,6 +94,7 @@ class Settings(BaseSettings):
     exchange: ExchangeSettings = ExchangeSettings()
     live: LiveSettings = LiveSettings()
     log: LogSettings = LogSettings()
+    notebooks: NotebookSettings = NotebookSettings()
     seed: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**32)] = Field(
         42, description="Seed of everything random: sample data, training, resampling"
     )
@@ -130,7 +144,7 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """Return every secret text, for redaction: keys, and the passwords in addresses."""
         keys = (self.exchange.api_key, self.exchange.api_secret)
-        urls = (self.database.url, self.exchange.base_url, self.exchange.proxy)
+        urls = (self.database.url, self.exchange.base_url, self.exchange.proxy, self.exchange.clock)
         return (
             *(key.get_secret_value() for key in keys if key),
             *(word for url in urls if url for word in url_passwords(url)),

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from atb.errors import DataError
+from atb.files import private_folder
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
@@ -21,7 +22,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     staged: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
             staged[path] = path.with_name(f".{path.name}.{os.getpid()}.tmp")
             _write_through(staged[path], content)
         for path, temporary in staged.items():
@@ -44,7 +45,7 @@ def sole_writer(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
         If another writer keeps it for longer than `wait_s` seconds, or the folder cannot be made.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         lock = (folder / ".lock").open("a")
     except OSError as error:
         raise DataError("Cannot write market data", found=str(error), todo="Check the disk and its rights") from error

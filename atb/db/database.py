@@ -1,5 +1,6 @@
 """Opening a database: one URL in, a migrated and checked `Database` out."""
 
+import random
 import re
 import sqlite3
 import time
@@ -10,14 +11,19 @@ from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from atb.db.migration import bring_to_head
+from atb.db.refusals import refusal
 from atb.db.types import dump_json
 from atb.errors import SetupError
+from atb.files import private_file, private_folder
 
 BUSY_SECONDS = 30
+_WRITING = "BEGIN IMMEDIATE"
+_LONG_WAIT = 2.0  # seconds after which a process that waits for others asks more often
+_LONG_PAUSE, _SHORT_PAUSE = 0.05, 0.01  # seconds at most between two tries
 CONNECT_SECONDS = 10
 RECYCLE_SECONDS = 1_800
 IDLE_SECONDS = 60  # a transaction that does nothing for so long holds its locks for nobody: its process stalled
@@ -113,7 +119,7 @@ def open_database(url: str, *, migrate: bool = True, patience_s: float = BUSY_SE
                 "UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"
             )  # may it write?
     except (SQLAlchemyError, sqlite3.Error) as problem:
-        raise _refusal(parsed, problem) from problem
+        raise _refused(parsed, problem) from problem
     finally:
         engine.dispose()
     return Database(engine)
@@ -149,10 +155,12 @@ def _prepare_file(url: URL) -> URL:
         return url
     path = Path(name).expanduser().absolute()
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(path.parent)
+        if not path.exists():
+            private_file(path)  # SQLite gives its log the same mode
     except OSError as problem:
         raise SetupError(
-            f"The folder of the database cannot be made ({problem.strerror})", found=str(path.parent), todo=_TODO
+            f"The database cannot be made there ({problem.strerror})", found=str(path), todo=_TODO
         ) from None
     if path.is_dir():
         raise SetupError("The database file is a folder", found=str(path), todo=_TODO)
@@ -196,19 +204,41 @@ def _set_pragmas(connection: sqlite3.Connection, patience_s: float) -> None:
 
 
 def _patiently(step: Callable[[], Any], patience_s: float) -> Any:
-    """Repeat a step while another process holds the file: SQLite does not wait for the switch to WAL by itself."""
-    deadline = time.monotonic() + patience_s
+    """Repeat a step while another process holds the file, for at most `patience_s` seconds.
+
+    SQLite does not wait for the switch to WAL by itself, and where it waits it asks ever more rarely, so that whoever came late
+    is served first and one of many processes goes without for minutes. Here pauses are drawn at random, and whoever has waited for
+    long asks more often.
+    """
+    began = time.monotonic()
     while True:
         try:
             return step()
-        except sqlite3.OperationalError as problem:
-            if "locked" not in str(problem) or time.monotonic() > deadline:
+        except (sqlite3.OperationalError, OperationalError) as problem:
+            waited = time.monotonic() - began
+            if not _is_busy(problem) or waited > patience_s:
+                if _is_busy(problem):
+                    getattr(problem, "orig", problem).add_note(f"waited {waited:.0f} s")
                 raise
-            time.sleep(0.02)
+            time.sleep(random.uniform(0.001, _LONG_PAUSE if waited < _LONG_WAIT else _SHORT_PAUSE))  # noqa: S311 - no secret
+
+
+def _is_busy(problem: BaseException) -> bool:
+    return any(word in str(problem) for word in ("is locked", "is busy"))
 
 
 def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("sqlite_begin", "BEGIN IMMEDIATE"))
+    """Begin a transaction; a writing one takes SQLite's write lock at once, and waits for it here."""
+    statement = connection.get_execution_options().get("sqlite_begin", _WRITING)
+    if statement != _WRITING:
+        connection.exec_driver_sql(statement)
+        return
+    patience_ms = connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        _patiently(lambda: connection.exec_driver_sql(_WRITING), patience_ms / 1_000)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={patience_ms}")
 
 
 @contextmanager
@@ -230,11 +260,10 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
                 raise SetupError("A migration left rows that point nowhere", todo="Restore a backup and report it")
 
 
-def _refusal(url: URL, problem: SQLAlchemyError | sqlite3.Error) -> SetupError:
-    reason = str(problem.orig if isinstance(problem, DBAPIError) else problem).strip().splitlines()[0]
-    if url.password:
-        reason = reason.replace(str(url.password), "***")
-    place = _shown(url)
-    if "not a database" in reason:
-        return SetupError("The file is no SQLite database", found=place, todo="Move it away, or name another file")
-    return SetupError(f"The database cannot be used: {reason}", found=place, todo=_TODO)
+def _refused(url: URL, problem: SQLAlchemyError | sqlite3.Error) -> SetupError:
+    told = refusal(problem, found=_shown(url))
+    assert told is not None
+    if not url.password:
+        return told
+    wrong = told.wrong.replace(str(url.password), "***")
+    return SetupError(wrong, found=told.found, todo=told.todo)

@@ -1,5 +1,13 @@
-"""Executing a notebook as a recorded run: checked parameters in, a row and a folder out, whatever happens in between."""
+"""Executing a notebook as a recorded run: checked parameters in, a row and a folder out, whatever happens in between.
 
+Secrets: the notebook gets the parameters it was given; everything that is kept (row, record, notebook, report, results) has them
+masked, by name and by value: those of the settings, and those found in the parameters themselves. A parameter that is called like a
+secret is refused instead: masked, it would be of no use in the record, and whoever passes it believes that this is the way.
+
+Truth: a run is `succeeded` only when its files are on the disk. They are written and brought there first; the row comes last.
+"""
+
+import os
 import re
 import secrets as random_text
 from collections.abc import Mapping
@@ -8,18 +16,23 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from atb.db import Database
 from atb.db.tables import Run
 from atb.errors import InputError, SetupError
 from atb.experiments.conversion import Plain
 from atb.experiments.lineage import commit_of, file_sha256, json_sha256, versions
-from atb.experiments.masking import mask
 from atb.experiments.parameters import parameters_of, read_notebook, validate_parameters, with_defaults
-from atb.experiments.publication import FILE, RECORD, published, to_json, write_text
+from atb.experiments.publication import RECORD, published, to_json, write_text
 from atb.experiments.registry import SCRATCH, add_run, end_dead_runs, end_run, now, run_json
 from atb.experiments.report import write_report
 from atb.experiments.running import Job, Outcome, Progress, run_notebook
+from atb.experiments.surroundings import kernel_environment, secrets_of
+from atb.files import files_below, private_folder, settle, write_private
+from atb.monitoring.discovery import find_secrets
 from atb.monitoring.processes import Holder
+from atb.monitoring.redaction import Redactor, is_secret_name
 
 if TYPE_CHECKING:
     from atb.config import Settings
@@ -76,8 +89,10 @@ def execute(
     values = validate_parameters(spec, parameters)
     if not timeout > 0:
         raise InputError("The time limit must be above 0 seconds", found=timeout)
-    run = _begin(path, with_defaults(spec, values), settings=settings, database=database)
-    environment = {
+    redactor = Redactor(_secrets(settings, values))
+    kept = redactor.value(with_defaults(spec, values))
+    run = _begin(path, kept, settings=settings, database=database)
+    environment = kernel_environment(os.environ, settings.notebooks.environment) | {
         "ATB_RUN_DIR": run.path,
         "ATB_RUN_ID": run.run_id,
         "ATB__DATA__ROOT": str(settings.data.root.resolve()),
@@ -85,9 +100,9 @@ def execute(
     try:
         scratch = Path(run.path) / SCRATCH
         outcome = run_notebook(Job(node, path.name, path.parent, values, environment, timeout, scratch), progress)
-        ended = _end(run, outcome, settings.secrets(), database=database)
+        ended = _end(run, outcome, redactor, database=database)
     except BaseException as problem:
-        _abandon(run, problem, database=database)
+        _abandon(run, problem, redactor, database=database)
         raise
     if outcome.status == "interrupted":
         raise RunInterrupted(ended)
@@ -100,6 +115,18 @@ def run_id(notebook: str, moment: datetime) -> str:
     return f"{moment:%Y%m%d-%H%M%S}-{slug}-{random_text.token_hex(3)}"
 
 
+def _secrets(settings: "Settings", values: Mapping[str, Plain]) -> tuple[str, ...]:
+    """Return what this run must not leave behind: secrets of the settings, of what kernels get, and in the parameters."""
+    text = repr(values)
+    passed = [value for name, value in os.environ.items() if is_secret_name(name) and value and value in text]
+    return (
+        *settings.secrets(),
+        *secrets_of(os.environ, settings.notebooks.environment),
+        *passed,
+        *find_secrets(values),
+    )
+
+
 def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", database: Database) -> Run:
     """Make the run's folder and its row, both saying `running`."""
     from atb.engine.cache import kernel_hash
@@ -109,7 +136,7 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
     name = run_id(path.name, started)
     folder = settings.runs_root.resolve() / name
     try:
-        folder.mkdir(parents=True)
+        private_folder(folder)
     except OSError as problem:
         raise SetupError(f"The folder of the run cannot be made ({problem.strerror})", found=str(folder)) from None
     commit, dirty = commit_of(path.parent)
@@ -141,54 +168,62 @@ def _seed(values: Mapping[str, Plain]) -> int | None:
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
-def _end(run: Run, outcome: Outcome, secrets: tuple[str, ...], *, database: Database) -> Run:
-    """Write what the run leaves behind, masked, and complete its row."""
+def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) -> Run:
+    """Write what the run leaves behind, masked, see that it is on the disk, and complete its row, in this order."""
     folder = Path(run.path)
-    node = _keep_notebook(folder / run.notebook, outcome, secrets)
-    result = _keep_result(folder, secrets)
+    node = _keep_notebook(folder / run.notebook, outcome, redactor)
+    _mask_files(folder, redactor)
+    result = published(folder)
     ended = now()
-    row = end_run(
-        database,
-        run.run_id,
-        status=outcome.status,
-        error=None if outcome.error is None else mask(outcome.error, secrets),
-        failed_cell=outcome.failed_cell,
-        ended_at=ended,
-        seconds=round((ended - run.started_at).total_seconds(), 3),
-        metrics=result.get("metrics", {}),
-        data=result.get("data", []),
-    )
-    write_text(folder / RECORD, to_json(run_json(row)))
+    changes = {
+        "status": outcome.status,
+        "error": None if outcome.error is None else redactor.text(outcome.error),
+        "failed_cell": outcome.failed_cell,
+        "ended_at": ended,
+        "seconds": round((ended - run.started_at).total_seconds(), 3),
+        "metrics": result.get("metrics", {}),
+        "data": result.get("data", []),
+        "holder": None,
+    }
+    for name, value in changes.items():
+        setattr(run, name, value)
+    record = run_json(run)
     if node is not None:
-        write_report(folder / REPORT, node, run_json(row))
-    return row
+        write_report(folder / REPORT, node, record)
+    write_text(folder / RECORD, to_json(record))
+    settle(folder)
+    return end_run(database, run.run_id, **changes)
 
 
-def _abandon(run: Run, problem: BaseException, *, database: Database) -> None:
-    """Record an error, or Ctrl-C, outside the notebook."""
-    status = "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed"
-    row = end_run(database, run.run_id, status=status, error=f"{type(problem).__name__}: {problem}", ended_at=now())
+def _abandon(run: Run, problem: BaseException, redactor: Redactor, *, database: Database) -> None:
+    """Record an error, or Ctrl-C, outside the notebook; a row that cannot be written stays `running`, never `succeeded`."""
+    run.status = "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed"
+    run.error, run.ended_at, run.holder = redactor.text(f"{type(problem).__name__}: {problem}"), now(), None
     with suppress(OSError):  # the error may be that nothing can be written; the row is what counts
-        write_text(Path(run.path) / RECORD, to_json(run_json(row)))
+        write_text(Path(run.path) / RECORD, to_json(run_json(run)))
+    with suppress(
+        SQLAlchemyError
+    ):  # what is wrong was raised already, and a row that says `running` is found dead later
+        end_run(database, run.run_id, status=run.status, error=run.error, ended_at=run.ended_at)
 
 
-def _keep_notebook(path: Path, outcome: Outcome, secrets: tuple[str, ...]) -> Any:
+def _keep_notebook(path: Path, outcome: Outcome, redactor: Redactor) -> Any:
     """Write the executed notebook without the secrets, and return it as it was written."""
     if outcome.notebook is None:
         return None
     import nbformat
 
-    text = mask(nbformat.writes(outcome.notebook), secrets)  # type: ignore[no-untyped-call] # no types there
+    text = redactor.known(nbformat.writes(outcome.notebook))  # type: ignore[no-untyped-call] # no types there
     write_text(path, text + "\n")
     return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call] # no types there
 
 
-def _keep_result(folder: Path, secrets: tuple[str, ...]) -> dict[str, Any]:
-    """Return what the notebook published, after masking its file."""
-    path = folder / FILE
-    if path.exists():
-        text = path.read_text(encoding="utf-8")
-        masked = mask(text, secrets)
-        if masked != text:
-            write_text(path, masked)
-    return published(folder)
+def _mask_files(folder: Path, redactor: Redactor) -> None:
+    """Take the secrets out of every text that the notebook wrote into its run's folder."""
+    for path in files_below(folder):
+        try:
+            text = path.read_bytes().decode()
+        except UnicodeDecodeError:  # no text
+            continue
+        if (masked := redactor.known(text)) != text:
+            write_private(path, masked.encode())

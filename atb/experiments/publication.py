@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from atb.domain import Bars
 from atb.errors import InputError
+from atb.files import write_private
 
 MIME = "application/vnd.atb.result+json"
 FILE = "result.json"
@@ -166,10 +167,8 @@ def to_json(value: object) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file in one step: a reader sees all of it or nothing."""
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    part.replace(path)
+    """Write a file in one step, closed to other users and on the disk: a reader sees all of it or nothing."""
+    write_private(path, text.encode())
 
 
 def _display(summary: Mapping[str, Any]) -> None:

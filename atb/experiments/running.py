@@ -1,6 +1,6 @@
 """One notebook run by papermill in a kernel of its own: its environment, its time limit, and what became of it.
 
-papermill and the kernel's environment are process-wide (working directory, `os.environ`): run batches in processes, never
+papermill and Jupyter's folders are process-wide (working directory, `os.environ`): run batches in processes, never
 in threads. papermill records a cell that ran out of time as completed, so the outcome is decided here, not in the notebook.
 """
 
@@ -25,7 +25,8 @@ Progress = Callable[[int, int], None]
 INJECTED = "injected-parameters"
 START_SECONDS = 120  # a kernel on a busy machine
 SOCKET_BYTES = 100  # a socket's path may have 108 on Linux, 104 on macOS
-WITHHELD = ("ATB__EXCHANGE__API_KEY", "ATB__EXCHANGE__API_SECRET")  # research needs no account
+IDLE_SECONDS = 60  # until what a kernel printed has been heard, on a busy machine
+LONGEST_ERROR = 2_000  # characters
 ALWAYS = {
     "PLOTLY_RENDERER": "plotly_mimetype",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -82,7 +83,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: a notebook in memory, its name and folder, its checked parameters, extra environment, seconds.
+    """What to run: a notebook in memory, its name and folder, its checked parameters, the kernel's environment, seconds.
 
     `scratch` is a folder that does not exist yet; it holds the unmasked notebooks while they run, and is removed.
     """
@@ -102,12 +103,12 @@ def run_notebook(job: Job, progress: Progress | None = None) -> Outcome:
         source, target = job.scratch / "source.ipynb", job.scratch / "executed.ipynb"
         _write(job.node, source)
         watch = Watch(len(job.node.cells), job.timeout, progress)
-        surroundings = {**ALWAYS, **job.environment, "JUPYTER_RUNTIME_DIR": sockets}
-        with _environment(surroundings), _quiet("papermill"):
+        folders = {"JUPYTER_RUNTIME_DIR": sockets, "JUPYTER_PREFER_ENV_PATH": ALWAYS["JUPYTER_PREFER_ENV_PATH"]}
+        with _environment(folders), _quiet("papermill"):
             status, error, place = _attempt(job, watch, _options(job, watch, sockets), paths=(source, target))
         if progress is not None and status == "succeeded":
             progress(watch.total, watch.total)
-        return Outcome(status, error, place, _read(target, job))
+        return Outcome(status, None if error is None else error[:LONGEST_ERROR], place, _read(target, job))
 
 
 def _attempt(
@@ -119,15 +120,19 @@ def _attempt(
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
+    from atb.experiments.client import KernelEndedError
+
     try:
         papermill.execute_notebook(*paths, dict(job.values), **options)
     except PapermillExecutionError as problem:
         place = watch.places.get(problem.cell_index, watch.place)
         return "failed", describe(problem, place), place
-    except CellTimeoutError:
-        return "failed", f"cell {watch.place}: the run took longer than {job.timeout:g} s", watch.place
-    except DeadKernelError:
-        return "failed", f"cell {watch.place}: the kernel died (out of memory, or killed)", watch.place
+    except KernelEndedError as problem:
+        return "failed", f"cell {watch.place}{_line(problem.line)}: {problem.how}", watch.place
+    except (CellTimeoutError, DeadKernelError) as problem:
+        late = f"the run took longer than {job.timeout:g} s"
+        died = "the kernel died (out of memory, or killed)"
+        return "failed", f"cell {watch.place}: {died if isinstance(problem, DeadKernelError) else late}", watch.place
     except (NoSuchKernel, RuntimeError, ValueError) as problem:
         # A ValueError is jupyter_client's answer to a message with a foreign signature, or to what is no message at all.
         unread = isinstance(problem, ValueError)
@@ -142,19 +147,26 @@ def _attempt(
 def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
     from traitlets.config import Config
 
+    from atb.experiments.client import ENGINE
+
     return {
+        "engine_name": ENGINE,
         "cwd": job.folder,
         "kernel_name": "python3",
         "language": "python",
         "progress_bar": False,
         "start_timeout": START_SECONDS,
+        "iopub_timeout": IDLE_SECONDS,
         "timeout_func": watch.remaining,
         "on_cell_start": watch.started,
         "config": Config(
             {
                 "KernelManager": _channels(sockets),
                 "NotebookClient": {"kernel_manager_class": "atb.experiments.kernel.SilentKernelManager"},
-                "SilentKernelManager": {"said": str(job.scratch / "kernel.log")},
+                "SilentKernelManager": {
+                    "said": str(job.scratch / "kernel.log"),
+                    "environment": {**job.environment, **ALWAYS, "JUPYTER_RUNTIME_DIR": sockets},
+                },
             }
         ),
     }
@@ -179,9 +191,13 @@ def describe(problem: Any, place: int) -> str:
     source = str(problem.source).splitlines()
     where = f"cell {place}"
     if lines and lines[-1] <= len(source):
-        where += f", line {lines[-1]} `{source[lines[-1] - 1].strip()}`"
+        where += _line((lines[-1], source[lines[-1] - 1].strip()))
     what = " ".join(_ANSI.sub("", f"{problem.ename}: {problem.evalue}").split())
     return f"{where}: {what}".rstrip(": ")
+
+
+def _line(line: tuple[int, str] | None) -> str:
+    return "" if line is None else f", line {line[0]} `{line[1]}`"
 
 
 def _write(node: Any, path: Path) -> None:
@@ -214,18 +230,16 @@ def _private(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Set variables for the kernel, and withhold the account's keys from it."""
-    before = dict(os.environ)
+    """Set variables that Jupyter's own code reads here."""
+    before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
-    for name in WITHHELD:
-        os.environ.pop(name, None)
     try:
         yield
     finally:
-        for name in {*changes, *WITHHELD}:
+        for name, value in before.items():
             os.environ.pop(name, None)
-            if name in before:
-                os.environ[name] = before[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

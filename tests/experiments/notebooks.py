@@ -5,7 +5,7 @@ from pathlib import Path
 import nbformat
 
 from atb.config import Settings
-from atb.config.settings import DatabaseSettings, DataSettings, ExchangeSettings
+from atb.config.settings import DatabaseSettings, DataSettings, ExchangeSettings, NotebookSettings
 
 PARAMETERS = """
 symbol: str = "BTC/USDT"  # market
@@ -24,10 +24,11 @@ def notebook(path: Path, *cells: str, parameters: str | None = PARAMETERS) -> Pa
     return path
 
 
-def settings_in(folder: Path, **exchange: str) -> Settings:
-    """Return settings that write below `folder` and nowhere else."""
+def settings_in(folder: Path, *, declared: tuple[str, ...] = (), **exchange: str) -> Settings:
+    """Return settings that write below `folder` and nowhere else; kernels get the variables that are `declared`."""
     return Settings(
         data=DataSettings(root=folder / "data"),
         database=DatabaseSettings(url=f"sqlite:///{folder}/data/atb.db"),
         exchange=ExchangeSettings(**exchange),
+        notebooks=NotebookSettings(environment=declared),
     )

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import nbformat
 import pytest
@@ -15,7 +16,7 @@ from atb.db import open_database
 from atb.errors import InputError
 from atb.experiments.execution import execute
 from atb.experiments.lineage import file_sha256
-from atb.experiments.registry import get_run, list_runs
+from atb.experiments.registry import get_run, list_runs, run_json
 from tests.experiments.notebooks import notebook, settings_in
 
 SECRET = 'sécret"key\\42'
@@ -34,7 +35,7 @@ TALKATIVE = [
 def world(tmp_path_factory):
     """A folder, settings with a secret and an open database, shared by the runs of this module."""
     folder = tmp_path_factory.mktemp("world")
-    settings = settings_in(folder, api_secret=SECRET)
+    settings = settings_in(folder, api_secret=SECRET, declared=("LEAK", "EXPECTED"))
     database = open_database(settings.database.url)
     yield folder, settings, database
     database.close()
@@ -141,10 +142,158 @@ def test_a_run_that_takes_too_long_is_failed_and_keeps_what_it_published(world):
     assert run.metrics == {"half": 1}
 
 
-def test_a_kernel_that_dies_is_a_failed_run(world):
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("x = 1\nexit()", "cell 3, line 2 `exit()`: the cell asked its kernel to end (exit)"),
+        pytest.param(
+            "quit()", "cell 3, line 1 `quit()`: the cell asked its kernel to end (exit)", marks=pytest.mark.slow
+        ),
+        ("import sys\nsys.exit(0)", "cell 3, line 2 `sys.exit(0)`: the cell asked its kernel to end (SystemExit)"),
+        pytest.param(
+            "raise SystemExit",
+            "cell 3, line 1 `raise SystemExit`: the cell asked its kernel to end (SystemExit)",
+            marks=pytest.mark.slow,
+        ),
+        (
+            "import os; os._exit(3)",
+            "cell 3, line 1 `import os; os._exit(3)`: the cell ended its kernel's process with exit code 3",
+        ),
+        ("import os, signal\nos.kill(os.getpid(), 9)", "`: the kernel died (out of memory, or killed), by signal 9"),
+    ],
+)
+def test_a_cell_that_ends_its_kernel_is_named_and_the_run_has_failed(world, source, said):
     folder, settings, database = world
-    run = execute(notebook(folder / "dies.ipynb", "import os; os._exit(3)"), {}, settings=settings, database=database)
-    assert (run.status, run.error) == ("failed", "cell 3: the kernel died (out of memory, or killed)")
+    run = execute(notebook(folder / "ends.ipynb", source, "print('never')"), {}, settings=settings, database=database)
+    assert (run.status, run.failed_cell) == ("failed", 3)
+    assert said in run.error
+    assert {"ends.ipynb", "report.html", "run.json"} <= {file.name for file in Path(run.path).iterdir()}
+
+
+FLOOD = """
+import sys
+print("first line")
+for _ in range(40):
+    print("x" * 1_000_000)
+from IPython.display import HTML, display
+display(HTML("<b>" + "y" * 17_000_000 + "</b>"))
+"z" * 3_000_000
+"""
+
+
+def test_an_output_of_tens_of_megabytes_is_kept_in_part_with_a_note(world):
+    folder, settings, database = world
+    path = notebook(folder / "flood.ipynb", FLOOD, "raise ValueError('w' * 5_000_000)")
+    run = execute(path, {}, settings=settings, database=database)
+    assert (run.status, run.failed_cell) == ("failed", 4)
+    assert len(run.error) <= 2_100
+    for name in (path.name, "report.html"):
+        file = Path(run.path) / name
+        text = file.read_text()
+        assert file.stat().st_size < 8_000_000, name
+        assert "first line" in text
+        assert "The output was cut here: 39,0" in text, name
+        assert "An output of type text/html and 17,0" in text, name
+
+
+def test_a_kernel_sees_a_list_of_variables_and_nothing_else(world, monkeypatch):
+    folder, settings, database = world
+    secret = "kNrY0000000000"
+    for name in ("MY_DATA_KEY", "AWS_SECRET_ACCESS_KEY", "SOMETHING", "ATB__EXCHANGE__API_KEY", "JUPYTER_TOKEN"):
+        monkeypatch.setenv(name, secret)
+    monkeypatch.setenv("ATB__DATABASE__URL", f"postgresql://me:{secret}@db.example/atb")
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:{secret}@proxy.example:3128")
+    monkeypatch.setenv("ATB__LOG__LEVEL", "ERROR")
+    shows = (
+        "import os; print(os.environ['ATB__DATABASE__URL'], os.environ['ATB__LOG__LEVEL'], sorted(os.environ.items()))"
+    )
+    run = execute(notebook(folder / "looks.ipynb", shows), {}, settings=settings, database=database)
+    text = (Path(run.path) / "looks.ipynb").read_text()
+    assert run.status == "succeeded"
+    assert "postgresql://me@db.example/atb ERROR" in text
+    assert secret not in text
+    assert "***" not in text, "it was not there to be masked"
+    assert "SOMETHING" not in text
+
+
+CANARY = "kNrY0q7Xw2Lm9%\"'é"
+
+
+HOLDING = {
+    "symbol": f"postgresql://me:{CANARY}1@db.example/atb",
+    "options": {
+        "hook": f"https://hooks.example/services?key={quote(CANARY + '2', safe='')}",
+        "json": json.dumps({"api_key": CANARY + "3"}),
+        "deep": [{"password": CANARY + "4"}],
+        "address": f"me:{CANARY}5@db.example:5432/atb",
+        "header": "Bearer kNrY0q7Xw2Lm9QQ6",
+    },
+}
+
+
+def test_a_secret_that_a_parameter_holds_is_in_no_file_under_the_root(tmp_path):
+    settings = settings_in(tmp_path)
+    prints = "print(symbol, [symbol], options)\nimport os, pathlib\nfile = pathlib.Path(os.environ['ATB_RUN_DIR'], 'more.csv')"
+    writes = "file.write_text(repr(options) + symbol)"
+    publishes = "from atb.experiments import publish; publish(metrics={'seen': symbol, 'in': str(options)})\nraise OSError(symbol)"
+    spec = 'symbol: str = "BTC/USDT"\noptions: dict = {}'
+    path = notebook(tmp_path / "holds.ipynb", prints, writes, publishes, parameters=spec)
+    database = open_database(settings.database.url)
+    run = execute(path, HOLDING, settings=settings, database=database)
+    listed = json.dumps([run_json(row) for row in list_runs(database)])
+    database.close()
+    assert run.error.endswith("OSError: postgresql://me:***@db.example/atb")
+    assert run.parameters["symbol"] == "postgresql://me:***@db.example/atb"
+    files = [file for file in settings.data.root.rglob("*") if file.is_file()]
+    assert {"holds.ipynb", "run.json", "report.html", "more.csv", "result.json", "atb.db"} <= {
+        file.name for file in files
+    }
+    assert [file.name for file in files if b"kNrY0" in file.read_bytes()] == []
+    assert "kNrY0" not in listed
+
+
+SMALL_DISK = """
+import resource, sys
+from pathlib import Path
+from atb.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000_000, 2_000_000))
+main(sys.argv[1:])
+"""
+DRAWS = "import plotly.graph_objects as go\ngo.Figure(go.Scatter(y=[1, 2]))"  # whose page has plotly's 4 MB in it
+PRINTS = "for _ in range(3):\n    print('x' * 900_000)"
+WRITES = "import os; open(os.environ['ATB_RUN_DIR'] + '/orders.csv', 'w').write('x' * 3_000_000)"
+
+
+@pytest.mark.parametrize("source", [DRAWS, WRITES, pytest.param(PRINTS + "\n" + PRINTS, marks=pytest.mark.slow)])
+def test_a_run_whose_files_do_not_fit_on_the_disk_has_not_succeeded(tmp_path, source):
+    path = notebook(tmp_path / "big.ipynb", source, "'xy' * 600_000" if source.startswith(PRINTS) else "1")
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_DISK, "run", str(path)], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert done.returncode in {1, 2}
+    assert "File too large" in done.stderr
+    assert "Traceback" not in done.stderr
+    database = open_database(f"sqlite:///{tmp_path}/atb.db")
+    (run,) = list_runs(database)
+    database.close()
+    assert run.status == "failed"
+    assert "File too large" in run.error
+    assert json.loads((Path(run.path) / "run.json").read_text())["status"] == "failed"
+    assert [file.name for file in Path(run.path).iterdir() if file.name.startswith(".")] == []
+
+
+def test_what_a_run_keeps_is_closed_to_other_users_whatever_the_umask(tmp_path):
+    before = os.umask(0)
+    try:
+        settings = settings_in(tmp_path)
+        database = open_database(settings.database.url)
+        path = notebook(tmp_path / "a.ipynb", TALKATIVE[4].replace("os.environ['LEAK']", "1"))
+        run = execute(path, {}, settings=settings, database=database)
+        database.close()
+    finally:
+        os.umask(before)
+    assert run.status == "succeeded"
+    assert [path for path in (settings.data.root, *settings.data.root.rglob("*")) if path.stat().st_mode & 0o077] == []
 
 
 SCRIPT = """
