@@ -43,14 +43,14 @@ def refuse_twice(command: click.Command, ctx: click.Context, args: list[str]) ->
     """Refuse an option that takes one value and was given two, naming both; a flag may be repeated, not contradicted."""
     if ctx.resilient_parsing:
         return
-    from atb.monitoring.redaction import is_secret_name
-
     options = {option.name: option for option in command.params if isinstance(option, click.Option)}
     for name, values in _every_value(command, ctx, args).items():
         option = options.get(name)
         if option is None or option.multiple or option.count:
             continue
         if len(values) > 1 and not (option.is_flag and len(set(values)) == 1):
+            from atb.monitoring.redaction import is_secret_name  # loads the log
+
             flags = "/".join([*option.opts, *option.secondary_opts])
             shown = " and ".join("***" if is_secret_name(name) else repr(value) for value in values)
             raise click.UsageError(f"{flags} is given more than once: {shown}. Give it once.", ctx)
