@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.set-up-for
+# What `make test-all` draws at random is drawn by this; it prints the number, which draws the same again.
+SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 # Tests of one file share what they set up, and stay together; each worker takes about 1 GiB.
 WORKERS := --numprocesses auto --maxprocesses 4 --dist loadfile
 # A lock file names all that is needed, with the hashes of its wheels: pip may look for nothing beside it and build nothing, so
@@ -50,10 +52,10 @@ demo: setup ## Candles to a promoted paper trade on a synthetic market, offline
 	$(BIN)/atb demo
 
 test: setup ## Everything but the slow tests: the static checks too
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow"
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" --durations=20
 
-test-all: setup ## Every test, with branch coverage
-	$(BIN)/python -m pytest $(WORKERS) --cov --cov-report=term-missing
+test-all: setup ## Every test, with branch coverage; random examples anew, by a seed that is printed: SEED=NUMBER repeats it
+	ATB_TEST_SEED=$(SEED) $(BIN)/python -m pytest $(WORKERS) --hypothesis-seed=$(SEED) --durations=20 --cov --cov-report=term-missing
 
 check: setup ## The static checks alone: style, format, types, imports, security
 	$(BIN)/ruff check

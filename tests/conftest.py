@@ -3,9 +3,9 @@
 import os
 from pathlib import Path
 
-import hypothesis
 import pytest
-from hypothesis.database import DirectoryBasedExampleDatabase
+
+from tests.chance import SEED, load_profile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = os.environ.get("ATB_TEST_DATA", "")
@@ -14,12 +14,14 @@ REAL_DATA = os.environ.get("ATB_TEST_DATA", "")
 for _name in [name for name in os.environ if name.upper().startswith("ATB_") and not name.startswith("ATB_TEST_")]:
     del os.environ[_name]
 
-# No deadline: a busy machine is not a failure. In CI every run draws the same examples.
-hypothesis.settings.register_profile("ci", derandomize=True, deadline=None)
-hypothesis.settings.register_profile(
-    "here", deadline=None, database=DirectoryBasedExampleDatabase(REPOSITORY / ".hypothesis")
-)
-hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "here")
+load_profile()
+
+
+def pytest_report_header() -> str:
+    """Say how chance was drawn, and how to draw it so again."""
+    if SEED is None:
+        return "random examples: the same in every run"
+    return f"random examples: seed {SEED}, ten times as many; the same again: make test-all SEED={SEED}"
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from atb.backtest import run
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import InputError
 from tests.bars import bars_of, frame_of, random_walk
+from tests.chance import seeds
 from tests.problems import ALL_IN, FREE, ohlc, scripted_slot
 
 POLICY = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.05)
@@ -86,7 +87,7 @@ def fine_and_coarse(seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return fine, fine.resample("1h").agg(rules).rename_axis("timestamp")
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", seeds(8))
 def test_a_settled_backtest_equals_the_one_on_the_finer_bars(seed):
     """One entry held to its stop or target: the hour's run, settled by minutes, must leave by what the minutes' run leaves by."""
     fine, coarse = fine_and_coarse(seed)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.backtest import Result, run
@@ -16,6 +16,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.records import AT_LIMIT, AT_MARKET, HALT_DRAWDOWN
 from atb.errors import InputError
 from tests.bars import ramp
+from tests.chance import examples
 from tests.problems import ALL_IN, FREE, ohlc, random_slots, scripted_slot
 
 
@@ -101,7 +102,7 @@ def test_limits_fill_inside_their_bar_and_other_orders_never_better_than_it(seed
             assert order["price"] <= bar["high"] + tick
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 120))
 def test_every_order_belongs_to_the_trade_it_opened_fed_or_closed(seed):
     slots, account = random_slots(seed)
@@ -161,7 +162,7 @@ def test_borrow_is_paid_by_the_trade_and_the_account():
 # --- what vectorbt can account for ------------------------------------------------------------------------------------
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(st.integers(0, 120))
 def test_vectorbt_accounts_for_the_same_equity(seed):
     slots, account = random_slots(seed, costs="vectorbt")

@@ -15,6 +15,7 @@ from atb.features import indicators
 from atb.strategies import grid as strategy_grid
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
+from tests.chance import seeds
 from tests.problems import random_slots
 
 POLICIES = grid(stop_loss=[0.005, 0.02], take_profit=[None, 0.01, 0.05], trailing_atr=[None, 2.0])
@@ -56,7 +57,7 @@ def test_each_row_of_a_strategy_grid_equals_its_single_run():
     assert_rows_are_runs(found)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", seeds(6))
 def test_slots_on_one_account_are_swept_together(seed):
     slots, account = random_slots(seed)
     found = sweep(

@@ -7,6 +7,7 @@ import pytest
 from atb.errors import InputError
 from atb.features.indicators import INDICATORS, Indicator
 from tests.bars import random_walk
+from tests.chance import seeds
 from tests.contracts.columns import prefix_differences
 
 BARS = random_walk(1500, seed=3)
@@ -30,7 +31,7 @@ def test_is_registered_under_its_own_name(indicator):
     assert indicator.function.__name__ == indicator.name
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_never_looks_ahead(indicator, seed):
     assert prefix_differences(lambda bars: compute(indicator, bars).to_numpy(), random_walk(900, seed)) == []
 

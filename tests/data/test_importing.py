@@ -6,12 +6,13 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.data import ImportRules, import_file, load_bars
 from atb.errors import AtbError, DataError, InputError
 from tests.bars import random_walk
+from tests.chance import examples
 
 FRAME = random_walk(48, 5)
 UTC_ASKED = ImportRules(assume_utc=True)
@@ -306,7 +307,7 @@ def test_gaps_are_kept_when_accepted(tmp_path, root):
     assert report.to_json()["gaps"][0]["missing"] == 2
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(text=st.text(max_size=300))
 def test_no_text_file_causes_anything_but_a_clear_refusal(tmp_path_factory, text):
     folder = tmp_path_factory.mktemp("text")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.data import load_bars, save_bars, verify
@@ -13,6 +13,7 @@ from atb.data.download import download_bars
 from atb.domain import Instrument
 from atb.errors import DataError
 from tests.bars import bars_of, random_walk
+from tests.chance import examples
 
 HOUR = 3_600_000
 MARKET = random_walk(20_000, 4, sigma=0.001)  # two years and a quarter
@@ -97,7 +98,7 @@ def test_an_earlier_start_of_a_thin_market_too(tmp_path):
     assert not verify(tmp_path)[0].problems
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(data=st.data())
 def test_whatever_the_habits_of_an_exchange_every_bar_comes_and_only_true_holes_are_noted(tmp_path_factory, data):
     root = tmp_path_factory.mktemp("bars")

@@ -4,13 +4,14 @@ import threading
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.data import load_bars, save_bars
 from atb.data.atomic import sole_writer, write_files
 from atb.domain import Bars
 from atb.errors import DataError
+from tests.chance import examples
 from tests.data.markets import days, part, store, with_price, without
 
 BARS = days()
@@ -29,7 +30,7 @@ def test_saving_again_changes_no_file(tmp_path):
     assert contents(tmp_path) == before
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(data=st.data())
 def test_overlapping_parts_in_any_order_make_the_whole(tmp_path_factory, data):
     root = tmp_path_factory.mktemp("bars")

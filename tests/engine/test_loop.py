@@ -13,6 +13,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, Slot, prepare
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
+from tests.chance import seeds
 from tests.engine.cases import FLAT, account, at, half, play, slot_of
 from tests.problems import FREE, Scripted, random_sides, random_slots
 
@@ -47,7 +48,7 @@ def assert_both_loops_agree(problem: Problem) -> dict[str, np.ndarray]:
     return fast
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", seeds(60))
 def test_a_single_slot_gives_the_same_bits_in_both_loops(seed):
     slots, money = random_slots(seed)
     assert_both_loops_agree(prepare(slots[:1], money))
@@ -160,7 +161,7 @@ def test_buffers_that_are_too_small_are_filled_and_the_rest_is_counted():
 # --- sums ---
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", seeds(12))
 def test_the_summary_is_what_the_tables_add_up_to(seed):
     outcome = simulate(prepare(*random_slots(seed)))
     total, equity = outcome.summary, np.concatenate([[outcome_cash(seed)], outcome.equity])
@@ -237,7 +238,7 @@ def quiet_slots(seed):
     return [Slot(make_strategy("sma_cross", fast=4, slow=12 + seed), bars_of(random_walk(400, seed)), policy)]
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", seeds(24))
 def test_plain_python_and_compiled_code_give_the_same_bits(seed, request):
     slots, money = random_slots(seed)
     problems = [prepare(slots, money), prepare(slots[:1], money), prepare(quiet_slots(seed), money)]

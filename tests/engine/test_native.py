@@ -12,6 +12,7 @@ from atb.backtest.simulation import simulate
 from atb.engine import cache, kernel, loop, native, records
 from atb.engine.fresh import fresh_account, fresh_slots
 from atb.engine.prepare import prepare
+from tests.chance import seeds
 from tests.problems import random_slots
 
 REPOSITORY = Path(__file__).parents[2]
@@ -40,7 +41,7 @@ def written(outcome):
     return [part.tobytes() for part in parts]
 
 
-@pytest.mark.parametrize("seed", range(25))
+@pytest.mark.parametrize("seed", seeds(25))
 def test_object_code_and_numba_write_the_same_bits(seed, monkeypatch):
     slots, money = random_slots(seed)
     problem = prepare(slots[:1], money)

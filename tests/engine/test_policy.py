@@ -10,6 +10,7 @@ from atb.engine import records
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, grid
 from atb.errors import InputError
+from tests.chance import seeds
 from tests.engine.cases import rules
 from tests.problems import random_slots
 
@@ -105,7 +106,7 @@ def test_json_gives_the_same_policy_back(values):
     assert set(json.loads(text)) == {field.name for field in fields(values)}
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_random_policies_survive_json(seed):
     slots, account = random_slots(seed, bars=20)
     assert AccountPolicy.from_json(json.loads(json.dumps(account.to_json()))) == account

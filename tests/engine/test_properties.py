@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.backtest.simulation import simulate
@@ -16,6 +16,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, Slot, prepare
 from atb.engine.state import KernelState
 from tests.bars import bars_of, random_walk
+from tests.chance import examples
 from tests.engine.cases import walk
 from tests.problems import Scripted, random_sides, random_slots
 
@@ -26,10 +27,6 @@ NEAR = 1e-9  # relative to the amounts that were added up
 def problems(draw: Any, costs: str = "all") -> tuple[tuple[Slot, ...], AccountPolicy]:
     """Draw random markets and policies with all rules."""
     return random_slots(draw(st.integers(0, 10**6)), bars=draw(st.integers(30, 120)), costs=costs)
-
-
-def examples(count: int) -> Any:
-    return settings(max_examples=count)
 
 
 # --- sums ---

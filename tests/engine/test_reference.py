@@ -22,6 +22,7 @@ from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, Slot, prepare
 from tests.bars import bars_of, random_walk
+from tests.chance import seeds
 from tests.engine.reference import Order, Reference, Trade
 from tests.problems import LONE_LIMITS, LONE_RULES, Scripted, lone_problem, random_slots
 
@@ -86,7 +87,7 @@ def assert_equal(problem: Problem) -> None:
     np.testing.assert_allclose(outcome.equity, reference.equity, rtol=1e-9)
 
 
-@pytest.mark.parametrize("seed", range(100))
+@pytest.mark.parametrize("seed", seeds(100))
 def test_the_kernel_trades_what_the_plain_reference_trades(seed):
     assert_equal(prepare(*random_slots(seed)))
 
@@ -122,7 +123,7 @@ def test_the_random_problems_reach_every_role_reason_and_refusal():
     assert {REFUSALS[code] for code in REFUSALS if code not in refusals} == set()
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", seeds(20))
 def test_the_reference_itself_loses_no_money(seed):
     """Closed trades and open positions explain its equity; fees in base, whose dust changes value, are left out."""
     slots, account = random_slots(seed)

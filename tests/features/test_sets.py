@@ -7,6 +7,7 @@ import pytest
 from atb.errors import InputError
 from atb.features.sets import FEATURE_SETS, LIMIT, FeatureSet, feature_set
 from tests.bars import frame_of, random_walk
+from tests.chance import seeds
 from tests.contracts.columns import prefix_differences
 
 BARS = random_walk(1200, seed=9)
@@ -17,7 +18,7 @@ def features(request) -> FeatureSet:
     return FEATURE_SETS[request.param]
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 def test_never_looks_ahead(features, seed):
     assert prefix_differences(lambda bars: features.compute(bars).to_numpy(), random_walk(900, seed)) == []
 

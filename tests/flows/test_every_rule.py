@@ -22,6 +22,7 @@ from atb.live.orders import ClientIds, OrderMaker
 from atb.live.paper_desk import PaperDesk
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
+from tests.chance import seeds
 from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.problems import Timed, random_slots
@@ -142,7 +143,7 @@ def many_slots(seed):
 
 
 @pytest.mark.parametrize("make", [one_slot, many_slots])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(len(SEEDS), quick=10))
 def test_paper_equals_the_backtest_order_by_order_under_random_rules(seed, make):
     problem = make(seed)
     outcome = simulate(problem)

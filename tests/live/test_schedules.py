@@ -25,6 +25,7 @@ from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from atb.workbench.rehearsal.judge import judge
 from tests.bars import bars_of, random_walk
+from tests.chance import seeds
 from tests.live.desk import Desk
 from tests.live.playing import Play, check, say
 from tests.live.schedules import HOUR, WARM, Schedule, draw, plan_of
@@ -32,10 +33,9 @@ from tests.live.schedules import HOUR, WARM, Schedule, draw, plan_of
 MINUTE = 60_000
 KEPT_BYTES = 2_000  # what the simulated exchange keeps for each entry of its ledger, the request itself included
 HARMLESS = {"lost", "error", "reset", "truncated", "late", "error_after"}  # the process is still there afterwards
-FAST = range(8)
 
 
-@pytest.mark.parametrize("seed", FAST)
+@pytest.mark.parametrize("seed", seeds(8))
 def test_a_schedule_violates_nothing(seed, tmp_path):
     check(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
 

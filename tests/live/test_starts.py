@@ -13,6 +13,7 @@ from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.strategies import STRATEGIES, make_strategy
 from tests.bars import bars_of, random_walk
+from tests.chance import seeds
 from tests.contracts.columns import Odds
 
 EXECUTION = ExecutionModel()
@@ -47,7 +48,7 @@ def decided(portfolio, bars, start, rows):
     return found
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", seeds(3))
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_decision_is_the_same_bit_by_bit_whenever_the_runner_was_started(name, policy, seed):

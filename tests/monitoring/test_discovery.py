@@ -4,11 +4,12 @@ import json
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.monitoring import Redactor
 from atb.monitoring.discovery import find_secrets
+from tests.chance import examples
 
 CANARY = "kNrYq7Xw2Lm9"
 DRAWN = "kNrYq7Xw2Lm9Zt4Vb8Kc3Hd5Jf6Gs1PaRe0"
@@ -51,7 +52,7 @@ def test_ordinary_values_hold_no_secret(value):
     assert find_secrets(value) == ()
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     secret=st.text(st.characters(codec="utf-8", exclude_characters="\n\r"), min_size=4).map(
         lambda text: f"kNrY{text}kNrY"
@@ -66,7 +67,7 @@ def test_a_password_of_any_characters_is_found_in_an_address(secret):
         assert "kNrY" not in Redactor(find_secrets({"url": url})).known(json.dumps({"url": url, "repr": repr(url)}))
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     value=st.recursive(
         st.none() | st.booleans() | st.floats() | st.text(),

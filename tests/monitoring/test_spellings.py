@@ -6,10 +6,11 @@ import json
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from atb.monitoring import Redactor
+from tests.chance import examples
 
 ANYTHING = st.text(st.characters(codec="utf-8"), min_size=4, max_size=30).map(lambda text: f"kNrY0{text}0YrNk")
 SPELLERS = (
@@ -37,7 +38,7 @@ SPELLERS = (
 )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(secret=ANYTHING)
 @example("kNrY0000000%")
 @example("kNrY00000000%25")
@@ -62,7 +63,7 @@ def test_a_secret_that_ends_in_a_percent_sign_leaves_nothing_of_its_encoding(url
             assert cleaned == url.format("***")
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(secret=ANYTHING, before=st.binary(max_size=7), after=st.binary(max_size=7))
 def test_base64_hides_no_secret_wherever_in_it_the_secret_begins(secret, before, after):
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
@@ -71,7 +72,7 @@ def test_base64_hides_no_secret_wherever_in_it_the_secret_begins(secret, before,
         assert len(left) <= len(encode(before)) + len(encode(after)) + len("***") + 4
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(secret=st.text("abcdefghijklmnopqrstuvwxyzABC0123456789", min_size=24, max_size=64), data=st.data())
 def test_most_of_a_secret_is_as_secret_as_all_of_it(secret, data):
     start = data.draw(st.integers(0, len(secret) - 14))

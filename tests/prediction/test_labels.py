@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.errors import InputError
 from atb.prediction.labels import forward_returns, labels
 from tests.bars import bars_of, frame_of, random_walk
+from tests.chance import examples
 
 
 def test_is_the_log_return_from_this_close_to_the_one_a_horizon_later():
@@ -19,7 +20,7 @@ def test_a_price_that_stays_is_no_rise():
     np.testing.assert_array_equal(labels(np.array([0.01, 0.0, -0.01, np.nan])), [1, 0, 0, np.nan])
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(horizon=st.integers(1, 20), bar=st.integers(0, 59), seed=st.integers(0, 5))
 def test_reads_no_bar_before_t_and_none_after_t_plus_horizon(horizon, bar, seed):
     """Moving the close of one bar moves only labels whose window, t .. t + horizon, has that bar at an end."""

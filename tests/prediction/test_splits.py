@@ -4,14 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.errors import InputError
 from atb.prediction.splits import chronological_split, usable_rows
+from tests.chance import examples
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     rows=st.integers(3_000, 40_000),
     horizon=st.integers(1, 48),

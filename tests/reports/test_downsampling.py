@@ -6,9 +6,10 @@ import pytest
 
 from atb.reports.downsampling import candles, extreme_rows
 from tests.bars import bars_of, random_walk
+from tests.chance import seeds
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", seeds(5))
 def test_a_line_keeps_its_ends_its_highest_and_its_lowest_point(seed):
     values = np.random.default_rng(seed).normal(size=50_000)
     rows = extreme_rows(values, 1_000)

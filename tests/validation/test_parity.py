@@ -9,6 +9,7 @@ from atb.backtest.simulation import simulate
 from atb.engine import codes, records
 from atb.engine.prepare import Problem, prepare
 from atb.validation import parity
+from tests.chance import seeds
 from tests.problems import random_slots
 
 WITH_VECTORBT, WITHOUT = range(200), range(100)  # seeds; what vectorbt cannot represent is proven two ways
@@ -19,14 +20,14 @@ def problem_of(seed: int, costs: str) -> Problem:
     return prepare(*random_slots(seed, bars=100, costs=costs))
 
 
-@pytest.mark.parametrize("seed", WITH_VECTORBT)
+@pytest.mark.parametrize("seed", seeds(len(WITH_VECTORBT)))
 def test_three_executions_of_a_random_problem_are_equal(seed):
     report = parity.prove_problem(problem_of(seed, "vectorbt"))
     assert report.equal, report.first_difference
     assert report.ways == {"vectorbt": True, "stepwise": True}
 
 
-@pytest.mark.parametrize("seed", WITHOUT)
+@pytest.mark.parametrize("seed", seeds(len(WITHOUT)))
 def test_with_every_cost_two_executions_of_a_random_problem_are_equal(seed):
     report = parity.prove_problem(problem_of(seed, "all"), vectorbt=False)
     assert report.equal, report.first_difference
@@ -36,8 +37,8 @@ def test_with_every_cost_two_executions_of_a_random_problem_are_equal(seed):
 def test_the_random_problems_exercise_every_role_reason_kind_and_refusal():
     seen: dict[str, set[int]] = {"role": set(), "kind": set(), "reason": set(), "refusal": set(), "ambiguous": set()}
     slots: list[int] = []
-    for costs, seeds in (("vectorbt", WITH_VECTORBT), ("all", WITHOUT)):
-        for seed in seeds:
+    for costs, several in (("vectorbt", WITH_VECTORBT), ("all", WITHOUT)):
+        for seed in several:
             outcome = simulate(problem_of(seed, costs))
             slots.append(len(outcome.slots))
             seen["refusal"] |= set(outcome.refusals["reason"].tolist())

@@ -14,9 +14,10 @@ from atb.strategies.given import GivenSides
 from atb.venues.simulator.configuration import ExchangeConfig, Limits
 from atb.venues.simulator.exchange import Exchange
 from tests.bars import bars_of, random_walk
+from tests.chance import seeds
 from tests.venues.simulator.trader import Trader, expected, merged
 
-BARS, SEEDS = 250, range(8)
+BARS = 250
 LOT = Decimal("0.001")  # fees in base are exact in eight decimals then: the exchange rounds them, the kernel does not
 MANY = Limits(weight=10**9, orders_10s=10**9, orders_day=10**9)
 
@@ -69,7 +70,7 @@ def play(seed, entry, frame):
 
 
 @pytest.mark.parametrize("entry", ["market", "limit", "stop"])
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(8))
 def test_the_exchange_fills_what_the_backtest_fills(seed, entry):
     frame = random_walk(BARS, seed, sigma=0.008)
     filled, wanted, exchange = play(seed, entry, frame)

@@ -5,7 +5,7 @@ from collections import defaultdict
 from decimal import Decimal
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.engine.policy import ExecutionModel
@@ -13,6 +13,7 @@ from atb.venues.simulator.configuration import Book, Limits
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.orders import OPEN
 from tests.bars import random_walk
+from tests.chance import examples
 from tests.venues.simulator.asking import HOUR, Asker, exchange_of
 
 START = {"USDT": Decimal(1_000), "BTC": Decimal(5), "BNB": Decimal(1)}
@@ -99,7 +100,7 @@ def reported(entries, start):
     return told
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     actions,
     st.sampled_from(("base", "quote", "bnb")),
