@@ -46,7 +46,7 @@ def _kernel(result: "Result") -> pd.DataFrame:
         raise InputError(
             "The kernel's trades have several entries or exits each; a screen's have one", found=result.label
         )
-    exits = np.full(len(trades), np.datetime64("NaT"), "datetime64[us]")
+    exits = np.full(len(trades), np.datetime64("NaT", "us"))
     exits[: (~entered).sum()] = orders.loc[~entered, "bar"].dt.tz_localize(None).to_numpy("datetime64[us]")
     closed = trades["status"] == "closed"
     return pd.DataFrame(
