@@ -7,6 +7,7 @@ import math
 import textwrap
 from html import escape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -163,8 +164,8 @@ def html(result: "Result") -> str:
 def framed(title: str, inner: str) -> str:
     """Return a card around HTML, in the colours of the page: the title is escaped, the inner part is not."""
     return (
-        f'<div style="font-family:{FONT};font-size:13px;line-height:1.45;color:inherit;border:{_LINE};border-radius:6px;'
-        f'padding:12px 16px;max-width:900px;overflow-x:auto"><b>{escape(title)}</b>{inner}</div>'
+        f'<div class="themed" style="font-family:{FONT};font-size:13px;line-height:1.45;color:inherit;border:{_LINE};'
+        f'border-radius:6px;padding:12px 16px;max-width:900px;overflow-x:auto"><b>{escape(title)}</b>{inner}</div>'
     )
 
 
@@ -195,9 +196,11 @@ def _picture(result: "Result") -> str:
         for values, colour in reversed(curves.values())
     )
     names = " ".join(f"<span style='color:{colour}'>&#9644;</span> {name}" for name, (_, colour) in curves.items())
+    drawing = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 860 80' preserveAspectRatio='none'>{lines}</svg>"
+    # As an image: reports take no markup that could hold a script.
     return (
-        f"<svg viewBox='0 0 860 80' width='100%' height='80' preserveAspectRatio='none' role='img' "
-        f"aria-label='equity beside holding' style='max-width:860px;display:block'>{lines}</svg>"
+        f"<img src='data:image/svg+xml,{quote(drawing)}' width='100%' height='80' alt='equity beside holding' "
+        "style='max-width:860px;display:block;background:transparent'/>"
         f"<div style='font-size:11px;{_SOFT}'>{names} (account value, {low:,.0f} to {high:,.0f})</div>"
     )
 

@@ -189,7 +189,7 @@ def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) 
         setattr(run, name, value)
     record = run_json(run)
     if node is not None:
-        write_report(folder / REPORT, node, record)
+        write_report(folder / REPORT, node, record, published=result)
     write_text(folder / RECORD, to_json(record))
     settle(folder)
     return end_run(database, run.run_id, **changes)

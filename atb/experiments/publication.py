@@ -47,6 +47,7 @@ def publish(
     model: Path | None = None,
     evidence: Mapping[str, object] | None = None,
     findings: Sequence[str] | None = None,
+    headline: str | None = None,
 ) -> None:
     """Show a notebook's result, and keep it where `atb run` finds it. Call it once, in the last cell.
 
@@ -65,6 +66,8 @@ def publish(
     findings
         What speaks against the result, a sentence each: the first thing that terminal and report show. Empty where nothing was
         found, None where nothing was looked for.
+    headline
+        The line to be read first, where there is no result that has its own.
 
     Raises
     ------
@@ -75,7 +78,7 @@ def publish(
     bars = tuple(data) or (result.bars if result is not None else ())
     summary = {
         "schema": SCHEMA,
-        "headline": result.headline if result is not None else None,
+        "headline": result.headline if result is not None else headline,
         "findings": None if findings is None else [str(finding) for finding in findings],
         "metrics": strict(metrics),
         "data": [identity(series) for series in bars],

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from atb.experiments.page import POLICY, SCRIPT, STYLE
+from atb.experiments.heading import head
+from atb.experiments.page import POLICY, script, style
 from atb.experiments.publication import write_text
 from atb.experiments.sanitising import clean_html
 
@@ -23,10 +24,10 @@ PLOTLY = "application/vnd.plotly.v1+json"
 DROPPED = ("application/vnd.jupyter.widget-view+json", "application/javascript", "text/javascript")
 TEMPLATE = """{% extends 'basic/index.html.j2' %}
 {% block input %}<div class="code">{{ super() }}</div>{% endblock %}"""
-CONFIG = {"responsive": True, "displaylogo": False}
+CAPTION = "caption"  # what `atb.reports.theme` names a figure's caption
 
 
-def html_report(notebook: Any, run: Mapping[str, Any]) -> str:
+def html_report(notebook: Any, run: Mapping[str, Any], published: Mapping[str, Any] | None = None) -> str:
     """Return the page of an executed notebook.
 
     Parameters
@@ -34,15 +35,15 @@ def html_report(notebook: Any, run: Mapping[str, Any]) -> str:
     notebook
         The executed notebook as nbformat's node; it is left as it is.
     run
-        The run as JSON types (`run_id`, `notebook`, `status`, `parameters`, ...): what the head of the page shows.
+        The run as JSON types (`run_id`, `notebook`, `status`, `parameters`, ...).
+    published
+        What the notebook published; with it the head of the page shows verdict, findings and every value as it was used.
     """
     mark = f"figure-{secrets.token_hex(16)}-"
     marked, figures = _without_figures(notebook, mark)
-    body = _fragment(marked)
-    for number in range(len(figures)):
-        place = rf"<pre>\s*{mark}{number}\.\s*</pre>"
-        body = re.sub(place, f'<div class="figure" id="figure-{number}"></div>', body)
-    return _page(_head(run), body, figures)
+    places = [_figure(number, figure["layout"]) for number, figure in enumerate(figures)]
+    body = re.sub(rf"<pre>\s*{mark}(\d+)\.\s*</pre>", lambda found: places[int(found[1])], _fragment(marked))
+    return _page(head(run, published or {}), body, figures)
 
 
 def _without_figures(notebook: Any, mark: str) -> tuple[Any, list[dict[str, Any]]]:
@@ -79,63 +80,49 @@ def _fragment(notebook: Any) -> str:
     # nbconvert's own filter shows headings as tags.
     exporter.register_filter("clean_html", clean_html)  # type: ignore[no-untyped-call] # no types there
     body, _ = exporter.from_notebook_node(notebook)
-    return str(body)
+    # Only long names of rows may take two lines where there is little width; numbers never do.
+    return re.sub(r"<th([^>]*)>([^<]{15,})</th>", r'<th class="long"\1>\2</th>', str(body))
 
 
-def _head(run: Mapping[str, Any]) -> str:
-    """Return the head of the page: which notebook, how it went, with which parameters and figures."""
-    names = ("status", "run_id", "started_at", "seconds", "seed", "commit", "dirty", "kernel_hash")
-    facts = {name: run[name] for name in names if run.get(name) is not None}
-    failure = f'<p class="failure">{_text(run["error"])}</p>' if run.get("error") else ""
-    data = {series["symbol"] + " " + series["timeframe"]: _series(series) for series in run.get("data") or []}
+def _figure(number: int, layout: Mapping[str, Any]) -> str:
+    """Return a figure's place in the page, with its title above and its caption below as text that wraps."""
+    title, *label = _lines(_title(layout))
+    captions = [note.get("text") for note in layout.get("annotations") or [] if note.get("name") == CAPTION]
     parts = [
-        f"<header><h1>{_text(run['notebook'])}</h1>{failure}",
-        _table("Run", facts),
-        _table("Parameters", run.get("parameters") or {}),
-        _table("Data", data),
-        _folded("All metrics", _table("Metrics", run.get("metrics") or {})),
-        "</header>",
+        f'<p class="figure-title">{html.escape(title)}</p>' if title else "",
+        f'<p class="figure-label">{html.escape(" ".join(label))}</p>' if label else "",
+        f'<div class="plot" id="figure-{number}"></div>',
+        *(f"<figcaption>{html.escape(' '.join(_lines(caption)))}</figcaption>" for caption in captions),
     ]
-    return "\n".join(parts)
+    return f'<figure class="figure">{"".join(parts)}</figure>'
 
 
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{_text(title)}</summary>{content}</details>" if content else ""
+def _title(layout: Mapping[str, Any]) -> object:
+    title = layout.get("title")
+    return title.get("text") if isinstance(title, Mapping) else title
 
 
-def _series(series: Mapping[str, Any]) -> str:
-    return f"{series['bars']:,} bars, {series['first']} to {series['last']}, {series['venue']}, {series['fingerprint'][:12]}"
+def _lines(text: object) -> list[str]:
+    """Return plotly's rich text as plain lines, at least one."""
+    lines = re.split(r"<br\s*/?>", text if isinstance(text, str) else "", flags=re.IGNORECASE)
+    return [
+        html.unescape(re.sub(r"</?(?:a|b|i|s|u|em|strong|span|sub|sup)\b[^>]*>", "", line)).strip() for line in lines
+    ]
 
 
-def _table(title: str, rows: Mapping[str, object]) -> str:
-    if not rows:
-        return ""
-    lines = [f"<tr><th>{_text(name)}</th><td>{_text(_shown(value))}</td></tr>" for name, value in rows.items()]
-    return f"<section><h2>{_text(title)}</h2><table>{''.join(lines)}</table></section>"
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, float):
-        return f"{value:,.6g}"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def _text(value: object) -> str:
-    return html.escape(str(value))
-
-
-def _page(head: str, body: str, figures: list[dict[str, Any]]) -> str:
+def _page(heading: str, body: str, figures: list[dict[str, Any]]) -> str:
     nonce = secrets.token_urlsafe(16)
-    data = [_figure_data(number, figure) for number, figure in enumerate(figures)]
-    code = [_plotly(), SCRIPT] if figures else []
+    data = [_data("figure-looks", "", _looks())] if figures else []
+    data += [_data("", f"figure-{number}", figure) for number, figure in enumerate(figures)]
+    code = [_plotly(), script()] if figures else []
     return "\n".join([
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY.format(nonce=nonce)}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f"<title>atb run</title><style>{STYLE}{_code_style()}</style></head><body>",
-        '<input type="checkbox" id="show-code"><label for="show-code">show code</label>',
-        head,
+        f"<title>atb run</title><style>{style()}</style></head><body>",
+        '<div class="toggle"><input type="checkbox" id="show-code"><label for="show-code">show code</label></div>',
+        heading,
         f"<main>{body}</main>",
         *data,
         *(f'<script nonce="{nonce}">{text}</script>' for text in code),
@@ -144,10 +131,19 @@ def _page(head: str, body: str, figures: list[dict[str, Any]]) -> str:
     ])  # fmt: skip
 
 
-def _figure_data(number: int, figure: dict[str, Any]) -> str:
-    """Return a figure as a data block: inert JSON, in which nothing can end the block."""
-    text = json.dumps({**figure, "config": CONFIG}, ensure_ascii=False).replace("<", "\\u003c")
-    return f'<script type="application/json" class="figure-data" data-for="figure-{number}">{text}</script>'
+def _data(identity: str, place: str, value: Mapping[str, Any]) -> str:
+    """Return a data block, of a figure if it names its place: inert JSON, in which nothing can end the block."""
+    text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
+    names = f'class="figure-data" data-for="{place}"' if place else f'id="{identity}"'
+    return f'<script type="application/json" {names}>{text}</script>'
+
+
+def _looks() -> dict[str, Any]:
+    """Return the house template for light and dark pages, and each colour's counterpart on a dark one."""
+    from atb.reports import theme
+
+    templates = {name: theme.template(dark=name == "dark").to_plotly_json() for name in ("light", "dark")}
+    return {**templates, "colours": {light.upper(): dark for light, dark in theme.DARK.items()}}
 
 
 def _plotly() -> str:
@@ -156,12 +152,8 @@ def _plotly() -> str:
     return str(get_plotlyjs())
 
 
-def _code_style() -> str:
-    from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped] # no types there
-
-    return str(HtmlFormatter(style="default").get_style_defs(".highlight"))
-
-
-def write_report(path: Path, notebook: Any, run: Mapping[str, Any]) -> None:
+def write_report(
+    path: Path, notebook: Any, run: Mapping[str, Any], *, published: Mapping[str, Any] | None = None
+) -> None:
     """Write the page of an executed notebook to `path`."""
-    write_text(path, html_report(notebook, run))
+    write_text(path, html_report(notebook, run, published))

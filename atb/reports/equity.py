@@ -144,7 +144,9 @@ def monthly_returns_figure(result: Result) -> go.Figure:
     theme.style(figure, "Return of each month (%)", label=result.label, caption=caption, height=150 + 34 * len(years))
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticks="")
     figure.add_vline(x=11.5, line={"color": theme.GREY, "width": 1})
-    return figure.update_xaxes(side="bottom", showgrid=False, ticks="")
+    figure.update_xaxes(side="bottom", showgrid=False, ticks="")
+    letters = {"tickvals": [*MONTHS, "year"], "ticktext": [*(month[0] for month in MONTHS), "all"], "tickangle": 0}
+    return theme.when_narrow(figure, layout={"xaxis": letters}, trace={"texttemplate": "%{z:+.0f}"})
 
 
 def monthly_returns(result: Result) -> pd.DataFrame:

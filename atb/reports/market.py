@@ -121,7 +121,7 @@ def volatility_figure(bars: Bars) -> go.Figure:
     figure.update_yaxes(title_text="volatility (% a year)", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="autocorrelation", row=1, col=2)
     figure.update_xaxes(theme.time_axis(), row=1, col=1)
-    return figure.update_xaxes(title_text="lag (bars)", row=1, col=2)
+    return theme.stacked_when_narrow(figure.update_xaxes(title_text="lag (bars)", row=1, col=2))
 
 
 def log_returns(bars: Bars) -> Floats:

@@ -1,6 +1,8 @@
 """The house style of figures: one template, one palette, titles that name the data, a caption that says what is assumed.
 
-Nothing is registered or changed on import: a figure gets the template as its own, wherever it is drawn.
+Nothing is registered or changed on import: a figure gets the template as its own, wherever it is drawn. A figure by itself (in
+JupyterLab, as a PNG) is dark on white, so that it can be read on any page. A report page redraws it: `DARK` names each colour's
+counterpart on a dark page, and `layout.meta` says what to change where there is little width.
 """
 
 import textwrap
@@ -19,39 +21,51 @@ PURPLE, SKY = "#CC79A7", "#56B4E9"
 INK, GREY, SOFT, GRID = "#1F2933", "#6B7684", "#B8C0CA", "#E6EAEE"
 PROFIT, LOSS = GREEN, RED
 LOSS_TO_PROFIT = [[0.0, "#B34700"], [0.25, "#F0A868"], [0.5, "#FAFAF8"], [0.75, "#7DBBDD"], [1.0, "#00548A"]]
+PAPER = "white"
+DARK = {
+    PAPER: "#14181D", INK: "#E6EAEE", GREY: "#9BA6B2", SOFT: "#56606B", GRID: "#2A3038",
+    BLUE: "#4DA3E0", GREEN: "#2DBE93", RED: "#FF7A45", PURPLE: "#E096C0",
+    "#B34700": "#FFA45C", "#F0A868": "#8A5023", "#FAFAF8": "#242A31", "#7DBBDD": "#1E5F87", "#00548A": "#7CC4EE",
+    "#FFFFFF": "#14181D", "#FFF": "#14181D", "BLACK": "#E6EAEE", "#000": "#E6EAEE", "#000000": "#E6EAEE",
+}  # fmt: skip
+"""Each colour of the palette on a dark page; orange and sky blue serve on both."""
 
 FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
-CAPTION_WIDTH = 160  # characters a line
+CAPTION = "caption"  # the name of its annotation
+CAPTION_WIDTH = 110  # characters a line
 _CAPTION_LINE = 15  # pixels
 _CAPTION_SHIFT = -58  # pixels: below tick labels of two lines and the axis title
+_TITLE_SPACE, _LEGEND_ROW = 66, 24  # pixels above the plot
 _TIME = "%Y-%m-%d %H:%M"
 
 
-def template() -> go.layout.Template:
-    """Return the house template: light, few lines, one font."""
+def template(*, dark: bool = False) -> go.layout.Template:
+    """Return the house template: few lines, one font, dark on white or the other way round."""
+    paper, ink, grey, soft, grid = ((DARK[colour] if dark else colour) for colour in (PAPER, INK, GREY, SOFT, GRID))
+    colours = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY]
     axis = {
-        "gridcolor": GRID,
-        "linecolor": SOFT,
-        "zerolinecolor": SOFT,
+        "gridcolor": grid,
+        "linecolor": soft,
+        "zerolinecolor": soft,
         "ticks": "outside",
         "ticklen": 4,
-        "tickcolor": SOFT,
-        "title": {"font": {"size": 12, "color": GREY}, "standoff": 8},
+        "tickcolor": soft,
+        "title": {"font": {"size": 12, "color": grey}, "standoff": 8},
         "automargin": True,
     }
     return go.layout.Template(
         layout={
-            "font": {"family": FONT, "size": 12, "color": INK},
-            "paper_bgcolor": "white",
-            "plot_bgcolor": "white",
-            "colorway": [BLUE, ORANGE, GREEN, RED, PURPLE, SKY],
+            "font": {"family": FONT, "size": 12, "color": ink},
+            "paper_bgcolor": paper,
+            "plot_bgcolor": paper,
+            "colorway": [DARK.get(colour, colour) if dark else colour for colour in colours],
             "xaxis": axis,
             "yaxis": axis,
             "title": {"x": 0, "xref": "paper", "xanchor": "left", "y": 1, "yref": "paper", "yanchor": "bottom",
-                      "pad": {"b": 31}, "font": {"size": 17}},
-            "legend": {"orientation": "h", "x": 1, "xanchor": "right", "y": 1, "yanchor": "bottom",
+                      "pad": {"b": 31 + _LEGEND_ROW}, "font": {"size": 17}},
+            "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom",
                        "font": {"size": 12}, "bgcolor": "rgba(255,255,255,0)"},
-            "hoverlabel": {"font": {"family": FONT, "size": 12}, "bgcolor": "white", "bordercolor": SOFT},
+            "hoverlabel": {"font": {"family": FONT, "size": 12, "color": ink}, "bgcolor": paper, "bordercolor": soft},
             "bargap": 0.05,
         }
     )  # fmt: skip
@@ -74,19 +88,52 @@ def style(figure: go.Figure, title: str, *, label: str, caption: str = "", heigh
         Of the plot with its title, in pixels; the caption's lines are added to it.
     """
     lines = textwrap.wrap(caption, CAPTION_WIDTH)
+    above = _TITLE_SPACE + _LEGEND_ROW
     figure.update_layout(
         template=template(),
         title={"text": f"<b>{title}</b><br><span style='font-size:12px;color:{GREY}'>{label}</span>"},
-        margin={"l": 10, "r": 20, "t": 66, "b": 66 + _CAPTION_LINE * len(lines)},
-        height=height + _CAPTION_LINE * len(lines),
+        margin={"l": 10, "r": 20, "t": above, "b": _TITLE_SPACE + _CAPTION_LINE * len(lines)},
+        height=height + _LEGEND_ROW + _CAPTION_LINE * len(lines),
+        meta={"atb": {"height": height - _TITLE_SPACE // 2}},
     )
     if lines:
         figure.add_annotation(
-            text="<br>".join(lines),
+            text="<br>".join(lines), name=CAPTION,
             x=0, y=0, xref="paper", yref="paper", xanchor="left", yanchor="top", yshift=_CAPTION_SHIFT,
-            align="left", showarrow=False, font={"size": 11, "color": GREY},
+            align="left", showarrow=False, font={"size": 12, "color": GREY},
         )  # fmt: skip
     return figure
+
+
+def when_narrow(figure: go.Figure, *, layout: dict[str, Any], trace: dict[str, Any] | None = None) -> go.Figure:
+    """Say what a report page changes where a figure has little width, as on a telephone.
+
+    Parameters
+    ----------
+    figure
+        Styled already; changed in place and returned.
+    layout
+        Put over the layout.
+    trace
+        Put over every trace.
+    """
+    own = dict(figure.layout.meta["atb"])
+    return figure.update_layout(meta={"atb": own | {"narrow": {"layout": layout, "trace": trace or {}}}})
+
+
+def stacked_when_narrow(figure: go.Figure, *, height: int = 640) -> go.Figure:
+    """Say that the two plots of a row come one below the other where there is little width; `height` in pixels for both."""
+    second = figure.layout.yaxis2.title.text or figure.layout.yaxis.title.text
+    return when_narrow(
+        figure,
+        layout={
+            "height": height,
+            "xaxis": {"domain": [0, 1]},
+            "xaxis2": {"domain": [0, 1]},
+            "yaxis": {"domain": [0.58, 1]},
+            "yaxis2": {"domain": [0, 0.42], "showticklabels": True, "title": {"text": second}},
+        },
+    )
 
 
 def time_axis(**settings: Any) -> dict[str, Any]:

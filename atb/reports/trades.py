@@ -190,14 +190,14 @@ def excursion_figure(result: Result) -> go.Figure:
     _add_excursions(figure, shown)
     for level, column, name in _levels(result):
         figure.add_vline(x=level, line={"color": theme.GREY, "width": 1, "dash": "dash"}, row=1, col=column,
-                         annotation={"text": f"{name} {level:g} %", "font": {"size": 11, "color": theme.GREY}})  # fmt: skip
+                         annotation={"text": f"{name} {level:g} %", "font": {"size": 12, "color": theme.GREY}})  # fmt: skip
     theme.style(
         figure, "How far trades ran before they ended", label=result.label, caption=_excursion_text(closed, shown)
     )
     figure.update_xaxes(title_text="farthest against: MAE (% of entry price)", rangemode="tozero", row=1, col=1)
     figure.update_xaxes(title_text="farthest in favour: MFE (% of entry price)", rangemode="tozero", row=1, col=2)
     figure.update_yaxes(title_text="profit after costs (%)", row=1, col=1)
-    return figure.update_yaxes(zeroline=True, zerolinewidth=1.5)
+    return theme.stacked_when_narrow(figure.update_yaxes(zeroline=True, zerolinewidth=1.5))
 
 
 def _add_excursions(figure: go.Figure, shown: pd.DataFrame) -> None:

@@ -46,10 +46,10 @@ def test_every_figure_of_a_report_is_drawn_without_a_network(executed, browser):
     page.goto((Path(run.path) / "report.html").as_uri())
     wanted = figures(Path(run.path) / run.notebook)
     page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length >= {wanted}", timeout=30_000)
-    titles = page.locator(".gtitle").all_text_contents()
+    labels = page.locator(".figure-label").all_text_contents()
     page.close()
-    assert wanted == len(titles) == 4
-    assert all("SYNTHETIC data" in title for title in titles)
+    assert wanted == len(labels) == 4
+    assert all("SYNTHETIC data" in label for label in labels)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert errors == []
 

@@ -1,0 +1,186 @@
+"""The head of a report: what was found, what was traded with every value as it was used, and how to repeat the run.
+
+The values come from what the notebook published, where defaults are filled in by the dataclasses that traded; the parameters
+given to the notebook are no substitute (`params: {}` means the strategy's own defaults). They are shown for runs without a result.
+"""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+Facts = Mapping[str, Any]
+
+NOTHING_FOUND = "Nothing was found against it, which is not the same as being right."
+# Rules that are shown even at their defaults: what every reader asks for first. The other ones are in the folded list.
+FIRST_RULES = ("sizing", "fraction", "entry", "stop_loss", "take_profit", "allow_short")
+FIRST_LIMITS = ("cash", "max_gross", "reserve")
+OPEN_SLOTS = 4  # shown at once; more are folded
+
+
+def head(run: Facts, published: Facts) -> str:
+    """Return the head of a run's page as HTML; whatever a user named is escaped.
+
+    Parameters
+    ----------
+    run
+        The run as JSON types: `run_id`, `notebook`, `status`, `parameters`, ...
+    published
+        What the notebook published; empty when it came to nothing.
+    """
+    parts = [
+        f"<header><h1>{_text(run['notebook'])}</h1>",
+        f'<p class="about">{_text(_about(run))}</p>',
+        f'<p class="failure">{_text(run["error"])}</p>' if run.get("error") else "",
+        _verdict(published),
+        *(_traded(published["result"]) if published.get("result") else _given(run)),
+        _folded("All metrics", _table("", run.get("metrics") or {})),
+        _folded("How to repeat it", _table("", _repeat(run))),
+        "</header>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _about(run: Facts) -> str:
+    """Return how the run went, in one line."""
+    began = f"{run['started_at'][:16].replace('T', ' ')} UTC" if run.get("started_at") else None
+    took = f"{run['seconds']:.1f} s" if run.get("seconds") is not None else None
+    return " · ".join(str(fact) for fact in (run["status"], began, took, run["run_id"]) if fact)
+
+
+def _verdict(published: Facts) -> str:
+    """Return the line to be read first, and what speaks against the result."""
+    headline, findings = published.get("headline"), published.get("findings")
+    if not headline and findings is None:
+        return ""
+    first = f"<p>{_text(headline)}</p>" if headline else ""
+    items = [findings] if isinstance(findings, str) else findings or []
+    told = "".join(f"<li>{_text(finding)}</li>" for finding in items)
+    if findings is not None and not told:
+        told = f"<li>{NOTHING_FOUND}</li>"
+    return f'<section class="verdict" aria-label="Verdict">{first}{f"<ul>{told}</ul>" if told else ""}</section>'
+
+
+# --- what was traded ------------------------------------------------------------------------------------------------------
+
+
+def _traded(result: Facts) -> list[str]:
+    """Return what a backtest traded: each slot, the account, and all rules that stood at their defaults."""
+    from atb.engine.policy import AccountPolicy
+
+    slots = [_slot(slot, result) for slot in result.get("slots") or []]
+    account = _in_force(result.get("account") or {}, AccountPolicy().to_json(), FIRST_LIMITS)
+    every = [_table(f"Rules of {_name(slot)}", slot.get("policy") or {}) for slot in result.get("slots") or []]
+    every.append(_table("Limits of the account", result.get("account") or {}))
+    return [
+        *slots[:OPEN_SLOTS],
+        _folded(f"{len(slots) - OPEN_SLOTS} more slots", "".join(slots[OPEN_SLOTS:])),
+        _facts(_table("Account", account)),
+        _folded("Every rule, those at their defaults too", _facts("".join(every))),
+    ]
+
+
+def _slot(slot: Facts, result: Facts) -> str:
+    """Return one strategy on one market: its parameters, its bars, its rules and its costs."""
+    from atb.engine.policy import RiskPolicy
+
+    strategy, data = slot["strategy"], slot.get("data") or {}
+    model = {"model": str(slot["model"]["fingerprint"])[:12]} if slot.get("model") else {}
+    parameters = strategy.get("parameters") or {}
+    market = {
+        "symbol": slot["symbol"],
+        "timeframe": slot["timeframe"],
+        "traded (UTC)": f"{_moment(result.get('start'))} to {_moment(result.get('end'))}",
+        "venue": slot.get("venue"),
+        "bars, warm-up included": f"{data['bars']:,}" if data else None,
+        "gaps": data.get("gaps"),
+        "fingerprint": str(data.get("fingerprint"))[:12],
+    }
+    tables = (
+        _table(f"Strategy: {strategy['name']}", {**parameters, **model, "warm-up (bars)": slot.get("warmup")}),
+        _table("Market", {name: value for name, value in market.items() if value is not None}),
+        _table("Rules", _in_force(slot.get("policy") or {}, RiskPolicy().to_json(), FIRST_RULES)),
+        _table("Costs and fills", slot.get("execution") or {}),
+        _table("Trading rules of the venue", slot.get("instrument") or {}),
+    )
+    return _facts("".join(tables))
+
+
+def _name(slot: Facts) -> str:
+    return f"{slot['strategy']['name']} on {slot['symbol']} {slot['timeframe']}"
+
+
+def _in_force(values: Facts, defaults: Facts, first: Sequence[str]) -> dict[str, object]:
+    """Return the values that are always shown, then those that differ from their defaults."""
+    shown = [name for name in first if name in values]
+    shown += [name for name, value in values.items() if name not in shown and value != defaults.get(name)]
+    return {name: values[name] for name in shown}
+
+
+def _moment(text: object) -> str:
+    return str(text)[:16].replace("T", " ")
+
+
+# --- the run --------------------------------------------------------------------------------------------------------------
+
+
+def _given(run: Facts) -> list[str]:
+    """Return what is known of a run that published no result: its parameters, and the bars that it read."""
+    bars = {f"{series['symbol']} {series['timeframe']}": _series(series) for series in run.get("data") or []}
+    return [_facts(_table("Parameters", run.get("parameters") or {}) + _table("Data", bars))]
+
+
+def _series(series: Facts) -> str:
+    return (
+        f"{series['bars']:,} bars, {_moment(series['first'])} to {_moment(series['last'])} (opens, UTC), {series['venue']}, "
+        f"fingerprint {series['fingerprint'][:12]}"
+    )
+
+
+def _repeat(run: Facts) -> dict[str, object]:
+    names = ("run_id", "commit", "dirty", "seed", "kernel_hash")
+    facts = {name: run[name] for name in names if run.get(name) is not None}
+    given = {f"parameter {name}": value for name, value in (run.get("parameters") or {}).items()}
+    bars = {f"bars {series['symbol']} {series['timeframe']}": _series(series) for series in run.get("data") or []}
+    return {**facts, **given, **bars}
+
+
+# --- tables ---------------------------------------------------------------------------------------------------------------
+
+
+def _facts(tables: str) -> str:
+    return f'<div class="facts">{tables}</div>' if tables else ""
+
+
+def _folded(title: str, content: str) -> str:
+    return f"<details><summary>{_text(title)}</summary>{content}</details>" if content else ""
+
+
+def _table(title: str, rows: Facts) -> str:
+    if not rows:
+        return ""
+    lines = [
+        f'<tr><th scope="row">{_text(name)}</th><td>{_text(readable(value))}</td></tr>' for name, value in rows.items()
+    ]
+    heading = f"<h2>{_text(title)}</h2>" if title else ""
+    return f"<section>{heading}<table>{''.join(lines)}</table></section>"
+
+
+def readable(value: object) -> str:
+    """Return a value as a person writes it: no braces, no `null`; numbers keep every digit that matters."""
+    if value is None or value in ({}, [], ""):
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:,.10g}" if abs(value) >= 1 else f"{value:.10f}".rstrip("0").rstrip(".") or "0"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {readable(inner)}" for name, inner in value.items())
+    if isinstance(value, list | tuple):
+        nested = any(isinstance(item, list | tuple | Mapping) for item in value)
+        return json.dumps(value, ensure_ascii=False) if nested else ", ".join(readable(item) for item in value)
+    return str(value)
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
