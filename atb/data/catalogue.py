@@ -148,8 +148,7 @@ def sound_year(series: Series, year: int) -> tuple[Header, pd.DataFrame] | None:
         _check_identity(series, header, series.years[year])
     except DataError:
         return None
-    years = frame.index.year  # type: ignore[attr-defined] # an index of times
-    return (header, frame) if len(frame) and (years == year).all() and frame.index.is_monotonic_increasing else None
+    return header, frame
 
 
 def _check_identity(series: Series, header: Header, path: Path) -> None:
@@ -158,4 +157,10 @@ def _check_identity(series: Series, header: Header, path: Path) -> None:
             f"A file lies in the wrong folder: {path}",
             found=f"{header.venue} {header.symbol} {header.timeframe}",
             todo="Move it back, or import the series again",
+        )
+    if path.stem.isdecimal() and {header.first.year, header.last.year} != {int(path.stem)}:
+        raise DataError(
+            f"A file holds another year than its name says: {path}",
+            found=f"{short(header.first)} to {short(header.last)}",
+            todo="Import or download the series again",
         )

@@ -11,6 +11,8 @@ from atb.errors import DataError
 ROLES = ("timestamp", *BAR_COLUMNS)
 CLOCK = "clock"
 """The role of a column with the time of day, where the date stands in another."""
+SYMBOL = "symbol"
+"""The role of a column that names each row's symbol."""
 CLOSE_TIMES = frozenset({"close_time", "closetime", "time_close", "end_time", "time_period_end", "close_timestamp"})
 """Names (normalised) of columns that hold when a bar closes: used if nothing says when it opens."""
 
@@ -66,6 +68,13 @@ def guess_columns(names: Sequence[str], symbol: Symbol | None = None, sample: Sa
     _refuse_twins(names, known, guesses)
     _refuse_missing(names, guesses, symbol)
     return guesses
+
+
+def symbol_column(names: Sequence[str]) -> str | None:
+    """Return the column that names each row's symbol, or None."""
+    return _first(
+        {name: normal_name(name) for name in names}, ("symbol", "ticker", "pair", "instrument"), besides=set()
+    )
 
 
 def normal_name(name: str) -> str:

@@ -17,7 +17,7 @@ from atb.data.gaps import Gap, describe_gaps, missing_bars
 from atb.data.moments import at_ms, short
 from atb.data.providers.file_contents import Content, read_contents
 from atb.data.providers.file_names import said_by
-from atb.data.providers.file_rows import in_order, opens_of_closes, without_empty_rows
+from atb.data.providers.file_rows import in_order, of_symbol, opens_of_closes, without_empty_rows
 from atb.data.providers.file_table import Table
 from atb.data.storing import Saved, save_bars
 from atb.data.tables import bars_frame, read_table
@@ -149,7 +149,7 @@ def import_file(
     contents, notes = read_contents(paths)
     named = _from_names([*(one.name for one in paths), *(content.name for content in contents)])
     wanted = _symbol(symbol, named, paths[0])
-    parts = [_part(content, wanted, zone=zone) for content in contents]
+    parts = [_named_part(content, wanted, zone=zone, several=len(contents) > 1) for content in contents]
     frame, opened = _joined(parts, contents)
     duration = _timeframe(timeframe or named.get("timeframe"), opened)
     opened, moved = opens_of_closes(opened, duration, named=all(part.closes for part in parts))
@@ -177,14 +177,24 @@ class _Part:
     notes: tuple[str, ...]
 
 
+def _named_part(content: Content, symbol: Symbol, *, zone: str | None, several: bool) -> _Part:
+    """Read one file; of several, a refusal names it."""
+    try:
+        return _part(content, symbol, zone=zone)
+    except DataError as error:
+        if not several or content.name in str(error):
+            raise
+        raise DataError(f"{content.name}: {error.wrong}", found=error.found, todo=error.todo) from error
+
+
 def _part(content: Content, symbol: Symbol, *, zone: str | None) -> _Part:
-    table = read_table(content, symbol)
+    table, others = of_symbol(read_table(content, symbol), symbol)
     rows, left_out = without_empty_rows(table)
     frame, times = bars_frame(replace(table, frame=rows), zone=zone)
     check_values(frame, rows.index.to_numpy())
     frame, opened, turned = in_order(frame, times.opened_ms)
     check_order(opened)
-    return _Part(table, frame, opened, times.closes, (*table.notes, times.note, *left_out, *turned))
+    return _Part(table, frame, opened, times.closes, (*table.notes, times.note, *others, *left_out, *turned))
 
 
 def _joined(parts: list[_Part], contents: list[Content]) -> tuple[pd.DataFrame, "NDArray[np.int64]"]:

@@ -44,13 +44,9 @@ def bars_frame(table: Table, *, zone: str | None) -> tuple[pd.DataFrame, Times]:
         If a time cannot be read as UTC.
     """
     column = table.columns["timestamp"]
-    times = read_times(
-        table.frame["timestamp"],
-        clock=table.frame.get(CLOCK),
-        zone=zone or ("UTC" if names_utc(column) else None),
-        where=table.where,
-    )
-    if normal_name(column) in CLOSE_TIMES:
-        times = Times(times.opened_ms, times.note, closes=True)
+    zone = "UTC" if (named := names_utc(column)) else zone
+    times = read_times(table.frame["timestamp"], clock=table.frame.get(CLOCK), zone=zone, where=table.where)
+    note = times.note.replace("as asked", f"as the column's name {column!r} says") if named else times.note
+    times = Times(times.opened_ms, note, closes=normal_name(column) in CLOSE_TIMES)
     index = pd.DatetimeIndex(times.opened_ms.astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us")
     return table.frame[list(BAR_COLUMNS)].set_axis(index), times

@@ -24,6 +24,9 @@ _FIRST, _LAST = 1_230_000_000, 4_102_444_800  # seconds: from 2009, before the f
 _BOUNDS = np.array([edge * size for _, size in _UNITS for edge in (_FIRST, _LAST)], dtype=np.float64)
 _DAY_MS = 86_400_000
 _WRITE = "Write times in UTC as ISO 8601 (2024-01-31T15:00:00Z) or as an epoch"
+_NUMBER = r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$"
+_ROUNDED = r"^\s*\d(?:\.\d{0,5})?[eE]\+?\d+\s*$"
+_BARE_DAY = r"^\s*(?:19|20)\d{6}\s*$"
 _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
 # Ways to write a time in which nothing is doubtful, rewritten as ISO 8601. Regular expressions of RE2.
 _REWRITTEN = (
@@ -103,7 +106,11 @@ class _Rows:
 
     def cell(self, bad: Any) -> str:
         """Return the first bad cell, cut to a line."""
-        return str(self._column.iloc[int(np.argmax(np.asarray(bad)))])[:40]
+        cell = self._column.iloc[int(np.argmax(np.asarray(bad)))]
+        try:
+            return str(cell)[:40]
+        except (ValueError, RuntimeError):  # a typed time of a year that pandas cannot write
+            return "a year beyond 9999"
 
     def shown(self, bad: Any) -> str:
         """Return the first bad cell and its row."""
@@ -154,7 +161,7 @@ def _in_ms(values: "NDArray[Any]", per_second: int, *, rows: _Rows, here: "NDArr
 
 def _are_days(values: "NDArray[Any]") -> bool:
     """Whether numbers are days written as 20240131."""
-    return bool(np.all((values >= 19_700_101) & (values < 21_000_101) & (values % 1 == 0)))
+    return bool(np.all((values >= 19_700_101) & (values < 21_000_101) & (values == np.floor(values))))
 
 
 def _from_days(values: "NDArray[Any]", zone: str | None, rows: _Rows) -> Times:
@@ -170,14 +177,19 @@ def _with_clock(days: pd.Series, clock: pd.Series) -> pd.Series:
 
 
 def _from_text(texts: Any, zone: str | None, rows: _Rows) -> Times:
-    if _all(pc.match_substring_regex(texts, r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$")) and not _all(
-        pc.match_substring_regex(texts, r"^\s*(?:19|20)\d{6}\s*$")
-    ):
+    numbers = pc.match_substring_regex(texts, _NUMBER)
+    if _all(numbers) and not _all(pc.match_substring_regex(texts, _BARE_DAY)):
+        if _all(pc.match_substring_regex(texts, _ROUNDED)):
+            raise DataError(
+                "The timestamps are rounded, as spreadsheets show long numbers", found=rows.cell([True]), todo=_WRITE
+            )
         return _from_epoch(pc.cast(pc.utf8_trim_whitespace(texts), pa.float64()).to_numpy(), rows)
     for attempt in (_cast, _rewritten, _by_format):
         if (stamps := attempt(texts)) is not None:
             times = _from_stamps(stamps, zone, rows)
             return times if stamps.tz is None else Times(times.opened_ms, _offsets_note(texts))
+    if numbers[0].as_py() and not _all(pc.match_substring_regex(texts[:1], _BARE_DAY)):
+        raise DataError("A timestamp cannot be read", found=rows.shown(pc.invert(numbers)), todo=_WRITE)
     raise _unreadable(texts, rows)
 
 

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from atb.cli import main
 from atb.venues.simulator.server import running_server
 from tests.bars import bars_of, random_walk
+from tests.data.providers.sources import binance_zip
 
 BARS = bars_of(random_walk(300, 4), venue="binance")
 NOW = int(BARS.opened_ms[200]) + 1
@@ -56,6 +57,43 @@ def test_import_takes_options_over_the_name(file, tmp_path):
     missing = atb("import", tmp_path / "none.csv")
     assert missing.exit_code == 2
     assert "No such file" in missing.stderr
+
+
+def test_import_takes_several_files_and_says_in_both_forms_what_it_did_with_them(tmp_path):
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    for month, part in (("01", BARS.frame[:200]), ("02", BARS.frame[200:])):
+        binance_zip(folder, part, month=f"2024-{month}")
+    report = parsed("import", *sorted(folder.glob("*")), "--venue", "binance")
+    assert (report["bars"], report["fingerprint"]) == (300, BARS.fingerprint)
+    assert report["files"] == ["BTCUSDT-1h-2024-01.csv", "BTCUSDT-1h-2024-02.csv"]
+    assert "BTCUSDT-1h-2024-01.zip agrees with its CHECKSUM file" in report["notes"]
+    shown = atb("import", folder, "--symbol", "BTCUSDT").stdout
+    assert "epoch in ms" in shown
+    assert "300 added" in shown
+
+
+def test_import_takes_local_times_with_their_zone(tmp_path):
+    local = BARS.frame.set_axis(BARS.frame.index.tz_convert("Asia/Tokyo").tz_localize(None))
+    local.to_csv(tmp_path / "x.csv")
+    options = ("import", tmp_path / "x.csv", "--symbol", "BTC/USDT")
+    refused = atb(*options)
+    assert refused.exit_code == 2
+    assert "--tz" in refused.stderr
+    assert parsed(*options, "--tz", "Asia/Tokyo", "--venue", "binance")["fingerprint"] == BARS.fingerprint
+    assert atb(*options, "--tz", "Asia/Tokyo", "--utc").exit_code == 2
+
+
+def test_the_advice_for_a_damaged_file_leads_out_of_it(file, tmp_path):
+    atb("import", file)
+    path = tmp_path / "bars/binance/BTC-USDT/1h/2024.parquet"
+    path.write_bytes(path.read_bytes()[:-1])
+    assert "Import or download the series again" in atb("verify").stdout
+    again = atb("import", file)
+    assert again.exit_code == 0, again.output
+    assert f"kept as {path}.damaged" in "".join(again.stdout.split("\n")).replace("  ", " ")
+    assert atb("verify").exit_code == 0
+    assert parsed("list")[0]["fingerprint"] == BARS.fingerprint
 
 
 def test_list_and_verify_show_every_series(file, tmp_path):

@@ -201,9 +201,10 @@ def _members(name: str, raw: bytes, notes: list[str]) -> list[Content]:
                 notes.append(f"{others} other file{'s' * (others > 1)} in {name} left out")
             found: list[Content] = []
             for member in wanted:
+                inner = PurePosixPath(member).name
                 with archive.open(inside[member]) as stream:
-                    data = _bounded(stream, f"{PurePosixPath(member).name} in {name}", packed=len(raw))
-                found += _unpacked(PurePosixPath(member).name, data, notes, depth=1)
+                    data = _bounded(stream, f"{inner} in {name}", packed=len(raw))
+                found += [Content(inner, one.data) for one in _unpacked(f"{inner} in {name}", data, notes, depth=1)]
                 if sum(len(one.data) for one in found) > max(_SUSPICIOUS, _RATIO * len(raw)):
                     raise DataError(f"{name} unpacks to far more than files of bars")
     except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
@@ -216,5 +217,5 @@ def _members(name: str, raw: bytes, notes: list[str]) -> list[Content]:
 
 def _may_hold_bars(member: str) -> bool:
     path = PurePosixPath(member)
-    hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
+    hidden = path.name.startswith(".") or "__MACOSX" in path.parts
     return not hidden and path.suffix.lower() in _SUFFIXES and "readme" not in path.name.lower()

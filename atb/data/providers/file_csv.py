@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from atb.data.columns import CLOCK, guess_columns
+from atb.data.columns import CLOCK, SYMBOL, guess_columns, symbol_column
 from atb.data.providers.file_layouts import columns_of
 from atb.data.providers.file_table import Table
 from atb.data.providers.file_text import NULLS, Layout, as_utf8, is_moment, layout_of, line_of
@@ -42,9 +42,13 @@ def read_csv(data: bytes, name: str, symbol: Symbol | None) -> Table:
         notes.append(f"no header line; columns taken as {', '.join(names[:6])}")
     sample = {column: [row[at] for row in layout.first if at < len(row)] for at, column in enumerate(names)}
     columns = guess_columns(names, symbol, sample)
-    reading = _Reading(data, name, layout, columns, {role: names.index(column) for role, column in columns.items()})
+    places = {role: names.index(column) for role, column in columns.items()}
+    if layout.names and (label := symbol_column(names)) and label not in columns.values():
+        places[SYMBOL] = names.index(label)
+    reading = _Reading(data, name, layout, columns, places)
     frame, more = reading.frame()
-    return Table(name, frame, columns, [*layout.notes, *notes, *more], where=reading.where)
+    symbols = frame.pop(SYMBOL) if SYMBOL in frame else None
+    return Table(name, frame, columns, [*layout.notes, *notes, *more], symbols=symbols, where=reading.where)
 
 
 def _dated(layout: Layout) -> bool:
@@ -123,7 +127,7 @@ class _Reading:
         self._refuse_second_header(table)
         decimal, notes = _decimal_mark([table[role] for role in BAR_COLUMNS], self.name)
         numbers = {role: self._numbers(table[role], role, decimal) for role in BAR_COLUMNS}
-        times = {role: table[role].to_pandas() for role in ("timestamp", CLOCK) if role in self.places}
+        times = {role: table[role].to_pandas() for role in ("timestamp", CLOCK, SYMBOL) if role in self.places}
         return pd.DataFrame({**times, **numbers}), notes
 
     def _line_of_text(self, text: str, row: int) -> int:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from atb.data.columns import CLOCK, guess_columns
+from atb.data.columns import CLOCK, guess_columns, symbol_column
 from atb.data.providers.file_layouts import columns_of
 from atb.data.providers.file_table import Table
 from atb.domain import BAR_COLUMNS, Symbol
@@ -82,7 +82,7 @@ def read_json(data: bytes, name: str, symbol: Symbol | None) -> Table:
 
 
 def _to_frame(data: bytes, *, parquet: bool) -> pd.DataFrame:
-    table: Any = pq.read_table(BytesIO(data)) if parquet else pyarrow.feather.read_table(BytesIO(data))
+    table: Any = pq.ParquetFile(BytesIO(data)).read() if parquet else pyarrow.feather.read_table(BytesIO(data))
     try:
         frame: pd.DataFrame = table.to_pandas()
     except _DAMAGED:
@@ -146,6 +146,9 @@ def _parsed(text: str) -> Symbol | None:
 
 def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list[str], texts: bool = False) -> Table:
     names = list(frame.columns)
+    if not frame.empty and all(label.isdecimal() for label in names):  # numbers are no names
+        names = list(columns_of(frame.head(_SAMPLE).to_numpy().tolist(), dated=False, name=name))
+        frame, notes = frame.set_axis(names, axis=1), [*notes, f"no names; columns taken as {', '.join(names[:6])}"]
     if frame.empty:
         raise DataError("The file has columns but no rows", found=f"{name}: {', '.join(names[:12])}")
     head = frame.head(_SAMPLE)
@@ -158,7 +161,9 @@ def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list
         picked["timestamp"] = _epochs(picked["timestamp"])
     if CLOCK in picked:
         picked[CLOCK] = picked[CLOCK].astype(str)
-    return Table(name, picked, columns, notes)
+    label = symbol_column(names)
+    symbols = frame[label].astype(str) if label and label not in columns.values() else None
+    return Table(name, picked, columns, notes, symbols=symbols)
 
 
 def _numbers(column: pd.Series, label: str, role: str, *, texts: bool) -> Any:

@@ -56,8 +56,11 @@ def columns_of(rows: "Sequence[Sequence[Any]]", *, dated: bool, name: str) -> tu
     orders = [order for order in _ORDERS if rest in {0, 1} and _fits(prices, len(lead), order)]
     if _same(prices, len(lead), orders):
         return (*lead, *orders[0], "volume", *("more",)[:rest])
-    wrong = "whose order is not known" if rest in {0, 1} else f"and {width} columns that are of no known kind"
-    raise DataError(f"{name} cannot be read: it has no header line, {wrong}", found=_row(rows[0]), todo=_TODO)
+    raise DataError(
+        f"{name} cannot be read: it has no header line, and what its {width} columns hold is not known",
+        found=_row(rows[0]),
+        todo=_TODO,
+    )
 
 
 def _numbers(rows: "Sequence[Sequence[Any]]") -> "NDArray[np.float64]":
@@ -65,7 +68,7 @@ def _numbers(rows: "Sequence[Sequence[Any]]") -> "NDArray[np.float64]":
 
     def number(cell: Any) -> float:
         try:
-            return float(cell)
+            return np.nan if isinstance(cell, bool) else float(cell)
         except (TypeError, ValueError, OverflowError):
             return np.nan
 

@@ -1,5 +1,6 @@
 """The rows of a file brought into order, nothing invented: empty ones and repeated ones left out, newest-first turned round."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -8,13 +9,51 @@ import pandas as pd
 from atb.data.checks import on_grid
 from atb.data.moments import at_ms, short
 from atb.data.providers.file_table import Table
-from atb.domain import BAR_COLUMNS, Timeframe
-from atb.errors import DataError
+from atb.domain import BAR_COLUMNS, Symbol, Timeframe
+from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _PRICES = list(BAR_COLUMNS[:4])
+
+
+def of_symbol(table: Table, wanted: Symbol) -> tuple[Table, list[str]]:
+    """Return the rows of the wanted symbol where the file names each row's, and a note on the others.
+
+    Raises
+    ------
+    DataError
+        If the file names other base assets only.
+    """
+    if table.symbols is None:
+        return table, []
+    names = [str(name) for name in table.symbols.dropna().unique()]
+    parsed = {name: _parsed(name) for name in names}
+    if len(names) == 1:
+        only = parsed[names[0]]
+        if only is None or only == wanted:
+            return table, []
+        if only.base == wanted.base:
+            return table, [f"the file itself calls its symbol {names[0]}"]
+    mine = [name for name in names if parsed[name] == wanted]
+    if names and not mine:
+        raise DataError(
+            f"{table.name} holds no row of {wanted}",
+            found=", ".join(names[:8]),
+            todo="Pass --symbol as the file says it",
+        )
+    if len(mine) == len(names):
+        return table, []
+    kept = table.symbols.isin(mine)
+    return replace(table, frame=table.frame[kept]), [f"{int((~kept).sum())} rows of other symbols left out"]
+
+
+def _parsed(name: str) -> Symbol | None:
+    try:
+        return Symbol.parse(name)
+    except InputError:
+        return None
 
 
 def without_empty_rows(table: Table) -> tuple[pd.DataFrame, list[str]]:
@@ -42,7 +81,10 @@ def without_empty_rows(table: Table) -> tuple[pd.DataFrame, list[str]]:
             todo="Write the volume; where there was no trade, write 0",
         )
     count = int(empty.sum())
-    return kept, [f"{count} row{'s' * (count > 1)} without prices left out"] if count else []
+    notes = [f"{count} row{'s' * (count > 1)} without prices left out"] if count else []
+    if not kept["volume"].any():
+        notes.append(f"the volume is 0 in every row (column {table.columns['volume']!r})")
+    return kept, notes
 
 
 def in_order(

@@ -25,6 +25,8 @@ class Table:
         The file's own name for each of them.
     notes
         What was skipped or assumed, a few words each.
+    symbols
+        The symbol of each row as the file writes it, None if it does not.
     where
         Names a row, counted from 0, the way a person finds it.
     """
@@ -33,4 +35,5 @@ class Table:
     frame: pd.DataFrame
     columns: dict[str, str]
     notes: list[str] = field(default_factory=list)
+    symbols: "pd.Series | None" = None
     where: Callable[[int], str] = plain_row

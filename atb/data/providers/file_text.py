@@ -116,8 +116,12 @@ def layout_of(data: bytes, name: str) -> Layout:
     width, top = len(first[0]), start
     while top and start - top < 3 and len(rows[top - 1]) == width and any(cell.strip() for cell in rows[top - 1]):
         top -= 1
-    if start and top == start:
-        _check_width(rows[start - 1], width, name)
+    above = rows[start - 1] if start and top == start else []
+    if len(above) == width - 1 and not any(row[-1].strip() for row in first if len(row) == width):
+        rows[start - 1] = [*above, ""]  # each row ends in a separator, the header does not
+        top -= 1
+    elif above:
+        _check_width(above, width, name)
     notes = [f"{_ordinal(at)} line skipped: {_shown(lines[at])}" for at in range(top) if lines[at].strip()][:3]
     if start - top > 1:
         notes.append(f"{start - top} header lines read as one")

@@ -48,7 +48,9 @@ def dump(frame: pd.DataFrame, unit: str = "ms") -> str:
     """Return the twelve columns of data.binance.vision, without a header."""
     rows = table(frame, epoch(frame, unit))
     closes = [open_time + (epoch(frame, unit)[1] - epoch(frame, unit)[0]) - 1 for open_time in epoch(frame, unit)]
-    rows = rows.assign(close_time=closes, quote=rows["volume"] * rows["close"], trades=12, taker=1.5, taker_quote=9.5, ignore=0)
+    rows = rows.assign(
+        close_time=closes, quote=rows["volume"] * rows["close"], trades=12, taker=1.5, taker_quote=9.5, ignore=0
+    )
     return csv(rows, header=False)
 
 
@@ -82,9 +84,13 @@ def cryptodatadownload(folder: Path, frame: pd.DataFrame, unit: str = "ms") -> P
 
 
 def cryptodatadownload_old(folder: Path, frame: pd.DataFrame) -> Path:
-    rows = table(frame, stamps(frame, "%Y-%m-%d %I-%p"), "Date Open High Low Close V").rename(columns={"V": "Volume BTC"})
+    rows = table(frame, stamps(frame, "%Y-%m-%d %I-%p"), "Date Open High Low Close V").rename(
+        columns={"V": "Volume BTC"}
+    )
     rows.insert(1, "Symbol", "BTCUSDT")
-    return written(folder, "x.csv", "https://www.CryptoDataDownload.com\n" + csv(rows.assign(**{"Volume USDT": 2.0}).iloc[::-1]))
+    return written(
+        folder, "x.csv", "https://www.CryptoDataDownload.com\n" + csv(rows.assign(**{"Volume USDT": 2.0}).iloc[::-1])
+    )
 
 
 def kraken(folder: Path, frame: pd.DataFrame) -> Path:
@@ -154,7 +160,9 @@ def two_tickers(folder: Path, frame: pd.DataFrame) -> Path:
 
 def tradingview(folder: Path, frame: pd.DataFrame) -> Path:
     rows = table(frame, epoch(frame, "s"), "time open high low close Volume").assign(Plot=1.0, **{"Volume MA": 2.0})
-    return written(folder, "BINANCE_BTCUSDT, 60.csv", csv(rows).replace("Plot", "Plot,Plot").replace(",1.0,", ",1.0,1.0,"))
+    return written(
+        folder, "BINANCE_BTCUSDT, 60.csv", csv(rows).replace("Plot", "Plot,Plot").replace(",1.0,", ",1.0,1.0,")
+    )
 
 
 def tradingview_iso(folder: Path, frame: pd.DataFrame) -> Path:
@@ -192,7 +200,9 @@ def stooq(folder: Path, frame: pd.DataFrame) -> Path:
 
 def dukascopy(folder: Path, frame: pd.DataFrame) -> Path:
     return written(
-        folder, "x.csv", csv(table(frame, stamps(frame, "%d.%m.%Y %H:%M:%S.000"), "Gmt_time Open High Low Close Volume"))
+        folder,
+        "x.csv",
+        csv(table(frame, stamps(frame, "%d.%m.%Y %H:%M:%S.000"), "Gmt_time Open High Low Close Volume")),
     )
 
 
@@ -232,7 +242,9 @@ def kaggle_empty_rows(folder: Path, frame: pd.DataFrame) -> Path:
     rows = table(frame, epoch(frame, "s"), "Timestamp Open High Low Close V").rename(columns={"V": "Volume_(BTC)"})
     lines = csv(rows.assign(**{"Volume_(Currency)": 1.0, "Weighted_Price": 1.0})).splitlines()
     before = epoch(frame, "s")[0] - 3_600
-    return written(folder, "x.csv", "\n".join([lines[0], f"{before},NaN,NaN,NaN,NaN,NaN,NaN,NaN", *lines[1:], ",,,,,,,", ""]))
+    return written(
+        folder, "x.csv", "\n".join([lines[0], f"{before},NaN,NaN,NaN,NaN,NaN,NaN,NaN", *lines[1:], ",,,,,,,", ""])
+    )
 
 
 def kucoin(folder: Path, frame: pd.DataFrame) -> Path:
@@ -242,7 +254,9 @@ def kucoin(folder: Path, frame: pd.DataFrame) -> Path:
 
 def german(folder: Path, frame: pd.DataFrame) -> Path:
     rows = table(frame, stamps(frame, "%d.%m.%Y %H:%M"), "Datum_UTC Open High Low Close Volume")
-    return written(folder, "x.csv", "\ufeff" + csv(rows.rename(columns={"Datum_UTC": "Date (UTC)"}), sep=";", decimal=","))
+    return written(
+        folder, "x.csv", "\ufeff" + csv(rows.rename(columns={"Datum_UTC": "Date (UTC)"}), sep=";", decimal=",")
+    )
 
 
 def quoted_thousands(folder: Path, frame: pd.DataFrame) -> Path:
