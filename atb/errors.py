@@ -18,6 +18,8 @@ AtbError                 anything atb refuses on purpose; the command line print
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 2_500  # characters of a value in a message
+
 
 class AtbError(Exception):
     """A refusal with a reason.
@@ -27,7 +29,7 @@ class AtbError(Exception):
     wrong
         What is wrong, as a sentence without its full stop.
     found
-        The offending value, shown as it was found; None leaves it out.
+        The offending value, shown as it was found, up to `LONGEST` characters; None leaves it out.
     todo
         What to do next, as a sentence without its full stop.
     """
@@ -36,8 +38,17 @@ class AtbError(Exception):
 
     def __init__(self, wrong: str, *, found: object = None, todo: str = "") -> None:
         self.wrong, self.found, self.todo = wrong, found, todo
-        parts = [wrong if found is None else f"{wrong}; found {found!r}", todo]
+        parts = [wrong if found is None else f"{wrong}; found {_shown(found)}", todo]
         super().__init__(_sentences(part for part in parts if part))
+
+
+def _shown(found: object) -> str:
+    """Return a value as it was found, cut where nobody would read on."""
+    try:
+        text = repr(found)
+    except (ValueError, RecursionError):  # a whole number or a nesting of thousands
+        return f"a {type(found).__name__} too large to show"
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text):,} characters)"
 
 
 def _sentences(parts: Iterable[str]) -> str:

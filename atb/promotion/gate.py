@@ -100,7 +100,9 @@ class Evidence:
             name: math.nan if name in numbers and value is None else value for name, value in values.items()
         }
         evidence = cls(**read)
-        return evidence if all(_is_plain(getattr(evidence, one.name), one.type) for one in fields(cls)) else None
+        if not all(_is_plain(getattr(evidence, one.name), one.type) for one in fields(cls)):
+            return None
+        return evidence if all(type(count) is int for count in evidence.refused.values()) else None
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; NaN becomes None."""

@@ -18,11 +18,13 @@ from atb.errors import InputError, PromotionError, did_you_mean
 from atb.promotion import provenance
 from atb.promotion.gate import Evidence, gate
 from atb.promotion.signing import check_signature, fingerprint, sign, signing_key
+from atb.reading import MIB, parse_json, read_file
 
 SCHEMA = (
     2  # 1 pinned the strategy, features, kernel and domain alone: not the runner, the venues, the lock files and ccxt
 )
 MODES = ("paper", "live")
+LARGEST = MIB  # bytes of a manifest's file; one has about 30 KiB
 AGAIN = "Promote again: atb promote RUN_ID --to paper"
 # What is decided on, with what: manifests that agree in these trade the same, whoever promoted them and when.
 _DECISIVE = (
@@ -148,7 +150,7 @@ def write_manifest(manifest: Manifest, folder: Path, keys_root: Path) -> Path:
     path = folder / f"{manifest.name}.json"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        _write_new(path, sign_manifest(manifest, keys_root).render())
+        _write_new(path, _bounded(sign_manifest(manifest, keys_root).render()))
     except FileExistsError:
         raise PromotionError("This manifest exists already", found=str(path)) from None
     except OSError as error:
@@ -167,10 +169,12 @@ def load_manifest(path: Path) -> Manifest:
         If it is no manifest, of another mode or schema, a byte of it was changed, or it is a live one without the evidence.
     """
     try:
-        raw = path.read_bytes()
+        raw = read_file(path, most=LARGEST)
     except OSError as error:
         todo = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
         raise InputError(f"The manifest cannot be read ({error.strerror})", found=str(path), todo=todo) from None
+    except ValueError as odd:
+        raise PromotionError(f"The manifest cannot be read: {odd}", found=str(path), todo=AGAIN) from None
     manifest = Manifest.from_json(_parsed(raw, path))
     if manifest.mode not in MODES:
         raise PromotionError(f"A manifest's mode is {' or '.join(MODES)}", found=manifest.mode, todo=AGAIN)
@@ -192,7 +196,8 @@ def check_verdict(manifest: Manifest) -> None:
     """
     if manifest.mode != "live":
         return
-    seen = Evidence.from_json(manifest.evidence.get("gate") or {})
+    told = manifest.evidence.get("gate")
+    seen = Evidence.from_json(told) if isinstance(told, dict) else None
     reasons: tuple[str, ...] = ("its evidence is not what the gate of this version asks for",)
     if seen is not None:
         reasons = gate(seen, mode="live").reasons
@@ -228,8 +233,11 @@ def verify(manifest: Manifest, *, models_root: Path, keys_root: Path, package: P
     return warnings
 
 
+_TEXTS = ("instrument", "model", "versions", "sources", "locks")  # text by text
+
+
 def _check_types(values: Mapping[str, Any]) -> None:
-    """Refuse a value that is not of its field's plain type."""
+    """Refuse a value that is not of its field's plain type: a signature says who wrote it, not that it can be read."""
     for field in fields(Manifest):
         value = values[field.name]
         if field.name == "model" and value is None:
@@ -237,15 +245,33 @@ def _check_types(values: Mapping[str, Any]) -> None:
         wanted = {"int": int, "str": str, "list": list, "dict": dict}[_plain_name(field.type)]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise PromotionError(f"The manifest's {field.name} must be a {wanted.__name__}", found=value, todo=AGAIN)
-    strategy = values["strategy"]
-    if set(strategy) != {"name", "module", "parameters"} or not isinstance(strategy["module"], str):
-        raise PromotionError("The manifest's strategy has name, module and parameters", found=sorted(strategy))
+        if field.name in _TEXTS and not all(isinstance(text, str) for text in value.values()):
+            raise PromotionError(f"The manifest's {field.name} must hold text alone", found=value, todo=AGAIN)
+    _check_strategy(values["strategy"])
+    if not all(isinstance(one, dict) for one in values["data"]):
+        raise PromotionError("The manifest's data is a list of objects", found=values["data"], todo=AGAIN)
     if values["model"] is not None and set(values["model"]) != {"path", "model_sha256", "card_sha256", "fingerprint"}:
         raise PromotionError("The manifest's model has a path and three hashes", found=sorted(values["model"]))
 
 
+def _check_strategy(strategy: Mapping[str, Any]) -> None:
+    if set(strategy) != {"name", "module", "parameters"} or not isinstance(strategy["parameters"], dict):
+        raise PromotionError("The manifest's strategy has name, module and parameters", found=sorted(strategy))
+    if not isinstance(strategy["name"], str):
+        raise PromotionError("The manifest's strategy is named by text", found=strategy["name"], todo=AGAIN)
+    module = strategy["module"]
+    if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
+        raise PromotionError("The manifest's strategy is a module, such as atb.strategies.sma_cross", found=module)
+
+
 def _plain_name(annotation: Any) -> str:
     return re.split(r"\W", str(getattr(annotation, "__name__", annotation)))[0]
+
+
+def _bounded(content: bytes) -> bytes:
+    if len(content) > LARGEST:
+        raise PromotionError("The manifest is larger than one may be", found=f"{len(content):,} bytes")
+    return content
 
 
 def _renamed(manifest: Manifest) -> Manifest:
@@ -270,19 +296,12 @@ def _write_new(path: Path, content: bytes) -> None:
 
 def _parsed(raw: bytes, path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
-        json.dumps(values, ensure_ascii=False, allow_nan=False).encode(
-            "utf-8"
-        )  # 1e999 and lone surrogates are no values
-    except (ValueError, RecursionError) as broken:
+        values = parse_json(raw)
+    except ValueError as broken:
         raise PromotionError(f"The manifest is no JSON: {broken}", found=str(path), todo=AGAIN) from None
     if not isinstance(values, dict):
         raise PromotionError("The manifest is no JSON object", found=str(path), todo=AGAIN)
     return values
-
-
-def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is not JSON")
 
 
 def _canonical(values: Mapping[str, Any]) -> bytes:
