@@ -1,7 +1,6 @@
 """`atb exchange`: a simulated exchange on this machine that speaks Binance Spot, for bots that are to be tested."""
 
 import asyncio
-import json
 import signal
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -11,6 +10,7 @@ import click
 
 from atb.cli.commands import Command
 from atb.errors import InputError
+from atb.reading import read_json
 
 if TYPE_CHECKING:
     from atb.venues.simulator.configuration import ExchangeConfig, Key
@@ -198,8 +198,8 @@ def _faults(options: dict[str, Any], series: Any, start_ms: int) -> "list[Fault]
     if not path.exists():
         raise InputError("No such file or mix of faults", found=wanted, todo=f"Mixes: {', '.join(sorted(MIXES))}")
     try:
-        return [Fault.from_json(values) for values in json.loads(path.read_text(encoding="utf-8"))]
-    except (ValueError, TypeError) as error:
+        return [Fault.from_json(values) for values in read_json(path)]
+    except (OSError, ValueError, TypeError) as error:
         raise InputError("The file of faults is a JSON list of objects", found=f"{wanted}: {error}") from error
 
 

@@ -226,10 +226,10 @@ def _pairs(given: tuple[str, ...]) -> dict[str, object]:
 
 
 def _from_file(path: Path) -> dict[str, object]:
-    import json
+    from atb.reading import read_json
 
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except OSError as problem:
         raise InputError(f"The parameter file cannot be read ({problem.strerror})", found=str(path)) from None
     except ValueError as problem:

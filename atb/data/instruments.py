@@ -8,6 +8,7 @@ from atb.data.atomic import sole_writer, write_files
 from atb.domain import Instrument, Symbol
 from atb.domain.bars import SYNTHETIC
 from atb.errors import AtbError, DataError
+from atb.reading import MIB, read_json
 
 _FILE = "instruments.json"
 
@@ -64,7 +65,7 @@ def save_instruments(instruments: list[Instrument], *, root: Path, venue: str) -
 def _stored(root: Path, venue: str) -> dict[str, dict[str, str]]:
     path = root / venue / _FILE
     try:
-        rules = json.loads(path.read_text())
+        rules = read_json(path, most=16 * MIB)
         for values in rules.values():
             Instrument.from_json(values)
     except FileNotFoundError:

@@ -1,6 +1,5 @@
 """What a policy's values must be, each refused with one clear error; and their strict JSON."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import Any, Self
@@ -35,15 +34,15 @@ def check_number(name: str, value: Any, *, low: float, high: float, optional: bo
     """Refuse a value that is no finite number in [low, high]; None passes where the rule is optional."""
     if value is None and optional:
         return
-    number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    if not number or not low <= value <= high:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not low <= value <= high:  # NaN is in no range; a whole number of any length can be compared
         bounds = f"a number from {low} to {high}" + (", or None for off" if optional else "")
         raise InputError(f"{name} must be {bounds}", found=value)
 
 
 def check_count(name: str, value: Any, *, low: int = 0) -> None:
-    """Refuse a value that is no whole number of at least `low`."""
-    if not isinstance(value, int) or isinstance(value, bool) or value < low:
+    """Refuse a value that is no whole number of at least `low`, or has more than 64 bits."""
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value < 1 << 63:
         raise InputError(f"{name} must be a whole number of at least {low}", found=value)
 
 

@@ -4,7 +4,6 @@ papermill turns `false` into a true string, `007` into 7, the ticker `NAN` into 
 the declared type decides alone, and what does not fit is refused.
 """
 
-import json
 import math
 import re
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atb.errors import InputError
+from atb.reading import parse_json
 
 Plain = None | bool | int | float | str | list[Any] | dict[str, Any]
 
@@ -30,6 +30,9 @@ ADVICE = {
     "PosixPath": "Use str(path)",
     "ndarray": "Use value.tolist()",
 }
+
+
+LONGEST = 65_536  # characters of a value given as text
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ def convert(name: str, kind: Kind, value: object) -> Plain:
         The value does not fit; the message names the parameter, its type and what was found.
     """
     value = _plain_scalar(value)
+    if isinstance(value, str) and len(value) > LONGEST:
+        raise InputError(f"Parameter {name!r} is longer than {LONGEST:,} characters", found=f"{len(value):,}")
     if value is None or (isinstance(value, str) and value in NOTHING and kind.optional):
         if kind.optional:
             return None
@@ -86,11 +91,11 @@ def _bool(name: str, kind: Kind, value: object) -> bool:
 
 
 def _int(name: str, kind: Kind, value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool):
+    if isinstance(value, str) and INTEGER.fullmatch(value) and len(value) <= 20:
+        value = int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
         return int(value)
-    if isinstance(value, str) and INTEGER.fullmatch(value):
-        return int(value)
-    raise _misfit(name, kind, value, todo="Use a whole number: digits only, no leading zero, no underscores")
+    raise _misfit(name, kind, value, todo="Use a whole number of 64 bits: digits only, no leading zero, no underscores")
 
 
 def _float(name: str, kind: Kind, value: object) -> float:
@@ -176,18 +181,9 @@ def _plain(name: str, kind: Kind, value: object) -> Plain:
 
 
 def _json(name: str, kind: Kind, text: str) -> object:
-    def refuse(constant: str) -> None:
-        raise InputError(f"Parameter {name!r} holds a number that is not finite", found=constant)
-
-    def unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise InputError(f"Parameter {name!r} holds a key twice", found=text)
-        return found
-
     try:
-        return json.loads(text, parse_constant=refuse, object_pairs_hook=unique)
-    except json.JSONDecodeError as problem:
+        return parse_json(text)
+    except ValueError as problem:
         raise _misfit(name, kind, text, todo=f"That is no JSON: {problem}") from None
 
 

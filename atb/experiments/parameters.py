@@ -54,7 +54,7 @@ def read_notebook(path: Path) -> Any:
             warnings.simplefilter("ignore")  # nbformat warns of each cell id it adds to an old notebook
             node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # no types there
             return nbformat.validator.normalize(node)[1]
-    except (ValueError, KeyError, AttributeError, nbformat.ValidationError, OSError) as problem:
+    except (ValueError, KeyError, AttributeError, RecursionError, nbformat.ValidationError, OSError) as problem:
         wrong = f"The file is no notebook ({type(problem).__name__})"
         raise InputError(wrong, found=str(path), todo="Open it in JupyterLab, and save it again") from None
 

@@ -1,6 +1,5 @@
 """Promoting a run: its published result and what is here now become evidence, and what passes the gate a signed manifest."""
 
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from atb.experiments.registry import get_run
 from atb.promotion.drafting import draft_manifest
 from atb.promotion.gate import Evidence, Verdict, gate
 from atb.promotion.manifest import MODES, Manifest, decide_alike, load_manifest, write_manifest
+from atb.reading import read_json
 
 if TYPE_CHECKING:
     from atb.config import Settings
@@ -270,7 +270,7 @@ def _model_folder(result: Mapping[str, Any], models_root: Path) -> Path | None:
 
 def _card(folder: Path) -> dict[str, Any]:
     try:
-        card = json.loads((folder / "card.json").read_bytes())
+        card = read_json(folder / "card.json")
     except (OSError, ValueError):
         return {}
     return card if isinstance(card, dict) else {}

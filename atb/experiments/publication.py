@@ -13,9 +13,11 @@ from typing import Any, Protocol
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.files import write_private
+from atb.reading import MIB, read_json
 
 MIME = "application/vnd.atb.result+json"
 FILE = "result.json"
+LARGEST = 256 * MIB  # bytes of a result that is read: it has one row per trade
 RECORD = "run.json"
 RUN_FOLDER = "ATB_RUN_DIR"
 SCHEMA = 1
@@ -110,8 +112,8 @@ def published(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as problem:
+        found: dict[str, Any] = read_json(path, most=LARGEST)
+    except (OSError, ValueError) as problem:
         raise InputError(
             f"The published result is no JSON ({problem})", found=str(path), todo="Run the notebook again"
         ) from None

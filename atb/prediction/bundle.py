@@ -1,6 +1,5 @@
 """Bundles: `<root>/<symbol slug>/<name>/<version>/{model.onnx, card.json}`, written whole, found exactly, loaded warily."""
 
-import json
 import re
 import shutil
 import tempfile
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from atb.domain import Symbol, Timeframe
 from atb.errors import InputError, ModelError
 from atb.prediction.card import RETRAIN, check_card, check_features, check_graph, make_card, render
+from atb.reading import MIB, parse_json, read_file
 
 if TYPE_CHECKING:
     from atb.prediction.evaluation import Evaluation
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from atb.prediction.recipes import Trained
 
 MODEL, CARD = "model.onnx", "card.json"
+LARGEST = {MODEL: 256 * MIB, CARD: MIB}  # bytes of a file that is read at all
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a path: nothing that could leave the root
 
 
@@ -188,11 +189,14 @@ def _read(folder: Path, name: str) -> bytes:
         raise ModelError(f"{file} is missing", todo=RETRAIN)
     if file.resolve().parent != folder.resolve():
         raise ModelError(f"{file} is a link out of its bundle", todo=RETRAIN)
-    return file.read_bytes()
+    try:
+        return read_file(file, most=LARGEST[name])
+    except (OSError, ValueError) as odd:
+        raise ModelError(f"{file} cannot be read: {odd}", todo=RETRAIN) from None
 
 
 def _parsed(raw: bytes, where: Path) -> object:
     try:
-        return json.loads(raw)
+        return parse_json(raw)
     except ValueError as broken:
         raise ModelError(f"{where} is no JSON: {broken}", todo=RETRAIN) from broken

@@ -1,5 +1,6 @@
 """The card: what a bundle says about its model, and the checks that hold it to that."""
 
+import contextlib
 import hashlib
 import json
 import platform
@@ -148,15 +149,65 @@ def check_graph(card: Mapping[str, Any], model: bytes, where: Path) -> None:
     """
     if hashlib.sha256(model).hexdigest() != card["model_sha256"]:
         raise ModelError(f"{where} was changed after it was written: its SHA-256 is not the card's", todo=RETRAIN)
-    session = open_session(model)
-    (graph_input,), outputs = session.get_inputs(), session.get_outputs()
-    if graph_input.shape[1] != len(card["inputs"]) or len(outputs) != 1 or outputs[0].shape[1] != 2:
-        found = f"input {graph_input.shape}, outputs {[output.shape for output in outputs]}"
-        raise ModelError(f"{where} has other shapes than its card says", found=found, todo=RETRAIN)
-    told = predict_rows(session, np.array(card["fixtures"]["inputs"], dtype=np.float32))
-    worst = float(np.max(np.abs(told - np.array(card["fixtures"]["outputs"]))))
+    session = _opened(model, where)
+    _check_form(session, len(card["inputs"]), where)
+    asked, wanted = _answers(card, where)
+    told = _told(session, asked, where)
+    worst = float(np.max(np.abs(told - wanted)))
     if not worst <= REPLAY_TOLERANCE:
         raise ModelError(f"{where} answers its fixtures differently than when it was made", found=worst, todo=RETRAIN)
+
+
+def _opened(model: bytes, where: Path) -> Any:
+    try:
+        return open_session(model)
+    except Exception as refused:  # noqa: BLE001 - onnxruntime's errors have no base but Exception
+        raise ModelError(
+            f"{where} is no graph that can be loaded here", found=_first_line(refused), todo=RETRAIN
+        ) from None
+
+
+def _check_form(session: Any, columns: int, where: Path) -> None:
+    """Refuse a graph that does not take rows of features alone and give two probabilities for each, any number of rows."""
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    if len(inputs) != 1 or len(outputs) != 1 or not (_is_table(inputs[0], columns) and _is_table(outputs[0], 2)):
+        found = "; ".join(
+            f"{what} {[(one.type, one.shape) for one in ones]}"
+            for what, ones in (("inputs", inputs), ("outputs", outputs))
+        )
+        raise ModelError(f"{where} has other shapes than its card says", found=found, todo=RETRAIN)
+
+
+def _is_table(node: Any, columns: int) -> bool:
+    return (
+        node.type == "tensor(float)"
+        and len(node.shape) == 2
+        and not isinstance(node.shape[0], int)
+        and node.shape[1] == columns
+    )
+
+
+def _answers(card: Mapping[str, Any], where: Path) -> tuple[Any, Any]:
+    """Return the fixtures' inputs (float32, rows x columns) and outputs (one per row)."""
+    fixtures = card["fixtures"]
+    asked, wanted = np.empty((0, 0), np.float32), np.empty(0)
+    with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):  # then there are none
+        asked, wanted = np.array(fixtures["inputs"], np.float32), np.array(fixtures["outputs"], np.float64)
+    if not len(wanted) or asked.shape != (len(wanted), len(card["inputs"])) or wanted.ndim != 1:
+        card_file = where.with_name("card.json")
+        raise ModelError(f"{card_file}: fixtures are rows of inputs with one output each", todo=RETRAIN)
+    return asked, wanted
+
+
+def _told(session: Any, asked: Any, where: Path) -> Any:
+    try:
+        return predict_rows(session, asked)
+    except Exception as refused:  # noqa: BLE001 - as in `_opened`
+        raise ModelError(f"{where} fails on its fixtures", found=_first_line(refused), todo=RETRAIN) from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:300]
 
 
 def _fixtures(trained: "Trained", model: bytes) -> dict[str, Any]:

@@ -245,7 +245,7 @@ def _check_types(values: Mapping[str, Any]) -> None:
         wanted = {"int": int, "str": str, "list": list, "dict": dict}[_plain_name(field.type)]
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise PromotionError(f"The manifest's {field.name} must be a {wanted.__name__}", found=value, todo=AGAIN)
-        if field.name in _TEXTS and not all(isinstance(text, str) for text in value.values()):
+        if field.name in _TEXTS and not all(isinstance(text, str) for text in values[field.name].values()):
             raise PromotionError(f"The manifest's {field.name} must hold text alone", found=value, todo=AGAIN)
     _check_strategy(values["strategy"])
     if not all(isinstance(one, dict) for one in values["data"]):

@@ -17,6 +17,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "ml_basic": MlBasic,
     "sma_cross": SmaCross,
 }
+_LARGEST = 2**63 - 1
 _KINDS: dict[type, str] = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
 
 
@@ -100,6 +101,8 @@ def _registered(name: str) -> type[Strategy]:
 
 def _typed(name: str, value: Any, wanted: type) -> Any:
     """Return the value as `wanted`; a bool is never a number, and a float must be finite."""
+    if isinstance(value, int) and abs(value) > _LARGEST:
+        raise InputError(f"{name} must be {_KINDS[wanted]} of 64 bits", found=value)
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         if math.isfinite(value):
             return float(value)

@@ -1,6 +1,5 @@
 """Every rule by its name: one flat set of values, as a dict, as JSON text or as a file of it, becomes the three policies."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.errors import InputError, did_you_mean
+from atb.reading import MIB, parse_json, read_file
 
 Given = str | Path | Mapping[str, Any]
 _KINDS = {"policy": RiskPolicy, "execution": ExecutionModel, "account": AccountPolicy}
@@ -63,7 +63,7 @@ def read_rules(given: Given | None) -> dict[str, Any]:
     if not text.lstrip().startswith("{"):
         text = _content(Path(given))
     try:
-        found = json.loads(text, object_pairs_hook=_unique)
+        found = parse_json(text)
     except ValueError as problem:
         raise InputError(f"The rules are no JSON ({problem})", found=str(given)) from None
     if not isinstance(found, dict):
@@ -73,15 +73,9 @@ def read_rules(given: Given | None) -> dict[str, Any]:
 
 def _content(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return read_file(path, most=MIB).decode("utf-8")
     except (OSError, ValueError) as problem:
-        reason = getattr(problem, "strerror", None) or "it is no text"
+        no_text = "it is no text" if isinstance(problem, UnicodeError) else str(problem)
+        reason = getattr(problem, "strerror", None) or no_text
         todo = 'Rules are a JSON file or JSON text such as {"trailing_stop": 0.03}'
         raise InputError(f"The file of rules cannot be read ({reason})", found=str(path), todo=todo) from None
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise InputError("The rules name one of them twice", found=[name for name, _ in pairs])
-    return found

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from atb.errors import InputError
+from atb.experiments.conversion import convert
 from atb.experiments.parameters import (
     parse_parameters,
     read_notebook,
@@ -281,7 +282,15 @@ def test_a_notebook_without_a_parameters_cell_or_with_two_is_refused(tmp_path):
         read_parameters(tmp_path / "two.ipynb")
 
 
-NO_NOTEBOOKS = ["", "{}", "not json", "[]", '{"nbformat": 4}', '{"cells": [{}], "nbformat": 4, "nbformat_minor": 5}']
+NO_NOTEBOOKS = [
+    "",
+    "{}",
+    "not json",
+    "[]",
+    "[" * 50_000,
+    '{"nbformat": 4}',
+    '{"cells": [{}], "nbformat": 4, "nbformat_minor": 5}',
+]
 
 
 @pytest.mark.parametrize("content", NO_NOTEBOOKS)
@@ -297,3 +306,24 @@ def test_a_missing_notebook_is_answered_with_the_nearest_name(tmp_path):
         read_parameters(tmp_path / "3_backtest.ipynb")
     with pytest.raises(InputError, match="no such notebook"):
         read_parameters(tmp_path)
+
+
+HURTS = [
+    ("numbers: dict = {}", '{"a": ' * 50_000 + "1" + "}" * 50_000),
+    ("count: int = 1", "1" + "0" * 400),
+    ("count: int = 1", "9" * 5_000),
+    ("count: int = 1", 10**400),
+    ("share: float = 1.0", "1" + "0" * 400),
+    ("share: float = 1.0", 10**400),
+    ("numbers: list[int] = []", "[1" + "0" * 400 + "]"),
+    ("numbers: list[float] = []", "[1e999]"),
+    ("text: str = ''", "x" * 70_000),
+]
+
+
+@pytest.mark.parametrize("number", range(len(HURTS)))
+def test_values_that_are_made_to_hurt_are_one_clear_error(number):
+    declared, text = HURTS[number]
+    (parameter,) = parse_parameters(declared, "small.ipynb")
+    with pytest.raises(InputError, match=r"Parameter '(numbers|count|share|text)'"):
+        convert(parameter.name, parameter.kind, text)

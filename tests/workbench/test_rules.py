@@ -67,3 +67,20 @@ def test_a_file_that_holds_no_object_is_refused(tmp_path):
     file.write_text("[1]")
     with pytest.raises(InputError, match="one JSON object"):
         make_rules(file)
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400), 2**63, [[10**400, 0.5]], [[[0.1]]]], ids=range(5))
+@pytest.mark.parametrize("name", ["stop_loss", "max_bars", "cash", "ladder", "fee", "orders_per_day"])
+def test_a_number_that_no_float_holds_is_refused_like_any_other(name, value):
+    with pytest.raises(InputError, match=name):
+        make_rules({name: value})
+
+
+@pytest.mark.parametrize(
+    "text", ['{"x": ' * 50_000 + "1" + "}" * 50_000, '{"max_bars": 1' + "0" * 400 + "}", '{"fee": 1e999}']
+)
+def test_rules_that_are_made_to_hurt_are_no_json(tmp_path, text):
+    (tmp_path / "rules.json").write_text(text)
+    for given in (text, tmp_path / "rules.json"):
+        with pytest.raises(InputError, match="The rules are no JSON"):
+            make_rules(given)
