@@ -26,7 +26,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("atb.cli.demo:demo", "The whole path on a synthetic market, offline: from candles to a paper trade."),
     "data": ("atb.cli.data:data", "Import, download, list and verify market data."),
     "train": ("atb.cli.run:train", "Train a model by the training notebook."),
-    "backtest": ("atb.cli.run:backtest", "Backtest one strategy by the backtest notebook."),
+    "backtest": ("atb.cli.backtest:backtest", "Backtest one strategy: figures at once, then proofs and a report."),
     "run": ("atb.cli.run:run", "Execute a notebook with parameters and record the run."),
     "runs": ("atb.cli.run:runs", "List recorded runs, or show one."),
     "parity": ("atb.cli.parity:parity", "Prove that loop, bar-by-bar calls and vectorbt agree."),

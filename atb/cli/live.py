@@ -8,13 +8,14 @@ import click
 
 from atb.cli.accounts import journal, known_account
 from atb.cli.commands import Command
+from atb.cli.executing import BACKTEST, check_values, chosen_values
 from atb.cli.output import json_option, print_json, print_table, start
-from atb.cli.rules import check_parameters, chosen_rules, rule_options
+from atb.cli.parameters import parameter_option
+from atb.cli.rules import chosen_rules, rule_options
 
 if TYPE_CHECKING:
     from atb.config import Settings
 
-NOTEBOOK = "03_backtest.ipynb"
 COLUMNS = ("session", "state", "mode", "halt", "runner", "strategy", "symbol", "timeframe", "last_bar", "equity", "pnl", "trades",
            "position", "stop", "target", "open_orders", "unknown", "live")  # fmt: skip
 SLOTS = (
@@ -40,6 +41,7 @@ SLOTS = (
 @click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar.")
 @click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="Days of stored bars to trade.")
 @click.option("--account", default="paper", show_default=True, help="Name of the paper account.")
+@parameter_option("A parameter of the strategy, or a rule.")
 @rule_options
 @click.option("--paper-trading", "paper", is_flag=True, help="Trade on paper: the only way this command has.")
 @click.option("--live-trading", "real", is_flag=True, help="Refused here: says what real money asks for.")
@@ -49,6 +51,7 @@ def live(strategy: str, paper: bool, real: bool, **options: Any) -> None:
     \b
     Examples:
       atb live sma_cross --symbol BTCUSDT --days 30 --paper-trading
+      atb live sma_cross --symbol BTCUSDT -p fast=10 -p slow=40 --paper-trading
       atb live sma_cross --symbol BTCUSDT --policy '{"trailing_stop": 0.03}' --paper-trading
     """
     from atb.errors import InputError
@@ -62,7 +65,7 @@ def live(strategy: str, paper: bool, real: bool, **options: Any) -> None:
     if not paper:
         raise InputError("Say how to trade", todo="Add --paper-trading")
     make_strategy(strategy)
-    rules = chosen_rules(options)
+    rules = {"given": options["given"], **chosen_rules(options)}
     settings = start()
     market = {key: options[key] for key in ("symbol", "timeframe", "days")}
     path, since, until = _promoted(strategy, settings, rules=rules, **market)
@@ -82,9 +85,10 @@ def _promoted(
     from atb.experiments.publication import published
 
     market = {"symbol": str(Symbol.parse(symbol)), "timeframe": str(Timeframe.parse(timeframe))}
-    notebook = part_of(settings.project, "notebooks", NOTEBOOK)
-    given = {"strategy": strategy, **market, "days": days, **rules}
-    check_parameters(notebook, given)
+    notebook = part_of(settings.project, "notebooks", BACKTEST)
+    pairs = rules.pop("given")
+    given = chosen_values(notebook, {"strategy": strategy, **market, "days": days, **rules}, pairs)
+    check_values(notebook, given)
     database = open_database(settings.database.url)
     try:
         run = execute(notebook, given, settings=settings, database=database)

@@ -138,6 +138,14 @@ def print_text(text: str) -> None:
     click.echo(layout.paragraph(str(_clean(text)), layout.terminal_width()))
 
 
+def typed(command: str) -> str:
+    """Return a command as it is typed to go on from here: with the `--root` of this call, where one was given."""
+    import shlex
+
+    root = click.get_current_context().find_root().params.get("root")
+    return f"atb --root {shlex.quote(str(root))} {command}" if root else f"atb {command}"
+
+
 def print_points(texts: Sequence[str], mark: str = "-") -> None:
     """Print sentences as a list, one point each."""
     for line in texts:

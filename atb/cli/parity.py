@@ -8,6 +8,7 @@ import click
 
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_fields, print_json, print_table, start
+from atb.cli.parameters import parameter_option, read_pairs, strategy_values
 from atb.cli.rules import chosen_rules, rule_options
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ WAYS = ("kernel", "vectorbt", "stepwise")
 @click.option("--start", "since", help="First day or moment (UTC); by default the last 365 days.")
 @click.option("--end", help="Day or moment (UTC) before which to stop.")
 @click.option("--venue", help="Where the bars come from, when several have the symbol.")
-@click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help="A strategy parameter; repeat it for more.")
+@parameter_option("A parameter of the strategy, or a rule.")
 @rule_options
 @json_option
 def parity(strategy: str, given: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
@@ -70,10 +71,11 @@ def _problem(
     from atb.workbench.slots import Period, prepare_slot
 
     chosen = chosen_rules(options)
-    policy = chosen.pop("policy", {})
-    rules = make_rules(policy, **({} if policy else UNLESS_GIVEN) | chosen)
+    values = strategy_values(strategy, chosen, read_pairs(given))
+    flags = {name: value for name, value in chosen.items() if name != "policy"}
+    rules = make_rules(values["policy"], **({} if "policy" in chosen else UNLESS_GIVEN) | flags)
     slot, first = prepare_slot(
-        make_strategy(strategy, **_typed(strategy, given)),
+        make_strategy(strategy, **values["params"]),
         options["symbol"],
         options["timeframe"],
         period=Period(options["since"], options["end"]),
@@ -109,20 +111,3 @@ def _side_by_side(sides: Mapping[str, Any]) -> list[dict[str, object]]:
         shown = {way: repr(table[name]) if name in table else "nothing" for way, table in tables.items()}
         rows.append({"field": name, **shown, "": "<- differs" if len(set(shown.values())) > 1 else ""})
     return rows
-
-
-def _typed(strategy: str, given: tuple[str, ...]) -> dict[str, Any]:
-    """Return `NAME=VALUE` texts as the types that the strategy declares; what is no number stays text and is refused."""
-    from atb.errors import InputError
-    from atb.strategies import parameter_types
-
-    types, values = parameter_types(strategy), {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InputError("A parameter is given as NAME=VALUE", found=text)
-        try:
-            values[name] = types[name](value) if types.get(name) in (int, float) else value
-        except ValueError:
-            values[name] = value
-    return values

@@ -64,7 +64,7 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     _check_coverage(series, since, until)
     bars = read_series(series, _needed_years(series, since, until, lead=lead))
     if since is not None and lead:
-        since = _lead_start(bars, since, lead)
+        since = _lead_start(series, bars, since, lead=lead)
     part = bars.slice(since, until)
     if not len(part):
         raise DataError(f"No bar of {series} opens in this range", found=f"{start} to {end}")
@@ -77,16 +77,43 @@ def coverage(series: Series) -> tuple[pd.Timestamp, pd.Timestamp]:
     return read_header(paths[0]).first, read_header(paths[1]).last
 
 
+def earliest_start(series: Series, wanted: pd.Timestamp, *, lead: int) -> pd.Timestamp:
+    """Return `wanted`, or the first open that has `lead` bars before it where that is later.
+
+    Raises
+    ------
+    DataError
+        If no stored bar has so many before it.
+    """
+    before = [year for year in sorted(series.years) if year < wanted.year]
+    if sum(read_header(series.years[year]).rows for year in before) >= lead and before:
+        return wanted
+    needed, rows = [], 0
+    for year in sorted(series.years):
+        needed.append(year)
+        rows += read_header(series.years[year]).rows
+        if rows > lead and year >= wanted.year:
+            break
+    bars = read_series(series, needed)
+    if len(bars) <= lead:
+        raise DataError(
+            f"There are too few bars of {series}: the first {lead:,} are the warm-up, and none is left to trade",
+            found=f"{len(bars):,} bars",
+            todo="Choose parameters that look back less, a finer timeframe, or fetch more bars: " + series.advice,
+        )
+    return max(wanted, at_ms(bars.opened_ms[lead]))
+
+
 def _check_coverage(series: Series, since: pd.Timestamp | None, until: pd.Timestamp | None) -> None:
     first, last = coverage(series)
     covered_to = at_ms(series.timeframe.next_ms(in_ms(last)))
     # A bar opens in each step of the grid: those before `first` are missing only if one of them opens after `since`.
     before = first - (covered_to - last)
-    if (since is None or since > before) and (until is None or until <= covered_to):
+    if (since is None or before < since < covered_to) and (until is None or until <= covered_to):
         return
-    todo = f"Choose dates inside it, or fetch the rest: `{series.download_command}`"
-    if since is not None and since <= before and series.venue == SYNTHETIC:
-        todo = "Choose dates inside it"
+    todo = "Choose dates inside it, or leave them out"
+    if series.venue != SYNTHETIC:
+        todo += f"; or fetch the rest: {series.advice}"
     raise DataError(
         f"The range is not covered by {series}, stored from {short(first)} up to {short(covered_to)}",
         found=f"{'the beginning' if since is None else short(since)} to {'the end' if until is None else short(until)}",
@@ -110,14 +137,14 @@ def _needed_years(series: Series, since: pd.Timestamp | None, until: pd.Timestam
     return needed
 
 
-def _lead_start(bars: Bars, since: pd.Timestamp, lead: int) -> pd.Timestamp:
+def _lead_start(series: Series, bars: Bars, since: pd.Timestamp, *, lead: int) -> pd.Timestamp:
     before = int(bars.frame.index.searchsorted(since))
     if before < lead:
         earliest = f"the earliest start is {short(bars.frame.index[lead])}" if lead < len(bars) else "there are too few"
         raise DataError(
             f"{lead} bars of {bars.symbol} {bars.timeframe} are needed before {short(since)} for warm-up; {earliest}",
             found=f"{before} bars",
-            todo="Start later, or fetch earlier bars",
+            todo=f"Start later, or fetch earlier bars: {series.advice}",
         )
     return at_ms(bars.opened_ms[before - lead])
 
@@ -136,7 +163,7 @@ def read_series(series: Series, years: list[int]) -> Bars:
         raise DataError(
             f"Bars of {series} are missing that were never accepted as missing",
             found=describe_gap(unknown[0], series.timeframe),
-            todo=f"Fetch them: `{series.download_command}`, or run `atb data verify`",
+            todo=f"Fetch them: {series.advice}, or run `atb data verify`",
         )
     return Bars(series.symbol, series.timeframe, frame, series.venue, known)
 

@@ -1,5 +1,6 @@
 """Which series a catalogue holds, found by its folders, and which of them a request means."""
 
+import importlib.util
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,11 +29,21 @@ class Series:
         return f"{self.symbol} {self.timeframe} ({self.venue})"
 
     @property
-    def download_command(self) -> str:
-        """The command that fetches what is missing, as far as atb can know it."""
+    def advice(self) -> str:
+        """The command that fetches what is missing: from an exchange if the venue is one, else out of a file that has more."""
         if self.venue == SYNTHETIC:
-            return "atb data sample"
-        return f"atb data download {self.symbol} --timeframe {self.timeframe} --venue {self.venue} --start YYYY-MM-DD"
+            return "`atb data sample`"
+        if is_exchange(self.venue):
+            return f"`atb data download {self.symbol} --timeframe {self.timeframe} --venue {self.venue} --start YYYY-MM-DD`"
+        return f"`atb data import FILE --symbol {self.symbol} --timeframe {self.timeframe} --venue {self.venue}`"
+
+
+def is_exchange(venue: str) -> bool:
+    """Tell whether ccxt knows a venue, without importing ccxt: it has one module for each exchange."""
+    found = importlib.util.find_spec("ccxt")
+    if found is None or found.origin is None:
+        return False
+    return (Path(found.origin).parent / "abstract" / f"{venue}.py").is_file()
 
 
 def series_at(root: Path, *, venue: str, symbol: Symbol, timeframe: Timeframe) -> Series:
@@ -104,8 +115,13 @@ def _checked(venue: str) -> str:
 
 def _unknown(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None) -> DataError:
     known = {f"{one.symbol} {one.timeframe} {one.venue}": one for one in all_series(root)}
-    near = did_you_mean(f"{symbol} {timeframe}", known) if known else "`atb data sample` makes a synthetic market;"
-    get = f"{near} `atb data download {symbol} --timeframe {timeframe} --start YYYY-MM-DD` fetches real bars"
+    near = did_you_mean(f"{symbol} {timeframe}", known) if known else "`atb data sample` makes a synthetic market"
+    missing = Series(venue or "", symbol, timeframe, root, {})
+    if venue is None or venue == SYNTHETIC:
+        get = f"`atb data import FILE` or `atb data download {symbol} --timeframe {timeframe} --start YYYY-MM-DD` brings real ones"
+    else:
+        get = f"{missing.advice} brings them"
     at_venue = f" from {venue}" if venue else ""
     stored = ", ".join(known) if known else "an empty catalogue"
-    return DataError(f"No bars of {symbol} {timeframe}{at_venue} are stored in {root}", found=stored, todo=get)
+    todo = near + (" " if near.endswith("?") else "; ") + get
+    return DataError(f"No bars of {symbol} {timeframe}{at_venue} are stored in {root}", found=stored, todo=todo)

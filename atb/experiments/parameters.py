@@ -2,11 +2,13 @@
 
 import ast
 import io
+import json
 import re
 import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from atb.errors import InputError, did_you_mean
@@ -37,7 +39,24 @@ def read_parameters(notebook: Path) -> tuple[Parameter, ...]:
     InputError
         The file is no notebook, has no parameters cell or two of them, or the cell holds more than literal defaults.
     """
+    cells = _plain_cells(notebook)
+    if cells is not None:
+        return _declared(cells, notebook.name)
     return parameters_of(read_notebook(notebook), notebook.name)
+
+
+def _plain_cells(path: Path) -> list[Any] | None:
+    """Return the code cells of a notebook in the current format, None for any other: nbformat alone takes two seconds to load."""
+    try:
+        node = json.loads(path.read_text(encoding="utf-8"))
+        cells = [(cell["cell_type"], cell["metadata"].get("tags", []), cell["source"]) for cell in node["cells"]]
+        plain = node["nbformat"] == 4 and all(isinstance(text, str | list) for _, _, text in cells)
+        found = [
+            SimpleNamespace(cell_type=kind, metadata={"tags": tags}, source="".join(text)) for kind, tags, text in cells
+        ]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None
+    return found if plain and path.suffix == ".ipynb" else None
 
 
 def read_notebook(path: Path) -> Any:
@@ -61,7 +80,11 @@ def read_notebook(path: Path) -> Any:
 
 def parameters_of(node: Any, label: str) -> tuple[Parameter, ...]:
     """Return the typed parameters of a notebook in memory; `label` names it in messages."""
-    cells = [cell for cell in node.cells if cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])]
+    return _declared(node.cells, label)
+
+
+def _declared(every: Sequence[Any], label: str) -> tuple[Parameter, ...]:
+    cells = [cell for cell in every if cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         count = "no cell" if not cells else f"{len(cells)} cells"
         raise InputError(
@@ -108,7 +131,7 @@ def validate_parameters(spec: Sequence[Parameter], given: Mapping[str, object]) 
     """
     known = {parameter.name: parameter for parameter in spec}
     for name in given:
-        _refuse_secret(str(name))
+        refuse_secret(str(name))
         if name not in known:
             raise InputError("There is no such parameter", found=name, todo=did_you_mean(str(name), known))
     return {name: convert(name, known[name].kind, value) for name, value in given.items()}
@@ -124,7 +147,7 @@ def _parameter(statement: ast.stmt, help_text: str, label: str) -> Parameter:
     if not isinstance(target, ast.Name):
         line = f"line {statement.lineno}: {ast.unparse(statement)}"
         raise InputError(f"The parameters cell of {label} may hold only `name: type = value`", found=line)
-    _refuse_secret(target.id)
+    refuse_secret(target.id)
     if value is None:
         raise InputError(
             f"Parameter {target.id!r} of {label} has no default", todo="A notebook must run alone with its defaults"
@@ -173,7 +196,8 @@ def _kind(name: str, annotation: ast.expr) -> Kind:
     return Kind(parts[0].partition("[")[0], found["item"], optional="None" in text.split("|"))
 
 
-def _refuse_secret(name: str) -> None:
+def refuse_secret(name: str) -> None:
+    """Refuse a parameter whose name says that its value is a secret."""
     words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")
     if SECRET_WORDS.intersection(words):
         raise InputError(

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot
     from atb.workbench.trials import cost_table, shift_table
-    from atb.workbench.verdict import evidence, findings, fragility, proofs, start_spread
+    from atb.workbench.verdict import assumptions, evidence, findings, fragility, proofs, start_spread
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
@@ -29,6 +29,7 @@ _HOMES = {
     "RiskPolicy": "atb.engine.policy",
     "Rules": "atb.workbench.rules",
     "Slot": "atb.engine.prepare",
+    "assumptions": "atb.workbench.verdict",
     "catalogue": "atb.workbench.market",
     "cost_table": "atb.workbench.trials",
     "ensure_sample": "atb.workbench.market",
@@ -67,6 +68,7 @@ __all__ = [
     "RiskPolicy",
     "Rules",
     "Slot",
+    "assumptions",
     "catalogue",
     "cost_table",
     "ensure_sample",

@@ -4,12 +4,17 @@ from typing import TYPE_CHECKING
 
 from atb.config import load_settings
 from atb.domain import Bars, Symbol, Timeframe
+from atb.domain.bars import SYNTHETIC
 from atb.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from atb.data.moments import Moment
+    from atb.data.series import Series
+
+
+SAMPLE = {("BTC/USDT", "1h"), ("ETH/USDT", "1h")}  # series of the synthetic market
 
 
 def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well without names
@@ -30,6 +35,37 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     settings = load_settings()
     known = venue if venue is not None else settings.data.venue
     return stored.load_bars(symbol, timeframe, start, end, root=settings.bars_root, venue=known, lead=lead)
+
+
+def sole_series(
+    symbol: str | None = None, timeframe: str | None = None, *, venue: str | None = None, usual: tuple[str, str]
+) -> "Series | None":
+    """Return the only stored series that fits what was given of it, None where `usual` (symbol and timeframe) decides.
+
+    A market's bars count before synthetic ones: who imports one series means it.
+
+    Raises
+    ------
+    InputError
+        If several fit and the usual one is not among them: they are named.
+    """
+    from atb.data.series import all_series
+
+    settings = load_settings()
+    known = venue if venue is not None else settings.data.venue
+    stored = [one for one in all_series(settings.bars_root) if known in {None, one.venue}]
+    fitting = [one for one in stored if symbol in {None, str(one.symbol)} and timeframe in {None, str(one.timeframe)}]
+    real = [one for one in fitting if one.venue != SYNTHETIC] or fitting
+    wanted = (symbol or usual[0], timeframe or usual[1])
+    names = {(str(one.symbol), str(one.timeframe)) for one in real}
+    if not names or (wanted in names and len(names) > 1):
+        return None
+    if len(names) > 1:
+        found = ", ".join(map(str, real[:8])) + ", ..." * (len(real) > 8)
+        raise InputError(
+            "Several series are stored: say which is meant", found=found, todo="Use --symbol and --timeframe"
+        )
+    return real[0]
 
 
 def finer_bars(bars: Bars, timeframe: str | Timeframe | None, *, start: "Moment | None" = None) -> Bars | None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.errors import InputError, did_you_mean
@@ -40,7 +40,7 @@ def make_rules(given: Given | None = None, **common: Any) -> Rules:
     InputError
         If no policy has a field of that name (with the nearest), a value is out of its range, or rules contradict each other.
     """
-    homes = {one.name: part for part, kind in _KINDS.items() for one in fields(kind)}
+    homes = rule_homes()
     parts: dict[str, dict[str, Any]] = {part: {} for part in _KINDS}
     for name, value in {**common, **read_rules(given)}.items():
         if name not in homes:
@@ -51,6 +51,16 @@ def make_rules(given: Given | None = None, **common: Any) -> Rules:
         ExecutionModel.from_json(parts["execution"]),
         AccountPolicy.from_json(parts["account"]),
     )
+
+
+def rule_homes() -> dict[str, str]:
+    """Return every rule's name with the part that has it: `policy`, `execution` or `account`."""
+    return {one.name: part for part, kind in _KINDS.items() for one in fields(kind)}
+
+
+def rule_hints() -> dict[str, Any]:
+    """Return every rule's name with its annotation."""
+    return {name: hint for kind in _KINDS.values() for name, hint in get_type_hints(kind).items()}
 
 
 def read_rules(given: Given | None) -> dict[str, Any]:

@@ -1,38 +1,34 @@
 """From names to a slot that can be run: bars with enough of them before the first traded one, instrument rules, model."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from atb.config import load_settings
 from atb.domain import Bars, Instrument, Strategy, Symbol, Timeframe
-from atb.engine.parameters import slot_parameters
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, warmup_bars
 from atb.errors import InputError, ModelError
-from atb.workbench.market import finer_bars, load_bars
+from atb.workbench.market import load_bars
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import pandas as pd
 
     from atb.prediction.predictor import OnnxPredictor
 
-COMMON = ("fraction", "stop_loss", "take_profit", "fee", "slippage", "cash")  # rules that a backtest has as parameters
-CHECKED = {"strategy", "params", "symbol", "timeframe", "start", "end", "days", "venue", *COMMON}
 MOST_DAYS = 36_500  # a century: more would leave the calendar
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The traded period: bars that open in [start, end); without a start, the last `days` before the end.
+    """The traded period: bars that open in [start, end); without a start, the last `days` before the end, or what there is of them.
 
     Parameters
     ----------
     start, end
         UTC, as text; an `end` of None is the close of the last stored bar.
     days
-        Counts back from the end where there is no start.
+        Counts back from the end where there is no start. Where fewer are stored, those after the warm-up are traded:
+        `traded_part` says so.
     """
 
     start: str | None = None
@@ -102,7 +98,7 @@ def prepare_slot(
     predictor = load_predictor(symbol, timeframe) if strategy.predicts else None
     policy, execution = policy or RiskPolicy(), execution or ExecutionModel()
     warmup = warmup_bars(strategy, policy, execution, predictor=predictor)
-    start, end = _bounds(symbol, timeframe, period or Period(), venue=venue)
+    start, end = _bounds(symbol, timeframe, period or Period(), venue=venue, warmup=warmup)
     bars = load_bars(symbol, timeframe, start, end, venue=venue, lead=warmup)
     if not len(bars) or bars.frame.index[-1] < start:
         raise InputError("No bar to trade", found=f"start {start}", todo="Choose an earlier start")
@@ -110,47 +106,25 @@ def prepare_slot(
     return Slot(strategy, bars, policy, execution, _instrument(bars), predictor=predictor), start
 
 
-def check_backtest(values: "Mapping[str, Any]") -> None:
-    """Refuse what the backtest notebook would refuse, before a kernel is started for it.
-
-    Parameters
-    ----------
-    values
-        The notebook's parameters with their defaults.
-
-    Raises
-    ------
-    AtbError
-        Whatever is wrong with the strategy, its parameters, the policy, the costs, the period, the bars or the model.
-    """
-    from atb.data.series import all_series
-    from atb.strategies import make_strategy
-    from atb.workbench.rules import make_rules
-
-    strategy = make_strategy(values["strategy"], **values["params"])
-    rules = make_rules(values.get("policy"), **{name: values[name] for name in COMMON})
-    slot_parameters(rules.policy, rules.execution, Instrument(Symbol.parse(values["symbol"])))
-    period = Period(values["start"], values["end"], values["days"])
-    if all_series(load_settings().bars_root):  # an empty catalogue gets the sample from the notebook itself
-        slot, first = prepare_slot(
-            strategy,
-            values["symbol"],
-            values["timeframe"],
-            period=period,
-            venue=values["venue"],
-            policy=rules.policy,
-            execution=rules.execution,
-        )
-        finer_bars(slot.bars, values.get("finer"), start=first)
+def traded_part(slot: Slot, first: "pd.Timestamp", period: Period) -> str:
+    """Return which bars are traded, as a sentence; that fewer days are stored than were asked for is said."""
+    index = slot.bars.frame.index
+    traded = int(len(index) - index.searchsorted(first))
+    end = slot.bars.timeframe.next(index[-1].to_pydatetime())
+    days = (end - first).total_seconds() / 86_400
+    told = f"{first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {traded:,} bars of {slot.bars.timeframe} ({days:,.1f} days)"
+    if period.start is not None or days > period.days - 1:
+        return told
+    return f"{told}: all that is stored after a warm-up of {slot.warmup:,} bars, not {period.days:,} days"
 
 
 def _bounds(
-    symbol: str, timeframe: str, period: Period, *, venue: str | None
+    symbol: str, timeframe: str, period: Period, *, venue: str | None, warmup: int
 ) -> "tuple[pd.Timestamp, pd.Timestamp | None]":
-    """Return the first open to trade and the end; the start is moved up to a stored bar's open."""
+    """Return the first open to trade and the end; without a start, as many of the last days as are stored after the warm-up."""
     import pandas as pd
 
-    from atb.data.catalogue import coverage
+    from atb.data.catalogue import coverage, earliest_start
     from atb.data.moments import at_ms, in_ms, moment
     from atb.data.series import find_series
 
@@ -162,7 +136,11 @@ def _bounds(
     start = moment(period.start)
     if start is None:
         closed = at_ms(series.timeframe.next_ms(in_ms(coverage(series)[1])))
-        start = (end if end is not None else closed) - pd.Timedelta(days=period.days)
+        wanted = (end if end is not None else closed) - pd.Timedelta(days=period.days)
+        start = earliest_start(series, wanted, lead=warmup)
+        if end is not None and start >= end:
+            told = f"the first bar of {series} that can be traded opens at {start:%Y-%m-%d %H:%M}, after {warmup:,} of warm-up"
+            raise InputError(f"No bar to trade: {told}", found=f"end {period.end}", todo="Choose a later end")
     return start, end
 
 

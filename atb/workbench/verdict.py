@@ -1,6 +1,7 @@
 """What one run proves about itself: evidence for the gate, and the same in sentences for the reader."""
 
 import math
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from atb.backtest import Result
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from atb.prediction.predictor import OnnxPredictor
     from atb.validation.parity import ParityReport
 
+UNPROVEN = "Neither parity nor look-ahead was proven"
+_SAID = {"sizing"}  # rules that are told with another one
 CUTS = 8  # of the history, in the look-ahead check of every backtest
 PARITY_BARS = 10_000  # proven bar by bar in every backtest; a longer one is proven over its last bars
 
@@ -38,16 +41,11 @@ def evidence(
         Whether `parity` holds and `lookahead_clean`, with both reports (look-ahead: one per slot); `model` (one entry per slot
         that predicts) and whether every traded bar is `out_of_sample` of all of them; `synthetic`. Plain values.
     """
-    from atb.prediction.predictor import OnnxPredictor
     from atb.validation.lookahead import check_lookahead
 
     parity = _parity(result, parity_bars)
     lookahead = [check_lookahead(slot, samples=lookahead_cuts, seed=seed) for slot in result.slots]
-    models = [
-        _model(slot.predictor, slot, result.index[0])
-        for slot in result.slots
-        if isinstance(slot.predictor, OnnxPredictor)
-    ]
+    models = seen_by_models(result)
     return {
         "parity": parity.equal,
         "lookahead_clean": all(report.clean for report in lookahead),
@@ -65,6 +63,17 @@ def _parity(result: Result, most: int) -> "ParityReport":
     if len(result.index) <= most:
         return prove_problem(result.problem)
     return prove(result.slots, account=result.problem.account, start=result.index[-most])
+
+
+def seen_by_models(result: Result) -> list[dict[str, Any]]:
+    """Return the facts of each slot's model that decide whether the result is out of sample; see `evidence`."""
+    from atb.prediction.predictor import OnnxPredictor
+
+    return [
+        _model(slot.predictor, slot, result.index[0])
+        for slot in result.slots
+        if isinstance(slot.predictor, OnnxPredictor)
+    ]
 
 
 def _model(predictor: "OnnxPredictor", slot: "Slot", start: "pd.Timestamp") -> dict[str, Any]:
@@ -108,25 +117,104 @@ def _model_sentence(model: dict[str, Any]) -> str:
     return f"Model {model['name']} {model['version']}: {model['verdict'].rstrip('.')}; {seen}"
 
 
-def findings(result: Result, proven: dict[str, Any]) -> list[str]:
-    """Return what speaks against trusting a result, as sentences, the gravest first; empty when nothing was found."""
+def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
+    """Return what speaks against trusting a result, as sentences, the gravest first; empty when nothing was found.
+
+    Parameters
+    ----------
+    result
+        Of a backtest.
+    proven
+        Its `evidence`. Without it neither parity nor look-ahead is judged, and the last sentence says so.
+    """
     stats, held = result.stats, result.baselines["hold"]
-    models = proven["model"]
+    models = seen_by_models(result) if proven is None else proven["model"]
     seen = sum(model["bars_seen_before"] for model in models)
     told = [
-        (not proven["parity"], f"Parity FAILED: {proven['parity_report']['first_difference']}"),
-        (not proven["lookahead_clean"], f"The strategy LOOKS AHEAD: {proven['lookahead_reports']}"),
-        (proven["synthetic"], "The bars are SYNTHETIC: the result says nothing about any market"),
+        (bool(result.halt), f"The account ended {result.halt}: what follows is a result up to then"),
+        (
+            any(bars.synthetic for bars in result.bars),
+            "The bars are SYNTHETIC: the result says nothing about any market",
+        ),
         (seen > 0, f"{seen:,} of the traded bars were seen while the model was made: for them this is no test"),
         (not all(m["beats_baselines"] for m in models), "The model does not beat its baselines out of sample"),
-        (bool(len(result.refused)), f"Signals not traded as given: {result.refusal_counts}"),
+        *((True, str(holes)) for holes in result.holes),
+        (bool(len(result.refused)), f"Signals not traded as given: {_counts(result.refusal_counts)}"),
         (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
         (not stats["total_return_pct"] > 0, f"It loses money: {stats['total_return_pct']:+.2f} % after costs"),
         (not stats["total_return_pct"] > held["total_return_pct"], "Holding would have given more, with less work"),
         (not _at_least(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
         (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
+        (proven is None, UNPROVEN),
+    ]
+    return [*_disproved(proven), *(text for applies, text in told if applies)]
+
+
+def _disproved(proven: dict[str, Any] | None) -> list[str]:
+    """Return which proofs failed: nothing else counts before them."""
+    if proven is None:
+        return []
+    told = [
+        (not proven["parity"], f"Parity FAILED: {proven['parity_report']['first_difference']}"),
+        (not proven["lookahead_clean"], f"The strategy LOOKS AHEAD: {proven['lookahead_reports']}"),
     ]
     return [text for applies, text in told if applies]
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts.items())
+
+
+def rules_used(result: Result) -> dict[str, Any]:
+    """Return every rule by its name with the value that was used: of the first slot's policy and costs, and of the account."""
+    slot = result.slots[0]
+    return {**slot.policy.to_json(), **slot.execution.to_json(), **result.problem.account.to_json()}
+
+
+def assumptions(result: Result, given: Collection[str] = ()) -> dict[str, str]:
+    """Return by which rules was traded, as words by name, those that nobody gave marked as defaults.
+
+    Parameters
+    ----------
+    result
+        Of a backtest.
+    given
+        Names of the rules and strategy parameters that somebody chose.
+    """
+    from atb.strategies import strategy_params
+
+    slot, quote = result.slots[0], result.slots[0].bars.symbol.quote
+    rules = rules_used(result)
+    usual = {
+        **type(slot.policy)().to_json(),
+        **type(slot.execution)().to_json(),
+        **type(result.problem.account)().to_json(),
+    }
+    size = f"{_percent(rules['fraction'])} of equity a position"
+    if rules["sizing"] != "fixed_fraction":
+        size = f"by {rules['sizing'].replace('_', ' ')}, at most {size}"
+    named = {
+        "fraction": size,
+        "stop_loss": "none" if rules["stop_loss"] is None else f"{_percent(rules['stop_loss'])} from the entry price",
+        "take_profit": "none"
+        if rules["take_profit"] is None
+        else f"{_percent(rules['take_profit'])} from the entry price",
+        "fee": f"{_percent(rules['fee'])} of each order's value",
+        "slippage": f"{_percent(rules['slippage'])} worse for market orders and stops",
+        "cash": f"{rules['cash']:,.2f} {quote} to start with",
+    }
+    others = {
+        name: str(value)
+        for name, value in rules.items()
+        if name not in named and name not in _SAID and value != usual[name]
+    }
+    own = {name: str(value) for name, value in strategy_params(slot.strategy).items()}
+    told = {**own, **named, **others}
+    return {name: text if name in given or name in others else f"{text} (default)" for name, text in told.items()}
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + " %"
 
 
 def fragility(result: Result, *, costs: "pd.DataFrame", shifts: "pd.DataFrame") -> list[str]:

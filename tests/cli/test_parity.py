@@ -95,10 +95,10 @@ def test_a_difference_ends_with_exit_code_1_and_shows_both_sides_and_the_inputs(
     [
         (("sma_crss",), "Did you mean 'sma_cross'?"),
         (("sma_cross", "-p", "fats=3"), "Did you mean 'fast'?"),
-        (("sma_cross", "-p", "fast=ten"), "must be a whole number"),
+        (("sma_cross", "-p", "fast=ten"), "declared int"),
         (("sma_cross", "-p", "fast"), "NAME=VALUE"),
         (("sma_cross", "--symbol", "DOGE/USDT"), "No bars of DOGE/USDT"),
-        (("sma_cross", "--start", "2031-01-01"), "No bar to trade"),
+        (("sma_cross", "--start", "2031-01-01"), "is not covered"),
         (("sma_cross", "--policy", '{"trailing_stpo": 0.03}'), "Did you mean 'trailing_stop'?"),
         (("sma_cross", "--policy", '{"stop_loss": 3}'), "stop_loss must be"),
         (("sma_cross", "--policy", '{"stop_loss": 0.1}', "--stop-loss", "0.2"), "given twice"),

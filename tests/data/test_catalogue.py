@@ -78,7 +78,7 @@ def test_refuses_a_range_that_ends_before_it_starts(root):
 )
 def test_a_range_that_is_not_covered_says_what_is(root, start, end):
     with pytest.raises(
-        DataError, match=r"stored from 2021-06-01 00:00 up to 2023-08-10 00:00.*atb data download BTC/USDT"
+        DataError, match=r"stored from 2021-06-01 00:00 up to 2023-08-10 00:00.*atb data import FILE --symbol BTC/USDT"
     ):
         load_bars("BTC/USDT", "1d", start, end, root=root)
 

@@ -1,0 +1,223 @@
+"""Notebooks on behalf of a command: parameters checked before a kernel starts, progress while it runs, the record in words."""
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from atb.cli.output import json_option, print_fields, print_json
+from atb.cli.parameters import notebook_values, parameter_file, parameter_option, read_pairs
+from atb.errors import InputError, RunError
+
+if TYPE_CHECKING:
+    from atb.config import Settings
+    from atb.db.tables import Run
+    from atb.experiments.parameters import Parameter
+    from atb.experiments.running import Progress
+    from atb.workbench.backtesting import Prepared
+
+C = TypeVar("C", bound=Callable[..., Any])
+TRAINING, BACKTEST = "02_train.ipynb", "03_backtest.ipynb"
+QUARTERS = 4  # lines of progress where there is no terminal
+
+
+def run_options(command: C) -> C:
+    """Add what every command that executes a notebook takes: `-p`, `--timeout`, `--json`."""
+    added = [
+        parameter_option("A parameter of the notebook; for a backtest one of the strategy, or a rule, too."),
+        click.option("--timeout", type=float, default=3600.0, show_default=True, help="Seconds for the whole run."),
+        json_option,
+    ]
+    for option in reversed(added):
+        command = option(command)
+    return command
+
+
+def market_options(command: C) -> C:
+    """Add the options that choose bars."""
+    added = [
+        click.option("--symbol", help="Such as BTC/USDT or BTCUSDT; by default the only one stored, else BTC/USDT."),
+        click.option(
+            "--timeframe", help="Duration of a bar: 1m ... 1h 4h 1d; by default the only one stored, else 1h."
+        ),
+        click.option("--start", help="First day or moment (UTC)."),
+        click.option("--end", help="Day or moment (UTC) before which to stop."),
+        click.option("--venue", help="Where the bars come from, when several have the symbol."),
+    ]
+    for option in reversed(added):
+        command = option(command)
+    return command
+
+
+def chosen_market(options: Mapping[str, Any]) -> dict[str, object]:
+    """Return the market parameters that were given, checked and in their canonical spelling."""
+    from atb.data.moments import moment
+    from atb.domain import Symbol, Timeframe
+
+    readers: dict[str, Callable[[Any], object]] = {"symbol": Symbol.parse, "timeframe": Timeframe.parse, "venue": str}
+    found = {name: str(read(options[name])) for name, read in readers.items() if options[name] is not None}
+    bounds = {name: moment(options[name]) for name in ("start", "end")}
+    if bounds["start"] is not None and bounds["end"] is not None and bounds["start"] >= bounds["end"]:
+        raise InputError("The start must be before the end", found=f"{options['start']} .. {options['end']}")
+    return {**found, **{name: options[name] for name in bounds if options[name] is not None}}
+
+
+def chosen_values(
+    path: Path, given: Mapping[str, object], pairs: Sequence[str], *, file: Path | None = None
+) -> dict[str, object]:
+    """Return the parameters that a notebook is given: by options, by `-p`, else by a file."""
+    from atb.experiments.parameters import read_parameters
+
+    spec = read_parameters(path)
+    found = {**(parameter_file(file) if file else {}), **notebook_values(spec, given, read_pairs(pairs))}
+    return {**found, **sole_market(found, {one.name: one.default for one in spec})}
+
+
+def sole_market(given: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, str]:
+    """Return symbol and timeframe where they were not given and the catalogue leaves no choice, and say so on standard error."""
+    from atb.domain import Symbol, Timeframe
+    from atb.workbench.market import sole_series
+
+    open_ones = [name for name in ("symbol", "timeframe") if name in defaults and name not in given]
+    if not open_ones or not {"symbol", "timeframe"} <= {*defaults}:
+        return {}
+    symbol = str(Symbol.parse(str(given["symbol"]))) if "symbol" in given else None
+    timeframe = str(Timeframe.parse(str(given["timeframe"]))) if "timeframe" in given else None
+    venue = given.get("venue")
+    usual = (str(defaults["symbol"]), str(defaults["timeframe"]))
+    series = sole_series(symbol, timeframe, venue=None if venue is None else str(venue), usual=usual)
+    if series is None:
+        return {}
+    found = {"symbol": str(series.symbol), "timeframe": str(series.timeframe)}
+    if any(found[name] != defaults[name] for name in open_ones):
+        click.echo(f"Taking {series}: no other stored series fits.", err=True)
+    return {name: found[name] for name in open_ones}
+
+
+def check_values(path: Path, given: Mapping[str, object]) -> "Prepared | None":
+    """Refuse what the notebook would refuse, before a kernel is started for it; return the backtest it would run, if any.
+
+    Somebody's own notebook of the same name may have other parameters: it says itself what is wrong with them.
+    """
+    from atb.experiments.parameters import read_parameters, validate_parameters, with_defaults
+    from atb.workbench.backtesting import BACKTEST as NEEDED
+    from atb.workbench.backtesting import MARKET, check_market, prepare_backtest
+
+    spec: Sequence[Parameter] = read_parameters(path)
+    values = with_defaults(spec, validate_parameters(spec, given))
+    if path.name == BACKTEST and values.keys() >= NEEDED:
+        return prepare_backtest(values)
+    if path.name == TRAINING and values.keys() >= MARKET:
+        check_market(values)
+    return None
+
+
+def notebook_at(settings: "Settings", name: str) -> Path:
+    """Return the path of one of the project's notebooks."""
+    from atb.config import part_of
+
+    return part_of(settings.project, "notebooks", name)
+
+
+def executed(path: Path, given: Mapping[str, object], settings: "Settings", *, timeout: float, quiet: bool) -> "Run":
+    """Execute a notebook with progress on standard error, and return its completed row; Ctrl-C says where it was kept."""
+    from atb.experiments.execution import RunInterrupted, execute
+
+    with opened_database(settings) as database, _progress(path.name, hidden=quiet) as progress:
+        try:
+            return execute(path, given, settings=settings, database=database, progress=progress, timeout=timeout)
+        except RunInterrupted as stopped:
+            click.echo(f"Recorded as {stopped.run.run_id}; its notebook is in {stopped.run.path}", err=True)
+            raise
+
+
+@contextmanager
+def opened_database(settings: "Settings") -> Iterator[Any]:
+    """Open the database of the settings for the length of a block."""
+    from atb.db import open_database
+
+    database = open_database(settings.database.url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+@contextmanager
+def _progress(name: str, *, hidden: bool) -> Iterator["Progress | None"]:
+    """Show the cells done, on standard error: as a bar in a terminal, elsewhere as a line at each quarter."""
+    if hidden:
+        yield None
+        return
+    if not sys.stderr.isatty():
+        yield _lines(name)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn(name), BarColumn(), MofNCompleteColumn(), TextColumn("cells"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(name, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _lines(name: str) -> "Progress":
+    told = -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        if (quarter := QUARTERS * done // max(1, total)) > told:
+            told = quarter
+            click.echo(f"{name}: {done} of {total} cells", err=True)
+
+    return tell
+
+
+def report(row: "Run", print_result: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
+    """Print how a run went and what it published, and fail when it failed."""
+    from atb.experiments.publication import published
+
+    if as_json:
+        print_json(run_as_json(row))
+    else:
+        print_fields(run_facts(row))
+        if row.status == "succeeded":
+            print_result(published(Path(row.path)))
+    refuse_failed(row)
+
+
+def refuse_failed(row: "Run") -> None:
+    """Raise what a run that did not succeed says of itself."""
+    if row.status != "succeeded":
+        raise RunError(f"The notebook failed in {row.error}", todo=f"It was kept: {Path(row.path) / row.notebook}")
+
+
+def run_as_json(row: "Run") -> dict[str, Any]:
+    """Return the run's row, what it published and where its files are."""
+    from atb.experiments.publication import published
+    from atb.experiments.registry import run_json
+
+    found = published(Path(row.path))
+    kept = {name: found.get(name) for name in ("headline", "findings", "model", "result", "evidence")}
+    return {**run_json(row), **kept, "files": {name: str(path) for name, path in _files(row).items()}}
+
+
+def run_facts(row: "Run") -> dict[str, object]:
+    """Return a run as fields for people: how it went, over which bars, where its files are."""
+    seconds = None if row.seconds is None else f"{row.seconds:.1f} s"
+    facts = {"run": row.run_id, "status": row.status, "took": seconds, "error": row.error}
+    data = [
+        f"{series['symbol']} {series['timeframe']} {series['venue']}, {series['bars']:,} bars" for series in row.data
+    ]
+    return {name: value for name, value in {**facts, "data": "; ".join(data), **_files(row)}.items() if value}
+
+
+def _files(row: "Run") -> dict[str, Path]:
+    """Return the files of a run that exist, by what they are."""
+    names = {"notebook": row.notebook, "report": "report.html", "result": "result.json"}
+    names |= {table: f"{table}.csv" for table in ("orders", "trades", "equity", "refused")}
+    found = {what: Path(row.path) / name for what, name in names.items()}
+    return {what: path for what, path in found.items() if path.exists()}

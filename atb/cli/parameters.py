@@ -1,0 +1,191 @@
+"""One grammar of parameters for every command: `-p NAME=VALUE`, where NAME is the strategy's, a rule, or the notebook's own.
+
+The type is that of what is named, so `fast=10` is a whole number and `stop_loss=0.03` is not. A name that could mean two things
+is asked about, a mistyped one answered with the nearest, and one given twice refused, in whatever ways it was given.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
+
+import click
+
+from atb.errors import InputError, did_you_mean
+
+if TYPE_CHECKING:
+    from atb.experiments.conversion import Kind
+    from atb.experiments.parameters import Parameter
+
+C = TypeVar("C", bound=Callable[..., Any])
+OF_STRATEGY = (
+    "strategy",
+    "params",
+    "policy",
+)  # a notebook with these takes a strategy's parameters and rules by their names
+
+
+def parameter_option(text: str) -> Callable[[C], C]:
+    """Add `-p NAME=VALUE`, passed to the command as `given`."""
+    return click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help=f"{text} Repeat it for more.")
+
+
+def read_pairs(given: Sequence[str]) -> dict[str, object]:
+    """Return `NAME=VALUE` texts as a dict; what a value means is decided by the declared type.
+
+    Raises
+    ------
+    InputError
+        A text is no such pair, a name is given twice, or it is that of a secret.
+    """
+    from atb.experiments.parameters import refuse_secret
+
+    found: dict[str, object] = {}
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise InputError("A parameter is given as NAME=VALUE", found=text[:200], todo="Such as -p fast=10")
+        refuse_secret(name)
+        if name in found:
+            raise InputError("A parameter is given twice", found=f"{name}={str(found[name])[:80]} and {text[:80]}")
+        found[name] = value
+    return found
+
+
+@dataclass
+class Sorted:
+    """Parameters by what they belong to: the strategy, the rules, the notebook."""
+
+    params: dict[str, Any] = field(default_factory=dict)
+    rules: dict[str, Any] = field(default_factory=dict)
+    own: dict[str, Any] = field(default_factory=dict)
+
+
+def sort_pairs(pairs: Mapping[str, object], strategy: str, notebook: Sequence["Parameter"] = ()) -> Sorted:
+    """Return each parameter, in the type that its target declares, under what it belongs to.
+
+    Parameters
+    ----------
+    pairs
+        As `read_pairs` gives them.
+    strategy
+        A registered one, whose parameters may be named.
+    notebook
+        Parameters of the notebook that takes the rest; what it declares itself wins over a rule of that name.
+
+    Raises
+    ------
+    InputError
+        A name is unknown or means two things, or a value does not fit.
+    """
+    from atb.experiments.conversion import convert
+    from atb.strategies import parameter_types
+    from atb.workbench.rules import rule_hints
+
+    own = {one.name: one.kind for one in notebook}
+    params = {name: kind_of(hint) for name, hint in parameter_types(strategy).items()}
+    rules = {name: kind_of(hint) for name, hint in rule_hints().items() if name not in own}
+    found = Sorted()
+    homes = ((found.params, params), (found.own, own), (found.rules, rules))
+    for name, value in pairs.items():
+        places = [(home, kinds[name]) for home, kinds in homes if name in kinds]
+        if not places:
+            near = did_you_mean(name[:80], {**own, **params, **rules})
+            raise InputError("There is no such parameter", found=name[:80], todo=near)
+        if len(places) > 1:
+            raise _ambiguous(name, strategy)
+        home, kind = places[0]
+        home[name] = convert(name, kind, value)
+    return found
+
+
+def _ambiguous(name: str, strategy: str) -> InputError:
+    todo = f"Say -p 'params={{\"{name}\": ...}}' for the strategy's, --policy '{{\"{name}\": ...}}' or the option for the other"
+    return InputError(f"Both {strategy} and the rules have a parameter of this name", found=name, todo=todo)
+
+
+def notebook_values(
+    notebook: Sequence["Parameter"], given: Mapping[str, object], pairs: Mapping[str, object]
+) -> dict[str, object]:
+    """Return what a notebook is given: `given` by options and `pairs` by `-p`; a strategy's go into `params`, rules into `policy`.
+
+    A notebook that declares no strategy takes only its own parameters.
+
+    Raises
+    ------
+    InputError
+        A name is unknown or means two things, a value does not fit, or something is given twice.
+    """
+    defaults = {one.name: one.default for one in notebook}
+    if not {*defaults} >= {*OF_STRATEGY}:
+        return joined(given, pairs)
+    strategy = str(given.get("strategy") or pairs.get("strategy") or defaults["strategy"])
+    found = sort_pairs(pairs, strategy, notebook)
+    params = joined(_dict(found.own.pop("params", None)), found.params)
+    policy = joined(_dict(found.own.pop("policy", None)), _dict(given.get("policy")), found.rules)
+    plain = joined({name: value for name, value in given.items() if name != "policy"}, found.own)
+    joined(plain, policy)  # a rule is given as a parameter or in the policy, not both
+    return {**plain, **({"params": params} if params else {}), **({"policy": policy} if policy else {})}
+
+
+def joined(*parts: Mapping[str, object]) -> dict[str, object]:
+    """Return everything that was given in one way or the other, and refuse what was given in two."""
+    found: dict[str, object] = {}
+    for part in parts:
+        if twice := sorted({*found} & {*part}):
+            raise InputError("A parameter is given twice", found=", ".join(twice), todo="Give it in one way alone")
+        found |= part
+    return found
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def strategy_values(strategy: str, rules: Mapping[str, object], pairs: Mapping[str, object]) -> dict[str, Any]:
+    """Return `params`, `policy` and the rules given as flags, for a command that runs no notebook; errors as `notebook_values`."""
+    from atb.experiments.conversion import Kind
+    from atb.experiments.parameters import Parameter
+
+    kinds = {"strategy": Kind("str"), "params": Kind("dict"), "policy": Kind("dict")}
+    spec = [Parameter(name, kind, None) for name, kind in kinds.items()]
+    return {"params": {}, "policy": {}, **notebook_values(spec, {"strategy": strategy, **rules}, pairs)}
+
+
+def kind_of(hint: Any) -> "Kind":
+    """Return the declared type of a strategy's parameter or a rule as that of a notebook's; a tuple is given as a list.
+
+    >>> str(kind_of(float | None)), str(kind_of(tuple[str, str]))
+    ('float | None', 'list')
+    """
+    from atb.experiments.conversion import Kind
+
+    parts = (
+        [part for part in get_args(hint) if part is not type(None)]
+        if get_origin(hint) in {Union, UnionType}
+        else [hint]
+    )
+    base = get_origin(parts[0]) or parts[0]
+    return Kind("list" if base is tuple else base.__name__, optional=type(None) in get_args(hint))
+
+
+def parameter_file(path: Path) -> dict[str, object]:
+    """Return the parameters of a JSON file.
+
+    Raises
+    ------
+    InputError
+        It cannot be read, is no JSON, or holds no object.
+    """
+    from atb.reading import read_json
+
+    try:
+        found = read_json(path)
+    except OSError as problem:
+        raise InputError(f"The parameter file cannot be read ({problem.strerror})", found=str(path)) from None
+    except ValueError as problem:
+        raise InputError(f"The parameter file is no JSON ({problem})", found=str(path)) from None
+    if not isinstance(found, dict):
+        raise InputError("The parameter file must hold one JSON object", found=type(found).__name__)
+    return found

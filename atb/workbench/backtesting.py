@@ -1,0 +1,107 @@
+"""A backtest from the parameters of the backtest notebook, in this process: what is checked before a kernel is started for it.
+
+The command line prints this result at once and runs the notebook afterwards. Both go through the same functions over the same
+bars, so their figures are equal; where they are not, `differences` says which, and the command fails.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from atb.config import load_settings
+from atb.domain import Instrument, Symbol
+from atb.engine.parameters import slot_parameters
+from atb.workbench.market import SAMPLE, ensure_sample, finer_bars, load_bars
+from atb.workbench.rules import make_rules
+from atb.workbench.slots import Period, prepare_slot, traded_part
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.backtest import Result
+    from atb.domain import Bars
+    from atb.engine.policy import AccountPolicy
+    from atb.engine.prepare import Slot
+
+COMMON = ("fraction", "stop_loss", "take_profit", "fee", "slippage", "cash")  # rules that a backtest has as parameters
+BACKTEST = {"strategy", "params", "symbol", "timeframe", "start", "end", "days", "venue", *COMMON}
+MARKET = {"symbol", "timeframe", "start", "end", "venue"}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A backtest that can be run: its slot, the first open to trade, account limits, finer bars, and which part is traded."""
+
+    slot: "Slot"
+    first: "pd.Timestamp"
+    account: "AccountPolicy"
+    finer: "Bars | None"
+    part: str
+
+    def run(self) -> "Result":
+        """Return the result, as the backtest notebook computes it."""
+        from atb.backtest import run
+
+        return run(self.slot, account=self.account, start=self.first, finer=self.finer)
+
+
+def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
+    """Return what the backtest notebook would run, or refuse what it would refuse.
+
+    Parameters
+    ----------
+    values
+        The notebook's parameters with their defaults.
+
+    Raises
+    ------
+    AtbError
+        Whatever is wrong with the strategy, its parameters, the policy, the costs, the period, the bars or the model.
+    """
+    from atb.strategies import make_strategy
+
+    strategy = make_strategy(values["strategy"], **values["params"])
+    rules = make_rules(values.get("policy"), **{name: values[name] for name in COMMON})
+    slot_parameters(rules.policy, rules.execution, Instrument(Symbol.parse(values["symbol"])))
+    period = Period(values["start"], values["end"], values["days"])
+    make_sample_for(values)
+    slot, first = prepare_slot(
+        strategy,
+        values["symbol"],
+        values["timeframe"],
+        period=period,
+        venue=values["venue"],
+        policy=rules.policy,
+        execution=rules.execution,
+    )
+    finer = finer_bars(slot.bars, values.get("finer"), start=first)
+    return Prepared(slot, first, rules.account, finer, traded_part(slot, first, period))
+
+
+def make_sample_for(values: Mapping[str, Any]) -> None:
+    """Make the synthetic market where the catalogue is empty and it is what was asked for: the notebooks do so, too."""
+    from atb.data.series import all_series
+
+    if (str(Symbol.parse(values["symbol"])), str(values["timeframe"])) in SAMPLE and not all_series(
+        load_settings().bars_root
+    ):
+        ensure_sample()
+
+
+def check_market(values: Mapping[str, Any]) -> None:
+    """Refuse bars that a notebook would not get: of a market that is not stored, or of days outside of what is.
+
+    Raises
+    ------
+    DataError
+        As `load_bars`, with what is stored.
+    """
+    make_sample_for(values)
+    load_bars(values["symbol"], values["timeframe"], values["start"], values["end"], venue=values["venue"])
+
+
+def differences(result: "Result", metrics: Mapping[str, Any]) -> dict[str, tuple[float | None, Any]]:
+    """Return the figures in which a result and a recorded run differ, with both values."""
+    ours = {name: value if math.isfinite(value) else None for name, value in result.stats.items()}
+    return {name: (ours[name], metrics[name]) for name in ours if name in metrics and ours[name] != metrics[name]}
