@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from atb.data.moments import at_ms, in_ms, short
+from atb.data.moments import in_ms, short
 from atb.domain import Timeframe
 
 if TYPE_CHECKING:
@@ -19,17 +19,35 @@ Gap = tuple[pd.Timestamp, pd.Timestamp]
 def find_gaps(opened_ms: "NDArray[np.int64]", closed_ms: "NDArray[np.int64]") -> tuple[Gap, ...]:
     """Return the holes between bars given by their open and close times (epoch ms, ascending)."""
     holes = np.flatnonzero(closed_ms[:-1] != opened_ms[1:])
-    return tuple((at_ms(closed_ms[i]), at_ms(opened_ms[i + 1])) for i in holes)
+    return gaps_of(closed_ms[holes], opened_ms[holes + 1])
+
+
+def gaps_of(starts_ms: "NDArray[np.int64]", ends_ms: "NDArray[np.int64]") -> tuple[Gap, ...]:
+    """Return gaps from their edges in epoch milliseconds; a thin market has hundreds of thousands."""
+    starts, ends = (
+        pd.DatetimeIndex(np.asarray(edge, dtype=np.int64).astype("datetime64[ms]"), tz="UTC")
+        for edge in (starts_ms, ends_ms)
+    )
+    return tuple(zip(starts, ends, strict=True))
+
+
+def edges_of(gaps: Sequence[Gap]) -> "NDArray[np.int64]":
+    """Return a row of first missing open and first open after it, in epoch milliseconds, for each gap."""
+    return np.array([(in_ms(start), in_ms(end)) for start, end in gaps], dtype=np.int64).reshape(-1, 2)
 
 
 def unknown_gaps(holes: Iterable[Gap], known: Sequence[Gap]) -> list[Gap]:
     """Return the holes that lie inside none of the known ones."""
-    if not known:
-        return list(holes)
-    starts, ends = (np.array([in_ms(gap[side]) for gap in known]) for side in (0, 1))
-    exact = set(known)
-    new = [hole for hole in holes if hole not in exact]
-    return [hole for hole in new if not np.any((starts <= in_ms(hole[0])) & (ends >= in_ms(hole[1])))]
+    found = list(holes)
+    if not known or not found:
+        return found
+    edges = edges_of(known)
+    edges = edges[np.argsort(edges[:, 0], kind="stable")]
+    furthest = np.maximum.accumulate(edges[:, 1])  # the latest end of all known gaps that begin at or before this one
+    starts, ends = edges_of(found).T
+    before = np.searchsorted(edges[:, 0], starts, side="right") - 1
+    inside = (before >= 0) & (furthest[before] >= ends)
+    return [found[at] for at in np.flatnonzero(~inside)]
 
 
 def missing_bars(gap: Gap, timeframe: Timeframe) -> int:

@@ -159,7 +159,8 @@ def import_file(
     notes = list(dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *moved, *dropped]))
     if holes and gaps == "refuse":
         raise _gap_error(holes, duration, notes)
-    kept = tuple(gap for gap in holes if gap[1] <= frame.index[-1])
+    last = frame.index[-1]
+    kept = tuple(gap for gap in holes if gap[1] <= last)
     bars = Bars(wanted, duration, frame, venue or named.get("venue", "file"), kept)
     saved = save_bars(bars, root=root, source=_source(contents), replace=rules.replace, accept_gaps=gaps == "keep")
     files = tuple(content.name for content in contents)

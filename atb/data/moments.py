@@ -40,7 +40,7 @@ def at_ms(epoch_ms: int) -> pd.Timestamp:
 
 def in_ms(stamp: pd.Timestamp) -> int:
     """Return epoch milliseconds, whatever unit the timestamp has."""
-    return int(stamp.as_unit("ns").value) // 1_000_000
+    return int(stamp.value) // 1_000_000  # nanoseconds, whatever the unit
 
 
 def short(stamp: pd.Timestamp) -> str:

@@ -17,8 +17,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atb.data.gaps import Gap
-from atb.data.moments import at_ms, in_ms
+from atb.data.gaps import Gap, edges_of, gaps_of
+from atb.data.moments import at_ms
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
 from atb.errors import DataError
 
@@ -127,7 +127,7 @@ def _metadata(bars: Bars, source: str, seed: int | None) -> dict[str, str]:
         "atb.seed": json.dumps(seed),
         "atb.first": str(opened[0]),
         "atb.last": str(opened[-1]),
-        "atb.gaps": json.dumps([[in_ms(gap[0]), in_ms(gap[1])] for gap in bars.gaps]),
+        "atb.gaps": json.dumps(edges_of(bars.gaps).tolist()),
         "atb.fingerprint": bars.fingerprint,
         "atb.checksum": _BLANK.decode(),
     }
@@ -144,7 +144,7 @@ def _header(metadata: Any) -> Header:
         rows=metadata.num_rows,
         first=at_ms(int(pairs["atb.first"])),
         last=at_ms(int(pairs["atb.last"])),
-        gaps=tuple((at_ms(start), at_ms(end)) for start, end in json.loads(pairs["atb.gaps"])),
+        gaps=gaps_of(*np.array(json.loads(pairs["atb.gaps"]), dtype=np.int64).reshape(-1, 2).T),
         source=pairs["atb.source"],
         seed=json.loads(pairs["atb.seed"]),
         fingerprint=pairs["atb.fingerprint"],

@@ -95,5 +95,8 @@ class Bars:
             frame = frame[frame.index >= start]
         if end is not None:
             frame = frame[frame.index < end]
-        kept = tuple(gap for gap in self.gaps if len(frame) and frame.index[0] < gap[0] <= gap[1] <= frame.index[-1])
+        if frame.empty:
+            return Bars(self.symbol, self.timeframe, frame, self.venue)
+        first, last = frame.index[0], frame.index[-1]
+        kept = tuple(gap for gap in self.gaps if first < gap[0] <= gap[1] <= last)
         return Bars(self.symbol, self.timeframe, frame, self.venue, kept)
