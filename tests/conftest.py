@@ -28,6 +28,7 @@ def pytest_report_header() -> str:
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand and write in `tmp_path`, a project of its own, never in the repository."""
     (tmp_path / "atb.toml").touch()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path.with_name(f"{tmp_path.name}-config")))
     monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
 

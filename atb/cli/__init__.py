@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "runs": ("atb.cli.run:runs", "List recorded runs, or show one."),
     "parity": ("atb.cli.parity:parity", "Prove that loop, bar-by-bar calls and vectorbt agree."),
     "promote": ("atb.cli.promote:promote", "Turn a run into a signed manifest that the runner accepts."),
+    "keys": ("atb.cli.keys:keys", "List the keys that may sign what trades; trust one with real money."),
     "exchange": (
         "atb.cli.exchange:exchange",
         "Run a simulated exchange that speaks Binance Spot, with faults on demand.",

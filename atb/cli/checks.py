@@ -51,6 +51,7 @@ def check_all() -> Iterator[Check]:
     yield Check("settings", "ok", f"project {settings.project}")
     yield from check_folders(settings)
     yield check_database(settings.database.url)
+    yield from check_keys(settings)
     yield check_kernel()
     yield check_jupyter()
     yield check_exchange(settings)
@@ -162,6 +163,28 @@ def _refused(folder: Path) -> Check | None:
     except OSError as error:
         todo = "Make it writable, or choose another data.root"
         return Check(f"folder {folder}", "error", f"{there} cannot be written: {error.strerror}", todo)
+
+
+def check_keys(settings: "Settings") -> list[Check]:
+    """Look at the keys that sign what trades, and at the list of those that are trusted with real money."""
+    from atb.files import exposure
+    from atb.promotion.signing import PRIVATE, PUBLIC
+    from atb.promotion.trust import FILE, check_place, trusted
+
+    roots = (settings.keys_root, settings.trust_root)
+    wrongs = [(root / PRIVATE, exposure(root / PRIVATE)) for root in roots]
+    problems = [Check(f"key {path}", "error", *wrong) for path, wrong in wrongs if wrong is not None]
+    strays = [str(path) for root in roots for path in sorted(root.glob("*.pub")) if path.name != PUBLIC]
+    if strays:
+        todo = "Remove them, or trust a key on purpose: atb keys trust FILE"
+        problems.append(Check("keys", "warning", f"files that are no trust: {', '.join(strays)}", todo))
+    try:
+        check_place(settings.trust_root, settings.data.root)
+        known = trusted(settings.trust_root)
+    except AtbError as error:
+        return [*problems, Check("trusted keys", "error", error.wrong, error.todo)]
+    found = f"{len(known)} trusted with real money, in {settings.trust_root / FILE}"
+    return problems or [Check("keys", "ok", found if known else "none is trusted with real money")]
 
 
 def check_database(url: str) -> Check:

@@ -8,6 +8,9 @@ from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from atb.config import Settings
     from atb.promotion.gate import Verdict
 
 
@@ -45,7 +48,16 @@ def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
         return
     click.echo(f"Promoted to {promoted.verdict.mode}: {promoted.path}")
     print_verdict(promoted.verdict)
+    if mode == "live" and not _is_trusted(promoted.path, settings):
+        click.echo("First trust the key that signed it: atb keys trust")
     click.echo(f"Next: {command}")
+
+
+def _is_trusted(path: "Path", settings: "Settings") -> bool:
+    from atb.promotion.manifest import load_manifest
+    from atb.promotion.trust import trusted
+
+    return load_manifest(path).public_key in {one.fingerprint for one in trusted(settings.trust_root)}
 
 
 def print_verdict(verdict: "Verdict") -> None:

@@ -98,8 +98,9 @@ def _resolve_paths(values: dict[str, Any], sources: Mapping[str, SettingsSource]
     url = values.get("database.url")
     if isinstance(url, str) and url.startswith(_SQLITE) and url.removeprefix(_SQLITE)[:1] not in {"", ":", "/", "~"}:
         values["database.url"] = f"{_SQLITE}{project / url.removeprefix(_SQLITE)}"
-    if isinstance(ca_file := values.get("exchange.ca_file"), str | Path):
-        values["exchange.ca_file"] = Path(os.path.normpath(project / Path(ca_file).expanduser()))
+    for key in ("exchange.ca_file", "live.trust_root"):
+        if isinstance(path := values.get(key), str | Path):
+            values[key] = Path(os.path.normpath(project / Path(path).expanduser()))
 
 
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where the project is: the folder that holds `.env`, `atb.toml` and, unless told otherwise, the data."""
 
+import os
 import tomllib
 from pathlib import Path
 
@@ -37,3 +38,9 @@ def part_of(project: Path, *names: str) -> Path:
     """
     own = project.joinpath(*names)
     return own if own.exists() else Path(__file__).parents[2].joinpath(*names)
+
+
+def user_folder() -> Path:
+    """Return the folder of this user's own configuration of atb, `~/.config/atb` unless XDG_CONFIG_HOME says otherwise."""
+    chosen = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(chosen) if Path(chosen).is_absolute() else Path.home() / ".config") / "atb"

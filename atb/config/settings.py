@@ -8,6 +8,7 @@ from pydantic.json_schema import SkipJsonSchema
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from atb.config.masking import url_passwords
+from atb.config.project import user_folder
 from atb.config.trading import ExchangeSettings, LiveSettings, Section
 
 DATA_FOLDER = "data"
@@ -121,6 +122,16 @@ class Settings(BaseSettings):
     def promoted_root(self) -> Path:
         """Folder of the manifests that the runner accepts."""
         return self._beside("promoted", self.project / "runners" / "promoted")
+
+    @property
+    def keys_root(self) -> Path:
+        """Folder of the key pair that signs what trades on paper."""
+        return self.data.root / "keys"
+
+    @property
+    def trust_root(self) -> Path:
+        """Folder of the key pair that signs what trades real money, and of the list of keys that may."""
+        return self.live.trust_root or user_folder()
 
     @property
     def bars_root(self) -> Path:

@@ -84,6 +84,10 @@ class LiveSettings(Section):
     Nothing here arms a runner: real money also wants a live manifest, `--live` and a typed acknowledgement.
     """
 
+    trust_root: Path | None = Field(
+        None,
+        description="Folder of the keys that are trusted with real money, never inside data.root; default: ~/.config/atb",
+    )
     account: Annotated[str, Field(pattern=ACCOUNT)] | None = Field(
         None, description="The one account that may trade real money; any other name is paper"
     )

@@ -18,12 +18,12 @@ from atb.experiments.registry import get_run
 from atb.promotion.drafting import draft_manifest
 from atb.promotion.gate import Evidence, Verdict, gate
 from atb.promotion.manifest import MODES, Manifest, decide_alike, load_manifest, write_manifest
+from atb.promotion.trust import check_place
 from atb.reading import read_json
 
 if TYPE_CHECKING:
     from atb.config import Settings
 
-KEYS_FOLDER = "keys"
 REHEARSAL = "rehearsal"  # the kind of evidence that `atb rehearse` leaves
 REHEARSED_DAYS = 30  # the least that says something before real money
 
@@ -102,7 +102,9 @@ def promote(
         todo = f"Promote it to paper: atb promote {run.run_id} --to paper" if mode == "live" else ""
         raise PromotionError(f"Run {run.run_id} cannot be promoted to {mode}: {'; '.join(verdict.reasons)}", todo=todo)
     draft = _draft(judged, name or _default_name(judged.result["slots"][0], mode), settings)
-    path = write_manifest(draft, settings.promoted_root, settings.data.root / KEYS_FOLDER)
+    check_place(settings.trust_root, settings.data.root)
+    signing = settings.trust_root if mode == "live" else settings.keys_root
+    path = write_manifest(draft, settings.promoted_root, signing)
     manifest = load_manifest(path)
     try:
         _record(database, Promoted(manifest.name, path, manifest.content_sha256, verdict), run.run_id)

@@ -48,9 +48,12 @@ def load_portfolio(paths: Sequence[Path], settings: "Settings", *, seal: bool = 
 
 def _verified(path: Path, settings: "Settings") -> "Manifest":
     from atb.promotion.manifest import load_manifest, verify
+    from atb.promotion.trust import check_place
 
+    check_place(settings.trust_root, settings.data.root)
     manifest = load_manifest(path)
-    for warning in verify(manifest, models_root=settings.models_root, keys_root=settings.data.root / "keys"):
+    roots = {"keys_root": settings.keys_root, "trust_root": settings.trust_root}
+    for warning in verify(manifest, models_root=settings.models_root, **roots):
         _log.warning(warning)
     return manifest
 

@@ -17,7 +17,8 @@ from typing import Any, Self
 from atb.errors import InputError, PromotionError, did_you_mean
 from atb.promotion import provenance
 from atb.promotion.gate import Evidence, gate
-from atb.promotion.signing import check_signature, fingerprint, sign, signing_key
+from atb.promotion.signing import check_signature, fingerprint, own_key, sign, signing_key
+from atb.promotion.trust import trusted_keys
 from atb.reading import MIB, parse_json, read_file
 
 SCHEMA = (
@@ -213,8 +214,22 @@ def decide_alike(one: Manifest, other: Manifest) -> bool:
     return all(getattr(one, name) == getattr(other, name) for name in _DECISIVE)
 
 
-def verify(manifest: Manifest, *, models_root: Path, keys_root: Path, package: Path = provenance.PACKAGE) -> list[str]:
+def verify(
+    manifest: Manifest,
+    *,
+    models_root: Path,
+    keys_root: Path,
+    trust_root: Path | None = None,
+    package: Path = provenance.PACKAGE,
+) -> list[str]:
     """Check everything that the manifest pins against what is here; return warnings about what does not decide.
+
+    Parameters
+    ----------
+    keys_root
+        Folder of this installation's own key, which may sign for paper.
+    trust_root
+        Folder of the list of keys that may sign for real money, and then for paper too; None is an empty list.
 
     Raises
     ------
@@ -224,13 +239,23 @@ def verify(manifest: Manifest, *, models_root: Path, keys_root: Path, package: P
     """
     if _sha256(manifest.content()) != manifest.content_sha256:
         raise PromotionError("The manifest was changed: its content hash does not match", todo=AGAIN)
-    check_signature(manifest.content_sha256, manifest.signature, signer=manifest.public_key, keys_root=keys_root)
+    _check_signer(manifest, keys_root, trust_root)
     provenance.check_sources(manifest.sources, manifest.strategy["module"], package=package)
     provenance.check_locks(manifest.locks, package=package)
     warnings = provenance.check_versions(manifest.versions)
     provenance.check_kernel(manifest.kernel_hash, package=package)
     provenance.check_model(manifest.model, models_root)
     return warnings
+
+
+def _check_signer(manifest: Manifest, keys_root: Path, trust_root: Path | None) -> None:
+    keys = {} if trust_root is None else trusted_keys(trust_root)
+    todo = f"If you know whose key it is: atb keys trust {manifest.public_key[:16]}; `atb keys` lists them"
+    if manifest.mode == "paper":
+        own = own_key(keys_root)
+        keys |= {} if own is None else {fingerprint(own): own}
+        todo = "Promote again with this installation's key: atb promote RUN_ID --to paper"
+    check_signature(manifest.content_sha256, manifest.signature, signer=manifest.public_key, keys=keys, todo=todo)
 
 
 _TEXTS = ("instrument", "model", "versions", "sources", "locks")  # text by text

@@ -1,7 +1,8 @@
 """Ed25519 signatures: the key pair is made on first use and stays in the data root; its private half is never shown.
 
-A key is known by its fingerprint, the SHA-256 of its public bytes. Verification trusts every public key in the folder of
-keys, so that a machine which only runs needs the public half alone: copy `*.pub`, never `*.pem`.
+A key is known by its fingerprint, the SHA-256 of its public bytes. The pair in the data folder signs what trades on paper, and
+a machine which only runs needs its public half alone: copy `promotion.pub`, never `promotion.pem`. Other files beside them are
+no keys of this installation. What trades real money is signed by a pair of its own, see `trust`.
 """
 
 import contextlib
@@ -11,28 +12,35 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atb.errors import PromotionError
+from atb.errors import InputError, PromotionError
+from atb.files import exposure
+from atb.reading import read_file
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 PRIVATE, PUBLIC = "promotion.pem", "promotion.pub"
+_LARGEST = 65_536  # bytes of a key's file
 _SIGNATURE = re.compile(r"[0-9a-f]{128}")
 _PROMOTE = "Promote again with this installation's key: atb promote RUN_ID --to paper"
 
 
 def signing_key(keys_root: Path) -> "Ed25519PrivateKey":
-    """Return the installation's private key, made on first use with mode 0600 in a folder of mode 0700.
+    """Return a folder's private key, made on first use with mode 0600 in a folder of mode 0700.
 
     Raises
     ------
     PromotionError
-        If the key's file cannot be written, read, or is no Ed25519 key.
+        If the key's file cannot be written, read, can be used by others, or is no Ed25519 key.
     """
     path = keys_root / PRIVATE
     try:
         if not path.exists():
             _make_key(keys_root)
+        if (wrong := exposure(path)) is not None:
+            raise PromotionError(f"The signing key {wrong[0]}", found=str(path), todo=wrong[1])
         key = _private(path.read_bytes())
         if key is not None and not (keys_root / PUBLIC).exists():
             _write_public(keys_root, key)
@@ -53,20 +61,22 @@ def sign(text: str, key: "Ed25519PrivateKey") -> str:
     return key.sign(text.encode()).hex()
 
 
-def check_signature(text: str, signature: str, *, signer: str, keys_root: Path) -> None:
-    """Refuse a signature that the key of fingerprint `signer` did not make, or whose key is not in `keys_root`.
+def check_signature(
+    text: str, signature: str, *, signer: str, keys: "Mapping[str, Ed25519PublicKey]", todo: str = _PROMOTE
+) -> None:
+    """Refuse a signature that the key of fingerprint `signer` did not make, or whose key is none of `keys`.
 
     Raises
     ------
     PromotionError
-        If the signature is malformed, wrong, or by a key that this installation does not know.
+        If the signature is malformed, wrong, or by a key that is not known; `todo` says what then is to be done.
     """
     from cryptography.exceptions import InvalidSignature
 
-    key = _known_keys(keys_root).get(signer)
+    key = keys.get(signer)
     if key is None:
         raise PromotionError(
-            f"The manifest is signed by a key that is not in {keys_root}", found=signer[:16], todo=_PROMOTE
+            "The manifest is signed by a key that is not trusted with it", found=signer[:16], todo=todo
         )
     if not _SIGNATURE.fullmatch(signature):
         raise PromotionError("The manifest's signature is malformed", found=signature[:20], todo=_PROMOTE)
@@ -76,20 +86,39 @@ def check_signature(text: str, signature: str, *, signer: str, keys_root: Path) 
         raise PromotionError("The manifest's signature does not match its content", todo=_PROMOTE) from None
 
 
-def _known_keys(keys_root: Path) -> "dict[str, Ed25519PublicKey]":
-    """Return the public keys of the folder by fingerprint; files that are no key are passed over."""
+def own_key(keys_root: Path) -> "Ed25519PublicKey | None":
+    """Return the public half of a folder's own key pair; where the private half is not there, what `promotion.pub` holds.
+
+    Raises
+    ------
+    InputError, PromotionError
+        If the key is there and cannot be read.
+    """
+    if (keys_root / PRIVATE).exists():
+        return signing_key(keys_root).public_key()
+    return read_public_key(keys_root / PUBLIC) if (keys_root / PUBLIC).exists() else None
+
+
+def read_public_key(path: Path) -> "Ed25519PublicKey":
+    """Return the Ed25519 public key in a PEM file.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    keys = {}
-    for path in sorted(keys_root.glob("*.pub")):
-        try:
-            key = load_pem_public_key(path.read_bytes())
-        except (OSError, ValueError):
-            continue
-        if isinstance(key, Ed25519PublicKey):
-            keys[fingerprint(key)] = key
-    return keys
+    try:
+        key = load_pem_public_key(read_file(path, most=_LARGEST))
+    except (OSError, ValueError, UnsupportedAlgorithm) as odd:
+        reason = odd.strerror if isinstance(odd, OSError) else "it is no public key"
+        raise InputError(f"The key cannot be read ({reason})", found=str(path)) from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise InputError("The key is no Ed25519 public key", found=str(path))
+    return key
 
 
 def _make_key(keys_root: Path) -> None:

@@ -66,6 +66,15 @@ class Desk:
     def keys_root(self) -> Path:
         return self.root / "keys"
 
+    @property
+    def config(self) -> Path:
+        """The user's configuration, apart from the data."""
+        return self.root.with_name(f"{self.root.name}-config")
+
+    @property
+    def trust_root(self) -> Path:
+        return self.config / "atb"
+
     def stock(self, n: int = 300, seed: int = 1, *, symbol: str = "BTC/USDT", timeframe: str = "1h") -> Bars:
         """Put a random market into the catalogue."""
         frame = random_walk(n, seed)
@@ -102,7 +111,12 @@ class Desk:
 
     def start(self, path: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Start the real runner as a process of its own."""
-        environment = {"PATH": os.environ["PATH"], "ATB__DATA__ROOT": str(self.root), "ATB__DATABASE__URL": self.url}
+        environment = {
+            "PATH": os.environ["PATH"],
+            "ATB__DATA__ROOT": str(self.root),
+            "ATB__DATABASE__URL": self.url,
+            "XDG_CONFIG_HOME": str(self.config),
+        }
         runner = options.pop("runner", RUNNER)
         return subprocess.Popen(
             [sys.executable, runner, path, *arguments], env=environment | options.pop("env", {}), text=True,

@@ -44,6 +44,7 @@ def exchange(**values):
 def environment_of(desk, running, **more):
     return {
         "PATH": os.environ["PATH"], "ATB__DATA__ROOT": str(desk.root), "ATB__DATABASE__URL": desk.url,
+        "XDG_CONFIG_HOME": str(desk.config),
         "ATB__EXCHANGE__BASE_URL": running.url, "ATB__EXCHANGE__API_KEY": "key", "ATB__EXCHANGE__API_SECRET": "secret",
         "ATB__EXCHANGE__CLOCK": running.url.replace("http", "ws") + "/control/clock",
         "ATB__LIVE__SYNC_INTERVAL": "3600", **more,

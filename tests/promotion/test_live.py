@@ -7,6 +7,8 @@ import pytest
 from atb.errors import PromotionError
 from atb.promotion.gate import Evidence, gate
 from atb.promotion.manifest import decide_alike, load_manifest, sign_manifest, verify
+from atb.promotion.signing import fingerprint, signing_key
+from atb.promotion.trust import trust
 from tests.live.desk import warm_result
 from tests.promotion.test_gate import GOOD
 
@@ -19,9 +21,11 @@ def paper(sqlite_desk):
 
 
 def signed_live(desk, paper, **changes):
-    """Write a live manifest signed by this installation's own key, whatever it says."""
+    """Write a live manifest signed by a key that is trusted with real money, whatever it says."""
+    key = signing_key(desk.trust_root).public_key()
+    trust(desk.trust_root, key, fingerprint(key))
     told = {"evidence": {"gate": SEEN.to_json()}, "verdict": gate(SEEN, mode="live").to_json(), **changes}
-    manifest = sign_manifest(replace(paper, mode="live", **told), desk.keys_root)
+    manifest = sign_manifest(replace(paper, mode="live", **told), desk.trust_root)
     path = desk.root / "live.json"
     path.write_bytes(manifest.render())
     return path
@@ -30,7 +34,8 @@ def signed_live(desk, paper, **changes):
 def test_good_evidence_makes_a_live_manifest_that_verifies(sqlite_desk, paper):
     manifest = load_manifest(signed_live(sqlite_desk, paper))
     assert manifest.mode == "live"
-    assert verify(manifest, models_root=sqlite_desk.models_root, keys_root=sqlite_desk.keys_root) == []
+    roots = {"keys_root": sqlite_desk.keys_root, "trust_root": sqlite_desk.trust_root}
+    assert verify(manifest, models_root=sqlite_desk.models_root, **roots) == []
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,148 @@
+"""Whose signature may stand under what trades real money: a list of its own, which a person's typed words extend.
+
+Who can write the data folder or `runners/promoted` can put keys and manifests there, sign manifests with keys of their own, and
+make a paper runner trade them. Real money asks for more: the key must be on this list, which lies in the user's own configuration
+(`~/.config/atb`, or the setting `live.trust_root`) and never inside the data folder. A file that somebody dropped there is no
+trust either: a key is on the list only with its fingerprint, as `atb keys trust` writes it after the fingerprint was typed. Live
+manifests are signed by a key of that folder, too, so that who reads the data folder cannot sign them.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atb.errors import ConfigError, InputError, PromotionError
+from atb.files import exposure, private_folder, write_private
+from atb.promotion.signing import fingerprint
+from atb.reading import read_json
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+FILE = "trusted.json"
+DIGITS = 16  # of a fingerprint, which must be typed
+_LARGEST = 65_536  # bytes of the list
+
+
+@dataclass(frozen=True, slots=True)
+class Trusted:
+    """A key that may sign what trades real money: its fingerprint, and since when it may (ISO 8601, UTC)."""
+
+    fingerprint: str
+    since: str
+
+
+def check_place(trust_root: Path, data_root: Path) -> None:
+    """Refuse a trust store inside the data folder.
+
+    Raises
+    ------
+    ConfigError
+        Naming both.
+    """
+    if trust_root.resolve().is_relative_to(data_root.resolve()):
+        raise ConfigError(
+            f"Who writes the data folder {data_root} must not decide which keys are trusted with real money",
+            found=str(trust_root), todo="Set live.trust_root to a folder outside of it",
+        )  # fmt: skip
+
+
+def trusted(trust_root: Path) -> list[Trusted]:
+    """Return the keys on the list, oldest first.
+
+    Raises
+    ------
+    PromotionError
+        If the list is damaged, or others may write it.
+    """
+    return [Trusted(name, str(entry["since"])) for name, entry in _entries(trust_root).items()]
+
+
+def trusted_keys(trust_root: Path) -> "dict[str, Ed25519PublicKey]":
+    """Return the public keys on the list by fingerprint; errors are those of `trusted`."""
+    return {name: _public(bytes.fromhex(entry["public_key"])) for name, entry in _entries(trust_root).items()}
+
+
+def trust(trust_root: Path, key: "Ed25519PublicKey", typed: str) -> Trusted:
+    """Put a key on the list, if what was typed is its fingerprint: the first `DIGITS` digits at least.
+
+    Raises
+    ------
+    InputError
+        If something else was typed.
+    PromotionError
+        If the list is damaged, others may write it, or it cannot be written.
+    """
+    name = fingerprint(key)
+    said = typed.strip().lower()
+    if len(said) < DIGITS or not name.startswith(said):
+        raise InputError("That is not the key's fingerprint", found=typed, todo=f"It begins with {name[:DIGITS]}")
+    entries = _entries(trust_root)
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    _write(trust_root, {**entries, name: {"public_key": key.public_bytes_raw().hex(), "since": since}})
+    return Trusted(name, since)
+
+
+def distrust(trust_root: Path, beginning: str) -> Trusted:
+    """Take a key off the list, by the beginning of its fingerprint.
+
+    Raises
+    ------
+    InputError
+        If no key, or more than one, begins so.
+    PromotionError
+        As `trust`.
+    """
+    entries = _entries(trust_root)
+    found = [name for name in entries if name.startswith(beginning.strip().lower())]
+    if len(found) != 1 or not beginning.strip():
+        raise InputError(
+            f"{len(found)} trusted keys begin so", found=beginning, todo="`atb keys` lists them; type more digits"
+        )
+    _write(trust_root, {name: entry for name, entry in entries.items() if name != found[0]})
+    return Trusted(found[0], str(entries[found[0]]["since"]))
+
+
+def _entries(trust_root: Path) -> dict[str, dict[str, str]]:
+    path = trust_root / FILE
+    if not path.exists() and not path.is_symlink():
+        return {}
+    if (wrong := exposure(path)) is not None:
+        raise PromotionError(f"The list of trusted keys {wrong[0]}", found=str(path), todo=wrong[1])
+    try:
+        found = read_json(path, most=_LARGEST)
+    except (OSError, ValueError) as odd:
+        raise PromotionError(f"The list of trusted keys cannot be read: {odd}", found=str(path)) from None
+    if not isinstance(found, dict) or not all(_is_whole(name, entry) for name, entry in found.items()):
+        todo = "Move it away, and trust the keys anew: atb keys trust"
+        raise PromotionError("The list of trusted keys is damaged", found=str(path), todo=todo)
+    return found
+
+
+def _is_whole(name: str, entry: Any) -> bool:
+    """Tell whether an entry holds the key of its fingerprint."""
+    if not isinstance(entry, dict) or set(entry) != {"public_key", "since"}:
+        return False
+    try:
+        return fingerprint(_public(bytes.fromhex(entry["public_key"]))) == name and isinstance(entry["since"], str)
+    except (TypeError, ValueError):
+        return False
+
+
+def _public(raw: bytes) -> "Ed25519PublicKey":
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+    return Ed25519PublicKey.from_public_bytes(raw)
+
+
+def _write(trust_root: Path, entries: Mapping[str, Any]) -> None:
+    try:
+        private_folder(trust_root)
+        write_private(trust_root / FILE, (json.dumps(entries, indent=2) + "\n").encode())
+    except OSError as refused:
+        raise PromotionError(
+            f"The list of trusted keys cannot be written ({refused.strerror})", found=str(trust_root)
+        ) from None
