@@ -4,8 +4,40 @@ Importing this package loads nothing heavy: start-up time is a feature of the co
 their sources alone, see `atb.sources`.
 """
 
+from typing import Any
+
 from atb.sources import install
 
 __version__ = "0.1.0"
 install()
 del install
+
+# With public names of their own: what a notebook completes `atb.` to.
+_PUBLIC = (
+    "backtest",
+    "config",
+    "data",
+    "db",
+    "domain",
+    "errors",
+    "experiments",
+    "monitoring",
+    "reports",
+    "strategies",
+    "workbench",
+)
+_PACKAGES = (*_PUBLIC, "engine", "features", "live", "prediction", "promotion", "validation", "venues")
+
+
+def __getattr__(name: str) -> Any:
+    """Import a package when it is asked for, so that after `import atb` a notebook may go on with `atb.workbench`."""
+    if name not in _PACKAGES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return importlib.import_module(f"{__name__}.{name}")
+
+
+def __dir__() -> list[str]:
+    """Return the packages with public names, whether they are loaded or not."""
+    return sorted([*_PUBLIC, "__version__"])

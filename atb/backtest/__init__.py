@@ -19,3 +19,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(screening, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not: what a notebook completes to."""
+    return sorted(__all__)

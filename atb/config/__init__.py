@@ -16,3 +16,8 @@ __all__ = [
     "part_of",
     "settings_schema",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not: what a notebook completes to."""
+    return sorted(__all__)

@@ -26,3 +26,8 @@ __all__ = [
     "Timeframe",
     "Timer",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not: what a notebook completes to."""
+    return sorted(__all__)

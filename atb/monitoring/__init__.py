@@ -4,3 +4,8 @@ from atb.monitoring.logs import bound, configure_logging, get_logger
 from atb.monitoring.redaction import Redactor, redact
 
 __all__ = ["Redactor", "bound", "configure_logging", "get_logger", "redact"]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not: what a notebook completes to."""
+    return sorted(__all__)

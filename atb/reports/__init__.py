@@ -61,3 +61,8 @@ __all__ = [
     "trades_table",
     "volatility_figure",
 ]
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not: what a notebook completes to."""
+    return sorted(__all__)
