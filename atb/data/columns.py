@@ -77,6 +77,13 @@ def symbol_column(names: Sequence[str]) -> str | None:
     )
 
 
+def source_notes(names: Sequence[str]) -> list[str]:
+    """Return what is known of the source that these names give away."""
+    if "adj_close" not in map(normal_name, names):
+        return []
+    return ["Yahoo gives the volume of cryptocurrencies in the quote asset: it is stored as written"]
+
+
 def normal_name(name: str) -> str:
     """Return a name in small letters and digits, words joined by `_`."""
     return re.sub(r"[^a-z0-9]+", "_", name.strip().lower()).strip("_")

@@ -150,13 +150,13 @@ def import_file(
     named = _from_names([*(one.name for one in paths), *(content.name for content in contents)])
     wanted = _symbol(symbol, named, paths[0])
     parts = [_named_part(content, wanted, zone=zone, several=len(contents) > 1) for content in contents]
-    frame, opened = _joined(parts, contents)
+    frame, opened, joined = _joined(parts, contents)
     duration = _timeframe(timeframe or named.get("timeframe"), opened)
     opened, moved = opens_of_closes(opened, duration, named=all(part.closes for part in parts))
     holes = check_grid(opened, duration)
     frame = frame.set_axis(pd.DatetimeIndex(opened.astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us"))
     frame, dropped = _closed_only(frame, opened, duration, now_ms=rules.now_ms)
-    notes = list(dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *moved, *dropped]))
+    notes = list(dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *joined, *moved, *dropped]))
     if holes and gaps == "refuse":
         raise _gap_error(holes, duration, notes)
     last = frame.index[-1]
@@ -198,15 +198,15 @@ def _part(content: Content, symbol: Symbol, *, zone: str | None) -> _Part:
     return _Part(table, frame, opened, times.closes, (*table.notes, times.note, *others, *left_out, *turned))
 
 
-def _joined(parts: list[_Part], contents: list[Content]) -> tuple[pd.DataFrame, "NDArray[np.int64]"]:
-    """Return the rows of all files by time; rows that two files hold alike are kept once."""
+def _joined(parts: list[_Part], contents: list[Content]) -> tuple[pd.DataFrame, "NDArray[np.int64]", list[str]]:
+    """Return the rows of all files by time, and a note on rows that two files hold alike: they are kept once."""
     if len(parts) == 1:
-        return parts[0].frame, parts[0].opened_ms
+        return parts[0].frame, parts[0].opened_ms, []
     if len({part.closes for part in parts}) > 1:
         raise DataError("Some of the files hold opening times, some closing times", todo="Import them one by one")
     frame = pd.concat([part.frame for part in parts])
     opened = np.concatenate([part.opened_ms for part in parts])
-    frame, opened, _ = in_order(frame, opened, several=True)
+    frame, opened, notes = in_order(frame, opened, several=True)
     if (twice := np.flatnonzero(np.diff(opened) == 0)).size:
         moment = opened[twice[0]]
         holders = [content.name for content, part in zip(contents, parts, strict=True) if moment in part.opened_ms]
@@ -215,7 +215,7 @@ def _joined(parts: list[_Part], contents: list[Content]) -> tuple[pd.DataFrame, 
             found=" and ".join(holders),
             todo="Import the files one by one, with --replace for the one that is right",
         )
-    return frame, opened
+    return frame, opened, notes
 
 
 def _source(contents: list[Content]) -> str:

@@ -32,6 +32,8 @@ _ZONE = r"(?:Z|[+-]\d{2}:?\d{2})$"
 _REWRITTEN = (
     (r"^\s+|\s+$", ""),
     (r"\s*(?:UTC|GMT)$", "Z"),
+    (r"\s*(?:UTC|GMT)([+-]\d{2}:?\d{2})$", r"\1"),
+    (r"(\.\d{6})0{1,3}(Z|[+-]\d{2}:?\d{2})?$", r"\1\2"),  # nanoseconds that say no more than microseconds
     (r"^(\d{4})[./](\d{2})[./](\d{2})", r"\1-\2-\3"),  # MetaTrader: 2024.01.31
     (r"^(\d{2})\.(\d{2})\.(\d{4})", r"\3-\2-\1"),  # with dots the day comes first
     (r"^(\d{4})(\d{2})(\d{2})(\D|$)", r"\1-\2-\3\4"),

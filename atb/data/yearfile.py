@@ -20,13 +20,13 @@ import pyarrow.parquet as pq
 from atb.data.gaps import Gap, edges_of, gaps_of
 from atb.data.moments import at_ms
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
+from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError
 
 FORMAT = "1"
 _BLANK = b"0" * 64
 _CHECKSUM = re.compile(rb"atb\.checksum[^0-9a-f]{1,8}?([0-9a-f]{64})", re.DOTALL)
 _SCHEMA = pa.schema([("timestamp", pa.timestamp("ms", "UTC")), *((name, pa.float64()) for name in BAR_COLUMNS)])
-_TODO = "Import or download the series again, or restore the file from a backup"
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def read_year(path: Path) -> tuple[Header, pd.DataFrame]:
         table = pq.read_table(pa.BufferReader(content), schema=_SCHEMA)
         header = _header(pq.read_metadata(pa.BufferReader(content)))
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_TODO) from error
+        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path)) from error
     index = pd.DatetimeIndex(table["timestamp"].to_numpy(), tz="UTC", name="timestamp").as_unit("us")
     return header, pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index)
 
@@ -106,13 +106,20 @@ def read_header(path: Path) -> Header:
     try:
         return _header(pq.read_metadata(path))
     except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_TODO) from error
+        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path)) from error
 
 
 def empty_frame() -> pd.DataFrame:
     """Return a frame of bars without any."""
     index = pd.DatetimeIndex([], tz="UTC", name="timestamp").as_unit("us")
     return pd.DataFrame({name: pd.Series(dtype="float64") for name in BAR_COLUMNS}, index=index)
+
+
+def _todo(path: Path) -> str:
+    """Return what leads out of a damaged file; a catalogue's path says the venue."""
+    if SYNTHETIC in path.parts[-4:-3]:
+        return "Make the synthetic market again: `atb data sample`"
+    return "Import or download the series again, or restore the file from a backup"
 
 
 def _metadata(bars: Bars, source: str, seed: int | None) -> dict[str, str]:
@@ -155,7 +162,7 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_TODO) from error
+        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path)) from error
 
 
 def _checksum_at(content: bytes) -> int:
@@ -168,7 +175,7 @@ def _checksum_at(content: bytes) -> int:
 def _check_bytes(content: bytes, path: Path) -> None:
     at = _checksum_at(content)
     if at < 0:
-        raise DataError("This file was not written by the catalogue, or is damaged", found=str(path), todo=_TODO)
+        raise DataError("This file was not written by the catalogue, or is damaged", found=str(path), todo=_todo(path))
     blanked = content[:at] + _BLANK + content[at + 64 :]
     if hashlib.sha256(blanked).hexdigest().encode() != content[at : at + 64]:
-        raise DataError("A file of the catalogue has changed since it was written", found=str(path), todo=_TODO)
+        raise DataError("A file of the catalogue has changed since it was written", found=str(path), todo=_todo(path))

@@ -67,7 +67,7 @@ def test_import_takes_several_files_and_says_in_both_forms_what_it_did_with_them
     report = parsed("import", *sorted(folder.glob("*")), "--venue", "binance")
     assert (report["bars"], report["fingerprint"]) == (300, BARS.fingerprint)
     assert report["files"] == ["BTCUSDT-1h-2024-01.csv", "BTCUSDT-1h-2024-02.csv"]
-    assert "BTCUSDT-1h-2024-01.zip agrees with its CHECKSUM file" in report["notes"]
+    assert "2 files agree with the CHECKSUM file beside" in report["notes"]
     shown = atb("import", folder, "--symbol", "BTCUSDT").stdout
     assert "epoch in ms" in shown
     assert "300 added" in shown

@@ -117,3 +117,14 @@ def test_a_sample_of_another_seed_replaces_only_when_asked(tmp_path):
         write_sample(root=tmp_path, seed=8)
     write_sample(root=tmp_path, seed=8, replace=True)
     assert [info.seed for info in list_series(tmp_path)] == [8, 8]
+
+
+def test_the_advice_for_a_damaged_year_of_the_sample_leads_out(tmp_path):
+    write_sample(root=tmp_path, seed=3)
+    whole = load_bars("BTC/USDT", "1h", root=tmp_path).fingerprint
+    path = sorted(tmp_path.glob("synthetic/BTC-USDT/1h/*.parquet"))[1]
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(DataError, match="Make the synthetic market again: `atb data sample`"):
+        load_bars("BTC/USDT", "1h", root=tmp_path)
+    write_sample(root=tmp_path, seed=3)
+    assert load_bars("BTC/USDT", "1h", root=tmp_path).fingerprint == whole

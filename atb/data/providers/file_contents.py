@@ -65,20 +65,27 @@ def read_contents(paths: Iterable[Path]) -> tuple[list[Content], list[str]]:
     """
     notes: list[str] = []
     found: list[Content] = []
-    for path in _files(paths, notes):
-        if _is_checksum(path.name):
-            notes.append(f"{path.name} left out: it is a checksum")
-            continue
+    files, agreed = _files(paths, notes), list[str]()
+    for path in (file for file in files if not _is_checksum(file.name)):
         raw = _read(path)
-        _compare_checksum(path, raw, notes)
+        agreed += [path.name] if _agrees(path, raw, notes) else []
         found += _unpacked(path.name, raw, notes)
         if sum(len(one.data) for one in found) > LARGEST:
             raise DataError(f"More than {LARGEST / 1e9:.1f} GB at once", found=path.name, todo="Import fewer files")
     if not found:
-        raise InputError(
-            "No file of bars among these", found=", ".join(map(str, paths)), todo="Give CSV, zip or Parquet"
-        )
-    return found, notes
+        names = ", ".join(file.name for file in files)
+        raise InputError("No file of bars among these", found=names, todo="Give CSV, zip or Parquet")
+    return found, [*notes, *_checksum_notes(agreed, [file.name for file in files if _is_checksum(file.name)])]
+
+
+def _checksum_notes(agreed: list[str], left_out: list[str]) -> list[str]:
+    notes = []
+    if agreed:
+        which = f"{agreed[0]} agrees" if len(agreed) == 1 else f"{len(agreed)} files agree"
+        notes.append(f"{which} with the CHECKSUM file beside")
+    if left_out:
+        notes.append(f"{left_out[0] if len(left_out) == 1 else f'{len(left_out)} checksum files'} left out")
+    return notes
 
 
 def _files(paths: Iterable[Path], notes: list[str]) -> list[Path]:
@@ -125,18 +132,19 @@ def _read(path: Path) -> bytes:
     return data
 
 
-def _compare_checksum(path: Path, raw: bytes, notes: list[str]) -> None:
-    """Compare a file with the `.CHECKSUM` beside it, as data.binance.vision gives them."""
+def _agrees(path: Path, raw: bytes, notes: list[str]) -> bool:
+    """Return whether a file has a `.CHECKSUM` beside it, as data.binance.vision gives them; refuse one that differs."""
     beside = path.with_name(f"{path.name}.CHECKSUM")
     if not beside.is_file():
-        return
+        return False
     wanted = re.match(rb"\s*([0-9a-fA-F]{64})\b", beside.read_bytes()[:200])
     if wanted is None:
         notes.append(f"{beside.name} left out: it holds no SHA-256")
     elif wanted[1].decode().lower() != hashlib.sha256(raw).hexdigest():
         raise DataError(f"{path.name} is not what its CHECKSUM file says", todo="Download it again")
     else:
-        notes.append(f"{path.name} agrees with its CHECKSUM file")
+        return True
+    return False
 
 
 def _unpacked(name: str, raw: bytes, notes: list[str], *, depth: int = 0) -> list[Content]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from atb.data.columns import CLOCK, SYMBOL, guess_columns, symbol_column
+from atb.data.columns import CLOCK, SYMBOL, guess_columns, source_notes, symbol_column
 from atb.data.providers.file_layouts import columns_of
 from atb.data.providers.file_table import Table
 from atb.data.providers.file_text import NULLS, Layout, as_utf8, is_moment, layout_of, line_of
@@ -48,7 +48,9 @@ def read_csv(data: bytes, name: str, symbol: Symbol | None) -> Table:
     reading = _Reading(data, name, layout, columns, places)
     frame, more = reading.frame()
     symbols = frame.pop(SYMBOL) if SYMBOL in frame else None
-    return Table(name, frame, columns, [*layout.notes, *notes, *more], symbols=symbols, where=reading.where)
+    return Table(
+        name, frame, columns, [*layout.notes, *notes, *source_notes(names), *more], symbols=symbols, where=reading.where
+    )
 
 
 def _dated(layout: Layout) -> bool:

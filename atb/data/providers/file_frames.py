@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from atb.data.columns import CLOCK, guess_columns, symbol_column
+from atb.data.columns import CLOCK, guess_columns, source_notes, symbol_column
 from atb.data.providers.file_layouts import columns_of
 from atb.data.providers.file_table import Table
 from atb.domain import BAR_COLUMNS, Symbol
@@ -163,11 +163,15 @@ def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list
         picked[CLOCK] = picked[CLOCK].astype(str)
     label = symbol_column(names)
     symbols = frame[label].astype(str) if label and label not in columns.values() else None
-    return Table(name, picked, columns, notes, symbols=symbols)
+    return Table(name, picked, columns, [*notes, *source_notes(names)], symbols=symbols)
 
 
 def _numbers(column: pd.Series, label: str, role: str, *, texts: bool) -> Any:
     """Return float64 values; text is taken for numbers only where the format has no other way to write exact ones."""
+    if column.dtype in {np.dtype("float32"), np.dtype("float16")}:
+        return (
+            column.to_numpy().astype(str).astype(np.float64)
+        )  # 0.1 and not 0.10000000149: the shortest decimal was meant
     if pd.api.types.is_numeric_dtype(column.dtype) and not pd.api.types.is_bool_dtype(column.dtype):
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if column.isna().all():

@@ -294,6 +294,33 @@ def zoned_parquet(folder: Path, frame: pd.DataFrame) -> Path:
     return folder / "x.parquet"
 
 
+def single_precision(folder: Path, frame: pd.DataFrame) -> Path:
+    frame.astype("float32").to_parquet(folder / "x.parquet")
+    return folder / "x.parquet"
+
+
+def dukascopy_offset(folder: Path, frame: pd.DataFrame) -> Path:
+    local = frame.index.tz_convert("Etc/GMT-1").strftime("%d.%m.%Y %H:%M:%S.000 GMT+0100")
+    return written(folder, "x.csv", csv(table(frame, list(local), "Local_time Open High Low Close Volume")))
+
+
+def nanoseconds(folder: Path, frame: pd.DataFrame) -> Path:
+    return written(folder, "x.csv", csv(table(frame, stamps(frame, "%Y-%m-%dT%H:%M:%S.000000000Z"))))
+
+
+def coinmarketcap(folder: Path, frame: pd.DataFrame) -> Path:
+    """Day bars in spirit: each time is the last millisecond of its bar."""
+    ends = (frame.index + pd.Timedelta(3_599_999, "ms")).strftime("%Y-%m-%dT%H:%M:%S.999Z")
+    return written(
+        folder, "x.csv", csv(table(frame, list(ends), "timestamp open high low close volume").iloc[::-1], sep=";")
+    )
+
+
+def trailing_separator(folder: Path, frame: pd.DataFrame) -> Path:
+    head, _, rest = csv(table(frame, epoch(frame))).partition("\n")
+    return written(folder, "x.csv", head + "\n" + rest.replace("\n", ",\n"))
+
+
 def closes(folder: Path, frame: pd.DataFrame) -> Path:
     """The bars' closes, as Binance writes them, and nothing of their opens."""
     rows = table(frame, [at + 3_600_000 - 1 for at in epoch(frame)], "close_time open high low close volume")
@@ -361,6 +388,11 @@ SOURCES: dict[str, Writer] = {
     "bz2": packed_csv(bz2.compress, "x.csv.bz2"),
     "parquet, named times": named_parquet,
     "parquet, another zone": zoned_parquet,
+    "parquet, single precision": single_precision,
+    "dukascopy, local": dukascopy_offset,
+    "nanoseconds": nanoseconds,
+    "coinmarketcap": coinmarketcap,
+    "trailing separator": trailing_separator,
     "closes": closes,
     "offsets": offsets,
     "mixed units": mixed_units,

@@ -56,7 +56,7 @@ def damaged(content: bytes, damage) -> bytes:
     return content
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(source=st.sampled_from(sorted(WRITERS)), damage=damages(), keep=st.booleans())
 def test_a_damaged_file_gives_its_own_bars_or_one_clear_refusal(sound, tmp_path_factory, source, damage, keep):
     folder = tmp_path_factory.mktemp("damaged")

@@ -25,7 +25,7 @@ def test_archives_of_two_units_in_any_order_are_one_series(tmp_path):
     report = import_file([later, earlier], root=tmp_path / "bars")
     pd.testing.assert_frame_equal(report.bars.frame, FRAME, check_freq=False)
     assert (str(report.bars.symbol), str(report.bars.timeframe)) == ("BTC/USDT", "1h")
-    assert {"epoch in us", "epoch in ms", f"{later.name} agrees with its CHECKSUM file"} <= set(report.notes)
+    assert {"epoch in us", "epoch in ms", "2 files agree with the CHECKSUM file beside"} <= set(report.notes)
     assert report.files == ("BTCUSDT-1h-2025-01.csv", "BTCUSDT-1h-2024-12.csv")
 
 
@@ -43,7 +43,7 @@ def test_a_pattern_that_matches_checksums_too_leaves_them_out(tmp_path):
     binance_zip(tmp_path, FRAME)
     report = imported(sorted(tmp_path.glob("BTC*")), tmp_path)
     assert len(report.bars) == 48
-    assert "BTCUSDT-1h-2024-01.zip.CHECKSUM left out: it is a checksum" in report.notes
+    assert "BTCUSDT-1h-2024-01.zip.CHECKSUM left out" in report.notes
 
 
 def test_an_archive_of_several_files_is_one_series_and_its_paths_mean_nothing(tmp_path):
