@@ -169,13 +169,7 @@ def load_manifest(path: Path) -> Manifest:
     PromotionError
         If it is no manifest, of another mode or schema, a byte of it was changed, or it is a live one without the evidence.
     """
-    try:
-        raw = read_file(path, most=LARGEST)
-    except OSError as error:
-        todo = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
-        raise InputError(f"The manifest cannot be read ({error.strerror})", found=str(path), todo=todo) from None
-    except ValueError as odd:
-        raise PromotionError(f"The manifest cannot be read: {odd}", found=str(path), todo=AGAIN) from None
+    raw = _read(path)
     manifest = Manifest.from_json(_parsed(raw, path))
     if manifest.mode not in MODES:
         raise PromotionError(f"A manifest's mode is {' or '.join(MODES)}", found=manifest.mode, todo=AGAIN)
@@ -185,6 +179,24 @@ def load_manifest(path: Path) -> Manifest:
         raise PromotionError("The manifest's file was changed, though not its content", found=str(path), todo=AGAIN)
     check_verdict(manifest)
     return manifest
+
+
+def load_past_manifest(path: Path) -> Manifest:
+    """Read a manifest to look at what traded by it, not to trade: one that an older version of atb wrote is read as well.
+
+    Raises
+    ------
+    InputError, PromotionError
+        As `load_manifest`, but for the schema and what a live manifest asks for today.
+    """
+    raw = _read(path)
+    values = _parsed(raw, path)
+    hashed = {key: value for key, value in values.items() if key not in {"content_sha256", "signature"}}
+    if _sha256(hashed) != values.get("content_sha256"):
+        raise PromotionError("The manifest was changed: its content hash does not match", found=str(path))
+    if values.get("schema") == 1:
+        values = {**values, "schema": SCHEMA, "locks": {}}
+    return Manifest.from_json(values)
 
 
 def check_verdict(manifest: Manifest) -> None:
@@ -317,6 +329,16 @@ def _write_new(path: Path, content: bytes) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             draft.unlink()
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_file(path, most=LARGEST)
+    except OSError as error:
+        todo = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
+        raise InputError(f"The manifest cannot be read ({error.strerror})", found=str(path), todo=todo) from None
+    except ValueError as odd:
+        raise PromotionError(f"The manifest cannot be read: {odd}", found=str(path), todo=AGAIN) from None
 
 
 def _parsed(raw: bytes, path: Path) -> dict[str, Any]:

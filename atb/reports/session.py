@@ -35,7 +35,7 @@ class SessionRecord:
     name
         The session's id.
     result
-        Of the backtest, from the session's first bar to its last.
+        Of the backtest, from the session's first bar to its last; None where what traded is not here any more.
     equity
         Value of the account in quote at each bar's close, indexed by the bar's open.
     fills
@@ -46,7 +46,7 @@ class SessionRecord:
     """
 
     name: str
-    result: Result
+    result: Result | None
     equity: "pd.Series[float]"
     fills: pd.DataFrame
     orders: pd.DataFrame
@@ -54,24 +54,53 @@ class SessionRecord:
     @property
     def label(self) -> str:
         """Title of figures: the session, and which data it traded."""
-        return f"{self.name} · {self.result.label}"
+        return self.name if self.result is None else f"{self.name} · {self.result.label}"
 
     @property
     def quote(self) -> str:
         """The currency of the account."""
+        if self.result is None:
+            return "quote"
         symbol = self.result.bars[0].symbol
         return symbol.settle or symbol.quote
 
     @property
+    def slots(self) -> int:
+        """How many strategies and symbols it trades, as far as that is known."""
+        if self.result is not None:
+            return len(self.result.slots)
+        return 1 + int(max((*self.fills["slot"], *self.orders["slot"]), default=0))
+
+    @property
+    def first(self) -> pd.Timestamp:
+        """Open of the first bar whose close is journalled, or of the backtest's first."""
+        return self._index[0]
+
+    @property
+    def until(self) -> pd.Timestamp:
+        """Close of the last bar."""
+        index = self._index
+        if self.result is not None:
+            return index[-1] + pd.Timedelta(seconds=self.result.bars[0].timeframe.seconds)
+        return index[-1] + (index[-1] - index[-2] if len(index) > 1 else pd.Timedelta(0))
+
+    @property
+    def _index(self) -> pd.DatetimeIndex:
+        index = self.equity.index if len(self.equity) or self.result is None else self.result.index
+        return pd.DatetimeIndex(index)
+
+    @property
     def difference(self) -> "pd.Series[float]":
         """Equity of the runner less that of the backtest at each close that both know."""
+        if self.result is None:
+            return self.equity.iloc[:0]
         both = self.equity.index.intersection(self.result.equity.index)
         return self.equity[both] - self.result.equity[both]
 
 
 def session_equity_figure(record: SessionRecord) -> go.Figure:
     """Draw the account's value as the runner journalled it on the backtest's, and the difference between them below."""
-    tested, apart = record.result.equity, record.difference
+    tested, apart = None if record.result is None else record.result.equity, record.difference
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
     lines = (
         (1, tested, "backtest", {"color": theme.ORANGE, "width": 5}),
@@ -79,6 +108,8 @@ def session_equity_figure(record: SessionRecord) -> go.Figure:
         (2, apart, "runner less backtest", {"color": theme.BLUE, "width": 1}),
     )
     for row, curve, name, line in lines:
+        if curve is None:
+            continue
         values = curve.to_numpy()
         kept = extreme_rows(values, POINTS)
         figure.add_scatter(
@@ -92,14 +123,22 @@ def session_equity_figure(record: SessionRecord) -> go.Figure:
             row=row,
             col=1,
         )
-    theme.style(figure, "The runner and its backtest", label=record.label, caption=_apart_text(apart), height=500)
+    theme.style(
+        figure,
+        "The runner and its backtest",
+        label=record.label,
+        caption=_apart_text(apart, tested=tested is not None),
+        height=500,
+    )
     figure.update_yaxes(title_text=f"equity ({record.quote})", row=1, col=1)
     figure.update_yaxes(title_text=f"difference ({record.quote})", row=2, col=1)
     figure.update_xaxes(theme.time_axis(title=None), row=1, col=1)
     return figure.update_xaxes(theme.time_axis(), row=2, col=1).update_layout(hovermode="x")
 
 
-def _apart_text(apart: "pd.Series[float]") -> str:
+def _apart_text(apart: "pd.Series[float]", *, tested: bool) -> str:
+    if apart.empty and not tested:
+        return "No backtest lies beside it: what traded is not here any more."
     if apart.empty:
         return "The runner journalled no bar that the backtest knows."
     largest = float(apart.abs().max())
@@ -119,25 +158,28 @@ def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:
     InputError
         If there is no such slot.
     """
-    if not 0 <= slot < len(record.result.slots):
-        raise InputError(f"slot must be 0 to {len(record.result.slots) - 1}", found=slot)
+    if not 0 <= slot < record.slots:
+        raise InputError(f"slot must be 0 to {record.slots - 1}", found=slot)
     every = record.fills[record.fills["slot"] == slot]
     fills = every.tail(MOST_FILLS)
-    bars = record.result.bars[slot].slice(record.result.index[0])
-    if len(every) > len(fills):
-        bars = bars.slice(fills["time"].min() - pd.Timedelta(seconds=MARGIN * bars.timeframe.seconds))
-    frame, span = candles(bars, CANDLES)
-    figure = go.Figure(price_trace(frame))
-    _add_stops(figure, record, slot=slot, first=frame.index[0])
-    _add_tested(figure, record, slot=slot, first=frame.index[0])
+    figure, first = go.Figure(), record.first
+    drawn = "no backtest of the same bars, and no price, could be laid under it"
+    if record.result is not None:
+        bars = record.result.bars[slot].slice(record.result.index[0])
+        if len(every) > len(fills):
+            bars = bars.slice(fills["time"].min() - pd.Timedelta(seconds=MARGIN * bars.timeframe.seconds))
+        frame, span = candles(bars, CANDLES)
+        figure, first = go.Figure(price_trace(frame)), frame.index[0]
+        drawn = f"a ring is where the backtest of the same bars had one. The price is drawn as {span_text(bars, span)}"
+    _add_stops(figure, record, slot=slot, first=first)
+    if record.result is not None:
+        _add_tested(figure, record.result, slot=slot, first=first)
     _add_fills(figure, fills)
     told = f"The newest {len(fills):,} of {len(every):,} executions" if len(every) > len(fills) else "Every execution"
-    caption = (
-        f"{told}; a ring is where the backtest of the same bars had one. A line is a stop from the moment it was placed until it "
-        f"filled, was replaced, or its position was closed. The price is drawn as {span_text(bars, span)}."
-    )
+    rested = "A line is a stop from the moment it was placed until it filled, was replaced, or its position was closed."
+    caption = f"{told}; {drawn}. {rested}"
     theme.style(figure, "What was executed", label=record.label, caption=caption, height=520)
-    figure.update_yaxes(title_text=f"price ({record.result.bars[slot].symbol.quote})")
+    figure.update_yaxes(title_text=f"price ({record.quote})")
     return figure.update_xaxes(theme.time_axis(rangeslider={"visible": False}))
 
 
@@ -158,9 +200,9 @@ def _add_stops(figure: go.Figure, record: SessionRecord, *, slot: int, first: pd
     )
 
 
-def _add_tested(figure: go.Figure, record: SessionRecord, *, slot: int, first: pd.Timestamp) -> None:
-    of_slot = record.result.outcome.orders["slot"] == slot
-    orders = record.result.orders[of_slot]
+def _add_tested(figure: go.Figure, result: Result, *, slot: int, first: pd.Timestamp) -> None:
+    of_slot = result.outcome.orders["slot"] == slot
+    orders = result.orders[of_slot]
     orders = orders[orders["time"] >= first]
     figure.add_scatter(
         x=theme.times(pd.Index(orders["time"])),
@@ -221,9 +263,7 @@ def _add_lives(figure: go.Figure, part: pd.DataFrame, lanes: list[str], *, name:
 
 def _lasting(record: SessionRecord) -> pd.DataFrame:
     """Return the orders; those that are still out last until the session's last close."""
-    index = record.equity.index if len(record.equity) else record.result.index
-    until = index[-1] + pd.Timedelta(seconds=record.result.bars[0].timeframe.seconds)
-    return record.orders.assign(ended=record.orders["ended"].fillna(until))
+    return record.orders.assign(ended=record.orders["ended"].fillna(record.until))
 
 
 def _orders_text(every: pd.DataFrame, shown: pd.DataFrame) -> str:

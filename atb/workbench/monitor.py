@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings, part_of
-from atb.errors import InputError, RunError
+from atb.errors import AtbError, InputError, PromotionError, RunError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from atb.backtest import Result
     from atb.config import Settings
     from atb.db import Database
     from atb.db.tables import LiveSession
     from atb.live.portfolio import Portfolio
+    from atb.promotion.manifest import Manifest
     from atb.reports import SessionRecord
     from atb.workbench.rehearsal.comparison import Comparison
 
@@ -37,29 +39,64 @@ class Monitored:
     record
         Tables and backtest, which the session figures draw.
     comparison
-        Decisions and executions against the backtest's.
+        Decisions and executions against the backtest's; None where there is no backtest.
     rehearsal
         The last rehearsal of what trades here, None where there was none.
+    changed
+        What is no longer as it was when this session was promoted.
     """
 
     standing: Json
     record: "SessionRecord"
-    comparison: "Comparison"
+    comparison: "Comparison | None"
     rehearsal: Json | None
+    changed: tuple[str, ...] = ()
 
     def findings(self) -> list[str]:
         """Return what a person should know before going on, worst first; empty where nothing was found."""
         now, same, rehearsed = self.standing, self.comparison, self.rehearsal
         told = [
+            (bool(self.changed), f"this is not what traded any more: {'; '.join(self.changed)}"),
             (now["unknown"] > 0, f"{now['unknown']} orders were sent and their answer is not known"),
             (now["state"] == "stale", "the runner died: start it again, it goes on after its last bar"),
             (now["halt"] != "none", f"the kill switch is set to {now['halt']}: {now['halt_reason']}"),
-            (not same.equal, f"it differs from its backtest, first in: {same.first_difference}"),
+            (same is None, "it was not compared with a backtest: its strategy as promoted is not here any more"),
+            (
+                same is not None and not same.equal,
+                f"it differs from its backtest, first in: {same and same.first_difference}",
+            ),
             (rehearsed is None, "it was never rehearsed: atb rehearse MANIFEST"),
             (rehearsed is not None and not rehearsed["passed"], "its last rehearsal failed"),
             (rehearsed is not None and rehearsed["faults"] == "none", "its last rehearsal was without faults"),
         ]
         return [text for applies, text in told if applies]
+
+    @property
+    def headline(self) -> str:
+        """What was compared, under what has changed since the promotion, if anything."""
+        same = self.comparison
+        first = [f"CHANGED SINCE THE PROMOTION: {text}" for text in self.changed]
+        if same is not None and self.changed:
+            first.append("The backtest beside it is of what is here now.")
+        compared = (
+            "Not compared with a backtest; what follows is the journal alone."
+            if same is None
+            else f"{same.decisions:,} decisions and {same.orders:,} executions compared; equal: {same.equal}"
+        )
+        return "\n".join([*first, compared])
+
+    def metrics(self) -> Json:
+        """Return the figures that a run publishes; None where nothing was compared."""
+        same = self.comparison
+        return {
+            "session": self.record.name,
+            "equal": None if same is None else same.equal,
+            "decisions": None if same is None else same.decisions,
+            "executions": None if same is None else same.orders,
+            "orders": len(self.record.orders),
+            "unknown": self.standing["unknown"],
+            "findings": len(self.findings()),
+        }
 
 
 def ensure_session(*, days: int = 30) -> str:
@@ -142,6 +179,9 @@ def sessions_table() -> "pd.DataFrame":
 def watch_session(session: str | None = None) -> Monitored:
     """Return a session beside the backtest of the same bars by the same manifests: the newest one, or the one that is named.
 
+    The journal of a past session stays readable whatever has become of its strategy: what changed is said, and where the backtest
+    cannot be made any more, there is none.
+
     Parameters
     ----------
     session
@@ -152,8 +192,8 @@ def watch_session(session: str | None = None) -> Monitored:
     InputError
         If there is no such session, it has not decided on any bar yet, or its strategies changed hands, so that no single
         backtest is its own.
-    DataError, PromotionError
-        If its bars are not in the catalogue, or a manifest was changed since.
+    DataError
+        If its bars are not in the catalogue.
     """
     from atb.workbench.rehearsal.comparison import compare
 
@@ -161,15 +201,19 @@ def watch_session(session: str | None = None) -> Monitored:
     database = _open(settings)
     try:
         row, standing = _chosen(database, session)
-        portfolio = _portfolio(database, standing, settings)
-        record = _record(row, portfolio, database, bars_root=settings.bars_root)
+        end_ms = _end_ms(row, standing)
+        portfolio, changed = _portfolio(database, standing, settings)
+        result = None if portfolio is None else _backtest(row, portfolio, end_ms=end_ms, bars_root=settings.bars_root)
+        record = _record(row, result, database)
         rehearsal = _rehearsal(database, row.key)
         paper = not _reached_an_exchange(database, row.session_id)
     finally:
         database.close()
-    end_ms = _end_ms(row, portfolio)
-    comparison = compare(settings.database.url, record.result, end_ms=end_ms, session_id=row.session_id, paper=paper)
-    return Monitored(standing, record, comparison, rehearsal)
+    same = None
+    if result is not None:
+        url = settings.database.url
+        same = compare(url, result, end_ms=end_ms, session_id=row.session_id, paper=paper)
+    return Monitored(standing, record, same, rehearsal, changed)
 
 
 def _open(settings: "Settings") -> "Database":
@@ -193,12 +237,16 @@ def _chosen(database: "Database", wanted: str | None) -> tuple["LiveSession", Js
     return row, found[0]
 
 
-def _portfolio(database: "Database", standing: Json, settings: "Settings") -> "Portfolio":
-    """Return what trades in a session, each manifest verified as the runner does."""
+def _portfolio(
+    database: "Database", standing: Json, settings: "Settings"
+) -> tuple["Portfolio | None", tuple[str, ...]]:
+    """Return what traded in a session as far as it can be made again, None where not, and what has changed since."""
     from sqlalchemy import exists, select
 
     from atb.db.tables import Handover, Promotion
-    from atb.live.wiring import load_portfolio
+    from atb.live.plan import make_plan
+    from atb.live.portfolio import Portfolio
+    from atb.promotion.manifest import load_past_manifest
 
     passed = select(exists().where(Handover.session_id == standing["session"], Handover.kind != "shadowed"))
     wanted = [slot["manifest_sha256"] for slot in standing["slots"] if slot["status"] != "shadow"]
@@ -208,38 +256,71 @@ def _portfolio(database: "Database", standing: Json, settings: "Settings") -> "P
                 "The strategies of this session changed hands, so no one backtest is its own", found=standing["session"],
                 todo="`atb trades` and `atb why` explain its trades one by one",
             )  # fmt: skip
-        paths = {one.manifest_sha256: one.path for one in session.scalars(select(Promotion))}
+        paths = {one.manifest_sha256: Path(one.path) for one in session.scalars(select(Promotion))}
     if missing := [sha for sha in wanted if sha not in paths]:
-        raise InputError("A manifest of this session was promoted into another database", found=missing[0][:12])
-    return load_portfolio([Path(paths[sha]) for sha in wanted], settings)
+        return None, (f"its manifest {missing[0][:12]} was promoted into another database",)
+    changed: list[str] = []
+    try:
+        manifests = [load_past_manifest(paths[sha]) for sha in wanted]
+        changed = [text for sha, one in zip(wanted, manifests, strict=True) for text in _changed(one, sha, settings)]
+        return Portfolio(tuple(make_plan(one, settings.models_root) for one in manifests)), tuple(changed)
+    except AtbError as gone:  # what traded then cannot be made from what is here
+        return None, (*changed, gone.wrong)
 
 
-def _record(row: "LiveSession", portfolio: "Portfolio", database: "Database", *, bars_root: Path) -> "SessionRecord":
-    """Return the session's tables with the backtest from its first bar to its last."""
+def _changed(manifest: "Manifest", sha256: str, settings: "Settings") -> list[str]:
+    """Return what keeps a manifest of the past from trading today, in a sentence; nothing where it might."""
+    from atb.promotion.manifest import verify
+
+    if manifest.content_sha256 != sha256:
+        raise PromotionError("Its manifest is another one than the session was promoted by")
+    if not manifest.locks:
+        return ["It was promoted by an older version of atb, which pinned less"]
+    try:
+        verify(
+            manifest,
+            models_root=settings.models_root,
+            keys_root=settings.keys_root,
+            trust_root=settings.trust_root,
+        )
+    except AtbError as error:
+        return [error.wrong]
+    return []
+
+
+def _backtest(row: "LiveSession", portfolio: "Portfolio", *, end_ms: int, bars_root: Path) -> "Result":
+    """Return the backtest from the session's first bar to its last."""
     from atb.backtest import run
     from atb.data.catalogue import load_bars
     from atb.data.moments import at_ms
     from atb.live.feed import lead_bars
-    from atb.reports import SessionRecord
-    from atb.workbench.journal import equity_table, fills_table, orders_table
 
-    start, end = at_ms(row.trade_from_ms), at_ms(_end_ms(row, portfolio))
+    start, end = at_ms(row.trade_from_ms), at_ms(end_ms)
     slots = []
     for plan in portfolio.plans:
         lead, venue = lead_bars(plan, portfolio.lead), plan.manifest.venue
         slots.append(
             plan.slot(load_bars(plan.symbol, plan.timeframe, start, end, root=bars_root, venue=venue, lead=lead))
         )
-    result = run(slots[0] if len(slots) == 1 else slots, account=portfolio.account, start=start)
+    return run(slots[0] if len(slots) == 1 else slots, account=portfolio.account, start=start)
+
+
+def _record(row: "LiveSession", result: "Result | None", database: "Database") -> "SessionRecord":
+    from atb.reports import SessionRecord
+    from atb.workbench.journal import equity_table, fills_table, orders_table
+
     fills = fills_table(database, row.session_id)
     orders = orders_table(database, row.session_id, fills)
     return SessionRecord(row.session_id, result, equity_table(database, row.session_id), fills, orders)
 
 
-def _end_ms(row: "LiveSession", portfolio: "Portfolio") -> int:
+def _end_ms(row: "LiveSession", standing: Json) -> int:
     """Return the close of the session's last bar, epoch milliseconds."""
+    from atb.domain import Timeframe
+
     assert row.last_bar_ms is not None  # `_chosen` refuses it
-    return portfolio.finest.next_ms(row.last_bar_ms)
+    frames = [Timeframe.parse(slot["timeframe"]) for slot in standing["slots"] if slot["status"] != "shadow"]
+    return min(frames, key=lambda frame: frame.seconds).next_ms(row.last_bar_ms)
 
 
 def _reached_an_exchange(database: "Database", session_id: str) -> bool:

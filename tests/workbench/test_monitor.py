@@ -1,5 +1,7 @@
 """The monitor reads a journal and lays the backtest beside it: equal where it is, and the first difference where it is not."""
 
+import dataclasses
+import json
 import shutil
 from dataclasses import replace
 from decimal import Decimal
@@ -10,9 +12,10 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from atb.db import open_database
-from atb.db.tables import DecisionRow, Evidence, FillRow, Handover, Intent, LiveSession, Promotion
-from atb.errors import DataError, InputError, PromotionError
-from atb.promotion.manifest import load_manifest
+from atb.db.tables import DecisionRow, Evidence, FillRow, Handover, Intent, LiveSession, Promotion, SlotRow
+from atb.errors import DataError, InputError
+from atb.promotion import manifest as manifest_module
+from atb.promotion.manifest import load_manifest, sign_manifest
 from atb.reports import SESSION_REPORTS
 from atb.workbench import ensure_session, explained, rehearsal_table, sessions_table, watch_session
 from tests.live.desk import Desk, warm_result
@@ -181,10 +184,73 @@ def test_strategies_that_changed_hands_have_no_backtest_of_their_own(traded, des
         watch_session()
 
 
-def test_a_manifest_that_was_changed_is_refused(traded):
-    traded.write_text(traded.read_text(encoding="utf-8").replace('"fee": 0.001', '"fee": 0.002'), encoding="utf-8")
-    with pytest.raises(PromotionError):
-        watch_session()
+@pytest.mark.parametrize(
+    ("break_it", "reason"),
+    [
+        (
+            lambda path: path.write_text(path.read_text().replace('"fee": 0.001', '"fee": 0.002')),
+            "content hash does not match",
+        ),
+        (lambda path: path.unlink(), "cannot be read"),
+        (lambda path: path.write_text("[" * 50_000), "no JSON"),
+    ],
+)
+def test_a_session_whose_manifest_is_gone_or_changed_is_read_from_its_journal(traded, break_it, reason):
+    before = watch_session().record
+    break_it(traded)
+    seen = watch_session()
+    assert seen.comparison is None
+    assert seen.record.result is None
+    assert seen.record.fills.equals(before.fills)
+    assert seen.record.orders.equals(before.orders)
+    assert reason in seen.findings()[0]
+    assert seen.headline.startswith("CHANGED SINCE THE PROMOTION: ")
+    assert "journal alone" in seen.headline
+    assert (seen.metrics()["equal"], seen.metrics()["orders"]) == (None, len(before.orders))
+    for report in SESSION_REPORTS.values():
+        assert before.name in report(seen.record).layout.title.text
+
+
+def sign_again(desk, path, **changes):
+    """Sign the session's manifest with other pins, as if its sources were another's today, and let the session be its own."""
+    signed = sign_manifest(dataclasses.replace(load_manifest(path), **changes), desk.keys_root)
+    path.write_bytes(signed.render())
+    change(desk, update(Promotion).values(manifest_sha256=signed.content_sha256))
+    change(desk, update(SlotRow).values(manifest_sha256=signed.content_sha256))
+
+
+def test_a_session_is_read_after_its_strategys_source_changed_and_says_so_on_top(traded, desk):
+    sources = load_manifest(traded).sources
+    sign_again(desk, traded, sources={**sources, "atb/strategies/sma_cross.py": "0" * 64})
+    seen = watch_session()
+    assert seen.headline.splitlines()[0] == (
+        "CHANGED SINCE THE PROMOTION: A source file changed since the promotion: atb/strategies/sma_cross.py"
+    )
+    assert "The backtest beside it is of what is here now." in seen.headline
+    assert seen.comparison.equal, "nothing but the file's hash differs here"
+    assert seen.findings()[0].startswith("this is not what traded any more: A source file changed")
+
+
+def test_a_session_whose_strategy_no_longer_takes_its_parameters_is_read_from_its_journal(traded, desk):
+    strategy = load_manifest(traded).strategy
+    sign_again(desk, traded, strategy={**strategy, "parameters": {"renamed": 3}})
+    seen = watch_session()
+    assert seen.comparison is None
+    assert "no such parameter" in seen.findings()[0]
+
+
+def test_a_session_of_an_older_manifest_is_read_and_compared(traded, desk):
+    values = json.loads(traded.read_bytes())
+    del values["locks"]
+    values["schema"] = 1
+    hashed = {key: value for key, value in values.items() if key not in {"content_sha256", "signature"}}
+    values["content_sha256"] = manifest_module._sha256(hashed)
+    traded.write_bytes(manifest_module._canonical(values))
+    change(desk, update(Promotion).values(manifest_sha256=values["content_sha256"]))
+    change(desk, update(SlotRow).values(manifest_sha256=values["content_sha256"]))
+    seen = watch_session()
+    assert "older version of atb" in seen.headline
+    assert seen.comparison.equal
 
 
 def test_a_session_whose_bars_are_not_stored_says_so(traded, desk):
