@@ -11,6 +11,7 @@ from atb.domain import Bars, Instrument, Signals, Symbol
 from atb.engine.policy import HALTS, OPPOSITES, AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot
 from tests.bars import START, bars_of, frame_of, random_walk
+from tests.rules import usual
 
 FREE = ExecutionModel(fee=0.0, slippage=0.0)
 ALL_IN = AccountPolicy(cash=10_000.0, reserve=0.0)
@@ -94,7 +95,8 @@ def ohlc(*rows: tuple[float, float, float, float]) -> pd.DataFrame:
 
 def scripted_slot(frame: pd.DataFrame, sides: tuple[float, ...], policy=None, execution=FREE, **options) -> Slot:
     """Return a slot that follows a script on these bars, free of cost unless told otherwise."""
-    return Slot(Scripted(sides), bars_of(frame, **options), policy or RiskPolicy(fraction=0.5), execution)
+    bars = bars_of(frame, **options)
+    return Slot(Scripted(sides), bars, policy or RiskPolicy(fraction=0.5), execution, usual(bars.symbol))
 
 
 def random_sides(rng: np.random.Generator, n: int, change: float = 0.15) -> tuple[float, ...]:
@@ -114,9 +116,8 @@ def lone_problem(
     rng = np.random.default_rng(seed)
     policy = RiskPolicy(fraction=0.8, allow_short=True, reenter=True, **(rule or {}))
     frame = random_walk(150, seed, sigma=0.012)
-    return (Slot(Scripted(random_sides(rng, len(frame), 0.06)), bars_of(frame), policy),), AccountPolicy(
-        **(limit or {})
-    )
+    slot = Slot(Scripted(random_sides(rng, len(frame), 0.06)), bars_of(frame), policy, instrument=usual())
+    return (slot,), AccountPolicy(**(limit or {}))
 
 
 # --- random problems: every rule is on with some probability, so that most runs mix several ---
@@ -266,7 +267,7 @@ class Draw:
         return pd.Series(np.where(paid, self.rng.normal(0, 0.002, len(frame)).round(6), 0.0), frame.index)
 
     def instrument(self, symbol: str) -> Instrument:
-        return Instrument(
+        return usual(
             Symbol.parse(symbol),
             tick=Decimal(self.one_of("0.01", "0.1", "0.00001")),
             lot=Decimal(self.one_of("0.00001", "0.001", "0.1")),

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import numpy as np
 
 from atb.backtest.fill_model import fill_model
+from atb.backtest.ruin import RUINED
 from atb.engine.prepare import finest
 
 if TYPE_CHECKING:
@@ -95,9 +96,11 @@ def period(result: "Result") -> str:
     """Return from when to when was traded, over how many bars, and by which kernel."""
     timeframe = finest(result.slots)
     end = timeframe.next(result.index[-1].to_pydatetime())
+    missing = round(result.stats["missing_bars"])
     return (
-        f"{result.index[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(result.index):,} bars of {timeframe}, "
-        f"kernel {result.kernel_hash[:8]}"
+        f"{result.index[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(result.index):,} bars of {timeframe}"
+        + f" ({missing:,} missing)" * (missing > 0)
+        + f", kernel {result.kernel_hash[:8]}"
     )
 
 
@@ -114,13 +117,20 @@ def chance(result: "Result") -> str:
 
 def blocked(result: "Result") -> str:
     """Return what kept the strategy from trading as it wanted, in plain words."""
-    parts = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in result.refusal_counts.items()]
+    counts = {reason: count for reason, count in result.refusal_counts.items() if reason != RUINED}
+    parts = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts.items()]
     told = [f"Signals refused or shrunk: {', '.join(parts)}." if parts else "No signal was refused or shrunk."]
-    if result.halt:
+    if result.ruin:
+        told.insert(0, str(result.ruin))
+    elif result.halt:
         told.append(f"The account ended {result.halt}.")
     if result.stats["throttled"]:
         told.append(f"The drawdown throttle stood at step {result.stats['throttled']:.0f} when the run ended.")
     return " ".join(told)
+
+
+def _sentence(told: object) -> str:
+    return f"{told}."
 
 
 # --- text -----------------------------------------------------------------------------------------------------------------
@@ -135,7 +145,13 @@ def text(result: "Result") -> str:
         "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(row, widths, strict=True))])
         for name, row in rows.items()
     ]
-    notes = (chance(result), blocked(result), result.ambiguity, *fill_model(result.problem))
+    notes = (
+        chance(result),
+        blocked(result),
+        *map(_sentence, result.holes),
+        result.ambiguity,
+        *fill_model(result.problem),
+    )
     return "\n".join(
         [result.label, period(result), "", _wrapped(result.headline), "", *table, ""]
         + [_wrapped(note) for note in notes]
@@ -151,7 +167,13 @@ def _wrapped(sentences: str) -> str:
 
 def html(result: "Result") -> str:
     """Return the card as HTML: inline styles, no script, nothing from outside."""
-    notes = (chance(result), blocked(result), result.ambiguity, *fill_model(result.problem))
+    notes = (
+        chance(result),
+        blocked(result),
+        *map(_sentence, result.holes),
+        result.ambiguity,
+        *fill_model(result.problem),
+    )
     return framed(
         result.label,
         f"<div style='font-size:12px;{_SOFT}'>{escape(period(result))}</div>"

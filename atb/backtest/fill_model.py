@@ -13,7 +13,9 @@ def fill_model(problem: Problem) -> list[str]:
     """Return how orders were filled, in paragraphs: first what holds for all slots, then each slot's costs and own rules."""
     policies = dict.fromkeys(slot.policy for slot in problem.slots)
     shared = list(_rules(next(iter(policies)))) if len(policies) == 1 else []
-    each = dict.fromkeys(" ".join([_costs(slot), *([] if shared else _rules(slot.policy))]) for slot in problem.slots)
+    each = dict.fromkeys(
+        " ".join([_costs(slot), *([] if shared else _rules(slot.policy)), f"{slot.rules}."]) for slot in problem.slots
+    )
     return [" ".join([BASIS, *shared, ROUNDING, *_finer(problem)]), *each]
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Records = NDArray[np.void]
+_MOST_REASONS = 1_000
 EPSILON = 1e-9  # a quantity this far below one lot is rounding, not a holding
 
 
@@ -178,15 +179,32 @@ def _open_trades(slots: Records, problem: Problem, dtype: "np.dtype[np.void]") -
     return rows
 
 
-def refusals_frame(refusals: Records, problem: Problem) -> "pd.DataFrame":
-    """Return one row per refused or shrunk intent: when, which slot, and why."""
+def refusals_frame(refusals: Records, problem: Problem, ruined_ms: int | None = None) -> "pd.DataFrame":
+    """Return one row per refused or shrunk intent: when, which slot, and why; `count` intents from `time` to `until`.
+
+    An account that is halted for good or liquidated refuses at every bar until the end: that is one row per slot and reason, and
+    after its ruin (at `ruined_ms`, epoch milliseconds) one row in all.
+    """
     import pandas as pd
 
+    order = np.arange(len(refusals))
+    final = np.isin(refusals["reason"], (records.DRAWDOWN, records.LIQUIDATED))
+    group = np.where(final, len(order) + refusals["slot"] * _MOST_REASONS + refusals["reason"], order)
+    ruined = refusals["time"] >= (np.iinfo(np.int64).max if ruined_ms is None else ruined_ms)
+    group = np.where(ruined, -1, group)
+    _, first, number = np.unique(group, return_index=True, return_inverse=True)
+    until = np.zeros(len(first), np.int64)
+    np.maximum.at(until, number, refusals["time"])
+    kept = np.argsort(first, kind="stable")
+    rows = refusals[first[kept]]
+    reasons = _names(rows["reason"], codes.REFUSALS)
     return pd.DataFrame(
         {
-            "time": _time(refusals["time"]),
-            **_slot_columns(refusals["slot"], problem),
-            "reason": _names(refusals["reason"], codes.REFUSALS),
+            "time": _time(rows["time"]),
+            **_slot_columns(rows["slot"], problem),
+            "reason": np.where(ruined[first[kept]], "ruined", reasons) if len(rows) else reasons,
+            "count": np.bincount(number, minlength=len(first))[kept],
+            "until": _time(until[kept]),
         }
     )
 

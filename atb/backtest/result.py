@@ -11,6 +11,7 @@ import numpy as np
 from atb.backtest import frames
 from atb.backtest.baselines import RandomEntry, figures_of, hold, idle, random_entry
 from atb.backtest.fill_model import fill_model
+from atb.backtest.ruin import RUINED, Ruin, ruin_of
 from atb.backtest.simulation import Ended, Outcome, simulate
 from atb.backtest.span import Holes
 from atb.domain.bars import Bars
@@ -106,8 +107,8 @@ class Result:
 
     @cached_property
     def refused(self) -> "pd.DataFrame":
-        """Intents that were refused or shrunk, with the reason."""
-        return frames.refusals_frame(self.outcome.refusals, self.problem)
+        """Intents that were refused or shrunk, with the reason; what a ruined account refused is one row."""
+        return frames.refusals_frame(self.outcome.refusals, self.problem, self.ruin.at_ms if self.ruin else None)
 
     @cached_property
     def positions(self) -> "pd.DataFrame":
@@ -169,10 +170,18 @@ class Result:
 
     @cached_property
     def refusal_counts(self) -> dict[str, int]:
-        """How often each reason refused or shrunk an intent, the most frequent first."""
-        codes, counts = np.unique(self.outcome.refusals["reason"], return_counts=True)
+        """How often each reason refused or shrunk an intent, the most frequent first; ruin is one reason, once."""
+        refusals = self.outcome.refusals
+        known = refusals if self.ruin is None else refusals[refusals["time"] < self.ruin.at_ms]
+        codes, counts = np.unique(known["reason"], return_counts=True)
         order = np.argsort(-counts, kind="stable")
-        return {REFUSALS[int(codes[k])]: int(counts[k]) for k in order}
+        found = {REFUSALS[int(codes[k])]: int(counts[k]) for k in order}
+        return found | ({RUINED: 1} if self.ruin else {})
+
+    @cached_property
+    def ruin(self) -> Ruin | None:
+        """When and how the account was ruined, None if it was not."""
+        return ruin_of(self.outcome, self.problem)
 
     @property
     def halt(self) -> str:
@@ -182,9 +191,10 @@ class Result:
     @property
     def headline(self) -> str:
         """The one line that must be read first: what blocked the strategy, or its return beside holding."""
-        parts = [f"The account ended {self.halt}."] * bool(self.halt)
-        if self.refusal_counts:
-            counts = [f"{reason} {count}" for reason, count in self.refusal_counts.items()]
+        halted = [f"The account ended {self.halt}."] * bool(self.halt)
+        parts = [str(self.ruin)] if self.ruin else halted
+        if refused := {reason: count for reason, count in self.refusal_counts.items() if reason != RUINED}:
+            counts = [f"{reason} {count}" for reason, count in refused.items()]
             rest = len(counts) - _REASONS
             shown = counts[:_REASONS] + [f"and {rest} other reason{'s' * (rest > 1)}"] * (rest > 0)
             parts.append(f"Some signals were not traded as given: {', '.join(shown)}.")
@@ -252,6 +262,7 @@ class Result:
             "fill_model": self.fill_model,
             "headline": self.headline,
             "holes": [holes.to_json() for holes in self.holes],
+            "ruin": None if self.ruin is None else self.ruin.to_json(),
             "ambiguity": self.ambiguity,
             "drilled": None if self.drilled is None else str(self.drilled),
             "band": {name: float(curve.iloc[-1]) for name, curve in self.band.items()},

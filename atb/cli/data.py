@@ -1,4 +1,4 @@
-"""`atb data`: import, download, list and verify market data, or make a synthetic market."""
+"""`atb data`: import, download, list and verify market data, fetch trading rules, or make a synthetic market."""
 
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +8,7 @@ import click
 
 from atb.cli.commands import Family
 from atb.cli.output import json_option, print_fields, print_json, print_table
+from atb.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ def data() -> None:
       atb data sample
       atb data import binance_BTCUSDT_1h.parquet
       atb data download BTC/USDT --timeframe 1h --start 2022-01-01
+      atb data rules BTC/USDT
       atb data list
       atb data verify
     """
@@ -130,6 +132,42 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
         _print_download(report)
     if report.interrupted:
         ctx.exit(INTERRUPTED)
+
+
+@data.command(short_help="Fetch or show trading rules.")
+@click.argument("symbols", nargs=-1, metavar="SYMBOL...")
+@click.option("--venue", help="The exchange's ccxt name; by default the setting exchange.id.")
+@json_option
+def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
+    """Fetch price steps, lots and least orders as an exchange publishes them today, and keep them beside its bars.
+
+    Backtests of the exchange's bars use them from then on. Bars that were imported without a venue keep the rules that are
+    read off them: import them with --venue to use an exchange's. No account is needed.
+
+    \b
+    Examples:
+      atb data rules BTC/USDT DOGE/USDT
+      atb data rules ETH/BTC --venue kraken --json
+    """
+    from atb.config import load_settings
+    from atb.data import save_instruments
+    from atb.data.exchange import CcxtCandles
+    from atb.domain import Symbol
+
+    if not symbols:
+        raise InputError("No symbol was given", todo="Name one or more: atb data rules BTC/USDT")
+    wanted = [Symbol.parse(symbol) for symbol in symbols]
+    settings = load_settings()
+    exchange = venue or settings.exchange.id
+    base_url = settings.exchange.base_url if exchange == settings.exchange.id else None
+    source = CcxtCandles(exchange, base_url=base_url or None, needs_history=False)
+    found = [source.rules(symbol) for symbol in wanted]
+    save_instruments(found, root=settings.bars_root, venue=source.venue)
+    if as_json:
+        print_json([one.to_json() for one in found])
+        return
+    for one in found:
+        click.echo(f"{one}.")
 
 
 @data.command(name="list", short_help="List the stored series.")

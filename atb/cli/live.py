@@ -78,7 +78,7 @@ def _promoted(
     """Backtest the last stored `days`, promote the run, and return the manifest with the traded period."""
     from atb.config import part_of
     from atb.db import open_database
-    from atb.domain import Symbol, Timeframe
+    from atb.domain import Instrument, Symbol, Timeframe
     from atb.errors import RunError
     from atb.experiments.execution import execute
     from atb.experiments.promotion import promote
@@ -100,6 +100,8 @@ def _promoted(
     result = published(settings.runs_root / run.run_id)["result"]
     click.echo(f"Backtest {run.run_id}: {result['headline']}")
     click.echo(f"Promoted to paper: {promoted.path}")
+    for slot in result["slots"]:
+        click.echo(f"{Instrument.from_json(slot['instrument'])}.")
     return promoted.path, str(result["start"]), str(result["end"])
 
 

@@ -54,9 +54,10 @@ def parity(strategy: str, given: tuple[str, ...], *, as_json: bool, **options: A
     slot, first, account = _problem(strategy, given, options)
     report = prove(slot, account=account, start=first)
     if as_json:
-        print_json(report.to_json())
+        print_json(report.to_json() | {"instrument": slot.rules.to_json()})
     else:
         click.echo(f"{strategy} on {slot.bars.label}, {len(slot.bars):,} bars: {report}")
+        click.echo(f"{slot.rules}.")
         if report.first_difference:
             _print_difference(report.first_difference)
     if not report.equal:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atb.data.catalogue import load_bars
     from atb.data.importing import ImportReport, ImportRules, import_file
-    from atb.data.instruments import instrument_note, load_instrument, save_instruments
+    from atb.data.instruments import load_instrument, rules_of, save_instruments
     from atb.data.listing import SeriesInfo, Verdict, list_series, verify
     from atb.data.sample import sample_bars, write_sample
     from atb.data.storing import Saved, save_bars
@@ -22,10 +22,10 @@ _HOMES = {
     "SeriesInfo": "listing",
     "Verdict": "listing",
     "import_file": "importing",
-    "instrument_note": "instruments",
     "list_series": "listing",
     "load_bars": "catalogue",
     "load_instrument": "instruments",
+    "rules_of": "instruments",
     "sample_bars": "sample",
     "save_bars": "storing",
     "save_instruments": "instruments",
@@ -40,10 +40,10 @@ __all__ = [
     "SeriesInfo",
     "Verdict",
     "import_file",
-    "instrument_note",
     "list_series",
     "load_bars",
     "load_instrument",
+    "rules_of",
     "sample_bars",
     "save_bars",
     "save_instruments",

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol
 
 from atb.domain import Instrument, Symbol, Timeframe
+from atb.domain.published import Precision, needs_price, published_rules
 from atb.errors import DataError, InputError, did_you_mean
 
 Row = list[float]
@@ -38,7 +40,7 @@ class CandleSource(Protocol):
         ...
 
     def instrument(self, symbol: Symbol, timeframe: Timeframe) -> Instrument:
-        """Return the symbol's trading rules; refuse a symbol or timeframe that the exchange does not have."""
+        """Return the symbol's trading rules as published; refuse a symbol or timeframe that the exchange does not have."""
         ...
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[Row]:
@@ -57,6 +59,8 @@ class CcxtCandles:
         Another address that speaks the exchange's language (Binance only), such as a simulator's.
     sleep
         Waits that many seconds; a test gives its own.
+    needs_history
+        Whether candles will be asked for, and not only rules.
 
     Raises
     ------
@@ -67,13 +71,14 @@ class CcxtCandles:
     """
 
     def __init__(
-        self, exchange_id: str, *, base_url: str | None = None, sleep: Callable[[float], None] = time.sleep
-    ) -> None:
+        self, exchange_id: str, *, base_url: str | None = None, sleep: Callable[[float], None] = time.sleep,
+        needs_history: bool = True,
+    ) -> None:  # fmt: skip
         import ccxt
 
         if exchange_id not in ccxt.exchanges:
             raise InputError("Unknown exchange", found=exchange_id, todo=did_you_mean(exchange_id, ccxt.exchanges))
-        if exchange_id in _SHORT_HISTORY:
+        if needs_history and exchange_id in _SHORT_HISTORY:
             raise DataError(
                 f"{exchange_id} serves only its latest {720} candles", todo="Download from another exchange, or import"
             )
@@ -92,25 +97,56 @@ class CcxtCandles:
             return int(time.time() * 1_000)
         return int(self._patiently(self._exchange.fetch_time))
 
+    def rules(self, symbol: Symbol) -> Instrument:
+        """Return the symbol's trading rules as the exchange publishes them today.
+
+        Raises
+        ------
+        InputError
+            If the exchange has no such symbol.
+        DataError
+            If the exchange cannot be reached, refuses, or tells neither a price step nor a price.
+        """
+        markets = self._patiently(self._exchange.load_markets)
+        if str(symbol) not in markets:
+            near = did_you_mean(str(symbol), markets) if len(markets) < 20 else _nearest(str(symbol), markets)
+            raise InputError(f"{self.venue} has no such symbol", found=str(symbol), todo=near)
+        market, mode = markets[str(symbol)], self._mode
+        last = self._last(symbol) if needs_price(market, mode) else None
+        day = datetime.now(UTC)
+        return published_rules(
+            symbol, market, mode=mode, last=last, source=f"published by {self.venue}, {day:%Y-%m-%d}"
+        )
+
+    @property
+    def _mode(self) -> Precision:
+        known: dict[int, Precision] = {
+            self._ccxt.TICK_SIZE: "tick_size",
+            self._ccxt.SIGNIFICANT_DIGITS: "significant_digits",
+        }
+        return known.get(self._exchange.precisionMode, "decimal_places")
+
+    def _last(self, symbol: Symbol) -> Decimal | None:
+        """Return the last price, None if the exchange tells none."""
+        price = self._patiently(lambda: self._exchange.fetch_ticker(str(symbol))).get("last")
+        return Decimal(str(price)) if price else None
+
     def instrument(self, symbol: Symbol, timeframe: Timeframe) -> Instrument:
-        """Return the symbol's trading rules.
+        """Return the symbol's trading rules, if the exchange has candles of this duration.
 
         Raises
         ------
         InputError
             If the exchange has no such symbol or timeframe.
         DataError
-            If the exchange cannot be reached, or refuses.
+            As for `rules`.
         """
-        markets = self._patiently(self._exchange.load_markets)
-        if str(symbol) not in markets:
-            near = did_you_mean(str(symbol), markets) if len(markets) < 20 else _nearest(str(symbol), markets)
-            raise InputError(f"{self.venue} has no such symbol", found=str(symbol), todo=near)
+        found = self.rules(symbol)
         offered = self._exchange.timeframes or {}
         if str(timeframe) not in offered:
             known = f"It has {' '.join(offered)}"
             raise InputError(f"{self.venue} has no candles of this duration", found=str(timeframe), todo=known)
-        return _rules(symbol, markets[str(symbol)], ticks=self._exchange.precisionMode == self._ccxt.TICK_SIZE)
+        return found
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[Row]:
         """Return up to `page` candles that open at `since_ms` (epoch ms) or later, oldest first.
@@ -162,28 +198,6 @@ class CcxtCandles:
             return DataError(f"{self.venue} allows no more requests for now", found=_brief(error), todo=todo)
         todo = "Check the connection, then run the same command again: it goes on where it stopped"
         return DataError(f"{self.venue} cannot be reached", found=_brief(error), todo=todo)
-
-
-def _rules(symbol: Symbol, market: dict[str, Any], *, ticks: bool) -> Instrument:
-    """Return ccxt's market as our rules; what the exchange does not say stays at the default."""
-    default = Instrument(symbol)
-    precision, limits = market.get("precision") or {}, market.get("limits") or {}
-    least, cost = (limits.get(name) or {} for name in ("amount", "cost"))
-    return Instrument(
-        symbol,
-        tick=_step(precision.get("price"), ticks=ticks) or default.tick,
-        lot=_step(precision.get("amount"), ticks=ticks) or default.lot,
-        min_quantity=_step(least.get("min"), ticks=True) or Decimal(0),
-        min_notional=_step(cost.get("min"), ticks=True) or Decimal(0),
-    )
-
-
-def _step(value: Any, *, ticks: bool) -> Decimal | None:
-    """Return a step size; ccxt gives it as such, or for some exchanges as a number of decimal places."""
-    if value is None:
-        return None
-    # Written out plainly, so that 1e-05 is stored as 0.00001.
-    return Decimal(f"{Decimal(str(value)):f}") if ticks else Decimal(1).scaleb(-int(value))
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -1,50 +1,59 @@
-"""Trading rules by venue, kept beside its bars: `<root>/<venue>/instruments.json`."""
+"""Trading rules of bars: the venue's published ones where they are known, else read off the bars themselves; each says which.
 
+Published ones are fetched from the venue (`atb data download`, `atb data rules`) and kept beside its bars, in
+`<root>/<venue>/instruments.json`, with the day; or they come with the package (`published/<venue>.csv`), with theirs. A published
+price step that is coarser than the bars' own prices, such as today's step for bars of long ago, is not used for them.
+"""
+
+import csv
 import json
+from dataclasses import replace
 from decimal import Decimal
+from functools import cache
+from importlib.resources import files
 from pathlib import Path
 
 from atb.data.atomic import sole_writer, write_files
-from atb.domain import Instrument, Symbol
+from atb.domain import Bars, Instrument, Symbol
 from atb.domain.bars import SYNTHETIC
+from atb.domain.observed import observed_rules, written_step
 from atb.errors import AtbError, DataError
 from atb.reading import MIB, read_json
 
 _FILE = "instruments.json"
 
 
-def load_instrument(symbol: str | Symbol, *, root: Path, venue: str | None = None) -> Instrument:
-    """Return the rules downloaded from the venue; the usual ones of a large spot exchange if there are none.
+def rules_of(bars: Bars, *, root: Path) -> Instrument:
+    """Return the trading rules that a backtest of these bars uses: published ones if known, else those that the bars show.
 
-    `instrument_note` says which of the two it was. The synthetic market has rules of its own.
+    Raises
+    ------
+    DataError
+        If stored rules cannot be read.
+    """
+    known = load_instrument(bars.symbol, root=root, venue=bars.venue)
+    if known is None:
+        return observed_rules(bars)
+    written = written_step(bars)
+    if written is None or known.tick <= written:
+        return known
+    note = f"{known.source}; but the price step from the data, where prices are finer than {known.tick:f}"
+    return replace(known, tick=written, source=note)
+
+
+def load_instrument(symbol: str | Symbol, *, root: Path, venue: str | None = None) -> Instrument | None:
+    """Return the rules that a venue published, as stored in the catalogue or else as shipped; None if neither has them.
 
     Raises
     ------
     DataError
         If the stored rules cannot be read.
     """
-    wanted = Symbol.parse(symbol)
-    stored = _stored(root, venue or SYNTHETIC).get(str(wanted))
-    return Instrument.from_json(stored) if stored else default_instrument(wanted, venue=venue)
-
-
-def instrument_note(symbol: str | Symbol, *, root: Path, venue: str | None = None) -> str:
-    """Return one sentence that says where `load_instrument` has the rules from."""
-    wanted = Symbol.parse(symbol)
-    if str(wanted) in _stored(root, venue or SYNTHETIC):
-        return f"Trading rules of {wanted} as {venue or SYNTHETIC} gave them"
-    rules = default_instrument(wanted, venue=venue)
-    of_whom = (
-        "of the synthetic market" if venue == SYNTHETIC else f"by default, none of {venue or 'a venue'} are stored"
-    )
-    return f"Trading rules of {wanted} {of_whom}: tick {rules.tick}, lot {rules.lot}, minimum {rules.min_notional}"
-
-
-def default_instrument(symbol: Symbol, *, venue: str | None = None) -> Instrument:
-    """Return rules for a venue that has given none: the synthetic market's own, or Binance's for its largest pairs."""
-    if venue == SYNTHETIC:
-        return Instrument(symbol, lot=Decimal("0.00001"), min_quantity=Decimal("0.00001"), min_notional=Decimal(5))
-    return Instrument(symbol)
+    wanted, where = Symbol.parse(symbol), venue or SYNTHETIC
+    stored = _stored(root, where).get(str(wanted))
+    if stored:
+        return Instrument.from_json({"source": f"stored for {where}, the day is not told"} | stored)
+    return _shipped(where).get(str(wanted))
 
 
 def save_instruments(instruments: list[Instrument], *, root: Path, venue: str) -> Path:
@@ -62,6 +71,22 @@ def save_instruments(instruments: list[Instrument], *, root: Path, venue: str) -
     return path
 
 
+@cache
+def _shipped(venue: str) -> dict[str, Instrument]:
+    """Return the rules that come with the package; the first line of a venue's file says of which day and from where."""
+    path = files("atb.data") / "published" / f"{venue}.csv"
+    if not path.is_file():
+        return {}
+    about, *lines = path.read_text(encoding="utf-8").splitlines()
+    day = about.split("date ")[1].split(";")[0]
+    found = {}
+    for row in csv.DictReader(lines):
+        symbol = Symbol(*row.pop("symbol").split("/"))
+        rules = {name: Decimal(value) for name, value in row.items()}
+        found[str(symbol)] = Instrument(symbol, **rules, source=f"published by {venue}, {day}")
+    return found
+
+
 def _stored(root: Path, venue: str) -> dict[str, dict[str, str]]:
     path = root / venue / _FILE
     try:
@@ -72,6 +97,6 @@ def _stored(root: Path, venue: str) -> dict[str, dict[str, str]]:
         return {}
     except (OSError, ValueError, AttributeError, TypeError, AtbError) as error:
         raise DataError(
-            "The trading rules cannot be read", found=str(path), todo="Delete the file and download the series again"
+            "The trading rules cannot be read", found=str(path), todo="Delete the file and run `atb data rules`"
         ) from error
     return dict(rules)

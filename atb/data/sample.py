@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from atb.data.instruments import default_instrument, save_instruments
+from atb.data.instruments import save_instruments
 from atb.data.storing import Saved, save_bars
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
+from atb.domain.observed import synthetic_rules
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -196,6 +197,6 @@ def write_sample(*, root: Path, seed: int = 7, replace: bool = False) -> tuple[t
     market = sample_bars(seed)
     source = f"atb.data.sample, seed {seed}: SYNTHETIC data"
     done = tuple((bars, save_bars(bars, root=root, source=source, seed=seed, replace=replace)) for bars in market)
-    rules = [default_instrument(bars.symbol, venue=SYNTHETIC) for bars in market]
+    rules = [synthetic_rules(bars.symbol) for bars in market]
     save_instruments(rules, root=root, venue=SYNTHETIC)
     return done

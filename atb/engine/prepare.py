@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from atb.domain.bars import BAR_COLUMNS, Bars
 from atb.domain.instrument import Instrument
+from atb.domain.observed import observed_rules
 from atb.domain.ports import Predictor, Strategy
 from atb.domain.timeframe import Timeframe
 from atb.engine import records
@@ -59,10 +60,10 @@ class Slot:
         if self.instrument is not None and self.instrument.symbol != self.bars.symbol:
             raise InputError("The instrument is of another symbol", found=str(self.instrument.symbol))
 
-    @property
+    @cached_property
     def rules(self) -> Instrument:
-        """The instrument's rules, or the default ones for this symbol."""
-        return self.instrument or Instrument(self.bars.symbol)
+        """The instrument's rules as given, or else those that the bars show."""
+        return self.instrument or observed_rules(self.bars)
 
     @property
     def warmup(self) -> int:
@@ -280,9 +281,15 @@ def _refuse(lanes: Lanes, slot: Slot) -> None:
     sound &= (lanes.low <= np.minimum(lanes.open, lanes.close)) & (lanes.high >= np.maximum(lanes.open, lanes.close))
     sound[1:] &= lanes.opened[1:] >= lanes.closed[:-1]
     at, bars = int(np.argmin(sound)), slot.bars
+    if bars.frame["low"].iloc[at] < float(slot.rules.tick) * (1 - 1e-9) and bars.frame["low"].iloc[at] > 0:
+        raise InputError(
+            f"Bar {at} of {bars.symbol} {bars.timeframe} costs less than one price step, {slot.rules.tick:f}: these rules "
+            f"({slot.rules.source}) do not fit its prices",
+            found=f"a low of {bars.frame['low'].iloc[at]} at {bars.frame.index[at]}",
+            todo="Give the slot the venue's rules, or none: they are then read off the bars",
+        )
     raise InputError(
-        f"Bar {at} of {bars.symbol} {bars.timeframe} has a wrong price, volume or time, is below a tick ({slot.rules.tick}), "
-        "or overlaps the one before it",
+        f"Bar {at} of {bars.symbol} {bars.timeframe} has a wrong price, volume or time, or overlaps the one before it",
         found=f"{bars.frame.index[at]} {bars.frame.iloc[at].to_dict()}",
         todo="Repair the data; atb data import names what is wrong with a file",
     )

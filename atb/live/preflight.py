@@ -265,8 +265,10 @@ class _Look:
             for name in names
             if getattr(found, name) != getattr(plan.instrument, name)
         ]
-        said = f"{plan.symbol}: {', '.join(differs) or 'as tested'}"
-        todo = "Backtest with the venue's rules of today, and promote that"
+        said = f"{plan.symbol}: {', '.join(differs) or 'as tested'} ({plan.instrument.source})"
+        todo = (
+            f"`atb data rules {plan.symbol}` fetches the venue's rules of today: backtest with them, and promote that"
+        )
         return Check(f"instrument of {plan.manifest.name}", not differs, said, todo)
 
     async def orders(self) -> list[Check]:

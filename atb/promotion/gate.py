@@ -203,6 +203,7 @@ def _results(evidence: Evidence, policy: GatePolicy) -> tuple[str, ...]:
     refused = sum(evidence.refused.values())
     reasons = ", ".join(f"{name} {count}" for name, count in sorted(evidence.refused.items()))
     return _chosen(
+        ("ruined" in evidence.refused, "the account was ruined"),
         (not evidence.n_trades >= policy.min_trades, f"{evidence.n_trades:.0f} trades, fewer than {policy.min_trades}"),
         (not gain > hold, f"it does not beat holding after costs: {gain:+.2f} % against {hold:+.2f} %"),
         (not evidence.sharpe >= policy.min_sharpe, f"Sharpe {evidence.sharpe:.2f}, below {policy.min_sharpe:.2f}"),

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings
-from atb.domain import Instrument, Symbol
+from atb.domain import Symbol
+from atb.domain.observed import synthetic_rules
 from atb.engine.parameters import slot_parameters
 from atb.workbench.market import SAMPLE, ensure_sample, finer_bars, load_bars
 from atb.workbench.rules import make_rules
@@ -63,7 +64,7 @@ def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
 
     strategy = make_strategy(values["strategy"], **values["params"])
     rules = make_rules(values.get("policy"), **{name: values[name] for name in COMMON})
-    slot_parameters(rules.policy, rules.execution, Instrument(Symbol.parse(values["symbol"])))
+    slot_parameters(rules.policy, rules.execution, synthetic_rules(Symbol.parse(values["symbol"])))
     period = Period(values["start"], values["end"], values["days"])
     make_sample_for(values)
     slot, first = prepare_slot(

@@ -156,6 +156,6 @@ def _check_origin(predictor: "OnnxPredictor | None", bars: Bars) -> None:
 
 
 def _instrument(bars: Bars) -> Instrument:
-    from atb.data.instruments import load_instrument
+    from atb.data.instruments import rules_of
 
-    return load_instrument(bars.symbol, root=load_settings().bars_root, venue=bars.venue)
+    return rules_of(bars, root=load_settings().bars_root)

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from atb.backtest import Result
+from atb.backtest.ruin import RUINED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -130,8 +131,12 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
     stats, held = result.stats, result.baselines["hold"]
     models = seen_by_models(result) if proven is None else proven["model"]
     seen = sum(model["bars_seen_before"] for model in models)
+    refused = {reason: count for reason, count in result.refusal_counts.items() if reason != RUINED}
     told = [
-        (bool(result.halt), f"The account ended {result.halt}: what follows is a result up to then"),
+        (
+            bool(result.halt and not result.ruin),
+            f"The account ended {result.halt}: what follows is a result up to then",
+        ),
         (
             any(bars.synthetic for bars in result.bars),
             "The bars are SYNTHETIC: the result says nothing about any market",
@@ -139,7 +144,12 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
         (seen > 0, f"{seen:,} of the traded bars were seen while the model was made: for them this is no test"),
         (not all(m["beats_baselines"] for m in models), "The model does not beat its baselines out of sample"),
         *((True, str(holes)) for holes in result.holes),
-        (bool(len(result.refused)), f"Signals not traded as given: {_counts(result.refusal_counts)}"),
+        (
+            bool(result.holes and _counted(result)),
+            f"With bars missing, these rules count bars and no hours: {_counted(result)}",
+        ),
+        *((True, f"No venue's rules are known: {rules}") for rules in _read_off(result)),
+        (bool(refused), f"Signals not traded as given: {_counts(refused)}"),
         (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
         (not stats["total_return_pct"] > 0, f"It loses money: {stats['total_return_pct']:+.2f} % after costs"),
         (not stats["total_return_pct"] > held["total_return_pct"], "Holding would have given more, with less work"),
@@ -147,7 +157,8 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
         (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
         (proven is None, UNPROVEN),
     ]
-    return [*_disproved(proven), *(text for applies, text in told if applies)]
+    ruined = [str(result.ruin).rstrip(".")] if result.ruin else []
+    return [*ruined, *_disproved(proven), *(text for applies, text in told if applies)]
 
 
 def _disproved(proven: dict[str, Any] | None) -> list[str]:
@@ -159,6 +170,20 @@ def _disproved(proven: dict[str, Any] | None) -> list[str]:
         (not proven["lookahead_clean"], f"The strategy LOOKS AHEAD: {proven['lookahead_reports']}"),
     ]
     return [text for applies, text in told if applies]
+
+
+def _counted(result: Result) -> str:
+    """Return the rules of a result's policies that are given as a number of bars and are on."""
+    names = ("max_bars", "cooldown", "cut_after")
+    on = [f"{name}={value}" for slot in result.slots for name in names if (value := getattr(slot.policy, name))]
+    on += [f"entry_bars={slot.policy.entry_bars}" for slot in result.slots if slot.policy.entry != "market"]
+    return ", ".join(dict.fromkeys(on))
+
+
+def _read_off(result: Result) -> list[str]:
+    """Return the trading rules that were read off the bars, a sentence each."""
+    found = (str(slot.rules) for slot in result.slots if slot.rules.source.startswith("from the data"))
+    return list(dict.fromkeys(found))
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -56,7 +56,7 @@ def test_the_basis_is_always_told():
     assert PLAIN == (
         "Decisions at the close of each bar; market orders fill at the next bar's open. Sizes are floored to lots and prices "
         "rounded to ticks against the trader. BTC/USDT: taker fee 0.0000%, maker fee 0.0000%; slippage of market orders and stops "
-        "0.0000%."
+        "0.0000%. Trading rules of BTC/USDT (given by hand): price step 0.01, lot 0.00001, least order 0.00001 BTC and 5 USDT."
     )
 
 

@@ -16,6 +16,7 @@ from atb.strategies import make_strategy
 from tests.backtest import curves
 from tests.bars import bars_of, random_walk
 from tests.problems import random_slots
+from tests.rules import usual
 
 EQUITY = np.array([100.0, 110.0, 99.0, 99.0, 120.0])
 
@@ -52,7 +53,9 @@ def test_a_short_period_has_no_annual_rate():
 @pytest.fixture(scope="module")
 def result():
     bars = bars_of(random_walk(4000, seed=11, sigma=0.006, price=2000.0))
-    return run(Slot(make_strategy("sma_cross"), bars, RiskPolicy(stop_loss=0.03, take_profit=0.06), ExecutionModel()))
+    return run(
+        Slot(make_strategy("sma_cross"), bars, RiskPolicy(stop_loss=0.03, take_profit=0.06), ExecutionModel(), usual())
+    )
 
 
 def test_figures_agree_with_vectorbt(result):

@@ -7,12 +7,13 @@ from decimal import Decimal
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from atb.domain import Instrument, Order, Symbol
+from atb.domain import Order, Symbol
 from atb.engine.policy import ExecutionModel
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import Running, running_exchange
 from tests.bars import bars_of, random_walk
+from tests.rules import usual
 
 HOUR_MS, ROW = 3_600_000, 200
 FRAME = random_walk(400, 2)
@@ -53,7 +54,7 @@ class Stage:
 
     @property
     def rules(self):
-        return Instrument(self.symbol, tick=Decimal("0.01"), lot=Decimal("0.00001"), min_notional=Decimal(5))
+        return usual(self.symbol, tick=Decimal("0.01"), lot=Decimal("0.00001"), min_notional=Decimal(5))
 
     def connect(self, **access):
         """Return a broker that has asked for nothing yet."""

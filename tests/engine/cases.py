@@ -18,6 +18,7 @@ from atb.engine.prepare import Problem, Slot, prepare
 from atb.engine.state import KernelState
 from tests.bars import START, bars_of
 from tests.problems import ALL_IN, FREE, Scripted, ohlc
+from tests.rules import usual
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 NAN = float("nan")
@@ -45,7 +46,7 @@ def account(**limits: Any) -> AccountPolicy:
 
 def rules(symbol: str = "BTC/USDT", **steps: str) -> Instrument:
     """Return an instrument with these steps."""
-    return Instrument(Symbol.parse(symbol), **{name: Decimal(step) for name, step in steps.items()})
+    return usual(Symbol.parse(symbol), **{name: Decimal(step) for name, step in steps.items()})
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def slot_of(
     step = pd.Timedelta(seconds=Timeframe.parse(timeframe).seconds)
     frame.index = pd.date_range(start, periods=len(frame), freq=step, tz="UTC", name="timestamp")
     bars = bars_of(frame, symbol, timeframe)
-    return Slot(Scripted(tuple(sides)), bars, policy or half(), execution, instrument)
+    return Slot(Scripted(tuple(sides)), bars, policy or half(), execution, instrument or rules(symbol))
 
 
 def play(rows: Any, sides: Any, policy: RiskPolicy | None = None, **options: Any) -> Played:

@@ -6,6 +6,7 @@ import pytest
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from tests.problems import ALL_IN, FREE, ohlc, scripted_slot
+from tests.rules import usual
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 
@@ -119,13 +120,11 @@ def test_costs_are_paid_on_both_sides_and_slippage_is_against_the_trader():
 def test_sizes_are_floored_to_lots_and_small_orders_refused_with_a_reason():
     from decimal import Decimal
 
-    from atb.domain import Instrument, Symbol
+    from atb.domain import Symbol
     from atb.engine.prepare import Slot
 
     base = scripted_slot(ohlc((7.0, 7.0, 7.0, 7.0), (7.0, 7.0, 7.0, 7.0)), (1.0,))
-    rules = Instrument(
-        Symbol.parse("BTC/USDT"), lot=Decimal("0.1"), min_quantity=Decimal("0.1"), min_notional=Decimal(5)
-    )
+    rules = usual(Symbol.parse("BTC/USDT"), lot=Decimal("0.1"), min_quantity=Decimal("0.1"), min_notional=Decimal(5))
     coarse = Slot(base.strategy, base.bars, RiskPolicy(fraction=0.5), FREE, rules)
     assert orders_of(coarse, AccountPolicy(cash=100.0))[0][2] == 7.1  # 50 / 7 = 7.142...
     poor = run(coarse, account=AccountPolicy(cash=8.0))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.domain import Instrument, Signals, Symbol
+from atb.domain import Signals, Symbol
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, columns, prepare, warmup_bars
@@ -16,6 +16,7 @@ from atb.features.indicators import INDICATORS
 from atb.strategies import make_strategy
 from tests.bars import bars_of, ramp, random_walk
 from tests.problems import ALL_IN, Scripted, ohlc, scripted_slot
+from tests.rules import usual
 
 
 class Wrong:
@@ -87,11 +88,11 @@ def test_slots_that_cannot_share_an_account_are_refused():
     with pytest.raises(InputError, match="No bar to trade"):
         prepare((dollars,), AccountPolicy(), pd.Timestamp("2030-01-01", tz="UTC"))
     with pytest.raises(InputError, match="another symbol"):
-        Slot(Scripted(), bars_of(ramp(up=5)), instrument=Instrument(Symbol.parse("ETH/USDT")))
+        Slot(Scripted(), bars_of(ramp(up=5)), instrument=usual(Symbol.parse("ETH/USDT")))
 
 
 def test_parameters_reach_the_record():
-    rules = Instrument(Symbol.parse("BTC/USDT"), tick=Decimal("0.05"), lot=Decimal("0.003"))
+    rules = usual(Symbol.parse("BTC/USDT"), tick=Decimal("0.05"), lot=Decimal("0.003"))
     record = slot_parameters(RiskPolicy(stop_loss=0.02), ExecutionModel(fee=0.002, maker_fee=0.001), rules)
     assert record["stop_loss"] == 0.02
     assert np.isnan(record["take_profit"])

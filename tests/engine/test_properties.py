@@ -19,6 +19,7 @@ from tests.bars import bars_of, random_walk
 from tests.chance import examples
 from tests.engine.cases import walk
 from tests.problems import Scripted, random_sides, random_slots
+from tests.rules import usual
 
 NEAR = 1e-9  # relative to the amounts that were added up
 
@@ -218,7 +219,9 @@ def test_higher_costs_never_leave_more(seed, fee, more, borrow):
     account = AccountPolicy(cash=10_000.0, max_gross=50.0)
 
     def equity(**costs):
-        return simulate(prepare((Slot(sides, bars, policy, ExecutionModel(slippage=0.0, **costs)),), account)).equity
+        return simulate(
+            prepare((Slot(sides, bars, policy, ExecutionModel(slippage=0.0, **costs), usual()),), account)
+        ).equity
 
     cheap, dear = equity(fee=fee), equity(fee=fee + more, borrow_rate=borrow)
     assert (dear <= cheap + NEAR * 10_000).all()

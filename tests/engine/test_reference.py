@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 from atb.backtest.simulation import Outcome, simulate
-from atb.domain import Instrument, Symbol
+from atb.domain import Symbol
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
@@ -25,6 +25,7 @@ from tests.bars import bars_of, random_walk
 from tests.chance import seeds
 from tests.engine.reference import Order, Reference, Trade
 from tests.problems import LONE_LIMITS, LONE_RULES, Scripted, lone_problem, random_slots
+from tests.rules import usual
 
 GOLDEN = Path(__file__).with_name("golden.json")
 CODES = {  # the names of the refusals' constants, which follow each other in the records
@@ -151,9 +152,7 @@ def golden_slot(symbol: str, seed: int, policy: RiskPolicy, execution: Execution
     """Return a slot on sixty bars of a seeded market, with a coarse tick and lot and eight-hourly funding."""
     frame = random_walk(60, seed, sigma=0.015)
     frame["volume"] = frame["volume"].round(1)
-    instrument = Instrument(
-        Symbol.parse(symbol), tick=Decimal("0.05"), lot=Decimal("0.001"), min_quantity=Decimal("0.01")
-    )
+    instrument = usual(Symbol.parse(symbol), tick=Decimal("0.05"), lot=Decimal("0.001"), min_quantity=Decimal("0.01"))
     funding = pd.Series(0.0005, frame.index[7::8])
     return Slot(Scripted(SIDES, **columns), bars_of(frame, symbol), policy, execution, instrument, funding=funding)
 

@@ -27,6 +27,7 @@ from atb.promotion.drafting import draft_manifest
 from atb.promotion.manifest import load_manifest, write_manifest
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, random_walk
+from tests.rules import usual
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNNER = REPOSITORY / "runners" / "live.py"
@@ -129,7 +130,7 @@ def warm_result(
 ) -> Result:
     """Backtest the whole series after its warm-up; `rules` are `execution` and `account`."""
     chosen = strategy or make_strategy("sma_cross", **CROSS)
-    slot = Slot(chosen, bars, policy, rules.get("execution", ExecutionModel()), predictor=predictor)
+    slot = Slot(chosen, bars, policy, rules.get("execution", ExecutionModel()), usual(bars.symbol), predictor)
     return backtest(slot, account=rules.get("account", AccountPolicy()), start=bars.frame.index[slot.warmup])
 
 
@@ -144,7 +145,8 @@ def many_result(markets: Sequence[Bars]) -> Result:
     policies = [replace(policy, atr_window=2) for policy in (BUSY, MANY, bare)]  # a short warm-up
     strategies = (make_strategy("sma_cross", **CROSS), make_strategy("sma_cross", fast=2, slow=7))
     slots = tuple(
-        Slot(strategies[number % 2], bars, policies[number % 3], COSTS) for number, bars in enumerate(markets)
+        Slot(strategies[number % 2], bars, policies[number % 3], COSTS, usual(bars.symbol))
+        for number, bars in enumerate(markets)
     )
     return backtest(slots, account=LIMITS, start=max(slot.bars.frame.index[slot.warmup] for slot in slots))
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from atb.db import Database
 from atb.domain import Fill, Order, Symbol
-from atb.domain.instrument import Instrument
 from atb.domain.timeframe import Timeframe
 from atb.engine import records
 from atb.engine.parameters import account_parameters, slot_parameters
@@ -20,6 +19,7 @@ from atb.live.halt import Switch
 from atb.live.journal import Journal
 from atb.live.lease import Lease, _take
 from atb.live.step import Change, Decided, Execution, Step, Working
+from tests.rules import usual
 
 HOUR = 3_600_000
 START = 1_704_067_200_000  # 2024-01-01
@@ -55,7 +55,7 @@ class Plans:
         return {"mode": "paper", "key": self.key}
 
     def fresh_state(self) -> KernelState:
-        rows = [slot_parameters(RiskPolicy(), ExecutionModel(), Instrument(one.symbol)) for one in self.plans]
+        rows = [slot_parameters(RiskPolicy(), ExecutionModel(), usual(one.symbol)) for one in self.plans]
         return KernelState.fresh(
             self.account.cash,
             limits=account_parameters(self.account),

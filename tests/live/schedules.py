@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from atb.domain import Bars, Instrument
+from atb.domain import Bars
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import warmup_bars
 from atb.live.plan import Plan
 from atb.strategies import make_strategy
 from atb.venues.simulator.faults import Fault
 from tests.bars import bars_of, random_walk
+from tests.rules import usual
 
 HOUR = 3_600_000
 WARM, QUIET = 200, 6  # bars before the first one, and after the last fault
@@ -125,7 +126,7 @@ def plan_of(name: str, bars: Bars, policy: RiskPolicy, *, execution: ExecutionMo
         policy,
         execution,
         AccountPolicy(cash=10_000.0),
-        Instrument(bars.symbol),
+        usual(bars.symbol),
         None,
     )
 

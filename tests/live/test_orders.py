@@ -14,6 +14,7 @@ from atb.engine import records
 from atb.engine.fresh import fresh_slots
 from atb.live.orders import ClientIds, OrderMaker, same_terms
 from atb.venues.paper import exact
+from tests.rules import usual
 
 BTC = Symbol.parse("BTC/USDT")
 
@@ -105,12 +106,11 @@ def test_attempts_of_an_earlier_process_are_counted_on():
 
 
 def test_where_a_venue_takes_few_stops_the_farthest_rungs_go_under_the_last_one():
-    from atb.domain import Instrument
     from atb.engine.parameters import slot_parameters
     from atb.engine.policy import ExecutionModel, RiskPolicy
 
     policy = RiskPolicy(stop_loss=0.1, take_profit=0.5, ladder=((0.1, 0.2), (0.2, 0.2), (0.3, 0.2)))
-    parameters = np.array([slot_parameters(policy, ExecutionModel(), Instrument(BTC))], records.SLOT_PARAMETERS)[0]
+    parameters = np.array([slot_parameters(policy, ExecutionModel(), usual(BTC))], records.SLOT_PARAMETERS)[0]
     held = {"quantity": 10.0, "opened_quantity": 10.0, "entry_price": 100.0, "stop": 90.0, "stop_reason": records.STOP_LOSS,
             "target": 110.0, "target_quantity": 2.0}  # fmt: skip
     every = maker().units(slot_with(**held), parameters)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from atb.backtest import run as backtest
-from atb.domain import Instrument, Signals, Symbol
+from atb.domain import Signals, Symbol
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot
 from atb.engine.state import dumps
@@ -26,6 +26,7 @@ from atb.live.portfolio import Portfolio
 from atb.live.step import Withheld
 from tests.bars import bars_of, random_walk
 from tests.live.desk import BUSY
+from tests.rules import usual
 
 BTC = Symbol.parse("BTC/USDT")
 ACCOUNT = AccountPolicy()
@@ -61,7 +62,7 @@ class Bull(Restless):
 def desk_of(bars, policy, account=ACCOUNT, *, strategy=Restless(), state=None, working=(), known=0):
     """Return a desk that knows the first bars, and goes on from a state where one is given."""
     manifest = SimpleNamespace(content_sha256="a", name="a", mode="paper", warmup=0)
-    plan = Plan(manifest, strategy, BTC, bars.timeframe, policy, ExecutionModel(), account, Instrument(BTC), None)
+    plan = Plan(manifest, strategy, BTC, bars.timeframe, policy, ExecutionModel(), account, usual(BTC), None)
     portfolio = Portfolio((plan,))
     fresh = portfolio.fresh_state()
     if state is not None:
@@ -80,7 +81,7 @@ def traded(desk, moment, level=Level.NONE):
 
 def steps_of(bars, policy, account):
     """Step a restless trader through bars; return its steps and the backtest of the same."""
-    result = backtest(Slot(Restless(), bars, policy, ExecutionModel()), account=account)
+    result = backtest(Slot(Restless(), bars, policy, ExecutionModel(), usual(bars.symbol)), account=account)
     feed = ReplayFeed({0: bars}, {0: 0})
     desk, steps = desk_of(bars, policy, account), []
     while (moment := asyncio.run(feed.take())) is not None:

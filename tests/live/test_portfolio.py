@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from atb.backtest.simulation import simulate
-from atb.domain import Instrument, Symbol, Timeframe
+from atb.domain import Symbol, Timeframe
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, prepare
 from atb.errors import InputError
@@ -22,6 +22,7 @@ from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, frame_of
 from tests.live.test_feed import all_of
+from tests.rules import usual
 
 
 def plan(sha="a", symbol="BTC/USDT", timeframe="1h", mode="paper", **changes):
@@ -29,7 +30,7 @@ def plan(sha="a", symbol="BTC/USDT", timeframe="1h", mode="paper", **changes):
     manifest = SimpleNamespace(content_sha256=sha * 64, name=f"plan {sha}", mode=mode, warmup=9)
     made = Plan(
         manifest, make_strategy("sma_cross", fast=3, slow=8), pair, Timeframe.parse(timeframe), RiskPolicy(),
-        ExecutionModel(), AccountPolicy(), Instrument(pair), None,
+        ExecutionModel(), AccountPolicy(), usual(pair), None,
     )  # fmt: skip
     return replace(made, **changes)
 
@@ -113,7 +114,10 @@ def test_clusters_of_many_slots_equal_the_backtest_with_no_more_bars_than_their_
     portfolio = Portfolio(plans)
     assert portfolio.lead == CLUSTERED.cluster_days + 2
     start = pd.Timestamp(START, tz="UTC") + pd.Timedelta(days=20, hours=5)
-    slots = tuple(Slot(one.strategy, bars, one.policy, one.execution) for one, bars in zip(plans, markets, strict=True))
+    slots = tuple(
+        Slot(one.strategy, bars, one.policy, one.execution, one.instrument)
+        for one, bars in zip(plans, markets, strict=True)
+    )
     problem = prepare(slots, CLUSTERED, start)
     outcome = simulate(problem)
     known = [bars.slice(start - pd.Timedelta(days=portfolio.lead), start + pd.Timedelta(days=6)) for bars in markets]

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from atb.config import load_settings
 from atb.db import open_database
 from atb.db.tables import AccountLease
-from atb.domain import Instrument, Symbol
+from atb.domain import Symbol
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.errors import SetupError, VenueError
 from atb.live.halt import Level, set_halt, write_halt_file
@@ -24,6 +24,7 @@ from atb.strategies import make_strategy
 from atb.venues.simulator.configuration import Filters, Key
 from tests.live.ledger import START, Plans, StillClock, close, filled, open_journal, take, working
 from tests.live.venue import plan_of
+from tests.rules import usual
 from tests.venues.broker.at_simulator import BARS, BTC, PRICE, broker_at, exchange, make
 
 SETTINGS = {"exchange": {"base_url": "http://127.0.0.1:1"}}
@@ -101,9 +102,7 @@ def test_a_clock_that_is_off_is_refused():
 
 def test_rules_that_are_not_the_tested_ones_are_refused_with_both():
     with exchange() as running:
-        wrong, _ = look(
-            running, plans=portfolio(instrument=Instrument(BTC, tick=Decimal("0.1"), min_notional=Decimal(10)))
-        )
+        wrong, _ = look(running, plans=portfolio(instrument=usual(BTC, tick=Decimal("0.1"), min_notional=Decimal(10))))
     (check,) = wrong.values()
     assert check.found == "BTC/USDT: tick 0.01 instead of 0.1, min_notional 5 instead of 10"
 

@@ -29,6 +29,7 @@ from tests.chance import seeds
 from tests.live.desk import Desk
 from tests.live.playing import Play, check, say
 from tests.live.schedules import HOUR, WARM, Schedule, draw, plan_of
+from tests.rules import usual
 
 MINUTE = 60_000
 KEPT_BYTES = 2_000  # what the simulated exchange keeps for each entry of its ledger, the request itself included
@@ -169,7 +170,7 @@ def test_the_real_process_survives_sigkill(seed, tmp_path, database_url):
     bars = desk.stock(320, seed)
     execution = ExecutionModel(fee=0.001, fee_in_base=True)
     policy = RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.04, reenter=True)
-    result = backtest(Slot(make_strategy("sma_cross", fast=3, slow=8), bars, policy, execution))
+    result = backtest(Slot(make_strategy("sma_cross", fast=3, slow=8), bars, policy, execution, usual(bars.symbol)))
     path = desk.promote(result)
     start, count = int(bars.opened_ms[240]), 40
     until = start + count * HOUR

@@ -17,7 +17,7 @@ from atb.backtest import run as backtest
 from atb.backtest.result import Result
 from atb.db import Database, open_database
 from atb.db.tables import EquityRow, Event, FillRow, Intent, KernelState
-from atb.domain import Bars, Instrument, Strategy
+from atb.domain import Bars, Strategy
 from atb.domain.ports import Broker
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
@@ -33,6 +33,7 @@ from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import Running, running_exchange
+from tests.rules import usual
 
 HOUR = 3_600_000
 ACCOUNT = "main"
@@ -61,7 +62,7 @@ def plan_of(
         policy,
         execution,
         account or AccountPolicy(),
-        Instrument(bars.symbol),
+        usual(bars.symbol),
         None,
     )
 

@@ -5,12 +5,13 @@ from decimal import Decimal
 import numpy as np
 import pytest
 
-from atb.domain import Instrument, Order, Symbol
+from atb.domain import Order, Symbol
 from atb.engine import records
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.state import KernelState
 from atb.venues.paper import PaperBroker
+from tests.rules import usual
 
 BTC = Symbol.parse("BTC/USDT")
 ENTRY = Order("entry-1", BTC, "buy", "entry", "market", Decimal("2.0"))
@@ -20,7 +21,7 @@ ROWS = np.zeros(1, np.int64)
 
 def state_with(**costs):
     execution = ExecutionModel(fee=0.001, slippage=0.0, **costs)
-    row = slot_parameters(RiskPolicy(stop_loss=0.05), execution, Instrument(BTC))
+    row = slot_parameters(RiskPolicy(stop_loss=0.05), execution, usual(BTC))
     limits, parameters = account_parameters(AccountPolicy()), np.array([row], records.SLOT_PARAMETERS)
     return KernelState.fresh(10_000.0, limits=limits, parameters=parameters)
 

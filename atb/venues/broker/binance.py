@@ -321,5 +321,5 @@ def _forget_oldest(known: dict[Any, str]) -> None:
         del known[next(iter(known))]
 
 
-def _rules(symbol: Symbol, market: dict[str, Any]) -> Rules:
+async def _rules(symbol: Symbol, market: dict[str, Any]) -> Rules:
     return binance_rules(symbol, market["info"])

@@ -6,7 +6,9 @@ from typing import Any
 
 from atb.domain.instrument import Instrument
 from atb.domain.orders import Order
+from atb.domain.published import Precision, published_rules, step_of
 from atb.domain.symbol import Symbol
+from atb.errors import VenueError
 
 _NONE = Decimal(0)
 
@@ -124,14 +126,14 @@ def binance_rules(symbol: Symbol, info: dict[str, Any]) -> Rules:
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
     grid = Grid(_of(price, "tickSize"), _of(price, "minPrice"), _of(price, "maxPrice"))
     quantity = Grid(_of(lot, "stepSize"), _of(lot, "minQty"), _of(lot, "maxQty"))
-    default = Instrument(symbol)
     return Rules(
         instrument=Instrument(
             symbol,
-            tick=grid.step or default.tick,
-            lot=quantity.step or default.lot,
+            tick=grid.step or _digits(symbol, info, "quoteAssetPrecision", "quotePrecision"),
+            lot=quantity.step or _digits(symbol, info, "baseAssetPrecision"),
             min_quantity=quantity.least,
             min_notional=_of(notional, "minNotional"),
+            source="as the venue gives them now",
         ),
         venue_symbol=str(info["symbol"]),
         price=grid,
@@ -146,23 +148,37 @@ def binance_rules(symbol: Symbol, info: dict[str, Any]) -> Rules:
     )
 
 
-def unified_rules(symbol: Symbol, market: dict[str, Any], *, ticks: bool) -> Rules:
+def unified_rules(symbol: Symbol, market: dict[str, Any], *, mode: Precision, last: Decimal | None = None) -> Rules:
     """Read ccxt's market of any exchange; what it does not say is no rule.
 
     Parameters
     ----------
-    ticks
-        Whether ccxt gives precision as a step; otherwise as a number of decimal places.
+    mode
+        What ccxt's precision means at this exchange.
+    last
+        The last price, for price steps that depend on it (`atb.domain.published.needs_price`).
+
+    Raises
+    ------
+    DataError
+        If the price step is not told, and no last price either.
     """
     precision, limits = market.get("precision") or {}, market.get("limits") or {}
     amount, cost, price = (limits.get(name) or {} for name in ("amount", "cost", "price"))
-    steps = [_step(precision.get(name), ticks=ticks) for name in ("price", "amount")]
-    default = Instrument(symbol)
-    grid = Grid(steps[0], _of(price, "min"), _of(price, "max"))
-    quantity = Grid(steps[1], _of(amount, "min"), _of(amount, "max"))
+    instrument = published_rules(symbol, market, mode=mode, last=last, source="as the venue gives them now")
+    lots: Precision = "decimal_places" if mode == "significant_digits" else mode
+    grid = Grid(step_of(precision.get("price"), mode, price=last) or _NONE, _of(price, "min"), _of(price, "max"))
+    quantity = Grid(step_of(precision.get("amount"), lots) or _NONE, _of(amount, "min"), _of(amount, "max"))
     notional = Grid(least=_of(cost, "min"), most=_of(cost, "max"))
-    instrument = Instrument(symbol, steps[0] or default.tick, steps[1] or default.lot, quantity.least, notional.least)
     return Rules(instrument, str(market["id"]), grid, quantity, notional=notional)
+
+
+def _digits(symbol: Symbol, info: dict[str, Any], *names: str) -> Decimal:
+    """Return the finest step that an asset has, where the venue tells no filter: never a coarser one than it would take."""
+    told = next((info[name] for name in names if info.get(name) is not None), None)
+    if told is None:
+        raise VenueError("The venue tells no step of this symbol", found=str(symbol), todo="Trade another symbol")
+    return Decimal(1).scaleb(-int(told))
 
 
 def _bands(filters: dict[str, Any]) -> tuple[tuple[str, Decimal, Decimal], ...]:
@@ -180,9 +196,3 @@ def _of(source: dict[str, Any], name: str) -> Decimal:
     """Return a number of an exchange, 0 where it gives none."""
     value = source.get(name)
     return number(value) if value is not None else _NONE
-
-
-def _step(value: Any, *, ticks: bool) -> Decimal:
-    if value is None:
-        return _NONE
-    return number(value) if ticks else Decimal(1).scaleb(-int(value))

@@ -7,13 +7,14 @@ from typing import Any
 
 from atb.domain.orders import Fill, Order
 from atb.domain.ports import Clock
+from atb.domain.published import Precision, needs_price
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Balance, OrderList, OrderReport, OrderState, Permissions
 from atb.errors import VenueError
 from atb.venues.broker.connection import Access
 from atb.venues.broker.judging import Judge, judge_coinbase, judge_kraken, judge_unknown_venue
-from atb.venues.broker.rules import number, plain, unified_rules
+from atb.venues.broker.rules import Rules, number, plain, unified_rules
 from atb.venues.broker.venue import Request, Venue, is_protective
 from atb.venues.broker.wire import Reply
 
@@ -55,14 +56,25 @@ class UnifiedBroker(Venue):
         ------
         InputError
             If it does not trade one of them.
+        DataError
+            If it tells neither a price step nor a price of one of them.
         VenueError
             If it cannot be asked.
         """
-        from ccxt import TICK_SIZE
-
         await self._measure()
-        ticks = self._exchange.precisionMode == TICK_SIZE
-        await self._load_markets(symbols, lambda symbol, market: unified_rules(symbol, market, ticks=ticks))
+        await self._load_markets(symbols, self._read_rules)
+
+    async def _read_rules(self, symbol: Symbol, market: dict[str, Any]) -> Rules:
+        """Return the rules of a market; its last price is asked for only where a step depends on it."""
+        from ccxt import SIGNIFICANT_DIGITS, TICK_SIZE
+
+        known: dict[int, Precision] = {TICK_SIZE: "tick_size", SIGNIFICANT_DIGITS: "significant_digits"}
+        mode = known.get(self._exchange.precisionMode, "decimal_places")
+        if not needs_price(market, mode):
+            return unified_rules(symbol, market, mode=mode)
+        ticker = (await self._read(Request(partial(self._exchange.fetch_ticker, str(symbol))))).value
+        last = number(ticker["last"]) if ticker.get("last") else None
+        return unified_rules(symbol, market, mode=mode, last=last)
 
     async def place(self, order: Order | OrderList) -> Answer:
         """Send an order, once; a list is refused: the venue ties no orders together."""

@@ -154,7 +154,9 @@ class Venue:
         frame = pd.DataFrame(values, index=index.as_unit("us"), columns=list(BAR_COLUMNS), dtype="float64")
         return Bars(symbol, timeframe, frame, self._access.id)
 
-    async def _load_markets(self, symbols: Sequence[Symbol], read: Callable[[Symbol, dict[str, Any]], Rules]) -> Reply:
+    async def _load_markets(
+        self, symbols: Sequence[Symbol], read: Callable[[Symbol, dict[str, Any]], Awaitable[Rules]]
+    ) -> Reply:
         """Learn the rules of symbols; return the answer they were read from.
 
         Raises
@@ -168,7 +170,7 @@ class Venue:
             if str(symbol) not in markets:
                 todo = did_you_mean(str(symbol), markets)
                 raise InputError(f"{self._access.id} has no such symbol", found=str(symbol), todo=todo)
-            self._rules[symbol] = read(symbol, markets[str(symbol)])
+            self._rules[symbol] = await read(symbol, markets[str(symbol)])
         return reply
 
     async def _measure(self) -> None:

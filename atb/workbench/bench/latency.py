@@ -87,7 +87,8 @@ async def _measure(folder: Path, seed: int) -> list[float]:
 
 def _portfolio(seed: int) -> tuple[Any, Any, int]:
     """Return a portfolio that enters and leaves often, its bars, and the open of the first traded one."""
-    from atb.domain import Bars, Instrument, Symbol, Timeframe
+    from atb.domain import Bars, Symbol, Timeframe
+    from atb.domain.observed import synthetic_rules
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
     from atb.engine.prepare import warmup_bars
     from atb.live.plan import Plan
@@ -101,7 +102,7 @@ def _portfolio(seed: int) -> tuple[Any, Any, int]:
         make_strategy("sma_cross", fast=2, slow=3),
     )
     policy = RiskPolicy(fraction=0.5, stop_loss=0.02, trailing_stop=0.01, reenter=True)
-    execution, account, instrument = ExecutionModel(), AccountPolicy(), Instrument(symbol)
+    execution, account, instrument = ExecutionModel(), AccountPolicy(), synthetic_rules(symbol)
     warm = warmup_bars(strategy, policy, execution)
     bars = Bars(symbol, timeframe, generate(BARS + warm + CALM, seed).frame().iloc[CALM:], "bench")
     manifest = Manifest(

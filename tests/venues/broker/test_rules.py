@@ -15,6 +15,7 @@ LAST = Decimal(50_000)
 
 def test_binances_filters_become_the_instrument_that_the_kernel_sizes_with():
     assert RULES.instrument.to_json() == {
+        "source": "as the venue gives them now",
         "symbol": "BTC/USDT", "tick": "0.01", "lot": "0.00001", "min_quantity": "0.00001", "min_notional": "5",
     }  # fmt: skip
 
@@ -74,27 +75,45 @@ def test_older_filters_are_understood():
         {"filterType": "MIN_NOTIONAL", "minNotional": "10.0", "applyToMarket": False},
         {"filterType": "PERCENT_PRICE", "multiplierUp": "1.1", "multiplierDown": "0.9"},
     ]
+    info |= {"quoteAssetPrecision": 8, "baseAssetPrecision": 7}
     rules = binance_rules(BTC, info)
+    assert (rules.instrument.tick, rules.instrument.lot) == (Decimal("1E-8"), Decimal("1E-7"))
     assert rules.refusal(an_order(quantity=Decimal("0.00001")), LAST) is None
     assert rules.refusal(an_order(kind="limit", price=Decimal(44_999)), LAST)[0] == "local:percent_price"
     assert rules.refusal(an_order(kind="limit", quantity=Decimal("0.0001")), LAST)[0] == "local:notional"
 
 
 @pytest.mark.parametrize(
-    ("ticks", "precision"), [(True, {"price": "0.01", "amount": 1e-05}), (False, {"price": 2, "amount": 5})]
+    ("mode", "precision"),
+    [
+        ("tick_size", {"price": "0.01", "amount": 1e-05}),
+        ("decimal_places", {"price": 2, "amount": 5}),
+        ("significant_digits", {"price": "7", "amount": "5"}),
+    ],
 )
-def test_ccxts_market_of_any_exchange_becomes_rules(ticks, precision):
+def test_ccxts_market_of_any_exchange_becomes_rules(mode, precision):
     limits = {"amount": {"min": "0.0001", "max": None}, "cost": {"min": 1.0}, "price": {}}
     rules = unified_rules(
-        Symbol.parse("BTC/USD"), {"id": "BTC-USD", "precision": precision, "limits": limits}, ticks=ticks
+        Symbol.parse("BTC/USD"),
+        {"id": "BTC-USD", "precision": precision, "limits": limits},
+        mode=mode,
+        last=Decimal(65_123),
     )
     assert rules.instrument.to_json() == {
-        "symbol": "BTC/USD", "tick": "0.01", "lot": "0.00001", "min_quantity": "0.0001", "min_notional": "1",
-    }  # fmt: skip
+        "symbol": "BTC/USD",
+        "tick": "0.01",
+        "lot": "0.00001",
+        "min_quantity": "0.0001",
+        "min_notional": "1",
+        "source": "as the venue gives them now",
+    }
+    assert (rules.price.step, rules.quantity.step) == (Decimal("0.01"), Decimal("0.00001"))  # fmt: skip
 
 
 def test_what_an_exchange_does_not_say_is_no_rule():
-    rules = unified_rules(BTC, {"id": "BTC-USD", "precision": {}, "limits": {}}, ticks=True)
+    rules = unified_rules(BTC, {"id": "BTC-USD", "precision": {}, "limits": {}}, mode="tick_size", last=LAST)
+    assert rules.instrument.tick == Decimal(1)
+    assert "not told" in rules.instrument.source
     assert rules.refusal(an_order(quantity=Decimal("0.123456789"))) is None
 
 

@@ -15,6 +15,7 @@ from atb.domain import Bars, Instrument
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import Running, running_exchange
 from tests.bars import bars_of, random_walk
+from tests.rules import usual
 
 HOUR = 3_600_000
 CREDENTIALS = {"apiKey": "k" * 64, "secret": "s" * 64}
@@ -92,4 +93,4 @@ def world(tmp_path: Path) -> Any:
     bars = hours_until_now("BTC/USDT")
     with running_exchange(config(bars), ca_file=tmp_path / "ca.pem") as running:
         way = (running.url, running.proxy_url, tmp_path / "ca.pem", running.hosts)
-        yield World(*way, rows_of(bars), Instrument(bars.symbol), running)
+        yield World(*way, rows_of(bars), usual(bars.symbol), running)

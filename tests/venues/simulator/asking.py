@@ -3,13 +3,13 @@
 from decimal import Decimal
 from urllib.parse import urlencode
 
-from atb.domain import Instrument
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.desk import Desk, Request
 from atb.venues.simulator.exchange import Exchange
 from atb.venues.simulator.signing import sign
 from tests.bars import bars_of, frame_of
+from tests.rules import usual
 
 HOUR = 3_600_000
 FREE = ExecutionModel(fee=0.001, slippage=0.0)
@@ -19,7 +19,7 @@ def config_of(*frames, start=0, **settings):
     """Return a configuration of one hour-bar market per frame (BTC, ETH), `start` bars after its begin."""
     names = ("BTC/USDT", "ETH/USDT")
     series = tuple(bars_of(frame, symbol=name) for frame, name in zip(frames, names, strict=False))
-    rules = tuple(Instrument(one.symbol, lot=Decimal("0.001"), min_quantity=Decimal("0.001")) for one in series)
+    rules = tuple(usual(one.symbol, lot=Decimal("0.001"), min_quantity=Decimal("0.001")) for one in series)
     settings = {"instruments": rules, "execution": FREE} | settings
     return ExchangeConfig(series, int(series[0].opened_ms[start]), **settings)
 

@@ -7,7 +7,6 @@ import pandas as pd
 import pytest
 
 from atb.backtest import run
-from atb.domain import Instrument
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot
 from atb.strategies.given import GivenSides
@@ -15,6 +14,7 @@ from atb.venues.simulator.configuration import ExchangeConfig, Limits
 from atb.venues.simulator.exchange import Exchange
 from tests.bars import bars_of, random_walk
 from tests.chance import seeds
+from tests.rules import usual
 from tests.venues.simulator.trader import Trader, expected, merged
 
 BARS = 250
@@ -58,7 +58,7 @@ def play(seed, entry, frame):
     rng = np.random.default_rng([seed, len(entry)])
     sides = pd.Series(np.repeat(rng.choice([0.0, 1.0, np.nan], BARS // 5), 5), frame.index)
     bars, policy, execution = bars_of(frame), policy_of(rng, entry), execution_of(rng)
-    slot = Slot(GivenSides(sides), bars, policy, execution, Instrument(bars.symbol, lot=LOT, min_quantity=LOT))
+    slot = Slot(GivenSides(sides), bars, policy, execution, usual(bars.symbol, lot=LOT, min_quantity=LOT))
     account = AccountPolicy(cash=10_000.0)
     result = run(slot, account=account)
     config = ExchangeConfig(
