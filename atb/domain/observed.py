@@ -59,12 +59,17 @@ def observed_rules(bars: Bars) -> Instrument:
     tick = price_step(prices)
     least = LEAST_ORDERS.get(bars.symbol.settle or bars.symbol.quote, Decimal(0))
     if bars.synthetic:
-        return synthetic_rules(bars.symbol, tick)
+        return exchange_rules(bars)
     lot = lot_step(frame["volume"].to_numpy(dtype=np.float64), price=_typical(prices), least=float(least))
     known = (
         f"least value as usual for {bars.symbol.quote}" if least else f"no least value known for {bars.symbol.quote}"
     )
     return Instrument(bars.symbol, tick, lot, lot, least, source=f"from the data, {len(bars):,} bars; {known}")
+
+
+def exchange_rules(bars: Bars) -> Instrument:
+    """Return the rules of a simulated exchange that serves these bars: its own lots, and a price step that fits the prices."""
+    return synthetic_rules(bars.symbol, price_step(_prices(bars)))
 
 
 def synthetic_rules(symbol: Symbol, tick: Decimal = _CENT) -> Instrument:

@@ -104,7 +104,7 @@ def test_rules_that_are_not_the_tested_ones_are_refused_with_both():
     with exchange() as running:
         wrong, _ = look(running, plans=portfolio(instrument=usual(BTC, tick=Decimal("0.1"), min_notional=Decimal(10))))
     (check,) = wrong.values()
-    assert check.found == "BTC/USDT: tick 0.01 instead of 0.1, min_notional 5 instead of 10"
+    assert check.found == "BTC/USDT: tick 0.01 instead of 0.1, min_notional 5 instead of 10 (given by hand)"
 
 
 def test_bars_of_another_market_are_refused():

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.domain import Bars, Instrument
-from atb.domain.observed import observed_rules
+from atb.domain.observed import exchange_rules
 from atb.venues.simulator.clock import RealClock, VirtualClock
 
 __all__ = ["Candle", "Market", "VirtualClock"]
@@ -55,9 +55,9 @@ class Market:
     def of(
         cls, bars: Bars | Iterable[Bars], clock: VirtualClock | RealClock, instruments: Iterable[Instrument] = ()
     ) -> "Market":
-        """Build a market from one series or many, with the rules of some of its symbols; the others' are read off their bars."""
+        """Build a market from one series or many, with the rules of some of its symbols; the others' are this exchange's own."""
         series = (bars,) if isinstance(bars, Bars) else tuple(bars)
-        rules = {one.symbol.joined: observed_rules(one) for one in reversed(series)}
+        rules = {one.symbol.joined: exchange_rules(one) for one in reversed(series)}
         return cls(series, clock, rules | {one.symbol.joined: one for one in instruments})
 
     def find(self, venue_symbol: str, interval: str) -> Bars | None:
