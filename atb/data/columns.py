@@ -19,7 +19,7 @@ CLOSE_TIMES = frozenset({"close_time", "closetime", "time_close", "end_time", "t
 # Epoch columns come first: they are never ambiguous about their time zone.
 _TIMES = ("unix", "unix_timestamp", "unix_time", "epoch", "timestamp", "open_time", "opentime", "time_open",
           "open_timestamp", "start_time", "starttime", "start", "time_period_start", "datetime", "date_time", "date",
-          "time", "ts", "t", "gmt_time", "local_time", "mts", "dt", "day", "index")  # fmt: skip
+          "time", "ts", "t", "gmt_time", "local_time", "mts", "dt", "day", "index", "", "unnamed_0")  # fmt: skip
 _PRICES: dict[str, tuple[str, ...]] = {
     "open": ("open", "open_price", "price_open", "o", "first", "opening_price"),
     "high": ("high", "high_price", "price_high", "h", "max"),

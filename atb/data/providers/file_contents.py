@@ -91,11 +91,12 @@ def _checksum_notes(agreed: list[str], left_out: list[str]) -> list[str]:
 def _files(paths: Iterable[Path], notes: list[str]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
-        if path.is_dir():
+        kind = _kind(path)
+        if kind == "folder":
             files += _listed(path, notes)
-        elif path.is_file():
+        elif kind == "file":
             files.append(path)
-        elif path.exists():
+        elif kind:
             raise InputError(
                 "Not a regular file", found=str(path), todo="Write what it gives to a file and import that"
             )
@@ -104,12 +105,22 @@ def _files(paths: Iterable[Path], notes: list[str]) -> list[Path]:
     return files
 
 
+def _kind(path: Path) -> str:
+    """Return `folder`, `file`, `other`, or nothing where there is none."""
+    try:
+        return "folder" if path.is_dir() else "file" if path.is_file() else "other" if path.exists() else ""
+    except OSError as error:  # a name too long, a folder that may not be looked into
+        raise InputError("The path cannot be looked at", found=str(path)[:120], todo=error.strerror or "") from error
+
+
 def _listed(folder: Path, notes: list[str]) -> list[Path]:
     """Return the files of a folder that may hold bars, by name; folders inside it are not entered."""
     files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
     wanted = [path for path in files if path.suffix.lower() in _SUFFIXES]
     if not wanted:
-        raise InputError("The folder holds no file of bars", found=str(folder), todo="Give CSV, zip or Parquet files")
+        raise InputError(
+            "The folder itself holds no file of bars", found=str(folder), todo="Give CSV, zip or Parquet files"
+        )
     others = [path.name for path in files if path not in wanted and not _is_checksum(path.name)]
     if others:
         notes.append(f"left out of {folder.name}: {', '.join(others[:3])}{' ...' * (len(others) > 3)}")

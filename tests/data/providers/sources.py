@@ -150,6 +150,16 @@ def yfinance_parquet(folder: Path, frame: pd.DataFrame) -> Path:
     return folder / "x.parquet"
 
 
+def grouped_levels(folder: Path, frame: pd.DataFrame) -> Path:
+    """Grouped by ticker and written as CSV, the index without a name."""
+    grouped = pd.concat({"BTC-USD": frame.rename(columns=str.capitalize)}, axis=1)
+    return written(folder, "x.csv", grouped.rename_axis(None).to_csv())
+
+
+def unnamed_index(folder: Path, frame: pd.DataFrame) -> Path:
+    return written(folder, "x.csv", frame.rename_axis(None).to_csv())
+
+
 def two_tickers(folder: Path, frame: pd.DataFrame) -> Path:
     """Grouped by ticker, as `yf.download([...], group_by="ticker")` does."""
     other = frame * 2
@@ -366,6 +376,8 @@ SOURCES: dict[str, Writer] = {
     "yfinance, three header lines": yfinance_levels,
     "yfinance, two levels": yfinance_parquet,
     "yfinance, two tickers": two_tickers,
+    "yfinance, grouped": grouped_levels,
+    "pandas, index without a name": unnamed_index,
     "tradingview": tradingview,
     "tradingview, iso": tradingview_iso,
     "tradingview's feed": udf,

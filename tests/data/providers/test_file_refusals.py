@@ -163,6 +163,7 @@ def test_what_is_no_file_is_refused(tmp_path):
     (tmp_path / "folder").mkdir()
     assert "Not a regular file" in refusal(tmp_path / "pipe", tmp_path)
     assert "Not a regular file" in refusal("/dev/null", tmp_path)
+    assert "cannot be looked at" in refusal(tmp_path / ("long" * 100), tmp_path)
     assert "holds no file of bars" in refusal(tmp_path / "folder", tmp_path)
     written(tmp_path / "folder", "notes.md", "x")
     assert "holds no file of bars" in refusal(tmp_path / "folder", tmp_path)
