@@ -24,6 +24,19 @@ def pytest_report_header() -> str:
     return f"random examples: seed {SEED}, ten times as many; the same again: make test-all SEED={SEED}"
 
 
+# The files that take longest, in that order: begun last, they would be waited for by one worker alone.
+LONGEST = (
+    "test_real_path.py", "test_static.py", "test_demo.py", "test_notebooks.py", "test_rehearse.py", "test_every_rule.py",
+    "test_kill.py", "test_bench.py", "test_parity.py", "test_set_up.py", "test_lock.py", "test_exchange_process.py",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; within a file and between the others the order stays."""
+    ranks = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(LONGEST)))
+
+
 @pytest.fixture(autouse=True)
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand and write in `tmp_path`, a project of its own, never in the repository."""

@@ -18,6 +18,7 @@ from atb.domain import Symbol
 from atb.errors import InputError
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.server import running_exchange
+from tests.waiting import PATIENCE_S
 
 DEFAULTS = {
     "symbols": (), "walks": ("BTC/USDT",), "timeframe": "1h", "since": None, "venue": None, "host": "127.0.0.1", "port": 0,
@@ -48,14 +49,14 @@ def test_a_process_serves_a_drawn_market_until_it_is_ended(tmp_path):
             url = re.search(r"http://\S+?(?=;)", line)[0]
             settings = [process.stdout.readline() for _ in range(2)][-1].split()
             assert settings == [f"ATB__EXCHANGE__BASE_URL={url}", f"ATB__EXCHANGE__CLOCK=ws{url[4:]}/control/clock"]
-            with urllib.request.urlopen(f"{url}/control/state", timeout=10) as answer:
+            with urllib.request.urlopen(f"{url}/control/state", timeout=PATIENCE_S) as answer:
                 state = json.load(answer)
-            with urllib.request.urlopen(f"{url}/api/v3/ticker/price?symbol=BTCUSDT", timeout=10) as answer:
+            with urllib.request.urlopen(f"{url}/api/v3/ticker/price?symbol=BTCUSDT", timeout=PATIENCE_S) as answer:
                 assert json.load(answer)["price"] == "100.00000000"
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                assert process.wait(20) == 130
+                assert process.wait(PATIENCE_S) == 130
             finally:
                 process.kill()  # whatever happened, nothing is left to wait for
     assert state["balances"] == [{"asset": "USDT", "free": "77.00000000", "locked": "0.00000000"}]

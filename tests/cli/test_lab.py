@@ -15,6 +15,7 @@ from click.testing import CliRunner
 
 from atb.cli import main
 from atb.cli.lab import lab_arguments, lab_environment
+from tests.waiting import PATIENCE_S
 
 
 def test_the_token_is_in_the_environment_and_never_an_argument():
@@ -59,7 +60,7 @@ def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
             assert [item["name"] for item in contents["content"]] == ["one.ipynb"]
             assert '"news": {"disabled": true}' in patiently(f"{root}/lab", "canary")
             with pytest.raises(urllib.error.HTTPError, match="403"):
-                urllib.request.urlopen(f"{root}/api/contents", timeout=10)
+                urllib.request.urlopen(f"{root}/api/contents", timeout=PATIENCE_S)
             assert b"canary" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
         finally:
             server.terminate()
@@ -68,10 +69,10 @@ def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
 def patiently(url, token):
     """Read a page of a server that is still starting."""
     request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 return answer.read().decode()
         except urllib.error.URLError:
             if time.monotonic() > deadline:

@@ -141,6 +141,7 @@ def test_a_runner_that_is_killed_is_dead_for_as_long_as_was_drawn_and_decides_th
     assert told.first_decision["runner"] != told.first_decision["backtest"]
 
 
+@pytest.mark.slow
 def test_a_side_over_a_bar_that_the_exchange_served_otherwise_is_the_strategys_and_no_failure(stage):
     start, hour = stage.period.start_ms, 3_600_000
     times = [start + at * hour for at in range(4, 60, 7)]
@@ -165,6 +166,7 @@ def test_what_struck_in_a_bar_is_counted_by_kind_with_the_deaths_that_reach_into
     assert rehearsal._struck(Played(ledger=ledger)) == {"halt": 1, "lost": 1}
 
 
+@pytest.mark.slow
 def test_a_runner_that_gives_up_is_started_again_after_a_while(stage):
     start, hour = stage.period.start_ms, 3_600_000
     banned = Fault("ban", "*", at_ms=start + 12 * hour, retry_after_s=12)
@@ -180,6 +182,7 @@ def test_one_process_that_broke_spoils_a_run_that_came_to_its_end():
     assert Played(exits=[-9, 4]).end == 4
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_early_or_halted_fails_a_rehearsal(desk, monkeypatch):
     path = promoted(desk)
     original = Stage.play
@@ -196,6 +199,7 @@ def test_a_run_that_ends_early_or_halted_fails_a_rehearsal(desk, monkeypatch):
     assert all(said["held"] for said in found["invariants"].values())
 
 
+@pytest.mark.slow
 def test_what_a_drill_leaves_is_judged_too(desk, monkeypatch):
     path = promoted(desk)
     original = rehearsal.hold_drill

@@ -16,6 +16,7 @@ from atb.prediction.export import check_parity, to_onnx
 from atb.prediction.predictor import OnnxPredictor, open_session, predict_rows
 from atb.prediction.recipes import MODELS, Recipe, Trained, train
 from tests.prediction.models import saved, trained
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(params=MODELS)
@@ -70,7 +71,9 @@ def test_another_process_trains_the_same_bytes(kind):
         "from atb.prediction.recipes import Recipe, train;"
         f"print(hashlib.sha256(to_onnx(train(sample_bars()[0], Recipe(model={kind!r})))).hexdigest())"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert told.stdout.strip() == hashlib.sha256(graph(kind)).hexdigest()
 
 

@@ -17,6 +17,7 @@ from atb.db import open_database
 from atb.experiments.execution import execute
 from atb.experiments.registry import get_run, list_runs
 from tests.experiments.notebooks import notebook, settings_in
+from tests.waiting import PATIENCE_S
 
 SCRIPT = """
 import sys
@@ -26,7 +27,7 @@ from atb.experiments import execute
 from tests.experiments.notebooks import settings_in
 settings = settings_in(Path(sys.argv[1]))
 database = open_database(settings.database.url)
-run = execute(Path(sys.argv[2]), {}, settings=settings, database=database, timeout=90)
+run = execute(Path(sys.argv[2]), {}, settings=settings, database=database, timeout=600)
 print(run.status, run.run_id, run.error)
 """
 # Says that it runs and waits until as many runs say so; the kernel answers only its own run, or one of them fails.
@@ -35,12 +36,12 @@ import os, pathlib, time
 place = pathlib.Path("met")
 place.mkdir(exist_ok=True)
 (place / os.environ["ATB_RUN_ID"]).touch()
-deadline = time.monotonic() + 60
+deadline = time.monotonic() + 600
 while len(list(place.iterdir())) < 2:
     assert time.monotonic() < deadline, "the other run did not come"
     time.sleep(0.05)
 """
-SLEEPS = "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(120)"
+SLEEPS = "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(3_600)"
 WORDLESS = "its process ended without a word"
 
 
@@ -58,7 +59,7 @@ def sockets_below(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if stat.S_ISSOCK(path.stat().st_mode)]
 
 
-def wait_for(condition, seconds: float = 60) -> None:
+def wait_for(condition, seconds: float = PATIENCE_S) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -75,7 +76,7 @@ def test_two_runs_at_once_in_one_folder_both_succeed_and_leave_no_sockets(tmp_pa
     path = notebook(tmp_path / "meets.ipynb", MEETS, *["print(window)"] * 5)
     open_database(settings_in(tmp_path).database.url).close()
     both = [start(tmp_path, path, repository, short) for _ in range(2)]
-    said = [process.communicate(timeout=150) for process in both]
+    said = [process.communicate(timeout=PATIENCE_S) for process in both]
     assert [out.split()[0] for out, _ in said] == ["succeeded", "succeeded"], said
     assert [err for _, err in said] == ["", ""]
     assert sockets_below(tmp_path) == []
@@ -88,7 +89,7 @@ def test_what_a_kernel_says_while_it_ends_does_not_reach_the_terminal(tmp_path, 
     says = "import atexit, os\natexit.register(os.system, 'echo torn; echo torn >&2')"
     open_database(settings_in(tmp_path).database.url).close()
     process = start(tmp_path, notebook(tmp_path / "says.ipynb", says), repository, short)
-    out, err = process.communicate(timeout=100)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (out.split()[0], out.count("torn"), err) == ("succeeded", 0, "")
 
 
@@ -149,7 +150,7 @@ def killed(tmp_path, short, repository):
     assert stat.S_IMODE(scratch.stat().st_mode) == 0o700
     assert not list(short.rglob("*.ipynb"))
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE_S)
     yield database, Path(run.path)
     database.close()
     if Path(f"/proc/{pid.read_text()}").exists():
@@ -172,7 +173,7 @@ def test_atb_runs_says_that_a_killed_run_was_interrupted(killed, tmp_path, repos
     shown = subprocess.run(
         [sys.executable, "-m", "atb", "runs", "show", folder.name, "--json"],
         cwd=repository, env=os.environ | {"ATB__DATABASE__URL": database, "ATB__DATA__ROOT": f"{tmp_path}/data"},
-        capture_output=True, text=True, timeout=60, check=False,
+        capture_output=True, text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout)["status"] == "interrupted"

@@ -1,11 +1,16 @@
 """`atb demo` as a user starts it: every step holds, and its last word is honest."""
 
+import csv
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
+
+from atb.data.sample import sample_bars
+from tests.waiting import PATIENCE_S
 
 HOMES = ("data", "models", "runners/promoted")
 
@@ -21,7 +26,7 @@ def shown(tmp_path_factory):
     """Run the demo once, in a process of its own, on an empty root."""
     root, before = tmp_path_factory.mktemp("demo"), _files()
     command = [sys.executable, "-m", "atb", "--root", str(root), "demo", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     assert done.returncode == 0, done.stderr
     return root, json.loads(done.stdout), _files() - before
 
@@ -55,6 +60,24 @@ def test_the_key_figures_stand_beside_the_baselines(shown):
     facts = shown[1]
     assert set(facts["baselines"]) == {"hold", "cash"}
     assert facts["stats"]["n_trades"] > 10
+
+
+def test_figures_are_reproduced_from_the_exported_orders(shown):
+    """Cash and final equity rebuilt from orders.csv and the last close, without the kernel."""
+    folder = Path(shown[1]["report"]).parent
+    with (folder / "orders.csv").open(encoding="utf-8") as file:
+        orders = list(csv.DictReader(file))
+    cash, held = 10_000.0, 0.0
+    for order in orders:
+        sign = 1 if order["side"] == "buy" else -1
+        held += sign * float(order["quantity"])
+        cash -= sign * float(order["quantity"]) * float(order["price"]) + float(order["fee"])
+    *_, last = (folder / "equity.csv").read_text(encoding="utf-8").splitlines()
+    (close,) = (bars.frame["close"] for bars in sample_bars() if str(bars.symbol) == "BTC/USDT")
+    stats = json.loads((folder / "result.json").read_text(encoding="utf-8"))["result"]["stats"]
+    assert cash + held * close[pd.Timestamp(last.partition(",")[0])] == pytest.approx(stats["final_equity"], rel=1e-9)
+    assert sum(float(order["fee"]) for order in orders) == pytest.approx(stats["fees_paid"], rel=1e-9)
+    assert len(orders) > 20
 
 
 def test_nothing_is_written_outside_the_root(shown):

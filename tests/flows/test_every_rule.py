@@ -26,6 +26,7 @@ from tests.chance import seeds
 from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.problems import Timed, random_slots
+from tests.waiting import PATIENCE_S
 
 SEEDS = range(32)
 RESTARTED = 9  # bars between two starts of the runner
@@ -177,11 +178,10 @@ def assert_every_rule_acted(result):
     assert set(result.refused["reason"]) >= {"cooldown", "entry_expired", "out_of_session"}
 
 
-@pytest.mark.timeout(180)
 def test_the_real_runner_with_many_rules_equals_its_backtest(sqlite_desk):
     result = ruled_result(sqlite_desk.stock(480, 26))
     process = sqlite_desk.start(sqlite_desk.promote(result), "--from", first_open(result))
-    out, err = process.communicate(timeout=150)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "finished: 300 bars" in out
     journal = read_journal(sqlite_desk.url)

@@ -1,7 +1,6 @@
 """What you tested is what trades: the real runner's journal against the backtest over the same bars, bit by bit."""
 
 import pandas as pd
-import pytest
 from click.testing import CliRunner
 
 from atb.backtest import run as backtest
@@ -15,9 +14,9 @@ from atb.strategies import make_strategy
 from tests.experiments.notebooks import notebook
 from tests.live.desk import first_open, read_journal
 from tests.live.test_runner import assert_equal_to_backtest
+from tests.waiting import PATIENCE_S
 
 
-@pytest.mark.timeout(180)
 def test_ninety_real_days_through_the_runner_equal_their_backtest(sqlite_desk, real_data):
     frame = pd.read_parquet(real_data / "binance_BTCUSDT_1h.parquet").set_index("timestamp")
     frame = frame[frame.index >= pd.Timestamp("2024-09-01", tz="UTC")][["open", "high", "low", "close", "volume"]]
@@ -29,7 +28,7 @@ def test_ninety_real_days_through_the_runner_equal_their_backtest(sqlite_desk, r
     policy = RiskPolicy(stop_loss=0.03, take_profit=0.06)
     result = backtest(Slot(strategy, traded, policy, ExecutionModel()), account=AccountPolicy(), start=start)
     process = sqlite_desk.start(sqlite_desk.promote(result), "--from", first_open(result))
-    out, err = process.communicate(timeout=150)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "finished: 2160 bars" in out
     assert len(result.outcome.trades) > 20
@@ -53,7 +52,6 @@ publish(metrics=result.stats, result=result)
 """
 
 
-@pytest.mark.timeout(180)
 def test_one_word_backtests_promotes_and_runs(sqlite_desk, tmp_path, monkeypatch):
     (tmp_path / "atb.toml").write_text("")  # a project of its own, whose backtest notebook is a small one
     (tmp_path / "notebooks").mkdir()

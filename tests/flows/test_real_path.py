@@ -9,6 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S
+
+pytestmark = pytest.mark.slow  # the demo goes the same path in the quick suite, on synthetic bars
+
 SYMBOL = ("--symbol", "BTC/USDT", "--timeframe", "1h")
 REPLAYED = ("2024-10-03", "2025-01-01")  # the last 90 days
 
@@ -26,7 +30,7 @@ def atb(root, *arguments, code=0):
 def call(root, *arguments, code=0):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ATB__")}
     done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=280, env=environment
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, timeout=PATIENCE_S, env=environment
     )
     assert done.returncode == code, done.stderr
     return json.loads(done.stdout) if "--json" in arguments else done.stdout + done.stderr

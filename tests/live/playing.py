@@ -36,7 +36,7 @@ from atb.workbench.rehearsal.terms import Terms, slot_terms
 from tests.live.schedules import QUIET, WINDOW_MS, Schedule, draw
 
 ACCOUNT = "main"
-_TIMEOUT_S = 0.4
+_TIMEOUT_S = 2.0
 _LIVES = 60
 
 

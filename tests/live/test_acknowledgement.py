@@ -17,6 +17,7 @@ from atb.errors import AtbError, ConfigError, InputError, PromotionError, SetupE
 from atb.live import acknowledgement
 from atb.live.acknowledgement import Asked, arm, config_sha256, person, words
 from tests.database import database, database_url, postgres
+from tests.waiting import PATIENCE_S
 
 __all__ = ["database", "database_url", "postgres"]
 WORDS = "main max-loss 250"
@@ -217,7 +218,7 @@ def test_a_real_kernel_is_refused(tmp_path):
     manager, kernel = client.manager.start_new_kernel(cwd=str(tmp_path))
     try:
         kernel.execute_interactive(
-            source, timeout=60, output_hook=lambda message: text.append(message["content"].get("text", ""))
+            source, timeout=PATIENCE_S, output_hook=lambda message: text.append(message["content"].get("text", ""))
         )
     finally:
         kernel.stop_channels()

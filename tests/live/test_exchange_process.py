@@ -19,8 +19,10 @@ from atb.venues.simulator.server import running_exchange
 from tests.live.desk import RUNNER, read_journal, warm_result
 from tests.live.test_desks import rising
 from tests.promotion.test_live import signed_live
+from tests.waiting import PATIENCE_S
 
 FIRST, BARS, HOUR = 20, 70, 3_600_000
+LASTING = 2_000  # bars that do not end before a runner on a busy machine has started
 WORDS = "main max-loss 250"
 
 
@@ -32,8 +34,8 @@ def manifest(sqlite_desk):
 
 
 @contextmanager
-def exchange(**values):
-    bars = rising(BARS)
+def exchange(count=BARS, **values):
+    bars = rising(count)
     config = ExchangeConfig(
         (bars,), start_ms=int(bars.opened_ms[FIRST]), balances={"USDT": Decimal(10_000)}, fee_in="quote", **values
     )
@@ -64,7 +66,7 @@ def orders_sent(running):
     return [entry for entry in sent if entry["path"] != "/api/v3/order/test"] + running.ledger("order")
 
 
-def wait_for(happened, process, seconds=60.0):
+def wait_for(happened, process, seconds=PATIENCE_S):
     until = time.monotonic() + seconds
     while not happened():
         assert process.poll() is None, process.communicate()[1]
@@ -81,7 +83,7 @@ def test_a_signal_stops_it_with_its_stop_resting_and_the_next_start_goes_on(sqli
         process = started(sqlite_desk, running, manifest, "--rehearse", "--account", "main")
         wait_for(lambda: running.clock.now_ms() >= running.exchange.config.start_ms + 10 * HOUR, process)
         process.send_signal(signal.SIGTERM)
-        out, said = process.communicate(timeout=30)
+        out, said = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, "stopped:" in out) == (0, True), said
         (stop,) = running.call(lambda: list(running.exchange.trading.book.open_orders()))
         assert stop.type == "STOP_LOSS"
@@ -93,7 +95,7 @@ def test_a_signal_stops_it_with_its_stop_resting_and_the_next_start_goes_on(sqli
         process = started(
             sqlite_desk, running, manifest, "--rehearse", "--account", "main", "--until", until_of(BARS - 5)
         )
-        out, said = process.communicate(timeout=90)
+        out, said = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, "finished:" in out) == (0, True), said
         journal = read_journal(sqlite_desk.url)
         bars = [row["bar_ms"] for row in journal["decision"]]
@@ -112,11 +114,11 @@ def test_a_second_signal_ends_it_in_the_middle_of_a_request_and_the_next_start_f
         time.sleep(0.5)
         assert process.poll() is None, "the first signal lets the request end"
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=10)
+        process.communicate(timeout=PATIENCE_S)
         assert process.returncode == -signal.SIGTERM
         arguments = ("--rehearse", "--account", "main", "--until", until_of(FIRST + 12))
         process = started(sqlite_desk, running, manifest, *arguments)
-        assert process.wait(timeout=90) == 0, process.communicate()[1]
+        assert process.wait(timeout=PATIENCE_S) == 0, process.communicate()[1]
         process.communicate()
         journal = read_journal(sqlite_desk.url)
         assert [row["role"] for row in journal["fill"]] == ["entry"]
@@ -126,7 +128,7 @@ def test_a_second_signal_ends_it_in_the_middle_of_a_request_and_the_next_start_f
 def test_a_rehearsal_needs_a_simulated_exchange(sqlite_desk, manifest):
     with exchange() as running:
         process = started(sqlite_desk, running, manifest, "--rehearse", ATB__EXCHANGE__CLOCK="")
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2, said
         assert orders_sent(running) == []
 
@@ -135,26 +137,26 @@ def test_a_rehearsal_needs_a_simulated_exchange(sqlite_desk, manifest):
 def test_paper_over_candles_sends_nothing_and_keeps_the_books_of_the_rehearsal(sqlite_desk, manifest):
     with exchange() as running:
         process = started(sqlite_desk, running, manifest, "--candles", "--until", until_of(FIRST + 12))
-        out, said = process.communicate(timeout=60)
+        out, said = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, "finished: 12 bars" in out) == (0, True), said
         assert orders_sent(running) == []
         assert [row["role"] for row in read_journal(sqlite_desk.url)["fill"]] == ["entry"]
 
 
 def test_candles_of_a_clock_that_outruns_ours_are_traded_as_they_close(sqlite_desk, manifest):
-    with exchange(clock="real", speed=7_200) as running:
+    with exchange(LASTING, clock="real", speed=7_200) as running:
         process = started(sqlite_desk, running, manifest, "--candles")
         wait_for(lambda: len(running.ledger("answer")) and decisions(sqlite_desk) >= 3, process)
         process.send_signal(signal.SIGTERM)
-        out, said = process.communicate(timeout=30)
+        out, said = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, "stopped:" in out) == (0, True), said
     assert "the venue's clock is not ours" not in said
 
-    with exchange(clock="real", speed=7_200) as running:
+    with exchange(LASTING, clock="real", speed=7_200) as running:
         process = started(sqlite_desk, running, manifest, "--candles", "--account", "lost", ATB__EXCHANGE__CLOCK="")
         wait_for(lambda: any(row["account"] == "lost" for row in read_journal(sqlite_desk.url)["session"]), process)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=PATIENCE_S)
     assert "the venue's clock is not ours" in said
     assert "exchange.clock" in said
 
@@ -170,7 +172,7 @@ def test_an_entry_that_rests_without_its_stop_is_warned_of(sqlite_desk):
     path = sqlite_desk.promote(warm_result(bars, policy=policy))
     with exchange() as running:
         process = started(sqlite_desk, running, path, "--rehearse", "--until", until_of(FIRST + 3))
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     assert "an entry at a stop brings no protective stop" in said
 
@@ -200,7 +202,7 @@ def test_real_money_is_refused_where_anything_is_missing_and_nothing_reaches_the
             name: value for name, value in wishes.items() if value or name in more or name == "ATB__EXCHANGE__CLOCK"
         }
         process = started(sqlite_desk, running, path, *arguments, **wishes)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=PATIENCE_S)
         assert process.returncode == 2, said
         assert "Traceback" not in said
         assert orders_sent(running) == []

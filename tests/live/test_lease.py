@@ -12,6 +12,7 @@ from sqlalchemy import update
 from atb.db.tables import AccountLease
 from atb.errors import LeaseError
 from atb.live.lease import TTL_MS, AdvisoryLock, Holder, Lease, _take, held_lease
+from tests.waiting import PATIENCE_S
 
 
 class Clock:
@@ -79,7 +80,7 @@ def test_postgresql_frees_the_account_as_soon_as_the_holders_connection_ends(dat
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid != pg_backend_pid()"
             )
             connection.exec_driver_sql(ended)
-        probe, deadline = AdvisoryLock(database, "paper"), time.monotonic() + 10
+        probe, deadline = AdvisoryLock(database, "paper"), time.monotonic() + PATIENCE_S
         while not probe.take() and time.monotonic() < deadline:
             time.sleep(0.01)
         probe.release()

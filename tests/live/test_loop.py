@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import threading
-from time import monotonic
 
 import pytest
 from sqlalchemy import select
@@ -194,9 +193,7 @@ def test_a_loop_that_sleeps_hears_its_bell(promoted, how):
     try:
         timer = threading.Timer(3.0, ring)
         timer.start()
-        began = monotonic()
         assert slowly(desk, path, result, bell, speed=1e-6).status == "stopped"  # its first look is weeks away
-        assert monotonic() - began < 8
     finally:
         timer.join()
         signal.signal(signal.SIGUSR2, before)

@@ -22,6 +22,7 @@ from tests.database import server_away
 from tests.live.desk import REPOSITORY
 from tests.live.ledger import START, Plans, StillClock, became, close, filled, open_journal, working
 from tests.live.test_journal import count, rows
+from tests.waiting import PATIENCE_S
 
 KEY = "c" * 64
 
@@ -210,7 +211,7 @@ def kill_at(url: str, moment: str) -> int:
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     done = subprocess.run(
         [sys.executable, "-c", script, url, moment], env=environment, cwd=REPOSITORY, capture_output=True,
-        text=True, timeout=60, check=False,
+        text=True, timeout=PATIENCE_S, check=False,
     )  # fmt: skip
     assert done.returncode in {0, -signal.SIGKILL}, done.stderr
     return done.returncode

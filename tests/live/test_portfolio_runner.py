@@ -7,6 +7,7 @@ from atb.errors import InputError
 from tests.bars import bars_of, random_walk
 from tests.live.desk import Desk, first_open, many_result, promote_each, read_journal
 from tests.live.test_runner import assert_equal_to_backtest
+from tests.waiting import PATIENCE_S
 
 
 def three_markets(desk: Desk):
@@ -39,13 +40,12 @@ def test_three_slots_go_on_wherever_they_stopped(desk):
     assert_equal_to_backtest(read_journal(desk.url), result)
 
 
-@pytest.mark.timeout(180)
 def test_the_real_process_with_two_manifests_equals_a_backtest_of_two_slots(sqlite_desk):
     markets = [sqlite_desk.stock(200, 20), sqlite_desk.stock(200, 21, symbol="ETH/USDT")]
     result = many_result(markets)
     paths = promote_each(sqlite_desk, result)
     process = sqlite_desk.start(*paths, "--from", first_open(result))
-    out, err = process.communicate(timeout=150)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "slot-0, slot-1 on paper account paper, finished" in out
     journal = read_journal(sqlite_desk.url)

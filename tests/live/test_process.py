@@ -9,6 +9,7 @@ from socket import socket
 import pytest
 
 from tests.live.desk import RUNNER, first_open, warm_result
+from tests.waiting import PATIENCE_S
 
 NEVER = ("vectorbt", "papermill", "plotly", "jupyter", "jupyter_client", "nbformat", "nbconvert", "IPython", "sklearn",
          "skl2onnx", "ipywidgets", "atb.backtest", "atb.validation", "atb.reports", "atb.experiments", "atb.workbench")  # fmt: skip
@@ -50,7 +51,7 @@ def test_help_answers_without_loading_anything_heavy():
 
 def test_a_second_runner_is_told_of_the_first_and_not_of_its_page(sqlite_desk):
     result = warm_result(sqlite_desk.stock(60, 1))
-    path, arguments = sqlite_desk.promote(result), ("--from", first_open(result), "--speed", "3600")
+    path, arguments = sqlite_desk.promote(result), ("--from", first_open(result), "--speed", "60")
     with socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
@@ -58,26 +59,26 @@ def test_a_second_runner_is_told_of_the_first_and_not_of_its_page(sqlite_desk):
     try:
         wait_until(lambda: answers(port), first)
         second = sqlite_desk.start(path, *arguments, env={"ATB__LIVE__HEALTH_PORT": port})
-        _, said = second.communicate(timeout=60)
+        _, said = second.communicate(timeout=PATIENCE_S)
         assert (second.returncode, "is traded by another runner" in said) == (3, True), said
         other = sqlite_desk.start(path, *arguments, "--account", "other", env={"ATB__LIVE__HEALTH_PORT": port})
-        _, said = other.communicate(timeout=60)
+        _, said = other.communicate(timeout=PATIENCE_S)
         assert (other.returncode, "health page cannot listen" in said) == (2, True), said
     finally:
         first.terminate()
-        first.communicate(timeout=30)
+        first.communicate(timeout=PATIENCE_S)
     assert first.returncode == 0
 
 
 def answers(port):
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=2) as page:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE_S) as page:
             return page.status == 200
     except OSError:
         return False
 
 
-def wait_until(happened, process, seconds=60.0):
+def wait_until(happened, process, seconds=PATIENCE_S):
     until = time.monotonic() + seconds
     while not happened():
         assert process.poll() is None, process.communicate()[1]
@@ -118,7 +119,7 @@ def test_no_environment_variable_makes_anything_real(sqlite_desk):
     wishes = {"ATB_LIVE": "1", "LIVE": "true", "ATB_MODE": "live", "ATB__EXCHANGE__API_KEY": "key-of-a-test",
               "ATB__EXCHANGE__API_SECRET": "secret-of-a-test"}  # fmt: skip
     process = sqlite_desk.start(path, "--from", first_open(result), env=wishes)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "on paper account" in out
     assert "secret-of-a-test" not in out + err

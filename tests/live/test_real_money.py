@@ -11,6 +11,7 @@ from atb.db.tables import Acknowledgement, LiveSession
 from atb.promotion.manifest import load_manifest
 from tests.live.desk import warm_result
 from tests.promotion.test_live import signed_live
+from tests.waiting import PATIENCE_S
 
 WORDS = "main max-loss 250"
 
@@ -67,7 +68,7 @@ def test_half_of_it_is_refused_before_anything_is_asked_of_the_exchange(
 ):
     asked, environment = armed
     process = sqlite_desk.start(manifests[mode], *arguments, env=environment)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 2, said
     assert message in said
     assert asked == []
@@ -81,7 +82,7 @@ def test_half_of_it_is_refused_before_anything_is_asked_of_the_exchange(
 def test_with_every_variable_set_a_live_manifest_still_trades_on_paper(sqlite_desk, armed, manifests):
     asked, environment = armed
     process = sqlite_desk.start(manifests["live"], "--account", "paper", env=environment)
-    out, said = process.communicate(timeout=120)
+    out, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
     assert "on paper account paper" in out
     assert asked == []
@@ -90,7 +91,7 @@ def test_with_every_variable_set_a_live_manifest_still_trades_on_paper(sqlite_de
 def test_the_words_alone_reach_the_preflight_which_refuses_what_it_cannot_see(sqlite_desk, armed, manifests):
     asked, environment = armed
     process = sqlite_desk.start(manifests["live"], "--account", "main", "--live", "--ack", WORDS, env=environment)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode in {2, 6}, said
     assert asked, "the exchange was asked, and did not answer as one"
     database = open_database(sqlite_desk.url)

@@ -16,11 +16,12 @@ from atb.monitoring.metrics import Metrics
 from tests.live.forged import BAR, Table
 from tests.live.test_desks import COSTS, CROSS, FIRST, GUARDED, rising
 from tests.live.venue import HOUR, venue
+from tests.waiting import PATIENCE_S
 
 
 def get(address):
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
+        with urllib.request.urlopen(address, timeout=PATIENCE_S) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as refused:
         return refused.code, refused.read().decode()

@@ -18,6 +18,7 @@ from tests.bars import bars_of, random_walk
 from tests.database import database, database_url, postgres
 from tests.live.desk import warm_result
 from tests.live.forged import portfolio_of
+from tests.waiting import PATIENCE_S
 
 BARS = bars_of(random_walk(80, 1))
 __all__ = ["database", "database_url", "postgres"]
@@ -114,7 +115,10 @@ def test_the_page_is_there_where_it_has_a_port_and_only_then(tmp_path):
         port = free.getsockname()[1]
     settings = settings_of(tmp_path, live__health_port=port)
     watch, _ = wiring.watched(settings, live=False)
-    with wiring.health(settings, watch), urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=5) as answer:
+    with (
+        wiring.health(settings, watch),
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE_S) as answer,
+    ):
         assert answer.status == 200
     assert watch.metrics is not None
 

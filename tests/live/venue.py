@@ -154,7 +154,7 @@ class Venue:
     def connect(self, clock: Any) -> Broker:
         """Return a broker at the exchange."""
         return connect(
-            Access("binance", "key", "secret", base_url=self.running.url, timeout_s=0.4, frame_gap_ms=HOUR), clock
+            Access("binance", "key", "secret", base_url=self.running.url, timeout_s=2.0, frame_gap_ms=HOUR), clock
         )
 
     def advance(self, bars: float) -> None:

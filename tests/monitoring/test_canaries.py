@@ -16,6 +16,7 @@ from atb.live.halt import set_halt
 from atb.live.step import Heard, Notice
 from atb.monitoring.redaction import Redactor, install
 from tests.live.ledger import START, became, close, open_journal, working
+from tests.waiting import PATIENCE_S
 
 PROGRAM = Path(__file__).with_name("talkative.py")
 
@@ -70,7 +71,7 @@ def test_no_secret_leaves_a_process_by_any_path(tmp_path, exchange, form):
     folder.mkdir()
     done = subprocess.run(
         [sys.executable, PROGRAM, key, secret, f"http://127.0.0.1:{exchange.server_port}", folder, form],
-        capture_output=True, cwd=tmp_path, check=False, timeout=120,
+        capture_output=True, cwd=tmp_path, check=False, timeout=PATIENCE_S,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr.decode()[-2000:]
     assert len(exchange.signatures) >= 6, "real signed requests were sent"

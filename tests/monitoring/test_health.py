@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import closing
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from atb.monitoring import health as page
 from atb.monitoring.health import READY, Health, Vitals
 from atb.monitoring.metrics import Metrics
 from atb.monitoring.redaction import Redactor, install
+from tests.waiting import PATIENCE_S, wait_until
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def health():
 def ask(health, path, method="GET", headers=None, body=None):
     """Return status and text, by a plain HTTP client."""
     place = urlsplit(health.address)
-    with closing(http.client.HTTPConnection(place.hostname, place.port, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection(place.hostname, place.port, timeout=PATIENCE_S)) as connection:
         connection.request(method, path, body=body, headers=headers or {})
         answer = connection.getresponse()
         ask.headers = dict(answer.getheaders())
@@ -110,7 +110,7 @@ def test_this_machines_own_names_are_answered(health, host):
 
 def test_two_host_headers_are_refused(health):
     place = urlsplit(health.address)
-    with socket.create_connection((place.hostname, place.port), timeout=5) as raw:
+    with socket.create_connection((place.hostname, place.port), timeout=PATIENCE_S) as raw:
         raw.sendall(b"GET /status HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\nConnection: close\r\n\r\n")
         assert raw.recv(100).split()[1] in {b"400", b"403"}
 
@@ -124,7 +124,7 @@ def test_another_machines_address_is_refused_unless_that_is_said(host):
 def test_a_public_page_answers_under_any_name():
     with Health(Vitals(), host="0.0.0.0", public=True).start() as health:
         port = health._socket.getsockname()[1]
-        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_S)) as connection:
             connection.request("GET", "/livez", headers={"Host": "runner.internal"})
             assert connection.getresponse().status == 200
 
@@ -152,26 +152,22 @@ def test_the_page_answers_while_the_runner_is_busy_and_says_that_it_is(monkeypat
     """The event loop of the runner is blocked by a computation; a thread of Python still gets its turns."""
     monkeypatch.setattr(page, "OLDEST_TICK", 0.5)
     monkeypatch.setattr(page, "_ASK_EVERY", 0.05)
-    seen = []
+
+    def says(health, status):
+        wait_until(lambda: ask(health, "/livez")[0] == status)
 
     async def runner(health):
         health.start(asyncio.get_running_loop())
-        await asyncio.sleep(0.3)
-        seen.append(await asyncio.to_thread(ask, health, "/livez"))
-        watcher = threading.Thread(target=lambda: (time.sleep(0.9), seen.append(ask(health, "/livez"))))
+        await asyncio.to_thread(says, health, 200)
+        watcher = threading.Thread(target=says, args=(health, 503))
         watcher.start()
-        busy_until = time.monotonic() + 1.5
-        while time.monotonic() < busy_until:
+        while watcher.is_alive():
             sum(range(1_000))
-        watcher.join()
-        await asyncio.sleep(0.3)
-        seen.append(await asyncio.to_thread(ask, health, "/livez"))
+        await asyncio.to_thread(says, health, 200)
 
     with Health(Vitals()) as health:
         asyncio.run(runner(health))
-        assert [status for status, _ in seen] == [200, 503, 200]
-        time.sleep(0.8)
-        assert ask(health, "/livez")[0] == 503, "the runner's loop is gone"
+        says(health, 503)  # the runner's loop is gone
 
 
 def test_a_real_process_answers_until_it_is_told_to_end(tmp_path):
@@ -184,8 +180,8 @@ def test_a_real_process_answers_until_it_is_told_to_end(tmp_path):
     )
     address = process.stdout.readline().strip()
     place = urlsplit(address)
-    with closing(http.client.HTTPConnection(place.hostname, place.port, timeout=5)) as connection:
+    with closing(http.client.HTTPConnection(place.hostname, place.port, timeout=PATIENCE_S)) as connection:
         connection.request("GET", "/livez")
         assert connection.getresponse().status == 200
-    process.communicate("", timeout=20)
+    process.communicate("", timeout=PATIENCE_S)
     assert process.returncode == 0

@@ -15,6 +15,7 @@ from atb.db import open_database
 from atb.db.tables import Run
 from atb.experiments import execute
 from tests.conftest import REPOSITORY
+from tests.waiting import PATIENCE_S
 
 FOLDER = REPOSITORY / "notebooks"
 NOTEBOOKS = tuple(sorted(path.name for path in FOLDER.glob("*.ipynb")))
@@ -64,7 +65,7 @@ def executed(world: Path) -> Iterator[Callable[[str], Run]]:
     def run(name: str) -> Run:
         if name in NEEDS:
             run(NEEDS[name])
-        return execute(FOLDER / name, PARAMETERS[name], settings=settings, database=database, timeout=240)
+        return execute(FOLDER / name, PARAMETERS[name], settings=settings, database=database, timeout=PATIENCE_S)
 
     yield run
     database.close()

@@ -17,6 +17,7 @@ import pytest
 
 from atb.cli.lab import lab_arguments
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS
+from tests.waiting import PATIENCE_S
 
 PLOT = "application/vnd.plotly.v1+json"
 TOKEN = "only-for-this-test"
@@ -66,7 +67,7 @@ class Lab:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}/api/{path}", headers={"Authorization": f"token {TOKEN}"}
         )
-        with urllib.request.urlopen(request, timeout=5) as answer:
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
             return json.load(answer)
 
 
@@ -101,7 +102,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, world: Path, browser: object) 
             yield running
         finally:
             server.terminate()
-            server.wait(timeout=30)
+            server.wait(timeout=PATIENCE_S)
 
 
 def _wait_for(lab: Lab, server: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -119,10 +120,9 @@ def _wait_for(lab: Lab, server: "subprocess.Popen[bytes]", log: Path) -> None:
 
 def test_the_lab_answers_nobody_without_the_token(lab):
     with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"http://127.0.0.1:{lab.port}/api/contents", timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{lab.port}/api/contents", timeout=PATIENCE_S)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name.startswith("00") else pytest.mark.slow) for name in NOTEBOOKS]
 )

@@ -136,12 +136,11 @@ def test_no_chapter_can_arm_real_money():
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_every_chapter_runs_alone_with_its_defaults(tmp_path):
     environment = {**os.environ, "ATB__DATA__ROOT": str(tmp_path / "data"), "PLOTLY_RENDERER": "plotly_mimetype"}
     options = ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=240", "-q", *options, str(FOLDER)],
+        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=1200", "-q", *options, str(FOLDER)],
         capture_output=True,
         text=True,
         env=environment,

@@ -12,6 +12,7 @@ from atb.prediction.predictor import OnnxPredictor
 from atb.strategies import make_strategy
 from tests.contracts.columns import prefix_differences
 from tests.prediction.models import market, saved, trained
+from tests.waiting import PATIENCE_S
 
 
 @pytest.fixture(scope="module")
@@ -118,5 +119,7 @@ def test_loading_a_model_loads_no_training_library(bundle):
         "heavy = ('sklearn', 'skl2onnx', 'onnx', 'scipy', 'plotly', 'vectorbt', 'papermill', 'IPython');"
         "print([name for name in heavy if name in sys.modules])"
     )
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert told.stdout.strip() == "[]"

@@ -9,6 +9,7 @@ from atb.db import open_database
 from atb.live.overview import sessions
 from tests.live.desk import first_open, warm_result
 from tests.promotion.checkout import copied_checkout, plant
+from tests.waiting import PATIENCE_S
 
 RUNNER = "runners/live.py"
 EVIL = "raise SystemExit('planted code ran')"
@@ -27,7 +28,7 @@ def promoted(sqlite_desk):
 
 
 def outcome(process):
-    _, err = process.communicate(timeout=240)
+    _, err = process.communicate(timeout=PATIENCE_S)
     return process.returncode, err
 
 
@@ -68,7 +69,7 @@ def test_a_runner_runs_no_code_that_was_put_beside_its_own(sqlite_desk, promoted
             runner=package.parent / RUNNER,
             env={**PLAIN, "PYTHONPATH": str(tmp_path / "elsewhere")},
         )
-        out, err = started.communicate(timeout=240)
+        out, err = started.communicate(timeout=PATIENCE_S)
     finally:
         for file in planted:
             file.unlink()
@@ -107,7 +108,7 @@ def test_a_byte_that_changes_under_a_running_runner_pauses_its_entries(sqlite_de
     finally:
         source.write_bytes(before)
         started.terminate()
-        _, err = started.communicate(timeout=240)
+        _, err = started.communicate(timeout=PATIENCE_S)
     assert started.returncode == 0, err
     assert "atb/venues/broker/requests.py" in standing(sqlite_desk)["halt_reason"]
     assert "what is promoted is not what is pinned: no new entries" in err
@@ -124,7 +125,7 @@ def standing(desk):
         database.close()
 
 
-def eventually(happened, process, seconds=240.0):
+def eventually(happened, process, seconds=PATIENCE_S):
     until = time.monotonic() + seconds
     while not happened():
         assert process.poll() is None, process.communicate()[1]

@@ -8,6 +8,7 @@ import pytest
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_module, strategy_params
 from atb.strategies.sma_cross import SmaCross
+from tests.waiting import PATIENCE_S
 
 
 def test_defaults_stay_where_nothing_is_given():
@@ -47,5 +48,7 @@ def test_the_register_is_sorted_so_that_choices_are():
 
 def test_naming_strategies_loads_neither_pandas_nor_talib():
     program = "import sys, atb.strategies; print([m for m in ('pandas', 'talib', 'onnxruntime', 'sklearn') if m in sys.modules])"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
+    )
     assert told.stdout.strip() == "[]"

@@ -20,14 +20,14 @@ def problem_of(seed: int, costs: str) -> Problem:
     return prepare(*random_slots(seed, bars=100, costs=costs))
 
 
-@pytest.mark.parametrize("seed", seeds(len(WITH_VECTORBT)))
+@pytest.mark.parametrize("seed", seeds(len(WITH_VECTORBT), quick=80))
 def test_three_executions_of_a_random_problem_are_equal(seed):
     report = parity.prove_problem(problem_of(seed, "vectorbt"))
     assert report.equal, report.first_difference
     assert report.ways == {"vectorbt": True, "stepwise": True}
 
 
-@pytest.mark.parametrize("seed", seeds(len(WITHOUT)))
+@pytest.mark.parametrize("seed", seeds(len(WITHOUT), quick=40))
 def test_with_every_cost_two_executions_of_a_random_problem_are_equal(seed):
     report = parity.prove_problem(problem_of(seed, "all"), vectorbt=False)
     assert report.equal, report.first_difference

@@ -11,6 +11,7 @@ from atb.domain import Instrument, Symbol
 from atb.venues.simulator.market import VirtualClock
 from atb.venues.simulator.server import Fault, running_server
 from tests.bars import bars_of, random_walk
+from tests.waiting import PATIENCE_S
 
 HOUR = 3_600_000
 BARS = bars_of(random_walk(1_500, 2))
@@ -27,7 +28,7 @@ def ask(url, path, **query):
     """Return status, JSON body and headers of an answer."""
     text = "&".join(f"{name}={value}" for name, value in query.items())
     try:
-        with urllib.request.urlopen(f"{url}/api/v3/{path}?{text}", timeout=5) as answer:
+        with urllib.request.urlopen(f"{url}/api/v3/{path}?{text}", timeout=PATIENCE_S) as answer:
             return answer.status, json.load(answer), answer.headers
     except urllib.error.HTTPError as error:
         with closing(error):

@@ -166,7 +166,6 @@ def test_a_session_that_is_there_is_not_made_again(traded):
     assert len(sessions_table()) == 1
 
 
-@pytest.mark.timeout(120)
 def test_a_session_is_made_by_the_real_runner_from_the_newest_manifest(desk):
     bars = desk.stock(400)
     record(desk, desk.promote(warm_result(bars)))

@@ -36,7 +36,7 @@ NAMES = [f"{fault.kind} {fault.detail or ''}".strip() for fault, _, _ in STRUCK]
 
 
 # An answer that is held is held until the client hangs up, in real time.
-HELD = {"timeout_s": 0.6}
+HELD = {"timeout_s": 2.0}
 
 
 def on(fault, path):

@@ -10,9 +10,10 @@ from atb.venues.broker.streams import Streams, Watch
 from atb.venues.simulator.faults import Fault
 from tests.venues.broker.at_simulator import BTC, HOUR, HOUR_MS, START, broker_at, exchange, make
 from tests.venues.broker.forged import in_loop
+from tests.waiting import PATIENCE_S
 
 
-async def until(holds, seconds=5.0):
+async def until(holds, seconds=PATIENCE_S):
     """Wait until something holds; a test that waits in vain fails here."""
     for _ in range(int(seconds / 0.01)):
         if holds():

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
+from tests.waiting import PATIENCE_S
+
 SYMBOL, VENUE_SYMBOL = "BTC/USDT", "BTCUSDT"
 ENDED = {"FILLED", "CANCELED", "EXPIRED", "REJECTED"}
 
@@ -153,7 +155,7 @@ async def user_stream(client: Client, listener: Listener) -> None:
         await until(lambda asset=asset, free=free: listener.free(asset) == free)
 
 
-async def until(true: Any, *, seconds: float = 5.0) -> None:
+async def until(true: Any, *, seconds: float = PATIENCE_S) -> None:
     """Wait until something is true, or fail."""
     for _ in range(int(seconds / 0.01)):
         if true():

@@ -13,6 +13,7 @@ from atb.venues.simulator.server import running_exchange
 from atb.venues.simulator.signing import sign
 from tests.bars import random_walk
 from tests.venues.simulator.asking import HOUR, closes, config_of, exchange_of
+from tests.waiting import PATIENCE_S
 
 FRAME = closes(100, 101, 105, 98, 90, 120, 110, 110)
 ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}
@@ -171,7 +172,7 @@ def test_a_real_clock_goes_by_itself_as_fast_as_it_is_told():
             async with aiohttp.ClientSession() as session, session.ws_connect(f"{running.url}/control/clock") as socket:
                 await socket.receive_json()
                 await until(socket, start + 2 * HOUR)
-                answer = await socket.receive_json(timeout=30)
+                answer = await socket.receive_json(timeout=PATIENCE_S)
                 assert answer["now"] >= start + 2 * HOUR
 
         run(play())

@@ -11,6 +11,7 @@ import aiohttp
 
 from atb.venues.simulator.configuration import ExchangeConfig
 from tests.bars import bars_of, random_walk
+from tests.waiting import PATIENCE_S
 
 HOUR = 3_600_000
 BARS = bars_of(random_walk(60, 2))
@@ -33,7 +34,7 @@ class Socket:
     async def say(self, **frame):
         await self.ws.send_json(frame)
 
-    async def hear(self, *, within=5.0):
+    async def hear(self, *, within=PATIENCE_S):
         return json.loads(await self.ws.receive_str(timeout=within))
 
     async def hear_all(self, n):
@@ -47,7 +48,7 @@ class Socket:
             return True
         raise AssertionError(f"heard {message}")
 
-    async def ended(self, within=5.0):
+    async def ended(self, within=PATIENCE_S):
         """Tell whether the connection ends now."""
         message = await asyncio.wait_for(self.ws.receive(), within)
         return message.type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.ERROR)

@@ -15,6 +15,7 @@ from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk
+from tests.waiting import PATIENCE_S
 
 HOUR = 3_600_000
 BARS = bars_of(random_walk(60, 2), symbol="BTC/USD")
@@ -43,7 +44,7 @@ def exchange(*faults):
     )
 
 
-def ask(running, method, path, *, body=None, name=NAME, within=5.0, **query):
+def ask(running, method, path, *, body=None, name=NAME, within=PATIENCE_S, **query):
     """Return status and body of one answer."""
 
     async def one():
@@ -291,9 +292,10 @@ class TestFaults:
     def ordered(self, fault):
         """Return what came back for an order, and what became of the order."""
         body = terms("market_market_ioc", side="SELL", base_size="0.1")
+        within = 0.5 if fault.kind in {"held", "held_after", "late"} else PATIENCE_S
         with exchange(fault) as running:
             try:
-                answer = ask(running, "POST", f"{V3}/orders", body=body, within=0.3)
+                answer = ask(running, "POST", f"{V3}/orders", body=body, within=within)
             except TimeoutError:
                 answer = "silence"
             except aiohttp.ClientError:

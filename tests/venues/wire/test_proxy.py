@@ -10,6 +10,7 @@ import pytest
 from aiohttp import web
 
 from atb.venues.simulator.proxy import start_proxy
+from tests.waiting import PATIENCE_S
 
 
 async def tell_host(request):
@@ -75,7 +76,7 @@ def test_websockets_pass_through(ca_file):
     async def talk(session, proxy, tls):
         async with session.ws_connect("wss://stream.binance.com:9443/ws", proxy=proxy.url, ssl=tls) as ws:
             await ws.send_str("hello")
-            return await ws.receive_str(timeout=5)
+            return await ws.receive_str(timeout=PATIENCE_S)
 
     assert behind_proxy(ca_file, talk) == "hello"
 
@@ -140,7 +141,7 @@ def test_closing_cuts_open_connections(ca_file):
     async def talk(session, proxy, tls):
         async with session.ws_connect("wss://a.example/ws", proxy=proxy.url, ssl=tls) as ws:
             await proxy.close()
-            return (await ws.receive(timeout=5)).type
+            return (await ws.receive(timeout=PATIENCE_S)).type
 
     told = behind_proxy(ca_file, talk)
     assert told in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE)

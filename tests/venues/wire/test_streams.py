@@ -10,6 +10,7 @@ from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of
 from tests.venues.wire.talking import BARS, HOUR, START, connected, exchange, talk
+from tests.waiting import PATIENCE_S
 
 NEXT = int(BARS.opened_ms[21])
 KLINE = "btcusdt@kline_1h"
@@ -122,7 +123,7 @@ def test_more_streams_than_a_connection_may_have_are_refused(running):
 def test_answers_pings(running):
     async def listen(socket):
         await socket.ws.ping(b"are you there")
-        return (await socket.ws.receive(timeout=5)).data
+        return (await socket.ws.receive(timeout=PATIENCE_S)).data
 
     assert talk(running, "/ws", listen) == b"are you there"
 
@@ -131,7 +132,7 @@ def test_pings_who_is_told_nothing(running, monkeypatch):
     monkeypatch.setattr("atb.venues.simulator.outlet._PING_EVERY_S", 0.05)
 
     async def listen(socket):
-        return (await socket.ws.receive(timeout=5)).data
+        return (await socket.ws.receive(timeout=PATIENCE_S)).data
 
     assert talk(running, "/ws", listen) == str(START).encode()
 

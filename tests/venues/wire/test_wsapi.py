@@ -7,6 +7,7 @@ import pytest
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.venues.wire.talking import BARS, HOUR, START, connected, exchange, talk
+from tests.waiting import PATIENCE_S
 
 PATH = "/ws-api/v3"
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.5"}
@@ -191,7 +192,7 @@ class TestFaults:
             async def say(self, **frame):
                 said.append(frame)
 
-            async def hear(self, *, within=5.0):
+            async def hear(self, *, within=PATIENCE_S):
                 return {"id": self._number}
 
         await Recorder(None).ask("order.place", **MARKET)
