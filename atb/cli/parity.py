@@ -1,4 +1,4 @@
-"""`atb parity`: prove that the compiled loop, vectorbt's accounting and the bar-by-bar kernel trade a strategy alike."""
+"""`atb parity`: prove that compiled loop, vectorbt and bar-by-bar kernel trade a strategy alike, on the columns of a runner."""
 
 import sys
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ UNLESS_GIVEN = {
     "stop_loss": 0.05,
     "take_profit": 0.1,
 }  # so that stops and targets take part, where no --policy says otherwise
-WAYS = ("kernel", "vectorbt", "stepwise")
+WAYS = ("kernel", "vectorbt", "stepwise", "backtest", "runner")
 
 
 @click.command(cls=Command)
@@ -35,7 +35,10 @@ WAYS = ("kernel", "vectorbt", "stepwise")
 @rule_options
 @json_option
 def parity(strategy: str, given: tuple[str, ...], *, as_json: bool, **options: Any) -> None:
-    """Prove that loop, bar-by-bar calls and vectorbt agree on every order, bit by bit.
+    """Prove that loop, bar-by-bar calls and vectorbt agree on every order, bit by bit, and that a runner would decide the same.
+
+    Features and signals are computed again at every bar by a process that knows the declared warm-up and the bars up to it, as a
+    runner does: a strategy that looks ahead, or declares too short a warm-up, is named with the bar.
 
     Without --policy a stop of 5 % and a target of 10 % take part. Exit code 1 and the first difference, with both sides, the bar
     it happened in and the signal before it, where they do not agree. vectorbt knows no fee in base, no funding, no interest on

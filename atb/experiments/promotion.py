@@ -14,6 +14,7 @@ from atb.db.tables import Promotion, Run
 from atb.engine.policy import RiskPolicy
 from atb.errors import AtbError, InputError, PromotionError, did_you_mean
 from atb.experiments.publication import published
+from atb.experiments.recomputation import columns_equal
 from atb.experiments.registry import get_run
 from atb.promotion.drafting import draft_manifest
 from atb.promotion.gate import Evidence, Verdict, gate
@@ -69,6 +70,10 @@ def judge(run_id: str, *, settings: "Settings", database: Database, mode: str = 
     result = content.get("result") or {}
     folder = _model_folder(result, settings.models_root)
     evidence = _evidence(run, result, content.get("evidence") or {}, folder=folder, settings=settings)
+    if evidence.data_matches and (
+        mode == "live" or evidence.columns_equal is None
+    ):  # for real money nobody's word counts
+        evidence = replace(evidence, columns_equal=columns_equal(result, folder=folder, settings=settings))
     judged = Judged(run, result, evidence, gate(evidence, mode=mode), folder)
     if judged.verdict.passed or mode == "live":  # what is promoted at all may have been rehearsed
         evidence = replace(evidence, rehearsed=_rehearsed(judged, settings, database))
@@ -203,6 +208,7 @@ def _evidence(
         max_drawdown_pct=_number(stats, "max_drawdown_pct"),
         parity=_proof(proofs, "parity"),
         lookahead_clean=_proof(proofs, "lookahead_clean"),
+        columns_equal=_proof(proofs, "columns_equal"),
         predicts=folder is not None,
         beats_baselines=None if folder is None else _card(folder).get("beats_baselines"),
         out_of_sample=_proof(proofs, "out_of_sample"),

@@ -48,13 +48,17 @@ class FeatureSet:
         """
         import pandas as pd
 
+        return pd.DataFrame(self.values(bars), index=bars.index, columns=list(self.columns), copy=False)
+
+    def values(self, bars: "pd.DataFrame") -> Array:
+        """Return the same as an array, rows x columns."""
         missing = [name for name in ("open", "high", "low", "close", "volume") if name not in bars.columns]
         if missing:
             raise InputError("Bars lack a column", found=missing[0], todo="Features need open high low close volume")
         computed = self.function({name: bars[name].to_numpy(dtype=np.float64) for name in bars.columns})
-        frame = pd.DataFrame({name: computed[name] for name in self.columns}, index=bars.index, copy=True)
-        frame.iloc[: self.warmup] = np.nan
-        return frame
+        table = np.column_stack([computed[name] for name in self.columns])
+        table[: self.warmup] = np.nan
+        return table
 
 
 def feature_set(name: str) -> FeatureSet:

@@ -32,6 +32,10 @@ class OnnxPredictor:
         self._seen: Rows = np.empty((0, len(self._features.columns)), np.float32)
         self._told: Array = np.empty(0)
 
+    def __reduce__(self) -> tuple[type["OnnxPredictor"], tuple["Bundle"]]:
+        """Go to another process as the bundle alone: what was predicted stays behind."""
+        return OnnxPredictor, (self.bundle,)
+
     @property
     def symbol(self) -> Symbol:
         """The only symbol this model may be asked about."""
@@ -54,7 +58,7 @@ class OnnxPredictor:
 
     def predict(self, bars: "pd.DataFrame") -> Array:
         """Return one probability per row; NaN while warming up. Row t uses bars up to and including t."""
-        inputs = self._features.compute(bars).to_numpy(dtype=np.float32)
+        inputs = self._features.values(bars).astype(np.float32)
         known = _common_rows(self._seen, inputs)
         told = np.concatenate([self._told[:known], predict_rows(self._session, inputs[known:])])
         self._seen, self._told = inputs, told

@@ -1,7 +1,8 @@
 """The gate: evidence in, verdict with every reason out; pure.
 
-Paper is refused only when the evidence does not belong to what would trade; results never keep a strategy from paper, where
-they are still to be found out. Live must show proofs, results and a rehearsal as well. Both verdicts are always given.
+Paper is refused only when the evidence does not belong to what would trade: other bars, another kernel, or a strategy that decides
+otherwise where it does not know the whole history. Results never keep a strategy from paper, where they are still to be found out.
+Live must show proofs, results and a rehearsal as well. Both verdicts are always given.
 """
 
 import math
@@ -52,6 +53,9 @@ class Evidence:
         Of the run, after costs; NaN where it could not be computed.
     parity, lookahead_clean
         Whether kernel parity and the absence of look-ahead were proven for the run.
+    columns_equal
+        Whether a process that knows only the declared warm-up and the bars up to it computed, at every traded bar, the columns that
+        the backtest traded: as a runner does.
     predicts, beats_baselines, out_of_sample
         Whether a model takes part, whether it beat its baselines out of sample, and whether every traded bar opened after the last
         bar that it was made from.
@@ -81,6 +85,7 @@ class Evidence:
     max_drawdown_pct: float
     parity: bool | None = None
     lookahead_clean: bool | None = None
+    columns_equal: bool | None = None
     predicts: bool = False
     beats_baselines: bool | None = None
     out_of_sample: bool | None = None
@@ -161,6 +166,10 @@ def _integrity(evidence: Evidence) -> tuple[str, ...]:
         ),
         (not evidence.data_matches, "the bars of the run are not, or no longer, in the catalogue"),
         (not evidence.kernel_matches, "the run used another decision kernel than the installed one"),
+        (
+            evidence.columns_equal is False,
+            "a runner, which knows the declared warm-up and the bars up to the newest, would decide otherwise than the backtest",
+        ),
     )
 
 
@@ -172,6 +181,7 @@ def _proofs(evidence: Evidence) -> tuple[str, ...]:
         (evidence.parity is False, "parity of the kernel failed"),
         (evidence.lookahead_clean is None, "the absence of look-ahead was not proven in this run"),
         (evidence.lookahead_clean is False, "the strategy looks ahead"),
+        (evidence.columns_equal is None, "not every bar's columns were computed again as a runner computes them"),
         (not evidence.warm, "features were not settled at the first traded bar"),
         (evidence.predicts and evidence.beats_baselines is None, "the model's baselines are not known"),
         (

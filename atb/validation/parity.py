@@ -1,13 +1,17 @@
-"""The proof that one set of rules decided: three executions of the same problem, compared bit by bit.
+"""The proof that one set of rules decided: several executions of the same problem, compared order by order.
 
     kernel      `kernel.run`, the compiled loop that backtests use
     vectorbt    `vectorbt.Portfolio.from_order_func(flexible=True)` executes and accounts for each order with its own
                 code; the kernel only decides, and folds back what vectorbt reports
     stepwise    the kernel's three functions called from Python one timestamp at a time, as the live runner does, with the state
                 saved and loaded (bytes, then JSON) after every one
+    columns     what the kernel reads, computed again at every bar as the live runner does: from the declared warm-up and the bars
+                up to it, in a process that knows nothing else (`atb.validation.windows`)
 
-Equal means: the same orders in every field, the same trades, and the same equity at every close, as bits; between the first and
-the third also the same refusals and the same final state.
+The first three are equal bit by bit: the same orders in every field, the same trades, and the same equity at every close; between
+the first and the third also the same refusals and the same final state. Where columns were computed again, the third way trades
+those, and the loop on them is its measure; the orders that follow from them must be the backtest's, at the same bars for the same
+reasons, and prices and quantities may be apart by a billionth, as the columns may.
 
 vectorbt's accounts know no fee paid in base, no funding and no interest on what a short borrowed, and buy nothing on credit. Where
 a problem has such costs, the second way is compared with a kernel run of the same problem without them; where a short must be
@@ -26,6 +30,8 @@ from atb.engine import codes, records
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Problem, Slot, prepare
 from atb.engine.state import KernelState, dumps
+from atb.validation.isolated import NAMES
+from atb.validation.windows import Checked, WindowsReport, check_windows
 
 Records = NDArray[np.void]
 
@@ -52,7 +58,7 @@ class Trace:
 class ParityReport:
     """Whether all ways agree; `ways` says which did, `first_difference` shows where one left the kernel.
 
-    `left_out` names what vectorbt was compared without.
+    `left_out` names what vectorbt was compared without, `windows` says how many bars' columns were computed again.
     """
 
     equal: bool
@@ -61,6 +67,7 @@ class ParityReport:
     ways: dict[str, bool]
     first_difference: dict[str, Any] | None
     left_out: tuple[str, ...] = ()
+    windows: tuple[WindowsReport, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -70,6 +77,7 @@ class ParityReport:
             "bars": self.bars,
             "ways": self.ways,
             "left_out_for_vectorbt": list(self.left_out),
+            "columns": [report.to_json() for report in self.windows],
             "first_difference": self.first_difference,
         }
 
@@ -80,25 +88,47 @@ class ParityReport:
                 f"NOT EQUAL: {', '.join(way for way, same in self.ways.items() if not same)} left the kernel's orders"
             )
         without = f"; vectorbt compared without {', '.join(self.left_out)}" if self.left_out else ""
-        return f"Equal bit by bit in {len(self.ways) + 1} ways: {self.orders} orders over {self.bars} bars{without}"
+        ways = len(self.ways) + 1 - ("columns" in self.ways)
+        told = "".join(f"; {report}" for report in self.windows)
+        return f"Equal bit by bit in {ways} ways: {self.orders} orders over {self.bars} bars{without}{told}"
 
 
 def prove(
-    slots: Slot | Sequence[Slot], *, account: AccountPolicy | None = None, start: Any = None, vectorbt: bool = True
+    slots: Slot | Sequence[Slot],
+    *,
+    account: AccountPolicy | None = None,
+    start: Any = None,
+    vectorbt: bool = True,
+    most: int | None = None,
 ) -> ParityReport:
-    """Execute the same slots three ways and compare; `vectorbt=False` leaves the second way out where it is not installed."""
+    """Execute the same slots in all ways and compare.
+
+    Parameters
+    ----------
+    slots, account, start
+        Of a backtest.
+    vectorbt
+        False leaves the second way out where it is not installed.
+    most
+        Bars per slot whose columns are computed again, spread over all; None: every one.
+    """
     chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
-    return prove_problem(prepare(chosen, account or AccountPolicy(), start), vectorbt=vectorbt)
+    problem = prepare(chosen, account or AccountPolicy(), start)
+    return prove_problem(problem, vectorbt=vectorbt, checked=check_windows(problem, most=most))
 
 
-def prove_problem(problem: Problem, *, vectorbt: bool = True) -> ParityReport:
-    """Execute a prepared problem three ways and compare."""
+def prove_problem(problem: Problem, *, vectorbt: bool = True, checked: Sequence[Checked] = ()) -> ParityReport:
+    """Execute a prepared problem three ways and compare; with columns that were computed again, their orders as well."""
     ours = _kernel_trace(problem)
     found: dict[str, dict[str, Any] | None] = {}
     left_out: tuple[str, ...] = ()
     if vectorbt:
         found["vectorbt"], left_out = _against_vectorbt(problem, ours)
-    found["stepwise"] = first_difference(problem, ours, stepwise(problem))
+    told = as_told(problem, checked)
+    theirs = ours if told is problem else _kernel_trace(told)
+    found["stepwise"] = first_difference(told, theirs, stepwise(told))
+    if checked:
+        found["columns"] = _other_columns(checked) or _other_orders(told, ours, theirs)
     return ParityReport(
         equal=not any(found.values()),
         orders=len(ours.orders),
@@ -106,7 +136,43 @@ def prove_problem(problem: Problem, *, vectorbt: bool = True) -> ParityReport:
         ways={way: difference is None for way, difference in found.items()},
         first_difference=next((difference for difference in found.values() if difference), None),
         left_out=left_out,
+        windows=tuple(one.report for one in checked),
     )
+
+
+def as_told(problem: Problem, checked: Sequence[Checked]) -> Problem:
+    """Return the problem with the columns that were computed again in their places; itself where not a bit of them differs."""
+    signals = problem.signals.copy()
+    for number, one in enumerate(checked):
+        first = problem.offsets[number]
+        end = problem.offsets[number + 1] if number + 1 < len(problem.slots) else len(signals)
+        rows = one.rows - (one.report.bars - (end - first))  # of what may be the last bars only
+        inside = (rows >= 0) & np.isfinite(one.values[:, 1])
+        for column, name in enumerate(NAMES[:-1]):
+            signals[name][first + rows[inside]] = one.values[inside, column]
+    return problem if signals.tobytes() == problem.signals.tobytes() else problem.with_signals(signals)
+
+
+def _other_columns(checked: Sequence[Checked]) -> dict[str, Any] | None:
+    """Return where columns first leave the backtest's, None where they do not."""
+    found = [one.report.first_difference for one in checked if one.report.first_difference is not None]
+    return {"table": "columns", "index": 0, **min(found, key=lambda one: str(one["opened"]))} if found else None
+
+
+def _other_orders(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
+    """Return the first order of the backtest that does not follow from the columns a runner computes, None if all do."""
+    left, right = ours.orders, theirs.orders
+    count = min(len(left), len(right))
+    same = np.ones(count, bool)
+    for name in ("slot", "row", "time", "side", "role", "reason", "kind"):
+        same &= left[name][:count] == right[name][:count]
+    for name in ("price", "quantity"):
+        same &= np.isclose(left[name][:count], right[name][:count], rtol=1e-9, atol=0.0)
+    unequal = np.flatnonzero(~same)
+    if not len(unequal) and len(left) == len(right):
+        return None
+    at = int(unequal[0]) if len(unequal) else count
+    return _difference(problem, "orders", at, sides={"backtest": left, "runner": right})
 
 
 def _against_vectorbt(problem: Problem, ours: Trace) -> tuple[dict[str, Any] | None, tuple[str, ...]]:

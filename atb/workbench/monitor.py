@@ -63,7 +63,7 @@ class Monitored:
             (same is None, "it was not compared with a backtest: its strategy as promoted is not here any more"),
             (
                 same is not None and not same.equal,
-                f"it differs from its backtest, first in: {same and same.first_difference}",
+                f"it differs from its backtest, first in {_named(same and same.first_difference)}",
             ),
             (rehearsed is None, "it was never rehearsed: atb rehearse MANIFEST"),
             (rehearsed is not None and not rehearsed["passed"], "its last rehearsal failed"),
@@ -97,6 +97,17 @@ class Monitored:
             "unknown": self.standing["unknown"],
             "findings": len(self.findings()),
         }
+
+
+def _named(difference: Json | None) -> str:
+    """Return a difference in words: what, where, and both values; nothing where there is none."""
+    from atb.data.moments import at_ms
+
+    if difference is None:
+        return ""
+    bar_ms, slot, *rest = difference["key"]
+    where = " ".join([f"the bar of {at_ms(int(bar_ms)):%Y-%m-%d %H:%M} UTC in slot {slot}", *rest])
+    return f"{difference['what']} at {where}: runner {difference['runner']}, backtest {difference['backtest']}"
 
 
 def ensure_session(*, days: int = 30) -> str:

@@ -8,62 +8,71 @@ from atb.backtest import Result
 from atb.backtest.ruin import RUINED
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
     from atb.engine.prepare import Slot
     from atb.prediction.predictor import OnnxPredictor
     from atb.validation.parity import ParityReport
+    from atb.validation.windows import Checked
 
 UNPROVEN = "Neither parity nor look-ahead was proven"
 _SAID = {"sizing"}  # rules that are told with another one
-CUTS = 8  # of the history, in the look-ahead check of every backtest
 PARITY_BARS = 10_000  # proven bar by bar in every backtest; a longer one is proven over its last bars
+CHECKED_BARS = (
+    10_000  # of all slots, whose columns are computed again in every backtest; of a longer one, as many all over
+)
 
 
 def evidence(
-    result: Result, *, lookahead_cuts: int = CUTS, parity_bars: int = PARITY_BARS, seed: int = 7
+    result: Result, *, checked_bars: int = CHECKED_BARS, parity_bars: int = PARITY_BARS, seed: int = 7
 ) -> dict[str, Any]:
-    """Return what is proven of a result: parity of these very orders, no look-ahead, and what its model is worth.
+    """Return what is proven of a result: parity of these very orders and columns, and what its model is worth.
 
     Parameters
     ----------
     result
         Of a backtest.
-    lookahead_cuts
-        How often each slot's history is cut short and computed again.
+    checked_bars
+        At how many bars, of all slots together, columns are computed again as a runner computes them; of more, so many are drawn.
     parity_bars
         How many of the last bars are executed in the slower ways; the report says how many were.
     seed
-        Of the places at which histories are cut.
+        Of the bars that are drawn.
 
     Returns
     -------
     dict
-        Whether `parity` holds and `lookahead_clean`, with both reports (look-ahead: one per slot); `model` (one entry per slot
-        that predicts) and whether every traded bar is `out_of_sample` of all of them; `synthetic`. Plain values.
+        Whether `parity` holds; whether `columns_equal` at every bar (None: not at every one looked at) and the strategy is
+        `lookahead_clean` (None: not known), with both reports (columns: one per slot); `model` (one entry per slot that predicts)
+        and whether every traded bar is `out_of_sample` of all of them; `synthetic`. Plain values.
     """
-    from atb.validation.lookahead import check_lookahead
+    from atb.validation.windows import all_of, check_windows
 
-    parity = _parity(result, parity_bars)
-    lookahead = [check_lookahead(slot, samples=lookahead_cuts, seed=seed) for slot in result.slots]
+    checked = check_windows(result.problem, most=max(1, checked_bars // len(result.slots)), seed=seed)
+    parity, columns = _parity(result, parity_bars, checked), [one.report for one in checked]
     models = seen_by_models(result)
     return {
         "parity": parity.equal,
-        "lookahead_clean": all(report.clean for report in lookahead),
+        "columns_equal": all_of(report.everywhere for report in columns),
+        "lookahead_clean": all_of(report.lookahead_clean for report in columns),
         "synthetic": any(bars.synthetic for bars in result.bars),
         "parity_report": parity.to_json() | {"bars_in_all": len(result.problem.market)},
-        "lookahead_reports": [report.to_json() for report in lookahead],
+        "columns_reports": [report.to_json() | {"verdict": str(report)} for report in columns],
         "model": models,
         "out_of_sample": all(model["out_of_sample"] for model in models) if models else None,
     }
 
 
-def _parity(result: Result, most: int) -> "ParityReport":
-    from atb.validation.parity import prove, prove_problem
+def _parity(result: Result, most: int, checked: "Sequence[Checked]") -> "ParityReport":
+    from atb.engine.prepare import prepare
+    from atb.validation.parity import prove_problem
 
-    if len(result.index) <= most:
-        return prove_problem(result.problem)
-    return prove(result.slots, account=result.problem.account, start=result.index[-most])
+    problem = result.problem
+    if len(result.index) > most:
+        problem = prepare(result.slots, problem.account, result.index[-most])
+    return prove_problem(problem, checked=checked)
 
 
 def seen_by_models(result: Result) -> list[dict[str, Any]]:
@@ -98,17 +107,15 @@ def _model(predictor: "OnnxPredictor", slot: "Slot", start: "pd.Timestamp") -> d
 
 
 def proofs(proven: dict[str, Any]) -> list[str]:
-    """Return what was proven, as sentences: how many orders and bars, how many cuts, what the model has seen."""
-    parity, lookahead = proven["parity_report"], proven["lookahead_reports"]
+    """Return what was proven, as sentences: orders and bars, columns as a runner computes them, what the model has seen."""
+    parity, columns = proven["parity_report"], proven["columns_reports"]
     ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity["ways"].items())
-    cuts = sum(report["checked"] for report in lookahead)
-    clean = "nothing before them moved" if proven["lookahead_clean"] else "something before them MOVED"
     part = "" if parity["bars"] == parity["bars_in_all"] else f"the last of {parity['bars_in_all']:,}, "
     without = ", ".join(parity.get("left_out_for_vectorbt", ()))
     return [
         f"Parity: {parity['orders']:,} orders over {parity['bars']:,} bars, {part}compared bit by bit with the kernel's: {ways}"
         + (f"; vectorbt knows no {without}" if without else ""),
-        f"Look-ahead: the history was cut short {cuts} times, and {clean}",
+        *(f"Columns: {report['verdict']}" for report in columns),
         *(_model_sentence(model) for model in proven["model"]),
     ]
 
@@ -165,9 +172,12 @@ def _disproved(proven: dict[str, Any] | None) -> list[str]:
     """Return which proofs failed: nothing else counts before them."""
     if proven is None:
         return []
+    columns = "; ".join(report["verdict"] for report in proven["columns_reports"] if report["equal"] is False)
+    ahead, other = proven["lookahead_clean"] is False, proven["columns_equal"] is False
     told = [
-        (not proven["parity"], f"Parity FAILED: {proven['parity_report']['first_difference']}"),
-        (not proven["lookahead_clean"], f"The strategy LOOKS AHEAD: {proven['lookahead_reports']}"),
+        (not proven["parity"] and not other, f"Parity FAILED: {proven['parity_report']['first_difference']}"),
+        (ahead, f"The strategy LOOKS AHEAD: {columns}"),
+        (other and not ahead, f"A runner would NOT DECIDE this: {columns}"),
     ]
     return [text for applies, text in told if applies]
 

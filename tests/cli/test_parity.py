@@ -8,7 +8,7 @@ from click.testing import CliRunner
 from atb.cli import main
 from atb.data.sample import write_sample
 
-YEAR = ("--start", "2024-06-01", "--end", "2024-08-01")
+YEAR = ("--start", "2024-06-01", "--end", "2024-07-10")
 
 
 @pytest.fixture

@@ -149,7 +149,7 @@ def good(desk, monkeypatch):
     record(desk, warm_result(desk.stock(100, 1), policy=policy), monkeypatch)
     path = desk.root / "runs" / RUN / "result.json"
     content = json.loads(path.read_text())
-    content["evidence"] = {"parity": True, "lookahead_clean": True}
+    content["evidence"] = {"parity": True, "lookahead_clean": True, "columns_equal": True}
     content["result"]["stats"] |= {"n_trades": 200, "sharpe": 2.0, "total_return_pct": 90.0, "max_drawdown_pct": 9.0}
     content["result"]["baselines"]["hold"]["total_return_pct"] = 10.0
     content["result"]["refused"] = {}

@@ -9,10 +9,13 @@ import pandas as pd
 import pytest
 
 from atb.domain import Signals, Strategy
+from atb.engine.policy import AccountPolicy, RiskPolicy
+from atb.engine.prepare import Slot, prepare
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_module, strategy_params
-from tests.bars import random_walk
-from tests.contracts.columns import frame_for, prefix_differences, signal_columns
+from atb.validation.windows import check_windows
+from tests.bars import bars_of, random_walk
+from tests.contracts.columns import Odds, frame_for, prefix_differences, signal_columns
 
 BARS = random_walk(900, seed=5)
 
@@ -33,6 +36,17 @@ def test_never_looks_ahead(strategy, seed):
     bars = random_walk(900, seed)
     assert prefix_differences(lambda b: strategy.features(b).to_numpy(), bars) == []
     assert prefix_differences(lambda b: signal_columns(strategy, b), bars) == []
+
+
+def test_a_runner_decides_the_same_at_every_bar(strategy):
+    """On a market that stands still for a while: sums that run keep the last bits of what is gone, and there they would tell."""
+    frame = random_walk(480, 5, price=0.9, sigma=0.02)
+    frame.iloc[330:400] = frame.iloc[330].to_numpy()
+    policy = RiskPolicy(stop_atr=2.0, atr_window=5, sizing="volatility", volatility_window=30)
+    slot = Slot(strategy, bars_of(frame), policy, predictor=Odds() if strategy.predicts else None)
+    (one,) = check_windows(prepare((slot,), AccountPolicy(), frame.index[slot.warmup]))
+    assert one.report.everywhere, str(one.report)
+    assert one.report.checked == 480 - slot.warmup
 
 
 def test_features_keep_the_index_and_add_only_new_columns(strategy):

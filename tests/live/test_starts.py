@@ -4,7 +4,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
+from atb.db import open_database
+from atb.db.tables import DecisionRow
 from atb.domain import Instrument
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import warmup_bars
@@ -15,6 +18,7 @@ from atb.strategies import STRATEGIES, make_strategy
 from tests.bars import bars_of, random_walk
 from tests.chance import seeds
 from tests.contracts.columns import Odds
+from tests.live.desk import warm_result
 
 EXECUTION = ExecutionModel()
 POLICIES = {"plain": RiskPolicy(), "measured": RiskPolicy(atr_window=5, stop_atr=2.0, sizing="volatility")}
@@ -59,3 +63,20 @@ def test_a_decision_is_the_same_bit_by_bit_whenever_the_runner_was_started(name,
     first = decided(portfolio, bars, warmup, rows)
     for start in rng.integers(warmup, warmup + 100, 2):
         assert decided(portfolio, bars, int(start), rows) == first
+
+
+def test_the_real_runner_decides_the_same_from_wherever_it_is_started(sqlite_desk):
+    bars = sqlite_desk.stock(420, 6)
+    policy = RiskPolicy(fraction=0.5, stop_atr=2.0, atr_window=3, reenter=True)
+    path = sqlite_desk.promote(warm_result(bars, policy=policy))
+    decided = []
+    for start in (130, 187, 301):
+        since = bars.frame.index[start]
+        session = sqlite_desk.trade(path, account=f"from-{start}", since=f"{since:%Y-%m-%dT%H:%M}").session_id
+        database = open_database(sqlite_desk.url)
+        with database.session(read_only=True) as connection:
+            rows = connection.scalars(select(DecisionRow).where(DecisionRow.session_id == session)).all()
+        database.close()
+        decided.append({row.bar_ms: (row.side, row.confidence) for row in rows if row.bar_ms >= bars.opened_ms[301]})
+    assert decided[0] == decided[1] == decided[2]
+    assert len(decided[0]) > 100

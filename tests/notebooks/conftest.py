@@ -25,7 +25,7 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "01_data.ipynb": {"symbol": "ETHUSDT", "start": "2024-06-01"},
     "02_train.ipynb": {},
     "03_backtest.ipynb": {"strategy": "ml_basic", "days": 60},
-    "04_validate.ipynb": {"params": {"fast": 10, "slow": 40}, "days": 60, "samples": 5, "take_profit": 0.03},
+    "04_validate.ipynb": {"params": {"fast": 10, "slow": 40}, "days": 60, "checked": 400, "take_profit": 0.03},
     "05_promote.ipynb": {"write": True},
     "06_screen.ipynb": {"symbol": "ETH/USDT", "days": 60, "windows": [5, 10, 20, 40], "stop_loss": 0.02},
     "07_monitor.ipynb": {"days": 10},

@@ -10,7 +10,8 @@ from atb.promotion.gate import Evidence, GatePolicy, gate
 GOOD = {
     "run_status": "succeeded", "strategies": 1, "data_matches": True, "kernel_matches": True, "warm": True,
     "synthetic": False, "n_trades": 200.0, "sharpe": 1.6, "total_return_pct": 80.0, "hold_return_pct": 30.0,
-    "max_drawdown_pct": 12.0, "parity": True, "lookahead_clean": True, "dirty": False, "rehearsed": True,
+    "max_drawdown_pct": 12.0, "parity": True, "lookahead_clean": True, "columns_equal": True,
+    "dirty": False, "rehearsed": True,
 }  # fmt: skip
 MODEL = {"predicts": True, "beats_baselines": True, "out_of_sample": True}
 
@@ -38,6 +39,7 @@ def test_good_evidence_passes_both():
         ({"strategies": 3}, "3 slots"),
         ({"data_matches": False}, "bars of the run"),
         ({"kernel_matches": False}, "another decision kernel"),
+        ({"columns_equal": False}, "would decide otherwise than the backtest"),
     ],
 )
 def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reason):
@@ -60,6 +62,7 @@ def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reaso
         ({"max_drawdown_pct": math.nan}, "drawdown nan"),
         ({"parity": None}, "parity of the kernel was not proven"),
         ({"parity": False}, "parity of the kernel failed"),
+        ({"columns_equal": None}, "not every bar's columns"),
         ({"lookahead_clean": None}, "look-ahead was not proven"),
         ({"lookahead_clean": False}, "looks ahead"),
         ({"warm": False}, "not settled"),

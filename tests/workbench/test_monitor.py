@@ -123,6 +123,16 @@ def test_a_journal_that_lacks_a_row_differs_and_says_where(traded, desk, table):
     assert any(text.startswith("it differs from its backtest") for text in found.findings())
 
 
+@pytest.mark.parametrize(("column", "value"), [("side", None), ("confidence", 0.5), ("prediction", 0.25)])
+def test_a_column_that_the_runner_computed_otherwise_is_named_with_its_bar(traded, desk, column, value):
+    bar = watch_session().record.equity.index[40]
+    change(desk, update(DecisionRow).where(DecisionRow.bar_ms == int(bar.timestamp() * 1_000)).values({column: value}))
+    found = watch_session()
+    assert found.comparison.first_difference["what"] == f"column {column}"
+    (told,) = [text for text in found.findings() if text.startswith("it differs from its backtest")]
+    assert f"column {column} at the bar of {bar:%Y-%m-%d %H:%M} UTC in slot 0: runner {value}, backtest" in told
+
+
 def test_an_order_without_an_answer_is_the_first_thing_to_know(traded, desk):
     name = watch_session().record.orders["client_id"].iloc[0]
     change(desk, update(Intent).where(Intent.client_id == name).values(state="sent"))

@@ -1,22 +1,26 @@
 """Evidence and findings: every proof is of this very result, and what speaks against it is said."""
 
 import json
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
+from atb.domain import Signals
+from atb.engine.prepare import Slot
 from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
-from tests.bars import ramp, random_walk
-from tests.problems import Scripted, scripted_slot
+from tests.bars import bars_of, ramp, random_walk
+from tests.problems import Scripted, Timed, scripted_slot
 from tests.workbench.test_slots import train_model
 
 PROVEN = {
     "parity": True,
     "lookahead_clean": True,
+    "columns_equal": True,
     "synthetic": False,
     "parity_report": {"first_difference": None},
-    "lookahead_reports": [],
+    "columns_reports": [],
     "model": [],
 }
 SIDES = tuple(np.where(np.arange(3_000) // 24 % 2 == 0, 1.0, 0.0))
@@ -30,9 +34,31 @@ class Peeking(Scripted):
         return replace(super().signals(frame), side=rises)
 
 
+@dataclass(frozen=True)
+class Forgetful:
+    """Compares with the average of a hundred bars, and says that it needs ten."""
+
+    name: ClassVar[str] = "forgetful"
+    predicts: ClassVar[bool] = False
+    warmup: ClassVar[int] = 10
+
+    def features(self, bars):
+        return bars[["close"]].rolling(100, min_periods=1).mean().rename(columns={"close": "mean"})
+
+    def signals(self, frame):
+        return Signals((frame["close"] > frame["mean"]).to_numpy().astype(float))
+
+
+def timed_slot(frame, sides, **options):
+    """Return a scripted slot whose script goes by the bars' times."""
+    slot = scripted_slot(frame, sides, **options)
+    return replace(slot, strategy=Timed(slot.strategy, slot.bars))
+
+
 def test_an_honest_result_is_proven():
-    proven = evidence(run(scripted_slot(random_walk(400), SIDES)))
+    proven = evidence(run(timed_slot(random_walk(400), SIDES)))
     assert (proven["parity"], proven["lookahead_clean"], proven["out_of_sample"]) == (True, True, None)
+    assert (proven["columns_equal"], proven["columns_reports"][0]["checked"]) == (True, 400)
     assert proven["parity_report"]["bars"] == 400
     assert json.loads(json.dumps(proven)) == proven
     assert any("400 bars" in line for line in proofs(proven))
@@ -40,14 +66,28 @@ def test_an_honest_result_is_proven():
 
 def test_a_strategy_that_looks_ahead_is_found_out():
     slot = scripted_slot(random_walk(400), ())
-    proven = evidence(run(replace(slot, strategy=Peeking())), lookahead_cuts=30)
-    assert proven["lookahead_clean"] is False
+    proven = evidence(run(replace(slot, strategy=Peeking())))
+    assert (proven["lookahead_clean"], proven["columns_equal"], proven["parity"]) == (False, False, False)
     assert "LOOKS AHEAD" in findings(run(slot), proven)[0]
-    assert "MOVED" in "".join(proofs(proven))
+    assert "NOT what a runner computes" in "".join(proofs(proven))
+
+
+def test_a_warm_up_that_is_too_short_is_found_and_is_no_look_ahead():
+    result = run(Slot(Forgetful(), bars_of(random_walk(300))), start=random_walk(300).index[20])
+    proven = evidence(result)
+    assert (proven["columns_equal"], proven["lookahead_clean"]) == (False, None)
+    assert findings(result, proven)[0].startswith("A runner would NOT DECIDE this: ")
+    assert "warm-up too short" in findings(result, proven)[0]
+
+
+def test_where_not_every_bar_was_looked_at_it_is_said_and_nothing_is_claimed():
+    proven = evidence(run(timed_slot(random_walk(400), SIDES)), checked_bars=50)
+    assert (proven["parity"], proven["columns_equal"], proven["lookahead_clean"]) == (True, None, True)
+    assert any("50 of 400 bars" in line for line in proofs(proven))
 
 
 def test_a_long_result_is_proven_over_its_last_bars():
-    proven = evidence(run(scripted_slot(random_walk(400), SIDES)), parity_bars=100)
+    proven = evidence(run(timed_slot(random_walk(400), SIDES)), parity_bars=100)
     assert proven["parity"]
     assert proven["parity_report"]["bars"] == 100
 
@@ -76,7 +116,7 @@ def test_bars_that_the_model_has_seen_are_counted(stocked, end, seen):
     train_model(load_bars("BTC/USDT", "1h", "2024-01-01", end), stocked / "models")
     slot, start = prepare_slot(make_strategy("ml_basic"), "BTC/USDT", "1h", period=Period("2024-09-01", "2024-10-01"))
     result = run(slot, start=start)
-    proven = evidence(result, lookahead_cuts=2)
+    proven = evidence(result, checked_bars=20)
     assert proven["out_of_sample"] is not seen
     assert (proven["model"][0]["bars_seen_before"] > 0) is seen
     assert ("while the model was made" in "".join(findings(result, proven))) is seen
@@ -107,6 +147,6 @@ def test_what_vectorbt_was_compared_without_is_said():
         "orders": 7, "bars": 50, "bars_in_all": 50, "ways": {"vectorbt": True},
         "left_out_for_vectorbt": ["fees in base", "funding"],
     }  # fmt: skip
-    told = {"parity_report": report, "lookahead_reports": [], "lookahead_clean": True, "model": []}
+    told = {"parity_report": report, "columns_reports": [], "model": []}
     assert "vectorbt equal; vectorbt knows no fees in base, funding" in proofs(told)[0]
     assert "knows no" not in proofs({**told, "parity_report": {**report, "left_out_for_vectorbt": []}})[0]

@@ -1,5 +1,6 @@
 """A rehearsal beside its backtest: without faults they are equal; with faults every decision is, and what orders differ is told."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from sqlalchemy import select
 from atb.backtest.result import Result
 from atb.db import open_database
 from atb.db.tables import DecisionRow, FillRow
-from atb.domain import Timeframe
+from atb.domain import BAR_COLUMNS, Timeframe
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.workbench.rehearsal.stops import as_seen
 
 Term = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
+_COLUMN = 1e-9  # recursive indicators forget their start to the last bits
 _CRUMB = 1e-9  # sums of parts in binary
 _CLOSE = 1e-3  # of a quantity: an earlier order at another price leaves another cash
 
@@ -183,7 +185,8 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     theirs = _decisions(result)
     orders = _orders(result, end_ms if paper else None)
     executed = _fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=paper)
-    difference = _first(ours, theirs, "decision") or _first(executed, orders, "order")
+    decision = _earlier(_other_column(decided, result), _first(ours, theirs, "decision"))
+    difference = decision or _first(executed, orders, "order")
     return Comparison(len(theirs), len(orders), difference)
 
 
@@ -213,6 +216,48 @@ def _decisions(result: Result) -> dict[tuple[int, int], tuple[float | None, dict
             values = {name: bar[name].item() for name in names}
             found[int(bar["opened"]), slot] = (None if side != side else side, values)  # noqa: PLR0124 (NaN)
     return found
+
+
+def _other_column(decided: Sequence[DecisionRow], result: Result) -> dict[str, Any] | None:
+    """Return the earliest column of the same bar that the runner computed otherwise than the backtest, with both values.
+
+    A side differs by anything, confidence and prediction by more than a billionth: they are of fewer bars.
+    """
+    problem, found = result.problem, {(row.bar_ms, row.slot): row for row in decided}
+    for (bar_ms, slot), row in sorted(found.items()):
+        at = _row(result, bar_ms, slot)
+        if at is None or any(row.bar.get(name) != problem.market[name][at].item() for name in BAR_COLUMNS):
+            continue
+        signal, predictions = problem.signals[at], problem.predictions[slot]
+        prediction = math.nan if predictions is None else float(predictions[at - problem.offsets[slot]])
+        theirs = {"side": float(signal["side"]), "confidence": float(signal["confidence"]), "prediction": prediction}
+        for name, value in theirs.items():
+            ours = getattr(row, name)
+            if not _same(ours, value, 0.0 if name == "side" else _COLUMN):
+                told = {"runner": str(ours), "backtest": str(value)}
+                return {"what": f"column {name}", "key": [str(bar_ms), str(slot)], **told}
+    return None
+
+
+def _row(result: Result, bar_ms: int, slot: int) -> int | None:
+    """Return the backtest's row of a slot's bar, None where it has none."""
+    first, *after = result.problem.offsets[slot:]
+    opened = result.problem.market["opened"][first : after[0] if after else None]
+    at = int(opened.searchsorted(bar_ms))
+    return first + at if at < len(opened) and opened[at] == bar_ms else None
+
+
+def _earlier(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the difference at the earlier bar, the first at the same."""
+    if one is None or other is None:
+        return one or other
+    return one if int(one["key"][0]) <= int(other["key"][0]) else other
+
+
+def _same(ours: float | None, theirs: float, tolerance: float) -> bool:
+    if ours is None or math.isnan(theirs):
+        return ours is None and math.isnan(theirs)
+    return math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=tolerance)
 
 
 def _orders(result: Result, until_ms: int | None) -> dict[Term, float]:

@@ -1,0 +1,73 @@
+"""A run's columns computed again from what it pins, bar by bar as a runner computes them; its own word for it is not asked."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from atb.config import Settings
+    from atb.domain import Predictor
+    from atb.engine.prepare import Slot
+
+
+def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "Settings") -> bool | None:
+    """Return whether every traded bar's columns are those of a process that knows the warm-up and the bars up to it.
+
+    Parameters
+    ----------
+    result
+        A run's, as published; its bars must be in the catalogue.
+    folder
+        Of its model, None where it has none.
+
+    Returns
+    -------
+    bool or None
+        None where it cannot be told: more than one slot, or a strategy that is in no register.
+
+    Raises
+    ------
+    DataError, InputError, ModelError
+        If bars, strategy or model cannot be loaded.
+    """
+    import pandas as pd
+
+    from atb.engine.policy import AccountPolicy
+    from atb.engine.prepare import prepare
+    from atb.strategies import STRATEGIES
+    from atb.validation.windows import all_of, check_windows
+
+    slots = result["slots"]
+    if len(slots) != 1 or slots[0]["strategy"]["name"] not in STRATEGIES:
+        return None
+    slot = _slot(slots[0], settings.bars_root, folder)
+    problem = prepare((slot,), AccountPolicy.from_json(result["account"]), pd.Timestamp(result["start"]))
+    return all_of(one.report.everywhere for one in check_windows(problem))
+
+
+def _slot(given: Mapping[str, Any], bars_root: Path, folder: Path | None) -> "Slot":
+    from atb.data.catalogue import load_bars
+    from atb.domain import Instrument, Timeframe
+    from atb.engine.policy import ExecutionModel, RiskPolicy
+    from atb.engine.prepare import Slot
+    from atb.strategies import make_strategy
+
+    data = given["data"]
+    end = Timeframe.parse(data["timeframe"]).next(datetime.fromisoformat(data["last"]))
+    bars = load_bars(data["symbol"], data["timeframe"], data["first"], end, root=bars_root, venue=data["venue"] or None)
+    return Slot(
+        make_strategy(given["strategy"]["name"], **given["strategy"]["parameters"]),
+        bars,
+        RiskPolicy.from_json(given["policy"]),
+        ExecutionModel.from_json(given["execution"]),
+        Instrument.from_json(given["instrument"]),
+        _predictor(folder),
+    )
+
+
+def _predictor(folder: Path | None) -> "Predictor | None":
+    from atb.prediction.bundle import load_bundle
+    from atb.prediction.predictor import OnnxPredictor
+
+    return None if folder is None else OnnxPredictor(load_bundle(folder))

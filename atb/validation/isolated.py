@@ -1,0 +1,211 @@
+"""A process that knows nothing but what it is told: it computes a strategy's newest opinions as a runner would at those bars.
+
+It is started anew, takes a strategy's class from its source and its parameters as plain values, and gets bars in blocks. Each block
+is computed in a fork of its own that has seen none before, oldest bar first, each bar from a copy of its window; the clock says
+the close of the newest bar, and files, sockets and other programs are refused. So nothing can be known that comes later, and
+nothing remembered from further back than the block.
+
+It speaks pickle over its standard streams with the process that started it (`atb.validation.windows`), and with nobody else.
+"""
+
+import datetime as dt
+import importlib
+import importlib.util
+import os
+import pickle
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from atb.domain import Bars
+    from atb.engine.prepare import Slot
+
+NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
+_TIME = dt.datetime
+_CODE = (".py", ".pyc", ".so", ".pyd", ".dylib")
+_SYSTEM = ("/usr/", "/etc/", "/lib", "/proc/", "/sys/", "/dev/")
+_REFUSED = ("socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A class by where its source is, and the plain values to make an instance of."""
+
+    module: str
+    file: str | None
+    name: str
+    values: dict[str, Any]
+
+    def make(self) -> Any:
+        """Return a new instance; the source is loaded from its file where the module is not found by its name."""
+        found: Any = self._module()
+        for part in self.name.split("."):
+            found = getattr(found, part)
+        return found(**self.values)
+
+    def _module(self) -> ModuleType:
+        with suppress(ImportError):
+            found = importlib.import_module(self.module)
+            if self.file is None or getattr(found, "__file__", self.file) == self.file:
+                return found
+        assert self.file is not None  # a class without a file is not sent as a source
+        spec = importlib.util.spec_from_file_location(self.module, self.file)
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{self.file} is no Python source")
+        loaded = importlib.util.module_from_spec(spec)
+        sys.modules[self.module] = loaded
+        spec.loader.exec_module(loaded)
+        return loaded
+
+
+@dataclass(frozen=True)
+class Block:
+    """Bars, and the rows of them at which the newest opinion is wanted.
+
+    Parameters
+    ----------
+    number
+        Which answer belongs to it.
+    bars
+        No more than are known at the last of `rows`.
+    rows
+        Rows of `bars`, in order.
+    window
+        Bars before a row that are known at it; None: all. With -1, one call over all bars answers for every row.
+    """
+
+    number: int
+    bars: "Bars"
+    rows: tuple[int, ...]
+    window: int | None
+
+
+class Clock:
+    """The close of the newest bar that is known: what a strategy is told where it asks for the time."""
+
+    now_s: ClassVar[float] = 0.0
+
+    @classmethod
+    def install(cls) -> None:
+        """Take the place of Python's and pandas' clocks, for what is imported from now on."""
+        import pandas as pd
+
+        replace_in: Callable[[Any, str, Any], None] = setattr
+        for name in ("now", "today", "utcnow"):
+            replace_in(
+                pd.Timestamp, name, staticmethod(lambda tz=None: pd.Timestamp(_TIME.fromtimestamp(cls.now_s, tz)))
+            )
+        replace_in(time, "time", lambda: cls.now_s)
+        replace_in(time, "time_ns", lambda: int(cls.now_s * 1e9))
+        replace_in(dt, "datetime", _Time)
+        replace_in(dt, "date", _Day)
+
+
+class _Time(dt.datetime):
+    @classmethod
+    def now(cls, tz: Any = None) -> Any:
+        return _TIME.fromtimestamp(Clock.now_s, tz)
+
+    @classmethod
+    def utcnow(cls) -> Any:
+        return _TIME.fromtimestamp(Clock.now_s, dt.UTC).replace(tzinfo=None)
+
+    @classmethod
+    def today(cls) -> Any:
+        return _TIME.fromtimestamp(Clock.now_s)
+
+
+class _Day(dt.date):
+    @classmethod
+    def today(cls) -> Any:
+        return _TIME.fromtimestamp(Clock.now_s).date()
+
+
+def main() -> None:
+    """Answer blocks until there are no more."""
+    answers, told = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
+    quiet = os.open(os.devnull, os.O_RDWR)
+    os.dup2(quiet, 0)
+    os.dup2(quiet, 1)
+    sys.path[:] = pickle.load(told)  # noqa: S301 - from the process that started this one
+    for name in ("pandas", "talib", "atb.engine.prepare"):  # once, for all forks
+        importlib.import_module(name)
+    Clock.install()
+    with suppress(EOFError):
+        slot = _slot(pickle.load(told))  # noqa: S301
+        sys.addaudithook(_refuse)
+        while True:
+            _answer(pickle.load(told), slot, answers)  # noqa: S301
+
+
+def _slot(parts: dict[str, Any]) -> "Slot":
+    from atb.engine.prepare import Slot
+
+    made = {name: part.make() if isinstance(part, Source) else pickle.loads(part) for name, part in parts.items()}  # noqa: S301
+    return Slot(**made)
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse what could tell more than the bars do; the code of what is imported late is no such thing."""
+    if event in _REFUSED:
+        raise PermissionError(f"a strategy has no business with {event}")
+    if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
+        path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - of a hook that must import nothing
+        if not path.startswith((sys.prefix, sys.base_prefix, *_SYSTEM)) and not path.endswith(_CODE):
+            raise PermissionError(f"a strategy has no business with the file {path}")
+
+
+def _answer(block: Block, slot: "Slot", answers: BinaryIO) -> None:
+    """Let a fork answer a block; one that died is answered for."""
+    child = os.fork()
+    if child == 0:
+        try:
+            told = pickle.dumps((block.number, _computed(block, slot)))
+            answers.write(told)
+            answers.flush()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if status:
+        pickle.dump((block.number, f"the process died with status {status}"), answers)
+        answers.flush()
+
+
+def _computed(block: Block, slot: "Slot") -> "list[tuple[float, ...]] | str":
+    """Return the opinions at each row as floats in the order of `NAMES`, or what was raised on the way."""
+    try:
+        return list(_rows(block, slot))
+    except Exception as error:  # noqa: BLE001 - whatever a strategy raises here, it did not raise in the backtest
+        return f"{type(error).__name__}: {error}"
+
+
+def _rows(block: Block, slot: "Slot") -> Iterator[tuple[float, ...]]:
+    from dataclasses import replace
+
+    from atb.engine.prepare import opinions
+
+    bars, whole = block.bars, None
+    for row in block.rows:
+        Clock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[row])) / 1_000
+        if whole is None or block.window != -1:
+            whole = opinions(replace(slot, bars=replace(bars, frame=_known(block, row), gaps=())))
+        wanted, prediction = whole
+        at = row if block.window == -1 else -1
+        rest = wanted.rest[at if len(wanted.rest) > 1 else 0]
+        others = tuple(float(rest[name]) for name in NAMES[1:-1])
+        yield float(wanted.side[at]), *others, float("nan") if prediction is None else float(prediction[at])
+
+
+def _known(block: Block, row: int) -> "pd.DataFrame":
+    """Return a copy of the bars that are known at a row: a view would lead to those that come after it."""
+    if block.window == -1:
+        return block.bars.frame
+    first = 0 if block.window is None else max(0, row - block.window)
+    return block.bars.frame.iloc[first : row + 1].copy()

@@ -1,0 +1,331 @@
+"""The one check of a strategy's columns: a process that knows only the warm-up and the bars up to a bar says the same of it.
+
+A backtest computes columns over the whole history at once; a runner computes the newest row, from the declared warm-up and the
+newest bar (`atb.engine.prepare.latest`). Here the second is done for the bars of the first, in processes that know nothing else
+(`atb.validation.isolated`). Sides must be equal. Confidence, stops, prices, ranges, volatility and predictions may be apart by a
+billionth: recursive indicators forget their start only to the last bits. Sides that were given (`atb.strategies.given`) have no
+source that could be run, and are not checked.
+
+It is warm-up and look-ahead together, and tells them apart where something differs: what the backtest's own call does not repeat in
+a new process is *not repeatable* (chance, a memory, a file); what all bars up to then, and none after, say otherwise than the
+backtest *looks ahead*; what only the missing older bars explain has a *warm-up that is too short*. Clusters are not compared: they
+are the account's, and computed from days of closes in backtest and runner alike.
+"""
+
+import dataclasses
+import os
+import pickle
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.domain import Bars
+from atb.errors import InputError
+from atb.strategies.given import GivenSides
+from atb.validation.isolated import NAMES, Block
+from atb.validation.sources import parts_of
+
+if TYPE_CHECKING:
+    from atb.engine.prepare import Problem, Slot
+
+Floats = NDArray[np.float64]
+Rows = NDArray[np.int64]
+
+LOOKS_AHEAD, SHORT_WARMUP, NOT_REPEATABLE = "looks ahead", "warm-up too short", "not repeatable"
+_RELATIVE, _ABSOLUTE = 1e-9, 1e-12  # the second in units of the price where a column is one
+_PRICES = ("atr", "stop", "price")
+_BLOCK = (32, 96)  # rows between two fresh starts, drawn at random
+_EXPLAINED = 64  # of the rows that differ
+_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
+
+
+@dataclass(frozen=True)
+class WindowsReport:
+    """What the check of one slot found.
+
+    Parameters
+    ----------
+    equal
+        Whether every column of every checked bar was the backtest's; None where there was no bar to check.
+    checked, bars
+        How many of the traded bars were checked, and how many there are.
+    cold
+        Traded bars before which the declared warm-up is not there; they are checked with what is.
+    warmup
+        Bars before each that were known.
+    differing
+        Checked bars at which something differs.
+    kinds
+        By `looks ahead`, `warm-up too short` and `not repeatable`: how many of the differing bars that were explained are so.
+    largest
+        Largest relative difference that was let pass.
+    first_difference
+        Of the earliest differing bar: its open, the column, the backtest's value, the runner's, and the kind.
+    """
+
+    strategy: str
+    symbol: str
+    equal: bool | None
+    checked: int
+    bars: int
+    cold: int
+    warmup: int
+    differing: int = 0
+    kinds: dict[str, int] = field(default_factory=dict)
+    largest: float = 0.0
+    first_difference: dict[str, Any] | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether every traded bar was checked."""
+        return self.checked == self.bars > 0
+
+    @property
+    def everywhere(self) -> bool | None:
+        """Whether every traded bar was checked and equal; None where no difference was found, but not everywhere looked for."""
+        return False if self.equal is False else (True if self.equal and self.complete else None)
+
+    @property
+    def lookahead_clean(self) -> bool | None:
+        """Whether nothing looks ahead; None where that is not known."""
+        if LOOKS_AHEAD in self.kinds:
+            return False
+        known = self.equal or (self.equal is False and self.kinds.get(SHORT_WARMUP) == self.differing)
+        return True if known else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report as plain values."""
+        return dataclasses.asdict(self)
+
+    def __str__(self) -> str:
+        """Return the verdict in one line."""
+        share = f"{self.checked:,} of {self.bars:,} bars" if self.checked < self.bars else f"{self.bars:,} bars"
+        if self.equal is None:
+            return "No bar was computed as a runner computes it"
+        if self.equal:
+            return f"{share} computed again from the {self.warmup:,} bars before each, as a runner does: equal"
+        found = self.first_difference or {}
+        kinds = ", ".join(f"{kind} ({count:,})" for kind, count in self.kinds.items())
+        return (
+            f"{self.differing:,} of {share} are NOT what a runner computes from the {self.warmup:,} bars before each, first "
+            f"{found.get('opened')} {found.get('column')}: backtest {found.get('backtest')}, runner {found.get('runner')}; {kinds}"
+        )
+
+
+def all_of(answers: Iterable[bool | None]) -> bool | None:
+    """Return whether all are true: False where one is not, else None where one is not known."""
+    found = set(answers)
+    return False if False in found else (None if None in found or not found else True)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A report, and what was computed: (R, 7) floats in the order of `NAMES` at R rows of the slot's traded bars."""
+
+    report: WindowsReport
+    rows: Rows
+    values: Floats
+
+
+def check_windows(problem: "Problem", *, most: int | None = None, seed: int = 7) -> tuple[Checked, ...]:
+    """Compute every slot's columns anew, bar by bar, and compare them with the problem's.
+
+    Parameters
+    ----------
+    problem
+        Of a backtest: the very columns that were traded.
+    most
+        Bars to check per slot, spread at random over the traded ones; None: all.
+    seed
+        Of what is drawn.
+
+    Raises
+    ------
+    InputError
+        If a strategy or predictor cannot be taken to another process.
+    """
+    ends = (*problem.offsets[1:], len(problem.market))
+    return tuple(
+        _check_slot(problem, number, range(first, end), most=most, seed=seed)
+        for number, (first, end) in enumerate(zip(problem.offsets, ends, strict=True))
+    )
+
+
+def _check_slot(problem: "Problem", number: int, place: range, *, most: int | None, seed: int) -> Checked:
+    slot, rng = problem.slots[number], np.random.default_rng(seed)
+    before = len(slot.bars) - len(place)
+    chosen = _chosen(len(place), 0 if isinstance(slot.strategy, GivenSides) else most, rng)
+    report = WindowsReport(
+        strategy=slot.strategy.name, symbol=str(slot.bars.symbol), equal=None, checked=len(chosen), bars=len(place),
+        cold=max(0, min(len(place), slot.warmup - before)), warmup=slot.warmup,
+    )  # fmt: skip
+    if not len(chosen):
+        return Checked(report, chosen, np.empty((0, len(NAMES))))
+    rows, wanted = chosen + before, _traded(problem, number, place)[chosen]
+    told = _run(slot, list(_blocks(slot.bars, rows, slot.warmup, rng=rng)), rows)
+    found = _Comparison(slot, rows, wanted, told)
+    return Checked(dataclasses.replace(report, **found.told(number)), chosen, told.values)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What was computed at some rows, (R, 7), infinite where something was raised; and that, by row."""
+
+    values: Floats
+    raised: dict[int, str]
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """A slot's columns at some rows: the backtest's, and what was told of them."""
+
+    slot: "Slot"
+    rows: Rows
+    wanted: Floats
+    found: _Told
+
+    def told(self, number: int) -> dict[str, Any]:
+        """Return what a report says of the differences."""
+        apart = self.apart(self.found.values)
+        bad = np.flatnonzero((apart > _RELATIVE).any(axis=1))
+        told = {
+            "equal": not len(bad),
+            "differing": len(bad),
+            "largest": float(apart[apart <= _RELATIVE].max(initial=0.0)),
+        }
+        if not len(bad):
+            return told
+        kinds, kind = _Comparison(self.slot, self.rows[bad], self.wanted[bad], self.found).kinds()
+        first, column = bad[0], int(np.argmax(apart[bad[0]] > _RELATIVE))
+        runner = self.found.raised.get(int(self.rows[first])) or _plain(self.found.values[first, column])
+        return told | {"kinds": kinds, "first_difference": {
+            "slot": number, "symbol": str(self.slot.bars.symbol), "strategy": self.slot.strategy.name,
+            "opened": self.slot.bars.frame.index[self.rows[first]].isoformat(), "column": NAMES[column],
+            "backtest": _plain(self.wanted[first, column]), "runner": runner, "kind": kind,
+        }}  # fmt: skip
+
+    def apart(self, theirs: Floats) -> Floats:
+        """Return how far other columns are apart from the backtest's: 0 where equal, infinite where they must be and are not."""
+        close = self.slot.bars.frame["close"].to_numpy()[self.rows]
+        scale = np.where([name in _PRICES for name in NAMES], close[:, None], 1.0) * (_ABSOLUTE / _RELATIVE)
+        ours = self.wanted
+        with np.errstate(invalid="ignore"):
+            apart = np.abs(ours - theirs) / np.maximum(np.maximum(np.abs(ours), np.abs(theirs)), scale)
+        apart[np.isnan(apart)] = np.inf
+        apart[:, 0] = np.where(apart[:, 0] > 0, np.inf, 0.0)
+        apart[(ours == theirs) | (np.isnan(ours) & np.isnan(theirs))] = 0.0
+        return apart
+
+    def kinds(self) -> tuple[dict[str, int], str]:
+        """Return how many rows, of those that are looked at, differ for which reason, and the first one's."""
+        looked = np.unique(np.linspace(0, len(self.rows) - 1, _EXPLAINED).astype(np.int64))
+        some = _Comparison(self.slot, self.rows[looked], self.wanted[looked], self.found)
+        rows, bars = some.rows.tolist(), self.slot.bars
+        again = Block(0, bars, tuple(rows), -1)
+        past = [Block(number, _part(bars, 0, row + 1), (row,), None) for number, row in enumerate(rows, 1)]
+        told = _run(self.slot, [again, *past], np.tile(some.rows, 2)).values
+        lost, ahead = ((some.apart(half) > _RELATIVE).any(axis=1) for half in np.split(told, 2))
+        names = np.where(lost, NOT_REPEATABLE, np.where(ahead, LOOKS_AHEAD, SHORT_WARMUP)).tolist()
+        return {kind: names.count(kind) for kind in dict.fromkeys(names)}, names[0]
+
+
+def _traded(problem: "Problem", number: int, place: range) -> Floats:
+    """Return the backtest's columns of a slot, (N, 7)."""
+    signals = problem.signals[place.start : place.stop]
+    prediction = problem.predictions[number]
+    columns = [np.asarray(signals[name], np.float64) for name in NAMES[:-1]]
+    return np.column_stack([*columns, np.full(len(place), np.nan) if prediction is None else prediction])
+
+
+def _chosen(count: int, most: int | None, rng: np.random.Generator) -> Rows:
+    """Return which bars to check: all, or one at random of each of `most` equal parts."""
+    if most is None or 0 < count <= most:
+        return np.arange(count)
+    if most <= 0:
+        return np.arange(0)
+    edges = np.linspace(0, count, most + 1).astype(np.int64)
+    return edges[:-1] + (rng.random(most) * np.diff(edges)).astype(np.int64)
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _part(bars: Bars, first: int, end: int) -> Bars:
+    return Bars(bars.symbol, bars.timeframe, bars.frame.iloc[first:end].copy(), bars.venue)
+
+
+def _blocks(bars: Bars, rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[Block]:
+    """Yield the rows in blocks of random length, each with the bars from its first window on."""
+    at, number = 0, 0
+    while at < len(rows):
+        part = rows[at : at + int(rng.integers(*_BLOCK))]
+        first = max(0, int(part[0]) - window)
+        yield Block(number, _part(bars, first, int(part[-1]) + 1), tuple((part - first).tolist()), window)
+        at, number = at + len(part), number + 1
+
+
+def _run(slot: "Slot", blocks: Sequence[Block], rows: Rows) -> _Told:
+    """Return what processes of their own computed at `rows`, in order."""
+    workers = min(2, os.cpu_count() or 1, 1 + sum(len(block.rows) for block in blocks) // 500)
+    parts, answers = parts_of(slot), {}
+    with ThreadPoolExecutor(workers) as pool:
+        for told in pool.map(lambda first: _ask(parts, blocks[first::workers]), range(workers)):
+            answers.update(told)
+    values, raised, at = np.full((len(rows), len(NAMES)), np.nan), {}, 0
+    for block in blocks:
+        answer = answers.get(block.number, "it gave no answer")
+        if isinstance(answer, str):
+            values[at : at + len(block.rows)] = np.inf  # nothing equals it
+            raised.update({int(row): answer for row in rows[at : at + len(block.rows)]})
+        else:
+            values[at : at + len(block.rows)] = answer
+        at += len(block.rows)
+    return _Told(values, raised)
+
+
+def _ask(parts: dict[str, Any], blocks: Sequence[Block]) -> dict[int, Any]:
+    """Start a process, tell it the blocks one after another, and return its answers by the blocks' numbers."""
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
+    with tempfile.TemporaryFile() as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-c", "from atb.validation.isolated import main; main()"], env=environment, stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=complaints, cwd=Path(__file__).parents[2],
+        )  # fmt: skip
+        with process:
+            teller = threading.Thread(target=_tell, args=(process.stdin, [sys.path, parts], blocks))
+            teller.start()
+            answers = dict(_answers(process.stdout))
+            teller.join()
+        complaints.seek(0)
+        if process.returncode:
+            said = complaints.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise InputError("A strategy could not be taken to a process of its own", found=" ".join(said),
+                             todo="Put it into a module that can be imported, with parameters that are plain values")  # fmt: skip
+    return answers
+
+
+def _tell(stream: Any, begun: Iterable[Any], blocks: Iterable[Block]) -> None:
+    try:
+        with stream:
+            for message in (*begun, *blocks):
+                pickle.dump(message, stream)
+    except BrokenPipeError:  # it ended: its last words say why
+        return
+
+
+def _answers(stream: Any) -> Iterator[tuple[int, Any]]:
+    while True:
+        try:
+            yield pickle.load(stream)  # noqa: S301 - from the process that was started here
+        except EOFError:
+            return

@@ -1,0 +1,177 @@
+"""Columns as a runner computes them: an honest strategy passes at every bar, and each way to know more than a runner is found."""
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from atb.backtest.simulation import simulate
+from atb.domain import Signals
+from atb.engine.policy import AccountPolicy, RiskPolicy
+from atb.engine.prepare import Slot, prepare
+from atb.errors import InputError
+from atb.strategies.given import GivenSides
+from atb.validation.parity import prove_problem
+from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, all_of, check_windows
+from tests.bars import bars_of, random_walk
+from tests.validation import cheats
+
+BARS = bars_of(random_walk(260, 1, sigma=0.01))
+
+
+def checked(strategy, bars=BARS, policy=None, most=None, **options):
+    slot = Slot(strategy, bars, policy or RiskPolicy(), **options)
+    start = bars.frame.index[min(slot.warmup, len(bars) - 1)]
+    (one,) = check_windows(prepare((slot,), AccountPolicy(), start), most=most)
+    return one
+
+
+def test_an_honest_strategy_says_the_same_at_every_bar():
+    report = checked(cheats.Plain()).report
+    assert (report.equal, report.everywhere, report.lookahead_clean) == (True, True, True)
+    assert (report.checked, report.bars, report.cold, report.differing) == (240, 240, 0, 0)
+    assert "240 bars computed again from the 20 bars before each, as a runner does: equal" in str(report)
+
+
+@pytest.mark.parametrize(
+    ("cheat", "kind", "column"),
+    [
+        (cheats.RareLeak, LOOKS_AHEAD, "side"),
+        (cheats.Normalises, LOOKS_AHEAD, "side"),
+        (cheats.LastRow, LOOKS_AHEAD, "side"),
+        (cheats.LeaksInStop, LOOKS_AHEAD, "stop"),
+        (cheats.LeaksInConfidence, LOOKS_AHEAD, "confidence"),
+        (cheats.LeaksInPrice, LOOKS_AHEAD, "price"),
+        (cheats.Rsi, SHORT_WARMUP, "side"),
+        (cheats.Counts, SHORT_WARMUP, "side"),
+        (cheats.Resamples, SHORT_WARMUP, "side"),
+        (cheats.Accumulates, SHORT_WARMUP, "side"),
+        (cheats.Expands, SHORT_WARMUP, "side"),
+        (cheats.AllTimeHigh, SHORT_WARMUP, "side"),
+        (cheats.Remembers, LOOKS_AHEAD, "side"),
+        (cheats.RemembersInItsModule, LOOKS_AHEAD, "side"),
+        (cheats.RemembersInAFile, NOT_REPEATABLE, "side"),
+        (cheats.Chance, NOT_REPEATABLE, "side"),
+        (cheats.Clock, NOT_REPEATABLE, "side"),
+        (cheats.OtherClocks, NOT_REPEATABLE, "side"),
+        (cheats.Fails, SHORT_WARMUP, "side"),
+        (cheats.Peeks, LOOKS_AHEAD, "side"),
+        (cheats.Overwrites, LOOKS_AHEAD, "side"),
+    ],
+    ids=lambda value: getattr(value, "__name__", None),
+)
+def test_what_knows_more_than_a_runner_is_found_and_named(cheat, kind, column):
+    try:
+        report = checked(cheat()).report
+    finally:
+        Path(cheats.RemembersInAFile.path).unlink(missing_ok=True)
+    assert (report.equal, report.everywhere) == (False, False)
+    assert kind in report.kinds, report.kinds
+    assert report.first_difference["column"] == column
+    assert report.first_difference["opened"].startswith("2024-01")
+    assert report.lookahead_clean is not True or kind == SHORT_WARMUP
+    assert "NOT what a runner computes" in str(report)
+
+
+def test_orders_follow_from_columns_that_are_apart_by_their_last_bits():
+    """An average range forgets its start to the last bits: stops and sizes are apart by as much, and the orders are the same."""
+    slot = Slot(cheats.Plain(), bars_of(random_walk(700, 3)), RiskPolicy(stop_atr=2.0, trailing_atr=3.0, sizing="risk"))
+    problem = prepare((slot,), AccountPolicy(), slot.bars.frame.index[slot.warmup])
+    report = prove_problem(problem, checked=check_windows(problem))
+    assert report.equal, report.first_difference
+    assert report.ways == {"vectorbt": True, "stepwise": True, "columns": True}
+    assert report.orders > 10
+
+
+def test_a_strategy_that_trades_otherwise_fails_parity_by_name():
+    slot = Slot(cheats.Rsi(), BARS)
+    problem = prepare((slot,), AccountPolicy(), BARS.frame.index[14])
+    assert len(simulate(problem).orders)
+    report = prove_problem(problem, checked=check_windows(problem))
+    assert (report.equal, report.ways["stepwise"], report.ways["columns"]) == (False, True, False)
+    assert report.first_difference["table"] == "columns"
+    assert report.first_difference["kind"] == SHORT_WARMUP
+    assert report.to_json()["columns"][0]["differing"] > 0
+
+
+def test_a_sample_says_so_and_proves_nothing_about_the_rest():
+    one = checked(cheats.Plain(), most=25)
+    assert (one.report.checked, one.report.bars, one.report.everywhere) == (25, 240, None)
+    assert (np.diff(one.rows) > 0).all()
+    assert "25 of 240 bars" in str(one.report)
+
+
+def test_bars_without_their_warm_up_are_checked_with_what_there_is_and_counted():
+    slot = Slot(cheats.Plain(), BARS)
+    (one,) = check_windows(prepare((slot,), AccountPolicy()))
+    assert (one.report.cold, one.report.checked, one.report.equal) == (20, 260, True)
+
+
+def test_given_sides_have_no_source_and_are_not_checked():
+    sides = GivenSides(BARS.frame["close"] * 0.0)
+    report = checked(sides).report
+    assert (report.equal, report.checked, report.lookahead_clean, report.everywhere) == (None, 0, None, None)
+
+
+def test_a_strategy_of_a_cell_goes_along_by_value():
+    @dataclass(frozen=True)
+    class OfACell(cheats.Plain):
+        level: float = 100.0
+
+        def signals(self, frame):
+            return Signals((frame["close"] > self.level).to_numpy().astype(float))
+
+    assert checked(OfACell(), BARS.last(40)).report.equal
+
+
+def test_what_cannot_be_taken_along_is_refused_with_a_way_out():
+    with pytest.raises(InputError, match="Put it into a module"):
+        checked(cheats.Plain(), BARS.last(40), predictor=Unpicklable())
+
+
+class Unpicklable(cheats.Plain):
+    """Holds what cannot leave its process."""
+
+    warmup = 1
+    fingerprint = ""
+
+    def __reduce__(self):
+        raise TypeError("not this one")
+
+    def predict(self, bars):
+        return np.zeros(len(bars))
+
+
+def test_a_strategy_whose_module_has_no_name_is_loaded_from_its_file(tmp_path):
+    source = Path(cheats.__file__).read_text()
+    (tmp_path / "elsewhere.py").write_text(source)
+    program = f"""
+import importlib.util
+spec = importlib.util.spec_from_file_location("elsewhere", {str(tmp_path / "elsewhere.py")!r})
+module = importlib.util.module_from_spec(spec)
+import sys
+sys.modules["elsewhere"] = module
+spec.loader.exec_module(module)
+from tests.validation.test_windows import checked, BARS
+print(checked(module.Plain(), BARS.last(60)).report.equal, checked(module.RareLeak()).report.equal)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300)
+    assert done.stdout.split() == ["True", "False"]
+
+
+def test_a_difference_by_rounding_is_let_pass_and_a_larger_one_is_not():
+    slot = Slot(cheats.Plain(), BARS.last(60))
+    problem = prepare((slot,), AccountPolicy(), slot.bars.frame.index[20])
+    for factor, equal in ((1 + 1e-10, True), (1 + 1e-8, False)):
+        signals = problem.signals.copy()
+        signals["stop"] *= factor
+        (one,) = check_windows(problem.with_signals(signals))
+        assert one.report.equal is equal
+        assert (one.report.largest > 0) is equal
+
+
+def test_answers_are_all_true_only_if_each_is():
+    assert [all_of(answers) for answers in ([True, True], [True, None], [None, False], [])] == [True, None, False, None]
