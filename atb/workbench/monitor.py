@@ -63,7 +63,7 @@ class Monitored:
             (same is None, "it was not compared with a backtest: its strategy as promoted is not here any more"),
             (
                 same is not None and not same.equal,
-                f"it differs from its backtest, first in {_named(same and same.first_difference)}",
+                f"it differs from its backtest, first in {_named(same.first_difference if same else None)}",
             ),
             (rehearsed is None, "it was never rehearsed: atb rehearse MANIFEST"),
             (rehearsed is not None and not rehearsed["passed"], "its last rehearsal failed"),
