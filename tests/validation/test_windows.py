@@ -19,6 +19,7 @@ from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, al
 from tests.bars import bars_of, random_walk
 from tests.validation import cheats
 
+ROOT = Path(__file__).parents[2]
 BARS = bars_of(random_walk(260, 1, sigma=0.01))
 
 
@@ -164,7 +165,9 @@ spec.loader.exec_module(module)
 from tests.validation.test_windows import checked, BARS
 print(checked(module.Plain(), BARS.last(60)).report.equal, checked(module.RareLeak()).report.equal)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300, cwd=ROOT
+    )
     assert done.stdout.split() == ["True", "False"]
 
 
