@@ -173,13 +173,18 @@ def readable(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.10g}" if abs(value) >= 1 else f"{value:.10f}".rstrip("0").rstrip(".") or "0"
+        return f"{value:,.10g}" if value == 0 or abs(value) >= 1 else _fraction(value)
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {readable(inner)}" for name, inner in value.items())
     if isinstance(value, list | tuple):
         nested = any(isinstance(item, list | tuple | Mapping) for item in value)
         return json.dumps(value, ensure_ascii=False) if nested else ", ".join(readable(item) for item in value)
     return str(value)
+
+
+def _fraction(value: float) -> str:
+    """Return a number between -1 and 1 as decimals, unless most of them would be zeros."""
+    return f"{value:.12f}".rstrip("0") if abs(value) >= 1e-9 else f"{value:.10g}"
 
 
 def _text(value: object) -> str:

@@ -2,16 +2,23 @@
 
 import html.parser
 import json
+import os
 import shutil
 from pathlib import Path
 
 import nbformat
 import numpy as np
+import pandas as pd
 import plotly.graph_objects as go
 import pytest
+from PIL import Image
 
 from atb.experiments.report import html_report
+from atb.reports import theme
+from tests.looks import complaints
 
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+ANSI = "\x1b[31mred\x1b[0m \x1b[32mgreen\x1b[0m \x1b[36mcyan\x1b[0m \x1b[33myellow\x1b[0m \x1b[35mmagenta\x1b[0m"
 RUN = {
     "run_id": "20240131-120000-a-ffffff",
     "notebook": "<b>a</b>.ipynb",
@@ -64,6 +71,9 @@ EVERYTHING = executed(
     nbformat.v4.new_output("error", ename="E", evalue="<i>v</i>", traceback=["\x1b[31mred\x1b[0m <script>1</script>"]),
     plotly_output("second", **{"text/html": "<div>plotly's own html</div>"}),
 )
+
+
+PLOT = "application/vnd.plotly.v1+json"
 
 
 class Page(html.parser.HTMLParser):
@@ -142,7 +152,58 @@ def test_a_page_without_figures_carries_no_plotly():
     assert "<script" not in text
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+def stranger(**layout) -> dict:
+    """Return a figure that somebody made without the house style."""
+    made = go.Figure(
+        [
+            go.Scatter(x=[1, 2], y=[3, 4], name=name)
+            for name in ("a long name of a line", "another long name", "a third")
+        ]
+    )
+    return json.loads(made.update_layout(**layout).to_json())
+
+
+def strange() -> nbformat.NotebookNode:
+    """Return a notebook of all that makes a page wide or dark text on dark: tables, code, colours, pictures, warnings, figures."""
+    wide = pd.DataFrame(np.random.default_rng(7).random((3, 30))).add_prefix("column of numbers ")
+    coloured = '<div style="color: #000080">navy</div><div style="background-color: #ffff99">on yellow</div>'
+    figures = (
+        stranger(
+            title="A title that is much longer than a telephone is wide, and goes on",
+            width=900,
+            template="plotly_white",
+        ),
+        stranger(template="none", paper_bgcolor="white", font={"color": "black"}),
+        stranger(template="plotly_dark", title="dark"),
+        stranger(template="ggplot2", legend={"x": 1.2}),
+        stranger(meta={"__proto__": {"polluted": 1}, "atb": "no house"}),
+    )
+    node = nbformat.v4.new_notebook()
+    node.cells = [
+        nbformat.v4.new_markdown_cell(f"# {'Unbroken' * 20}\n\n| a | b |\n|---|---|\n| {'word ' * 60}| x |\n\n`{'c' * 200}`"),
+        nbformat.v4.new_code_cell(
+            "# a comment\ntext = 'string'\nif text is not None:\n    print(f'{1.5:,.2f}', True, open)  # " + "x" * 200,
+            execution_count=1,
+            outputs=[
+                output(text__html=wide.to_html(), text__plain="x"),
+                output(text__html=coloured, text__plain="x"),
+                output(image__png=PIXEL, text__plain="x"),
+                nbformat.v4.new_output("stream", name="stderr", text="a warning " * 30),
+                nbformat.v4.new_output("stream", text="/a/very/long/path" * 30),
+                nbformat.v4.new_output("error", ename="E", evalue="v", traceback=[ANSI]),
+                *(nbformat.v4.new_output("display_data", {"application/vnd.plotly.v1+json": figure}) for figure in figures),
+            ],
+        ),
+    ]  # fmt: skip
+    return node
+
+
+CHROMIUM = (
+    os.environ.get("ATB_TEST_CHROMIUM")
+    or shutil.which("chromium")
+    or shutil.which("chromium-browser")
+    or shutil.which("google-chrome")
+)
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
 
@@ -180,3 +241,65 @@ def test_a_browser_without_a_network_draws_every_figure_and_runs_nothing_else(te
     assert title == "atb run"
     assert errors == []
     assert [url for url in wanted if not url.startswith(("file:", "data:", "blob:"))] == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
+def test_what_no_house_style_knows_fits_a_telephone_and_is_legible_in_light_and_dark(tmp_path: Path):
+    from playwright.sync_api import sync_playwright
+
+    (tmp_path / "report.html").write_text(html_report(strange(), RUN))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda problem: errors.append(str(problem)))
+        page.goto((tmp_path / "report.html").as_uri())
+        page.check("#show-code")
+        found = {
+            (width, scheme): complaints(page, width=width, scheme=scheme)
+            for width in (390, 1280)
+            for scheme in ("light", "dark")
+        }
+        scrolled = page.eval_on_selector_all(
+            ".output_subarea", "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).length"
+        )
+        polluted = page.evaluate("({}).polluted")
+        browser.close()
+    assert {view: told for view, told in found.items() if told} == {}
+    assert scrolled >= 1  # the wide table, in its own box
+    assert polluted is None
+    assert errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
+def test_a_picture_that_leaves_the_page_and_a_print_are_light_and_keep_title_and_caption(tmp_path: Path):
+    from playwright.sync_api import sync_playwright
+
+    titled = theme.style(
+        go.Figure(go.Scatter(x=[1, 2], y=[3, 4])), "What", label="SYNTHETIC data", caption="How it was made"
+    )
+    node = executed(nbformat.v4.new_output("display_data", {PLOT: json.loads(titled.to_json())}))
+    (tmp_path / "report.html").write_text(html_report(node, RUN))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(color_scheme="dark", viewport={"width": 1280, "height": 900})
+        page.goto((tmp_path / "report.html").as_uri())
+        page.wait_for_selector(".main-svg .trace")
+        ground = "getComputedStyle(document.querySelector('.main-svg')).backgroundColor"
+        dark = page.evaluate(ground)
+        captions = page.locator("figcaption").all_text_contents()
+        page.hover(".plot")
+        with page.expect_download() as waiting:
+            page.locator(".modebar-btn[data-title='Save as PNG']").click()
+        saved = Image.open(waiting.value.path())
+        page.evaluate("dispatchEvent(new Event('beforeprint'))")
+        page.wait_for_timeout(300)
+        light, width = page.evaluate(ground), page.evaluate("document.querySelector('.main-svg').clientWidth")
+        browser.close()
+    assert captions == ["How it was made"]
+    assert (dark, light) == ("rgb(20, 24, 29)", "rgb(255, 255, 255)")
+    assert width <= 700  # of a sheet
+    assert saved.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+    assert saved.height == 2 * titled.layout.height

@@ -10,7 +10,11 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from atb.engine import codes, records
 from atb.experiments import published, read_parameters
+from atb.reports.theme import GREEN, LOSS, PROFIT, RED
+from atb.reports.trades import SYMBOLS
+from tests.looks import complaints
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS, PARAMETERS
 
 MOST_CELLS = 32
@@ -130,6 +134,20 @@ def test_the_monitor_trades_the_manifest_on_paper_and_finds_it_equal_to_its_back
     assert all("SYNTHETIC data" in figure["layout"]["title"]["text"] for figure in found)
 
 
+def test_the_tour_names_the_marks_and_colours_that_are_drawn():
+    (told,) = [cell.source for cell in cells("00_tour.ipynb", "markdown") if cell.id == "tour-11"]
+    marks = {
+        records.SIGNAL_EXIT: ("square", "a square where the strategy's own signal"),
+        records.STOP_LOSS: ("x", "a cross where the stop"),
+    }
+    for reason, (symbol, words) in marks.items():
+        assert SYMBOLS[codes.REASONS[reason]] == symbol
+        assert words in told
+    assert (PROFIT, LOSS) == (GREEN, RED)  # the palette's red is a vermilion, which people call orange
+    assert "green where the trade made money after costs, orange where it lost" in told
+    assert "dot" not in told
+
+
 def test_no_chapter_can_arm_real_money():
     source = "\n".join(cell.source for name in NOTEBOOKS for cell in cells(name, "code"))
     assert re.findall(r"--live\b|--ack\b|acknowledge|\barm\(|mode=.live", source) == []
@@ -150,3 +168,51 @@ def test_every_chapter_runs_alone_with_its_defaults(tmp_path):
     assert done.returncode == 0, done.stdout[-4_000:]
     code = sum(len(cells(name, "code")) for name in NOTEBOOKS)
     assert f"{code} passed" in done.stdout
+
+
+# Last, since no event loop can start while the browser is open: all chapters have run by then.
+
+
+@pytest.fixture(scope="module")
+def reports(executed) -> dict[str, Path]:
+    return {name: Path(executed(name).path) / "report.html" for name in NOTEBOOKS}
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(1_200)  # run alone, the first of them executes all chapters
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_a_report_can_be_read_on_a_telephone_and_a_screen_in_light_and_in_dark(name, reports, browser):
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(reports[name].as_uri())
+    page.check("#show-code")
+    found = {
+        (width, scheme): complaints(page, width=width, scheme=scheme)
+        for width in (390, 1280)
+        for scheme in ("light", "dark")
+    }
+    page.close()
+    assert {view: told for view, told in found.items() if told} == {}
+    assert errors == []
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(1_200)
+@pytest.mark.parametrize("name", ["00_tour.ipynb", "03_backtest.ipynb", "04_validate.ipynb"])
+def test_a_report_begins_with_the_verdict_and_the_strategy_s_parameters_as_used(name, reports, browser):
+    kept = published(reports[name].parent)
+    page = browser.new_page(viewport={"width": 390, "height": 900})
+    page.goto(reports[name].as_uri())
+    verdict = page.locator("header .verdict").inner_text()
+    tables = page.locator("header .facts section").all_inner_texts()
+    page.close()
+    assert verdict.splitlines()[0] == kept["headline"]
+    assert [finding for finding in kept["findings"] if finding not in verdict] == []
+    (slot,) = kept["result"]["slots"]
+    (strategy,) = [table for table in tables if table.startswith(f"Strategy: {slot['strategy']['name']}")]
+    assert slot["strategy"]["parameters"]
+    for parameter, value in slot["strategy"]["parameters"].items():
+        assert f"{parameter}\t{value:g}" in strategy
+    assert "{}" not in "".join(tables)
+    assert "null" not in "".join(tables)

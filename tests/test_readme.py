@@ -1,0 +1,149 @@
+"""The README's first hour: short enough, its terms explained, its links whole, every command and example works in order."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.bars import random_walk
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+FIRST_HOUR = README[: README.index("## What else there is")]
+MOST_WORDS = 1_000
+GUIDES = ("README.md", "CONTRIBUTING.md", "runners/README.md")
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Tried by tests of their own: the set-up, the demo, and what asks the network.
+ELSEWHERE = ("make ", "source ", "atb doctor")
+TERMS = ("kernel", "bar", "policy", "slot", "warm-up", "promoting", "manifest")
+
+
+def test_the_first_hour_is_at_most_a_thousand_words():
+    assert len(FIRST_HOUR.split()) <= MOST_WORDS
+
+
+def test_each_term_is_explained_where_it_first_stands():
+    prose = BLOCK.sub(lambda block: block[0] if "Warm-up:" in block[2] or "# a slot" in block[2] else "", FIRST_HOUR)
+    explained = {
+        "kernel": r"\*kernel\*, turns candles and an account into orders",
+        "bar": r"a \*bar\* \(one candle\)",
+        "policy": r"are the \*policy\*: sizing, entry, exits, limits",
+        "slot": r"# a slot: one strategy on one symbol",
+        "warm-up": r"Warm-up: bars that must come before the first decision",
+        "promoting": r"\*Promoting\* a run turns it into",
+        "manifest": r"a \*manifest\*: one signed file",
+    }
+    assert tuple(explained) == TERMS
+    assert [term for term, words in explained.items() if not re.search(words, " ".join(prose.split()))] == []
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_link_leads_to_a_file_and_a_heading_that_are_there(guide):
+    text, here = (REPOSITORY / guide).read_text(encoding="utf-8"), (REPOSITORY / guide).parent
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if not link.startswith("http")]
+    broken = []
+    for link in links:
+        name, _, heading = link.partition("#")
+        target = here / name if name else REPOSITORY / guide
+        if not target.exists() or (heading and heading not in headings(target)):
+            broken.append(link)
+    assert links
+    assert broken == []
+
+
+def headings(path: Path) -> set[str]:
+    """Return the anchors that a Markdown page has on a forge."""
+    lines = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def test_the_files_to_read_first_are_there_and_say_what_they_are_for():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| \[`([^`]+)`\]\(([^)]+)\) \| .*\?", text, re.MULTILINE)
+    assert len(rows) == 6
+    assert [name for name, link in rows if name != link or not (REPOSITORY / name).is_file()] == []
+
+
+def test_the_runner_s_manual_has_every_exit_code_of_the_runner():
+    source = (REPOSITORY / "runners/live.py").read_text(encoding="utf-8")
+    told = source[source.index("Exit codes:") : source.index("SIGUSR1 pauses")]
+    codes = set(re.findall(r"(?:codes: |\. )(\d) ", " ".join(told.split())))
+    manual = (REPOSITORY / "runners/README.md").read_text(encoding="utf-8")
+    assert codes == set(re.findall(r"^\| (\d) \|", manual, re.MULTILINE)) >= set("0123456")
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A checkout of its own, in which the README's files may be written, with candles of one's own."""
+    folder = tmp_path_factory.mktemp("readme") / "checkout"
+    for name in ("atb", "notebooks", "runners", "tests"):
+        shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("promoted", ".hypothesis"))
+    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    candles = random_walk(120 * 24, 11, sigma=0.01)
+    candles.to_csv(folder / "btc_1h.csv", index_label="timestamp")
+    yield folder
+    shutil.rmtree(folder)
+
+
+def ran(project: Path, command: list[str]) -> str:
+    """Run a command as a user of the checkout does, and return what it printed."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("ATB")}
+    environment = {**own, "PYTHONPATH": str(project), "NO_COLOR": "1", "COLUMNS": "120"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def program(line: str) -> list[str]:
+    """Return a line of a shell block as this interpreter's command."""
+    words = shlex.split(line, comments=True)
+    if words[0] == "pytest":
+        return [sys.executable, "-m", "pytest", "-q", "-k", "momentum", "-p", "no:cacheprovider", *words[1:]]
+    return [sys.executable, *(["-m", "atb"] if words[0] == "atb" else []), *words[1:]]
+
+
+def written(project: Path, before: str, block: str) -> bool:
+    """Write a block under the name that the sentence before it gives, if it gives one."""
+    named = re.search(r"Save this as `([^`]+)`:\s*\Z", before)
+    if named:
+        (project / named[1]).write_text(block, encoding="utf-8")
+    return named is not None
+
+
+def patch(project: Path, before: str, block: str) -> None:
+    """Add the lines of a diff below the lines that stand above them."""
+    path = project / re.findall(r"`([^`]+\.py)`", before)[-1]
+    text, above = path.read_text(encoding="utf-8"), ""
+    for line in block.splitlines():
+        if line.startswith("+"):
+            assert f"{above}\n" in text
+            text = text.replace(f"{above}\n", f"{above}\n{line[1:]}\n", 1)
+        above = line[1:]
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.mark.timeout(600)
+def test_everything_in_the_first_hour_works_in_order_on_candles_of_one_s_own(project):
+    said: dict[str, str] = {}
+    for block in BLOCK.finditer(FIRST_HOUR):
+        kind, text, before = block[1], block[2], FIRST_HOUR[: block.start()]
+        if kind == "diff":
+            patch(project, before, text)
+        elif kind == "python" and not written(project, before, text):
+            said["python"] = ran(project, [sys.executable, "-c", text])
+        elif not kind:
+            for line in text.splitlines():
+                if line.strip() and not line.startswith(ELSEWHERE):
+                    run_id = re.search(r"\d{8}-\d{6}-03-backtest-[0-9a-f]{6}", said.get("backtest", ""))
+                    given = line.replace("RUN_ID", run_id[0] if run_id else "RUN_ID")
+                    said[line.split()[1]] = ran(project, program(given))
+    assert "momentum · BTC/USDT 1h" in said["python"]
+    assert "momentum" in said["backtest"]
+    assert "momentum" in said["runners/live.py"]
+    assert "BTC/USDT" in said["status"]
