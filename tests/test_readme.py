@@ -128,7 +128,8 @@ def patch(project: Path, before: str, block: str) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.slow
+@pytest.mark.timeout(1_200)
 def test_everything_in_the_first_hour_works_in_order_on_candles_of_one_s_own(project):
     said: dict[str, str] = {}
     for block in BLOCK.finditer(FIRST_HOUR):

@@ -156,7 +156,7 @@ def _with_another(strategy: Strategy, name: str) -> Strategy:
     params = strategy_params(strategy)
     value = params[name]
     nearby = [not value] if isinstance(value, bool) else [value + 3, value - 3] if isinstance(value, int) else []
-    nearby += [value * 1.1, value * 0.9] if isinstance(value, float) else []
+    nearby += ([value * 1.1, value * 0.9] if value else [0.01, -0.01]) if isinstance(value, float) else []
     for other in nearby:
         try:
             return make_strategy(strategy.name, **{**params, name: other})
