@@ -20,6 +20,7 @@ from atb.domain.observed import observed_rules
 from atb.domain.ports import Predictor, Strategy
 from atb.domain.timeframe import Timeframe
 from atb.engine import records
+from atb.engine.bar_checks import check_bars
 from atb.engine.clusters import clusters
 from atb.engine.columns import Columns, Lanes, Wanted
 from atb.engine.parameters import account_parameters, slot_parameters
@@ -253,8 +254,7 @@ def lanes_of(slot: Slot) -> Lanes:
     opened, high, low, close, volume = _prices(frame)
     unknown = np.zeros(1, np.int64)
     lanes = Lanes(bars.opened_ms, bars.closed_ms, opened, high, low, close, volume, _funding(slot), unknown)
-    if not _are_bars(lanes, float(slot.rules.tick)):
-        _refuse(lanes, slot)
+    check_bars(lanes, bars, slot.rules)
     return lanes
 
 
@@ -263,36 +263,6 @@ def _prices(frame: "pd.DataFrame") -> tuple[Floats, ...]:
     whole = tuple(frame.columns) == BAR_COLUMNS
     columns = frame.to_numpy().T if whole else [frame[name].to_numpy() for name in BAR_COLUMNS]
     return tuple(np.ascontiguousarray(column, np.float64) for column in columns)
-
-
-def _are_bars(lanes: Lanes, tick: float) -> bool:
-    """Tell whether every row is a bar of its own; every comparison with a NaN is false."""
-    low, high = lanes.low, lanes.high
-    within = (low <= lanes.open).all() and (low <= lanes.close).all()
-    within = within and (high >= lanes.open).all() and (high >= lanes.close).all()
-    apart = (lanes.opened[1:] >= lanes.closed[:-1]).all()
-    least = low.min(initial=np.inf) >= tick * (1 - 1e-9)  # below a tick there is no price to sell at
-    return bool(within and apart and least and high.max(initial=0.0) < np.inf and lanes.volume.min(initial=0.0) >= 0)
-
-
-def _refuse(lanes: Lanes, slot: Slot) -> None:
-    """Raise an error that shows the first row that is no bar of its own."""
-    sound = (lanes.low >= float(slot.rules.tick) * (1 - 1e-9)) & (lanes.high < np.inf) & (lanes.volume >= 0)
-    sound &= (lanes.low <= np.minimum(lanes.open, lanes.close)) & (lanes.high >= np.maximum(lanes.open, lanes.close))
-    sound[1:] &= lanes.opened[1:] >= lanes.closed[:-1]
-    at, bars = int(np.argmin(sound)), slot.bars
-    if bars.frame["low"].iloc[at] < float(slot.rules.tick) * (1 - 1e-9) and bars.frame["low"].iloc[at] > 0:
-        raise InputError(
-            f"Bar {at} of {bars.symbol} {bars.timeframe} costs less than one price step, {slot.rules.tick:f}: these rules "
-            f"({slot.rules.source}) do not fit its prices",
-            found=f"a low of {bars.frame['low'].iloc[at]} at {bars.frame.index[at]}",
-            todo="Give the slot the venue's rules, or none: they are then read off the bars",
-        )
-    raise InputError(
-        f"Bar {at} of {bars.symbol} {bars.timeframe} has a wrong price, volume or time, or overlaps the one before it",
-        found=f"{bars.frame.index[at]} {bars.frame.iloc[at].to_dict()}",
-        todo="Repair the data; atb data import names what is wrong with a file",
-    )
 
 
 def _funding(slot: Slot) -> Floats:
