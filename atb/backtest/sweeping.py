@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from atb.backtest.metrics import metrics
 from atb.backtest.simulation import as_slots, only_the_end, run
 from atb.backtest.span import Span
+from atb.decimals import number
 from atb.domain.ports import Strategy
 from atb.engine import records
 from atb.engine.checks import check_count
@@ -104,7 +105,7 @@ class Sweep:
 
         shown = self.table.sort_values("sharpe", ascending=False).head(10)
         title = "The ten best by Sharpe ratio; the best of many is partly luck."
-        return f"<p>{html.escape(repr(self))}. {title}</p>{shown.to_html(float_format='{:.3f}'.format)}"
+        return f"<p>{html.escape(repr(self))}. {title}</p>{shown.to_html(float_format=number)}"
 
 
 def sweep(

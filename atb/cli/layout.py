@@ -1,24 +1,19 @@
-"""How rows, fields and paragraphs are laid out in the width of a terminal, and numbers without exponents.
+"""How rows, fields and paragraphs are laid out in the width of a terminal.
 
 A table that is too wide leaves out what can be spared, and folds its longest texts; where that is not enough each row becomes a
 block of lines. Where
 nobody looks (a pipe, a file) and `COLUMNS` does not say otherwise there is no limit: programs that read lines get whole ones.
 """
 
-import math
 import os
 import shutil
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 Row = Mapping[str, object]
 
-DIGITS = 6  # significant ones of a float that is shown
-CENTS = 2  # decimals that a number keeps, however large it is
-FINEST = 18  # decimals of the finest coin; what is smaller is nothing
 NARROWEST = 10  # characters of a column that is folded
 GAP = "  "
 LONG = 30  # characters of a text that is folded before a column is left out
@@ -31,22 +26,6 @@ def terminal_width() -> int | None:
     if asked.isdecimal() and int(asked):
         return int(asked)
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
-
-
-def number(value: float) -> str:
-    """Return a number as people write it: six significant digits, at least two decimals if it has any, never an exponent.
-
-    >>> number(1e-05), number(0.1 + 0.2), number(64123.456), number(12.0)
-    ('0.00001', '0.3', '64,123.46', '12')
-    """
-    if not math.isfinite(value):
-        return str(value)
-    if not value:
-        return "0"
-    decimals = min(FINEST, max(CENTS, DIGITS - 1 - math.floor(math.log10(abs(value)))))
-    text = f"{Decimal(repr(float(value))):,.{decimals}f}"
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import click
 from atb.cli.accounts import journal, known_account
 from atb.cli.commands import Command
 from atb.cli.executing import BACKTEST, check_values, chosen_values
-from atb.cli.output import json_option, print_json, print_table, start
+from atb.cli.output import json_option, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import parameter_option
 from atb.cli.rules import chosen_rules, rule_options
 
@@ -97,8 +97,10 @@ def _promoted(
         promoted = promote(run.run_id, settings=settings, database=database)
     finally:
         database.close()
-    result = published(settings.runs_root / run.run_id)["result"]
-    click.echo(f"Backtest {run.run_id}: {result['headline']}")
+    told = published(settings.runs_root / run.run_id)
+    result = told["result"]
+    print_text(f"Backtest {run.run_id}: {result['headline']}")
+    print_points(told.get("findings") or [])
     click.echo(f"Promoted to paper: {promoted.path}")
     for slot in result["slots"]:
         click.echo(f"{Instrument.from_json(slot['instrument'])}.")

@@ -10,7 +10,8 @@ from typing import IO, TYPE_CHECKING, Any, TypeVar
 import click
 
 from atb.cli import layout
-from atb.cli.layout import Row, number
+from atb.cli.layout import Row
+from atb.decimals import number
 
 if TYPE_CHECKING:
     from atb.config import Settings

@@ -6,8 +6,9 @@ import click
 
 from atb.cli.accounts import canonical_symbol, journal, known_account
 from atb.cli.commands import Command
-from atb.cli.layout import Row, number
+from atb.cli.layout import Row
 from atb.cli.output import amounts, json_option, moments, print_fields, print_json, print_table
+from atb.decimals import number
 from atb.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:

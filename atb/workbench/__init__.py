@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.rules import Rules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run
-    from atb.workbench.slots import Period, load_predictor, prepare_slot
+    from atb.workbench.slots import Period, load_predictor, prepare_slot, traded_part
     from atb.workbench.trials import cost_table, shift_table
     from atb.workbench.verdict import assumptions, evidence, findings, fragility, proofs, start_spread
 
@@ -56,6 +56,7 @@ _HOMES = {
     "sessions_table": "atb.workbench.monitor",
     "shift_table": "atb.workbench.trials",
     "strategy_params": "atb.strategies",
+    "traded_part": "atb.workbench.slots",
     "watch_session": "atb.workbench.monitor",
 }
 
@@ -95,6 +96,7 @@ __all__ = [
     "shift_table",
     "start_spread",
     "strategy_params",
+    "traded_part",
     "watch_session",
 ]
 

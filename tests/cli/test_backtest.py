@@ -6,8 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.cli.layout import number
 from atb.data.storing import save_bars
+from atb.decimals import number
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.workbench import Period, load_bars, make_strategy, prepare_slot, run

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.cli import main
-from atb.cli.layout import FINEST, Table, field_lines, number, paragraph, table_lines
+from atb.cli.layout import Table, field_lines, paragraph, table_lines
 from atb.cli.output import print_table
+from atb.decimals import FINEST, number
 
 TEXTS = st.text(string.ascii_letters + string.digits + " -_/.", max_size=45).map(str.strip)
 
