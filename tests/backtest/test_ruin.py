@@ -33,9 +33,7 @@ def test_the_first_line_of_everything_says_it(result):
     assert result.headline.startswith(told)
     assert result.ruin.left < 10
     assert result.ruin.at_ms < result.problem.closes[100]
-    parity = {"parity": True, "lookahead_clean": True, "synthetic": False, "model": [], "parity_report": {"first_difference": None},
-              "lookahead_reports": []}  # fmt: skip
-    assert findings(result, parity)[0].startswith(told)
+    assert findings(result)[0].startswith(told)
     assert told in str(result)
     assert result.to_json()["ruin"]["missed_signals"] == result.ruin.missed > N / 3
 
