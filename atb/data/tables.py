@@ -45,7 +45,11 @@ def bars_frame(table: Table, *, zone: str | None) -> tuple[pd.DataFrame, Times]:
     """
     column = table.columns["timestamp"]
     zone = "UTC" if (named := names_utc(column)) else zone
-    times = read_times(table.frame["timestamp"], clock=table.frame.get(CLOCK), zone=zone, where=table.where)
+    clock = table.columns.get(CLOCK)
+    called = f"The times in columns {column!r} and {clock!r}" if clock else "The timestamps"
+    times = read_times(
+        table.frame["timestamp"], clock=table.frame.get(CLOCK), zone=zone, where=table.where, called=called
+    )
     note = times.note.replace("as asked", f"as the column's name {column!r} says") if named else times.note
     times = Times(times.opened_ms, note, closes=normal_name(column) in CLOSE_TIMES)
     index = pd.DatetimeIndex(times.opened_ms.astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us")

@@ -59,6 +59,7 @@ def read_times(
     clock: pd.Series | None = None,
     zone: str | None = None,
     where: Callable[[int], str] = plain_row,
+    called: str = "The timestamps",
 ) -> Times:
     """Read a file's timestamps.
 
@@ -72,6 +73,8 @@ def read_times(
         The zone of times that name none, such as `UTC` or `Europe/Berlin`; None refuses them.
     where
         Names a row in messages.
+    called
+        Names the times in messages.
 
     Raises
     ------
@@ -80,11 +83,12 @@ def read_times(
     DataError
         If a time is missing, unreadable or out of range, has no zone, or only some have one.
     """
-    rows = _Rows(column, where)
+    rows = _Rows(column, where, called)
     if (empty := column.isna()).any():
         raise DataError(f"The timestamp is missing in {rows.name(empty)}", todo="Fill or remove the row")
     if clock is not None:
         column = _with_clock(column, clock)
+        rows = _Rows(column, where, called)
     if pd.api.types.is_bool_dtype(column.dtype):
         raise DataError("The timestamps are true or false", todo=_WRITE)
     if pd.api.types.is_numeric_dtype(column.dtype):
@@ -99,8 +103,8 @@ def read_times(
 class _Rows:
     """The rows of a column, to be named and shown."""
 
-    def __init__(self, column: pd.Series, where: Callable[[int], str]) -> None:
-        self._column, self._where = column, where
+    def __init__(self, column: pd.Series, where: Callable[[int], str], called: str) -> None:
+        self._column, self._where, self.called = column, where, called
 
     def name(self, bad: Any) -> str:
         """Return what the first row marked as bad is called."""
@@ -276,7 +280,7 @@ def _localised(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> tuple
     """Return times without a zone as times of the zone that was said."""
     if zone is None:
         raise DataError(
-            "The timestamps have no time zone",
+            f"{rows.called} have no time zone",
             found=rows.cell([True]),
             todo="If they are UTC, pass --utc (assume_utc=True); if not, say where they are from, as in --tz Europe/Berlin",
         )

@@ -24,8 +24,9 @@ def test_the_usual_sources_give_the_bars_that_were_written(tmp_path, source):
 @pytest.mark.parametrize("source", ZONELESS)
 def test_a_source_that_does_not_say_its_zone_is_asked_for_it(tmp_path, source):
     path = ZONELESS[source](tmp_path, FRAME)
-    with pytest.raises(DataError, match=r"no time zone.*--utc.*--tz"):
+    with pytest.raises(DataError, match=r"no time zone; found '.*2024.*--utc.*--tz") as caught:
         import_file(path, root=tmp_path / "bars", symbol="BTC/USDT", timeframe="1h")
+    assert (source != "metatrader 5") or "columns '<DATE>' and '<TIME>'" in str(caught.value)
     report = import_file(
         path, root=tmp_path / "bars", symbol="BTC/USDT", timeframe="1h", rules=ImportRules(assume_utc=True)
     )
