@@ -42,8 +42,9 @@ def check_bars(bars: Bars) -> tuple[Gap, ...]:
     return check_grid(bars.opened_ms, bars.timeframe)
 
 
-def check_order(opened_ms: "NDArray[np.int64]") -> None:
-    """Refuse duplicate and unordered open times (epoch ms)."""
+def check_order(opened_ms: "NDArray[np.int64]", rows: "NDArray[np.int64] | None" = None) -> None:
+    """Refuse duplicate and unordered open times (epoch ms); `rows` as for `check_values`."""
+    numbers = np.arange(len(opened_ms)) if rows is None else rows
     steps = np.diff(opened_ms)
     if np.all(steps > 0):
         return
@@ -51,15 +52,15 @@ def check_order(opened_ms: "NDArray[np.int64]") -> None:
         raise DataError("The rows run from the newest to the oldest", todo="Sort them by time, oldest first")
     values, counts = np.unique(opened_ms, return_counts=True)
     if (twice := values[counts > 1]).size:
-        rows = np.flatnonzero(opened_ms == twice[0]) + 1
+        first, second = sorted(numbers[opened_ms == twice[0]][:2] + 1)
         raise DataError(
-            f"{_count(int(twice.size), 'timestamp')} more than once, the first at rows {rows[0]} and {rows[1]}",
+            f"{_count(int(twice.size), 'timestamp')} more than once, the first at rows {first} and {second}",
             found=short(at_ms(twice[0])),
             todo="Remove the duplicates; atb will not choose between them",
         )
     row = int(np.argmax(steps < 0)) + 1
     raise DataError(
-        f"Rows are not in time order: row {row + 1} opens before row {row}",
+        f"Rows are not in time order: row {numbers[row] + 1} opens before row {numbers[row - 1] + 1}",
         found=f"{short(at_ms(opened_ms[row]))} after {short(at_ms(opened_ms[row - 1]))}",
         todo="Sort the rows by time, oldest first",
     )
@@ -88,7 +89,9 @@ def check_values(frame: pd.DataFrame, rows: "NDArray[np.int64] | None" = None) -
     refuse(frame["volume"].to_numpy() < 0, "volume must not be negative", shown=("volume",))
 
 
-def check_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> tuple[Gap, ...]:
+def check_grid(
+    opened_ms: "NDArray[np.int64]", timeframe: Timeframe, rows: "NDArray[np.int64] | None" = None
+) -> tuple[Gap, ...]:
     """Refuse bars off the timeframe's grid, or closer together than it allows; return the holes.
 
     Parameters
@@ -97,12 +100,15 @@ def check_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> tuple[Ga
         Open times in epoch milliseconds, strictly increasing.
     timeframe
         The duration that every bar must have.
+    rows
+        As for `check_values`.
     """
     off = ~on_grid(opened_ms, timeframe)
     if off.any():
         row = int(np.argmax(off))
+        number = row if rows is None else rows[row]
         raise DataError(
-            f"{_count(int(off.sum()), 'bar')} not on the grid of {timeframe}, first in row {row + 1}",
+            f"{_count(int(off.sum()), 'bar')} not on the grid of {timeframe}, first in row {number + 1}",
             found=f"{at_ms(opened_ms[row])}",
             todo="Is the timeframe right? A bar is stamped with its open time, in UTC",
         )

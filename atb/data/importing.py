@@ -153,7 +153,7 @@ def import_file(
     frame, opened, joined = _joined(parts, contents)
     duration = _timeframe(timeframe or named.get("timeframe"), opened)
     opened, moved = opens_of_closes(opened, duration, named=all(part.closes for part in parts))
-    holes = check_grid(opened, duration)
+    holes = check_grid(opened, duration, parts[0].numbers if len(parts) == 1 else None)
     frame = frame.set_axis(pd.DatetimeIndex(opened.astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us"))
     frame, dropped = _closed_only(frame, opened, duration, now_ms=rules.now_ms)
     notes = list(dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *joined, *moved, *dropped]))
@@ -169,11 +169,12 @@ def import_file(
 
 @dataclass(frozen=True)
 class _Part:
-    """One file's rows, checked and in order."""
+    """One file's rows, checked and in order, with their numbers in the file (from 0)."""
 
     table: Table
     frame: pd.DataFrame
     opened_ms: "NDArray[np.int64]"
+    numbers: "NDArray[np.int64]"
     closes: bool
     notes: tuple[str, ...]
 
@@ -193,9 +194,11 @@ def _part(content: Content, symbol: Symbol, *, zone: str | None) -> _Part:
     rows, left_out = without_empty_rows(table)
     frame, times = bars_frame(replace(table, frame=rows), zone=zone)
     check_values(frame, rows.index.to_numpy())
-    frame, opened, turned = in_order(frame, times.opened_ms)
-    check_order(opened)
-    return _Part(table, frame, opened, times.closes, (*table.notes, times.note, *others, *left_out, *turned))
+    kept, turned = in_order(frame, times.opened_ms)
+    numbers = rows.index.to_numpy()[kept]
+    check_order(times.opened_ms[kept], numbers)
+    notes = (*table.notes, times.note, *others, *left_out, *turned)
+    return _Part(table, frame.iloc[kept], times.opened_ms[kept], numbers, times.closes, notes)
 
 
 def _joined(parts: list[_Part], contents: list[Content]) -> tuple[pd.DataFrame, "NDArray[np.int64]", list[str]]:
@@ -206,7 +209,8 @@ def _joined(parts: list[_Part], contents: list[Content]) -> tuple[pd.DataFrame, 
         raise DataError("Some of the files hold opening times, some closing times", todo="Import them one by one")
     frame = pd.concat([part.frame for part in parts])
     opened = np.concatenate([part.opened_ms for part in parts])
-    frame, opened, notes = in_order(frame, opened, several=True)
+    kept, notes = in_order(frame, opened, several=True)
+    frame, opened = frame.iloc[kept], opened[kept]
     if (twice := np.flatnonzero(np.diff(opened) == 0)).size:
         moment = opened[twice[0]]
         holders = [content.name for content, part in zip(contents, parts, strict=True) if moment in part.opened_ms]

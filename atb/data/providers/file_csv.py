@@ -85,7 +85,8 @@ class _Reading:
 
     def _epoch(self) -> Any:
         """Return the type of times that are written as numbers, None for text."""
-        cells = [row[self.places["timestamp"]].strip() for row in self.layout.first]
+        place = self.places["timestamp"]
+        cells = [row[place].strip() for row in self.layout.first if place < len(row)]
         if CLOCK in self.places:
             return None
         if all(re.fullmatch(r"[1-9]\d{8,18}|", cell) for cell in cells):

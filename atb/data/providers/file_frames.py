@@ -18,7 +18,7 @@ from atb.data.providers.file_table import Table
 from atb.domain import BAR_COLUMNS, Symbol
 from atb.errors import DataError, InputError
 
-_SAMPLE = 60
+_SAMPLE = 2_000
 _DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError,
             RuntimeError, MemoryError)  # fmt: skip
 """What the readers raise over bytes that are not theirs."""

@@ -89,32 +89,26 @@ def without_empty_rows(table: Table) -> tuple[pd.DataFrame, list[str]]:
 
 def in_order(
     frame: pd.DataFrame, opened_ms: "NDArray[np.int64]", *, several: bool = False
-) -> tuple[pd.DataFrame, "NDArray[np.int64]", list[str]]:
-    """Return rows from the oldest to the newest, each time once, and notes.
+) -> tuple["NDArray[np.int64]", list[str]]:
+    """Return which rows to keep, from the oldest to the newest and each time once, and notes.
 
     Rows that stand there more than once with equal numbers are kept once. A file that runs from the newest to the oldest is
     turned round; rows of several files are sorted. Anything else is left as it is, for `check_order` to refuse.
     """
     notes: list[str] = []
+    kept = np.arange(len(opened_ms))
     steps = np.diff(opened_ms)
     if several and (steps < 0).any():
-        order = np.argsort(opened_ms, kind="stable")
-        frame, opened_ms = frame.iloc[order], opened_ms[order]
+        kept = np.argsort(opened_ms, kind="stable")
     elif len(steps) and (steps <= 0).all() and (steps < 0).any():
-        frame, opened_ms = frame.iloc[::-1], opened_ms[::-1]
+        kept = kept[::-1]
         notes.append("rows from the newest to the oldest, turned round")
-    if (np.diff(opened_ms) > 0).all():
-        return frame, opened_ms, notes
-    again = _repeated(frame, opened_ms)
+    if (np.diff(opened_ms[kept]) > 0).all():
+        return kept, notes
+    again = frame.iloc[kept].reset_index(drop=True).assign(opened=opened_ms[kept]).duplicated().to_numpy()
     if count := int(again.sum()):
         notes.append(f"{count} repeated row{'s' * (count > 1)} left out, equal to the first")
-        frame, opened_ms = frame[~again], opened_ms[~again]
-    return frame, opened_ms, notes
-
-
-def _repeated(frame: pd.DataFrame, opened_ms: "NDArray[np.int64]") -> "NDArray[np.bool_]":
-    """Return which rows repeat an earlier one in time and numbers."""
-    return frame.reset_index(drop=True).assign(opened=opened_ms).duplicated().to_numpy()
+    return kept[~again], notes
 
 
 def opens_of_closes(

@@ -15,7 +15,7 @@ from atb.errors import DataError
 SAMPLE = 256 * 1024
 NULLS = ("", "NaN", "nan", "NAN", "null", "NULL", "None", "NA", "N/A", "n/a", "-", "#N/A", "<NA>")
 _SEPARATORS = (",", ";", "\t", "|")
-_MOST_LINES = 60  # looked at below the first line of data
+_MOST_LINES = 60  # looked at to tell the separator
 _NUMBER = re.compile(r"[+-]?(?:\d[\d.,' \u00a0]*|\.\d+)(?:[eE][+-]?\d+)?")
 _MOMENT = re.compile(
     r"\d{4}[-./]\d{1,2}[-./]\d{1,2}(?:[T ].*)?"  # 2024-01-31 15:00
@@ -112,7 +112,7 @@ def layout_of(data: bytes, name: str) -> Layout:
     (score, _), rows, start = tried[separator]
     if not score:
         raise _no_data(lines, name)
-    first = tuple(tuple(row) for row in rows[start : start + _MOST_LINES] if row)
+    first = tuple(tuple(row) for row in rows[start:] if row)
     width, top = len(first[0]), start
     while top and start - top < 3 and len(rows[top - 1]) == width and any(cell.strip() for cell in rows[top - 1]):
         top -= 1

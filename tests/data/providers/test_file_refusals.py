@@ -91,6 +91,12 @@ TEXTS = {
     "volume of another asset": (csv(EPOCHS.rename(columns={"volume": "Volume ETH"})), "no volume in BTC, only 'Volume ETH'"),
     "another symbol": (csv(EPOCHS.assign(symbol="ETHUSDT")), "holds no row of BTC/USDT; found 'ETHUSDT'"),
     "two rows that differ": (csv(pd.concat([EPOCHS[:9], EPOCHS[8:9].assign(volume=1), EPOCHS[9:]])), "rows 9 and 10"),
+    "two rows that differ, newest first": (
+        csv(pd.concat([EPOCHS[:9], EPOCHS[8:9].assign(volume=1), EPOCHS[9:]])[::-1]), "rows 40 and 41",
+    ),
+    "a row off the grid, newest first": (csv(
+        table(FRAME, [at + 60_000 * (row == 3) for row, at in enumerate(epoch(FRAME))])[::-1]), "grid of 1h, first in row 45",
+    ),
     "zero bytes": (csv(EPOCHS).replace("\n2", "\n\x00\x00", 1).replace("0,", "0\x00,", 1), "zero byte in line 2"),
     "a web page": ("<!DOCTYPE html><html>404</html>", "is a web page"),
     "a header alone": ("timestamp,open,high,low,close,volume\n", "columns but no rows"),

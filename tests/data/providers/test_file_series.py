@@ -219,3 +219,10 @@ def test_the_advice_of_a_hole_says_that_rows_were_empty(tmp_path):
     with pytest.raises(DataError, match=r"1 gap: 2 h .*\(1 row without prices left out\)\. Accept"):
         imported(path, tmp_path)
     assert len(imported(path, tmp_path, gaps="keep", rules=ImportRules()).bars) == 47
+
+
+def test_the_order_of_unnamed_columns_is_told_by_rows_that_moved(tmp_path):
+    whole = random_walk(400, 5, price=42_000.0)
+    whole.iloc[:300, :4] = 42_000.0  # nothing moved for a while: these rows read alike in every order
+    report = imported(sources.coinbase(tmp_path, whole[::-1], header=False), tmp_path)
+    pd.testing.assert_frame_equal(report.bars.frame, whole, check_freq=False)
