@@ -32,7 +32,7 @@ DARK = {
 
 FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
 CAPTION = "caption"  # the name of its annotation
-CAPTION_WIDTH = 110  # characters a line
+CAPTION_WIDTH = 84  # characters a line: half a screen of JupyterLab holds it
 _CAPTION_LINE = 15  # pixels
 _CAPTION_SHIFT = -58  # pixels: below tick labels of two lines and the axis title
 _TITLE_SPACE, _LEGEND_ROW = 66, 24  # pixels above the plot

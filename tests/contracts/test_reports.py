@@ -250,6 +250,13 @@ def test_an_order_without_an_answer_is_drawn_to_the_end_of_the_session(ordinary)
     assert pd.Timestamp(sent.x[1]) == ordinary.index[-1].tz_localize(None) + pd.Timedelta(hours=1)
 
 
+def test_a_session_without_an_order_shows_its_own_time():
+    record = session_of(run(odd_results()["never traded"]))
+    first, last = SESSION_REPORTS["session_orders"](record).layout.xaxis.range
+    assert pd.Timestamp(first) == record.result.index[0].tz_localize(None)
+    assert pd.Timestamp(last) == record.result.index[-1].tz_localize(None)
+
+
 def test_a_slot_that_is_not_there_is_refused(ordinary):
     with pytest.raises(InputError, match="slot must be 0 to 0"):
         session_fills_figure(session_of(ordinary), slot=1)
