@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atb.data import ImportReport, SeriesInfo
     from atb.data.download import DownloadReport, Progress
     from atb.data.gaps import Gap
-    from atb.domain import Timeframe
+    from atb.domain import Instrument, Timeframe
 
 SHOWN_GAPS = 10
 INTERRUPTED = 130
@@ -64,14 +64,14 @@ def import_command(files: tuple[Path, ...], **options: str | bool | None) -> Non
       atb data import binance_BTCUSDT_1h.parquet --accept-gaps --json
     """
     from atb.config import load_settings
-    from atb.data import ImportRules, import_file
-    from atb.errors import InputError
+    from atb.data import ImportRules, import_file, rules_of
 
     if options["assume_utc"] and options["zone"]:
         raise InputError("Times are either UTC or of another zone", found=options["zone"], todo="Pass --utc or --tz")
+    root = load_settings().bars_root
     report = import_file(
         files,
-        root=load_settings().bars_root,
+        root=root,
         symbol=_text(options["symbol"]),
         timeframe=_text(options["timeframe"]),
         venue=_text(options["venue"]),
@@ -81,9 +81,9 @@ def import_command(files: tuple[Path, ...], **options: str | bool | None) -> Non
         ),
     )
     if options["as_json"]:
-        print_json(report.to_json())
+        print_json(report.to_json() | {"rules": rules_of(report.bars, root=root).to_json()})
     else:
-        _print_import(report)
+        _print_import(report, rules_of(report.bars, root=root))
 
 
 @data.command()
@@ -288,7 +288,7 @@ def _row(series: "SeriesInfo") -> dict[str, object]:
     }
 
 
-def _print_import(report: "ImportReport") -> None:
+def _print_import(report: "ImportReport", rules: "Instrument") -> None:
     from atb.data.moments import short
 
     bars = report.bars
@@ -300,6 +300,7 @@ def _print_import(report: "ImportReport") -> None:
             "notes": "; ".join(report.notes),
             "range": f"{short(bars.frame.index[0])} to {short(bars.frame.index[-1])}, {len(bars):,} bars",
             "stored": _outcome(report),
+            "rules": str(rules).removeprefix(f"Trading rules of {bars.symbol} "),
             "fingerprint": bars.fingerprint[:12],
         }
     )

@@ -6,6 +6,8 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
+from atb.config import load_settings
+from atb.data import rules_of
 from atb.venues.simulator.server import running_server
 from tests.bars import bars_of, random_walk
 from tests.data.providers.sources import binance_zip
@@ -166,3 +168,23 @@ def test_every_command_has_help_with_examples(command):
     assert shown.exit_code == 0
     assert "Examples:" in shown.stdout
     assert "--json" in shown.stdout
+
+
+def test_rules_are_fetched_kept_and_used_from_then_on(monkeypatch):
+    with running_server(BARS, now_ms=NOW) as url:
+        monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", url)
+        shown = atb("rules", "BTCUSDT")
+        (kept,) = parsed("rules", "BTC/USDT")
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.startswith("Trading rules of BTC/USDT (published by binance, 20")
+    assert kept["tick"] == "0.01"
+    root = load_settings().bars_root
+    assert rules_of(BARS, root=root).source == kept["source"]
+    assert atb("rules").exit_code == 2
+
+
+def test_import_tells_the_rules_that_backtests_will_use(tmp_path):
+    path = tmp_path / "doge.csv"
+    (BARS.frame / 1_000).round(5).reset_index().to_csv(path, index=False)
+    assert "price step 0.00001" in atb("import", path, "--symbol", "DOGE/USDT").stdout
+    assert parsed("import", path, "--symbol", "DOGE/USDT")["rules"]["source"].startswith("from the data")
