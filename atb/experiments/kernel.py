@@ -2,6 +2,9 @@
 
 A Jupyter kernel that is told to end may still complain about its closed sockets, from whichever library meets them first. What a
 cell prints or raises comes through the kernel's channels into the notebook; what really fails is told by the run's error.
+
+What a run shows is evidence, so its process begins as a runner's does: with `atb` from its sources (`atb.sources`), the loader
+included.
 """
 
 from pathlib import Path
@@ -9,6 +12,24 @@ from typing import Any
 
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Dict, Unicode
+
+from atb import sources
+
+_LAUNCHER = ["-m", "ipykernel_launcher"]
+# What `python -m ipykernel_launcher` does, after the package is loaded from its sources.
+_BEGIN = """
+import runpy, sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+class FromSource(SourceFileLoader):
+    def get_code(self, fullname):
+        return self.source_to_code(self.get_data(self.path), self.path)
+loader = FromSource("atb.sources", {file!r})
+module = sys.modules["atb.sources"] = module_from_spec(spec_from_loader("atb.sources", loader))
+loader.exec_module(module)
+module.begin()
+runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
+"""
 
 
 class SilentKernelManager(AsyncKernelManager):
@@ -24,3 +45,11 @@ class SilentKernelManager(AsyncKernelManager):
             await super()._async_start_kernel(**options, stdout=log, stderr=log)
 
     start_kernel = _async_start_kernel
+
+    def format_kernel_cmd(self, extra_arguments: list[str] | None = None) -> list[str]:
+        """Return the command of the kernel's process."""
+        command = list(super().format_kernel_cmd(extra_arguments))
+        for at in range(len(command)):
+            if command[at : at + 2] == _LAUNCHER:
+                return [*command[:at], "-c", _BEGIN.format(file=sources.__file__), *command[at + 2 :]]
+        return command  # a kernel of another kind

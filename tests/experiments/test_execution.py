@@ -29,6 +29,7 @@ TALKATIVE = [
     "print('withheld', os.environ.get('ATB__EXCHANGE__API_SECRET')); print(os.environ['LEAK'], [os.environ['LEAK']])",
     "from atb.experiments import publish\npublish(metrics={'sharpe': 1.5, 'bad': float('nan'), 'leak': os.environ['LEAK']})",
     "assert not {'sqlalchemy', 'papermill', 'nbconvert'} & set(sys.modules)",
+    "import atb.strategies\nassert atb.sources.unexplained() == [], 'the kernel runs what is no source of atb'",
 ]
 
 
