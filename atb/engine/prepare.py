@@ -155,13 +155,7 @@ class Problem:
 
 
 def columns(slot: Slot) -> Columns:
-    """Return the kernel's columns for every bar of the slot, in order.
-
-    Raises
-    ------
-    InputError
-        If the strategy returned columns of another length.
-    """
+    """Return the kernel's columns for every bar of the slot, in order."""
     return Columns(lanes_of(slot), *opinions(slot))
 
 
@@ -173,9 +167,7 @@ def latest(slot: Slot) -> Columns:
 
 
 def opinions(slot: Slot) -> "tuple[Wanted, Floats | None]":
-    """Return what the strategy wants at every bar of the slot, and the predictions it read, None where it reads none.
-
-    What it is given is its own to change: the slot's bars stay as they are.
+    """Return what the strategy, given its own copy, wants at every bar, and the predictions it read, None where it reads none.
 
     Raises
     ------

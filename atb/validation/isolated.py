@@ -174,16 +174,18 @@ def _answer(block: Block, slot: "Slot", answers: BinaryIO) -> None:
             os._exit(0)
     _, status = os.waitpid(child, 0)
     if status:
-        pickle.dump((block.number, f"the process died with status {status}"), answers)
+        pickle.dump((block.number, ([], f"the process died with status {status}")), answers)
         answers.flush()
 
 
-def _computed(block: Block, slot: "Slot") -> "list[tuple[float, ...]] | str":
-    """Return the opinions at each row as floats in the order of `NAMES`, or what was raised on the way."""
+def _computed(block: Block, slot: "Slot") -> tuple[list[tuple[float, ...]], str]:
+    """Return the opinions at each row as floats in the order of `NAMES`, up to where something was raised, and that in words."""
+    told: list[tuple[float, ...]] = []
     try:
-        return list(_rows(block, slot))
+        told.extend(_rows(block, slot))
     except Exception as error:  # noqa: BLE001 - whatever a strategy raises here, it did not raise in the backtest
-        return f"{type(error).__name__}: {error}"
+        return told, f"{type(error).__name__}: {error}"
+    return told, ""
 
 
 def _rows(block: Block, slot: "Slot") -> Iterator[tuple[float, ...]]:

@@ -13,6 +13,7 @@ are the account's, and computed from days of closes in backtest and runner alike
 """
 
 import dataclasses
+import itertools
 import os
 import pickle
 import subprocess
@@ -171,7 +172,7 @@ def _check_slot(problem: "Problem", number: int, place: range, *, most: int | No
     if not len(chosen):
         return Checked(report, chosen, np.empty((0, len(NAMES))))
     rows, wanted = chosen + before, _traded(problem, number, place)[chosen]
-    told = _run(slot, list(_blocks(slot.bars, rows, slot.warmup, rng=rng)), rows)
+    told = _run(slot, list(_spans(rows, slot.warmup, rng=rng)), rows)
     found = _Comparison(slot, rows, wanted, told)
     return Checked(dataclasses.replace(report, **found.told(number)), chosen, told.values)
 
@@ -230,8 +231,8 @@ class _Comparison:
         looked = np.unique(np.linspace(0, len(self.rows) - 1, _EXPLAINED).astype(np.int64))
         some = _Comparison(self.slot, self.rows[looked], self.wanted[looked], self.found)
         rows, bars = some.rows.tolist(), self.slot.bars
-        again = Block(0, bars, tuple(rows), -1)
-        past = [Block(number, _part(bars, 0, row + 1), (row,), None) for number, row in enumerate(rows, 1)]
+        again = _Span(0, len(bars), tuple(rows), -1)
+        past = [_Span(0, row + 1, (row,), None) for row in rows]
         told = _run(self.slot, [again, *past], np.tile(some.rows, 2)).values
         lost, ahead = ((some.apart(half) > _RELATIVE).any(axis=1) for half in np.split(told, 2))
         names = np.where(lost, NOT_REPEATABLE, np.where(ahead, LOOKS_AHEAD, SHORT_WARMUP)).tolist()
@@ -264,36 +265,50 @@ def _part(bars: Bars, first: int, end: int) -> Bars:
     return Bars(bars.symbol, bars.timeframe, bars.frame.iloc[first:end].copy(), bars.venue)
 
 
-def _blocks(bars: Bars, rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[Block]:
-    """Yield the rows in blocks of random length, each with the bars from its first window on."""
-    at, number = 0, 0
+@dataclass(frozen=True)
+class _Span:
+    """A block as rows of a slot's bars: those from `first` to before `end` are told, the last rows' answers are wanted."""
+
+    first: int
+    end: int
+    rows: tuple[int, ...]
+    window: int | None
+
+    def block(self, number: int, bars: Bars) -> Block:
+        return Block(
+            number, _part(bars, self.first, self.end), tuple(row - self.first for row in self.rows), self.window
+        )
+
+
+def _spans(rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[_Span]:
+    """Yield the rows in spans of random length, each from its first window on."""
+    at = 0
     while at < len(rows):
-        part = rows[at : at + int(rng.integers(*_BLOCK))]
-        first = max(0, int(part[0]) - window)
-        yield Block(number, _part(bars, first, int(part[-1]) + 1), tuple((part - first).tolist()), window)
-        at, number = at + len(part), number + 1
+        part = tuple(rows[at : at + int(rng.integers(*_BLOCK))].tolist())
+        yield _Span(max(0, part[0] - window), part[-1] + 1, part, window)
+        at += len(part)
 
 
-def _run(slot: "Slot", blocks: Sequence[Block], rows: Rows) -> _Told:
-    """Return what processes of their own computed at `rows`, in order."""
-    workers = min(2, os.cpu_count() or 1, 1 + sum(len(block.rows) for block in blocks) // 500)
-    parts, answers = parts_of(slot), {}
+def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Told:
+    """Return what processes of their own computed at `rows`, those of all spans in order."""
+    workers = min(2, os.cpu_count() or 1, 1 + len(rows) // 500)
+    parts, numbers = parts_of(slot), range(len(spans))
+    answers: dict[int, Any] = {}
     with ThreadPoolExecutor(workers) as pool:
-        for told in pool.map(lambda first: _ask(parts, blocks[first::workers]), range(workers)):
+        asked = [(spans[n].block(n, slot.bars) for n in numbers[first::workers]) for first in range(workers)]
+        for told in pool.map(lambda blocks: _ask(parts, blocks), asked):
             answers.update(told)
-    values, raised, at = np.full((len(rows), len(NAMES)), np.nan), {}, 0
-    for block in blocks:
-        answer = answers.get(block.number, "it gave no answer")
-        if isinstance(answer, str):
-            values[at : at + len(block.rows)] = np.inf  # nothing equals it
-            raised.update({int(row): answer for row in rows[at : at + len(block.rows)]})
-        else:
-            values[at : at + len(block.rows)] = answer
-        at += len(block.rows)
+    values, raised, at = np.full((len(rows), len(NAMES)), np.inf), {}, 0  # nothing equals what is not told
+    for number, span in enumerate(spans):
+        told, error = answers.get(number, ([], "it gave no answer"))
+        if told:
+            values[at : at + len(told)] = told
+        raised.update(dict.fromkeys(rows[at + len(told) : at + len(span.rows)].tolist(), error))
+        at += len(span.rows)
     return _Told(values, raised)
 
 
-def _ask(parts: dict[str, Any], blocks: Sequence[Block]) -> dict[int, Any]:
+def _ask(parts: dict[str, Any], blocks: Iterable[Block]) -> dict[int, Any]:
     """Start a process, tell it the blocks one after another, and return its answers by the blocks' numbers."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as complaints:
@@ -302,7 +317,8 @@ def _ask(parts: dict[str, Any], blocks: Sequence[Block]) -> dict[int, Any]:
             stdout=subprocess.PIPE, stderr=complaints, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         with process:
-            teller = threading.Thread(target=_tell, args=(process.stdin, [sys.path, parts], blocks))
+            paths = [path or str(Path.cwd()) for path in sys.path]
+            teller = threading.Thread(target=_tell, args=(process.stdin, [paths, parts], blocks))
             teller.start()
             answers = dict(_answers(process.stdout))
             teller.join()
@@ -317,7 +333,7 @@ def _ask(parts: dict[str, Any], blocks: Sequence[Block]) -> dict[int, Any]:
 def _tell(stream: Any, begun: Iterable[Any], blocks: Iterable[Block]) -> None:
     try:
         with stream:
-            for message in (*begun, *blocks):
+            for message in itertools.chain(begun, blocks):
                 pickle.dump(message, stream)
     except BrokenPipeError:  # it ended: its last words say why
         return
