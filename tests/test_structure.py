@@ -20,6 +20,7 @@ NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, to
 FOLDERS = ("atb", "runners", "tests", "notebooks", ".ci")
 FILES = (
     "README.md",
+    "CONTRIBUTING.md",
     "Makefile",
     "pyproject.toml",
     "environment.yml",
