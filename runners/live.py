@@ -50,10 +50,12 @@ def main(arguments: list[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     if "atb" not in sys.modules:
         _load_package()
+    from atb.environment import hidden_secrets
     from atb.errors import AtbError
 
     try:
-        print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
+        with hidden_secrets():
+            print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
     except AtbError as refused:
         print(f"Error: {refused}", file=sys.stderr)  # noqa: T201 - no logs yet
         return refused.exit_code

@@ -199,5 +199,8 @@ def main(ctx: click.Context, root: Path | None) -> None:
       atb backtest sma_cross --symbol BTC/USDT --timeframe 1h --days 90
       atb --root /tmp/scratch runs --json
     """
+    from atb.environment import hidden_secrets
+
+    ctx.with_resource(hidden_secrets())
     if root is not None:
         ctx.with_resource(_data_root(root.expanduser().absolute()))

@@ -1,6 +1,8 @@
 """`atb exchange`: a simulated exchange on this machine that speaks Binance Spot, for bots that are to be tested."""
 
 import asyncio
+import os
+import secrets
 import signal
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 
 PORT = click.IntRange(0, 65_535)
+LEAST_TOKEN = 16  # characters
 COINBASE_KEY = "organizations/simulated/apiKeys/key"
 
 
@@ -29,7 +32,15 @@ COINBASE_KEY = "organizations/simulated/apiKeys/key"
 @click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar: 1m ... 1h 4h 1d.")
 @click.option("--start", "since", help="Where the exchange's clock starts (UTC); by default 30 days before the end.")
 @click.option("--venue", help="Where the bars come from, when several have the symbol.")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--host", default="127.0.0.1", show_default=True,
+              help="Address to listen on; another machine's needs --public.")  # fmt: skip
+@click.option(
+    "--public", is_flag=True, help="Let other machines connect: everybody on the network may then trade here."
+)
+@click.option(
+    "--control-token-file", type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the control plane's token is, or is written; by default one is made and printed.",
+)  # fmt: skip
 @click.option(
     "--port",
     type=click.IntRange(0, 65_535),
@@ -73,6 +84,9 @@ def exchange(**options: Any) -> None:
     The key is `key`, its secret `secret`. Orders meet bars by the rules of the backtest. Everything that happens is in the ledger
     (`GET /control/ledger`). Nothing here is real: no key, no money, no market.
 
+    What moves time, faults and money is under /control, behind a token that is made for this call: printed once, as the password in
+    the address of the clock. Other machines can connect only where --host and --public both say so.
+
     A runner needs to know the exchange's address and its clock; both are printed at the start as the settings that name them. A
     virtual clock waits for its runner (`live.py --rehearse`, which compares account and books once per bar there unless
     live.sync_interval says otherwise). A real one that is faster than ours does not: it is for candles (`live.py --candles`).
@@ -87,6 +101,7 @@ def exchange(**options: Any) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
     if (options["proxy_port"] is None) != (options["ca_file"] is None):
         raise InputError("A proxy needs a port and a file for its certificate", todo="Pass --proxy-port and --ca-file")
+    _refuse_strangers(options["host"], public=options["public"])
     config = make_config(options)
     with_proxy = {"ca_file": options["ca_file"], "proxy_port": options["proxy_port"] or 0}
     try:
@@ -124,7 +139,41 @@ def make_config(options: dict[str, Any]) -> "ExchangeConfig":
         ledger=options["ledger"],
         host=options["host"],
         port=options["port"],
+        control_token=_control_token(options.get("control_token_file")) or secrets.token_urlsafe(24),
     )
+
+
+def _refuse_strangers(host: str, *, public: bool) -> None:
+    """Refuse to listen beyond this machine unless that was said twice: by the address, and by `--public`."""
+    from atb.config.trading import is_loopback
+
+    if not public and not is_loopback(host):
+        raise InputError(
+            "Other machines could reach an exchange there", found=host,
+            todo="Leave out --host, or add --public if they shall: whoever connects may trade",
+        )  # fmt: skip
+
+
+def _control_token(path: Path | None) -> str | None:
+    """Return the control plane's token as it stands in a file, which is made, for its owner alone, where there is none."""
+    from atb.files import exposure, write_private
+
+    if path is None:
+        return None
+    try:
+        if not path.exists() and not path.is_symlink():
+            write_private(path, f"{secrets.token_urlsafe(24)}\n".encode())
+        if fault := exposure(path):
+            raise InputError(f"The token's file {fault[0]}", found=str(path), todo=fault[1])
+        token = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError("The token's file cannot be used", found=f"{path}: {error}") from None
+    if len(token) < LEAST_TOKEN or not token.replace("-", "").replace("_", "").isalnum():
+        raise InputError(
+            f"A token is at least {LEAST_TOKEN} letters, digits, - and _", found=f"{len(token)} characters in {path}",
+            todo="Delete the file: a new one is written",
+        )  # fmt: skip
+    return token
 
 
 def _series(options: dict[str, Any]) -> tuple[Any, int]:
@@ -162,7 +211,10 @@ def _keys(coinbase: Path | None) -> "tuple[Key, ...]":
     made = ec.generate_private_key(ec.SECP256R1())
     pem = made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
     try:
-        with coinbase.open("x", encoding="ascii") as file:  # another key may be there
+        with os.fdopen(
+            os.open(coinbase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
+        ) as file:  # another may be there
+            os.fchmod(file.fileno(), 0o600)
             file.write(pem)
     except OSError as error:
         raise InputError("The key's file cannot be written", found=f"{coinbase}: {error.strerror}") from error
@@ -206,7 +258,7 @@ def _faults(options: dict[str, Any], series: Any, start_ms: int) -> "list[Fault]
 async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
     """Serve until somebody ends the process."""
     from atb.venues.simulator.exchange import Exchange
-    from atb.venues.simulator.server import address_of, listening_socket, start
+    from atb.venues.simulator.server import address_of, control_address, listening_socket, start
 
     with listening_socket(config.host, config.port) as listener:
         venue = Exchange(config)
@@ -215,7 +267,8 @@ async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
         click.echo(f"A simulated exchange listens on {url}; key 'key', secret 'secret'.")
         for tape in venue.tapes.values():
             click.echo(f"  {tape.symbol} {tape.interval}, {len(tape.market):,} bars, now {tape.price:g}")
-        click.echo(f"  ATB__EXCHANGE__BASE_URL={url} ATB__EXCHANGE__CLOCK={url.replace('http', 'ws', 1)}/control/clock")
+        clock = f"{control_address(url, config.control_token).replace('http', 'ws', 1)}/clock"
+        click.echo(f"  ATB__EXCHANGE__BASE_URL={url} ATB__EXCHANGE__CLOCK={clock}")
         if len(config.keys) > 1:
             click.echo(f"  As Coinbase, too: key '{COINBASE_KEY}'")
         if proxy is not None:

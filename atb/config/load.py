@@ -67,7 +67,7 @@ def load_with_sources(**overrides: Any) -> LoadedSettings:
     project = find_project()
     layers: list[tuple[Kind, Found]] = [
         ("argument", from_arguments(overrides)),
-        ("environment variable", from_environment()),
+        ("environment variable", from_environment(project)),
         (".env", from_dotenv(project / ".env")),
         ("atb.toml", from_toml(project / "atb.toml")),
     ]

@@ -12,10 +12,6 @@ _PASSWORD = re.compile(
     r"^(?!sqlite:///|file:/)(?P<user>(?:[A-Za-z][\w+.-]*:/{0,3})?[^:@]*):(?P<password>.*)@", re.DOTALL
 )
 _QUERY_PASSWORD = re.compile(r"(?P<user>(?:[?&]|^|\s)(?:password|sslpassword)=)(?P<password>[^&\s]*)", re.IGNORECASE)
-_PIECE = (
-    6  # characters of a password between two marks of an address: a library that reads it wrongly prints such a piece
-)
-_MARKS = re.compile(r"[/:@?#\s]+")
 
 
 def mask_url(url: str) -> str:
@@ -29,11 +25,9 @@ def without_password(url: str) -> str:
 
 
 def url_passwords(url: str) -> tuple[str, ...]:
-    """Return the passwords in an address as they are written and as they are meant, and the long pieces of them."""
+    """Return the passwords in an address as they are written and as they are meant."""
     written = [match["password"] for pattern in (_PASSWORD, _QUERY_PASSWORD) for match in pattern.finditer(url)]
-    whole = [text for word in written if word for text in (word, unquote(word), unquote_plus(word))]
-    pieces = [piece for text in whole for piece in _MARKS.split(text) if len(piece) >= _PIECE]
-    return tuple(dict.fromkeys([*whole, *pieces]))
+    return tuple(dict.fromkeys(text for word in written if word for text in (word, unquote(word), unquote_plus(word))))
 
 
 def shown(key: str, value: object) -> object:

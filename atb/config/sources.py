@@ -1,6 +1,5 @@
 """The four sources of settings: each one read, flattened to `section.name` keys, and searched for unknown keys."""
 
-import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -9,12 +8,15 @@ from typing import Any
 
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from atb.config.masking import MASK
+from atb.config.masking import ADDRESS_KEYS, MASK, SECRET_KEYS
 from atb.config.settings import Settings, setting_keys
+from atb.environment import PREFIX, variables
 from atb.errors import ConfigError, did_you_mean
+from atb.files import exposure
 
 Found = dict[str, tuple[str, Any]]  # key -> (its name in the source, value)
-PREFIX = "ATB__"
+FILE = "_FILE"  # after the variable of a secret or an address: the file that holds it
+LONGEST_SECRET = 65_536  # bytes
 
 
 def variable_name(key: str) -> str:
@@ -28,18 +30,53 @@ def from_arguments(overrides: Mapping[str, Any]) -> Found:
     return {key: (key, flat[key]) for key in _known(flat, "the arguments") if flat[key] is not None}
 
 
-def from_environment() -> Found:
-    """Read `ATB__SECTION__KEY` variables.
+def from_environment(project: Path | None = None) -> Found:
+    """Read `ATB__SECTION__KEY` variables, and for secrets and addresses the files that `ATB__SECTION__KEY_FILE` names.
 
     Raises
     ------
     ConfigError
-        If a variable has the prefix and names no setting, or would if its underscores were doubled.
+        If a variable has the prefix and names no setting, or would if its underscores were doubled; if a file cannot be read, or
+        others can.
     """
-    names = _variables(os.environ, "the environment")
-    _refuse_single_underscores(os.environ)
-    values = dict(_flatten(EnvSettingsSource(Settings)()))
-    return {key: (names[key], value) for key, value in values.items() if key in names}
+    given = variables()
+    names = _variables(given, "the environment")
+    _refuse_single_underscores(given)
+    source = EnvSettingsSource(Settings)
+    source.env_vars = {name.lower(): value for name, value in given.items() if value}
+    values = dict(_flatten(source()))
+    read = {key: (names[key], value) for key, value in values.items() if key in names}
+    return read | _from_files(given, names, base=project or Path.cwd())
+
+
+def _from_files(given: Mapping[str, str | None], names: Mapping[str, str], *, base: Path) -> Found:
+    """Read the secrets that stand in files of their own, as containers and password stores hand them over."""
+    found: Found = {}
+    for key in sorted(SECRET_KEYS | ADDRESS_KEYS):
+        variable = variable_name(key) + FILE
+        path = next((value for name, value in given.items() if name.upper() == variable and value), None)
+        if path is None:
+            continue
+        if key in names:
+            raise ConfigError(f"{key} is given twice", found=f"{names[key]} and {variable}", todo="Keep the file")
+        found[key] = (variable, _secret_in(base / Path(path).expanduser(), variable))
+    return found
+
+
+def _secret_in(path: Path, variable: str) -> str:
+    """Return the text of a file that nobody else can read, without the line's end."""
+    if fault := exposure(path):
+        raise ConfigError(f"The file that {variable} names {fault[0]}", found=str(path), todo=fault[1])
+    try:
+        with path.open("rb") as file:
+            content = file.read(LONGEST_SECRET + 1)
+        text = content.decode().strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise ConfigError(f"The file that {variable} names cannot be read ({reason})", found=str(path)) from None
+    if not text or len(content) > LONGEST_SECRET:
+        raise ConfigError(f"The file that {variable} names is empty or too large", found=str(path))
+    return text
 
 
 def from_dotenv(path: Path) -> Found:
@@ -56,7 +93,8 @@ def from_dotenv(path: Path) -> Found:
     source = DotEnvSettingsSource(Settings, env_file=path, env_file_encoding="utf-8")
     names = _variables(source.env_vars, ".env")
     # Asking the source itself would also return other programs' variables: the file alone is read.
-    return {key: (names[key], value) for key in names if (value := source.env_vars[names[key].lower()]) is not None}
+    read = {key: (names[key], value) for key in names if (value := source.env_vars[names[key].lower()]) is not None}
+    return read | _from_files(source.env_vars, names, base=path.parent)
 
 
 def from_toml(path: Path) -> Found:
@@ -106,13 +144,16 @@ def _variables(given: Mapping[str, str | None], where: str) -> dict[str, str]:
     known = {variable_name(key): key for key in setting_keys()}
     names = {}
     for name, value in given.items():
-        if not name.upper().startswith(PREFIX):
+        if not name.upper().startswith(PREFIX) or name.upper() in _FILES:
             continue
         if name.upper() not in known:
             raise ConfigError(f"Unknown setting in {where}", found=name.upper(), todo=did_you_mean(name.upper(), known))
         if value:  # an empty variable is how container platforms spell "not set"
             names[known[name.upper()]] = name.upper()
     return names
+
+
+_FILES = frozenset(variable_name(key) + FILE for key in SECRET_KEYS | ADDRESS_KEYS)
 
 
 def _refuse_single_underscores(given: Mapping[str, str]) -> None:

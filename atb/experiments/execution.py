@@ -7,7 +7,6 @@ secret is refused instead: masked, it would be of no use in the record, and whoe
 Truth: a run is `succeeded` only when its files are on the disk. They are written and brought there first; the row comes last.
 """
 
-import os
 import re
 import secrets as random_text
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from atb.db import Database
 from atb.db.tables import Run
+from atb.environment import variables
 from atb.errors import InputError, SetupError
 from atb.experiments.conversion import Plain
 from atb.experiments.lineage import commit_of, file_sha256, json_sha256, versions
@@ -92,7 +92,8 @@ def execute(
     redactor = Redactor(_secrets(settings, values))
     kept = redactor.value(with_defaults(spec, values))
     run = _begin(path, kept, settings=settings, database=database)
-    environment = kernel_environment(os.environ, settings.notebooks.environment) | {
+    given = variables()
+    environment = kernel_environment(given, settings.notebooks.environment) | {
         "ATB_RUN_DIR": run.path,
         "ATB_RUN_ID": run.run_id,
         "ATB__DATA__ROOT": str(settings.data.root.resolve()),
@@ -118,10 +119,11 @@ def run_id(notebook: str, moment: datetime) -> str:
 def _secrets(settings: "Settings", values: Mapping[str, Plain]) -> tuple[str, ...]:
     """Return what this run must not leave behind: secrets of the settings, of what kernels get, and in the parameters."""
     text = repr(values)
-    passed = [value for name, value in os.environ.items() if is_secret_name(name) and value and value in text]
+    given = variables()
+    passed = [value for name, value in given.items() if is_secret_name(name) and value and value in text]
     return (
         *settings.secrets(),
-        *secrets_of(os.environ, settings.notebooks.environment),
+        *secrets_of(given, settings.notebooks.environment),
         *passed,
         *find_secrets(values),
     )

@@ -8,7 +8,8 @@ by the setting `notebooks.environment`. The account's keys never go there: resea
 from collections.abc import Iterable, Mapping
 
 from atb.config.masking import SECRET_KEYS, without_password
-from atb.config.sources import PREFIX, variable_name
+from atb.config.sources import variable_name
+from atb.environment import PREFIX
 from atb.monitoring.discovery import find_secrets
 from atb.monitoring.redaction import is_secret_name
 

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from atb.errors import SetupError
 from atb.monitoring.logs import get_logger
 from atb.monitoring.redaction import redact
+from atb.serving import Bounds, drop_the_slow, in_time, make_runner, stop
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 READY = ("lease", "database", "streams", "reconciled", "clock")
 OLDEST_TICK = 15.0  # seconds that the runner's loop may be busy with one thing before it counts as stuck
+PAGE_BOUNDS = Bounds(head_s=10.0, body_s=2.0, body_bytes=1_024, stalled_s=10.0, connections=32)
 _ASK_EVERY = 1.0
 _HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff", "Server": "atb"}
 _log = get_logger(__name__)
@@ -84,6 +86,8 @@ class Health:
     public
         Whether other machines may ask. Otherwise `host` must be this machine's, and a request must have been meant for it: a
         browser that was led here under another name gets nothing.
+    bounds
+        What a client may take of the page.
     """
 
     def __init__(
@@ -94,6 +98,7 @@ class Health:
         host: str = "127.0.0.1",
         port: int = 0,
         public: bool = False,
+        bounds: Bounds = PAGE_BOUNDS,
     ) -> None:
         if not public and not _is_here(host):
             raise SetupError(
@@ -101,7 +106,7 @@ class Health:
                 found=host,
                 todo="Set live.health_public if others may see it",
             )
-        self.vitals, self._metrics, self._public = vitals, metrics, public
+        self.vitals, self._metrics, self._public, self._bounds = vitals, metrics, public, bounds
         self._socket = _bound_socket(host, port)
         self._watched: asyncio.AbstractEventLoop | None = None
         self._ended = threading.Event()
@@ -151,14 +156,16 @@ class Health:
     async def _serve(self) -> None:
         from aiohttp import web
 
-        site = web.AppRunner(self._app(), handle_signals=False, access_log=None)
+        site = make_runner(self._app(), self._bounds, handle_signals=False)
         await site.setup()
+        watching = asyncio.ensure_future(drop_the_slow(site, self._bounds))
         try:
             await web.SockSite(site, self._socket).start()
             self._started.set_result(None)
             while not await asyncio.to_thread(self._ended.wait, _ASK_EVERY):
                 self._ask()
         finally:
+            await stop(watching)
             await site.cleanup()
 
     def _ask(self) -> None:
@@ -172,7 +179,9 @@ class Health:
     def _app(self) -> "web.Application":
         from aiohttp import web
 
-        app = web.Application(middlewares=[self._guard()])
+        app = web.Application(
+            middlewares=[in_time(self._bounds), self._guard()], client_max_size=self._bounds.body_bytes
+        )
         pages = {"/livez": self._livez, "/readyz": self._readyz, "/status": self._status, "/metrics": self._render}
         for path, page in pages.items():
             if path != "/metrics" or self._metrics is not None:

@@ -12,6 +12,8 @@ from functools import lru_cache
 SHORTEST = 4  # replacing every "a" of a log because a password is "a" would hide more than it protects
 LEAST_PART = 12  # so many characters in a row are no chance
 _LONG_LINE = 16  # a shorter line of a secret is more likely to be a word
+_PIECE = 6  # characters of a password between two marks of an address
+_MARKS = re.compile(r"[/:@?#\s]+")
 _CHUNK = LEAST_PART // 2  # any part of LEAST_PART characters holds one of the secret's chunks whole
 _SHORTEST_CODE = 6  # bytes whose base64 is long enough to be no chance
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
@@ -22,7 +24,11 @@ _WRAP = r"""(?:["']?[ \t]{0,8}(?:\\?\r?\n|\\+n)[ \t>|]{0,80}[bru]?["']?)?"""
 
 
 def known_texts(secrets: Iterable[str]) -> list[str]:
-    """Return what of `secrets` is looked for, longest first: each one, and each long line of one, such as a key in PEM."""
+    """Return what of `secrets` is looked for, longest first.
+
+    Each one, each long line of one, such as a key in PEM, and what stands between two marks of an address: a library that reads a
+    password as host and port prints such a piece.
+    """
     whole = {secret for secret in secrets if len(secret) >= SHORTEST}
     lines = {
         line
@@ -30,7 +36,14 @@ def known_texts(secrets: Iterable[str]) -> list[str]:
         for line in re.split(r"\\n|[\r\n]+", secret)
         if len(line) >= _LONG_LINE and not line.startswith("-----")
     }
-    return sorted(whole | lines, key=lambda text: (-len(text), text))
+    pieces = {
+        piece for secret in whole for piece in _MARKS.split(secret) if len(piece) >= _PIECE and _is_no_word(piece)
+    }
+    return sorted(whole | lines | pieces, key=lambda text: (-len(text), text))
+
+
+def _is_no_word(piece: str) -> bool:
+    return not piece.startswith("-----") and any(map(str.isdigit, piece)) and any(map(str.isalpha, piece))
 
 
 @lru_cache(64)

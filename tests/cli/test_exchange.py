@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from decimal import Decimal
 
@@ -13,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.cli.exchange import COINBASE_KEY, make_config
+from atb.cli.exchange import COINBASE_KEY, _control_token, make_config
 from atb.domain import Symbol
 from atb.errors import InputError
 from atb.venues.broker import Access, connect
@@ -48,8 +50,13 @@ def test_a_process_serves_a_drawn_market_until_it_is_ended(tmp_path):
             line = process.stdout.readline()
             url = re.search(r"http://\S+?(?=;)", line)[0]
             settings = [process.stdout.readline() for _ in range(2)][-1].split()
-            assert settings == [f"ATB__EXCHANGE__BASE_URL={url}", f"ATB__EXCHANGE__CLOCK=ws{url[4:]}/control/clock"]
-            with urllib.request.urlopen(f"{url}/control/state", timeout=PATIENCE_S) as answer:
+            assert settings[0] == f"ATB__EXCHANGE__BASE_URL={url}"
+            clock = re.fullmatch(r"ATB__EXCHANGE__CLOCK=ws://control:([\w-]{32})@(\S+)/control/clock", settings[1])
+            assert f"http://{clock[2]}" == url
+            with pytest.raises(urllib.error.HTTPError, match="401"):
+                urllib.request.urlopen(f"{url}/control/state", timeout=PATIENCE_S)
+            asked = urllib.request.Request(f"{url}/control/state", headers={"Authorization": f"Bearer {clock[1]}"})
+            with urllib.request.urlopen(asked, timeout=PATIENCE_S) as answer:
                 state = json.load(answer)
             with urllib.request.urlopen(f"{url}/api/v3/ticker/price?symbol=BTCUSDT", timeout=PATIENCE_S) as answer:
                 assert json.load(answer)["price"] == "100.00000000"
@@ -132,3 +139,29 @@ def test_bad_input_is_one_clear_error(tmp_path, option, value, words):
     assert done.exit_code == 2, done.output
     assert words in done.stderr
     assert "Traceback" not in done.output
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.168.0.7", "example.com", "::"])
+def test_other_machines_are_let_in_only_when_that_is_said_twice(host):
+    done = CliRunner().invoke(main, ["exchange", "--walk", "BTC/USDT", "--host", host])
+    assert done.exit_code == 2
+    assert "Other machines could reach" in done.output
+    assert "--public" in done.output
+
+
+def test_the_control_token_is_kept_in_a_file_that_others_cannot_read(tmp_path):
+    path = tmp_path / "token"
+    before = os.umask(0)
+    try:
+        token = _control_token(path)
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert _control_token(path) == token
+    path.chmod(0o644)
+    with pytest.raises(InputError, match="chmod 600"):
+        _control_token(path)
+    path.write_text("short\n")
+    path.chmod(0o600)
+    with pytest.raises(InputError, match="at least 16"):
+        _control_token(path)

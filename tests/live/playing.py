@@ -261,7 +261,7 @@ class Play:
 
     async def live(self, running: Running, *, database: Database | None = None, bell: Bell | None = None) -> Any:
         """Be one process."""
-        timer = SteppedTimer(running.url.replace("http", "ws") + "/control/clock")
+        timer = SteppedTimer(running.clock_url)
         await timer.open()
         frame_gap = self.schedule.bar_ms
         access = Access(

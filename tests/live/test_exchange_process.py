@@ -7,6 +7,7 @@ import sys
 import time
 from contextlib import contextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,7 @@ from tests.waiting import PATIENCE_S
 
 FIRST, BARS, HOUR = 20, 70, 3_600_000
 LASTING = 2_000  # bars that do not end before a runner on a busy machine has started
+HIDDEN = (b"API_SECRET=secret", b"API_KEY=key", b"s3cret-kNrY", b"control:")
 WORDS = "main max-loss 250"
 
 
@@ -48,7 +50,7 @@ def environment_of(desk, running, **more):
         "PATH": os.environ["PATH"], "ATB__DATA__ROOT": str(desk.root), "ATB__DATABASE__URL": desk.url,
         "XDG_CONFIG_HOME": str(desk.config),
         "ATB__EXCHANGE__BASE_URL": running.url, "ATB__EXCHANGE__API_KEY": "key", "ATB__EXCHANGE__API_SECRET": "secret",
-        "ATB__EXCHANGE__CLOCK": running.url.replace("http", "ws") + "/control/clock",
+        "ATB__EXCHANGE__CLOCK": running.clock_url,
         "ATB__LIVE__SYNC_INTERVAL": "3600", **more,
     }  # fmt: skip
 
@@ -80,8 +82,13 @@ def until_of(bar):
 
 def test_a_signal_stops_it_with_its_stop_resting_and_the_next_start_goes_on(sqlite_desk, manifest):
     with exchange() as running:
-        process = started(sqlite_desk, running, manifest, "--rehearse", "--account", "main")
+        more = {"ATB__EXCHANGE__PROXY": "", "SOME_API_TOKEN": "s3cret-kNrY"}
+        process = started(sqlite_desk, running, manifest, "--rehearse", "--account", "main", **more)
         wait_for(lambda: running.clock.now_ms() >= running.exchange.config.start_ms + 10 * HOUR, process)
+        shown = Path(f"/proc/{process.pid}/environ")
+        assert not shown.exists() or not [word for word in HIDDEN if word in shown.read_bytes()], (
+            "a runner's environment shows no secret"
+        )
         process.send_signal(signal.SIGTERM)
         out, said = process.communicate(timeout=PATIENCE_S)
         assert (process.returncode, "stopped:" in out) == (0, True), said

@@ -139,7 +139,7 @@ def killed(desk, path, running, *, kills: list[int], until_ms: int) -> list[tupl
     environment = {
         "ATB__EXCHANGE__ID": "binance",
         "ATB__EXCHANGE__BASE_URL": running.url,
-        "ATB__EXCHANGE__CLOCK": running.url.replace("http", "ws", 1) + "/control/clock",
+        "ATB__EXCHANGE__CLOCK": running.clock_url,
         "ATB__EXCHANGE__API_KEY": "key",
         "ATB__EXCHANGE__API_SECRET": "secret",
         "ATB__EXCHANGE__TIMEOUT": "0.5",

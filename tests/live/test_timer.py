@@ -86,7 +86,7 @@ def test_the_machines_clock_waits_until_its_moment_or_until_it_is_woken():
 def simulated():
     bars = bars_of(random_walk(40, 1))
     with running_exchange(ExchangeConfig((bars,), start_ms=int(bars.opened_ms[20]))) as running:
-        yield running, running.url.replace("http", "ws") + "/control/clock", int(bars.opened_ms[20])
+        yield running, running.clock_url, int(bars.opened_ms[20])
 
 
 def stepped(url, act):
@@ -160,7 +160,7 @@ def test_a_clock_that_is_not_there_or_not_open_is_an_error(simulated):
         stepped("ws://127.0.0.1:1/control/clock", None)
     with pytest.raises(VenueError, match="is closed"):
         waited(SteppedTimer(url), HOUR)
-    assert running.url in url.replace("ws", "http")
+    assert running.url.removeprefix("http://") in url
 
 
 def test_an_exchange_that_ends_takes_its_clock_away():
@@ -174,7 +174,7 @@ def test_an_exchange_that_ends_takes_its_clock_away():
 
     with ExitStack() as ending:
         running = ending.enter_context(running_exchange(ExchangeConfig((bars,), start_ms=start)))
-        stepped(running.url.replace("http", "ws") + "/control/clock", act)
+        stepped(running.clock_url, act)
 
 
 @pytest.mark.parametrize("ahead_ms", [-5_000, 0, 5_000])
@@ -200,7 +200,7 @@ def test_a_simulated_clock_that_goes_by_itself_is_counted_along_and_never_ahead(
     with running_exchange(config) as running:
 
         async def look():
-            stepped = SteppedTimer(running.url.replace("http", "ws") + "/control/clock")
+            stepped = SteppedTimer(running.clock_url)
             await stepped.open()
             timer = stepped.paced()
             await stepped.close()
@@ -224,7 +224,7 @@ def test_a_virtual_clock_has_no_pace():
     with running_exchange(ExchangeConfig((bars,), start_ms=int(bars.opened_ms[50]))) as running:
 
         async def look():
-            stepped = SteppedTimer(running.url.replace("http", "ws") + "/control/clock")
+            stepped = SteppedTimer(running.clock_url)
             await stepped.open()
             await stepped.close()
             return stepped.paced()

@@ -37,7 +37,7 @@ def settings_of(tmp_path, **more):
 
 
 def at(running, **more):
-    known = {"base_url": running.url, "clock": running.url.replace("http", "ws") + "/control/clock", "api_key": "key",
+    known = {"base_url": running.url, "clock": running.clock_url, "api_key": "key",
              "api_secret": "secret"}  # fmt: skip
     return {f"exchange__{name}": value for name, value in (known | more).items() if value is not None}
 

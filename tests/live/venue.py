@@ -137,7 +137,7 @@ class Venue:
     async def _trade(
         self, portfolio: Portfolio, office: dict[str, Any], options: dict[str, Any], *, paper: bool
     ) -> Summary:
-        timer = SteppedTimer(self.running.url.replace("http", "ws") + "/control/clock")
+        timer = SteppedTimer(self.running.clock_url)
         await timer.open()
         broker = options.pop("wrap", lambda one: one)(self.connect(timer))
         database = office.pop("database", None) or open_database(self.url)

@@ -1,5 +1,6 @@
 """What a simulated exchange is: its market, account, costs, limits and clock, as one frozen value."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -9,6 +10,7 @@ from typing import Literal
 from atb.domain import Bars, Instrument
 from atb.engine.policy import ExecutionModel
 from atb.errors import InputError
+from atb.serving import Bounds
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.scripts import Happening
 
@@ -131,6 +133,10 @@ class ExchangeConfig:
         Prices and events at given times, beside or instead of bars.
     ledger
         File (JSON lines) that the ledger is written to as well.
+    control_token
+        What opens the control plane, which moves time and money; made anew unless it is given.
+    bounds
+        What a client may take of the server.
     """
 
     series: tuple[Bars, ...]
@@ -154,6 +160,8 @@ class ExchangeConfig:
     ledger: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0
+    control_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:
         """Refuse an exchange without a market, or with a balance below 0."""

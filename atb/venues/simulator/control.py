@@ -1,11 +1,16 @@
-"""The control plane: who plays on the exchange looks at it, moves its time and breaks it; no signatures, loopback only."""
+"""The control plane: who plays on the exchange looks at it, moves its time and breaks it.
+
+It has a token of its own, which no trading key replaces: `Authorization: Bearer TOKEN`, or the token as the password of
+`http://control:TOKEN@HOST:PORT/control/...`, which clients of HTTP and WebSocket send as basic authorisation.
+"""
 
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import BasicAuth, WSMsgType, web
 
 from atb.errors import InputError
 from atb.venues.simulator import answers
@@ -17,6 +22,7 @@ from atb.venues.simulator.scripts import Happening
 if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
 
+USER = "control"  # whose password the token is
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -35,14 +41,27 @@ class Control:
     def add_routes(self, app: web.Application) -> None:
         """Add the routes to an application."""
         router = app.router
-        router.add_get("/control/state", _checked(self.state))
-        router.add_get("/control/ledger", _checked(self.ledger))
-        router.add_get("/control/clock", self.clock)
-        router.add_post("/control/advance", _checked(self.advance))
-        router.add_post("/control/faults", _checked(self.faults))
-        router.add_post("/control/manual", _checked(self.manual))
-        router.add_post("/control/script", _checked(self.script))
-        router.add_post("/control/mark", _checked(self.mark))
+        router.add_get("/control/state", self._allowed(_checked(self.state)))
+        router.add_get("/control/ledger", self._allowed(_checked(self.ledger)))
+        router.add_get("/control/clock", self._allowed(self.clock))
+        router.add_post("/control/advance", self._allowed(_checked(self.advance)))
+        router.add_post("/control/faults", self._allowed(_checked(self.faults)))
+        router.add_post("/control/manual", self._allowed(_checked(self.manual)))
+        router.add_post("/control/script", self._allowed(_checked(self.script)))
+        router.add_post("/control/mark", self._allowed(_checked(self.mark)))
+
+    def _allowed(self, endpoint: Endpoint) -> Endpoint:
+        """Refuse whoever does not send the token."""
+        token = self._exchange.config.control_token
+
+        async def allowed(request: web.Request) -> web.StreamResponse:
+            if not compare_digest(_sent(request).encode(), token.encode()):
+                refused = _refusal("The control plane wants its token, which `atb exchange` printed at its start", 401)
+                refused.headers["WWW-Authenticate"] = 'Basic realm="control"'
+                return refused
+            return await endpoint(request)
+
+        return allowed
 
     async def state(self, _request: web.Request) -> web.Response:
         """Return the present, balances, open orders, prices, participants and the faults still to come."""
@@ -144,6 +163,17 @@ def _checked(endpoint: Endpoint) -> Endpoint:
             return _refusal(f"{type(error).__name__}: {error}", 400)
 
     return checked
+
+
+def _sent(request: web.Request) -> str:
+    """Return the token that a request brings, empty where it brings none."""
+    scheme, _, given = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip()
+    try:
+        return str(BasicAuth.decode(f"{scheme} {given}").password)
+    except ValueError:
+        return ""
 
 
 def _refusal(text: str, status: int) -> web.Response:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 OUTLETS: web.AppKey[set["Outlet"]] = web.AppKey("outlets")
 _PING_EVERY_S = 20.0
+_UNANSWERED = 3  # pings, after which a client is gone
+_MOST_FRAMES = 50_000  # that may wait for a client to read them
 
 
 class Outlet:
@@ -35,12 +37,13 @@ class Outlet:
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._held: list[str] = []
         self._silent = False
+        self._unanswered = 0
 
     def answer(self, frame: Any, *, cut: bool = False) -> None:
         """Send a frame that was asked for, or only the first half of it."""
         text = json.dumps(frame, separators=(",", ":"))
         if not self._silent:
-            self._queue.put_nowait(text[: len(text) // 2] if cut else text)
+            self._put(text[: len(text) // 2] if cut else text)
 
     def reset(self) -> None:
         """End the connection at once, without a word."""
@@ -61,7 +64,14 @@ class Outlet:
             texts = [text, text] if fault.kind == "duplicate" else []
             self._break(fault, text)
         for one in texts:
-            self._queue.put_nowait(one)
+            self._put(one)
+
+    def _put(self, text: str) -> None:
+        """Queue a frame; a client that has let so many wait does not read any more, and is dropped."""
+        if self._queue.qsize() >= _MOST_FRAMES:
+            self.reset()
+        else:
+            self._queue.put_nowait(text)
 
     def listened(self, *streams: str) -> None:
         """Write to the ledger that these streams are listened to from now on."""
@@ -78,13 +88,14 @@ class Outlet:
             self._silent = True
         elif fault.kind == "delay":
             due = self._exchange.now_ms() + int(fault.detail.get("delay_ms", 1_000))
-            self._exchange.plan(due, lambda: self._queue.put_nowait(text))
+            self._exchange.plan(due, lambda: self._put(text))
 
     async def converse(self, heard: "Callable[[str], None]") -> None:
         """Pass on what the client says until one of the two ends the connection."""
         writer = asyncio.create_task(self._write())
         try:
             async for message in self.socket:
+                self._unanswered = 0
                 if message.type == WSMsgType.TEXT:
                     heard(message.data)
                 elif message.type == WSMsgType.PING and not self._silent:
@@ -104,6 +115,9 @@ class Outlet:
                 try:
                     text = await asyncio.wait_for(self._queue.get(), _PING_EVERY_S)
                 except TimeoutError:
+                    self._unanswered += 1
+                    if self._unanswered > _UNANSWERED and not self._silent:
+                        self.reset()
                     if not self._silent:
                         await self.socket.ping(str(self._exchange.now_ms()).encode())
                     continue

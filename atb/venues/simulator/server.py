@@ -18,9 +18,10 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from atb.domain import Bars, Instrument
+from atb.serving import drop_the_slow, in_time, make_runner, stop
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.configuration import ExchangeConfig
-from atb.venues.simulator.control import Control
+from atb.venues.simulator.control import USER, Control
 from atb.venues.simulator.desk import Desk, Reply, Request
 from atb.venues.simulator.exchange import Exchange
 from atb.venues.simulator.faults import Fault
@@ -48,7 +49,7 @@ class Server:
 
     def app(self) -> web.Application:
         """Return the web application: control plane, the protocols beside REST, and REST itself."""
-        app = web.Application()
+        app = web.Application(middlewares=[in_time(self.exchange.config.bounds)])
         Control(self.exchange).add_routes(app)
         for name in _PROTOCOLS:
             if importlib.util.find_spec(f"atb.venues.simulator.{name}") is not None:
@@ -59,7 +60,7 @@ class Server:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one REST request."""
-        body = await request.text() if request.can_read_body else ""
+        body = await request.text() if request.body_exists else ""
         return await deliver(request, self.desk.answer(_rest_request(request, body)))
 
     async def _start_ticking(self, app: web.Application) -> None:
@@ -141,6 +142,16 @@ class Running:
     loop: asyncio.AbstractEventLoop
     proxy_url: str = ""
     hosts: list[str] = field(default_factory=list)
+
+    @property
+    def control_url(self) -> str:
+        """The address of the control plane, with the token that opens it."""
+        return control_address(self.url, self.exchange.config.control_token)
+
+    @property
+    def clock_url(self) -> str:
+        """The address of the clock, as the setting `exchange.clock` wants it."""
+        return f"{self.control_url.replace('http', 'ws', 1)}/clock"
 
     @property
     def clock(self) -> VirtualClock | RealClock:
@@ -258,6 +269,11 @@ def address_of(listener: socket.socket) -> str:
     return f"http://{host}:{port}"
 
 
+def control_address(url: str, token: str) -> str:
+    """Return the address of an exchange's control plane with its token, in the place of a password."""
+    return f"{url.replace('://', f'://{USER}:{token}@', 1)}/control"
+
+
 def listening_socket(host: str, port: int) -> socket.socket:
     """Return a socket that listens; port 0 takes a free one."""
     listener = socket.socket()
@@ -271,10 +287,17 @@ async def start(
     exchange: Exchange, listener: socket.socket, *, ca_file: Path | None = None, proxy_port: int = 0
 ) -> tuple[web.AppRunner, Any]:
     """Start serving on a socket that listens; return the runner to clean up, and the proxy where one was asked for."""
-    runner = web.AppRunner(
-        Server(exchange).app(), access_log=None, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S
-    )
+    app, bounds = Server(exchange).app(), exchange.config.bounds
+    runner = make_runner(app, bounds, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
+    watching: list[asyncio.Task[None]] = []
+
+    async def end_watching(_app: web.Application) -> None:
+        for task in watching:
+            await stop(task)
+
+    app.on_cleanup.append(end_watching)
     await runner.setup()
+    watching.append(asyncio.ensure_future(drop_the_slow(runner, bounds)))
     await web.SockSite(runner, listener).start()
     proxy = None
     if ca_file is not None:

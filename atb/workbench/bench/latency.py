@@ -70,7 +70,7 @@ async def _measure(folder: Path, seed: int) -> list[float]:
     key, watch = Key("bench", "bench"), Watch()
     cash = {"USDT": Decimal(repr(portfolio.account.cash))}
     with running_exchange(ExchangeConfig((bars,), start_ms, balances=cash, keys=(key,), fee_in="quote")) as running:
-        timer = SteppedTimer(running.url.replace("http", "ws", 1) + "/control/clock")
+        timer = SteppedTimer(running.clock_url)
         await timer.open()
         hour = 1_000 * bars.timeframe.seconds
         access = Access("binance", key.name, key.secret, base_url=running.url, frame_gap_ms=hour)

@@ -161,7 +161,7 @@ class Stage:
         own = {
             "ATB__EXCHANGE__ID": "binance",
             "ATB__EXCHANGE__BASE_URL": running.url,
-            "ATB__EXCHANGE__CLOCK": running.url.replace("http", "ws", 1) + "/control/clock",
+            "ATB__EXCHANGE__CLOCK": running.clock_url,
             "ATB__EXCHANGE__API_KEY": KEY.name,
             "ATB__EXCHANGE__API_SECRET": KEY.secret,
             "ATB__EXCHANGE__TIMEOUT": _TIMEOUT_S,

@@ -44,7 +44,7 @@ async def send(session, running, method, path, **params):
 
 
 async def post(session, running, path, body):
-    async with session.post(f"{running.url}/control/{path}", json=body) as answer:
+    async with session.post(f"{running.control_url}/{path}", json=body) as answer:
         return answer.status, await answer.json()
 
 
@@ -63,7 +63,7 @@ async def silent(socket, seconds=0.1):
 
 def test_time_moves_only_when_every_participant_waits(running):
     async def play():
-        url, start = f"{running.url}/control/clock", running.exchange.now_ms()
+        url, start = f"{running.control_url}/clock", running.exchange.now_ms()
         async with aiohttp.ClientSession() as session, session.ws_connect(url) as one, session.ws_connect(url) as other:
             assert await one.receive_json() == await other.receive_json() == {"now": start}
             await until(one, start + HOUR)
@@ -84,7 +84,7 @@ def test_time_moves_only_when_every_participant_waits(running):
 
 def test_an_execution_wakes_everybody_at_its_own_time(running):
     async def play():
-        url, start = f"{running.url}/control/clock", running.exchange.now_ms()
+        url, start = f"{running.control_url}/clock", running.exchange.now_ms()
         async with aiohttp.ClientSession() as session, session.ws_connect(url) as one, session.ws_connect(url) as other:
             await one.receive_json(), await other.receive_json()
             terms = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": 1}
@@ -108,7 +108,7 @@ def test_time_can_be_moved_by_hand_while_nobody_works(running):
             assert await post(session, running, "advance", {"to": start + HOUR}) == (200, {"now": start + HOUR})
             assert await post(session, running, "advance", {"by": 5}) == (200, {"now": start + HOUR + 5})
             assert (await post(session, running, "advance", {"to": start}))[0] == 400
-            async with session.ws_connect(f"{running.url}/control/clock") as participant:
+            async with session.ws_connect(f"{running.control_url}/clock") as participant:
                 await participant.receive_json()
                 assert (await post(session, running, "advance", {"by": 5}))[0] == 409
 
@@ -128,11 +128,11 @@ def test_state_ledger_faults_scripts_and_manual_orders(running):
             assert await post(session, running, "script", script) == (200, {"happenings": 1})
             assert (await post(session, running, "mark", {"text": "here"}))[0] == 200
             assert (await post(session, running, "advance", {"by": 5}))[0] == 200
-            async with session.get(f"{running.url}/control/state") as answer:
+            async with session.get(f"{running.control_url}/state") as answer:
                 state = await answer.json()
             assert (state["now"], state["participants"], len(state["faults"])) == (start + 5, 0, 1)
             assert {row["asset"]: row["free"] for row in state["balances"]}["USDT"] == "907.00000000"
-            async with session.get(f"{running.url}/control/ledger?first=1") as answer:
+            async with session.get(f"{running.control_url}/ledger?first=1") as answer:
                 entries = await answer.json()
             assert entries[0]["seq"] == 1
             assert {"mark", "trade", "transfer", "manual", "refused"} <= {entry["kind"] for entry in entries}
@@ -169,7 +169,7 @@ def test_a_real_clock_goes_by_itself_as_fast_as_it_is_told():
         start = config.start_ms
 
         async def play():
-            async with aiohttp.ClientSession() as session, session.ws_connect(f"{running.url}/control/clock") as socket:
+            async with aiohttp.ClientSession() as session, session.ws_connect(f"{running.control_url}/clock") as socket:
                 await socket.receive_json()
                 await until(socket, start + 2 * HOUR)
                 answer = await socket.receive_json(timeout=PATIENCE_S)

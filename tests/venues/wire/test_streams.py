@@ -288,7 +288,7 @@ def test_ccxt_pro_watches_candles_of_virtual_time(running):
 
 def test_who_waits_for_a_time_is_woken_by_what_a_stream_tells(running):
     async def wait():
-        async with connected(running.url, "/control/clock") as clock, connected(running.url, f"/ws/{KLINE}") as stream:
+        async with connected(running.control_url, "/clock") as clock, connected(running.url, f"/ws/{KLINE}") as stream:
             await clock.hear()
             await settled(stream)
             await clock.say(until=NEXT + HOUR // 2)

@@ -55,7 +55,7 @@ class Asked:
     async def of(cls, request: "web.Request") -> "Asked":
         """Read a request; a body that is no object counts as empty."""
         try:
-            body = await request.json() if request.can_read_body else {}
+            body = await request.json() if request.body_exists else {}
         except ValueError:
             body = {}
         where = (request.method, request.host, request.path)

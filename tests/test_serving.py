@@ -1,0 +1,161 @@
+"""Slow, silent, large and many clients: dropped by the exchange and by the health page, while others are served."""
+
+import json
+import socket
+import time
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from urllib.request import urlopen
+
+import pytest
+
+from atb.monitoring.health import Health, Vitals
+from atb.serving import Bounds
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.scripts import walk
+from atb.venues.simulator.server import running_exchange
+
+QUICK = Bounds(head_s=0.5, body_s=0.5, body_bytes=1_000, stalled_s=0.5, connections=8)
+START = 1_704_067_200_000
+HEAD = b"GET /api/v3/time HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+
+
+@contextmanager
+def exchange_page():
+    config = ExchangeConfig(
+        (walk("BTC/USDT", "1h", start_ms=START, count=50, seed=1, price=100.0),), START, bounds=QUICK
+    )
+    with running_exchange(config) as running:
+        yield running.url, "/api/v3/time"
+
+
+@contextmanager
+def health_page():
+    with Health(Vitals(), bounds=QUICK).start() as page:
+        yield page.address, "/livez"
+
+
+@pytest.fixture(params=[exchange_page, health_page])
+def server(request):
+    with request.param() as served:
+        yield served
+
+
+@contextmanager
+def line(url):
+    place = urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=30) as connected:
+        yield connected
+
+
+def is_dropped(connected) -> bool:
+    """Read until the other end closes; a server that goes on waiting lets this time out."""
+    try:
+        while connected.recv(65_536):
+            pass
+    except ConnectionError:
+        pass
+    return True
+
+
+def answers(url, path) -> bool:
+    with urlopen(url + path, timeout=30) as answer:
+        return answer.status == 200 and bool(json.load(answer))
+
+
+def test_a_client_that_says_nothing_or_too_slowly_is_dropped(server):
+    url, path = server
+    with line(url) as silent, line(url) as slow:
+        slow.sendall(b"GET / HTTP/1.1\r\nHost: 127")
+        assert answers(url, path)
+        assert is_dropped(silent)
+        assert is_dropped(slow)
+    assert answers(url, path)
+
+
+def dribble(connected, seconds):
+    """Send one header after the other, until the other end has had enough."""
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        connected.sendall(b"X-a: b\r\n")
+        time.sleep(0.1)
+
+
+def test_a_dribble_of_a_head_keeps_no_connection_open(server):
+    url, path = server
+    with line(url) as slow:
+        slow.sendall(HEAD)
+        with pytest.raises(ConnectionError):
+            dribble(slow, seconds=30)
+    assert answers(url, path)
+
+
+def test_a_body_that_does_not_come_is_given_up(server):
+    url, path = server
+    with line(url) as slow:
+        slow.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 500\r\n\r\nx")
+        said = slow.recv(65_536)
+        assert said.startswith(b"HTTP/1.1 408")
+        assert is_dropped(slow)
+    assert answers(url, path)
+
+
+@pytest.mark.parametrize(
+    "head", [b"X-long: " + b"x" * 100_000 + b"\r\n", b"".join(b"X-%d: b\r\n" % n for n in range(5_000))]
+)
+def test_a_huge_head_is_refused(server, head):
+    url, path = server
+    with line(url) as large:
+        try:
+            large.sendall(HEAD + head + b"\r\n")
+            assert large.recv(65_536).split()[1] == b"400"
+        except ConnectionError:
+            pass
+        assert is_dropped(large)
+    assert answers(url, path)
+
+
+def test_a_huge_body_is_refused(server):
+    url, path = server
+    with line(url) as large:
+        large.sendall(b"POST / HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 50000000\r\n\r\n")
+        try:
+            for _ in range(50):
+                large.sendall(b"x" * 1_000_000)
+        except ConnectionError:
+            pass
+        assert is_dropped(large)
+    assert answers(url, path)
+
+
+def test_more_connections_than_there_may_be_are_ended(server):
+    url, path = server
+    lines = []
+    for _ in range(40):
+        place = urlsplit(url)
+        lines.append(socket.create_connection((place.hostname, place.port), timeout=30))
+    for connected in lines:
+        assert is_dropped(connected)
+        connected.close()
+    assert answers(url, path)
+
+
+def test_a_consumer_of_a_stream_that_never_reads_is_dropped():
+    config = ExchangeConfig(
+        (walk("BTC/USDT", "1m", start_ms=START, count=20_000, seed=1, price=100.0),), START, bounds=QUICK
+    )
+    with running_exchange(config) as running, line(running.url) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+        deaf.sendall(
+            b"GET /ws/btcusdt@kline_1m HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        began = time.monotonic()
+        while not running.call(running.exchange.ledger.entries):
+            time.sleep(0.01)
+        for hour in range(1, 300):
+            running.advance(START + hour * 3_600_000)
+        while time.monotonic() - began < 60 and running.call(lambda: len(running.exchange._subscribers)):
+            time.sleep(0.05)
+        assert running.call(lambda: len(running.exchange._subscribers)) == 0
+        assert answers(running.url, "/api/v3/time")
