@@ -95,7 +95,7 @@ def test_a_difference_from_the_backtest_is_shown_and_fails(desk, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("level", ["standard", "hard"])
 def test_with_faults_and_kills_nothing_is_lost(desk, level):
     done = atb("rehearse", promoted(desk, n=640), "--days", 12, "--faults", level, "--seed", 5, "--json")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.data import ImportRules, import_file
 from atb.errors import AtbError
 from tests.bars import random_walk
+from tests.chance import examples
 from tests.data.providers.sources import SOURCES, ZONELESS
 
 FRAME = random_walk(48, 5, price=42_000.0)
@@ -56,7 +57,7 @@ def damaged(content: bytes, damage) -> bytes:
     return content
 
 
-@settings(max_examples=150)
+@examples(150)
 @given(source=st.sampled_from(sorted(WRITERS)), damage=damages(), keep=st.booleans())
 def test_a_damaged_file_gives_its_own_bars_or_one_clear_refusal(sound, tmp_path_factory, source, damage, keep):
     folder = tmp_path_factory.mktemp("damaged")
@@ -80,7 +81,7 @@ def test_a_damaged_file_gives_its_own_bars_or_one_clear_refusal(sound, tmp_path_
     assert differ + len(bars) - len(common) <= 2 * len(damage)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(text=st.text(max_size=200), name=st.sampled_from(["x.csv", "x.json", "x.feather", "x"]))
 def test_no_text_at_all_ends_in_anything_but_a_refusal(tmp_path_factory, text, name):
     folder = tmp_path_factory.mktemp("text")

@@ -103,7 +103,7 @@ async def forged_exchange():
 async def binance(clock=None, *, symbols=(BTC,), **access):
     """Yield a broker of Binance that is open at a forged exchange, and the exchange."""
     async with forged_exchange() as forged:
-        settings = {"timeout_s": 0.3} | access
+        settings = {"timeout_s": 5.0} | access
         broker = connect(
             Access("binance", KEY, SECRET, base_url=forged.url, **settings),
             clock if clock is not None else StandingClock(),

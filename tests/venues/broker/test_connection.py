@@ -19,7 +19,7 @@ async def test_through_a_proxy_the_production_addresses_are_the_simulated_exchan
     config = ExchangeConfig((BARS,), start_ms=START, balances={"USDT": Decimal(10_000)})
     with running_exchange(config, ca_file=ca_file) as running:
         access = Access(
-            "binance", "key", "secret", proxy=running.proxy_url, ca_file=ca_file, timeout_s=5.0, frame_gap_ms=10**7
+            "binance", "key", "secret", proxy=running.proxy_url, ca_file=ca_file, timeout_s=60.0, frame_gap_ms=10**7
         )
         broker = connect(access, running.clock)
         try:
