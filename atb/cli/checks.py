@@ -52,6 +52,7 @@ def check_all() -> Iterator[Check]:
     yield from check_folders(settings)
     yield check_database(settings.database.url)
     yield from check_keys(settings)
+    yield from check_private(settings)
     yield check_kernel()
     yield check_jupyter()
     yield check_exchange(settings)
@@ -203,6 +204,39 @@ def check_database(url: str) -> Check:
     except AtbError as error:
         return Check("database", "error", error.wrong, error.todo)
     return Check("database", "ok", f"{mask_url(url)} is reachable, its schema current")
+
+
+def check_private(settings: "Settings") -> list[Check]:
+    """Look whether others can read or change `.env`, `atb.toml`, the database and the folder of the data."""
+    from atb.files import exposure
+
+    env, toml = settings.project / ".env", settings.project / "atb.toml"
+    database = Path(settings.database.url.removeprefix("sqlite:///"))
+    found = [(env, exposure(env), "error"), (toml, exposure(toml) if _holds_secret(toml) else None, "error")]
+    found += [(path, exposure(path), "warning") for path in (database, Path(f"{database}-wal")) if path.is_absolute()]
+    problems = [
+        Check(f"private {path.name}", "error" if status == "error" else "warning", f"{path} {fault[0]}", fault[1])
+        for path, fault, status in found
+        if fault is not None
+    ]
+    root = settings.data.root
+    if root.is_dir() and root.stat().st_mode & 0o022 and not root.stat().st_mode & 0o1000:
+        problems.append(Check("private data", "error", f"{root} can be written by others", f"chmod go-w {root}"))
+    return problems or [Check("private files", "ok", "no other user can read .env, or change what is recorded")]
+
+
+def _holds_secret(path: Path) -> bool:
+    from atb.config.masking import url_passwords
+    from atb.config.sources import from_toml
+
+    try:
+        found = from_toml(path)
+    except ConfigError:
+        return False
+    return any(
+        key in {"exchange.api_key", "exchange.api_secret"} or url_passwords(str(value))
+        for key, (_, value) in found.items()
+    )
 
 
 def check_kernel() -> Check:

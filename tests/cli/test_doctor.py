@@ -221,3 +221,21 @@ def test_wrong_settings_are_one_error_and_the_other_checks_still_run(monkeypatch
     assert done.exit_code == 1
     assert found["settings"] == "error"
     assert "python" in found
+
+
+def test_doctor_looks_at_what_others_can_read_and_says_what_to_do(tmp_path):
+    env, toml = tmp_path / ".env", tmp_path / "atb.toml"
+    env.write_text("ATB__EXCHANGE__API_SECRET=kNrY\n")
+    env.chmod(0o644)
+    (found,) = checks.check_private(load_settings())
+    assert (found.name, found.status, found.todo) == ("private .env", "error", f"chmod 600 {env}")
+    env.chmod(0o600)
+    toml.write_text('[exchange]\nproxy = "http://me:kNrY@h.example:1"\n')
+    toml.chmod(0o644)
+    (found,) = checks.check_private(load_settings())
+    assert found.name == "private atb.toml"
+    assert "kNrY" not in str(found)
+    toml.write_text("")
+    assert [check.status for check in checks.check_private(load_settings())] == ["ok"]
+    tmp_path.chmod(0o777)
+    assert "go-w" in checks.check_private(load_settings())[-1].todo
