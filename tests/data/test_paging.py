@@ -1,6 +1,7 @@
 """Downloads from exchanges of every habit: small pages, one page of time an answer, starts left out, thin markets, repairs."""
 
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -42,7 +43,7 @@ class Exchange:
         return int(INDEX[-1].timestamp() * 1_000) + HOUR
 
     def instrument(self, symbol, timeframe):
-        return Instrument(symbol)
+        return Instrument(symbol, Decimal("0.01"), Decimal("0.001"), Decimal("0.001"), Decimal(5))
 
     def candles(self, symbol, timeframe, since_ms):
         self.asked.append((str(timeframe), since_ms))
