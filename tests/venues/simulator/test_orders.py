@@ -4,7 +4,6 @@ from decimal import ROUND_UP, Decimal
 
 import pytest
 
-from atb.domain import Symbol
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import Book, Filters
 from tests.rules import usual
@@ -322,7 +321,7 @@ def test_a_large_order_walks_down_the_book_and_a_limit_bounds_it():
 @pytest.mark.parametrize("fee_in", ["base", "quote"])
 def test_parts_of_an_order_never_cost_more_than_was_set_aside_for_it(fee_in):
     fine = Decimal("0.00001")
-    rules = usual(Symbol.parse("BTC/USDT"), fine, fine, fine)
+    rules = usual(tick=fine, lot=fine, min_quantity=fine)
     price, quantity = Decimal("1.23457"), Decimal("33.33333")
     money = (price * quantity).quantize(Decimal("1e-8"), ROUND_UP)
     money += (money * Decimal("0.001")).quantize(Decimal("1e-8"), ROUND_UP) if fee_in == "quote" else 0
