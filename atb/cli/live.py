@@ -1,6 +1,7 @@
 """`atb live` and `atb status`: one strategy on paper in a process of its own, and what the runners hold."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ from atb.cli.executing import BACKTEST, check_values, chosen_values
 from atb.cli.output import json_option, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import parameter_option
 from atb.cli.rules import chosen_rules, rule_options
+from atb.errors import AtbError
 
 if TYPE_CHECKING:
     from atb.config import Settings
+    from atb.db import Database
 
 COLUMNS = ("session", "state", "mode", "halt", "runner", "strategy", "symbol", "timeframe", "last_bar", "equity", "pnl", "trades",
            "position", "stop", "target", "open_orders", "unknown", "live")  # fmt: skip
@@ -146,18 +149,50 @@ def status(account: str | None, *, as_json: bool) -> None:
     with journal(settings) as database:
         of = None if account is None else known_account(database, account)
         rows = [row for row in sessions(database) if of in {None, row["account"]}]
-    rows = [_with_file(row, settings.data.root) for row in rows]
+        changed = _changed_sources(database)
+    rows = [_with_file(_with_changes(row, changed), settings.data.root) for row in rows]
     if as_json:
         print_json(rows)
         return
     _say_file(settings.data.root)
     for row in rows:
+        _say_changed(row)
         _say_barred(row)
     shown = [_shown(row) for row in rows]
     print_table(shown, COLUMNS, empty="No session yet. Start one: python runners/live.py runners/promoted/NAME.json")
     if any(len(row["slots"]) > 1 for row in rows):
         click.echo("\nSlots")
         print_table([{"session": row["session"], **slot} for row in rows for slot in row["slots"]], SLOTS)
+
+
+def _changed_sources(database: "Database") -> dict[str, list[str]]:
+    """Return the source files that changed since each promotion, by the manifest's hash; what cannot be read is left out."""
+    from sqlalchemy import select
+
+    from atb.db.tables import Promotion
+    from atb.promotion.manifest import load_past_manifest
+    from atb.promotion.provenance import changed_sources
+
+    with database.session(read_only=True) as session:
+        paths = {row.manifest_sha256: Path(row.path) for row in session.scalars(select(Promotion))}
+    found = {}
+    for sha256, path in paths.items():
+        with suppress(AtbError):
+            found[sha256] = changed_sources(load_past_manifest(path).sources)
+    return found
+
+
+def _with_changes(row: dict[str, Any], changed: dict[str, list[str]]) -> dict[str, Any]:
+    """Return a session with the source files that are not any more as they were when it was promoted."""
+    files = {file for slot in row["slots"] for file in changed.get(slot["manifest_sha256"], [])}
+    return {**row, "changed": sorted(files)}
+
+
+def _say_changed(row: dict[str, Any]) -> None:
+    if files := row["changed"]:
+        more = f" and {len(files) - 5} more" if len(files) > 5 else ""
+        told = f"{', '.join(files[:5])}{more}"
+        click.echo(f"CHANGED since the promotion of {row['session']}: {told}. Promote again to start it anew", err=True)
 
 
 def _with_file(row: dict[str, Any], root: Path) -> dict[str, Any]:

@@ -71,12 +71,16 @@ def check_sources(pinned: Mapping[str, str], module: str, *, package: Path = PAC
     PromotionError
         Naming every such file.
     """
-    changed = [name for name, sha256 in pinned.items() if not _is(package.parent / name, sha256)]
-    _refuse("A source file", "source files", changed)
+    _refuse("A source file", "source files", changed_sources(pinned, package=package))
     if missing := sorted(source_hashes(module, package=package).keys() - pinned.keys()):
         raise PromotionError(
             f"The manifest pins less than the runner loads: {_listed(missing)}", todo="Backtest and promote again"
         )
+
+
+def changed_sources(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> list[str]:
+    """Return the pinned source files that are missing or have another byte."""
+    return [name for name, sha256 in pinned.items() if not _is(package.parent / name, sha256)]
 
 
 def check_locks(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:

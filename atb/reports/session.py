@@ -242,7 +242,7 @@ def session_orders_figure(record: SessionRecord) -> go.Figure:
     theme.style(figure, "Orders and what became of them", label=record.label, caption=_orders_text(every, orders),
                 height=170 + 60 * len(lanes))  # fmt: skip
     if every.empty:  # plotly would draw the year 2000
-        figure.update_xaxes(range=theme.times(record.result.index[[0, -1]]))
+        figure.update_xaxes(range=theme.times(pd.DatetimeIndex([record.first, record.until])))
     height = {"tickvals": list(range(len(lanes))), "ticktext": lanes, "range": [len(lanes) - 0.5, -0.5]}
     return figure.update_yaxes(**height, showgrid=False).update_xaxes(theme.time_axis())
 

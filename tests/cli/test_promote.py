@@ -14,6 +14,7 @@ from atb.db.tables import Evidence, LiveSession, Promotion, Run
 from atb.engine.cache import kernel_hash
 from atb.experiments.publication import publish
 from atb.live.overview import sessions
+from atb.promotion import provenance
 from atb.promotion.manifest import load_manifest
 from tests.live.conftest import quiet, sqlite_desk
 from tests.live.desk import BUSY, first_open, warm_result
@@ -95,6 +96,33 @@ def test_the_promoted_run_trades_as_it_was_tested_and_status_shows_it(desk, resu
     table = atb("status").output
     assert "finished" in table
     assert "refused" in table
+
+
+def promoted_session(desk):
+    """Return the one session's id, and its first trade as `atb why` takes it."""
+    name = json.loads(atb("status", "--json").stdout)[0]["session"]
+    return name, f"{name}/1"
+
+
+def test_commands_read_a_session_whose_source_changed_and_status_says_so_on_top(desk, result, monkeypatch):
+    atb("promote", RUN)
+    (path,) = (desk.root / "promoted").glob("*.json")
+    desk.trade(path, since=first_open(result))
+    assert json.loads(atb("status", "--json").stdout)[0]["changed"] == []
+    session, trade = promoted_session(desk)
+    real = provenance.file_sha256
+
+    def edited(file):
+        return "0" * 64 if file.name == "sma_cross.py" else real(file)
+
+    monkeypatch.setattr(provenance, "file_sha256", edited)
+    table = atb("status")
+    assert table.stderr.startswith(f"CHANGED since the promotion of {session}: atb/strategies/sma_cross.py")
+    assert json.loads(atb("status", "--json").stdout)[0]["changed"] == ["atb/strategies/sma_cross.py"]
+    path.write_text("no manifest any more")
+    for command in (("status",), ("trades",), ("orders",), ("why", trade)):
+        done = atb(*command)
+        assert done.exit_code == 0, done.output
 
 
 def test_status_of_nothing_says_how_to_start(desk):
