@@ -1,13 +1,21 @@
 """`atb lab`: JupyterLab on the notebooks, for this user on this machine only."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from atb.cli.commands import Command
 from atb.errors import SetupError
+
+SHOWN = (
+    "BROWSER",
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "DBUS_SESSION_BUS_ADDRESS",
+)  # what opening a browser needs
 
 
 @click.command(cls=Command)
@@ -17,7 +25,8 @@ def lab(port: int, browser: bool) -> None:
     """Open JupyterLab on the notebooks.
 
     It listens on this machine only. Its token comes from JUPYTER_TOKEN, or is made for this call; it is never an
-    argument, which other users of the machine could read. News and update checks are off.
+    argument, which other users of the machine could read. News and update checks are off. Kernels get the variables that the
+    setting notebooks.environment names beside the usual ones, and never the account's keys.
 
     \b
     Examples:
@@ -33,7 +42,9 @@ def lab(port: int, browser: bool) -> None:
     if not folder.is_dir():
         raise SetupError("There is no folder of notebooks", found=str(folder), todo="Call `atb lab` inside the project")
     _require_jupyter()
-    environment = lab_environment(os.environ)
+    from atb.environment import variables
+
+    environment = lab_environment(variables(), settings.notebooks.environment)
     click.echo(f"JupyterLab in {folder}; the link below takes this token: {environment['JUPYTER_TOKEN']}", err=True)
     os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606 - no shell
 
@@ -45,12 +56,15 @@ def _require_jupyter() -> None:
         raise SetupError("JupyterLab is not installed", todo="Run `make setup`")
 
 
-def lab_environment(given: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of the server: `given`, with a token made unless there is one."""
+def lab_environment(given: Mapping[str, str], declared: Sequence[str] = ()) -> dict[str, str]:
+    """Return the environment of the server, which its kernels inherit: as a run's kernel has it, and a token, made unless given."""
     import secrets
 
+    from atb.experiments.surroundings import kernel_environment
+
     token = given.get("JUPYTER_TOKEN") or secrets.token_urlsafe(24)
-    kept = {name: value for name, value in given.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    listed = kernel_environment(given, (*declared, *(name for name in SHOWN if name in given)))
+    kept = {name: value for name, value in listed.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return kept | {"JUPYTER_TOKEN": token, "DO_NOT_TRACK": "1"}
 
 

@@ -29,6 +29,19 @@ def test_a_given_token_is_kept():
     assert lab_environment({"JUPYTER_TOKEN": "mine"})["JUPYTER_TOKEN"] == "mine"
 
 
+def test_the_server_and_its_kernels_get_a_list_of_variables():
+    given = {
+        "PATH": "/bin",
+        "DISPLAY": ":0",
+        "MINE": "1",
+        "OTHER": "2",
+        "ATB__EXCHANGE__API_KEY": "kNrY",
+        "A_TOKEN": "kNrY",
+    }
+    kept = lab_environment(given, ("MINE", "ATB__EXCHANGE__API_KEY"))
+    assert kept.keys() == {"PATH", "DISPLAY", "MINE", "JUPYTER_TOKEN", "DO_NOT_TRACK"}
+
+
 def test_it_listens_on_this_machine_only():
     assert "--ServerApp.ip=127.0.0.1" in lab_arguments("python", Path("n"), port=1, browser=True)
 
