@@ -71,8 +71,8 @@ _SHAPES = (
 )
 _SCHEME = re.compile(r"\b(?P<scheme>Bearer|Basic)(?:\s+|%20|\+)(?P<given>[A-Za-z0-9._~+/=%-]{8,})", re.IGNORECASE)
 _OPAQUE = 16  # characters that a bearer's token has at least
-# Our own ids of a run and of a session.
-_OURS = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{6}|[\w.-]+-[0-9a-f]{16}")
+# Our own ids of a run and of a session, and symbols.
+_OURS = re.compile(r"\d{8}-\d{6}-[a-z0-9-]+-[0-9a-f]{6}|[\w.-]+-[0-9a-f]{16}|[A-Z0-9]{2,20}[/-][A-Z0-9]{2,6}")
 # Words that go on with a sentence after a telling word and a colon; no secret is one of them.
 _PROSE = {"a", "all", "an", "and", "are", "both", "for", "he", "how", "if", "in", "is", "it", "its", "no", "none", "not", "nothing",
           "of", "on", "one", "or", "see", "so", "some", "that", "the", "their", "there", "these", "they", "this", "those", "to",
