@@ -70,7 +70,7 @@ def test_import_takes_several_files_and_says_in_both_forms_what_it_did_with_them
     assert (report["bars"], report["fingerprint"]) == (300, BARS.fingerprint)
     assert report["files"] == ["BTCUSDT-1h-2024-01.csv", "BTCUSDT-1h-2024-02.csv"]
     assert "2 files agree with the CHECKSUM file beside" in report["notes"]
-    shown = atb("import", folder, "--symbol", "BTCUSDT").stdout
+    shown = " ".join(atb("import", folder, "--symbol", "BTCUSDT").stdout.split())  # a narrow terminal wraps
     assert "epoch in ms" in shown
     assert "300 added" in shown
 
@@ -91,9 +91,8 @@ def test_the_advice_for_a_damaged_file_leads_out_of_it(file, tmp_path):
     path = tmp_path / "bars/binance/BTC-USDT/1h/2024.parquet"
     path.write_bytes(path.read_bytes()[:-1])
     assert "Import or download the series again" in atb("verify").stdout
-    again = atb("import", file)
-    assert again.exit_code == 0, again.output
-    assert f"kept as {path}.damaged" in "".join(again.stdout.split("\n")).replace("  ", " ")
+    (note,) = [note for note in parsed("import", file)["notes"] if "damaged" in note]
+    assert note.endswith(f"kept as {path}.damaged")
     assert atb("verify").exit_code == 0
     assert parsed("list")[0]["fingerprint"] == BARS.fingerprint
 
@@ -186,5 +185,5 @@ def test_rules_are_fetched_kept_and_used_from_then_on(monkeypatch):
 def test_import_tells_the_rules_that_backtests_will_use(tmp_path):
     path = tmp_path / "doge.csv"
     (BARS.frame / 1_000).round(5).reset_index().to_csv(path, index=False)
-    assert "price step 0.00001" in atb("import", path, "--symbol", "DOGE/USDT").stdout
+    assert "price step 0.00001" in " ".join(atb("import", path, "--symbol", "DOGE/USDT").stdout.split())
     assert parsed("import", path, "--symbol", "DOGE/USDT")["rules"]["source"].startswith("from the data")
