@@ -74,18 +74,19 @@ class SessionRecord:
     @property
     def first(self) -> pd.Timestamp:
         """Open of the first bar whose close is journalled, or of the backtest's first."""
-        return self._index[0]
+        return self.index[0]
 
     @property
     def until(self) -> pd.Timestamp:
         """Close of the last bar."""
-        index = self._index
+        index = self.index
         if self.result is not None:
             return index[-1] + pd.Timedelta(seconds=self.result.bars[0].timeframe.seconds)
         return index[-1] + (index[-1] - index[-2] if len(index) > 1 else pd.Timedelta(0))
 
     @property
-    def _index(self) -> pd.DatetimeIndex:
+    def index(self) -> pd.DatetimeIndex:
+        """Opens of the bars whose closes are journalled, or else of the backtest's."""
         index = self.equity.index if len(self.equity) or self.result is None else self.result.index
         return pd.DatetimeIndex(index)
 
@@ -242,7 +243,7 @@ def session_orders_figure(record: SessionRecord) -> go.Figure:
     theme.style(figure, "Orders and what became of them", label=record.label, caption=_orders_text(every, orders),
                 height=170 + 60 * len(lanes))  # fmt: skip
     if every.empty:  # plotly would draw the year 2000
-        figure.update_xaxes(range=theme.times(pd.DatetimeIndex([record.first, record.until])))
+        figure.update_xaxes(range=theme.times(record.index[[0, -1]]))
     height = {"tickvals": list(range(len(lanes))), "ticktext": lanes, "range": [len(lanes) - 0.5, -0.5]}
     return figure.update_yaxes(**height, showgrid=False).update_xaxes(theme.time_axis())
 
