@@ -37,7 +37,7 @@ ORDINARY = (
     {"policy": {"trailing_stop": 0.03, "max_bars": 48, "targets": [[0.02, 0.5]]}},
     {"fingerprint": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"},
     {"url": "https://data.binance.vision/?prefix=data/spot/monthly/klines/BTCUSDT/1h/"},
-    {"path": "/home/Trader7/Data2024/BTCUSDT-1h-2024-01.csv", "run": "20240131-094500-03-backtest-1f9a3c"},
+    {"path": "/srv/Trader7/Data2024/BTCUSDT-1h-2024-01.csv", "run": "20240131-094500-03-backtest-1f9a3c"},
 )
 
 
