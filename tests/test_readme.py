@@ -84,7 +84,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("readme") / "checkout"
     for name in ("atb", "notebooks", "runners", "tests"):
         shutil.copytree(REPOSITORY / name, folder / name, ignore=shutil.ignore_patterns("promoted", ".hypothesis"))
-    shutil.copy(REPOSITORY / "pyproject.toml", folder)
+    for path in (REPOSITORY / "pyproject.toml", *REPOSITORY.glob("requirements*.lock")):
+        shutil.copy(path, folder)
     candles = random_walk(120 * 24, 11, sigma=0.01)
     candles.to_csv(folder / "btc_1h.csv", index_label="timestamp")
     yield folder
