@@ -40,6 +40,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atb.config.settings import Settings
+    from atb.errors import AtbError
     from atb.live.loop import Summary
     from atb.live.portfolio import Portfolio
     from atb.live.runner import Office
@@ -56,10 +57,20 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         with hidden_secrets():
             print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
-    except AtbError as refused:
+    except Exception as problem:
+        refused = problem if isinstance(problem, AtbError) else _refusal(problem)
+        if refused is None:
+            raise
         print(f"Error: {refused}", file=sys.stderr)  # noqa: T201 - no logs yet
         return refused.exit_code
     return 0
+
+
+def _refusal(problem: Exception) -> "AtbError | None":
+    """Return what a database's own error says to people; None for every other error."""
+    from atb.db.refusals import refusal
+
+    return refusal(problem)
 
 
 class _FromSource(SourceFileLoader):

@@ -1,5 +1,7 @@
 """The runner as a process: what it never loads, how fast it answers, how it refuses an argument."""
 
+import contextlib
+import sqlite3
 import subprocess
 import sys
 import time
@@ -93,6 +95,21 @@ def test_a_start_beyond_the_bars_is_refused_and_leaves_no_session(sqlite_desk):
     assert done.returncode == 2
     assert "No bar to trade" in done.stderr
     assert runner(manifest, "--from", first_open(result)).returncode == 0
+
+
+@pytest.mark.parametrize("table", ["decision", "session", "halt", "account_lease"])
+def test_a_database_without_one_of_its_tables_is_one_sentence(sqlite_desk, table):
+    result = warm_result(sqlite_desk.stock(60, 1))
+    manifest = str(sqlite_desk.promote(result))
+    assert runner(manifest, "--from", first_open(result), "--account", "first").returncode == 0
+    with contextlib.closing(sqlite3.connect(sqlite_desk.url.removeprefix("sqlite:///"))) as database:
+        database.execute(f"DROP TABLE {table}")
+    done = runner(manifest, "--from", first_open(result), "--account", "second")
+    assert done.returncode in {2, 5}, done.stderr
+    assert [line[:6] for line in done.stderr.splitlines() if "no such table" in line or "Restore a backup" in line] == [
+        "Error:"
+    ]
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
