@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from atb.errors import DataError
-from atb.files import private_folder
+from atb.files import private_folder, sync_folder
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
@@ -27,7 +27,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
             _write_through(staged[path], content)
         for path, temporary in staged.items():
             temporary.replace(path)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     except OSError as error:
         raise DataError("Cannot write market data", found=str(error), todo="Check the disk and its rights") from error
     finally:
@@ -75,11 +75,3 @@ def _write_through(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
