@@ -27,7 +27,7 @@ class Recheck:
     Parameters
     ----------
     check
-        Raises an error that atb foresees, or an `OSError`, where what trades is not what is pinned. It runs in a thread.
+        Raises an error where what trades is not what is pinned; one that nobody foresaw counts as much. It runs in a thread.
     every_s
         Seconds of this machine between two checks.
     clock
@@ -49,7 +49,8 @@ class Recheck:
             return
         try:
             await asyncio.to_thread(self.check)
-        except (AtbError, OSError) as changed:
-            _log.error("what is promoted is not what is pinned: no new entries", found=str(changed))
-            switch.signal(Level.PAUSE, str(changed), source=SOURCE)
+        except Exception as changed:  # noqa: BLE001 - whatever kept the check from passing must not end what looks after positions
+            told = str(changed) if isinstance(changed, AtbError | OSError) else f"{type(changed).__name__}: {changed}"
+            _log.error("what is promoted is not what is pinned: no new entries", found=told)
+            switch.signal(Level.PAUSE, told, source=SOURCE)
         self._last = self.clock()

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from atb.errors import PromotionError
+from atb.reading import MIB, read_file
 
 RUNNER = "runners/live.py"
 _BY_PATH = ("db/migrations",)  # folders whose files are loaded by their path, not imported
 _SUFFIXES = {".py", ".mako"}
+_LARGEST = MIB  # bytes of a source; the largest has about 30 KiB
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
@@ -33,7 +35,7 @@ def runner_files(package: Path, module: str) -> dict[str, bytes]:
     Raises
     ------
     PromotionError
-        If the runner or the strategy's file is not there.
+        If the runner or the strategy's file is not there, or a source cannot be read.
     """
     runner = package.parent / RUNNER
     if not runner.is_file():
@@ -44,10 +46,25 @@ def runner_files(package: Path, module: str) -> dict[str, bytes]:
     if _file_of(package, module) is None:
         raise PromotionError("The strategy's source cannot be found", found=module)
     by_path = [path for folder in _BY_PATH for path in (package / folder).rglob("*") if path.suffix in _SUFFIXES]
-    found = {path.relative_to(package.parent).as_posix(): path.read_bytes() for path in [runner, *by_path]}
+    found = {path.relative_to(package.parent).as_posix(): source_bytes(path) for path in [runner, *by_path]}
     scripts = [source for name, source in found.items() if name.endswith(".py")]
     found |= _reached(package, [module, *(name for source in scripts for name in imported_names(source, ""))])
     return dict(sorted(found.items()))
+
+
+def source_bytes(path: Path) -> bytes:
+    """Return the content of a source, which is a regular file: a pipe in its place would keep a runner waiting for ever.
+
+    Raises
+    ------
+    PromotionError
+        If it cannot be read, naming it.
+    """
+    try:
+        return read_file(path, most=_LARGEST)
+    except (OSError, ValueError) as odd:
+        reason = odd.strerror if isinstance(odd, OSError) else odd
+        raise PromotionError(f"A source of the package cannot be read: {reason}", found=str(path)) from None
 
 
 def _reached(package: Path, names: Iterable[str]) -> dict[str, bytes]:
@@ -63,7 +80,7 @@ def _reached(package: Path, names: Iterable[str]) -> dict[str, bytes]:
         waiting.append(name.rpartition(".")[0])  # a package is loaded before what lies in it
         path = _file_of(package, name)
         if path is not None:  # else it is a name inside a module
-            source = found[path.relative_to(package.parent).as_posix()] = path.read_bytes()
+            source = found[path.relative_to(package.parent).as_posix()] = source_bytes(path)
             waiting += imported_names(source, name if path.name == "__init__.py" else name.rpartition(".")[0])
     return found
 
@@ -94,7 +111,7 @@ def imported_names(source: bytes, package: str) -> frozenset[str]:
     gc.disable()  # a syntax tree is many objects and no circle: looking for circles takes two thirds of the time
     try:
         return frozenset(_imports(ast.parse(source).body, package))
-    except (SyntaxError, ValueError) as broken:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
         raise PromotionError(f"A source of the package is no Python: {broken}") from None
     finally:
         if collecting:

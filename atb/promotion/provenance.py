@@ -14,7 +14,7 @@ from pathlib import Path
 
 from atb import sources
 from atb.errors import PromotionError
-from atb.promotion.closure import runner_files
+from atb.promotion.closure import runner_files, source_bytes
 
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder of the installed package `atb`
 DECISIVE = ("numba", "numpy", "TA-Lib", "onnxruntime", "ccxt")  # another version may give other numbers or other orders
@@ -104,7 +104,7 @@ def seal(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
     PromotionError
         Naming each module that runs and is not pinned, or is pinned and was loaded from something else than its source.
     """
-    contents = {name: (package.parent / name).read_bytes() for name in pinned}
+    contents = {name: source_bytes(package.parent / name) for name in pinned}
     changed = [name for name, content in contents.items() if hashlib.sha256(content).hexdigest() != pinned[name]]
     _refuse("A source file", "source files", changed)
     files = {(package.parent / name).resolve(): content for name, content in contents.items()}
@@ -166,8 +166,15 @@ def check_model(pinned: Mapping[str, str] | None, models_root: Path) -> None:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a decision runs through."""
-    return {"python": platform.python_version()} | {name: metadata.version(name) for name in RECORDED}
+    """Return the versions of Python and of the packages that a decision runs through, `none` where there is no such package."""
+    return {"python": platform.python_version()} | {name: _installed(name) for name in RECORDED}
+
+
+def _installed(name: str) -> str:
+    try:
+        return metadata.version(name) or "none"  # an installation under way has a folder without the file that says it
+    except metadata.PackageNotFoundError:
+        return "none"
 
 
 def check_versions(pinned: Mapping[str, str], installed: Mapping[str, str] | None = None) -> list[str]:

@@ -1,11 +1,13 @@
 """What a running runner has loaded of this package is pinned, in each of its modes, and nothing of research is."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from decimal import Decimal
+from importlib import metadata
 
 import pandas as pd
 import pytest
@@ -13,6 +15,7 @@ import pytest
 from atb.data.storing import save_bars
 from atb.domain import Bars
 from atb.engine.policy import RiskPolicy
+from atb.errors import PromotionError
 from atb.promotion import provenance
 from atb.promotion.closure import imported_names, runner_files
 from atb.promotion.manifest import load_manifest
@@ -172,7 +175,37 @@ def test_sub_folders_functions_and_relative_imports_are_followed(tmp_path):
 
 
 def test_a_source_that_is_no_python_is_a_refusal():
-    from atb.errors import PromotionError
+    for text in (b"def (", b"x = " + b"-" * 200_000 + b"1", b"\0"):
+        with pytest.raises(PromotionError, match="no Python"):
+            imported_names(text, "atb")
 
-    with pytest.raises(PromotionError, match="no Python"):
-        imported_names(b"def (", "atb")
+
+@pytest.mark.parametrize("name", ["atb/db/migrations/versions/odd.py", "atb/db/migrations/odd.mako"])
+@pytest.mark.parametrize("kind", ["folder", "pipe", "link to nothing", "endless"])
+def test_what_is_no_readable_source_is_a_refusal_that_names_it(tmp_path, name, kind):
+    """A pipe kept the runner waiting without end, at its start and at its hourly check."""
+    package = tmp_path / "atb"
+    for source in ("runners/live.py", "atb/__init__.py", "atb/strategies/__init__.py", "atb/strategies/mine.py", name):
+        (tmp_path / source).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / source).touch()
+    odd = tmp_path / name
+    odd.unlink()
+    make = {"folder": odd.mkdir, "pipe": lambda: os.mkfifo(odd)}
+    make.get(kind, lambda: odd.symlink_to("/dev/zero" if kind == "endless" else tmp_path / "nowhere"))()
+    with pytest.raises(PromotionError, match="cannot be read") as refused:
+        runner_files(package, "atb.strategies.mine")
+    assert str(odd) in str(refused.value)
+
+
+def test_a_library_that_is_gone_is_another_version(monkeypatch):
+    """As while an update installs it anew."""
+    pinned = provenance.installed_versions()
+
+    def version(name):
+        if name == "ccxt":
+            raise metadata.PackageNotFoundError(name)
+        return None if name == "numba" else pinned[name]
+
+    monkeypatch.setattr(metadata, "version", version)
+    with pytest.raises(PromotionError, match=r"numba none instead of \S+, ccxt none instead of"):
+        provenance.check_versions(pinned)
