@@ -138,6 +138,12 @@ def test_only_continuous_integration_knows_a_folder_outside():
     assert [name_of(file) for file in written_files() if outside in file.read_text("utf-8")] == [".ci/run"]
 
 
+def test_pickle_goes_to_the_process_of_the_columns_check_and_back_and_nowhere_else():
+    imported = re.compile(r"^\s*(?:import|from) (?:cloud)?pickle", re.MULTILINE)
+    uses = {name_of(file) for file in sources() if imported.search(file.read_text(encoding="utf-8"))}
+    assert uses == {f"atb/validation/{name}.py" for name in ("isolated", "sources", "windows")}
+
+
 def test_the_core_draws_no_random_numbers():
     core = ("atb/domain/", "atb/features/", "atb/strategies/", "atb/engine/")
     texts = {name_of(file): file.read_text(encoding="utf-8") for file in sources() if name_of(file).startswith(core)}
