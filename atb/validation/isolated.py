@@ -9,16 +9,19 @@ It speaks pickle over its standard streams with the process that started it (`at
 """
 
 import datetime as dt
+import errno
 import importlib
 import importlib.util
 import os
 import pickle
+import resource
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from types import ModuleType
+from importlib.machinery import ExtensionFileLoader, FileFinder
+from types import ModuleType, TracebackType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 if TYPE_CHECKING:
@@ -32,6 +35,7 @@ _TIME = dt.datetime
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dylib")
 _SYSTEM = ("/usr/", "/etc/", "/lib", "/proc/", "/sys/", "/dev/")
 _REFUSED = ("socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
+_NO_FILES = "a strategy has no business with files"
 
 
 @dataclass(frozen=True)
@@ -140,29 +144,111 @@ def main() -> None:
     Clock.install()
     with suppress(EOFError):
         slot = _slot(pickle.load(told))  # noqa: S301
-        sys.addaudithook(_refuse)
         while True:
             _answer(pickle.load(told), slot, answers)  # noqa: S301
 
 
-def _slot(parts: dict[str, Any]) -> "Slot":
+def _slot(parts: dict[str, Any]) -> "Slot | PermissionError":
+    """Return the slot, or what its strategy was refused: what it reads while it is loaded or made, it knows like its bars."""
     from atb.engine.prepare import Slot
 
-    made = {name: part.make() if isinstance(part, Source) else pickle.loads(part) for name, part in parts.items()}  # noqa: S301
-    return Slot(**made)
+    others = {name: _made(part) for name, part in parts.items() if name != "strategy"}
+    Files.serve(ExtensionFileLoader, "create_module")
+    Files.serve(FileFinder, "_fill_cache")
+    sys.addaudithook(_refuse)
+    Files.shut()
+    try:
+        return Slot(**others, strategy=_made(parts["strategy"]))
+    except OSError as refused:
+        if isinstance(refused, PermissionError) or _is_file(refused):
+            return PermissionError(f"{_NO_FILES if _is_file(refused) else refused}{_place(refused)}")
+        raise
+
+
+def _made(part: Source | bytes) -> Any:
+    return part.make() if isinstance(part, Source) else pickle.loads(part)  # noqa: S301
+
+
+class Files:
+    """Whether a file can be opened at all: libraries that are no Python, such as Parquet's, ask no hook of Python's."""
+
+    _shut: ClassVar[bool] = False
+    _serving: ClassVar[int] = 0
+
+    @classmethod
+    def shut(cls) -> None:
+        """Leave no free number for another file."""
+        if not (cls._shut or cls._serving):
+            free = os.dup(0)
+            os.close(free)
+            cls._limit(free)
+            cls._shut = True
+
+    @classmethod
+    def open(cls) -> None:
+        """Let files be opened until something else happens."""
+        if cls._shut:
+            cls._shut = False
+            cls._limit(cls._most())
+
+    @classmethod
+    def serve(cls, loader: type, name: str) -> None:
+        """Let a loader's method open files while it runs."""
+        load = getattr(loader, name)
+
+        def served(*arguments: Any) -> Any:
+            cls.open()
+            cls._serving += 1
+            try:
+                return load(*arguments)
+            finally:
+                cls._serving -= 1
+                cls.shut()
+
+        setattr(loader, name, served)
+
+    @staticmethod
+    def _most() -> int:
+        return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    @classmethod
+    def _limit(cls, soft: int) -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, cls._most()))
+
+
+def _place(error: BaseException) -> str:
+    """Return in which line of no library something was raised."""
+    frames = ((one.tb_frame.f_code.co_filename, one.tb_lineno) for one in _lines(error.__traceback__))
+    libraries = (sys.prefix, sys.base_prefix, __file__)
+    own = [f"{name}:{line}" for name, line in frames if os.path.isabs(name) and not name.startswith(libraries)]  # noqa: PTH117
+    return f" ({own[-1]})" if own else ""
+
+
+def _lines(one: TracebackType | None) -> Iterator[TracebackType]:
+    while one is not None:
+        yield one
+        one = one.tb_next
+
+
+def _is_file(error: BaseException) -> bool:
+    return isinstance(error, OSError) and error.errno == errno.EMFILE
 
 
 def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse what could tell more than the bars do; the code of what is imported late is no such thing."""
+    if event == "resource.setrlimit":
+        return
+    Files.shut()
     if event in _REFUSED:
         raise PermissionError(f"a strategy has no business with {event}")
     if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
         path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - of a hook that must import nothing
         if not path.startswith((sys.prefix, sys.base_prefix, *_SYSTEM)) and not path.endswith(_CODE):
             raise PermissionError(f"a strategy has no business with the file {path}")
+        Files.open()
 
 
-def _answer(block: Block, slot: "Slot", answers: BinaryIO) -> None:
+def _answer(block: Block, slot: "Slot | PermissionError", answers: BinaryIO) -> None:
     """Let a fork answer a block; one that died is answered for."""
     child = os.fork()
     if child == 0:
@@ -178,13 +264,15 @@ def _answer(block: Block, slot: "Slot", answers: BinaryIO) -> None:
         answers.flush()
 
 
-def _computed(block: Block, slot: "Slot") -> tuple[list[tuple[float, ...]], str]:
+def _computed(block: Block, slot: "Slot | PermissionError") -> tuple[list[tuple[float, ...]], str]:
     """Return the opinions at each row as floats in the order of `NAMES`, up to where something was raised, and that in words."""
     told: list[tuple[float, ...]] = []
+    if isinstance(slot, PermissionError):
+        return told, f"PermissionError: {slot}"
     try:
         told.extend(_rows(block, slot))
     except Exception as error:  # noqa: BLE001 - whatever a strategy raises here, it did not raise in the backtest
-        return told, f"{type(error).__name__}: {error}"
+        return told, f"PermissionError: {_NO_FILES}" if _is_file(error) else f"{type(error).__name__}: {error}"
     return told, ""
 
 
@@ -195,6 +283,7 @@ def _rows(block: Block, slot: "Slot") -> Iterator[tuple[float, ...]]:
 
     bars, whole = block.bars, None
     for row in block.rows:
+        Files.shut()
         Clock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[row])) / 1_000
         if whole is None or block.window != -1:
             whole = opinions(replace(slot, bars=replace(bars, frame=_known(block, row), gaps=())))

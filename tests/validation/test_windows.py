@@ -1,5 +1,6 @@
 """Columns as a runner computes them: an honest strategy passes at every bar, and each way to know more than a runner is found."""
 
+import importlib
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -169,6 +170,54 @@ print(checked(module.Plain(), BARS.last(60)).report.equal, checked(module.RareLe
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=300, cwd=ROOT
     )
     assert done.stdout.split() == ["True", "False"]
+
+
+EARLY = """import numpy as np
+import pandas as pd
+from dataclasses import dataclass
+from atb.domain import Signals
+from tests.validation import cheats
+
+def known():
+    return pd.{read}({path!r})
+
+KNOWN = {in_module}
+
+@dataclass(frozen=True)
+class ReadsEarly(cheats.Plain):
+    def __post_init__(self):
+        type(self).made = {when_made}
+
+    def signals(self, frame):
+        table = KNOWN if KNOWN is not None else self.made if self.made is not None else known()
+        rises = (table["close"].shift(-1) > table["close"]).to_numpy()
+        times = pd.to_datetime(table["timestamp"]).tolist()
+        return Signals(rises[[times.index(one) for one in frame.index]].astype(float))
+"""
+
+
+@pytest.mark.parametrize(
+    ("read", "in_module", "when_made"),
+    [
+        ("read_csv", "known()", "None"),
+        ("read_parquet", "known()", "None"),
+        ("read_parquet", "None", "known()"),
+        ("read_parquet", "None", "None"),
+    ],
+    ids=["text, as its module is loaded", "parquet, then", "parquet, as it is made", "parquet, as it is asked"],
+)
+def test_a_strategy_has_no_file_at_any_time_and_in_no_way(read, in_module, when_made, tmp_path, monkeypatch):
+    """Parquet is read by a library that is no Python: what Python is told of files does not know of it."""
+    path, closes = tmp_path / "closes", BARS.frame["close"].rename_axis("timestamp").reset_index()
+    closes.to_csv(path, index=False) if read == "read_csv" else closes.to_parquet(path)
+    source = EARLY.format(read=read, path=str(path), in_module=in_module, when_made=when_made)
+    (tmp_path / "reads_early.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    report = checked(importlib.import_module("reads_early").ReadsEarly()).report
+    del sys.modules["reads_early"]
+    assert (report.equal, report.lookahead_clean) == (False, None)
+    assert "PermissionError: a strategy has no business with" in report.first_difference["runner"]
+    assert (f"{tmp_path}/reads_early.py:8" in str(report)) == (in_module != when_made)
 
 
 def test_a_difference_by_rounding_is_let_pass_and_a_larger_one_is_not():
