@@ -136,6 +136,7 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
         Its `evidence`. Without it neither parity nor look-ahead is judged, and the last sentence says so.
     """
     stats, held = result.stats, result.baselines["hold"]
+    earned = stats["total_return_pct"]
     models = seen_by_models(result) if proven is None else proven["model"]
     seen = sum(model["bars_seen_before"] for model in models)
     refused = {reason: count for reason, count in result.refusal_counts.items() if reason != RUINED}
@@ -158,8 +159,9 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
         *((True, f"No venue's rules are known: {rules}") for rules in _read_off(result)),
         (bool(refused), f"Signals not traded as given: {_counts(refused)}"),
         (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
-        (not stats["total_return_pct"] > 0, f"It loses money: {stats['total_return_pct']:+.2f} % after costs"),
-        (not stats["total_return_pct"] > held["total_return_pct"], "Holding would have given more, with less work"),
+        (earned == 0, "It earned nothing, and lost nothing"),
+        (not earned >= 0, f"It loses money: {earned:+.2f} % after costs"),
+        (not earned >= held["total_return_pct"], "Holding would have given more, with less work"),
         (not _at_least(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
         (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
         (proven is None, UNPROVEN),

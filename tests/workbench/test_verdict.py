@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from atb.domain import Signals
+from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Slot
 from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
 from tests.bars import bars_of, ramp, random_walk
@@ -109,6 +110,16 @@ def test_a_result_that_is_worse_than_holding_says_so():
     told = "\n".join(findings(run(scripted_slot(ramp(up=100), (1.0,) * 20 + (0.0,))), PROVEN))
     assert "Holding would have given more" in told
     assert "loses money" not in told
+
+
+def test_a_result_without_trades_neither_loses_nor_is_worse_than_a_holder_who_could_not_buy_either():
+    result = run(scripted_slot(random_walk(100), SIDES), account=AccountPolicy(cash=1.0))
+    told = "\n".join(findings(result, PROVEN))
+    assert (result.stats["total_return_pct"], result.baselines["hold"]["total_return_pct"]) == (0.0, 0.0)
+    assert "It earned nothing, and lost nothing" in told
+    assert "0 closed trades are too few" in told
+    assert "loses money" not in told
+    assert "Holding" not in told
 
 
 @pytest.mark.parametrize(("end", "seen"), [("2024-12-31", True), ("2024-06-01", False)])
