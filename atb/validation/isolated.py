@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
 _TIME = dt.datetime
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dylib")
+_COMPILED = "/__pycache__/"  # Python's and numba's
 _SYSTEM = ("/usr/", "/etc/", "/lib", "/proc/", "/sys/", "/dev/")
 _REFUSED = ("socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
 _NO_FILES = "a strategy has no business with files"
@@ -243,8 +244,11 @@ def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
         raise PermissionError(f"a strategy has no business with {event}")
     if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
         path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - of a hook that must import nothing
-        if not path.startswith((sys.prefix, sys.base_prefix, *_SYSTEM)) and not path.endswith(_CODE):
+        code = path.endswith(_CODE) or _COMPILED in f"{path}/"
+        if not code and not path.startswith((sys.prefix, sys.base_prefix, *_SYSTEM)):
             raise PermissionError(f"a strategy has no business with the file {path}")
+        Files.open()
+    if event == "ctypes.dlopen":
         Files.open()
 
 

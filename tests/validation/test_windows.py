@@ -220,6 +220,37 @@ def test_a_strategy_has_no_file_at_any_time_and_in_no_way(read, in_module, when_
     assert (f"{tmp_path}/reads_early.py:8" in str(report)) == (in_module != when_made)
 
 
+COMPILED = """import zoneinfo
+from dataclasses import dataclass
+import numpy as np
+from numba import njit
+from atb.domain import Signals
+from tests.validation import cheats
+
+@njit(cache=True)
+def rises(close):
+    side = np.zeros(len(close))
+    for row in range(1, len(close)):
+        side[row] = close[row] > close[row - 1]
+    return side
+
+@dataclass(frozen=True)
+class Compiled(cheats.Plain):
+    def signals(self, frame):
+        import scipy.stats
+        ranks = scipy.stats.rankdata(frame.index.tz_convert(zoneinfo.ZoneInfo("Europe/Berlin")).hour)
+        return Signals(np.where(ranks > 0, rises(frame["close"].to_numpy().copy()), 0.0))
+"""
+
+
+def test_libraries_compiled_code_and_time_zones_are_no_files_of_a_strategy(tmp_path, monkeypatch):
+    (tmp_path / "compiled_rises.py").write_text(COMPILED)
+    monkeypatch.syspath_prepend(tmp_path)
+    report = checked(importlib.import_module("compiled_rises").Compiled()).report
+    del sys.modules["compiled_rises"]
+    assert report.equal, str(report)
+
+
 def test_a_difference_by_rounding_is_let_pass_and_a_larger_one_is_not():
     slot = Slot(cheats.Plain(), BARS.last(60))
     problem = prepare((slot,), AccountPolicy(), slot.bars.frame.index[20])
