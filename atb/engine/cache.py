@@ -11,14 +11,18 @@ and the runner refuses another one. `cache_key` adds the processor and numpy, be
 A backtest of one slot does not wait for numba: the object code of its loop is kept in the same folder, see `atb.engine.native`.
 
 The folder stands beside the byte code of this package (`__pycache__`), not under the data root: it is compiled code, and
-a second data root must not pay for a second compilation. Where the package folder cannot be written, numba's own
-per-user cache is used. This module is the one place of the core that touches the file system.
+a second data root must not pay for a second compilation. Where the package folder cannot be written, a folder of the user's
+own cache takes its place (`~/.cache/atb`). This module is the one place of the core that touches the file system.
+
+Machine code and what numba keeps of it (pickles) run as they are read, so the folder is its owner's alone, whatever the umask is:
+one of another user is not used, and one into which others could write is emptied first.
 """
 
 import contextlib
 import functools
 import hashlib
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -76,13 +80,29 @@ def cache_key(folder: Path = FOLDER) -> str:
 
 @functools.cache
 def cache_folder(folder: Path = FOLDER) -> Path | None:
-    """Return the folder for the compiled functions of the kernel in `folder`, or None where it cannot be written."""
-    compiled = folder / "__pycache__" / f"kernel-{cache_key(folder)}"
+    """Return the folder for the compiled functions of the kernel in `folder`, or None where no place can be written."""
+    name = f"kernel-{cache_key(folder)}"
+    user = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache"), "atb")  # noqa: PTH111 - raises nothing
+    return next((place / name for place in (folder / "__pycache__", user) if _is_ours(place / name)), None)
+
+
+def _is_ours(place: Path) -> bool:
+    """Make a folder that this user alone may enter, and tell whether it is one: a real one of this user, which can be written."""
+    if not place.is_absolute():
+        return False  # a user without a home
     try:
-        compiled.mkdir(parents=True, exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.mkdir(0o700, exist_ok=True)
+        if place.is_symlink() or place.stat().st_uid != os.geteuid():
+            return False
+        if place.stat().st_mode & 0o077:
+            if any(path.lstat().st_mode & 0o022 for path in (place, *place.rglob("*"))):
+                shutil.rmtree(place)
+                place.mkdir(0o700)
+            place.chmod(0o700)
     except OSError:
-        return None
-    return compiled if os.access(compiled, os.W_OK) else None
+        return False
+    return os.access(place, os.W_OK)
 
 
 def is_compiled() -> bool:

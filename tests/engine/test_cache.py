@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -70,9 +71,44 @@ def test_nothing_compiled_lies_outside_the_hashed_sources():
     assert compiled | {"records.py"} == set(cache.SOURCES)
 
 
-def test_a_folder_that_cannot_be_made_falls_back_to_none(sources):
-    (sources / "__pycache__").write_text("a file is in the way")
+def test_a_folder_that_cannot_be_made_is_one_of_the_users_own_cache_or_none(sources, tmp_path, monkeypatch):
+    (sources / "__pycache__").write_text("a file stands where the folder should be")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    assert cache.cache_folder(sources) == tmp_path / "own" / "atb" / f"kernel-{cache.cache_key(sources)}"
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    cache.cache_folder.cache_clear()
     assert cache.cache_folder(sources) is None
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022])
+def test_the_folder_is_its_owners_alone_whatever_the_umask_is(sources, umask):
+    before = os.umask(umask)
+    try:
+        made = cache.cache_folder(sources)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(made.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize(("inner", "kept"), [(0o777, False), (0o755, True)])
+def test_what_others_could_have_put_there_never_runs(sources, inner, kept):
+    place = sources / "__pycache__" / f"kernel-{cache.cache_key(sources)}"
+    (place / "engine").mkdir(parents=True)
+    (place / "engine").chmod(inner)
+    (place / "engine" / "kernel.decide-1.py311.1.nbc").touch(0o644)
+    place.chmod(0o755)
+    assert cache.cache_folder(sources) == place
+    assert stat.S_IMODE(place.stat().st_mode) == 0o700
+    assert (place / "engine").exists() == kept
+
+
+def test_a_link_in_the_folders_place_is_not_followed(sources, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "own"))
+    (tmp_path / "planted").mkdir()
+    (sources / "__pycache__").mkdir()
+    (sources / "__pycache__" / f"kernel-{cache.cache_key(sources)}").symlink_to(tmp_path / "planted")
+    assert cache.cache_folder(sources).is_relative_to(tmp_path / "own")
 
 
 def test_a_kernel_that_has_run_is_known_to_be_compiled():
