@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 ENGINE = "atb"
 STREAM_CHARS = 1_000_000  # of printed text in a cell
 TEXT_CHARS = 1_000_000  # of one output that is text: a value, a table, an error
+NAME_CHARS = 200  # of a type's name, an error's or an output's
 DATA_CHARS = 16_000_000  # of one output that is a figure or a picture
 NOTEBOOK_CHARS = 64_000_000  # of all outputs
 _EXIT = re.compile(r"\b(?:sys\.exit|os\._exit|os\.abort|exit|quit)\b|\bSystemExit\b|\bos\.kill\b")
@@ -93,9 +94,12 @@ class RunClient(PapermillNotebookClient):  # type: ignore[misc] # no types there
         if kind == "stream":
             return self._cut_stream(content, cell, index=index)
         if kind == "error":
+            content["ename"], _ = _shortened(content["ename"], NAME_CHARS)
             content["evalue"], _ = _shortened(content["evalue"], STREAM_CHARS // 100)
             content["traceback"], _ = _lines(content["traceback"])
         elif kind in {"display_data", "execute_result", "update_display_data"}:
+            if len(repr(content["metadata"])) > TEXT_CHARS:
+                content["metadata"] = {}
             self._all += _cut_bundle(content["data"], NOTEBOOK_CHARS - self._all)
         return True
 
@@ -171,14 +175,14 @@ def _cut_bundle(data: dict[str, Any], room: int) -> int:
     """Cut an output's data in place, so that text loses its end and a figure or picture becomes a sentence; return what is kept."""
     kept = 0
     for kind in list(data):
-        size = len(data[kind]) if isinstance(data[kind], str) else len(repr(data[kind]))
+        size = len(kind) + (len(data[kind]) if isinstance(data[kind], str) else len(repr(data[kind])))
         if kind in {"text/plain", "text/markdown", "text/latex"}:
             data[kind], size = _shortened(data[kind], max(0, min(TEXT_CHARS, room - kept)))
-        elif size > min(DATA_CHARS, room - kept):
+        elif size > min(DATA_CHARS, room - kept) or len(kind) > NAME_CHARS:
             del data[kind]
             data.setdefault("text/plain", "")
             data["text/plain"] = (
-                f"[An output of type {kind} and {size:,} characters was not kept.]\n{data['text/plain']}"
+                f"[An output of type {kind[:NAME_CHARS]} and {size:,} characters was not kept.]\n{data['text/plain']}"
             )
             size = 0
         kept += size
