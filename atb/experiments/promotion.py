@@ -73,7 +73,9 @@ def judge(run_id: str, *, settings: "Settings", database: Database, mode: str = 
     if evidence.data_matches and (
         mode == "live" or evidence.columns_equal is None
     ):  # for real money nobody's word counts
-        evidence = replace(evidence, columns_equal=columns_equal(result, folder=folder, settings=settings))
+        equal = columns_equal(result, folder=folder, settings=settings)
+        # What the bars up to each bar say of it, at every bar, knows nothing of later ones.
+        evidence = replace(evidence, columns_equal=equal, lookahead_clean=equal or evidence.lookahead_clean)
     judged = Judged(run, result, evidence, gate(evidence, mode=mode), folder)
     if judged.verdict.passed or mode == "live":  # what is promoted at all may have been rehearsed
         evidence = replace(evidence, rehearsed=_rehearsed(judged, settings, database))

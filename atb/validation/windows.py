@@ -97,11 +97,11 @@ class WindowsReport:
 
     @property
     def lookahead_clean(self) -> bool | None:
-        """Whether nothing looks ahead; None where that is not known."""
+        """Whether nothing looks ahead; None where that is not known, as where not every bar was checked."""
         if LOOKS_AHEAD in self.kinds:
             return False
-        known = self.equal or (self.equal is False and self.kinds.get(SHORT_WARMUP) == self.differing)
-        return True if known else None
+        explained = self.kinds.get(SHORT_WARMUP, 0) == self.differing
+        return True if self.complete and explained else None
 
     def to_json(self) -> dict[str, Any]:
         """Return the report as plain values."""

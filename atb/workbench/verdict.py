@@ -167,7 +167,7 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
         (proven is None, UNPROVEN),
     ]
     ruined = [str(result.ruin).rstrip(".")] if result.ruin else []
-    return [*ruined, *_disproved(proven), *(text for applies, text in told if applies)]
+    return [*ruined, *_disproved(proven), *_unchecked(proven), *(text for applies, text in told if applies)]
 
 
 def _disproved(proven: dict[str, Any] | None) -> list[str]:
@@ -182,6 +182,17 @@ def _disproved(proven: dict[str, Any] | None) -> list[str]:
         (other and not ahead, f"A runner would NOT DECIDE this: {columns}"),
     ]
     return [text for applies, text in told if applies]
+
+
+def _unchecked(proven: dict[str, Any] | None) -> list[str]:
+    """Return of which slots' columns not all were computed again, and how many were."""
+    reports = [] if proven is None else proven["columns_reports"]
+    return [
+        f"Look-ahead and warm-up of {report['strategy']} were checked at {report['checked']:,} of {report['bars']:,} bars"
+        + ("" if report["checked"] else ": its sides were given, and nothing tells how they were made")
+        for report in reports
+        if report["equal"] is not False and report["checked"] < report["bars"]
+    ]
 
 
 def _counted(result: Result) -> str:

@@ -10,6 +10,7 @@ import pytest
 from atb.domain import Signals
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Slot
+from atb.strategies.given import GivenSides
 from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
 from tests.bars import bars_of, ramp, random_walk
 from tests.problems import Scripted, Timed, scripted_slot
@@ -82,9 +83,21 @@ def test_a_warm_up_that_is_too_short_is_found_and_is_no_look_ahead():
 
 
 def test_where_not_every_bar_was_looked_at_it_is_said_and_nothing_is_claimed():
-    proven = evidence(run(timed_slot(random_walk(400), SIDES)), checked_bars=50)
-    assert (proven["parity"], proven["columns_equal"], proven["lookahead_clean"]) == (True, None, True)
+    result = run(timed_slot(random_walk(400), SIDES))
+    proven, name = evidence(result, checked_bars=50), result.slots[0].strategy.name
+    assert (proven["parity"], proven["columns_equal"], proven["lookahead_clean"]) == (True, None, None)
     assert any("50 of 400 bars" in line for line in proofs(proven))
+    assert findings(result, proven)[0] == f"Look-ahead and warm-up of {name} were checked at 50 of 400 bars"
+
+
+def test_sides_that_were_given_are_no_proof_of_anything():
+    walk = random_walk(400)
+    rises = (walk["close"].shift(-1) > walk["close"]).astype(float)
+    result = run(Slot(GivenSides(rises), bars_of(walk)))
+    proven = evidence(result)
+    assert (proven["columns_equal"], proven["lookahead_clean"]) == (None, None)
+    assert "columns" not in proven["parity_report"]["ways"]
+    assert "were checked at 0 of 400 bars: its sides were given" in findings(result, proven)[0]
 
 
 def test_a_long_result_is_proven_over_its_last_bars():
