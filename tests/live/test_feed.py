@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from atb.data.moments import at_ms, short
 from atb.engine.prepare import distinct
 from atb.errors import DataError, InputError
 from atb.live.feed import ReplayFeed, first_traded, replay_feed
@@ -119,8 +120,10 @@ def test_a_feed_from_the_catalogue_holds_the_warm_up_and_goes_on_after_the_last_
 def test_a_new_session_without_a_bar_is_refused_and_an_old_one_is_not(stocked):
     desk, portfolio, result = stocked
     end = int(result.bars[0].closed_ms[-1])
-    with pytest.raises(InputError, match="No bar to trade"):
+    with pytest.raises(DataError, match=f"stored from .* up to {short(at_ms(end))}; found '{short(at_ms(end))} to"):
         replay_feed(portfolio, desk.bars_root, trade_from_ms=end)
+    with pytest.raises(InputError, match="No bar to trade"):  # the last bar is open then: none opens later
+        replay_feed(portfolio, desk.bars_root, trade_from_ms=end - HOUR // 2)
     done = replay_feed(
         portfolio, desk.bars_root, trade_from_ms=end - 50 * HOUR, last_bars={0: int(result.bars[0].opened_ms[-1])}
     )

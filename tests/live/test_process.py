@@ -93,7 +93,8 @@ def test_a_start_beyond_the_bars_is_refused_and_leaves_no_session(sqlite_desk):
     manifest = str(sqlite_desk.promote(result))
     done = runner(manifest, "--from", "2030-01-01")
     assert done.returncode == 2
-    assert "No bar to trade" in done.stderr
+    assert "The range is not covered by BTC/USDT 1h (test)" in done.stderr
+    assert "found '2030-01-01 00:00 to the end'" in done.stderr
     assert runner(manifest, "--from", first_open(result)).returncode == 0
 
 

@@ -8,7 +8,6 @@ from sqlalchemy import select
 
 from atb.db import open_database
 from atb.db.tables import DecisionRow
-from atb.domain import Instrument
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import warmup_bars
 from atb.live.history import History
@@ -19,6 +18,7 @@ from tests.bars import bars_of, random_walk
 from tests.chance import seeds
 from tests.contracts.columns import Odds
 from tests.live.desk import warm_result
+from tests.rules import usual
 
 EXECUTION = ExecutionModel()
 POLICIES = {"plain": RiskPolicy(), "measured": RiskPolicy(atr_window=5, stop_atr=2.0, sizing="volatility")}
@@ -36,7 +36,7 @@ def portfolio_of(name, bars, policy):
     predictor = Odds() if strategy.predicts else None
     warmup = warmup_bars(strategy, policy, EXECUTION, predictor=predictor)
     manifest = SimpleNamespace(content_sha256="a" * 64, name=name, mode="paper", warmup=warmup)
-    of = manifest, strategy, bars.symbol, bars.timeframe, policy, EXECUTION, AccountPolicy(), Instrument(bars.symbol)
+    of = manifest, strategy, bars.symbol, bars.timeframe, policy, EXECUTION, AccountPolicy(), usual(bars.symbol)
     return Portfolio((Plan(*of, predictor),))
 
 
