@@ -3,7 +3,7 @@
 import importlib.metadata
 import os
 import subprocess
-import sys
+import sysconfig
 import venv
 from pathlib import Path
 
@@ -25,13 +25,19 @@ LOCK = REPOSITORY / "requirements-live.lock"
 
 @pytest.fixture(scope="module")
 def runners_place(tmp_path_factory):
-    """A folder with links to what the lock file names: with `python -S` the only packages there are."""
-    place = tmp_path_factory.mktemp("packages")
+    """An environment whose packages are links to what the lock file names: the only ones there are, in isolated mode too."""
+    place = tmp_path_factory.mktemp("venv")
+    venv.create(place, symlinks=True)
     for line in LOCK.read_text(encoding="utf-8").splitlines():
         if line[:1].isalnum() and applies(Requirement(line.rstrip(" \\"))):
-            link(importlib.metadata.distribution(Requirement(line.rstrip(" \\")).name), place)
-    link(importlib.metadata.distribution("atb-workbench"), place, only=".dist-info")
+            link(importlib.metadata.distribution(Requirement(line.rstrip(" \\")).name), packages_of(place))
+    link(importlib.metadata.distribution("atb-workbench"), packages_of(place), only=".dist-info")
     return place
+
+
+def packages_of(place: Path) -> Path:
+    """Return the folder of an environment's packages."""
+    return Path(sysconfig.get_path("purelib", "venv", vars={"base": str(place), "installed_base": str(place)}))
 
 
 def applies(pin: Requirement) -> bool:
@@ -45,13 +51,13 @@ def link(package: importlib.metadata.Distribution, place: Path, *, only: str = "
             here.symlink_to(Path(package.locate_file(top)))
 
 
-def alone(place, desk, *arguments, python=(sys.executable, "-S"), **more):
-    """Run code of this repository with the packages of a place, and return what it said."""
+def alone(place, desk, *arguments, **more):
+    """Run code of this repository with the packages of an environment, and return what it said."""
     environment = {
-        "PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join([str(place), str(REPOSITORY)]),
+        "PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY),
         "ATB__DATA__ROOT": str(desk.root), "ATB__DATABASE__URL": desk.url, **more,
     }  # fmt: skip
-    command = [*python, *map(str, arguments)]
+    command = [str(place / "bin/python"), *map(str, arguments)]
     return subprocess.run(command, env=environment, capture_output=True, text=True, cwd=desk.root, check=False)
 
 
@@ -100,9 +106,7 @@ def test_trading_at_an_exchange_needs_the_lock_file_of_the_runner_alone(runners_
 
 @pytest.mark.slow
 def test_a_fresh_environment_with_the_lock_file_of_the_runner_trades(sqlite_desk, tmp_path):
-    place, own = tmp_path / "venv", tmp_path / "own"
-    own.mkdir()
-    link(importlib.metadata.distribution("atb-workbench"), own, only=".dist-info")
+    place = tmp_path / "venv"
     venv.create(place, with_pip=True)
     command = [place / "bin/python", "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps"]
     command += ["--only-binary", ":all:", "-r", LOCK]
@@ -111,7 +115,8 @@ def test_a_fresh_environment_with_the_lock_file_of_the_runner_trades(sqlite_desk
         pytest.skip("no package index can be reached here")
     assert done.returncode == 0, done.stderr
     assert subprocess.run([place / "bin/python", "-m", "pip", "check"], check=False).returncode == 0
+    link(importlib.metadata.distribution("atb-workbench"), packages_of(place), only=".dist-info")
     manifest, first = modelled(sqlite_desk)
-    done = alone(own, sqlite_desk, RUNNER, manifest, "--from", first, python=(place / "bin/python",))
+    done = alone(place, sqlite_desk, RUNNER, manifest, "--from", first)
     assert done.returncode == 0, done.stderr
     assert read_journal(sqlite_desk.url)["fill"]
