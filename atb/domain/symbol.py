@@ -8,7 +8,7 @@ from atb.domain.assets import KNOWN, QUOTES, SELDOM
 from atb.errors import InputError
 
 _ASSET = re.compile(r"[A-Z0-9]{1,20}")
-_SEPARATED = re.compile(r"([A-Z0-9]{1,20})([/\-_])([A-Z0-9]{1,20})(?:(?::|\2)([A-Z0-9]{1,20}))?")
+_SEPARATED = re.compile(r"([A-Z0-9]{1,20})([/\-_])([A-Z0-9]{1,20})(?:(?::|(?!/)\2)([A-Z0-9]{1,20}))?")
 _PERPETUAL = re.compile(r"([A-Z0-9]{3,40}?|[A-Z0-9]{1,20}[/\-_][A-Z0-9]{1,20})[.\-_]?(?:PERP|PERPETUAL|SWAP|(?<=\.)P)")
 _MONTHS = "JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC"
 # What no asset is called: kinds of contract, and days or months of expiry (240329, 20240329, 29MAR24, MAR24).

@@ -77,6 +77,8 @@ def test_a_well_known_base_settles_where_a_joined_spelling_is_cut(text, canonica
         "BTC/",
         "/USDT",
         "BTC/USDT/USDT:X",
+        "BTC/USDT/EUR",
+        "BTC/USDT/USDT",
         "BTC USDT",
         "BTC/US$T",
         "../USDT",
