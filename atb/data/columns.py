@@ -1,7 +1,7 @@
 """Which column of a stranger's file is which: names guessed without regard to case, the guess always shown."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from atb.domain import BAR_COLUMNS, Symbol
@@ -24,7 +24,16 @@ _PRICES: dict[str, tuple[str, ...]] = {
     "open": ("open", "open_price", "price_open", "o", "first", "opening_price"),
     "high": ("high", "high_price", "price_high", "h", "max"),
     "low": ("low", "low_price", "price_low", "l", "min"),
-    "close": ("close", "close_price", "price_close", "c", "last", "price", "closing_price"),
+    "close": (
+        "close",
+        "close_price",
+        "price_close",
+        "c",
+        "last",
+        "price",
+        "closing_price",
+        "close_close_price_adjusted_for_splits",
+    ),
 }
 _BASE_VOLUME = ("base_volume", "volume_base", "base_asset_volume", "volumefrom", "volume_from", "volume_coin")
 _VOLUME = ("volume", "vol", "v", "volume_traded", "amount", "qty", "quantity")
@@ -33,6 +42,7 @@ _QUOTE_VOLUME = ("quote_volume", "volume_quote", "quote_asset_volume", "volumeto
 _ALIASES = {"BTC": ("btc", "xbt"), "DOGE": ("doge", "xdg")}
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d+)?)?|\d{4}|\d{6}")
 _DAY = re.compile(r"\d{4}[-./]?\d{1,2}[-./]?\d{1,2}|\d{1,2}[-./]\d{1,2}[-./]\d{4}")
+_SHOWN_NAMES, _LONGEST_NAME = 12, 40
 
 Sample = Mapping[str, Sequence[Any]]
 """The first cells of each column, by its name."""
@@ -77,9 +87,26 @@ def symbol_column(names: Sequence[str]) -> str | None:
     )
 
 
-def source_notes(names: Sequence[str]) -> list[str]:
-    """Return what is known of the source that these names give away."""
-    if "adj_close" not in map(normal_name, names):
+def listed_names(names: Sequence[str]) -> str:
+    """Return columns' names for a message: the first of them, each as far as it is readable."""
+    shown = [name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}..." for name in names[:_SHOWN_NAMES]]
+    more = f" and {len(names) - len(shown):,} more" if len(names) > len(shown) else ""
+    return ", ".join(shown) + more
+
+
+def source_notes(names: Sequence[str], levels: Iterable[str] = ()) -> list[str]:
+    """Return what is known of the source that these names give away.
+
+    Parameters
+    ----------
+    names
+        The columns' names.
+    levels
+        What the header's levels are called, where it has such names: yfinance's are `Price` and `Ticker`.
+    """
+    adjusted = any(normal_name(name).startswith("adj_close") for name in names)
+    called = {normal_name(level) for level in levels}
+    if not adjusted and not {"price", "ticker"} <= called and called != {"price"}:
         return []
     return ["Yahoo gives the volume of cryptocurrencies in the quote asset: it is stored as written"]
 
@@ -142,13 +169,13 @@ def _refuse_missing(names: Sequence[str], guesses: Mapping[str, str], symbol: Sy
     if missing == ["volume"] and (quote := _quote_volume(names, symbol)):
         raise DataError(
             f"The file has no volume in {symbol.base if symbol else 'the base asset'}, only {quote!r}",
-            found=", ".join(names),
+            found=listed_names(names),
             todo="Add a column `volume` in the base asset, such as that one divided by the close",
         )
     guessed = ", ".join(f"{role} from {name!r}" for role, name in guesses.items()) or "none"
     raise DataError(
         f"No column for {', '.join(missing)}; guessed so far: {guessed}",
-        found=", ".join(names),
+        found=listed_names(names),
         todo=f"Name the columns {', '.join(ROLES)} in the file",
     )
 
@@ -158,6 +185,6 @@ def _refuse_twins(names: Sequence[str], known: Mapping[str, str], guesses: Mappi
     for name in guesses.values():
         twins = [other for other in names if known[other] == known[name]]
         if names.count(name) > 1:
-            raise DataError("Two columns have the same name", found=name, todo="Rename one of them")
+            raise DataError("Two columns have the same name", found=listed_names([name]), todo="Rename one of them")
         if len(twins) > 1:
-            raise DataError("Columns that mean the same", found=", ".join(twins), todo="Keep one of them")
+            raise DataError("Columns that mean the same", found=listed_names(twins), todo="Keep one of them")

@@ -282,7 +282,8 @@ def _localised(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> tuple
         raise DataError(
             f"{rows.called} have no time zone",
             found=rows.cell([True]),
-            todo="If they are UTC, pass --utc (assume_utc=True); if not, say where they are from, as in --tz Europe/Berlin",
+            todo="If they are UTC, pass `--utc` on the command line, `ImportRules(assume_utc=True)` in Python; if not, say where "
+            "they are from: `--tz Europe/Berlin`, `ImportRules(zone='Europe/Berlin')`",
         )
     if zone == "UTC":
         return stamps.tz_localize("UTC"), "times without a zone, taken as UTC as asked"

@@ -49,7 +49,12 @@ def read_csv(data: bytes, name: str, symbol: Symbol | None) -> Table:
     frame, more = reading.frame()
     symbols = frame.pop(SYMBOL) if SYMBOL in frame else None
     return Table(
-        name, frame, columns, [*layout.notes, *notes, *source_notes(names), *more], symbols=symbols, where=reading.where
+        name,
+        frame,
+        columns,
+        [*layout.notes, *notes, *source_notes(names, layout.levels), *more],
+        symbols=symbols,
+        where=reading.where,
     )
 
 

@@ -1,6 +1,7 @@
 """Parquet, feather and JSON files as tables: whatever pandas, freqtrade, ccxt or an exchange's answer wrote."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from io import BytesIO
@@ -15,10 +16,13 @@ import pyarrow.parquet as pq
 from atb.data.columns import CLOCK, guess_columns, source_notes, symbol_column
 from atb.data.providers.file_layouts import columns_of
 from atb.data.providers.file_table import Table
+from atb.data.providers.file_text import NULLS
 from atb.domain import BAR_COLUMNS, Symbol
 from atb.errors import DataError, InputError
 
 _SAMPLE = 2_000
+_ORDINAL = re.compile(r"^\d+\. ")
+_PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError,
             RuntimeError, MemoryError)  # fmt: skip
 """What the readers raise over bytes that are not theirs."""
@@ -39,8 +43,9 @@ def read_columnar(data: bytes, name: str, symbol: Symbol | None) -> Table:
         raise DataError(
             f"{name} cannot be read: it begins as {kind} and is damaged", todo="Export or download it again"
         ) from error
+    levels = [str(level) for level in frame.columns.names if level is not None]
     frame, notes = _one_level(_with_index(frame), symbol, name)
-    return _table(frame, name, symbol, notes=notes)
+    return _table(frame, name, symbol, notes=[*notes, *source_notes([], levels)])
 
 
 def read_json(data: bytes, name: str, symbol: Symbol | None) -> Table:
@@ -78,7 +83,7 @@ def read_json(data: bytes, name: str, symbol: Symbol | None) -> Table:
         raise DataError(
             f"{name} cannot be read: its rows differ in kind", todo="Export or download it again"
         ) from error
-    return _table(frame, name, symbol, notes=notes, texts=True)
+    return _table(frame, name, symbol, notes=notes)
 
 
 def _to_frame(data: bytes, *, parquet: bool) -> pd.DataFrame:
@@ -144,7 +149,7 @@ def _parsed(text: str) -> Symbol | None:
         return None
 
 
-def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list[str], texts: bool = False) -> Table:
+def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list[str]) -> Table:
     names = list(frame.columns)
     if not frame.empty and all(label.isdecimal() for label in names):  # numbers are no names
         names = list(columns_of(frame.head(_SAMPLE).to_numpy().tolist(), dated=False, name=name))
@@ -156,18 +161,19 @@ def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list
     columns = guess_columns(names, symbol, sample)
     picked = pd.DataFrame({role: frame[label] for role, label in columns.items()})
     for role in BAR_COLUMNS:
-        picked[role] = _numbers(picked[role], columns[role], role, texts=texts)
-    if texts and picked["timestamp"].map(lambda cell: isinstance(cell, str | int | float)).all():
+        picked[role] = _numbers(picked[role], columns[role], role)
+    if picked["timestamp"].dtype.kind not in "Mmiuf" and picked["timestamp"].map(_may_be_epoch).all():
         picked["timestamp"] = _epochs(picked["timestamp"])
     if CLOCK in picked:
         picked[CLOCK] = picked[CLOCK].astype(str)
     label = symbol_column(names)
     symbols = frame[label].astype(str) if label and label not in columns.values() else None
-    return Table(name, picked, columns, [*notes, *source_notes(names)], symbols=symbols)
+    notes = list(dict.fromkeys([*notes, *source_notes(names)]))
+    return Table(name, picked, columns, notes, symbols=symbols)
 
 
-def _numbers(column: pd.Series, label: str, role: str, *, texts: bool) -> Any:
-    """Return float64 values; text is taken for numbers only where the format has no other way to write exact ones."""
+def _numbers(column: pd.Series, label: str, role: str) -> Any:
+    """Return float64 values; text is taken for a number where it is a plain one: exact decimals are often kept so."""
     if column.dtype in {np.dtype("float32"), np.dtype("float16")}:
         return (
             column.to_numpy().astype(str).astype(np.float64)
@@ -176,8 +182,7 @@ def _numbers(column: pd.Series, label: str, role: str, *, texts: bool) -> Any:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     if column.isna().all():
         return np.full(len(column), np.nan)
-    kinds = (int, float) if not texts else (int, float, str)
-    values = np.array([_number(cell, kinds) for cell in column], dtype=object)
+    values = np.array([_number(cell) for cell in column], dtype=object)
     wrong = np.array([value is None for value in values])
     if wrong.any():
         row = int(np.argmax(wrong))
@@ -189,11 +194,17 @@ def _numbers(column: pd.Series, label: str, role: str, *, texts: bool) -> Any:
     return values.astype(np.float64)
 
 
-def _number(cell: Any, kinds: tuple[type[Any], ...]) -> float | None:
+def _may_be_epoch(cell: Any) -> bool:
+    return isinstance(cell, str | int | float)
+
+
+def _number(cell: Any) -> float | None:
     """Return a cell as a number, NaN if it is empty, None if it is none."""
     if cell is None or cell is pd.NA or (isinstance(cell, float) and np.isnan(cell)):
         return float("nan")
-    if isinstance(cell, bool) or not isinstance(cell, (*kinds, Decimal)):
+    if isinstance(cell, str):
+        return _number_in_text(cell.strip())
+    if isinstance(cell, bool) or not isinstance(cell, int | float | Decimal):
         return None
     value: Any = cell
     try:
@@ -204,9 +215,16 @@ def _number(cell: Any, kinds: tuple[type[Any], ...]) -> float | None:
         return float("inf")
 
 
+def _number_in_text(text: str) -> float | None:
+    """Return what plain digits say, NaN for what stands for nothing, None for any other text."""
+    if text in NULLS:
+        return float("nan")
+    return float(text) if _PLAIN.fullmatch(text) else None
+
+
 def _epochs(column: pd.Series) -> pd.Series:
     """Return times that are all numbers, or texts of numbers, as numbers; others as they are."""
-    values = [_number(cell, (int, float, str)) for cell in column]
+    values = [_number(cell) for cell in column]
     if any(value is None for value in values):
         return column.map(lambda cell: cell if isinstance(cell, str) else str(cell))
     return pd.Series(values, index=column.index, dtype=np.float64)
@@ -253,4 +271,12 @@ def _columns(found: dict[str, Any]) -> Iterator[Any]:
         yield lists
     objects = {key: value for key, value in found.items() if isinstance(value, dict) and value}
     if len(objects) >= 5 and len(objects) == len(found) and len({tuple(value) for value in objects.values()}) == 1:
-        yield {key: list(value.values()) for key, value in objects.items()}
+        yield _by_time(objects) or {key: list(value.values()) for key, value in objects.items()}
+
+
+def _by_time(objects: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of an object that is keyed by time (pandas' index form, Alpha Vantage's `1. open`), else none."""
+    names = {name: _ORDINAL.sub("", name) for name in next(iter(objects.values()))}
+    if not _names_prices(set(names.values())):
+        return []
+    return [{"timestamp": key, **{names[name]: cell for name, cell in row.items()}} for key, row in objects.items()]

@@ -47,6 +47,8 @@ class Layout:
         The cells of the first lines with data.
     notes
         What was skipped or assumed.
+    levels
+        The first cell of each of several header lines.
     """
 
     separator: str
@@ -54,6 +56,7 @@ class Layout:
     names: tuple[str, ...] | None
     first: tuple[tuple[str, ...], ...]
     notes: list[str] = field(default_factory=list)
+    levels: tuple[str, ...] = ()
 
     @property
     def width(self) -> int:
@@ -125,7 +128,8 @@ def layout_of(data: bytes, name: str) -> Layout:
     notes = [f"{_ordinal(at)} line skipped: {_shown(lines[at])}" for at in range(top) if lines[at].strip()][:3]
     if start - top > 1:
         notes.append(f"{start - top} header lines read as one")
-    return Layout(separator, start, _join_levels(rows[top:start]), first, notes)
+    levels = tuple(row[0].strip() for row in rows[top:start]) if start - top > 1 else ()
+    return Layout(separator, start, _join_levels(rows[top:start]), first, notes, levels)
 
 
 def is_number(cell: str) -> bool:

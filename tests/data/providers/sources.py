@@ -156,6 +156,26 @@ def grouped_levels(folder: Path, frame: pd.DataFrame) -> Path:
     return written(folder, "x.csv", grouped.rename_axis(None).to_csv())
 
 
+def alpha_vantage(folder: Path, frame: pd.DataFrame) -> Path:
+    """One object for each time, newest first, numbers as text, names numbered."""
+    names = [f"{at}. {name}" for at, name in enumerate(frame.columns, 1)]
+    rows = [dict(zip(names, map(str, row), strict=True)) for row in frame.to_numpy().tolist()]
+    keyed = dict(zip(stamps(frame, "%Y-%m-%dT%H:%M:%SZ"), rows, strict=True))
+    answer = {"Meta Data": {"6. Interval": "60min"}, "Time Series Crypto (60min)": dict(reversed(keyed.items()))}
+    return written(folder, "x.json", json.dumps(answer))
+
+
+def json_by_index(folder: Path, frame: pd.DataFrame) -> Path:
+    rows = frame.set_axis(epoch(frame), axis=0)
+    return written(folder, "x.json", rows.to_json(orient="index", double_precision=15))
+
+
+def parquet_texts(folder: Path, frame: pd.DataFrame) -> Path:
+    """Every cell as text, as a database of exact decimals gives it."""
+    table(frame, epoch(frame)).astype(str).to_parquet(folder / "x.parquet")
+    return folder / "x.parquet"
+
+
 def unnamed_index(folder: Path, frame: pd.DataFrame) -> Path:
     return written(folder, "x.csv", frame.rename_axis(None).to_csv())
 
@@ -377,6 +397,9 @@ SOURCES: dict[str, Writer] = {
     "yfinance, two levels": yfinance_parquet,
     "yfinance, two tickers": two_tickers,
     "yfinance, grouped": grouped_levels,
+    "alpha vantage": alpha_vantage,
+    "pandas json by index": json_by_index,
+    "parquet of texts": parquet_texts,
     "pandas, index without a name": unnamed_index,
     "tradingview": tradingview,
     "tradingview, iso": tradingview_iso,

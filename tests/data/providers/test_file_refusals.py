@@ -183,6 +183,20 @@ def test_typed_times_out_of_range_are_refused(tmp_path):
         assert "not between 1970 and 2100" in refusal(tmp_path / "x.parquet", tmp_path)
 
 
+def test_of_thousands_of_columns_a_few_are_named(tmp_path):
+    keyed = {time: {"open": 1, "what it is worth" * 9: 2} for time in stamps(FRAME, "%Y-%m-%dT%H:%M:%SZ") * 1}
+    said = refusal(written(tmp_path, "x.json", json.dumps(keyed)), tmp_path)
+    assert re.search(r"2024-01-01T03:00:00Z, .* and 36 more'", said), said
+
+
+@pytest.mark.parametrize("text", ["abc", "1_000", "0x10", "47,000.5", "٤٧"])
+def test_text_in_parquet_that_is_no_plain_number_is_refused(tmp_path, text):
+    rows = EPOCHS.astype(str)
+    rows.iloc[3, 1] = text
+    rows.to_parquet(tmp_path / "x.parquet")
+    assert "holds text, not numbers, in row 4" in refusal(tmp_path / "x.parquet", tmp_path)
+
+
 def test_two_columns_of_the_same_name_in_parquet_are_refused(tmp_path):
     twice = pa.Table.from_arrays([pa.array(EPOCHS[name]) for name in (*EPOCHS, "close")], names=[*EPOCHS, "close"])
     pq.write_table(twice, tmp_path / "x.parquet")
