@@ -8,7 +8,7 @@ import click
 
 from atb.cli.commands import Family
 from atb.cli.output import json_option, print_fields, print_json, print_table
-from atb.errors import InputError
+from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atb.data import ImportReport, SeriesInfo
     from atb.data.download import DownloadReport, Progress
     from atb.data.gaps import Gap
-    from atb.domain import Instrument, Timeframe
+    from atb.domain import Instrument, Symbol, Timeframe
 
 SHOWN_GAPS = 10
 INTERRUPTED = 130
@@ -113,7 +113,7 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
 
     settings = load_settings()
     venue = _text(options["venue"]) or settings.exchange.id
-    base_url = settings.exchange.base_url if venue == settings.exchange.id else None
+    base_url = settings.exchange.base_url if venue.lower() == settings.exchange.id else None
     with _progress_bar(
         f"{symbol} {options['timeframe']}", hidden=bool(options["quiet"] or options["as_json"])
     ) as progress:
@@ -159,15 +159,29 @@ def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
     wanted = [Symbol.parse(symbol) for symbol in symbols]
     settings = load_settings()
     exchange = venue or settings.exchange.id
-    base_url = settings.exchange.base_url if exchange == settings.exchange.id else None
+    base_url = settings.exchange.base_url if exchange.lower() == settings.exchange.id else None
     source = CcxtCandles(exchange, base_url=base_url or None, needs_history=False)
-    found = [source.rules(symbol) for symbol in wanted]
+    try:
+        found = [source.rules(symbol) for symbol in wanted]
+    except DataError as error:
+        kept = "; ".join(_rules_meanwhile(symbol, root=settings.bars_root, venue=source.venue) for symbol in wanted)
+        raise DataError(
+            error.wrong, found=error.found, todo=f"{error.todo}. Nothing was stored; {kept}".lstrip(". ")
+        ) from error
     save_instruments(found, root=settings.bars_root, venue=source.venue)
     if as_json:
         print_json([one.to_json() for one in found])
         return
     for one in found:
         click.echo(f"{one}.")
+
+
+def _rules_meanwhile(symbol: "Symbol", *, root: Path, venue: str) -> str:
+    """Return which rules backtests of a symbol use as long as the exchange has not told today's."""
+    from atb.data.instruments import load_instrument
+
+    known = load_instrument(symbol, root=root, venue=venue)
+    return f"backtests of {symbol} use the rules {known.source if known else 'read off its bars'}"
 
 
 @data.command(name="list", short_help="List the stored series.")
@@ -210,7 +224,6 @@ def verify(ctx: click.Context, symbol: str | None, timeframe: str | None, venue:
     """
     from atb.config import load_settings
     from atb.data import verify as verify_series
-    from atb.errors import DataError
 
     root = load_settings().bars_root
     verdicts = verify_series(root, symbol=symbol, timeframe=timeframe, venue=venue)

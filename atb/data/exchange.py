@@ -54,7 +54,7 @@ class CcxtCandles:
     Parameters
     ----------
     exchange_id
-        ccxt's name of the exchange, such as `binance`.
+        ccxt's name of the exchange, such as `binance`, in any case.
     base_url
         Another address that speaks the exchange's language (Binance only), such as a simulator's.
     sleep
@@ -76,6 +76,7 @@ class CcxtCandles:
     ) -> None:  # fmt: skip
         import ccxt
 
+        exchange_id = exchange_id.strip().lower()
         if exchange_id not in ccxt.exchanges:
             raise InputError("Unknown exchange", found=exchange_id, todo=did_you_mean(exchange_id, ccxt.exchanges))
         if needs_history and exchange_id in _SHORT_HISTORY:
@@ -84,7 +85,7 @@ class CcxtCandles:
             )
         options = dict(_BINANCE) if exchange_id == "binance" else {}
         config = {"timeout": 10_000, "enableRateLimit": base_url is None, "options": options}
-        self.venue, self._ccxt, self._sleep = exchange_id, ccxt, sleep
+        self.venue, self._ccxt, self._sleep, self._needs_history = exchange_id, ccxt, sleep, needs_history
         self._exchange: Any = getattr(ccxt, exchange_id)(config)
         if base_url is not None:
             self._point_at(base_url)
@@ -196,7 +197,8 @@ class CcxtCandles:
         if asked > LONGEST_WAIT_S:
             todo = f"Wait {asked:.0f} s, as it asks, then run the same command again"
             return DataError(f"{self.venue} allows no more requests for now", found=_brief(error), todo=todo)
-        todo = "Check the connection, then run the same command again: it goes on where it stopped"
+        todo = "Check the connection, then run the same command again"
+        todo += ": it goes on where it stopped" if self._needs_history else ""
         return DataError(f"{self.venue} cannot be reached", found=_brief(error), todo=todo)
 
 

@@ -19,6 +19,7 @@ from atb.data.providers.file_contents import Content, read_contents
 from atb.data.providers.file_names import said_by
 from atb.data.providers.file_rows import in_order, of_symbol, opens_of_closes, without_empty_rows
 from atb.data.providers.file_table import Table
+from atb.data.series import venue_name
 from atb.data.storing import Saved, save_bars
 from atb.data.tables import bars_frame, read_table
 from atb.data.times import check_zone
@@ -161,7 +162,7 @@ def import_file(
         raise _gap_error(holes, duration, notes)
     last = frame.index[-1]
     kept = tuple(gap for gap in holes if gap[1] <= last)
-    bars = Bars(wanted, duration, frame, venue or named.get("venue", "file"), kept)
+    bars = Bars(wanted, duration, frame, venue_name(venue or named.get("venue", "file")), kept)
     saved = save_bars(bars, root=root, source=_source(contents), replace=rules.replace, accept_gaps=gaps == "keep")
     files = tuple(content.name for content in contents)
     return ImportReport(paths[0], bars, parts[0].table.columns, (*notes, *_saved_notes(saved)), saved, files)
@@ -293,7 +294,8 @@ def _gap_error(holes: tuple[Gap, ...], timeframe: Timeframe, notes: list[str]) -
     empty = next((f" ({note})" for note in notes if "without prices" in note), "")
     return DataError(
         f"The file has {describe_gaps(holes, timeframe)}{empty}",
-        todo="Accept them with --accept-gaps (gaps='keep'): they are recorded and never filled. Nothing was imported",
+        todo="Accept them with `--accept-gaps` on the command line, `gaps='keep'` in Python: they are recorded and never filled. "
+        "Nothing was imported",
     )
 
 

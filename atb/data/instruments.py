@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from atb.data.atomic import sole_writer, write_files
+from atb.data.series import venue_name
 from atb.domain import Bars, Instrument, Symbol
 from atb.domain.bars import SYNTHETIC
 from atb.domain.observed import observed_rules, written_step
@@ -49,7 +50,7 @@ def load_instrument(symbol: str | Symbol, *, root: Path, venue: str | None = Non
     DataError
         If the stored rules cannot be read.
     """
-    wanted, where = Symbol.parse(symbol), venue or SYNTHETIC
+    wanted, where = Symbol.parse(symbol), (venue or SYNTHETIC).lower()
     stored = _stored(root, where).get(str(wanted))
     if stored:
         return Instrument.from_json({"source": f"stored for {where}, the day is not told"} | stored)
@@ -64,6 +65,7 @@ def save_instruments(instruments: list[Instrument], *, root: Path, venue: str) -
     Path
         The file.
     """
+    venue = venue_name(venue)
     path = root / venue / _FILE
     with sole_writer(path.parent):
         rules = _stored(root, venue) | {str(one.symbol): one.to_json() for one in instruments}

@@ -9,7 +9,7 @@ from atb.data.catalogue import coverage, read_series
 from atb.data.checks import check_bars
 from atb.data.gaps import Gap
 from atb.data.moments import short
-from atb.data.series import Series, all_series
+from atb.data.series import Series, all_series, venue_name
 from atb.data.yearfile import read_header, read_year
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
@@ -136,7 +136,7 @@ def verify(
         for one in all_series(root)
         if (symbol is None or one.symbol == Symbol.parse(symbol))
         and (timeframe is None or one.timeframe == Timeframe.parse(timeframe))
-        and (venue is None or one.venue == venue)
+        and (venue is None or one.venue == venue_name(venue))
     ]
     return [_verify_one(series) for series in wanted]
 

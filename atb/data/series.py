@@ -38,6 +38,20 @@ class Series:
         return f"`atb data import FILE --symbol {self.symbol} --timeframe {self.timeframe} --venue {self.venue}`"
 
 
+def venue_name(text: str) -> str:
+    """Return a venue's name as it is stored: case does not tell venues apart, and a folder needs one spelling.
+
+    Raises
+    ------
+    InputError
+        If the name cannot be a folder.
+    """
+    venue = text.strip().lower()
+    if not _VENUE.fullmatch(venue):
+        raise InputError("A venue's name is letters, digits, - and _", found=text, todo="Use one like binance")
+    return venue
+
+
 def is_exchange(venue: str) -> bool:
     """Tell whether ccxt knows a venue, without importing ccxt: it has one module for each exchange."""
     found = importlib.util.find_spec("ccxt")
@@ -54,7 +68,8 @@ def series_at(root: Path, *, venue: str, symbol: Symbol, timeframe: Timeframe) -
     InputError
         If the venue's name cannot be a folder.
     """
-    folder = root / _checked(venue) / symbol.slug / _folder_name(timeframe)
+    venue = venue_name(venue)
+    folder = root / venue / symbol.slug / _folder_name(timeframe)
     paths = sorted(path for path in folder.glob("*.parquet") if _YEAR.fullmatch(path.stem))
     return Series(venue, symbol, timeframe, folder, {int(path.stem): path for path in paths})
 
@@ -94,6 +109,8 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
 def _walk(root: Path) -> Iterator[Series]:
     for folder in root.glob("*/*/*"):
         venue, slug, name = folder.relative_to(root).parts
+        if venue != venue.lower():
+            continue  # not a folder of the catalogue: these are in small letters
         try:
             series = series_at(root, venue=venue, symbol=Symbol(*slug.split("-")), timeframe=Timeframe.parse(name))
         except (InputError, TypeError):
@@ -105,12 +122,6 @@ def _walk(root: Path) -> Iterator[Series]:
 def _folder_name(timeframe: Timeframe) -> str:
     # On file systems that ignore case, a month ("1M") must not share a folder with a minute ("1m").
     return "1mo" if timeframe.unit == "M" else str(timeframe)
-
-
-def _checked(venue: str) -> str:
-    if not _VENUE.fullmatch(venue):
-        raise InputError("A venue's name is small letters, digits, - and _", found=venue, todo="Use one like binance")
-    return venue
 
 
 def _unknown(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None) -> DataError:

@@ -5,6 +5,7 @@ downloading again repairs the series. The old bytes are kept beside it, under a 
 """
 
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import TypedDict
 
@@ -15,7 +16,7 @@ from atb.data.catalogue import sound_year
 from atb.data.checks import check_bars, check_grid
 from atb.data.gaps import Gap, describe_gaps, unknown_gaps
 from atb.data.moments import short
-from atb.data.series import Series, series_at
+from atb.data.series import Series, series_at, venue_name
 from atb.data.yearfile import Header, empty_frame, encode, read_header
 from atb.domain import BAR_COLUMNS, Bars
 from atb.errors import DataError
@@ -71,6 +72,7 @@ def save_bars(
         and held more. Nothing is written then.
     """
     check_bars(bars)
+    bars = replace_fields(bars, venue=venue_name(bars.venue))
     folder = series_at(root, venue=bars.venue, symbol=bars.symbol, timeframe=bars.timeframe).folder
     with sole_writer(folder):
         for stale in folder.glob(".*.tmp"):  # a writer that was killed left them

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from atb.cli import main
 from atb.config import load_settings
-from atb.data import rules_of
+from atb.data import load_bars, rules_of
 from atb.venues.simulator.server import running_server
 from tests.bars import bars_of, random_walk
 from tests.data.providers.sources import binance_zip
@@ -180,6 +180,26 @@ def test_rules_are_fetched_kept_and_used_from_then_on(monkeypatch):
     root = load_settings().bars_root
     assert rules_of(BARS, root=root).source == kept["source"]
     assert atb("rules").exit_code == 2
+
+
+def test_rules_without_a_network_say_which_rules_hold(monkeypatch):
+    monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("atb.data.exchange.RETRY_WAITS_S", ())
+    refused = atb("rules", "BTCUSDT", "AAA/USDT")
+    assert refused.exit_code == 2
+    said = " ".join(str(refused.exception or refused.stderr).split()) + " ".join(refused.stderr.split())
+    assert "Nothing was stored; backtests of BTC/USDT use the rules published by binance, 20" in said
+    assert "backtests of AAA/USDT use the rules read off its bars" in said
+    assert "goes on where it stopped" not in said
+
+
+def test_a_venue_is_one_venue_in_any_case(tmp_path):
+    path = tmp_path / "Binance_BTCUSDT_1h.csv"
+    BARS.frame.reset_index().to_csv(path, index=False)
+    assert parsed("import", path)["venue"] == "binance"
+    assert parsed("import", path, "--venue", "BINANCE")["unchanged"] == 300
+    assert atb("verify", "--venue", "Binance").exit_code == 0
+    assert load_bars("BTC/USDT", "1h", root=load_settings().bars_root, venue="Binance").venue == "binance"
 
 
 def test_import_tells_the_rules_that_backtests_will_use(tmp_path):

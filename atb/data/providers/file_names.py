@@ -7,8 +7,11 @@ from atb.errors import InputError
 
 _NAMES = (
     re.compile(
-        r"(?P<venue>[a-z0-9]+)_(?P<symbol>[A-Za-z0-9-]+)_(?P<timeframe>\d{1,2}[mhdwM])(?:_.*)?"
-    ),  # binance_BTCUSDT_1h
+        r"(?P<venue>[A-Za-z0-9]+)_(?P<symbol>[A-Za-z0-9-]+)_(?P<timeframe>\d{1,2}[mhdwM])(?:_.*)?"
+    ),  # binance_BTCUSDT_1h, CryptoDataDownload's Binance_BTCUSDT_1h
+    re.compile(
+        r"(?P<venue>[A-Za-z0-9]+)_(?P<symbol>[A-Za-z0-9]+)(?:_\d{4})?_(?P<timeframe>d|minute)"
+    ),  # CryptoDataDownload's days and minutes, these by year
     re.compile(
         r"(?P<symbol>[A-Z0-9]{5,20})-(?P<timeframe>\d{1,2}(?:mo|[mhdw]))-\d{4}-\d{2}(?:-\d{2})?"
     ),  # data.binance.vision
@@ -16,6 +19,7 @@ _NAMES = (
         r"(?P<symbol>[A-Z0-9]+_[A-Z0-9]+(?:_[A-Z0-9]+)?)-(?P<timeframe>\d{1,2}[mhdwM])(?:-[a-z]+)?"
     ),  # freqtrade
 )
+_LONG_NAMES = {"d": "1d", "minute": "1m"}
 
 
 def said_by(name: str) -> dict[str, str]:
@@ -24,7 +28,9 @@ def said_by(name: str) -> dict[str, str]:
     if match is None:
         return {}
     said = {key: value for key, value in match.groupdict().items() if value}
-    said["timeframe"] = said["timeframe"].replace("mo", "M")
+    said["timeframe"] = _LONG_NAMES.get(said["timeframe"], said["timeframe"]).replace("mo", "M")
+    if "venue" in said:
+        said["venue"] = said["venue"].lower()
     try:
         Symbol.parse(said["symbol"])
         Timeframe.parse(said["timeframe"])
