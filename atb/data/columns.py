@@ -20,20 +20,12 @@ CLOSE_TIMES = frozenset({"close_time", "closetime", "time_close", "end_time", "t
 _TIMES = ("unix", "unix_timestamp", "unix_time", "epoch", "timestamp", "open_time", "opentime", "time_open",
           "open_timestamp", "start_time", "starttime", "start", "time_period_start", "datetime", "date_time", "date",
           "time", "ts", "t", "gmt_time", "local_time", "mts", "dt", "day", "index", "", "unnamed_0")  # fmt: skip
+_YAHOO_CLOSE = "close_close_price_adjusted_for_splits"  # the heading on its website, with what stands beneath
 _PRICES: dict[str, tuple[str, ...]] = {
     "open": ("open", "open_price", "price_open", "o", "first", "opening_price"),
     "high": ("high", "high_price", "price_high", "h", "max"),
     "low": ("low", "low_price", "price_low", "l", "min"),
-    "close": (
-        "close",
-        "close_price",
-        "price_close",
-        "c",
-        "last",
-        "price",
-        "closing_price",
-        "close_close_price_adjusted_for_splits",
-    ),
+    "close": ("close", "close_price", "price_close", "c", "last", "price", "closing_price", _YAHOO_CLOSE),
 }
 _BASE_VOLUME = ("base_volume", "volume_base", "base_asset_volume", "volumefrom", "volume_from", "volume_coin")
 _VOLUME = ("volume", "vol", "v", "volume_traded", "amount", "qty", "quantity")

@@ -49,7 +49,8 @@ def test_a_venue_in_a_file_name_may_have_capitals(name, said):
 
 def yahoo_table(folder, frame):
     """The table of the website, its headings with what stands beneath them."""
-    names = "Datetime\tOpen\tHigh\tLow\tClose Close price adjusted for splits.\tAdj Close Adjusted close price adjusted for splits.\tVolume"
+    close = "Close Close price adjusted for splits.\tAdj Close Adjusted close price adjusted for splits."
+    names = f"Datetime\tOpen\tHigh\tLow\t{close}\tVolume"
     rows = frame.reset_index()
     rows.insert(5, "adjusted", rows["close"])
     path = folder / "x.csv"
