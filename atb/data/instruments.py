@@ -2,7 +2,8 @@
 
 Published ones are fetched from the venue (`atb data download`, `atb data rules`) and kept beside its bars, in
 `<root>/<venue>/instruments.json`, with the day; or they come with the package (`published/<venue>.csv`), with theirs. A published
-price step that is coarser than the bars' own prices, such as today's step for bars of long ago, is not used for them.
+price step that is coarser than the bars' own prices, such as today's step for bars of long ago, is not used for them. Where
+nothing is published the rules are those of the whole stored series (`observing`), not of the part that is traded.
 """
 
 import csv
@@ -17,7 +18,7 @@ from atb.data.atomic import sole_writer, write_files
 from atb.data.series import venue_name
 from atb.domain import Bars, Instrument, Symbol
 from atb.domain.bars import SYNTHETIC
-from atb.domain.observed import observed_rules, written_step
+from atb.domain.observed import written_step
 from atb.errors import AtbError, DataError
 from atb.reading import MIB, read_json
 
@@ -25,7 +26,7 @@ _FILE = "instruments.json"
 
 
 def rules_of(bars: Bars, *, root: Path) -> Instrument:
-    """Return the trading rules that a backtest of these bars uses: published ones if known, else those that the bars show.
+    """Return the trading rules that a backtest of these bars uses: published ones if known, else those that their series shows.
 
     Raises
     ------
@@ -34,7 +35,9 @@ def rules_of(bars: Bars, *, root: Path) -> Instrument:
     """
     known = load_instrument(bars.symbol, root=root, venue=bars.venue)
     if known is None:
-        return observed_rules(bars)
+        from atb.data.observing import rules_of_series
+
+        return rules_of_series(bars, root=root)
     written = written_step(bars)
     if written is None or known.tick <= written:
         return known
