@@ -1,10 +1,12 @@
 """Numbers as people write them: decimals, as many digits as matter, never an exponent."""
 
 import math
-from decimal import Decimal
+from decimal import Context, Decimal
 
 DIGITS = 6  # significant ones of a float that is shown
 CENTS = 2  # decimals that a number keeps, however large it is
+EXACT = 12  # significant digits of a computed amount in a log: more would be the noise of binary numbers
+MISSING = "–"
 FINEST = 18  # decimals of the finest coin; what is smaller is nothing
 
 
@@ -22,3 +24,24 @@ def number(value: float) -> str:
     text = f"{Decimal(repr(float(value))):,.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
+
+
+def figure(value: float | None, form: str) -> str:
+    """Return a figure of merit in a format such as `.2f`, a dash where it is not known.
+
+    >>> figure(1.234, ".2f"), figure(math.nan, ".2f"), figure(None, "+.1f")
+    ('1.23', '–', '–')
+    """
+    return MISSING if value is None or not math.isfinite(value) else format(value, form)
+
+
+def amount(value: Decimal) -> str:
+    """Return a computed amount for a log line: decimals that a program reads, without the noise of binary numbers.
+
+    >>> amount(Decimal("8.836938340000001")), amount(Decimal("1E-8")), amount(Decimal("30.0"))
+    ('8.83693834', '0.00000001', '30')
+    """
+    if not value.is_finite():
+        return str(value)
+    text = f"{Context(prec=EXACT).plus(value):f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -3,7 +3,6 @@
 Colours are those of the page it is shown on, light or dark; nothing is loaded from anywhere, and whatever a user named is escaped.
 """
 
-import math
 import textwrap
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ import numpy as np
 
 from atb.backtest.fill_model import fill_model
 from atb.backtest.ruin import RUINED
+from atb.decimals import MISSING, figure
 from atb.engine.prepare import finest
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from atb.backtest.result import Result
 
-MISSING = "–"
 # Names, keys of `Result.stats` and formats, in reading order.
 FIGURES = (
     ("Total return (%)", "total_return_pct", "+,.2f"),
@@ -76,13 +75,9 @@ def figures(result: "Result") -> dict[str, tuple[str, ...]]:
         spread = MISSING
         if key in chance.figures:
             median, (low, high) = chance.median(key), chance.span(key)
-            spread = f"{_number(median, form)} ({_number(low, form)} to {_number(high, form)})"
-        rows[name] = (*(_number(value, form) for value in values), spread)
+            spread = f"{figure(median, form)} ({figure(low, form)} to {figure(high, form)})"
+        rows[name] = (*(figure(value, form) for value in values), spread)
     return rows
-
-
-def _number(value: float | None, form: str) -> str:
-    return MISSING if value is None or not math.isfinite(value) else format(value, form)
 
 
 def _chosen(result: "Result") -> dict[str, tuple[str, ...]]:

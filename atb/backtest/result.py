@@ -14,6 +14,7 @@ from atb.backtest.fill_model import fill_model
 from atb.backtest.ruin import RUINED, Ruin, ruin_of
 from atb.backtest.simulation import Ended, Outcome, simulate
 from atb.backtest.span import Holes
+from atb.decimals import figure
 from atb.domain.bars import Bars
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
@@ -203,9 +204,10 @@ class Result:
     @property
     def _summary(self) -> str:
         stats, hold = self.stats, self.baselines["hold"]["total_return_pct"]
+        earned, sharpe = figure(stats["total_return_pct"], "+.2f"), figure(stats["sharpe"], ".2f")
         return (
-            f"{stats['total_return_pct']:+.2f} % against {hold:+.2f} % for holding, {stats['n_trades']:.0f} closed trades, "
-            f"Sharpe {stats['sharpe']:.2f}, max drawdown {stats['max_drawdown_pct']:.1f} %"
+            f"{earned} % against {figure(hold, '+.2f')} % for holding, {stats['n_trades']:.0f} closed trades, "
+            f"Sharpe {sharpe}, max drawdown {figure(stats['max_drawdown_pct'], '.1f')} %"
         )
 
     @cached_property

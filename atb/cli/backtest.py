@@ -17,10 +17,12 @@ from atb.cli.executing import (
     check_values,
     chosen_market,
     chosen_values,
+    days_option,
     executed,
     market_options,
     notebook_at,
     refuse_failed,
+    refuse_two_periods,
     report,
     run_as_json,
     run_facts,
@@ -28,7 +30,7 @@ from atb.cli.executing import (
 )
 from atb.cli.output import print_fields, print_json, print_points, print_table, print_text, start, typed
 from atb.cli.rules import chosen_rules, rule_options
-from atb.errors import InputError, RunError
+from atb.errors import RunError
 
 if TYPE_CHECKING:
     from atb.backtest import Result
@@ -53,7 +55,7 @@ UNRECORDED = "Not recorded, so it cannot be promoted: leave out --no-report for 
 @click.command(cls=Command)
 @click.argument("strategy")
 @market_options
-@click.option("--days", type=click.IntRange(min=1), help="The last days of the data, instead of --start and --end.")
+@days_option
 @click.option("--finer", help="A finer stored timeframe that settles bars in which stop and target were both met.")
 @click.option("--no-report", is_flag=True, help="Stop after the table: no notebook, no proofs, no record.")
 @rule_options
@@ -75,8 +77,7 @@ def backtest(strategy: str, **options: Any) -> None:
     from atb.strategies import make_strategy
 
     make_strategy(strategy)  # an unknown name is answered before anything runs
-    if options["days"] and (options["start"] or options["end"]):
-        raise InputError("--days and --start or --end are two ways to say the same", todo="Use one of them")
+    refuse_two_periods(options)
     settings = start()
     given = {"strategy": strategy, **chosen_market(options), **chosen_rules(options)}
     given |= {name: options[name] for name in ("days", "finer") if options[name]}

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.commands import Command
+from atb.decimals import number
 from atb.errors import InputError
 from atb.reading import read_json
 
@@ -266,7 +267,7 @@ async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
         url = address_of(listener)
         click.echo(f"A simulated exchange listens on {url}; key 'key', secret 'secret'.")
         for tape in venue.tapes.values():
-            click.echo(f"  {tape.symbol} {tape.interval}, {len(tape.market):,} bars, now {tape.price:g}")
+            click.echo(f"  {tape.symbol} {tape.interval}, {len(tape.market):,} bars, now {number(tape.price)}")
         clock = f"{control_address(url, config.control_token).replace('http', 'ws', 1)}/clock"
         click.echo(f"  ATB__EXCHANGE__BASE_URL={url} ATB__EXCHANGE__CLOCK={clock}")
         if len(config.keys) > 1:

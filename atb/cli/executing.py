@@ -52,6 +52,24 @@ def market_options(command: C) -> C:
     return command
 
 
+def days_option(command: C) -> C:
+    """Add the option that trades the last days of the data; `refuse_two_periods` checks it."""
+    told = "The last days of the data, instead of --start and --end."
+    return click.option("--days", type=click.IntRange(min=1), help=told)(command)
+
+
+def refuse_two_periods(options: Mapping[str, Any]) -> None:
+    """Refuse days beside a start or an end.
+
+    Raises
+    ------
+    InputError
+        If both were given.
+    """
+    if options["days"] and (options["start"] or options["end"]):
+        raise InputError("--days and --start or --end are two ways to say the same", todo="Use one of them")
+
+
 def chosen_market(options: Mapping[str, Any]) -> dict[str, object]:
     """Return the market parameters that were given, checked and in their canonical spelling."""
     from atb.data.moments import moment

@@ -10,9 +10,10 @@ import click
 from atb.cli.accounts import journal, known_account
 from atb.cli.commands import Command
 from atb.cli.executing import BACKTEST, check_values, chosen_values
-from atb.cli.output import json_option, print_json, print_points, print_table, print_text, start
+from atb.cli.output import json_option, moments, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import parameter_option
 from atb.cli.rules import chosen_rules, rule_options
+from atb.decimals import number
 from atb.errors import AtbError
 
 if TYPE_CHECKING:
@@ -21,6 +22,21 @@ if TYPE_CHECKING:
 
 COLUMNS = ("session", "state", "mode", "halt", "runner", "strategy", "symbol", "timeframe", "last_bar", "equity", "pnl", "trades",
            "position", "stop", "target", "open_orders", "unknown", "live")  # fmt: skip
+# Left out where room is scarce, the last one first: `--json` has them all.
+SPARE = (
+    "halt",
+    "trades",
+    "stop",
+    "unknown",
+    "timeframe",
+    "open_orders",
+    "strategy",
+    "mode",
+    "target",
+    "runner",
+    "live",
+)
+SPARE_SLOTS = ("strategy", "timeframe", "status", "target", "entry_price", "manifest")
 SLOTS = (
     "session",
     "slot",
@@ -159,10 +175,16 @@ def status(account: str | None, *, as_json: bool) -> None:
         _say_changed(row)
         _say_barred(row)
     shown = [_shown(row) for row in rows]
-    print_table(shown, COLUMNS, empty="No session yet. Start one: python runners/live.py runners/promoted/NAME.json")
+    print_table(
+        shown,
+        COLUMNS,
+        spare=SPARE,
+        empty="No session yet. Start one: python runners/live.py runners/promoted/NAME.json",
+    )
     if any(len(row["slots"]) > 1 for row in rows):
         click.echo("\nSlots")
-        print_table([{"session": row["session"], **slot} for row in rows for slot in row["slots"]], SLOTS)
+        slots = [{"session": row["session"], **moments(slot, "last_bar")} for row in rows for slot in row["slots"]]
+        print_table(slots, SLOTS, spare=SPARE_SLOTS)
 
 
 def _changed_sources(database: "Database") -> dict[str, list[str]]:
@@ -219,7 +241,10 @@ def _say_barred(row: dict[str, Any]) -> None:
         todo = "Look at the exchange; when it may stay so, start the runner with --accept"
         click.echo(f"ENTRIES BARRED in {row['session']}: {why}. {todo}", err=True)
     if row["drift"]:
-        differs = ", ".join(f"{float(amount):+g} {asset}" for asset, amount in row["drift"].items())
+        differs = ", ".join(
+            f"{'+' if float(amount) > 0 else ''}{number(float(amount))} {asset}"
+            for asset, amount in row["drift"].items()
+        )
         click.echo(f"DRIFT in {row['session']}: the account has {differs} beside the books", err=True)
 
 
@@ -227,7 +252,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Return a session as people read it; one with a symbol that is barred has no plain `running`."""
     state = f"{row['state']}, entries barred" if row["barred"] else row["state"]
     return {
-        **row,
+        **moments(row, "last_bar"),
         **_rounded(row),
         "state": state,
         "barred": ", ".join(row["barred"]),

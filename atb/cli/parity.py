@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.commands import Command
+from atb.cli.executing import days_option, refuse_two_periods
 from atb.cli.output import json_option, print_fields, print_json, print_table, start
 from atb.cli.parameters import parameter_option, read_pairs, strategy_values
 from atb.cli.rules import chosen_rules, rule_options
@@ -28,8 +29,9 @@ WAYS = ("kernel", "vectorbt", "stepwise", "backtest", "runner")
 @click.argument("strategy")
 @click.option("--symbol", default="BTC/USDT", show_default=True, help="Such as BTC/USDT or BTCUSDT.")
 @click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar: 1m ... 1h 4h 1d.")
-@click.option("--start", "since", help="First day or moment (UTC); by default the last 365 days.")
+@click.option("--start", help="First day or moment (UTC); by default the last 365 days.")
 @click.option("--end", help="Day or moment (UTC) before which to stop.")
+@days_option
 @click.option("--venue", help="Where the bars come from, when several have the symbol.")
 @parameter_option("A parameter of the strategy, or a rule.")
 @rule_options
@@ -47,12 +49,14 @@ def parity(strategy: str, given: tuple[str, ...], *, as_json: bool, **options: A
     \b
     Examples:
       atb parity sma_cross --symbol BTC/USDT --timeframe 1h
+      atb parity sma_cross --days 60
       atb parity sma_cross -p fast=10 -p slow=40 --start 2024-01-01 --end 2024-07-01
       atb parity sma_cross --policy '{"entry": "limit", "entry_bars": 3, "trailing_stop": 0.03, "fee_in_base": true}'
       atb parity ml_basic --policy rules.json --json
     """
     from atb.validation.parity import prove
 
+    refuse_two_periods(options)
     start()
     slot, first, account = _problem(strategy, given, options)
     report = prove(slot, account=account, start=first)
@@ -82,7 +86,7 @@ def _problem(
         make_strategy(strategy, **values["params"]),
         options["symbol"],
         options["timeframe"],
-        period=Period(options["since"], options["end"]),
+        period=Period(options["start"], options["end"], **({"days": days} if (days := options["days"]) else {})),
         venue=options["venue"],
         policy=rules.policy,
         execution=rules.execution,

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from atb.data.moments import at_ms, short
+from atb.decimals import amount
 from atb.live.plan import Plan
 from atb.live.step import Execution, Notice, Step, Withheld, Working
 from atb.monitoring import bound, get_logger
@@ -49,7 +50,11 @@ class Teller:
 
     def _filled(self, done: Execution) -> None:
         fill = done.fill
-        amounts = {"quantity": str(fill.quantity), "price": str(fill.price), "fee": f"{fill.fee} {fill.fee_asset}"}
+        amounts = {
+            "quantity": str(fill.quantity),
+            "price": str(fill.price),
+            "fee": f"{amount(fill.fee)} {fill.fee_asset}",
+        }
         with bound(**self._of(done.slot), bar=short(at_ms(fill.time_ms)), client_id=done.order.client_id):
             _log.info("filled", role=done.order.role, reason=done.reason, side=fill.side, **amounts)
 

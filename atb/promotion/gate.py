@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, fields
 from types import UnionType
 from typing import Any, Self, get_args, get_origin
 
+from atb.decimals import figure
+
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
@@ -216,7 +218,10 @@ def _results(evidence: Evidence, policy: GatePolicy) -> tuple[str, ...]:
         ("ruined" in evidence.refused, "the account was ruined"),
         (not evidence.n_trades >= policy.min_trades, f"{evidence.n_trades:.0f} trades, fewer than {policy.min_trades}"),
         (not gain > hold, f"it does not beat holding after costs: {gain:+.2f} % against {hold:+.2f} %"),
-        (not evidence.sharpe >= policy.min_sharpe, f"Sharpe {evidence.sharpe:.2f}, below {policy.min_sharpe:.2f}"),
+        (
+            not evidence.sharpe >= policy.min_sharpe,
+            f"Sharpe {figure(evidence.sharpe, '.2f')}, below {policy.min_sharpe:.2f}",
+        ),
         (
             not evidence.max_drawdown_pct <= policy.max_drawdown_pct,
             f"drawdown {evidence.max_drawdown_pct:.1f} %, above {policy.max_drawdown_pct:.1f} %",

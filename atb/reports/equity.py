@@ -11,6 +11,7 @@ from plotly.subplots import make_subplots
 from atb.backtest import Result
 from atb.backtest.portfolio import closes
 from atb.backtest.statistics import drawdowns
+from atb.decimals import figure
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
@@ -103,8 +104,9 @@ def _add_equity(
 
 def _equity_caption(result: Result) -> str:
     stats, held = result.stats, result.baselines["hold"]
+    ours, theirs = (figure(one["sharpe"], ".2f") for one in (stats, held))
     figures = (
-        f"Sharpe {stats['sharpe']:.2f} (hold {held['sharpe']:.2f}) at {stats['periods_per_year']:,.0f} bars a year; largest "
+        f"Sharpe {ours} (hold {theirs}) at {stats['periods_per_year']:,.0f} bars a year; largest "
         f"drawdown {stats['max_drawdown_pct']:.1f} % (hold {held['max_drawdown_pct']:.1f} %); fees {stats['fees_paid']:,.2f} "
         f"{_quote(result)}; in the market {stats['exposure_time_pct']:.0f} % of the time. "
     )

@@ -156,7 +156,6 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
             bool(result.holes and _counted(result)),
             f"With bars missing, these rules count bars and no hours: {_counted(result)}",
         ),
-        *((True, f"No venue's rules are known: {rules}") for rules in _read_off(result)),
         (bool(refused), f"Signals not traded as given: {_counts(refused)}"),
         (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
         (earned == 0, "It earned nothing, and lost nothing"),
@@ -164,6 +163,7 @@ def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
         (not earned >= held["total_return_pct"], "Holding would have given more, with less work"),
         (not _at_least(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
         (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
+        *((True, f"No venue's rules are known: {rules}") for rules in _read_off(result)),
         (proven is None, UNPROVEN),
     ]
     ruined = [str(result.ruin).rstrip(".")] if result.ruin else []

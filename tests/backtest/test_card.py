@@ -76,7 +76,7 @@ def test_the_figures_are_those_of_the_result(result):
     assert idle == "+0.00"
     low, high = result.random_entry.span("total_return_pct")
     assert chance == f"{result.random_entry.median('total_return_pct'):+,.2f} ({low:+,.2f} to {high:+,.2f})"
-    assert table["Sharpe"][2] == card.MISSING
+    assert table["Sharpe"][2] == "–"
 
 
 def test_what_blocked_it_is_told_in_plain_words(result):

@@ -44,6 +44,9 @@ def test_a_run_without_trades_has_figures_and_no_nonsense():
     result = run(scripted_slot(ramp(up=5), ()), account=ALL_IN)
     assert result.stats["total_return_pct"] == 0.0
     assert np.isnan(result.stats["win_rate_pct"])
+    assert np.isnan(result.stats["sharpe"])
+    assert "Sharpe –, " in result.headline
+    assert "nan" not in result.headline
     assert result.orders.empty
     assert result.trades.empty
     assert result.to_json()["stats"]["win_rate_pct"] is None

@@ -58,6 +58,17 @@ def test_a_halt_is_latched_with_its_reason_and_who_set_it(desk):
     assert (shown[0]["halt"], shown[0]["halt_reason"]) == ("pause", "odd fills")
 
 
+@pytest.mark.usefixtures("desk")
+def test_sessions_fit_the_terminal_and_tell_times_as_other_commands_do(monkeypatch):
+    assert "2024-01-01 " in atb("status").stdout
+    assert "T00:" not in atb("status").stdout
+    monkeypatch.setenv("COLUMNS", "100")
+    lines = atb("status").stdout.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert lines[0].split()[:2] == ["session", "state"]
+    assert "last_bar" in lines[0]
+
+
 def test_a_session_with_a_barred_symbol_does_not_look_normal(desk):
     assert "entries barred" not in atb("status").output.lower()
     journal = open_journal(desk, clock=StillClock(START + 60_000))

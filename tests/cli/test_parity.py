@@ -112,3 +112,12 @@ def test_bad_input_gets_one_clear_error(arguments, message):
     assert done.exit_code == 2
     assert message in done.stderr
     assert "Traceback" not in done.output
+
+
+@pytest.mark.usefixtures("sample")
+def test_the_last_days_are_chosen_as_for_a_backtest():
+    short, longer = (json.loads(call("sma_cross", "--days", days, "--json").stdout) for days in ("10", "20"))
+    assert longer["bars"] - short["bars"] == 240
+    both = call("sma_cross", "--days", "10", "--end", "2024-07-01")
+    assert both.exit_code == 2
+    assert "two ways to say the same" in both.output

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from atb.decimals import amount
 from atb.engine.policy import RiskPolicy
 from atb.live.step import Notice, Step, Withheld
 from atb.live.telling import Teller
@@ -31,6 +32,8 @@ def test_a_session_logs_what_it_sent_and_what_was_filled_with_whose_it_was(tmp_p
     said = lines()
     filled = [line for line in said if line["event"] == "filled"]
     assert [line["client_id"] for line in filled] == [fill.client_id for fill in fills] != []
+    assert [line["fee"] for line in filled] == [f"{amount(fill.fee)} {fill.fee_asset}" for fill in fills]
+    assert max(len(line["fee"].split()[0].replace(".", "")) for line in filled) <= 13
     for line in filled + [line for line in said if line["event"] == "sending"]:
         assert (line["strategy"], line["symbol"], line["epoch"]) == ("sma_cross", "BTC/USDT", 1)
         assert line["bar"].startswith("2024-")

@@ -57,7 +57,7 @@ def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reaso
         ({"total_return_pct": 30.0}, "+30.00 % against +30.00 %"),
         ({"total_return_pct": math.nan}, "does not beat holding"),
         ({"sharpe": 0.99}, "Sharpe 0.99, below 1.00"),
-        ({"sharpe": math.nan}, "Sharpe nan"),
+        ({"sharpe": math.nan}, "Sharpe –"),
         ({"max_drawdown_pct": 25.1}, "drawdown 25.1 %, above 25.0 %"),
         ({"max_drawdown_pct": math.nan}, "drawdown nan"),
         ({"parity": None}, "parity of the kernel was not proven"),

@@ -174,3 +174,10 @@ def test_what_vectorbt_was_compared_without_is_said():
     told = {"parity_report": report, "columns_reports": [], "model": []}
     assert "vectorbt equal; vectorbt knows no fees in base, funding" in proofs(told)[0]
     assert "knows no" not in proofs({**told, "parity_report": {**report, "left_out_for_vectorbt": []}})[0]
+
+
+def test_results_stand_before_the_rules_that_were_assumed():
+    slot = replace(scripted_slot(ramp(down=50), (1.0,)), instrument=None)
+    told = findings(run(slot), PROVEN)
+    assumed, lost = (next(i for i, one in enumerate(told) if word in one) for word in ("No venue's rules", "It loses"))
+    assert lost < assumed
