@@ -255,13 +255,14 @@ def venue(
     url: str = "",
     **config: Any,
 ) -> Iterator[Venue]:
-    """Run an exchange whose present is the open of the first bar to trade."""
+    """Run an exchange whose rules are the plans', and whose present is the open of the first bar to trade."""
     account, execution = account or AccountPolicy(), execution or ExecutionModel()
     made = [plan_of(strategy, bars, policy, execution=execution, account=account) for strategy, bars, policy in plans]
     series = tuple({(str(bars.symbol), str(bars.timeframe)): bars for _, bars, _ in plans}.values())
     asked = ExchangeConfig(
         series,
         start_ms=int(plans[0][1].opened_ms[first]),
+        instruments=tuple({str(plan.symbol): plan.instrument for plan in made}.values()),
         balances=config.pop("balances", {"USDT": Decimal(repr(account.cash))}),
         execution=execution,
         fee_in=config.pop("fee_in", "base" if execution.fee_in_base else "quote"),

@@ -25,6 +25,7 @@ from tests.live.desk import RUNNER, read_journal, warm_result
 from tests.live.test_desks import rising
 from tests.live.test_exchange_process import BARS, FIRST, WORDS, environment_of, exchange, until_of, wait_for
 from tests.promotion.test_live import signed_live
+from tests.rules import usual
 
 RESEARCH = (
     "backtest",
@@ -114,7 +115,12 @@ def test_real_money_at_an_exchange_that_is_none(sqlite_desk):
     path = signed_live(sqlite_desk, load_manifest(paper))
     real = {"ATB__EXCHANGE__CLOCK": "", "ATB__LIVE__ACCOUNT": "main", "ATB__LIVE__MAX_LOSS": "250"}
     config = ExchangeConfig(
-        (bars,), start_ms=int(time.time() * 1_000), balances={"USDT": Decimal(10_000)}, fee_in="quote", clock="real"
+        (bars,),
+        start_ms=int(time.time() * 1_000),
+        instruments=(usual(bars.symbol),),
+        balances={"USDT": Decimal(10_000)},
+        fee_in="quote",
+        clock="real",
     )
     with running_exchange(config) as running:
         process = started(sqlite_desk, running, path, "--live", "--account", "main", "--ack", WORDS, **real)
