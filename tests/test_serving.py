@@ -14,6 +14,7 @@ from atb.serving import Bounds
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.scripts import walk
 from atb.venues.simulator.server import running_exchange
+from tests.waiting import PATIENCE_S
 
 QUICK = Bounds(head_s=0.5, body_s=0.5, body_bytes=1_000, stalled_s=0.5, connections=8)
 START = 1_704_067_200_000
@@ -44,7 +45,7 @@ def server(request):
 @contextmanager
 def line(url):
     place = urlsplit(url)
-    with socket.create_connection((place.hostname, place.port), timeout=30) as connected:
+    with socket.create_connection((place.hostname, place.port), timeout=PATIENCE_S) as connected:
         yield connected
 
 
@@ -59,7 +60,7 @@ def is_dropped(connected) -> bool:
 
 
 def answers(url, path) -> bool:
-    with urlopen(url + path, timeout=30) as answer:
+    with urlopen(url + path, timeout=PATIENCE_S) as answer:
         return answer.status == 200 and bool(json.load(answer))
 
 
@@ -133,7 +134,7 @@ def test_more_connections_than_there_may_be_are_ended(server):
     lines = []
     for _ in range(40):
         place = urlsplit(url)
-        lines.append(socket.create_connection((place.hostname, place.port), timeout=30))
+        lines.append(socket.create_connection((place.hostname, place.port), timeout=PATIENCE_S))
     for connected in lines:
         assert is_dropped(connected)
         connected.close()
@@ -155,7 +156,7 @@ def test_a_consumer_of_a_stream_that_never_reads_is_dropped():
             time.sleep(0.01)
         for hour in range(1, 300):
             running.advance(START + hour * 3_600_000)
-        while time.monotonic() - began < 60 and running.call(lambda: len(running.exchange._subscribers)):
+        while time.monotonic() - began < PATIENCE_S and running.call(lambda: len(running.exchange._subscribers)):
             time.sleep(0.05)
         assert running.call(lambda: len(running.exchange._subscribers)) == 0
         assert answers(running.url, "/api/v3/time")

@@ -83,12 +83,12 @@ def test_the_number_of_workers_changes_nothing(workers, monkeypatch):
 
 
 def test_an_indicator_is_computed_once_for_each_distinct_parameter(monkeypatch):
-    import talib
-
     calls = []
-    original = talib.SMA
-    monkeypatch.setattr(
-        talib, "SMA", lambda *args, **kwargs: calls.append(kwargs["timeperiod"]) or original(*args, **kwargs)
+    original = indicators._mean
+    monkeypatch.setitem(
+        indicators._OF_WINDOWS,
+        "SMA",
+        lambda *args, **kwargs: calls.append(kwargs["timeperiod"]) or original(*args, **kwargs),
     )
     sweep(slot(), strategies=strategy_grid("sma_cross", fast=[3, 4, 5], slow=[10, 20, 30]), policies=POLICIES)
     assert sorted(calls) == [3, 4, 5, 10, 20, 30]

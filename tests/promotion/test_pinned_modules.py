@@ -26,6 +26,7 @@ from tests.live.test_desks import rising
 from tests.live.test_exchange_process import BARS, FIRST, WORDS, environment_of, exchange, until_of, wait_for
 from tests.promotion.test_live import signed_live
 from tests.rules import usual
+from tests.waiting import PATIENCE_S
 
 RESEARCH = (
     "backtest",
@@ -75,7 +76,7 @@ def started(desk, running, *arguments, **more):
 
 def loaded(process, path):
     """Return exit code and the loaded files of the package by their pinned names, each of them pinned."""
-    out, said = process.communicate(timeout=240)
+    out, said = process.communicate(timeout=PATIENCE_S)
     assert "LOADED" in out, said
     code, files, unexplained = json.loads(out.rpartition("LOADED ")[2])
     names = {str(file).removeprefix(f"{provenance.PACKAGE.parent}/") for file in files}
