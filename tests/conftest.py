@@ -1,5 +1,6 @@
 """What every test gets: no settings from outside, a folder of its own to write into, and the same random examples."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -13,6 +14,14 @@ REAL_DATA = os.environ.get("ATB_TEST_DATA", "")
 # Fixtures of a whole session run before any test's own world: they must not see the settings of this shell either.
 for _name in [name for name in os.environ if name.upper().startswith("ATB_") and not name.startswith("ATB_TEST_")]:
     del os.environ[_name]
+
+# Tables fit COLUMNS. readline, which pytest loads, sets it for every process begun later (such as pytest-xdist's workers and the
+# commands that tests start), in the C library's environment where os.environ does not see it: so load it first, then unset.
+with contextlib.suppress(ImportError):
+    import readline  # noqa: F401 - for what it sets
+for _name in ("COLUMNS", "LINES"):
+    os.environ.pop(_name, None)
+    os.unsetenv(_name)
 
 load_profile()
 

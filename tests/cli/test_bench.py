@@ -85,7 +85,7 @@ def test_what_is_not_installed_is_named_with_the_way_to_get_it(monkeypatch):
 
 @pytest.mark.parametrize("arguments", [("--case", "nonsense"), ("--bars", "3"), ("--combos", "1"), ("--repeat", "0")])
 def test_bad_input_gets_one_clear_error(arguments):
-    done = call(*arguments)
+    done = CliRunner().invoke(main, ["bench", *arguments])
     assert done.exit_code == 2
     assert "Invalid value" in done.stderr
     assert "Traceback" not in done.output

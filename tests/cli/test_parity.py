@@ -9,6 +9,7 @@ from atb.cli import main
 from atb.data.sample import write_sample
 
 YEAR = ("--start", "2024-06-01", "--end", "2024-07-10")
+LONGER = ("--start", "2024-06-01", "--end", "2024-08-01")
 
 
 @pytest.fixture
@@ -51,12 +52,12 @@ def test_costs_that_vectorbt_does_not_know_are_named(tmp_path):
         "fee_in_base": True, "entry": "limit", "entry_bars": 4, "entry_offset": 0.001, "trailing_atr": 3.0, "daily_loss": 0.02,
         "ladder": [[0.02, 0.5]], "scale_in": 0.01,
     }  # fmt: skip
-    done = call("sma_cross", *YEAR, "--policy", json.dumps(rules), "--json")
+    done = call("sma_cross", *LONGER, "--policy", json.dumps(rules), "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
     assert (found["equal"], found["left_out_for_vectorbt"]) == (True, ["fees in base"])
     assert found["orders"] > 20
-    assert "vectorbt compared without fees in base" in call("sma_cross", *YEAR, "--policy", json.dumps(rules)).output
+    assert "vectorbt compared without fees in base" in call("sma_cross", *LONGER, "--policy", json.dumps(rules)).output
 
 
 @pytest.mark.usefixtures("sample")
