@@ -68,6 +68,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _refusal(problem: Exception) -> "AtbError | None":
     """Return what a database's own error says to people; None for every other error."""
+    if "sqlalchemy" not in sys.modules:  # no database was asked, or there is nothing to ask one with
+        return None
     from atb.db.refusals import refusal
 
     return refusal(problem)

@@ -1,5 +1,6 @@
 """What one runner trades, made from a verified manifest."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,10 +85,19 @@ def make_plan(manifest: Manifest, models_root: Path) -> Plan:
         Instrument.from_json(manifest.instrument),
         _predictor(manifest, models_root),
     )
+    for rules in ("policy", "execution", "account", "instrument"):
+        _refuse_defaults(rules, getattr(manifest, rules), getattr(plan, rules).to_json())
     needed = warmup_bars(plan.strategy, plan.policy, plan.execution, predictor=plan.predictor)
     if needed != plan.warmup:
         raise PromotionError(f"The promoted warm-up is {plan.warmup} bars, the strategy's is another", found=needed)
     return plan
+
+
+def _refuse_defaults(rules: str, given: dict[str, Any], read: dict[str, Any]) -> None:
+    """Refuse rules of a manifest that leave something to a default: today's may be another than the tested one."""
+    if other := [name for name in read if json.dumps(read[name]) != json.dumps(given.get(name))]:
+        todo = "Promote the run again: atb promote RUN_ID"
+        raise PromotionError(f"The manifest's {rules} does not say every rule", found=", ".join(other), todo=todo)
 
 
 def _predictor(manifest: Manifest, models_root: Path) -> "OnnxPredictor | None":

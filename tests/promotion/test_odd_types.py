@@ -80,3 +80,15 @@ def test_the_whole_check_of_a_signed_manifest_survives_odd_values(sqlite_desk, p
     for path in (*paths, ("verdict",), ("kernel_hash",), ("model",), ("strategy", "module"), ("data",)):
         for odd in ODD:
             refusal(replaced(good, path, odd), check)
+
+
+@pytest.mark.parametrize("rules", ["policy", "execution", "account", "instrument"])
+def test_a_rule_that_a_manifest_does_not_say_is_no_default_but_a_refusal(sqlite_desk, paper, rules):
+    said = getattr(paper, rules)
+    name = min(said)
+    without = {key: value for key, value in said.items() if key != name}
+    assert make_plan(paper, sqlite_desk.models_root).manifest == paper
+    for given in ({}, without):
+        found = refusal(asdict(paper) | {rules: given}, lambda values: read(values, sqlite_desk))
+        assert found is not None
+        assert name in found
