@@ -168,6 +168,11 @@ def is_secret_name(name: str) -> bool:
     return _KEY_NAME.match(name) is not None
 
 
+_LONG = (
+    12  # characters: base64 of a user and a password of eight is longer, a word or symbol behind `basic` hardly ever
+)
+
+
 def _header(match: re.Match[str]) -> str:
     """Mask what an `Authorization` header carries, and leave words that merely follow `basic` or `bearer`."""
     given = unquote(match["given"])
@@ -176,13 +181,14 @@ def _header(match: re.Match[str]) -> str:
 
 
 def _is_basic(text: str) -> bool:
-    """Tell whether a text is base64 of `user:password`; words and symbols have letters of one case alone, or decode to noise."""
-    if text.islower() or text.isupper():
+    """Tell whether a text is base64 of `user:password`; words and symbols are short and of one case, or decode to noise."""
+    if (text.islower() or text.isupper()) and len(text) < _LONG:
         return False
     letters = text.rstrip("=").translate(str.maketrans("-_", "+/"))
     whole = letters[: len(letters) // 4 * 4] if len(letters) % 4 == 1 else letters + "=" * (-len(letters) % 4)
     try:
         decoded = base64.b64decode(whole, validate=True)
+        decoded.decode()
     except ValueError:
         return False
     return b":" in decoded and not any(byte < 32 or byte == 127 for byte in decoded)

@@ -6,7 +6,7 @@ import string
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import atb
@@ -89,6 +89,7 @@ def test_coins_whose_codes_are_telling_words_keep_their_amounts():
     assert Redactor().value({"TOKEN": "kNrY"}) == {"TOKEN": "***"}
 
 
+@example(user="AA", password="00400400")  # all its letters are capitals
 @given(
     user=st.text(string.ascii_letters, min_size=1, max_size=8),
     password=st.text(string.printable[:94], min_size=8, max_size=30),
