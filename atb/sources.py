@@ -6,7 +6,8 @@ bytes of its `.py` file and keeps their hash. Compiling what a runner loads (19,
 takes 0.01 s. Byte code whose header names the source's hash would be no proof either: its maker writes the header too.
 
 - An extension module beside a source is passed over; one without a source is refused, like byte code without a source.
-- A runner calls `begin` before it imports anything of `atb`, so that not even this module comes from byte code.
+- A runner compiles this module from bytes whose hash it has compared, calls `seal` and then `begin` before it imports anything of
+  `atb`, so that nothing of the package runs that is not what the manifests pin.
 - `seal` keeps the bytes that a promotion pins in memory. What is imported later comes from there, whatever has happened to the
   files (an update under a running runner, say), and what is not pinned cannot be imported.
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:  # this module is loaded before all others: it imports nothing
 PACKAGE = "atb"
 _executed: dict[str, bytes] = {}  # the source that was compiled, by file
 _sealed: dict[str, bytes] = {}  # by file; empty while nothing is sealed
+
+
+class ForeignModuleError(ImportError):
+    """A module of the package that has no source, or that is not pinned by what is promoted."""
 
 
 class SourceLoader(SourceFileLoader):
@@ -57,7 +62,7 @@ class SourceFinder:
 
         Raises
         ------
-        ImportError
+        ForeignModuleError
             If the module has no source but could be loaded from something else, or is not among the sealed ones.
         """
         if path is None or not fullname.startswith(f"{PACKAGE}."):
@@ -68,13 +73,15 @@ class SourceFinder:
                 return _allowed(spec)
         other = PathFinder.find_spec(fullname, path)
         if other is not None and other.loader is not None:
-            raise ImportError(f"{fullname} has no source: {other.origin} would be loaded in its place", name=fullname)
+            raise ForeignModuleError(
+                f"{fullname} has no source: {other.origin} would be loaded in its place", name=fullname
+            )
         return None
 
 
 def _allowed(spec: ModuleSpec) -> ModuleSpec:
     if _sealed and os.path.realpath(str(spec.origin)) not in _sealed:
-        raise ImportError(f"{spec.name} is not pinned by what is promoted: {spec.origin}", name=spec.name)
+        raise ForeignModuleError(f"{spec.name} is not pinned by what is promoted: {spec.origin}", name=spec.name)
     return spec
 
 

@@ -15,7 +15,8 @@ grace; stops rest at the exchange. 6 the exchange cannot be reached. SIGUSR1 pau
 
 It runs in Python's isolated mode (`-I -B`; started otherwise, it starts anew in its place): modules come from the environment's own
 folders, not from the working directory, this one, or one that a variable names. The package is the one beside this file, compiled
-from its sources (`atb.sources`), and only from those that the manifests pin.
+from its sources (`atb.sources`), and only from those that the manifests pin: before anything of it runs, their hashes are compared
+here, by the standard library alone, since a checker in the package that was changed would pass itself.
 """
 
 import sys
@@ -31,9 +32,14 @@ if __name__ == "__main__":  # before another import, which a file in this folder
 
 import argparse
 import asyncio
+import hashlib
+import json
+import os
 import signal
+import stat
+from collections.abc import Iterable
 from importlib.machinery import SourceFileLoader
-from importlib.util import find_spec, module_from_spec, spec_from_loader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 from types import CodeType
 from typing import TYPE_CHECKING, Any
@@ -45,12 +51,31 @@ if TYPE_CHECKING:
     from atb.live.portfolio import Portfolio
     from atb.live.runner import Office
 
+ROOT = Path(__file__).resolve().parents[1]
+_LARGEST = 1 << 20  # bytes of a manifest or a source
+_PARTING_S = 30.0  # the end waits no longer for a database that hangs
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Verify the manifests, open the journal and trade; return the exit code."""
     asked = _parser().parse_args(arguments)
-    if "atb" not in sys.modules:
-        _load_package()
+    try:
+        _load_package(_pinned([*asked.manifests, *(asked.shadow or [])]))
+        from atb.sources import ForeignModuleError
+    except _Refused as refused:
+        return _refuse(refused, 2)
+    try:
+        return _main(asked)
+    except ForeignModuleError as refused:
+        return _refuse(refused, 2)
+
+
+def _refuse(refused: Exception, code: int) -> int:
+    print(f"Error: {refused}", file=sys.stderr)  # noqa: T201 - no logs yet
+    return code
+
+
+def _main(asked: argparse.Namespace) -> int:
     from atb.environment import hidden_secrets
     from atb.errors import AtbError
 
@@ -61,8 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
         refused = problem if isinstance(problem, AtbError) else _refusal(problem)
         if refused is None:
             raise
-        print(f"Error: {refused}", file=sys.stderr)  # noqa: T201 - no logs yet
-        return refused.exit_code
+        return _refuse(refused, refused.exit_code)
     return 0
 
 
@@ -75,39 +99,120 @@ def _refusal(problem: Exception) -> "AtbError | None":
     return refusal(problem)
 
 
-class _FromSource(SourceFileLoader):
-    """Loads a module from its source, whatever byte code there is."""
+# --- before anything of the package runs ----------------------------------------------------------------------------------
+
+
+class _Refused(Exception):  # noqa: N818 - says what it is
+    """A start that is refused before anything of the package has run."""
+
+
+def _pinned(manifests: Iterable[Path]) -> dict[Path, bytes]:
+    """Return the content of each source that the manifests pin; whether they may be believed is for `atb.promotion` to say.
+
+    Raises
+    ------
+    _Refused
+        If one pins another content than there is, or too little to begin with, or cannot be read.
+    """
+    contents: dict[Path, bytes] = {}
+    for manifest in manifests:
+        pinned, changed = _sources_of(manifest), []
+        for name, sha256 in pinned.items():
+            content = _read(ROOT / name)
+            if isinstance(content, str) or hashlib.sha256(content).hexdigest() != sha256:
+                changed.append(name if name.isprintable() else ascii(name))
+            else:
+                contents[ROOT / name] = content
+        if changed:
+            which = "A source file" if len(changed) == 1 else f"{len(changed)} source files"
+            more = f" and {len(changed) - 10} more" if len(changed) > 10 else ""
+            listed = ", ".join(changed[:10])[:2_500] + more
+            raise _Refused(f"{which} changed since the promotion: {listed}. Restore it, or backtest and promote again")
+        if missing := [one for one in ("atb/sources.py", "atb/__init__.py", "runners/live.py") if one not in pinned]:
+            raise _Refused(
+                f"{manifest} pins less than the runner loads: {', '.join(missing)}. Backtest and promote again"
+            )
+    return contents
+
+
+def _sources_of(manifest: Path) -> dict[str, str]:
+    """Return what a manifest says of the sources: SHA-256 (hex) by path."""
+    raw = _read(manifest)
+    if isinstance(raw, str):
+        where = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
+        raise _Refused(f"The manifest cannot be read ({raw}); found {str(manifest)!r}. {where}")
+    try:
+        said = json.loads(raw)
+    except (ValueError, RecursionError) as broken:
+        why = "it is nested too deep" if isinstance(broken, RecursionError) else broken
+        raise _Refused(f"The manifest is no JSON: {why}; found {str(manifest)!r}. Promote again") from None
+    sources = said.get("sources") if isinstance(said, dict) else None
+    if not isinstance(sources, dict) or not all(isinstance(one, str) for one in sources.values()):
+        raise _Refused(f"The manifest does not say which sources it pins; found {str(manifest)!r}. Promote again")
+    return sources
+
+
+def _read(path: Path) -> bytes | str:
+    """Return the content of a regular file of at most a MiB, or why it cannot be read; a pipe is not waited for."""
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return "it is no regular file"
+            content = file.read(_LARGEST + 1)
+    except (OSError, ValueError) as odd:
+        return str(getattr(odd, "strerror", None) or odd)
+    return content if len(content) <= _LARGEST else "it is larger than 1 MiB"
+
+
+class _Given(SourceFileLoader):
+    """Loads a module from bytes that were verified, whatever its file has become."""
+
+    def __init__(self, fullname: str, path: str, content: bytes) -> None:
+        super().__init__(fullname, path)
+        self._content = content
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - importlib's signature
-        code: CodeType = self.source_to_code(self.get_data(self.path), self.path)
+        code: CodeType = self.source_to_code(self._content, self.path)
         return code
 
 
-def _load_package() -> None:
-    """Load `atb` from its sources: the one beside this file, or the installed one."""
-    beside = Path(__file__).resolve().parents[1] / "atb"
-    installed = None if beside.is_dir() else find_spec("atb")
-    folder = Path(installed.origin).parent if installed and installed.origin else beside
-    name = "atb.sources"
-    loader = _FromSource(name, str(folder / "sources.py"))
+def _load_package(contents: dict[Path, bytes]) -> None:
+    """Load `atb` from these sources, and let this process import nothing else of it."""
+    if "atb" in sys.modules:
+        raise _Refused("Something imported atb before the runner did: look at sitecustomize and the .pth files")
+    name, file = "atb.sources", ROOT / "atb" / "sources.py"
+    loader = _Given(name, str(file), contents[file])
     spec = spec_from_loader(name, loader)
     assert spec is not None  # a loader was given
     module = sys.modules[name] = module_from_spec(spec)
     loader.exec_module(module)
+    module.seal(contents)
     module.begin()
+
+
+# --- the wiring -----------------------------------------------------------------------------------------------------------
 
 
 def _trade(asked: argparse.Namespace) -> str:
     from atb.config import load_settings
+    from atb.monitoring import configure_logging
+    from atb.monitoring.outlet import unhurried
+
+    settings = load_settings(**({"data__root": asked.root} if asked.root else {}))
+    with unhurried(sys.stderr) as stream:
+        log = settings.log
+        configure_logging(log.level, json_lines=log.json_lines, secrets=settings.secrets(), stream=stream)
+        return _traded(asked, settings)
+
+
+def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
     from atb.db import open_database
     from atb.live import wiring
     from atb.live.halt import Switch
     from atb.live.loop import Bell
     from atb.live.runner import Office
-    from atb.monitoring import configure_logging
+    from atb.threads import Call
 
-    settings = load_settings(**({"data__root": asked.root} if asked.root else {}))
-    configure_logging(settings.log.level, json_lines=settings.log.json_lines, secrets=settings.secrets())
     portfolio = wiring.load_portfolio(asked.manifests, settings, seal=True)
     database = open_database(settings.database.url, patience_s=wiring.patience(settings))
     watch, max_loss = wiring.watched(settings, live=asked.live)
@@ -131,7 +236,7 @@ def _trade(asked: argparse.Namespace) -> str:
     try:
         summary = asyncio.run(_run(asked, settings, portfolio, office=office))
     finally:
-        database.close()
+        Call(database.close, "database").wait(_PARTING_S)
     names = ", ".join(plan.manifest.name for plan in portfolio.plans)
     return f"{names} on {'' if asked.live else 'paper '}account {asked.account}, {summary}"
 

@@ -16,18 +16,21 @@ MODULES = (
     "features/indicators.py",
     "prediction/predictor.py",
     "engine/prepare.py",
+    "engine/matching.py",
     "live/loop.py",
 )
 BEGIN = """
 import runpy
 from pathlib import Path
-runpy.run_path({runner!r})["_load_package"]()
+package = Path({package!r}).resolve()
+runner = runpy.run_path(str(package.parent / "runners" / "live.py"))
+runner["_load_package"]({{file: file.read_bytes() for file in package.rglob("*.py") if file.name not in {but!r}}})
 """
 
 
-def begun(package: Path) -> str:
-    """Return what a runner does first."""
-    return BEGIN.format(runner=str(package.parent / "runners" / "live.py"))
+def begun(package: Path, *, but: tuple[str, ...] = ()) -> str:
+    """Return what a runner does first, where everything is pinned but files of some names."""
+    return BEGIN.format(package=str(package), but=but)
 
 
 @pytest.fixture(scope="module")
@@ -90,25 +93,15 @@ def test_a_module_without_a_source_is_refused_and_one_beside_a_source_is_passed_
 
 
 def test_what_is_sealed_runs_as_it_was_whatever_becomes_of_the_file(package):
-    seal = """
-import atb.sources
-from pathlib import Path
-folder = Path({package!r})
-atb.sources.seal({{folder / name: (folder / name).read_bytes() for name in ("errors.py", "sources.py", "__init__.py")}})
-"""
-    code = (
-        begun(package)
-        + seal.format(package=str(package))
-        + (
-            f"file = Path({str(package / 'errors.py')!r})\nwas = file.read_text()\nfile.write_text('raise SystemExit(1)')\n"
-            "try:\n    import atb.errors\nfinally:\n    file.write_text(was)\n"
-            "print(atb.errors.AtbError.__name__)\n"
-            "try:\n    import atb.domain\nexcept ImportError as refused:\n    print(refused)\n"
-        )
+    code = begun(package, but=("symbol.py",)) + (
+        f"file = Path({str(package / 'errors.py')!r})\nwas = file.read_text()\nfile.write_text('raise SystemExit(1)')\n"
+        "try:\n    import atb.errors\nfinally:\n    file.write_text(was)\n"
+        "print(atb.errors.AtbError.__name__)\n"
+        "try:\n    import atb.domain.symbol\nexcept ImportError as refused:\n    print(refused)\n"
     )
     done = run(code, package)
     assert done.stdout.splitlines()[0] == "AtbError", done.stderr
-    assert "atb.domain is not pinned by what is promoted" in done.stdout
+    assert "atb.domain.symbol is not pinned by what is promoted" in done.stdout
     assert "raise SystemExit" not in (package / "errors.py").read_text()
 
 

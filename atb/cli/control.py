@@ -8,7 +8,7 @@ import click
 from atb.cli.accounts import journal, known_account
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
-from atb.errors import AtbError, HaltError, InputError, SetupError
+from atb.errors import HaltError, InputError, SetupError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -163,25 +163,12 @@ def _latch(settings: "Settings", level: Any, account: str | None, *, reason: str
 
 def _in_time(act: Callable[[], T]) -> T:
     """Return what a function returns, or refuse after a while: a kill switch does not wait for a server that hangs."""
-    import threading
+    from atb.threads import Call
 
-    answers: list[T] = []
-    errors: list[AtbError] = []
-
-    def run() -> None:
-        try:
-            answers.append(act())
-        except AtbError as refused:
-            errors.append(refused)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(PATIENCE)
-    if errors:
-        raise errors[0]
-    if not answers:
+    call = Call(act, "kill switch")
+    if not call.wait(PATIENCE):
         raise SetupError(f"The database did not answer within {PATIENCE:.0f} s")
-    return answers[0]
+    return call.result()
 
 
 def _watch(database: "Database", names: list[str], wait: float) -> dict[str, bool]:

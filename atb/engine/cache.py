@@ -27,7 +27,6 @@ import tempfile
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from types import CodeType
 from typing import Any, TypeVar
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -138,22 +137,12 @@ def kept(name: str) -> bytes | None:
     return data if data and hashlib.sha256(data).digest() == found[:32] else None
 
 
-@functools.cache
-def _fresh_code(kernel: Path) -> dict[str, CodeType]:
-    """Return the byte code of each function of `kernel`, compiled from the source as it is now."""
-    module = compile(kernel.read_bytes(), str(kernel), "exec", dont_inherit=True)
-    return {code.co_name: code for code in module.co_consts if isinstance(code, CodeType)}
-
-
 def jit(function: F) -> F:
     """Compile a kernel function with the project's options, cached in the kernel's own folder.
 
-    Python too knows a changed source by size and time stamp (in seconds) and may have loaded old byte code: the function is given
-    the byte code of the source that was hashed, so that the hash never vouches for other code.
+    Its byte code is that of the source, as everywhere in this package (`atb.sources`).
     """
-    kernel = Path(function.__code__.co_filename)
-    function.__code__ = _fresh_code(kernel)[function.__name__]
-    folder = cache_folder(kernel.parent)
+    folder = cache_folder(Path(function.__code__.co_filename).parent)
     import numba
     from numba.core import config
 

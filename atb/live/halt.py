@@ -3,14 +3,20 @@
 Four places set it: the database (command line, notebook, a breaker), the file `HALT` in the data folder, a signal to the
 runner, and the runner itself. The highest level counts. What a file or a signal asked for is written to the database as soon as
 that answers, so that it holds when the file is gone or the process ends.
+
+One kind of pause does not latch: a hold, which lasts as long as something does not answer and is lifted by the runner itself. The
+file is looked at in a thread, since the folder may hang; where it does, what it said last counts, and after a while entries are
+held until it answers.
 """
 
 import os
+import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
 from pathlib import Path
+from time import monotonic
 
 from sqlalchemy import Connection, bindparam, insert, select
 
@@ -18,8 +24,12 @@ from atb.db import Database
 from atb.db.tables import Event, HaltRow, KernelState, LiveSession
 from atb.errors import HaltError, InputError, did_you_mean
 from atb.monitoring.redaction import redact
+from atb.reading import MIB, read_file
+from atb.threads import Call
 
 FILE = "HALT"
+_MOMENT_S = 0.25  # the longest that a look at the file keeps its caller waiting
+_SILENT_S = 10.0  # after which a file that cannot be looked at holds entries
 
 
 class Level(IntEnum):
@@ -88,15 +98,45 @@ class Switch:
 
     def __init__(self, root: Path | None = None) -> None:
         self._root = root
-        self._signalled = NO_HALT
+        self._signalled = self._said = NO_HALT
+        self._holds: dict[str, Halt] = {}
+        self._lock = threading.Lock()  # the journal looks from another thread
+        self._looking: Call[Halt] | None = None
+        self._since = 0.0
 
     def signal(self, level: Level, reason: str, source: str = "signal") -> None:
         """Raise the level for as long as this process lives; a lower one than before changes nothing."""
         self._signalled = effective_halt(self._signalled, Halt(level, reason, source, datetime.now(UTC)))
 
+    def hold(self, source: str, reason: str) -> None:
+        """Pause entries until `release` is called for the same source; this never latches."""
+        self._holds[source] = Halt(Level.PAUSE, reason, source, datetime.now(UTC))
+
+    def release(self, source: str) -> None:
+        """Lift a hold, where there is one, and nothing else."""
+        self._holds.pop(source, None)
+
     def read(self) -> Halt:
-        """Return the higher one of file and signal."""
-        return effective_halt(self._signalled, read_halt_file(self._root) if self._root else NO_HALT)
+        """Return the highest one of file, signal and holds; a folder that hangs keeps the caller waiting for a moment, once."""
+        if self._root is not None:
+            with self._lock:
+                self._look(self._root)
+        return effective_halt(self._signalled, self._said, *self._holds.copy().values())
+
+    def lasting(self) -> Halt:
+        """Return what file and signal said when they were last read: what holds until a person resumes, so no hold."""
+        return effective_halt(self._signalled, self._said)
+
+    def _look(self, root: Path) -> None:
+        """Take what the file says; while an earlier look hangs, no other begins."""
+        if self._looking is None or self._looking.done:
+            self._looking, self._since = Call(lambda: read_halt_file(root), "kill switch"), monotonic()
+            self._looking.wait(_MOMENT_S)
+        if self._looking.done:
+            self._said = self._looking.result()
+            self.release(FILE)
+        elif monotonic() - self._since > _SILENT_S:
+            self.hold(FILE, f"the folder of the file {FILE} has not answered for {_SILENT_S:g} s")
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------
@@ -109,12 +149,13 @@ def read_halt_file(root: Path) -> Halt:
     """
     path = root / FILE
     try:
-        text = path.read_text(encoding="utf-8", errors="replace").strip()
+        text = read_file(path, most=MIB).decode("utf-8", errors="replace").strip()
         since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except FileNotFoundError:
         return NO_HALT
-    except OSError as unreadable:
-        return Halt(Level.PAUSE, f"the file {FILE} cannot be read: {unreadable.strerror}", "file")
+    except (OSError, ValueError) as unreadable:
+        reason = unreadable.strerror if isinstance(unreadable, OSError) else unreadable
+        return Halt(Level.PAUSE, f"the file {FILE} cannot be read: {reason}", "file")
     word, rest = (*text.split(maxsplit=1), "", "")[:2]
     level = {one.word: one for one in Level if one}.get(word.lower().rstrip(":,"))
     if level is None:

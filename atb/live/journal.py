@@ -231,7 +231,8 @@ class Journal:
             return Judged({})
         used = sql.used(connection, self.session_id, asked, time_ms=step.time_ms)
         equity = exact(step.equity) if step.bar_ms is not None else self._memory.equity
-        judged = judge(Asked(asked, values, equity), used, self._breakers, halted=bool(self.halt))
+        halted = bool(self.halt or self._switch.read())
+        judged = judge(Asked(asked, values, equity), used, self._breakers, halted=halted)
         if judged.trip is not None:
             self.halt = effective_halt(
                 self.halt, latch(connection, self._lease.account, Halt(Level.PAUSE, judged.trip, "breaker"))
@@ -331,9 +332,9 @@ class Journal:
 
     def _hear_switch(self, connection: Connection) -> None:
         """Read the kill switch; what a file or a signal says is latched in the database."""
-        outside = self._switch.read()
-        there = latch(connection, self._lease.account, outside) if outside else latched(connection, self._lease.account)
-        self.halt = effective_halt(there, outside)
+        self._switch.read()
+        outside, account = self._switch.lasting(), self._lease.account
+        self.halt = latch(connection, account, outside) if outside else latched(connection, account)
 
     def _insert_session(self, connection: Connection, trade_from_ms: int, config: dict[str, Any]) -> None:
         state = self._portfolio.fresh_state().to_json()

@@ -21,9 +21,11 @@ from atb.db.tables import AccountLease
 from atb.domain import Clock
 from atb.errors import LeaseError
 from atb.monitoring.processes import Holder
+from atb.threads import Call
 
 # Longer than twice what a request may take: its time-out and the venue's window for late execution.
 TTL_MS = 30_000
+_PARTING_S = 30.0  # a process that ends waits no longer for a database that hangs
 _EXTEND = (
     update(AccountLease)
     .where(
@@ -149,9 +151,13 @@ def held_lease(database: Database, account: str, clock: Clock) -> Iterator[Lease
         try:
             yield lease
         finally:
-            # With the database gone, the lease runs out, or its holder is seen to be dead.
-            with suppress(SQLAlchemyError), database.engine.begin() as connection:
-                lease.give_back(connection)
+            Call(lambda: _give_back(database, lease), "lease").wait(_PARTING_S)
+
+
+def _give_back(database: Database, lease: Lease) -> None:
+    """Give a lease back; with the database gone it runs out, or its holder is seen to be dead."""
+    with suppress(SQLAlchemyError), database.engine.begin() as connection:
+        lease.give_back(connection)
 
 
 def _take(database: Database, account: str, clock: Clock, *, lock: AdvisoryLock | None = None) -> Lease:
@@ -201,7 +207,7 @@ def _advisory_lock(database: Database, account: str) -> Iterator[AdvisoryLock | 
         lock.take()
         yield lock
     finally:
-        lock.release()
+        Call(lock.release, "lease").wait(_PARTING_S)
 
 
 @contextmanager

@@ -139,8 +139,7 @@ class Loop:
                 self.bell.wake.clear()
                 if not self.bell.stopping:
                     await self._turn(woken)
-                    if self.recheck is not None:
-                        await self.recheck.look(self.switch)
+                    await self._recheck()
                     self._show()
             return await self._end("stopped")
 
@@ -172,6 +171,11 @@ class Loop:
             reason = f"equity {self.desk.book.equity:.2f} is below {self.floor:.2f}"
             self.switch.signal(Level.FLATTEN, reason, source="largest loss")
 
+    async def _recheck(self) -> None:
+        """Begin the check of what is promoted where it is due, and take its result; nothing waits for it."""
+        if self.recheck is not None and (notices := self.recheck.look(self.switch)):
+            await self.writer.commit(Step(self.timer.now_ms(), notices=notices))
+
     def _due_ms(self) -> int | None:
         """Return when the next thing is to be done, None where the feed is at its end."""
         coming, looks = self.feed.next_ms(), self.desk.due_ms()
@@ -189,6 +193,8 @@ class Loop:
         if level > self._obeyed:
             halt = effective_halt(self.journal.halt, self.switch.read())
             _log.warning("halted", asked=level.word, reason=halt.reason, source=halt.source)
+        elif level < self._obeyed:
+            _log.info("less is forbidden", asked=level.word, before=self._obeyed.word)
         if level > self._obeyed or level >= Level.FLATTEN:
             await self.desk.obey(level)
         self._obeyed = level

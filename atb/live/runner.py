@@ -33,6 +33,7 @@ from atb.live.portfolio import Portfolio
 from atb.live.synchronisation import Synchroniser
 from atb.live.timer import ReplayTimer, SystemTimer, VenueTimer
 from atb.monitoring import get_logger
+from atb.threads import Call
 
 _log = get_logger(__name__)
 _FRESH_S = 0.1
@@ -185,10 +186,16 @@ def _exchange_desk(
 
 def _known(session: Session) -> Callable[[Symbol, str], bool]:
     """Return who knows the executions of earlier processes; without a database, which only the kill switch trades on, nobody."""
+    writer = session.writer
 
     def known(symbol: Symbol, trade_id: str) -> bool:
+        if writer.hangs:
+            return False
+        asked = Call(lambda: session.journal.known_fill(symbol, trade_id), "journal")
+        if not asked.wait(writer.silence_s):
+            raise DatabaseLostError(f"The database has not answered for {writer.silence_s:g} s, and tells no error")
         try:
-            return session.journal.known_fill(symbol, trade_id)
+            return asked.result()
         except DatabaseLostError:
             return False
 

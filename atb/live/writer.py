@@ -2,12 +2,15 @@
 
 While the database is away nothing is sent, and what rests at the venue goes on protecting. The kill switch is the exception: a
 file that says `cancel` or `flatten` is obeyed at once, and its steps are kept until they can be written.
+
+A database that hangs tells no error: a call that has not come back after a third of the grace counts as one that failed. It is
+still on its way, so no other begins before it has come back.
 """
 
 import asyncio
 from collections.abc import Callable
 from time import monotonic
-from typing import Any
+from typing import Any, TypeVar
 
 from atb.errors import DatabaseLostError
 from atb.live.halt import Level
@@ -15,9 +18,12 @@ from atb.live.journal import Journal
 from atb.live.step import Step, Withheld
 from atb.live.watch import Watch
 from atb.monitoring import get_logger
+from atb.threads import Call
 
+T = TypeVar("T")
 _log = get_logger(__name__)
 _RETRY_S = 0.25
+_SOONEST_S = 5.0  # no call hangs before that, however short the grace is: machines are busy at times
 
 
 class Writer:
@@ -50,6 +56,8 @@ class Writer:
         self._watch = watch or Watch()
         self._backlog: list[Step] = []
         self._away: float | None = None  # since when nothing could be written
+        self._hanging: Call[Any] | None = None
+        self._written: tuple[Step, tuple[Withheld, ...]] | None = None  # the last one, with its answer
 
     async def commit(self, step: Step) -> tuple[Withheld, ...]:
         """Write a step, and before it what could not be written earlier.
@@ -64,7 +72,7 @@ class Writer:
         while True:
             tried = monotonic()
             try:
-                withheld = await asyncio.to_thread(self._write) if self._threads else self._write()
+                await self._try(self._write)
             except DatabaseLostError:
                 if self._level() >= Level.CANCEL:  # what it takes is sent, and written when the database is back
                     _log.exception("trading is halted without a database; its steps are kept")
@@ -74,6 +82,7 @@ class Writer:
                 await asyncio.sleep(_RETRY_S)
             else:
                 self._away = None
+                withheld = self._answer(step)
                 self._watch.written(step, withheld, monotonic() - began)
                 return withheld
 
@@ -87,7 +96,7 @@ class Writer:
         """
         tried = monotonic()
         try:
-            await asyncio.to_thread(self._beat) if self._threads else self._beat()
+            await self._try(self._beat)
         except DatabaseLostError:
             if self._too_long(tried) and self._level() < Level.CANCEL:
                 raise
@@ -105,7 +114,7 @@ class Writer:
         while True:
             tried = monotonic()
             try:
-                await asyncio.to_thread(self._end, status, detail) if self._threads else self._end(status, detail)
+                await self._try(lambda: self._end(status, detail))
             except DatabaseLostError:
                 if self._too_long(tried, pause=_RETRY_S):
                     raise
@@ -126,13 +135,50 @@ class Writer:
         self._write()
         self._journal.heartbeat()
 
-    def _write(self) -> tuple[Withheld, ...]:
+    def _write(self) -> None:
         """Write the backlog in order; what was written is forgotten, so that the rest can be tried again."""
-        withheld: tuple[Withheld, ...] = ()
         while self._backlog:
-            withheld = self._journal.commit(self._backlog[0])
+            step = self._backlog[0]
+            self._written = step, self._journal.commit(step)
             self._backlog.pop(0)
+
+    def _answer(self, step: Step) -> tuple[Withheld, ...]:
+        """Return what was withheld of the step that was written last, by whichever call."""
+        assert self._written is not None
+        last, withheld = self._written
+        assert last is step  # one coroutine commits, and waits until its step is written
         return withheld
+
+    async def _try(self, act: Callable[[], T]) -> T:
+        """Call the journal; one that hangs is left alone, and waited for before there is another call.
+
+        Raises
+        ------
+        DatabaseLostError
+            If it does not come back.
+        """
+        if not self._threads:
+            return act()
+        if self._hanging is not None:
+            await self._come_back(self._hanging)
+        return await self._come_back(Call(act, "journal"))
+
+    async def _come_back(self, call: Call[T]) -> T:
+        self._hanging = call
+        if not await call.finished(self.silence_s):
+            raise DatabaseLostError(f"The database has not answered for {self.silence_s:g} s, and tells no error")
+        self._hanging = None
+        return call.result()
+
+    @property
+    def hangs(self) -> bool:
+        """Whether a call to the database has not come back in time."""
+        return self._hanging is not None and not self._hanging.done
+
+    @property
+    def silence_s(self) -> float:
+        """Seconds after which a database that has not answered counts as lost."""
+        return max(self._grace_s / 3, _SOONEST_S)
 
     @property
     def behind(self) -> int:

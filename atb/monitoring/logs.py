@@ -83,7 +83,8 @@ def bound(**context: object) -> AbstractContextManager[None]:
 
 def lost_lines() -> int:
     """Return how many log lines of this process could not be written."""
-    return sum(handler.lost for handler in logging.getLogger().handlers if isinstance(handler, RedactingHandler))
+    own = [handler for handler in logging.getLogger().handlers if isinstance(handler, RedactingHandler)]
+    return sum(handler.lost + getattr(handler.stream, "lost", 0) for handler in own)
 
 
 def configure_logging(

@@ -1,11 +1,14 @@
 """The kill switch: levels latch, the highest counts, a file needs no database, and giving it back is a deliberate act."""
 
 import json
+import os
+import threading
 
 import pytest
 
 from atb.db.tables import Event
 from atb.errors import HaltError, InputError
+from atb.live import halt
 from atb.live.halt import (
     NO_HALT,
     Halt,
@@ -20,8 +23,9 @@ from atb.live.halt import (
     set_halt,
     write_halt_file,
 )
-from tests.live.ledger import Plans, StillClock, close, open_journal
+from tests.live.ledger import Plans, StillClock, close, open_journal, working
 from tests.live.test_journal import rows
+from tests.waiting import PATIENCE_S, wait_until
 
 
 def test_nothing_is_halted_at_first(database, tmp_path):
@@ -164,3 +168,67 @@ def test_of_equal_levels_the_first_is_told():
     one, other = Halt(Level.PAUSE, "one"), Halt(Level.PAUSE, "other")
     assert effective_halt(one, other, NO_HALT) is one
     json.dumps(one.name)
+
+
+@pytest.mark.parametrize("odd", ["pipe", "folder", "link to nothing", "endless"])
+def test_a_file_that_cannot_be_read_is_a_pause_and_keeps_nobody_waiting(tmp_path, odd):
+    """A pipe in its place stopped the runner for good."""
+    place = tmp_path / "HALT"
+    make = {"pipe": lambda: os.mkfifo(place), "folder": place.mkdir}
+    make.get(odd, lambda: place.symlink_to("/dev/zero" if odd == "endless" else tmp_path / "nowhere"))()
+    assert read_halt_file(tmp_path).level == (Level.NONE if odd == "link to nothing" else Level.PAUSE)
+
+
+class Folder:
+    """The data folder on a file system that hangs when it is told to."""
+
+    def __init__(self, monkeypatch):
+        self.answers, self.looks, self.now = threading.Event(), 0, 0.0
+        self.answers.set()
+        monkeypatch.setattr(halt, "read_halt_file", self)
+        monkeypatch.setattr(halt, "monotonic", lambda: self.now)
+        monkeypatch.setattr(halt, "_MOMENT_S", 0.01)
+
+    def __call__(self, root):
+        self.looks += 1
+        assert self.answers.wait(PATIENCE_S)
+        return read_halt_file(root)
+
+
+def test_a_folder_that_hangs_stops_nobody_holds_entries_after_a_while_and_lifts_that_when_it_answers(
+    tmp_path, monkeypatch
+):
+    folder, switch = Folder(monkeypatch), Switch(tmp_path)
+    monkeypatch.setattr(halt, "_MOMENT_S", PATIENCE_S)
+    write_halt_file(tmp_path, Level.PAUSE, "lunch")
+    assert switch.read().reason == "lunch"
+    (tmp_path / "HALT").unlink()
+    assert not switch.read()
+    monkeypatch.setattr(halt, "_MOMENT_S", 0.01)
+    folder.answers.clear()
+    assert not switch.read()
+    looks, folder.now = folder.looks, 9.0
+    assert not switch.read()
+    folder.now = 11.0
+    assert (switch.read().level, switch.lasting().level) == (Level.PAUSE, Level.NONE)
+    assert "has not answered for 10 s" in switch.read().reason
+    assert folder.looks == looks, "one look hangs, and no other is begun"
+    switch.signal(Level.CANCEL, "SIGUSR1")
+    folder.answers.set()
+    wait_until(lambda: switch._looking.done)
+    monkeypatch.setattr(halt, "_MOMENT_S", PATIENCE_S)
+    write_halt_file(tmp_path, Level.FLATTEN, "out")
+    assert (switch.read().level, switch.read().reason) == (Level.FLATTEN, "out")
+    (tmp_path / "HALT").unlink()
+    assert switch.read().reason == "SIGUSR1"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_what_hangs_pauses_and_is_not_latched(database, tmp_path):
+    switch = Switch(tmp_path)
+    journal = open_journal(database, switch=switch)
+    switch.hold("disk", "it does not answer")
+    assert [one.reason for one in journal.commit(close(0, placed=[working()]))] == ["halted"]
+    assert not halted(database, "paper")
+    switch.release("disk")
+    assert journal.commit(close(1, placed=[working(bar=1)])) == ()

@@ -1,6 +1,8 @@
 """The runner as a process: what it never loads, how fast it answers, how it refuses an argument."""
 
 import contextlib
+import fcntl
+import os
 import sqlite3
 import subprocess
 import sys
@@ -129,6 +131,24 @@ def test_a_database_without_one_of_its_tables_is_one_sentence(sqlite_desk, table
 def test_a_wrong_argument_is_one_error_and_exit_code_2(arguments, message):
     done = runner(*arguments)
     assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
+
+
+def test_a_log_that_nobody_reads_stops_nothing(sqlite_desk):
+    """A collector that stood still stopped the loop at the next line, once the pipe between them was full."""
+    result = warm_result(sqlite_desk.stock(300, 1))
+    arguments = [str(RUNNER), str(sqlite_desk.promote(result)), "--from", first_open(result)]
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4_096)
+    try:
+        done = subprocess.run(
+            [sys.executable, *arguments], stdout=subprocess.PIPE, stderr=writing, text=True, check=False, timeout=PATIENCE_S
+        )  # fmt: skip
+        os.set_blocking(reading, False)
+        assert len(os.read(reading, 65_536)) > 3_000, "the pipe was full"
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert (done.returncode, "finished: 293 bars" in done.stdout) == (0, True), done.stdout
 
 
 def test_no_environment_variable_makes_anything_real(sqlite_desk):

@@ -1,8 +1,9 @@
 """Writing through a database that goes away: once, in order, patiently, and never without an end."""
 
 import asyncio
-from threading import Timer
+from threading import Event, Timer
 from time import monotonic
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -12,6 +13,7 @@ from atb.db import open_database
 from atb.errors import DatabaseLostError
 from atb.live.desks import PaperTrading
 from atb.live.halt import Level
+from atb.live.runner import _known
 from atb.live.step import Step, Withheld
 from atb.live.wiring import patience
 from atb.live.writer import Writer
@@ -19,6 +21,7 @@ from tests.live.desk import first_open, read_journal, warm_result
 from tests.live.ledger import open_journal
 from tests.live.test_outage import away
 from tests.live.test_runner import assert_equal_to_backtest
+from tests.waiting import PATIENCE_S, wait_until
 
 LOST = DatabaseLostError("The journal cannot be written")
 
@@ -67,6 +70,86 @@ def test_a_database_that_stays_away_is_an_error_when_the_grace_is_over():
     with pytest.raises(DatabaseLostError) as lost:
         asyncio.run(writer.commit(Step(1)))
     assert (lost.value.exit_code, journal.written, writer.behind) == (5, [], 1)
+
+
+class Hangs(Moody):
+    """A journal whose database neither answers nor fails, until it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.answers, self.calls = Event(), 0
+
+    def commit(self, step):
+        self.calls += 1
+        assert self.answers.wait(PATIENCE_S)
+        return super().commit(step)
+
+
+@pytest.fixture
+def soon(monkeypatch):
+    monkeypatch.setattr("atb.live.writer._SOONEST_S", 0.05)
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_database_that_hangs_is_an_error_when_the_grace_is_over_and_is_asked_once():
+    """No error ever came, so that the loop waited without an end."""
+    journal = Hangs()
+    writer = writer_of(journal, grace_s=0.6)
+    with pytest.raises(DatabaseLostError, match="has not answered") as lost:
+        asyncio.run(writer.commit(Step(1)))
+    assert (lost.value.exit_code, journal.calls, writer.behind, writer.hangs) == (5, 1, 1, True)
+    journal.answers.set()
+
+
+@pytest.mark.usefixtures("soon")
+@pytest.mark.parametrize("act", ["beat", "end"])
+def test_neither_a_heartbeat_nor_the_end_waits_for_it(act):
+    journal = Hangs()
+    writer = writer_of(journal, grace_s=0.0)
+
+    async def live():
+        with pytest.raises(DatabaseLostError):
+            await writer.commit(Step(1))
+        with pytest.raises(DatabaseLostError):
+            await (writer.beat() if act == "beat" else writer.end("stopped", {}))
+
+    asyncio.run(live())
+    assert journal.calls == 1
+    journal.answers.set()
+
+
+def test_under_the_kill_switch_steps_are_kept_while_it_hangs_and_each_is_written_once_with_its_own_answer(monkeypatch):
+    journal = Hangs()
+    writer = writer_of(journal, grace_s=0.0, level=Level.FLATTEN)
+    steps = [Step(1), Step(2), Step(3)]
+
+    async def live():
+        monkeypatch.setattr("atb.live.writer._SOONEST_S", 0.05)
+        assert [await writer.commit(step) for step in steps[:2]] == [(), ()]
+        assert (journal.calls, writer.behind, writer.hangs) == (1, 2, True)
+        monkeypatch.setattr("atb.live.writer._SOONEST_S", PATIENCE_S)
+        journal.answers.set()
+        return await writer.commit(steps[2])
+
+    assert asyncio.run(live()) == (Withheld("order at 3", "halted"),)
+    assert (journal.written, writer.behind, writer.hangs) == (steps, 0, False)
+
+
+@pytest.mark.usefixtures("soon")
+def test_whether_an_execution_is_known_is_not_waited_for_without_an_end():
+    """It is asked between two requests to the exchange, by the loop itself."""
+    journal = Hangs()
+    journal.known_fill = lambda _symbol, _trade_id: journal.answers.wait(PATIENCE_S)
+    writer = writer_of(journal, grace_s=0.0)
+    known = _known(SimpleNamespace(journal=journal, writer=writer))
+    with pytest.raises(DatabaseLostError, match="has not answered"):
+        known(None, "1")
+    with pytest.raises(DatabaseLostError):
+        asyncio.run(writer.commit(Step(1)))
+    assert not known(None, "1")  # only the kill switch trades then
+    journal.answers.set()
+    wait_until(lambda: not writer.hangs)
+    assert known(None, "1")
 
 
 def counted(monkeypatch, thing, name):
