@@ -1,4 +1,9 @@
-"""`atb lab`: JupyterLab on the notebooks, for this user on this machine only."""
+"""`atb lab`: JupyterLab on the notebooks, for this user on this machine only.
+
+Its token goes through a pipe to the server, which reads it once. In an environment every kernel and terminal would inherit it, and
+`/proc` would tell it; a token file would stay as readable. Jupyter itself keeps the address with the token in its runtime folder,
+in a file that only its user can read.
+"""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -7,7 +12,7 @@ from pathlib import Path
 import click
 
 from atb.cli.commands import Command
-from atb.errors import SetupError
+from atb.errors import InputError, SetupError
 
 SHOWN = (
     "BROWSER",
@@ -16,6 +21,26 @@ SHOWN = (
     "XAUTHORITY",
     "DBUS_SESSION_BUS_ADDRESS",
 )  # what opening a browser needs
+# What `python -m jupyterlab` does, with the token from the pipe. A server that finds none must not start: empty means no login.
+_START = """
+import os, sys
+from jupyter_server.auth.identity import PasswordIdentityProvider
+from jupyterlab.labapp import main
+from traitlets import default
+with os.fdopen(int(os.environ.pop({pipe!r}))) as pipe:
+    token = pipe.read()
+if not token:
+    sys.exit("atb: no token came through the pipe")
+class FromPipe(PasswordIdentityProvider):
+    @default("token")
+    def _token_default(self):
+        return token
+sys.argv[0] = "jupyter-lab"
+sys.argv.append("--ServerApp.identity_provider_class=__main__.FromPipe")
+sys.exit(main())
+"""
+LONGEST_TOKEN = 1_000  # characters: a pipe holds 4,096 bytes at least
+PIPE = "ATB_TOKEN_PIPE"  # the number of a descriptor: no secret itself
 
 
 @click.command(cls=Command)
@@ -24,9 +49,9 @@ SHOWN = (
 def lab(port: int, browser: bool) -> None:
     """Open JupyterLab on the notebooks.
 
-    It listens on this machine only. Its token comes from JUPYTER_TOKEN, or is made for this call; it is never an
-    argument, which other users of the machine could read. News and update checks are off. Kernels get the variables that the
-    setting notebooks.environment names beside the usual ones, and never the account's keys.
+    It listens on this machine only. Its token comes from JUPYTER_TOKEN, or is made for this call; it is neither an
+    argument nor a variable of the server, which others could read. News and update checks are off. Kernels get the variables
+    that the setting notebooks.environment names beside the usual ones, and never the account's keys.
 
     \b
     Examples:
@@ -44,8 +69,10 @@ def lab(port: int, browser: bool) -> None:
     _require_jupyter()
     from atb.environment import variables
 
-    environment = lab_environment(variables(), settings.notebooks.environment)
-    click.echo(f"JupyterLab in {folder}; the link below takes this token: {environment['JUPYTER_TOKEN']}", err=True)
+    given = variables()
+    token = lab_token(given)
+    environment = lab_environment(given, settings.notebooks.environment) | {PIPE: str(_pipe_with(token))}
+    click.echo(f"JupyterLab in {folder}; the link below takes this token: {token}", err=True)
     os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606 - no shell
 
 
@@ -56,16 +83,37 @@ def _require_jupyter() -> None:
         raise SetupError("JupyterLab is not installed", todo="Run `make setup`")
 
 
-def lab_environment(given: Mapping[str, str], declared: Sequence[str] = ()) -> dict[str, str]:
-    """Return the environment of the server, which its kernels inherit: as a run's kernel has it, and a token, made unless given."""
+def lab_token(given: Mapping[str, str]) -> str:
+    """Return the token of the server: the given JUPYTER_TOKEN, else a new one."""
     import secrets
 
+    return given.get("JUPYTER_TOKEN") or secrets.token_urlsafe(24)
+
+
+def _pipe_with(token: str) -> int:
+    """Return the reading end of a pipe that holds the token, open across the start of the server.
+
+    Raises
+    ------
+    InputError
+        If the token is longer than any pipe holds.
+    """
+    if len(token) > LONGEST_TOKEN:
+        raise InputError(f"JUPYTER_TOKEN is longer than {LONGEST_TOKEN:,} characters", found=f"{len(token):,}")
+    read, write = os.pipe()
+    with os.fdopen(write, "wb") as pipe:
+        pipe.write(token.encode())
+    os.set_inheritable(read, True)
+    return read
+
+
+def lab_environment(given: Mapping[str, str], declared: Sequence[str] = ()) -> dict[str, str]:
+    """Return the environment of the server, which its kernels inherit: as a run's kernel has it, and never with the token."""
     from atb.experiments.surroundings import kernel_environment
 
-    token = given.get("JUPYTER_TOKEN") or secrets.token_urlsafe(24)
     listed = kernel_environment(given, (*declared, *(name for name in SHOWN if name in given)))
-    kept = {name: value for name, value in listed.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    return kept | {"JUPYTER_TOKEN": token, "DO_NOT_TRACK": "1"}
+    left_out = {"PYTHONDONTWRITEBYTECODE", "JUPYTER_TOKEN", "JUPYTER_TOKEN_FILE"}
+    return {name: value for name, value in listed.items() if name not in left_out} | {"DO_NOT_TRACK": "1"}
 
 
 def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> list[str]:
@@ -79,4 +127,4 @@ def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> lis
     ]
     # In a container the only user is often root, whom Jupyter refuses unless told; loopback and token guard it all the same.
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-    return [python, "-m", "jupyterlab", *arguments, *as_root, *([] if browser else ["--no-browser"])]
+    return [python, "-c", _START.format(pipe=PIPE), *arguments, *as_root, *([] if browser else ["--no-browser"])]

@@ -2,6 +2,10 @@
 
 The type is that of what is named, so `fast=10` is a whole number and `stop_loss=0.03` is not. A name that could mean two things
 is asked about, a mistyped one answered with the nearest, and one given twice refused, in whatever ways it was given.
+
+`-p @FILE` takes the parameters of a JSON file, `-p @-` those of standard input. Every user of the machine can read a command's
+arguments (`ps`), and the shell keeps them: what is nobody else's business (an address with a password, say) is given this way. No
+program that atb starts for a notebook gets parameters as arguments.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -19,6 +23,7 @@ if TYPE_CHECKING:
     from atb.experiments.parameters import Parameter
 
 C = TypeVar("C", bound=Callable[..., Any])
+STDIN = Path("-")
 OF_STRATEGY = (
     "strategy",
     "params",
@@ -28,29 +33,39 @@ OF_STRATEGY = (
 
 def parameter_option(text: str) -> Callable[[C], C]:
     """Add `-p NAME=VALUE`, passed to the command as `given`."""
-    return click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help=f"{text} Repeat it for more.")
+    told = f"{text} Repeat it for more. @FILE reads a JSON file, @- standard input: others can read arguments."
+    return click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help=told)
 
 
 def read_pairs(given: Sequence[str]) -> dict[str, object]:
-    """Return `NAME=VALUE` texts as a dict; what a value means is decided by the declared type.
+    """Return `NAME=VALUE` texts, and what is in each `@FILE`, as a dict; what a value means is decided by the declared type.
 
     Raises
     ------
     InputError
-        A text is no such pair, a name is given twice, or it is that of a secret.
+        A text is no such pair, a file cannot be read, a name is given twice, or it is that of a secret.
     """
     from atb.experiments.parameters import refuse_secret
 
     found: dict[str, object] = {}
+    given_by: dict[str, str] = {}  # as it was written: what a file holds is not shown
     for text in given:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise InputError("A parameter is given as NAME=VALUE", found=text[:200], todo="Such as -p fast=10")
-        refuse_secret(name)
-        if name in found:
-            raise InputError("A parameter is given twice", found=f"{name}={str(found[name])[:80]} and {text[:80]}")
-        found[name] = value
+        for name, value in _pairs(text).items():
+            refuse_secret(name)
+            if name in found:
+                both = " and ".join(one[:80] for one in (given_by[name], text))
+                raise InputError("A parameter is given twice", found=f"{name} by {both}" if "@" in both else both)
+            found[name], given_by[name] = value, text
     return found
+
+
+def _pairs(text: str) -> Mapping[str, object]:
+    if text.startswith("@"):
+        return parameter_file(Path(text[1:]))
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise InputError("A parameter is given as NAME=VALUE", found=text[:200], todo="Such as -p fast=10")
+    return {name: value}
 
 
 @dataclass
@@ -171,7 +186,7 @@ def kind_of(hint: Any) -> "Kind":
 
 
 def parameter_file(path: Path) -> dict[str, object]:
-    """Return the parameters of a JSON file.
+    """Return the parameters of a JSON file, `-` for standard input.
 
     Raises
     ------
@@ -181,7 +196,7 @@ def parameter_file(path: Path) -> dict[str, object]:
     from atb.reading import read_json
 
     try:
-        found = read_json(path)
+        found = _json_of_stdin() if path == STDIN else read_json(path)
     except OSError as problem:
         raise InputError(f"The parameter file cannot be read ({problem.strerror})", found=str(path)) from None
     except ValueError as problem:
@@ -189,3 +204,14 @@ def parameter_file(path: Path) -> dict[str, object]:
     if not isinstance(found, dict):
         raise InputError("The parameter file must hold one JSON object", found=type(found).__name__)
     return found
+
+
+def _json_of_stdin() -> object:
+    import sys
+
+    from atb.reading import MIB, parse_json
+
+    text = sys.stdin.buffer.read(MIB + 1)
+    if len(text) > MIB:
+        raise ValueError("it is larger than 1 MiB")
+    return parse_json(text)

@@ -71,11 +71,17 @@ def _names(value: object) -> object:
 
 
 class NotebookSettings(Section):
-    """What notebooks that atb executes may see of this machine."""
+    """What notebooks that atb executes may see and take of this machine."""
 
     environment: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...], NoDecode, BeforeValidator(_names)
     ] = Field((), description="Names of variables that kernels get beside those atb gives every one, comma-separated")
+    memory_share: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the machine's memory that a notebook's kernel may take, 4 GiB at least; 0: no ceiling",
+    )
 
 
 class Settings(BaseSettings):

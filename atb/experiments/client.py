@@ -1,36 +1,35 @@
 """papermill's client as runs use it: outputs are kept up to a limit, and a cell that ends its own kernel is told so.
 
-A cell that prints without end would fill the memory of whoever runs it, then the disk; what is beyond the limit is counted and
-dropped as it arrives, and a note stands in its place. papermill takes `sys.exit()` for success and leaves out what follows; here a
-notebook has succeeded only when its last cell has.
+papermill takes `sys.exit()` for success and leaves out what follows; here a notebook has succeeded only when its last cell has,
+when all outputs were received, and when the kernel answered once more after that. A kernel that dies later, while it is told to
+end, takes nothing away from that: libraries are known to crash while they are unloaded.
 """
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
 
-if TYPE_CHECKING:
-    from nbformat import NotebookNode
+from atb.experiments.outputs import HOPELESS, OUTPUT_BYTES, WIDGET_BYTES, Kept, cut_bundle, cut_error
 
 ENGINE = "atb"
-STREAM_CHARS = 1_000_000  # of printed text in a cell
-TEXT_CHARS = 1_000_000  # of one output that is text: a value, a table, an error
-NAME_CHARS = 200  # of a type's name, an error's or an output's
-DATA_CHARS = 16_000_000  # of one output that is a figure or a picture
-NOTEBOOK_CHARS = 64_000_000  # of all outputs
-_EXIT = re.compile(r"\b(?:sys\.exit|os\._exit|os\.abort|exit|quit)\b|\bSystemExit\b|\bos\.kill\b")
+SHOWN = frozenset({"display_data", "execute_result", "update_display_data"})
+_EXIT = re.compile(
+    r"\b(?:sys\.exit|os\._exit|os\.abort|os\.kill|SystemExit)\b|\bask_exit\b|(?<![\w.'\"])(?:exit|quit)\b(?=\s*(?:\(|;|$))"
+)
+_FLOOD = f"it was ended, for it showed {HOPELESS:,} characters more than are kept; show less"
+_GONE = "the kernel died (out of memory, or killed)"
 
 
-class KernelEndedError(Exception):
-    """The kernel is gone: `by_cell` tells whether the cell asked for it, the text how."""
+class CellEndedError(Exception):
+    """A cell was ended, or its kernel is gone: the text says how, `line` which line seems to ask for it, by number and text."""
 
     def __init__(self, how: str, line: tuple[int, str] | None = None) -> None:
         super().__init__(how)
-        self.how, self.line = how, line
+        self.line = line
 
 
 class RunClient(PapermillNotebookClient):  # type: ignore[misc] # no types there
@@ -38,91 +37,121 @@ class RunClient(PapermillNotebookClient):  # type: ignore[misc] # no types there
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self._kept: dict[int, int] = {}  # characters of printed text, by cell
-        self._all = 0
-        self._notes: dict[int, tuple[NotebookNode, int]] = {}
+        self._kept = Kept()
+        self._widgets = 0  # bytes
+        self._flooded = False
 
     def execute_cell(self, cell: Any, cell_index: int, **options: Any) -> Any:
         """Run a cell.
 
         Raises
         ------
-        KernelEndedError
+        CellEndedError
             If it ended its kernel, by whatever call, or the kernel died meanwhile.
         """
         try:
             return super().execute_cell(cell, cell_index, **options)
         except DeadKernelError as problem:
-            raise KernelEndedError(self._how(), exit_line(cell.source)) from problem
+            if self._flooded:
+                raise CellEndedError(_FLOOD) from None
+            raise CellEndedError(self._how(), exit_line(cell.source)) from problem
         except CellExecutionError as problem:
             if problem.ename == "SystemExit":
-                raise KernelEndedError(_asked("SystemExit"), exit_line(cell.source)) from problem
+                raise CellEndedError(_asked("SystemExit"), exit_line(cell.source)) from problem
+            _tell(cell, problem)
             raise
+
+    def papermill_execute_cells(self) -> None:
+        """Run all cells, and hear from the kernel once more.
+
+        Raises
+        ------
+        CellEndedError
+            If it does not answer any longer.
+        """
+        super().papermill_execute_cells()
+        try:
+            self.wait_for_reply(self.kc.kernel_info())
+        except DeadKernelError as problem:
+            raise CellEndedError(f"{self._how()}, after its last cell had ended") from problem
 
     def executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:  # noqa: ARG002 - nbclient calls it so
         """Look whether a cell that ended well asked its kernel to end.
 
         Raises
         ------
-        KernelEndedError
+        CellEndedError
             If it did, as `exit()` and `quit()` do.
         """
         asked = [one.get("source") for one in execute_reply["content"].get("payload", [])]
         if "ask_exit" in asked:
-            raise KernelEndedError(_asked("exit"), exit_line(cell.source))
+            raise CellEndedError(_asked("exit"), exit_line(cell.source))
 
     def _how(self) -> str:
         """Return how the kernel's process ended, as far as the system tells."""
         process = getattr(getattr(self.km, "provisioner", None), "process", None)
         code = None if process is None else process.poll()
         if code is None or code < 0:
-            return "the kernel died (out of memory, or killed)" + ("" if code is None else f", by signal {-code}")
+            return _GONE + ("" if code is None else f", by signal {-code}")
         return f"the cell ended its kernel's process with exit code {code}"
 
     def process_message(self, *arguments: Any, **options: Any) -> Any:
         """Take a message from the kernel, cut to what may be kept."""
         message, cell, index = arguments[:3]
-        if message["msg_type"] == "clear_output":
-            self._kept.pop(index, None)
-            self._notes.pop(index, None)
-        elif not self._cut(message["msg_type"], message["content"], cell=cell, index=index):
+        kind = message["msg_type"]
+        if kind == "stream":
+            return self._take_stream(message, cell, index=index)
+        if kind == "clear_output" and not self._hooked(message):
+            self._kept.clear(index)
+        elif kind.startswith("comm"):
+            self._widgets += len(repr(message["content"])) + sum(len(one) for one in message.get("buffers", []))
+            if self._widgets > WIDGET_BYTES:
+                return None
+        elif (kind == "error" or kind in SHOWN) and not self._takes(kind, message["content"], cell=cell, index=index):
             return None
         return super().process_message(*arguments, **options)
 
-    def _cut(self, kind: str, content: Any, *, cell: Any, index: int) -> bool:
-        """Cut a message's content in place; return whether anything of it is left to be kept."""
-        if kind == "stream":
-            return self._cut_stream(content, cell, index=index)
-        if kind == "error":
-            content["ename"], _ = _shortened(content["ename"], NAME_CHARS)
-            content["evalue"], _ = _shortened(content["evalue"], STREAM_CHARS // 100)
-            content["traceback"], _ = _lines(content["traceback"])
-        elif kind in {"display_data", "execute_result", "update_display_data"}:
-            if len(repr(content["metadata"])) > TEXT_CHARS:
-                content["metadata"] = {}
-            self._all += _cut_bundle(content["data"], NOTEBOOK_CHARS - self._all)
+    def _takes(self, kind: str, content: Any, *, cell: Any, index: int) -> bool:
+        """Cut an output in place and note what it weighs; return whether it is kept at all."""
+        display = (content.get("transient") or {}).get("display_id") if kind in SHOWN else None
+        places = {of: list(outputs) for of, outputs in self._display_id_map.get(display, {}).items()}
+        copies, more = sum(len(outputs) for outputs in places.values()), int(kind != "update_display_data")
+        replaced = self._kept.shown.get(display, 0) * copies
+        room = self._kept.room(index) if more else self._kept.left() + replaced
+        if room <= OUTPUT_BYTES:
+            self._drop(cell, index, OUTPUT_BYTES + len(repr(content)))
+            return False
+        weight = cut_error(content) if kind == "error" else cut_bundle(content, room // max(1, copies + more))
+        if display and copies + more:
+            self._kept.replace(display, weight, places)
+        if more:
+            self._kept.add(index, weight)
         return True
 
-    def _cut_stream(self, content: Any, cell: Any, *, index: int) -> bool:
-        text, had = content["text"], self._kept.get(index, 0)
-        room = max(0, min(STREAM_CHARS - had, NOTEBOOK_CHARS - self._all))
-        self._kept[index], self._all = had + min(len(text), room), self._all + min(len(text), room)
-        if len(text) <= room:
-            return True
-        content["text"] = text[:room]
-        if room:
-            cell.outputs.append(_stream(content["name"], text[:room]))
-        self._note(cell, index, len(text) - room)
-        return False
+    def _take_stream(self, message: Any, cell: Any, *, index: int) -> None:
+        """Keep what a cell printed, behind what it printed last: a cell that prints much does so in many pieces."""
+        content = message["content"]
+        text, last = content["text"], cell.outputs[-1] if cell.outputs else {}
+        kept = text[: self._kept.room_for_text(index)]
+        apart = self.clear_before_next_output or self._hooked(message)
+        if kept and not apart and last.get("name") == content["name"] and last is not self._kept.notes.get(index):
+            last["text"] += kept
+            self._kept.add_text(index, kept, outputs=0)
+        elif kept:
+            super().process_message({**message, "content": {**content, "text": kept}}, cell, index)
+            self._kept.add_text(index, kept, outputs=1)
+        if len(kept) < len(text):
+            self._drop(cell, index, len(text) - len(kept))
 
-    def _note(self, cell: Any, index: int, dropped: int) -> None:
-        """Say, once per cell and after what was kept, how much of its output was not."""
-        note, before = self._notes.get(index, (None, 0))
-        if note is None:
-            note = _stream("stderr", "")
-            cell.outputs.append(note)
-        note["text"] = f"\n[The output was cut here: {before + dropped:,} more characters were not kept.]\n"
-        self._notes[index] = (note, before + dropped)
+    def _hooked(self, message: Any) -> bool:
+        """Tell whether a widget takes the cell's outputs."""
+        return bool(self.output_hook_stack.get(message["parent_header"].get("msg_id")))
+
+    def _drop(self, cell: Any, index: int, size: int) -> None:
+        """Note what is not kept; where there is no hope for the cell, nbclient is told what ends it at once."""
+        if not self._kept.drop(cell, index, size):
+            self._flooded = True
+            self.task_poll_for_reply.cancel()
 
 
 class RunEngine(NBClientEngine):  # type: ignore[misc] # no types there
@@ -150,40 +179,14 @@ def exit_line(source: str) -> tuple[int, str] | None:
     return None
 
 
-def _stream(name: str, text: str) -> "NotebookNode":
-    return new_output("stream", name=name, text=text)  # type: ignore[no-any-return,no-untyped-call] # no types there
+def _tell(cell: Any, problem: CellExecutionError) -> None:
+    """Put an error into its cell that IPython printed or hid instead, as it does with an unknown magic."""
+    if not any(output.output_type == "error" for output in cell.outputs):
+        told = {"ename": problem.ename, "evalue": problem.evalue, "traceback": [f"{problem.ename}: {problem.evalue}"]}
+        cut_error(told)
+        cell.outputs.append(new_output("error", **told))  # type: ignore[no-untyped-call] # no types there
 
 
 def _asked(what: str) -> str:
-    return f"the cell asked its kernel to end ({what}), so that the notebook did not run to its end"
-
-
-def _shortened(text: str, most: int) -> tuple[str, int]:
-    """Return a text of at most `most` characters and a note, and how much is kept."""
-    if len(text) <= most:
-        return text, len(text)
-    return f"{text[:most]}\n[The output was cut here: {len(text) - most:,} more characters were not kept.]", most
-
-
-def _lines(lines: list[str]) -> tuple[list[str], int]:
-    """Shorten the lines of a traceback, of which the first and the last tell most."""
-    short = [_shortened(line, TEXT_CHARS // 20)[0] for line in lines]
-    return (short if len(short) <= 40 else [*short[:20], "[...]", *short[-20:]]), len(short)
-
-
-def _cut_bundle(data: dict[str, Any], room: int) -> int:
-    """Cut an output's data in place, so that text loses its end and a figure or picture becomes a sentence; return what is kept."""
-    kept = 0
-    for kind in list(data):
-        size = len(kind) + (len(data[kind]) if isinstance(data[kind], str) else len(repr(data[kind])))
-        if kind in {"text/plain", "text/markdown", "text/latex"}:
-            data[kind], size = _shortened(data[kind], max(0, min(TEXT_CHARS, room - kept)))
-        elif size > min(DATA_CHARS, room - kept) or len(kind) > NAME_CHARS:
-            del data[kind]
-            data.setdefault("text/plain", "")
-            data["text/plain"] = (
-                f"[An output of type {kind[:NAME_CHARS]} and {size:,} characters was not kept.]\n{data['text/plain']}"
-            )
-            size = 0
-        kept += size
-    return kept
+    leave = "leave that out: a notebook ends with its last cell"
+    return f"the cell asked its kernel to end ({what}), so that the notebook did not run to its end; {leave}"

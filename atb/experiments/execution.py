@@ -21,6 +21,7 @@ from atb.db import Database
 from atb.db.tables import Run
 from atb.environment import variables
 from atb.errors import InputError, SetupError
+from atb.experiments.ceiling import kernel_memory
 from atb.experiments.conversion import Plain
 from atb.experiments.lineage import commit_of, file_sha256, json_sha256, versions
 from atb.experiments.parameters import parameters_of, read_notebook, validate_parameters, with_defaults
@@ -100,7 +101,9 @@ def execute(
     }
     try:
         scratch = Path(run.path) / SCRATCH
-        outcome = run_notebook(Job(node, path.name, path.parent, values, environment, timeout, scratch), progress)
+        memory = kernel_memory(settings.notebooks.memory_share)
+        job = Job(node, path.name, path.parent, values, environment, timeout, scratch, memory=memory)
+        outcome = run_notebook(job, progress)
         ended = _end(run, outcome, redactor, database=database)
     except BaseException as problem:
         _abandon(run, problem, redactor, database=database)
@@ -173,6 +176,7 @@ def _seed(values: Mapping[str, Plain]) -> int | None:
 def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) -> Run:
     """Write what the run leaves behind, masked, see that it is on the disk, and complete its row, in this order."""
     folder = Path(run.path)
+    private_folder(folder)  # a cell may have deleted it
     node = _keep_notebook(folder / run.notebook, outcome, redactor)
     _mask_files(folder, redactor)
     result = published(folder)

@@ -27,6 +27,9 @@ START_SECONDS = 120  # a kernel on a busy machine
 SOCKET_BYTES = 100  # a socket's path may have 108 on Linux, 104 on macOS
 IDLE_SECONDS = 60  # until what a kernel printed has been heard, on a busy machine
 LONGEST_ERROR = 2_000  # characters
+GIB = 1 << 30
+UNREAD = "the kernel's answer could not be read"
+LOST = "its last outputs were lost: it showed more than could be received; show less"
 ALWAYS = {
     "PLOTLY_RENDERER": "plotly_mimetype",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
@@ -83,7 +86,7 @@ class Watch:
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: a notebook in memory, its name and folder, its checked parameters, the kernel's environment, seconds.
+    """What to run: a notebook in memory, its name and folder, its checked parameters, the kernel's environment, seconds, bytes.
 
     `scratch` is a folder that does not exist yet; it holds the unmasked notebooks while they run, and is removed.
     """
@@ -95,6 +98,7 @@ class Job:
     environment: Mapping[str, str]
     timeout: float
     scratch: Path
+    memory: int = 0  # of the kernel; 0 sets no ceiling
 
 
 def run_notebook(job: Job, progress: Progress | None = None) -> Outcome:
@@ -116,32 +120,41 @@ def _attempt(
 ) -> tuple[str, str | None, int | None]:
     """Call papermill, and turn each way in which it ends into (status, error, failing cell)."""
     import papermill
-    from jupyter_client.kernelspec import NoSuchKernel
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    from atb.experiments.client import KernelEndedError
+    from atb.experiments.client import CellEndedError
 
     try:
         papermill.execute_notebook(*paths, dict(job.values), **options)
     except PapermillExecutionError as problem:
         place = watch.places.get(problem.cell_index, watch.place)
-        return "failed", describe(problem, place), place
-    except KernelEndedError as problem:
-        return "failed", f"cell {watch.place}{_line(problem.line)}: {problem.how}", watch.place
-    except (CellTimeoutError, DeadKernelError) as problem:
-        late = f"the run took longer than {job.timeout:g} s"
-        died = "the kernel died (out of memory, or killed)"
-        return "failed", f"cell {watch.place}: {died if isinstance(problem, DeadKernelError) else late}", watch.place
-    except (NoSuchKernel, RuntimeError, ValueError) as problem:
-        # A ValueError is jupyter_client's answer to a message with a foreign signature, or to what is no message at all.
-        unread = isinstance(problem, ValueError)
-        what = "the kernel's answer could not be read" if unread else "no kernel could be started"
-        where = f"cell {watch.place}: " if watch.place else ""
-        return "failed", f"{where}{what}: {problem}", watch.place or None
+        return "failed", describe(problem, place, gib=job.memory / GIB), place
+    except CellEndedError as problem:
+        return "failed", f"cell {watch.place}{_line(problem.line)}: {problem}", watch.place
     except KeyboardInterrupt:
         return "interrupted", f"cell {watch.place}: interrupted", watch.place or None
+    except Exception as problem:
+        if isinstance(problem, OSError) and not isinstance(problem, TimeoutError) and job.scratch.is_dir():
+            raise  # a full disk, say, is not the notebook's fault
+        where = f"cell {watch.place}: " if watch.place else ""
+        return "failed", f"{where}{_why(problem, job, begun=watch.place > 0)}", watch.place or None
     return "succeeded", None, None
+
+
+def _why(problem: Exception, job: Job, *, begun: bool) -> str:
+    """Say what happened between a run and its kernel; `begun` tells whether a cell was started before."""
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+    if isinstance(problem, CellTimeoutError):
+        late = f"the run took longer than {job.timeout:g} s"
+        return LOST if "IOPub" in str(problem) else late
+    if isinstance(problem, DeadKernelError):
+        return "the kernel died (out of memory, or killed)"
+    if isinstance(problem, OSError) and not job.scratch.is_dir():
+        return "the folder of the run is gone, which a cell must have deleted"
+    # A ValueError is jupyter_client's answer to a message with a foreign signature, or to what is no message at all.
+    unread = begun or isinstance(problem, ValueError)
+    return f"{UNREAD if unread else 'no kernel could be started'}: {' '.join(str(problem).split())}"
 
 
 def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
@@ -165,6 +178,7 @@ def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
                 "NotebookClient": {"kernel_manager_class": "atb.experiments.kernel.SilentKernelManager"},
                 "SilentKernelManager": {
                     "said": str(job.scratch / "kernel.log"),
+                    "memory": job.memory,
                     "environment": {**job.environment, **ALWAYS, "JUPYTER_RUNTIME_DIR": sockets},
                 },
             }
@@ -184,8 +198,8 @@ def _channels(folder: str) -> dict[str, str]:
     return {"transport": "ipc", "ip": prefix}
 
 
-def describe(problem: Any, place: int) -> str:
-    """Return one line on a cell's error: where, the source line, and what was raised."""
+def describe(problem: Any, place: int, *, gib: float = 0) -> str:
+    """Return one line on a cell's error: where, the source line, and what was raised; under a ceiling of `gib`, what to do."""
     frames = _FRAME.findall(_ANSI.sub("", "\n".join(problem.traceback)))
     lines = [int(line) for number, line in frames if int(number) == (problem.exec_count or 0)]
     source = str(problem.source).splitlines()
@@ -193,6 +207,8 @@ def describe(problem: Any, place: int) -> str:
     if lines and lines[-1] <= len(source):
         where += _line((lines[-1], source[lines[-1] - 1].strip()))
     what = " ".join(_ANSI.sub("", f"{problem.ename}: {problem.evalue}").split())
+    if "MemoryError" in str(problem.ename) and gib:
+        what += f"; the kernel may take {gib:.3g} GiB: use less data, or raise the setting notebooks.memory_share"
     return f"{where}: {what}".rstrip(": ")
 
 

@@ -14,19 +14,27 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.cli.lab import lab_arguments, lab_environment
+from atb.cli.lab import _pipe_with, lab_arguments, lab_environment, lab_token
+from atb.errors import InputError
 from tests.waiting import PATIENCE_S
 
 
-def test_the_token_is_in_the_environment_and_never_an_argument():
-    environment = lab_environment({"HOME": "/h"})
-    assert len(environment["JUPYTER_TOKEN"]) >= 32
-    assert environment["JUPYTER_TOKEN"] not in " ".join(lab_arguments("python", Path("n"), port=1, browser=False))
-    assert environment["JUPYTER_TOKEN"] != lab_environment({})["JUPYTER_TOKEN"]
+def test_the_token_is_neither_an_argument_nor_a_variable():
+    given = {"HOME": "/h", "JUPYTER_TOKEN": "canary", "JUPYTER_TOKEN_FILE": "/h/canary"}
+    environment = lab_environment(given, ("JUPYTER_TOKEN",))
+    assert environment == {"HOME": "/h", "DO_NOT_TRACK": "1"}
+    assert "canary" not in " ".join(lab_arguments("python", Path("n"), port=1, browser=False))
 
 
-def test_a_given_token_is_kept():
-    assert lab_environment({"JUPYTER_TOKEN": "mine"})["JUPYTER_TOKEN"] == "mine"
+def test_a_given_token_is_kept_and_another_one_is_long_and_new():
+    assert lab_token({"JUPYTER_TOKEN": "mine"}) == "mine"
+    assert len(lab_token({})) >= 32
+    assert lab_token({}) != lab_token({})
+
+
+def test_a_token_longer_than_a_pipe_is_refused():
+    with pytest.raises(InputError, match="longer than 1,000 characters"):
+        _pipe_with("x" * 70_000)
 
 
 def test_the_server_and_its_kernels_get_a_list_of_variables():
@@ -39,7 +47,7 @@ def test_the_server_and_its_kernels_get_a_list_of_variables():
         "A_TOKEN": "kNrY",
     }
     kept = lab_environment(given, ("MINE", "ATB__EXCHANGE__API_KEY"))
-    assert kept.keys() == {"PATH", "DISPLAY", "MINE", "JUPYTER_TOKEN", "DO_NOT_TRACK"}
+    assert kept.keys() == {"PATH", "DISPLAY", "MINE", "DO_NOT_TRACK"}
 
 
 def test_it_listens_on_this_machine_only():
@@ -74,14 +82,26 @@ def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
             assert '"news": {"disabled": true}' in patiently(f"{root}/lab", "canary")
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 urllib.request.urlopen(f"{root}/api/contents", timeout=PATIENCE_S)
-            assert b"canary" not in Path(f"/proc/{server.pid}/cmdline").read_bytes()
+            kernel = json.loads(patiently(f"{root}/api/kernels", "canary", b'{"name": "python3"}'))
+            family = [server.pid, *children_of(server.pid)]
+            assert kernel["id"]
+            assert len(family) > 1
+            for member in family:
+                told = [Path(f"/proc/{member}/{name}").read_bytes() for name in ("cmdline", "environ")]
+                assert b"canary" not in b"".join(told), told
         finally:
             server.terminate()
 
 
-def patiently(url, token):
+def children_of(pid):
+    """Return the processes that a process started; on Linux alone."""
+    tasks = Path(f"/proc/{pid}/task").iterdir()
+    return [int(child) for task in tasks for child in (task / "children").read_text().split()]
+
+
+def patiently(url, token, body=None):
     """Read a page of a server that is still starting."""
-    request = urllib.request.Request(url, headers={"Authorization": f"token {token}"})
+    request = urllib.request.Request(url, body, headers={"Authorization": f"token {token}"})
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:

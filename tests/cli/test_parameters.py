@@ -1,5 +1,6 @@
 """One grammar of parameters: `-p NAME=VALUE` means the same in every command, and what is wrong with it is one sentence."""
 
+import io
 import json
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.cli import main
-from atb.cli.parameters import kind_of, notebook_values, sort_pairs, strategy_values
+from atb.cli.parameters import kind_of, notebook_values, read_pairs, sort_pairs, strategy_values
 from atb.errors import AtbError, InputError
 from atb.experiments.parameters import parse_parameters
 from atb.workbench.rules import make_rules, rule_hints
@@ -136,6 +137,36 @@ def test_a_name_of_both_strategy_and_rules_is_asked_about(monkeypatch):
         with pytest.raises(InputError, match=rf"Both sma_cross and the rules have .* '{name}'"):
             notebook_values(SPEC, {"strategy": "sma_cross"}, {name: "1"})
         assert notebook_values(SPEC, {"strategy": "sma_cross"}, {"params": f'{{"{name}": 1}}'})["params"] == {name: 1}
+
+
+@pytest.mark.parametrize("command", EVERY, ids=" ".join)
+def test_every_command_takes_parameters_from_a_file_whose_values_no_argument_shows(command, tmp_path):
+    file = tmp_path / "mine.json"
+    file.write_text('{"no_such_thing": "kNrY0q7Xw2Lm9"}', encoding="utf-8")
+    refused([*command, "-p", f"@{file}"], "no such parameter; found 'no_such_thing'")
+    said = refused([*command, "-p", f"@{file}", "-p", "no_such_thing=2"], "given twice")
+    assert "kNrY0" not in said
+    refused([*command, "-p", f"@{tmp_path}/other.json"], "The parameter file cannot be read (No such file")
+    file.write_text('{"api_key": "kNrY0q7Xw2Lm9"}', encoding="utf-8")
+    refused([*command, "-p", f"@{file}"], "A secret never is a parameter")
+    file.write_text("[1]", encoding="utf-8")
+    refused([*command, "-p", f"@{file}"], "must hold one JSON object")
+
+
+def test_parameters_come_from_standard_input(monkeypatch, tmp_path):
+    (tmp_path / "mine.json").write_text('{"slow": 40, "params": {}}', encoding="utf-8")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b'{"fast": 10, "ladder": [[0.02, 0.5]]}')))
+    pairs = read_pairs(["@-", f"@{tmp_path}/mine.json", "stop_loss=0.03"])
+    assert pairs == {"fast": 10, "ladder": [[0.02, 0.5]], "slow": 40, "params": {}, "stop_loss": "0.03"}
+    found = notebook_values(SPEC, {"strategy": "sma_cross"}, pairs)
+    assert (found["params"], found["stop_loss"]) == ({"fast": 10, "slow": 40}, 0.03)
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b" " * 2_000_000)))
+    with pytest.raises(InputError, match="larger than 1 MiB"):
+        read_pairs(["@-"])
+
+
+def test_help_tells_the_way_that_other_users_of_the_machine_cannot_read():
+    assert "others can read arguments" in " ".join(atb("backtest", "--help").output.split())
 
 
 @given(

@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from atb.cli.lab import lab_arguments
+from atb.cli.lab import PIPE, _pipe_with, lab_arguments
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS
 from tests.waiting import PATIENCE_S
 
@@ -86,16 +86,18 @@ def lab(tmp_path_factory: pytest.TempPathFactory, world: Path, browser: object) 
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    token = _pipe_with(TOKEN)
     environment = {
         **os.environ,
         **own,
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
-        "JUPYTER_TOKEN": TOKEN,
+        PIPE: str(token),
         "ATB__DATA__ROOT": str(world),
     }
     with (home / "log.txt").open("wb") as log:
         command = lab_arguments(sys.executable, folder, port=port, browser=False)
-        server = subprocess.Popen(command, env=environment, cwd=folder, stdout=log, stderr=log)
+        server = subprocess.Popen(command, env=environment, cwd=folder, pass_fds=(token,), stdout=log, stderr=log)
+        os.close(token)
         try:
             running = Lab(port, folder)
             _wait_for(running, server, home / "log.txt")
