@@ -1,9 +1,9 @@
 """The most memory that a notebook's kernel may take, set by its own process before it runs anything.
 
-`RLIMIT_DATA` counts what a process may write to and nobody else shares: heap, own mappings and the stacks of threads, touched or not.
-A chapter that touches 0.5 GiB has 1.7 GiB of that, and 3.0 GiB of addresses (RLIMIT_AS), so the ceiling is never below `LEAST`. There
-Python raises MemoryError, and the run ends with the outputs it has. To say so takes some memory itself, which is kept back until
-the error is shown. Children have the same ceiling, each for itself. Windows has no such limit; macOS does not count all mappings.
+`RLIMIT_DATA` counts what a process may write to and nobody else shares: heap, own mappings, stacks of threads, touched or not. A
+chapter that touches 0.5 GiB has 1.7 GiB of that, and 3.0 GiB of addresses (RLIMIT_AS), so the ceiling is never below `LEAST`.
+There Python raises MemoryError, and the run ends with the outputs it has. To say so takes some memory itself, which is kept back
+until the error is shown. Children have the same ceiling, each for itself. Windows has no such limit; macOS does not count all.
 """
 
 import os

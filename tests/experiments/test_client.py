@@ -85,7 +85,7 @@ def test_many_large_outputs_are_bounded_together_in_the_notebook_and_in_its_repo
     "piece",
     [
         lambda kernel: kernel.shows({"text/plain": "x"}),
-        lambda kernel: kernel.shows({"a/b+json": {"c": [1]}}, kind="execute_result"),
+        lambda kernel: kernel.shows({"application/x+json": {"c": [1]}}, kind="execute_result"),
         lambda kernel: kernel.says("error", {"ename": "E", "evalue": "e", "traceback": []}),
         lambda kernel: (kernel.prints("x"), kernel.prints("x", name="stderr")),
         lambda kernel: kernel.shows({"text/plain": "x"}, display="always the same"),
