@@ -1,17 +1,36 @@
-"""Files that are private from their first byte, whole or absent, and on the disk before anybody says so.
+"""Files that no other user can write, private where they hold secrets, whole or absent, and on the disk before anybody says so.
 
-Modes are set on what is made here, whatever the umask is. Keys, the database and runs lie in folders that only their owner may
-enter, so that what another program writes into them, such as SQLite's log, is closed to other users too.
+Modes are given to what is made here, whatever the umask is. Keys, the database and runs lie in folders that only their owner may
+enter, so that what another program writes into them, such as SQLite's log, is closed to other users too. Models, manifests, public
+keys and exported tables may be read by others, who cannot change them: `PUBLIC_FILE`, `PUBLIC_FOLDER`. The programs (`atb`, the
+runner) begin with `write_for_us_alone`, for what libraries write past this module.
 """
 
 import os
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
+PUBLIC_FILE, PUBLIC_FOLDER = 0o644, 0o755  # of which the umask may take more away
 _OTHERS = 0o077
 _OTHERS_WRITE = 0o022
+
+
+@contextmanager
+def write_for_us_alone() -> Iterator[None]:
+    """Take from the umask, for the length of a block, that others may write what this process and its children make.
+
+    The umask is the whole process's: this is for the beginning of a program, before it has threads.
+    """
+    before = os.umask(PRIVATE_FOLDER ^ 0o777)
+    os.umask(before | _OTHERS_WRITE)
+    try:
+        yield
+    finally:
+        os.umask(before)
 
 
 def private_folder(path: Path) -> None:
@@ -22,6 +41,21 @@ def private_folder(path: Path) -> None:
     OSError
         If one cannot be made.
     """
+    _make_folder(path, PRIVATE_FOLDER)
+
+
+def public_folder(path: Path) -> None:
+    """Make a folder and those above it that are missing, none of which others can write; one that exists stays as it is.
+
+    Raises
+    ------
+    OSError
+        If one cannot be made.
+    """
+    _make_folder(path, PUBLIC_FOLDER)
+
+
+def _make_folder(path: Path, mode: int) -> None:
     missing = []
     for folder in (path, *path.parents):
         if folder.exists():
@@ -29,10 +63,11 @@ def private_folder(path: Path) -> None:
         missing.append(folder)
     for folder in reversed(missing):
         try:
-            folder.mkdir(PRIVATE_FOLDER)
+            folder.mkdir(mode)
         except FileExistsError:  # another process was first
             continue
-        folder.chmod(PRIVATE_FOLDER)
+        if mode == PRIVATE_FOLDER:
+            folder.chmod(mode)  # an umask that takes the owner's own rights away would lock us out
     path.mkdir(exist_ok=True)  # says what is wrong where a file stands in the way
 
 
@@ -48,27 +83,63 @@ def private_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_private(path: Path, content: bytes) -> None:
+def private(name: str, flags: int) -> int:
+    """Open a file as `open(..., opener=private)` does: one that is made is its owner's alone."""
+    return os.open(name, flags, PRIVATE_FILE)
+
+
+def private_log(path: Path) -> BinaryIO:
+    """Open a file to write at its end, made for its owner alone where it is missing."""
+    return open(path, "ab", opener=private)
+
+
+def public(name: str, flags: int) -> int:
+    """Open a file as `open(..., opener=public)` does: one that is made others may read and never write."""
+    return os.open(name, flags, PUBLIC_FILE)
+
+
+def write_private(path: Path, content: bytes, *, new: bool = False) -> None:
     """Write a file in one step, closed to other users: a reader sees all of it or nothing, after a power cut too.
 
     Raises
     ------
     OSError
-        If it cannot be written whole; what was there before stays.
+        If it cannot be written whole, `FileExistsError` if `new` and it is there; what was there before stays.
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}")
+    _write(path, content, PRIVATE_FILE, new=new)
+
+
+def write_public(path: Path, content: bytes, *, new: bool = False) -> None:
+    """Write a file in one step that others may read and not write; otherwise as `write_private`.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written whole, `FileExistsError` if `new` and it is there; what was there before stays.
+    """
+    _write(path, content, PUBLIC_FILE, new=new)
+
+
+def _write(path: Path, content: bytes, mode: int, *, new: bool) -> None:
+    """Write the content beside its place, wholly and to the disk, then give it its name."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        part.unlink(missing_ok=True)
-        private_file(part)
-        with part.open("wb") as file:
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            if mode == PRIVATE_FILE:
+                os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
-        if part.stat().st_size != len(content):
-            raise OSError(f"{part.stat().st_size} of {len(content)} bytes of {path.name} were written")
-        part.replace(path)
+            os.fsync(descriptor)
+        if draft.stat().st_size != len(content):
+            raise OSError(f"{draft.stat().st_size} of {len(content)} bytes of {path.name} were written")
+        if new:
+            path.hardlink_to(draft)
+        else:
+            draft.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
     sync_folder(path.parent)
 
 

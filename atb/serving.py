@@ -1,4 +1,8 @@
-"""What a server of ours does with clients that are slow, silent, too large or too many: it drops them, and serves the others.
+"""Whom a server of ours answers: not who is slow, silent, too large or too many, and no page that a browser was led here from.
+
+A stranger's page can let a browser on this machine ask what only this machine may ask: under a name of its own that it lets
+point here (DNS rebinding), which the Host header tells, or from its own place, which the Origin header tells (browsers send it with
+every WebSocket, POST and DELETE). Programs send neither another host nor an origin.
 
 aiohttp ends a connection on which no whole request came in time (`keepalive_timeout`), and refuses long lines, many headers and
 large bodies; it waits without end for a body that comes slowly and for a client that does not read. Those are watched here.
@@ -7,10 +11,12 @@ large bodies; it waits without end for a body that comes slowly and for a client
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Collection, Sequence
 
     from aiohttp import web
     from aiohttp.typedefs import Middleware
@@ -65,6 +71,62 @@ def in_time(bounds: Bounds) -> "Middleware":
         return await handler(request)
 
     return read_first
+
+
+def is_loopback(host: str | None) -> bool:
+    """Tell whether a host is this machine's own, by name or address: nothing is looked up."""
+    return host is not None and (host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback))
+
+
+def is_meant(hosts: "Sequence[str]", names: "Collection[str]" = (), *, addresses: bool = False) -> bool:
+    """Tell whether a request's Host headers are exactly one, and that is loopback or a name of ours.
+
+    Parameters
+    ----------
+    hosts
+        The headers as they came, each with or without a port.
+    names
+        What else the server is called, in small letters.
+    addresses
+        Whether any address in digits will do: no stranger's name can be one.
+    """
+    if len(hosts) != 1:
+        return False
+    try:
+        host = urlsplit(f"//{hosts[0]}").hostname
+    except ValueError:
+        return False
+    return host is not None and (is_loopback(host) or host in names or (addresses and _is_address(host)))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def for_us(names: "Collection[str]", *, addresses: bool) -> "Middleware":
+    """Return a middleware that refuses what was meant for another host (421), or comes from another place's page (403).
+
+    What comes over TLS was meant for this server: its certificate said so.
+    """
+    from aiohttp import web
+
+    @web.middleware
+    async def guard(
+        request: "web.Request", handler: "Callable[[web.Request], Awaitable[web.StreamResponse]]"
+    ) -> "web.StreamResponse":
+        hosts = request.headers.getall("Host", [])
+        if not request.secure and not is_meant(hosts, names, addresses=addresses):
+            return web.Response(status=421, text="this server does not answer to that name (the Host header)\n")
+        places = [origin.partition("://")[2].lower() for origin in request.headers.getall("Origin", [])]
+        if any(place not in {host.lower() for host in hosts} for place in places):
+            return web.Response(status=403, text="this server answers no page of another place (the Origin header)\n")
+        return await handler(request)
+
+    return guard
 
 
 async def drop_the_slow(runner: "web.AppRunner", bounds: Bounds) -> None:

@@ -78,9 +78,10 @@ def _refuse(refused: Exception, code: int) -> int:
 def _main(asked: argparse.Namespace) -> int:
     from atb.environment import hidden_secrets
     from atb.errors import AtbError
+    from atb.files import write_for_us_alone
 
     try:
-        with hidden_secrets():
+        with hidden_secrets(), write_for_us_alone():
             print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
     except Exception as problem:
         refused = problem if isinstance(problem, AtbError) else _refusal(problem)
@@ -213,6 +214,7 @@ def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
     from atb.live.runner import Office
     from atb.threads import Call
 
+    wiring.check_secrets(settings, live=asked.live)
     portfolio = wiring.load_portfolio(asked.manifests, settings, seal=True)
     database = open_database(settings.database.url, patience_s=wiring.patience(settings))
     watch, max_loss = wiring.watched(settings, live=asked.live)

@@ -160,3 +160,59 @@ def test_a_consumer_of_a_stream_that_never_reads_is_dropped():
             time.sleep(0.05)
         assert running.call(lambda: len(running.exchange._subscribers)) == 0
         assert answers(running.url, "/api/v3/time")
+
+
+def asked(url: str, path: str, *headers: str, method: str = "GET") -> tuple[int, str]:
+    """Send one request with exactly these headers and return its status and its text."""
+    head = "\r\n".join((f"{method} {path} HTTP/1.1", *headers, "Content-Length: 0", "Connection: close", "", ""))
+    with line(url) as connected:
+        connected.sendall(head.encode("latin-1"))
+        answer = b"".join(iter(lambda: connected.recv(65_536), b""))
+    return int(answer.split(b" ", 2)[1]), answer.decode("latin-1").partition("\r\n\r\n")[2]
+
+
+PATHS = ("/api/v3/time", "/control/state", "/ws-api/v3", "/stream", "/control/clock", "/nowhere")
+STRANGE = (
+    "evil.example",
+    "127.0.0.1.evil.example",
+    "localhost.evil.example:80",
+    "192.168.1.9",
+    "",
+    "[::1",
+    "a@b:c",
+    "\xff",
+)
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_exchange_answers_nothing_that_was_meant_for_another_host(path):
+    with exchange_page() as (url, _):
+        for host in STRANGE:
+            assert asked(url, path, f"Host: {host}")[0] in {400, 421}, host
+        assert asked(url, path, "Host: 127.0.0.1", "Host: 127.0.0.1")[0] in {400, 421}
+        assert asked(url, path)[0] in {400, 421}
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "LOCALHOST:18080", "[::1]:7", "127.0.0.2"])
+def test_the_exchange_answers_to_this_machines_own_names(host):
+    with exchange_page() as (url, path):
+        assert asked(url, path, f"Host: {host}")[0] == 200
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_page_of_another_place_gets_nothing_though_the_browser_asks_the_right_host(path):
+    with exchange_page() as (url, _):
+        host = f"Host: {urlsplit(url).netloc}"
+        for origin in ("https://evil.example", "null", "http://127.0.0.1:1", "http://[", "", "file://"):
+            for method in ("GET", "POST", "DELETE", "OPTIONS"):
+                assert asked(url, path, host, f"Origin: {origin}", method=method)[0] == 403, (origin, method)
+        assert asked(url, path, host, f"Origin: {url}")[0] != 403
+
+
+def test_a_public_exchange_answers_to_addresses_and_to_the_names_it_was_given():
+    bars = (walk("BTC/USDT", "1h", start_ms=START, count=50, seed=1, price=100.0),)
+    with running_exchange(ExchangeConfig(bars, START, host="0.0.0.0", names=("Exchange",))) as running:
+        url = running.url.replace("0.0.0.0", "127.0.0.1")
+        for host in ("10.0.0.7:8080", "exchange:8080", "localhost", "[fd00::1]"):
+            assert asked(url, "/api/v3/time", f"Host: {host}")[0] == 200, host
+        assert asked(url, "/api/v3/time", "Host: evil.example")[0] == 421

@@ -20,6 +20,7 @@ from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
 from atb.engine.prepare import Problem, Slot, finest
 from atb.engine.records import HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION
+from atb.files import public_folder, write_public
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -273,12 +274,12 @@ class Result:
 
     def export(self, folder: Path) -> list[Path]:
         """Write orders.csv, trades.csv, equity.csv and refused.csv; floats are written so that they read back exactly."""
-        folder.mkdir(parents=True, exist_ok=True)
+        public_folder(folder)
         tables = {"orders": self.orders, "trades": self.trades, "refused": self.refused}
         paths = [folder / f"{name}.csv" for name in (*tables, "equity")]
         for path, table in zip(paths, tables.values(), strict=False):
-            table.to_csv(path, index=False, lineterminator="\n")
-        self.equity.to_frame().to_csv(paths[-1], lineterminator="\n")
+            write_public(path, table.to_csv(index=False, lineterminator="\n").encode())
+        write_public(paths[-1], self.equity.to_frame().to_csv(lineterminator="\n").encode())
         return paths
 
     def __repr__(self) -> str:

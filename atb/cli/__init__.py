@@ -20,6 +20,7 @@ from atb.errors import AtbError, did_you_mean
 
 ROOT_VARIABLE = "ATB__DATA__ROOT"
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
+RIGHTS = {errno.EACCES, errno.EPERM}
 INTERRUPTED = 130  # what a shell reports for a process that Ctrl-C ended
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -154,8 +155,10 @@ class CommandRegister(click.Group):
 
 def _told(error: Exception) -> AtbError | None:
     """Return what a disk's or a database's error amounts to; None for an error that nobody foresaw."""
-    if isinstance(error, OSError) and error.errno in DISK:
+    if isinstance(error, OSError) and error.errno in RIGHTS | DISK:
         found = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
+        if error.errno in RIGHTS:
+            return AtbError(f"A file may not be used ({found})", todo="Look at the rights of this user there")
         full = "The disk is full" if error.errno == errno.ENOSPC else "The disk refuses what is written"
         return AtbError(
             f"{full} ({found})", todo="Free some space, or look at the rights and limits there, and repeat the command"
@@ -200,7 +203,9 @@ def main(ctx: click.Context, root: Path | None) -> None:
       atb --root /tmp/scratch runs --json
     """
     from atb.environment import hidden_secrets
+    from atb.files import write_for_us_alone
 
     ctx.with_resource(hidden_secrets())
+    ctx.with_resource(write_for_us_alone())
     if root is not None:
         ctx.with_resource(_data_root(root.expanduser().absolute()))

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from atb.cli.output import start
+from atb.cli.output import print_note, start
 from atb.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -13,11 +13,16 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def journal(settings: "Settings | None" = None) -> Iterator["Database"]:
-    """Open the database of the settings for the length of a block; a runner that is at work is not in the way."""
-    from atb.db import open_database
+def journal(settings: "Settings | None" = None, *, reading: bool = False) -> Iterator["Database"]:
+    """Open the database of the settings for the length of a block; a runner that is at work is not in the way.
 
-    database = open_database((settings or start()).database.url)
+    A block that is only `reading` gets one that cannot be written, too, after that was said on standard error.
+    """
+    from atb.db import open_database, open_to_read
+
+    database = (open_to_read if reading else open_database)((settings or start()).database.url)
+    if database.unwritable:
+        print_note(f"{database.unwritable}; what it holds can be read")
     try:
         yield database
     finally:

@@ -12,10 +12,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from atb.errors import AtbError, ConfigError
+from atb.errors import AtbError, ConfigError, SetupError
 
 if TYPE_CHECKING:
     from atb.config import Settings
+    from atb.config.exposed import Exposed
 
 DISTRIBUTION = "atb-workbench"
 TIMEOUT_MS = 5_000  # of the request to the exchange
@@ -194,12 +195,17 @@ def check_database(url: str) -> Check:
 
     try:
         from atb.db import open_database
+        from atb.db.database import sqlite_file
     except ImportError as error:
         return Check("database", "error", f"its code cannot be loaded: {error}", _SETUP)
-    file = url.removeprefix("sqlite:///")
-    if file != url and not Path(file).exists():
-        return Check("database", "ok", f"{file} will be made at first use")
     try:
+        file = sqlite_file(url)
+        if file is not None and (there := next(place for place in (file, *file.parents) if place.exists())) != file:
+            if there.is_dir():
+                return Check("database", "ok", f"{file} will be made at first use")
+            raise SetupError(
+                f"{there} is a file, and the database would lie in it", todo="Move it, or name another place"
+            )
         open_database(url, migrate=False).close()
     except AtbError as error:
         return Check("database", "error", error.wrong, error.todo)
@@ -208,35 +214,23 @@ def check_database(url: str) -> Check:
 
 def check_private(settings: "Settings") -> list[Check]:
     """Look whether others can read or change `.env`, `atb.toml`, the database and the folder of the data."""
-    from atb.files import exposure
+    from atb.config.exposed import exposed, exposed_files
 
-    env, toml = settings.project / ".env", settings.project / "atb.toml"
     database = Path(settings.database.url.removeprefix("sqlite:///"))
-    found = [(env, exposure(env), "error"), (toml, exposure(toml) if _holds_secret(toml) else None, "error")]
-    found += [(path, exposure(path), "warning") for path in (database, Path(f"{database}-wal")) if path.is_absolute()]
-    problems = [
-        Check(f"private {path.name}", "error" if status == "error" else "warning", f"{path} {fault[0]}", fault[1])
-        for path, fault, status in found
-        if fault is not None
+    journal = [path for path in (database, Path(f"{database}-wal")) if path.is_absolute()]
+    problems = [_private(one, "error") for one in exposed_files(settings)]
+    problems += [_private(one, "warning") for one in exposed(journal)]
+    folders = {"data": settings.data.root, "manifests": settings.promoted_root, "models": settings.models_root}
+    problems += [
+        Check(f"private {name}", "error", f"{root} can be written by others", f"chmod go-w {root}")
+        for name, root in folders.items()
+        if root.is_dir() and root.stat().st_mode & 0o022 and not root.stat().st_mode & 0o1000
     ]
-    root = settings.data.root
-    if root.is_dir() and root.stat().st_mode & 0o022 and not root.stat().st_mode & 0o1000:
-        problems.append(Check("private data", "error", f"{root} can be written by others", f"chmod go-w {root}"))
     return problems or [Check("private files", "ok", "no other user can read .env, or change what is recorded")]
 
 
-def _holds_secret(path: Path) -> bool:
-    from atb.config.masking import url_passwords
-    from atb.config.sources import from_toml
-
-    try:
-        found = from_toml(path)
-    except ConfigError:
-        return False
-    return any(
-        key in {"exchange.api_key", "exchange.api_secret"} or url_passwords(str(value))
-        for key, (_, value) in found.items()
-    )
+def _private(one: "Exposed", status: Literal["warning", "error"]) -> Check:
+    return Check(f"private {one.path.name}", status, f"{one.path} {one.fault}", one.todo)
 
 
 def check_kernel() -> Check:

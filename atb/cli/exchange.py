@@ -1,7 +1,6 @@
 """`atb exchange`: a simulated exchange on this machine that speaks Binance Spot, for bots that are to be tested."""
 
 import asyncio
-import os
 import secrets
 import signal
 from decimal import Decimal, InvalidOperation
@@ -38,6 +37,10 @@ COINBASE_KEY = "organizations/simulated/apiKeys/key"
 @click.option(
     "--public", is_flag=True, help="Let other machines connect: everybody on the network may then trade here."
 )
+@click.option(
+    "--allow-host", "names", multiple=True, metavar="NAME",
+    help="A name by which other machines ask, beside --host and addresses; repeat it for more.",
+)  # fmt: skip
 @click.option(
     "--control-token-file", type=click.Path(dir_okay=False, path_type=Path),
     help="Where the control plane's token is, or is written; by default one is made and printed.",
@@ -86,7 +89,8 @@ def exchange(**options: Any) -> None:
     (`GET /control/ledger`). Nothing here is real: no key, no money, no market.
 
     What moves time, faults and money is under /control, behind a token that is made for this call: printed once, as the password in
-    the address of the clock. Other machines can connect only where --host and --public both say so.
+    the address of the clock. Other machines can connect only where --host and --public both say so. It answers to loopback's names,
+    --host and --allow-host, with --public to addresses in digits and this machine's own name too, and to no page of a browser.
 
     A runner needs to know the exchange's address and its clock; both are printed at the start as the settings that name them. A
     virtual clock waits for its runner (`live.py --rehearse`, which compares account and books once per bar there unless
@@ -140,13 +144,21 @@ def make_config(options: dict[str, Any]) -> "ExchangeConfig":
         ledger=options["ledger"],
         host=options["host"],
         port=options["port"],
+        names=_names(options),
         control_token=_control_token(options.get("control_token_file")) or secrets.token_urlsafe(24),
     )
 
 
+def _names(options: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names that are given to this machine, which a page in a browser cannot have."""
+    from socket import gethostname
+
+    return (*options.get("names", ()), *([gethostname()] if options.get("public") else []))
+
+
 def _refuse_strangers(host: str, *, public: bool) -> None:
     """Refuse to listen beyond this machine unless that was said twice: by the address, and by `--public`."""
-    from atb.config.trading import is_loopback
+    from atb.serving import is_loopback
 
     if not public and not is_loopback(host):
         raise InputError(
@@ -209,14 +221,12 @@ def _keys(coinbase: Path | None) -> "tuple[Key, ...]":
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+    from atb.files import write_private
+
     made = ec.generate_private_key(ec.SECP256R1())
     pem = made.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption()).decode()
     try:
-        with os.fdopen(
-            os.open(coinbase, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w"
-        ) as file:  # another may be there
-            os.fchmod(file.fileno(), 0o600)
-            file.write(pem)
+        write_private(coinbase, pem.encode(), new=True)  # another may be there
     except OSError as error:
         raise InputError("The key's file cannot be written", found=f"{coinbase}: {error.strerror}") from error
     return (Key(), Key(COINBASE_KEY, pem))

@@ -162,7 +162,7 @@ def status(account: str | None, *, as_json: bool) -> None:
     from atb.live.overview import sessions
 
     settings = start()
-    with journal(settings) as database:
+    with journal(settings, reading=True) as database:
         of = None if account is None else known_account(database, account)
         rows = [row for row in sessions(database) if of in {None, row["account"]}]
         changed = _changed_sources(database)

@@ -77,6 +77,13 @@ def print_error(message: str, file: IO[Any] | None = None) -> None:
     click.echo(text if "NO_COLOR" in os.environ else click.style(text, fg="red"), file=file, err=file is None)
 
 
+def print_note(message: str) -> None:
+    """Print a sentence on standard error that is no failure, without secrets."""
+    from atb.monitoring.redaction import redact
+
+    click.echo(f"Note: {redact(message)}", err=True)
+
+
 def amounts(row: Row, *names: str) -> dict[str, object]:
     """Return a row whose exact amounts (text) under these names are numbers, as people read them."""
     return {name: float(value) if name in names and isinstance(value, str) else value for name, value in row.items()}

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli.accounts import journal
 from atb.cli.commands import Command, Family
 from atb.cli.executing import (
     TRAINING,
@@ -14,7 +15,6 @@ from atb.cli.executing import (
     executed,
     market_options,
     notebook_at,
-    opened_database,
     report,
     run_as_json,
     run_facts,
@@ -97,7 +97,7 @@ def runs(ctx: click.Context, /, limit: int, notebook: str | None, **options: Any
         return
     from atb.experiments.registry import list_runs, run_json
 
-    with opened_database(start()) as database:
+    with journal(reading=True) as database:
         found = list_runs(database, limit, notebook=notebook, status=options["status"])
     if options["as_json"]:
         print_json([run_json(row) for row in found])
@@ -120,7 +120,7 @@ def show(run_id: str, as_json: bool) -> None:
     """
     from atb.experiments.registry import get_run
 
-    with opened_database(start()) as database:
+    with journal(reading=True) as database:
         row = get_run(database, run_id)
     if as_json:
         print_json(run_as_json(row))

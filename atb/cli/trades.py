@@ -46,7 +46,7 @@ def trades(account: str | None, symbol: str | None, *, strategy: str | None, lim
     """
     from atb.live.overview import trades as closed
 
-    with journal() as database:
+    with journal(reading=True) as database:
         of = None if account is None else known_account(database, account)
         rows = closed(database, account=of, symbol=canonical_symbol(symbol), strategy=strategy, limit=limit)
     if as_json:
@@ -73,7 +73,7 @@ def orders(account: str | None, symbol: str | None, *, open_only: bool, limit: i
     """
     from atb.live.overview import orders as asked
 
-    with journal() as database:
+    with journal(reading=True) as database:
         of = None if account is None else known_account(database, account)
         rows = asked(database, account=of, symbol=canonical_symbol(symbol), open_only=open_only, limit=limit)
     if as_json:
@@ -122,7 +122,7 @@ def why(trade_id: str, *, as_json: bool) -> None:
     """
     from atb.live.explain import explain_trade
 
-    with journal() as database:
+    with journal(reading=True) as database:
         found = explain_trade(database, _whole_id(database, trade_id))
     if as_json:
         print_json(found)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from atb.errors import DataError
-from atb.files import private_folder, sync_folder
+from atb.files import private_folder, public, sync_folder
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
@@ -46,7 +46,7 @@ def sole_writer(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
     """
     try:
         private_folder(folder)
-        lock = (folder / ".lock").open("a")
+        lock = open(folder / ".lock", "a", opener=public)  # noqa: SIM115 - Path.open takes no opener; closed below
     except OSError as error:
         raise DataError("Cannot write market data", found=str(error), todo="Check the disk and its rights") from error
     with lock:
@@ -71,7 +71,7 @@ def _acquire(descriptor: int, folder: Path, deadline: float) -> None:
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
+    with open(path, "wb", opener=public) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -41,10 +41,12 @@ class Database:
     ----------
     engine
         The engine behind it, for statements that need no objects.
+    unwritable
+        Why it can only be read; empty where it can be written.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, *, unwritable: str = "") -> None:
+        self.engine, self.unwritable = engine, unwritable
         self._file = _identity(engine.url)
 
     @property
@@ -125,6 +127,15 @@ def open_database(url: str, *, migrate: bool = True, patience_s: float = BUSY_SE
     return Database(engine)
 
 
+def sqlite_file(url: str) -> Path | None:
+    """Return the file of an SQLite database; None for a server, and for a URL of SQLite's own kind (`file:...`)."""
+    parsed = _parse(url)
+    name = parsed.database or ""
+    if parsed.drivername != "sqlite" or name in {"", ":memory:"} or name.startswith("file:"):
+        return None
+    return Path(name).expanduser().absolute()
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url.strip())
@@ -171,7 +182,7 @@ def _engine(url: URL, patience_s: float = BUSY_SECONDS) -> Engine:
     if url.drivername == "sqlite":
         engine = create_engine(url, json_serializer=dump_json, connect_args={"timeout": patience_s})
         event.listen(engine, "connect", lambda connection, _: _set_pragmas(connection, patience_s))
-        event.listen(engine, "begin", _begin)
+        event.listen(engine, "begin", begin)
         return engine
     wanted = {"connect_timeout": CONNECT_SECONDS, **ALIVE}
     engine = create_engine(
@@ -227,7 +238,7 @@ def _is_busy(problem: BaseException) -> bool:
     return any(word in str(problem) for word in ("is locked", "is busy"))
 
 
-def _begin(connection: Connection) -> None:
+def begin(connection: Connection) -> None:
     """Begin a transaction; a writing one takes SQLite's write lock at once, and waits for it here."""
     statement = connection.get_execution_options().get("sqlite_begin", _WRITING)
     if statement != _WRITING:
@@ -256,8 +267,24 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
             if not sqlite:
                 connection.exec_driver_sql("SELECT pg_advisory_xact_lock(7216410)")
             yield connection
-            if sqlite and connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone():
-                raise SetupError("A migration left rows that point nowhere", todo="Restore a backup and report it")
+            if sqlite:
+                _check_references(connection)
+
+
+def _check_references(connection: Connection) -> None:
+    """Refuse a database whose rows point at rows that are not there.
+
+    Raises
+    ------
+    SetupError
+        Naming both tables of the first such row.
+    """
+    lost = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone()
+    if lost is not None:
+        raise SetupError(
+            f"A row of the table {lost[0]!r} points at one of {lost[2]!r} that is not there",
+            todo="Another program deleted it, or a migration broke off: restore a backup",
+        )
 
 
 def _refused(url: URL, problem: SQLAlchemyError | sqlite3.Error) -> SetupError:

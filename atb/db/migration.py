@@ -31,7 +31,7 @@ def current_revision(connection: Connection) -> str | None:
 
 
 def bring_to_head(connection: Connection, *, allowed: bool = True) -> None:
-    """Upgrade an older schema inside the connection's transaction; an up-to-date one costs one query and no import.
+    """Upgrade an older schema inside the connection's transaction; an up-to-date one costs two queries and no import.
 
     Raises
     ------
@@ -39,10 +39,29 @@ def bring_to_head(connection: Connection, *, allowed: bool = True) -> None:
         The schema is newer than the code, or older while upgrading is not `allowed`.
     """
     found = current_revision(connection)
-    if found == HEAD:
-        return
-    with _quiet_alembic():
-        _climb(connection, found, allowed=allowed)
+    if found != HEAD:
+        with _quiet_alembic():
+            _climb(connection, found, allowed=allowed)
+    _require_tables(connection)
+
+
+def _require_tables(connection: Connection) -> None:
+    """Refuse a database that says it has this schema and lacks a table: somebody dropped it.
+
+    Raises
+    ------
+    SetupError
+        Naming what is missing.
+    """
+    from atb.db.tables import Run
+
+    missing = sorted(set(Run.metadata.tables) - set(inspect(connection).get_table_names()))
+    if missing:
+        what = "the table" if len(missing) == 1 else "the tables"
+        raise SetupError(
+            f"The database lacks {what} {', '.join(missing)}",
+            todo="Restore a backup; or move the database away, and a new and empty one is made at the next use",
+        )
 
 
 def _climb(connection: Connection, found: str | None, *, allowed: bool) -> None:

@@ -9,9 +9,7 @@ file is looked at in a thread, since the folder may hang; where it does, what it
 held until it answers.
 """
 
-import os
 import threading
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -23,6 +21,7 @@ from sqlalchemy import Connection, bindparam, insert, select
 from atb.db import Database
 from atb.db.tables import Event, HaltRow, KernelState, LiveSession
 from atb.errors import HaltError, InputError, did_you_mean
+from atb.files import write_private
 from atb.monitoring.redaction import redact
 from atb.reading import MIB, read_file
 from atb.threads import Call
@@ -171,15 +170,12 @@ def write_halt_file(root: Path, level: Level, reason: str) -> Path:
     InputError
         If the folder cannot be written.
     """
-    path, draft = root / FILE, root / f".{FILE}.{os.getpid()}"
+    path = root / FILE
     if read_halt_file(root).level >= level:
         return path
     try:
-        draft.write_text(f"{level.word} {reason}\n", encoding="utf-8")
-        draft.replace(path)
+        write_private(path, f"{level.word} {reason}\n".encode())
     except OSError as refused:
-        with suppress(OSError):
-            draft.unlink()
         raise InputError(f"The file {path} cannot be written", found=refused.strerror) from refused
     return path
 

@@ -11,7 +11,6 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from sqlalchemy import Connection, bindparam, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -20,6 +19,7 @@ from atb.db import Database
 from atb.db.tables import AccountLease
 from atb.domain import Clock
 from atb.errors import LeaseError
+from atb.files import private
 from atb.monitoring.processes import Holder
 from atb.threads import Call
 
@@ -217,7 +217,8 @@ def _file_lock(database: Database, account: str) -> Iterator[None]:
     if database.dialect != "sqlite" or place is None or place.startswith("file:"):
         yield
         return
-    with Path(f"{place}.{account}.lock").open("a+", encoding="utf-8") as lock:
+    path = f"{place}.{account}.lock"
+    with open(path, "a+", encoding="utf-8", opener=private) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

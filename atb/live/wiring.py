@@ -58,6 +58,24 @@ def _verified(path: Path, settings: "Settings") -> "Manifest":
     return manifest
 
 
+def check_secrets(settings: "Settings", *, live: bool) -> None:
+    """Refuse real money while other users can read or change what holds secrets; on paper, warn of it.
+
+    Raises
+    ------
+    ConfigError
+        Naming the file, what is wrong with it and the command that mends it.
+    """
+    from atb.config.exposed import exposed, exposed_files
+    from atb.promotion.signing import PRIVATE
+
+    keys = dict.fromkeys(root / PRIVATE for root in (settings.keys_root, settings.trust_root))
+    for path, fault, todo in (*exposed_files(settings), *exposed(list(keys))):
+        if live:
+            raise ConfigError(f"Real money waits for safe files: {path.name} {fault}", found=str(path), todo=todo)
+        _log.warning("a file with secrets is not safe", file=str(path), fault=fault, todo=todo)
+
+
 def recheck(paths: Sequence[Path], settings: "Settings") -> Recheck:
     """Return what checks manifests and all that they pin again while they trade."""
     from atb.promotion.manifest import load_manifest

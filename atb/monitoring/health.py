@@ -9,12 +9,11 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from socket import AF_INET, AF_INET6, SO_REUSEADDR, SOL_SOCKET, socket
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from atb.errors import SetupError
 from atb.monitoring.logs import get_logger
 from atb.monitoring.redaction import redact
-from atb.serving import Bounds, drop_the_slow, in_time, make_runner, stop
+from atb.serving import Bounds, drop_the_slow, in_time, is_loopback, is_meant, make_runner, stop
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -100,7 +99,7 @@ class Health:
         public: bool = False,
         bounds: Bounds = PAGE_BOUNDS,
     ) -> None:
-        if not public and not _is_here(host):
+        if not public and not is_loopback(host):
             raise SetupError(
                 "The health page is for this machine alone",
                 found=host,
@@ -205,7 +204,7 @@ class Health:
         """Refuse what was meant for another host; answer everything else with headers that keep it where it is."""
         from aiohttp import web
 
-        if not self._public and not _names_this_machine(request.headers.getall("Host", [])):
+        if not self._public and not is_meant(request.headers.getall("Host", [])):
             return web.Response(status=403, text="this page answers to this machine's own name\n", headers=_HEADERS)
         try:
             answer = await page(request)
@@ -240,25 +239,6 @@ def _answer(content: Mapping[str, Any]) -> "web.Response":
     from aiohttp import web
 
     return web.json_response(content, status=200 if content["ok"] else 503)
-
-
-def _is_here(host: str | None) -> bool:
-    from ipaddress import ip_address
-
-    try:
-        return ip_address(host or "").is_loopback
-    except ValueError:
-        return (host or "").lower() == "localhost"
-
-
-def _names_this_machine(hosts: list[str]) -> bool:
-    """Tell whether a request has exactly one Host header, and that is a name or an address of loopback."""
-    if len(hosts) != 1:
-        return False
-    try:
-        return _is_here(urlsplit(f"//{hosts[0]}").hostname)
-    except ValueError:
-        return False
 
 
 def _bound_socket(host: str, port: int) -> socket:

@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache
 from typing import Any
 from urllib.parse import unquote
 
-from atb.monitoring.spellings import known_texts, pattern_of, without_parts
+from atb.monitoring.spellings import known_texts, pattern_of, without_codes, without_parts
 
 MASK = "***"
 _DEEPEST = 12  # a structure that contains itself must end
@@ -101,7 +101,8 @@ class Redactor:
     def known(self, text: str) -> str:
         """Return a text without the declared secrets, whole or in part; everything else stays as it is."""
         for secret in self._known:
-            text = without_parts(pattern_of(secret).sub(MASK, text), secret, MASK)
+            text = without_codes(pattern_of(secret).sub(MASK, text), secret, MASK)
+            text = without_parts(text, secret, MASK)
         return text
 
     def text(self, text: str) -> str:

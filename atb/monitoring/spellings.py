@@ -1,12 +1,17 @@
 """Every spelling in which a known secret may stand in a text: plain, encoded, escaped, wrapped over lines, and in part.
 
-A text passes through URLs, JSON, HTML, `repr` and printers that wrap lines, each of which spells some characters anew. What only
-ever spells the whole anew, base64 and hexadecimal digits, is looked for as a word of its own; a message that was cut holds a part.
+A text passes through URLs, JSON, HTML, mail (quoted-printable), `repr` and printers that wrap lines, each of which spells some
+characters anew. What only ever spells the whole anew, base64, base32 and hexadecimal digits, is looked for as a word of its own; a
+message that was cut holds a part.
+
+Not looked for: what is compressed, encrypted or hashed, UTF-16 and UTF-32, base58 and base85, numbers of characters in a list, a
+secret whose characters stand apart, and a secret inside two such codes (base64 of base64). Each would cost as much as all the
+others together, or hit words that are none, and nothing that writes a log here spells so.
 """
 
 import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 SHORTEST = 4  # replacing every "a" of a log because a password is "a" would hide more than it protects
@@ -15,12 +20,14 @@ _LONG_LINE = 16  # a shorter line of a secret is more likely to be a word
 _PIECE = 6  # characters of a password between two marks of an address
 _MARKS = re.compile(r"[/:@?#\s]+")
 _CHUNK = LEAST_PART // 2  # any part of LEAST_PART characters holds one of the secret's chunks whole
+_LEAST_BACKWARDS = 8  # characters; a shorter one is another word too often
 _SHORTEST_CODE = 6  # bytes whose base64 is long enough to be no chance
 _ESCAPES = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a"}
 _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"  # before what JSON or `repr` escape
 # Between two characters of a secret: the end of a line, quoted or escaped as a printer that wraps lines leaves it.
-_WRAP = r"""(?:["']?[ \t]{0,8}(?:\\?\r?\n|\\+n)[ \t>|]{0,80}[bru]?["']?)?"""
+_WRAP = r"""(?:["']?[ \t]{0,8}(?:=?\\?\r?\n|(?:\\+r)?\\+n)[ \t>|]{0,80}[bru]?["']?)?"""
+_BETWEEN_BYTES = r"(?:[ :.-]|\s+)?"  # of hexadecimal digits, which nothing wraps inside a byte
 
 
 def known_texts(secrets: Iterable[str]) -> list[str]:
@@ -49,7 +56,20 @@ def _is_no_word(piece: str) -> bool:
 @lru_cache(64)
 def pattern_of(text: str) -> re.Pattern[str]:
     """Return what finds one secret in each of its spellings."""
-    return re.compile("|".join((_spelled(text), *_codes(text))))
+    backwards = [re.escape(text[::-1])] if len(text) >= _LEAST_BACKWARDS else []
+    return re.compile("|".join((_spelled(text), *backwards, *_hexadecimal(text))))
+
+
+def without_codes(text: str, secret: str, mask: str) -> str:
+    """Return a text without a secret's base64 and base32, wherever in a longer one of these it begins.
+
+    Patterns of that many digits are made only where a few of them stand in the text.
+    """
+    for code in _codes(secret):
+        pieces = _pieces(code)
+        if not pieces or any(piece in text for piece in pieces):
+            text = _pattern_of_code(code).sub(mask, text)
+    return text
 
 
 def without_parts(text: str, secret: str, mask: str) -> str:
@@ -82,19 +102,38 @@ def _spelled(text: str) -> str:
     return _WRAP.join(_character(character) for character in text)
 
 
-def _codes(text: str) -> list[str]:
-    """Return patterns of a text's hexadecimal digits, and of its base64 wherever in a longer text it begins."""
+def _hexadecimal(text: str) -> list[str]:
+    raw = text.encode("utf-8", "surrogatepass")
+    return [_BETWEEN_BYTES.join(_any_case(f"{byte:02x}") for byte in raw)] if len(raw) >= _SHORTEST_CODE else []
+
+
+@lru_cache(64)
+def _codes(text: str) -> tuple[str, ...]:
     raw = text.encode("utf-8", "surrogatepass")
     if len(raw) < _SHORTEST_CODE:
-        return []
-    codes = {raw.hex(), raw.hex().upper()}
-    for offset in range(
-        3
-    ):  # base64 spells three bytes by four digits: digits that other bytes take part in are left out
-        padded = bytes(offset) + raw
-        digits = base64.b64encode(padded)[-(-8 * offset // 6) : len(padded) * 8 // 6].decode()
-        codes |= {digits, digits.replace("+", "-").replace("/", "_")}
-    return [r"\s*".join(map(_character_of_code, code)) for code in sorted(codes)]
+        return ()
+    sixty_four = {_digits(raw, offset, base64.b64encode, bits=6) for offset in range(3)}
+    sixty_four |= {digits.replace("+", "-").replace("/", "_") for digits in sixty_four}
+    thirty_two = {_digits(raw, offset, base64.b32encode, bits=5) for offset in range(5)}
+    thirty_two |= {digits.lower() for digits in thirty_two}
+    return tuple(sorted(sixty_four | thirty_two))
+
+
+@lru_cache(256)
+def _pieces(code: str) -> tuple[str, ...]:
+    """Return the pieces of a code that nothing spells otherwise; a line that ends breaks one of them."""
+    return tuple(re.findall(f"[A-Za-z0-9]{{{SHORTEST},{_CHUNK}}}", code))
+
+
+@lru_cache(256)
+def _pattern_of_code(code: str) -> re.Pattern[str]:
+    return re.compile(_WRAP.join(map(_character_of_code, code)))
+
+
+def _digits(raw: bytes, offset: int, encode: Callable[[bytes], bytes], *, bits: int) -> str:
+    """Return a code's digits of bytes behind `offset` others, without those that other bytes take part in."""
+    padded = bytes(offset) + raw
+    return encode(padded)[-(-8 * offset // bits) : len(padded) * 8 // bits].decode()
 
 
 def _character_of_code(character: str) -> str:
@@ -109,6 +148,7 @@ def _character(character: str) -> str:
         names = "|".join((*([_ENTITIES[character]] if character in _ENTITIES else []), *_numbers(code)))
         spellings.append(f"&(?:amp;)*(?:{names});")
         spellings.append("".join(f"{_BACKSLASH}+x{_any_case(f'{byte:02x}')}" for byte in raw))
+        spellings.append("".join(f"(?:={byte:02X}|{_BACKSLASH}+{byte:03o})" for byte in raw))  # mail, and C
     if code > 0xFFFF:
         pair = character.encode("utf-16-be", "surrogatepass").hex()
         spellings.append(f"{_BACKSLASH}+u{_any_case(pair[:4])}{_BACKSLASH}+u{_any_case(pair[4:])}")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.domain import Symbol, Timeframe
 from atb.errors import InputError, ModelError
+from atb.files import PUBLIC_FOLDER, public_folder, write_public
 from atb.prediction.card import RETRAIN, check_card, check_features, check_graph, make_card, render
 from atb.reading import MIB, parse_json, read_file
 
@@ -78,13 +79,13 @@ def save_bundle(
     target = folder / str(card["version"])
     if target.exists():
         raise ModelError("This version exists already", found=str(target))
-    folder.mkdir(parents=True, exist_ok=True)
+    public_folder(folder)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
     try:
-        (draft / MODEL).write_bytes(model)
-        (draft / CARD).write_bytes(render(card))
+        write_public(draft / MODEL, model)
+        write_public(draft / CARD, render(card))
         load_bundle(draft)
-        draft.chmod(0o755)
+        draft.chmod(PUBLIC_FOLDER)
         draft.rename(target)
     finally:
         shutil.rmtree(draft, ignore_errors=True)

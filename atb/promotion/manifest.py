@@ -4,10 +4,8 @@ Its bytes are a function of its content (keys sorted, UTF-8, two blanks of inden
 is a byte too many, whether it carries meaning or not.
 """
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from atb.errors import InputError, PromotionError, did_you_mean
+from atb.files import public_folder, write_public
 from atb.promotion import provenance
 from atb.promotion.gate import Evidence, gate
 from atb.promotion.signing import check_signature, fingerprint, own_key, sign, signing_key
@@ -150,8 +149,8 @@ def write_manifest(manifest: Manifest, folder: Path, keys_root: Path) -> Path:
         manifest = _renamed(manifest)
     path = folder / f"{manifest.name}.json"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_new(path, _bounded(sign_manifest(manifest, keys_root).render()))
+        public_folder(folder)
+        write_public(path, _bounded(sign_manifest(manifest, keys_root).render()), new=True)
     except FileExistsError:
         raise PromotionError("This manifest exists already", found=str(path)) from None
     except OSError as error:
@@ -315,20 +314,6 @@ def _renamed(manifest: Manifest) -> Manifest:
     digest = _sha256(manifest.content())[:8]
     day = manifest.created[:10].replace("-", "")
     return replace(manifest, name=f"{manifest.name[:60]}-{day}-{digest}")
-
-
-def _write_new(path: Path, content: bytes) -> None:
-    """Write a file that must not exist yet, durably, in one step."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with draft.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        path.hardlink_to(draft)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            draft.unlink()
 
 
 def _read(path: Path) -> bytes:

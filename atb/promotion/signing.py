@@ -7,13 +7,12 @@ no keys of this installation. What trades real money is signed by a pair of its 
 
 import contextlib
 import hashlib
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atb.errors import InputError, PromotionError
-from atb.files import exposure
+from atb.files import PRIVATE_FOLDER, exposure, private_folder, write_private, write_public
 from atb.reading import read_file
 
 if TYPE_CHECKING:
@@ -126,28 +125,17 @@ def _make_key(keys_root: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    keys_root.mkdir(parents=True, exist_ok=True)
-    keys_root.chmod(0o700)
+    private_folder(keys_root)
+    keys_root.chmod(PRIVATE_FOLDER)
     secret = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    draft = keys_root / f".{PRIVATE}.{os.getpid()}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):  # another process was first: its key is the one
-            (keys_root / PRIVATE).hardlink_to(draft)
-    finally:
-        draft.unlink(missing_ok=True)
+    with contextlib.suppress(FileExistsError):  # another process was first: its key is the one
+        write_private(keys_root / PRIVATE, secret, new=True)
 
 
 def _write_public(keys_root: Path, key: "Ed25519PrivateKey") -> None:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    draft = keys_root / f".{PUBLIC}.{os.getpid()}"
-    draft.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    draft.replace(keys_root / PUBLIC)
+    write_public(keys_root / PUBLIC, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
 def _private(pem: bytes) -> "Ed25519PrivateKey | None":

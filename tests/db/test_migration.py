@@ -1,5 +1,7 @@
 """Migrations: they make exactly the tables of the code, and go down and up again, on both dialects."""
 
+import sqlite3
+
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
@@ -9,7 +11,7 @@ from sqlalchemy import create_engine, inspect, text
 from atb.db import open_database
 from atb.db.migration import HEAD, alembic_config, current_revision, downgrade, upgrade
 from atb.db.partitions import Month, ensure_months, is_partition
-from atb.db.tables import DecisionRow, Intent, Table, TradeRow
+from atb.db.tables import SLOT_STATUSES, DecisionRow, Intent, Table, TradeRow
 from atb.errors import SetupError
 from tests.db.test_tables import fill, intent
 from tests.db.test_types import session_row
@@ -233,3 +235,38 @@ def test_a_failing_migration_leaves_nothing_half_made(database_url):
         open_database(database_url)
     assert inspect(engine).get_table_names() == ["session"]
     engine.dispose()
+
+
+def test_a_dropped_table_is_named_and_nothing_else_is_blamed(tmp_path):
+    url = f"sqlite:///{tmp_path}/atb.db"
+    open_database(url).close()
+    for table in ("run", "session"):  # the rows of others point at them
+        with sqlite3.connect(tmp_path / "atb.db") as connection:
+            connection.execute(f"DROP TABLE {table}")
+        connection.close()
+        with pytest.raises(SetupError, match=r"lacks the tables? run.*backup") as caught:
+            open_database(url)
+        assert "migration" not in str(caught.value)
+        assert table in str(caught.value)
+
+
+def test_every_table_is_missed(database_url):
+    database = open_database(database_url)
+    with database.engine.begin() as connection:
+        connection.execute(text("DROP TABLE fill"))
+    database.close()
+    with pytest.raises(SetupError, match="lacks the table fill"):
+        open_database(database_url)
+
+
+def test_a_row_that_points_nowhere_is_told_with_both_tables(tmp_path):
+    url = f"sqlite:///{tmp_path}/atb.db"
+    open_database(url).close()
+    with sqlite3.connect(tmp_path / "atb.db") as connection:  # without foreign keys, as another program would
+        connection.execute(
+            "INSERT INTO slot (session_id, slot, manifest_sha256, strategy, symbol, timeframe, status)"
+            f" VALUES ('gone', 0, 'x', 's', 'BTC/USDT', '1h', '{SLOT_STATUSES[0]}')"
+        )
+    connection.close()
+    with pytest.raises(SetupError, match="row of the table 'slot' points at one of 'session' that is not there"):
+        open_database(url)

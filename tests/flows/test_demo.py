@@ -23,10 +23,10 @@ def _files() -> set[str]:
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory):
-    """Run the demo once, in a process of its own, on an empty root."""
+    """Run the demo once, in a process of its own, on an empty root, where the system lets others write what is made."""
     root, before = tmp_path_factory.mktemp("demo"), _files()
     command = [sys.executable, "-m", "atb", "--root", str(root), "demo", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE_S, umask=0)
     assert done.returncode == 0, done.stderr
     return root, json.loads(done.stdout), _files() - before
 
@@ -78,6 +78,19 @@ def test_figures_are_reproduced_from_the_exported_orders(shown):
     assert cash + held * close[pd.Timestamp(last.partition(",")[0])] == pytest.approx(stats["final_equity"], rel=1e-9)
     assert sum(float(order["fee"]) for order in orders) == pytest.approx(stats["fees_paid"], rel=1e-9)
     assert len(orders) > 20
+
+
+def test_others_can_write_nothing_of_it_and_cannot_read_what_is_private(shown):
+    root, facts, _ = shown
+    made = {str(path.relative_to(root)): path.lstat().st_mode & 0o777 for path in root.rglob("*")}
+    assert {name for name, mode in made.items() if mode & 0o022} == set()
+    assert len(made) > 40
+    report = Path(facts["report"]).relative_to(root)
+    private = {name for name in made if name.startswith((f"{report.parts[0]}/", "keys", "trust", "atb.db"))}
+    assert {name for name in private if made[name] & 0o077 and not name.endswith(".pub")} == set()
+    assert str(report) in private
+    assert "atb.db" in private
+    assert any(name.endswith(".pem") for name in private) or any(name.startswith("keys/") for name in private)
 
 
 def test_nothing_is_written_outside_the_root(shown):

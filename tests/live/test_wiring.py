@@ -1,6 +1,7 @@
 """From settings to parts: breakers, watch, health page, and an exchange that is what the arguments say it is."""
 
 import asyncio
+import re
 import urllib.request
 from decimal import Decimal
 
@@ -150,3 +151,60 @@ def test_the_exchange_has_to_pass_the_preflight(tmp_path, database, simulated):
 
     with pytest.raises(SetupError, match="withdraw"):
         asyncio.run(inspected())
+
+
+def laid_out(folder, monkeypatch):
+    """Return settings of a project in which every file that may hold a secret is there, and safe."""
+    from atb.promotion.signing import PRIVATE
+
+    (folder / ".env").write_text("ATB__EXCHANGE__API_KEY=kNrY0000kNrY\n")
+    (folder / "atb.toml").write_text('[exchange]\nproxy = "http://me:kNrY0000@h.example:1"\n')
+    monkeypatch.delenv("ATB__DATA__ROOT")
+    settings = load_settings(data__root=folder / "data", live__trust_root=folder / "trust")
+    files = [folder / ".env", folder / "atb.toml", settings.keys_root / PRIVATE, settings.trust_root / PRIVATE]
+    for path in files:
+        path.parent.mkdir(0o700, exist_ok=True, parents=True)
+        path.touch()
+        path.chmod(0o600)
+    return settings, files
+
+
+@pytest.mark.parametrize("which", range(4))
+@pytest.mark.parametrize("fault", [0o640, 0o604, 0o620, 0o602, "link", "folder"])
+def test_real_money_waits_until_no_other_user_reads_or_changes_a_secret(tmp_path, monkeypatch, which, fault):
+    folder = tmp_path / "project"
+    folder.mkdir(0o700)
+    (folder / "atb.toml").touch()
+    monkeypatch.chdir(folder)
+    settings, files = laid_out(folder, monkeypatch)
+    wiring.check_secrets(settings, live=True)
+    path = files[which]
+    if fault == "link":
+        path.rename(tmp_path / "elsewhere")
+        path.symlink_to(tmp_path / "elsewhere")
+    elif fault == "folder":
+        path.parent.chmod(0o777)
+    else:
+        path.chmod(fault)
+    with pytest.raises(ConfigError, match=re.escape(path.name if fault != "folder" else "Real money waits")) as refused:
+        wiring.check_secrets(settings, live=True)
+    assert refused.value.exit_code == 2
+    assert refused.value.todo
+    assert "\n" not in str(refused.value)
+    assert "kNrY" not in str(refused.value)
+    wiring.check_secrets(settings, live=False)
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_a_start_with_an_open_file_of_secrets_is_refused_with_real_money_and_warned_of_on_paper(sqlite_desk, live):
+    (sqlite_desk.root / ".env").write_text("SOMETHING=kNrY0000kNrY\n")
+    (sqlite_desk.root / ".env").chmod(0o644)
+    path = sqlite_desk.promote(warm_result(sqlite_desk.stock(60, 1)))
+    process = sqlite_desk.start(path, *(["--live"] if live else []))
+    _, said = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == (2 if live else 0), said
+    assert ("Error: Real money waits" in said) is live, said
+    assert ("a file with secrets is not safe" in said) is not live
+    assert "chmod 600" in said
+    assert "Traceback" not in said
+    assert "kNrY" not in said

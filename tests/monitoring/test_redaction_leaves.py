@@ -49,6 +49,21 @@ def test_no_name_of_ours_is_ever_masked(data, sentence):
     assert Redactor().value({"text": [text]}) == {"text": [text]}
 
 
+# Drawn as secrets are: of many different characters, so that none of our names holds it by chance.
+DRAWN = st.text(string.ascii_letters + string.digits + "+/=_-", min_size=20, max_size=64).filter(
+    lambda text: len(set(text)) >= 10
+)
+
+
+@given(data=st.data(), sentence=st.sampled_from(SENTENCES), secrets=st.lists(DRAWN, max_size=3))
+def test_no_name_of_ours_is_masked_for_a_known_secret_that_it_does_not_hold(data, sentence, secrets):
+    drawn = {"name": NAMES, "symbol": SYMBOLS, "timeframe": TIMEFRAMES, "run": RUNS, "session": SESSIONS}
+    text = sentence.format(**{key: data.draw(values) for key, values in drawn.items()})
+    redactor = Redactor(tuple(secrets))
+    for spelt in (text, text.upper(), text[::-1], text.encode().hex(), base64.b32encode(text.encode()).decode()):
+        assert redactor.known(spelt) == spelt
+
+
 @given(symbol=SYMBOLS, name=NAMES, timeframe=TIMEFRAMES)
 def test_an_error_names_the_model_that_is_missing_in_full(symbol, name, timeframe):
     error = str(InputError(f"No model {name} {symbol} {timeframe}", found=symbol, todo=f"Train {name} {symbol}"))

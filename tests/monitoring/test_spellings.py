@@ -3,6 +3,8 @@
 import base64
 import html
 import json
+import quopri
+import textwrap
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -33,6 +35,16 @@ SPELLERS = (
     lambda text: quote(json.dumps(text), safe=""),
     lambda text: text.encode("ascii", "xmlcharrefreplace").decode(),
     lambda text: text.encode().hex(),
+    lambda text: text.encode().hex().upper(),
+    lambda text: text.encode().hex(":"),
+    lambda text: text.encode().hex(" ", 2),
+    lambda text: text.encode().hex("\n", 8),
+    lambda text: base64.b32encode(text.encode()).decode(),
+    lambda text: base64.b32encode(text.encode()).decode().lower().rstrip("="),
+    lambda text: base64.urlsafe_b64encode(text.encode()).decode().rstrip("="),
+    lambda text: quopri.encodestring(text.encode(), quotetabs=True).decode(),
+    lambda text: "".join(f"\\{byte:03o}" if byte > 126 else chr(byte) for byte in text.encode()),
+    lambda text: text[::-1],
     lambda text: base64.b64encode(text.encode()).decode(),
     lambda text: quote(base64.b64encode(text.encode()).decode(), safe=""),
 )
@@ -70,6 +82,29 @@ def test_base64_hides_no_secret_wherever_in_it_the_secret_begins(secret, before,
         left = Redactor((secret,)).known(encode(before + secret.encode() + after).decode())
         assert "***" in left
         assert len(left) <= len(encode(before)) + len(encode(after)) + len("***") + 4
+
+
+@examples(30)
+@given(secret=st.text(st.characters(codec="utf-8"), min_size=50, max_size=120), before=st.binary(max_size=80))
+def test_a_code_that_is_wrapped_over_lines_hides_no_secret(secret, before):
+    redactor = Redactor((secret,))
+    whole = before + secret.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode, base64.b32encode):
+        code = encode(whole).decode()
+        for wrap in (*("\n".join, "\r\n".join), json_wrapped, repr_wrapped):
+            for columns in (64, 76):
+                text = wrap(textwrap.wrap(code, columns))
+                left = redactor.known(text)
+                assert "***" in left, text
+                assert len(left) <= len(text) - len(encode(secret.encode())) + 30, (text, left)
+
+
+def json_wrapped(lines: list[str]) -> str:
+    return json.dumps("\r\n".join(lines))
+
+
+def repr_wrapped(lines: list[str]) -> str:
+    return repr("\n".join(lines).encode())
 
 
 @examples(40)

@@ -135,6 +135,8 @@ class ExchangeConfig:
         File (JSON lines) that the ledger is written to as well.
     control_token
         What opens the control plane, which moves time and money; made anew unless it is given.
+    names
+        What else it is called than loopback and `host`: a request that was meant for another name is refused.
     bounds
         What a client may take of the server.
     """
@@ -161,6 +163,7 @@ class ExchangeConfig:
     host: str = "127.0.0.1"
     port: int = 0
     control_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    names: tuple[str, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
 
     def __post_init__(self) -> None:

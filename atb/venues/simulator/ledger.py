@@ -6,6 +6,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
+from atb.files import private, private_folder
+
 
 class Ledger:
     """Entries in the order in which they happened; none is ever changed or taken back.
@@ -27,8 +29,8 @@ class Ledger:
         self._entries: list[dict[str, Any]] = []
         self._file: TextIO | None = None
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            self._file = file.open("w", encoding="utf-8")
+            private_folder(file.parent)
+            self._file = open(file, "w", encoding="utf-8", opener=private)  # noqa: SIM115 - Path.open takes no opener; `close` ends it
 
     def __len__(self) -> int:
         """Return the number of entries."""

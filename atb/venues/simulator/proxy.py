@@ -11,6 +11,8 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
+from atb.files import public_folder, write_public
+
 _CHUNK = 65_536
 _LONGEST_HEAD = 16_384
 _RESET_NOW = struct.pack(
@@ -30,8 +32,8 @@ class Authority:
 
     def write(self, path: Path) -> None:
         """Write the authority's certificate, which clients must trust, to `path` as PEM."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._authority.cert_pem.write_to_path(path)
+        public_folder(path.parent)
+        write_public(path, self._authority.cert_pem.bytes())
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS settings of a server that is, to each client, the host the client asked for."""

@@ -16,6 +16,7 @@ from atb.config import part_of
 from atb.config.settings import Settings
 from atb.domain import Bars
 from atb.errors import RunError
+from atb.files import private_folder, private_log, write_private
 from atb.live.portfolio import Portfolio
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import Running, running_exchange
@@ -132,9 +133,9 @@ class Stage:
         RunError
             If the runner refuses to start, or ends too often.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        private_folder(self.folder)
         played, began, kills = Played(), time.monotonic(), list(plan.kills)
-        with self.exchange(plan, exact_fees=exact_fees) as running, (self.folder / "runner.log").open("ab") as log:
+        with self.exchange(plan, exact_fees=exact_fees) as running, private_log(self.folder / "runner.log") as log:
             while len(played.exits) < _STARTS:
                 process = self._start(running, log)
                 code = self._watch(process, running, kills, tell=tell, act=act)
@@ -200,8 +201,8 @@ class Stage:
 
     def _write(self, ledger: list[dict[str, Any]]) -> None:
         """Keep the exchange's ledger beside the database that it was judged with."""
-        with (self.folder / "ledger.jsonl").open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry, default=str) + "\n" for entry in ledger)
+        lines = "".join(json.dumps(entry, default=str) + "\n" for entry in ledger)
+        write_private(self.folder / "ledger.jsonl", lines.encode())
 
     def _last_words(self) -> str:
         lines = (self.folder / "runner.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()

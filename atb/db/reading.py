@@ -1,0 +1,80 @@
+"""Opens a database to be read where it cannot be written: on a full or a read-only disk, or by a user who may only read.
+
+`atb status` must answer on the night on which the disk is full. SQLite needs a file beside the database (`-shm`) even to read one
+with a write-ahead log; where that cannot be made and there is no log, nobody is writing, and the file is read as it stands
+(`immutable`). A log that nobody can open holds what the file alone does not: then nothing is shown rather than the half of it.
+"""
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.exc import SQLAlchemyError
+
+from atb.db.database import Database, begin, open_database, sqlite_file
+from atb.db.migration import bring_to_head
+from atb.db.types import dump_json
+from atb.errors import SetupError
+
+# Primary result codes of SQLite: what a disk or a right that is missing amounts to.
+_UNWRITABLE = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+}
+
+
+def open_to_read(url: str) -> Database:
+    """Open the database at `url` as `open_database` does, and one in a file that cannot be written to be read alone.
+
+    `Database.unwritable` then says why; every write in it fails.
+
+    Raises
+    ------
+    SetupError
+        As `open_database`; what it said, where reading is not possible either.
+    """
+    try:
+        return open_database(url)
+    except SetupError as refused:
+        path = sqlite_file(url)
+        if path is None or not path.is_file() or not _is_unwritable(refused):
+            raise
+        engine = _reading(path)
+        if engine is None:
+            raise
+        return Database(engine, unwritable=refused.wrong)
+
+
+def _is_unwritable(refused: SetupError) -> bool:
+    cause = refused.__cause__
+    code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0)
+    return isinstance(code, int) and code & 0xFF in _UNWRITABLE
+
+
+def _reading(path: Path) -> Engine | None:
+    """Return an engine that reads a file of this schema; None where even that is refused."""
+    log = path.with_name(f"{path.name}-wal")
+    settled = not log.exists() or log.stat().st_size == 0
+    for options in ("mode=ro", "mode=ro&immutable=1")[: 1 + settled]:
+        engine = _engine(path, options)
+        try:
+            with engine.execution_options(sqlite_begin="BEGIN").connect() as connection:
+                bring_to_head(connection, allowed=False)
+        except (SQLAlchemyError, sqlite3.Error):
+            engine.dispose()
+        else:
+            return engine
+    return None
+
+
+def _engine(path: Path, options: str) -> Engine:
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{quote(str(path))}?{options}", uri=True, isolation_level=None)
+
+    engine = create_engine(f"sqlite:///{path}", creator=connect, json_serializer=dump_json)
+    event.listen(engine, "begin", begin)
+    return engine
