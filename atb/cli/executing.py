@@ -122,14 +122,15 @@ def check_values(path: Path, given: Mapping[str, object]) -> "Prepared | None":
     """
     from atb.experiments.parameters import read_parameters, validate_parameters, with_defaults
     from atb.workbench.backtesting import BACKTEST as NEEDED
-    from atb.workbench.backtesting import MARKET, check_market, prepare_backtest
+    from atb.workbench.backtesting import TRAINING as LEARNING
+    from atb.workbench.backtesting import check_training, prepare_backtest
 
     spec: Sequence[Parameter] = read_parameters(path)
     values = with_defaults(spec, validate_parameters(spec, given))
     if path.name == BACKTEST and values.keys() >= NEEDED:
         return prepare_backtest(values)
-    if path.name == TRAINING and values.keys() >= MARKET:
-        check_market(values)
+    if path.name == TRAINING and values.keys() >= LEARNING:
+        check_training(values)
     return None
 
 

@@ -2,8 +2,9 @@
 
 Published ones are fetched from the venue (`atb data download`, `atb data rules`) and kept beside its bars, in
 `<root>/<venue>/instruments.json`, with the day; or they come with the package (`published/<venue>.csv`), with theirs. A published
-price step that is coarser than the bars' own prices, such as today's step for bars of long ago, is not used for them. Where
-nothing is published the rules are those of the whole stored series (`observing`), not of the part that is traded.
+price step that is coarser than the series' own prices, such as today's step for bars of long ago, is not used for them. Where
+nothing is published the rules are read off the bars. Both are of the whole stored series (`observing`), not of the part that is
+traded: what is traded when changes no rule.
 """
 
 import csv
@@ -18,7 +19,6 @@ from atb.data.atomic import sole_writer, write_files
 from atb.data.series import venue_name
 from atb.domain import Bars, Instrument, Symbol
 from atb.domain.bars import SYNTHETIC
-from atb.domain.observed import written_step
 from atb.errors import AtbError, DataError
 from atb.reading import MIB, read_json
 
@@ -33,12 +33,13 @@ def rules_of(bars: Bars, *, root: Path) -> Instrument:
     DataError
         If stored rules cannot be read.
     """
-    known = load_instrument(bars.symbol, root=root, venue=bars.venue)
-    if known is None:
-        from atb.data.observing import rules_of_series
+    from atb.data.observing import observe
 
-        return rules_of_series(bars, root=root)
-    written = written_step(bars)
+    known = load_instrument(bars.symbol, root=root, venue=bars.venue)
+    seen = observe(bars, root=root)
+    if known is None:
+        return seen.rules
+    written = seen.step
     if written is None or known.tick <= written:
         return known
     note = f"{known.source}; but the price step from the data, where prices are finer than {known.tick:f}"

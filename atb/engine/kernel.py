@@ -79,12 +79,13 @@ _DAY, _YEAR = 86_400_000, 31_536_000_000.0  # milliseconds; a year is 365 days
 
 
 @jit
-def finance(account: Record, slot: Record, par: Record, bar: Record) -> None:
-    """Pay (or receive) what holding a position over this bar costs: funding, and interest on what a short has borrowed."""
-    value = slot["quantity"] * bar["close"]
-    cost = value * bar["funding"]
-    if value < 0.0:
-        cost -= value * par["borrow_rate"] * (bar["closed"] - bar["opened"]) / _YEAR
+def accrue(account: Record, slot: Record, par: Record, price: float, funding: float, time: int) -> None:
+    """Pay (or receive) funding on a position, and interest on what a short borrowed, by the clock since it was last paid."""
+    value = slot["quantity"] * price
+    cost = value * funding
+    if value < 0.0 and time > slot["paid"]:
+        cost -= value * par["borrow_rate"] * (time - slot["paid"]) / _YEAR
+    slot["paid"] = max(slot["paid"], time)
     account["cash"] -= cost
     account["financing"] += cost
     slot["financing"] += cost
@@ -112,9 +113,7 @@ def mark(account: Record, slots: Records, parameters: Records, bars: Records, si
         slot["mark"], slot["volume"] = bar["close"], bar["volume"]
         slot["atr"], slot["cluster"] = signals[rows[s]]["atr"], signals[rows[s]]["cluster"]
         entered, slot["inside"] = slot["inside"], 0
-        slot["refusal"] = 0
-        slot["exit"] = 0.0
-        slot["exit_reason"] = 0
+        slot["refusal"], slot["exit"], slot["exit_reason"] = 0, 0.0, 0
         if slot["entry_kind"] == AT_MARKET:
             slot["entry"] = 0.0
         if slot["quantity"] != 0.0:
@@ -122,7 +121,7 @@ def mark(account: Record, slots: Records, parameters: Records, bars: Records, si
             long = slot["quantity"] > 0.0  # of the bar it was entered inside, what helped it may lie before the entry
             slot["highest"] = max(slot["highest"], bar["close"] if entered != 0 and long else bar["high"])
             slot["lowest"] = min(slot["lowest"], bar["close"] if entered != 0 and not long else bar["low"])
-            finance(account, slot, parameters[s], bar)
+            accrue(account, slot, parameters[s], bar["close"], bar["funding"], bar["closed"])
     account["equity"] = worth(account, slots)
     account["peak"] = max(account["peak"], account["equity"])
     return time
@@ -487,7 +486,7 @@ def next_order(
 def clear(slot: Record) -> None:
     """Reset the slot to flat; dust, intents and what it remembers stay."""
     none = np.nan
-    slot["quantity"], slot["entry_price"], slot["entry_time"] = 0.0, none, 0
+    slot["quantity"], slot["entry_price"], slot["entry_time"], slot["paid"] = 0.0, none, 0, 0
     slot["stop"], slot["stop_reason"] = none, 0
     slot["target"], slot["target_quantity"], slot["rung"] = none, 0.0, 0
     slot["unit"], slot["added_price"], slot["additions"] = 0.0, none, 0
@@ -566,6 +565,7 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
     f = fill[0]
     a, slot, par = account[0], slots[f["slot"]], parameters[f["slot"]]
     value = f["quantity"] * f["price"]
+    accrue(a, slot, par, f["price"], 0.0, f["time"])
     if f["side"] > 0:
         a["cash"] -= value + (f["fee"] if f["fee_base"] == 0.0 else 0.0)
     else:

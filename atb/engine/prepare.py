@@ -226,9 +226,16 @@ def _measured(slot: Slot) -> dict[str, Any]:
         found["atr"] = atr(high, low, close, policy.atr_window)
     if policy.reads_volatility:
         close = frame["close"].to_numpy()
-        returns = np.concatenate([[np.nan], np.log(close[1:] / close[:-1])])
+        returns = np.concatenate([[np.nan], np.log(close[1:] / close[:-1]) / np.sqrt(_bars_between(slot.bars))])
         found["volatility"] = stddev(returns, policy.volatility_window) * math.sqrt(slot.bars.timeframe.bars_per_year)
     return found
+
+
+def _bars_between(bars: Bars) -> Floats:
+    """Return how many bars' time lies between each close and the next: 1, and more over a hole."""
+    opened, closed = bars.opened_ms, bars.closed_ms
+    apart = np.diff(closed) / (closed[1:] - opened[1:])
+    return np.asarray(np.where(opened[1:] == closed[:-1], 1.0, apart))
 
 
 def lanes_of(slot: Slot) -> Lanes:

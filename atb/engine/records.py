@@ -7,7 +7,7 @@ off is NaN where it is a number and 0 where it is a count or a switch. This file
 
 import numpy as np
 
-SCHEMA = 2
+SCHEMA = 3
 
 MARKET = np.dtype(
     [
@@ -86,6 +86,7 @@ SLOT = np.dtype(
         ("dust", "f8"),  # base left over by fees in base, less than a lot; not part of `quantity`
         ("entry_price", "f8"),  # average
         ("entry_time", "i8"),
+        ("paid", "i8"),  # up to when interest was paid on what a short borrowed; of a flat slot 0
         ("stop", "f8"),  # resting stop, NaN when none
         ("stop_reason", "i8"),
         ("target", "f8"),  # resting target (the next rung or the take-profit), NaN when none

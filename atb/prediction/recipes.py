@@ -1,7 +1,7 @@
 """Training recipes: bars and a recipe in, a fitted scikit-learn classifier out; the same in gives the same out."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,12 +11,13 @@ from atb.domain import Bars
 from atb.errors import InputError, did_you_mean
 from atb.features.sets import FeatureSet, feature_set
 from atb.prediction.labels import forward_returns, labels
-from atb.prediction.splits import Split, chronological_split, usable_rows
+from atb.prediction.splits import LEAST, Split, chronological_split, usable_rows
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
 
 Array = NDArray[np.float64]
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ class Trained:
     inputs: NDArray[np.float32]
     forward: Array
     label: Array
-    classifier: "ClassifierMixin"
+    classifier: "ClassifierMixin | None"
 
     @property
     def features(self) -> FeatureSet:
@@ -85,6 +86,8 @@ class Trained:
 
     def probabilities(self, rows: NDArray[np.int64]) -> Array:
         """Return scikit-learn's probability of a rise at each of `rows`."""
+        if self.classifier is None:
+            raise InputError("There is no model yet", todo="Use `atb.prediction.recipes.train`")
         return np.asarray(self.classifier.predict_proba(self.inputs[rows])[:, 1], dtype=np.float64)
 
 
@@ -94,9 +97,22 @@ def train(bars: Bars, recipe: Recipe | None = None) -> Trained:
     Raises
     ------
     InputError
-        If the bars are too few to split, or only rise or only fall in the training part.
+        As `lay_out`.
     """
-    recipe = recipe or Recipe()
+    laid = lay_out(bars, recipe or Recipe())
+    rows = laid.rows("train")
+    classifier = MODELS[laid.recipe.model](laid.recipe.seed).fit(laid.inputs[rows], laid.label[rows].astype(np.int64))
+    return replace(laid, classifier=classifier)
+
+
+def lay_out(bars: Bars, recipe: Recipe) -> Trained:
+    """Return all of a training but its fit: what is refused here would be refused in the middle of it.
+
+    Raises
+    ------
+    InputError
+        If the bars are too few to split, or a part of the split has too few labels, or only rises or only falls.
+    """
     features = feature_set(recipe.feature_set)
     split = chronological_split(
         len(bars), horizon=recipe.horizon, embargo=recipe.embargo, warmup=features.warmup, fractions=recipe.fractions
@@ -104,11 +120,25 @@ def train(bars: Bars, recipe: Recipe | None = None) -> Trained:
     inputs = features.compute(bars.frame).to_numpy(dtype=np.float32)
     forward = forward_returns(bars, recipe.horizon)
     label = labels(forward)
-    rows = usable_rows(split.train, inputs, label)
-    if len(np.unique(label[rows])) < 2:
-        raise InputError("The training bars hold no rise or no fall to learn from", found=f"{len(rows)} usable rows")
-    classifier = MODELS[recipe.model](recipe.seed).fit(inputs[rows], label[rows].astype(np.int64))
-    return Trained(recipe, bars, split, inputs, forward, label, classifier)
+    laid = Trained(recipe, bars, split, inputs, forward, label, None)
+    for part in split.parts():
+        _check_part(part, laid.label[laid.rows(part)])
+    return laid
+
+
+def _check_part(part: str, label: Array) -> None:
+    """Refuse a part that nothing can be learned from, or judged on."""
+    if len(label) < LEAST:
+        raise InputError(
+            f"Too few bars with all features and a label in the {_PARTS[part]} part", found=f"{len(label)} of {LEAST}",
+            todo="Use more bars, or bars with fewer holes",
+        )  # fmt: skip
+    if len(np.unique(label)) < 2:
+        what, use = ("falls", "rise") if label[0] == 0 else ("rises", "fall")
+        raise InputError(
+            f"The {_PARTS[part]} part has only {what} and no {use}: nothing can be learned from it or judged on it",
+            found=f"{len(label)} bars", todo="Use other dates, a longer period or another horizon",
+        )  # fmt: skip
 
 
 def _logistic(seed: int) -> Any:

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
+from atb.backtest.span import periods_between
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.reports import theme
@@ -86,15 +87,14 @@ def returns_figure(bars: Bars) -> go.Figure:
 def volatility_figure(bars: Bars) -> go.Figure:
     """Draw volatility over time, and how long returns and their sizes are remembered (autocorrelation by lag)."""
     returns = log_returns(bars)
-    window = max(2, min(round(7 * 86_400 / bars.timeframe.seconds), max(2, len(returns) // 4)))
-    moving = _moving_volatility(returns, window) * math.sqrt(bars.timeframe.bars_per_year) * 100
+    moving, days = moving_volatility(bars)
     lags = max(1, min(LAGS, len(returns) // 3))
     figure = make_subplots(cols=2, column_widths=[0.6, 0.4], horizontal_spacing=0.1)
     kept = extreme_rows(moving, POINTS)
     figure.add_scatter(
-        x=theme.times(bars.frame.index[1:][_follows(bars)][window - 1 :])[kept],
-        y=moving[kept],
-        name=f"volatility of the last {window} bars",
+        x=theme.times(bars.frame.index[len(bars) - len(moving) :])[kept],
+        y=100 * moving[kept],
+        name=f"volatility of the last {days:.3g} days",
         showlegend=False,
         line={"color": theme.BLUE, "width": 1.3},
         hovertemplate="%{y:.1f} %",
@@ -113,8 +113,8 @@ def volatility_figure(bars: Bars) -> go.Figure:
     bound = 1.96 / math.sqrt(len(returns))
     figure.add_hrect(y0=-bound, y1=bound, fillcolor=theme.SOFT, opacity=0.4, line_width=0, row=1, col=2)
     caption = (
-        f"Left: standard deviation of the last {window} returns, annualised by {bars.timeframe.bars_per_year:,.0f} bars a year of "
-        "365 days. Right: the grey band is where unrelated values would lie 95 % of the time. Where the blue line is "
+        f"Left: standard deviation of the returns of the last {days:.3g} days, holes included, a year of 365 days by the clock. "
+        "Right: the grey band is where unrelated values would lie 95 % of the time. Where the blue line is "
         "above it, the size of moves is remembered, so risk can be forecast; the orange line would have to leave it for direction."
     )
     theme.style(figure, "Volatility, and what is remembered", label=bars.label, caption=caption, height=400)
@@ -152,10 +152,34 @@ def autocorrelation(values: Floats, lags: int) -> Floats:
     return np.array([float(centred[:-lag] @ centred[lag:]) / variance for lag in range(1, lags + 1)])
 
 
-def _moving_volatility(returns: Floats, window: int) -> Floats:
-    """Return the standard deviation of each `window` returns, around zero: drift is negligible within a week."""
+def volatility(bars: Bars) -> float:
+    """Return the standard deviation of log returns over 365 days, as a fraction: by the clock, moves over holes included.
+
+    A period without a bar has a return of 0, as in the figures of a backtest (`atb.backtest.metrics`).
+    """
+    returns, at = _moves(bars)
+    periods = float(at[-1])
+    variance = (float(returns @ returns) - float(returns.sum()) ** 2 / periods) / max(periods - 1, 1.0)
+    return math.sqrt(max(variance, 0.0) * bars.timeframe.bars_per_year)
+
+
+def moving_volatility(bars: Bars) -> tuple[Floats, float]:
+    """Return the volatility (a year, fraction) of the last week, or of a quarter of shorter bars, at the newest bars; and its days.
+
+    Returns are taken around zero: drift is negligible within a week.
+    """
+    returns, at = _moves(bars)
+    window = max(2.0, min(round(7 * 86_400 / bars.timeframe.seconds), at[-1] // 4))
     squares = np.concatenate([[0.0], np.cumsum(returns**2)])
-    return np.asarray(np.sqrt((squares[window:] - squares[:-window]) / window))
+    first = np.searchsorted(at, at - window, side="right")
+    moving = np.sqrt((squares[1:] - squares[first]) / window * bars.timeframe.bars_per_year)
+    return np.asarray(moving[at >= window]), window * bars.timeframe.seconds / 86_400
+
+
+def _moves(bars: Bars) -> tuple[Floats, Floats]:
+    """Return the log return from each close to the next, and how many periods after the first close that is."""
+    returns = np.diff(np.log(bars.frame["close"].to_numpy(dtype=np.float64)))
+    return returns, periods_between(int(bars.closed_ms[0]), bars.closed_ms[1:], bars.timeframe)
 
 
 def _kurtosis(values: Floats) -> float:

@@ -1,42 +1,42 @@
 """A process that knows nothing but what it is told: it computes a strategy's newest opinions as a runner would at those bars.
 
 It is started anew, takes a strategy's class from its source and its parameters as plain values, and gets bars in blocks. Each block
-is computed in a fork of its own that has seen none before, oldest bar first, each bar from a copy of its window; the clock says
-the close of the newest bar, and files, sockets and other programs are refused. So nothing can be known that comes later, and
-nothing remembered from further back than the block.
+is computed in a fork of its own that has seen none before, oldest bar first. A bar is told only when the answer to the one before
+was given: what comes later is in no memory, pipe or frame of this process that could be searched. The clock says the close of
+the newest bar. So nothing can be known that comes later, and nothing remembered from further back than the block.
+
+What is not told is kept out by `walls`. Not kept out: numbers written into the strategy's own code, or into a library's files;
+names, sizes and times of files, which can be asked for without opening them; and code that takes these walls down on purpose,
+which runs as the user whom it would deceive.
 
 It speaks pickle over its standard streams with the process that started it (`atb.validation.windows`), and with nobody else.
 """
 
 import datetime as dt
-import errno
 import importlib
 import importlib.util
 import os
 import pickle
-import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from importlib.machinery import ExtensionFileLoader, FileFinder
-from types import ModuleType, TracebackType
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
+from atb.validation import walls
+
 if TYPE_CHECKING:
-    import pandas as pd
+    from collections.abc import Callable
 
     from atb.domain import Bars
     from atb.engine.prepare import Slot
 
 NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
 _TIME = dt.datetime
-_CODE = (".py", ".pyc", ".so", ".pyd", ".dylib")
-_COMPILED = "/__pycache__/"  # Python's and numba's
-_SYSTEM = ("/usr/", "/etc/", "/lib", "/proc/", "/sys/", "/dev/")
-_REFUSED = ("socket.connect", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn")
-_NO_FILES = "a strategy has no business with files"
+BEGINS = "a block begins"
+_REGISTER = "atb.strategies"
 
 
 @dataclass(frozen=True)
@@ -72,24 +72,21 @@ class Source:
 
 @dataclass(frozen=True)
 class Block:
-    """Bars, and the rows of them at which the newest opinion is wanted.
+    """Bars with which a fork begins.
 
     Parameters
     ----------
-    number
-        Which answer belongs to it.
     bars
-        No more than are known at the last of `rows`.
-    rows
-        Rows of `bars`, in order.
+        No more than are known at the first row that is asked for, the newest of them.
     window
-        Bars before a row that are known at it; None: all. With -1, one call over all bars answers for every row.
+        Bars before a row that are known at it; None: all.
+    rows
+        Where one call over all bars answers for several rows: these.
     """
 
-    number: int
     bars: "Bars"
-    rows: tuple[int, ...]
     window: int | None
+    rows: tuple[int, ...] = ()
 
 
 class Clock:
@@ -146,7 +143,9 @@ def main() -> None:
     with suppress(EOFError):
         slot = _slot(pickle.load(told))  # noqa: S301
         while True:
-            _answer(pickle.load(told), slot, answers)  # noqa: S301
+            while pickle.load(told) != BEGINS:  # noqa: S301 - what is in a block only its fork is told
+                pass  # what a fork that ended did not read
+            _answer(told, slot, answers)
 
 
 def _slot(parts: dict[str, Any]) -> "Slot | PermissionError":
@@ -154,153 +153,125 @@ def _slot(parts: dict[str, Any]) -> "Slot | PermissionError":
     from atb.engine.prepare import Slot
 
     others = {name: _made(part) for name, part in parts.items() if name != "strategy"}
-    Files.serve(ExtensionFileLoader, "create_module")
-    Files.serve(FileFinder, "_fill_cache")
-    sys.addaudithook(_refuse)
-    Files.shut()
+    part = parts["strategy"]
+    _forget(part.module if isinstance(part, Source) else _REGISTER)
+    walls.build()
     try:
-        return Slot(**others, strategy=_made(parts["strategy"]))
-    except OSError as refused:
-        if isinstance(refused, PermissionError) or _is_file(refused):
-            return PermissionError(f"{_NO_FILES if _is_file(refused) else refused}{_place(refused)}")
-        raise
+        return Slot(**others, strategy=_made_alone(part))
+    except OSError as error:
+        if (refused := walls.refusal(error)) is None:
+            raise
+        return refused
+
+
+def _made_alone(part: Source | bytes) -> Any:
+    """Return a strategy; where the register of strategies meets a refusal, it is made without: another's file is not its own."""
+    try:
+        return _made(part)
+    except OSError as error:
+        if not walls.is_refused(error):
+            raise
+    _forget()
+    import atb
+
+    register = ModuleType(_REGISTER)
+    register.__path__ = [str(Path(atb.__file__).parent / "strategies")]
+    sys.modules[_REGISTER] = register
+    return _made(part)
+
+
+def _forget(own: str = _REGISTER) -> None:
+    """Let no strategy be loaded but by what is loaded from now on."""
+    for name in list(sys.modules):
+        if name in {own, _REGISTER} or name.startswith(f"{_REGISTER}."):
+            del sys.modules[name]
 
 
 def _made(part: Source | bytes) -> Any:
     return part.make() if isinstance(part, Source) else pickle.loads(part)  # noqa: S301
 
 
-class Files:
-    """Whether a file can be opened at all: libraries that are no Python, such as Parquet's, ask no hook of Python's."""
-
-    _shut: ClassVar[bool] = False
-    _serving: ClassVar[int] = 0
-
-    @classmethod
-    def shut(cls) -> None:
-        """Leave no free number for another file."""
-        if not (cls._shut or cls._serving):
-            free = os.dup(0)
-            os.close(free)
-            cls._limit(free)
-            cls._shut = True
-
-    @classmethod
-    def open(cls) -> None:
-        """Let files be opened until something else happens."""
-        if cls._shut:
-            cls._shut = False
-            cls._limit(cls._most())
-
-    @classmethod
-    def serve(cls, loader: type, name: str) -> None:
-        """Let a loader's method open files while it runs."""
-        load = getattr(loader, name)
-
-        def served(*arguments: Any) -> Any:
-            cls.open()
-            cls._serving += 1
-            try:
-                return load(*arguments)
-            finally:
-                cls._serving -= 1
-                cls.shut()
-
-        setattr(loader, name, served)
-
-    @staticmethod
-    def _most() -> int:
-        return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-
-    @classmethod
-    def _limit(cls, soft: int) -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, cls._most()))
-
-
-def _place(error: BaseException) -> str:
-    """Return in which line of no library something was raised."""
-    frames = ((one.tb_frame.f_code.co_filename, one.tb_lineno) for one in _lines(error.__traceback__))
-    libraries = (sys.prefix, sys.base_prefix, __file__)
-    own = [f"{name}:{line}" for name, line in frames if os.path.isabs(name) and not name.startswith(libraries)]  # noqa: PTH117
-    return f" ({own[-1]})" if own else ""
-
-
-def _lines(one: TracebackType | None) -> Iterator[TracebackType]:
-    while one is not None:
-        yield one
-        one = one.tb_next
-
-
-def _is_file(error: BaseException) -> bool:
-    return isinstance(error, OSError) and error.errno == errno.EMFILE
-
-
-def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse what could tell more than the bars do; the code of what is imported late is no such thing."""
-    if event == "resource.setrlimit":
-        return
-    Files.shut()
-    if event in _REFUSED:
-        raise PermissionError(f"a strategy has no business with {event}")
-    if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
-        path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - of a hook that must import nothing
-        code = path.endswith(_CODE) or _COMPILED in f"{path}/"
-        if not code and not path.startswith((sys.prefix, sys.base_prefix, *_SYSTEM)):
-            raise PermissionError(f"a strategy has no business with the file {path}")
-        Files.open()
-    if event == "ctypes.dlopen":
-        Files.open()
-
-
-def _answer(block: Block, slot: "Slot | PermissionError", answers: BinaryIO) -> None:
-    """Let a fork answer a block; one that died is answered for."""
-    child = os.fork()
+def _answer(told: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> None:
+    """Let a fork answer a block, and say how it ended."""
+    with walls.Files.own():
+        child = os.fork()
     if child == 0:
+        code = 1
         try:
-            told = pickle.dumps((block.number, _computed(block, slot)))
-            answers.write(told)
-            answers.flush()
+            _say(answers, "begun")
+            _say(answers, "raised", _converse(told, slot, answers))
+            code = 0
         finally:
-            os._exit(0)
+            os._exit(code)
     _, status = os.waitpid(child, 0)
-    if status:
-        pickle.dump((block.number, ([], f"the process died with status {status}")), answers)
-        answers.flush()
+    _say(answers, "ended", status)
 
 
-def _computed(block: Block, slot: "Slot | PermissionError") -> tuple[list[tuple[float, ...]], str]:
-    """Return the opinions at each row as floats in the order of `NAMES`, up to where something was raised, and that in words."""
-    told: list[tuple[float, ...]] = []
+def _say(answers: BinaryIO, kind: str, value: Any = None) -> None:
+    pickle.dump((kind, value), answers)
+    answers.flush()
+
+
+def _converse(told: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> str:
+    """Say the opinions at each row of a block as floats in the order of `NAMES`, and return what was raised, in words.
+
+    The bars of the next row are told when the one before is answered.
+    """
+    block = pickle.load(told)  # noqa: S301 - from the process that started this one
     if isinstance(slot, PermissionError):
-        return told, f"PermissionError: {slot}"
-    try:
-        told.extend(_rows(block, slot))
-    except Exception as error:  # noqa: BLE001 - whatever a strategy raises here, it did not raise in the backtest
-        return told, f"PermissionError: {_NO_FILES}" if _is_file(error) else f"{type(error).__name__}: {error}"
-    return told, ""
+        return f"PermissionError: {slot}"
+    known = Known(block)
+    while True:
+        try:
+            said = known.opinions(slot)
+        except Exception as error:  # noqa: BLE001 - whatever a strategy raises here, it did not raise in the backtest
+            return f"PermissionError: {walls.NO_FILES}" if walls.is_file(error) else f"{type(error).__name__}: {error}"
+        _say(answers, "opinions", said)
+        more = pickle.load(told)  # noqa: S301
+        if more is None:
+            return ""
+        known.add(*more)
 
 
-def _rows(block: Block, slot: "Slot") -> Iterator[tuple[float, ...]]:
-    from dataclasses import replace
+class Known:
+    """The bars that are known at the newest row, and those before it that its window has room for."""
 
-    from atb.engine.prepare import opinions
+    def __init__(self, block: Block) -> None:
+        frame = block.bars.frame
+        self._block, self._index = block, frame.index
+        self._opened, self._values = frame.index.asi8, frame.to_numpy().T  # type: ignore[attr-defined] # an index of times
 
-    bars, whole = block.bars, None
-    for row in block.rows:
-        Files.shut()
-        Clock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[row])) / 1_000
-        if whole is None or block.window != -1:
-            whole = opinions(replace(slot, bars=replace(bars, frame=_known(block, row), gaps=())))
-        wanted, prediction = whole
-        at = row if block.window == -1 else -1
-        rest = wanted.rest[at if len(wanted.rest) > 1 else 0]
-        others = tuple(float(rest[name]) for name in NAMES[1:-1])
-        yield float(wanted.side[at]), *others, float("nan") if prediction is None else float(prediction[at])
+    def add(self, opened: Any, values: Any) -> None:
+        """Take in the bars that closed since: opens (K,) as the index has them, and (K, 5) columns."""
+        import numpy as np
+
+        window = self._block.window
+        first = 0 if window is None else max(0, len(self._opened) + len(opened) - window - 1)
+        self._opened = np.concatenate([self._opened, opened])[first:]
+        self._values = np.concatenate([self._values, values.T], axis=1)[:, first:]
+
+    def bars(self) -> "Bars":
+        """Return a copy of the bars in the window, each column in one piece as in a catalogue's."""
+        import numpy as np
+        import pandas as pd
+
+        index: Any = self._index
+        times = pd.DatetimeIndex(self._opened.view(f"M8[{index.unit}]"), name=index.name).tz_localize("UTC")
+        columns = np.array(self._values, order="C")
+        frame = pd.DataFrame(columns.T, times, self._block.bars.frame.columns, copy=False)
+        return replace(self._block.bars, frame=frame, gaps=())
+
+    def opinions(self, slot: "Slot") -> list[tuple[float, ...]]:
+        """Return the opinion at the newest bar, or at all of the block's rows where one call answers for all."""
+        from atb.engine.prepare import opinions
+
+        bars = self.bars()
+        Clock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[-1])) / 1_000
+        wanted, prediction = opinions(replace(slot, bars=bars))
+        return [_told(wanted, prediction, at) for at in self._block.rows or (-1,)]
 
 
-def _known(block: Block, row: int) -> "pd.DataFrame":
-    """Return a copy of the bars that are known at a row: a view would lead to those that come after it."""
-    if block.window == -1:
-        return block.bars.frame
-    first = 0 if block.window is None else max(0, row - block.window)
-    return block.bars.frame.iloc[first : row + 1].copy()
+def _told(wanted: Any, prediction: Any, at: int) -> tuple[float, ...]:
+    rest = wanted.rest[at if len(wanted.rest) > 1 else 0]
+    others = tuple(float(rest[name]) for name in NAMES[1:-1])
+    return float(wanted.side[at]), *others, float("nan") if prediction is None else float(prediction[at])

@@ -19,9 +19,9 @@ import pickle
 import subprocess
 import sys
 import tempfile
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,9 +30,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.domain import Bars
+from atb.domain.bars import BAR_COLUMNS
 from atb.errors import InputError
 from atb.strategies.given import GivenSides
-from atb.validation.isolated import NAMES, Block
+from atb.validation.isolated import BEGINS, NAMES, Block
 from atb.validation.sources import parts_of
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
+_Answer = tuple[list[tuple[float, ...]], str]
 
 LOOKS_AHEAD, SHORT_WARMUP, NOT_REPEATABLE = "looks ahead", "warm-up too short", "not repeatable"
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12  # the second in units of the price where a column is one
@@ -261,23 +263,32 @@ def _plain(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _part(bars: Bars, first: int, end: int) -> Bars:
-    return Bars(bars.symbol, bars.timeframe, bars.frame.iloc[first:end].copy(), bars.venue)
-
-
 @dataclass(frozen=True)
 class _Span:
-    """A block as rows of a slot's bars: those from `first` to before `end` are told, the last rows' answers are wanted."""
+    """Rows of a slot's bars that one fork answers for, in order; with window -1 by one call over bars `first` to before `end`."""
 
     first: int
     end: int
     rows: tuple[int, ...]
     window: int | None
 
-    def block(self, number: int, bars: Bars) -> Block:
-        return Block(
-            number, _part(bars, self.first, self.end), tuple(row - self.first for row in self.rows), self.window
-        )
+    def begun(self, bars: Bars) -> Block:
+        """Return what is known at the first row."""
+        if self.window == -1:
+            return Block(_part(bars, self.first, self.end), None, tuple(row - self.first for row in self.rows))
+        return Block(_part(bars, self.first, self.rows[0] + 1), self.window)
+
+    def later(self, bars: Bars) -> "Iterator[tuple[Any, Any] | None]":
+        """Yield the bars that closed since the row before, for each row but the first; then None: that was all."""
+        opened, values = bars.frame.index.asi8, bars.frame[list(BAR_COLUMNS)].to_numpy()  # type: ignore[attr-defined]
+        for before, row in itertools.pairwise(self.rows if self.window != -1 else ()):
+            yield opened[before + 1 : row + 1], values[before + 1 : row + 1]
+        yield None
+
+
+def _part(bars: Bars, first: int, end: int) -> Bars:
+    frame = bars.frame[list(BAR_COLUMNS)].iloc[first:end].copy()
+    return Bars(bars.symbol, bars.timeframe, frame, bars.venue)
 
 
 def _spans(rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[_Span]:
@@ -292,15 +303,12 @@ def _spans(rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[_Sp
 def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Told:
     """Return what processes of their own computed at `rows`, those of all spans in order."""
     workers = min(2, os.cpu_count() or 1, 1 + len(rows) // 500)
-    parts, numbers = parts_of(slot), range(len(spans))
-    answers: dict[int, Any] = {}
+    parts = parts_of(slot)
     with ThreadPoolExecutor(workers) as pool:
-        asked = [(spans[n].block(n, slot.bars) for n in numbers[first::workers]) for first in range(workers)]
-        for told in pool.map(lambda blocks: _ask(parts, blocks), asked):
-            answers.update(told)
+        shares = list(pool.map(lambda first: _ask(parts, spans[first::workers], slot.bars), range(workers)))
     values, raised, at = np.full((len(rows), len(NAMES)), np.inf), {}, 0  # nothing equals what is not told
     for number, span in enumerate(spans):
-        told, error = answers.get(number, ([], "it gave no answer"))
+        told, error = shares[number % workers][number // workers]
         if told:
             values[at : at + len(told)] = told
         raised.update(dict.fromkeys(rows[at + len(told) : at + len(span.rows)].tolist(), error))
@@ -308,20 +316,19 @@ def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Told:
     return _Told(values, raised)
 
 
-def _ask(parts: dict[str, Any], blocks: Iterable[Block]) -> dict[int, Any]:
-    """Start a process, tell it the blocks one after another, and return its answers by the blocks' numbers."""
+def _ask(parts: dict[str, Any], spans: Sequence[_Span], bars: Bars) -> list[_Answer]:
+    """Start a process, tell it the spans one after another, and return its answers."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             [sys.executable, "-c", "from atb.validation.isolated import main; main()"], env=environment, stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=complaints, cwd=Path(__file__).parents[2],
         )  # fmt: skip
-        with process:
-            paths = [path or str(Path.cwd()) for path in sys.path]
-            teller = threading.Thread(target=_tell, args=(process.stdin, [paths, parts], blocks))
-            teller.start()
-            answers = dict(_answers(process.stdout))
-            teller.join()
+        answers: list[_Answer] = []
+        with suppress(BrokenPipeError, EOFError), process:  # it ended: its last words say why
+            _tell(process, [path or str(Path.cwd()) for path in sys.path])
+            _tell(process, parts)
+            answers.extend(_conversation(process, span, bars) for span in spans)
         complaints.seek(0)
         if process.returncode:
             said = complaints.read().decode(errors="replace").strip().splitlines()[-1:]
@@ -330,18 +337,24 @@ def _ask(parts: dict[str, Any], blocks: Iterable[Block]) -> dict[int, Any]:
     return answers
 
 
-def _tell(stream: Any, begun: Iterable[Any], blocks: Iterable[Block]) -> None:
-    try:
-        with stream:
-            for message in itertools.chain(begun, blocks):
-                pickle.dump(message, stream)
-    except BrokenPipeError:  # it ended: its last words say why
-        return
-
-
-def _answers(stream: Any) -> Iterator[tuple[int, Any]]:
+def _conversation(process: Any, span: _Span, bars: Bars) -> _Answer:
+    """Ask for the rows of a span one after another, and return what was told of them, and what was raised at the next."""
+    _tell(process, BEGINS)
+    told: list[tuple[float, ...]] = []
+    error, later = "", span.later(bars)
     while True:
-        try:
-            yield pickle.load(stream)  # noqa: S301 - from the process that was started here
-        except EOFError:
-            return
+        kind, value = pickle.load(process.stdout)  # noqa: S301 - from the process that was started here
+        if kind == "ended":
+            return told, error or f"the process died with status {value}"
+        if kind == "raised":
+            error = value
+        elif kind == "begun":
+            _tell(process, span.begun(bars))
+        else:
+            told.extend(value)
+            _tell(process, next(later))
+
+
+def _tell(process: Any, message: Any) -> None:
+    pickle.dump(message, process.stdin)
+    process.stdin.flush()

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 COMMON = ("fraction", "stop_loss", "take_profit", "fee", "slippage", "cash")  # rules that a backtest has as parameters
 BACKTEST = {"strategy", "params", "symbol", "timeframe", "start", "end", "days", "venue", *COMMON}
-MARKET = {"symbol", "timeframe", "start", "end", "venue"}
+RECIPE = ("horizon", "model", "seed")
+TRAINING = {"symbol", "timeframe", "start", "end", "venue", *RECIPE}
 
 
 @dataclass(frozen=True)
@@ -90,16 +91,22 @@ def make_sample_for(values: Mapping[str, Any]) -> None:
         ensure_sample()
 
 
-def check_market(values: Mapping[str, Any]) -> None:
-    """Refuse bars that a notebook would not get: of a market that is not stored, or of days outside of what is.
+def check_training(values: Mapping[str, Any]) -> None:
+    """Refuse what the training notebook would refuse: bars that are not stored, and bars that no model can be made of.
 
     Raises
     ------
     DataError
         As `load_bars`, with what is stored.
+    InputError
+        As `atb.prediction.recipes.lay_out`.
     """
+    from atb.prediction.recipes import Recipe, lay_out
+
+    recipe = Recipe(**{name: values[name] for name in RECIPE})
     make_sample_for(values)
-    load_bars(values["symbol"], values["timeframe"], values["start"], values["end"], venue=values["venue"])
+    bars = load_bars(values["symbol"], values["timeframe"], values["start"], values["end"], venue=values["venue"])
+    lay_out(bars, recipe)
 
 
 def differences(result: "Result", metrics: Mapping[str, Any]) -> dict[str, tuple[float | None, Any]]:

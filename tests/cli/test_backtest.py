@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -179,6 +180,32 @@ def test_training_refuses_dates_outside_of_the_data_as_a_backtest_does(tmp_path)
     dates = ["--start", "1999-01-01", "--end", "1999-06-01"]
     trained, tested = atb("train", *dates), atb("backtest", "sma_cross", *dates)
     assert (trained.exit_code, trained.stderr.split(";")[0]) == (2, tested.stderr.split(";")[0])
+
+
+@pytest.mark.parametrize(
+    ("bars", "options", "told"),
+    [
+        (600, [], "Too few bars to train, validate and test"),
+        (3_000, ["--start", "2024-04-20"], "Too few bars to train, validate and test"),
+        (3_000, ["-p", "horizon=2000"], "Too few bars to train, validate and test"),
+        ("up", [], "The training part has only rises and no fall"),
+        ("up at last", [], "The validation part has only rises and no fall"),
+        (3_000, ["-p", "model=forest"], "Unknown model"),
+        (3_000, ["-p", "seed=-1"], "A seed is a whole number"),
+    ],
+)
+def test_training_refuses_what_no_model_can_be_made_of_before_a_kernel_starts(tmp_path, bars, options, told):
+    """One sentence, exit 2, and no run."""
+    frame = random_walk(bars if isinstance(bars, int) else 3_000)
+    first = {"up": 0, "up at last": 2_000}.get(bars, len(frame))
+    for name in ("open", "high", "low", "close"):
+        frame.loc[frame.index[first:], name] = 1_000.0 + np.arange(len(frame) - first)
+    save_bars(bars_of(frame, venue="file"), root=tmp_path / "bars", source="a file of the test")
+    done = atb("train", *options)
+    assert (done.exit_code, done.stdout) == (2, ""), done.output
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 def test_an_exchange_s_series_is_completed_from_the_exchange(tmp_path):

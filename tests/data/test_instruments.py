@@ -1,11 +1,15 @@
 """Trading rules of bars: published ones with their day, else what the bars show; never coarser than the bars' prices."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
-from atb.data import load_instrument, rules_of, save_instruments
+from atb.data import load_bars, load_instrument, rules_of, save_instruments
+from atb.data.storing import save_bars
 from atb.domain import Instrument, Symbol
 from atb.errors import DataError
 from tests.bars import bars_of, frame_of
@@ -63,6 +67,32 @@ def test_a_published_step_that_is_coarser_than_the_prices_is_not_used_and_that_i
     assert found.lot == 1
     assert "published by binance, 2024-09-08; but the price step from the data" in found.source
     assert rules_of(bars_of(walk(0.1, 5), "DOGE/USDT", venue="binance"), root=tmp_path).source.endswith("2024-09-08")
+
+
+@pytest.fixture(scope="module")
+def coarser_later(tmp_path_factory):
+    """A published step of a cent; prices with three decimals in 2023, and with two from 2024 on."""
+    root = tmp_path_factory.mktemp("rules")
+    close = np.r_[walk(100, 3)["close"].to_numpy(), walk(100, 2, seed=2)["close"].to_numpy()]
+    save_bars(bars_of(frame_of(close, start="2023-12-07"), venue="mine"), root=root, source="test")
+    cent = Instrument(
+        Symbol("BTC", "USDT"), Decimal("0.01"), Decimal("0.001"), Decimal("0.001"), Decimal(5), "of a test"
+    )
+    save_instruments([cent], root=root, venue="mine")
+    return root, load_bars("BTC/USDT", "1h", root=root)
+
+
+@given(edges=st.lists(st.integers(0, 1_200), min_size=2, max_size=2, unique=True).map(sorted))
+@example(edges=[0, 1_200])
+@example(edges=[0, 300])
+@example(edges=[700, 1_200])
+def test_the_rules_of_a_series_are_the_same_whatever_part_of_it_is_traded(coarser_later, edges):
+    root, whole = coarser_later
+    part = replace(whole, frame=whole.frame.iloc[slice(*edges)])
+    found = rules_of(part, root=root)
+    assert found == rules_of(whole, root=root)
+    assert (found.tick, found.lot) == (Decimal("0.001"), Decimal("0.001"))
+    assert "but the price step from the data" in found.source
 
 
 def test_computed_prices_do_not_speak_against_a_published_step(tmp_path):

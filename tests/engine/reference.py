@@ -233,6 +233,8 @@ class Reference:
         if entry.side > 0 and self.paid(fill) > self.ledger.cash:
             book.refusal = "NO_CASH"
             return False
+        if book.position:
+            self.pay_interest(book, fill)
         self.note(fill)
         self.open_or_add(book, fill, self.received(book, fill))
         book.position.fees += self.fee(fill)
@@ -276,6 +278,7 @@ class Reference:
                 highest=price,
                 lowest=price,
                 opened=quantity,
+                paid=fill.time,
             )
             return
         total = position.quantity + quantity
@@ -284,10 +287,17 @@ class Reference:
         position.added_price = price
         position.additions += fill.reason == "scale_in"
 
+    def pay_interest(self, book: Book, fill: Fill) -> None:
+        """Pay what a short owes until a fill changes it."""
+        cost = book.interest(fill.price, fill.time)
+        self.ledger.cash -= cost
+        book.position.financing += cost
+
     def leave(self, fill: Fill) -> None:
         """Fill an exit of part of the position, or of all of it."""
         book, price = self.books[fill.slot], fill.price
         position = book.position
+        self.pay_interest(book, fill)
         self.note(fill)
         position.quantity -= fill.quantity
         position.realised += position.side * (price - position.price) * fill.quantity

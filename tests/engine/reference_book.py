@@ -106,6 +106,7 @@ class Position:
     exited: Decimal = ZERO  # summed value of the exits
     fees: Decimal = ZERO
     financing: Decimal = ZERO
+    paid: int = 0  # up to when interest was paid
 
     def profit(self, price: Decimal) -> Decimal:
         """How far a price is from the entry in the position's favour, as a fraction."""
@@ -174,6 +175,14 @@ class Book:
         execution = self.slot.execution
         maker = execution.fee if execution.maker_fee is None else execution.maker_fee
         return number(maker if kind == "limit" else execution.fee)
+
+    def interest(self, price: Decimal, time: int) -> Decimal:
+        """Return what a short owes for what it borrowed since it last paid, by the clock, and note that it is paid."""
+        position = self.position
+        years = Decimal(max(0, time - position.paid)) / YEAR_MS
+        position.paid = max(position.paid, time)
+        rate = number(self.slot.execution.borrow_rate) if position.side < 0 else ZERO
+        return position.quantity * price * rate * years
 
     # --- prices ---
 

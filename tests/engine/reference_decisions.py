@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tests.engine.reference_book import YEAR_MS, ZERO, Bar, Book, Pending, Signal, number, tightest
+from tests.engine.reference_book import ZERO, Bar, Book, Pending, Signal, number, tightest
 from tests.engine.reference_sizing import Exposure, Ledger, Refused, Wanted, sized
 
 DAY_MS = 24 * 3600 * 1000
@@ -59,10 +59,7 @@ class Decision:
         low = bar.close if position.inside and position.side < 0 else bar.low
         position.highest, position.lowest = max(position.highest, high), min(position.lowest, low)
         position.inside = ""
-        cost = book.held * bar.close * bar.funding
-        if position.side < 0:
-            years = Decimal(bar.closed - bar.opened) / YEAR_MS
-            cost += position.quantity * bar.close * number(book.slot.execution.borrow_rate) * years
+        cost = book.held * bar.close * bar.funding + book.interest(bar.close, bar.closed)
         self.ledger.cash -= cost
         position.financing += cost
 

@@ -1,11 +1,15 @@
 """What trading costs: fees in quote and in base, slippage, impact, interest and funding, to the last cent."""
 
+from dataclasses import replace
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from atb.engine.policy import ExecutionModel
 from atb.engine.prepare import Slot
 from tests.engine.cases import FLAT, NAN, account, at, half, play, rules, slot_of, together
+from tests.problems import Scripted
 
 LONG, SHORT = 1.0, -1.0
 SPOT = ExecutionModel(fee=0.01, slippage=0.0, fee_in_base=True)
@@ -137,6 +141,55 @@ def test_a_short_pays_interest_for_the_time_of_each_bar_it_holds():
     assert day.outcome.trades[0]["pnl"] == pytest.approx(-510.5)
     hour = play(rows, sides, half(allow_short=True), execution=execution)
     assert hour.outcome.account["financing"] == pytest.approx(10.5 / 24)
+
+
+def thinned(rows, sides, policy, *, seed=3, missing=0.47):
+    """Return a slot on hourly bars of which so many are missing, and the opens of those that are left."""
+    whole = slot_of(rows, [], policy, execution=ExecutionModel(fee=0.0, slippage=0.0, borrow_rate=0.365))
+    rng = np.random.default_rng(seed)
+    left = np.sort(rng.choice(len(rows), round(len(rows) * (1 - missing)), replace=False))
+    frame = whole.bars.frame.iloc[left]
+    return replace(whole, bars=replace(whole.bars, frame=frame), strategy=Scripted(sides(len(left)))), frame.index
+
+
+def test_a_short_pays_interest_for_the_time_it_is_held_by_the_clock_whatever_bars_are_missing():
+    """Entered at the open of the second bar, left at the open of the last one: 5,000 at 0.1 % a day."""
+    slot, opened = thinned([FLAT] * 200, lambda count: (SHORT, *[NAN] * (count - 3), 0.0), half(allow_short=True))
+    played = together(slot)
+    days = (opened[-1] - opened[1]) / pd.Timedelta("1D")
+    assert len(opened) == 106
+    assert days > 7.5
+    assert played.outcome.account["financing"] == pytest.approx(5_000 * 0.001 * days)
+    trade = played.outcome.trades[0]
+    assert (trade["financing"], trade["pnl"]) == (pytest.approx(5 * days), pytest.approx(-5 * days))
+    assert played.outcome.account["cash"] == pytest.approx(10_000 - 5 * days)
+
+
+def test_interest_over_a_hole_is_due_on_the_price_of_each_close_and_fill_by_hand():
+    """Ten hours are missing: short of 50 at 100; 1 h at 110, 11 h at 120, and 10 h until the exit's open at 130."""
+    rows = [FLAT, FLAT, at(110), *[FLAT] * 10, at(120), *[FLAT] * 10, at(130)]
+    whole = slot_of(
+        rows, [], half(allow_short=True), execution=ExecutionModel(fee=0.0, slippage=0.0, borrow_rate=0.365)
+    )
+    frame = whole.bars.frame.iloc[[0, 1, 2, 13, 24]]
+    slot = replace(whole, bars=replace(whole.bars, frame=frame), strategy=Scripted((SHORT, NAN, NAN, 0.0)))
+    played = together(slot)
+    paid = 50 * 0.001 / 24 * (1 * 100 + 1 * 110 + 11 * 120 + 10 * 130)
+    assert played.outcome.trades[0]["financing"] == pytest.approx(paid)
+    assert played.equity[-1] == pytest.approx(10_000 - 50 * 30 - paid)
+
+
+def test_what_is_added_to_a_short_after_a_hole_pays_from_then_on():
+    policy = half(allow_short=True, scale_in=0.01, scale_share=0.5, scale_limit=1, fraction=0.25)
+    rows = [FLAT, FLAT, at(90), *[FLAT] * 9, at(90), at(90)]
+    whole = slot_of(rows, [], policy, execution=ExecutionModel(fee=0.0, slippage=0.0, borrow_rate=0.365))
+    frame = whole.bars.frame.iloc[[0, 1, 2, 12, 13]]
+    slot = replace(whole, bars=replace(whole.bars, frame=frame), strategy=Scripted((SHORT,) * 5))
+    played = together(slot)
+    first, second = played.quantities
+    assert played.rows == [1, 3]
+    hours = first * (100 + 90 + 9 * 90) + (first + second) * (90 + 90)
+    assert played.slot["financing"] == pytest.approx(hours * 0.001 / 24)
 
 
 def test_a_long_pays_no_interest():

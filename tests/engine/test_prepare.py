@@ -14,7 +14,7 @@ from atb.engine.prepare import Slot, columns, prepare, warmup_bars
 from atb.errors import InputError
 from atb.features.indicators import INDICATORS
 from atb.strategies import make_strategy
-from tests.bars import bars_of, ramp, random_walk
+from tests.bars import bars_of, frame_of, ramp, random_walk
 from tests.problems import ALL_IN, Scripted, ohlc, scripted_slot
 from tests.rules import usual
 
@@ -143,6 +143,16 @@ def test_bars_that_overlap_or_have_no_time_zone_are_refused():
         prepare((scripted_slot(frame, (1.0,), timeframe="4h"),), ALL_IN)
     with pytest.raises(InputError, match="UTC open times"):
         prepare((scripted_slot(frame.tz_localize(None), (1.0,)),), ALL_IN)
+
+
+def test_volatility_goes_by_the_clock_over_holes():
+    rng = np.random.default_rng(5)
+    frame = frame_of(100 * np.exp(np.cumsum(rng.normal(0, 0.5 / np.sqrt(8_760), 4_000))))
+    some = frame.iloc[np.sort(rng.choice(4_000, 2_120, replace=False))]
+    policy = RiskPolicy(sizing="volatility", volatility_target=0.3, volatility_window=500)
+    for part in (frame, some):
+        measured = columns(Slot(Scripted(), bars_of(part), policy)).signals["volatility"]
+        assert np.nanmedian(measured) == pytest.approx(0.5, rel=0.06)
 
 
 def test_funding_that_is_no_number_or_has_no_time_zone_is_refused():

@@ -40,11 +40,13 @@ class Ledger:
         count = len(problem.slots)
         self.problem, self.cash = problem, problem.account.cash
         self.held, self.dust, self.mark = np.zeros(count), np.zeros(count), np.zeros(count)
+        self.since = np.zeros(count)
         self.lots = [float(slot.rules.lot) for slot in problem.slots]
 
     def book(self, order: Any) -> None:
         s, side, value = int(order["slot"]), int(order["side"]), float(order["quantity"] * order["price"])
         in_base = order["fee_base"] > 0
+        self.cash -= self.interest(s, float(order["price"]), int(order["time"]))
         self.cash -= side * value + (0.0 if in_base else float(order["fee"]))
         if in_base:
             bought = order["quantity"] - order["fee_base"] + self.dust[s]
@@ -58,9 +60,12 @@ class Ledger:
         """Mark a slot to the close of its bar, and pay what holding it cost."""
         self.mark[s] = bar["close"]
         value = self.held[s] * bar["close"]
-        years = (bar["closed"] - bar["opened"]) / (365 * 86_400_000)
-        borrowed = max(0.0, -value) * self.problem.slots[s].execution.borrow_rate * years
-        self.cash -= value * bar["funding"] + borrowed
+        self.cash -= value * bar["funding"] + self.interest(s, float(bar["close"]), int(bar["closed"]))
+
+    def interest(self, s: int, price: float, time: int) -> float:
+        """Return what a short owes since it last paid."""
+        years, self.since[s] = (time - self.since[s]) / (365 * 86_400_000), time
+        return max(0.0, -self.held[s] * price) * self.problem.slots[s].execution.borrow_rate * years
 
     @property
     def equity(self) -> float:

@@ -83,7 +83,7 @@ def test_refuses_what_is_not_registered(wrong, message):
 
 
 def test_refuses_a_market_that_only_rises():
-    with pytest.raises(InputError, match="no rise or no fall"):
+    with pytest.raises(InputError, match="only rises and no fall"):
         train(bars_of(ramp(up=3_000)))
 
 

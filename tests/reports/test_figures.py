@@ -18,10 +18,11 @@ from atb.reports import (
     summary_table,
     trades_figure,
     trades_table,
+    volatility_figure,
 )
 from atb.reports.equity import BAND, exposure, monthly_returns
-from atb.reports.market import autocorrelation, log_returns
-from tests.bars import bars_of, ramp, random_walk
+from atb.reports.market import autocorrelation, log_returns, moving_volatility, volatility
+from tests.bars import bars_of, frame_of, ramp, random_walk
 from tests.problems import random_slots, scripted_slot
 
 REASONS = set(CODES.values())
@@ -226,6 +227,28 @@ def test_returns_leave_out_the_step_across_a_hole():
     frame = random_walk(100, 1)
     assert len(log_returns(bars_of(frame.drop(frame.index[40:60])))) == 78
     assert log_returns(bars_of(frame)).sum() == pytest.approx(np.log(frame["close"].iloc[-1] / frame["close"].iloc[0]))
+
+
+def thin(missing=0.47, n=4_000):
+    """Return a market of 50 % volatility a year, with all of its hours and with so many of them missing."""
+    rng = np.random.default_rng(5)
+    frame = frame_of(100 * np.exp(np.cumsum(rng.normal(0, 0.5 / np.sqrt(8_760), n))))
+    return bars_of(frame), bars_of(frame.iloc[np.sort(rng.choice(n, round(n * (1 - missing)), replace=False))])
+
+
+def test_volatility_goes_by_the_clock_and_not_by_the_number_of_bars():
+    whole, holed = thin()
+    assert volatility(whole) == pytest.approx(np.log(whole.frame["close"]).diff().std() * np.sqrt(8_760))
+    assert volatility(whole) == pytest.approx(0.5, rel=0.03)
+    assert volatility(holed) == pytest.approx(0.5, rel=0.05)
+
+
+def test_the_moving_volatility_is_of_the_last_days_whatever_bars_are_missing():
+    for bars in thin():
+        moving, days = moving_volatility(bars)
+        assert days == 7
+        assert np.median(moving) == pytest.approx(0.5, rel=0.05)
+        assert "of the last 7 days" in caption(volatility_figure(bars))
 
 
 def test_autocorrelation_is_the_textbook_one():

@@ -152,10 +152,11 @@ class RemembersInItsModule(Plain):
         return Signals(np.array([SEEN[opened] for opened in frame.index]))
 
 
+@dataclass(frozen=True)
 class RemembersInAFile(Plain):
     """The same, in a file."""
 
-    path: ClassVar[str] = "/tmp/atb-a-strategy-that-remembers.txt"
+    path: str = ""
 
     def signals(self, frame):
         rises = (frame["close"].shift(-1) > frame["close"]).to_numpy().astype(float)

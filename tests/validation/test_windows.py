@@ -64,11 +64,9 @@ def test_an_honest_strategy_says_the_same_at_every_bar():
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
-def test_what_knows_more_than_a_runner_is_found_and_named(cheat, kind, column):
-    try:
-        report = checked(cheat()).report
-    finally:
-        Path(cheats.RemembersInAFile.path).unlink(missing_ok=True)
+def test_what_knows_more_than_a_runner_is_found_and_named(cheat, kind, column, tmp_path):
+    given = {"path": str(tmp_path / "memory")} if cheat is cheats.RemembersInAFile else {}
+    report = checked(cheat(**given)).report
     assert (report.equal, report.everywhere) == (False, False)
     assert kind in report.kinds, report.kinds
     assert report.first_difference["column"] == column
