@@ -137,6 +137,7 @@ def main() -> None:
     os.dup2(quiet, 0)
     os.dup2(quiet, 1)
     sys.path[:] = pickle.load(told)  # noqa: S301 - from the process that started this one
+    walls.prepare()
     for name in ("pandas", "talib", "atb.engine.prepare"):  # once, for all forks
         importlib.import_module(name)
     Clock.install()

@@ -45,6 +45,13 @@ class Files:
 
     _serving: ClassVar[int] = 0
     _own: ClassVar[int] = 0
+    _stands: ClassVar[bool] = False
+
+    @classmethod
+    def stand(cls) -> None:
+        """Give out no further descriptor from now on."""
+        cls._stands = True
+        cls.limit(0)
 
     @classmethod
     @contextmanager
@@ -73,6 +80,8 @@ class Files:
         opens: Callable[..., Any] = getattr(owner, name)
 
         def served(*arguments: Any, **options: Any) -> Any:
+            if not cls._stands:
+                return opens(*arguments, **options)
             if not cls._serving:
                 cls.limit(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
             cls._serving += 1
@@ -86,9 +95,8 @@ class Files:
         setattr(owner, name, served)
 
 
-def build() -> None:
-    """Put up both walls; they stand until the process ends."""
-    sys.dont_write_bytecode = True
+def prepare() -> None:
+    """Mind the functions that open files, before any library takes them for its own."""
     machinery = importlib.machinery
     for owner, name in (
         (machinery.ExtensionFileLoader, "create_module"), (machinery.FileFinder, "_fill_cache"),
@@ -96,8 +104,13 @@ def build() -> None:
         (builtins, "open"), (io, "open"), (io, "open_code"), (os, "open"), (ctypes, "_dlopen"),
     ):  # fmt: skip
         Files.serve(owner, name)
+
+
+def build() -> None:
+    """Put up both walls; they stand until the process ends."""
+    sys.dont_write_bytecode = True
     sys.addaudithook(_hear)
-    Files.limit(0)
+    Files.stand()
 
 
 def refusal(error: BaseException) -> PermissionError | None:
