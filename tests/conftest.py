@@ -2,6 +2,8 @@
 
 import contextlib
 import os
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +24,12 @@ with contextlib.suppress(ImportError):
 for _name in ("COLUMNS", "LINES"):
     os.environ.pop(_name, None)
     os.unsetenv(_name)
+
+# A shell starts what runs in its background with Ctrl-C ignored, and so would be every program that a test starts and interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# As `atb` does: what nbformat loads would build a grammar for two seconds in each worker, and nothing here asks for it.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 load_profile()
 

@@ -132,4 +132,5 @@ def _answers(
 
 def _entered_inside(problem: Problem, orders: Records) -> NDArray[np.bool_]:
     entered = orders["role"] == records.ENTRY
-    return np.asarray(entered & (orders["time"] != problem.market["opened"][orders["row"]]))
+    inside: NDArray[np.bool_] = orders["time"] != problem.market["opened"][orders["row"]]
+    return np.asarray(entered & inside)

@@ -42,27 +42,26 @@ def orders_frame(orders: Records, problem: Problem) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    return pd.DataFrame(
-        {
-            "order_id": orders["id"],
-            "trade_id": trade_rows(orders, problem),
-            "time": _time(orders["time"]),
-            "bar": _time(problem.market["opened"][orders["row"]]),
-            **_slot_columns(orders["slot"], problem),
-            "side": _names(orders["side"], codes.SIDES),
-            "kind": _names(orders["kind"], codes.KINDS),
-            "role": _names(orders["role"], codes.ROLES),
-            "reason": _names(orders["reason"], codes.REASONS),
-            "quantity": orders["quantity"],
-            "price": orders["price"],
-            "reference": orders["reference"],
-            "value": orders["quantity"] * orders["price"],
-            "fee": orders["fee"],
-            "fee_base": orders["fee_base"],
-            "ambiguous": orders["ambiguous"].astype(bool),
-            "other": orders["other"],
-        }
-    )
+    columns: dict[str, Any] = {
+        "order_id": orders["id"],
+        "trade_id": trade_rows(orders, problem),
+        "time": _time(orders["time"]),
+        "bar": _time(problem.market["opened"][orders["row"]]),
+        **_slot_columns(orders["slot"], problem),
+        "side": _names(orders["side"], codes.SIDES),
+        "kind": _names(orders["kind"], codes.KINDS),
+        "role": _names(orders["role"], codes.ROLES),
+        "reason": _names(orders["reason"], codes.REASONS),
+        "quantity": orders["quantity"],
+        "price": orders["price"],
+        "reference": orders["reference"],
+        "value": orders["quantity"] * orders["price"],
+        "fee": orders["fee"],
+        "fee_base": orders["fee_base"],
+        "ambiguous": orders["ambiguous"].astype(bool),
+        "other": orders["other"],
+    }
+    return pd.DataFrame(columns)
 
 
 def trade_rows(orders: Records, problem: Problem) -> NDArray[np.int64]:
@@ -100,8 +99,8 @@ def _moved(orders: Records) -> NDArray[np.float64]:
 
 def _slippage(orders: Records) -> NDArray[np.float64]:
     """Return what each order paid in quote beyond the price that it met."""
-    worse = orders["side"] * (orders["price"] - orders["reference"])
-    return np.asarray(worse * orders["quantity"], dtype=np.float64)
+    worse: NDArray[np.float64] = orders["price"] - orders["reference"]
+    return np.asarray(orders["side"] * worse * orders["quantity"], dtype=np.float64)
 
 
 def trades_frame(trades: Records, orders: Records, problem: Problem, *, slots: Records) -> "pd.DataFrame":
@@ -114,36 +113,35 @@ def trades_frame(trades: Records, orders: Records, problem: Problem, *, slots: R
     import pandas as pd
 
     rows = np.concatenate([trades, _open_trades(slots, problem, trades.dtype)])
-    entry_value = rows["quantity"] * rows["entry_price"]
+    entry_value: NDArray[np.float64] = rows["quantity"] * rows["entry_price"]
     closed = np.arange(len(rows)) < len(trades)
     entered = orders["role"] == records.ENTRY
     belongs = trade_rows(orders, problem)
-    frame = pd.DataFrame(
-        {
-            "trade_id": np.arange(len(rows)),
-            **_slot_columns(rows["slot"], problem),
-            "side": _names(rows["side"], codes.DIRECTIONS),
-            "entry_time": _time(rows["entry_time"]),
-            "entry_price": rows["entry_price"],
-            "exit_time": _time(rows["exit_time"]),
-            "exit_price": rows["exit_price"],
-            "quantity": rows["quantity"],
-            "stake_amount": entry_value,
-            "fees_paid": rows["fees"],
-            "financing_paid": rows["financing"],
-            "slippage_paid": np.bincount(belongs, _slippage(orders), minlength=len(rows)),
-            "pnl": rows["pnl"],
-            "pnl_pct": 100 * rows["pnl"] / entry_value,
-            "mfe_pct": 100 * rows["mfe"],
-            "mae_pct": 100 * rows["mae"],
-            "bars_held": rows["bars_held"],
-            "entries": np.bincount(belongs[entered], minlength=len(rows)),
-            "exits": np.bincount(belongs[~entered], minlength=len(rows)),
-            "additions": rows["additions"],
-            "exit_reason": [codes.REASONS[int(code)] if code else "" for code in rows["reason"]],
-            "status": np.where(closed, "closed", "open"),
-        }
-    )
+    columns: dict[str, Any] = {
+        "trade_id": np.arange(len(rows)),
+        **_slot_columns(rows["slot"], problem),
+        "side": _names(rows["side"], codes.DIRECTIONS),
+        "entry_time": _time(rows["entry_time"]),
+        "entry_price": rows["entry_price"],
+        "exit_time": _time(rows["exit_time"]),
+        "exit_price": rows["exit_price"],
+        "quantity": rows["quantity"],
+        "stake_amount": entry_value,
+        "fees_paid": rows["fees"],
+        "financing_paid": rows["financing"],
+        "slippage_paid": np.bincount(belongs, _slippage(orders), minlength=len(rows)),
+        "pnl": rows["pnl"],
+        "pnl_pct": 100 * rows["pnl"] / entry_value,
+        "mfe_pct": 100 * rows["mfe"],
+        "mae_pct": 100 * rows["mae"],
+        "bars_held": rows["bars_held"],
+        "entries": np.bincount(belongs[entered], minlength=len(rows)),
+        "exits": np.bincount(belongs[~entered], minlength=len(rows)),
+        "additions": rows["additions"],
+        "exit_reason": [codes.REASONS[int(code)] if code else "" for code in rows["reason"]],
+        "status": np.where(closed, "closed", "open"),
+    }
+    frame = pd.DataFrame(columns)
     frame["duration"] = frame["exit_time"] - frame["entry_time"]
     return frame
 
@@ -187,9 +185,10 @@ def refusals_frame(refusals: Records, problem: Problem, ruined_ms: int | None = 
     """
     import pandas as pd
 
-    order = np.arange(len(refusals))
+    order: NDArray[np.int64] = np.arange(len(refusals))
+    own: NDArray[np.int64] = len(order) + refusals["slot"] * _MOST_REASONS + refusals["reason"]
     final = np.isin(refusals["reason"], (records.DRAWDOWN, records.LIQUIDATED))
-    group = np.where(final, len(order) + refusals["slot"] * _MOST_REASONS + refusals["reason"], order)
+    group = np.where(final, own, order)
     ruined = refusals["time"] >= (np.iinfo(np.int64).max if ruined_ms is None else ruined_ms)
     group = np.where(ruined, -1, group)
     _, first, number = np.unique(group, return_index=True, return_inverse=True)

@@ -14,6 +14,7 @@ from atb.engine import records
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from atb.backtest.simulation import Outcome
     from atb.engine.prepare import Problem
@@ -95,4 +96,5 @@ def ruin_of(outcome: "Outcome", problem: "Problem") -> Ruin | None:
 def _least(outcome: "Outcome", problem: "Problem") -> float:
     """Return the least value (quote) of an order that any slot could send at the last price."""
     rules = problem.parameters
-    return float(np.maximum(rules["min_notional"], rules["min_quantity"] * outcome.slots["mark"]).min())
+    smallest: NDArray[np.float64] = rules["min_quantity"] * outcome.slots["mark"]
+    return float(np.maximum(rules["min_notional"], smallest).min())

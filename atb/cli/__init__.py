@@ -207,5 +207,7 @@ def main(ctx: click.Context, root: Path | None) -> None:
 
     ctx.with_resource(hidden_secrets())
     ctx.with_resource(write_for_us_alone())
+    # nbformat loads jsonschema, which would build the grammar of international addresses (2 s): no notebook's schema asks for them.
+    sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: an import of it raises ImportError
     if root is not None:
         ctx.with_resource(_data_root(root.expanduser().absolute()))

@@ -165,9 +165,11 @@ def _other_orders(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any
     count = min(len(left), len(right))
     same = np.ones(count, bool)
     for name in ("slot", "row", "time", "side", "role", "reason", "kind"):
-        same &= left[name][:count] == right[name][:count]
+        as_one: NDArray[np.bool_] = left[name][:count] == right[name][:count]
+        same &= as_one
     for name in ("price", "quantity"):
-        same &= np.isclose(left[name][:count], right[name][:count], rtol=1e-9, atol=0.0)
+        close: NDArray[np.bool_] = np.isclose(left[name][:count], right[name][:count], rtol=1e-9, atol=0.0)
+        same &= close
     unequal = np.flatnonzero(~same)
     if not len(unequal) and len(left) == len(right):
         return None

@@ -79,6 +79,7 @@ def test_without_faults_the_runner_is_its_backtest_and_the_drill_repeats_its_dec
         assert {entry["kind"] for entry in ledger} >= {"request", "order", "trade", "balance"}
 
 
+@pytest.mark.slow
 def test_a_difference_from_the_backtest_is_shown_and_fails(desk, monkeypatch):
     path = promoted(desk)
     original = rehearsal.backtest
@@ -121,6 +122,7 @@ def stage(desk):
     return Stage(desk.root / "stage", settings, [path], portfolio, period)
 
 
+@pytest.mark.slow
 def test_a_runner_that_is_killed_is_dead_for_as_long_as_was_drawn_and_decides_the_same(stage):
     start, hour = stage.period.start_ms, 3_600_000
     plan = Schedule((), ((start + 10 * hour + 5_000, 3 * hour), (start + 30 * hour, 40_000)))

@@ -107,6 +107,7 @@ def test_finds_a_runner_that_places_first_and_records_afterwards(tmp_path):
     assert not violated(tmp_path, schedules)
 
 
+@pytest.mark.slow
 def test_finds_a_runner_that_believes_the_first_not_found(tmp_path):
     schedules = [biting(seed, "late", delay_ms=1_500) for seed in SEEDS]
     found = violated(tmp_path, schedules, believe_the_first_not_found)
@@ -420,6 +421,7 @@ def test_a_stage_that_is_included_keeps_its_name():
     assert (one.clean, one.violations["I9"], one.checked["I9"]) == (False, ["drill: a position was kept"], 3)
 
 
+@pytest.mark.slow
 def test_the_same_schedule_decides_the_same_twice(tmp_path):
     logs = []
     for name in ("one", "two"):

@@ -100,7 +100,10 @@ def test_a_start_beyond_the_bars_is_refused_and_leaves_no_session(sqlite_desk):
     assert runner(manifest, "--from", first_open(result)).returncode == 0
 
 
-@pytest.mark.parametrize("table", ["decision", "session", "halt", "account_lease"])
+@pytest.mark.parametrize(
+    "table",
+    ["decision", *(pytest.param(name, marks=pytest.mark.slow) for name in ("session", "halt", "account_lease"))],
+)
 def test_a_database_without_one_of_its_tables_is_one_sentence(sqlite_desk, table):
     result = warm_result(sqlite_desk.stock(60, 1))
     manifest = str(sqlite_desk.promote(result))

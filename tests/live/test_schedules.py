@@ -36,7 +36,7 @@ KEPT_BYTES = 2_000  # what the simulated exchange keeps for each entry of its le
 HARMLESS = {"lost", "error", "reset", "truncated", "late", "error_after"}  # the process is still there afterwards
 
 
-@pytest.mark.parametrize("seed", seeds(8))
+@pytest.mark.parametrize("seed", seeds(8, quick=6))
 def test_a_schedule_violates_nothing(seed, tmp_path):
     check(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
 

@@ -21,7 +21,6 @@ from tests.waiting import PATIENCE_S
 
 PLOT = "application/vnd.plotly.v1+json"
 TOKEN = "only-for-this-test"
-START_SECONDS, RUN_SECONDS = 60, 180
 TRACKER = "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
 DRAWN = ".js-plotly-plot .main-svg:first-of-type"
 ALL_RUN = """() => {
@@ -46,7 +45,7 @@ def test_every_figure_of_a_report_is_drawn_without_a_network(executed, browser):
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto((Path(run.path) / "report.html").as_uri())
     wanted = figures(Path(run.path) / run.notebook)
-    page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length >= {wanted}", timeout=30_000)
+    page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length >= {wanted}", timeout=PATIENCE_S * 1_000)
     labels = page.locator(".figure-label").all_text_contents()
     page.close()
     assert wanted == len(labels) == 4
@@ -110,14 +109,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory, world: Path, browser: object) 
 def _wait_for(lab: Lab, server: "subprocess.Popen[bytes]", log: Path) -> None:
     import time
 
-    for _ in range(START_SECONDS * 4):
+    for _ in range(int(PATIENCE_S) * 4):
         try:
             lab.get("status")
             return
         except OSError:
             assert server.poll() is None, log.read_text(encoding="utf-8")
             time.sleep(0.25)
-    pytest.fail(f"JupyterLab did not answer within {START_SECONDS} s: {log.read_text(encoding='utf-8')}")
+    pytest.fail(f"JupyterLab did not answer within {PATIENCE_S:.0f} s: {log.read_text(encoding='utf-8')}")
 
 
 def test_the_lab_answers_nobody_without_the_token(lab):
@@ -135,15 +134,15 @@ def test_a_chapter_runs_in_the_lab_with_its_defaults_and_draws_its_figures(name,
     # A workspace of its own: the default one opens the chapters of earlier tests again, in hidden tabs.
     page.goto(f"http://127.0.0.1:{lab.port}/lab/workspaces/{Path(name).stem}/tree/{name}?token={TOKEN}")
     # "Run all" before the kernel is bound opens a dialog and runs nothing.
-    for _ in range(START_SECONDS * 4):
+    for _ in range(int(PATIENCE_S) * 4):
         page.wait_for_timeout(250)
         bound = [session for session in lab.get("sessions") if session["path"] == name]
         if bound and bound[0]["kernel"]["execution_state"] == "idle":
             break
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=START_SECONDS * 1_000)
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=PATIENCE_S * 1_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
-    page.wait_for_function(ALL_RUN, timeout=RUN_SECONDS * 1_000)
+    page.wait_for_function(ALL_RUN, timeout=PATIENCE_S * 1_000)
     drawn = page.locator(DRAWN)
     page.get_by_role("menuitem", name="File", exact=True).click()
     page.locator(".lm-Menu-item[data-command='docmanager:save']").click()

@@ -215,6 +215,7 @@ def test_a_cold_compile_leaves_the_compiled_kernel_of_this_installation_alone():
     assert is_compiled()
 
 
+@pytest.mark.slow
 def test_progress_counts_all_jobs_of_all_cases():
     seen = []
     list(
