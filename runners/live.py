@@ -209,7 +209,7 @@ def _trade(asked: argparse.Namespace) -> str:
 def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
     from atb.db import open_database
     from atb.live import wiring
-    from atb.live.halt import Switch
+    from atb.live.journal.kill_switch import Switch
     from atb.live.loop import Bell
     from atb.live.runner import Office
     from atb.threads import Call
@@ -269,7 +269,7 @@ async def _run(
 
 def _listen(office: "Office") -> None:
     """Stop between two steps at the first signal, at once at the second; SIGUSR1 pauses entries."""
-    from atb.live.halt import Level
+    from atb.live.journal.kill_switch import Level
 
     def stop(_number: int, _frame: object) -> None:
         for one in (signal.SIGTERM, signal.SIGINT):

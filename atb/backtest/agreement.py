@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from atb.backtest.sides import same_times
+from atb.backtest.signal_frame import same_times
 from atb.errors import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from atb.backtest import carrying
+from atb.backtest import vectorbt_settings
 from atb.backtest.span import Holes
 from atb.domain.bars import Bars
 from atb.engine.checks import check_choice, check_number
@@ -171,12 +171,12 @@ def screen(
     SetupError
         If `rust` is asked for and not installed.
     """
-    from atb.backtest.sides import sides_frame
+    from atb.backtest.signal_frame import sides_frame
 
     policy, execution = policy or RiskPolicy(), execution or ExecutionModel()
     check_number("cash", cash, low=1e-6, high=1e15)
     _check_engine(engine)
-    if wrong := carrying.uncarried(policy, execution):
+    if wrong := vectorbt_settings.uncarried(policy, execution):
         raise InputError(
             "vectorbt's from_signals cannot follow these rules",
             found="; ".join(wrong),
@@ -192,21 +192,23 @@ def screen(
 
     portfolio = Portfolio.from_signals(**settled, **options)
     holes = Holes.of(traded, 0)
-    return Screen(portfolio, carrying.fill_rules(policy, execution), bars.label, missing=holes.missing if holes else 0)
+    return Screen(
+        portfolio, vectorbt_settings.fill_rules(policy, execution), bars.label, missing=holes.missing if holes else 0
+    )
 
 
 def _settings(sides: "pd.DataFrame", bars: Bars, *, policy: RiskPolicy, execution: ExecutionModel) -> dict[str, Any]:
     """Return every argument of `from_signals` that a screen settles, but for cash and engine."""
     import pandas as pd
 
-    given = carrying.signals(sides, policy)
+    given = vectorbt_settings.signals(sides, policy)
     prices = {name: bars.frame[name].to_numpy(copy=True)[:, None] for name in ("open", "high", "low", "close")}
     short = given["short_entries"].to_numpy()
     return {
         **prices,
         **given,
-        **carrying.size(policy, execution, bars=bars.frame, short=short),
-        **carrying.stops(policy),
+        **vectorbt_settings.size(policy, execution, bars=bars.frame, short=short),
+        **vectorbt_settings.stops(policy),
         "price": prices["open"],
         "fees": execution.fee,
         "slippage": execution.slippage,

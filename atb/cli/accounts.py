@@ -37,7 +37,7 @@ def known_account(database: "Database", name: str) -> str:
     InputError
         If it never traded here, with the one that was probably meant.
     """
-    from atb.live.overview import accounts
+    from atb.live.journal.overview import accounts
 
     known = accounts(database)
     if name not in known:

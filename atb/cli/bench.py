@@ -11,8 +11,8 @@ from atb.cli.output import json_option, print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from atb.workbench.bench.cases import Row
-    from atb.workbench.bench.process import Job
+    from atb.bench.cases import Row
+    from atb.bench.process import Job
 
 # Written here as well, because the help must not import what measures; a test holds them equal.
 CASES = ("single", "tables", "multi", "fills", "sweep", "grid", "cores", "memory", "start", "cold", "live")
@@ -66,11 +66,11 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
       atb bench --case single --case sweep
       atb bench --case sweep --bars 20000 --combos 200 --json
     """
-    from atb.workbench.bench.cases import Options, measurable, run_cases
-    from atb.workbench.bench.engines import ENGINES, missing_engines
-    from atb.workbench.bench.launch import launch
-    from atb.workbench.bench.measure import busy
-    from atb.workbench.bench.workload import SEED
+    from atb.bench.cases import Options, measurable, run_cases
+    from atb.bench.engines import ENGINES, missing_engines
+    from atb.bench.launch import launch
+    from atb.bench.measure import busy
+    from atb.bench.workload import SEED
 
     missing = missing_engines()
     for name in missing:
@@ -82,8 +82,8 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
     peers = tuple(case for case in chosen if case != "live")
     rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
     if "live" in chosen:
+        from atb.bench.latency import measure_latency
         from atb.monitoring import configure_logging
-        from atb.workbench.bench.latency import measure_latency
 
         configure_logging("WARNING")
         rows.append(measure_latency(options.seed).row())
@@ -120,7 +120,7 @@ def _short(value: object) -> object:
 
 
 def _print_targets(rows: "Sequence[Row]", *, to_error: bool) -> None:
-    from atb.workbench.bench.targets import judge_targets
+    from atb.bench.targets import judge_targets
 
     for verdict in judge_targets(rows):
         click.echo(click.style(str(verdict), fg="green" if verdict.met else "red"), err=to_error)

@@ -92,7 +92,7 @@ def resume(account: str | None, *, reason: str, with_file: bool, as_json: bool) 
       atb resume --account main --reason "checked by hand"
       atb resume --account main --file --json
     """
-    from atb.live.halt import clear_halt, read_halt_file, remove_halt_file
+    from atb.live.journal.kill_switch import clear_halt, read_halt_file, remove_halt_file
 
     settings = start()
     root = settings.data.root
@@ -115,7 +115,7 @@ def resume(account: str | None, *, reason: str, with_file: bool, as_json: bool) 
 
 def _halt(settings: "Settings", word: str, account: str | None, *, reason: str, with_file: bool) -> dict[str, Any]:
     """Halt in the database, and in the file where that is asked for or the database does not answer."""
-    from atb.live.halt import Level, write_halt_file
+    from atb.live.journal.kill_switch import Level, write_halt_file
 
     level, lost = Level.parse(word), None
     if not reason.strip():
@@ -143,8 +143,8 @@ def _latch(settings: "Settings", level: Any, account: str | None, *, reason: str
     """Halt one account, or all of them; return what holds for each, which may be more than was asked for."""
     from sqlalchemy.exc import SQLAlchemyError
 
-    from atb.live.halt import set_halt
-    from atb.live.overview import accounts
+    from atb.live.journal.kill_switch import set_halt
+    from atb.live.journal.overview import accounts
 
     try:
         with journal(settings) as database:
@@ -175,7 +175,7 @@ def _watch(database: "Database", names: list[str], wait: float) -> dict[str, boo
     """Return which accounts are flat, as soon as all are or the time is over."""
     import time
 
-    from atb.live.halt import is_flat
+    from atb.live.journal.kill_switch import is_flat
 
     until = time.monotonic() + wait
     while True:
@@ -187,8 +187,8 @@ def _watch(database: "Database", names: list[str], wait: float) -> dict[str, boo
 
 
 def _halted_accounts(database: "Database") -> list[str]:
-    from atb.live.halt import halted
-    from atb.live.overview import accounts
+    from atb.live.journal.kill_switch import halted
+    from atb.live.journal.overview import accounts
 
     return [name for name in accounts(database) if halted(database, name)]
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from atb.data import ImportReport, SeriesInfo
-    from atb.data.download import DownloadReport, Progress
-    from atb.data.gaps import Gap
+    from atb.data.catalogue.gaps import Gap
+    from atb.data.providers.download import DownloadReport, Progress
     from atb.domain import Instrument, Symbol, Timeframe
 
 SHOWN_GAPS = 10
@@ -108,8 +108,8 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
       atb data download BTC/USDT --timeframe 1h
     """
     from atb.config import load_settings
-    from atb.data.download import download_bars
-    from atb.data.exchange import CcxtCandles
+    from atb.data.providers.ccxt_candles import CcxtCandles
+    from atb.data.providers.download import download_bars
 
     settings = load_settings()
     venue = _text(options["venue"]) or settings.exchange.id
@@ -151,7 +151,7 @@ def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
     """
     from atb.config import load_settings
     from atb.data import save_instruments
-    from atb.data.exchange import CcxtCandles
+    from atb.data.providers.ccxt_candles import CcxtCandles
     from atb.domain import Symbol
 
     if not symbols:
@@ -178,7 +178,7 @@ def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
 
 def _rules_meanwhile(symbol: "Symbol", *, root: Path, venue: str) -> str:
     """Return which rules backtests of a symbol use as long as the exchange has not told today's."""
-    from atb.data.instruments import load_instrument
+    from atb.data.catalogue.instruments import load_instrument
 
     known = load_instrument(symbol, root=root, venue=venue)
     return f"backtests of {symbol} use the rules {known.source if known else 'read off its bars'}"
@@ -286,7 +286,7 @@ def _text(value: str | bool | None) -> str | None:
 
 
 def _row(series: "SeriesInfo") -> dict[str, object]:
-    from atb.data.moments import short
+    from atb.times import short
 
     return {
         "symbol": str(series.symbol),
@@ -302,7 +302,7 @@ def _row(series: "SeriesInfo") -> dict[str, object]:
 
 
 def _print_import(report: "ImportReport", rules: "Instrument") -> None:
-    from atb.data.moments import short
+    from atb.times import short
 
     bars = report.bars
     columns = ", ".join(role if role == name else f"{role} from {name!r}" for role, name in report.columns.items())
@@ -328,7 +328,7 @@ def _outcome(report: "ImportReport") -> str:
 
 
 def _print_download(report: "DownloadReport") -> None:
-    from atb.data.moments import short
+    from atb.times import short
 
     reach = f"{short(report.first)} to {short(report.last)}" if report.first and report.last else "nothing stored"
     print_fields(
@@ -344,7 +344,7 @@ def _print_download(report: "DownloadReport") -> None:
 
 
 def _print_gaps(gaps: "tuple[Gap, ...]", timeframe: "Timeframe") -> None:
-    from atb.data.gaps import describe_gap
+    from atb.data.catalogue.gaps import describe_gap
 
     if gaps:
         click.echo(f"{len(gaps)} gap{'s' * (len(gaps) > 1)}, recorded and not filled:")

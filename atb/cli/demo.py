@@ -9,7 +9,7 @@ from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 
 if TYPE_CHECKING:
-    from atb.workbench.journey import Done, Journey
+    from atb.workbench.demo import Done, Journey
 
 
 @click.command(cls=Command)
@@ -24,7 +24,7 @@ def demo(as_json: bool) -> None:
       atb demo
     """
     from atb.db import open_database
-    from atb.workbench.journey import Journey
+    from atb.workbench.demo import Journey
 
     settings = start()
     began = perf_counter()
@@ -73,7 +73,7 @@ def _facts(journey: "Journey", steps: list["Done"]) -> dict[str, object]:
 
 def _last_screen(journey: "Journey", seconds: float) -> None:
     from atb.reports.picture import sparkline
-    from atb.workbench.journey import key_figures
+    from atb.workbench.demo import key_figures
 
     if journey.year is None or journey.verdict is None:
         return

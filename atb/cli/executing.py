@@ -72,8 +72,8 @@ def refuse_two_periods(options: Mapping[str, Any]) -> None:
 
 def chosen_market(options: Mapping[str, Any]) -> dict[str, object]:
     """Return the market parameters that were given, checked and in their canonical spelling."""
-    from atb.data.moments import moment
     from atb.domain import Symbol, Timeframe
+    from atb.times import moment
 
     readers: dict[str, Callable[[Any], object]] = {"symbol": Symbol.parse, "timeframe": Timeframe.parse, "venue": str}
     found = {name: str(read(options[name])) for name, read in readers.items() if options[name] is not None}

@@ -159,7 +159,7 @@ def status(account: str | None, *, as_json: bool) -> None:
       atb status
       atb status --account main --json
     """
-    from atb.live.overview import sessions
+    from atb.live.journal.overview import sessions
 
     settings = start()
     with journal(settings, reading=True) as database:
@@ -219,7 +219,7 @@ def _say_changed(row: dict[str, Any]) -> None:
 
 def _with_file(row: dict[str, Any], root: Path) -> dict[str, Any]:
     """Return a session with what the file HALT says of it, where that is more than the database does."""
-    from atb.live.halt import Level, read_halt_file
+    from atb.live.journal.kill_switch import Level, read_halt_file
 
     file = read_halt_file(root)
     if file.level <= Level[row["halt"].upper()]:
@@ -228,7 +228,7 @@ def _with_file(row: dict[str, Any], root: Path) -> dict[str, Any]:
 
 
 def _say_file(root: Path) -> None:
-    from atb.live.halt import FILE, read_halt_file
+    from atb.live.journal.kill_switch import FILE, read_halt_file
 
     if file := read_halt_file(root):
         click.echo(f"HALTED by the file {root / FILE}: {file.name} ({file.reason})", err=True)

@@ -61,7 +61,7 @@ def print_json(value: object) -> None:
 def _clean(value: Any) -> Any:
     """Return JSON types whose texts hold no secret; a value under a telling name stays, since a schema describes such names."""
     if isinstance(value, str):
-        from atb.monitoring.redaction import installed
+        from atb.redaction import installed
 
         return installed().text(value) if len(value) > _LONGEST_HARMLESS else installed().known(value)
     if isinstance(value, dict):
@@ -71,7 +71,7 @@ def _clean(value: Any) -> Any:
 
 def print_error(message: str, file: IO[Any] | None = None) -> None:
     """Print `Error: ...` on standard error, red in a terminal, without secrets: libraries put signed addresses into errors."""
-    from atb.monitoring.redaction import redact
+    from atb.redaction import redact
 
     text = f"Error: {redact(message)}"
     click.echo(text if "NO_COLOR" in os.environ else click.style(text, fg="red"), file=file, err=file is None)
@@ -79,7 +79,7 @@ def print_error(message: str, file: IO[Any] | None = None) -> None:
 
 def print_note(message: str) -> None:
     """Print a sentence on standard error that is no failure, without secrets."""
-    from atb.monitoring.redaction import redact
+    from atb.redaction import redact
 
     click.echo(f"Note: {redact(message)}", err=True)
 

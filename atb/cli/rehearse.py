@@ -11,7 +11,7 @@ from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, print_table, start
 
 if TYPE_CHECKING:
-    from atb.workbench.rehearsal.run import Rehearsal, Tell
+    from atb.rehearsal.run import Rehearsal, Tell
 
 
 @click.command(cls=Command)
@@ -35,7 +35,7 @@ def rehearse(manifests: tuple[Path, ...], as_json: bool, **chosen: Any) -> None:
       atb rehearse runners/promoted/NAME.json --days 30 --faults hard --seed 11
       atb rehearse runners/promoted/ONE.json runners/promoted/TWO.json --json
     """
-    from atb.workbench.rehearsal.run import rehearse as run
+    from atb.rehearsal.run import rehearse as run
 
     settings = start()
     with _progress(hidden=as_json) as tell:
@@ -62,7 +62,7 @@ def _progress(*, hidden: bool) -> Iterator["Tell"]:
 
 
 def _print(found: "Rehearsal") -> None:
-    from atb.workbench.rehearsal.table import COLUMNS, rows
+    from atb.rehearsal.table import COLUMNS, rows
 
     print_table([dict(zip(COLUMNS, row, strict=True)) for row in rows(found.to_json())], COLUMNS)
     verdict = "passed" if found.passed else "FAILED"

@@ -44,7 +44,7 @@ def trades(account: str | None, symbol: str | None, *, strategy: str | None, lim
       atb trades
       atb trades --account main --symbol BTCUSDT --limit 100 --json
     """
-    from atb.live.overview import trades as closed
+    from atb.live.journal.overview import trades as closed
 
     with journal(reading=True) as database:
         of = None if account is None else known_account(database, account)
@@ -71,7 +71,7 @@ def orders(account: str | None, symbol: str | None, *, open_only: bool, limit: i
       atb orders --open
       atb orders --account main --symbol ETH/USDT --limit 200 --json
     """
-    from atb.live.overview import orders as asked
+    from atb.live.journal.overview import orders as asked
 
     with journal(reading=True) as database:
         of = None if account is None else known_account(database, account)
@@ -120,7 +120,7 @@ def why(trade_id: str, *, as_json: bool) -> None:
       atb why paper-0123456789abcdef/7
       atb why paper/7 --json
     """
-    from atb.live.explain import explain_trade
+    from atb.live.journal.why import explain_trade
 
     with journal(reading=True) as database:
         found = explain_trade(database, _whole_id(database, trade_id))
@@ -140,7 +140,7 @@ def _whole_id(database: "Database", text: str) -> str:
     InputError
         If there is none, with the nearest, or several.
     """
-    from atb.live.overview import trades as closed
+    from atb.live.journal.overview import trades as closed
 
     known = [str(row["trade"]) for row in closed(database, limit=_SEARCHED)]
     session, _, number = text.rpartition("/")

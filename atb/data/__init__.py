@@ -8,29 +8,29 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from atb.data.catalogue import load_bars
-    from atb.data.importing import ImportReport, ImportRules, import_file
-    from atb.data.instruments import load_instrument, rules_of, save_instruments
-    from atb.data.listing import SeriesInfo, Verdict, list_series, verify
-    from atb.data.sample import sample_bars, write_sample
-    from atb.data.storing import Saved, save_bars
+    from atb.data.catalogue.instruments import load_instrument, rules_of, save_instruments
+    from atb.data.catalogue.reading import load_bars
+    from atb.data.catalogue.verification import SeriesInfo, Verdict, list_series, verify
+    from atb.data.catalogue.writing import Saved, save_bars
+    from atb.data.providers.files import ImportReport, ImportRules, import_file
+    from atb.data.providers.sample import sample_bars, write_sample
 
 _HOMES = {
-    "ImportReport": "importing",
-    "ImportRules": "importing",
-    "Saved": "storing",
-    "SeriesInfo": "listing",
-    "Verdict": "listing",
-    "import_file": "importing",
-    "list_series": "listing",
-    "load_bars": "catalogue",
-    "load_instrument": "instruments",
-    "rules_of": "instruments",
-    "sample_bars": "sample",
-    "save_bars": "storing",
-    "save_instruments": "instruments",
-    "verify": "listing",
-    "write_sample": "sample",
+    "ImportReport": "providers.files",
+    "ImportRules": "providers.files",
+    "Saved": "catalogue.writing",
+    "SeriesInfo": "catalogue.verification",
+    "Verdict": "catalogue.verification",
+    "import_file": "providers.files",
+    "list_series": "catalogue.verification",
+    "load_bars": "catalogue.reading",
+    "load_instrument": "catalogue.instruments",
+    "rules_of": "catalogue.instruments",
+    "sample_bars": "providers.sample",
+    "save_bars": "catalogue.writing",
+    "save_instruments": "catalogue.instruments",
+    "verify": "catalogue.verification",
+    "write_sample": "providers.sample",
 }
 
 __all__ = [

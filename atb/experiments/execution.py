@@ -31,9 +31,9 @@ from atb.experiments.report import write_report
 from atb.experiments.running import Job, Outcome, Progress, run_notebook
 from atb.experiments.surroundings import kernel_environment, secrets_of
 from atb.files import files_below, private_folder, settle, write_private
-from atb.monitoring.discovery import find_secrets
 from atb.monitoring.processes import Holder
-from atb.monitoring.redaction import Redactor, is_secret_name
+from atb.redaction import Redactor, is_secret_name
+from atb.redaction.discovery import find_secrets
 
 if TYPE_CHECKING:
     from atb.config import Settings

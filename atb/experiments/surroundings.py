@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from atb.config.masking import SECRET_KEYS, without_password
 from atb.config.sources import variable_name
 from atb.environment import PREFIX
-from atb.monitoring.discovery import find_secrets
-from atb.monitoring.redaction import is_secret_name
+from atb.redaction import is_secret_name
+from atb.redaction.discovery import find_secrets
 
 WITHHELD = frozenset(variable_name(key) for key in SECRET_KEYS)
 _NAMES = (

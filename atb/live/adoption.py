@@ -15,13 +15,13 @@ from atb.db.tables import Handover, LiveSession, SlotRow
 from atb.engine.policy import AccountPolicy
 from atb.engine.state import KernelState
 from atb.errors import InputError
-from atb.live.book import Book
-from atb.live.halt import is_flat
-from atb.live.journal import Journal
+from atb.live.execution.book import Book
+from atb.live.journal.handover import HandOver
+from atb.live.journal.journal import Journal
+from atb.live.journal.kill_switch import is_flat
+from atb.live.journal.recovery import Resumed, find_session
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
-from atb.live.resumption import Resumed, find_session
-from atb.live.succession import HandOver
 
 
 @dataclass(frozen=True)

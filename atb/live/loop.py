@@ -10,20 +10,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time_ns
 
-from atb.data.moments import at_ms, short
 from atb.domain import Timer
 from atb.errors import HaltError
-from atb.live.desks import Desk
-from atb.live.feed import Feed
-from atb.live.halt import Level, Switch, effective_halt
-from atb.live.journal import Journal
-from atb.live.moment import Moment
+from atb.live.execution.desk import Desk
+from atb.live.feed.moment import Moment
+from atb.live.feed.replay import Feed
+from atb.live.journal.journal import Journal
+from atb.live.journal.kill_switch import Level, Switch, effective_halt
+from atb.live.journal.step import Step
 from atb.live.recheck import Recheck
 from atb.live.shadow import Shadow
-from atb.live.step import Step
-from atb.live.watch import Watch
+from atb.live.telemetry import Watch
 from atb.live.writer import Writer
 from atb.monitoring import get_logger
+from atb.times import at_ms, short
 
 _log = get_logger(__name__)
 _LAST_LOOKS_MS, _LOOK_MS = 10_000, 100  # exchange time

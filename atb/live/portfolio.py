@@ -16,7 +16,7 @@ from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import lanes_of, latest
 from atb.engine.state import KernelState
 from atb.errors import InputError
-from atb.live.history import History
+from atb.live.feed.history import History
 from atb.live.plan import Plan
 
 _CLUSTER_LEAD_DAYS = (

@@ -10,9 +10,9 @@ from atb.db.tables import AccountLease
 from atb.domain import Clock, Instrument, Order, Symbol
 from atb.domain.ports import Broker
 from atb.errors import AtbError, SetupError
-from atb.live.halt import NO_HALT, Halt, effective_halt, halted, read_halt_file
+from atb.live.journal.kill_switch import NO_HALT, Halt, effective_halt, halted, read_halt_file
+from atb.live.journal.recovery import find_session
 from atb.live.plan import Plan
-from atb.live.resumption import find_session
 from atb.monitoring.processes import Holder
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from atb.errors import AtbError
-from atb.live.halt import Level, Switch
-from atb.live.step import Notice
+from atb.live.journal.kill_switch import Level, Switch
+from atb.live.journal.step import Notice
 from atb.monitoring import get_logger
 from atb.threads import Call
 

@@ -11,29 +11,29 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from atb.data.moments import at_ms
 from atb.domain import Symbol, Timer
 from atb.domain.venue import Hint
 from atb.errors import DatabaseLostError, InputError
-from atb.live.blotter import Blotter
-from atb.live.book import Book
-from atb.live.candles import CandleFeed
-from atb.live.desks import Desk, ExchangeTrading, PaperTrading
-from atb.live.exchange_desk import ExchangeDesk, Trade
-from atb.live.feed import Feed, first_traded, replay_feed
-from atb.live.hearing import Hearing
-from atb.live.lease import held_lease
+from atb.live.context import Exchange, Office, Window
+from atb.live.execution.blotter import Blotter
+from atb.live.execution.book import Book
+from atb.live.execution.desk import Desk, ExchangeTrading, PaperTrading
+from atb.live.execution.desk_state import DeskMemory
+from atb.live.execution.exchange_desk import ExchangeDesk, Trade
+from atb.live.execution.execution_reports import Hearing
+from atb.live.execution.orders import OrderMaker
+from atb.live.execution.paper_desk import PaperDesk
+from atb.live.execution.reconciliation import Synchroniser
+from atb.live.feed.candles import CandleFeed
+from atb.live.feed.replay import Feed, first_traded, replay_feed
+from atb.live.feed.timer import ReplayTimer, SystemTimer, VenueTimer
+from atb.live.journal.lease import held_lease
 from atb.live.loop import Loop, Summary
-from atb.live.memory import DeskMemory
-from atb.live.office import Exchange, Office, Window
-from atb.live.opening import Session, book_of, makers_of, opened, shadow_of
-from atb.live.orders import OrderMaker
-from atb.live.paper_desk import PaperDesk
 from atb.live.portfolio import Portfolio
-from atb.live.synchronisation import Synchroniser
-from atb.live.timer import ReplayTimer, SystemTimer, VenueTimer
+from atb.live.session import Session, book_of, makers_of, opened, shadow_of
 from atb.monitoring import get_logger
 from atb.threads import Call
+from atb.times import at_ms
 
 _log = get_logger(__name__)
 _FRESH_S = 0.1
@@ -263,7 +263,7 @@ def _until(portfolio: Portfolio, last_bars: dict[int, int | None] | None, window
 
 
 def _moment_ms(text: str) -> int:
-    from atb.data.moments import in_ms, moment
+    from atb.times import in_ms, moment
 
     stamp = moment(text)
     if stamp is None:

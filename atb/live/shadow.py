@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from atb.domain import Bars
 from atb.errors import InputError
-from atb.live.book import Book
-from atb.live.history import History
-from atb.live.moment import Moment
-from atb.live.orders import OrderMaker
-from atb.live.paper_desk import PaperDesk
+from atb.live.execution.book import Book
+from atb.live.execution.orders import OrderMaker
+from atb.live.execution.paper_desk import PaperDesk
+from atb.live.feed.history import History
+from atb.live.feed.moment import Moment
+from atb.live.journal.step import Notice, Step, Withheld
 from atb.live.portfolio import Portfolio
-from atb.live.step import Notice, Step, Withheld
 
 Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
 

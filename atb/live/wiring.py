@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from atb.domain import Timer
 from atb.errors import ConfigError, PromotionError
-from atb.live.breakers import Breakers
+from atb.live.execution.timing import Rules
+from atb.live.feed.timer import PacedTimer, SteppedTimer, SystemTimer
+from atb.live.journal.breakers import Breakers
 from atb.live.portfolio import Portfolio
 from atb.live.recheck import Recheck
-from atb.live.rules import Rules
 from atb.live.runner import Exchange, Office
-from atb.live.timer import PacedTimer, SteppedTimer, SystemTimer
-from atb.live.watch import Watch
+from atb.live.telemetry import Watch
 from atb.monitoring import get_logger
 
 if TYPE_CHECKING:
@@ -199,7 +199,7 @@ async def exchange(
     ConfigError
         If the settings name a simulator's clock without `simulated`, or the other way round.
     """
-    from atb.data.moments import in_ms, moment
+    from atb.times import in_ms, moment
     from atb.venues.broker import Access, connect
 
     chosen, live = settings.exchange, settings.live

@@ -13,10 +13,10 @@ from time import monotonic
 from typing import Any, TypeVar
 
 from atb.errors import DatabaseLostError
-from atb.live.halt import Level
-from atb.live.journal import Journal
-from atb.live.step import Step, Withheld
-from atb.live.watch import Watch
+from atb.live.journal.journal import Journal
+from atb.live.journal.kill_switch import Level
+from atb.live.journal.step import Step, Withheld
+from atb.live.telemetry import Watch
 from atb.monitoring import get_logger
 from atb.threads import Call
 

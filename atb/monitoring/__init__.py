@@ -1,7 +1,7 @@
 """Structured logs that never hold a secret, metrics, and a page that says how the runner is."""
 
 from atb.monitoring.logs import bound, configure_logging, get_logger
-from atb.monitoring.redaction import Redactor, redact
+from atb.redaction import Redactor, redact
 
 __all__ = ["Redactor", "bound", "configure_logging", "get_logger", "redact"]
 

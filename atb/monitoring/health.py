@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from atb.errors import SetupError
 from atb.monitoring.logs import get_logger
-from atb.monitoring.redaction import redact
+from atb.redaction import redact
 from atb.serving import Bounds, drop_the_slow, in_time, is_loopback, is_meant, make_runner, stop
 
 if TYPE_CHECKING:

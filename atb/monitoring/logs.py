@@ -17,7 +17,7 @@ from typing import IO, Any
 import structlog
 from structlog.typing import EventDict, Processor
 
-from atb.monitoring.redaction import MASK, Redactor, install
+from atb.redaction import MASK, Redactor, install
 
 # Libraries whose news nobody asked for; ccxt's debug lines also carry keys and signed addresses.
 CHATTY = ("aiohttp.access", "alembic", "asyncio", "ccxt", "matplotlib", "traitlets")

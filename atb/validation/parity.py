@@ -179,7 +179,7 @@ def _other_orders(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any
 
 def _against_vectorbt(problem: Problem, ours: Trace) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Return where vectorbt leaves the kernel, None if nowhere, and what the comparison had to leave out."""
-    from atb.validation.oracle import vectorbt_trace
+    from atb.validation.vectorbt_trace import vectorbt_trace
 
     view, left_out = vectorbt_view(problem)
     kernel, theirs = _kernel_trace(view) if left_out else ours, vectorbt_trace(view)

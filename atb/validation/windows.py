@@ -3,8 +3,8 @@
 A backtest computes columns over the whole history at once; a runner computes the newest row, from the declared warm-up and the
 newest bar (`atb.engine.prepare.latest`). Here the second is done for the bars of the first, in processes that know nothing else
 (`atb.validation.isolated`). Sides must be equal. Confidence, stops, prices, ranges, volatility and predictions may be apart by a
-billionth: recursive indicators forget their start only to the last bits. Sides that were given (`atb.strategies.given`) have no
-source that could be run, and are not checked.
+billionth: recursive indicators forget their start only to the last bits. Sides that were given (`atb.strategies.from_signals`) have
+no source that could be run, and are not checked.
 
 It is warm-up and look-ahead together, and tells them apart where something differs: what the backtest's own call does not repeat in
 a new process is *not repeatable* (chance, a memory, a file); what all bars up to then, and none after, say otherwise than the
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from atb.domain import Bars
 from atb.domain.bars import BAR_COLUMNS
 from atb.errors import InputError
-from atb.strategies.given import GivenSides
+from atb.strategies.from_signals import GivenSides
 from atb.validation.isolated import BEGINS, NAMES, Block
 from atb.validation.sources import parts_of
 

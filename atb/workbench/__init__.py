@@ -10,15 +10,15 @@ if TYPE_CHECKING:
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
     from atb.engine.prepare import Slot
     from atb.experiments import publish
+    from atb.experiments.evidence import assumptions, evidence, findings, fragility, proofs, start_spread
     from atb.strategies import make_strategy, strategy_params
+    from atb.validation.sensitivity import cost_table, shift_table
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.rules import Rules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot, traded_part
-    from atb.workbench.trials import cost_table, shift_table
-    from atb.workbench.verdict import assumptions, evidence, findings, fragility, proofs, start_spread
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
@@ -29,17 +29,17 @@ _HOMES = {
     "RiskPolicy": "atb.engine.policy",
     "Rules": "atb.workbench.rules",
     "Slot": "atb.engine.prepare",
-    "assumptions": "atb.workbench.verdict",
+    "assumptions": "atb.experiments.evidence",
     "catalogue": "atb.workbench.market",
-    "cost_table": "atb.workbench.trials",
+    "cost_table": "atb.validation.sensitivity",
     "ensure_sample": "atb.workbench.market",
     "ensure_session": "atb.workbench.monitor",
-    "evidence": "atb.workbench.verdict",
+    "evidence": "atb.experiments.evidence",
     "evidence_table": "atb.workbench.runs",
     "explained": "atb.workbench.explanation",
-    "findings": "atb.workbench.verdict",
-    "fragility": "atb.workbench.verdict",
-    "start_spread": "atb.workbench.verdict",
+    "findings": "atb.experiments.evidence",
+    "fragility": "atb.experiments.evidence",
+    "start_spread": "atb.experiments.evidence",
     "judged_run": "atb.workbench.runs",
     "last_rehearsal": "atb.workbench.explanation",
     "finer_bars": "atb.workbench.market",
@@ -49,12 +49,12 @@ _HOMES = {
     "make_strategy": "atb.strategies",
     "prepare_slot": "atb.workbench.slots",
     "promote_run": "atb.workbench.runs",
-    "proofs": "atb.workbench.verdict",
+    "proofs": "atb.experiments.evidence",
     "publish": "atb.experiments",
     "rehearsal_table": "atb.workbench.explanation",
     "run": "atb.backtest",
     "sessions_table": "atb.workbench.monitor",
-    "shift_table": "atb.workbench.trials",
+    "shift_table": "atb.validation.sensitivity",
     "strategy_params": "atb.strategies",
     "traded_part": "atb.workbench.slots",
     "watch_session": "atb.workbench.monitor",

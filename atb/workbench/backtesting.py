@@ -83,7 +83,7 @@ def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
 
 def make_sample_for(values: Mapping[str, Any]) -> None:
     """Make the synthetic market where the catalogue is empty and it is what was asked for: the notebooks do so, too."""
-    from atb.data.series import all_series
+    from atb.data.catalogue.series import all_series
 
     if (str(Symbol.parse(values["symbol"])), str(values["timeframe"])) in SAMPLE and not all_series(
         load_settings().bars_root

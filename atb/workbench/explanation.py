@@ -30,7 +30,7 @@ def rehearsal_table(rehearsal: Json | None) -> "pd.DataFrame":
     """Return what a rehearsal found, one check per row; no row where there was none."""
     import pandas as pd
 
-    from atb.workbench.rehearsal.table import COLUMNS, rows
+    from atb.rehearsal.table import COLUMNS, rows
 
     found = rows(rehearsal) if rehearsal else []
     return pd.DataFrame(found, columns=list(COLUMNS)).set_index(COLUMNS[0])
@@ -49,8 +49,8 @@ def explained(trade: str | None = None, *, session: str | None = None) -> "pd.Da
     import pandas as pd
 
     from atb.db import open_database
-    from atb.live.explain import explain_trade
-    from atb.live.overview import trades
+    from atb.live.journal.overview import trades
+    from atb.live.journal.why import explain_trade
 
     database = open_database(load_settings().database.url)
     try:

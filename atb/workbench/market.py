@@ -10,8 +10,8 @@ from atb.errors import InputError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atb.data.moments import Moment
-    from atb.data.series import Series
+    from atb.data.catalogue.series import Series
+    from atb.times import Moment
 
 
 SAMPLE = {("BTC/USDT", "1h"), ("ETH/USDT", "1h")}  # series of the synthetic market
@@ -26,11 +26,11 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     venue: str | None = None,
     lead: int = 0,
 ) -> Bars:
-    """Return stored bars that open in [start, end) and `lead` bars before: `atb.data.catalogue.load_bars` on the settings.
+    """Return stored bars that open in [start, end) and `lead` bars before: `atb.data.catalogue.reading.load_bars` on the settings.
 
     Without a `venue` the one of the settings counts, and without that one the only venue that has the series.
     """
-    from atb.data import catalogue as stored
+    from atb.data.catalogue import reading as stored
 
     settings = load_settings()
     known = venue if venue is not None else settings.data.venue
@@ -49,7 +49,7 @@ def sole_series(
     InputError
         If several fit and the usual one is not among them: they are named.
     """
-    from atb.data.series import all_series
+    from atb.data.catalogue.series import all_series
 
     settings = load_settings()
     known = venue if venue is not None else settings.data.venue
@@ -101,8 +101,8 @@ def ensure_sample() -> str:
 
     So every notebook runs by itself, and nobody's own data is ever joined by made-up bars.
     """
-    from atb.data.sample import write_sample
-    from atb.data.series import all_series
+    from atb.data.catalogue.series import all_series
+    from atb.data.providers.sample import write_sample
 
     root = load_settings().bars_root
     found = all_series(root)
@@ -120,8 +120,8 @@ def catalogue() -> "pd.DataFrame":
     """Return one row per stored series: period, number of bars and gaps, source, fingerprint; each was read and verified."""
     import pandas as pd
 
-    from atb.data.listing import list_series
-    from atb.data.moments import short
+    from atb.data.catalogue.verification import list_series
+    from atb.times import short
 
     rows = [
         {

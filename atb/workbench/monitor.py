@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from atb.db.tables import LiveSession
     from atb.live.portfolio import Portfolio
     from atb.promotion.manifest import Manifest
+    from atb.rehearsal.comparison import Comparison
     from atb.reports import SessionRecord
-    from atb.workbench.rehearsal.comparison import Comparison
 
 Json = dict[str, Any]
 _SHOWN = ("account", "mode", "state", "halt", "strategy", "symbol", "last_bar", "equity", "pnl", "trades", "open_orders",
@@ -101,7 +101,7 @@ class Monitored:
 
 def _named(difference: Json | None) -> str:
     """Return a difference in words: what, where, and both values; nothing where there is none."""
-    from atb.data.moments import at_ms
+    from atb.times import at_ms
 
     if difference is None:
         return ""
@@ -121,7 +121,7 @@ def ensure_session(*, days: int = 30) -> str:
     RunError
         If the backtest or the runner failed.
     """
-    from atb.live.overview import sessions
+    from atb.live.journal.overview import sessions
 
     settings = load_settings()
     database = _open(settings)
@@ -173,7 +173,7 @@ def sessions_table() -> "pd.DataFrame":
     """Return one row per session, the newest first: what `atb status` says of each, amounts in quote currency to the cent."""
     import pandas as pd
 
-    from atb.live.overview import sessions
+    from atb.live.journal.overview import sessions
 
     database = _open(load_settings())
     try:
@@ -206,7 +206,7 @@ def watch_session(session: str | None = None) -> Monitored:
     DataError
         If its bars are not in the catalogue.
     """
-    from atb.workbench.rehearsal.comparison import compare
+    from atb.rehearsal.comparison import compare
 
     settings = load_settings()
     database = _open(settings)
@@ -235,7 +235,7 @@ def _open(settings: "Settings") -> "Database":
 
 def _chosen(database: "Database", wanted: str | None) -> tuple["LiveSession", Json]:
     from atb.db.tables import LiveSession
-    from atb.live.overview import sessions
+    from atb.live.journal.overview import sessions
 
     found = [row for row in sessions(database) if wanted is None or row["session"].startswith(wanted)]
     if not found:
@@ -302,9 +302,9 @@ def _changed(manifest: "Manifest", sha256: str, settings: "Settings") -> list[st
 def _backtest(row: "LiveSession", portfolio: "Portfolio", *, end_ms: int, bars_root: Path) -> "Result":
     """Return the backtest from the session's first bar to its last."""
     from atb.backtest import run
-    from atb.data.catalogue import load_bars
-    from atb.data.moments import at_ms
-    from atb.live.feed import lead_bars
+    from atb.data.catalogue.reading import load_bars
+    from atb.live.feed.replay import lead_bars
+    from atb.times import at_ms
 
     start, end = at_ms(row.trade_from_ms), at_ms(end_ms)
     slots = []
@@ -317,8 +317,8 @@ def _backtest(row: "LiveSession", portfolio: "Portfolio", *, end_ms: int, bars_r
 
 
 def _record(row: "LiveSession", result: "Result | None", database: "Database") -> "SessionRecord":
+    from atb.live.journal.frames import equity_table, fills_table, orders_table
     from atb.reports import SessionRecord
-    from atb.workbench.journal import equity_table, fills_table, orders_table
 
     fills = fills_table(database, row.session_id)
     orders = orders_table(database, row.session_id, fills)

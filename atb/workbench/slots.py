@@ -124,9 +124,9 @@ def _bounds(
     """Return the first open to trade and the end; without a start, as many of the last days as are stored after the warm-up."""
     import pandas as pd
 
-    from atb.data.catalogue import coverage, earliest_start
-    from atb.data.moments import at_ms, in_ms, moment
-    from atb.data.series import find_series
+    from atb.data.catalogue.reading import coverage, earliest_start
+    from atb.data.catalogue.series import find_series
+    from atb.times import at_ms, in_ms, moment
 
     settings = load_settings()
     series = find_series(
@@ -156,6 +156,6 @@ def _check_origin(predictor: "OnnxPredictor | None", bars: Bars) -> None:
 
 
 def _instrument(bars: Bars) -> Instrument:
-    from atb.data.instruments import rules_of
+    from atb.data.catalogue.instruments import rules_of
 
     return rules_of(bars, root=load_settings().bars_root)

@@ -8,7 +8,7 @@ import pytest
 
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.workbench.verdict import findings
+from atb.experiments.evidence import findings
 from tests.bars import frame_of, ramp
 from tests.problems import scripted_slot
 from tests.rules import usual

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.backtest import carrying, run, screen
+from atb.backtest import run, screen, vectorbt_settings
 from atb.backtest.screening import NOTICE, Screen
 from atb.backtest.sweeping import sweep
 from atb.domain import Instrument, Signals, Symbol
@@ -15,7 +15,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot
 from atb.errors import InputError
 from atb.experiments.publication import RUN_FOLDER, publish
-from atb.strategies.given import GivenSides, from_columns, sides_from, strategies_from
+from atb.strategies.from_signals import GivenSides, from_columns, sides_from, strategies_from
 from atb.strategies.ml_basic import MlBasic
 from atb.strategies.sma_cross import SmaCross
 from tests.bars import bars_of, frame_of, random_walk
@@ -211,12 +211,12 @@ def test_both_engines_give_the_same_orders():
 
 class TestWhatIsRefused:
     def test_every_rule_of_the_policy_is_followed_refused_or_idle(self):
-        known = [*carrying.CARRIED, *carrying.UNCARRIED, *carrying.IDLE]
+        known = [*vectorbt_settings.CARRIED, *vectorbt_settings.UNCARRIED, *vectorbt_settings.IDLE]
         assert sorted(known) == sorted(field.name for field in dataclasses.fields(RiskPolicy))
-        assert set(EXAMPLES) == set(carrying.UNCARRIED)
-        assert carrying.uncarried(RiskPolicy(), ExecutionModel()) == []
+        assert set(EXAMPLES) == set(vectorbt_settings.UNCARRIED)
+        assert vectorbt_settings.uncarried(RiskPolicy(), ExecutionModel()) == []
 
-    @pytest.mark.parametrize("name", carrying.UNCARRIED)
+    @pytest.mark.parametrize("name", vectorbt_settings.UNCARRIED)
     def test_a_rule_that_vectorbt_lacks_is_named(self, name):
         with pytest.raises(InputError, match=rf"cannot follow these rules; found .*{name}=.*backtest\.sweep"):
             screen(Scripted(), bars_of(random_walk(50)), policy=RiskPolicy(**{name: EXAMPLES[name]}))
@@ -346,7 +346,7 @@ class TestWhatIsShown:
 
     def test_only_rules_that_apply_are_stated(self):
         def told(**policy: object) -> str:
-            return " ".join(carrying.fill_rules(RiskPolicy(**policy), COSTS))
+            return " ".join(vectorbt_settings.fill_rules(RiskPolicy(**policy), COSTS))
 
         assert "entry bar" not in told()
         assert "entry bar" in told(stop_loss=0.1)

@@ -7,13 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.decimals import number
 from atb.domain import Bars
 from atb.errors import InputError
+from atb.experiments.evidence import UNPROVEN, findings
 from atb.workbench import Period, load_bars, make_strategy, prepare_slot, run
 from atb.workbench.backtesting import differences
-from atb.workbench.verdict import UNPROVEN, findings
 from tests.bars import bars_of, random_walk
 from tests.cli.test_run import real_backtest
 from tests.workbench.test_slots import train_model

@@ -6,11 +6,11 @@ from dataclasses import replace
 import pytest
 from click.testing import CliRunner
 
+from atb.bench import engines
+from atb.bench.cases import CASES
+from atb.bench.process import TASKS
 from atb.cli import bench as command
 from atb.cli import main
-from atb.workbench.bench import engines
-from atb.workbench.bench.cases import CASES
-from atb.workbench.bench.process import TASKS
 
 TARGETS = dict(engines.ENGINES)
 SMALL = ("--bars", "2000", "--combos", "4", "--repeat", "1")
@@ -23,7 +23,7 @@ def quick(monkeypatch):
     def run(job):
         return TASKS[job.task](replace(job, engine="bare loop", budget=1.0))
 
-    monkeypatch.setattr("atb.workbench.bench.launch.launch", run)
+    monkeypatch.setattr("atb.bench.launch.launch", run)
     for name, listed in engines.ENGINES.items():
         monkeypatch.setitem(engines.ENGINES, name, engines.Listed(listed.place))
 
@@ -59,7 +59,7 @@ def test_engines_that_disagree_end_with_exit_code_1(monkeypatch):
             facts["found"]["trades"][0][2] += 0.25
         return facts
 
-    monkeypatch.setattr("atb.workbench.bench.launch.launch", wrong)
+    monkeypatch.setattr("atb.bench.launch.launch", wrong)
     done = call("--case", "single", "--json")
     assert done.exit_code == 1
     assert [row["agrees"] for row in json.loads(done.stdout)] == [False, True, True, True, True]

@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from atb.cli import control, main
 from atb.config import load_settings
 from atb.db import open_database
-from atb.live.halt import Level, halted, halts, is_flat, read_halt_file, write_halt_file
-from atb.live.journal import Journal
-from atb.live.step import Notice
+from atb.live.journal.journal import Journal
+from atb.live.journal.kill_switch import Level, halted, halts, is_flat, read_halt_file, write_halt_file
+from atb.live.journal.step import Notice
 from tests.database import database, database_url, postgres
-from tests.live.ledger import START, Plans, StillClock, close, open_journal, take
+from tests.rehearsal.ledger import START, Plans, StillClock, close, open_journal, take
 from tests.waiting import PATIENCE_S
 
 __all__ = ["database", "database_url", "postgres"]

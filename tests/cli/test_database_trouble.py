@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from atb.cli import main
-from atb.data.sample import write_sample
+from atb.data.providers.sample import write_sample
 from atb.db import database as databases
 from atb.db import open_database
 from tests.database import postgres

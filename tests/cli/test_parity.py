@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.data.sample import write_sample
+from atb.data.providers.sample import write_sample
 
 YEAR = ("--start", "2024-06-01", "--end", "2024-07-10")
 LONGER = ("--start", "2024-06-01", "--end", "2024-08-01")
@@ -63,16 +63,16 @@ def test_costs_that_vectorbt_does_not_know_are_named(tmp_path):
 @pytest.mark.usefixtures("sample")
 def test_a_difference_ends_with_exit_code_1_and_shows_both_sides_and_the_inputs(monkeypatch):
     """A vectorbt that rounds one price otherwise."""
-    from atb.validation import oracle
+    from atb.validation import vectorbt_trace
 
-    true = oracle.vectorbt_trace
+    true = vectorbt_trace.vectorbt_trace
 
     def bent(problem):
         trace = true(problem)
         trace.orders["price"][3] += 0.01
         return trace
 
-    monkeypatch.setattr(oracle, "vectorbt_trace", bent)
+    monkeypatch.setattr(vectorbt_trace, "vectorbt_trace", bent)
     done = call("sma_cross", *YEAR)
     assert done.exit_code == 1
     assert "NOT EQUAL: vectorbt" in done.output

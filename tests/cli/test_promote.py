@@ -13,7 +13,7 @@ from atb.db import open_database
 from atb.db.tables import Evidence, LiveSession, Promotion, Run
 from atb.engine.cache import kernel_hash
 from atb.experiments.publication import publish
-from atb.live.overview import sessions
+from atb.live.journal.overview import sessions
 from atb.promotion import provenance
 from atb.promotion.manifest import load_manifest
 from tests.live.conftest import quiet, sqlite_desk
@@ -258,7 +258,7 @@ def test_a_run_of_another_kernel_is_refused(desk, result, monkeypatch):
 
 
 def test_a_run_whose_bars_changed_is_refused(desk, result):
-    from atb.data.storing import save_bars
+    from atb.data.catalogue.writing import save_bars
     from tests.bars import bars_of, random_walk
 
     save_bars(bars_of(random_walk(100, 2)), root=desk.bars_root, source="another seed", replace=True)

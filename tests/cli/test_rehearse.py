@@ -15,13 +15,13 @@ from atb.db.tables import Evidence
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import load_portfolio
+from atb.rehearsal import run as rehearsal
+from atb.rehearsal.comparison import _struck_within, lay_beside
+from atb.rehearsal.faults import Schedule, schedule
+from atb.rehearsal.harness import Played, Stage
+from atb.rehearsal.kill_drill import Drill, left_resting, position_to_close
 from atb.strategies import make_strategy
 from atb.venues.simulator.faults import Fault
-from atb.workbench.rehearsal import run as rehearsal
-from atb.workbench.rehearsal.comparison import _struck_within, lay_beside
-from atb.workbench.rehearsal.drill import Drill, left_resting, position_to_close
-from atb.workbench.rehearsal.faults import Schedule, schedule
-from atb.workbench.rehearsal.stage import Played, Stage
 from tests.live.desk import Desk, warm_result
 
 POLICY = RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.04, reenter=True)

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from atb.cli import main
 from atb.db.tables import Promotion, Run
 from tests.database import database, database_url, postgres
-from tests.live.ledger import HOUR, START, became, close, filled, open_journal, round_trip, working
+from tests.rehearsal.ledger import HOUR, START, became, close, filled, open_journal, round_trip, working
 
 __all__ = ["database", "database_url", "postgres"]
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # what no dialect changes
@@ -186,5 +186,5 @@ def test_the_beginning_of_a_session_is_enough(traded):
 @SQLITE
 def test_a_beginning_of_several_is_refused(traded, monkeypatch):
     rows = [{"trade": "paper-aaaa/1"}, {"trade": "paper-bbbb/1"}]
-    monkeypatch.setattr("atb.live.overview.trades", lambda *_, **__: rows)
+    monkeypatch.setattr("atb.live.journal.overview.trades", lambda *_, **__: rows)
     refused(atb("why", "paper/1"), "Several trades begin so", "paper-aaaa/1, paper-bbbb/1")

@@ -9,7 +9,7 @@ import pytest
 from atb.domain import Timeframe
 from atb.domain.venue import OrderList
 from atb.errors import InputError, VenueError
-from atb.venues.broker.flags import VENUES
+from atb.venues.broker.capabilities import VENUES
 from atb.venues.simulator.faults import Fault
 from tests.contracts.stages import FRAME, HOUR_MS, ORDERS, ROW, SYMBOLS, stage
 from tests.venues.broker.forged import in_loop

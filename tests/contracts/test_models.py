@@ -67,7 +67,7 @@ def test_training_again_gives_the_same_bytes(kind):
 
 def test_another_process_trains_the_same_bytes(kind):
     program = (
-        "import hashlib; from atb.data.sample import sample_bars; from atb.prediction.export import to_onnx;"
+        "import hashlib; from atb.data.providers.sample import sample_bars; from atb.prediction.export import to_onnx;"
         "from atb.prediction.recipes import Recipe, train;"
         f"print(hashlib.sha256(to_onnx(train(sample_bars()[0], Recipe(model={kind!r})))).hexdigest())"
     )

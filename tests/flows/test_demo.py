@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from atb.data.sample import sample_bars
+from atb.data.providers.sample import sample_bars
 from tests.waiting import PATIENCE_S
 
 HOMES = ("data", "models", "runners/promoted")

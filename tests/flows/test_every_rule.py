@@ -15,11 +15,11 @@ from atb.domain import Bars
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES, SIDES
 from atb.engine.prepare import prepare
 from atb.engine.state import dumps
-from atb.live.book import Book
-from atb.live.feed import ReplayFeed
-from atb.live.history import History
-from atb.live.orders import ClientIds, OrderMaker
-from atb.live.paper_desk import PaperDesk
+from atb.live.execution.book import Book
+from atb.live.execution.orders import ClientIds, OrderMaker
+from atb.live.execution.paper_desk import PaperDesk
+from atb.live.feed.history import History
+from atb.live.feed.replay import ReplayFeed
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from tests.chance import seeds

@@ -100,7 +100,7 @@ def test_the_runner_trades_the_last_90_days_as_the_backtest_does(backtest, root)
     with (Path(month["path"]) / "trades.csv").open() as file:
         expected = [row for row in csv.DictReader(file) if row["status"] == "closed"]
     from atb.db import open_database
-    from atb.live.overview import journalled_trades
+    from atb.live.journal.overview import journalled_trades
 
     database = open_database(f"sqlite:///{root / 'atb.db'}")
     found = journalled_trades(database, "real")

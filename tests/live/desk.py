@@ -13,7 +13,7 @@ from sqlalchemy import select
 
 from atb.backtest import run as backtest
 from atb.backtest.result import Result
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.db import Database, open_database
 from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, KernelState, LiveSession, SlotRow, TradeRow
 from atb.domain import Bars, Strategy

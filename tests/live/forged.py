@@ -12,14 +12,14 @@ from atb.domain.venue import Answer, Balance, Capabilities, OrderReport
 from atb.engine import records
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import VenueError
-from atb.live.blotter import Blotter, Outstanding
-from atb.live.book import Book
-from atb.live.hearing import Hearing
-from atb.live.history import History
-from atb.live.memory import DeskMemory
-from atb.live.orders import ClientIds, OrderMaker
+from atb.live.execution.blotter import Blotter, Outstanding
+from atb.live.execution.book import Book
+from atb.live.execution.desk_state import DeskMemory
+from atb.live.execution.execution_reports import Hearing
+from atb.live.execution.orders import ClientIds, OrderMaker
+from atb.live.feed.history import History
+from atb.live.journal.step import Working
 from atb.live.portfolio import Portfolio
-from atb.live.step import Working
 from atb.strategies import make_strategy
 from tests.bars import bars_of, frame_of
 from tests.live.venue import plan_of

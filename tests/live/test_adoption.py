@@ -13,7 +13,7 @@ from atb.live.adoption import predecessor
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.live.desk import read_journal, warm_result
-from tests.live.test_desks import COSTS, CROSS, FIRST, GUARDED, rising
+from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
 from tests.live.test_exchange import market
 from tests.live.venue import ACCOUNT, plan_of, venue
 

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.engine.policy import RiskPolicy
 from atb.promotion.manifest import load_manifest
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.live.desk import RUNNER, read_journal, warm_result
-from tests.live.test_desks import rising
+from tests.live.execution.test_desk import rising
 from tests.promotion.test_live import signed_live
 from tests.waiting import PATIENCE_S
 

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.engine.policy import RiskPolicy
 from atb.prediction.bundle import load_bundle
 from atb.prediction.predictor import OnnxPredictor
 from atb.strategies import make_strategy
 from tests.live.desk import BUSY, REPOSITORY, RUNNER, first_open, read_journal, warm_result
-from tests.live.test_desks import rising
+from tests.live.execution.test_desk import rising
 from tests.live.test_exchange_process import BARS, environment_of, exchange, until_of
 from tests.prediction import models
 

@@ -11,8 +11,8 @@ from atb.db import open_database
 from atb.db.tables import AccountLease
 from atb.errors import HaltError
 from atb.live import loop
-from atb.live.desks import PaperTrading
-from atb.live.halt import Level, Switch, clear_halt, halted, set_halt, write_halt_file
+from atb.live.execution.desk import PaperTrading
+from atb.live.journal.kill_switch import Level, Switch, clear_halt, halted, set_halt, write_halt_file
 from atb.live.loop import Bell
 from atb.live.runner import Office, Window, trade_paper
 from tests.live.desk import first_open, read_journal, warm_result

@@ -15,13 +15,13 @@ from sqlalchemy import event
 from atb.db import open_database
 from atb.db.tables import DecisionRow, FillRow, Intent
 from atb.errors import DatabaseLostError, InputError, LeaseError
-from atb.live.journal import Journal, find_session
-from atb.live.lease import held_lease
-from atb.live.step import Notice, Step
+from atb.live.journal.journal import Journal, find_session
+from atb.live.journal.lease import held_lease
+from atb.live.journal.step import Notice, Step
 from tests.database import server_away
 from tests.live.desk import REPOSITORY
-from tests.live.ledger import START, Plans, StillClock, became, close, filled, open_journal, working
-from tests.live.test_journal import count, rows
+from tests.live.journal.test_journal import count, rows
+from tests.rehearsal.ledger import START, Plans, StillClock, became, close, filled, open_journal, working
 from tests.waiting import PATIENCE_S
 
 KEY = "c" * 64
@@ -128,7 +128,7 @@ def test_a_commit_whose_answer_was_lost_is_noticed_and_not_repeated(database):
 
 
 def test_what_was_withheld_by_a_commit_whose_answer_was_lost_is_still_told(database):
-    from atb.live.halt import set_halt
+    from atb.live.journal.kill_switch import set_halt
 
     journal = open_journal(database)
     set_halt(database, "paper", "pause", reason="lunch", source="cli")
@@ -178,7 +178,7 @@ VICTIM = """
     from itertools import count
     from sqlalchemy import event
     from atb.db import open_database
-    from tests.live.ledger import became, close, filled, open_journal, working
+    from tests.rehearsal.ledger import became, close, filled, open_journal, working
 
     url, fatal = sys.argv[1:]
     database = open_database(url)

@@ -12,16 +12,16 @@ from atb.domain import Symbol, Timeframe
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, prepare
 from atb.errors import InputError
-from atb.live.book import Book
-from atb.live.feed import ReplayFeed
-from atb.live.history import History
-from atb.live.orders import ClientIds, OrderMaker
-from atb.live.paper_desk import PaperDesk
+from atb.live.execution.book import Book
+from atb.live.execution.orders import ClientIds, OrderMaker
+from atb.live.execution.paper_desk import PaperDesk
+from atb.live.feed.history import History
+from atb.live.feed.replay import ReplayFeed
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, frame_of
-from tests.live.test_feed import all_of
+from tests.live.feed.test_replay import all_of
 from tests.rules import usual
 
 

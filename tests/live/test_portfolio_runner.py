@@ -2,7 +2,7 @@
 
 import pytest
 
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.errors import InputError
 from tests.bars import bars_of, random_walk
 from tests.live.desk import Desk, first_open, many_result, promote_each, read_journal

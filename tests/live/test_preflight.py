@@ -15,15 +15,15 @@ from atb.db.tables import AccountLease
 from atb.domain import Symbol
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.errors import SetupError, VenueError
-from atb.live.halt import Level, set_halt, write_halt_file
-from atb.live.lease import TTL_MS
+from atb.live.journal.kill_switch import Level, set_halt, write_halt_file
+from atb.live.journal.lease import TTL_MS
 from atb.live.portfolio import Portfolio
 from atb.live.preflight import Situation, preflight
 from atb.monitoring.processes import Holder, _started
 from atb.strategies import make_strategy
 from atb.venues.simulator.configuration import Filters, Key
-from tests.live.ledger import START, Plans, StillClock, close, filled, open_journal, take, working
 from tests.live.venue import plan_of
+from tests.rehearsal.ledger import START, Plans, StillClock, close, filled, open_journal, take, working
 from tests.rules import usual
 from tests.venues.broker.at_simulator import BARS, BTC, PRICE, broker_at, exchange, make
 

@@ -10,7 +10,7 @@ import pytest
 from atb.db import open_database
 from atb.db.tables import Event
 from atb.errors import PromotionError
-from atb.live.halt import Level, Switch, halted
+from atb.live.journal.kill_switch import Level, Switch, halted
 from atb.live.recheck import SOURCE, Recheck
 from tests.live.desk import first_open, read_journal, warm_result
 from tests.live.test_runner import assert_equal_to_backtest

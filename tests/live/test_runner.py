@@ -3,16 +3,16 @@
 import pytest
 from sqlalchemy import create_engine, make_url, select, update
 
-from atb.data.moments import at_ms
 from atb.db import open_database
 from atb.db.tables import AccountLease
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import RiskPolicy
 from atb.errors import DatabaseLostError, DataError, InputError, LeaseError
-from atb.live.desks import PaperTrading
+from atb.live.execution.desk import PaperTrading
 from atb.live.portfolio import Portfolio
 from atb.live.runner import Office, Window, run_paper
 from atb.strategies import make_strategy
+from atb.times import at_ms
 from tests.chance import seeds
 from tests.live.desk import BUSY, first_open, read_journal, warm_result
 from tests.prediction import models
@@ -81,8 +81,8 @@ def test_refusals_of_the_backtest_are_refusals_of_the_session(sqlite_desk):
 
 
 def test_a_model_trades_as_in_its_backtest(sqlite_desk):
-    from atb.data.sample import START
-    from atb.data.storing import save_bars
+    from atb.data.catalogue.writing import save_bars
+    from atb.data.providers.sample import START
     from atb.prediction.bundle import load_bundle
     from atb.prediction.predictor import OnnxPredictor
 

@@ -7,7 +7,7 @@ from atb.db import open_database
 from atb.db.tables import AccountLease
 from atb.engine.policy import RiskPolicy
 from atb.errors import LeaseError
-from atb.live.lease import Lease
+from atb.live.journal.lease import Lease
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
 from tests.live.venue import venue

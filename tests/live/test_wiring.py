@@ -10,9 +10,9 @@ import pytest
 from atb.config import load_settings
 from atb.errors import ConfigError, InputError, SetupError
 from atb.live import wiring
+from atb.live.feed.timer import PacedTimer, SteppedTimer, SystemTimer
 from atb.live.runner import Office
-from atb.live.timer import PacedTimer, SteppedTimer, SystemTimer
-from atb.live.watch import Watch
+from atb.live.telemetry import Watch
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk

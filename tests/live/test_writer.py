@@ -11,16 +11,16 @@ from sqlalchemy import create_engine, make_url
 from atb.config import load_settings
 from atb.db import open_database
 from atb.errors import DatabaseLostError
-from atb.live.desks import PaperTrading
-from atb.live.halt import Level
+from atb.live.execution.desk import PaperTrading
+from atb.live.journal.kill_switch import Level
+from atb.live.journal.step import Step, Withheld
 from atb.live.runner import _known
-from atb.live.step import Step, Withheld
 from atb.live.wiring import patience
 from atb.live.writer import Writer
 from tests.live.desk import first_open, read_journal, warm_result
-from tests.live.ledger import open_journal
 from tests.live.test_outage import away
 from tests.live.test_runner import assert_equal_to_backtest
+from tests.rehearsal.ledger import open_journal
 from tests.waiting import PATIENCE_S, wait_until
 
 LOST = DatabaseLostError("The journal cannot be written")

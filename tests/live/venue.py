@@ -22,13 +22,13 @@ from atb.domain.ports import Broker
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Slot, warmup_bars
+from atb.live.execution.timing import Rules
+from atb.live.feed.timer import SteppedTimer
 from atb.live.loop import Bell, Summary
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
-from atb.live.rules import Rules
 from atb.live.runner import Exchange, Office, trade_candles, trade_exchange
-from atb.live.timer import SteppedTimer
-from atb.live.watch import Watch
+from atb.live.telemetry import Watch
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault

@@ -16,7 +16,7 @@ from atb.errors import SetupError
 from atb.monitoring import health as page
 from atb.monitoring.health import READY, Health, Vitals
 from atb.monitoring.metrics import Metrics
-from atb.monitoring.redaction import Redactor, install
+from atb.redaction import Redactor, install
 from tests.waiting import PATIENCE_S, wait_until
 
 

@@ -15,7 +15,7 @@ import structlog
 
 from atb.monitoring import bound, configure_logging, get_logger
 from atb.monitoring.logs import RedactingHandler, lost_lines
-from atb.monitoring.redaction import Redactor, install
+from atb.redaction import Redactor, install
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from atb.config import load_settings
-from atb.data.sample import write_sample
+from atb.data.providers.sample import write_sample
 from atb.db import open_database
 from atb.db.tables import Run
 from atb.experiments import execute

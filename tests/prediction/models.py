@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from atb.data.sample import sample_bars
+from atb.data.providers.sample import sample_bars
 from atb.domain import Bars
 from atb.prediction.bundle import save_bundle
 from atb.prediction.evaluation import Evaluation, evaluate

@@ -2,7 +2,7 @@
 
 import pytest
 
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.errors import PromotionError
 from atb.prediction.bundle import load_bundle
 from atb.prediction.predictor import OnnxPredictor

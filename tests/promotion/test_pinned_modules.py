@@ -12,7 +12,7 @@ from importlib import metadata
 import pandas as pd
 import pytest
 
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.domain import Bars
 from atb.engine.policy import RiskPolicy
 from atb.errors import PromotionError
@@ -22,7 +22,7 @@ from atb.promotion.manifest import load_manifest
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.server import running_exchange
 from tests.live.desk import RUNNER, read_journal, warm_result
-from tests.live.test_desks import rising
+from tests.live.execution.test_desk import rising
 from tests.live.test_exchange_process import BARS, FIRST, WORDS, environment_of, exchange, until_of, wait_for
 from tests.promotion.test_live import signed_live
 from tests.rules import usual
@@ -89,7 +89,7 @@ def test_paper_over_stored_bars(sqlite_desk, manifest):
     with exchange() as running:
         code, names = loaded(started(sqlite_desk, running, manifest, "--from", until_of(FIRST)), manifest)
     assert code == 0
-    assert {"atb/live/paper_desk.py", "atb/engine/kernel.py", "atb/sources.py"} <= names
+    assert {"atb/live/execution/paper_desk.py", "atb/engine/kernel.py", "atb/sources.py"} <= names
 
 
 @pytest.mark.parametrize("way", ["--candles", "--rehearse"])
@@ -129,7 +129,11 @@ def test_real_money_at_an_exchange_that_is_none(sqlite_desk):
         process.send_signal(signal.SIGTERM)
         code, names = loaded(process, path)
     assert code == 0
-    assert {"atb/live/exchange_desk.py", "atb/live/preflight.py", "atb/live/synchronisation.py"} <= names
+    assert {
+        "atb/live/execution/exchange_desk.py",
+        "atb/live/preflight.py",
+        "atb/live/execution/reconciliation.py",
+    } <= names
 
 
 def running_session(desk):

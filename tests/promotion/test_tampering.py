@@ -6,7 +6,7 @@ import time
 import pytest
 
 from atb.db import open_database
-from atb.live.overview import sessions
+from atb.live.journal.overview import sessions
 from tests.live.desk import first_open, warm_result
 from tests.promotion.checkout import copied_checkout, plant
 from tests.waiting import PATIENCE_S

@@ -14,7 +14,7 @@ from atb.domain import Signals
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Slot, opinions, prepare
 from atb.errors import InputError
-from atb.strategies.given import GivenSides
+from atb.strategies.from_signals import GivenSides
 from atb.validation.parity import prove_problem
 from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, all_of, check_windows
 from tests.bars import bars_of, random_walk

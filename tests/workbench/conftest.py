@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from atb.data.sample import write_sample
+from atb.data.providers.sample import write_sample
 
 
 @pytest.fixture(scope="session")

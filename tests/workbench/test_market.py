@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from atb.data.storing import save_bars
+from atb.data.catalogue.writing import save_bars
 from atb.errors import DataError, InputError
 from atb.workbench import catalogue, ensure_sample, finer_bars, load_bars
 from tests.bars import bars_of, random_walk

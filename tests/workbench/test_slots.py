@@ -76,7 +76,7 @@ def test_a_predicting_strategy_gets_the_model_of_its_symbol(stocked):
 
 
 def test_a_model_of_made_up_bars_is_not_asked_about_a_market(stocked):
-    from atb.data.storing import save_bars
+    from atb.data.catalogue.writing import save_bars
 
     train_model(load_bars("BTC/USDT", "1h", end="2022-07-01"), stocked / "models")
     save_bars(bars_of(random_walk(3_000), venue="mine"), root=stocked / "bars", source="test")

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from atb.data.columns import CLOCK, SYMBOL, guess_columns, source_notes, symbol_column
+from atb.data.providers.file_columns import CLOCK, SYMBOL, guess_columns, source_notes, symbol_column
 from atb.data.providers.file_layouts import columns_of
 from atb.data.providers.file_table import Table
 from atb.data.providers.file_text import NULLS, Layout, as_utf8, is_moment, layout_of, line_of

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from atb.data.columns import CLOCK, guess_columns, source_notes, symbol_column
+from atb.data.providers.file_columns import CLOCK, guess_columns, source_notes, symbol_column
 from atb.data.providers.file_layouts import columns_of
 from atb.data.providers.file_table import Table
 from atb.data.providers.file_text import NULLS

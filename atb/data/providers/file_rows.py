@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from atb.data.checks import on_grid
-from atb.data.moments import at_ms, short
+from atb.data.catalogue.checks import on_grid
 from atb.data.providers.file_table import Table
 from atb.domain import BAR_COLUMNS, Symbol, Timeframe
 from atb.errors import DataError, InputError
+from atb.times import at_ms, short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

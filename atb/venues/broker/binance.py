@@ -12,13 +12,13 @@ from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Balance, OrderList, OrderReport, Permissions
 from atb.errors import VenueError
 from atb.venues.broker import reports, requests
-from atb.venues.broker.budget import MINUTE_MS
 from atb.venues.broker.connection import Access
-from atb.venues.broker.judging import UNKNOWN_ORDER, judge_binance
+from atb.venues.broker.outcomes import UNKNOWN_ORDER, judge_binance
+from atb.venues.broker.rate_limit import MINUTE_MS
 from atb.venues.broker.reports import Malformed
 from atb.venues.broker.rules import Rules, binance_rules
+from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective, orders_of
-from atb.venues.broker.wire import Reply
 
 _PAGE = 1_000
 _DAY_MS = 86_400_000

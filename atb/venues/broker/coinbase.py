@@ -7,9 +7,9 @@ from typing import Any
 from atb.domain.orders import Order
 from atb.domain.venue import Answer, Permissions
 from atb.venues.broker.rules import plain
+from atb.venues.broker.transport import Reply
 from atb.venues.broker.unified import UnifiedBroker, new_report
 from atb.venues.broker.venue import Request
-from atb.venues.broker.wire import Reply
 
 _FALLS, _RISES = "STOP_DIRECTION_STOP_DOWN", "STOP_DIRECTION_STOP_UP"
 

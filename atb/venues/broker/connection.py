@@ -7,8 +7,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from atb.errors import ConfigError
-from atb.venues.broker.flags import RECV_WINDOW_MS
-from atb.venues.broker.wire import recording
+from atb.venues.broker.capabilities import RECV_WINDOW_MS
+from atb.venues.broker.transport import recording
 
 
 @dataclass(frozen=True, slots=True)

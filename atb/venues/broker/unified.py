@@ -13,10 +13,10 @@ from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Balance, OrderList, OrderReport, OrderState, Permissions
 from atb.errors import VenueError
 from atb.venues.broker.connection import Access
-from atb.venues.broker.judging import Judge, judge_coinbase, judge_kraken, judge_unknown_venue
+from atb.venues.broker.outcomes import Judge, judge_coinbase, judge_kraken, judge_unknown_venue
 from atb.venues.broker.rules import Rules, number, plain, unified_rules
+from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, Venue, is_protective
-from atb.venues.broker.wire import Reply
 
 JUDGES: dict[str, Judge] = {"coinbase": judge_coinbase, "kraken": judge_kraken}
 _WORST_STOP = Decimal("0.05")

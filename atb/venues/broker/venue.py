@@ -18,15 +18,15 @@ from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Capabilities, Contact, Ended, Hint, OrderList, OrderReport, Outcome
 from atb.errors import InputError, VenueError, did_you_mean
-from atb.venues.broker.budget import Budget
+from atb.venues.broker.capabilities import capabilities_of
+from atb.venues.broker.clock import Present
 from atb.venues.broker.connection import Access, make_exchange
-from atb.venues.broker.flags import capabilities_of
-from atb.venues.broker.judging import SKEWED, Judge, Purpose, Verdict
-from atb.venues.broker.present import Present
+from atb.venues.broker.outcomes import SKEWED, Judge, Purpose, Verdict
+from atb.venues.broker.rate_limit import Budget
 from atb.venues.broker.reports import Malformed
 from atb.venues.broker.rules import Rules
 from atb.venues.broker.streams import Streams, Watch, balance_watch, bar_watch, order_watch
-from atb.venues.broker.wire import Reply, ask, quietly
+from atb.venues.broker.transport import Reply, ask, quietly
 
 _PAGE = 1_000
 _UNAUTHORISED = {"-1022", "-2014", "-2015"}

@@ -16,7 +16,7 @@ from atb.errors import InputError
 from atb.venues.simulator import answers
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.faults import Fault
-from atb.venues.simulator.happening import order_by_hand
+from atb.venues.simulator.scripted_events import order_by_hand
 from atb.venues.simulator.scripts import Happening
 
 if TYPE_CHECKING:

@@ -8,19 +8,19 @@ from atb.domain import Bars
 from atb.venues.simulator.accounts import Account
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.configuration import ExchangeConfig
-from atb.venues.simulator.disturbance import Disturbances
 from atb.venues.simulator.events import AccountEvent, BookTicker, Event, Kline, MarketTrade
+from atb.venues.simulator.fault_injection import Disturbances
 from atb.venues.simulator.faults import Fault
-from atb.venues.simulator.happening import play
 from atb.venues.simulator.ledger import Ledger
 from atb.venues.simulator.limits import Usage
 from atb.venues.simulator.market import Market
 from atb.venues.simulator.matching import exact
 from atb.venues.simulator.records import entry_of
+from atb.venues.simulator.scripted_events import play
 from atb.venues.simulator.scripts import Happening
 from atb.venues.simulator.tape import Tape
+from atb.venues.simulator.time_barrier import Waiting
 from atb.venues.simulator.trading import Trading
-from atb.venues.simulator.waiting import Waiting
 
 Subscriber = Callable[[Event], None]
 # What happens at one millisecond happens in this order: bars end, others begin, then whatever was planned for that time.

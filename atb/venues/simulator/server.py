@@ -22,9 +22,9 @@ from atb.serving import drop_the_slow, for_us, in_time, is_loopback, make_runner
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.control import USER, Control
-from atb.venues.simulator.desk import Desk, Reply, Request
 from atb.venues.simulator.exchange import Exchange
 from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.gateway import Desk, Reply, Request
 
 __all__ = ["Fault", "Running", "Server", "running_exchange", "running_server"]
 

@@ -10,7 +10,7 @@ from aiohttp import web
 from atb.venues.simulator.clock import RealClock
 from atb.venues.simulator.events import Kline
 from atb.venues.simulator.frames import frame, stream_of
-from atb.venues.simulator.outlet import Outlet, keep_outlets, opened
+from atb.venues.simulator.socket_writer import Outlet, keep_outlets, opened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

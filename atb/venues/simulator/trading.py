@@ -9,10 +9,10 @@ from atb.venues.simulator import refusals
 from atb.venues.simulator.accounts import Account
 from atb.venues.simulator.book import OrderBook
 from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.contingent_orders import Links
 from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Event, Execution, ExecutionType, MarketTrade
 from atb.venues.simulator.fees import BNB, Fees
 from atb.venues.simulator.filters import check_filters
-from atb.venues.simulator.linking import Links
 from atb.venues.simulator.matching import (
     ceiled,
     exact,

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from atb.venues.simulator.desk import Request
 from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Execution, ListStatus
 from atb.venues.simulator.frames import frame, terminated
-from atb.venues.simulator.outlet import Outlet, keep_outlets, opened
+from atb.venues.simulator.gateway import Request
 from atb.venues.simulator.refusals import Refusal
 from atb.venues.simulator.routes import OPERATIONS
 from atb.venues.simulator.signing import sorted_payload
+from atb.venues.simulator.socket_writer import Outlet, keep_outlets, opened
 
 if TYPE_CHECKING:
     from atb.venues.simulator.events import Event

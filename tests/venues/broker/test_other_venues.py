@@ -8,9 +8,9 @@ import pytest
 from atb.domain import Symbol, Timeframe
 from atb.errors import VenueError
 from atb.venues.broker import Access
-from atb.venues.broker.judging import judge_coinbase, judge_kraken, judge_unknown_venue
+from atb.venues.broker.outcomes import judge_coinbase, judge_kraken, judge_unknown_venue
+from atb.venues.broker.transport import Reply
 from atb.venues.broker.unified import UnifiedBroker
-from atb.venues.broker.wire import Reply
 from tests.venues.broker.forged import NOW, Forgery, StandingClock, an_order, forged_exchange, in_loop
 
 USD = Symbol.parse("BTC/USD")

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import ExchangeConfig
-from atb.venues.simulator.desk import Desk, Request
 from atb.venues.simulator.exchange import Exchange
+from atb.venues.simulator.gateway import Desk, Request
 from atb.venues.simulator.signing import sign
 from tests.bars import bars_of, frame_of
 from tests.rules import usual

@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from atb.venues.simulator.coinbase import formats
-from atb.venues.simulator.coinbase.asking import Asked, Declined, failure, invalid
+from atb.venues.simulator.coinbase.requests import Asked, Declined, failure, invalid
 from atb.venues.simulator.orders import ZERO, Order
 from atb.venues.simulator.refusals import Refusal
 

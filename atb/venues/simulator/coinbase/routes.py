@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from atb.venues.simulator.coinbase.asking import Asked, Declined
-from atb.venues.simulator.coinbase.offers import Offers
+from atb.venues.simulator.coinbase.market_data import Offers
 from atb.venues.simulator.coinbase.orders import Orders
+from atb.venues.simulator.coinbase.requests import Asked, Declined
 from atb.venues.simulator.coinbase.tokens import Unauthorized, authorize
-from atb.venues.simulator.desk import Reply
 from atb.venues.simulator.faults import DELAYED, EXECUTED, Fault
+from atb.venues.simulator.gateway import Reply
 from atb.venues.simulator.server import deliver
 
 if TYPE_CHECKING:

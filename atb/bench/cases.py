@@ -1,0 +1,192 @@
+"""The cases of `atb bench`: which jobs each needs, and the rows that their facts become."""
+
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from atb.bench.agreement import EXACT, ROUNDED, SUMMED, WHOLE_UNITS, compare, equal_prices
+from atb.bench.engines import ENGINES, Found, Rules
+from atb.bench.process import Job
+from atb.bench.workload import SEED, WILD
+
+Facts = dict[str, Any]
+Runner = Callable[[Job], Facts]
+Progress = Callable[[int, int, Job], None]
+
+ATB, BARE = "atb", "bare loop"
+# The rules of engines that do not fill as atb does; the bare loop is run under them too.
+OTHER_RULES = {"vectorbt numba": Rules(False, False), "vectorbt rust": Rules(False, False)}
+TOLERANCES = {ATB: EXACT, BARE: EXACT, "backtesting.py": WHOLE_UNITS}
+CASES = {
+    "single": "one backtest with its orders, trades, equity and drawdown, as the engine keeps them",
+    "tables": "the same with orders and trades as readable tables",
+    "multi": "ten markets on one account",
+    "fills": "the same on wild bars, where the fill rules of engines show",
+    "sweep": "a grid of stops and targets",
+    "grid": "a grid of the two windows",
+    "cores": "the sweep on one and on two workers, wall time",
+    "memory": "the sweep with a tenth, all and ten times the combinations",
+    "start": "from the start of the process to the first result, wall time",
+    "cold": "compiling the kernel into an empty cache",
+    "live": "from a closed bar that the runner has seen to the request it sends, as a histogram",
+}
+
+
+JUDGED = frozenset({"single", "tables", "multi", "fills", "sweep", "grid"})
+
+
+@dataclass(frozen=True)
+class Options:
+    """Sizes of the measurement: bars, combinations of a sweep, repeats, seed of the bars, CPU seconds per job."""
+
+    bars: int = 100_000
+    combos: int = 1_000
+    repeat: int = 3
+    seed: int = SEED
+    budget: float = 20.0
+
+
+@dataclass
+class Row:
+    """One line of the table; times in seconds, `ratio_to_atb` above 1 where atb is quicker."""
+
+    case: str
+    engine: str
+    bars: int
+    combos: int
+    cpu_s: float | None
+    ratio_to_atb: float | None
+    peak_mb: float | None
+    agrees: bool | None
+    wall_s: float | None = None
+    workers: int = 1
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the row with its notes as one text."""
+        return asdict(self) | {"notes": "; ".join(self.notes)}
+
+
+def jobs_of(case: str, options: Options, engines: Sequence[str]) -> list[Job]:
+    """Return the measurements that a case needs, as (engine, task) with their sizes."""
+    task = {"fills": "single", "cores": "sweep", "memory": "sweep"}.get(case, case)
+    first = Job(ATB, task, bars=options.bars, seed=options.seed, repeat=options.repeat, budget=options.budget)
+    if case == "cold":
+        return [first]
+    if case == "start":
+        return [replace(first, engine=name) for name in engines for _ in range(options.repeat)]
+    if case == "cores":
+        return [replace(first, combos=options.combos, workers=count) for count in (1, 2)]
+    if case == "memory":
+        return _memory_jobs(replace(first, repeat=1), options.combos, engines)
+    if case in {"sweep", "grid"}:
+        first = replace(first, combos=options.combos)
+    if case == "fills":
+        first = replace(first, sigma=WILD, repeat=1)
+    return [_with_rules(replace(first, engine=name)) for name in engines]
+
+
+def _memory_jobs(first: Job, combos: int, engines: Sequence[str]) -> list[Job]:
+    """Return sweeps of atb in three sizes, and the smallest for those peers that hold all combinations at once."""
+    few = max(2, combos // 10)
+    mine = [replace(first, combos=count) for count in (few, combos, combos * 10)]
+    return mine + [replace(first, engine=name, combos=few) for name in engines if name.startswith("vectorbt")]
+
+
+def run_cases(
+    cases: Sequence[str], options: Options, engines: Sequence[str], *, runner: Runner, progress: Progress
+) -> Iterator[Row]:
+    """Run every job of the cases, one process at a time, and yield the rows of each case when it is done."""
+    plan = {case: jobs_of(case, options, engines) for case in cases}
+    done, total = 0, sum(len(jobs) for jobs in plan.values())
+    for case, jobs in plan.items():
+        facts = []
+        for job in jobs:
+            done += 1
+            progress(done, total, job)
+            facts.append(runner(job))
+        yield from rows_of(case, jobs, facts)
+
+
+def rows_of(case: str, jobs: Sequence[Job], facts: Sequence[Facts]) -> list[Row]:
+    """Return the rows of a case from the facts of its jobs."""
+    if case == "start":
+        jobs, facts = _quickest(jobs, facts)
+    rows = [_row(case, job, one) for job, one in zip(jobs, facts, strict=True)]
+    clock = "wall_s" if case in {"start", "cores"} else "cpu_s"
+    for row in rows:
+        mine = next((r for r in rows if r.engine == ATB and (r.combos, r.workers) == (row.combos, 1)), None)
+        row.ratio_to_atb = _ratio(getattr(row, clock), getattr(mine, clock, None))
+    if case in JUDGED:
+        _judge(rows, jobs, facts)
+    if case == "cores" and rows[1].ratio_to_atb:
+        rows[1].notes.append(f"{1 / rows[1].ratio_to_atb:.2f}x the speed of one worker, {os.cpu_count()} cores here")
+    return rows
+
+
+def _with_rules(job: Job) -> Job:
+    """Let the bare loop run under the rules of the other engines too."""
+    if job.engine != BARE:
+        return job
+    return replace(job, rules=tuple(dict.fromkeys((r.entry_bar, r.exit_first) for r in OTHER_RULES.values())))
+
+
+def _row(case: str, job: Job, facts: Facts) -> Row:
+    row = Row(case, job.engine, job.bars, job.combos, None, None, None, None, workers=job.workers)
+    if "error" in facts:
+        row.notes.append(f"failed: {facts['error']}")
+        return row
+    row.cpu_s, row.wall_s, row.peak_mb = facts["cpu_s"], facts["wall_s"], facts.get("peak_mb")
+    if facts["measured"] < job.combos:
+        row.notes.append(f"{facts['measured']} of {job.combos} combinations measured, the time is scaled")
+    return row
+
+
+def _ratio(theirs: float | None, mine: float | None) -> float | None:
+    return theirs / mine if theirs and mine else None
+
+
+def _quickest(jobs: Sequence[Job], facts: Sequence[Facts]) -> tuple[list[Job], list[Facts]]:
+    """Return one job and the facts with the least wall time per engine; a failed start counts only where there is no other."""
+    by_engine: dict[str, list[Facts]] = {}
+    for job, one in zip(jobs, facts, strict=True):
+        by_engine.setdefault(job.engine, []).append(one)
+    chosen = {name: min(found, key=lambda one: one.get("wall_s", math.inf)) for name, found in by_engine.items()}
+    return [next(job for job in jobs if job.engine == name) for name in chosen], list(chosen.values())
+
+
+def _judge(rows: Sequence[Row], jobs: Sequence[Job], facts: Sequence[Facts]) -> None:
+    """Write into each row whether its engine found what the bare loop found under the same fill rules."""
+    reference = next((one for job, one in zip(jobs, facts, strict=True) if job.engine == BARE), {})
+    if "found" not in reference:
+        return
+    plain = Found(**reference["found"])
+    replays = {pair: Found(**found) for pair, found in zip(_rules_of(jobs), reference["replays"], strict=True)}
+    for row, one in zip(rows, facts, strict=True):
+        if "found" not in one:
+            continue
+        found, tolerance = Found(**one["found"]), TOLERANCES.get(row.engine, ROUNDED)
+        rules = OTHER_RULES.get(row.engine)
+        held = plain if rules is None else replays[rules.entry_bar, rules.exit_first]
+        verdict = compare(held, found, tolerance=tolerance, sums=SUMMED if row.case == "multi" else EXACT)
+        row.agrees = verdict.agrees
+        row.notes.append(verdict.text if rules is None else f"under its own fill rules {verdict.text}")
+        if rules is not None and plain.trades:
+            same = equal_prices(plain, found, tolerance=tolerance)
+            row.notes.append(f"under atb's {same} of {len(plain.trades)}" + (_WHY if same < len(plain.trades) else ""))
+
+
+_WHY = (
+    ": it checks no stop or target in the bar of an entry, and lets them go before an exit due at the same bar's open"
+)
+
+
+def _rules_of(jobs: Sequence[Job]) -> tuple[tuple[bool, bool], ...]:
+    return next(job.rules for job in jobs if job.engine == BARE)
+
+
+def measurable(missing: Sequence[str]) -> list[str]:
+    """Return the engines that are not missing, atb and the bare loop first."""
+    return [name for name in ENGINES if name not in missing]

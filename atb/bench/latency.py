@@ -1,0 +1,114 @@
+"""How long the runner takes from closed bars it has seen to the first request that leaves, durable commit included.
+
+Measured on the real parts: the exchange runner, ccxt over HTTP on loopback, the simulated exchange, SQLite with full
+synchronisation in a folder of its own. The exchange's clock stands still while the runner works, so nothing but the work counts;
+the exchange shares the processor, as a real one would not.
+"""
+
+import asyncio
+import math
+import tempfile
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from atb.bench.cases import ATB, Row
+from atb.bench.workload import CALM, generate
+
+CASE = "live"
+LIMIT_S = 0.050
+BARS, _WARM = 400, 10
+EDGES_MS = (5, 10, 20, 30, 40, 50, 75, 100, 200)
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Seconds from a close that was seen to its first request, in ascending order."""
+
+    seconds: tuple[float, ...]
+
+    def percentile(self, share: float) -> float:
+        """Return the value that `share` of all do not exceed (nearest rank)."""
+        return self.seconds[max(0, math.ceil(share * len(self.seconds)) - 1)]
+
+    def histogram(self) -> list[tuple[str, int]]:
+        """Return how many fall between the edges, in milliseconds."""
+        found, low = [], 0.0
+        for high in (*EDGES_MS, math.inf):
+            count = sum(low < one * 1_000 <= high for one in self.seconds)
+            found.append((f"<= {high} ms" if high != math.inf else f"> {low:.0f} ms", count))
+            low = high
+        return found
+
+    def row(self) -> Row:
+        """Return the table's row: the 99th percentile as wall time."""
+        shares = ", ".join(f"p{share * 100:g} {self.percentile(share) * 1_000:.1f} ms" for share in (0.5, 0.95, 0.99))
+        bars = ", ".join(f"{words}: {count}" for words, count in self.histogram() if count)
+        notes = [f"close seen to request sent, commit included: {shares} of {len(self.seconds)}", bars]
+        return Row(CASE, ATB, BARS, 1, None, None, None, None, wall_s=self.percentile(0.99), notes=notes)
+
+
+def measure_latency(seed: int = 42) -> Latency:
+    """Trade a restless strategy at the simulated exchange and return how long its requests took."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Latency(tuple(sorted(asyncio.run(_measure(Path(folder), seed))[_WARM:])))
+
+
+async def _measure(folder: Path, seed: int) -> list[float]:
+    from atb.db import open_database
+    from atb.live.context import Exchange, Office
+    from atb.live.feed.timer import SteppedTimer
+    from atb.live.runner import trade_exchange
+    from atb.live.telemetry import Watch
+    from atb.venues.broker import Access, connect
+    from atb.venues.simulator.configuration import ExchangeConfig, Key
+    from atb.venues.simulator.server import running_exchange
+
+    portfolio, bars, start_ms = _portfolio(seed)
+    end_ms = int(bars.opened_ms[-2])
+    key, watch = Key("bench", "bench"), Watch()
+    cash = {"USDT": Decimal(repr(portfolio.account.cash))}
+    with running_exchange(ExchangeConfig((bars,), start_ms, balances=cash, keys=(key,), fee_in="quote")) as running:
+        timer = SteppedTimer(running.clock_url)
+        await timer.open()
+        hour = 1_000 * bars.timeframe.seconds
+        access = Access("binance", key.name, key.secret, base_url=running.url, frame_gap_ms=hour)
+        broker, database = connect(access, timer), open_database(f"sqlite:///{folder / 'atb.db'}")
+        try:
+            venue = Exchange(broker, timer, compare_ms=24 * hour, tick_ms=None, until_ms=end_ms)
+            await trade_exchange(portfolio, Office(database, "bench", watch=watch), venue)
+        finally:
+            await broker.close()
+            await timer.close()
+            database.close()
+    return watch.latencies
+
+
+def _portfolio(seed: int) -> tuple[Any, Any, int]:
+    """Return a portfolio that enters and leaves often, its bars, and the open of the first traded one."""
+    from atb.domain import Bars, Symbol, Timeframe
+    from atb.domain.observed import synthetic_rules
+    from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+    from atb.engine.prepare import warmup_bars
+    from atb.live.plan import Plan
+    from atb.live.portfolio import Portfolio
+    from atb.promotion.manifest import SCHEMA, Manifest
+    from atb.strategies import make_strategy
+
+    symbol, timeframe, strategy = (
+        Symbol.parse("BTC/USDT"),
+        Timeframe.parse("1h"),
+        make_strategy("sma_cross", fast=2, slow=3),
+    )
+    policy = RiskPolicy(fraction=0.5, stop_loss=0.02, trailing_stop=0.01, reenter=True)
+    execution, account, instrument = ExecutionModel(), AccountPolicy(), synthetic_rules(symbol)
+    warm = warmup_bars(strategy, policy, execution)
+    bars = Bars(symbol, timeframe, generate(BARS + warm + CALM, seed).frame().iloc[CALM:], "bench")
+    manifest = Manifest(
+        schema=SCHEMA, name="bench", mode="paper", created="", run_id="", strategy={}, symbol=str(symbol),
+        timeframe=str(timeframe), venue="bench", policy={}, execution={}, account={}, instrument={}, model=None, data=[],
+        kernel_hash="", versions={}, sources={}, locks={}, warmup=warm, evidence={}, verdict={}, content_sha256="0" * 64,
+    )  # fmt: skip
+    plan = Plan(manifest, strategy, symbol, timeframe, policy, execution, account, instrument, None)
+    return Portfolio((plan,)), bars, int(bars.opened_ms[warm])

@@ -1,0 +1,54 @@
+"""Start one measuring process, and return its facts."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import atb
+from atb.bench.process import Job
+
+COMMAND = (sys.executable, "-m", "atb.bench.process")
+PACKAGE = Path(atb.__file__).parent
+
+
+def launch(job: Job) -> dict[str, Any]:
+    """Run a job in a new process; a process that fails gives `error`, its last words.
+
+    Wall time of `start` counts from here, interpreter and imports included. `cold` runs a copy of atb, whose kernel cache is empty.
+    """
+    place: AbstractContextManager[str | None] = tempfile.TemporaryDirectory() if job.task == "cold" else nullcontext()
+    with place as folder:
+        if folder is not None:
+            shutil.copytree(PACKAGE, Path(folder) / "atb", ignore=shutil.ignore_patterns("kernel-*"))
+        begun = time.time()
+        done = subprocess.run(  # noqa: S603 - this very interpreter, no shell, no argument from outside
+            COMMAND,
+            input=json.dumps(asdict(job)),
+            capture_output=True,
+            text=True,
+            cwd=folder,
+            env=_environment(folder),
+            check=False,
+        )
+    lines = done.stdout.strip().splitlines()
+    if done.returncode or not lines:
+        words = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        return {"error": words[-1]}
+    facts: dict[str, Any] = json.loads(lines[-1])
+    if "at" in facts:
+        facts["wall_s"] = facts["at"] - begun
+    return facts
+
+
+def _environment(folder: str | None) -> dict[str, str]:
+    """Return this environment; without byte code every start would compile every package again, and be measured for it."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return environment if folder is None else environment | {"PYTHONPATH": folder}

@@ -1,0 +1,103 @@
+"""atb itself as a measured engine: the public calls that a notebook makes, on the workload that all engines share."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+
+from atb.bench.engines import Engine, Found
+from atb.bench.workload import CASH, FEE, FRACTION, STAKE, STEP, Combination, Market
+
+
+class Atb(Engine):
+    """`atb.backtest.run` and `atb.backtest.sweep`, with every rule compiled in and the plain ones chosen."""
+
+    def load(self, market: Market) -> Any:
+        """Import the engine and return the bars."""
+        import atb.backtest  # noqa: F401 - so that no later call has to
+        from atb.domain import Bars, Symbol, Timeframe
+        from atb.domain.bars import SYNTHETIC
+
+        return Bars(Symbol.parse("BTC/USDT"), Timeframe.parse("1h"), market.frame(), SYNTHETIC)
+
+    def single(self, data: Any, *, tables: bool = False) -> Any:
+        """Return the result with records, equity and drawdown; or with the tables that a notebook shows."""
+        return _looked_at(_slot(data, Combination()), tables=tables)
+
+    def several(self, data: Sequence[Any]) -> Any:
+        """Return the result of one account that trades a slot per market."""
+        stake = replace(_policy(Combination()), sizing="fixed_stake", stake=STAKE)
+        return _looked_at([replace(_slot(bars, Combination()), policy=stake) for bars in data], tables=False)
+
+    def many(self, data: Any, combinations: Sequence[Combination]) -> Any:
+        """Return the sweep over all combinations, on one worker."""
+        return self.sweep(data, combinations, workers=1)
+
+    def sweep(self, data: Any, combinations: Sequence[Combination], *, workers: int) -> Any:
+        """Return the sweep over all combinations: of policies where only those differ, else of strategies."""
+        from atb.backtest import sweep
+
+        slot = _slot(data, combinations[0])
+        if len({(one.fast, one.slow) for one in combinations}) == 1:
+            return sweep(slot, policies=[_policy(one) for one in combinations], account=_account(), workers=workers)
+        strategies = [_slot(data, one).strategy for one in combinations]
+        return sweep(slot, strategies=strategies, account=_account(), workers=workers)
+
+    def found(self, raw: Any) -> Found:
+        """Return the figures of a sweep's table, or those and the trades of one result."""
+        if not isinstance(raw, tuple):
+            table = raw.table
+            return Found(
+                table["final_equity"].astype(float).tolist(),
+                [int(count) for count in table["n_trades"]],
+                (table["max_drawdown_pct"].astype(float) / 100).tolist(),
+            )
+        result, worst = raw
+        orders = result.outcome.orders
+        columns = [_round_trips(orders[orders["slot"] == k]) for k in range(len(result.slots))]
+        trades = np.concatenate(columns)
+        return Found([float(result.equity.iloc[-1])], [len(trades)], [worst], trades.tolist())
+
+
+def _looked_at(slots: Any, *, tables: bool) -> Any:
+    """Run, and take from the result what a reader needs."""
+    from atb.backtest import run
+
+    result = run(slots, account=_account())
+    worst = float(result.outcome.summary["max_drawdown"])
+    _ = (result.equity, result.orders, result.trades) if tables else (result.equity, result.outcome.trades)
+    return result, worst
+
+
+def _round_trips(orders: Any) -> Any:
+    """Return the closed trades of one slot; this rule pays in and out at once, so every second order is an exit."""
+    bought, sold = orders[0::2], orders[1::2]
+    bought = bought[: len(sold)]
+    columns = bought["row"], sold["row"], bought["price"], sold["price"], sold["quantity"]
+    return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+
+
+def _slot(bars: Any, one: Combination) -> Any:
+    from atb.domain import Instrument
+    from atb.engine.policy import ExecutionModel
+    from atb.engine.prepare import Slot
+    from atb.strategies import make_strategy
+
+    step = Decimal(STEP)
+    instrument = Instrument(bars.symbol, tick=step, lot=step, min_quantity=step, min_notional=Decimal(0))
+    strategy = make_strategy("sma_cross", fast=one.fast, slow=one.slow)
+    return Slot(strategy, bars, _policy(one), ExecutionModel(fee=FEE, slippage=0.0), instrument)
+
+
+def _policy(one: Combination) -> Any:
+    from atb.engine.policy import RiskPolicy
+
+    return RiskPolicy(fraction=FRACTION, stop_loss=one.stop, take_profit=one.target)
+
+
+def _account() -> Any:
+    from atb.engine.policy import AccountPolicy
+
+    return AccountPolicy(cash=CASH)

@@ -1,0 +1,193 @@
+"""The Parquet catalogue, reading: `<root>/<venue>/<symbol>/<timeframe>/<year>.parquet`, verified at every read.
+
+Each year is one file that describes itself (`yearfile`). `load_bars` fails on what is missing, on a hole that nobody
+has accepted and on a changed byte; known holes come back in `Bars.gaps` and are never filled.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from atb.data.catalogue.gaps import describe_gap, find_gaps, unknown_gaps
+from atb.data.catalogue.series import Series, find_series
+from atb.data.catalogue.yearfile import Header, empty_frame, read_header, read_year
+from atb.domain import Bars, Symbol, Timeframe
+from atb.domain.bars import SYNTHETIC
+from atb.errors import DataError, InputError
+from atb.times import Moment, at_ms, in_ms, moment, short
+
+
+def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well without names
+    symbol: str | Symbol,
+    timeframe: str | Timeframe,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    *,
+    root: Path,
+    venue: str | None = None,
+    lead: int = 0,
+) -> Bars:
+    """Return the stored bars that open in [start, end), all closed, every file verified.
+
+    Parameters
+    ----------
+    symbol, timeframe
+        In any accepted spelling: `BTC/USDT`, `BTCUSDT`; `1h`.
+    start, end
+        Text, date, datetime or Timestamp; without a zone it is UTC. A date means its midnight, so an `end` of
+        2025-01-01 excludes that day. None means all there is.
+    root
+        The folder of the catalogue (`Settings.bars_root`).
+    venue
+        Where the bars come from; None takes the only venue that has them, a real one before a synthetic one.
+    lead
+        Number of bars wanted before `start`, for warm-up. Without a `start` the first bars are the warm-up.
+
+    Returns
+    -------
+    Bars
+        With the known holes in `gaps`; nothing is filled.
+
+    Raises
+    ------
+    DataError
+        If the series, a part of the range or the lead is missing, a hole is unknown, or a file was changed.
+    InputError
+        If symbol, timeframe or range make no sense.
+    """
+    series = find_series(Symbol.parse(symbol), Timeframe.parse(timeframe), root=root, venue=venue)
+    since, until = moment(start), moment(end)
+    if since is not None and until is not None and since >= until:
+        raise InputError("start must be before end", found=f"{short(since)} and {short(until)}")
+    if lead < 0:
+        raise InputError("lead must be at least 0", found=lead)
+    _check_coverage(series, since, until)
+    bars = read_series(series, _needed_years(series, since, until, lead=lead))
+    if since is not None and lead:
+        since = _lead_start(series, bars, since, lead=lead)
+    part = bars.slice(since, until)
+    if not len(part):
+        raise DataError(f"No bar of {series} opens in this range", found=f"{start} to {end}")
+    return part
+
+
+def coverage(series: Series) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Return the open times of the first and the last stored bar."""
+    paths = [series.years[year] for year in (min(series.years), max(series.years))]
+    return read_header(paths[0]).first, read_header(paths[1]).last
+
+
+def earliest_start(series: Series, wanted: pd.Timestamp, *, lead: int) -> pd.Timestamp:
+    """Return `wanted`, or the first open that has `lead` bars before it where that is later.
+
+    Raises
+    ------
+    DataError
+        If no stored bar has so many before it.
+    """
+    before = [year for year in sorted(series.years) if year < wanted.year]
+    if sum(read_header(series.years[year]).rows for year in before) >= lead and before:
+        return wanted
+    needed, rows = [], 0
+    for year in sorted(series.years):
+        needed.append(year)
+        rows += read_header(series.years[year]).rows
+        if rows > lead and year >= wanted.year:
+            break
+    bars = read_series(series, needed)
+    if len(bars) <= lead:
+        raise DataError(
+            f"There are too few bars of {series}: the first {lead:,} are the warm-up, and none is left to trade",
+            found=f"{len(bars):,} bars",
+            todo="Choose parameters that look back less, a finer timeframe, or fetch more bars: " + series.advice,
+        )
+    return max(wanted, at_ms(bars.opened_ms[lead]))
+
+
+def _check_coverage(series: Series, since: pd.Timestamp | None, until: pd.Timestamp | None) -> None:
+    first, last = coverage(series)
+    covered_to = at_ms(series.timeframe.next_ms(in_ms(last)))
+    # A bar opens in each step of the grid: those before `first` are missing only if one of them opens after `since`.
+    before = first - (covered_to - last)
+    if (since is None or before < since < covered_to) and (until is None or until <= covered_to):
+        return
+    todo = "Choose dates inside it, or leave them out"
+    if series.venue != SYNTHETIC:
+        todo += f"; or fetch the rest: {series.advice}"
+    raise DataError(
+        f"The range is not covered by {series}, stored from {short(first)} up to {short(covered_to)}",
+        found=f"{'the beginning' if since is None else short(since)} to {'the end' if until is None else short(until)}",
+        todo=todo,
+    )
+
+
+def _needed_years(series: Series, since: pd.Timestamp | None, until: pd.Timestamp | None, *, lead: int) -> list[int]:
+    years = sorted(series.years)
+    if until is not None:
+        years = [year for year in years if year <= (until - pd.Timedelta(1, "ms")).year]
+    if since is None:
+        return years
+    needed = [year for year in years if year >= since.year]
+    rows = 0
+    for year in sorted(set(years) - set(needed), reverse=True):
+        if rows >= lead:
+            break
+        needed.insert(0, year)
+        rows += read_header(series.years[year]).rows
+    return needed
+
+
+def _lead_start(series: Series, bars: Bars, since: pd.Timestamp, *, lead: int) -> pd.Timestamp:
+    before = int(bars.frame.index.searchsorted(since))
+    if before < lead:
+        earliest = f"the earliest start is {short(bars.frame.index[lead])}" if lead < len(bars) else "there are too few"
+        raise DataError(
+            f"{lead} bars of {bars.symbol} {bars.timeframe} are needed before {short(since)} for warm-up; {earliest}",
+            found=f"{before} bars",
+            todo=f"Start later, or fetch earlier bars: {series.advice}",
+        )
+    return at_ms(bars.opened_ms[before - lead])
+
+
+def read_series(series: Series, years: list[int]) -> Bars:
+    """Read years, verified, and refuse a hole that none of their files knows."""
+    parts = [read_year(series.years[year]) for year in years]
+    if not parts:
+        return Bars(series.symbol, series.timeframe, empty_frame(), series.venue)
+    for year, (header, _) in zip(years, parts, strict=True):
+        _check_identity(series, header, series.years[year])
+    frame = parts[0][1] if len(parts) == 1 else pd.concat([frame for _, frame in parts])
+    known = tuple(gap for header, _ in parts for gap in header.gaps)
+    bars = Bars(series.symbol, series.timeframe, frame, series.venue)
+    if unknown := unknown_gaps(find_gaps(bars.opened_ms, bars.closed_ms), known):
+        raise DataError(
+            f"Bars of {series} are missing that were never accepted as missing",
+            found=describe_gap(unknown[0], series.timeframe),
+            todo=f"Fetch them: {series.advice}, or run `atb data verify`",
+        )
+    return Bars(series.symbol, series.timeframe, frame, series.venue, known)
+
+
+def sound_year(series: Series, year: int) -> tuple[Header, pd.DataFrame] | None:
+    """Return a stored year, or None if its file is damaged, of another series or of another year."""
+    try:
+        header, frame = read_year(series.years[year])
+        _check_identity(series, header, series.years[year])
+    except DataError:
+        return None
+    return header, frame
+
+
+def _check_identity(series: Series, header: Header, path: Path) -> None:
+    if (header.symbol, header.timeframe, header.venue) != (series.symbol, series.timeframe, series.venue):
+        raise DataError(
+            f"A file lies in the wrong folder: {path}",
+            found=f"{header.venue} {header.symbol} {header.timeframe}",
+            todo="Move it back, or import the series again",
+        )
+    if path.stem.isdecimal() and {header.first.year, header.last.year} != {int(path.stem)}:
+        raise DataError(
+            f"A file holds another year than its name says: {path}",
+            found=f"{short(header.first)} to {short(header.last)}",
+            todo="Import or download the series again",
+        )

@@ -1,0 +1,338 @@
+"""Candles from an exchange into the catalogue: page by page, only closed ones, resumable at any point."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from atb.data.catalogue.gaps import Gap, missing_bars, unknown_gaps
+from atb.data.catalogue.instruments import save_instruments
+from atb.data.catalogue.reading import sound_year
+from atb.data.catalogue.series import Series, series_at
+from atb.data.catalogue.writing import save_bars
+from atb.data.catalogue.yearfile import Header
+from atb.data.providers.ccxt_candles import CandleSource, Row
+from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
+from atb.errors import DataError, InputError
+from atb.times import Moment, at_ms, in_ms, moment, short
+
+PAGES_PER_SAVE = 5
+_LEAST_PAGE = 100  # candles that every exchange gives in one answer
+_DAY, _DAY_MS = Timeframe.parse("1d"), 86_400_000
+
+Progress = Callable[[int, int], None]
+"""Told how far a download is: milliseconds of market time done, and in all."""
+
+
+@dataclass(frozen=True)
+class DownloadReport:
+    """What a download did.
+
+    Parameters
+    ----------
+    symbol, timeframe, venue
+        What was downloaded.
+    added
+        New bars stored.
+    first, last
+        Open times of the first and last stored bar of the whole series; None if there is none.
+    gaps
+        Holes met by this download and confirmed by asking the exchange again; recorded, not filled.
+    interrupted
+        Whether the user stopped it; what had come is stored.
+    """
+
+    symbol: Symbol
+    timeframe: Timeframe
+    venue: str
+    added: int
+    first: pd.Timestamp | None
+    last: pd.Timestamp | None
+    gaps: tuple[Gap, ...]
+    interrupted: bool = False
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values; times as ISO 8601."""
+        gaps = [
+            {"start": gap[0].isoformat(), "end": gap[1].isoformat(), "missing": missing_bars(gap, self.timeframe)}
+            for gap in self.gaps
+        ]
+        return {
+            "symbol": str(self.symbol),
+            "timeframe": str(self.timeframe),
+            "venue": self.venue,
+            "added": self.added,
+            "first": self.first.isoformat() if self.first is not None else None,
+            "last": self.last.isoformat() if self.last is not None else None,
+            "gaps": gaps,
+            "interrupted": self.interrupted,
+        }
+
+
+def download_bars(  # noqa: PLR0917 - the same leading arguments as load_bars
+    symbol: str | Symbol,
+    timeframe: str | Timeframe,
+    start: Moment | None = None,
+    end: Moment | None = None,
+    *,
+    root: Path,
+    source: CandleSource,
+    progress: Progress | None = None,
+) -> DownloadReport:
+    """Fetch the closed bars that open in [start, end) and are not stored yet.
+
+    A series with bars goes on after its last one, and before its first one if `start` lies there; years that are damaged or
+    gone are fetched again. The venue's trading rules for the symbol are stored too. Pages are stored as they come: an
+    interrupted download loses little.
+
+    Parameters
+    ----------
+    symbol, timeframe
+        In any accepted spelling.
+    start, end
+        As for `load_bars`. `start` may be left out only if bars are stored; `end` is the present by default.
+    root
+        The folder of the catalogue.
+    source
+        The exchange, such as `CcxtCandles("binance")`.
+    progress
+        Called after each page.
+
+    Raises
+    ------
+    InputError
+        If the exchange has no such symbol or timeframe, or the range makes no sense.
+    DataError
+        If the exchange cannot be reached or refuses; what had come before is stored.
+    """
+    job = _Job(Symbol.parse(symbol), Timeframe.parse(timeframe), root, source, progress or (lambda _done, _all: None))
+    since, until = moment(start), moment(end)
+    if since is not None and until is not None and since >= until:
+        raise InputError("start must be before end", found=f"{short(since)} and {short(until)}")
+    rules = source.instrument(job.symbol, job.timeframe)
+    job.now_ms = source.now_ms()
+    stop = job.now_ms if until is None else min(job.now_ms, in_ms(until))
+    spans = job.spans(in_ms(since) if since is not None else None, stop)
+    save_instruments([rules], root=root, venue=source.venue)
+    interrupted = False
+    try:
+        for span in spans:
+            job.fetch(span)
+    except KeyboardInterrupt:
+        interrupted = True
+    return job.report(interrupted=interrupted)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Open times still to fetch, epoch ms: [start, stop).
+
+    It may follow a stored bar, lead back from the first one, or lie between two: then it is stored `whole`, since a part would
+    leave a hole that nobody accepted.
+    """
+
+    start: int
+    stop: int
+    follows: bool = False
+    backward: bool = False
+    whole: bool = False
+
+
+@dataclass
+class _Job:
+    symbol: Symbol
+    timeframe: Timeframe
+    root: Path
+    source: CandleSource
+    progress: Progress
+    now_ms: int = 0
+    added: int = 0
+    gaps: list[Gap] = field(default_factory=list)
+    most: int = 0  # candles in the fullest answer so far
+    reached: int = 0  # open (epoch ms) of the last candle in the latest answer
+    days: bool = True  # whether the exchange's candles of a day tell where there is something
+
+    def spans(self, since: int | None, stop: int) -> list[_Span]:
+        """Return what is missing of [since, stop), the later part first: it is what a returning user waits for."""
+        series = self._series()
+        sound = [header for year in sorted(series.years) if (header := self._sound(series, year))]
+        lost = self._lost_before(series, sound)
+        since = min(lost if since is None else [since, *lost], default=None)
+        if not sound:
+            if since is None:
+                raise InputError(
+                    f"Nothing of {self.symbol} is stored yet", todo="Say where to begin: --start 2022-01-01"
+                )
+            return [_Span(since, stop)] if since < stop else []
+        first, after = in_ms(sound[0].first), self.timeframe.next_ms(in_ms(sound[-1].last))
+        spans = [_Span(after, stop, follows=True)] if after < stop else []
+        spans += [_Span(start, end, follows=True, whole=True) for start, end in self._lost_between(sound)]
+        if since is not None and since < first:
+            spans.append(_Span(since, first, backward=True))
+        return spans
+
+    def fetch(self, span: _Span) -> None:
+        """Fetch and store a span; whatever ends it early, what had come is stored first, unless only the whole can be."""
+        pages = self._backward(span) if span.backward else self._forward(span)
+        pending: list[Row] = []
+        done_all = False
+        try:
+            for count, (page, done) in enumerate(pages, 1):
+                pending += page
+                if count % PAGES_PER_SAVE == 0 and not span.whole:
+                    self._save(pending)
+                    pending = []
+                self.progress(done, span.stop - span.start)
+            done_all = True
+        finally:
+            if done_all or not span.whole:
+                self._save(pending)
+
+    def _series(self) -> Series:
+        return series_at(self.root, venue=self.source.venue, symbol=self.symbol, timeframe=self.timeframe)
+
+    @staticmethod
+    def _sound(series: Series, year: int) -> Header | None:
+        stored = sound_year(series, year)
+        return stored[0] if stored else None
+
+    @staticmethod
+    def _lost_before(series: Series, sound: list[Header]) -> list[int]:
+        """Return the beginning (epoch ms) of the damaged years before the first sound bar: their Januaries."""
+        first = sound[0].first.year if sound else max(series.years, default=0) + 1
+        return [in_ms(pd.Timestamp(year, 1, 1, tz="UTC")) for year in series.years if year < first]
+
+    def _lost_between(self, sound: list[Header]) -> list[tuple[int, int]]:
+        """Return the holes between sound years that nobody accepted: a year's file is damaged or gone."""
+        edges = [(self.timeframe.next_ms(in_ms(one.last)), other) for one, other in pairwise(sound)]
+        holes = [(start, other) for start, other in edges if start < in_ms(other.first)]
+        lost = [(start, other) for start, other in holes if unknown_gaps([(at_ms(start), other.first)], other.gaps)]
+        return [(start, in_ms(other.first)) for start, other in lost]
+
+    def report(self, *, interrupted: bool) -> DownloadReport:
+        """Return what was done so far."""
+        first, last = self._stored() or (None, None)
+        identity = (self.symbol, self.timeframe, self.source.venue)
+        return DownloadReport(*identity, self.added, first, last, tuple(sorted(self.gaps)), interrupted)
+
+    def _stored(self) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+        series = self._series()
+        sound = [header for year in sorted(series.years) if (header := self._sound(series, year))]
+        return (sound[0].first, sound[-1].last) if sound else None
+
+    def _forward(self, span: _Span) -> Iterator[tuple[list[Row], int]]:
+        """Yield pages from the oldest on, each with the market time (ms) that is behind it."""
+        at, after = span.start, span.start if span.follows else None
+        while at < span.stop and self.timeframe.next_ms(at) <= self.now_ms:
+            page = self._page(at, span.stop)
+            if page:
+                page = self._checked(page, after=after, stop=span.stop)
+                at = after = self._next(page[-1])
+            else:
+                at = self._beyond(at, span.stop)
+            yield page, min(at, span.stop) - span.start
+        if span.whole and after is not None and after < span.stop:
+            self._confirm(after, span.stop)
+
+    def _backward(self, span: _Span) -> Iterator[tuple[list[Row], int]]:
+        """Yield pages from the newest on, so that each one touches what is stored; the last goes back to the start."""
+        earliest = self._page(span.start, span.stop)[:1]
+        floor = int(earliest[0][0]) if earliest else span.start
+        stop = edge = span.stop
+        while stop > floor:
+            at = max(floor, stop - self.source.page * self._bar_ms)
+            if page := self._window(at, edge):
+                edge = int(page[0][0])
+            stop = at
+            yield page, span.stop - stop
+
+    def _window(self, start: int, end: int) -> list[Row]:
+        """Return what the exchange has in [start, end), in as many pages as it takes; a hole at the end is noted too."""
+        found: list[Row] = []
+        at, after = start, None
+        while at < end:
+            if page := self._page(at, end):
+                found += self._checked(page, after=after, stop=end)
+                at = after = self._next(found[-1])
+            else:
+                at = self._beyond(at, end)
+        if after is not None and after < end:
+            self._confirm(after, end)
+        return found
+
+    def _page(self, at: int, stop: int) -> list[Row]:
+        """Return closed candles from `at` on that open before `stop`, oldest first, each time once.
+
+        It is asked from one bar earlier: some exchanges leave out the candle that opens exactly at the moment asked for.
+        """
+        rows = self.source.candles(self.symbol, self.timeframe, at - self._bar_ms)
+        closed = {int(row[0]): row for row in rows if at <= row[0] < stop and self._next(row) <= self.now_ms}
+        self.most = max(self.most, len(rows))
+        self.reached = max((int(row[0]) for row in rows), default=0)
+        return [closed[opened] for opened in sorted(closed)]
+
+    def _beyond(self, at: int, stop: int) -> int:
+        """Return the moment (epoch ms) up to which an empty page at `at` shows that there is nothing.
+
+        Some exchanges answer for the time of one page only, and tell nothing about what comes later. Days without a candle of
+        a day are passed over, so that a market that begins years after the start is found in a few requests.
+        """
+        if self.reached >= at:
+            return max(self.reached, at + self._bar_ms)
+        step = at + (min(self.source.page, max(self.most, _LEAST_PAGE)) - 1) * self._bar_ms
+        if not self.days or self._bar_ms >= _DAY_MS or step >= stop:
+            return step
+        for day in range(at - at % _DAY_MS - _DAY_MS, stop, _LEAST_PAGE * _DAY_MS):
+            try:
+                rows = self.source.candles(self.symbol, _DAY, day)
+            except DataError:
+                break
+            opened = [int(row[0]) for row in rows if row[0] > at - _DAY_MS]
+            if opened:
+                return max(min(opened), at + self._bar_ms) if min(opened) > at else step
+        self.days = False
+        return step
+
+    @property
+    def _bar_ms(self) -> int:
+        return self.timeframe.seconds * 1_000
+
+    def _next(self, row: Row) -> int:
+        return self.timeframe.next_ms(int(row[0]))
+
+    def _checked(self, page: list[Row], *, after: int | None, stop: int) -> list[Row]:
+        """Return a page whose holes, also that between it and the bar before, were asked for once more, all together."""
+        holes = self._holes(page, after)
+        if not holes:
+            return page
+        last = min(stop, int(page[-1][0]))
+        again = self._page(holes[0][0], last)
+        if not self.reached and len(holes) > 1:  # the answer ended inside the first hole
+            again = self._page(holes[1][0], last)
+        first = int(page[0][0]) if after is None else after
+        both = {int(row[0]): row for row in (*again, *page) if row[0] >= first}
+        page = [both[opened] for opened in sorted(both)]
+        self.gaps += [(at_ms(start), at_ms(end)) for start, end in self._holes(page, after)]
+        return page
+
+    def _holes(self, page: list[Row], after: int | None) -> list[tuple[int, int]]:
+        """Return the holes inside a page, and between it and the close before it (epoch ms)."""
+        opened = [int(row[0]) for row in page]
+        closes = [opened[0] if after is None else after, *map(self._next, page[:-1])]
+        return [(close, there) for close, there in zip(closes, opened, strict=True) if close < there]
+
+    def _confirm(self, start: int, end: int) -> None:
+        """Note [start, end) as a hole: the exchange had nothing there."""
+        self.gaps.append((at_ms(start), at_ms(end)))
+
+    def _save(self, rows: list[Row]) -> None:
+        if not rows:
+            return
+        table = np.array(sorted(rows), dtype=np.float64)
+        index = pd.DatetimeIndex(table[:, 0].astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us")
+        frame = pd.DataFrame({name: table[:, i + 1] for i, name in enumerate(BAR_COLUMNS)}, index=index)
+        bars = Bars(self.symbol, self.timeframe, frame, self.source.venue, tuple(self.gaps))
+        self.added += save_bars(bars, root=self.root, source=f"{self.source.venue} through ccxt", partial=True).added

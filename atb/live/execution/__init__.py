@@ -1,0 +1,1 @@
+"""From the kernel's orders to the venue's executions: what a desk is made of."""

@@ -1,0 +1,168 @@
+"""The account's book: what is known of the market, and the kernel's state; it decides and folds fills, and nothing else does.
+
+Nothing here reads a clock, a file or a database, and nothing is sent: paper and live sessions drive the same book.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.domain import Bars, Fill, Order
+from atb.engine import records
+from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
+from atb.engine.columns import Columns
+from atb.engine.state import KernelState
+from atb.live.execution.orders import reason_of
+from atb.live.feed.history import History
+from atb.live.journal.step import Execution
+from atb.live.portfolio import Portfolio
+
+ROLE_CODES = {name: code for code, name in ROLES.items()}
+KIND_CODES = {name: code for code, name in KINDS.items()}
+Rows = NDArray[np.int64]
+
+
+class Newest:
+    """The bars that close (or open) now, as the kernel reads them: records, and for each slot its row, -1 where there is none."""
+
+    def __init__(self, count: int, columns: Mapping[int, Columns]) -> None:
+        self.slots = tuple(columns)
+        self.rows: Rows = np.full(count, -1, np.int64)
+        self.rows[list(self.slots)] = np.arange(len(self.slots))
+        parts = list(columns.values())
+        self.market = np.concatenate([part.market for part in parts]) if parts else np.zeros(1, records.MARKET)
+        self.signals = np.concatenate([part.signals for part in parts]) if parts else np.zeros(1, records.SIGNAL)
+        self.predictions = {
+            slot: None if part.prediction is None else float(part.prediction[-1]) for slot, part in columns.items()
+        }
+
+    def market_of(self, slot: int) -> np.void:
+        """Return the slot's MARKET record."""
+        record: np.void = self.market[self.rows[slot]]
+        return record
+
+    def signals_of(self, slot: int) -> np.void:
+        """Return the slot's SIGNAL record."""
+        record: np.void = self.signals[self.rows[slot]]
+        return record
+
+
+class Book:
+    """The kernel's state on its way through time.
+
+    Parameters
+    ----------
+    portfolio
+        What trades.
+    histories
+        The bars known so far, one series per slot.
+    state
+        The kernel's state after the last of them.
+    """
+
+    def __init__(self, portfolio: Portfolio, histories: Mapping[int, History], state: KernelState) -> None:
+        self.portfolio, self.state = portfolio, state
+        self._histories = histories
+
+    @property
+    def account(self) -> np.void:
+        """The kernel's record of the account."""
+        record: np.void = self.state.account[0]
+        return record
+
+    def slot(self, number: int) -> np.void:
+        """Return the kernel's record of a slot, to be read and, for what a venue refused, written."""
+        record: np.void = self.state.slots[number]
+        return record
+
+    def parameters(self, number: int) -> np.void:
+        """Return the kernel's parameters of a slot."""
+        record: np.void = self.state.parameters[number]
+        return record
+
+    @property
+    def trades(self) -> int:
+        """Round trips closed since the session began."""
+        return int(self.account["trades"])
+
+    @property
+    def equity(self) -> float:
+        """Equity at the last close, in the quote currency."""
+        return float(self.account["equity"])
+
+    @property
+    def cash(self) -> float:
+        """Cash, in the quote currency."""
+        return float(self.account["cash"])
+
+    @property
+    def flat(self) -> bool:
+        """Whether no slot holds anything."""
+        return not self.state.slots["quantity"].any()
+
+    def learn(self, closing: Mapping[int, Bars], funding: Mapping[int, float] | None = None) -> Newest:
+        """Add newly closed bars to the histories; return them as the kernel reads them, with the funding paid at their close."""
+        for slot, bar in closing.items():
+            self._histories[slot].append(bar)
+        now = Newest(len(self.portfolio.plans), self.portfolio.newest(self._histories, frozenset(closing)))
+        for slot, rate in (funding or {}).items():
+            now.market["funding"][now.rows[slot]] = rate
+        return now
+
+    def decide(self, now: Newest) -> dict[int, str | None]:
+        """Decide at the close of the bars; return for each of their slots what was refused or cut, None where nothing was."""
+        self.state.decide(now.market, now.signals, now.rows)
+        refused = self.take_refusals()
+        return {slot: refused.get(slot) for slot in now.slots}
+
+    def take_refusals(self) -> dict[int, str]:
+        """Return by slot what was refused or cut since this was last asked."""
+        found: dict[int, list[str]] = {}
+        for slot, code in self.state.take_refusals():
+            found.setdefault(slot, []).append(REFUSALS[code])
+        return {slot: ", ".join(words) for slot, words in found.items()}
+
+    def fold(self, fill: Fill, order: Order, slot: int) -> tuple[Execution, np.void | None]:
+        """Fold an execution into the state; return it with its number and reason, and the trade that it closed if it closed one."""
+        record = self._fill_record(fill, order, slot)
+        trade = self.state.apply(record)
+        return Execution(fill, order, int(record[0]["id"]), REASONS[int(record[0]["reason"])], slot), trade
+
+    def _fill_record(self, fill: Fill, order: Order, slot: int) -> NDArray[np.void]:
+        """Return the kernel's record of an execution: the venue says what was done, the order says what it was for."""
+        record = np.zeros(1, records.ORDER)
+        in_base = fill.fee_asset == self.portfolio.plans[slot].symbol.base
+        values = {
+            "id": self.account["orders"],
+            "slot": slot,
+            "time": fill.time_ms,
+            "side": 1 if fill.side == "buy" else -1,
+            "quantity": float(fill.quantity),
+            "price": float(fill.price),
+            "fee": float(fill.fee_value),
+            "fee_base": float(fill.fee) if in_base else 0.0,
+            "role": ROLE_CODES[order.role],
+            "reason": reason_of(order.role, self.slot(slot)),
+            "kind": KIND_CODES[order.type],
+        }
+        for name, value in values.items():
+            record[0][name] = value
+        return record
+
+    def decision(self, now: Newest, slot: int) -> dict[str, Any]:
+        """Return what the journal keeps of a slot's decision but for its intents and refusals."""
+        market, signals = now.market_of(slot), now.signals_of(slot)
+        prediction = now.predictions[slot]
+        return {
+            "side": number(signals["side"]),
+            "prediction": None if prediction is None else number(prediction),
+            "confidence": number(signals["confidence"]),
+            "bar": {name: market[name].item() for name in records.MARKET.names or ()},
+        }
+
+
+def number(value: float) -> float | None:
+    """Return a plain float, None for NaN: databases and JSON have no NaN in common."""
+    return None if np.isnan(value) else float(value)

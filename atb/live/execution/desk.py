@@ -1,0 +1,211 @@
+"""Two desks with one face: the loop gives either a moment of the market, and either writes what came of it."""
+
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from atb.domain import Symbol
+from atb.errors import InputError, VenueError
+from atb.live.execution.book import Book
+from atb.live.execution.exchange_desk import ExchangeDesk
+from atb.live.execution.paper_desk import PaperDesk
+from atb.live.execution.reconciliation import Synchroniser
+from atb.live.feed.moment import Moment
+from atb.live.journal.kill_switch import Level
+from atb.live.journal.step import Notice, Step, Withheld
+from atb.monitoring import get_logger
+
+_log = get_logger(__name__)
+_AGAIN_MS = 1_000
+_KEY = "Check exchange.api_key, exchange.api_secret and the permissions of the key"
+Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
+
+
+class Desk(Protocol):
+    """What the loop drives."""
+
+    @property
+    def book(self) -> Book:
+        """Market and state so far."""
+        ...
+
+    @property
+    def reconciled(self) -> bool:
+        """Whether account and books were compared since this process began."""
+        ...
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether an answer or an execution is missing."""
+        ...
+
+    async def start(self) -> None:
+        """Find out where things stand; nothing is decided before."""
+        ...
+
+    async def on_moment(self, moment: Moment, level: Level) -> None:
+        """Trade a moment under the kill switch's level, and write what came of it."""
+        ...
+
+    async def look(self) -> None:
+        """Find out what happened between two closes."""
+        ...
+
+    async def obey(self, level: Level) -> None:
+        """Do what a level of the kill switch asks for at once."""
+        ...
+
+    def due_ms(self) -> int | None:
+        """Return when the desk wants to be asked to `look`, None where it need not be."""
+        ...
+
+    async def verify(self) -> bool:
+        """Tell whether nothing is held and nothing is out, by the books and by the venue."""
+        ...
+
+    def bare(self) -> set[Symbol]:
+        """Return the symbols in which something is held that no resting stop covers."""
+        ...
+
+
+class PaperTrading:
+    """Paper: nothing happens between two moments.
+
+    Parameters
+    ----------
+    desk, commit
+        What trades, and who writes its steps.
+    """
+
+    reconciled, unsettled = True, False
+
+    def __init__(self, desk: PaperDesk, commit: Commit) -> None:
+        self._desk, self._commit = desk, commit
+
+    @property
+    def book(self) -> Book:
+        """Market and state so far."""
+        return self._desk.book
+
+    async def start(self) -> None:
+        """Have nothing to find out: a step is written whole, with what the paper venue did."""
+
+    async def on_moment(self, moment: Moment, level: Level) -> None:
+        """Trade a moment: what is decided is written, and so passes the breakers, before anything of it is filled."""
+        if moment.closing:
+            self._desk.drop(await self._commit(self._desk.on_close(moment, level=level)))
+        if moment.opening and (opened := self._desk.on_open(moment)) is not None:
+            await self._commit(opened)
+
+    async def look(self) -> None:
+        """Have nothing to ask."""
+
+    async def obey(self, level: Level) -> None:
+        """Wait for the next moment, where the level is obeyed: paper has no market in between."""
+
+    def due_ms(self) -> int | None:
+        """Return None."""
+        return None
+
+    async def verify(self) -> bool:
+        """Tell whether nothing is held and nothing is out; the books are all there is."""
+        return self._desk.clear
+
+    def bare(self) -> set[Symbol]:
+        """Return none: on paper a stop is the kernel's own."""
+        return set()
+
+
+class ExchangeTrading:
+    """An exchange: the account is compared with the books on a schedule, and the kill switch acts at once.
+
+    Parameters
+    ----------
+    desk, commit
+        What trades, and who writes its steps.
+    synchroniser, every_ms
+        Who compares the account, and how often in exchange time.
+    """
+
+    def __init__(self, desk: ExchangeDesk, commit: Commit, *, synchroniser: Synchroniser, every_ms: int) -> None:
+        self._desk, self._commit = desk, commit
+        self._synchroniser, self._every_ms = synchroniser, every_ms
+        self._compared_ms = 0
+        self._silent = False
+        self.reconciled = False
+
+    @property
+    def book(self) -> Book:
+        """Market and state so far."""
+        return self._desk.book
+
+    @property
+    def unsettled(self) -> bool:
+        """Whether an answer or an execution is missing."""
+        return any(one.unsettled for one in self._desk.blotter)
+
+    async def start(self) -> None:
+        """Resolve what was out when the last process ended, make the venue equal to the book, compare the account.
+
+        Raises
+        ------
+        InputError
+            If the venue does not know the key or its signature: that does not get better by waiting.
+        """
+        await self._desk.look()
+        await self._compare(starting=True)
+
+    async def on_moment(self, moment: Moment, level: Level) -> None:
+        """Trade a moment; under a halt, or before account and books were compared once, its entries are dropped."""
+        reconciled = self.reconciled or await self._compare()
+        await self._desk.on_moment(moment, barred="halted" if level else None if reconciled else "not_reconciled")
+
+    async def look(self) -> None:
+        """Look for lost answers and executions, and compare the account where it is time to."""
+        await self._desk.look()
+        if self._desk.hearing.doubt or self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
+            await self._compare()
+
+    async def obey(self, level: Level) -> None:
+        """Drop entries, withdraw those that rest, or close everything."""
+        self._desk.stop_entries(keep_resting=level < Level.CANCEL)
+        if level >= Level.FLATTEN:
+            self._desk.flatten()
+        await self._desk.settle()
+
+    def due_ms(self) -> int | None:
+        """Return when to look next."""
+        looks = self._desk.due_ms()
+        compare = self._compared_ms + self._every_ms
+        return compare if looks is None else min(looks, compare)
+
+    async def verify(self) -> bool:
+        """Tell whether nothing is held and nothing is out, by the books and by a venue that was asked just now."""
+        if not (self._desk.clear and await self._compare() and not self._synchroniser.ours_open):
+            return False
+        await self._desk.write_off()
+        return True
+
+    def bare(self) -> set[Symbol]:
+        """Return the symbols in which something is held that no resting stop covers."""
+        return self._desk.bare()
+
+    async def _compare(self, *, starting: bool = False) -> bool:
+        """Compare the account with the books; tell whether the venue answered and nothing was missing."""
+        done, desk = False, self._desk
+        self._compared_ms = now = desk.broker.now_ms()
+        doubted, desk.hearing.doubt = desk.hearing.doubt, False
+        step = Step(now)
+        try:
+            done = await self._synchroniser.compare(step, desk.look)
+            self._silent, self.reconciled = False, self.reconciled or done
+        except VenueError as silent:
+            if starting and silent.unauthorised:
+                raise InputError("The exchange does not accept the key", found=silent.found, todo=_KEY) from silent
+            if not self._silent:  # said once, not at every try
+                step.notices.append(Notice("not_compared", {"error": str(silent)}, "warning"))
+            self._silent = True
+        if doubted and not done:
+            self._compared_ms = now - self._every_ms + _AGAIN_MS
+        if step.notices or step.fills:
+            await desk.write(step)
+        return done

@@ -1,0 +1,292 @@
+"""The next request that brings a venue nearer to what the book wants, from the two alone: after a crash the answer is the same.
+
+Nothing is remembered about what was being done. An order is wanted or it is not; it is out or it is not. So recovery needs no
+code of its own, and a request that failed is simply asked for again.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import TypeVar
+
+import numpy as np
+
+from atb.domain import Order
+from atb.domain.venue import Capabilities, ListKind, OrderList
+from atb.engine import records
+from atb.engine.kernel import enter
+from atb.engine.matching import against, market_price
+from atb.live.execution.blotter import Blotter, Outstanding
+from atb.live.execution.orders import PROTECTIVE, OrderMaker, Unit
+from atb.venues.paper import exact
+
+T = TypeVar("T")
+Terms = tuple[Decimal, Decimal | None, Decimal | None]  # quantity left, stop, target
+
+
+@dataclass(frozen=True)
+class Place:
+    """Send an order, or orders that are tied together."""
+
+    slot: int
+    order: Order | OrderList
+
+    @property
+    def orders(self) -> tuple[Order, ...]:
+        """The orders in it."""
+        return self.order.orders if isinstance(self.order, OrderList) else (self.order,)
+
+    @property
+    def list_id(self) -> str | None:
+        """The list's client id."""
+        return self.order.client_id if isinstance(self.order, OrderList) else None
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Withdraw an order with all that is tied to it."""
+
+    slot: int
+    group: tuple[Outstanding, ...]
+
+
+@dataclass(frozen=True)
+class Replace:
+    """Withdraw one order and send another in its place, in one request."""
+
+    slot: int
+    old: Outstanding
+    order: Order
+
+
+Request = Place | Cancel | Replace
+
+
+@dataclass(frozen=True)
+class Wish:
+    """A slot as the kernel left it, and what is out for it.
+
+    Parameters
+    ----------
+    record, parameters
+        The kernel's records of the slot.
+    maker, bar_ms
+        Who makes its orders, and the bar in whose name.
+    crossed
+        Whether the price has passed the stop, so that none can rest: the position is closed instead.
+    reached
+        Whether the price has passed the next target: it is sold there and then, and the stops follow.
+    plain
+        Whether the venue has refused to take an entry together with what protects it.
+    band
+        How far above the last close a market entry may be filled, as a fraction, where its order has to carry a price.
+    most
+        How many stops of the slot may rest, None where the venue takes any number.
+    """
+
+    slot: int
+    record: np.void
+    parameters: np.void
+    maker: OrderMaker
+    bar_ms: int
+    blotter: Blotter
+    capabilities: Capabilities
+    crossed: bool = False
+    reached: bool = False
+    plain: bool = False
+    band: float = 0.02
+    most: int | None = None
+
+    @property
+    def settled(self) -> bool:
+        """Whether the venue told enough about the slot's orders to go on."""
+        return not any(one.unsettled for one in self.blotter if one.slot == self.slot)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether the position is to be closed at the market."""
+        return bool(self.record["quantity"] != 0.0 and (self.record["exit"] != 0.0 or self.crossed))
+
+    @property
+    def covered(self) -> bool:
+        """Whether stops that are known to rest cover what is held, as far as the kernel wants a stop at all."""
+        if self.record["quantity"] == 0.0 or self.leaving:
+            return True
+        wanted = self.maker.units(self.record, self.parameters, most=self.most)
+        groups = [group for group in self._groups(self.blotter.open(self.slot, "stop")) if not _waits(group)]
+        stops = [one for group in groups for one in group if one.order.role == "stop" and not one.unknown]
+        resting = sum((one.left for one in stops), Decimal(0))
+        return resting >= sum((unit.quantity for unit in wanted if unit.stop is not None), Decimal(0))
+
+    def leave(self) -> Request | None:
+        """Close the position: first everything that rests is withdrawn, since it holds what is to be sold."""
+        if not self.settled or not self.leaving:
+            return None
+        blotter, held = self.blotter, float(self.record["quantity"])
+        if any(one.order.type == "market" for one in blotter.open(self.slot)):
+            return None  # it is on its way
+        make = self.maker.past_stop if self.crossed and self.record["exit"] == 0.0 else self.maker.leave
+        groups = self._groups(blotter.open(self.slot))
+        if len(groups) == 1 and self._replaceable(groups[0]):
+            return Replace(self.slot, groups[0][0], self._named(make(self.record, held)))
+        if groups:
+            return Cancel(self.slot, groups[0])
+        return Place(self.slot, self._named(make(self.record, held)))
+
+    def protect(self) -> Request | None:
+        """Withdraw entries that are no longer wanted, and make what rests equal to the stops and targets that are wanted."""
+        if not self.settled or self.leaving:
+            return None
+        return self._withdraw() or self._guard()
+
+    def enter(self) -> Request | None:
+        """Send the entry that is wanted and not out."""
+        record = self.record
+        if not self.settled or self.leaving or record["exit"] != 0.0 or record["entry"] == 0.0:
+            return None
+        if self.blotter.open(self.slot, "entry"):
+            return None
+        (order,) = (one for one in self.maker.intents(record) if one.role == "entry")
+        return Place(self.slot, self._escorted(order) or self._named(order))
+
+    def _escorted(self, order: Order) -> OrderList | None:
+        """Return the entry with what protects it from the moment it is filled, None where that cannot be said beforehand.
+
+        The venue then places the stop by itself: no process need be alive. Where the fill turns out at another price than
+        expected, the stop is moved to where the kernel wants it.
+        """
+        if self.plain or "opo" not in self.capabilities.lists or self.record["quantity"] != 0.0 or order.side != "buy":
+            return None
+        if order.type == "stop":
+            return None  # a venue takes limit orders only as the first of a list
+        units = self.maker.units(self._expected(order), self.parameters, most=self.most)
+        if not units or units[-1].stop is None:
+            return None
+        guards = units[0].orders if len(units) == 1 else (_whole(units),)
+        if len(guards) == 2 and "opoco" not in self.capabilities.lists:
+            guards = guards[:1]
+        bounded = replace(order, price=self._bound()) if order.type == "market" else order
+        return self.maker.tie([self._named(one) for one in (bounded, *guards)], self.bar_ms)
+
+    def _expected(self, order: Order) -> np.void:
+        """Return the slot as it will be once the entry is filled where it should be."""
+        slot: np.void = np.array([self.record])[0]
+        fill = np.zeros(1, records.ORDER)[0]
+        quantity, par = float(order.quantity), self.parameters
+        price = float(order.price) if order.price is not None else market_price(1, slot["mark"], quantity, slot, par)
+        rate = par["taker_fee"] if order.type == "market" else par["maker_fee"]
+        fill["side"], fill["quantity"], fill["price"] = 1, quantity, price
+        fill["fee_base"] = quantity * rate if par["fee_in_base"] else 0.0
+        enter(slot, par, fill)
+        return slot
+
+    def _bound(self) -> Decimal:
+        """Return the worst price at which a market entry may be filled."""
+        return exact(against(1, float(self.record["mark"]) * (1.0 + self.band), self.parameters))
+
+    def _withdraw(self) -> Request | None:
+        """Return the cancellation of an entry that the book has dropped or changed, if there is one."""
+        for one in self.blotter.open(self.slot, "entry"):
+            price = one.order.price or one.order.stop_price
+            moved = price is not None and float(price) != float(self.record["entry_at"])
+            if moved or abs(float(self.record["entry"])) != float(one.left):
+                return Cancel(self.slot, tuple(self.blotter.together(one)))
+        return None
+
+    def _guard(self) -> Request | None:
+        """Return the next step towards the wanted stops and targets, keeping as much of the position covered as can be."""
+        wanted = self.maker.units(self.record, self.parameters, most=self.most)
+        groups = [group for group in self._groups(self.blotter.open(self.slot, *PROTECTIVE)) if not _waits(group)]
+        missing = _without(wanted, (_terms_of(group) for group in groups))
+        surplus = _surplus(groups, [_terms(unit) for unit in wanted])
+        if not missing:
+            return Cancel(self.slot, surplus[0]) if surplus else None
+        if not self.bar_ms:
+            return None
+        for unit in missing:
+            for group in surplus:
+                if unit.target is None and self._replaceable(group) and unit.quantity == group[0].left:
+                    return Replace(self.slot, group[0], self._named(unit.orders[0]))
+        free = Decimal(repr(abs(float(self.record["quantity"])))) - sum((group[0].left for group in groups), Decimal(0))
+        fitting = next((unit for unit in missing if unit.quantity <= free), None)
+        if fitting is not None and self.reached and fitting.target is not None:
+            return Place(self.slot, self._named(fitting.target))
+        if fitting is not None:
+            return Place(self.slot, self._tied(fitting))
+        return Cancel(self.slot, surplus[0]) if surplus else None
+
+    def _groups(self, orders: Iterable[Outstanding]) -> list[tuple[Outstanding, ...]]:
+        """Return orders with those that are tied to them and still out, each group once."""
+        found: dict[str, tuple[Outstanding, ...]] = {}
+        for one in orders:
+            group = tuple(other for other in self.blotter.together(one) if not other.ended)
+            found.setdefault(one.list_id or one.order.client_id, group)
+        return list(found.values())
+
+    def _replaceable(self, group: tuple[Outstanding, ...]) -> bool:
+        """Tell whether a group is one whole order that a single request can replace."""
+        return self.capabilities.replaces and len(group) == 1 and not group[0].filled
+
+    def _named(self, order: Order) -> Order:
+        return self.maker.name(order, self.bar_ms)
+
+    def _tied(self, unit: Unit) -> Order | OrderList:
+        named = [self._named(order) for order in unit.orders]
+        return named[0] if len(named) == 1 else self.maker.tie(named, self.bar_ms)
+
+
+def _waits(group: tuple[Outstanding, ...]) -> bool:
+    """Tell whether a group's entry is still out: what protects it is not alive yet."""
+    return any(one.order.role == "entry" for one in group)
+
+
+def _whole(units: list[Unit]) -> Order:
+    """Return one stop for all units together."""
+    stop = units[-1].stop
+    if stop is None:
+        raise AssertionError("units share a stop, or have none")
+    return replace(stop, quantity=sum((unit.quantity for unit in units), Decimal(0)))
+
+
+def _terms(unit: Unit) -> Terms:
+    stop = unit.stop.stop_price if unit.stop else None
+    return unit.quantity, stop, unit.target.price if unit.target else None
+
+
+def _terms_of(group: tuple[Outstanding, ...]) -> Terms:
+    """Return what a group that is out stands for."""
+    stops = [one.order.stop_price for one in group if one.order.role == "stop"]
+    targets = [one.order.price for one in group if one.order.role == "target"]
+    return group[0].left, stops[0] if stops else None, targets[0] if targets else None
+
+
+def _without(wanted: list[Unit], there: Iterable[Terms]) -> list[Unit]:
+    """Return the units that are not there, each counted as often as it is wanted."""
+    return _beyond(wanted, _terms, Counter(there))
+
+
+def _surplus(groups: list[tuple[Outstanding, ...]], wanted: list[Terms]) -> list[tuple[Outstanding, ...]]:
+    """Return the groups that are not wanted, each counted as often as it is there."""
+    return _beyond(groups, _terms_of, Counter(wanted))
+
+
+def _beyond(things: Iterable[T], terms_of: Callable[[T], Terms], allowed: Counter[Terms]) -> list[T]:
+    """Return the things that come after as many of their terms as are allowed; `allowed` is used up."""
+    beyond = []
+    for thing in things:
+        terms = terms_of(thing)
+        if allowed[terms]:
+            allowed[terms] -= 1
+        else:
+            beyond.append(thing)
+    return beyond
+
+
+def list_of(group: tuple[Outstanding, ...]) -> Order | OrderList:
+    """Return a group as it was sent: an order, or a list under its client id."""
+    first = group[0]
+    if first.list_id is None:
+        return first.order
+    kind: ListKind = "oco" if all(one.order.role != "entry" for one in group) else "opo"
+    return OrderList(first.list_id, kind, tuple(one.order for one in group))

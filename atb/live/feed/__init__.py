@@ -1,0 +1,1 @@
+"""Where the runner's bars come from, and when."""

@@ -1,0 +1,150 @@
+"""The live feed: closed candles of a venue, each decided on once, late ones too; a bar is closed when the venue's clock says so."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from atb.domain import Bars
+from atb.domain.ports import Broker
+from atb.errors import DataError, VenueError
+from atb.live.feed.moment import Moment
+from atb.live.feed.replay import lead_bars
+from atb.live.journal.step import Notice
+from atb.live.portfolio import Portfolio
+from atb.monitoring import get_logger
+
+_log = get_logger(__name__)
+_RETRY_MS = 1_000
+_SPARE = 20  # bars fetched beyond the warm-up, since a venue's candles may have gaps
+
+
+@dataclass
+class _Series:
+    """One slot's candles: the newest bar known, and those that were fetched and not given out yet."""
+
+    last: Bars
+    waiting: list[Bars]
+
+
+class CandleFeed:
+    """Candles of a broker.
+
+    Where several bars were missed they are given out one by one, oldest first: the kernel sees every bar. A bar that the venue
+    does not have when a later one is closed is a gap, and passed over. Where one slot's bar stays away, the others go on without
+    it, and it is late when it comes. A bar that was given out is never taken back; where the venue revises it, that is noted.
+
+    Parameters
+    ----------
+    broker
+        The venue.
+    portfolio
+        Whose symbols and timeframes.
+    until_ms
+        Exchange time of the last moment; None where there is no end.
+    """
+
+    def __init__(self, broker: Broker, portfolio: Portfolio, *, until_ms: int | None = None) -> None:
+        self._broker, self._portfolio, self._until_ms = broker, portfolio, until_ms
+        self._series: dict[int, _Series] = {}
+        self._histories: dict[int, Bars] = {}
+        self._retry_ms = self._given_ms = 0
+        self.notices: list[Notice] = []
+
+    async def open(self, trade_from_ms: int, last_bars: Mapping[int, int | None]) -> None:
+        """Fetch the warm-up, and what was traded before a restart.
+
+        Raises
+        ------
+        DataError
+            If the venue has too few bars.
+        VenueError
+            If it does not show what was decided on last.
+        """
+        for slot, plan in enumerate(self._portfolio.plans):
+            lead = lead_bars(plan, self._portfolio.lead)
+            since = trade_from_ms - (lead + _SPARE) * plan.timeframe.seconds * 1_000
+            bars = await self._broker.bars(plan.symbol, plan.timeframe, since_ms=since)
+            last = last_bars.get(slot)
+            known_to = trade_from_ms if last is None else last + 1
+            count = 0 if bars is None else int(bars.opened_ms.searchsorted(known_to))
+            if bars is None or count < min(lead, plan.warmup) or not count:
+                found = f"{count} bars of {plan.symbol} {plan.timeframe} before {known_to}"
+                raise DataError(f"{plan.manifest.name} needs {lead} bars to warm up", found=found)
+            if last is not None and int(bars.opened_ms[count - 1]) < last:
+                # It was closed when it was decided on: the venue's clock went back, or its candles stand still.
+                raise VenueError(
+                    f"The venue does not show the bar of {plan.symbol} that was decided on last",
+                    found=f"nothing after {int(bars.opened_ms[count - 1])}, decided was {last}",
+                    todo="Start again in a moment",
+                )
+            self._histories[slot] = _rows(bars, 0, count)
+            waiting = [_rows(bars, row, row + 1) for row in range(count, len(bars))]
+            self._series[slot] = _Series(_rows(bars, count - 1, count), waiting)
+            if last is not None:
+                self._given_ms = max(self._given_ms, plan.timeframe.next_ms(last))
+
+    def histories(self) -> dict[int, Bars]:
+        """Return by slot the bars known at the start."""
+        return self._histories
+
+    def next_ms(self) -> int | None:
+        """Return when the next bar closes; a second from now where one should be there and is not."""
+        coming = max(self._retry_ms, min(self._due_ms(slot) for slot in self._series))
+        return None if self._until_ms is not None and coming > self._until_ms else coming
+
+    async def take(self) -> Moment | None:
+        """Return the oldest moment whose bars are closed, None where the venue has nothing new."""
+        now = self._broker.now_ms()
+        for slot, series in self._series.items():
+            if not series.waiting and self._due_ms(slot) <= now:
+                await self._fetch(slot, series)
+        closes = {slot: _close_ms(series.waiting[0]) for slot, series in self._series.items() if series.waiting}
+        if not closes:
+            self._retry_ms = now + _RETRY_MS
+            return None
+        time_ms = min(closes.values())
+        if self._awaited(time_ms, now):
+            self._retry_ms = now + _RETRY_MS
+            return None
+        self._retry_ms = 0
+        closing = {}
+        for slot in (slot for slot, close in closes.items() if close == time_ms):
+            closing[slot] = self._series[slot].last = self._series[slot].waiting.pop(0)
+        late, self._given_ms = time_ms <= self._given_ms, max(time_ms, self._given_ms)
+        return Moment(time_ms, closing, finest=self._portfolio.finest, late=late)
+
+    def _awaited(self, time_ms: int, now: int) -> bool:
+        """Tell whether another slot's bar that closes at this moment may still come: shared cash wants them together."""
+        behind = [slot for slot, series in self._series.items() if not series.waiting and self._due_ms(slot) <= time_ms]
+        return bool(behind) and now - time_ms < _RETRY_MS * 2
+
+    def _due_ms(self, slot: int) -> int:
+        """Return the close of the slot's next bar."""
+        series = self._series[slot]
+        if series.waiting:
+            return _close_ms(series.waiting[0])
+        timeframe = self._portfolio.plans[slot].timeframe
+        return timeframe.next_ms(timeframe.next_ms(int(series.last.opened_ms[-1])))
+
+    async def _fetch(self, slot: int, series: _Series) -> None:
+        plan, last = self._portfolio.plans[slot], series.last
+        try:
+            bars = await self._broker.bars(plan.symbol, plan.timeframe, since_ms=int(last.opened_ms[-1]))
+        except VenueError as silent:
+            _log.warning("the venue gives no candles", symbol=str(plan.symbol), error=str(silent))
+            return
+        if bars is None:
+            return
+        first = int(bars.opened_ms.searchsorted(int(last.opened_ms[-1]) + 1))
+        if first and not bars.frame.iloc[0].equals(last.frame.iloc[-1]):
+            detail = {"symbol": str(plan.symbol), "bar_ms": int(last.opened_ms[-1])}
+            self.notices.append(Notice("bar_revised", detail, "warning"))
+            series.last = _rows(bars, 0, 1)  # told once; what was decided stays
+        series.waiting += [_rows(bars, row, row + 1) for row in range(first, len(bars))]
+
+
+def _close_ms(bar: Bars) -> int:
+    return bar.timeframe.next_ms(int(bar.opened_ms[-1]))
+
+
+def _rows(bars: Bars, first: int, end: int) -> Bars:
+    return Bars(bars.symbol, bars.timeframe, bars.frame.iloc[first:end], bars.venue)

@@ -1,0 +1,172 @@
+"""The replay feed: stored bars, one moment of the market after another; the live feed in `candles` has the same shape."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from atb.data.catalogue.reading import coverage, load_bars
+from atb.data.catalogue.series import find_series
+from atb.domain import Bars
+from atb.errors import InputError
+from atb.live.feed.moment import Moment
+from atb.live.journal.step import Notice
+from atb.live.plan import Plan
+from atb.live.portfolio import Portfolio
+from atb.times import at_ms, in_ms, moment
+
+DEFAULT_DAYS = 30
+_DAY_S = 86_400
+
+
+class Feed(Protocol):
+    """Where closed bars come from, one moment at a time; `notices` are taken by whoever writes the audit trail."""
+
+    notices: list[Notice]
+
+    def histories(self) -> dict[int, Bars]:
+        """Return by slot the bars known at the start: the warm-up, and what was traded already."""
+        ...
+
+    def next_ms(self) -> int | None:
+        """Return when the next bar closes or opens, epoch milliseconds; None where the feed is at its end."""
+        ...
+
+    async def take(self) -> Moment | None:
+        """Return the next moment once its time has come, None where nothing is there yet."""
+        ...
+
+
+class ReplayFeed:
+    """Bars of the catalogue: what was known before, then what closes and opens at each moment.
+
+    Parameters
+    ----------
+    series
+        By slot, the warm-up and all bars to come.
+    after_ms
+        By slot, the earliest open of a bar to give; those before it are history.
+    end_ms
+        Moments from here on are not given; None where the bars end it.
+    """
+
+    def __init__(self, series: Mapping[int, Bars], after_ms: Mapping[int, int], *, end_ms: int | None = None) -> None:
+        self._series = dict(series)
+        self._first = {slot: int(bars.opened_ms.searchsorted(after_ms[slot])) for slot, bars in series.items()}
+        self._closes = {slot: _closes(bars) for slot, bars in series.items()}
+        coming = [self._closes[slot][first:] for slot, first in self._first.items()]
+        coming += [bars.opened_ms[self._first[slot] :] for slot, bars in series.items()]
+        times = np.unique(np.concatenate(coming)) if coming else np.zeros(0, np.int64)
+        self._times = times if end_ms is None else times[times < end_ms]
+        self._next = 0
+        self.notices: list[Notice] = []  # the catalogue revises nothing
+        self._finest = min((bars.timeframe for bars in series.values()), key=lambda frame: frame.seconds, default=None)
+
+    def __len__(self) -> int:
+        """Return the number of bars to come, of all slots."""
+        last = self._times[-1] if len(self._times) else 0
+        return sum(int((closes[self._first[slot] :] <= last).sum()) for slot, closes in self._closes.items())
+
+    def histories(self) -> dict[int, Bars]:
+        """Return by slot the bars known at the start."""
+        return {slot: _rows(bars, 0, self._first[slot]) for slot, bars in self._series.items()}
+
+    def next_ms(self) -> int | None:
+        """Return when the next bar closes or opens, None at the end."""
+        return int(self._times[self._next]) if self._next < len(self._times) else None
+
+    async def take(self) -> Moment | None:
+        """Return the next moment, None at the end."""
+        time_ms = self.next_ms()
+        if time_ms is None:
+            return None
+        self._next += 1
+        return Moment(time_ms, self._at(time_ms, self._closes), self._at(time_ms, self._opens), self._finest)
+
+    @property
+    def _opens(self) -> dict[int, np.ndarray[tuple[int], np.dtype[np.int64]]]:
+        return {slot: bars.opened_ms for slot, bars in self._series.items()}
+
+    def _at(self, time_ms: int, times: Mapping[int, np.ndarray[tuple[int], np.dtype[np.int64]]]) -> dict[int, Bars]:
+        """Return by slot the bar to come whose time is `time_ms`."""
+        found = {}
+        for slot, bars in self._series.items():
+            row = int(times[slot].searchsorted(time_ms))
+            if self._first[slot] <= row < len(bars) and times[slot][row] == time_ms:
+                found[slot] = _rows(bars, row, row + 1)
+        return found
+
+
+def _end_ms(series: Iterable[Bars]) -> int | None:
+    """Return the first moment at which a slot's bar would close that is not there: it may come yet, and must not come late."""
+    ends = []
+    for bars in series:
+        if len(bars):
+            after = bars.timeframe.next_ms(int(bars.opened_ms[-1]))
+            ends.append(bars.timeframe.next_ms(after))
+    return min(ends, default=None)
+
+
+def _rows(bars: Bars, first: int, end: int) -> Bars:
+    return Bars(bars.symbol, bars.timeframe, bars.frame.iloc[first:end], bars.venue)
+
+
+def _closes(bars: Bars) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    return np.array([bars.timeframe.next_ms(int(opened)) for opened in bars.opened_ms], np.int64)
+
+
+def first_traded(portfolio: Portfolio, root: Path, since: str | None) -> int:
+    """Return the open (epoch milliseconds) of the first bar to trade: at `since`, or 30 days before the stored bars end."""
+    wanted = moment(since)
+    if wanted is None:
+        wanted = max(_default_start(plan, root, portfolio.lead) for plan in portfolio.plans)
+    return in_ms(wanted)
+
+
+def _default_start(plan: Plan, root: Path, lead_days: int) -> pd.Timestamp:
+    first, last = coverage(find_series(plan.symbol, plan.timeframe, root=root, venue=plan.manifest.venue))
+    step = pd.Timedelta(seconds=plan.timeframe.seconds)
+    return max(first + lead_bars(plan, lead_days) * step, last + step - pd.Timedelta(days=DEFAULT_DAYS))
+
+
+def lead_bars(plan: Plan, lead_days: int) -> int:
+    """Return how many bars before the first traded one a slot needs: its warm-up, and the days that clusters look back."""
+    return max(plan.warmup, lead_days * _DAY_S // plan.timeframe.seconds)
+
+
+def replay_feed(
+    portfolio: Portfolio,
+    root: Path,
+    *,
+    trade_from_ms: int,
+    last_bars: Mapping[int, int | None] | None = None,
+    until: str | None = None,
+) -> ReplayFeed:
+    """Return the feed of a session: the warm-up before `trade_from_ms`, then by slot the bars after its last one.
+
+    Raises
+    ------
+    DataError
+        If the catalogue lacks a part of it.
+    InputError
+        If a new session would have no bar to trade.
+    """
+    series, after = {}, {}
+    for slot, plan in enumerate(portfolio.plans):
+        series[slot] = load_bars(
+            plan.symbol,
+            plan.timeframe,
+            at_ms(trade_from_ms),
+            moment(until),
+            root=root,
+            venue=plan.manifest.venue,
+            lead=lead_bars(plan, portfolio.lead),
+        )
+        last = (last_bars or {}).get(slot)
+        after[slot] = trade_from_ms if last is None else last + 1
+    feed = ReplayFeed(series, after, end_ms=_end_ms(series.values()))
+    if not last_bars and not len(feed):  # a session that begins beyond the bars could never trade nor be moved
+        raise InputError("No bar to trade", found=f"from {at_ms(trade_from_ms)}", todo="Choose an earlier --from")
+    return feed

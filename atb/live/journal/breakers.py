@@ -1,0 +1,157 @@
+"""Breakers: limits outside of every strategy on how much may be sent; one that trips withholds the entry and halts the account.
+
+Exits and what protects a position are never withheld, but for a rate at which something must be broken: then everything is,
+except stops and targets.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Literal
+
+from atb.errors import InputError
+from atb.live.journal.step import Working
+
+Reason = Literal["halted", "order_rate", "bar_rate", "turnover", "notional", "share"]
+MINUTE_MS, DAY_MS = 60_000, 86_400_000
+
+
+@dataclass(frozen=True)
+class Breakers:
+    """The limits of an account; None switches one off.
+
+    Parameters
+    ----------
+    orders_per_minute
+        Orders of every kind within 60 s of exchange time; beyond it no entry goes.
+    last_resort
+        Orders within 60 s beyond which only stops and targets go.
+    entries_per_bar
+        Entries of one slot in one of its bars, whatever became of them.
+    turnover_per_day
+        Value, in quote, of the entries of one day (UTC).
+    largest_order
+        Value of one entry in quote.
+    largest_share
+        Value of one entry as a fraction of equity.
+
+    Raises
+    ------
+    InputError
+        If a limit is not positive, or the last resort comes first.
+    """
+
+    orders_per_minute: int = 120
+    last_resort: int = 360
+    entries_per_bar: int = 5
+    turnover_per_day: Decimal | None = None
+    largest_order: Decimal | None = None
+    largest_share: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse limits that are none."""
+        for name, value in vars(self).items():
+            if value is not None and not value > 0:
+                raise InputError(f"The breaker {name} must be positive", found=value, todo="None switches one off")
+        if self.last_resort < self.orders_per_minute:
+            raise InputError("The breaker last_resort must not come before orders_per_minute", found=self.last_resort)
+
+
+@dataclass(frozen=True)
+class Used:
+    """What was sent already: orders in the last minute, entries by (slot, bar), value of today's entries in quote."""
+
+    orders: int = 0
+    entries: Mapping[tuple[int, int], int] = field(default_factory=dict)
+    turnover: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a step wants to send.
+
+    Parameters
+    ----------
+    placed
+        Every order of the step that is to be sent.
+    values
+        Value of the entries in quote by client id; None where no price is known yet.
+    equity
+        Of the account, in quote.
+    """
+
+    placed: Sequence[Working]
+    values: Mapping[str, Decimal | None]
+    equity: Decimal
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What may not go, by client id, and the sentence with which a breaker halts the account; None where none tripped."""
+
+    withheld: dict[str, Reason]
+    trip: str | None = None
+
+
+def judge(asked: Asked, used: Used, breakers: Breakers, *, halted: bool) -> Judged:
+    """Return which orders of a step may not be sent.
+
+    Under a halt, and once a breaker trips, no entry goes. An order of a list goes with its entry, or is withheld with it.
+    """
+    entries = [one for one in asked.placed if one.order.role == "entry"]
+    trips = {} if halted else dict(_trips(entries, asked, used, breakers=breakers))
+    withheld: dict[str, Reason] = {}
+    if halted or trips:
+        withheld = {one.order.client_id: trips.get(one.order.client_id, ("halted", ""))[0] for one in entries}
+    orders = used.orders + len(asked.placed)
+    flood = orders > breakers.last_resort
+    if flood:
+        ours = (one.order for one in asked.placed if one.order.role in {"entry", "exit"})
+        withheld.update({order.client_id: "order_rate" for order in ours})
+    sentence = f"{orders} orders within a minute, the last resort is {breakers.last_resort}" if flood else None
+    return Judged(_with_lists(withheld, asked.placed), sentence or next((said for _, said in trips.values()), None))
+
+
+def _trips(
+    entries: Sequence[Working], asked: Asked, used: Used, *, breakers: Breakers
+) -> Iterable[tuple[str, tuple[Reason, str]]]:
+    """Give the entries that trip a breaker, each with the first one it trips."""
+    orders, turnover, made = used.orders + len(asked.placed), used.turnover, Counter(dict(used.entries))
+    for one in entries:
+        name, value = one.order.client_id, asked.values.get(one.order.client_id)
+        made[one.slot, one.bar_ms] += 1
+        turnover += value or 0
+        tripped: dict[Reason, str] = {}
+        if orders > breakers.orders_per_minute:
+            tripped["order_rate"] = f"{orders} orders within a minute, allowed are {breakers.orders_per_minute}"
+        if made[one.slot, one.bar_ms] > breakers.entries_per_bar:
+            tripped["bar_rate"] = f"more than {breakers.entries_per_bar} entries of slot {one.slot} in one bar"
+        tripped |= _sizes(name, value, turnover=turnover, equity=asked.equity, breakers=breakers)
+        if tripped:
+            yield name, next(iter(tripped.items()))
+
+
+def _sizes(
+    name: str, value: Decimal | None, *, turnover: Decimal, equity: Decimal, breakers: Breakers
+) -> dict[Reason, str]:
+    """Return the limits on value that an entry exceeds; an entry whose value nobody knows exceeds each."""
+    limits: dict[Reason, tuple[Decimal | None, Decimal | None, str]] = {
+        "notional": (value, breakers.largest_order, "a value of"),
+        "share": (value, breakers.largest_share and breakers.largest_share * equity, "of equity, a value of"),
+        "turnover": (None if value is None else turnover, breakers.turnover_per_day, "a day's turnover of"),
+    }
+    found: dict[Reason, str] = {}
+    for reason, (amount, limit, words) in limits.items():
+        if limit is not None and (amount is None or amount > limit):
+            found[reason] = f"{name}: {words} {'unknown' if amount is None else f'{amount:f}'}, allowed is {limit:f}"
+    return found
+
+
+def _with_lists(withheld: dict[str, Reason], placed: Sequence[Working]) -> dict[str, Reason]:
+    """Withhold with an entry what would be sent in the same request."""
+    lists = {
+        one.list_id: withheld[one.order.client_id] for one in placed if one.list_id and one.order.client_id in withheld
+    }
+    mates = {one.order.client_id: lists[one.list_id] for one in placed if one.list_id in lists}
+    return {**mates, **withheld}

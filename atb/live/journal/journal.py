@@ -1,0 +1,389 @@
+"""The journal: what a session did, one transaction per step, and where a restarted runner finds itself.
+
+A transaction holds the lease's check, the kill switch, the breakers, decisions, new orders, what became of orders, fills,
+trades, equity and the kernel's state. So a process that dies at any moment leaves a session between two steps, and to start
+is to read where it was: there is no other recovery.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Connection, insert, update
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NotSupportedError,
+    ProgrammingError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from atb.db import Database
+from atb.db.partitions import Month, ensure_months
+from atb.db.tables import KernelState, LiveSession, SlotRow
+from atb.domain import Clock, Symbol
+from atb.errors import DatabaseLostError, InputError, LeaseError
+from atb.live.journal import sql
+from atb.live.journal.breakers import Asked, Breakers, Judged, judge
+from atb.live.journal.handover import HandOver, write_hand_over
+from atb.live.journal.kill_switch import NO_HALT, Halt, Level, Switch, effective_halt, latch, latched
+from atb.live.journal.lease import Lease
+from atb.live.journal.recovery import Memory, Resumed, SlotPlace, Traded, find_session
+from atb.live.journal.rows import Rows, entry_values
+from atb.live.journal.step import OPEN_STATES, Step, Withheld, Working
+from atb.promotion.provenance import installed_versions
+from atb.venues.paper import exact
+
+_OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)  # a mistake of the code, not a lost database
+
+
+class Journal:
+    """Writes one session; every transaction proves that this process still holds the account.
+
+    Parameters
+    ----------
+    database, lease, clock
+        Where to write, the right to, and the time of day for the lease.
+    portfolio
+        What trades.
+    breakers
+        How much may be sent.
+    switch
+        What the kill switch says past the database.
+    """
+
+    def __init__(
+        self, database: Database, lease: Lease, clock: Clock, *, portfolio: Traded,
+        breakers: Breakers | None = None, switch: Switch | None = None,
+    ) -> None:  # fmt: skip
+        self._database, self._lease, self._clock = database, lease, clock
+        self._portfolio, self._breakers, self._switch = portfolio, breakers or Breakers(), switch or Switch()
+        self._rows = Rows("", portfolio.plans, lease.epoch)
+        self._memory = Memory(equity=exact(portfolio.account.cash))
+        self.session_id = ""
+        self.halt = NO_HALT
+
+    @property
+    def lease(self) -> Lease:
+        """The right to write that every transaction proves."""
+        return self._lease
+
+    # --- a session's life ---------------------------------------------------------------------------------------------
+
+    def begin(self, trade_from_ms: int, config: dict[str, Any]) -> Resumed:
+        """Open the session, or go on with it; return where it stands.
+
+        Raises
+        ------
+        InputError
+            If the session exists and began at another bar.
+        LeaseError
+            If another runner has taken the account over.
+        DatabaseLostError
+            If the database went away.
+        """
+        account, identity = self._lease.account, self._portfolio.identity()
+        with self._transaction() as connection:
+            there = connection.execute(sql.FIND, {"of": account, "key": identity["key"]}).one_or_none()
+            if there is not None and there.trade_from_ms != trade_from_ms:
+                raise InputError(
+                    f"Session {there.session_id} began at another bar, {there.trade_from_ms} ms",
+                    found=trade_from_ms,
+                    todo="Leave --from out to go on with it, or trade under another name: --account NAME",
+                )
+            name = there.session_id if there else _free_id(connection, f"{account}-{identity['key'][:16]}")
+            self.session_id, self._rows = name, Rows(name, self._portfolio.plans, self._lease.epoch)
+            if there is None:
+                self._insert_session(connection, trade_from_ms, config)
+            else:
+                self._set(connection, status="running", config=config, versions=installed_versions())
+            detail = {"epoch": self._lease.epoch, "last_bar_ms": there.last_bar_ms if there else None}
+            connection.execute(sql.AUDIT, [self._rows.audit("resumed" if there else "started", detail)])
+            self._remember(connection)
+        with self._reading():
+            found = find_session(self._database, account, identity["key"], sent_after_ms=self._lease.quiet_until_ms)
+        if there is None or found is None:
+            return Resumed(trade_from_ms, slots=tuple(SlotPlace() for _ in self._portfolio.plans))
+        return found
+
+    def heartbeat(self) -> Halt:
+        """Keep the lease while nothing happens; return what the kill switch says."""
+        with self._transaction() as connection:
+            self._hear_switch(connection)
+        return self.halt
+
+    def end(self, status: str, detail: dict[str, Any]) -> None:
+        """Write how this process left the session: `stopped`, `finished` or `halted`."""
+        with self._transaction() as connection:
+            self._set(connection, status=status)
+            connection.execute(sql.AUDIT, [self._rows.audit(status, detail)])
+
+    def hand_over(self, passed: Sequence[HandOver], portfolio: Traded, state: dict[str, Any]) -> None:
+        """Pass slots to other plans between two bars: who owns what from now on, and the kernel's state under the new rules.
+
+        Parameters
+        ----------
+        passed
+            One entry per slot that changes hands; `shadowed` ones are noted and change nothing.
+        portfolio
+            What trades from now on, slot by slot.
+        state
+            The kernel's state as JSON values.
+
+        Raises
+        ------
+        DatabaseLostError
+            If the database went away. Start again then: the session says which portfolio it belongs to.
+        """
+        with self._transaction() as connection:
+            self._advance(connection, Step(0))
+            rows = Rows(self.session_id, portfolio.plans, self._lease.epoch)
+            write_hand_over(connection, self.session_id, rows, passed=passed)
+            self._set(connection, **portfolio.identity())
+            saved = {"of": self.session_id, "version": state["schema"], "state": state}
+            connection.execute(sql.SAVE_BETWEEN, saved)
+        self._portfolio, self._rows, self._memory.step_no = portfolio, rows, self._memory.step_no + 1
+
+    def known_fill(self, symbol: Symbol, trade_id: str) -> bool:
+        """Tell whether an execution is in the journal."""
+        key = {"of": self.session_id, "in_symbol": str(symbol), "trade": trade_id}
+        with self._reading(), self._database.session(read_only=True) as session:
+            return session.connection().scalar(sql.KNOWN_FILL, key) is not None
+
+    # --- a step -------------------------------------------------------------------------------------------------------
+
+    def commit(self, step: Step) -> tuple[Withheld, ...]:
+        """Commit a step, all of it or nothing; return the orders that may not be sent and were written as `withheld`.
+
+        Raises
+        ------
+        LeaseError
+            If another runner has taken the account over; nothing was written then.
+        DatabaseLostError
+            If the database went away: perhaps written, perhaps not. Commit the same step again, unchanged, before any other;
+            where it had been written, that is noticed.
+        IntegrityError
+            If the step says what cannot be: a fill that is known, a second open entry of a slot. Nothing was written.
+        """
+        doubtful = self._memory.doubt
+        if doubtful is not None and doubtful is not step:
+            raise InputError("A step whose commit is in doubt must be committed again before another one")
+        self._memory.doubt = step
+        try:
+            self._make_months(step)
+            with self._transaction() as connection:
+                landed = doubtful is not None and self._landed(connection)
+                withheld = self._withheld_then(connection, step) if landed else self._write(connection, step)
+        except DatabaseLostError:
+            raise
+        except BaseException:
+            self._memory.doubt = None  # rolled back
+            raise
+        self._learn(step)
+        return withheld
+
+    def _write(self, connection: Connection, step: Step) -> tuple[Withheld, ...]:
+        memory, rows = self._memory, self._rows
+        self._advance(connection, step)
+        self._hear_switch(connection)
+        values = entry_values(step, memory.closes | _closes(step))
+        judged = self._judge(connection, step, values)
+        self._change(connection, step)
+        placed = []
+        for one in step.placed:
+            name = one.order.client_id
+            row = rows.intent(one, step.changes.get(name), value=values[name], placed_ms=step.time_ms)
+            refused = {"state": "withheld", "refusal": judged.withheld[name]} if name in judged.withheld else {}
+            placed.append(row | refused)
+        numbered = enumerate(step.heard, memory.event_no + 1)
+        sql.insert_all(connection, sql.DECISIONS, [rows.decision(one) for one in step.decided])
+        sql.insert_all(connection, sql.INTENTS, placed)
+        sql.insert_all(connection, sql.FILLS, [rows.fill(done) for done in step.fills])
+        sql.insert_all(connection, sql.TRADES, [rows.trade(number, trade) for number, trade in step.trades])
+        sql.insert_all(connection, sql.HEARD, [rows.event(heard, number) for number, heard in numbered])
+        sql.insert_all(connection, sql.AUDIT, [rows.audit(n.kind, n.detail, n.severity) for n in step.notices])
+        for number, trade in step.trades:
+            if closing := rows.closing(number, trade, step.fills):
+                connection.execute(sql.NUMBER_FILLS, closing)
+        for cursor in rows.cursors(step):
+            connection.execute(sql.CURSOR[self._database.dialect], cursor)
+        self._save(connection, step)
+        return tuple(Withheld(name, reason) for name, reason in judged.withheld.items())
+
+    def _advance(self, connection: Connection, step: Step) -> None:
+        """Count the step; where another process counted since, refuse."""
+        counted = {"of": self.session_id, "before": self._memory.step_no, "after": self._memory.step_no + 1}
+        if connection.execute(sql.COUNT_STEP, counted).rowcount != 1:
+            raise LeaseError(f"Session {self.session_id} was moved on by another process; this one stops")
+        if step.bar_ms is not None:
+            connection.execute(sql.ADVANCE, {"of": self.session_id, "bar": step.bar_ms})
+        for one in step.decided:
+            connection.execute(sql.ADVANCE_SLOT, {"of": self.session_id, "in_slot": one.slot, "bar": one.bar_ms})
+
+    def _judge(self, connection: Connection, step: Step, values: dict[str, Decimal | None]) -> Judged:
+        """Ask the kill switch and the breakers; one that trips halts the account in this very transaction."""
+        asked = [one for one in step.placed if _is_open(one, step)]
+        if not any(one.order.role in {"entry", "exit"} for one in asked):
+            return Judged({})
+        used = sql.used(connection, self.session_id, asked, time_ms=step.time_ms)
+        equity = exact(step.equity) if step.bar_ms is not None else self._memory.equity
+        halted = bool(self.halt or self._switch.read())
+        judged = judge(Asked(asked, values, equity), used, self._breakers, halted=halted)
+        if judged.trip is not None:
+            self.halt = effective_halt(
+                self.halt, latch(connection, self._lease.account, Halt(Level.PAUSE, judged.trip, "breaker"))
+            )
+        return judged
+
+    def _change(self, connection: Connection, step: Step) -> None:
+        """Write what became of earlier orders.
+
+        Raises
+        ------
+        InputError
+            If an order is unknown, or an order that ended would be open again, or less of it would be filled than was.
+        """
+        new = {one.order.client_id for one in step.placed}
+        changes = {name: change for name, change in step.changes.items() if name not in new}
+        if not changes:
+            return
+        before = {row.client_id: row for row in connection.execute(sql.STATES, {"names": list(changes)})}
+        for name, change in changes.items():
+            if (there := before.get(name)) is None:
+                raise InputError("A step changes an order that is not in the journal", found=name)
+            reopened = there.state not in OPEN_STATES and change.state in OPEN_STATES
+            if reopened or (change.filled is not None and change.filled < there.filled):
+                raise InputError(f"Order {name} was {there.state}, filled {there.filled}", found=change)
+        connection.execute(sql.BECOME, [sql.became(name, change) for name, change in changes.items()])
+
+    def _save(self, connection: Connection, step: Step) -> None:
+        """Write equity at a close, and the kernel's state where it moved."""
+        if step.bar_ms is not None:
+            amounts = {"equity": exact(step.equity), "cash": exact(step.cash)}
+            connection.execute(sql.EQUITY, [{"session_id": self.session_id, "bar_ms": step.bar_ms, **amounts}])
+        if step.state is not None:
+            saved = {"of": self.session_id, "version": step.state["schema"], "state": step.state, "bar": step.bar_ms}
+            connection.execute(sql.SAVE if step.bar_ms is not None else sql.SAVE_BETWEEN, saved)
+
+    def _landed(self, connection: Connection) -> bool:
+        """Tell whether the step in doubt had been committed."""
+        found: int | None = connection.scalar(sql.STEP_NO, {"of": self.session_id})
+        return found == self._memory.step_no + 1
+
+    def _withheld_then(self, connection: Connection, step: Step) -> tuple[Withheld, ...]:
+        """Return what was withheld when this step was committed, unnoticed."""
+        self._hear_switch(connection)
+        rows = connection.execute(sql.REFUSED, {"names": [one.order.client_id for one in step.placed]})
+        return tuple(Withheld(row.client_id, row.refusal) for row in rows)
+
+    def _learn(self, step: Step) -> None:
+        """Remember what is now in the database."""
+        memory = self._memory
+        memory.doubt = None
+        memory.step_no += 1
+        memory.event_no += len(step.heard)
+        memory.closes |= _closes(step)
+        if step.bar_ms is not None:
+            memory.equity = exact(step.equity)
+
+    # --- the parts of a transaction -----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Give one transaction that begins by proving that the account is still held."""
+        now_ms = self._clock.now_ms()
+        if not self._database.there:
+            self._lease.shaken()
+            raise DatabaseLostError("The database's file was deleted or replaced", found=self._database.label)
+        with self._reading(), self._database.engine.begin() as connection:
+            self._lease.renew(connection, now_ms)
+            yield connection
+        self._lease.renewed(now_ms)
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Tell a lost database from a mistake."""
+        try:
+            yield
+        except _OURS:
+            raise
+        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as lost:
+            self._lease.shaken()
+            reason = str(getattr(lost, "orig", None) or lost).strip() or type(lost).__name__
+            raise DatabaseLostError(
+                f"The journal cannot be written: {reason.splitlines()[0]}",
+                found=self._database.label,
+                todo="Start the runner again when the database is back; it goes on after the last step written",
+            ) from lost
+
+    def _make_months(self, step: Step) -> None:
+        """Have a partition for every month that the step writes to, and for the one after."""
+        times = [step.time_ms, *(one.bar_ms for one in step.decided), *(one.time_ms for one in step.heard)]
+        months = {Month.of(time_ms) for time_ms in (*times, *([] if step.bar_ms is None else [step.bar_ms]))}
+        wanted = months | {max(months).next}
+        if not wanted <= self._memory.months:
+            with self._reading(), self._database.engine.begin() as connection:
+                ensure_months(connection, wanted)
+            self._memory.months |= wanted
+
+    def _hear_switch(self, connection: Connection) -> None:
+        """Read the kill switch; what a file or a signal says is latched in the database."""
+        self._switch.read()
+        outside, account = self._switch.lasting(), self._lease.account
+        self.halt = latch(connection, account, outside) if outside else latched(connection, account)
+
+    def _insert_session(self, connection: Connection, trade_from_ms: int, config: dict[str, Any]) -> None:
+        state = self._portfolio.fresh_state().to_json()
+        row = {
+            "session_id": self.session_id,
+            "account": self._lease.account,
+            **self._portfolio.identity(),
+            "cash": exact(self._portfolio.account.cash),
+            "trade_from_ms": trade_from_ms,
+            "status": "running",
+            "versions": installed_versions(),
+            "config": config,
+        }
+        connection.execute(insert(LiveSession), [row])
+        connection.execute(insert(SlotRow), self._rows.slots())
+        saved = {"session_id": self.session_id, "bar_ms": 0, "schema": state["schema"], "payload": state}
+        connection.execute(insert(KernelState), [saved])
+
+    def _set(self, connection: Connection, **values: Any) -> None:
+        connection.execute(update(LiveSession).where(LiveSession.session_id == self.session_id).values(**values))
+
+    def _remember(self, connection: Connection) -> None:
+        """Learn what the journal need not ask for again."""
+        of = {"of": self.session_id}
+        equity = connection.scalar(sql.LAST_EQUITY, of)
+        bars = {
+            slot: connection.scalar(sql.LAST_BAR, {**of, "in_slot": slot}) for slot in range(len(self._portfolio.plans))
+        }
+        self._memory = Memory(
+            step_no=connection.scalar(sql.STEP_NO, of) or 0,
+            event_no=connection.scalar(sql.LAST_EVENT, of) or 0,
+            equity=exact(self._portfolio.account.cash) if equity is None else equity,
+            closes={slot: bar["close"] for slot, bar in bars.items() if bar and "close" in bar},
+        )
+        self._hear_switch(connection)
+
+
+def _free_id(connection: Connection, wanted: str) -> str:
+    """Return a session's id; one that was handed over to another portfolio keeps the id it began with."""
+    taken = set(connection.scalars(sql.SESSION_IDS, {"like": wanted}))
+    return next(name for number in count(1) if (name := wanted if number == 1 else f"{wanted}-{number}") not in taken)
+
+
+def _closes(step: Step) -> dict[int, float]:
+    bars = {one.slot: one.values.get("bar", {}) for one in step.decided}
+    return {slot: bar["close"] for slot, bar in bars.items() if "close" in bar}
+
+
+def _is_open(one: Working, step: Step) -> bool:
+    """Tell whether an order is still to be sent: it may have ended within its own step."""
+    change = step.changes.get(one.order.client_id)
+    return (change.state if change else one.state) in OPEN_STATES

@@ -1,0 +1,76 @@
+"""What the database of an account says after a run, as plain rows: intents, executions, decisions, equity."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import select
+
+from atb.db import Database
+from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, LiveSession, SlotRow
+from atb.live.journal.step import WRITTEN_OFF
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Books:
+    """One session's rows, each list in the order in which it was written.
+
+    Parameters
+    ----------
+    session_id
+        Which session it is; its orders are named after it.
+    cash
+        What the account began with, in quote.
+    slots
+        Symbol by slot.
+    """
+
+    session_id: str
+    cash: Decimal
+    slots: Mapping[int, str]
+    intents: list[Row]
+    fills: list[Row]
+    decisions: list[Row]
+    equity: list[Row]
+
+    @property
+    def executions(self) -> list[Row]:
+        """The fills that the exchange made: not those by which a position that somebody sold was written off."""
+        return [row for row in self.fills if not row["trade_id"].startswith(WRITTEN_OFF)]
+
+    @property
+    def states(self) -> dict[str, tuple[str, Decimal]]:
+        """State and filled quantity (base) of every order by client id."""
+        return {row["client_id"]: (row["state"], row["filled"]) for row in self.intents}
+
+
+def read_books(database: Database) -> Books:
+    """Read what the newest session of a database wrote."""
+    with database.session(read_only=True) as session:
+        there = session.scalars(select(LiveSession).order_by(LiveSession.started_at.desc())).first()
+        if there is None:
+            return Books("", Decimal(0), {}, [], [], [], [])
+
+        def rows(table: Any, *order: Any) -> list[Row]:
+            found = session.scalars(select(table).where(table.session_id == there.session_id).order_by(*order))
+            names = [column.key for column in table.__table__.columns]
+            return [{name: getattr(row, name) for name in names} for row in found]
+
+        return Books(
+            there.session_id,
+            there.cash,
+            {row["slot"]: row["symbol"] for row in rows(SlotRow, SlotRow.slot)},
+            rows(Intent, Intent.created_at, Intent.client_id),
+            rows(FillRow, FillRow.fill_no),
+            rows(DecisionRow, DecisionRow.bar_ms, DecisionRow.slot),
+            rows(EquityRow, EquityRow.bar_ms),
+        )
+
+
+def decision_log(books: Books) -> list[Row]:
+    """Return what was decided, bar by bar, without anything that depends on when it was written."""
+    names = ("bar_ms", "slot", "side", "prediction", "confidence", "bar", "intents", "refusal")
+    return [{name: row[name] for name in names} for row in books.decisions]

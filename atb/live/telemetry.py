@@ -1,0 +1,171 @@
+"""What a runner tells of itself: metrics and the health page's picture, taken from the steps that it wrote."""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from decimal import Decimal
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from atb.domain import Symbol
+from atb.domain.venue import Contact
+from atb.live.execution.book import Book
+from atb.live.journal.step import Step, Withheld
+from atb.live.plan import Plan
+from atb.live.step_log import Teller
+from atb.monitoring.health import Vitals
+
+if TYPE_CHECKING:
+    from atb.monitoring.metrics import Metrics
+
+_ROLES = {"e": "entry", "x": "exit", "s": "stop", "t": "target"}
+
+
+@dataclass
+class Watch:
+    """Told by writer, desk and loop; none of them asks it anything.
+
+    Parameters
+    ----------
+    vitals
+        What the health page shows.
+    metrics
+        Counters and histograms, None where nobody wants them.
+    teller
+        Who writes log lines; set when a session is opened.
+    """
+
+    vitals: Vitals = field(default_factory=Vitals)
+    metrics: "Metrics | None" = None
+    teller: Teller | None = None
+    latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
+    plans: dict[int, Plan] = field(default_factory=dict)  # what trades, by slot, so that decisions have names
+    silences: Callable[[], Mapping[str, int]] = dict  # for how long streams have brought nothing (ms)
+    barred: Callable[[], Mapping[str, str]] = dict  # by symbol, why no entry is sent there
+    drift: Callable[[], Mapping[str, Decimal]] = dict  # by asset, how much more the account has than the books
+    _seen: float | None = None
+    _bare_ms: dict[Symbol, int] = field(default_factory=dict)
+    _lost: dict[str, float] = field(default_factory=dict)
+
+    def closed(self) -> None:
+        """Note that closed bars were seen: what is sent next is measured from here."""
+        self._seen = monotonic()
+
+    def sending(self) -> None:
+        """Note that a request leaves."""
+        if self._seen is not None:
+            self.latencies.append(monotonic() - self._seen)
+            if self.metrics is not None:
+                self.metrics.decision_to_request.observe(self.latencies[-1])
+        self._seen = None
+
+    def written(self, step: Step, withheld: Sequence[Withheld], seconds: float) -> None:
+        """Log and count what a step holds."""
+        if self.teller is not None:
+            self.teller.tell(step, withheld)
+        metrics = self.metrics
+        if metrics is None:
+            return
+        metrics.commit_seconds.observe(seconds)
+        for refused in withheld:
+            metrics.withheld.labels(reason=refused.reason).inc()
+        for one in step.decided:
+            plan = self.plans.get(one.slot)
+            if plan is not None:
+                symbol = str(plan.symbol)
+                metrics.decisions.labels(strategy=plan.strategy.name, symbol=symbol).inc()
+                metrics.bar_lag.labels(symbol=symbol).set((step.time_ms - plan.timeframe.next_ms(one.bar_ms)) / 1_000)
+        for done in step.fills:
+            metrics.fills.labels(symbol=str(done.fill.symbol), role=done.order.role).inc()
+        for said in step.heard:
+            if said.kind == "answer":
+                self._answered(metrics, said.client_id, str(said.detail["outcome"]))
+        for notice in step.notices:
+            self._noticed(metrics, notice.kind, notice.detail)
+
+    def _answered(self, metrics: "Metrics", client_id: str, outcome: str) -> None:
+        letter = client_id.rpartition("-")[2][:1]
+        metrics.orders.labels(role=_ROLES.get(letter, "list"), outcome=outcome).inc()
+        if outcome == "unknown":
+            self._lost[client_id] = monotonic()
+        metrics.intents_unknown.set(len(self._lost))
+
+    def _noticed(self, metrics: "Metrics", kind: str, detail: dict[str, Any]) -> None:
+        if kind == "resolved" and (since := self._lost.pop(str(detail["client_id"]), None)) is not None:
+            metrics.resolve_seconds.observe(monotonic() - since)
+            metrics.intents_unknown.set(len(self._lost))
+        if kind in {"drift", "stranger_order", "stranger_trade", "unrecorded_order"}:
+            metrics.drifts.labels(kind=kind).inc()
+        if kind == "drift":
+            metrics.ledger_drift.labels(asset=str(detail["asset"])).set(float(detail["drift"]))
+
+    def asked(self, contact: Contact) -> None:
+        """Count a request to the venue."""
+        if self.metrics is not None:
+            self.metrics.requests.labels(kind=contact.kind, outcome=contact.outcome).inc()
+            self.metrics.request_seconds.observe(contact.seconds)
+            self.metrics.weight_used.set(contact.weight_used)
+
+    def guarded(self, bare: Set[Symbol], now_ms: int) -> None:
+        """Measure for how long a position has had no stop that covers it.
+
+        Parameters
+        ----------
+        bare
+            Symbols in which something is held that no resting stop covers.
+        now_ms
+            Exchange time.
+        """
+        self._bare_ms = {symbol: self._bare_ms.get(symbol, now_ms) for symbol in bare}
+        if self.metrics is not None:
+            for plan in self.plans.values():
+                since = self._bare_ms.get(plan.symbol, now_ms)
+                self.metrics.unprotected_seconds.labels(symbol=str(plan.symbol)).set((now_ms - since) / 1_000)
+
+    def turned(
+        self, book: Book, facts: dict[str, Any], *, behind: int, lease_fresh: bool, epoch: int, level: int
+    ) -> None:
+        """Show how things stand after a turn of the loop.
+
+        Parameters
+        ----------
+        facts
+            Session, account, last bar: plain values for `/status`.
+        behind
+            Steps that wait for the database.
+        """
+        vitals = self.vitals
+        vitals.tick()
+        vitals.tell("database", behind == 0, f"{behind} steps wait" if behind else "")
+        vitals.tell("lease", lease_fresh, f"epoch {epoch}")
+        barred = dict(self.barred())
+        slots = [
+            {
+                "slot": slot,
+                "strategy": plan.strategy.name,
+                "symbol": str(plan.symbol),
+                **_held(book, slot),
+                "barred": barred.get(str(plan.symbol)),
+            }
+            for slot, plan in enumerate(book.portfolio.plans)
+        ]
+        money = {"equity": book.equity, "cash": book.cash, "initial_cash": book.portfolio.account.cash}
+        drift = {asset: str(amount) for asset, amount in self.drift().items() if amount}
+        vitals.show({**facts, **money, "halt": level, "barred": barred, "drift": drift, "slots": slots})
+        if self.metrics is None:
+            return
+        peak = float(book.account["peak"])
+        self.metrics.equity.set(book.equity)
+        self.metrics.drawdown.set(1.0 - book.equity / peak if peak > 0 else 0.0)
+        self.metrics.lease_epoch.set(epoch)
+        self.metrics.halt_level.set(level)
+        for stream, silent_ms in self.silences().items():
+            self.metrics.stream_age.labels(stream=stream).set(silent_ms / 1_000)
+        for one in slots:
+            self.metrics.position.labels(strategy=one["strategy"], symbol=one["symbol"]).set(one["position"])
+
+
+def _held(book: Book, slot: int) -> dict[str, Any]:
+    record = book.slot(slot)
+    names = ("stop", "target", "entry_price")
+    values = {name: None if record[name] != record[name] else float(record[name]) for name in names}
+    return {"position": float(record["quantity"]), **values}

@@ -1,0 +1,166 @@
+"""How a request ended: done, definitely rejected, or unknown. What is on no list of rejections is unknown.
+
+A broken answer says nothing about the order. An exchange executes the order and then loses the answer in at least nine ways
+(time-out, reset, HTTP 5xx, half a body, ...), and ccxt gives them five different classes, one of which rejections have too.
+So only words that an exchange uses for "I did not do it", in an answer that was read whole, are believed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from atb.domain.venue import Outcome
+from atb.venues.broker.transport import Reply
+
+Purpose = Literal["place", "cancel", "replace", "check"]
+
+SKEWED = "-1021"  # the timestamp was outside the window: not executed, and the clock must be measured again
+UNKNOWN_ORDER = "-2013"
+NOTHING_TO_CANCEL = -2011
+_REFUSED = {-1013, -2010, -1021, *(code for code in range(-1199, -1099) if code != -1112)}
+_UNAUTHORISED = {-2014, -2015}
+_TOO_MANY = {-1003, -1015}
+_DUPLICATE = "duplicate order"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """How a request ended, the venue's code for it, and its words without secrets."""
+
+    outcome: Outcome
+    code: str = ""
+    text: str = ""
+
+
+Judge = Callable[[Reply, Purpose], Verdict]
+
+
+def judge_binance(reply: Reply, purpose: Purpose) -> Verdict:
+    """Judge an answer of Binance Spot by HTTP status, code and body."""
+    code = binance_code(reply)
+    if reply.status == 200 and reply.body is not None and code is None:
+        return Verdict("done")
+    words = Verdict("unknown", _named(code, reply), reply.described())
+    if purpose == "replace" and code in {-2021, -2022}:
+        return _judge_replacement(reply.body, words)
+    return _rejected(words) if _is_binance_refusal(reply, code, purpose) else words
+
+
+def _is_binance_refusal(reply: Reply, code: int | None, purpose: Purpose) -> bool:
+    """Tell whether an answer is on the list of definite rejections.
+
+    For a cancellation there is one, "nothing to cancel": after any other failure the order may still be open.
+    """
+    if purpose == "cancel":
+        return reply.status == 400 and code == NOTHING_TO_CANCEL
+    if reply.status == 418 or code is None:
+        return reply.status == 418
+    if reply.status == 429 or code in _TOO_MANY:
+        return True
+    if reply.status == 401:
+        return code in _UNAUTHORISED
+    return reply.status == 400 and _refuses(code, reply.described())
+
+
+def binance_code(reply: Reply) -> int | None:
+    """Return the code of an error answer, None where it is none."""
+    code = reply.body.get("code") if isinstance(reply.body, dict) else None
+    return code if isinstance(code, int) and "msg" in reply.body else None
+
+
+def _refuses(code: int, text: str) -> bool:
+    """Tell whether a code of HTTP 400 says that no order was placed.
+
+    "Duplicate order sent" says the opposite: an order of this id is there, so it must be looked at.
+    """
+    return code in _REFUSED and _DUPLICATE not in text.lower()
+
+
+def _judge_replacement(body: Any, words: Verdict) -> Verdict:
+    """Judge a failed cancel-replace: rejected where the new order was certainly not placed."""
+    data = body.get("data") or {}
+    if data.get("newOrderResult") == "NOT_ATTEMPTED":
+        failed = data.get("cancelResponse") or {}
+        certain = data.get("cancelResult") == "FAILURE" and failed.get("code") in {NOTHING_TO_CANCEL, *_REFUSED}
+        return Verdict("rejected" if certain else "unknown", str(failed.get("code", words.code)), _words(failed))
+    failed = data.get("newOrderResponse") or {}
+    code, text = failed.get("code"), _words(failed)
+    certain = isinstance(code, int) and _refuses(code, text)
+    return Verdict("rejected" if certain else "unknown", str(code), text)
+
+
+def _words(failed: Any) -> str:
+    return str(failed.get("msg", ""))[:200] if isinstance(failed, dict) else ""
+
+
+_COINBASE_REFUSALS = (
+    "INSUFFICIENT_FUND", "INVALID_", "UNSUPPORTED_ORDER_CONFIGURATION", "PREVIEW_", "ORDER_ENTRY_DISABLED", "INELIGIBLE_PAIR",
+    "UNTRADABLE_PRODUCT", "BELOW_MIN", "EXCEEDS_MAX", "POST_ONLY_NOT_ALLOWED_WITH_FOK", "MARKET_STRICT_IOC_IS_NOT_ALLOWED",
+)  # fmt: skip
+
+
+def judge_coinbase(reply: Reply, purpose: Purpose) -> Verdict:
+    """Judge an answer of Coinbase Advanced; its failures of an order come with HTTP 200 and `success: false`."""
+    body = reply.body if isinstance(reply.body, dict) else {}
+    words = Verdict("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
+    if reply.status == 200 and body:
+        return _judge_coinbase_order(body, purpose)
+    error = str(body.get("error", ""))
+    if (reply.status == 429 and body) or (reply.status == 401 and body):
+        return _rejected(words)
+    if reply.status == 400 and error == "INVALID_ARGUMENT":
+        return Verdict("rejected", error, reply.described())
+    return words
+
+
+def _judge_coinbase_order(body: dict[str, Any], purpose: Purpose) -> Verdict:
+    if purpose == "cancel":
+        first = (body.get("results") or [{}])[0]
+        if first.get("success") is True:
+            return Verdict("done")
+        reason = str(first.get("failure_reason", ""))
+        return Verdict("rejected" if reason == "UNKNOWN_CANCEL_ORDER" else "unknown", reason, reason)
+    if purpose == "check":
+        errors = body.get("errs") or []
+        return Verdict("rejected", str(errors[0]), str(errors[0])) if errors else Verdict("done")
+    if body.get("success") is True:
+        return Verdict("done")
+    failure = body.get("error_response") or {}
+    reason = str(failure.get("error") or failure.get("new_order_failure_reason") or body.get("failure_reason") or "")
+    certain = body.get("success") is False and reason.startswith(_COINBASE_REFUSALS)
+    return Verdict("rejected" if certain else "unknown", reason, str(failure.get("message", ""))[:200])
+
+
+_KRAKEN_REFUSALS = ("EOrder:", "EGeneral:Invalid arguments", "EGeneral:Permission denied", "EAPI:Invalid", "EAPI:Rate limit",
+                    "EAPI:Bad request", "EService:Deadline elapsed", "EService:Market in", "EQuery:Unknown asset pair",
+                    "EFunding:Unknown", "ETrade:Locked")  # fmt: skip
+
+
+def judge_kraken(reply: Reply, purpose: Purpose) -> Verdict:
+    """Judge an answer of Kraken: HTTP 200 with a list of errors, empty where it did what was asked."""
+    body = reply.body if isinstance(reply.body, dict) else {}
+    errors = [str(one) for one in body.get("error") or []]
+    if reply.status == 200 and "result" in body and not errors:
+        return Verdict("done")
+    if reply.status == 200 and errors:
+        known = ("EOrder:Unknown order",) if purpose == "cancel" else _KRAKEN_REFUSALS
+        certain = all(one.startswith(known) for one in errors)
+        return Verdict("rejected" if certain else "unknown", errors[0], "; ".join(errors)[:200])
+    return Verdict("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
+
+
+def judge_unknown_venue(reply: Reply, purpose: Purpose) -> Verdict:  # noqa: ARG001 - a judge's signature
+    """Judge an exchange whose refusals nobody has listed: what ccxt could read is done, all else is unknown."""
+    if reply.status == 200 and reply.body is not None and not reply.fault:
+        return Verdict("done")
+    return Verdict("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
+
+
+def _rejected(words: Verdict) -> Verdict:
+    return Verdict("rejected", words.code, words.text)
+
+
+def _named(code: int | None, reply: Reply) -> str:
+    if code is not None:
+        return str(code)
+    return reply.fault if reply.status in {0, 200} and reply.fault else f"http:{reply.status}"

@@ -1,0 +1,5 @@
+"""The synthetic market, as the workbench's tests have it."""
+
+from tests.workbench.conftest import sample, stocked
+
+__all__ = ["sample", "stocked"]

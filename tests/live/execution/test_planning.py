@@ -1,0 +1,342 @@
+"""Wishes: the next request from book and blotter alone, until the venue has what is wanted, and never more sold than is held."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atb.domain.venue import OrderList
+from atb.engine import records
+from atb.engine.policy import RiskPolicy
+from atb.live.execution.planning import Cancel, Place, Replace, Wish, list_of
+from tests.live.forged import BAR, BOTH, GUARDED, PLAIN, Table, portfolio_of, report_of, want
+
+OCO = replace(BOTH, lists=frozenset(("oco",)), replaces=False)
+LADDER = replace(GUARDED, ladder=((0.02, 0.3), (0.04, 0.3)))
+
+
+def wish(table, capabilities=BOTH, **more):
+    values = {"bar_ms": BAR, "blotter": table.blotter, "capabilities": capabilities, **more}
+    return Wish(0, table.book.slot(0), table.book.parameters(0), table.makers[0], **values)
+
+
+def held(quantity=1.0, policy=GUARDED):
+    table = Table(portfolio_of(policy))
+    table.hold(quantity)
+    return table
+
+
+def resting(table, *orders, list_id=None):
+    return [table.out(order, list_id=list_id) for order in orders]
+
+
+def stop_at(table, price, quantity="1"):
+    return table.order("stop", "stop", quantity, stop_price=Decimal(price))
+
+
+def shape(request):
+    """Return what a request asks for: role, type, quantity and price of each order."""
+    if isinstance(request, Cancel):
+        return ["cancel", *(one.order.role for one in request.group)]
+    orders = [request.order] if isinstance(request, Replace) else request.orders
+    return [(one.role, one.type, float(one.quantity), float(one.stop_price or one.price or 0)) for one in orders]
+
+
+# --- entries ------------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_asked_for_where_nothing_is_wanted():
+    table = Table()
+    assert [ask() for ask in (wish(table).leave, wish(table).protect, wish(table).enter)] == [None, None, None]
+
+
+def test_a_market_entry_brings_stop_and_target_along_and_has_a_worst_price():
+    table = Table()
+    want(table.book, 1.0)
+    request = wish(table, band=0.02).enter()
+    assert isinstance(request.order, OrderList)
+    assert request.order.kind == "opoco"
+    assert shape(request) == [
+        ("entry", "market", 1.0, 102.0),
+        ("stop", "stop", 1.0, 95.04),
+        ("target", "limit", 1.0, 110.06),
+    ]
+    assert request.list_id == request.order.client_id
+
+
+def test_the_stop_of_a_ladder_is_one_for_all_of_it():
+    table = Table(portfolio_of(LADDER))
+    want(table.book, 1.0)
+    assert shape(wish(table).enter())[1:] == [("stop", "stop", 1.0, 95.04)]  # of a fill with slippage
+
+
+def test_a_limit_entry_brings_the_stop_of_its_own_price():
+    table = Table(portfolio_of(replace(GUARDED, take_profit=None)))
+    want(table.book, 1.0, kind=records.AT_LIMIT, at=90.0)
+    request = wish(table).enter()
+    assert (request.order.kind, shape(request)) == ("opo", [("entry", "limit", 1.0, 90.0), ("stop", "stop", 1.0, 85.5)])
+
+
+@pytest.mark.parametrize("why", ["no lists", "refused", "stop entry", "no stop", "scale-in", "short"])
+def test_an_entry_goes_alone_where_it_cannot_bring_its_stop(why):
+    table = Table(portfolio_of(RiskPolicy() if why == "no stop" else replace(GUARDED, allow_short=True)))
+    if why == "scale-in":
+        table.hold(1.0)
+    if why == "stop entry":
+        want(table.book, 1.0, kind=records.AT_STOP, at=101.0)
+    else:
+        want(table.book, -1.0 if why == "short" else 1.0)
+    request = wish(table, PLAIN if why == "no lists" else BOTH, plain=why == "refused").enter()
+    assert [one.role for one in request.orders] == ["entry"]
+    assert request.list_id is None
+    assert request.orders[0].price is None
+
+
+def test_a_venue_with_opo_alone_gets_the_stop_without_the_target():
+    table = Table()
+    want(table.book, 1.0)
+    request = wish(table, replace(BOTH, lists=frozenset(("oco", "opo")))).enter()
+    assert (request.order.kind, len(request.orders)) == ("opo", 2)
+
+
+@pytest.mark.parametrize("state", ["out", "unknown", "owed", "leaving"])
+def test_no_second_entry_is_asked_for(state):
+    table = Table()
+    if state == "leaving":
+        table.hold(1.0)
+        table.book.slot(0)["exit"] = -1.0
+    want(table.book, 1.0)
+    if state != "leaving":
+        one = table.out(table.order(), unknown=state == "unknown")
+        if state == "owed":
+            one.hear(report_of(one.order, "cancelled", "0.5"))
+    assert wish(table).enter() is None
+
+
+def test_an_entry_that_the_book_dropped_or_changed_is_withdrawn_with_its_list():
+    table = Table()
+    pair = resting(table, table.order("entry", "limit", price=Decimal(90)), stop_at(table, 85), list_id="list")
+    assert shape(wish(table).protect()) == ["cancel", "entry", "stop"]
+    want(table.book, 1.0, kind=records.AT_LIMIT, at=90.0)
+    assert wish(table).protect() is None, "it is what is wanted"
+    want(table.book, 1.0, kind=records.AT_LIMIT, at=91.0)
+    assert wish(table).protect().group == tuple(pair)
+    want(table.book, 0.5, kind=records.AT_LIMIT, at=90.0)
+    assert wish(table).protect().group == tuple(pair)
+
+
+# --- protection ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_position_gets_a_pair_or_where_there_is_none_a_stop_for_all_of_it():
+    table = held()
+    assert shape(wish(table).protect()) == [("stop", "stop", 1.0, 95.0), ("target", "limit", 1.0, 110.0)]
+    bare = held(policy=replace(GUARDED, take_profit=None))
+    assert shape(wish(bare, PLAIN).protect()) == [("stop", "stop", 1.0, 95.0)]
+
+
+def test_before_the_first_bar_nothing_is_named_and_so_nothing_placed():
+    assert wish(held(), bar_ms=0).protect() is None
+
+
+def test_a_stop_that_moved_is_replaced_in_one_request_where_the_venue_can():
+    table = held(policy=replace(GUARDED, take_profit=None))
+    (old,) = resting(table, stop_at(table, 90))
+    request = wish(table).protect()
+    assert isinstance(request, Replace)
+    assert (request.old, shape(request)) == (old, [("stop", "stop", 1.0, 95.0)])
+    assert shape(wish(table, PLAIN).protect()) == ["cancel", "stop"]
+    old.execute(Decimal("0.5"))
+    assert shape(wish(table).protect()) == ["cancel", "stop"], "one that was executed in part is not replaced"
+
+
+def test_what_is_free_is_protected_before_what_rests_is_touched():
+    table = held(2.0, replace(GUARDED, take_profit=None))
+    resting(table, stop_at(table, 95, "1"))
+    table.book.slot(0)["quantity"] = 2.0
+    assert shape(wish(table).protect()) == ["cancel", "stop"], (
+        "the wanted stop is for all: it does not fit beside the old"
+    )
+
+
+def test_a_stop_too_many_is_withdrawn():
+    table = held(policy=replace(GUARDED, take_profit=None))
+    resting(table, stop_at(table, 95), stop_at(table, 95))
+    assert shape(wish(table).protect()) == ["cancel", "stop"]
+
+
+def test_a_target_that_cannot_rest_is_taken_alone():
+    assert shape(wish(held(), reached=True).protect()) == [("target", "limit", 1.0, 110.0)]
+
+
+def test_the_guards_of_an_entry_that_is_out_are_not_alive_and_not_counted():
+    table = held()
+    want(table.book, 1.0)
+    resting(table, table.order(), stop_at(table, 95), list_id="list")
+    assert shape(wish(table).protect())[0] == ("stop", "stop", 1.0, 95.0)
+
+
+# --- leaving ------------------------------------------------------------------------------------------------------------
+
+
+def leaving(crossed=False):
+    table = held()
+    if not crossed:
+        table.book.slot(0)["exit"], table.book.slot(0)["exit_reason"] = -1.0, records.SIGNAL_EXIT
+    return table
+
+
+def test_an_exit_first_withdraws_what_rests_group_by_group():
+    table = leaving()
+    pair = resting(table, stop_at(table, 95), table.order("target", "limit", price=Decimal(110)), list_id="pair")
+    request = wish(table, PLAIN).leave()
+    assert (request.group, shape(request)) == (tuple(pair), ["cancel", "stop", "target"])
+    for one in pair:
+        one.end("cancelled")
+    assert shape(wish(table, PLAIN).leave()) == [("exit", "market", 1.0, 0.0)]
+
+
+def test_an_exit_takes_the_place_of_a_single_stop_where_the_venue_can():
+    table = leaving()
+    (stop,) = resting(table, stop_at(table, 95))
+    request = wish(table).leave()
+    assert isinstance(request, Replace)
+    assert (request.old, shape(request)) == (stop, [("exit", "market", 1.0, 0.0)])
+
+
+def test_while_an_exit_is_on_its_way_or_an_answer_is_missing_nothing_more_is_asked():
+    table = leaving()
+    one = table.out(table.order("exit"))
+    assert wish(table).leave() is None
+    one.end("rejected")
+    lost = table.out(table.order("exit"), unknown=True)
+    assert wish(table).leave() is None
+    lost.unknown = False
+    lost.end("absent")
+    assert shape(wish(table).leave()) == [("exit", "market", 1.0, 0.0)]
+    assert wish(table).protect() is None, "what leaves is not protected anew"
+
+
+def test_a_position_whose_stop_the_price_has_passed_is_sold_as_the_stop():
+    assert shape(wish(leaving(crossed=True), crossed=True).leave()) == [("stop", "market", 1.0, 0.0)]
+
+
+def test_nothing_leaves_where_nothing_is_held():
+    table = Table()
+    table.book.slot(0)["exit"] = -1.0
+    assert wish(table).leave() is None
+
+
+def test_a_group_is_withdrawn_under_the_name_it_was_sent_by():
+    table = held()
+    stop = resting(table, stop_at(table, 95))
+    pair = resting(table, stop_at(table, 95), table.order("target", "limit", price=Decimal(110)), list_id="pair")
+    entry = resting(table, table.order(), stop_at(table, 95), list_id="both")
+    assert list_of(tuple(stop)) == stop[0].order
+    assert [(list_of(tuple(group)).client_id, list_of(tuple(group)).kind) for group in (pair, entry)] == [
+        ("pair", "oco"), ("both", "opo"),
+    ]  # fmt: skip
+
+
+# --- all of it together -------------------------------------------------------------------------------------------------
+
+POLICIES = st.builds(
+    lambda stop, target, rungs: replace(RiskPolicy(), stop_loss=stop, take_profit=target, ladder=rungs),
+    st.sampled_from([0.02, 0.05]),
+    st.sampled_from([None, 0.1]),
+    st.sampled_from([(), ((0.02, 0.3),), ((0.02, 0.3), (0.04, 0.5))]),
+)
+LEFT = st.lists(  # what an earlier state of affairs left resting: quantity, stop, target
+    st.tuples(
+        st.sampled_from(["0.3", "0.5", "1"]), st.sampled_from(["90", "95", "98"]), st.sampled_from([None, "102"])
+    ),
+    max_size=3,
+)
+
+
+def obey(table, request):
+    """Do at a perfect venue what is asked for."""
+    if isinstance(request, Cancel):
+        for one in request.group:
+            one.end("cancelled")
+        return
+    if isinstance(request, Replace):
+        request.old.end("cancelled")
+        table.out(request.order)
+        return
+    assert isinstance(request, Place)
+    for order in request.orders:
+        table.out(order, list_id=request.list_id)
+
+
+def offered(table):
+    """Return what the resting sells would sell, each pair once."""
+    groups = {one.list_id or one.order.client_id: one.left for one in table.blotter.open(0) if one.order.side == "sell"}
+    return sum(groups.values(), Decimal(0))
+
+
+@given(POLICIES, st.sampled_from([1.0, 1.3, 2.0]), LEFT, st.sampled_from([BOTH, OCO, PLAIN]), st.booleans())
+def test_wishes_end_with_what_is_wanted_and_never_offer_more_than_is_held(policy, quantity, left, capabilities, leaves):
+    if capabilities is PLAIN:  # preflight refuses targets where there are no pairs
+        policy = replace(policy, take_profit=None, ladder=())
+    table = Table(portfolio_of(policy))
+    table.hold(quantity)
+    for number, (amount, stop, target) in enumerate(left):
+        if offered(table) + Decimal(amount) > Decimal(str(quantity)):
+            continue
+        orders = [stop_at(table, stop, amount)]
+        if target is not None and "oco" in capabilities.lists:
+            orders.append(table.order("target", "limit", amount, price=Decimal(target)))
+        resting(table, *orders, list_id=f"left{number}" if len(orders) > 1 else None)
+    if leaves:
+        table.book.slot(0)["exit"] = -quantity
+    requests = 0
+    for ask in ("leave", "protect", "enter"):
+        while (request := getattr(wish(table, capabilities), ask)()) is not None:
+            obey(table, request)
+            requests += 1
+            assert offered(table) <= Decimal(str(quantity))
+            assert requests < 20, "it never ends"
+    assert [getattr(wish(table, capabilities), ask)() for ask in ("leave", "protect", "enter")] == [None] * 3
+    rests = table.blotter.open(0)
+    if leaves:
+        assert [(one.order.role, float(one.left)) for one in rests] == [("exit", quantity)]
+        return
+    wanted = table.makers[0].units(table.book.slot(0), table.book.parameters(0))
+    terms = sorted((one.role, one.quantity, one.stop_price or one.price) for unit in wanted for one in unit.orders)
+    assert sorted((one.order.role, one.left, one.order.stop_price or one.order.price) for one in rests) == terms
+    covered = sum((one.left for one in rests if one.order.role == "stop"), Decimal(0))
+    assert covered == Decimal(str(quantity))
+
+
+# --- cover --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_position_is_covered_by_stops_that_are_known_to_rest_and_by_nothing_else():
+    table = held()
+    assert not wish(table).covered
+    part, rest = resting(table, stop_at(table, "95", "0.4"), stop_at(table, "95", "0.6"))
+    assert wish(table).covered
+    rest.unknown = True  # whether it rests nobody has said
+    assert not wish(table).covered
+    rest.unknown, part.state = False, "cancelled"
+    assert not wish(table).covered
+
+
+def test_a_stop_that_waits_for_its_entry_covers_nothing():
+    table = held()
+    orders = (table.order("entry", "market", "1"), stop_at(table, "95"))
+    entry, _ = resting(table, *orders, list_id="a-list")
+    assert not wish(table).covered
+    entry.state = "filled"
+    assert wish(table).covered
+
+
+def test_nothing_held_a_position_on_its_way_out_and_one_that_wants_no_stop_need_no_cover():
+    assert wish(Table()).covered
+    assert wish(held(policy=replace(GUARDED, stop_loss=None, take_profit=None))).covered
+    table = held()
+    table.book.slot(0)["exit"] = -1.0
+    assert wish(table).covered
