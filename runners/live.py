@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from atb.errors import AtbError
     from atb.live.loop import Summary
     from atb.live.portfolio import Portfolio
-    from atb.live.runner import Office
+    from atb.live.runner import RunnerContext
 
 ROOT = Path(__file__).resolve().parents[1]
 _LARGEST = 1 << 20  # bytes of a manifest or a source
@@ -209,9 +209,9 @@ def _trade(asked: argparse.Namespace) -> str:
 def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
     from atb.db import open_database
     from atb.live import wiring
-    from atb.live.journal.kill_switch import Switch
+    from atb.live.journal.kill_switch import KillSwitch
     from atb.live.loop import Bell
-    from atb.live.runner import Office
+    from atb.live.runner import RunnerContext
     from atb.threads import Call
 
     wiring.check_secrets(settings, live=asked.live)
@@ -219,10 +219,10 @@ def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
     database = open_database(settings.database.url, patience_s=wiring.patience(settings))
     watch, max_loss = wiring.watched(settings, live=asked.live)
     told = {"manifests": [str(path) for path in asked.manifests]}
-    office = Office(
+    office = RunnerContext(
         database,
         asked.account,
-        Switch(settings.data.root),
+        KillSwitch(settings.data.root),
         Bell(),
         wiring.breakers(settings),
         settings.live.database_grace,
@@ -244,7 +244,7 @@ def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
 
 
 async def _run(
-    asked: argparse.Namespace, settings: "Settings", portfolio: "Portfolio", *, office: "Office"
+    asked: argparse.Namespace, settings: "Settings", portfolio: "Portfolio", *, office: "RunnerContext"
 ) -> "Summary":
     """Choose the venue: paper over stored bars, paper over candles, a simulated exchange, or the real one."""
     from atb.live import wiring
@@ -267,7 +267,7 @@ async def _run(
         return await trade_exchange(portfolio, office, exchange)
 
 
-def _listen(office: "Office") -> None:
+def _listen(office: "RunnerContext") -> None:
     """Stop between two steps at the first signal, at once at the second; SIGUSR1 pauses entries."""
     from atb.live.journal.kill_switch import Level
 

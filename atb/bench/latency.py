@@ -57,17 +57,17 @@ def measure_latency(seed: int = 42) -> Latency:
 
 async def _measure(folder: Path, seed: int) -> list[float]:
     from atb.db import open_database
-    from atb.live.context import Exchange, Office
+    from atb.live.context import RunnerContext, VenueContext
     from atb.live.feed.timer import SteppedTimer
     from atb.live.runner import trade_exchange
-    from atb.live.telemetry import Watch
+    from atb.live.telemetry import Telemetry
     from atb.venues.broker import Access, connect
     from atb.venues.simulator.configuration import ExchangeConfig, Key
     from atb.venues.simulator.server import running_exchange
 
     portfolio, bars, start_ms = _portfolio(seed)
     end_ms = int(bars.opened_ms[-2])
-    key, watch = Key("bench", "bench"), Watch()
+    key, watch = Key("bench", "bench"), Telemetry()
     cash = {"USDT": Decimal(repr(portfolio.account.cash))}
     with running_exchange(ExchangeConfig((bars,), start_ms, balances=cash, keys=(key,), fee_in="quote")) as running:
         timer = SteppedTimer(running.clock_url)
@@ -76,8 +76,8 @@ async def _measure(folder: Path, seed: int) -> list[float]:
         access = Access("binance", key.name, key.secret, base_url=running.url, frame_gap_ms=hour)
         broker, database = connect(access, timer), open_database(f"sqlite:///{folder / 'atb.db'}")
         try:
-            venue = Exchange(broker, timer, compare_ms=24 * hour, tick_ms=None, until_ms=end_ms)
-            await trade_exchange(portfolio, Office(database, "bench", watch=watch), venue)
+            venue = VenueContext(broker, timer, compare_ms=24 * hour, tick_ms=None, until_ms=end_ms)
+            await trade_exchange(portfolio, RunnerContext(database, "bench", watch=watch), venue)
         finally:
             await broker.close()
             await timer.close()

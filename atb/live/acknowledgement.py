@@ -32,7 +32,7 @@ _WORDS = re.compile(r"(?P<account>\S+) max-loss (?P<max_loss>\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class StartRequest:
     """What a start of the runner asked for on its command line.
 
     Parameters
@@ -98,7 +98,7 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def arm(database: Database, settings: "Settings", asked: Asked) -> Acknowledgement | None:
+def arm(database: Database, settings: "Settings", asked: StartRequest) -> Acknowledgement | None:
     """Return the acknowledgement under which this start trades real money, None where it trades on paper.
 
     Words that are typed now are stored. Words that were typed earlier hold for as long as account, largest loss and
@@ -154,7 +154,9 @@ def _check_settings(settings: "Settings", account: str) -> None:
         )
 
 
-def _acknowledged(database: Database, settings: "Settings", asked: Asked, *, max_loss: Decimal) -> Acknowledgement:
+def _acknowledged(
+    database: Database, settings: "Settings", asked: StartRequest, *, max_loss: Decimal
+) -> Acknowledgement:
     wanted, bound_to = words(asked.account, max_loss), config_sha256(settings)
     if asked.typed is None:
         known = _stored(database, asked.account, bound_to)

@@ -25,7 +25,7 @@ from atb.live.portfolio import Portfolio
 
 
 @dataclass(frozen=True)
-class Predecessor:
+class PreviousSession:
     """The session that an account has under other manifests."""
 
     session_id: str
@@ -57,7 +57,7 @@ class Predecessor:
 
 
 @dataclass(frozen=True)
-class Heir:
+class Successor:
     """A portfolio under the key of the session that it takes over, until it has."""
 
     portfolio: Portfolio
@@ -84,7 +84,7 @@ class Heir:
 
 def session_of(
     database: Database, account: str, portfolio: Portfolio, *, adopt: bool, alone: bool
-) -> Predecessor | None:
+) -> PreviousSession | None:
     """Return the session that the portfolio takes over, None where it has its own or begins one.
 
     Parameters
@@ -117,7 +117,7 @@ def session_of(
     return None
 
 
-def predecessor(database: Database, account: str, key: str) -> Predecessor | None:
+def predecessor(database: Database, account: str, key: str) -> PreviousSession | None:
     """Return the newest session of an account if it is of another portfolio, None if there is none."""
     newest = select(LiveSession).where(LiveSession.account == account).order_by(LiveSession.started_at.desc()).limit(1)
     with database.session(read_only=True) as session:
@@ -128,7 +128,7 @@ def predecessor(database: Database, account: str, key: str) -> Predecessor | Non
             select(SlotRow).where(SlotRow.session_id == row.session_id).order_by(SlotRow.slot)
         ).all()
         passed = session.scalars(select(Handover).where(Handover.session_id == row.session_id)).all()
-        return Predecessor(
+        return PreviousSession(
             row.session_id,
             row.key,
             row.trade_from_ms,
@@ -137,13 +137,13 @@ def predecessor(database: Database, account: str, key: str) -> Predecessor | Non
         )
 
 
-def hand_over(journal: Journal, portfolio: Portfolio, resumed: Resumed, *, before: Predecessor, book: Book) -> None:
+def hand_over(journal: Journal, portfolio: Portfolio, resumed: Resumed, *, before: PreviousSession, book: Book) -> None:
     """Write the passage of every slot whose manifest changes, with what it holds and the stop that stays.
 
     Parameters
     ----------
     journal
-        Of the session, opened by an `Heir`.
+        Of the session, opened by an `Successor`.
     resumed
         Where the session stands.
     book

@@ -9,15 +9,15 @@ from typing import Any
 from atb.db import Database
 from atb.domain import Timer
 from atb.domain.ports import Broker
-from atb.live.adoption import Predecessor, session_of
+from atb.live.adoption import PreviousSession, session_of
 from atb.live.execution.timing import Rules
 from atb.live.journal.breakers import Breakers
-from atb.live.journal.kill_switch import Switch
+from atb.live.journal.kill_switch import KillSwitch
 from atb.live.journal.recovery import Resumed, find_session
 from atb.live.loop import Bell
 from atb.live.portfolio import Portfolio
 from atb.live.recheck import Recheck
-from atb.live.telemetry import Watch
+from atb.live.telemetry import Telemetry
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Office:
+class RunnerContext:
     """What every session needs: where it is written, for which account, and what stops it.
 
     Parameters
@@ -60,19 +60,19 @@ class Office:
 
     database: Database
     account: str
-    switch: Switch = field(default_factory=Switch)
+    switch: KillSwitch = field(default_factory=KillSwitch)
     bell: Bell = field(default_factory=Bell)
     breakers: Breakers = field(default_factory=Breakers)
     grace_s: float = 60.0
     config: dict[str, Any] = field(default_factory=dict)
-    watch: Watch = field(default_factory=Watch)
+    watch: Telemetry = field(default_factory=Telemetry)
     max_loss: float | None = None
     adopt: bool = False
     shadow: Portfolio | None = None
     page: Callable[[], AbstractContextManager[None]] = nullcontext
     recheck: Recheck | None = None
 
-    def place(self, portfolio: Portfolio, *, alone: bool) -> tuple[Resumed | None, Predecessor | None]:
+    def place(self, portfolio: Portfolio, *, alone: bool) -> tuple[Resumed | None, PreviousSession | None]:
         """Return where the portfolio's session stands, and whose it was if it is to be taken over.
 
         Raises
@@ -86,7 +86,7 @@ class Office:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class VenueContext:
     """The venue of a session: its broker and clock, and how patient the desk is.
 
     Parameters

@@ -16,11 +16,11 @@ from atb.live.execution.desk import Desk
 from atb.live.feed.moment import Moment
 from atb.live.feed.replay import Feed
 from atb.live.journal.journal import Journal
-from atb.live.journal.kill_switch import Level, Switch, effective_halt
+from atb.live.journal.kill_switch import KillSwitch, Level, effective_halt
 from atb.live.journal.step import Step
 from atb.live.recheck import Recheck
 from atb.live.shadow import Shadow
-from atb.live.telemetry import Watch
+from atb.live.telemetry import Telemetry
 from atb.live.writer import Writer
 from atb.monitoring import get_logger
 from atb.times import at_ms, short
@@ -109,10 +109,10 @@ class Loop:
     timer: Timer
     writer: Writer
     journal: Journal
-    switch: Switch
+    switch: KillSwitch
     bell: Bell
     tick_ms: int | None = None
-    watch: Watch = field(default_factory=Watch)
+    watch: Telemetry = field(default_factory=Telemetry)
     floor: float = 0.0
     shadow: Shadow | None = None
     recheck: Recheck | None = None

@@ -8,7 +8,7 @@ until then a start refuses.
 
 The check reads files, and a file system can hang. So it runs in a thread of its own, the loop never waits for it, and no second
 one begins before the first has come back. One that is late says nothing about what is promoted: entries are paused only for
-as long as it lasts (`Switch.hold`), which is not latched. When it comes back clean this pause is lifted, and no other one; when
+as long as it lasts (`KillSwitch.hold`), which is not latched. When it comes back clean this pause is lifted, and no other one; when
 it comes back with a fault, the latching pause takes its place. Both are on record, as `recheck_late` and `recheck_back`.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 
 from atb.errors import AtbError
-from atb.live.journal.kill_switch import Level, Switch
+from atb.live.journal.kill_switch import KillSwitch, Level
 from atb.live.journal.step import Notice
 from atb.monitoring import get_logger
 from atb.threads import Call
@@ -56,7 +56,7 @@ class Recheck:
         """Count from now: the start has just checked."""
         self._last = self.clock()
 
-    def look(self, switch: Switch) -> list[Notice]:
+    def look(self, switch: KillSwitch) -> list[Notice]:
         """Begin a check if it is time to, and take the result of one that came back; return what is to go on record."""
         if self._call is None:
             if self.clock() - self._last >= self.every_s:
@@ -71,7 +71,7 @@ class Recheck:
             return [self._hold(switch)]
         return []
 
-    def _judge(self, done: Call[None], switch: Switch) -> None:
+    def _judge(self, done: Call[None], switch: KillSwitch) -> None:
         """Pause the entries where the check failed."""
         try:
             done.result()
@@ -80,12 +80,12 @@ class Recheck:
             _log.error("what is promoted is not what is pinned: no new entries", found=told)
             switch.signal(Level.PAUSE, told, source=SOURCE)
 
-    def _hold(self, switch: Switch) -> Notice:
+    def _hold(self, switch: KillSwitch) -> Notice:
         reason = f"the check of what is promoted has not come back for {self.late_s:g} s: does the disk answer?"
         switch.hold(SOURCE, reason)
         return Notice("recheck_late", {"reason": reason, "entries": "paused until it comes back"}, "error")
 
-    def _back(self, switch: Switch) -> list[Notice]:
+    def _back(self, switch: KillSwitch) -> list[Notice]:
         """Lift the pause of a check that was late."""
         was_late, self._late = self._late, False
         switch.release(SOURCE)

@@ -14,7 +14,7 @@ from typing import Any
 from atb.domain import Symbol, Timer
 from atb.domain.venue import Hint
 from atb.errors import DatabaseLostError, InputError
-from atb.live.context import Exchange, Office, Window
+from atb.live.context import RunnerContext, VenueContext, Window
 from atb.live.execution.blotter import Blotter
 from atb.live.execution.book import Book
 from atb.live.execution.desk import Desk, ExchangeTrading, PaperTrading
@@ -42,7 +42,7 @@ _LOOK_S = 1.0  # real time between two looks at the kill switch in a replay that
 
 
 async def trade_paper(
-    portfolio: Portfolio, office: Office, *, bars_root: Path, window: Window, speed: float | None = None
+    portfolio: Portfolio, office: RunnerContext, *, bars_root: Path, window: Window, speed: float | None = None
 ) -> Summary:
     """Trade a portfolio on paper over bars of the catalogue, from where its session stands, until they end.
 
@@ -86,7 +86,7 @@ async def trade_paper(
             return await _loop(trading, feed, timer, office=office, session=session, tick_ms=tick_ms).run()
 
 
-async def trade_candles(portfolio: Portfolio, office: Office, exchange: Exchange) -> Summary:
+async def trade_candles(portfolio: Portfolio, office: RunnerContext, exchange: VenueContext) -> Summary:
     """Trade a portfolio on paper over a venue's candles as they close; nothing but candles is asked for.
 
     Raises
@@ -103,7 +103,7 @@ async def trade_candles(portfolio: Portfolio, office: Office, exchange: Exchange
         ).run()
 
 
-async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchange) -> Summary:
+async def trade_exchange(portfolio: Portfolio, office: RunnerContext, exchange: VenueContext) -> Summary:
     """Trade a portfolio at an exchange, from where its session stands, until it is stopped.
 
     Raises
@@ -139,7 +139,7 @@ async def trade_exchange(portfolio: Portfolio, office: Office, exchange: Exchang
 
 @asynccontextmanager
 async def _at_exchange(
-    portfolio: Portfolio, office: Office, exchange: Exchange, *, alone: bool
+    portfolio: Portfolio, office: RunnerContext, exchange: VenueContext, *, alone: bool
 ) -> AsyncIterator[tuple[Session, CandleFeed, Book]]:
     """Open a session under its lease, with the venue's candles and the book they continue."""
     with held_lease(office.database, office.account, SystemTimer()) as lease, office.page():
@@ -170,7 +170,7 @@ def _warn(portfolio: Portfolio) -> None:
 
 
 def _exchange_desk(
-    book: Book, exchange: Exchange, session: Session, *, makers: dict[int, OrderMaker], sending: Callable[[], None]
+    book: Book, exchange: VenueContext, session: Session, *, makers: dict[int, OrderMaker], sending: Callable[[], None]
 ) -> ExchangeDesk:
     saved = (session.resumed.state or {}).get("desk")
     memory = DeskMemory.from_json(saved) if saved else DeskMemory(exchange.broker.now_ms())
@@ -202,20 +202,22 @@ def _known(session: Session) -> Callable[[Symbol, str], bool]:
     return known
 
 
-def _first_candle(portfolio: Portfolio, exchange: Exchange) -> int:
+def _first_candle(portfolio: Portfolio, exchange: VenueContext) -> int:
     """Return the open of the first bar to trade: the one that is open now."""
     now = at_ms(exchange.broker.now_ms())
     opens = [int(plan.timeframe.floor(now.to_pydatetime()).timestamp() * 1_000) for plan in portfolio.plans]
     return min(opens)
 
 
-def _venue_loop(trading: Desk, feed: Feed, exchange: Exchange, *, office: Office, session: Session) -> Loop:
+def _venue_loop(trading: Desk, feed: Feed, exchange: VenueContext, *, office: RunnerContext, session: Session) -> Loop:
     """Return a loop by the venue's own time: a machine's clock that is ahead must not spin until a bar is closed there."""
     timer = VenueTimer(exchange.timer, exchange.broker.now_ms)
     return _loop(trading, feed, timer, office=office, session=session, tick_ms=exchange.tick_ms)
 
 
-def _loop(trading: Desk, feed: Feed, timer: Timer, *, office: Office, session: Session, tick_ms: int | None) -> Loop:
+def _loop(
+    trading: Desk, feed: Feed, timer: Timer, *, office: RunnerContext, session: Session, tick_ms: int | None
+) -> Loop:
     journal = session.journal
     _log.info("running", session=journal.session_id)
     office.watch.plans = dict(enumerate(trading.book.portfolio.plans))
@@ -228,7 +230,7 @@ def _loop(trading: Desk, feed: Feed, timer: Timer, *, office: Office, session: S
     )  # fmt: skip
 
 
-def _hear(office: Office) -> Callable[[Hint], None]:
+def _hear(office: RunnerContext) -> Callable[[Hint], None]:
     """Return what is done at a hint: whoever waits is woken, but for bars, which are due by the clock."""
 
     def hear(hint: Hint) -> None:
@@ -240,7 +242,7 @@ def _hear(office: Office) -> Callable[[Hint], None]:
     return hear
 
 
-def _tell_clock(office: Office, exchange: Exchange) -> None:
+def _tell_clock(office: RunnerContext, exchange: VenueContext) -> None:
     offset = exchange.broker.now_ms() - exchange.timer.now_ms()
     if office.watch.metrics is not None:
         office.watch.metrics.clock_offset.set(offset / 1_000)
@@ -271,9 +273,9 @@ def _moment_ms(text: str) -> int:
     return in_ms(stamp)
 
 
-def run_paper(portfolio: Portfolio, office: Office, **options: Any) -> Summary:
+def run_paper(portfolio: Portfolio, office: RunnerContext, **options: Any) -> Summary:
     """Run `trade_paper` to its end, outside any event loop."""
     return asyncio.run(trade_paper(portfolio, office, **options))
 
 
-__all__ = ["Exchange", "Office", "Window", "run_paper", "trade_candles", "trade_exchange", "trade_paper"]
+__all__ = ["RunnerContext", "VenueContext", "Window", "run_paper", "trade_candles", "trade_exchange", "trade_paper"]

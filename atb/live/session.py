@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from atb.domain import Bars
-from atb.live.adoption import Heir, Predecessor, hand_over
-from atb.live.context import Office
+from atb.live.adoption import PreviousSession, Successor, hand_over
+from atb.live.context import RunnerContext
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker
 from atb.live.feed.history import History
@@ -17,7 +17,7 @@ from atb.live.journal.lease import Lease
 from atb.live.journal.recovery import Resumed
 from atb.live.portfolio import Portfolio
 from atb.live.shadow import Shadow
-from atb.live.step_log import Teller
+from atb.live.step_log import StepLog
 from atb.live.writer import Writer
 
 
@@ -29,7 +29,7 @@ class Session:
     resumed: Resumed
     trade_from_ms: int
     writer: Writer
-    before: Predecessor | None = None
+    before: PreviousSession | None = None
 
     @property
     def last_bars(self) -> dict[int, int | None]:
@@ -40,20 +40,20 @@ class Session:
 @contextmanager
 def opened(
     portfolio: Portfolio,
-    office: Office,
+    office: RunnerContext,
     lease: Lease,
     *,
     trade_from_ms: int,
     told: dict[str, Any],
     threads: bool,
-    before: Predecessor | None,
+    before: PreviousSession | None,
 ) -> Iterator[Session]:
     """Open the session in the journal, or the one that is taken over, with who writes its steps."""
-    traded = portfolio if before is None else Heir(portfolio, before.key)
+    traded = portfolio if before is None else Successor(portfolio, before.key)
     journal = Journal(
         office.database, lease, SystemTimer(), portfolio=traded, breakers=office.breakers, switch=office.switch
     )
-    office.watch.teller = Teller(portfolio.plans, lease.epoch)
+    office.watch.teller = StepLog(portfolio.plans, lease.epoch)
     resumed = journal.begin(trade_from_ms, {**told, **office.config})
     writer = Writer(
         journal, grace_s=office.grace_s, level=lambda: office.switch.read().level, threads=threads, watch=office.watch
@@ -72,7 +72,7 @@ def book_of(portfolio: Portfolio, histories: dict[int, Bars], session: Session) 
     return book
 
 
-def shadow_of(office: Office, histories: dict[int, Bars], session: Session) -> Shadow | None:
+def shadow_of(office: RunnerContext, histories: dict[int, Bars], session: Session) -> Shadow | None:
     """Return what is watched beside the session, begun on the bars known, None where nothing is."""
     if office.shadow is None:
         return None

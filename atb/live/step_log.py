@@ -11,7 +11,7 @@ from atb.times import at_ms, short
 _log = get_logger("atb.live")
 
 
-class Teller:
+class StepLog:
     """Writes a step that was committed as log lines, with strategy, symbol, bar, client id and epoch bound to each.
 
     Parameters

@@ -11,7 +11,7 @@ from atb.domain.venue import Contact
 from atb.live.execution.book import Book
 from atb.live.journal.step import Step, Withheld
 from atb.live.plan import Plan
-from atb.live.step_log import Teller
+from atb.live.step_log import StepLog
 from atb.monitoring.health import Vitals
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ _ROLES = {"e": "entry", "x": "exit", "s": "stop", "t": "target"}
 
 
 @dataclass
-class Watch:
+class Telemetry:
     """Told by writer, desk and loop; none of them asks it anything.
 
     Parameters
@@ -36,7 +36,7 @@ class Watch:
 
     vitals: Vitals = field(default_factory=Vitals)
     metrics: "Metrics | None" = None
-    teller: Teller | None = None
+    teller: StepLog | None = None
     latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
     plans: dict[int, Plan] = field(default_factory=dict)  # what trades, by slot, so that decisions have names
     silences: Callable[[], Mapping[str, int]] = dict  # for how long streams have brought nothing (ms)

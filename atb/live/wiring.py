@@ -12,8 +12,8 @@ from atb.live.feed.timer import PacedTimer, SteppedTimer, SystemTimer
 from atb.live.journal.breakers import Breakers
 from atb.live.portfolio import Portfolio
 from atb.live.recheck import Recheck
-from atb.live.runner import Exchange, Office
-from atb.live.telemetry import Watch
+from atb.live.runner import RunnerContext, VenueContext
+from atb.live.telemetry import Telemetry
 from atb.monitoring import get_logger
 
 if TYPE_CHECKING:
@@ -109,17 +109,17 @@ def breakers(settings: "Settings") -> Breakers:
     )
 
 
-def watched(settings: "Settings", *, live: bool) -> tuple[Watch, float | None]:
+def watched(settings: "Settings", *, live: bool) -> tuple[Telemetry, float | None]:
     """Return who is told how things stand, and the largest loss of real money."""
     from atb.monitoring.metrics import Metrics
 
     wanted = settings.live.health_port is not None and settings.live.metrics
     loss = settings.live.max_loss if live else None
-    return Watch(metrics=Metrics() if wanted else None), None if loss is None else float(loss)
+    return Telemetry(metrics=Metrics() if wanted else None), None if loss is None else float(loss)
 
 
 @contextmanager
-def health(settings: "Settings", watch: Watch) -> Iterator[None]:
+def health(settings: "Settings", watch: Telemetry) -> Iterator[None]:
     """Show the health page for the length of a block, where the settings have a port for it."""
     from atb.monitoring.health import Health
 
@@ -178,7 +178,7 @@ async def exchange(
     orders: bool = True,
     until: str | None = None,
     accept: bool = False,
-) -> AsyncIterator[Exchange]:
+) -> AsyncIterator[VenueContext]:
     """Give the settings' exchange, connected to nothing yet, with its clock.
 
     On a simulator's clock a stream of bars is silent for the length of a bar, and that is no loss.
@@ -223,7 +223,7 @@ async def exchange(
     broker = connect(access, timer)
     end = moment(until)
     try:
-        yield Exchange(
+        yield VenueContext(
             broker,
             timer,
             Rules(entry_grace_ms=int(live.entry_grace * 1_000)),
@@ -238,7 +238,7 @@ async def exchange(
         await timer.close()
 
 
-def arm(portfolio: Portfolio, settings: "Settings", office: Office, *, live: bool, typed: str | None) -> None:
+def arm(portfolio: Portfolio, settings: "Settings", office: RunnerContext, *, live: bool, typed: str | None) -> None:
     """Pass the gates before real money that need no exchange: manifests, account, acknowledgement. Paper passes them all.
 
     Raises
@@ -246,15 +246,15 @@ def arm(portfolio: Portfolio, settings: "Settings", office: Office, *, live: boo
     InputError, ConfigError, PromotionError
         Saying which gate is shut.
     """
-    from atb.live.acknowledgement import Asked, person
+    from atb.live.acknowledgement import StartRequest, person
     from atb.live.acknowledgement import arm as acknowledge
 
     modes = [plan.manifest.mode for plan in portfolio.plans]
-    asked = Asked(account=office.account, modes=modes, live=live, typed=typed, ask=person())
+    asked = StartRequest(account=office.account, modes=modes, live=live, typed=typed, ask=person())
     acknowledge(office.database, settings, asked)
 
 
-async def inspect(portfolio: Portfolio, settings: "Settings", *, office: Office, exchange: Exchange) -> None:
+async def inspect(portfolio: Portfolio, settings: "Settings", *, office: RunnerContext, exchange: VenueContext) -> None:
     """Pass the gates that the exchange has to answer for.
 
     Raises

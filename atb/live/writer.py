@@ -16,7 +16,7 @@ from atb.errors import DatabaseLostError
 from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Step, Withheld
-from atb.live.telemetry import Watch
+from atb.live.telemetry import Telemetry
 from atb.monitoring import get_logger
 from atb.threads import Call
 
@@ -50,10 +50,10 @@ class Writer:
         grace_s: float,
         level: Callable[[], Level],
         threads: bool = True,
-        watch: Watch | None = None,
+        watch: Telemetry | None = None,
     ) -> None:
         self._journal, self._grace_s, self._level, self._threads = journal, grace_s, level, threads
-        self._watch = watch or Watch()
+        self._watch = watch or Telemetry()
         self._backlog: list[Step] = []
         self._away: float | None = None  # since when nothing could be written
         self._hanging: Call[Any] | None = None

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from atb.domain import Bars
-from atb.live.journal.session_rows import Books, Row, decision_log, read_books
+from atb.live.journal.session_rows import Row, SessionRows, decision_log, read_session
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.context import Terms, slot_terms
 from atb.rehearsal.invariants import accounting, behaviour, order_life, stop_prices
@@ -120,7 +120,7 @@ def judge(
 
     database = open_database(url)
     try:
-        books = read_books(database)
+        books = read_session(database)
     finally:
         database.close()
     slots = slot_terms(portfolio, books.session_id)
@@ -132,7 +132,7 @@ def judge(
 
 def examine(
     ledger: Sequence[Entry],
-    books: Books,
+    books: SessionRows,
     terms: Terms,
     *,
     readings: Sequence[Reading] = (),
@@ -181,7 +181,7 @@ def examine(
     return judgement
 
 
-def _checked(replay: Replay, books: Books, decisions: int) -> dict[str, int]:
+def _checked(replay: Replay, books: SessionRows, decisions: int) -> dict[str, int]:
     """Return how many things each invariant was checked on."""
     ours = [life for lives in replay.by_name.values() for life in lives]
     intents, requests = len(books.intents), len(replay.kind("request"))

@@ -15,7 +15,7 @@ from atb.db import Database, open_database
 from atb.domain import Bars
 from atb.errors import InputError, did_you_mean
 from atb.live.feed.replay import lead_bars
-from atb.live.journal.session_rows import Row, decision_log, read_books
+from atb.live.journal.session_rows import Row, decision_log, read_session
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import breakers, load_portfolio
 from atb.rehearsal.comparison import Beside, Comparison, compare, lay_beside
@@ -224,7 +224,7 @@ def _decided(stage: Stage, until_ms: int) -> list[Row]:
     """Return what a run decided on bars that had closed by a moment."""
     database = open_database(stage.url)
     try:
-        log = decision_log(read_books(database))
+        log = decision_log(read_session(database))
     finally:
         database.close()
     return [row for row in log if row["bar"]["closed"] <= until_ms]

@@ -22,7 +22,7 @@ from atb.engine.prepare import Slot
 from atb.live.loop import Summary
 from atb.live.plan import Plan, make_plan
 from atb.live.portfolio import Portfolio
-from atb.live.runner import Office, Window, run_paper
+from atb.live.runner import RunnerContext, Window, run_paper
 from atb.promotion.drafting import draft_manifest
 from atb.promotion.manifest import load_manifest, write_manifest
 from atb.strategies import make_strategy
@@ -101,11 +101,11 @@ class Desk:
     def trade(
         self, *paths: Path, account: str = "paper", until: str | None = None, since: str | None = None, **office: Any
     ) -> Summary:
-        """Run the loop in this process; `office` are more parts of the `Office`."""
+        """Run the loop in this process; `office` are more parts of the `RunnerContext`."""
         database = open_database(self.url)
         try:
             window = Window(since, until)
-            there = Office(database, account, **office)
+            there = RunnerContext(database, account, **office)
             return run_paper(self.portfolio(*paths), there, bars_root=self.bars_root, window=window)
         finally:
             database.close()

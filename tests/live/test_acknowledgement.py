@@ -15,7 +15,7 @@ from atb.db import open_database
 from atb.db.tables import Acknowledgement as Row
 from atb.errors import AtbError, ConfigError, InputError, PromotionError, SetupError
 from atb.live import acknowledgement
-from atb.live.acknowledgement import Asked, arm, config_sha256, person, words
+from atb.live.acknowledgement import StartRequest, arm, config_sha256, person, words
 from tests.database import database, database_url, postgres
 from tests.waiting import PATIENCE_S
 
@@ -44,7 +44,7 @@ def settings(**sections):
 
 
 def asked(**changes):
-    return Asked(**{"account": "main", "modes": ("live",), "live": True, "typed": WORDS, **changes})
+    return StartRequest(**{"account": "main", "modes": ("live",), "live": True, "typed": WORDS, **changes})
 
 
 def stored(database):
@@ -166,9 +166,9 @@ def test_no_combination_of_environment_variables_arms_anything(books, monkeypatc
                     patch.setenv(name, WORDS)
                 for modes, account in itertools.product([("live",), ("paper",), ()], ["main", "paper"]):
                     with suppress(ConfigError):
-                        armed.append(arm(books, load_settings(), Asked(account=account, modes=modes)))
+                        armed.append(arm(books, load_settings(), StartRequest(account=account, modes=modes)))
                     with pytest.raises(AtbError):  # nor does the flag alone
-                        arm(books, load_settings(), Asked(account=account, modes=("live",), live=True))
+                        arm(books, load_settings(), StartRequest(account=account, modes=("live",), live=True))
     assert set(armed) == {None}
     assert len(armed) >= 2 * 3 * 16, "the paper account is always paper"
     assert stored(books) == 0

@@ -12,9 +12,9 @@ from atb.db.tables import AccountLease
 from atb.errors import HaltError
 from atb.live import loop
 from atb.live.execution.desk import PaperTrading
-from atb.live.journal.kill_switch import Level, Switch, clear_halt, halted, set_halt, write_halt_file
+from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, halted, set_halt, write_halt_file
 from atb.live.loop import Bell
-from atb.live.runner import Office, Window, trade_paper
+from atb.live.runner import RunnerContext, Window, trade_paper
 from tests.live.desk import first_open, read_journal, warm_result
 from tests.live.test_runner import assert_equal_to_backtest
 
@@ -94,7 +94,7 @@ def test_a_halt_of_the_database_bars_entries_until_it_is_lifted(promoted, level)
 
 def test_a_pause_while_it_runs_leaves_what_is_held_to_its_exits(promoted, before_bar):
     desk, path, result = promoted
-    switch = Switch()
+    switch = KillSwitch()
     before_bar(lambda: switch.signal(Level.PAUSE, "a test"))
     desk.trade(path, since=first_open(result), switch=switch)
     journal = read_journal(desk.url)
@@ -117,7 +117,7 @@ def test_an_entry_that_is_barred_by_the_database_alone_is_withheld_and_never_fil
 
 def test_flatten_closes_everything_and_ends_with_an_error_of_its_own(promoted, before_bar):
     desk, path, result = promoted
-    switch = Switch()
+    switch = KillSwitch()
     held = next(n for n in range(20, 60) if result.positions.iloc[n - 1, 0] != 0)
     before_bar(lambda: switch.signal(Level.FLATTEN, "a test"), held)
     with pytest.raises(HaltError) as refused:
@@ -138,7 +138,7 @@ def test_a_file_that_says_flatten_ends_a_flat_account_at_once(promoted):
     desk, path, result = promoted
     write_halt_file(desk.root, Level.FLATTEN, "a test")
     with pytest.raises(HaltError):
-        desk.trade(path, since=first_open(result), switch=Switch(desk.root))
+        desk.trade(path, since=first_open(result), switch=KillSwitch(desk.root))
     journal = read_journal(desk.url)
     assert (journal["decision"], journal["session"][0]["status"]) == ([], "halted")
 
@@ -156,7 +156,7 @@ def slowly(desk, path, result, bell, speed=1.0):
     """Replay in real time: the first bar takes an hour."""
     database = open_database(desk.url)
     try:
-        office = Office(database, "paper", bell=bell)
+        office = RunnerContext(database, "paper", bell=bell)
         window = Window(first_open(result))
         return asyncio.run(
             trade_paper(desk.portfolio(path), office, bars_root=desk.bars_root, window=window, speed=speed)

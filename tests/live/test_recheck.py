@@ -10,7 +10,7 @@ import pytest
 from atb.db import open_database
 from atb.db.tables import Event
 from atb.errors import PromotionError
-from atb.live.journal.kill_switch import Level, Switch, halted
+from atb.live.journal.kill_switch import KillSwitch, Level, halted
 from atb.live.recheck import SOURCE, Recheck
 from tests.live.desk import first_open, read_journal, warm_result
 from tests.live.test_runner import assert_equal_to_backtest
@@ -52,7 +52,7 @@ def looked(recheck, switch):
     ],
 )
 def test_a_check_that_does_not_pass_pauses_and_raises_nothing(tmp_path, problem, said):
-    check, switch = Check(problem), Switch(tmp_path)
+    check, switch = Check(problem), KillSwitch(tmp_path)
     check.disk.set()
     assert looked(check.recheck(every_s=0.0), switch) == []
     state = switch.read()
@@ -62,14 +62,14 @@ def test_a_check_that_does_not_pass_pauses_and_raises_nothing(tmp_path, problem,
 
 
 def test_a_check_that_passes_pauses_nothing(tmp_path):
-    check, switch = Check(), Switch(tmp_path)
+    check, switch = Check(), KillSwitch(tmp_path)
     check.disk.set()
     assert looked(check.recheck(every_s=0.0), switch) == []
     assert (check.began, switch.read().level) == (1, Level.NONE)
 
 
 def test_a_check_that_hangs_is_not_waited_for_pauses_when_it_is_late_and_never_runs_twice(tmp_path):
-    check, switch = Check(), Switch(tmp_path)
+    check, switch = Check(), KillSwitch(tmp_path)
     recheck = check.recheck()
     assert (recheck.look(switch), check.began) == ([], 0)
     check.now = 100.0
@@ -92,7 +92,7 @@ def test_a_check_that_hangs_is_not_waited_for_pauses_when_it_is_late_and_never_r
 
 
 def test_a_late_check_that_comes_back_with_a_fault_leaves_a_pause_that_latches(tmp_path):
-    check, switch = Check(PromotionError("A source file changed")), Switch(tmp_path)
+    check, switch = Check(PromotionError("A source file changed")), KillSwitch(tmp_path)
     recheck = check.recheck(every_s=0.0)
     recheck.look(switch)
     check.now = 20.0
@@ -103,7 +103,7 @@ def test_a_late_check_that_comes_back_with_a_fault_leaves_a_pause_that_latches(t
 
 
 def test_lateness_lifts_no_other_pause(tmp_path):
-    check, switch = Check(), Switch(tmp_path)
+    check, switch = Check(), KillSwitch(tmp_path)
     recheck = check.recheck(every_s=0.0)
     recheck.look(switch)
     check.now = 20.0

@@ -10,7 +10,7 @@ from atb.engine.policy import RiskPolicy
 from atb.errors import DatabaseLostError, DataError, InputError, LeaseError
 from atb.live.execution.desk import PaperTrading
 from atb.live.portfolio import Portfolio
-from atb.live.runner import Office, Window, run_paper
+from atb.live.runner import RunnerContext, Window, run_paper
 from atb.strategies import make_strategy
 from atb.times import at_ms
 from tests.chance import seeds
@@ -190,14 +190,14 @@ def test_a_step_is_one_transaction(sqlite_desk, monkeypatch):
     for limit in range(8, 700, 9):  # each start fails a little later than the one before, at every kind of statement
         counter["left"] = limit % 97 + 8
         try:
-            run_paper(portfolio, Office(database, "rough"), **rough)
+            run_paper(portfolio, RunnerContext(database, "rough"), **rough)
             break
         except Broken:
             failed += 1
             with database.engine.begin() as connection:  # as if the process were dead: giving back may be what failed
                 connection.execute(update(AccountLease).values(until_ms=0))
     event.remove(database.engine, "before_cursor_execute", fail)
-    run_paper(portfolio, Office(database, "rough"), **rough)
+    run_paper(portfolio, RunnerContext(database, "rough"), **rough)
     database.close()
     assert failed > 8
     journal = read_journal(sqlite_desk.url)
@@ -227,7 +227,7 @@ def run_with(desk, monkeypatch):
         monkeypatch.setattr(PaperTrading, "on_moment", disturbed)
         database = open_database(desk.url)
         try:
-            office = Office(database, "paper", grace_s=0.5)
+            office = RunnerContext(database, "paper", grace_s=0.5)
             window = Window(first_open(result))
             return run_paper(Portfolio((desk.plan(path),)), office, bars_root=desk.bars_root, window=window)
         finally:

@@ -8,7 +8,7 @@ import pytest
 from atb.decimals import amount
 from atb.engine.policy import RiskPolicy
 from atb.live.journal.step import Notice, Step, Withheld
-from atb.live.step_log import Teller
+from atb.live.step_log import StepLog
 from atb.monitoring import configure_logging
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
@@ -46,6 +46,6 @@ def test_notices_are_logged_at_their_severity(lines):
         Notice("gave_up", {"slot": 0}, "error"),
         Notice("resolved"),
     ]
-    Teller((), 3).tell(Step(0, notices=notices), [Withheld("none", "halted")])
+    StepLog((), 3).tell(Step(0, notices=notices), [Withheld("none", "halted")])
     found = [(line["event"], line["level"], line["epoch"]) for line in lines()]
     assert found == [("drift", "warning", 3), ("gave_up", "error", 3), ("resolved", "info", 3)]

@@ -7,10 +7,10 @@ import urllib.request
 
 import pytest
 
-from atb.live.journal.kill_switch import Level, Switch
+from atb.live.journal.kill_switch import KillSwitch, Level
 from atb.live.journal.step import Notice, Step, Withheld
 from atb.live.loop import Bell
-from atb.live.telemetry import Watch
+from atb.live.telemetry import Telemetry
 from atb.monitoring.health import Health
 from atb.monitoring.metrics import Metrics
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
@@ -32,7 +32,7 @@ def metric(text, name):
     return None if found is None else float(found[1])
 
 
-class Looks(Watch):
+class Looks(Telemetry):
     """Looks at its own page after every turn of the loop."""
 
     page: Health
@@ -110,7 +110,7 @@ def test_requests_their_weight_and_the_silence_of_streams_are_measured(session):
 def test_a_position_without_a_stop_is_timed_until_it_has_one(session):
     _, watch = session
     assert metric(watch.seen[-1]["/metrics"][1], 'atb_unprotected_seconds{symbol="BTC/USDT"}') == 0
-    told = Watch(metrics=Metrics(), plans=watch.plans)
+    told = Telemetry(metrics=Metrics(), plans=watch.plans)
     symbol = watch.plans[0].symbol
     found = []
     for bare, now_ms in (({symbol}, BAR), ({symbol}, BAR + 2_500), (set(), BAR + 3_000), ({symbol}, BAR + 9_000)):
@@ -128,13 +128,13 @@ def test_the_way_from_a_close_to_its_request_is_measured(session):
 
 
 def test_a_withheld_entry_is_counted_with_its_reason():
-    watch = Watch(metrics=Metrics())
+    watch = Telemetry(metrics=Metrics())
     watch.written(Step(BAR), [Withheld("x", "halted")], 0.1)
     assert metric(watch.metrics.render().decode(), 'atb_withheld_total{reason="halted"}') == 1
 
 
 def test_a_halt_is_shown(tmp_path):
-    watch, switch = Watch(metrics=Metrics()), Switch()
+    watch, switch = Telemetry(metrics=Metrics()), KillSwitch()
     switch.signal(Level.PAUSE, "a test")
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=2) as v:
         v.trade(office={"watch": watch, "switch": switch})
@@ -144,7 +144,7 @@ def test_a_halt_is_shown(tmp_path):
 
 
 def test_without_metrics_nothing_is_counted_and_requests_are_measured_all_the_same():
-    watch = Watch()
+    watch = Telemetry()
     watch.written(Step(BAR, notices=[Notice("drift")]), (), 0.1)
     watch.sending()
     watch.closed()
@@ -154,7 +154,7 @@ def test_without_metrics_nothing_is_counted_and_requests_are_measured_all_the_sa
 
 
 def test_an_answer_that_was_resolved_elsewhere_is_not_waited_for():
-    watch = Watch(metrics=Metrics())
+    watch = Telemetry(metrics=Metrics())
     order = Table().order()
     watch.written(Step(BAR, notices=[Notice("resolved", {"client_id": order.client_id})]), (), 0.1)
     assert metric(watch.metrics.render().decode(), "atb_resolve_seconds_count") == 0

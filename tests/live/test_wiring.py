@@ -11,8 +11,8 @@ from atb.config import load_settings
 from atb.errors import ConfigError, InputError, SetupError
 from atb.live import wiring
 from atb.live.feed.timer import PacedTimer, SteppedTimer, SystemTimer
-from atb.live.runner import Office
-from atb.live.telemetry import Watch
+from atb.live.runner import RunnerContext
+from atb.live.telemetry import Telemetry
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk
@@ -107,7 +107,7 @@ def test_the_largest_loss_is_of_real_money_alone(tmp_path, live, loss):
 
 
 def test_the_page_is_there_where_it_has_a_port_and_only_then(tmp_path):
-    with wiring.health(settings_of(tmp_path), Watch()):
+    with wiring.health(settings_of(tmp_path), Telemetry()):
         pass
     from socket import socket
 
@@ -136,7 +136,7 @@ def test_a_manifest_is_verified_before_anything_trades(sqlite_desk):
 
 
 def test_paper_passes_the_gates_and_a_half_asked_for_life_does_not(tmp_path, database):
-    settings, office = settings_of(tmp_path), Office(database, "main")
+    settings, office = settings_of(tmp_path), RunnerContext(database, "main")
     portfolio = portfolio_of()
     with pytest.raises((InputError, ConfigError)):
         wiring.arm(portfolio, settings, office, live=True, typed=None)
@@ -147,7 +147,7 @@ def test_the_exchange_has_to_pass_the_preflight(tmp_path, database, simulated):
 
     async def inspected():
         async with wiring.exchange(settings, portfolio_of(), simulated=True) as exchange:
-            await wiring.inspect(portfolio_of(), settings, office=Office(database, "main"), exchange=exchange)
+            await wiring.inspect(portfolio_of(), settings, office=RunnerContext(database, "main"), exchange=exchange)
 
     with pytest.raises(SetupError, match="withdraw"):
         asyncio.run(inspected())

@@ -27,8 +27,8 @@ from atb.live.feed.timer import SteppedTimer
 from atb.live.loop import Bell, Summary
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
-from atb.live.runner import Exchange, Office, trade_candles, trade_exchange
-from atb.live.telemetry import Watch
+from atb.live.runner import RunnerContext, VenueContext, trade_candles, trade_exchange
+from atb.live.telemetry import Telemetry
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
@@ -68,7 +68,7 @@ def plan_of(
 
 
 @dataclass
-class StopsAfter(Watch):
+class StopsAfter(Telemetry):
     """Rings for an end once a number of closes was traded."""
 
     closes: int = 1
@@ -122,7 +122,7 @@ class Venue:
         bars
             End the bars after this many from the first.
         portfolio, office, options
-            Instead of the venue's own; more parts of the `Office` and of the `Exchange`.
+            Instead of the venue's own; more parts of the `RunnerContext` and of the `VenueContext`.
         paper
             Trade on paper over the exchange's candles.
         """
@@ -144,8 +144,8 @@ class Venue:
         rules = options.pop("rules", Rules())
         trade = trade_candles if paper else trade_exchange
         try:
-            exchange = Exchange(broker, timer, rules, tick_ms=None, **options)
-            return await trade(portfolio, Office(database, ACCOUNT, **office), exchange)
+            exchange = VenueContext(broker, timer, rules, tick_ms=None, **options)
+            return await trade(portfolio, RunnerContext(database, ACCOUNT, **office), exchange)
         finally:
             await broker.close()
             await timer.close()

@@ -16,7 +16,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.state import KernelState
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.journal import Journal
-from atb.live.journal.kill_switch import Switch
+from atb.live.journal.kill_switch import KillSwitch
 from atb.live.journal.lease import Lease, _take
 from atb.live.journal.step import Change, Decided, Execution, Step, Working
 from tests.rules import usual
@@ -69,7 +69,7 @@ def take(database: Database, clock: StillClock | None = None, account: str = "pa
 
 def open_journal(
     database: Database, *, portfolio: Plans | None = None, breakers: Breakers | None = None,
-    switch: Switch | None = None, clock: StillClock | None = None,
+    switch: KillSwitch | None = None, clock: StillClock | None = None,
 ) -> Journal:  # fmt: skip
     """Begin a session, or go on with it, as a runner would that takes the account over."""
     present = clock or StillClock()

@@ -20,11 +20,11 @@ from atb.live import writer as live_writer
 from atb.live.feed.timer import SteppedTimer
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.journal import Journal
-from atb.live.journal.kill_switch import Level, Switch, clear_halt, write_halt_file
-from atb.live.journal.session_rows import Books, read_books
+from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, write_halt_file
+from atb.live.journal.session_rows import SessionRows, read_session
 from atb.live.loop import Bell
 from atb.live.portfolio import Portfolio
-from atb.live.runner import Exchange, Office, trade_exchange
+from atb.live.runner import RunnerContext, VenueContext, trade_exchange
 from atb.live.writer import Writer
 from atb.rehearsal.context import Terms, slot_terms
 from atb.rehearsal.invariants.stop_prices import wanted_stops
@@ -129,7 +129,7 @@ class Played:
     schedule: Schedule
     judgement: Judgement
     ledger: list[dict[str, Any]]
-    books: Books
+    books: SessionRows
     lives: int
     died_at: list[str]
     summary: str
@@ -169,13 +169,13 @@ class Play:
     def judged(self, ledger: list[dict[str, Any]], summary: str = "") -> Played:
         """Judge what was played."""
         database = open_database(self.url)
-        books = read_books(database)
+        books = read_session(database)
         database.close()
         wanted = wanted_stops(books, self.portfolio, self.schedule.series)
         judgement = examine(ledger, books, self.terms(books), readings=self.readings, wanted=wanted)
         return Played(self.schedule, judgement, ledger, books, self.lives, self.died_at, summary, self.broken)
 
-    def terms(self, books: Books) -> Terms:
+    def terms(self, books: SessionRows) -> Terms:
         """Return what the judge is told."""
         return Terms(
             slot_terms(self.portfolio, books.session_id),
@@ -250,7 +250,7 @@ class Play:
         """Keep what the books say now; before the first session there is nothing to read."""
         database = open_database(self.url)
         with suppress(InputError):
-            self.readings.append(read_books(database).states)
+            self.readings.append(read_session(database).states)
         database.close()
 
     def _heard(self, broker: Any) -> Any:
@@ -270,14 +270,14 @@ class Play:
         )  # fmt: skip
         broker = connect(access, timer)
         opened = database or open_database(self.url)
-        exchange = Exchange(
+        exchange = VenueContext(
             self._heard(broker),
             timer,
             compare_ms=6 * self.schedule.bar_ms,
             tick_ms=None,
             until_ms=self.schedule.until_ms,
         )
-        office = Office(opened, ACCOUNT, Switch(self.root), bell or Bell())
+        office = RunnerContext(opened, ACCOUNT, KillSwitch(self.root), bell or Bell())
         try:
             return await trade_exchange(self.portfolio, office, exchange)
         finally:

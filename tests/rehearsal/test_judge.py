@@ -14,7 +14,7 @@ from atb.live.execution.exchange_desk import ExchangeDesk
 from atb.live.execution.order_status import Inquiry
 from atb.live.execution.orders import OrderMaker
 from atb.live.execution.planning import Cancel, Place, Replace, Wish
-from atb.live.journal.session_rows import Books, decision_log
+from atb.live.journal.session_rows import SessionRows, decision_log
 from atb.live.journal.step import Working
 from atb.live.loop import Loop
 from atb.rehearsal.context import Terms
@@ -193,7 +193,7 @@ class Copy:
         rows = {
             name: [dict(row) for row in getattr(books, name)] for name in ("intents", "fills", "decisions", "equity")
         }
-        self.books: Books = replace(books, **rows)
+        self.books: SessionRows = replace(books, **rows)
 
     def first(self, kind: str, **wanted: object) -> dict:
         """Return the first entry of a kind with these values."""

@@ -68,7 +68,7 @@ class Used:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Proposed:
     """What a step wants to send.
 
     Parameters
@@ -87,14 +87,14 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Verdict:
     """What may not go, by client id, and the sentence with which a breaker halts the account; None where none tripped."""
 
     withheld: dict[str, Reason]
     trip: str | None = None
 
 
-def judge(asked: Asked, used: Used, breakers: Breakers, *, halted: bool) -> Judged:
+def judge(asked: Proposed, used: Used, breakers: Breakers, *, halted: bool) -> Verdict:
     """Return which orders of a step may not be sent.
 
     Under a halt, and once a breaker trips, no entry goes. An order of a list goes with its entry, or is withheld with it.
@@ -110,11 +110,11 @@ def judge(asked: Asked, used: Used, breakers: Breakers, *, halted: bool) -> Judg
         ours = (one.order for one in asked.placed if one.order.role in {"entry", "exit"})
         withheld.update({order.client_id: "order_rate" for order in ours})
     sentence = f"{orders} orders within a minute, the last resort is {breakers.last_resort}" if flood else None
-    return Judged(_with_lists(withheld, asked.placed), sentence or next((said for _, said in trips.values()), None))
+    return Verdict(_with_lists(withheld, asked.placed), sentence or next((said for _, said in trips.values()), None))
 
 
 def _trips(
-    entries: Sequence[Working], asked: Asked, used: Used, *, breakers: Breakers
+    entries: Sequence[Working], asked: Proposed, used: Used, *, breakers: Breakers
 ) -> Iterable[tuple[str, tuple[Reason, str]]]:
     """Give the entries that trip a breaker, each with the first one it trips."""
     orders, turnover, made = used.orders + len(asked.placed), used.turnover, Counter(dict(used.entries))

@@ -28,11 +28,11 @@ from atb.db.tables import KernelState, LiveSession, SlotRow
 from atb.domain import Clock, Symbol
 from atb.errors import DatabaseLostError, InputError, LeaseError
 from atb.live.journal import sql
-from atb.live.journal.breakers import Asked, Breakers, Judged, judge
+from atb.live.journal.breakers import Breakers, Proposed, Verdict, judge
 from atb.live.journal.handover import HandOver, write_hand_over
-from atb.live.journal.kill_switch import NO_HALT, Halt, Level, Switch, effective_halt, latch, latched
+from atb.live.journal.kill_switch import NO_HALT, Halt, KillSwitch, Level, effective_halt, latch, latched
 from atb.live.journal.lease import Lease
-from atb.live.journal.recovery import Memory, Resumed, SlotPlace, Traded, find_session
+from atb.live.journal.recovery import Resumed, SlotPlace, Traded, Written, find_session
 from atb.live.journal.rows import Rows, entry_values
 from atb.live.journal.step import OPEN_STATES, Step, Withheld, Working
 from atb.promotion.provenance import installed_versions
@@ -58,12 +58,12 @@ class Journal:
 
     def __init__(
         self, database: Database, lease: Lease, clock: Clock, *, portfolio: Traded,
-        breakers: Breakers | None = None, switch: Switch | None = None,
+        breakers: Breakers | None = None, switch: KillSwitch | None = None,
     ) -> None:  # fmt: skip
         self._database, self._lease, self._clock = database, lease, clock
-        self._portfolio, self._breakers, self._switch = portfolio, breakers or Breakers(), switch or Switch()
+        self._portfolio, self._breakers, self._switch = portfolio, breakers or Breakers(), switch or KillSwitch()
         self._rows = Rows("", portfolio.plans, lease.epoch)
-        self._memory = Memory(equity=exact(portfolio.account.cash))
+        self._memory = Written(equity=exact(portfolio.account.cash))
         self.session_id = ""
         self.halt = NO_HALT
 
@@ -224,15 +224,15 @@ class Journal:
         for one in step.decided:
             connection.execute(sql.ADVANCE_SLOT, {"of": self.session_id, "in_slot": one.slot, "bar": one.bar_ms})
 
-    def _judge(self, connection: Connection, step: Step, values: dict[str, Decimal | None]) -> Judged:
+    def _judge(self, connection: Connection, step: Step, values: dict[str, Decimal | None]) -> Verdict:
         """Ask the kill switch and the breakers; one that trips halts the account in this very transaction."""
         asked = [one for one in step.placed if _is_open(one, step)]
         if not any(one.order.role in {"entry", "exit"} for one in asked):
-            return Judged({})
+            return Verdict({})
         used = sql.used(connection, self.session_id, asked, time_ms=step.time_ms)
         equity = exact(step.equity) if step.bar_ms is not None else self._memory.equity
         halted = bool(self.halt or self._switch.read())
-        judged = judge(Asked(asked, values, equity), used, self._breakers, halted=halted)
+        judged = judge(Proposed(asked, values, equity), used, self._breakers, halted=halted)
         if judged.trip is not None:
             self.halt = effective_halt(
                 self.halt, latch(connection, self._lease.account, Halt(Level.PAUSE, judged.trip, "breaker"))
@@ -363,7 +363,7 @@ class Journal:
         bars = {
             slot: connection.scalar(sql.LAST_BAR, {**of, "in_slot": slot}) for slot in range(len(self._portfolio.plans))
         }
-        self._memory = Memory(
+        self._memory = Written(
             step_no=connection.scalar(sql.STEP_NO, of) or 0,
             event_no=connection.scalar(sql.LAST_EVENT, of) or 0,
             equity=exact(self._portfolio.account.cash) if equity is None else equity,

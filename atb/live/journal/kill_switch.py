@@ -86,7 +86,7 @@ def effective_halt(*halts: Halt) -> Halt:
     return max(halts, key=lambda halt: halt.level, default=NO_HALT)
 
 
-class Switch:
+class KillSwitch:
     """What a runner is told past the database: the file and signals.
 
     Parameters

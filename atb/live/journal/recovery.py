@@ -39,7 +39,7 @@ class Traded(Protocol):
 
 
 @dataclass
-class Memory:
+class Written:
     """What the journal knows without asking: it is the only writer of its session."""
 
     step_no: int = 0

@@ -15,7 +15,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Books:
+class SessionRows:
     """One session's rows, each list in the order in which it was written.
 
     Parameters
@@ -47,19 +47,19 @@ class Books:
         return {row["client_id"]: (row["state"], row["filled"]) for row in self.intents}
 
 
-def read_books(database: Database) -> Books:
+def read_session(database: Database) -> SessionRows:
     """Read what the newest session of a database wrote."""
     with database.session(read_only=True) as session:
         there = session.scalars(select(LiveSession).order_by(LiveSession.started_at.desc())).first()
         if there is None:
-            return Books("", Decimal(0), {}, [], [], [], [])
+            return SessionRows("", Decimal(0), {}, [], [], [], [])
 
         def rows(table: Any, *order: Any) -> list[Row]:
             found = session.scalars(select(table).where(table.session_id == there.session_id).order_by(*order))
             names = [column.key for column in table.__table__.columns]
             return [{name: getattr(row, name) for name in names} for row in found]
 
-        return Books(
+        return SessionRows(
             there.session_id,
             there.cash,
             {row["slot"]: row["symbol"] for row in rows(SlotRow, SlotRow.slot)},
@@ -70,7 +70,7 @@ def read_books(database: Database) -> Books:
         )
 
 
-def decision_log(books: Books) -> list[Row]:
+def decision_log(books: SessionRows) -> list[Row]:
     """Return what was decided, bar by bar, without anything that depends on when it was written."""
     names = ("bar_ms", "slot", "side", "prediction", "confidence", "bar", "intents", "refusal")
     return [{name: row[name] for name in names} for row in books.decisions]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-from atb.live.journal.session_rows import Books, Row
+from atb.live.journal.session_rows import Row, SessionRows
 from atb.rehearsal.context import Terms
 from atb.rehearsal.ledger import OURS, Replay
 
@@ -13,7 +13,7 @@ _FLOATS = Decimal("1e-9")  # the books' equity is a float: relative
 Key = tuple[str, str]
 
 
-def executions(replay: Replay, books: Books) -> list[str]:
+def executions(replay: Replay, books: SessionRows) -> list[str]:
     """Compare executions of our orders: trade id, quantity, price, fee and its asset."""
     there = {
         (entry["symbol"], str(entry["trade_id"])): (
@@ -40,7 +40,7 @@ def _key(row: Row) -> Key:
     return row["symbol"].replace("/", ""), row["trade_id"]
 
 
-def balances(replay: Replay, books: Books, terms: Terms) -> list[str]:
+def balances(replay: Replay, books: SessionRows, terms: Terms) -> list[str]:
     """Explain the account's balances: the beginning, our executions by the books, strangers' and transfers by the ledger."""
     expected: dict[str, Decimal] = dict(terms.balances)
     parts = {symbol.replace("/", ""): symbol.split("/") for symbol in (slot.symbol for slot in terms.slots)}
@@ -78,7 +78,7 @@ def _add(amounts: dict[str, Decimal], asset: str, amount: Decimal) -> None:
     amounts[asset] = amounts.get(asset, Decimal(0)) + amount
 
 
-def equity(books: Books) -> list[str]:
+def equity(books: SessionRows) -> list[str]:
     """Recompute cash and equity at every bar from the executions that were written before it."""
     found: list[str] = []
     fills, at = list(books.fills), 0

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from atb.live.journal.session_rows import Books, Row
+from atb.live.journal.session_rows import Row, SessionRows
 from atb.rehearsal.context import Terms
 from atb.rehearsal.ledger import OURS, Entry, OurName, Replay
 
@@ -15,7 +15,7 @@ _PAUSE, _CANCEL, _FLATTEN = 1, 2, 3
 _OPEN_ROWS = {"live", "partially_filled"}
 
 
-def unannounced(replay: Replay, books: Books) -> list[str]:
+def unannounced(replay: Replay, books: SessionRows) -> list[str]:
     """Find requests for orders that were not in the books, as to be sent, when they arrived."""
     found, rows = [], {row["client_id"]: row for row in books.intents}
     for entry, names in replay.placed():
@@ -45,7 +45,7 @@ def _owned(client_id: str, terms: Terms) -> bool:
     return name is not None and terms.of(name.slot) is not None
 
 
-def unresolved(replay: Replay, books: Books) -> list[str]:
+def unresolved(replay: Replay, books: SessionRows) -> list[str]:
     """Find orders whose end nobody knows, and those that are open in the books or at the exchange only."""
     found = []
     for row in books.intents:
@@ -63,7 +63,7 @@ def unresolved(replay: Replay, books: Books) -> list[str]:
     return found + [f"{life.client_id} is open at the exchange only" for life in lost if life.client_id not in names]
 
 
-def missing_bars(books: Books, terms: Terms) -> list[str]:
+def missing_bars(books: SessionRows, terms: Terms) -> list[str]:
     """Find bars that were passed over, between the first and the last decided ones or at the end, and bars decided twice."""
     found = []
     for number, slot in enumerate(terms.slots):
@@ -136,7 +136,7 @@ def _still_open(replay: Replay) -> list[str]:
     return [life.client_id for life in replay.lives.values() if life.open and life.client_id.startswith(OURS)]
 
 
-def epochs(books: Books) -> list[str]:
+def epochs(books: SessionRows) -> list[str]:
     """Find intents that were written under an epoch that was over."""
     return [
         f"{later['client_id']} was written under epoch {later['epoch']}, after {earlier['epoch']} had begun"
@@ -155,7 +155,7 @@ def differences(here: Sequence[Row], again: Sequence[Row]) -> list[str]:
     return [] if len(here) == len(again) else [f"{len(here)} decisions, the other run has {len(again)}"]
 
 
-def counts(replay: Replay, books: Books, terms: Terms) -> dict[str, Any]:
+def counts(replay: Replay, books: SessionRows, terms: Terms) -> dict[str, Any]:
     """Return how much happened."""
     struck: dict[str, int] = {}
     for entry in replay.kind("fault"):

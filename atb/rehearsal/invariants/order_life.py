@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from atb.live.journal.session_rows import Books
+from atb.live.journal.session_rows import SessionRows
 from atb.rehearsal.context import SlotTerms, Terms
 from atb.rehearsal.ledger import Life, Lives, OurName, Replay
 
@@ -86,7 +86,7 @@ def _too_much(slot: SlotTerms, held: Decimal, orders: dict[int, Life]) -> list[s
     return [f"{slot.prefix} holds {held} and rests {resting} to be sold"] if resting > held else []
 
 
-def states(replay: Replay, books: Books) -> list[str]:
+def states(replay: Replay, books: SessionRows) -> list[str]:
     """Compare each order's state in the books with those it went through at the exchange, and look for steps backwards there."""
     found = []
     for row in books.intents:
@@ -103,7 +103,7 @@ def states(replay: Replay, books: Books) -> list[str]:
     return found
 
 
-def backwards(readings: Sequence[Mapping[str, tuple[str, Any]]], books: Books) -> list[str]:
+def backwards(readings: Sequence[Mapping[str, tuple[str, Any]]], books: SessionRows) -> list[str]:
     """Find orders that went back between two readings of the books, or whose filled quantity fell."""
     found, before = [], dict[str, tuple[str, Any]]()
     for reading in (*readings, books.states):

@@ -18,7 +18,7 @@ from atb.engine.codes import KINDS, REASONS, ROLES
 from atb.engine.columns import Columns
 from atb.engine.matching import whole
 from atb.engine.prepare import Slot, columns
-from atb.live.journal.session_rows import Books, Row
+from atb.live.journal.session_rows import Row, SessionRows
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.context import SlotTerms, Terms
 from atb.rehearsal.invariants.protection import RESTS, STOPS, in_the_way, unexcused
@@ -35,7 +35,7 @@ _REASON_CODES = {word: code for code, word in REASONS.items()}
 class _Engine:
     """The kernel's state of a portfolio, led by its books."""
 
-    def __init__(self, books: Books, portfolio: Portfolio, series: Sequence[Bars]) -> None:
+    def __init__(self, books: SessionRows, portfolio: Portfolio, series: Sequence[Bars]) -> None:
         self._portfolio, self.state = portfolio, portfolio.fresh_state()
         self._intents = {row["client_id"]: row for row in books.intents}
         self._left = {name: row["quantity"] for name, row in self._intents.items()}
@@ -107,7 +107,7 @@ def as_seen(slot: Slot, bars: Mapping[int, Mapping[str, float]]) -> Columns:
     return columns(replace(slot, bars=Bars(slot.bars.symbol, slot.bars.timeframe, frame, slot.bars.venue)))
 
 
-def wanted_stops(books: Books, portfolio: Portfolio, series: Sequence[Bars]) -> list[Wanted]:
+def wanted_stops(books: SessionRows, portfolio: Portfolio, series: Sequence[Bars]) -> list[Wanted]:
     """Return by slot where its stop had to rest, from when on.
 
     Parameters
@@ -132,7 +132,7 @@ def wanted_stops(books: Books, portfolio: Portfolio, series: Sequence[Bars]) -> 
     return found
 
 
-def _in_order(books: Books) -> Iterator[tuple[str, list[Row]]]:
+def _in_order(books: SessionRows) -> Iterator[tuple[str, list[Row]]]:
     """Give decisions of one close together, and executions one by one, as they were written."""
     rows = [("decision", row) for row in books.decisions] + [("execution", row) for row in books.fills]
     rows.sort(key=lambda one: (one[1]["created_at"], one[1].get("fill_no", -1)))
@@ -164,7 +164,7 @@ class Misplaced:
         return f"{where}, for {self.longest_ms} ms from {self.span[0]} to {self.span[1]}"
 
 
-def altered(replay: Replay, books: Books) -> list[str]:
+def altered(replay: Replay, books: SessionRows) -> list[str]:
     """Find orders whose stop price at the exchange is not the one of their intent."""
     wanted = {row["client_id"]: row["stop_price"] for row in books.intents if row["stop_price"] is not None}
     return [

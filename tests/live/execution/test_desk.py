@@ -12,7 +12,7 @@ from atb.db import open_database
 from atb.domain import Bars
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import DatabaseLostError, HaltError
-from atb.live.journal.kill_switch import Level, Switch, clear_halt, halted, set_halt, write_halt_file
+from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, halted, set_halt, write_halt_file
 from atb.live.loop import Bell
 from tests.bars import bars_of, frame_of
 from tests.live.test_exchange import BTC, CROSS
@@ -71,7 +71,7 @@ class RaisesAfter(StopsAfter):
 
 def raised(v, way, level, closes=4):
     """Trade, and have the kill switch raised in some way on the way."""
-    switch, bell = Switch(v.root), Bell()
+    switch, bell = KillSwitch(v.root), Bell()
     acts = {
         "file": lambda: write_halt_file(v.root, level, "a test"),
         "database": lambda: halt(v, level),
@@ -102,7 +102,7 @@ def test_flatten_sells_everything_asks_the_venue_and_ends(v, way):
     assert latched(v) == Level.FLATTEN
     sent = len(v.requests("POST"))
     with pytest.raises(HaltError, match="flat and halted"):
-        v.trade(office={"switch": Switch(v.root)})
+        v.trade(office={"switch": KillSwitch(v.root)})
     assert len(v.requests("POST")) == sent
 
 
@@ -168,7 +168,7 @@ def test_a_loss_beyond_the_largest_closes_everything(tmp_path):
     falling = rising(falls_at=6)
     with venue(tmp_path, [(CROSS, falling, replace(GUARDED, stop_loss=0.9))], first=FIRST, count=20) as v:
         with pytest.raises(HaltError):
-            v.trade(office={"max_loss": 100.0, "switch": Switch(v.root)})
+            v.trade(office={"max_loss": 100.0, "switch": KillSwitch(v.root)})
         assert_flat(v)
         assert latched(v) == Level.FLATTEN
         (_, exit_) = v.fills()
@@ -221,7 +221,7 @@ def test_a_database_that_comes_back_within_the_grace_is_waited_for(tmp_path):
 
 
 def test_a_file_that_says_flatten_sells_everything_without_a_database_and_writes_it_down_later(v, patient):
-    lose, switch = Loses(v), Switch(v.root)
+    lose, switch = Loses(v), KillSwitch(v.root)
 
     def both():
         lose()

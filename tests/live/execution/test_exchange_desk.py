@@ -14,9 +14,9 @@ from atb.live.execution.exchange_desk import ExchangeDesk, Trade
 from atb.live.execution.timing import Rules
 from atb.live.feed.moment import Moment
 from atb.live.journal.breakers import Breakers
-from atb.live.journal.kill_switch import Level, Switch
+from atb.live.journal.kill_switch import KillSwitch, Level
 from atb.live.journal.step import Withheld
-from atb.live.telemetry import Watch
+from atb.live.telemetry import Telemetry
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import Book, Filters
 from tests.bars import bars_of, frame_of
@@ -157,7 +157,7 @@ def test_a_stop_that_somebody_cancels_is_back_before_the_next_bar(tmp_path):
 def test_while_the_venue_takes_no_orders_a_position_whose_stop_is_gone_is_timed(tmp_path):
     told = []
 
-    class Timed(Watch):
+    class Timed(Telemetry):
         def guarded(self, bare, now_ms):
             super().guarded(bare, now_ms)
             told.append((now_ms, bool(bare)))
@@ -200,7 +200,7 @@ def test_at_its_end_a_run_waits_for_an_answer_that_was_lost(rising_market):
 
 @pytest.mark.parametrize(("key", "secret"), [("key", "another"), ("nobody", "secret")])
 def test_a_key_that_the_venue_does_not_know_ends_the_start_and_nothing_is_called_reconciled(rising_market, key, secret):
-    v, watch = rising_market, Watch()
+    v, watch = rising_market, Telemetry()
     v.connect = lambda clock: connect(Access("binance", key, secret, base_url=v.running.url, frame_gap_ms=HOUR), clock)
     with pytest.raises(InputError, match="does not accept the key"):
         v.trade(bars=2, office={"watch": watch})
@@ -254,7 +254,7 @@ def test_flatten_ends_though_somebody_sold_the_position_and_the_books_are_flat_t
     v = rising_market
     sold_by_hand(v)
     v.trade(bars=5, compare_ms=HOUR)
-    switch = Switch(v.root)
+    switch = KillSwitch(v.root)
     switch.signal(Level.FLATTEN, "a test")
     with pytest.raises(HaltError, match="flat and halted"):
         v.trade(bars=6, office={"switch": switch})
@@ -271,7 +271,7 @@ def test_flatten_sells_what_is_left_of_a_position_and_writes_off_what_somebody_s
     v.fault("manual", 2.2, order=order)
     v.fault("deposit", 2.21, asset="BTC", amount=str(kept - 5))
     v.trade(bars=4, compare_ms=HOUR)
-    switch = Switch(v.root)
+    switch = KillSwitch(v.root)
     switch.signal(Level.FLATTEN, "a test")
     with pytest.raises(HaltError, match="flat and halted"):
         v.trade(bars=6, office={"switch": switch})

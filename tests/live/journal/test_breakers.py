@@ -5,14 +5,14 @@ from decimal import Decimal
 import pytest
 
 from atb.errors import InputError
-from atb.live.journal.breakers import Asked, Breakers, Used, judge
+from atb.live.journal.breakers import Breakers, Proposed, Used, judge
 from tests.rehearsal.ledger import START, resend, working
 
 EQUITY = Decimal(10_000)
 
 
 def asked(*placed, value="50", equity=EQUITY):
-    return Asked(placed, {one.order.client_id: None if value is None else Decimal(value) for one in placed}, equity)
+    return Proposed(placed, {one.order.client_id: None if value is None else Decimal(value) for one in placed}, equity)
 
 
 def reasons(judged):

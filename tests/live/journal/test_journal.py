@@ -28,7 +28,7 @@ from atb.live.journal import step as contract
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.handover import HandOver
 from atb.live.journal.journal import Journal, find_session
-from atb.live.journal.kill_switch import Level, Switch, halted, set_halt, write_halt_file
+from atb.live.journal.kill_switch import KillSwitch, Level, halted, set_halt, write_halt_file
 from atb.live.journal.step import Heard, IntentState, Notice, Step
 from tests.rehearsal.ledger import (
     BTC,
@@ -270,7 +270,7 @@ def test_a_withheld_entry_leaves_the_slot_free_for_the_next(database):
 
 
 def test_the_file_and_a_signal_halt_and_are_latched(database, tmp_path):
-    switch = Switch(tmp_path)
+    switch = KillSwitch(tmp_path)
     journal = open_journal(database, switch=switch)
     assert not journal.heartbeat()
     path = write_halt_file(tmp_path, Level.PAUSE, "by hand")

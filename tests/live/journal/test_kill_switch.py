@@ -12,8 +12,8 @@ from atb.live.journal import kill_switch
 from atb.live.journal.kill_switch import (
     NO_HALT,
     Halt,
+    KillSwitch,
     Level,
-    Switch,
     clear_halt,
     effective_halt,
     halted,
@@ -30,8 +30,8 @@ from tests.waiting import PATIENCE_S, wait_until
 
 def test_nothing_is_halted_at_first(database, tmp_path):
     assert not halted(database, "paper")
-    assert not Switch(tmp_path).read()
-    assert not Switch().read()
+    assert not KillSwitch(tmp_path).read()
+    assert not KillSwitch().read()
     assert effective_halt() == NO_HALT
 
 
@@ -155,7 +155,7 @@ def test_a_folder_that_is_none_is_refused(tmp_path):
 
 
 def test_the_higher_one_of_file_and_signal_counts_and_a_signal_never_lowers(tmp_path):
-    switch = Switch(tmp_path)
+    switch = KillSwitch(tmp_path)
     switch.signal(Level.CANCEL, "SIGUSR1")
     switch.signal(Level.PAUSE, "SIGHUP")
     assert (switch.read().level, switch.read().reason) == (Level.CANCEL, "SIGUSR1")
@@ -198,7 +198,7 @@ class Folder:
 def test_a_folder_that_hangs_stops_nobody_holds_entries_after_a_while_and_lifts_that_when_it_answers(
     tmp_path, monkeypatch
 ):
-    folder, switch = Folder(monkeypatch), Switch(tmp_path)
+    folder, switch = Folder(monkeypatch), KillSwitch(tmp_path)
     monkeypatch.setattr(kill_switch, "_MOMENT_S", PATIENCE_S)
     write_halt_file(tmp_path, Level.PAUSE, "lunch")
     assert switch.read().reason == "lunch"
@@ -225,7 +225,7 @@ def test_a_folder_that_hangs_stops_nobody_holds_entries_after_a_while_and_lifts_
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_what_hangs_pauses_and_is_not_latched(database, tmp_path):
-    switch = Switch(tmp_path)
+    switch = KillSwitch(tmp_path)
     journal = open_journal(database, switch=switch)
     switch.hold("disk", "it does not answer")
     assert [one.reason for one in journal.commit(close(0, placed=[working()]))] == ["halted"]
