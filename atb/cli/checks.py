@@ -7,11 +7,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from atb.checks import Check
 from atb.errors import AtbError, ConfigError, SetupError
 
 if TYPE_CHECKING:
@@ -24,16 +24,6 @@ TIMEOUT_MS = 5_000  # of the request to the exchange
 CLOCK_WARNING_MS, CLOCK_ERROR_MS = 500, 1_000
 _PIN = re.compile(r"^[A-Za-z0-9._-]+==")
 _SETUP = "Run `make setup`"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """What one check found: its name, the verdict, what was seen, and what to do about it."""
-
-    name: str
-    status: Literal["ok", "warning", "error"]
-    found: str
-    todo: str = ""
 
 
 def check_all() -> Iterator[Check]:

@@ -9,7 +9,7 @@ from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json
 
 if TYPE_CHECKING:
-    from atb.cli.checks import Check
+    from atb.checks import Check
 
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 

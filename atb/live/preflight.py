@@ -1,10 +1,11 @@
 """The last look before real orders: what the venue, the key, the books and the policy must agree on, each with what was found."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from decimal import ROUND_UP, Decimal
 from typing import TYPE_CHECKING, Any, Self
 
+from atb.checks import Check
 from atb.db import Database
 from atb.db.tables import AccountLease
 from atb.domain import Clock, Instrument, Order, Symbol
@@ -26,16 +27,6 @@ _DAY_MS = 86_400_000
 _CENT = Decimal("0.01")
 BARE_TODO = "Promote a policy that enters at the market or at a limit: entry='market' or entry='limit'"
 _WHERE = "Find out where the difference went: executions by hand, a withdrawal, another runner"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """One thing that was looked at; `todo` says what to do where it is not as it must be."""
-
-    name: str
-    ok: bool
-    found: str
-    todo: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +55,7 @@ class Preflight:
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the checks as plain JSON values."""
-        return [asdict(check) for check in self.checks]
+        return [{"name": one.name, "ok": one.ok, "found": one.found, "todo": one.todo} for one in self.checks]
 
 
 @dataclass(frozen=True)
@@ -156,7 +147,7 @@ async def preflight(
         try:
             checks += await asked()
         except AtbError as refused:  # whatever keeps the venue from answering, what was asked is not known
-            checks.append(Check(name, False, f"not known: {refused}", "Ask again when the exchange answers"))
+            checks.append(Check.of(name, False, f"not known: {refused}", "Ask again when the exchange answers"))
     return Preflight(tuple(checks))
 
 
@@ -185,16 +176,16 @@ class _Look:
         exchange = self.settings.exchange
         if exchange.base_url is not None or exchange.clock is not None:
             where = exchange.base_url or exchange.proxy or ""
-            return Check(
+            return Check.of(
                 "venue", True, f"*** SIMULATOR or other server at {where}: this is NOT {exchange.id} itself ***"
             )
-        return Check("venue", True, f"{exchange.id}, real money" + (", through a proxy" if exchange.proxy else ""))
+        return Check.of("venue", True, f"{exchange.id}, real money" + (", through a proxy" if exchange.proxy else ""))
 
     def markets(self) -> list[Check]:
         """Compare the venue whose bars were tested with the one that is traded."""
         traded = self.settings.exchange.id
         return [
-            Check(
+            Check.of(
                 f"market of {plan.manifest.name}",
                 plan.manifest.venue == traded,
                 f"tested on bars of {plan.manifest.venue or 'an unnamed venue'}, to be traded on {traded}",
@@ -206,18 +197,22 @@ class _Look:
     def lease(self) -> Check:
         """Tell whether another runner has the account."""
         holder = self.situation.holder
-        return Check("lease", holder is None, f"held by {holder}" if holder else "free", "Stop the other runner first")
+        return Check.of(
+            "lease", holder is None, f"held by {holder}" if holder else "free", "Stop the other runner first"
+        )
 
     def halt(self) -> Check:
         """Tell whether the kill switch is set."""
         halt = self.situation.halt
         said = f"{halt.name} by {halt.source}: {halt.reason}" if halt else "none"
-        return Check("kill switch", not halt, said, "Look why, then: atb resume")
+        return Check.of("kill switch", not halt, said, "Look why, then: atb resume")
 
     def clocks(self) -> Check:
         """Compare the machine's clock with the venue's."""
         offset, limit = self.broker.now_ms() - self.clock.now_ms(), self.settings.exchange.recv_window_ms
-        return Check("clock", abs(offset) <= limit, f"{offset:+d} ms to the venue's", "Set this machine's clock (NTP)")
+        return Check.of(
+            "clock", abs(offset) <= limit, f"{offset:+d} ms to the venue's", "Set this machine's clock (NTP)"
+        )
 
     def capabilities(self) -> list[Check]:
         """Tell whether the venue can keep what each policy wants to rest there."""
@@ -240,7 +235,7 @@ class _Look:
         missing = [words for words, lacking in lacks.items() if lacking]
         found = f"the venue lacks {', '.join(missing)}" if missing else "everything that the policy wants"
         todo = BARE_TODO if policy.enters_bare else "Promote a policy that the venue can keep"
-        return Check(f"policy of {plan.manifest.name}", not missing, found, todo)
+        return Check.of(f"policy of {plan.manifest.name}", not missing, found, todo)
 
     # --- asked of the venue -------------------------------------------------------------------------------------------
 
@@ -249,8 +244,8 @@ class _Look:
         may = await self.broker.permissions()
         restricted = "bound to addresses" if may.ip_restricted else "usable from any address"
         return [
-            Check("key may trade", may.trade, "yes" if may.trade else "no", "Give the key the right to trade spot"),
-            Check("key cannot withdraw", not may.withdraw, "it can" if may.withdraw else f"it cannot; {restricted}",
+            Check.of("key may trade", may.trade, "yes" if may.trade else "no", "Give the key the right to trade spot"),
+            Check.of("key cannot withdraw", not may.withdraw, "it can" if may.withdraw else f"it cannot; {restricted}",
                   "Make a key without the right to withdraw, and delete this one"),
         ]  # fmt: skip
 
@@ -269,7 +264,7 @@ class _Look:
         todo = (
             f"`atb data rules {plan.symbol}` fetches the venue's rules of today: backtest with them, and promote that"
         )
-        return Check(f"instrument of {plan.manifest.name}", not differs, said, todo)
+        return Check.of(f"instrument of {plan.manifest.name}", not differs, said, todo)
 
     async def orders(self) -> list[Check]:
         """Look for open orders that the books do not know: strangers' ones, and ones of ours that were forgotten."""
@@ -280,7 +275,9 @@ class _Look:
                     whose = "ours, forgotten" if report.client_id.startswith(PREFIX) else "not ours"
                     unknown.append(f"{symbol} {report.side} {report.quantity} {report.client_id} ({whose})")
         found = "; ".join(unknown) or "none that the books do not know"
-        return [Check("open orders", not unknown, found, "Cancel them at the exchange, or trade another symbol there")]
+        return [
+            Check.of("open orders", not unknown, found, "Cancel them at the exchange, or trade another symbol there")
+        ]
 
     async def balances(self) -> list[Check]:
         """Compare what the account has with what the books hold and may spend; it may have more."""
@@ -296,7 +293,7 @@ class _Look:
             slack = least.get(asset, _CENT) + abs(needs) * self.settings.live.drift_tolerance
             found = f"{there} {asset} there, {needs} in the books"
             todo = "Fund the account, or promote with the cash that it has" if asset == quote else _WHERE
-            checks.append(Check(f"balance of {asset}", there + slack >= needs, found, todo))
+            checks.append(Check.of(f"balance of {asset}", there + slack >= needs, found, todo))
         return checks
 
     async def _missed(self) -> dict[str, Decimal]:
@@ -314,7 +311,7 @@ class _Look:
     async def test_orders(self) -> list[Check]:
         """Let the venue judge a small order in each symbol without placing it."""
         if not self.broker.capabilities.checks:
-            return [Check("test order", True, "this venue judges no order without placing it")]
+            return [Check.of("test order", True, "this venue judges no order without placing it")]
         return [await self._test_order(plan) for plan in {one.symbol: one for one in self.portfolio.plans}.values()]
 
     async def _test_order(self, plan: Plan) -> Check:
@@ -322,13 +319,13 @@ class _Look:
         since = self.broker.now_ms() - 3_000 * plan.timeframe.seconds
         bars = await self.broker.bars(plan.symbol, plan.timeframe, since_ms=since)
         if bars is None:
-            return Check(name, False, "the venue has no bar of late", "Look whether the market is open")
+            return Check.of(name, False, "the venue has no bar of late", "Look whether the market is open")
         price = Decimal(repr(float(bars.frame["close"].iloc[-1])))
         least = max(rules.min_quantity, rules.min_notional * _ROOM / price)
         quantity = (least / rules.lot).to_integral_value(ROUND_UP) * rules.lot
         answer = await self.broker.check(Order(f"{PREFIX}preflight", plan.symbol, "buy", "entry", "market", quantity))
         said = "accepted" if answer.outcome == "done" else f"{answer.outcome}: {answer.code} {answer.text}".strip()
-        return Check(name, answer.outcome == "done", f"buy {quantity}: {said}", "Look at the exchange's message")
+        return Check.of(name, answer.outcome == "done", f"buy {quantity}: {said}", "Look at the exchange's message")
 
 
 def _rests(policy: "RiskPolicy") -> tuple[bool, bool]:
