@@ -15,6 +15,10 @@ WORKERS := --numprocesses $(shell echo $$(($(CORES) < 4 ? $(CORES) + 1 : 5))) --
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all:
 RESOLVE := uv pip compile --quiet --universal --python-version 3.11 --only-binary :all: --generate-hashes \
   --no-emit-index-url --no-emit-find-links --no-header --no-annotate
+# What must not lose an order, or its proof, is tested to the branch: `make test-all` fails when one of these falls below the floor
+# (per cent of lines and branches).
+FLOOR := 95
+FLOORED := engine promotion live venues db
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Without byte code every start of Python compiles every package again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -22,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PYTHONPATH
 unexport PYTHONHOME
 
-.PHONY: help setup bench-setup demo test test-all check audit lab lock clean
+.PHONY: help setup bench-setup demo test test-all floors check audit lab lock clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -58,6 +62,14 @@ test: setup ## Everything but the slow tests: the static checks too
 
 test-all: setup ## Every test, with branch coverage; random examples anew, by a seed that is printed: SEED=NUMBER repeats it
 	ATB_TEST_SEED=$(SEED) $(BIN)/python -m pytest $(WORKERS) --hypothesis-seed=$(SEED) --durations=20 --cov --cov-report=term-missing
+	@$(MAKE) --no-print-directory floors
+
+floors: ## Fail when a package that trades is tested below its floor; reads what the last `make test-all` measured
+	@status=0; for package in $(FLOORED); do \
+	  if total=$$($(BIN)/python -m coverage report --include="atb/$$package/*" --fail-under=$(FLOOR) --precision=1 --format=total); \
+	  then echo "atb/$$package: $$total % of lines and branches"; \
+	  else status=1; echo "atb/$$package: below the floor of $(FLOOR) % of lines and branches: $$total" >&2; fi; \
+	done; exit $$status
 
 check: setup ## The static checks alone: style, format, types, imports, security
 	$(BIN)/ruff check

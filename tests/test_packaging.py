@@ -8,12 +8,14 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from datetime import date
 from pathlib import Path
 
 import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 import atb
 
@@ -90,8 +92,29 @@ def test_the_licence_is_the_one_that_is_declared(repository, project):
     assert "END OF TERMS AND CONDITIONS" in text
 
 
-def test_the_changelog_has_a_section_for_what_is_not_released(repository):
-    assert "## [Unreleased]" in (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+def sections(repository: Path) -> list[tuple[str, str]]:
+    """Return the changelog's versions with what stands under each, newest first."""
+    text = (repository / "CHANGELOG.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## (.+)$", text, flags=re.MULTILINE)
+    return list(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def test_the_changelog_has_what_is_not_released_on_top_and_below_it_dated_versions(repository, project):
+    (first, _), *released = sections(repository)
+    assert first == "[Unreleased]"
+    dated = [re.fullmatch(r"\[(\d+\.\d+\.\d+)\] - (\d{4}-\d\d-\d\d)", heading) for heading, _ in released]
+    assert all(dated)
+    found = [(Version(heading[1]), date.fromisoformat(heading[2])) for heading in dated if heading]
+    assert found == sorted(found, reverse=True)
+    assert str(found[0][0]) == project["version"]
+
+
+def test_an_entry_of_the_changelog_is_one_line(repository):
+    lines = [line for heading, text in sections(repository) for line in text.splitlines() if line]
+    entries = [line for line in lines if line.startswith("- ")]
+    assert len(entries) > 30
+    assert [line for line in entries if len(line) > 170] == []
+    assert [line for line in lines if not line.startswith(("- ", "### ", "The first version."))] == []
 
 
 def test_the_vectorbt_engines_are_pinned_to_one_version(project):

@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 FIRST_HOUR = README[: README.index("## What else there is")]
 MOST_WORDS = 1_000
-GUIDES = ("README.md", "CONTRIBUTING.md", "runners/README.md")
+GUIDES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "runners/README.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Tried by tests of their own: the set-up, the demo, and what asks the network.
 ELSEWHERE = ("make ", "source ", "atb doctor")

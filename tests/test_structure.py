@@ -17,10 +17,13 @@ LONGEST_FUNCTION, LONGEST_FILE = 60, 400
 KERNEL, KERNEL_FUNCTION, KERNEL_FILE = "atb/engine/kernel.py", 120, 600
 VAGUE = {"manager", "handler", "service", "helper", "helpers", "util", "utils", "common", "misc"}
 NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-FOLDERS = ("atb", "runners", "tests", "notebooks", ".ci")
+FOLDERS = ("atb", "runners", "tests", "notebooks", ".ci", ".github")
 FILES = (
     "README.md",
     "CONTRIBUTING.md",
+    "SECURITY.md",
+    ".editorconfig",
+    ".pre-commit-config.yaml",
     "Makefile",
     "pyproject.toml",
     "environment.yml",
@@ -152,7 +155,8 @@ def test_the_core_draws_no_random_numbers():
 
 
 def test_every_strategy_file_is_registered(repository):
-    others = {"components", "register", "given"}  # sides given from outside have no source that could be promoted
+    # Signals given from outside have no source that could be promoted.
+    others = {"components", "register", "from_signals"}
     files = {file.stem for file in (repository / "atb" / "strategies").glob("[a-z]*.py")} - others
     from atb.strategies import STRATEGIES
 
