@@ -73,6 +73,24 @@ def in_time(bounds: Bounds) -> "Middleware":
     return read_first
 
 
+def tolerate_disconnects() -> "Middleware":
+    """Return a middleware for clients that leave before they are answered: that is no fault of the server's to be logged."""
+    from aiohttp import web
+
+    @web.middleware
+    async def tolerate(
+        request: "web.Request", handler: "Callable[[web.Request], Awaitable[web.StreamResponse]]"
+    ) -> "web.StreamResponse":
+        try:
+            return await handler(request)
+        except ConnectionError:
+            if request.transport is not None and not request.transport.is_closing():
+                raise  # the client is still there: some other connection failed
+            return web.Response()  # never sent
+
+    return tolerate
+
+
 def is_loopback(host: str | None) -> bool:
     """Tell whether a host is this machine's own, by name or address: nothing is looked up."""
     return host is not None and (host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback))

@@ -1,7 +1,10 @@
 """Slow, silent, large and many clients: dropped by the exchange and by the health page, while others are served."""
 
+import asyncio
 import json
+import logging
 import socket
+import struct
 import time
 from contextlib import contextmanager
 from urllib.parse import urlsplit
@@ -10,7 +13,7 @@ from urllib.request import urlopen
 import pytest
 
 from atb.monitoring.health import Health, Vitals
-from atb.serving import Bounds
+from atb.serving import Bounds, tolerate_disconnects
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.scripts import walk
 from atb.venues.simulator.server import running_exchange
@@ -160,6 +163,60 @@ def test_a_consumer_of_a_stream_that_never_reads_is_dropped():
             time.sleep(0.05)
         assert running.call(lambda: len(running.exchange._subscribers)) == 0
         assert answers(running.url, "/api/v3/time")
+
+
+OPENING = (
+    b"GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nAuthorization: Bearer %s\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def reset(connected) -> None:
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connected.close()
+
+
+@pytest.mark.parametrize("leave", [reset, socket.socket.close])
+@pytest.mark.parametrize("path", ["/ws/btcusdt@trade", "/stream?streams=btcusdt@trade", "/ws-api/v3", "/control/clock"])
+def test_a_client_that_dies_while_a_stream_opens_leaves_no_traceback(path, leave, caplog):
+    config = ExchangeConfig((walk("BTC/USDT", "1h", start_ms=START, count=50, seed=1, price=100.0),), START)
+    with running_exchange(config) as running, caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            connected = socket.create_connection(running.url[7:].split(":"), timeout=PATIENCE_S)
+            running.loop.call_soon_threadsafe(time.sleep, 0.05)  # the client is gone before its request is read
+            connected.sendall(OPENING % (path.encode(), config.control_token.encode()))
+            leave(connected)
+            running.advance(running.exchange.now_ms() + 60_000)
+        assert answers(running.url, "/api/v3/time")
+    assert [record.getMessage() for record in caplog.records] == []
+
+
+@pytest.mark.parametrize(("gone", "status"), [(True, None), (False, 500)])
+def test_only_a_lost_connection_of_the_clients_own_is_tolerated(gone, status, caplog):
+    async def run():
+        from aiohttp import ClientSession, ServerDisconnectedError, web
+
+        async def fail(request):
+            if gone:
+                request.transport.abort()
+            raise ConnectionResetError
+
+        app = web.Application(middlewares=[tolerate_disconnects()])
+        app.router.add_get("/", fail)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        site = web.TCPSite(runner, "127.0.0.1", 0)
+        await site.start()
+        try:
+            async with ClientSession() as session, session.get(f"http://127.0.0.1:{runner.addresses[0][1]}/") as answer:
+                return answer.status
+        except ServerDisconnectedError:
+            return None
+        finally:
+            await runner.cleanup()
+
+    assert asyncio.run(run()) == status
+    assert bool([record for record in caplog.records if record.name == "aiohttp.server"]) is not gone
 
 
 def asked(url: str, path: str, *headers: str, method: str = "GET") -> tuple[int, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from atb.errors import SetupError
 from atb.monitoring.logs import get_logger
 from atb.redaction import redact
-from atb.serving import Bounds, drop_the_slow, in_time, is_loopback, is_meant, make_runner, stop
+from atb.serving import Bounds, drop_the_slow, in_time, is_loopback, is_meant, make_runner, stop, tolerate_disconnects
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -179,7 +179,8 @@ class Health:
         from aiohttp import web
 
         app = web.Application(
-            middlewares=[in_time(self._bounds), self._guard()], client_max_size=self._bounds.body_bytes
+            middlewares=[tolerate_disconnects(), in_time(self._bounds), self._guard()],
+            client_max_size=self._bounds.body_bytes,
         )
         pages = {"/livez": self._livez, "/readyz": self._readyz, "/status": self._status, "/metrics": self._render}
         for path, page in pages.items():

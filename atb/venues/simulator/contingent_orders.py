@@ -1,164 +1,216 @@
-"""Lists of orders: one cancels the other, one triggers the other, one pays for the other."""
+"""Contingent orders: one cancels the other (OCO), one triggers the other (OTO), one pays for the other (OPO).
+
+The rules here change lists and what is set aside for them. What happens to single orders they only say, as steps; the exchange's
+`Trading` takes each step before it asks for the next.
+"""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from atb.venues.simulator import refusals
-from atb.venues.simulator.events import ListStatus
+from atb.venues.simulator.accounts import Account
+from atb.venues.simulator.book import OrderBook
+from atb.venues.simulator.configuration import Filters
+from atb.venues.simulator.events import Event, ExecutionType, ListStatus
+from atb.venues.simulator.fees import Fees
 from atb.venues.simulator.filters import check_quantity
 from atb.venues.simulator.orders import ZERO, Order, OrderList
-
-if TYPE_CHECKING:
-    from atb.venues.simulator.trading import Trading
+from atb.venues.simulator.pretrade import paying_asset, required_balance
+from atb.venues.simulator.tape import Tape
 
 PAIRS = frozenset(("OCO", "OTOCO", "OPOCO"))
 PAYS = frozenset(("OPO", "OPOCO"))
 
 
-class Links:
+@dataclass(frozen=True, slots=True)
+class Finish:
+    """An open order ends, with this status and this reason."""
+
+    order: Order
+    status: ExecutionType
+    reason: str = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A pending order is placed on the book."""
+
+    order: Order
+
+
+@dataclass(frozen=True, slots=True)
+class Meet:
+    """An order that was just placed meets the market; `inside` says how its working order met the bar."""
+
+    order: Order
+    inside: int
+
+
+Step = Finish | Start | Meet
+
+
+class ContingentOrders:
     """What the orders of a list mean to each other.
 
     A pair (OCO, or the pending legs of OTOCO and OPOCO) shares what is set aside: it stands on the first leg and goes to the one
     that executes first, while the other expires. Pending legs are placed when the working order is wholly filled; in an OPO they
     sell what it received net of commission, in whole lots.
+
+    Parameters
+    ----------
+    book, account, tapes, fees, filters
+        The exchange's orders, balances, prices and rules.
+    announce
+        Called with each change of a list.
+    now
+        Exchange time in epoch milliseconds.
     """
 
-    def __init__(self, trading: "Trading") -> None:
-        self._trading = trading
+    def __init__(
+        self,
+        book: OrderBook,
+        account: Account,
+        tapes: Mapping[str, Tape],
+        *,
+        fees: Fees,
+        filters: Filters,
+        announce: Callable[[Event], None],
+        now: Callable[[], int],
+    ) -> None:
+        self._book, self._account, self._tapes = book, account, tapes
+        self._fees, self._filters = fees, filters
+        self._announce, self._now = announce, now
 
-    def place(self, kind: str, drafts: Sequence[Order], client_id: str) -> OrderList:
-        """Check and take a list: an OCO's pair, or a working order followed by what is pending.
+    def check_pending(self, pending: Sequence[Order]) -> None:
+        """Refuse pending legs whose prices or quantities break a rule; whether they trigger is seen when they are placed.
 
         Raises
         ------
         Refusal
-            If any of its orders is not taken: nothing has changed then.
+            "Filter failure" and the filter's name.
         """
-        trading = self._trading
-        working, pending = (drafts, ()) if kind == "OCO" else (drafts[:1], drafts[1:])
-        trading.book.check_names(drafts, client_id)
-        for draft in working:
-            trading.check_terms(draft)
-        self._check_pending(pending)
-        asset, amount = max((trading.needs(draft) for draft in working), key=lambda need: need[1])
-        trading.account.require(asset, amount)
-        list_id = len(trading.book.lists)
-        for draft in drafts:
-            draft.list_id = list_id
-        orders = OrderList(list_id, client_id, drafts[0].symbol, kind, (), trading.now())
-        first = trading.book.new_id()
-        orders.orders = tuple(range(first, first + len(drafts)))
-        trading.book.add_list(orders)
-        for k, draft in enumerate(drafts):
-            trading.accept(draft, locked=amount if k == 0 else ZERO, pending=k >= len(working))
-        self.tell(orders)
-        for draft in self._in_order(working):
-            trading.meet_now(draft)
-        trading.tell_balances()
-        return orders
-
-    def _check_pending(self, pending: Sequence[Order]) -> None:
-        """Refuse legs whose prices or quantities break the symbol's rules; whether they trigger is seen when they are placed."""
-        trading = self._trading
         for draft in pending:
-            rules = trading.tapes[draft.symbol].rules
+            rules = self._tapes[draft.symbol].rules
             for value in (draft.price, draft.stop_price):
                 if value % rules.tick:
                     raise refusals.filter_failure("PRICE_FILTER")
             if draft.quantity:
-                price = draft.price or draft.stop_price
-                check_quantity(draft, rules, trading.config.filters, price=price)
+                check_quantity(draft, rules, self._filters, price=draft.price or draft.stop_price)
 
-    def siblings(self, order: Order) -> list[Order]:
-        """Return the other legs of an order's pair that are open."""
-        orders = self._list_of(order)
-        if orders is None or orders.kind not in PAIRS:
-            return []
-        pair = orders.orders if orders.kind == "OCO" else orders.orders[1:]
-        book = self._trading.book
-        return [book.orders[one] for one in pair if order.id in pair and one != order.id and book.orders[one].open]
+    def required_balance(self, legs: Sequence[Order]) -> tuple[str, Decimal]:
+        """Return the asset and the amount that orders need of which only one will execute."""
+        needs = [required_balance(leg, self._tapes[leg.symbol], self._fees) for leg in legs]
+        return max(needs, key=lambda need: need[1])
 
-    def claim(self, order: Order) -> None:
-        """Give an order that starts to execute what was set aside for its pair, and let the other leg expire."""
-        for other in self.siblings(order):
+    def add(self, kind: str, drafts: Sequence[Order], client_id: str) -> OrderList:
+        """Add a list of checked orders to the book; the orders themselves are accepted next, in this order."""
+        list_id, first = len(self._book.lists), self._book.new_id()
+        for draft in drafts:
+            draft.list_id = list_id
+        ids = tuple(range(first, first + len(drafts)))
+        orders = OrderList(list_id, client_id, drafts[0].symbol, kind, ids, self._now())
+        self._book.add_list(orders)
+        return orders
+
+    def in_order(self, legs: Sequence[Order]) -> Sequence[Order]:
+        """Return legs in the order in which they meet the bar they are placed in: the stop first, or as the model says."""
+        target_first = bool(self._tapes[legs[0].symbol].par["target_first"])
+        return sorted(legs, key=lambda leg: leg.is_stop == target_first)
+
+    def on_execution(self, order: Order) -> Iterator[Finish]:
+        """Give an order that starts to execute what was set aside for its pair; the other leg expires."""
+        for other in self._open_siblings(order):
             order.locked, other.locked = order.locked + other.locked, ZERO
-            self._trading.finish(other, "EXPIRED")
+            yield Finish(other, "EXPIRED")
 
-    def filled(self, order: Order, quantity: Decimal, commission: Decimal) -> None:
-        """Go on with an order's list after an execution: reserve what was received, activate what was pending."""
+    def after_fill(self, order: Order, quantity: Decimal, commission: Decimal) -> Iterator[Step]:
+        """Continue an order's list after a fill: set aside what was received, place what was pending.
+
+        Parameters
+        ----------
+        quantity, commission
+            What the fill executed and what it cost, both in base; a commission in another asset counts as 0.
+        """
         orders = self._list_of(order)
         if orders is None:
             return
-        trading, working = self._trading, order.id == orders.orders[0] and orders.kind != "OCO"
-        legs = [trading.book.orders[one] for one in orders.orders[1:]] if working else []
+        working = order.id == orders.orders[0] and orders.kind != "OCO"
+        legs = self._book.members(orders)[1:] if working else ()
         if legs and orders.kind in PAYS:
             received = quantity - commission
-            trading.account.lock(trading.pays_in(legs[0]), received)
+            self._account.lock(self._paying_asset(legs[0]), received)
             legs[0].locked += received
         if legs and order.status == "FILLED":
-            self._activate(orders, legs, order)
-        self._note_end(orders)
+            yield from self._place_pending(orders, legs, order)
+        self._close_if_done(orders)
 
-    def ended(self, order: Order) -> None:
-        """Go on with an order's list after it ended otherwise than by executions: what waited for it ends too."""
+    def after_end(self, order: Order) -> Iterator[Finish]:
+        """Continue an order's list after it ended without being filled: its pending legs end too."""
         orders = self._list_of(order)
         if orders is None:
             return
         if orders.kind != "OCO" and order.id == orders.orders[0] and order.status != "FILLED":
-            for leg in self._trading.book.members(orders)[1:]:
+            for leg in self._book.members(orders)[1:]:
                 if leg.open:
-                    self._trading.finish(leg, "CANCELED" if order.status == "CANCELED" else "EXPIRED")
-        self._note_end(orders)
+                    yield Finish(leg, "CANCELED" if order.status == "CANCELED" else "EXPIRED")
+        self._close_if_done(orders)
 
-    def _activate(self, orders: OrderList, legs: Sequence[Order], working: Order) -> None:
-        """Place the pending legs of a list whose working order is filled."""
-        trading = self._trading
-        if not self._provide(orders, legs, working):
+    def announce_list(self, orders: OrderList) -> None:
+        """Announce a list as it is now."""
+        members = tuple(copy.copy(one) for one in self._book.members(orders))
+        self._announce(ListStatus(self._now(), copy.copy(orders), members))
+
+    def _place_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> Iterator[Step]:
+        """Place the pending legs of a list whose working order is filled; reject them if they cannot be paid."""
+        if not self._fund_pending(orders, legs, working):
             for leg in legs:
-                trading.finish(leg, "REJECTED", reason="INSUFFICIENT_BALANCES")
+                yield Finish(leg, "REJECTED", "INSUFFICIENT_BALANCES")
             return
         for leg in legs:
-            trading.start(leg, locked=ZERO)
+            yield Start(leg)
         orders.status_type = "UPDATED"
-        self.tell(orders)
-        for leg in self._in_order(legs):
-            trading.meet_now(leg, working.inside)
+        self.announce_list(orders)
+        for leg in self.in_order(legs):
+            yield Meet(leg, working.inside)
 
-    def _in_order(self, legs: Sequence[Order]) -> Sequence[Order]:
-        """Return legs in the order in which they meet the bar they are placed in: the stop first, or as the model says."""
-        target_first = bool(self._trading.tapes[legs[0].symbol].par["target_first"])
-        return sorted(legs, key=lambda leg: leg.is_stop == target_first)
-
-    def _provide(self, orders: OrderList, legs: Sequence[Order], working: Order) -> bool:
-        """Give pending legs their quantity and set aside what they need; tell whether that was possible."""
-        trading, first = self._trading, legs[0]
-        asset = trading.pays_in(first)
+    def _fund_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> bool:
+        """Give pending legs their quantity and set aside what they need; return False where that is impossible."""
+        first = legs[0]
         if orders.kind in PAYS:
-            rules = trading.tapes[first.symbol].rules
+            rules = self._tapes[first.symbol].rules
             quantity = rules.floor_quantity(working.filled - working.commission)
             for leg in legs:
                 leg.quantity = quantity
-            trading.account.unlock(asset, first.locked - quantity)
+            self._account.unlock(self._paying_asset(first), first.locked - quantity)
             first.locked = quantity
             return quantity >= rules.min_quantity and quantity > 0
-        amount = max(trading.needs(leg)[1] for leg in legs)
-        if trading.account.free(asset) < amount:
+        asset, amount = self.required_balance(legs)
+        if self._account.free(asset) < amount:
             return False
-        trading.account.lock(asset, amount)
+        self._account.lock(asset, amount)
         first.locked += amount
         return True
 
+    def _open_siblings(self, order: Order) -> list[Order]:
+        """Return the other legs of an order's pair that are open."""
+        orders = self._list_of(order)
+        if orders is None or orders.kind not in PAIRS:
+            return []
+        members = self._book.members(orders)
+        pair = members if orders.kind == "OCO" else members[1:]
+        if order.id not in {leg.id for leg in pair}:
+            return []
+        return [leg for leg in pair if leg.id != order.id and leg.open]
+
+    def _paying_asset(self, order: Order) -> str:
+        return paying_asset(order, self._tapes[order.symbol])
+
     def _list_of(self, order: Order) -> OrderList | None:
-        return self._trading.book.lists[order.list_id] if order.list_id >= 0 else None
+        return self._book.lists[order.list_id] if order.list_id >= 0 else None
 
-    def _note_end(self, orders: OrderList) -> None:
-        if orders.open and not any(one.open for one in self._trading.book.members(orders)):
+    def _close_if_done(self, orders: OrderList) -> None:
+        if orders.open and not any(one.open for one in self._book.members(orders)):
             orders.status_type, orders.order_status = "ALL_DONE", "ALL_DONE"
-            self.tell(orders)
-
-    def tell(self, orders: OrderList) -> None:
-        """Announce a list as it is now."""
-        members = tuple(copy.copy(one) for one in self._trading.book.members(orders))
-        self._trading.announce(ListStatus(self._trading.now(), copy.copy(orders), members))
+            self.announce_list(orders)

@@ -154,7 +154,7 @@ def all_orders(exchange: "Exchange", params: Params) -> list[Body]:
 
 def _place_list(exchange: "Exchange", params: Params, kind: str, *, drafts: list[Order]) -> Body:
     name = name_of(exchange, params, "listClientOrderId")
-    return answers.list_report(exchange, exchange.trading.links.place(kind, drafts, name))
+    return answers.list_report(exchange, exchange.trading.place_list(kind, drafts, name))
 
 
 def place_oco(exchange: "Exchange", params: Params) -> Body:

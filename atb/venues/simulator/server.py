@@ -18,7 +18,7 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from atb.domain import Bars, Instrument
-from atb.serving import drop_the_slow, for_us, in_time, is_loopback, make_runner, stop
+from atb.serving import drop_the_slow, for_us, in_time, is_loopback, make_runner, stop, tolerate_disconnects
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.control import USER, Control
@@ -53,7 +53,8 @@ class Server:
         names = {name.lower() for name in (config.host, *config.names)}
         guard = for_us(names, addresses=not is_loopback(config.host))
         bounds = config.bounds
-        app = web.Application(middlewares=[guard, in_time(bounds)], client_max_size=bounds.body_bytes)
+        middlewares = [tolerate_disconnects(), guard, in_time(bounds)]
+        app = web.Application(middlewares=middlewares, client_max_size=bounds.body_bytes)
         Control(self.exchange).add_routes(app)
         for name in _PROTOCOLS:
             if importlib.util.find_spec(f"atb.venues.simulator.{name}") is not None:

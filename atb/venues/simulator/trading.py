@@ -1,18 +1,17 @@
-"""The life of orders: placed, met, filled, expired, cancelled; the only code that changes orders and balances."""
+"""The life of orders: placed, matched, filled, expired, cancelled; no other code does any of this to an order."""
 
 import copy
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from atb.venues.simulator import refusals
 from atb.venues.simulator.accounts import Account
 from atb.venues.simulator.book import OrderBook
 from atb.venues.simulator.configuration import ExchangeConfig
-from atb.venues.simulator.contingent_orders import Links
+from atb.venues.simulator.contingent_orders import ContingentOrders, Finish, Start, Step
 from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Event, Execution, ExecutionType, MarketTrade
 from atb.venues.simulator.fees import BNB, Fees
-from atb.venues.simulator.filters import check_filters
 from atb.venues.simulator.matching import (
     ceiled,
     exact,
@@ -21,10 +20,10 @@ from atb.venues.simulator.matching import (
     met_in_bar,
     pieces,
     precedence,
-    taker_price,
     would_trigger,
 )
 from atb.venues.simulator.orders import STOPS, ZERO, Order, OrderList, Trade
+from atb.venues.simulator.pretrade import check_terms, paying_asset, required_balance
 from atb.venues.simulator.tape import AFTER_RANGE, Tape
 
 AT_MARKET = frozenset(("MARKET", "STOP_LOSS", "TAKE_PROFIT"))
@@ -59,100 +58,107 @@ class Trading:
         self.config, self.tapes, self.account = config, tapes, account
         self.book, self.fees = OrderBook(), Fees(config.execution, config.fee_in, exact=config.exact_fees)
         self.announce, self.now = announce, now
-        self.links = Links(self)
+        self._contingent = ContingentOrders(
+            self.book, account, tapes, fees=self.fees, filters=config.filters, announce=announce, now=now
+        )
         self._room: dict[str, Decimal] = {}  # what this bar's resting orders may still take, by symbol
 
     # --- placing
 
     def place(self, draft: Order) -> Order:
-        """Check an order, take it, and let it meet the market.
+        """Check an order, accept it, and let it meet the market.
 
         Raises
         ------
         Refusal
-            If it is not taken: nothing has changed then.
+            If it is not accepted: nothing has changed then.
         """
         self.check(draft)
-        self.accept(draft, locked=self.needs(draft)[1] if draft.type != "MARKET" else ZERO)
-        self.meet_now(draft)
-        self.tell_balances()
+        self._accept(draft, locked=self._required_balance(draft)[1] if draft.type != "MARKET" else ZERO)
+        self._meet_now(draft)
+        self._announce_balances()
         return draft
 
+    def place_list(self, kind: str, drafts: Sequence[Order], client_id: str) -> OrderList:
+        """Check and accept a list: an OCO's pair, or a working order followed by its pending legs.
+
+        Raises
+        ------
+        Refusal
+            If any of its orders is not accepted: nothing has changed then.
+        """
+        working, pending = (drafts, ()) if kind == "OCO" else (drafts[:1], drafts[1:])
+        self.book.check_names(drafts, client_id)
+        for draft in working:
+            self._check_terms(draft)
+        self._contingent.check_pending(pending)
+        asset, amount = self._contingent.required_balance(working)
+        self.account.require(asset, amount)
+        orders = self._contingent.add(kind, drafts, client_id)
+        for k, draft in enumerate(drafts):
+            self._accept(draft, locked=amount if k == 0 else ZERO, pending=k >= len(working))
+        self._contingent.announce_list(orders)
+        for draft in self._contingent.in_order(working):
+            self._meet_now(draft)
+        self._announce_balances()
+        return orders
+
     def check(self, draft: Order) -> None:
-        """Refuse an order that the exchange would not take.
+        """Refuse an order that the exchange would not accept.
 
         Raises
         ------
         Refusal
             With Binance's code for the first reason.
         """
-        self.check_terms(draft)
+        self._check_terms(draft)
         self.book.check_names([draft])
-        self.account.require(*self.needs(draft))
+        self.account.require(*self._required_balance(draft))
 
-    def check_terms(self, draft: Order) -> None:
-        """Refuse an order for its own sake: closed market, filters, a price that would trade or trigger at once."""
-        tape = self.tapes[draft.symbol]
-        if not tape.open:
-            raise refusals.market_closed()
-        if draft.quote_quantity:
-            price = exact(tape.price if draft.sells else taker_price(draft, tape.price, tape))
-            draft.quantity = tape.rules.floor_quantity(draft.quote_quantity / price)
-        price, beside = Decimal(repr(tape.price)), self.book.open_in(draft.symbol)
-        check_filters(draft, tape.rules, self.config.filters, price=price, beside=beside)
-        if draft.type in STOPS and self._triggers_at_once(draft, tape):
-            raise refusals.rejected("Stop price would trigger immediately.")
-        after = tape.phase == AFTER_RANGE and draft.sells
-        if draft.type == "LIMIT_MAKER" and not after and is_marketable(draft, tape.price):
-            raise refusals.rejected("Order would immediately match and take.")
+    def _check_terms(self, draft: Order) -> None:
+        beside = self.book.open_in(draft.symbol)
+        check_terms(draft, self.tapes[draft.symbol], self.config.filters, open_orders=beside)
 
-    def needs(self, draft: Order) -> tuple[str, Decimal]:
-        """Return the asset and the amount that an order takes or sets aside."""
-        tape = self.tapes[draft.symbol]
-        pair = tape.rules.symbol
-        if draft.sells:
-            return pair.base, draft.rest
-        if draft.type == "MARKET":
-            price = exact(taker_price(draft, tape.price, tape)) if draft.rest else ZERO
-        else:
-            price = draft.price or draft.stop_price
-        value = ceiled(price * draft.rest)
-        return pair.quote, value + self.fees.reserve(value)
+    def _required_balance(self, draft: Order) -> tuple[str, Decimal]:
+        return required_balance(draft, self.tapes[draft.symbol], self.fees)
 
-    def accept(self, order: Order, *, locked: Decimal, pending: bool = False) -> None:
+    def _accept(self, order: Order, *, locked: Decimal, pending: bool = False) -> None:
         """Take a checked order onto the book, or as a leg that waits for its working order."""
         now = self.now()
         order.id, order.time_ms, order.update_ms = self.book.new_id(), now, now
         order.status = "PENDING_NEW" if pending else "NEW"
         self.book.add(order)
         if pending:
-            self.tell(order, "NEW")
+            self._announce_order(order, "NEW")
         else:
-            self.start(order, locked=locked)
+            self._start(order, locked=locked)
 
-    def start(self, order: Order, *, locked: Decimal) -> None:
+    def _start(self, order: Order, *, locked: Decimal = ZERO) -> None:
         """Set aside what an order needs, and announce it as new."""
         order.status, order.update_ms = "NEW", self.now()
         if order.type not in STOPS:
             order.working_ms = self.now()
         if locked:
-            self.account.lock(self.pays_in(order), locked)
+            self.account.lock(self._paying_asset(order), locked)
             order.locked += locked
-        self.tell(order, "NEW")
+        self._announce_order(order, "NEW")
 
-    def pays_in(self, order: Order) -> str:
-        """Return the asset that an order gives away."""
-        pair = self.tapes[order.symbol].rules.symbol
-        return pair.base if order.sells else pair.quote
+    def _paying_asset(self, order: Order) -> str:
+        return paying_asset(order, self.tapes[order.symbol])
 
-    def _triggers_at_once(self, draft: Order, tape: Tape) -> bool:
-        if tape.phase == AFTER_RANGE and draft.sells and draft.type.startswith("STOP"):
-            return float(draft.stop_price) > float(tape.bar["high"])  # otherwise it meets this very bar
-        return would_trigger(draft, tape.price)
+    def _take_steps(self, steps: Iterable[Step]) -> None:
+        """Do what contingent orders ask for, each step before the next one is asked for."""
+        for step in steps:
+            if isinstance(step, Finish):
+                self._finish(step.order, step.status, reason=step.reason)
+            elif isinstance(step, Start):
+                self._start(step.order)
+            else:
+                self._meet_now(step.order, step.inside)
 
     # --- meeting the market
 
-    def meet_now(self, order: Order, inside: int | None = None) -> None:
+    def _meet_now(self, order: Order, inside: int | None = None) -> None:
         """Let a new order meet the present price, or in the last moment of a bar that bar.
 
         Parameters
@@ -169,16 +175,16 @@ class Trading:
         if tape.phase == AFTER_RANGE and order.sells and not takes:
             met = met_in_bar(order, tape, inside=tape.entered if inside is None else inside)
             if not math.isnan(met):
-                self.strike(order, met)
+                self._execute(order, met)
         elif order.is_stop:
             if would_trigger(order, tape.price):
-                self.strike(order, tape.price)
+                self._execute(order, tape.price)
         elif order.type == "MARKET":
             self._take(order, tape.price)
         elif is_marketable(order, tape.price):
             self._cross(order, tape.price, takes=takes)
         elif takes:
-            self.finish(order, "EXPIRED")
+            self._finish(order, "EXPIRED")
 
     def meet(self, tape: Tape) -> None:
         """Let the orders that rest meet the tape's bar: what sells first, then what buys, as the kernel does."""
@@ -193,26 +199,26 @@ class Trading:
         found = [(one, price) for one, price in met if not math.isnan(price)]
         for order, price in sorted(found, key=lambda pair: precedence(pair[0], pair[1], tape)):
             if order.open:
-                self.strike(order, price)
+                self._execute(order, price)
         for order in resting:
             price = math.nan if order.sells or not order.open else met_in_bar(order, tape, inside=0)
             if not math.isnan(price):
                 at_open = price == float(tape.bar["open"])
                 order.inside = tape.entered = 0 if at_open else 1 if order.is_stop else 2
-                self.strike(order, price)
-        self.tell_balances()
+                self._execute(order, price)
+        self._announce_balances()
 
-    def strike(self, order: Order, met: float) -> None:
+    def _execute(self, order: Order, met: float) -> None:
         """Execute an order that met a price: stops take, limits make."""
         if not order.is_stop:
             self._make(order, exact(met))
             return
         order.triggered, order.working_ms = True, self.now()
-        self.links.claim(order)
+        self._take_steps(self._contingent.on_execution(order))
         if order.type in AT_MARKET or is_marketable(order, met):
             self._take(order, met)
         else:
-            self.tell(order, "NEW")
+            self._announce_order(order, "NEW")
 
     def _cross(self, order: Order, price: float, *, takes: bool) -> None:
         """Fill a limit order that crosses the market as it arrives.
@@ -233,7 +239,7 @@ class Trading:
             return
         if room is not None:
             self._room[order.symbol] = room - quantity
-        self.fill(order, quantity, price, maker=True)
+        self._fill(order, quantity, price, maker=True)
 
     def _take(self, order: Order, met: float) -> None:
         """Fill an order against the book, and end what such an order leaves over."""
@@ -244,22 +250,22 @@ class Trading:
         for quantity, price in found:
             if not self._can_pay(order, quantity, price):
                 break
-            self.fill(order, quantity, price, maker=False)
+            self._fill(order, quantity, price, maker=False)
         if order.open and (at_market or order.tif in {"IOC", "FOK"}):
-            self.finish(order, "EXPIRED")
+            self._finish(order, "EXPIRED")
 
     def _can_pay(self, order: Order, quantity: Decimal, price: Decimal) -> bool:
         """Tell whether a buy that slipped beyond what was set aside can still be paid."""
         if order.sells:
             return True
         value = ceiled(quantity * price)
-        return value + self.fees.reserve(value) <= order.locked + self.account.free(self.pays_in(order))
+        return value + self.fees.reserve(value) <= order.locked + self.account.free(self._paying_asset(order))
 
-    def fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
+    def _fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
         """Execute a part of an order: balances, the order, its trade and its list change together."""
-        self.links.claim(order)
+        self._take_steps(self._contingent.on_execution(order))
         tape, value = self.tapes[order.symbol], floored(quantity * price)
-        bnb = (self.account.free(BNB), self.bnb_price())
+        bnb = (self.account.free(BNB), self._bnb_price())
         commission, asset = self.fees.commission(
             tape.rules.symbol, sells=order.sells, quantity=quantity, value=value, maker=maker, bnb=bnb
         )
@@ -277,15 +283,16 @@ class Trading:
         if order.status == "FILLED":
             self._release(order)
             self.book.close(order)
-        self.tell(order, "TRADE", trade)
+        self._announce_order(order, "TRADE", trade)
         self.announce(MarketTrade(self.now(), order.symbol, trade.id, price, quantity, maker != order.sells))
-        self.links.filled(order, quantity, commission if asset == tape.rules.symbol.base else ZERO)
+        in_base = commission if asset == tape.rules.symbol.base else ZERO
+        self._take_steps(self._contingent.after_fill(order, quantity, in_base))
 
     def _settle(self, order: Order, quantity: Decimal, value: Decimal) -> None:
         """Move what an execution gives and takes, out of what was set aside first."""
         pair = self.tapes[order.symbol].rules.symbol
         used = order.locked if quantity == order.rest else floored(order.locked * quantity / order.rest)
-        self.account.unlock(self.pays_in(order), used)
+        self.account.unlock(self._paying_asset(order), used)
         order.locked -= used
         if order.sells:
             self.account.add(pair.base, -quantity)
@@ -309,31 +316,30 @@ class Trading:
         if order.list_id >= 0:
             self.cancel_list(self.book.lists[order.list_id], client_id)
         else:
-            self.finish(order, "CANCELED", client_id=client_id)
-        self.tell_balances()
+            self._finish(order, "CANCELED", client_id=client_id)
+        self._announce_balances()
 
-    def cancel_list(self, orders: OrderList, client_id: str = "") -> Sequence[Order]:
-        """Withdraw what is open of a list, and return it."""
-        cancelled = [one for one in self.book.members(orders) if one.open]
-        for one in cancelled:
-            self.finish(one, "CANCELED", client_id=client_id)
-        self.tell_balances()
-        return cancelled
+    def cancel_list(self, orders: OrderList, client_id: str = "") -> None:
+        """Cancel the open orders of a list; a cancelled working order takes its pending legs with it."""
+        for order in self.book.members(orders):
+            if order.open:
+                self._finish(order, "CANCELED", client_id=client_id)
+        self._announce_balances()
 
-    def finish(self, order: Order, status: ExecutionType, *, client_id: str = "", reason: str = "NONE") -> None:
+    def _finish(self, order: Order, status: ExecutionType, *, client_id: str = "", reason: str = "NONE") -> None:
         """End an order that is open: CANCELED, EXPIRED or REJECTED."""
         self._release(order)
         order.status, order.update_ms = status, self.now()
         self.book.close(order)
-        self.tell(order, status, client_id=client_id, reason=reason)
-        self.links.ended(order)
+        self._announce_order(order, status, client_id=client_id, reason=reason)
+        self._take_steps(self._contingent.after_end(order))
 
     def _release(self, order: Order) -> None:
         if order.locked:
-            self.account.unlock(self.pays_in(order), order.locked)
+            self.account.unlock(self._paying_asset(order), order.locked)
             order.locked = ZERO
 
-    # --- telling
+    # --- announcing
 
     def transfer(self, asset: str, amount: Decimal) -> None:
         """Let something arrive, or leave where the amount is negative."""
@@ -341,14 +347,14 @@ class Trading:
             self.account.require(asset, -amount)
         self.account.add(asset, amount)
         self.announce(BalanceUpdate(self.now(), asset, amount))
-        self.tell_balances()
+        self._announce_balances()
 
-    def bnb_price(self) -> Decimal:
+    def _bnb_price(self) -> Decimal:
         """Return the price of BNB in quote."""
         tape = next((one for one in self.tapes.values() if one.rules.symbol.base == BNB), None)
         return exact(tape.price) if tape is not None else self.config.bnb_price
 
-    def tell(
+    def _announce_order(
         self,
         order: Order,
         what: ExecutionType,
@@ -363,7 +369,7 @@ class Trading:
         original = order.client_id if cancelled else ""
         self.announce(Execution(self.now(), what, copy.copy(order), trade, name, original, reason))
 
-    def tell_balances(self) -> None:
+    def _announce_balances(self) -> None:
         """Announce the balances that changed since the last time."""
         changed = self.account.take_changed()
         if changed:

@@ -12,6 +12,7 @@ from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import Book, Limits
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.orders import OPEN
+from atb.venues.simulator.pretrade import paying_asset
 from tests.bars import random_walk
 from tests.chance import examples
 from tests.venues.simulator.asking import HOUR, Asker, exchange_of
@@ -135,7 +136,7 @@ def check_books(exchange, entries):
         assert order.open == (order.status in OPEN)
         assert order.open or order.locked == 0
         assert sum(trade.quantity for trade in order.trades) == order.filled <= order.quantity or not order.quantity
-        locked[exchange.trading.pays_in(order)] += order.locked
+        locked[paying_asset(order, exchange.tapes[order.symbol])] += order.locked
     assert {asset: amount for asset, amount in locked.items() if amount} == {
         asset: account.locked(asset) for asset in account.assets() if account.locked(asset)
     }

@@ -174,6 +174,16 @@ def test_a_cancelled_working_order_takes_its_legs_along_and_frees_what_it_receiv
     assert ask.balance("USDT") == (901, 0)
 
 
+def test_each_order_of_a_cancelled_list_is_cancelled_once():
+    ask, events = asker(), []
+    body = opoco(ask, workingPrice=99)[1]
+    ask.exchange.subscribe(events.append)
+    ask("DELETE", "orderList", symbol="BTCUSDT", orderListId=body["orderListId"])
+    cancelled = [one.order.id for one in events if isinstance(one, Execution)]
+    assert sorted(cancelled) == sorted(one["orderId"] for one in body["orders"])
+    assert [one.orders.status_type for one in events if isinstance(one, ListStatus)] == ["ALL_DONE"]
+
+
 def test_a_working_order_that_expires_lets_its_legs_expire():
     ask = asker()
     body = opoco(ask, workingPrice=90, workingTimeInForce="IOC")[1]

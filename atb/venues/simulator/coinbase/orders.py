@@ -170,7 +170,7 @@ class Orders:
         stop.client_id, stop.trades = draft.client_id + _STOP_LEG, []
         if (draft.price <= stop.stop_price) == draft.sells:
             raise invalid("the limit price lies on the far side of the stop's trigger price")
-        trading.links.place("OCO", [stop, draft], draft.client_id)
+        trading.place_list("OCO", [stop, draft], draft.client_id)
         return draft
 
     def _stop_of(self, order: Order) -> Order | None:
