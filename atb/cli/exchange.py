@@ -194,7 +194,7 @@ def _series(options: dict[str, Any]) -> tuple[Any, int]:
     import pandas as pd
 
     from atb.config import load_settings
-    from atb.data.catalogue.reading import load_bars
+    from atb.data.catalogue import load_bars
     from atb.times import moment
     from atb.venues.simulator.scripts import walk
 

@@ -8,8 +8,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from atb.data.catalogue import load_bars
     from atb.data.catalogue.instruments import load_instrument, rules_of, save_instruments
-    from atb.data.catalogue.reading import load_bars
     from atb.data.catalogue.verification import SeriesInfo, Verdict, list_series, verify
     from atb.data.catalogue.writing import Saved, save_bars
     from atb.data.providers.files import ImportReport, ImportRules, import_file
@@ -23,7 +23,7 @@ _HOMES = {
     "Verdict": "catalogue.verification",
     "import_file": "providers.files",
     "list_series": "catalogue.verification",
-    "load_bars": "catalogue.reading",
+    "load_bars": "catalogue",
     "load_instrument": "catalogue.instruments",
     "rules_of": "catalogue.instruments",
     "sample_bars": "providers.sample",

@@ -233,7 +233,7 @@ def _proof(proofs: Mapping[str, Any], name: str) -> bool | None:
 
 def _check_data(slot: Mapping[str, Any], start: str, bars_root: Path) -> tuple[bool, bool]:
     """Return whether the catalogue still gives the slot's very bars, and whether enough of them came before `start`."""
-    from atb.data.catalogue.reading import load_bars
+    from atb.data.catalogue import load_bars
     from atb.domain import Timeframe
 
     data = slot["data"]

@@ -47,7 +47,7 @@ def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "
 
 
 def _slot(given: Mapping[str, Any], bars_root: Path, folder: Path | None) -> "Slot":
-    from atb.data.catalogue.reading import load_bars
+    from atb.data.catalogue import load_bars
     from atb.domain import Instrument, Timeframe
     from atb.engine.policy import ExecutionModel, RiskPolicy
     from atb.engine.prepare import Slot

@@ -10,7 +10,7 @@ from typing import Any
 from atb.backtest import run as backtest
 from atb.backtest.result import Result
 from atb.config.settings import Settings
-from atb.data.catalogue.reading import load_bars
+from atb.data.catalogue import load_bars
 from atb.db import Database, open_database
 from atb.domain import Bars
 from atb.errors import InputError, did_you_mean

@@ -302,7 +302,7 @@ def _changed(manifest: "Manifest", sha256: str, settings: "Settings") -> list[st
 def _backtest(row: "LiveSession", portfolio: "Portfolio", *, end_ms: int, bars_root: Path) -> "Result":
     """Return the backtest from the session's first bar to its last."""
     from atb.backtest import run
-    from atb.data.catalogue.reading import load_bars
+    from atb.data.catalogue import load_bars
     from atb.live.feed.replay import lead_bars
     from atb.times import at_ms
 

@@ -10,7 +10,7 @@ from atb.config import load_settings
 from atb.data import load_bars, rules_of
 from atb.venues.simulator.server import running_server
 from tests.bars import bars_of, random_walk
-from tests.data.providers.sources import binance_zip
+from tests.data.providers.files.sources import binance_zip
 
 BARS = bars_of(random_walk(300, 4), venue="binance")
 NOW = int(BARS.opened_ms[200]) + 1

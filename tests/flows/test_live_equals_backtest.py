@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from atb.backtest import run as backtest
 from atb.cli import main
-from atb.data.catalogue.reading import load_bars
+from atb.data.catalogue import load_bars
 from atb.data.catalogue.writing import save_bars
 from atb.domain import Bars, Symbol, Timeframe
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
@@ -38,7 +38,7 @@ def test_ninety_real_days_through_the_runner_equal_their_backtest(sqlite_desk, r
 BACKTEST = """
 from atb.backtest import run
 from atb.config import load_settings
-from atb.data.catalogue.reading import load_bars
+from atb.data.catalogue import load_bars
 from atb.engine.prepare import Slot
 from atb.experiments import publish
 from atb.strategies import make_strategy

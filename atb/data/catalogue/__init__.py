@@ -1,1 +1,5 @@
-"""The catalogue: bars on disk, read, written, checked; one Parquet file per series and year."""
+"""The catalogue: bars on disk, read, written, verified; one Parquet file per series and year. `load_bars` is its way in."""
+
+from atb.data.catalogue.reading import load_bars
+
+__all__ = ["load_bars"]

@@ -4,14 +4,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
+from atb.data.providers.candle_source import Row
 from atb.domain import Instrument, Symbol, Timeframe
 from atb.domain.published import Precision, needs_price, published_rules
 from atb.errors import DataError, InputError, did_you_mean
-
-Row = list[float]
-"""A candle: open time (epoch ms), open, high, low, close, volume."""
 
 RETRY_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 LONGEST_WAIT_S = 120.0
@@ -20,32 +18,6 @@ _MOST_ROWS = 1_000
 _SHORT_HISTORY = frozenset({"kraken"})
 # Only spot markets and no account data: 2 requests instead of 7, and none of them signed.
 _BINANCE = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot"]}}
-
-
-class CandleSource(Protocol):
-    """What a download needs of an exchange."""
-
-    @property
-    def venue(self) -> str:
-        """The exchange's ccxt id."""
-        ...
-
-    @property
-    def page(self) -> int:
-        """Most candles per request."""
-        ...
-
-    def now_ms(self) -> int:
-        """Return the exchange's time in epoch milliseconds."""
-        ...
-
-    def instrument(self, symbol: Symbol, timeframe: Timeframe) -> Instrument:
-        """Return the symbol's trading rules as published; refuse a symbol or timeframe that the exchange does not have."""
-        ...
-
-    def candles(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[Row]:
-        """Return up to `page` candles that open at `since_ms` or later, oldest first, perhaps with an open one."""
-        ...
 
 
 class CcxtCandles:
@@ -85,7 +57,8 @@ class CcxtCandles:
             )
         options = dict(_BINANCE) if exchange_id == "binance" else {}
         config = {"timeout": 10_000, "enableRateLimit": base_url is None, "options": options}
-        self.venue, self._ccxt, self._sleep, self._needs_history = exchange_id, ccxt, sleep, needs_history
+        self.venue, self.origin = exchange_id, f"{exchange_id} through ccxt"
+        self._ccxt, self._sleep, self._needs_history = ccxt, sleep, needs_history
         self._exchange: Any = getattr(ccxt, exchange_id)(config)
         if base_url is not None:
             self._point_at(base_url)

@@ -14,7 +14,7 @@ from atb.data.catalogue.reading import sound_year
 from atb.data.catalogue.series import Series, series_at
 from atb.data.catalogue.writing import save_bars
 from atb.data.catalogue.yearfile import Header
-from atb.data.providers.ccxt_candles import CandleSource, Row
+from atb.data.providers.candle_source import CandleSource, Row
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
 from atb.errors import DataError, InputError
 from atb.times import Moment, at_ms, in_ms, moment, short
@@ -116,7 +116,8 @@ def download_bars(  # noqa: PLR0917 - the same leading arguments as load_bars
     job.now_ms = source.now_ms()
     stop = job.now_ms if until is None else min(job.now_ms, in_ms(until))
     spans = job.spans(in_ms(since) if since is not None else None, stop)
-    save_instruments([rules], root=root, venue=source.venue)
+    if rules is not None:
+        save_instruments([rules], root=root, venue=source.venue)
     interrupted = False
     try:
         for span in spans:
@@ -335,4 +336,4 @@ class _Job:
         index = pd.DatetimeIndex(table[:, 0].astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us")
         frame = pd.DataFrame({name: table[:, i + 1] for i, name in enumerate(BAR_COLUMNS)}, index=index)
         bars = Bars(self.symbol, self.timeframe, frame, self.source.venue, tuple(self.gaps))
-        self.added += save_bars(bars, root=self.root, source=f"{self.source.venue} through ccxt", partial=True).added
+        self.added += save_bars(bars, root=self.root, source=self.source.origin, partial=True).added

@@ -23,6 +23,7 @@ import pandas as pd
 
 from atb.data.catalogue.instruments import save_instruments
 from atb.data.catalogue.writing import Saved, save_bars
+from atb.data.providers.candle_source import HeldCandles
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.domain.observed import synthetic_rules
@@ -172,6 +173,19 @@ def _extremes(
     return (middle + np.sqrt(across + tops)) / 2, (middle - np.sqrt(across + bottoms)) / 2
 
 
+def _origin(seed: int) -> str:
+    return f"atb.data.providers.sample, seed {seed}: SYNTHETIC data"
+
+
+class SampleCandles(HeldCandles):
+    """The synthetic market as a `CandleSource`; `seed` as for `sample_bars`."""
+
+    def __init__(self, seed: int = 7) -> None:
+        market = sample_bars(seed)
+        rules = [synthetic_rules(bars.symbol) for bars in market]
+        super().__init__(market, origin=_origin(seed), rules=rules)
+
+
 def write_sample(*, root: Path, seed: int = 7, replace: bool = False) -> tuple[tuple[Bars, Saved], ...]:
     """Store the synthetic market in the catalogue, with its seed and its trading rules; again is no change.
 
@@ -195,8 +209,9 @@ def write_sample(*, root: Path, seed: int = 7, replace: bool = False) -> tuple[t
         If a sample of another seed is there and `replace` is false.
     """
     market = sample_bars(seed)
-    source = f"atb.data.providers.sample, seed {seed}: SYNTHETIC data"
-    done = tuple((bars, save_bars(bars, root=root, source=source, seed=seed, replace=replace)) for bars in market)
+    done = tuple(
+        (bars, save_bars(bars, root=root, source=_origin(seed), seed=seed, replace=replace)) for bars in market
+    )
     rules = [synthetic_rules(bars.symbol) for bars in market]
     save_instruments(rules, root=root, venue=SYNTHETIC)
     return done

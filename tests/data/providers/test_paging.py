@@ -37,6 +37,7 @@ class Exchange:
     newest_first: bool = False
     days: bool = True
     venue: str = "elsewhere"
+    origin: str = "an exchange of this test"
     asked: list[tuple[str, int]] = field(default_factory=list)
 
     def now_ms(self):

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from atb.data.providers.file_columns import CLOCK, SYMBOL, guess_columns, source_notes, symbol_column
-from atb.data.providers.file_layouts import columns_of
-from atb.data.providers.file_table import Table
-from atb.data.providers.file_text import NULLS, Layout, as_utf8, is_moment, layout_of, line_of
+from atb.data.providers.files.columns import CLOCK, SYMBOL, guess_columns, source_notes, symbol_column
+from atb.data.providers.files.headerless import columns_of
+from atb.data.providers.files.table import Table
+from atb.data.providers.files.text_layout import NULLS, Layout, as_utf8, is_moment, layout_of, line_of
 from atb.domain import BAR_COLUMNS, Symbol
 from atb.errors import DataError
 

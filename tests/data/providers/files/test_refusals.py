@@ -16,8 +16,8 @@ import pytest
 from atb.data import ImportRules, import_file
 from atb.errors import AtbError, InputError
 from tests.bars import random_walk
-from tests.data.providers import sources
-from tests.data.providers.sources import csv, epoch, stamps, table, written, zipped
+from tests.data.providers.files import sources
+from tests.data.providers.files.sources import csv, epoch, stamps, table, written, zipped
 
 FRAME = random_walk(48, 5, price=42_000.0)
 EPOCHS = table(FRAME, epoch(FRAME))

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from atb.data.providers.file_table import plain_row
+from atb.data.providers.files.table import plain_row
 from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:

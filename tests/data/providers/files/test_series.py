@@ -6,8 +6,8 @@ import pytest
 from atb.data import ImportRules, import_file, load_bars, verify
 from atb.errors import DataError
 from tests.bars import random_walk
-from tests.data.providers import sources
-from tests.data.providers.sources import binance_zip, csv, dump, epoch, table, written, zipped
+from tests.data.providers.files import sources
+from tests.data.providers.files.sources import binance_zip, csv, dump, epoch, table, written, zipped
 
 FRAME = random_walk(48, 5, price=42_000.0)
 EPOCHS = table(FRAME, epoch(FRAME))

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from atb.data.catalogue.checks import on_grid
-from atb.data.providers.file_table import Table
+from atb.data.providers.files.table import Table
 from atb.domain import BAR_COLUMNS, Symbol, Timeframe
 from atb.errors import DataError, InputError
 from atb.times import at_ms, short

@@ -12,7 +12,7 @@ from atb.data import ImportRules, import_file
 from atb.errors import AtbError
 from tests.bars import random_walk
 from tests.chance import examples
-from tests.data.providers.sources import SOURCES, ZONELESS
+from tests.data.providers.files.sources import SOURCES, ZONELESS
 
 FRAME = random_walk(48, 5, price=42_000.0)
 WRITERS = {**SOURCES, **ZONELESS}

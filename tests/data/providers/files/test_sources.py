@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from atb.data import ImportRules, import_file
-from atb.data.providers.file_names import said_by
+from atb.data.providers.files.identity import identity_of_name
 from atb.errors import DataError
 from tests.bars import random_walk
-from tests.data.providers.sources import SOURCES, ZONELESS
+from tests.data.providers.files.sources import SOURCES, ZONELESS
 
 # Prices of four digits and more, across the European clock change of spring 2024.
 FRAME = random_walk(72, 5, price=42_000.0)
@@ -44,7 +44,7 @@ def test_a_source_that_does_not_say_its_zone_is_asked_for_it(tmp_path, source):
     ],
 )
 def test_a_venue_in_a_file_name_may_have_capitals(name, said):
-    assert said_by(name) == dict(zip(("venue", "symbol", "timeframe"), said, strict=True))
+    assert identity_of_name(name) == dict(zip(("venue", "symbol", "timeframe"), said, strict=True))
 
 
 def yahoo_table(folder, frame):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atb.data.providers.file_columns import CLOCK
+from atb.data.providers.files.columns import CLOCK
 from atb.errors import DataError
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 
-from atb.data.providers.file_columns import CLOCK, guess_columns, source_notes, symbol_column
-from atb.data.providers.file_layouts import columns_of
-from atb.data.providers.file_table import Table
-from atb.data.providers.file_text import NULLS
+from atb.data.providers.files.columns import CLOCK, guess_columns, source_notes, symbol_column
+from atb.data.providers.files.headerless import columns_of
+from atb.data.providers.files.table import Table
+from atb.data.providers.files.text_layout import NULLS
 from atb.domain import BAR_COLUMNS, Symbol
 from atb.errors import DataError, InputError
 

@@ -325,7 +325,7 @@ def test_a_million_rows_take_seconds(tmp_path, root):
 
 
 def test_two_columns_that_mean_the_same_are_refused(tmp_path):
-    from atb.data.providers.file_columns import guess_columns
+    from atb.data.providers.files.columns import guess_columns
 
     with pytest.raises(DataError, match=r"mean the same.*close.*Close"):
         guess_columns(["timestamp", "open", "high", "low", "close", "Close", "volume"])

@@ -1,0 +1,113 @@
+"""Files of bars into the catalogue: every guess is shown, every doubt refused, and then nothing is written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from atb.data.catalogue.gaps import missing_bars
+from atb.data.catalogue.writing import Saved, save_bars
+from atb.data.providers.files.reading import ImportRules, read_files
+from atb.domain import Bars, Symbol, Timeframe
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What was read, how it was understood, and what storing it did.
+
+    Parameters
+    ----------
+    path
+        What was asked for: the first of several.
+    bars
+        The file's closed bars as `Bars`, with the accepted gaps.
+    columns
+        The file's column for each of ours.
+    notes
+        What was guessed, converted or dropped, one sentence each.
+    saved
+        Bars added, unchanged and replaced.
+    files
+        The names of all files read, those inside archives too.
+    """
+
+    path: Path
+    bars: Bars
+    columns: dict[str, str]
+    notes: tuple[str, ...]
+    saved: Saved
+    files: tuple[str, ...] = ()
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the catalogue held all of it already."""
+        return not self.saved.added and not self.saved.replaced
+
+    def to_json(self) -> dict[str, object]:
+        """Return plain values; times as ISO 8601."""
+        bars = self.bars
+        return {
+            "file": str(self.path),
+            "files": list(self.files),
+            "symbol": str(bars.symbol),
+            "timeframe": str(bars.timeframe),
+            "venue": bars.venue,
+            "bars": len(bars),
+            "first": bars.frame.index[0].isoformat(),
+            "last": bars.frame.index[-1].isoformat(),
+            "added": self.saved.added,
+            "unchanged": self.saved.unchanged,
+            "replaced": self.saved.replaced,
+            "gaps": [
+                {"start": gap[0].isoformat(), "end": gap[1].isoformat(), "missing": missing_bars(gap, bars.timeframe)}
+                for gap in bars.gaps
+            ],
+            "columns": self.columns,
+            "notes": list(self.notes),
+            "fingerprint": bars.fingerprint,
+        }
+
+
+def import_file(
+    path: Path | str | Iterable[Path | str],
+    *,
+    root: Path,
+    symbol: str | Symbol | None = None,
+    timeframe: str | Timeframe | None = None,
+    venue: str | None = None,
+    gaps: Literal["refuse", "keep"] = "refuse",
+    rules: ImportRules | None = None,
+) -> ImportReport:
+    """Read files of bars, check them, and merge them into the catalogue; on any doubt nothing is written.
+
+    Parameters
+    ----------
+    path
+        A file, several, or a folder: CSV, JSON, feather or Parquet, alone, compressed or in zip archives. All of one series.
+    root
+        The folder of the catalogue.
+    symbol, timeframe, venue
+        What the bars are of. A file name like `binance_BTCUSDT_1h.parquet` says all three; otherwise the symbol is needed,
+        the timeframe is the most common step between rows, and the venue is `file`.
+    gaps
+        `keep` accepts and records holes; `refuse` names them.
+    rules
+        What else to accept; by default nothing doubtful.
+
+    Raises
+    ------
+    InputError
+        If a file is not there, or what it holds is not said.
+    DataError
+        If the content breaks a rule.
+    """
+    rules = rules or ImportRules()
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(item) for item in path]
+    found = read_files(paths, symbol=symbol, timeframe=timeframe, venue=venue, gaps=gaps, rules=rules)
+    saved = save_bars(found.bars, root=root, source=found.origin, replace=rules.replace, accept_gaps=gaps == "keep")
+    notes = (*found.notes, *_saved_notes(saved))
+    return ImportReport(paths[0], found.bars, found.columns, notes, saved, found.files)
+
+
+def _saved_notes(saved: Saved) -> tuple[str, ...]:
+    return tuple(f"a damaged file of the catalogue was replaced; it is kept as {path}" for path in saved.set_aside)
