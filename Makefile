@@ -76,6 +76,7 @@ check: setup ## The static checks alone: style, format, types, imports, security
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/lint-imports --config tests/cycles.toml
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive atb runners
 
 audit: setup ## Known vulnerabilities in the lock files; asks an advisory service

@@ -9,7 +9,7 @@ import pandas as pd
 
 from atb.domain import Bars, Instrument, Signals, Symbol
 from atb.engine.policy import HALTS, OPPOSITES, AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from tests.bars import START, bars_of, frame_of, random_walk
 from tests.rules import usual
 

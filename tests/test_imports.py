@@ -16,9 +16,11 @@ def loaded_by(code: str, candidates: tuple[str, ...], cwd: Path) -> list[str]:
     return done.stdout.split()
 
 
-def test_the_import_contracts_hold(repository):
+@pytest.mark.parametrize("config", ["pyproject.toml", "tests/cycles.toml"])
+def test_the_import_contracts_hold(config, repository):
     program = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([program, "--no-cache"], capture_output=True, text=True, cwd=repository, check=False)
+    command = [program, "--no-cache", "--config", config]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=repository, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

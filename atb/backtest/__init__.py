@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from atb.backtest.result import Result
-from atb.backtest.simulation import run
+from atb.backtest.running import run
 from atb.backtest.sweeping import Sweep, sweep
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from atb.backtest.metrics import Columns, metrics
 from atb.backtest.simulation import Ended, Outcome, only_the_end, simulate
 from atb.backtest.span import Span
-from atb.engine.fresh import fresh_account, fresh_slots
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem
 from atb.engine.records import ACCOUNT, SUMMARY
+from atb.engine.state import fresh_account, fresh_slots
 
 RUNS, SEED = 50, 20_240_229
 FIGURES = ("total_return_pct", "max_drawdown_pct", "sharpe", "n_trades")

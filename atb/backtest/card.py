@@ -4,21 +4,21 @@ Colours are those of the page it is shown on, light or dark; nothing is loaded f
 """
 
 import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.typing import NDArray
 
-from atb.backtest.fill_model import fill_model
-from atb.backtest.ruin import RUINED
+from atb.backtest.baselines import RandomEntry
+from atb.backtest.ruin import RUINED, Ruin
+from atb.backtest.span import Holes
 from atb.decimals import MISSING, figure
-from atb.engine.prepare import finest
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from atb.backtest.result import Result
+from atb.domain.timeframe import Timeframe
 
 # Names, keys of `Result.stats` and formats, in reading order.
 FIGURES = (
@@ -64,10 +64,37 @@ _ROW = "background:transparent;border:0"
 _SOFT = "opacity:0.72"
 
 
+@dataclass(frozen=True)
+class CardFigures:
+    """What a card shows of a result.
+
+    `stats` and `baselines` are those of `Result`, equities account values in quote at each bar's close, `start` and `end` the first
+    open and the last close (UTC), and `halt` is empty where the account could trade to the end.
+    """
+
+    label: str
+    headline: str
+    kernel_hash: str
+    timeframe: Timeframe
+    start: datetime
+    end: datetime
+    equity: NDArray[np.float64]
+    benchmark_equity: NDArray[np.float64]
+    stats: Mapping[str, float]
+    baselines: Mapping[str, Mapping[str, float]]
+    random_entry: RandomEntry
+    refusal_counts: Mapping[str, int]
+    ruin: Ruin | None
+    halt: str
+    holes: tuple[Holes, ...]
+    ambiguity: str
+    fill_model: tuple[str, ...]
+
+
 # --- what is said ---------------------------------------------------------------------------------------------------------
 
 
-def figures(result: "Result") -> dict[str, tuple[str, ...]]:
+def figures(result: CardFigures) -> dict[str, tuple[str, ...]]:
     """Return every figure of merit by its name, as text for each of `COLUMNS`; `result.stats` has the exact values."""
     rows, chance = {}, result.random_entry
     for name, key, form in FIGURES:
@@ -80,26 +107,24 @@ def figures(result: "Result") -> dict[str, tuple[str, ...]]:
     return rows
 
 
-def _chosen(result: "Result") -> dict[str, tuple[str, ...]]:
+def _chosen(result: CardFigures) -> dict[str, tuple[str, ...]]:
     """Return the figures of the card; financing only where there was any."""
     names = {key: name for name, key, _ in FIGURES}
     every, financed = figures(result), bool(result.stats["financing_paid"])
     return {names[key]: every[names[key]] for key in ON_CARD if key != "financing_paid" or financed}
 
 
-def period(result: "Result") -> str:
+def period(result: CardFigures) -> str:
     """Return from when to when was traded, over how many bars, and by which kernel."""
-    timeframe = finest(result.slots)
-    end = timeframe.next(result.index[-1].to_pydatetime())
     missing = round(result.stats["missing_bars"])
     return (
-        f"{result.index[0]:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {len(result.index):,} bars of {timeframe}"
+        f"{result.start:%Y-%m-%d %H:%M} to {result.end:%Y-%m-%d %H:%M} UTC, {len(result.equity):,} bars of {result.timeframe}"
         + f" ({missing:,} missing)" * (missing > 0)
         + f", kernel {result.kernel_hash[:8]}"
     )
 
 
-def chance(result: "Result") -> str:
+def chance(result: CardFigures) -> str:
     """Return how the strategy compares with the same positions at random times."""
     random = result.random_entry
     if not random.varies:
@@ -110,7 +135,7 @@ def chance(result: "Result") -> str:
     )
 
 
-def blocked(result: "Result") -> str:
+def blocked(result: CardFigures) -> str:
     """Return what kept the strategy from trading as it wanted, in plain words."""
     counts = {reason: count for reason, count in result.refusal_counts.items() if reason != RUINED}
     parts = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts.items()]
@@ -124,14 +149,16 @@ def blocked(result: "Result") -> str:
     return " ".join(told)
 
 
-def _sentence(told: object) -> str:
-    return f"{told}."
+def _notes(result: CardFigures) -> tuple[str, ...]:
+    """Return the sentences below the table."""
+    holes = (f"{hole}." for hole in result.holes)
+    return (chance(result), blocked(result), *holes, result.ambiguity, *result.fill_model)
 
 
 # --- text -----------------------------------------------------------------------------------------------------------------
 
 
-def text(result: "Result") -> str:
+def text(result: CardFigures) -> str:
     """Return the card as text, lines of at most about `WIDTH` characters."""
     rows = {"": COLUMNS, **_chosen(result)}
     widths = [max(len(row[column]) for row in rows.values()) for column in range(len(COLUMNS))]
@@ -140,16 +167,9 @@ def text(result: "Result") -> str:
         "  ".join([name.ljust(first), *(cell.rjust(width) for cell, width in zip(row, widths, strict=True))])
         for name, row in rows.items()
     ]
-    notes = (
-        chance(result),
-        blocked(result),
-        *map(_sentence, result.holes),
-        result.ambiguity,
-        *fill_model(result.problem),
-    )
     return "\n".join(
         [result.label, period(result), "", _wrapped(result.headline), "", *table, ""]
-        + [_wrapped(note) for note in notes]
+        + [_wrapped(note) for note in _notes(result)]
     )
 
 
@@ -160,21 +180,16 @@ def _wrapped(sentences: str) -> str:
 # --- HTML -----------------------------------------------------------------------------------------------------------------
 
 
-def html(result: "Result") -> str:
+def html(result: CardFigures) -> str:
     """Return the card as HTML: inline styles, no script, nothing from outside."""
-    notes = (
-        chance(result),
-        blocked(result),
-        *map(_sentence, result.holes),
-        result.ambiguity,
-        *fill_model(result.problem),
-    )
     return framed(
         result.label,
         f"<div style='font-size:12px;{_SOFT}'>{escape(period(result))}</div>"
         f"<div style='margin:8px 0'>{escape(result.headline)}</div>"
         f"{_picture(result)}{_table(_chosen(result))}"
-        + "".join(f"<div style='margin-top:6px;font-size:12px;{_SOFT}'>{escape(note)}</div>" for note in notes),
+        + "".join(
+            f"<div style='margin-top:6px;font-size:12px;{_SOFT}'>{escape(note)}</div>" for note in _notes(result)
+        ),
     )
 
 
@@ -202,9 +217,9 @@ def _table(rows: dict[str, tuple[str, ...]]) -> str:
     )
 
 
-def _picture(result: "Result") -> str:
+def _picture(result: CardFigures) -> str:
     """Return equity and holding as two small lines on one scale, and which is which."""
-    curves = {"strategy": (result.equity.to_numpy(), _BLUE), "hold": (result.held.to_numpy(), _ORANGE)}
+    curves = {"strategy": (result.equity, _BLUE), "hold": (result.benchmark_equity, _ORANGE)}
     low = min(float(values.min()) for values, _ in curves.values())
     high = max(float(values.max()) for values, _ in curves.values())
     lines = "".join(
@@ -222,7 +237,7 @@ def _picture(result: "Result") -> str:
     )
 
 
-def _points(values: "NDArray[np.floating[Any]]", low: float, high: float) -> str:
+def _points(values: NDArray[np.floating[Any]], low: float, high: float) -> str:
     """Return a line's points: each stretch by its lowest and highest value, so that no peak is lost."""
     stretch = max(1, 2 * len(values) // _POINTS)
     whole = np.append(values, np.repeat(values[-1], -len(values) % stretch)).reshape(-1, stretch)

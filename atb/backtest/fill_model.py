@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, Slot
+from atb.engine.prepare import Problem
+from atb.engine.slot import Slot
 
 BASIS = "Decisions at the close of each bar; market orders fill at the next bar's open."
 ROUNDING = "Sizes are floored to lots and prices rounded to ticks against the trader."

@@ -10,6 +10,8 @@ and a period without a bar has a return of 0. With the bar returns r and P perio
 Without holes N is the number of bars. Drawdowns are positive magnitudes. What cannot be computed is NaN, never zero.
 """
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -99,3 +101,9 @@ def _orders(sums: Records, accounts: Records, cash: float) -> Columns:
         "shrunk_signals": sums["shrunk"],
         "ambiguous_bars": sums["ambiguous"],
     }
+
+
+def drawdowns(equity: NDArray[np.floating[Any]], cash: float) -> NDArray[np.float64]:
+    """Return the fraction lost since the highest equity so far, starting cash included; values in [0, 1]."""
+    peak = np.maximum(np.maximum.accumulate(equity), cash)
+    return np.asarray(1.0 - equity / peak, dtype=np.float64)

@@ -9,52 +9,47 @@ import numpy as np
 import pandas as pd
 
 from atb.backtest.frames import folded_ms
+from atb.backtest.simulation import Outcome
 from atb.backtest.span import Span
-from atb.engine.prepare import finest
+from atb.engine.prepare import Problem, finest
+from atb.engine.slot import Slot
 from atb.errors import InputError
 
 if TYPE_CHECKING:
     import vectorbt as vbt
     from numpy.typing import NDArray
 
-    from atb.backtest.result import Result
 
-
-def closes(result: "Result") -> pd.DataFrame:
-    """Return close prices on the result's index, one column per slot, carried forward over missing bars."""
-    return _closes_at(result, result.problem.closes, result.index)
-
-
-def _closes_at(result: "Result", times: "NDArray[np.int64]", index: pd.DatetimeIndex) -> pd.DataFrame:
+def closes(slots: tuple[Slot, ...], times: "NDArray[np.int64]", index: pd.DatetimeIndex) -> pd.DataFrame:
+    """Close prices at `times` (bar closes, epoch ms) on `index`, one column per slot, carried forward over missing bars."""
     columns = {}
-    for s, slot in enumerate(result.slots):
+    for s, slot in enumerate(slots):
         known = pd.Series(slot.bars.frame["close"].to_numpy(), index=slot.bars.closed_ms)
         columns[s] = known.reindex(times, method="ffill").to_numpy()
     frame = pd.DataFrame(columns, index=index)
-    frame.columns = pd.Index([f"{slot.strategy.name} {slot.bars.symbol} {s}" for s, slot in enumerate(result.slots)])
+    frame.columns = pd.Index([f"{slot.strategy.name} {slot.bars.symbol} {s}" for s, slot in enumerate(slots)])
     return frame.bfill()
 
 
-def _clock(result: "Result") -> "tuple[NDArray[np.int64], pd.DatetimeIndex]":
-    """Return close times without a hole, and their opens: vectorbt takes rows for time, so each period needs one."""
-    timeframe, problem = finest(result.slots), result.problem
+def _clock(problem: Problem, index: pd.DatetimeIndex) -> "tuple[NDArray[np.int64], pd.DatetimeIndex]":
+    """Close times without a hole, and their opens: vectorbt reads rows as time, so each period needs one."""
+    timeframe = finest(problem.slots)
     if timeframe.unit == "M" or Span.of(problem).whole:
-        return problem.closes, result.index
+        return problem.closes, index
     step = timeframe.seconds * 1000
     grid = np.arange(int(problem.lanes.opened.min()) + step, int(problem.closes[-1]) + 1, step)
     times = np.union1d(grid, problem.closes)
     return times, pd.DatetimeIndex(pd.to_datetime(times - step, unit="ms", utc=True), name="timestamp")
 
 
-def order_records(result: "Result", times: "NDArray[np.int64]") -> "NDArray[np.void]":
-    """Return the orders in vectorbt's layout, sorted by column and time, numbered within each column.
+def order_records(problem: Problem, orders: "NDArray[np.void]", times: "NDArray[np.int64]") -> "NDArray[np.void]":
+    """ORDER records in vectorbt's layout, sorted by column and time, numbered within each column.
 
     `times` are the closes of vectorbt's rows, in epoch milliseconds.
     """
     from vectorbt.portfolio.enums import order_dt
 
-    orders = result.outcome.orders
-    rows = np.searchsorted(times, folded_ms(orders, result.problem), side="left")
+    rows = np.searchsorted(times, folded_ms(orders, problem), side="left")
     by_column = np.lexsort((orders["id"], orders["slot"]))
     records = np.zeros(len(orders), order_dt)
     chosen = orders[by_column]
@@ -67,33 +62,42 @@ def order_records(result: "Result", times: "NDArray[np.int64]") -> "NDArray[np.v
     return records
 
 
-def wrap(result: "Result") -> "vbt.Portfolio":
-    """Return the result as a `vectorbt.Portfolio` whose columns share the account's cash.
+def wrap(problem: Problem, outcome: Outcome, index: pd.DatetimeIndex) -> "vbt.Portfolio":
+    """Wrap what a run wrote as a `vectorbt.Portfolio` whose columns share the account's cash.
 
-    It has a row for every period by the clock, those without a bar included, so that its ratios are per time and not per bar.
+    It has a row for every period of the clock, also where a bar is missing, so that its ratios are per time and not per bar.
+
+    Parameters
+    ----------
+    problem, outcome
+        The run.
+    index
+        Open times (UTC) of the bars at whose closes equity is known.
 
     Raises
     ------
     InputError
         If fees were paid in base, or borrow or funding was paid: vectorbt knows neither, and its accounts would differ.
     """
-    _check(result)
+    _check(outcome)
     import vectorbt as vbt
     from vectorbt.base.array_wrapper import ArrayWrapper
     from vectorbt.portfolio.enums import log_dt
 
-    times, index = _clock(result)
-    prices = _closes_at(result, times, index)
-    freq = pd.Timedelta(seconds=finest(result.slots).seconds)
+    times, index = _clock(problem, index)
+    prices = closes(problem.slots, times, index)
+    freq = pd.Timedelta(seconds=finest(problem.slots).seconds)
     wrapper = ArrayWrapper.from_obj(prices, freq=freq, group_by=np.zeros(prices.shape[1], dtype=np.int64))
-    cash = np.array([result.problem.account.cash])
-    return vbt.Portfolio(wrapper, prices, order_records(result, times), np.zeros(0, log_dt), cash, cash_sharing=True)
+    cash = np.array([problem.account.cash])
+    return vbt.Portfolio(
+        wrapper, prices, order_records(problem, outcome.orders, times), np.zeros(0, log_dt), cash, cash_sharing=True
+    )
 
 
-def _check(result: "Result") -> None:
+def _check(outcome: Outcome) -> None:
     unknown = {
-        "fees in the base currency": bool(result.outcome.orders["fee_base"].any()),
-        "borrow or funding": bool(result.outcome.account["financing"] != 0),
+        "fees in the base currency": bool(outcome.orders["fee_base"].any()),
+        "borrow or funding": bool(outcome.account["financing"] != 0),
     }
     for name, paid in unknown.items():
         if paid:

@@ -18,14 +18,18 @@ from atb.decimals import figure
 from atb.domain.bars import Bars
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
-from atb.engine.prepare import Problem, Slot, finest
+from atb.engine.prepare import Problem, finest
 from atb.engine.records import HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION
+from atb.engine.slot import Slot
 from atb.files import public_folder, write_public
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     import pandas as pd
     import vectorbt as vbt
 
+    from atb.backtest.card import CardFigures
     from atb.backtest.drilldown import DrillDown
 
 _BASELINE = ("total_return_pct", "cagr_pct", "volatility_pct", "sharpe", "sortino", "calmar", "max_drawdown_pct",
@@ -249,7 +253,37 @@ class Result:
         """The same orders as a `vectorbt.Portfolio`, which accounts for them independently."""
         from atb.backtest.portfolio import wrap
 
-        return wrap(self)
+        return wrap(self.problem, self.outcome, self.index)
+
+    @cached_property
+    def card(self) -> "CardFigures":
+        """What the card shows: figures, baselines and notes."""
+        from atb.backtest.card import CardFigures
+
+        return CardFigures(
+            label=self.label,
+            headline=self.headline,
+            kernel_hash=self.kernel_hash,
+            timeframe=finest(self.slots),
+            start=self.index[0].to_pydatetime(),
+            end=self._end,
+            equity=self.outcome.equity,
+            benchmark_equity=self._held.equity,
+            stats=self.stats,
+            baselines=self.baselines,
+            random_entry=self.random_entry,
+            refusal_counts=self.refusal_counts,
+            ruin=self.ruin,
+            halt=self.halt,
+            holes=self.holes,
+            ambiguity=self.ambiguity,
+            fill_model=tuple(fill_model(self.problem)),
+        )
+
+    @property
+    def _end(self) -> "datetime":
+        """Close time of the last bar."""
+        return finest(self.slots).next(self.index[-1].to_pydatetime())
 
     def to_json(self) -> dict[str, Any]:
         """Return identity, settings and figures as plain JSON values; NaN becomes None."""
@@ -257,7 +291,7 @@ class Result:
             "slots": [_slot_json(slot) for slot in self.slots],
             "account": self.problem.account.to_json(),
             "start": self.index[0].isoformat(),
-            "end": finest(self.slots).next(self.index[-1].to_pydatetime()).isoformat(),
+            "end": self._end.isoformat(),
             "kernel_hash": self.kernel_hash,
             "stats": _plain(self.stats),
             "baselines": {name: _plain(values) for name, values in self.baselines.items()},
@@ -290,13 +324,13 @@ class Result:
         """Return the card as text: figures beside the baselines, what blocked it, how fills were made."""
         from atb.backtest.card import text
 
-        return text(self)
+        return text(self.card)
 
     def _repr_html_(self) -> str:
         """Return the card that a notebook shows."""
         from atb.backtest.card import html
 
-        return html(self)
+        return html(self.card)
 
 
 def _slot_json(slot: Slot) -> dict[str, Any]:

@@ -9,7 +9,8 @@ import pandas as pd
 from atb.domain.bars import Bars
 from atb.domain.ports import Strategy
 from atb.domain.signals import Signals
-from atb.engine.prepare import Slot, columns
+from atb.engine.prepare import columns
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies import strategy_params
 

@@ -18,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.metrics import metrics
-from atb.backtest.simulation import as_slots, only_the_end, run
+from atb.backtest.running import as_slots, run
+from atb.backtest.simulation import only_the_end
 from atb.backtest.span import Span
 from atb.decimals import number
 from atb.domain.ports import Strategy
@@ -26,7 +27,8 @@ from atb.engine import records
 from atb.engine.checks import check_count
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import Problem, Slot, prepare
+from atb.engine.prepare import Problem, prepare
+from atb.engine.slot import Slot
 from atb.errors import InputError, did_you_mean
 from atb.features.indicators import remembered
 

@@ -90,7 +90,7 @@ def _portfolio(seed: int) -> tuple[Any, Any, int]:
     from atb.domain import Bars, Symbol, Timeframe
     from atb.domain.observed import synthetic_rules
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-    from atb.engine.prepare import warmup_bars
+    from atb.engine.slot import warmup_bars
     from atb.live.plan import Plan
     from atb.live.portfolio import Portfolio
     from atb.promotion.manifest import SCHEMA, Manifest

@@ -82,7 +82,7 @@ def _round_trips(orders: Any) -> Any:
 def _slot(bars: Any, one: Combination) -> Any:
     from atb.domain import Instrument
     from atb.engine.policy import ExecutionModel
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
     from atb.strategies import make_strategy
 
     step = Decimal(STEP)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atb.engine.policy import AccountPolicy
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
 
 UNLESS_GIVEN = {
     "stop_loss": 0.05,

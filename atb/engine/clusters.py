@@ -1,22 +1,20 @@
 """Which slots move together: clusters of correlated symbols, anew each UTC day from the days before it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine.policy import AccountPolicy
-
-if TYPE_CHECKING:
-    from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 
 _DAY = 86_400_000  # milliseconds
 _LEAST = 20  # common daily returns before a correlation counts, or as many as the window has
 
 
 def clusters(
-    markets: Sequence[NDArray[np.void]], slots: "Sequence[Slot]", account: AccountPolicy
+    markets: Sequence[NDArray[np.void]], slots: Sequence[Slot], account: AccountPolicy
 ) -> list[NDArray[np.float64]]:
     """Return for each slot the number (1 and up) of its cluster at the close of each of its bars.
 

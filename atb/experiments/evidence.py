@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
     from atb.prediction.predictor import OnnxPredictor
     from atb.validation.parity import ParityReport
     from atb.validation.windows import Checked

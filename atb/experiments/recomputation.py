@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atb.config import Settings
     from atb.domain import Predictor
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
 
 
 def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "Settings") -> bool | None:
@@ -50,7 +50,7 @@ def _slot(given: Mapping[str, Any], bars_root: Path, folder: Path | None) -> "Sl
     from atb.data.catalogue import load_bars
     from atb.domain import Instrument, Timeframe
     from atb.engine.policy import ExecutionModel, RiskPolicy
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
     from atb.strategies import make_strategy
 
     data = given["data"]

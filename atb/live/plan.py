@@ -11,7 +11,7 @@ from atb.domain import Bars, Instrument, Predictor, Strategy, Symbol, Timeframe
 from atb.engine import records
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot, warmup_bars
+from atb.engine.slot import Slot, warmup_bars
 from atb.engine.state import KernelState
 from atb.errors import PromotionError
 from atb.promotion.manifest import Manifest

@@ -15,7 +15,7 @@ import numpy as np
 from atb import __version__
 from atb.errors import ModelError
 from atb.features import indicators, sets
-from atb.prediction.predictor import open_session, predict_rows
+from atb.prediction.inference import open_session, predict_rows
 
 if TYPE_CHECKING:
     from atb.prediction.evaluation import Evaluation

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.errors import InputError
-from atb.prediction.predictor import open_session, predict_rows
+from atb.prediction.inference import open_session, predict_rows
 from atb.prediction.recipes import Trained
 
 if TYPE_CHECKING:

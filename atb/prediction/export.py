@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.errors import ModelError
-from atb.prediction.predictor import open_session, predict_rows
+from atb.prediction.inference import open_session, predict_rows
 from atb.prediction.recipes import Trained
 
 OPSET = {"": 18, "ai.onnx.ml": 3}  # fixed: the same classifier gives the same bytes

@@ -1,21 +1,16 @@
 """The predictor: a verified bundle's graph behind the domain's port, one ONNX call for a whole history."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.domain import Symbol, Timeframe
 from atb.features.sets import feature_set
+from atb.prediction.bundle import Bundle
+from atb.prediction.inference import Array, Rows, open_session, predict_rows
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from atb.prediction.bundle import Bundle
-
-Array = NDArray[np.float64]
-Rows = NDArray[np.float32]
-_NOWHERE = "/dev/null/no-folder"  # where a graph's weights outside of it would be looked for
 
 
 class OnnxPredictor:
@@ -25,14 +20,14 @@ class OnnxPredictor:
     of model). So predictions for inputs seen in the call before are kept, and a history that grew by one bar costs one row.
     """
 
-    def __init__(self, bundle: "Bundle") -> None:
+    def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self._features = feature_set(bundle.card["feature_set"])
         self._session = open_session(bundle.model)
         self._seen: Rows = np.empty((0, len(self._features.columns)), np.float32)
         self._told: Array = np.empty(0)
 
-    def __reduce__(self) -> tuple[type["OnnxPredictor"], tuple["Bundle"]]:
+    def __reduce__(self) -> tuple[type["OnnxPredictor"], tuple[Bundle]]:
         """Go to another process as the bundle alone: what was predicted stays behind."""
         return OnnxPredictor, (self.bundle,)
 
@@ -63,35 +58,6 @@ class OnnxPredictor:
         told = np.concatenate([self._told[:known], predict_rows(self._session, inputs[known:])])
         self._seen, self._told = inputs, told
         return told.copy()
-
-
-def open_session(model: bytes) -> Any:
-    """Return an onnxruntime session on one thread: sums are taken in one order, on every machine with the same kernels.
-
-    What a graph would read from other files is refused: no hash covers them.
-    """
-    import onnxruntime as ort
-
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
-    options.log_severity_level = 4
-    options.add_session_config_entry("session.model_external_initializers_file_folder_path", _NOWHERE)
-    return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-
-
-def predict_rows(session: Any, inputs: Rows) -> Array:
-    """Return the probability of a rise for each row of features (float32, rows x columns); NaN where a feature is missing.
-
-    A lone row is doubled: a matrix of one row takes another path through the linear algebra, and its last bits differ.
-    """
-    told = np.full(len(inputs), np.nan)
-    complete = np.flatnonzero(np.isfinite(inputs).all(axis=1))
-    if len(complete):
-        asked = inputs[complete if len(complete) > 1 else np.repeat(complete, 2)]
-        probabilities = session.run(None, {session.get_inputs()[0].name: asked})[0]
-        told[complete] = probabilities[: len(complete), 1]
-    return told
 
 
 def _common_rows(old: Rows, new: Rows) -> int:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from atb.backtest import Result
+from atb.backtest.metrics import drawdowns
 from atb.backtest.portfolio import closes
-from atb.backtest.statistics import drawdowns
 from atb.decimals import figure
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
@@ -206,7 +206,7 @@ def _exposure_caption(result: Result, net: Floats, gross: Floats) -> str:
 
 def exposure(result: Result) -> pd.DataFrame:
     """Return each slot's position value as percent of the account's equity after each bar's close."""
-    value = result.positions.to_numpy() * closes(result).to_numpy()
+    value = result.positions.to_numpy() * closes(result.slots, result.problem.closes, result.index).to_numpy()
     return pd.DataFrame(100 * value / result.equity.to_numpy()[:, None], index=result.index)
 
 

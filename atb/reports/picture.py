@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atb.backtest import Result
-from atb.backtest.statistics import drawdowns
+from atb.backtest.metrics import drawdowns
 from atb.reports.theme import BLUE, GREY, GRID, INK, ORANGE
 
 if TYPE_CHECKING:

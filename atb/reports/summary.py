@@ -17,7 +17,7 @@ def summary_table(result: "Result") -> pd.DataFrame:
 
     `random entry` is the median of runs that hold the same positions at random times, with the range of nine in ten.
     """
-    return pd.DataFrame.from_dict(card.figures(result), orient="index", columns=list(card.COLUMNS))
+    return pd.DataFrame.from_dict(card.figures(result.card), orient="index", columns=list(card.COLUMNS))
 
 
 def trades_table(result: "Result", last: int = 10) -> pd.DataFrame:
@@ -40,7 +40,7 @@ def trades_table(result: "Result", last: int = 10) -> pd.DataFrame:
 
 def result_html(result: "Result") -> str:
     """Return a result's card for notebooks."""
-    return card.html(result)
+    return card.html(result.card)
 
 
 def bars_html(bars: Bars) -> str:

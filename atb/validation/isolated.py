@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atb.domain import Bars
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
 
 NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
 _TIME = dt.datetime
@@ -151,7 +151,7 @@ def main() -> None:
 
 def _slot(parts: dict[str, Any]) -> "Slot | PermissionError":
     """Return the slot, or what its strategy was refused: what it reads while it is loaded or made, it knows like its bars."""
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
 
     others = {name: _made(part) for name, part in parts.items() if name != "strategy"}
     part = parts["strategy"]

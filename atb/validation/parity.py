@@ -28,30 +28,14 @@ from numpy.typing import NDArray
 from atb.backtest.simulation import simulate
 from atb.engine import codes, records
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Problem, Slot, prepare
+from atb.engine.prepare import Problem, prepare
+from atb.engine.slot import Slot
 from atb.engine.state import KernelState, dumps
 from atb.validation.isolated import NAMES
+from atb.validation.trace import Trace
 from atb.validation.windows import Checked, WindowsReport, check_windows
 
 Records = NDArray[np.void]
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What one execution did: ORDER and TRADE records, and equity at each close.
-
-    Those that refuse by the kernel's own rules also give REFUSAL records and the state they ended in, as bytes; one that could not
-    go on says why in `stopped`, and in `on_credit` whether an exit that the account cannot pay was the reason.
-    """
-
-    way: str
-    orders: Records
-    trades: Records
-    equity: NDArray[np.float64]
-    refusals: Records | None = None
-    state: bytes | None = None
-    stopped: str = ""
-    on_credit: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,7 +9,7 @@ from atb.errors import InputError
 from atb.validation.isolated import Source
 
 if TYPE_CHECKING:
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
 
 _PLAIN = (bool, int, float, str, bytes)
 

@@ -18,7 +18,7 @@ from atb.engine import kernel, records
 from atb.engine.matching import whole
 from atb.engine.prepare import Problem
 from atb.engine.state import KernelState
-from atb.validation.parity import Trace
+from atb.validation.trace import Trace
 
 
 class _RefusedError(Exception):

@@ -37,7 +37,8 @@ from atb.validation.isolated import BEGINS, NAMES, Block
 from atb.validation.sources import parts_of
 
 if TYPE_CHECKING:
-    from atb.engine.prepare import Problem, Slot
+    from atb.engine.prepare import Problem
+    from atb.engine.slot import Slot
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]

@@ -8,7 +8,7 @@ from atb.workbench.display import register_formats
 if TYPE_CHECKING:
     from atb.backtest import Result, run
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
     from atb.experiments import publish
     from atb.experiments.evidence import assumptions, evidence, findings, fragility, proofs, start_spread
     from atb.strategies import make_strategy, strategy_params
@@ -28,7 +28,7 @@ _HOMES = {
     "Result": "atb.backtest",
     "RiskPolicy": "atb.engine.policy",
     "Rules": "atb.workbench.rules",
-    "Slot": "atb.engine.prepare",
+    "Slot": "atb.engine.slot",
     "assumptions": "atb.experiments.evidence",
     "catalogue": "atb.workbench.market",
     "cost_table": "atb.validation.sensitivity",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from atb.backtest import Result
     from atb.domain import Bars
     from atb.engine.policy import AccountPolicy
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
 
 COMMON = ("fraction", "stop_loss", "take_profit", "fee", "slippage", "cash")  # rules that a backtest has as parameters
 BACKTEST = {"strategy", "params", "symbol", "timeframe", "start", "end", "days", "venue", *COMMON}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from atb.config import load_settings
 from atb.domain import Bars, Instrument, Strategy, Symbol, Timeframe
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot, warmup_bars
+from atb.engine.slot import Slot, warmup_bars
 from atb.errors import InputError, ModelError
 from atb.workbench.market import load_bars
 

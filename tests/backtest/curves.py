@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.backtest.statistics import drawdowns
+from atb.backtest.metrics import drawdowns
 
 Floats = NDArray[np.floating[Any]]
 NAN = float("nan")

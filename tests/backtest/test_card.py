@@ -57,19 +57,25 @@ def test_a_result_is_one_line_as_its_name_and_a_table_when_printed(result):
 def test_text_and_html_say_the_same(result):
     page, text = Page(result._repr_html_()), " ".join(str(result).split())
     told = " ".join(page.text.split())
-    notes = (card.chance(result), card.blocked(result), result.ambiguity, result.headline, card.period(result))
+    notes = (
+        card.chance(result.card),
+        card.blocked(result.card),
+        result.ambiguity,
+        result.headline,
+        card.period(result.card),
+    )
     for note in (*notes, *result.fill_model.split(". ")):
         assert note in text
         assert note in told
     names = {name for name, key, _ in card.FIGURES if key in card.ON_CARD and key != "financing_paid"}
-    for name, cells in card.figures(result).items():
+    for name, cells in card.figures(result.card).items():
         if name in names:
             assert " ".join([name, *cells]) in text
             assert " ".join([name, *cells]) in told
 
 
 def test_the_figures_are_those_of_the_result(result):
-    table = card.figures(result)
+    table = card.figures(result.card)
     total, held, idle, chance = table["Total return (%)"]
     assert total == f"{result.stats['total_return_pct']:+,.2f}"
     assert held == f"{result.baselines['hold']['total_return_pct']:+,.2f}"
@@ -80,7 +86,7 @@ def test_the_figures_are_those_of_the_result(result):
 
 
 def test_what_blocked_it_is_told_in_plain_words(result):
-    told = card.blocked(result)
+    told = card.blocked(result.card)
     assert "drawdown halt" in told
     assert "shrunk by exposure limit" in told
     assert "The account ended halted for good by its drawdown." in told
@@ -90,7 +96,7 @@ def test_what_blocked_it_is_told_in_plain_words(result):
 
 
 def test_nothing_blocked_is_told_too():
-    assert card.blocked(run(scripted_slot(random_walk(50), (1.0,)))) == "No signal was refused or shrunk."
+    assert card.blocked(run(scripted_slot(random_walk(50), (1.0,))).card) == "No signal was refused or shrunk."
 
 
 def test_the_card_runs_nothing_loads_nothing_and_has_no_colours_of_its_own(result):

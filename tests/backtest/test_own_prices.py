@@ -6,7 +6,7 @@ import pytest
 
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from tests.bars import bars_of, frame_of
 from tests.problems import Scripted

@@ -12,7 +12,7 @@ from atb.backtest.screening import NOTICE, Screen
 from atb.backtest.sweeping import sweep
 from atb.domain import Instrument, Signals, Symbol
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.experiments.publication import RUN_FOLDER, publish
 from atb.strategies.from_signals import GivenSides, from_columns, sides_from, strategies_from

@@ -13,7 +13,8 @@ from atb.backtest.simulation import Ended, only_the_end, simulate
 from atb.backtest.span import Holes, Span, periods_between
 from atb.domain import Timeframe
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot, prepare
+from atb.engine.prepare import prepare
+from atb.engine.slot import Slot
 from tests.bars import bars_of, frame_of, random_walk
 from tests.problems import random_slots, scripted_slot
 

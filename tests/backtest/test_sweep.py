@@ -9,7 +9,7 @@ import pytest
 
 from atb.backtest import run, sweep
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, grid
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.features import indicators
 from atb.strategies import grid as strategy_grid

@@ -13,7 +13,8 @@ import pytest
 from atb.errors import ModelError
 from atb.prediction.bundle import load_bundle
 from atb.prediction.export import check_parity, to_onnx
-from atb.prediction.predictor import OnnxPredictor, open_session, predict_rows
+from atb.prediction.inference import open_session, predict_rows
+from atb.prediction.predictor import OnnxPredictor
 from atb.prediction.recipes import MODELS, Recipe, Trained, train
 from tests.prediction.models import saved, trained
 from tests.waiting import PATIENCE_S

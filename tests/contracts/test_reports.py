@@ -17,7 +17,7 @@ import pytest
 from atb.backtest import Result, run
 from atb.domain import Bars
 from atb.engine.policy import RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.reports import BAR_REPORTS, REPORTS, SESSION_REPORTS, SessionRecord, session_fills_figure, trades_figure
 from tests.bars import bars_of, frame_of, random_walk

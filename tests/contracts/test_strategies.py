@@ -10,7 +10,8 @@ import pytest
 
 from atb.domain import Signals, Strategy
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import Slot, prepare
+from atb.engine.prepare import prepare
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_module, strategy_params
 from atb.validation.windows import check_windows

@@ -11,11 +11,11 @@ import pandas as pd
 from atb.backtest.simulation import Outcome, simulate
 from atb.domain import Instrument, Symbol, Timeframe
 from atb.engine import codes, records
-from atb.engine.fresh import fresh_slots
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, Slot, prepare
-from atb.engine.state import KernelState
+from atb.engine.prepare import Problem, prepare
+from atb.engine.slot import Slot
+from atb.engine.state import KernelState, fresh_slots
 from tests.bars import START, bars_of
 from tests.problems import ALL_IN, FREE, Scripted, ohlc
 from tests.rules import usual

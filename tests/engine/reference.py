@@ -9,7 +9,8 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Problem, Slot, prepare
+from atb.engine.prepare import Problem, prepare
+from atb.engine.slot import Slot
 from tests.engine.reference_book import ZERO, Bar, Book, Position, Signal, number, to_step
 from tests.engine.reference_decisions import Decision
 from tests.engine.reference_sizing import Ledger

@@ -8,7 +8,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import lru_cache
 from typing import NamedTuple
 
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 
 ZERO = Decimal(0)
 NEAR = Decimal("0.000001")

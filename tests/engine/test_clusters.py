@@ -6,7 +6,8 @@ import pytest
 
 from atb.engine.clusters import clusters
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Slot, columns, prepare
+from atb.engine.prepare import columns, prepare
+from atb.engine.slot import Slot
 from tests.bars import bars_of, frame_of
 from tests.problems import Scripted
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from atb.engine.policy import ExecutionModel
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from tests.engine.cases import FLAT, NAN, account, at, half, play, rules, slot_of, together
 from tests.problems import Scripted
 

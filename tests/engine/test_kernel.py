@@ -121,7 +121,7 @@ def test_sizes_are_floored_to_lots_and_small_orders_refused_with_a_reason():
     from decimal import Decimal
 
     from atb.domain import Symbol
-    from atb.engine.prepare import Slot
+    from atb.engine.slot import Slot
 
     base = scripted_slot(ohlc((7.0, 7.0, 7.0, 7.0), (7.0, 7.0, 7.0, 7.0)), (1.0,))
     rules = usual(Symbol.parse("BTC/USDT"), lot=Decimal("0.1"), min_quantity=Decimal("0.1"), min_notional=Decimal(5))

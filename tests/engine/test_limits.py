@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from atb.engine import codes, records
-from atb.engine.fresh import fresh_account
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import ExecutionModel
 from atb.engine.sizing import forbids
+from atb.engine.state import fresh_account
 from tests.engine.cases import (
     FLAT,
     NAN,

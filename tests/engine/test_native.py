@@ -10,8 +10,8 @@ import pytest
 
 from atb.backtest.simulation import simulate
 from atb.engine import cache, kernel, loop, native, records
-from atb.engine.fresh import fresh_account, fresh_slots
 from atb.engine.prepare import prepare
+from atb.engine.state import fresh_account, fresh_slots
 from tests.chance import seeds
 from tests.problems import random_slots
 

@@ -10,7 +10,8 @@ import pytest
 from atb.domain import Signals, Symbol
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot, columns, prepare, warmup_bars
+from atb.engine.prepare import columns, prepare
+from atb.engine.slot import Slot, warmup_bars
 from atb.errors import InputError
 from atb.features.indicators import INDICATORS
 from atb.strategies import make_strategy

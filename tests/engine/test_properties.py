@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from atb.backtest.simulation import simulate
 from atb.engine import records
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, Slot, prepare
+from atb.engine.prepare import Problem, prepare
+from atb.engine.slot import Slot
 from atb.engine.state import KernelState
 from tests.bars import bars_of, random_walk
 from tests.chance import examples

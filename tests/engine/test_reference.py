@@ -20,7 +20,8 @@ from atb.domain import Symbol
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, Slot, prepare
+from atb.engine.prepare import Problem, prepare
+from atb.engine.slot import Slot
 from tests.bars import bars_of, random_walk
 from tests.chance import seeds
 from tests.engine.reference import Order, Reference, Trade

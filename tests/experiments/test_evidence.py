@@ -9,7 +9,7 @@ import pytest
 
 from atb.domain import Signals
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.strategies.from_signals import GivenSides
 from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
 from tests.bars import bars_of, ramp, random_walk

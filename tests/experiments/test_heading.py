@@ -7,7 +7,7 @@ import pytest
 
 from atb.backtest import Result, run
 from atb.engine.policy import RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.experiments.heading import NOTHING_FOUND, head, readable
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk

@@ -9,7 +9,7 @@ from atb.data.catalogue import load_bars
 from atb.data.catalogue.writing import save_bars
 from atb.domain import Bars, Symbol, Timeframe
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.strategies import make_strategy
 from tests.experiments.notebooks import notebook
 from tests.live.desk import first_open, read_journal

@@ -18,7 +18,7 @@ from atb.db import Database, open_database
 from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, KernelState, LiveSession, SlotRow, TradeRow
 from atb.domain import Bars, Strategy
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.live.loop import Summary
 from atb.live.plan import Plan, make_plan
 from atb.live.portfolio import Portfolio

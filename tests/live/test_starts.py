@@ -9,7 +9,7 @@ from sqlalchemy import select
 from atb.db import open_database
 from atb.db.tables import DecisionRow
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import warmup_bars
+from atb.engine.slot import warmup_bars
 from atb.live.feed.history import History
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio

@@ -21,7 +21,7 @@ from atb.domain import Bars, Strategy
 from atb.domain.ports import Broker
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot, warmup_bars
+from atb.engine.slot import Slot, warmup_bars
 from atb.live.execution.timing import Rules
 from atb.live.feed.timer import SteppedTimer
 from atb.live.loop import Bell, Summary

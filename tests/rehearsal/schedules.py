@@ -10,7 +10,7 @@ import numpy as np
 
 from atb.domain import Bars
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import warmup_bars
+from atb.engine.slot import warmup_bars
 from atb.live.plan import Plan
 from atb.strategies import make_strategy
 from atb.venues.simulator.faults import Fault

@@ -15,7 +15,7 @@ import pytest
 
 from atb.backtest import run as backtest
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.errors import LeaseError
 from atb.live.feed.candles import CandleFeed
 from atb.rehearsal.judge import judge

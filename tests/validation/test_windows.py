@@ -12,7 +12,8 @@ import pytest
 from atb.backtest.simulation import simulate
 from atb.domain import Signals
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import Slot, opinions, prepare
+from atb.engine.prepare import opinions, prepare
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies.from_signals import GivenSides
 from atb.validation.parity import prove_problem

@@ -17,7 +17,8 @@ from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, ROLES
 from atb.engine.columns import Columns
 from atb.engine.matching import whole
-from atb.engine.prepare import Slot, columns
+from atb.engine.prepare import columns
+from atb.engine.slot import Slot
 from atb.live.journal.session_rows import Row, SessionRows
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.context import SlotTerms, Terms

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from atb.domain import Symbol
 from atb.engine import records
-from atb.engine.fresh import fresh_slots
+from atb.engine.state import fresh_slots
 from atb.live.execution.orders import ClientIds, OrderMaker, same_terms
 from atb.venues.paper import exact
 from tests.rules import usual

@@ -12,7 +12,7 @@ import pytest
 from atb.backtest import run as backtest
 from atb.domain import Signals, Symbol
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.engine.state import dumps
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker

@@ -2,7 +2,8 @@
 
 import pytest
 
-from atb.engine.prepare import Slot, columns
+from atb.engine.prepare import columns
+from atb.engine.slot import Slot
 from atb.errors import DataError
 from atb.live.feed.history import History
 from atb.strategies import make_strategy

@@ -8,7 +8,7 @@ import pytest
 
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.strategies.from_signals import GivenSides
 from atb.venues.simulator.configuration import ExchangeConfig, Limits
 from atb.venues.simulator.exchange import Exchange

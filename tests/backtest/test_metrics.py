@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.backtest import run
-from atb.backtest.statistics import drawdowns
+from atb.backtest.metrics import drawdowns
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import Slot, finest
+from atb.engine.prepare import finest
+from atb.engine.slot import Slot
 from atb.strategies import make_strategy
 from tests.backtest import curves
 from tests.bars import bars_of, random_walk

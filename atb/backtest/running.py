@@ -1,0 +1,64 @@
+"""Backtest one slot or several: the entry to everything else here."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from atb.backtest.result import Result
+from atb.backtest.simulation import simulate
+from atb.domain.bars import Bars
+from atb.engine.policy import AccountPolicy
+from atb.engine.prepare import prepare
+from atb.engine.slot import Slot
+from atb.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def as_slots(slots: Slot | Sequence[Slot]) -> tuple[Slot, ...]:
+    """Return one slot or several as a tuple.
+
+    Raises
+    ------
+    InputError
+        If it is neither.
+    """
+    if isinstance(slots, Slot):
+        return (slots,)
+    if not isinstance(slots, Sequence) or not all(isinstance(slot, Slot) for slot in slots):
+        raise InputError("What trades must be a Slot or a list of them", found=type(slots).__name__)
+    return tuple(slots)
+
+
+def run(
+    slots: Slot | Sequence[Slot],
+    *,
+    account: AccountPolicy | None = None,
+    start: "pd.Timestamp | None" = None,
+    finer: "Bars | Sequence[Bars] | None" = None,
+) -> Result:
+    """Backtest one slot, or several that share an account.
+
+    Parameters
+    ----------
+    slots
+        What trades. Load their bars with `lead=slot.warmup` extra bars and pass the first traded bar's open as `start`.
+    account
+        Starting cash and account-wide limits.
+    start
+        Bars that open before it warm the features up and are not traded; None trades every bar.
+    finer
+        Bars of a finer timeframe that settle, for exactly the bars in which a run meets both stop and target, which came first.
+
+    Raises
+    ------
+    InputError
+        If nothing is left to trade, or the slots do not fit on one account.
+    """
+    problem = prepare(as_slots(slots), AccountPolicy() if account is None else account, start)
+    if finer is None:
+        return Result(problem, simulate(problem))
+    from atb.backtest.drilldown import drill_down
+
+    problem, outcome, drilled = drill_down(problem, (finer,) if isinstance(finer, Bars) else tuple(finer))
+    return Result(problem, outcome, drilled=drilled)
