@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 from atb.backtest import run
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
 result = run(Slot(make_strategy("sma_cross"), bars_of(random_walk(300, seed=1))))

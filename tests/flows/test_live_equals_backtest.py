@@ -39,7 +39,7 @@ BACKTEST = """
 from atb.backtest import run
 from atb.config import load_settings
 from atb.data.catalogue import load_bars
-from atb.engine.prepare import Slot
+from atb.engine.slot import Slot
 from atb.experiments import publish
 from atb.strategies import make_strategy
 import pandas as pd
