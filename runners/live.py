@@ -217,26 +217,25 @@ def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
     wiring.check_secrets(settings, live=asked.live)
     portfolio = wiring.load_portfolio(asked.manifests, settings, seal=True)
     database = open_database(settings.database.url, patience_s=wiring.patience(settings))
-    watch, max_loss = wiring.watched(settings, live=asked.live)
-    told = {"manifests": [str(path) for path in asked.manifests]}
-    office = RunnerContext(
+    telemetry = wiring.make_telemetry(settings)
+    context = RunnerContext(
         database,
         asked.account,
         KillSwitch(settings.data.root),
         Bell(),
         wiring.breakers(settings),
         settings.live.database_grace,
-        told,
-        watch,
-        max_loss,
+        {"manifests": [str(path) for path in asked.manifests]},
+        telemetry,
+        wiring.max_loss(settings, live=asked.live),
         asked.adopt,
         wiring.load_portfolio(asked.shadow, settings, seal=True) if asked.shadow else None,
-        lambda: wiring.health(settings, watch),
+        lambda: wiring.health_page(settings, telemetry),
         wiring.recheck([*asked.manifests, *(asked.shadow or [])], settings),
     )
-    _listen(office)
+    _listen(context)
     try:
-        summary = asyncio.run(_run(asked, settings, portfolio, office=office))
+        summary = asyncio.run(_run(asked, settings, portfolio, context=context))
     finally:
         Call(database.close, "database").wait(_PARTING_S)
     names = ", ".join(plan.manifest.name for plan in portfolio.plans)
@@ -244,41 +243,41 @@ def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
 
 
 async def _run(
-    asked: argparse.Namespace, settings: "Settings", portfolio: "Portfolio", *, office: "RunnerContext"
+    asked: argparse.Namespace, settings: "Settings", portfolio: "Portfolio", *, context: "RunnerContext"
 ) -> "Summary":
     """Choose the venue: paper over stored bars, paper over candles, a simulated exchange, or the real one."""
     from atb.live import wiring
     from atb.live.runner import Window, trade_candles, trade_exchange, trade_paper
 
     if not asked.rehearse:
-        wiring.arm(portfolio, settings, office, live=asked.live, typed=asked.ack)
+        wiring.arm(portfolio, settings, context, live=asked.live, typed=asked.ack)
     if not (asked.candles or asked.rehearse or asked.live):
         window = Window(asked.since, asked.until)
-        return await trade_paper(portfolio, office, bars_root=settings.bars_root, window=window, speed=asked.speed)
+        return await trade_paper(portfolio, context, bars_root=settings.bars_root, window=window, speed=asked.speed)
     simulated = asked.rehearse or (asked.candles and settings.exchange.clock is not None)
-    venue = wiring.exchange(
+    opened = wiring.venue(
         settings, portfolio, simulated=simulated, orders=not asked.candles, until=asked.until, accept=asked.accept
     )
-    async with venue as exchange:
+    async with opened as venue:
         if asked.candles:
-            return await trade_candles(portfolio, office, exchange)
+            return await trade_candles(portfolio, context, venue)
         if asked.live:
-            await wiring.inspect(portfolio, settings, office=office, exchange=exchange)
-        return await trade_exchange(portfolio, office, exchange)
+            await wiring.inspect(portfolio, settings, context=context, venue=venue)
+        return await trade_exchange(portfolio, context, venue)
 
 
-def _listen(office: "RunnerContext") -> None:
+def _listen(context: "RunnerContext") -> None:
     """Stop between two steps at the first signal, at once at the second; SIGUSR1 pauses entries."""
     from atb.live.journal.kill_switch import Level
 
     def stop(_number: int, _frame: object) -> None:
-        for one in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(one, signal.SIG_DFL)  # which ends a process that waits for its database, too
-        office.bell.stop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)  # which ends a process that waits for its database, too
+        context.bell.stop()
 
     def pause(_number: int, _frame: object) -> None:
-        office.switch.signal(Level.PAUSE, "SIGUSR1")
-        office.bell.ring()
+        context.switch.signal(Level.PAUSE, "SIGUSR1")
+        context.bell.ring()
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, stop)

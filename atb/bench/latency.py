@@ -77,7 +77,7 @@ async def _measure(folder: Path, seed: int) -> list[float]:
         broker, database = connect(access, timer), open_database(f"sqlite:///{folder / 'atb.db'}")
         try:
             venue = VenueContext(broker, timer, compare_ms=24 * hour, tick_ms=None, until_ms=end_ms)
-            await trade_exchange(portfolio, RunnerContext(database, "bench", watch=watch), venue)
+            await trade_exchange(portfolio, RunnerContext(database, "bench", telemetry=watch), venue)
         finally:
             await broker.close()
             await timer.close()

@@ -13,8 +13,7 @@ from time import monotonic, time_ns
 from atb.domain import Timer
 from atb.errors import HaltError
 from atb.live.execution.desk import Desk
-from atb.live.feed.moment import Moment
-from atb.live.feed.replay import Feed
+from atb.live.feed.moment import Feed, Moment
 from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import KillSwitch, Level, effective_halt
 from atb.live.journal.step import Step
@@ -94,7 +93,7 @@ class Loop:
         Rung from outside.
     tick_ms
         Longest wait in exchange time between two looks at the kill switch; None where waiting takes no real time.
-    watch
+    telemetry
         Told how things stand.
     floor
         Equity (quote) below which everything is closed.
@@ -112,7 +111,7 @@ class Loop:
     switch: KillSwitch
     bell: Bell
     tick_ms: int | None = None
-    watch: Telemetry = field(default_factory=Telemetry)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     floor: float = 0.0
     shadow: Shadow | None = None
     recheck: Recheck | None = None
@@ -162,7 +161,7 @@ class Loop:
 
     async def _trade(self, moment: Moment) -> None:
         """Trade the bars that closed; where too much is lost, raise the kill switch."""
-        self.watch.closed()
+        self.telemetry.closed()
         await self.desk.on_moment(moment, self._level())
         self._count(moment)
         if self.shadow is not None:
@@ -218,9 +217,9 @@ class Loop:
         }
         held = self.journal.lease
         now = time_ns() // 1_000_000
-        self.watch.vitals.tell("reconciled", good=self.desk.reconciled)
-        self.watch.guarded(self.desk.bare(), self.timer.now_ms())
-        self.watch.turned(
+        self.telemetry.vitals.tell("reconciled", good=self.desk.reconciled)
+        self.telemetry.unprotected(self.desk.bare(), self.timer.now_ms())
+        self.telemetry.turn_ended(
             self.desk.book,
             facts,
             behind=self.writer.behind,

@@ -19,9 +19,8 @@ from atb.errors import InputError
 from atb.live.feed.history import History
 from atb.live.plan import Plan
 
-_CLUSTER_LEAD_DAYS = (
-    2  # beyond the days of returns themselves: a return needs two midnights, and the first day is not whole
-)
+_CLUSTER_LEAD_DAYS = 2  # beyond the days of returns: a return needs two midnights, and the first day is not whole
+_DAY_S = 86_400
 
 
 @dataclass(frozen=True)
@@ -91,9 +90,13 @@ class Portfolio:
         return {"mode": self.mode, "key": self.key}
 
     @property
-    def lead(self) -> int:
-        """Days of bars before the first traded one that the clusters need."""
-        return self.account.cluster_days + _CLUSTER_LEAD_DAYS if self.account.max_cluster is not None else 0
+    def lead_days(self) -> int:
+        """Days of bars that the clusters need before the first traded one."""
+        return 0 if self.account.max_cluster is None else self.account.cluster_days + _CLUSTER_LEAD_DAYS
+
+    def lead_bars(self, plan: Plan) -> int:
+        """Return how many bars a slot needs before the first traded one: its warm-up, and the days that clusters look back."""
+        return max(plan.warmup, self.lead_days * _DAY_S // plan.timeframe.seconds)
 
     def fresh_state(self) -> KernelState:
         """Return the kernel's state of an account that has never traded."""

@@ -1,7 +1,7 @@
 """Putting a runner together: lease, journal, feed, book, desk and loop, for paper and for an exchange.
 
-To start is to recover. The journal says where the session stands, the feed begins after the last bar that was decided on, and at
-an exchange every order that was out is asked for before anything is decided.
+Starting is recovering. The journal says where the session stands, the feed begins after the last bar that was decided on, and at
+an exchange every open order is looked up before anything is decided.
 """
 
 import asyncio
@@ -21,28 +21,27 @@ from atb.live.execution.desk import Desk, ExchangeTrading, PaperTrading
 from atb.live.execution.desk_state import DeskMemory
 from atb.live.execution.exchange_desk import ExchangeDesk, Trade
 from atb.live.execution.execution_reports import Hearing
-from atb.live.execution.orders import OrderMaker
 from atb.live.execution.paper_desk import PaperDesk
 from atb.live.execution.reconciliation import Synchroniser
 from atb.live.feed.candles import CandleFeed
-from atb.live.feed.replay import Feed, first_traded, replay_feed
+from atb.live.feed.moment import Feed
+from atb.live.feed.replay import first_traded, replay_feed
 from atb.live.feed.timer import ReplayTimer, SystemTimer, VenueTimer
-from atb.live.journal.lease import held_lease
 from atb.live.loop import Loop, Summary
 from atb.live.portfolio import Portfolio
-from atb.live.session import Session, book_of, makers_of, opened, shadow_of
+from atb.live.session import Session, book_of, held_place, makers_of, shadow_of
 from atb.monitoring import get_logger
 from atb.threads import Call
 from atb.times import at_ms
 
 _log = get_logger(__name__)
 _FRESH_S = 0.1
-_LARGEST_OFFSET_S = 5  # of the venue's clock to ours, before someone should look at ours
-_LOOK_S = 1.0  # real time between two looks at the kill switch in a replay that is not as fast as it can be
+_LARGEST_OFFSET_S = 5  # between the venue's clock and ours, beyond which ours should be checked
+_LOOK_S = 1.0  # real time between two looks at the kill switch in a replay at a set speed
 
 
 async def trade_paper(
-    portfolio: Portfolio, office: RunnerContext, *, bars_root: Path, window: Window, speed: float | None = None
+    portfolio: Portfolio, context: RunnerContext, *, bars_root: Path, window: Window, speed: float | None = None
 ) -> Summary:
     """Trade a portfolio on paper over bars of the catalogue, from where its session stands, until they end.
 
@@ -64,30 +63,24 @@ async def trade_paper(
     HaltError
         If the kill switch closed everything.
     """
-    with held_lease(office.database, office.account, SystemTimer()) as lease, office.page():
-        there, before = office.place(portfolio, alone=False)
-        begun = there.trade_from_ms if there is not None and window.since is None else None
+    with held_place(portfolio, context, exclusive=False) as place:
+        found = place.found
+        begun = found.trade_from_ms if found is not None and window.since is None else None
         trade_from_ms = begun if begun is not None else first_traded(portfolio, bars_root, window.since)
-        last_bars = {slot: place.last_bar_ms for slot, place in enumerate(there.slots)} if there else None
+        last_bars = found.last_bars if found else None
         until = _until(portfolio, last_bars, window)
         feed = replay_feed(portfolio, bars_root, trade_from_ms=trade_from_ms, last_bars=last_bars, until=until)
-        told = {"speed": speed, **asdict(window)}
-        with opened(
-            portfolio, office, lease, trade_from_ms=trade_from_ms, told=told, threads=False, before=before
-        ) as session:
-            book = book_of(portfolio, feed.histories(), session)
-            makers = makers_of(portfolio, session)
-            desk = PaperDesk(book, makers=makers, working=session.resumed.working)
-            timer = ReplayTimer(feed.next_ms() or 0, speed)
-            for name in ("streams", "clock"):
-                office.watch.vitals.tell(name, good=True, found="stored bars need none")
-            trading = PaperTrading(desk, session.writer.commit)
-            tick_ms = None if speed is None else max(1, int(_LOOK_S * 1_000 * speed))
-            return await _loop(trading, feed, timer, office=office, session=session, tick_ms=tick_ms).run()
+        session = place.open(trade_from_ms, threads=False, config={"speed": speed, **asdict(window)})
+        for name in ("streams", "clock"):
+            context.telemetry.vitals.tell(name, good=True, found="stored bars need none")
+        tick_ms = None if speed is None else max(1, int(_LOOK_S * 1_000 * speed))
+        trading = _paper_trading(book_of(portfolio, feed.histories(), session), session)
+        timer = ReplayTimer(feed.next_ms() or 0, speed)
+        return await _loop(trading, feed, timer, context=context, session=session, tick_ms=tick_ms).run()
 
 
-async def trade_candles(portfolio: Portfolio, office: RunnerContext, exchange: VenueContext) -> Summary:
-    """Trade a portfolio on paper over a venue's candles as they close; nothing but candles is asked for.
+async def trade_candles(portfolio: Portfolio, context: RunnerContext, venue: VenueContext) -> Summary:
+    """Trade a portfolio on paper over a venue's candles as they close; nothing but candles is requested.
 
     Raises
     ------
@@ -96,14 +89,11 @@ async def trade_candles(portfolio: Portfolio, office: RunnerContext, exchange: V
     VenueError
         If the venue cannot be reached at the start.
     """
-    async with _at_exchange(portfolio, office, exchange, alone=False) as (session, feed, book):
-        desk = PaperDesk(book, makers=makers_of(portfolio, session), working=session.resumed.working)
-        return await _venue_loop(
-            PaperTrading(desk, session.writer.commit), feed, exchange, office=office, session=session
-        ).run()
+    async with _venue_session(portfolio, context, venue, exclusive=False) as (session, feed, book):
+        return await _venue_loop(_paper_trading(book, session), feed, venue, context=context, session=session).run()
 
 
-async def trade_exchange(portfolio: Portfolio, office: RunnerContext, exchange: VenueContext) -> Summary:
+async def trade_exchange(portfolio: Portfolio, context: RunnerContext, venue: VenueContext) -> Summary:
     """Trade a portfolio at an exchange, from where its session stands, until it is stopped.
 
     Raises
@@ -115,52 +105,42 @@ async def trade_exchange(portfolio: Portfolio, office: RunnerContext, exchange: 
     DatabaseLostError
         If the database stays away for longer than the grace; stops rest at the exchange.
     """
-    async with _at_exchange(portfolio, office, exchange, alone=True) as (session, feed, book):
-        desk = _exchange_desk(
-            book, exchange, session, makers=makers_of(portfolio, session), sending=office.watch.sending
-        )
-        synchroniser = Synchroniser(
-            exchange.broker,
-            desk.hearing,
-            tolerance=exchange.tolerance,
-            accepting=exchange.accept,
-        )
-        office.watch.barred = lambda: desk.memory.quarantine
-        office.watch.drift = lambda: synchroniser.drift
-        trading = ExchangeTrading(desk, session.writer.commit, synchroniser=synchroniser, every_ms=exchange.compare_ms)
-        _warn(portfolio)
-        while not session.journal.lease.fresh(SystemTimer().now_ms()):  # the holder before may still be sending
+    async with _venue_session(portfolio, context, venue, exclusive=True) as (session, feed, book):
+        desk = _exchange_desk(book, venue, session, sending=context.telemetry.sending)
+        synchroniser = Synchroniser(venue.broker, desk.hearing, tolerance=venue.tolerance, accepting=venue.accept)
+        context.telemetry.barred = lambda: desk.memory.quarantine
+        context.telemetry.drift = lambda: synchroniser.drift
+        trading = ExchangeTrading(desk, session.writer.commit, synchroniser=synchroniser, every_ms=venue.compare_ms)
+        _warn_of_bare_entries(portfolio)
+        while not session.journal.lease.fresh(SystemTimer().now_ms()):  # the previous holder may still be sending
             await asyncio.sleep(_FRESH_S)
-        return await _venue_loop(trading, feed, exchange, office=office, session=session).run()
+        return await _venue_loop(trading, feed, venue, context=context, session=session).run()
 
 
 # --- parts --------------------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def _at_exchange(
-    portfolio: Portfolio, office: RunnerContext, exchange: VenueContext, *, alone: bool
+async def _venue_session(
+    portfolio: Portfolio, context: RunnerContext, venue: VenueContext, *, exclusive: bool
 ) -> AsyncIterator[tuple[Session, CandleFeed, Book]]:
-    """Open a session under its lease, with the venue's candles and the book they continue."""
-    with held_lease(office.database, office.account, SystemTimer()) as lease, office.page():
-        await exchange.broker.open(portfolio.symbols)
-        there, before = office.place(portfolio, alone=alone)
-        trade_from_ms = _first_candle(portfolio, exchange) if there is None else there.trade_from_ms
-        with opened(
-            portfolio, office, lease, trade_from_ms=trade_from_ms, told={}, threads=True, before=before
-        ) as session:
-            feed = CandleFeed(exchange.broker, portfolio, until_ms=exchange.until_ms)
-            await feed.open(session.trade_from_ms, session.last_bars)
-            book = book_of(portfolio, feed.histories(), session)
-            exchange.broker.listen(_hear(office))
-            exchange.broker.observe(office.watch.asked)
-            office.watch.silences = exchange.broker.silences
-            _tell_clock(office, exchange)
-            yield session, feed, book
+    """Open a session under its lease, with the venue's candles and the book that they continue."""
+    with held_place(portfolio, context, exclusive=exclusive) as place:
+        await venue.broker.open(portfolio.symbols)
+        found = place.found
+        session = place.open(_first_candle(portfolio, venue) if found is None else found.trade_from_ms, threads=True)
+        feed = CandleFeed(venue.broker, portfolio, until_ms=venue.until_ms)
+        await feed.open(session.resumed.trade_from_ms, session.last_bars)
+        book = book_of(portfolio, feed.histories(), session)
+        venue.broker.listen(_on_hint(context))
+        venue.broker.observe(context.telemetry.requested)
+        context.telemetry.silences = venue.broker.silences
+        _report_clock(context, venue)
+        yield session, feed, book
 
 
-def _warn(portfolio: Portfolio) -> None:
-    """Say loudly what preflight refuses for real money and a rehearsal shows."""
+def _warn_of_bare_entries(portfolio: Portfolio) -> None:
+    """Log what preflight refuses for real money and a rehearsal allows."""
     for plan in portfolio.plans:
         if plan.policy.enters_bare:
             _log.warning(
@@ -169,93 +149,97 @@ def _warn(portfolio: Portfolio) -> None:
             )
 
 
-def _exchange_desk(
-    book: Book, exchange: VenueContext, session: Session, *, makers: dict[int, OrderMaker], sending: Callable[[], None]
-) -> ExchangeDesk:
+def _paper_trading(book: Book, session: Session) -> PaperTrading:
+    makers = makers_of(book.portfolio, session)
+    return PaperTrading(PaperDesk(book, makers=makers, working=session.resumed.working), session.writer.commit)
+
+
+def _exchange_desk(book: Book, venue: VenueContext, session: Session, *, sending: Callable[[], None]) -> ExchangeDesk:
     saved = (session.resumed.state or {}).get("desk")
-    memory = DeskMemory.from_json(saved) if saved else DeskMemory(exchange.broker.now_ms())
+    memory = DeskMemory.from_json(saved) if saved else DeskMemory(venue.broker.now_ms())
     memory.cursors = dict(session.resumed.cursors)
-    memory.known = _known(session)
+    memory.known = _known_fills(session)
+    makers = makers_of(book.portfolio, session)
     hearing = Hearing(book, Blotter(session.resumed.working), memory, makers=makers)
     lease = session.journal.lease
     trade = Trade(
-        exchange.broker, hearing, makers, session.writer.commit, sending, lambda: lease.fresh(SystemTimer().now_ms())
+        venue.broker, hearing, makers, session.writer.commit, sending, lambda: lease.fresh(SystemTimer().now_ms())
     )
-    return ExchangeDesk(trade, exchange.rules)
+    return ExchangeDesk(trade, venue.rules)
 
 
-def _known(session: Session) -> Callable[[Symbol, str], bool]:
-    """Return who knows the executions of earlier processes; without a database, which only the kill switch trades on, nobody."""
+def _known_fills(session: Session) -> Callable[[Symbol, str], bool]:
+    """Return a lookup of fills that are already in the journal; always False while the database is down."""
     writer = session.writer
 
     def known(symbol: Symbol, trade_id: str) -> bool:
         if writer.hangs:
             return False
-        asked = Call(lambda: session.journal.known_fill(symbol, trade_id), "journal")
-        if not asked.wait(writer.silence_s):
-            raise DatabaseLostError(f"The database has not answered for {writer.silence_s:g} s, and tells no error")
+        lookup = Call(lambda: session.journal.known_fill(symbol, trade_id), "journal")
+        if not lookup.wait(writer.silence_s):
+            raise DatabaseLostError(f"The database has not answered for {writer.silence_s:g} s, and reports no error")
         try:
-            return asked.result()
+            return lookup.result()
         except DatabaseLostError:
             return False
 
     return known
 
 
-def _first_candle(portfolio: Portfolio, exchange: VenueContext) -> int:
-    """Return the open of the first bar to trade: the one that is open now."""
-    now = at_ms(exchange.broker.now_ms())
+def _first_candle(portfolio: Portfolio, venue: VenueContext) -> int:
+    """Return the open (epoch milliseconds) of the first bar to trade: the one that is open now."""
+    now = at_ms(venue.broker.now_ms())
     opens = [int(plan.timeframe.floor(now.to_pydatetime()).timestamp() * 1_000) for plan in portfolio.plans]
     return min(opens)
 
 
-def _venue_loop(trading: Desk, feed: Feed, exchange: VenueContext, *, office: RunnerContext, session: Session) -> Loop:
-    """Return a loop by the venue's own time: a machine's clock that is ahead must not spin until a bar is closed there."""
-    timer = VenueTimer(exchange.timer, exchange.broker.now_ms)
-    return _loop(trading, feed, timer, office=office, session=session, tick_ms=exchange.tick_ms)
+def _venue_loop(trading: Desk, feed: Feed, venue: VenueContext, *, context: RunnerContext, session: Session) -> Loop:
+    """Return a loop in the venue's time: with a clock ahead of it, it would spin until the venue closes the bar."""
+    timer = VenueTimer(venue.timer, venue.broker.now_ms)
+    return _loop(trading, feed, timer, context=context, session=session, tick_ms=venue.tick_ms)
 
 
 def _loop(
-    trading: Desk, feed: Feed, timer: Timer, *, office: RunnerContext, session: Session, tick_ms: int | None
+    trading: Desk, feed: Feed, timer: Timer, *, context: RunnerContext, session: Session, tick_ms: int | None
 ) -> Loop:
     journal = session.journal
     _log.info("running", session=journal.session_id)
-    office.watch.plans = dict(enumerate(trading.book.portfolio.plans))
+    context.telemetry.plans = dict(enumerate(trading.book.portfolio.plans))
     cash = trading.book.portfolio.account.cash
-    shadow = shadow_of(office, feed.histories(), session)
-    floor = 0.0 if office.max_loss is None else cash - office.max_loss
+    shadow = shadow_of(context, feed.histories(), session)
+    floor = 0.0 if context.max_loss is None else cash - context.max_loss
     return Loop(
-        trading, feed, timer, session.writer, journal, office.switch, office.bell,
-        tick_ms=tick_ms, watch=office.watch, shadow=shadow, floor=floor, recheck=office.recheck,
+        trading, feed, timer, session.writer, journal, context.switch, context.bell,
+        tick_ms=tick_ms, telemetry=context.telemetry, shadow=shadow, floor=floor, recheck=context.recheck,
     )  # fmt: skip
 
 
-def _hear(office: RunnerContext) -> Callable[[Hint], None]:
-    """Return what is done at a hint: whoever waits is woken, but for bars, which are due by the clock."""
+def _on_hint(context: RunnerContext) -> Callable[[Hint], None]:
+    """Return a listener that wakes the loop at every hint but a bar's: bars are due by the clock."""
 
-    def hear(hint: Hint) -> None:
+    def on_hint(hint: Hint) -> None:
         if hint.kind == "gap":
-            office.watch.vitals.tell("streams", hint.detail.get("state") == "up", hint.detail.get("stream", ""))
+            context.telemetry.vitals.tell("streams", hint.detail.get("state") == "up", hint.detail.get("stream", ""))
         if hint.kind != "bar":
-            office.bell.ring()
+            context.bell.ring()
 
-    return hear
+    return on_hint
 
 
-def _tell_clock(office: RunnerContext, exchange: VenueContext) -> None:
-    offset = exchange.broker.now_ms() - exchange.timer.now_ms()
-    if office.watch.metrics is not None:
-        office.watch.metrics.clock_offset.set(offset / 1_000)
-    second_ms = exchange.tick_ms or 1_000  # of ours, in the timer's time
+def _report_clock(context: RunnerContext, venue: VenueContext) -> None:
+    offset = venue.broker.now_ms() - venue.timer.now_ms()
+    if context.telemetry.metrics is not None:
+        context.telemetry.metrics.clock_offset.set(offset / 1_000)
+    second_ms = venue.tick_ms or 1_000  # a second of this machine in the timer's time
     good = abs(offset) < _LARGEST_OFFSET_S * second_ms
     if not good:
         todo = "set this machine's clock (NTP); where this is a simulated exchange, exchange.clock"
         _log.warning("the venue's clock is not ours", ahead_seconds=offset / 1_000, todo=todo)
-    office.watch.vitals.tell("clock", good, f"the venue is {offset} ms ahead")
+    context.telemetry.vitals.tell("clock", good, f"the venue is {offset} ms ahead")
 
 
 def _until(portfolio: Portfolio, last_bars: dict[int, int | None] | None, window: Window) -> str | None:
-    """Return the end of the feed; bars that were traded already are history, whatever end is asked for now."""
+    """Return the end of the feed; bars that were traded already stay history, whatever end is given now."""
     reached = [
         portfolio.plans[slot].timeframe.next_ms(last) for slot, last in (last_bars or {}).items() if last is not None
     ]
@@ -273,9 +257,9 @@ def _moment_ms(text: str) -> int:
     return in_ms(stamp)
 
 
-def run_paper(portfolio: Portfolio, office: RunnerContext, **options: Any) -> Summary:
+def run_paper(portfolio: Portfolio, context: RunnerContext, **options: Any) -> Summary:
     """Run `trade_paper` to its end, outside any event loop."""
-    return asyncio.run(trade_paper(portfolio, office, **options))
+    return asyncio.run(trade_paper(portfolio, context, **options))
 
 
 __all__ = ["RunnerContext", "VenueContext", "Window", "run_paper", "trade_candles", "trade_exchange", "trade_paper"]

@@ -1,4 +1,4 @@
-"""Opening a session: its place in the journal, its book as it was left, and who makes its orders."""
+"""Opening a session: its place in the journal, its book as it was left, and the order factories of its slots."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from atb.domain import Bars
-from atb.live.adoption import PreviousSession, Successor, hand_over
 from atb.live.context import RunnerContext
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker
 from atb.live.feed.history import History
 from atb.live.feed.timer import SystemTimer
+from atb.live.journal.handover import PreviousSession, locate_session
 from atb.live.journal.journal import Journal
-from atb.live.journal.lease import Lease
+from atb.live.journal.lease import Lease, held_lease
 from atb.live.journal.recovery import Resumed
 from atb.live.portfolio import Portfolio
 from atb.live.shadow import Shadow
@@ -23,73 +23,121 @@ from atb.live.writer import Writer
 
 @dataclass(frozen=True)
 class Session:
-    """A session that was opened: its lease and journal, where it stands, and who writes."""
+    """An open session: its journal, where it stands, and what commits its steps."""
 
     journal: Journal
     resumed: Resumed
-    trade_from_ms: int
     writer: Writer
-    before: PreviousSession | None = None
+    previous: PreviousSession | None = None
 
     @property
     def last_bars(self) -> dict[int, int | None]:
-        """By slot, the last bar that was decided on."""
-        return {slot: place.last_bar_ms for slot, place in enumerate(self.resumed.slots)}
+        """By slot, the open of the last bar that was decided on."""
+        return self.resumed.last_bars
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a portfolio's session stands before it is opened, under the lease of its account.
+
+    Parameters
+    ----------
+    lease
+        Held for as long as the session lasts.
+    found
+        The session to continue; None begins one.
+    previous
+        The session that is taken over, None where none is.
+    """
+
+    portfolio: Portfolio
+    context: RunnerContext
+    lease: Lease
+    found: Resumed | None
+    previous: PreviousSession | None
+
+    def open(self, trade_from_ms: int, *, threads: bool, config: dict[str, Any] | None = None) -> Session:
+        """Open the session in the journal, with what writes its steps.
+
+        Parameters
+        ----------
+        trade_from_ms
+            Open of the first bar to trade.
+        threads
+            Whether to write in a thread, so that streams are heard meanwhile.
+        config
+            Stored with the session, beside that of the context.
+        """
+        context, portfolio = self.context, self.portfolio
+        journal = Journal(
+            context.database, self.lease, SystemTimer(), portfolio=portfolio, breakers=context.breakers,
+            switch=context.switch,
+        )  # fmt: skip
+        context.telemetry.step_log = StepLog(portfolio.plans, self.lease.epoch)
+        resumed = journal.begin(trade_from_ms, {**(config or {}), **context.config}, self.found)
+        writer = Writer(
+            journal,
+            grace_s=context.grace_s,
+            level=lambda: context.switch.read().level,
+            threads=threads,
+            telemetry=context.telemetry,
+        )
+        return Session(journal, resumed, writer, self.previous)
 
 
 @contextmanager
-def opened(
-    portfolio: Portfolio,
-    office: RunnerContext,
-    lease: Lease,
-    *,
-    trade_from_ms: int,
-    told: dict[str, Any],
-    threads: bool,
-    before: PreviousSession | None,
-) -> Iterator[Session]:
-    """Open the session in the journal, or the one that is taken over, with who writes its steps."""
-    traded = portfolio if before is None else Successor(portfolio, before.key)
-    journal = Journal(
-        office.database, lease, SystemTimer(), portfolio=traded, breakers=office.breakers, switch=office.switch
-    )
-    office.watch.teller = StepLog(portfolio.plans, lease.epoch)
-    resumed = journal.begin(trade_from_ms, {**told, **office.config})
-    writer = Writer(
-        journal, grace_s=office.grace_s, level=lambda: office.switch.read().level, threads=threads, watch=office.watch
-    )
-    yield Session(journal, resumed, trade_from_ms, writer, before)
+def held_place(portfolio: Portfolio, context: RunnerContext, *, exclusive: bool) -> Iterator[Place]:
+    """Hold the account for the length of a block, and find where the portfolio's session stands.
+
+    `exclusive` says that an account has one session at a time, as at an exchange.
+
+    Raises
+    ------
+    LeaseError
+        If another runner holds the account.
+    InputError
+        As `locate_session`.
+    """
+    with held_lease(context.database, context.account, SystemTimer()) as lease, context.health_page():
+        found, previous = locate_session(
+            context.database, context.account, portfolio, adopt=context.adopt, exclusive=exclusive,
+            sent_after_ms=lease.quiet_until_ms,
+        )  # fmt: skip
+        yield Place(portfolio, context, lease, found, previous)
 
 
 def book_of(portfolio: Portfolio, histories: dict[int, Bars], session: Session) -> Book:
-    """Return the book as the session left it, under the rules of the portfolio; a take-over is written here, once."""
+    """Return the book as the session left it, under the portfolio's rules; a hand-over is written here, once."""
     resumed, state = session.resumed, portfolio.fresh_state()
-    if resumed.state is not None:
-        state.load_json({name: value for name, value in resumed.state.items() if name != "desk"})
-    book = Book(portfolio, {slot: History(bars) for slot, bars in histories.items()}, state)
-    if session.before is not None:
-        hand_over(session.journal, portfolio, resumed, before=session.before, book=book)
-    return book
+    saved = dict(resumed.state or {})
+    desk = {"desk": saved.pop("desk")} if "desk" in saved else {}
+    if saved:
+        state.load_json(saved)
+    if session.previous is not None:
+        current = state.to_json()
+        passed = session.previous.slots_passed(portfolio, resumed, current)
+        session.journal.hand_over(passed, portfolio, {**current, **desk})
+    return Book(portfolio, {slot: History(bars) for slot, bars in histories.items()}, state)
 
 
-def shadow_of(office: RunnerContext, histories: dict[int, Bars], session: Session) -> Shadow | None:
-    """Return what is watched beside the session, begun on the bars known, None where nothing is."""
-    if office.shadow is None:
+def shadow_of(context: RunnerContext, histories: dict[int, Bars], session: Session) -> Shadow | None:
+    """Return what is watched beside the session, warmed up on the known bars; None where nothing is."""
+    if context.shadow is None:
         return None
-    shadow = Shadow(office.shadow, makers_of(office.shadow, session), session.writer.commit)
+    shadow = Shadow(context.shadow, makers_of(context.shadow, session), session.writer.commit)
     shadow.begin(histories)
     return shadow
 
 
 def makers_of(portfolio: Portfolio, session: Session) -> dict[int, OrderMaker]:
-    """Return who makes each slot's orders; no other session, of this account or another, has an order of the same name."""
-    made = {}
-    for slot, plan in enumerate(portfolio.plans):
+    """Return the order factory of each slot; its client ids are unique across sessions and accounts."""
+    makers = {}
+    for number, plan in enumerate(portfolio.plans):
         name = plan.strategy.name
         ids = ClientIds(name, (session.journal.session_id, plan.manifest.content_sha256, name, str(plan.symbol)))
         known = session.resumed.attempts.items()
-        attempts = {(bar, role): count for (of, bar, role), count in known if of == slot}
+        attempts = {(bar, role): count for (slot, bar, role), count in known if slot == number}
         # Lists have no intents of their own: each holds a stop, so counting those leaves no name to be used twice.
         attempts |= {(bar, "list"): count for (bar, role), count in attempts.items() if role == "stop"}
-        made[slot] = OrderMaker(ids, plan.symbol, attempts)
-    return made
+        makers[number] = OrderMaker(ids, plan.symbol, attempts)
+    return makers

@@ -25,7 +25,7 @@ class StepLog:
     def __init__(self, plans: Sequence[Plan], epoch: int) -> None:
         self._plans, self._epoch = plans, epoch
 
-    def tell(self, step: Step, withheld: Sequence[Withheld]) -> None:
+    def write(self, step: Step, withheld: Sequence[Withheld]) -> None:
         """Log a step; one in which nothing happened is passed over."""
         kept_back = {one.client_id: one.reason for one in withheld}
         with bound(epoch=self._epoch):

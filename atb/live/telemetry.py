@@ -30,13 +30,13 @@ class Telemetry:
         What the health page shows.
     metrics
         Counters and histograms, None where nobody wants them.
-    teller
+    step_log
         Who writes log lines; set when a session is opened.
     """
 
     vitals: Vitals = field(default_factory=Vitals)
     metrics: "Metrics | None" = None
-    teller: StepLog | None = None
+    step_log: StepLog | None = None
     latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
     plans: dict[int, Plan] = field(default_factory=dict)  # what trades, by slot, so that decisions have names
     silences: Callable[[], Mapping[str, int]] = dict  # for how long streams have brought nothing (ms)
@@ -60,8 +60,8 @@ class Telemetry:
 
     def written(self, step: Step, withheld: Sequence[Withheld], seconds: float) -> None:
         """Log and count what a step holds."""
-        if self.teller is not None:
-            self.teller.tell(step, withheld)
+        if self.step_log is not None:
+            self.step_log.write(step, withheld)
         metrics = self.metrics
         if metrics is None:
             return
@@ -98,14 +98,14 @@ class Telemetry:
         if kind == "drift":
             metrics.ledger_drift.labels(asset=str(detail["asset"])).set(float(detail["drift"]))
 
-    def asked(self, contact: Contact) -> None:
+    def requested(self, contact: Contact) -> None:
         """Count a request to the venue."""
         if self.metrics is not None:
             self.metrics.requests.labels(kind=contact.kind, outcome=contact.outcome).inc()
             self.metrics.request_seconds.observe(contact.seconds)
             self.metrics.weight_used.set(contact.weight_used)
 
-    def guarded(self, bare: Set[Symbol], now_ms: int) -> None:
+    def unprotected(self, bare: Set[Symbol], now_ms: int) -> None:
         """Measure for how long a position has had no stop that covers it.
 
         Parameters
@@ -121,7 +121,7 @@ class Telemetry:
                 since = self._bare_ms.get(plan.symbol, now_ms)
                 self.metrics.unprotected_seconds.labels(symbol=str(plan.symbol)).set((now_ms - since) / 1_000)
 
-    def turned(
+    def turn_ended(
         self, book: Book, facts: dict[str, Any], *, behind: int, lease_fresh: bool, epoch: int, level: int
     ) -> None:
         """Show how things stand after a turn of the loop.

@@ -1,4 +1,4 @@
-"""From settings to the parts of a runner: portfolio, breakers, venue, and the gates before real money."""
+"""From settings to the parts of a runner: portfolio, breakers, telemetry, venue, and the gates before real money."""
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -29,12 +29,12 @@ def load_portfolio(paths: Sequence[Path], settings: "Settings", *, seal: bool = 
     Parameters
     ----------
     seal
-        Whether this process may run from now on what the manifests pin and nothing else of the package: a runner's does.
+        Whether this process may from now on run only what the manifests pin, as a runner must.
 
     Raises
     ------
     InputError, PromotionError
-        If one cannot be read or was changed, or they cannot share an account.
+        If one cannot be read, something it pins has changed, or they cannot share an account.
     """
     from atb.live.plan import make_plan
     from atb.promotion import provenance
@@ -77,7 +77,7 @@ def check_secrets(settings: "Settings", *, live: bool) -> None:
 
 
 def recheck(paths: Sequence[Path], settings: "Settings") -> Recheck:
-    """Return what checks manifests and all that they pin again while they trade."""
+    """Return the check that verifies the manifests, and all that they pin, again while they trade."""
     from atb.promotion.manifest import load_manifest
 
     known = {path: load_manifest(path).content_sha256 for path in paths}
@@ -85,20 +85,20 @@ def recheck(paths: Sequence[Path], settings: "Settings") -> Recheck:
     def check() -> None:
         for path, content_sha256 in known.items():
             if _verified(path, settings).content_sha256 != content_sha256:
-                raise PromotionError("The manifest is another one than at the start", found=str(path))
+                raise PromotionError("The manifest was replaced after the start", found=str(path))
 
     return Recheck(check, settings.live.recheck_interval)
 
 
 def patience(settings: "Settings") -> float:
-    """Return how long a single statement may wait for the database (seconds): there is time for a few within the grace."""
+    """Return the longest wait of one statement for the database (seconds); a few of them fit into the grace."""
     from atb.db.database import BUSY_SECONDS
 
     return min(float(BUSY_SECONDS), settings.live.database_grace / 4)
 
 
 def breakers(settings: "Settings") -> Breakers:
-    """Return the settings' limits outside any strategy."""
+    """Return the settings' limits on what may be sent, whatever the strategies ask for."""
     live = settings.live
     return Breakers(
         orders_per_minute=live.orders_per_minute,
@@ -109,25 +109,32 @@ def breakers(settings: "Settings") -> Breakers:
     )
 
 
-def watched(settings: "Settings", *, live: bool) -> tuple[Telemetry, float | None]:
-    """Return who is told how things stand, and the largest loss of real money."""
+def make_telemetry(settings: "Settings") -> Telemetry:
+    """Return the runner's telemetry, with metrics where the settings want them."""
     from atb.monitoring.metrics import Metrics
 
     wanted = settings.live.health_port is not None and settings.live.metrics
+    return Telemetry(metrics=Metrics() if wanted else None)
+
+
+def max_loss(settings: "Settings", *, live: bool) -> float | None:
+    """Return the largest loss of real money (quote); None on paper and where the settings have none."""
     loss = settings.live.max_loss if live else None
-    return Telemetry(metrics=Metrics() if wanted else None), None if loss is None else float(loss)
+    return None if loss is None else float(loss)
 
 
 @contextmanager
-def health(settings: "Settings", watch: Telemetry) -> Iterator[None]:
-    """Show the health page for the length of a block, where the settings have a port for it."""
+def health_page(settings: "Settings", telemetry: Telemetry) -> Iterator[None]:
+    """Serve the health page for the length of a block, where the settings have a port for it."""
     from atb.monitoring.health import Health
 
     live = settings.live
     if live.health_port is None:
         yield
         return
-    page = Health(watch.vitals, watch.metrics, host=live.health_host, port=live.health_port, public=live.health_public)
+    page = Health(
+        telemetry.vitals, telemetry.metrics, host=live.health_host, port=live.health_port, public=live.health_public
+    )
     page.start()
     _log.info("health page", address=page.address)
     try:
@@ -137,7 +144,7 @@ def health(settings: "Settings", watch: Telemetry) -> Iterator[None]:
 
 
 async def _timer(url: str | None, *, orders: bool) -> SystemTimer | SteppedTimer | PacedTimer:
-    """Return the clock that time is kept by: the machine's, or a simulated exchange's; orders want one that waits for them."""
+    """Return the machine's clock, or a simulated exchange's; for orders it must not run faster than ours."""
     if url is None:
         return SystemTimer()
     stepped = SteppedTimer(url)
@@ -148,21 +155,21 @@ async def _timer(url: str | None, *, orders: bool) -> SystemTimer | SteppedTimer
     await stepped.close()
     if orders and paced.speed > 1:
         raise ConfigError(
-            "A clock that outruns ours leaves no time to send orders in", found=f"{paced.speed:g} times as fast",
+            "The exchange's clock is faster than ours, which leaves no time to send orders", found=f"{paced.speed:g} times as fast",
             todo="Start the exchange with --clock virtual, or trade on paper: --candles",
         )  # fmt: skip
     return paced
 
 
 def _tick_ms(timer: Timer) -> int | None:
-    """Return a second of ours in the timer's time; None where waiting takes no time of ours."""
+    """Return one second of this machine in the timer's time; None where waiting takes no real time."""
     if isinstance(timer, SteppedTimer):
         return None
     return int(1_000 * timer.speed) if isinstance(timer, PacedTimer) else 1_000
 
 
 def _compare_ms(settings: "Settings", portfolio: Portfolio) -> int:
-    """Return the exchange time between two comparisons: where time is a simulator's, a bar, unless the settings say otherwise."""
+    """Return the exchange time between two comparisons; with a simulator's clock one bar, unless the settings name another."""
     live = settings.live
     if settings.exchange.clock is not None and "sync_interval" not in live.model_fields_set:
         return 1_000 * min(plan.timeframe.seconds for plan in portfolio.plans)
@@ -170,7 +177,7 @@ def _compare_ms(settings: "Settings", portfolio: Portfolio) -> int:
 
 
 @asynccontextmanager
-async def exchange(
+async def venue(
     settings: "Settings",
     portfolio: Portfolio,
     *,
@@ -179,20 +186,20 @@ async def exchange(
     until: str | None = None,
     accept: bool = False,
 ) -> AsyncIterator[VenueContext]:
-    """Give the settings' exchange, connected to nothing yet, with its clock.
+    """Give the settings' exchange with its clock, not connected yet.
 
-    On a simulator's clock a stream of bars is silent for the length of a bar, and that is no loss.
+    On a simulator's clock a stream of bars is silent for the length of a bar; that does not count as a lost stream.
 
     Parameters
     ----------
     simulated
         Whether it must be a simulator with a clock of its own; otherwise it must have none.
     orders
-        Whether orders will be sent there, which a clock that outruns ours does not wait for.
+        Whether orders will be sent there; a clock faster than ours is refused then.
     until
         End of trading, None where there is none.
     accept
-        Whether what the account has beyond the books is none of our business from now on.
+        Whether what the account has beyond the books is ignored from now on.
 
     Raises
     ------
@@ -238,23 +245,23 @@ async def exchange(
         await timer.close()
 
 
-def arm(portfolio: Portfolio, settings: "Settings", office: RunnerContext, *, live: bool, typed: str | None) -> None:
-    """Pass the gates before real money that need no exchange: manifests, account, acknowledgement. Paper passes them all.
+def arm(portfolio: Portfolio, settings: "Settings", context: RunnerContext, *, live: bool, typed: str | None) -> None:
+    """Pass the gates before real money that need no exchange: manifests, account, acknowledgement. Paper always passes.
 
     Raises
     ------
     InputError, ConfigError, PromotionError
-        Saying which gate is shut.
+        Naming the gate that failed.
     """
     from atb.live.acknowledgement import StartRequest, person
     from atb.live.acknowledgement import arm as acknowledge
 
     modes = [plan.manifest.mode for plan in portfolio.plans]
-    asked = StartRequest(account=office.account, modes=modes, live=live, typed=typed, ask=person())
-    acknowledge(office.database, settings, asked)
+    asked = StartRequest(account=context.account, modes=modes, live=live, typed=typed, ask=person())
+    acknowledge(context.database, settings, asked)
 
 
-async def inspect(portfolio: Portfolio, settings: "Settings", *, office: RunnerContext, exchange: VenueContext) -> None:
+async def inspect(portfolio: Portfolio, settings: "Settings", *, context: RunnerContext, venue: VenueContext) -> None:
     """Pass the gates that the exchange has to answer for.
 
     Raises
@@ -264,9 +271,9 @@ async def inspect(portfolio: Portfolio, settings: "Settings", *, office: RunnerC
     """
     from atb.live.preflight import Situation, preflight
 
-    await exchange.broker.open(portfolio.symbols)
+    await venue.broker.open(portfolio.symbols)
     now_ms = SystemTimer().now_ms()
-    situation = Situation.read(office.database, settings, portfolio, account=office.account, now_ms=now_ms)
-    checks = await preflight(exchange.broker, portfolio, settings, clock=exchange.timer, situation=situation)
+    situation = Situation.read(context.database, settings, portfolio, account=context.account, now_ms=now_ms)
+    checks = await preflight(venue.broker, portfolio, settings, clock=venue.timer, situation=situation)
     _log.info("checked before the first order", checks=checks.to_json())
     checks.require()

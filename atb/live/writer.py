@@ -39,7 +39,7 @@ class Writer:
         Tells what the kill switch says past the database.
     threads
         Whether to write in a thread, so that streams are heard meanwhile.
-    watch
+    telemetry
         Told what was written.
     """
 
@@ -50,10 +50,10 @@ class Writer:
         grace_s: float,
         level: Callable[[], Level],
         threads: bool = True,
-        watch: Telemetry | None = None,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._journal, self._grace_s, self._level, self._threads = journal, grace_s, level, threads
-        self._watch = watch or Telemetry()
+        self._telemetry = telemetry or Telemetry()
         self._backlog: list[Step] = []
         self._away: float | None = None  # since when nothing could be written
         self._hanging: Call[Any] | None = None
@@ -83,7 +83,7 @@ class Writer:
             else:
                 self._away = None
                 withheld = self._answer(step)
-                self._watch.written(step, withheld, monotonic() - began)
+                self._telemetry.written(step, withheld, monotonic() - began)
                 return withheld
 
     async def beat(self) -> None:

@@ -14,7 +14,6 @@ from atb.data.catalogue import load_bars
 from atb.db import Database, open_database
 from atb.domain import Bars
 from atb.errors import InputError, did_you_mean
-from atb.live.feed.replay import lead_bars
 from atb.live.journal.session_rows import Row, decision_log, read_session
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import breakers, load_portfolio
@@ -185,7 +184,7 @@ def _period(portfolio: Portfolio, settings: Settings, days: int) -> Period:
     end_ms = int(longest.opened_ms[longest.opened_ms.searchsorted(min(ends)) - 1])
     start_ms = int(longest.opened_ms[max(0, int(longest.opened_ms.searchsorted(end_ms - days * _DAY_MS)))])
     for plan, bars in zip(portfolio.plans, whole, strict=True):
-        there, needed = int(bars.opened_ms.searchsorted(start_ms)), lead_bars(plan, portfolio.lead)
+        there, needed = int(bars.opened_ms.searchsorted(start_ms)), portfolio.lead_bars(plan)
         if there < needed or start_ms >= end_ms:
             raise InputError(
                 f"{plan.manifest.name} needs {needed} bars before the first of {days} days", found=f"{there} bars",

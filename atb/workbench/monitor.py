@@ -303,13 +303,12 @@ def _backtest(row: "LiveSession", portfolio: "Portfolio", *, end_ms: int, bars_r
     """Return the backtest from the session's first bar to its last."""
     from atb.backtest import run
     from atb.data.catalogue import load_bars
-    from atb.live.feed.replay import lead_bars
     from atb.times import at_ms
 
     start, end = at_ms(row.trade_from_ms), at_ms(end_ms)
     slots = []
     for plan in portfolio.plans:
-        lead, venue = lead_bars(plan, portfolio.lead), plan.manifest.venue
+        lead, venue = portfolio.lead_bars(plan), plan.manifest.venue
         slots.append(
             plan.slot(load_bars(plan.symbol, plan.timeframe, start, end, root=bars_root, venue=venue, lead=lead))
         )

@@ -99,13 +99,13 @@ class Desk:
         return Portfolio(tuple(self.plan(path) for path in paths))
 
     def trade(
-        self, *paths: Path, account: str = "paper", until: str | None = None, since: str | None = None, **office: Any
+        self, *paths: Path, account: str = "paper", until: str | None = None, since: str | None = None, **context: Any
     ) -> Summary:
-        """Run the loop in this process; `office` are more parts of the `RunnerContext`."""
+        """Run the loop in this process; `context` are more parts of the `RunnerContext`."""
         database = open_database(self.url)
         try:
             window = Window(since, until)
-            there = RunnerContext(database, account, **office)
+            there = RunnerContext(database, account, **context)
             return run_paper(self.portfolio(*paths), there, bars_root=self.bars_root, window=window)
         finally:
             database.close()

@@ -139,5 +139,5 @@ def test_a_stop_that_comes_before_anything_sends_nothing(tmp_path):
     bell = Bell()
     bell.stop()
     with venue(tmp_path, [(CROSS, BTC, RiskPolicy())], first=FIRST, count=10) as v:
-        assert v.trade(office={"bell": bell}).bars == 0
+        assert v.trade(context={"bell": bell}).bars == 0
         assert v.requests("POST") == []

@@ -156,10 +156,10 @@ def slowly(desk, path, result, bell, speed=1.0):
     """Replay in real time: the first bar takes an hour."""
     database = open_database(desk.url)
     try:
-        office = RunnerContext(database, "paper", bell=bell)
+        context = RunnerContext(database, "paper", bell=bell)
         window = Window(first_open(result))
         return asyncio.run(
-            trade_paper(desk.portfolio(path), office, bars_root=desk.bars_root, window=window, speed=speed)
+            trade_paper(desk.portfolio(path), context, bars_root=desk.bars_root, window=window, speed=speed)
         )
     finally:
         database.close()

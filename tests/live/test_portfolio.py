@@ -113,7 +113,7 @@ def test_clusters_of_many_slots_equal_the_backtest_with_no_more_bars_than_their_
         for n, bars in enumerate(markets)
     )
     portfolio = Portfolio(plans)
-    assert portfolio.lead == CLUSTERED.cluster_days + 2
+    assert portfolio.lead_days == CLUSTERED.cluster_days + 2
     start = pd.Timestamp(START, tz="UTC") + pd.Timedelta(days=20, hours=5)
     slots = tuple(
         Slot(one.strategy, bars, one.policy, one.execution, one.instrument)
@@ -121,7 +121,9 @@ def test_clusters_of_many_slots_equal_the_backtest_with_no_more_bars_than_their_
     )
     problem = prepare(slots, CLUSTERED, start)
     outcome = simulate(problem)
-    known = [bars.slice(start - pd.Timedelta(days=portfolio.lead), start + pd.Timedelta(days=6)) for bars in markets]
+    known = [
+        bars.slice(start - pd.Timedelta(days=portfolio.lead_days), start + pd.Timedelta(days=6)) for bars in markets
+    ]
     start_ms = start.value // 10**6
     feed = ReplayFeed(dict(enumerate(known)), dict.fromkeys(range(3), start_ms))
     histories = {slot: History(bars) for slot, bars in feed.histories().items()}

@@ -227,9 +227,9 @@ def run_with(desk, monkeypatch):
         monkeypatch.setattr(PaperTrading, "on_moment", disturbed)
         database = open_database(desk.url)
         try:
-            office = RunnerContext(database, "paper", grace_s=0.5)
+            context = RunnerContext(database, "paper", grace_s=0.5)
             window = Window(first_open(result))
-            return run_paper(Portfolio((desk.plan(path),)), office, bars_root=desk.bars_root, window=window)
+            return run_paper(Portfolio((desk.plan(path),)), context, bars_root=desk.bars_root, window=window)
         finally:
             database.close()
 

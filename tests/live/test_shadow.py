@@ -36,7 +36,7 @@ def test_what_is_watched_decides_as_it_would_on_paper_and_sends_nothing(tmp_path
         root.mkdir()
     plans = [(CROSS, BTC, TRADED)]
     with venue(roots[0], plans, first=200, count=COUNT, execution=COSTS) as v:
-        v.trade(office={"shadow": watched()})
+        v.trade(context={"shadow": watched()})
         assert v.unlike() == []
         decided, sent = told(v), [entry["client_id"] for entry in v.requests("POST")]
         assert {event.detail["manifest"] for event in v.events("shadow_decision")} == {watched().plans[0].manifest.name}
@@ -70,5 +70,5 @@ def test_a_shadow_stands_beside_paper_too(sqlite_desk):
 def test_what_cannot_be_watched_is_refused(tmp_path, shadow, message):
     with venue(tmp_path, [(CROSS, BTC, TRADED)], first=200, count=4) as v:
         with pytest.raises(InputError, match=message):
-            v.trade(office={"shadow": shadow()})
+            v.trade(context={"shadow": shadow()})
         assert v.requests("POST") == []

@@ -46,6 +46,6 @@ def test_notices_are_logged_at_their_severity(lines):
         Notice("gave_up", {"slot": 0}, "error"),
         Notice("resolved"),
     ]
-    StepLog((), 3).tell(Step(0, notices=notices), [Withheld("none", "halted")])
+    StepLog((), 3).write(Step(0, notices=notices), [Withheld("none", "halted")])
     found = [(line["event"], line["level"], line["epoch"]) for line in lines()]
     assert found == [("drift", "warning", 3), ("gave_up", "error", 3), ("resolved", "info", 3)]

@@ -37,8 +37,8 @@ class Looks(Telemetry):
 
     page: Health
 
-    def turned(self, *arguments, **named):
-        super().turned(*arguments, **named)
+    def turn_ended(self, *arguments, **named):
+        super().turn_ended(*arguments, **named)
         self.seen.append({path: get(self.page.address + path) for path in ("/livez", "/readyz", "/status", "/metrics")})
 
 
@@ -52,7 +52,7 @@ def session(tmp_path_factory):
         with venue(root, [(CROSS, rising(), GUARDED)], first=FIRST, count=10, execution=COSTS) as v:
             v.fault("lost", 1, "POST /api/v3/orderList/opoco")
             v.fault("deposit", 5.5, asset="BTC", amount="0.5")
-            v.trade(office={"watch": watch, "bell": Bell()}, compare_ms=HOUR)
+            v.trade(context={"telemetry": watch, "bell": Bell()}, compare_ms=HOUR)
             yield v, watch
 
 
@@ -114,7 +114,7 @@ def test_a_position_without_a_stop_is_timed_until_it_has_one(session):
     symbol = watch.plans[0].symbol
     found = []
     for bare, now_ms in (({symbol}, BAR), ({symbol}, BAR + 2_500), (set(), BAR + 3_000), ({symbol}, BAR + 9_000)):
-        told.guarded(bare, now_ms)
+        told.unprotected(bare, now_ms)
         found.append(metric(told.metrics.render().decode(), 'atb_unprotected_seconds{symbol="BTC/USDT"}'))
     assert found == [0.0, 2.5, 0.0, 0.0]
 
@@ -137,7 +137,7 @@ def test_a_halt_is_shown(tmp_path):
     watch, switch = Telemetry(metrics=Metrics()), KillSwitch()
     switch.signal(Level.PAUSE, "a test")
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=2) as v:
-        v.trade(office={"watch": watch, "switch": switch})
+        v.trade(context={"telemetry": watch, "switch": switch})
     text = watch.metrics.render().decode()
     assert metric(text, "atb_halt_level") == 1
     assert json.loads(watch.vitals.status)["halt"] == 1

@@ -1,4 +1,4 @@
-"""From settings to parts: breakers, watch, health page, and an exchange that is what the arguments say it is."""
+"""From settings to parts: breakers, telemetry, health page, and an exchange that is what the arguments say it is."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ def at(running, **more):
 
 
 async def given(settings, **options):
-    async with wiring.exchange(settings, portfolio_of(), **options) as exchange:
+    async with wiring.venue(settings, portfolio_of(), **options) as exchange:
         await exchange.broker.open(portfolio_of().symbols)
         return exchange, exchange.broker.now_ms()
 
@@ -62,7 +62,7 @@ def test_without_a_clock_time_is_the_machines(tmp_path, simulated):
     settings = settings_of(tmp_path, **at(simulated, clock=None))
 
     async def opened():
-        async with wiring.exchange(settings, portfolio_of(), simulated=False) as exchange:
+        async with wiring.venue(settings, portfolio_of(), simulated=False) as exchange:
             return exchange
 
     exchange = asyncio.run(opened())
@@ -102,12 +102,13 @@ def test_breakers_are_the_settings(tmp_path):
 
 @pytest.mark.parametrize(("live", "loss"), [(True, 250.0), (False, None)])
 def test_the_largest_loss_is_of_real_money_alone(tmp_path, live, loss):
-    watch, found = wiring.watched(settings_of(tmp_path, live__max_loss="250", live__account="main"), live=live)
-    assert (found, watch.metrics) == (loss, None)
+    settings = settings_of(tmp_path, live__max_loss="250", live__account="main")
+    assert wiring.max_loss(settings, live=live) == loss
+    assert wiring.make_telemetry(settings).metrics is None
 
 
 def test_the_page_is_there_where_it_has_a_port_and_only_then(tmp_path):
-    with wiring.health(settings_of(tmp_path), Telemetry()):
+    with wiring.health_page(settings_of(tmp_path), Telemetry()):
         pass
     from socket import socket
 
@@ -115,13 +116,13 @@ def test_the_page_is_there_where_it_has_a_port_and_only_then(tmp_path):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     settings = settings_of(tmp_path, live__health_port=port)
-    watch, _ = wiring.watched(settings, live=False)
+    telemetry = wiring.make_telemetry(settings)
     with (
-        wiring.health(settings, watch),
+        wiring.health_page(settings, telemetry),
         urllib.request.urlopen(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE_S) as answer,
     ):
         assert answer.status == 200
-    assert watch.metrics is not None
+    assert telemetry.metrics is not None
 
 
 def test_a_manifest_is_verified_before_anything_trades(sqlite_desk):
@@ -136,18 +137,18 @@ def test_a_manifest_is_verified_before_anything_trades(sqlite_desk):
 
 
 def test_paper_passes_the_gates_and_a_half_asked_for_life_does_not(tmp_path, database):
-    settings, office = settings_of(tmp_path), RunnerContext(database, "main")
+    settings, context = settings_of(tmp_path), RunnerContext(database, "main")
     portfolio = portfolio_of()
     with pytest.raises((InputError, ConfigError)):
-        wiring.arm(portfolio, settings, office, live=True, typed=None)
+        wiring.arm(portfolio, settings, context, live=True, typed=None)
 
 
 def test_the_exchange_has_to_pass_the_preflight(tmp_path, database, simulated):
     settings = settings_of(tmp_path, live__account="main", live__max_loss="250", **at(simulated))
 
     async def inspected():
-        async with wiring.exchange(settings, portfolio_of(), simulated=True) as exchange:
-            await wiring.inspect(portfolio_of(), settings, office=RunnerContext(database, "main"), exchange=exchange)
+        async with wiring.venue(settings, portfolio_of(), simulated=True) as exchange:
+            await wiring.inspect(portfolio_of(), settings, context=RunnerContext(database, "main"), venue=exchange)
 
     with pytest.raises(SetupError, match="withdraw"):
         asyncio.run(inspected())

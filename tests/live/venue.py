@@ -109,7 +109,7 @@ class Venue:
         closes: int | None = None,
         bars: int | None = None,
         portfolio: Portfolio | None = None,
-        office: dict[str, Any] | None = None,
+        context: dict[str, Any] | None = None,
         paper: bool = False,
         **options: Any,
     ) -> Summary:
@@ -121,31 +121,31 @@ class Venue:
             Ask for an end after this many closes, as a signal would.
         bars
             End the bars after this many from the first.
-        portfolio, office, options
+        portfolio, context, options
             Instead of the venue's own; more parts of the `RunnerContext` and of the `VenueContext`.
         paper
             Trade on paper over the exchange's candles.
         """
         until = self.until_ms if bars is None else self.start_ms + bars * HOUR
         more = {"until_ms": until, "compare_ms": 6 * HOUR, **options}
-        parts = dict(office or {})
+        parts = dict(context or {})
         if closes is not None:
             bell = parts.setdefault("bell", Bell())
-            parts["watch"] = StopsAfter(closes=closes, bell=bell)
+            parts["telemetry"] = StopsAfter(closes=closes, bell=bell)
         return asyncio.run(self._trade(portfolio or self.portfolio, parts, more, paper=paper))
 
     async def _trade(
-        self, portfolio: Portfolio, office: dict[str, Any], options: dict[str, Any], *, paper: bool
+        self, portfolio: Portfolio, context: dict[str, Any], options: dict[str, Any], *, paper: bool
     ) -> Summary:
         timer = SteppedTimer(self.running.clock_url)
         await timer.open()
         broker = options.pop("wrap", lambda one: one)(self.connect(timer))
-        database = office.pop("database", None) or open_database(self.url)
+        database = context.pop("database", None) or open_database(self.url)
         rules = options.pop("rules", Rules())
         trade = trade_candles if paper else trade_exchange
         try:
             exchange = VenueContext(broker, timer, rules, tick_ms=None, **options)
-            return await trade(portfolio, RunnerContext(database, ACCOUNT, **office), exchange)
+            return await trade(portfolio, RunnerContext(database, ACCOUNT, **context), exchange)
         finally:
             await broker.close()
             await timer.close()

@@ -277,9 +277,9 @@ class Play:
             tick_ms=None,
             until_ms=self.schedule.until_ms,
         )
-        office = RunnerContext(opened, ACCOUNT, KillSwitch(self.root), bell or Bell())
+        context = RunnerContext(opened, ACCOUNT, KillSwitch(self.root), bell or Bell())
         try:
-            return await trade_exchange(self.portfolio, office, exchange)
+            return await trade_exchange(self.portfolio, context, exchange)
         finally:
             await broker.close()
             await timer.close()

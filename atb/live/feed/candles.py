@@ -7,7 +7,6 @@ from atb.domain import Bars
 from atb.domain.ports import Broker
 from atb.errors import DataError, VenueError
 from atb.live.feed.moment import Moment
-from atb.live.feed.replay import lead_bars
 from atb.live.journal.step import Notice
 from atb.live.portfolio import Portfolio
 from atb.monitoring import get_logger
@@ -60,7 +59,7 @@ class CandleFeed:
             If it does not show what was decided on last.
         """
         for slot, plan in enumerate(self._portfolio.plans):
-            lead = lead_bars(plan, self._portfolio.lead)
+            lead = self._portfolio.lead_bars(plan)
             since = trade_from_ms - (lead + _SPARE) * plan.timeframe.seconds * 1_000
             bars = await self._broker.bars(plan.symbol, plan.timeframe, since_ms=since)
             last = last_bars.get(slot)

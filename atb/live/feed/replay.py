@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -12,31 +12,14 @@ from atb.data.catalogue.series import find_series
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.live.feed.moment import Moment
-from atb.live.journal.step import Notice
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.times import at_ms, in_ms, moment
 
+if TYPE_CHECKING:
+    from atb.live.journal.step import Notice
+
 DEFAULT_DAYS = 30
-_DAY_S = 86_400
-
-
-class Feed(Protocol):
-    """Where closed bars come from, one moment at a time; `notices` are taken by whoever writes the audit trail."""
-
-    notices: list[Notice]
-
-    def histories(self) -> dict[int, Bars]:
-        """Return by slot the bars known at the start: the warm-up, and what was traded already."""
-        ...
-
-    def next_ms(self) -> int | None:
-        """Return when the next bar closes or opens, epoch milliseconds; None where the feed is at its end."""
-        ...
-
-    async def take(self) -> Moment | None:
-        """Return the next moment once its time has come, None where nothing is there yet."""
-        ...
 
 
 class ReplayFeed:
@@ -121,19 +104,14 @@ def first_traded(portfolio: Portfolio, root: Path, since: str | None) -> int:
     """Return the open (epoch milliseconds) of the first bar to trade: at `since`, or 30 days before the stored bars end."""
     wanted = moment(since)
     if wanted is None:
-        wanted = max(_default_start(plan, root, portfolio.lead) for plan in portfolio.plans)
+        wanted = max(_default_start(plan, root, portfolio.lead_bars(plan)) for plan in portfolio.plans)
     return in_ms(wanted)
 
 
-def _default_start(plan: Plan, root: Path, lead_days: int) -> pd.Timestamp:
+def _default_start(plan: Plan, root: Path, lead: int) -> pd.Timestamp:
     first, last = coverage(find_series(plan.symbol, plan.timeframe, root=root, venue=plan.manifest.venue))
     step = pd.Timedelta(seconds=plan.timeframe.seconds)
-    return max(first + lead_bars(plan, lead_days) * step, last + step - pd.Timedelta(days=DEFAULT_DAYS))
-
-
-def lead_bars(plan: Plan, lead_days: int) -> int:
-    """Return how many bars before the first traded one a slot needs: its warm-up, and the days that clusters look back."""
-    return max(plan.warmup, lead_days * _DAY_S // plan.timeframe.seconds)
+    return max(first + lead * step, last + step - pd.Timedelta(days=DEFAULT_DAYS))
 
 
 def replay_feed(
@@ -162,7 +140,7 @@ def replay_feed(
             moment(until),
             root=root,
             venue=plan.manifest.venue,
-            lead=lead_bars(plan, portfolio.lead),
+            lead=portfolio.lead_bars(plan),
         )
         last = (last_bars or {}).get(slot)
         after[slot] = trade_from_ms if last is None else last + 1

@@ -63,7 +63,7 @@ class Journal:
         self._database, self._lease, self._clock = database, lease, clock
         self._portfolio, self._breakers, self._switch = portfolio, breakers or Breakers(), switch or KillSwitch()
         self._rows = Rows("", portfolio.plans, lease.epoch)
-        self._memory = Written(equity=exact(portfolio.account.cash))
+        self._written = Written(equity=exact(portfolio.account.cash))
         self.session_id = ""
         self.halt = NO_HALT
 
@@ -74,8 +74,17 @@ class Journal:
 
     # --- a session's life ---------------------------------------------------------------------------------------------
 
-    def begin(self, trade_from_ms: int, config: dict[str, Any]) -> Resumed:
-        """Open the session, or go on with it; return where it stands.
+    def begin(self, trade_from_ms: int, config: dict[str, Any], found: Resumed | None = None) -> Resumed:
+        """Open a new session or continue an existing one; return where it stands.
+
+        Parameters
+        ----------
+        trade_from_ms
+            Open of the first bar to trade.
+        config
+            Stored with the session.
+        found
+            The session to continue, as it was found under this lease; None looks for the portfolio's own.
 
         Raises
         ------
@@ -86,29 +95,27 @@ class Journal:
         DatabaseLostError
             If the database went away.
         """
-        account, identity = self._lease.account, self._portfolio.identity()
+        account, key = self._lease.account, self._portfolio.identity()["key"]
+        if found is None:
+            with self._reading():
+                found = find_session(self._database, account, key, sent_after_ms=self._lease.quiet_until_ms)
+        if found is not None and found.trade_from_ms != trade_from_ms:
+            raise InputError(
+                f"Session {found.session_id} began at another bar, {found.trade_from_ms} ms",
+                found=trade_from_ms,
+                todo="Leave --from out to go on with it, or trade under another name: --account NAME",
+            )
         with self._transaction() as connection:
-            there = connection.execute(sql.FIND, {"of": account, "key": identity["key"]}).one_or_none()
-            if there is not None and there.trade_from_ms != trade_from_ms:
-                raise InputError(
-                    f"Session {there.session_id} began at another bar, {there.trade_from_ms} ms",
-                    found=trade_from_ms,
-                    todo="Leave --from out to go on with it, or trade under another name: --account NAME",
-                )
-            name = there.session_id if there else _free_id(connection, f"{account}-{identity['key'][:16]}")
+            name = found.session_id if found else _free_id(connection, f"{account}-{key[:16]}")
             self.session_id, self._rows = name, Rows(name, self._portfolio.plans, self._lease.epoch)
-            if there is None:
+            if found is None:
                 self._insert_session(connection, trade_from_ms, config)
             else:
                 self._set(connection, status="running", config=config, versions=installed_versions())
-            detail = {"epoch": self._lease.epoch, "last_bar_ms": there.last_bar_ms if there else None}
-            connection.execute(sql.AUDIT, [self._rows.audit("resumed" if there else "started", detail)])
-            self._remember(connection)
-        with self._reading():
-            found = find_session(self._database, account, identity["key"], sent_after_ms=self._lease.quiet_until_ms)
-        if there is None or found is None:
-            return Resumed(trade_from_ms, slots=tuple(SlotPlace() for _ in self._portfolio.plans))
-        return found
+            detail = {"epoch": self._lease.epoch, "last_bar_ms": found.last_bar_ms if found else None}
+            connection.execute(sql.AUDIT, [self._rows.audit("resumed" if found else "started", detail)])
+            self._read_written(connection)
+        return found or Resumed(trade_from_ms, session_id=name, slots=tuple(SlotPlace() for _ in self._portfolio.plans))
 
     def heartbeat(self) -> Halt:
         """Keep the lease while nothing happens; return what the kill switch says."""
@@ -146,7 +153,7 @@ class Journal:
             self._set(connection, **portfolio.identity())
             saved = {"of": self.session_id, "version": state["schema"], "state": state}
             connection.execute(sql.SAVE_BETWEEN, saved)
-        self._portfolio, self._rows, self._memory.step_no = portfolio, rows, self._memory.step_no + 1
+        self._portfolio, self._rows, self._written.step_no = portfolio, rows, self._written.step_no + 1
 
     def known_fill(self, symbol: Symbol, trade_id: str) -> bool:
         """Tell whether an execution is in the journal."""
@@ -169,10 +176,10 @@ class Journal:
         IntegrityError
             If the step says what cannot be: a fill that is known, a second open entry of a slot. Nothing was written.
         """
-        doubtful = self._memory.doubt
+        doubtful = self._written.in_doubt
         if doubtful is not None and doubtful is not step:
             raise InputError("A step whose commit is in doubt must be committed again before another one")
-        self._memory.doubt = step
+        self._written.in_doubt = step
         try:
             self._make_months(step)
             with self._transaction() as connection:
@@ -181,16 +188,16 @@ class Journal:
         except DatabaseLostError:
             raise
         except BaseException:
-            self._memory.doubt = None  # rolled back
+            self._written.in_doubt = None  # rolled back
             raise
         self._learn(step)
         return withheld
 
     def _write(self, connection: Connection, step: Step) -> tuple[Withheld, ...]:
-        memory, rows = self._memory, self._rows
+        written, rows = self._written, self._rows
         self._advance(connection, step)
         self._hear_switch(connection)
-        values = entry_values(step, memory.closes | _closes(step))
+        values = entry_values(step, written.closes | _closes(step))
         judged = self._judge(connection, step, values)
         self._change(connection, step)
         placed = []
@@ -199,7 +206,7 @@ class Journal:
             row = rows.intent(one, step.changes.get(name), value=values[name], placed_ms=step.time_ms)
             refused = {"state": "withheld", "refusal": judged.withheld[name]} if name in judged.withheld else {}
             placed.append(row | refused)
-        numbered = enumerate(step.heard, memory.event_no + 1)
+        numbered = enumerate(step.heard, written.event_no + 1)
         sql.insert_all(connection, sql.DECISIONS, [rows.decision(one) for one in step.decided])
         sql.insert_all(connection, sql.INTENTS, placed)
         sql.insert_all(connection, sql.FILLS, [rows.fill(done) for done in step.fills])
@@ -216,7 +223,7 @@ class Journal:
 
     def _advance(self, connection: Connection, step: Step) -> None:
         """Count the step; where another process counted since, refuse."""
-        counted = {"of": self.session_id, "before": self._memory.step_no, "after": self._memory.step_no + 1}
+        counted = {"of": self.session_id, "before": self._written.step_no, "after": self._written.step_no + 1}
         if connection.execute(sql.COUNT_STEP, counted).rowcount != 1:
             raise LeaseError(f"Session {self.session_id} was moved on by another process; this one stops")
         if step.bar_ms is not None:
@@ -230,7 +237,7 @@ class Journal:
         if not any(one.order.role in {"entry", "exit"} for one in asked):
             return Verdict({})
         used = sql.used(connection, self.session_id, asked, time_ms=step.time_ms)
-        equity = exact(step.equity) if step.bar_ms is not None else self._memory.equity
+        equity = exact(step.equity) if step.bar_ms is not None else self._written.equity
         halted = bool(self.halt or self._switch.read())
         judged = judge(Proposed(asked, values, equity), used, self._breakers, halted=halted)
         if judged.trip is not None:
@@ -272,7 +279,7 @@ class Journal:
     def _landed(self, connection: Connection) -> bool:
         """Tell whether the step in doubt had been committed."""
         found: int | None = connection.scalar(sql.STEP_NO, {"of": self.session_id})
-        return found == self._memory.step_no + 1
+        return found == self._written.step_no + 1
 
     def _withheld_then(self, connection: Connection, step: Step) -> tuple[Withheld, ...]:
         """Return what was withheld when this step was committed, unnoticed."""
@@ -282,13 +289,13 @@ class Journal:
 
     def _learn(self, step: Step) -> None:
         """Remember what is now in the database."""
-        memory = self._memory
-        memory.doubt = None
-        memory.step_no += 1
-        memory.event_no += len(step.heard)
-        memory.closes |= _closes(step)
+        written = self._written
+        written.in_doubt = None
+        written.step_no += 1
+        written.event_no += len(step.heard)
+        written.closes |= _closes(step)
         if step.bar_ms is not None:
-            memory.equity = exact(step.equity)
+            written.equity = exact(step.equity)
 
     # --- the parts of a transaction -----------------------------------------------------------------------------------
 
@@ -325,10 +332,10 @@ class Journal:
         times = [step.time_ms, *(one.bar_ms for one in step.decided), *(one.time_ms for one in step.heard)]
         months = {Month.of(time_ms) for time_ms in (*times, *([] if step.bar_ms is None else [step.bar_ms]))}
         wanted = months | {max(months).next}
-        if not wanted <= self._memory.months:
+        if not wanted <= self._written.months:
             with self._reading(), self._database.engine.begin() as connection:
                 ensure_months(connection, wanted)
-            self._memory.months |= wanted
+            self._written.months |= wanted
 
     def _hear_switch(self, connection: Connection) -> None:
         """Read the kill switch; what a file or a signal says is latched in the database."""
@@ -356,14 +363,14 @@ class Journal:
     def _set(self, connection: Connection, **values: Any) -> None:
         connection.execute(update(LiveSession).where(LiveSession.session_id == self.session_id).values(**values))
 
-    def _remember(self, connection: Connection) -> None:
+    def _read_written(self, connection: Connection) -> None:
         """Learn what the journal need not ask for again."""
         of = {"of": self.session_id}
         equity = connection.scalar(sql.LAST_EQUITY, of)
         bars = {
             slot: connection.scalar(sql.LAST_BAR, {**of, "in_slot": slot}) for slot in range(len(self._portfolio.plans))
         }
-        self._memory = Written(
+        self._written = Written(
             step_no=connection.scalar(sql.STEP_NO, of) or 0,
             event_no=connection.scalar(sql.LAST_EVENT, of) or 0,
             equity=exact(self._portfolio.account.cash) if equity is None else equity,

@@ -1,4 +1,4 @@
-"""Where a session stands, read from the journal: a runner that starts goes on from there, whatever ended the one before."""
+"""Recovery: where a session stands, read from the journal; a runner always starts from here, however the last one ended."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from atb.db import Database
 from atb.db.partitions import Month
+from atb.domain import Timeframe
 from atb.engine.policy import AccountPolicy
 from atb.engine.state import KernelState
 from atb.live.journal import sql
@@ -17,7 +18,7 @@ _RECENT_MS = 100 * 86_400_000  # no order is made in the name of an older bar
 
 
 class Traded(Protocol):
-    """What the journal asks of a portfolio."""
+    """What the journal needs of a portfolio."""
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -30,29 +31,32 @@ class Traded(Protocol):
         ...
 
     def identity(self) -> dict[str, str]:
-        """Return mode and key."""
+        """Return `mode` and `key`, as the session's row stores them."""
         ...
 
     def fresh_state(self) -> KernelState:
-        """Return the kernel's state before the first bar."""
+        """Return the kernel state before the first bar."""
         ...
 
 
 @dataclass
 class Written:
-    """What the journal knows without asking: it is the only writer of its session."""
+    """What the journal has written so far: it is the only writer of its session and need not read it back.
+
+    `in_doubt` is a step of which it is not known whether its commit succeeded.
+    """
 
     step_no: int = 0
     event_no: int = 0
     equity: Decimal = Decimal(0)
     closes: dict[int, float] = field(default_factory=dict)
     months: set[Month] = field(default_factory=set)
-    doubt: Step | None = None  # whether it was committed is not known
+    in_doubt: Step | None = None
 
 
 @dataclass(frozen=True)
 class SlotPlace:
-    """Where a slot stands: its last decided bar, None before the first."""
+    """Where a slot stands: the open (epoch milliseconds) of its last decided bar, None before the first."""
 
     last_bar_ms: int | None = None
 
@@ -64,50 +68,76 @@ class Resumed:
     Parameters
     ----------
     trade_from_ms, last_bar_ms
-        First traded bar, and the last one (None: none yet).
+        Opens of the first traded bar and of the last one (None: none yet).
+    session_id
+        Empty for a session that does not exist yet.
     slots
         Where each slot stands.
     state
-        The kernel's state and what the runner stored with it, None for a session that does not exist yet.
+        The kernel state with the desk's state under `desk`; None for a session that does not exist yet.
     working
-        Orders that are out, as far as the journal knows.
+        Open orders, as far as the journal knows.
     cursors
-        Symbol to the newest execution seen there.
+        Newest execution seen, by symbol.
     attempts
-        The number after the last attempt, by (slot, bar, role), for the bars of the last hundred days.
+        Number of the next attempt by (slot, bar, role), for the bars of the last hundred days.
     """
 
     trade_from_ms: int
     last_bar_ms: int | None = None
+    session_id: str = ""
     slots: tuple[SlotPlace, ...] = ()
     state: dict[str, Any] | None = None
     working: tuple[Working, ...] = ()
     cursors: dict[str, str] = field(default_factory=dict)
     attempts: dict[tuple[int, int, str], int] = field(default_factory=dict)
 
+    @property
+    def last_bars(self) -> dict[int, int | None]:
+        """By slot, the open (epoch milliseconds) of its last decided bar, None before the first."""
+        return {slot: place.last_bar_ms for slot, place in enumerate(self.slots)}
+
 
 def find_session(database: Database, account: str, key: str, *, sent_after_ms: int = 0) -> Resumed | None:
     """Return where the newest session of an account and a portfolio stands, None if there is none.
 
-    `sent_after_ms` is a moment until which the runner before may have sent what it had committed: such an order counts as
-    sent then.
+    Parameters
+    ----------
+    sent_after_ms
+        Until then the previous runner may still have sent what it had committed: orders in state `sent` count as sent then.
     """
     with database.session(read_only=True) as session:
         connection = session.connection()
-        there = connection.execute(sql.FIND, {"of": account, "key": key}).one_or_none()
-        if there is None:
+        found = connection.execute(sql.FIND, {"of": account, "key": key}).one_or_none()
+        if found is None:
             return None
-        of = {"of": there.session_id}
-        recent_ms = (there.last_bar_ms or there.trade_from_ms) - _RECENT_MS
+        of = {"of": found.session_id}
+        places = [(row.last_bar_ms, row.timeframe) for row in connection.execute(sql.PLACES, of)]
+        recent_ms = (found.last_bar_ms or found.trade_from_ms) - _RECENT_MS
         return Resumed(
-            there.trade_from_ms,
-            there.last_bar_ms,
-            tuple(SlotPlace(last) for last in connection.scalars(sql.PLACES, of)),
-            connection.scalar(sql.PAYLOAD, of),
+            found.trade_from_ms,
+            found.last_bar_ms,
+            found.session_id,
+            tuple(SlotPlace(last) for last, _ in places),
+            _with_interest_paid(connection.scalar(sql.PAYLOAD, of), places),
             tuple(working(row, sent_after_ms) for row in session.scalars(sql.WORKING, of)),
             {row.symbol: row.trade_id for row in connection.execute(sql.CURSORS, of)},
             {
-                (slot, bar, role): made
-                for slot, bar, role, made in connection.execute(sql.ATTEMPTS, {**of, "since": recent_ms})
+                (slot, bar, role): attempts
+                for slot, bar, role, attempts in connection.execute(sql.ATTEMPTS, {**of, "since": recent_ms})
             },
         )
+
+
+def _with_interest_paid(state: dict[str, Any] | None, places: list[tuple[int | None, str]]) -> dict[str, Any] | None:
+    """Return a kernel state as it is, and one of schema 2 as schema 3.
+
+    Schema 3 added `paid` to a slot: up to when interest was paid. Before, that was the close of the last bar, or the entry.
+    """
+    if state is None or state["schema"] != 2:
+        return state
+    slots = []
+    for slot, (last_bar_ms, timeframe) in zip(state["slots"], places, strict=True):
+        closed_ms = 0 if last_bar_ms is None else Timeframe.parse(timeframe).next_ms(last_bar_ms)
+        slots.append({**slot, "paid": max(closed_ms, slot["entry_time"]) if slot["quantity"] else 0})
+    return {**state, "schema": 3, "slots": slots}

@@ -39,7 +39,9 @@ FIND = (
     .limit(1)
 )
 SESSION_IDS = select(LiveSession.session_id).where(LiveSession.session_id.startswith(bindparam("like")))
-PLACES = select(SlotRow.last_bar_ms).where(SlotRow.session_id == bindparam("of")).order_by(SlotRow.slot)
+PLACES = (
+    select(SlotRow.last_bar_ms, SlotRow.timeframe).where(SlotRow.session_id == bindparam("of")).order_by(SlotRow.slot)
+)
 PAYLOAD = select(KernelState.payload).where(KernelState.session_id == bindparam("of"))
 STEP_NO = select(KernelState.step_no).where(KernelState.session_id == bindparam("of"))
 WORKING = (

@@ -78,7 +78,7 @@ def raised(v, way, level, closes=4):
         "signal": lambda: (switch.signal(level, "a test"), bell.ring()),
     }
     watch = RaisesAfter(acts[way], closes)
-    return v.trade(office={"switch": switch, "bell": bell, "watch": watch})
+    return v.trade(context={"switch": switch, "bell": bell, "telemetry": watch})
 
 
 def resting(v):
@@ -102,7 +102,7 @@ def test_flatten_sells_everything_asks_the_venue_and_ends(v, way):
     assert latched(v) == Level.FLATTEN
     sent = len(v.requests("POST"))
     with pytest.raises(HaltError, match="flat and halted"):
-        v.trade(office={"switch": KillSwitch(v.root)})
+        v.trade(context={"switch": KillSwitch(v.root)})
     assert len(v.requests("POST")) == sent
 
 
@@ -168,7 +168,7 @@ def test_a_loss_beyond_the_largest_closes_everything(tmp_path):
     falling = rising(falls_at=6)
     with venue(tmp_path, [(CROSS, falling, replace(GUARDED, stop_loss=0.9))], first=FIRST, count=20) as v:
         with pytest.raises(HaltError):
-            v.trade(office={"max_loss": 100.0, "switch": KillSwitch(v.root)})
+            v.trade(context={"max_loss": 100.0, "switch": KillSwitch(v.root)})
         assert_flat(v)
         assert latched(v) == Level.FLATTEN
         (_, exit_) = v.fills()
@@ -203,7 +203,7 @@ def test_without_a_database_nothing_is_sent_and_the_stops_stay(v, patient):
     lose, sent = Loses(v), []
     watch = RaisesAfter(lambda: (lose(), sent.append(len(v.requests("POST", "DELETE")))), 5)
     with pytest.raises(DatabaseLostError) as ended:
-        v.trade(office={"watch": watch, "database": patient(), "grace_s": 0.3})
+        v.trade(context={"telemetry": watch, "database": patient(), "grace_s": 0.3})
     lose.back()
     assert ended.value.exit_code == 5
     assert [len(v.requests("POST", "DELETE"))] == sent
@@ -215,7 +215,10 @@ def test_a_database_that_comes_back_within_the_grace_is_waited_for(tmp_path):
         lose = Loses(v)
         back = threading.Timer(0.5, lose.back)
         watch = RaisesAfter(lambda: (lose(), back.start()), 9)
-        assert v.trade(office={"watch": watch, "database": open_database(v.url, patience_s=0.05)}).status == "finished"
+        assert (
+            v.trade(context={"telemetry": watch, "database": open_database(v.url, patience_s=0.05)}).status
+            == "finished"
+        )
         back.join()
         assert v.unlike() == []
 
@@ -232,14 +235,14 @@ def test_a_file_that_says_flatten_sells_everything_without_a_database_and_writes
     class Back(RaisesAfter):
         """Gives the database back once everything is sold."""
 
-        def turned(self, *arguments, **named):
-            super().turned(*arguments, **named)
+        def turn_ended(self, *arguments, **named):
+            super().turn_ended(*arguments, **named)
             if lose.other is not None and not sold and v.held("BTC") == 0:
                 sold.append(len(v.requests("POST", "DELETE")))
                 lose.back()
 
     with pytest.raises(HaltError):
-        v.trade(office={"watch": Back(both, 5), "database": patient(), "switch": switch, "grace_s": 0.2})
+        v.trade(context={"telemetry": Back(both, 5), "database": patient(), "switch": switch, "grace_s": 0.2})
     assert sold, "it was sold while the database was away"
     assert_flat(v)
     assert [fill.role for fill in v.fills()] == ["entry", "exit"]

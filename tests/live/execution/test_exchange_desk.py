@@ -134,7 +134,7 @@ def test_a_refused_entry_is_told_once_and_not_tried_again_in_its_bar(tmp_path):
 
 
 def test_a_breaker_withholds_an_entry_which_never_leaves(v):
-    v.trade(office={"breakers": Breakers(largest_order=Decimal(10))})
+    v.trade(context={"breakers": Breakers(largest_order=Decimal(10))})
     assert {one.state for one in v.intents()} == {"withheld"}
     assert v.requests("POST") == []
 
@@ -158,15 +158,15 @@ def test_while_the_venue_takes_no_orders_a_position_whose_stop_is_gone_is_timed(
     told = []
 
     class Timed(Telemetry):
-        def guarded(self, bare, now_ms):
-            super().guarded(bare, now_ms)
+        def unprotected(self, bare, now_ms):
+            super().unprotected(bare, now_ms)
             told.append((now_ms, bool(bare)))
 
     policy = replace(GUARDED, take_profit=None)
     with venue(tmp_path, [(CROSS, rising(), policy)], first=FIRST, count=6, execution=COSTS) as v:
         v.fault("cancel_stop", 2.5, symbol="BTCUSDT")
         v.fault("error", 2.5, "POST /api/v3/order", times=2)
-        v.trade(office={"watch": Timed()})
+        v.trade(context={"telemetry": Timed()})
         bare = [now_ms for now_ms, without in told if without]
         assert bare
         assert told[-1][1] is False
@@ -203,7 +203,7 @@ def test_a_key_that_the_venue_does_not_know_ends_the_start_and_nothing_is_called
     v, watch = rising_market, Telemetry()
     v.connect = lambda clock: connect(Access("binance", key, secret, base_url=v.running.url, frame_gap_ms=HOUR), clock)
     with pytest.raises(InputError, match="does not accept the key"):
-        v.trade(bars=2, office={"watch": watch})
+        v.trade(bars=2, context={"telemetry": watch})
     assert v.requests("POST") == []
     assert not watch.vitals.conditions()["reconciled"]["ok"]
 
@@ -257,7 +257,7 @@ def test_flatten_ends_though_somebody_sold_the_position_and_the_books_are_flat_t
     switch = KillSwitch(v.root)
     switch.signal(Level.FLATTEN, "a test")
     with pytest.raises(HaltError, match="flat and halted"):
-        v.trade(bars=6, office={"switch": switch})
+        v.trade(bars=6, context={"switch": switch})
     assert v.state()["slots"][0]["quantity"] == 0
     assert [event.kind for event in v.events("written_off")] == ["written_off"]
 
@@ -274,7 +274,7 @@ def test_flatten_sells_what_is_left_of_a_position_and_writes_off_what_somebody_s
     switch = KillSwitch(v.root)
     switch.signal(Level.FLATTEN, "a test")
     with pytest.raises(HaltError, match="flat and halted"):
-        v.trade(bars=6, office={"switch": switch})
+        v.trade(bars=6, context={"switch": switch})
     assert v.held("BTC") == kept - 5
     assert v.state()["slots"][0]["quantity"] == 0
 

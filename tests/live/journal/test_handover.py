@@ -9,7 +9,7 @@ from atb.db import open_database
 from atb.db.tables import Handover, LiveSession
 from atb.engine.policy import RiskPolicy
 from atb.errors import InputError
-from atb.live.adoption import predecessor
+from atb.live.journal.handover import previous_session
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.live.desk import read_journal, warm_result
@@ -30,7 +30,7 @@ def v(tmp_path):
         yield made
 
 
-def heir(policy=TIGHTER, bars=None):
+def successor(policy=TIGHTER, bars=None):
     return Portfolio((plan_of(STEADY, bars or rising(), policy, execution=COSTS),))
 
 
@@ -44,19 +44,19 @@ def handovers(v):
 def test_the_position_and_its_stop_stay_and_the_record_says_whose_they_were_and_are(v):
     before = {order.client_id: order.status for order in v.open_orders()}
     held = v.held("BTC")
-    v.trade(portfolio=heir(), office={"adopt": True}, bars=HELD)
+    v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD)
     assert {order.client_id: order.status for order in v.open_orders()} == before, "nothing moved before a close"
-    old, new = v.portfolio.plans[0].manifest.content_sha256, heir().plans[0].manifest.content_sha256
+    old, new = v.portfolio.plans[0].manifest.content_sha256, successor().plans[0].manifest.content_sha256
     (row,) = v.rows(Handover, by=Handover.id)
     assert handovers(v) == [("adopted", 0, old, new)]
     assert row.position == held
     assert row.stop_client_id in before
     (session,) = v.rows(LiveSession, by=LiveSession.session_id)
-    assert session.key == heir().key
+    assert session.key == successor().key
 
 
 def test_the_new_rules_apply_from_the_next_close(v):
-    v.trade(portfolio=heir(), office={"adopt": True}, bars=HELD + 1)
+    v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 1)
     order, target = sorted(v.open_orders(), key=lambda one: one.stop_price, reverse=True)
     assert (order.type, target.type) == ("STOP_LOSS", "LIMIT_MAKER"), "the position keeps the target that it was given"
     close = rising().frame["high"].iloc[FIRST : FIRST + HELD + 1].max()
@@ -67,8 +67,8 @@ def test_the_new_rules_apply_from_the_next_close(v):
 
 
 def test_to_go_back_is_a_hand_over_too_and_is_called_that(v):
-    v.trade(portfolio=heir(), office={"adopt": True}, bars=HELD + 2)
-    v.trade(office={"adopt": True}, bars=HELD + 3)
+    v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 2)
+    v.trade(context={"adopt": True}, bars=HELD + 3)
     assert [kind for kind, *_ in handovers(v)] == ["adopted", "rolled_back"]
     assert sorted(order.type for order in v.open_orders()) == ["LIMIT_MAKER", "STOP_LOSS"]
     assert v.trade(bars=HELD + 4).status == "finished", "it is its own session again"
@@ -76,9 +76,11 @@ def test_to_go_back_is_a_hand_over_too_and_is_called_that(v):
 
 
 def test_what_was_adopted_trades_on_without_being_asked_again(v):
-    v.trade(portfolio=heir(), office={"adopt": True}, bars=HELD + 1)
-    assert v.trade(portfolio=heir(), bars=HELD + 2).bars == 1
-    assert v.trade(portfolio=heir(), office={"adopt": True}, bars=HELD + 3).bars == 1, "asked twice, it is done once"
+    v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 1)
+    assert v.trade(portfolio=successor(), bars=HELD + 2).bars == 1
+    assert v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 3).bars == 1, (
+        "asked twice, it is done once"
+    )
     assert len(v.rows(Handover, by=Handover.id)) == 1
 
 
@@ -87,37 +89,37 @@ def test_other_manifests_are_refused_while_a_position_is_held_unless_the_markets
     sent = len(v.requests("POST", "DELETE"))
     if adopt:
         other, message = (
-            heir(bars=market(timeframe="4h", n=40)),
+            successor(bars=market(timeframe="4h", n=40)),
             "trades other markets.*BTC/USDT 4h instead of BTC/USDT 1h",
         )
     else:
-        other, message = heir(), "holds positions of other manifests.*--adopt"
+        other, message = successor(), "holds positions of other manifests.*--adopt"
     with pytest.raises(InputError, match=message) as refused:
-        v.trade(portfolio=other, office={"adopt": adopt})
+        v.trade(portfolio=other, context={"adopt": adopt})
     assert refused.value.exit_code == 2
     assert len(v.requests("POST", "DELETE")) == sent
     assert handovers(v) == []
 
 
 def test_more_slots_than_there_are_is_another_market(v):
-    two = Portfolio((*heir().plans, *heir(replace(TIGHTER, trailing_stop=0.03)).plans))
+    two = Portfolio((*successor().plans, *successor(replace(TIGHTER, trailing_stop=0.03)).plans))
     with pytest.raises(InputError, match="trades other markets"):
-        v.trade(portfolio=two, office={"adopt": True})
+        v.trade(portfolio=two, context={"adopt": True})
 
 
 def test_where_there_is_nothing_to_take_over_it_says_so(tmp_path):
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=4) as v:
         with pytest.raises(InputError, match=r"no session to take over.*Leave --adopt out"):
-            v.trade(office={"adopt": True})
+            v.trade(context={"adopt": True})
         database = open_database(v.url)
-        assert predecessor(database, ACCOUNT, "x") is None
+        assert previous_session(database, ACCOUNT, "x") is None
         database.close()
 
 
 def test_a_flat_account_may_begin_under_other_manifests_without_any_hand_over(tmp_path):
     with venue(tmp_path, [(CROSS, rising(), RiskPolicy(entry="limit", entry_offset=0.5))], first=FIRST, count=8) as v:
         v.trade(bars=2)
-        v.trade(portfolio=heir(), bars=4)
+        v.trade(portfolio=successor(), bars=4)
         assert handovers(v) == []
         assert len(v.rows(LiveSession, by=LiveSession.session_id)) == 2
 
@@ -134,8 +136,8 @@ def test_a_runner_that_dies_right_after_the_hand_over_goes_on_under_the_new_rule
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runner, "_exchange_desk", die)
         with pytest.raises(Died):
-            v.trade(portfolio=heir(), office={"adopt": True}, bars=HELD + 1)
-    assert v.trade(portfolio=heir(), bars=HELD + 2).bars == 2
+            v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 1)
+    assert v.trade(portfolio=successor(), bars=HELD + 2).bars == 2
     assert len(v.rows(Handover, by=Handover.id)) == 1
     assert {order.quantity for order in v.open_orders()} == {v.held("BTC")}
 
