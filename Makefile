@@ -58,10 +58,10 @@ demo: setup ## Candles to a promoted paper trade on a synthetic market, offline
 	$(BIN)/atb demo
 
 test: setup ## Everything but the slow tests: the static checks too
-	$(BIN)/python -m pytest $(WORKERS) -m "not slow" --durations=20
+	$(BIN)/python -m pytest $(WORKERS) -m "not slow" --durations=30 --durations-min=2
 
 test-all: setup ## Every test, with branch coverage; random examples anew, by a seed that is printed: SEED=NUMBER repeats it
-	ATB_TEST_SEED=$(SEED) $(BIN)/python -m pytest $(WORKERS) --hypothesis-seed=$(SEED) --durations=20 --cov --cov-report=term-missing
+	ATB_TEST_SEED=$(SEED) $(BIN)/python -m pytest $(WORKERS) --hypothesis-seed=$(SEED) --durations=30 --durations-min=2 --cov --cov-report=term-missing
 	@$(MAKE) --no-print-directory floors
 
 floors: ## Fail when a package that trades is tested below its floor; reads what the last `make test-all` measured

@@ -1,0 +1,126 @@
+"""How much must be read to follow one bar: the walks of CONTRIBUTING are short, hang together, and are what runs."""
+
+import ast
+import re
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from tests.bars import bars_of, random_walk
+from tests.conftest import REPOSITORY
+
+BACKTEST = "Through a backtest"
+# Files and lines that a walk may have.
+BOUNDS = {BACKTEST: (12, 3_000)}
+# Compiled code is not seen by a profile; that it is on the way is said by the imports.
+COMPILED = {f"atb/engine/{name}.py" for name in ("kernel", "loop", "matching", "sizing")}
+BESIDE_BACKTEST = {
+    "settings, checked and laid out once": (
+        "atb/engine/policy",
+        "atb/engine/checks",
+        "atb/engine/parameters",
+        "atb/engine/slot",
+        "atb/engine/bar_checks",
+    ),
+    "the market's rules, and values": (
+        "atb/domain/observed",
+        "atb/domain/instrument",
+        "atb/domain/bars",
+        "atb/domain/timeframe",
+    ),
+    "the state before the first bar": ("atb/engine/state",),
+    "what is made of the outcome": ("atb/backtest/result",),
+}
+
+
+def walk(name: str) -> list[str]:
+    """Return the files of a walk of CONTRIBUTING, in order."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    part = text[text.index(f"**{name}**") :]
+    table = re.search(r"^\|(?:.*\n)+?(?!\|)", part, re.MULTILINE)
+    assert table is not None
+    return re.findall(r"^\| \[`([^`]+)`\]\(\1\) \| \S.*\|$", table[0], re.MULTILINE)
+
+
+def lines_of(file: str) -> int:
+    return len((REPOSITORY / file).read_text(encoding="utf-8").splitlines())
+
+
+def imported_by(file: str) -> set[str]:
+    """Return the files of the package that a file imports, inside functions and for annotations too."""
+    found = set()
+    for node in ast.walk(ast.parse((REPOSITORY / file).read_text(encoding="utf-8"))):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        found |= {f"{name.replace('.', '/')}.py" for name in names}
+    return found
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_a_walk_is_short_enough(name):
+    files, lines = BOUNDS[name]
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert f"**{name}**: at most {files} files and {lines:,} lines." in text
+    walked = walk(name)
+    assert 8 < len(walked) == len(set(walked))
+    assert (len(walked) <= files, sum(map(lines_of, walked)) <= lines) == (True, True), measured(walked)
+
+
+def measured(files: list[str]) -> str:
+    return (
+        "\n".join(f"{lines_of(file):5} {file}" for file in files)
+        + f"\n{sum(map(lines_of, files)):5} {len(files)} files"
+    )
+
+
+@pytest.mark.parametrize("name", BOUNDS)
+def test_each_file_of_a_walk_imports_or_is_imported_by_another_of_it(name):
+    walked = walk(name)
+    ties = {file: imported_by(file) & set(walked) for file in walked}
+    reached, new = set[str](), {walked[0]}
+    while new:
+        reached |= new
+        new = {file for file in walked if ties[file] & reached or any(file in ties[one] for one in reached)} - reached
+    assert set(walked) - reached == set()
+
+
+@contextmanager
+def watched(begins: Callable[[], bool] = lambda: True) -> Iterator[dict[str, None]]:
+    """Give the files of the package whose functions are called, in order, from when `begins` is true, in every thread."""
+    seen: dict[str, None] = {}
+    package = str(REPOSITORY / "atb")
+
+    def profile(frame: FrameType, event: str, _: Any) -> None:
+        if event == "call" and frame.f_code.co_filename.startswith(package) and begins():
+            seen[str(Path(frame.f_code.co_filename).relative_to(REPOSITORY))] = None
+
+    threading.setprofile(profile)
+    sys.setprofile(profile)
+    try:
+        yield seen
+    finally:
+        sys.setprofile(None)
+        threading.setprofile(None)
+
+
+def test_a_backtest_calls_the_files_of_its_walk_and_what_is_said_to_stand_beside_it():
+    from atb.backtest import run
+    from atb.engine.slot import Slot
+    from atb.strategies.sma_cross import SmaCross
+
+    slot = Slot(SmaCross(fast=5, slow=20), bars_of(random_walk(300, 3)))
+    run(slot)  # what is compiled or loaded once is no part of the way
+    with watched() as seen:
+        result = run(slot)
+    assert len(result.orders) > 0
+    beside = tuple(prefix for prefixes in BESIDE_BACKTEST.values() for prefix in prefixes)
+    walked = walk(BACKTEST)
+    assert {file for file in seen if not file.startswith(beside)} - set(walked) == set()
+    assert set(walked) - set(seen) == COMPILED
