@@ -108,7 +108,7 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
       atb data download BTC/USDT --timeframe 1h
     """
     from atb.config import load_settings
-    from atb.data.providers.ccxt_candles import CcxtCandles
+    from atb.data.providers import open_provider
     from atb.data.providers.download import download_bars
 
     settings = load_settings()
@@ -123,7 +123,7 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
             _text(options["start"]),
             _text(options["end"]),
             root=settings.bars_root,
-            source=CcxtCandles(venue, base_url=base_url or None),
+            source=open_provider("ccxt", venue, base_url=base_url or None),
             progress=progress,
         )
     if options["as_json"]:

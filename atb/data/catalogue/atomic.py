@@ -1,14 +1,12 @@
-"""Files that are either whole or absent: atomic replacement and a lock against a second writer."""
+"""Files of the catalogue that are either whole or absent: replaced atomically, by one writer at a time."""
 
-import fcntl
 import os
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from atb.errors import DataError
-from atb.files import private_folder, public, sync_folder
+from atb.files import PUBLIC_FILE, private_folder, public, sync_folder
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
@@ -29,7 +27,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
             temporary.replace(path)
             sync_folder(path.parent)
     except OSError as error:
-        raise DataError("Cannot write market data", found=str(error), todo="Check the disk and its rights") from error
+        raise _cannot_write(error) from error
     finally:
         for temporary in staged.values():
             temporary.unlink(missing_ok=True)
@@ -44,30 +42,26 @@ def sole_writer(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
     DataError
         If another writer keeps it for longer than `wait_s` seconds, or the folder cannot be made.
     """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(folder / ".lock", timeout=wait_s, mode=PUBLIC_FILE, poll_interval=0.02)
     try:
         private_folder(folder)
-        lock = open(folder / ".lock", "a", opener=public)  # noqa: SIM115 - Path.open takes no opener; closed below
+        lock.acquire()
+    except Timeout as error:
+        raise DataError(
+            "Another process is writing this series", found=str(folder), todo="Wait for it, then try again"
+        ) from error
     except OSError as error:
-        raise DataError("Cannot write market data", found=str(error), todo="Check the disk and its rights") from error
-    with lock:
-        _acquire(lock.fileno(), folder, time.monotonic() + wait_s)
-        try:
-            yield
-        finally:
-            # Closing alone would not do: a process forked meanwhile holds the same open file.
-            fcntl.flock(lock, fcntl.LOCK_UN)
+        raise _cannot_write(error) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
-def _acquire(descriptor: int, folder: Path, deadline: float) -> None:
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            if time.monotonic() >= deadline:
-                raise DataError(
-                    "Another process is writing this series", found=str(folder), todo="Wait for it, then try again"
-                ) from error
-            time.sleep(0.02)
+def _cannot_write(error: OSError) -> DataError:
+    return DataError("Cannot write market data", found=str(error), todo="Check the disk and its rights")
 
 
 def _write_through(path: Path, content: bytes) -> None:

@@ -1,5 +1,9 @@
 """save_bars: merges, never overwrites by accident, leaves nothing half-written, has one writer at a time."""
 
+import os
+import stat
+import subprocess
+import sys
 import threading
 
 import pandas as pd
@@ -163,6 +167,38 @@ def test_a_second_writer_waits_for_a_short_write(tmp_path):
         assert not done.wait(0.1)
     other.join(10)
     assert done.is_set()
+
+
+def test_a_writer_that_is_killed_leaves_no_lock_behind(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path; from atb.data.catalogue.atomic import sole_writer\n"
+        "with sole_writer(Path(sys.argv[1])): print('held', flush=True); time.sleep(600)"
+    )
+    writer = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], stdout=subprocess.PIPE)
+    assert writer.stdout.readline() == b"held\n"
+    with pytest.raises(DataError, match="Another process is writing"), sole_writer(tmp_path, wait_s=0):
+        pytest.fail("two writers at once")
+    writer.kill()
+    writer.communicate()
+    with sole_writer(tmp_path, wait_s=0):
+        pass
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077])
+def test_the_lock_cannot_be_written_by_others_whatever_the_umask(tmp_path, umask):
+    before = os.umask(umask)
+    try:
+        with sole_writer(tmp_path / "series"):
+            mode = stat.S_IMODE((tmp_path / "series/.lock").stat().st_mode)
+    finally:
+        os.umask(before)
+    assert not mode & 0o022
+
+
+def test_a_folder_that_cannot_be_made_is_refused_in_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("a file where a folder should be")
+    with pytest.raises(DataError, match="Cannot write market data"), sole_writer(tmp_path / "file/series"):
+        pytest.fail("a folder inside a file")
 
 
 def test_files_are_written_all_or_none(tmp_path):
