@@ -288,6 +288,6 @@ async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
             await asyncio.Event().wait()
         finally:
             if proxy is not None:
-                await proxy.close()
+                await proxy.stop()
             await runner.cleanup()
             venue.ledger.close()

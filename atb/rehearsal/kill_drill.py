@@ -87,7 +87,7 @@ class _Lever:
         set_halt(database, ACCOUNT, Level.FLATTEN, reason="kill drill of a rehearsal", source="rehearsal")
         database.close()
         self.pulled_ms, self.began = running.exchange.now_ms(), time.monotonic()
-        running.exchange.waiting.wake()
+        running.exchange.barrier.wake()
 
 
 def position_to_close(result: Result, start_ms: int, end_ms: int) -> int | None:

@@ -17,7 +17,7 @@ def exact(number: float) -> Decimal:
     return Decimal(repr(float(number)))
 
 
-class PaperBroker:
+class PaperFills:
     """A venue that fills whole orders and sends nothing anywhere.
 
     Which order meets a bar, and at what price, is the kernel's `next_order` on the state that the runner decides with. The

@@ -218,7 +218,7 @@ def test_what_the_venue_does_not_answer_is_not_passed():
 
 
 def test_a_test_order_that_the_venue_refuses_is_told_with_its_words():
-    with exchange(filters=Filters(most_market_quantity=Decimal("0.00001"))) as running:
+    with exchange(filters=Filters(max_market_quantity=Decimal("0.00001"))) as running:
         wrong, _ = look(running)
     (check,) = wrong.values()
     assert (check.name, "rejected: " in check.found) == ("test order in BTC/USDT", True)

@@ -199,7 +199,7 @@ class Play:
     def _calm(self, running: Running) -> None:
         self.doors.losses.clear()
         self.doors.crash_at, self.calm = None, True
-        for fault in running.exchange.disturbances.faults:
+        for fault in running.exchange.fault_injector.faults:
             fault.times = 0
 
     def _balances(self) -> dict[str, Decimal]:
@@ -302,7 +302,7 @@ class Play:
 
         def happen() -> None:
             act()
-            running.exchange.waiting.wake()
+            running.exchange.barrier.wake()
 
         running.call(lambda: running.exchange.plan(time_ms, happen))
 

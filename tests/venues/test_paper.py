@@ -10,7 +10,7 @@ from atb.engine import records
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.state import KernelState
-from atb.venues.paper import PaperBroker
+from atb.venues.paper import PaperFills
 from tests.rules import usual
 
 BTC = Symbol.parse("BTC/USDT")
@@ -52,7 +52,7 @@ def meet(broker, state, bars, phase):
 
 
 def test_a_market_order_fills_at_the_open_and_carries_its_identity(state):
-    broker = PaperBroker(state, [BTC])
+    broker = PaperFills(state, [BTC])
     state.slots[0]["entry"] = 2.0
     broker.submit(0, [ENTRY])
     ((fill, order),) = meet(broker, state, bar(open=100.0, high=101.0, low=99.0, close=100.5), records.OPEN)
@@ -66,7 +66,7 @@ def test_a_market_order_fills_at_the_open_and_carries_its_identity(state):
 
 def test_a_fee_out_of_what_was_bought_is_in_base_and_has_its_value_beside_it():
     state = state_with(fee_in_base=True)
-    broker = PaperBroker(state, [BTC])
+    broker = PaperFills(state, [BTC])
     state.slots[0]["entry"] = 2.0
     broker.submit(0, [ENTRY])
     ((fill, _),) = meet(broker, state, bar(open=100.0, high=101.0, low=99.0, close=100.5), records.OPEN)
@@ -74,7 +74,7 @@ def test_a_fee_out_of_what_was_bought_is_in_base_and_has_its_value_beside_it():
 
 
 def test_a_limit_entry_fills_at_its_price_inside_the_bar(state):
-    broker = PaperBroker(state, [BTC])
+    broker = PaperFills(state, [BTC])
     state.slots[0]["entry"], state.slots[0]["entry_kind"], state.slots[0]["entry_at"] = 2.0, records.AT_LIMIT, 99.5
     order = Order("entry-2", BTC, "buy", "entry", "limit", Decimal("2.0"), price=Decimal("99.5"))
     broker.submit(0, [order])
@@ -85,7 +85,7 @@ def test_a_limit_entry_fills_at_its_price_inside_the_bar(state):
 
 
 def test_a_stop_rests_until_a_bar_reaches_it(state):
-    broker = PaperBroker(state, [BTC])
+    broker = PaperFills(state, [BTC])
     state.slots[0]["quantity"], state.slots[0]["entry_price"], state.slots[0]["stop"] = 2.0, 100.0, 95.0
     broker.submit(0, [STOP])
     calm = bar(open=100.0, high=101.0, low=96.0, close=97.0)
@@ -96,7 +96,7 @@ def test_a_stop_rests_until_a_bar_reaches_it(state):
 
 
 def test_a_cancelled_order_is_gone_and_a_strangers_cancel_changes_nothing(state):
-    broker = PaperBroker(state, [BTC])
+    broker = PaperFills(state, [BTC])
     broker.submit(0, [ENTRY, STOP])
     broker.cancel(0, [Order("other", BTC, "sell", "stop", "stop", Decimal(1))])
     assert broker.working(0) == (ENTRY, STOP)

@@ -15,7 +15,7 @@ from atb.live.execution.orders import PROTECTIVE, OrderMaker, same_terms
 from atb.live.feed.moment import Moment
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Change, Decided, Step, Withheld, Working
-from atb.venues.paper import PaperBroker
+from atb.venues.paper import PaperFills
 
 
 class PaperDesk:
@@ -34,7 +34,7 @@ class PaperDesk:
     def __init__(self, book: Book, *, makers: Mapping[int, OrderMaker], working: Iterable[Working] = ()) -> None:
         self.book = book
         self._makers = makers
-        self._broker = PaperBroker(book.state, [plan.symbol for plan in book.portfolio.plans])
+        self._broker = PaperFills(book.state, [plan.symbol for plan in book.portfolio.plans])
         for one in working:
             self._broker.submit(one.slot, [one.order])
         self._forget_lost()

@@ -13,10 +13,10 @@ from atb.domain.venue import Answer, Balance, OrderList, OrderReport, Permission
 from atb.errors import VenueError
 from atb.venues.broker import reports, requests
 from atb.venues.broker.connection import Access
-from atb.venues.broker.outcomes import UNKNOWN_ORDER, judge_binance
+from atb.venues.broker.outcomes import UNKNOWN_ORDER, classify_binance
 from atb.venues.broker.rate_limit import MINUTE_MS
 from atb.venues.broker.reports import Malformed
-from atb.venues.broker.rules import Rules, binance_rules
+from atb.venues.broker.rules import TradingRules, binance_rules
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective, orders_of
 
@@ -38,7 +38,7 @@ class BinanceBroker(Venue):
     """
 
     def __init__(self, access: Access, clock: Clock) -> None:
-        super().__init__(access, clock, judge=judge_binance)
+        super().__init__(access, clock, classify=classify_binance)
         self._lists: dict[int, str] = {}
         self._ids: dict[tuple[Symbol, str], str] = {}
         self._rates: dict[str, tuple[int, Decimal | None]] = {}
@@ -55,13 +55,13 @@ class BinanceBroker(Venue):
         """
         await self._measure()
         info = await self._load_markets(symbols, _rules)
-        self._understood(lambda: self.budget.limits(info.body["rateLimits"]))
+        self._parse(lambda: self.rate_limiter.set_limits(info.body["rateLimits"]))
 
     async def place(self, order: Order | OrderList) -> Answer:
         """Send an order or a list of them, once; nothing is ever sent again by itself."""
         orders = orders_of(order)
         legs = orders if not isinstance(order, OrderList) or order.kind == "oco" else orders[:1]
-        if refused := self._refused(legs) or self._refused_prices(orders[len(legs) :]):
+        if refused := self._refusal(legs) or self._refused_prices(orders[len(legs) :]):
             return refused
         symbol = orders[0].symbol
         name = self._rules_of(symbol).venue_symbol
@@ -72,7 +72,7 @@ class BinanceBroker(Venue):
             call = partial(self._exchange.private_post_order, requests.order_parameters(order, name))
         protective = all(map(is_protective, orders))
         request = Request(call, orders=len(orders), protective=protective)
-        return await self._command(request, "place", partial(self._placed, order, symbol))
+        return await self._command(request, "place", partial(self._read_placed, order, symbol))
 
     async def cancel(self, order: Order | OrderList) -> Answer:
         """Withdraw an order or a whole list; `rejected` with code -2011 means that no such order is open.
@@ -85,23 +85,23 @@ class BinanceBroker(Venue):
             call = partial(self._exchange.private_delete_orderlist, values | {"listClientOrderId": order.client_id})
         else:
             call = partial(self._exchange.private_delete_order, values | {"origClientOrderId": order.client_id})
-        return await self._command(Request(call, protective=True), "cancel", partial(self._reported, symbol))
+        return await self._command(Request(call, protective=True), "cancel", partial(self._read_reports, symbol))
 
     async def replace(self, old: Order, new: Order) -> Answer:
         """Cancel `old` and place `new` in one request; where `old` is part of a list the whole list is cancelled.
 
         `rejected` with a report of `old` as cancelled: it is gone, and the venue refused `new`.
         """
-        if refused := self._refused((new,)):
+        if refused := self._refusal((new,)):
             return refused
         values = requests.replacement_parameters(old, new, self._rules_of(new.symbol).venue_symbol)
         call = partial(self._exchange.private_post_order_cancelreplace, values)
         request = Request(call, orders=1, protective=is_protective(new))
-        return await self._command(request, "replace", partial(self._replaced, new))
+        return await self._command(request, "replace", partial(self._read_replaced, new))
 
     async def check(self, order: Order) -> Answer:
         """Let the venue judge an order without placing it."""
-        if refused := self._refused((order,)):
+        if refused := self._refusal((order,)):
             return refused
         values = requests.order_parameters(order, self._rules_of(order.symbol).venue_symbol)
         call = partial(self._exchange.private_post_order_test, values)
@@ -120,10 +120,10 @@ class BinanceBroker(Venue):
         try:
             reply = await self._read(request)
         except UnansweredError as failure:
-            if failure.reply.status == 400 and failure.verdict.code == UNKNOWN_ORDER:
+            if failure.reply.status == 400 and failure.classified.code == UNKNOWN_ORDER:
                 return None
             raise
-        return self._understood(lambda: self._remember(order.symbol, (reply.body,))[0])
+        return self._parse(lambda: self._remember(order.symbol, (reply.body,))[0])
 
     async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
         """Return every open order of the account in a symbol, strangers' orders too.
@@ -136,7 +136,7 @@ class BinanceBroker(Venue):
         await self._measure_if_old()
         values = {"symbol": self._rules_of(symbol).venue_symbol}
         reply = await self._read(Request(partial(self._exchange.private_get_openorders, values), weight=6))
-        return self._understood(lambda: self._remember(symbol, reply.body))
+        return self._parse(lambda: self._remember(symbol, reply.body))
 
     async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
         """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`.
@@ -156,7 +156,7 @@ class BinanceBroker(Venue):
                 rows = await self._trades_since(symbol, since_ms)
             rows = [row for row in rows if int(row["time"]) >= since_ms]
         await self._learn_rates(reports.fee_assets(rows, symbol), symbol)
-        return self._understood(lambda: [self._fill(symbol, row) for row in rows])
+        return self._parse(lambda: [self._fill(symbol, row) for row in rows])
 
     async def balances(self) -> dict[str, Balance]:
         """Return what the account has, by asset.
@@ -168,7 +168,7 @@ class BinanceBroker(Venue):
         """
         call = partial(self._exchange.private_get_account, {"omitZeroBalances": "true"})
         reply = await self._read(Request(call, weight=20))
-        return self._understood(lambda: reports.balances_in(reply.body))
+        return self._parse(lambda: reports.balances_in(reply.body))
 
     async def permissions(self) -> Permissions:
         """Return what the key may do.
@@ -180,7 +180,7 @@ class BinanceBroker(Venue):
         """
         reply = await self._read(Request(self._exchange.sapi_get_account_apirestrictions))
         may = reply.body
-        return self._understood(
+        return self._parse(
             lambda: Permissions(
                 trade=bool(may["enableSpotAndMarginTrading"]),
                 withdraw=bool(may["enableWithdrawals"]),
@@ -193,7 +193,7 @@ class BinanceBroker(Venue):
         values = {"symbol": self._rules_of(symbol).venue_symbol, "interval": str(timeframe)}
         values |= {"startTime": str(since_ms), "limit": str(_PAGE)}
         reply = await self._read(Request(partial(self._exchange.public_get_klines, values), weight=2))
-        return self._understood(lambda: [[int(row[0]), *row[1:6]] for row in reply.body if int(row[0]) >= since_ms])
+        return self._parse(lambda: [[int(row[0]), *row[1:6]] for row in reply.body if int(row[0]) >= since_ms])
 
     async def _trades_from(self, symbol: Symbol, first: int) -> list[dict[str, Any]]:
         """Return every trade from an id on."""
@@ -218,7 +218,7 @@ class BinanceBroker(Venue):
     async def _trade_rows(self, symbol: Symbol, where: dict[str, str]) -> list[dict[str, Any]]:
         values = {"symbol": self._rules_of(symbol).venue_symbol, "limit": str(_PAGE)} | where
         reply = await self._read(Request(partial(self._exchange.private_get_mytrades, values), weight=20))
-        return self._understood(lambda: sorted(reply.body, key=lambda row: int(row["id"])))
+        return self._parse(lambda: sorted(reply.body, key=lambda row: int(row["id"])))
 
     def _fill(self, symbol: Symbol, row: dict[str, Any]) -> Fill:
         client_id = self._ids.get((symbol, str(row["orderId"])), "")
@@ -233,7 +233,7 @@ class BinanceBroker(Venue):
                     return Answer("rejected", "local:price_filter", f"{order.symbol}: {reason}", sent_ms=self.now_ms())
         return None
 
-    async def _placed(self, order: Order | OrderList, symbol: Symbol, reply: Reply) -> Answer:
+    async def _read_placed(self, order: Order | OrderList, symbol: Symbol, reply: Reply) -> Answer:
         """Read the answer to an order or a list; it must be about ours."""
         if reply.status != 200:
             return Answer("unknown")
@@ -242,23 +242,23 @@ class BinanceBroker(Venue):
             raise KeyError(key)
         if isinstance(order, OrderList):
             self._lists[int(reply.body["orderListId"])] = order.client_id
-        return await self._told(symbol, reports.orders_in(reply.body))
+        return await self._answer_with(symbol, reports.orders_in(reply.body))
 
-    async def _reported(self, symbol: Symbol, reply: Reply) -> Answer:
+    async def _read_reports(self, symbol: Symbol, reply: Reply) -> Answer:
         if reply.status != 200:
             return Answer("unknown")
-        return await self._told(symbol, reports.orders_in(reply.body))
+        return await self._answer_with(symbol, reports.orders_in(reply.body))
 
-    async def _replaced(self, new: Order, reply: Reply) -> Answer:
+    async def _read_replaced(self, new: Order, reply: Reply) -> Answer:
         """Read both halves: the cancellation's and the new order's."""
         both = reply.body if reply.status == 200 else (reply.body or {}).get("data") or {}
         if reply.status == 200 and both["newOrderResponse"]["clientOrderId"] != new.client_id:
             raise KeyError("clientOrderId")
         halves = [both.get(name) or {} for name in ("cancelResponse", "newOrderResponse")]
         rows = [row for half in halves if "code" not in half and half for row in reports.orders_in(half)]
-        return await self._told(new.symbol, rows)
+        return await self._answer_with(new.symbol, rows)
 
-    async def _told(self, symbol: Symbol, rows: list[dict[str, Any]]) -> Answer:
+    async def _answer_with(self, symbol: Symbol, rows: list[dict[str, Any]]) -> Answer:
         """Return reports and executions of orders in an answer."""
         fills = [one for row in rows for one in row.get("fills") or ()]
         await self._learn_rates(reports.fee_assets(fills, symbol), symbol)
@@ -295,10 +295,10 @@ class BinanceBroker(Venue):
     def _rate(self, symbol: Symbol, asset: str, trade_id: str) -> Decimal | None:
         rate = self._rates.get(asset + symbol.quote, (0, None))[1]
         if rate is None:
-            self._no_price(asset, symbol.quote, trade_id)
+            self._note_unpriced(asset, symbol.quote, trade_id)
         return rate
 
-    def _understood(self, read: Callable[[], _Read]) -> _Read:
+    def _parse(self, read: Callable[[], _Read]) -> _Read:
         """Return what an answer says.
 
         Raises
@@ -321,5 +321,5 @@ def _forget_oldest(known: dict[Any, str]) -> None:
         del known[next(iter(known))]
 
 
-async def _rules(symbol: Symbol, market: dict[str, Any]) -> Rules:
+async def _rules(symbol: Symbol, market: dict[str, Any]) -> TradingRules:
     return binance_rules(symbol, market["info"])

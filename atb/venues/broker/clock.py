@@ -9,7 +9,7 @@ _SAMPLES = 3
 _STILL_EVERY_MS = 86_400_000  # a clock that stands still while we ask is the venue's own, and does not drift
 
 
-class Present:
+class VenueClock:
     """The venue's present.
 
     The offset is the venue's time as it was told, less our time when it was heard. The venue's clock has gone on meanwhile, so
@@ -46,12 +46,12 @@ class Present:
         """Let the next request that is in no hurry measure the offset again."""
         self._measured_ms, self._still = None, False
 
-    async def measure(self, told_ms: Callable[[], Awaitable[int]]) -> None:
+    async def measure(self, server_time: Callable[[], Awaitable[int]]) -> None:
         """Ask for the venue's time, a few times where asking takes time, and keep the tightest bound."""
         bounds = []
         for _ in range(_SAMPLES):
             asked = self._clock.now_ms()
-            told = await told_ms()
+            told = await server_time()
             heard = self._clock.now_ms()
             bounds.append(told - heard)
             self._still = heard == asked

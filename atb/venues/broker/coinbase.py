@@ -34,16 +34,16 @@ class CoinbaseBroker(UnifiedBroker):
 
     def _creation(self, order: Order) -> Callable[[], Any]:
         return partial(
-            self._exchange.v3PrivatePostBrokerageOrders, self._written(order) | {"client_order_id": order.client_id}
+            self._exchange.v3PrivatePostBrokerageOrders, self._parameters(order) | {"client_order_id": order.client_id}
         )
 
     def _trial(self, order: Order) -> Callable[[], Any]:
-        return partial(self._exchange.v3PrivatePostBrokerageOrdersPreview, self._written(order))
+        return partial(self._exchange.v3PrivatePostBrokerageOrdersPreview, self._parameters(order))
 
     def _cancellation(self, exchange_id: str, order: Order) -> Callable[[], Any]:  # noqa: ARG002 - the venue needs no symbol
         return partial(self._exchange.v3PrivatePostBrokerageOrdersBatchCancel, {"order_ids": [exchange_id]})
 
-    def _placed(self, order: Order, reply: Reply) -> Answer:
+    def _read_placed(self, order: Order, reply: Reply) -> Answer:
         """Read the answer; it must be about our order."""
         body = reply.body if isinstance(reply.body, dict) else {}
         if body.get("success") is not True:
@@ -53,14 +53,14 @@ class CoinbaseBroker(UnifiedBroker):
             raise KeyError("client_order_id")
         return Answer("done", reports=(new_report(order, str(told["order_id"]), reply.sent_ms),))
 
-    def _written(self, order: Order) -> dict[str, Any]:
+    def _parameters(self, order: Order) -> dict[str, Any]:
         rules = self._rules_of(order.symbol)
         return {"product_id": rules.venue_symbol, "side": order.side.upper(), "order_configuration": self._terms(order)}
 
     def _terms(self, order: Order) -> dict[str, Any]:
         size = {"base_size": plain(order.quantity)}
         if order.type == "stop" and order.stop_price is not None:
-            prices = {"limit_price": plain(self._behind(order)), "stop_price": plain(order.stop_price)}
+            prices = {"limit_price": plain(self._limit_behind_stop(order)), "stop_price": plain(order.stop_price)}
             direction = {"stop_direction": _FALLS if order.side == "sell" else _RISES}
             return {"stop_limit_stop_limit_gtc": size | prices | direction}
         if order.type == "market" and order.price is not None:

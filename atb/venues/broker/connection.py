@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from atb.errors import ConfigError
 from atb.venues.broker.capabilities import RECV_WINDOW_MS
-from atb.venues.broker.transport import recording
+from atb.venues.broker.transport import recording_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def make_exchange(access: Access) -> Any:
     # At DEBUG ccxt writes every header and signed address; whatever the rest of the process logs, it does not.
     chatty = logging.getLogger("ccxt")
     chatty.setLevel(max(chatty.level, logging.INFO))
-    exchange: Any = recording(access.id)(config)
+    exchange: Any = recording_class(access.id)(config)
     if access.base_url is not None:
         _OVERRIDES[access.id](exchange, access.base_url.rstrip("/"))
     # Half-open connections are noticed in 3 x 20 s by pings, not in 2 x 180 s.

@@ -2,7 +2,7 @@
 
 A broken answer says nothing about the order. An exchange executes the order and then loses the answer in at least nine ways
 (time-out, reset, HTTP 5xx, half a body, ...), and ccxt gives them five different classes, one of which rejections have too.
-So only words that an exchange uses for "I did not do it", in an answer that was read whole, are believed.
+So only unknown that an exchange uses for "I did not do it", in an answer that was read whole, are believed.
 """
 
 from collections.abc import Callable
@@ -24,26 +24,26 @@ _DUPLICATE = "duplicate order"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a request ended, the venue's code for it, and its words without secrets."""
+class Classification:
+    """How a request ended, the venue's code for it, and its unknown without secrets."""
 
     outcome: Outcome
     code: str = ""
     text: str = ""
 
 
-Judge = Callable[[Reply, Purpose], Verdict]
+Classifier = Callable[[Reply, Purpose], Classification]
 
 
-def judge_binance(reply: Reply, purpose: Purpose) -> Verdict:
+def classify_binance(reply: Reply, purpose: Purpose) -> Classification:
     """Judge an answer of Binance Spot by HTTP status, code and body."""
     code = binance_code(reply)
     if reply.status == 200 and reply.body is not None and code is None:
-        return Verdict("done")
-    words = Verdict("unknown", _named(code, reply), reply.described())
+        return Classification("done")
+    unknown = Classification("unknown", _named(code, reply), reply.described())
     if purpose == "replace" and code in {-2021, -2022}:
-        return _judge_replacement(reply.body, words)
-    return _rejected(words) if _is_binance_refusal(reply, code, purpose) else words
+        return _classify_replacement(reply.body, unknown)
+    return _rejected(unknown) if _is_binance_refusal(reply, code, purpose) else unknown
 
 
 def _is_binance_refusal(reply: Reply, code: int | None, purpose: Purpose) -> bool:
@@ -76,20 +76,22 @@ def _refuses(code: int, text: str) -> bool:
     return code in _REFUSED and _DUPLICATE not in text.lower()
 
 
-def _judge_replacement(body: Any, words: Verdict) -> Verdict:
+def _classify_replacement(body: Any, unknown: Classification) -> Classification:
     """Judge a failed cancel-replace: rejected where the new order was certainly not placed."""
     data = body.get("data") or {}
     if data.get("newOrderResult") == "NOT_ATTEMPTED":
         failed = data.get("cancelResponse") or {}
         certain = data.get("cancelResult") == "FAILURE" and failed.get("code") in {NOTHING_TO_CANCEL, *_REFUSED}
-        return Verdict("rejected" if certain else "unknown", str(failed.get("code", words.code)), _words(failed))
+        return Classification(
+            "rejected" if certain else "unknown", str(failed.get("code", unknown.code)), _message(failed)
+        )
     failed = data.get("newOrderResponse") or {}
-    code, text = failed.get("code"), _words(failed)
+    code, text = failed.get("code"), _message(failed)
     certain = isinstance(code, int) and _refuses(code, text)
-    return Verdict("rejected" if certain else "unknown", str(code), text)
+    return Classification("rejected" if certain else "unknown", str(code), text)
 
 
-def _words(failed: Any) -> str:
+def _message(failed: Any) -> str:
     return str(failed.get("msg", ""))[:200] if isinstance(failed, dict) else ""
 
 
@@ -99,36 +101,36 @@ _COINBASE_REFUSALS = (
 )  # fmt: skip
 
 
-def judge_coinbase(reply: Reply, purpose: Purpose) -> Verdict:
+def classify_coinbase(reply: Reply, purpose: Purpose) -> Classification:
     """Judge an answer of Coinbase Advanced; its failures of an order come with HTTP 200 and `success: false`."""
     body = reply.body if isinstance(reply.body, dict) else {}
-    words = Verdict("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
+    unknown = Classification("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
     if reply.status == 200 and body:
-        return _judge_coinbase_order(body, purpose)
+        return _classify_coinbase_order(body, purpose)
     error = str(body.get("error", ""))
     if (reply.status == 429 and body) or (reply.status == 401 and body):
-        return _rejected(words)
+        return _rejected(unknown)
     if reply.status == 400 and error == "INVALID_ARGUMENT":
-        return Verdict("rejected", error, reply.described())
-    return words
+        return Classification("rejected", error, reply.described())
+    return unknown
 
 
-def _judge_coinbase_order(body: dict[str, Any], purpose: Purpose) -> Verdict:
+def _classify_coinbase_order(body: dict[str, Any], purpose: Purpose) -> Classification:
     if purpose == "cancel":
         first = (body.get("results") or [{}])[0]
         if first.get("success") is True:
-            return Verdict("done")
+            return Classification("done")
         reason = str(first.get("failure_reason", ""))
-        return Verdict("rejected" if reason == "UNKNOWN_CANCEL_ORDER" else "unknown", reason, reason)
+        return Classification("rejected" if reason == "UNKNOWN_CANCEL_ORDER" else "unknown", reason, reason)
     if purpose == "check":
         errors = body.get("errs") or []
-        return Verdict("rejected", str(errors[0]), str(errors[0])) if errors else Verdict("done")
+        return Classification("rejected", str(errors[0]), str(errors[0])) if errors else Classification("done")
     if body.get("success") is True:
-        return Verdict("done")
+        return Classification("done")
     failure = body.get("error_response") or {}
     reason = str(failure.get("error") or failure.get("new_order_failure_reason") or body.get("failure_reason") or "")
     certain = body.get("success") is False and reason.startswith(_COINBASE_REFUSALS)
-    return Verdict("rejected" if certain else "unknown", reason, str(failure.get("message", ""))[:200])
+    return Classification("rejected" if certain else "unknown", reason, str(failure.get("message", ""))[:200])
 
 
 _KRAKEN_REFUSALS = ("EOrder:", "EGeneral:Invalid arguments", "EGeneral:Permission denied", "EAPI:Invalid", "EAPI:Rate limit",
@@ -136,28 +138,28 @@ _KRAKEN_REFUSALS = ("EOrder:", "EGeneral:Invalid arguments", "EGeneral:Permissio
                     "EFunding:Unknown", "ETrade:Locked")  # fmt: skip
 
 
-def judge_kraken(reply: Reply, purpose: Purpose) -> Verdict:
+def classify_kraken(reply: Reply, purpose: Purpose) -> Classification:
     """Judge an answer of Kraken: HTTP 200 with a list of errors, empty where it did what was asked."""
     body = reply.body if isinstance(reply.body, dict) else {}
     errors = [str(one) for one in body.get("error") or []]
     if reply.status == 200 and "result" in body and not errors:
-        return Verdict("done")
+        return Classification("done")
     if reply.status == 200 and errors:
         known = ("EOrder:Unknown order",) if purpose == "cancel" else _KRAKEN_REFUSALS
         certain = all(one.startswith(known) for one in errors)
-        return Verdict("rejected" if certain else "unknown", errors[0], "; ".join(errors)[:200])
-    return Verdict("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
+        return Classification("rejected" if certain else "unknown", errors[0], "; ".join(errors)[:200])
+    return Classification("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
 
 
-def judge_unknown_venue(reply: Reply, purpose: Purpose) -> Verdict:  # noqa: ARG001 - a judge's signature
+def classify_unlisted(reply: Reply, purpose: Purpose) -> Classification:  # noqa: ARG001 - a judge's signature
     """Judge an exchange whose refusals nobody has listed: what ccxt could read is done, all else is unknown."""
     if reply.status == 200 and reply.body is not None and not reply.fault:
-        return Verdict("done")
-    return Verdict("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
+        return Classification("done")
+    return Classification("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
 
 
-def _rejected(words: Verdict) -> Verdict:
-    return Verdict("rejected", words.code, words.text)
+def _rejected(unknown: Classification) -> Classification:
+    return Classification("rejected", unknown.code, unknown.text)
 
 
 def _named(code: int | None, reply: Reply) -> str:

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 MINUTE_MS = 60_000
-_BAN_MS = 120_000  # what Binance's shortest ban lasts, for an answer that does not say
+_DEFAULT_BAN_MS = 120_000  # what Binance's shortest ban lasts, for an answer that does not say
 _UNTIL = re.compile(r"\buntil (\d{13})\b")
 _UNIT_MS = {"s": 1_000, "m": MINUTE_MS, "h": 3_600_000, "d": 86_400_000}
 _COUNT = re.compile(r"x-mbx-order-count-(\d+)([smhd])")
 
 
 @dataclass
-class Window:
+class RateWindow:
     """A limit on something within an interval that starts anew at each multiple of its length, as exchanges count."""
 
     length_ms: int
@@ -22,30 +22,30 @@ class Window:
 
     def room(self, now_ms: int, reserve: float) -> float:
         """Return what may still be used now while a share of the limit stays in reserve."""
-        self._turn(now_ms)
+        self._roll_over(now_ms)
         return self.limit * (1.0 - reserve) - self.used
 
     def use(self, now_ms: int, amount: int) -> None:
         """Count what is about to be used."""
-        self._turn(now_ms)
+        self._roll_over(now_ms)
         self.used += amount
 
-    def heard(self, now_ms: int, used: int) -> None:
+    def update(self, now_ms: int, used: int) -> None:
         """Take over what the exchange has counted, where that is more: others may share the limit."""
-        self._turn(now_ms)
+        self._roll_over(now_ms)
         self.used = max(self.used, used)
 
     def wait_ms(self, now_ms: int) -> int:
         """Return how long until the interval ends."""
         return self.length_ms - now_ms % self.length_ms
 
-    def _turn(self, now_ms: int) -> None:
+    def _roll_over(self, now_ms: int) -> None:
         if (number := now_ms // self.length_ms) != self.number:
             self.number, self.used = number, 0
 
 
 @dataclass
-class Budget:
+class RateLimiter:
     """Counts requests, and says no before the exchange does.
 
     What protects a position (a stop, an exit, a cancellation) may use everything; all else leaves `reserve`, a share of
@@ -60,15 +60,15 @@ class Budget:
         New orders, per interval.
     """
 
-    weight: Window = field(default_factory=lambda: Window(MINUTE_MS, 6_000))
-    orders: list[Window] = field(default_factory=lambda: [Window(10_000, 100), Window(86_400_000, 200_000)])
+    weight: RateWindow = field(default_factory=lambda: RateWindow(MINUTE_MS, 6_000))
+    orders: list[RateWindow] = field(default_factory=lambda: [RateWindow(10_000, 100), RateWindow(86_400_000, 200_000)])
     reserve: float = 0.2
-    silent_until_ms: int = 0
+    blocked_until_ms: int = 0
 
     def wait_ms(self, now_ms: int, *, weight: int, orders: int = 0, protective: bool = False) -> int:
         """Count a request and return 0, or return how long (ms) it has to wait and count nothing."""
-        if now_ms < self.silent_until_ms:
-            return self.silent_until_ms - now_ms
+        if now_ms < self.blocked_until_ms:
+            return self.blocked_until_ms - now_ms
         reserve = 0.0 if protective else self.reserve
         wanted = [(self.weight, weight), *((window, orders) for window in self.orders if orders)]
         full = [window for window, amount in wanted if amount > window.room(now_ms, reserve)]
@@ -78,19 +78,19 @@ class Budget:
             window.use(now_ms, amount)
         return 0
 
-    def heard(self, now_ms: int, status: int, *, headers: Mapping[str, str], text: str = "") -> None:
+    def update(self, now_ms: int, status: int, *, headers: Mapping[str, str], text: str = "") -> None:
         """Learn from an answer: what the exchange has counted, and how long it wants to be left alone."""
         if (used := headers.get("x-mbx-used-weight-1m", "")).isdecimal():
-            self.weight.heard(now_ms, int(used))
+            self.weight.update(now_ms, int(used))
         for name, value in headers.items():
             if (match := _COUNT.fullmatch(name)) and value.isdecimal():
-                self._count(now_ms, int(match[1]) * _UNIT_MS[match[2]], int(value))
+                self._update_orders(now_ms, int(match[1]) * _UNIT_MS[match[2]], int(value))
         if status in {418, 429}:
-            self.silent_until_ms = max(
-                self.silent_until_ms, now_ms + self._asked_ms(now_ms, status, headers, text=text)
+            self.blocked_until_ms = max(
+                self.blocked_until_ms, now_ms + self._requested_wait_ms(now_ms, status, headers, text=text)
             )
 
-    def limits(self, rate_limits: list[dict[str, object]]) -> None:
+    def set_limits(self, rate_limits: list[dict[str, object]]) -> None:
         """Take over the limits of Binance's `exchangeInfo`; what has been used stays counted."""
         lengths = {"SECOND": 1_000, "MINUTE": MINUTE_MS, "HOUR": 3_600_000, "DAY": 86_400_000}
         orders = []
@@ -100,18 +100,18 @@ class Budget:
             if one.get("rateLimitType") == "REQUEST_WEIGHT" and length == MINUTE_MS:
                 self.weight.limit = limit
             if one.get("rateLimitType") == "ORDERS" and length:
-                orders.append(Window(length, limit))
+                orders.append(RateWindow(length, limit))
         self.orders = orders or self.orders
 
-    def _count(self, now_ms: int, length_ms: int, used: int) -> None:
+    def _update_orders(self, now_ms: int, length_ms: int, used: int) -> None:
         for window in self.orders:
             if window.length_ms == length_ms:
-                window.heard(now_ms, used)
+                window.update(now_ms, used)
 
-    def _asked_ms(self, now_ms: int, status: int, headers: Mapping[str, str], *, text: str) -> int:
+    def _requested_wait_ms(self, now_ms: int, status: int, headers: Mapping[str, str], *, text: str) -> int:
         asked = headers.get("retry-after", "")
         if asked.isdecimal():
             return int(asked) * 1_000
         if until := _UNTIL.search(text):
             return max(0, int(until[1]) - now_ms)
-        return _BAN_MS if status == 418 else self.weight.wait_ms(now_ms)
+        return _DEFAULT_BAN_MS if status == 418 else self.weight.wait_ms(now_ms)

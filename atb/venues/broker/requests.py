@@ -54,15 +54,15 @@ def _terms(order: Order) -> Parameters:
     if order.type == "market" and order.price is None:
         return {"type": "MARKET"}
     if order.type == "stop":
-        return {"type": "STOP_LOSS", "stopPrice": plain(_needed(order.stop_price))}
+        return {"type": "STOP_LOSS", "stopPrice": plain(_required(order.stop_price))}
     in_force = "IOC" if order.type == "market" else "GTC"
-    return {"type": "LIMIT", "timeInForce": in_force, "price": plain(_needed(order.price))}
+    return {"type": "LIMIT", "timeInForce": in_force, "price": plain(_required(order.price))}
 
 
 def _leg(order: Order, prefix: str) -> Parameters:
     """Return type, prices and id of one leg, each under the leg's prefix; beside a stop a target must rest (LIMIT_MAKER)."""
     maker = order.role == "target"
-    terms = {"type": "LIMIT_MAKER", "price": plain(_needed(order.price))} if maker else _terms(order)
+    terms = {"type": "LIMIT_MAKER", "price": plain(_required(order.price))} if maker else _terms(order)
     terms = terms | {"clientOrderId": order.client_id}
     return {prefix + name[0].upper() + name[1:] if prefix else name: value for name, value in terms.items()}
 
@@ -73,7 +73,7 @@ def _pair(orders: OrderList, pair: tuple[Order, ...], prefix: str) -> Parameters
     if len(pair) != 2 or set(by_role) != {"stop", "target"}:
         raise InputError("A pair is a stop and a target", found=[one.role for one in orders.orders])
     stop, target = by_role["stop"], by_role["target"]
-    above, below = (target, stop) if _needed(target.price) > _needed(stop.stop_price) else (stop, target)
+    above, below = (target, stop) if _required(target.price) > _required(stop.stop_price) else (stop, target)
     values = _leg(above, f"{prefix}Above" if prefix else "above") | _leg(below, f"{prefix}Below" if prefix else "below")
     if prefix:
         return values | {"pendingSide": stop.side.upper()}
@@ -82,7 +82,7 @@ def _pair(orders: OrderList, pair: tuple[Order, ...], prefix: str) -> Parameters
     return values | {"side": stop.side.upper(), "quantity": plain(stop.quantity)}
 
 
-def _needed(price: Any) -> Any:
+def _required(price: Any) -> Any:
     if price is None:
         raise InputError("A limit or stop order needs its price")
     return price

@@ -33,7 +33,7 @@ class Grid:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class TradingRules:
     """The rules of one symbol.
 
     Parameters
@@ -118,7 +118,7 @@ def number(value: Any) -> Decimal:
     return Decimal(plain(Decimal(str(value))))
 
 
-def binance_rules(symbol: Symbol, info: dict[str, Any]) -> Rules:
+def binance_rules(symbol: Symbol, info: dict[str, Any]) -> TradingRules:
     """Read a symbol of Binance's `exchangeInfo`."""
     filters = {one["filterType"]: one for one in info["filters"]}
     price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
@@ -126,7 +126,7 @@ def binance_rules(symbol: Symbol, info: dict[str, Any]) -> Rules:
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
     grid = Grid(_of(price, "tickSize"), _of(price, "minPrice"), _of(price, "maxPrice"))
     quantity = Grid(_of(lot, "stepSize"), _of(lot, "minQty"), _of(lot, "maxQty"))
-    return Rules(
+    return TradingRules(
         instrument=Instrument(
             symbol,
             tick=grid.step or _digits(symbol, info, "quoteAssetPrecision", "quotePrecision"),
@@ -148,7 +148,9 @@ def binance_rules(symbol: Symbol, info: dict[str, Any]) -> Rules:
     )
 
 
-def unified_rules(symbol: Symbol, market: dict[str, Any], *, mode: Precision, last: Decimal | None = None) -> Rules:
+def unified_rules(
+    symbol: Symbol, market: dict[str, Any], *, mode: Precision, last: Decimal | None = None
+) -> TradingRules:
     """Read ccxt's market of any exchange; what it does not say is no rule.
 
     Parameters
@@ -170,7 +172,7 @@ def unified_rules(symbol: Symbol, market: dict[str, Any], *, mode: Precision, la
     grid = Grid(step_of(precision.get("price"), mode, price=last) or _NONE, _of(price, "min"), _of(price, "max"))
     quantity = Grid(step_of(precision.get("amount"), lots) or _NONE, _of(amount, "min"), _of(amount, "max"))
     notional = Grid(least=_of(cost, "min"), most=_of(cost, "max"))
-    return Rules(instrument, str(market["id"]), grid, quantity, notional=notional)
+    return TradingRules(instrument, str(market["id"]), grid, quantity, notional=notional)
 
 
 def _digits(symbol: Symbol, info: dict[str, Any], *names: str) -> Decimal:

@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class StreamWatch:
     """One thing to watch: `call` waits for news, `hints` says what the news means."""
 
     name: str
@@ -61,7 +61,7 @@ class Streams:
     _last_ms: dict[str, int] = field(default_factory=dict)
     _closing: bool = False
 
-    def start(self, watches: list[Watch], *, never_silent: Callable[[str], bool]) -> None:
+    def start(self, watches: list[StreamWatch], *, never_silent: Callable[[str], bool]) -> None:
         """Open the streams.
 
         Parameters
@@ -69,12 +69,12 @@ class Streams:
         never_silent
             Tells by a stream's address whether frames come at all times.
         """
-        self.exchange.on_frame, self.exchange.on_drop = self._heard, self._dropped
+        self.exchange.on_frame, self.exchange.on_drop = self._on_frame, self._on_drop
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(self._keep(watch), name=f"watch {watch.name}") for watch in watches]
-        self._tasks.append(loop.create_task(self._guard(never_silent), name="watchdog"))
+        self._tasks = [loop.create_task(self._run(watch), name=f"watch {watch.name}") for watch in watches]
+        self._tasks.append(loop.create_task(self._watch_for_silence(never_silent), name="watchdog"))
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """End every task."""
         self._closing = True
         self.exchange.on_frame = self.exchange.on_drop = None
@@ -86,7 +86,7 @@ class Streams:
         """Return how long each stream has brought nothing (ms), lost ones too, by its address without what may be secret."""
         return {stream: self.now_ms() - heard for stream, heard in self._last_ms.items()}
 
-    async def _keep(self, watch: Watch) -> None:
+    async def _run(self, watch: StreamWatch) -> None:
         """Wait for news for ever; after a failure wait a while, each time longer, and try again."""
         pause = _FIRST_PAUSE_S
         while True:
@@ -109,16 +109,16 @@ class Streams:
             await asyncio.sleep(pause)
             pause = min(pause * 2.0, _LONGEST_PAUSE_S)
 
-    async def _guard(self, never_silent: Callable[[str], bool]) -> None:
+    async def _watch_for_silence(self, never_silent: Callable[[str], bool]) -> None:
         """Cut connections that are silent for too long."""
         while True:
             await asyncio.sleep(self.poll_s)
             for address in [one for one in self._heard_ms if never_silent(one)]:
                 silent_s = asyncio.get_running_loop().time() - self._heard_s.get(address, 0.0)
                 if self.now_ms() - self._heard_ms[address] > _SILENCES * self.frame_gap_ms and silent_s > _PATIENCE_S:
-                    self._cut(address)
+                    self._reconnect(address)
 
-    def _cut(self, address: str) -> None:
+    def _reconnect(self, address: str) -> None:
         from ccxt import RequestTimeout
 
         client = (self.exchange.clients or {}).get(address)
@@ -127,19 +127,19 @@ class Streams:
         else:
             client.on_error(RequestTimeout("no frame for too long"))
 
-    def _heard(self, address: str) -> None:
+    def _on_frame(self, address: str) -> None:
         first = address not in self._heard_ms
-        self._last_ms[_short(address)] = self.now_ms()
+        self._last_ms[_without_query(address)] = self.now_ms()
         self._heard_ms[address], self._heard_s[address] = self.now_ms(), asyncio.get_running_loop().time()
         if first:
-            self.wake(Hint("gap", detail={"stream": _short(address), "state": "up"}))
+            self.wake(Hint("gap", detail={"stream": _without_query(address), "state": "up"}))
 
-    def _dropped(self, address: str) -> None:
+    def _on_drop(self, address: str) -> None:
         if self._heard_ms.pop(address, None) is not None:
-            self.wake(Hint("gap", detail={"stream": _short(address), "state": "down"}))
+            self.wake(Hint("gap", detail={"stream": _without_query(address), "state": "down"}))
 
 
-def bar_watch(exchange: Any, symbol: Symbol, timeframe: Timeframe) -> Watch:
+def bar_watch(exchange: Any, symbol: Symbol, timeframe: Timeframe) -> StreamWatch:
     """Return a watch that gives a hint when a bar opens: the one before it is closed."""
     newest = -1
 
@@ -154,10 +154,10 @@ def bar_watch(exchange: Any, symbol: Symbol, timeframe: Timeframe) -> Watch:
         newest = opened
         return [Hint("bar", symbol, {"timeframe": str(timeframe), "open_ms": str(opened)})]
 
-    return Watch(f"bars {symbol} {timeframe}", call, hints)
+    return StreamWatch(f"bars {symbol} {timeframe}", call, hints)
 
 
-def order_watch(exchange: Any) -> Watch:
+def order_watch(exchange: Any) -> StreamWatch:
     """Return a watch that gives a hint for each order that changed."""
 
     def hints(orders: Any) -> list[Hint]:
@@ -166,12 +166,12 @@ def order_watch(exchange: Any) -> Watch:
             for one in orders
         ]
 
-    return Watch("orders", exchange.watch_orders, hints)
+    return StreamWatch("orders", exchange.watch_orders, hints)
 
 
-def balance_watch(exchange: Any) -> Watch:
+def balance_watch(exchange: Any) -> StreamWatch:
     """Return a watch that gives a hint when the account has more or less of something."""
-    return Watch("balance", exchange.watch_balance, lambda _: [Hint("balance")])
+    return StreamWatch("balance", exchange.watch_balance, lambda _: [Hint("balance")])
 
 
 def _symbol(text: Any) -> Symbol | None:
@@ -180,6 +180,6 @@ def _symbol(text: Any) -> Symbol | None:
     return None
 
 
-def _short(address: str) -> str:
+def _without_query(address: str) -> str:
     """Return an address without what may be secret in it."""
     return address.partition("?")[0].partition("://")[2]

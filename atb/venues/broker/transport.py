@@ -62,7 +62,7 @@ class Reply:
         return f"HTTP {self.status}" + (f", {self.fault}" if self.fault else "")
 
 
-async def ask(call: Callable[[], Awaitable[Any]], *, now_ms: int) -> Reply:
+async def send_request(call: Callable[[], Awaitable[Any]], *, now_ms: int) -> Reply:
     """Make one request and return what came of it, whatever that is.
 
     Parameters
@@ -104,7 +104,7 @@ def _fault(error: BaseException) -> str:
 
 
 @cache
-def recording(exchange_id: str) -> type:
+def recording_class(exchange_id: str) -> type:
     """Return ccxt's class of an exchange, with streams where ccxt has them, extended by what `ask` and streams need.
 
     An instance has three attributes to set: `present`, a function that returns exchange time in epoch milliseconds;
@@ -130,15 +130,15 @@ def recording(exchange_id: str) -> type:
 class _Recording:
     """What is laid over ccxt's class; its methods are ccxt's, so their names and arguments are not ours to choose."""
 
-    present: Callable[[], int] | None = None
+    venue_now_ms: Callable[[], int] | None = None
     on_frame: Callable[[str], None] | None = None
     on_drop: Callable[[str], None] | None = None
 
     def milliseconds(self) -> int:
         """Return exchange time: every timestamp and token is made from it."""
-        if self.present is None:
+        if self.venue_now_ms is None:
             return int(super().milliseconds())  # type: ignore[misc] # ccxt's class, by mixin
-        return self.present()
+        return self.venue_now_ms()
 
     def seconds(self) -> int:
         """Return exchange time in seconds: tokens are good for a short time around it."""
@@ -186,7 +186,7 @@ def _parsed(text: str) -> Any:
         return None
 
 
-async def quietly(call: Awaitable[Any]) -> None:
+async def await_quietly(call: Awaitable[Any]) -> None:
     """Await something at the end of a connection, where nobody can do anything about its failure."""
     # A connection that cannot be closed is closed by the end of the process.
     with contextlib.suppress(Exception):

@@ -13,12 +13,12 @@ from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Balance, OrderList, OrderReport, OrderState, Permissions
 from atb.errors import VenueError
 from atb.venues.broker.connection import Access
-from atb.venues.broker.outcomes import Judge, judge_coinbase, judge_kraken, judge_unknown_venue
-from atb.venues.broker.rules import Rules, number, plain, unified_rules
+from atb.venues.broker.outcomes import Classifier, classify_coinbase, classify_kraken, classify_unlisted
+from atb.venues.broker.rules import TradingRules, number, plain, unified_rules
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, Venue, is_protective
 
-JUDGES: dict[str, Judge] = {"coinbase": judge_coinbase, "kraken": judge_kraken}
+CLASSIFIERS: dict[str, Classifier] = {"coinbase": classify_coinbase, "kraken": classify_kraken}
 _WORST_STOP = Decimal("0.05")
 """How far below its trigger a stop that becomes a limit order may sell: the price of hardly ever being jumped over."""
 _STATES: dict[str, OrderState] = {
@@ -38,7 +38,7 @@ class UnifiedBroker(Venue):
     _bar_page_size = _FIRST_BAR_PAGE
 
     def __init__(self, access: Access, clock: Clock) -> None:
-        super().__init__(access, clock, judge=JUDGES.get(access.id, judge_unknown_venue))
+        super().__init__(access, clock, classify=CLASSIFIERS.get(access.id, classify_unlisted))
         self._seen: dict[str, int] = {}
         # ccxt then hands numbers on as the text that the exchange sent.
         self._exchange.number = str
@@ -64,7 +64,7 @@ class UnifiedBroker(Venue):
         await self._measure()
         await self._load_markets(symbols, self._read_rules)
 
-    async def _read_rules(self, symbol: Symbol, market: dict[str, Any]) -> Rules:
+    async def _read_rules(self, symbol: Symbol, market: dict[str, Any]) -> TradingRules:
         """Return the rules of a market; its last price is asked for only where a step depends on it."""
         from ccxt import SIGNIFICANT_DIGITS, TICK_SIZE
 
@@ -82,10 +82,10 @@ class UnifiedBroker(Venue):
             return self._unsupported("a list of orders")
         if order.type == "stop" and not self.capabilities.stops:
             return self._unsupported("a stop that rests")
-        if refused := self._refused((order,)):
+        if refused := self._refusal((order,)):
             return refused
         request = Request(self._creation(order), orders=1, protective=is_protective(order))
-        return await self._command(request, "place", partial(self._placed, order))
+        return await self._command(request, "place", partial(self._read_placed, order))
 
     async def cancel(self, order: Order | OrderList) -> Answer:
         """Withdraw an order; `rejected` means that the venue lists no such open order."""
@@ -109,7 +109,7 @@ class UnifiedBroker(Venue):
         """Let the venue judge an order without placing it, where it does that."""
         if not self.capabilities.checks:
             return self._unsupported("judging an order without placing it")
-        if refused := self._refused((order,)):
+        if refused := self._refusal((order,)):
             return refused
         return await self._command(Request(self._trial(order)), "check", lambda _: Answer("done"))
 
@@ -122,7 +122,7 @@ class UnifiedBroker(Venue):
             If it cannot be asked, or does not list orders that are no longer open.
         """
         for listing in ("fetch_open_orders", self._history()):
-            for one in await self._listed(listing, order.symbol, self._narrowed(order)):
+            for one in await self._list_orders(listing, order.symbol, self._search_hint(order)):
                 if one.client_id == order.client_id:
                     return one
         return None
@@ -136,7 +136,7 @@ class UnifiedBroker(Venue):
             If the venue cannot be asked.
         """
         await self._measure_if_old()
-        return await self._listed("fetch_open_orders", symbol)
+        return await self._list_orders("fetch_open_orders", symbol)
 
     async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
         """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`.
@@ -197,16 +197,16 @@ class UnifiedBroker(Venue):
         if order.type == "stop" and order.stop_price is not None:
             params["stopLossPrice"] = plain(order.stop_price)
             at_market = self.capabilities.stops_at_market
-            kind, price = ("market", None) if at_market else ("limit", self._behind(order))
+            kind, price = ("market", None) if at_market else ("limit", self._limit_behind_stop(order))
         amount, limit = plain(order.quantity), plain(price) if price is not None else None
         return partial(self._exchange.create_order, str(order.symbol), kind, order.side, amount, limit, params)
 
-    def _behind(self, order: Order) -> Decimal:
+    def _limit_behind_stop(self, order: Order) -> Decimal:
         """Return the limit of a stop that becomes a limit order."""
         share = 1 - _WORST_STOP if order.side == "sell" else 1 + _WORST_STOP
         return self.instrument(order.symbol).round_price((order.stop_price or Decimal(0)) * share)
 
-    def _placed(self, order: Order, reply: Reply) -> Answer:
+    def _read_placed(self, order: Order, reply: Reply) -> Answer:
         """Read what ccxt made of an answer: at many exchanges that is little more than the venue's name of the order."""
         if reply.value is None:
             return Answer("unknown")
@@ -223,11 +223,13 @@ class UnifiedBroker(Venue):
                 return method
         raise VenueError(f"{self._access.id} does not list orders that are no longer open")
 
-    def _narrowed(self, order: Order) -> dict[str, str]:
+    def _search_hint(self, order: Order) -> dict[str, str]:
         """Return what keeps a list short where the venue can search it by our id."""
         return {"clientOrderId": order.client_id} if self._access.id == "kraken" else {}
 
-    async def _listed(self, listing: str, symbol: Symbol, where: dict[str, str] | None = None) -> list[OrderReport]:
+    async def _list_orders(
+        self, listing: str, symbol: Symbol, where: dict[str, str] | None = None
+    ) -> list[OrderReport]:
         call = partial(getattr(self._exchange, listing), str(symbol), None, None, where or {})
         return [_report(symbol, row) for row in (await self._read(Request(call, weight=6))).value]
 
@@ -236,7 +238,7 @@ class UnifiedBroker(Venue):
         price, paid, asset = _number(row["price"]), _number(fee.get("cost")), str(fee.get("currency") or symbol.quote)
         rate = {symbol.quote: Decimal(1), symbol.base: price}.get(asset)
         if rate is None and paid:
-            self._no_price(asset, symbol.quote, str(row["id"]))
+            self._note_unpriced(asset, symbol.quote, str(row["id"]))
         return Fill(
             trade_id=str(row["id"]),
             client_id="",

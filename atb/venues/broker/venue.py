@@ -19,14 +19,14 @@ from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Capabilities, Contact, Ended, Hint, OrderList, OrderReport, Outcome
 from atb.errors import InputError, VenueError, did_you_mean
 from atb.venues.broker.capabilities import capabilities_of
-from atb.venues.broker.clock import Present
+from atb.venues.broker.clock import VenueClock
 from atb.venues.broker.connection import Access, make_exchange
-from atb.venues.broker.outcomes import SKEWED, Judge, Purpose, Verdict
-from atb.venues.broker.rate_limit import Budget
+from atb.venues.broker.outcomes import SKEWED, Classification, Classifier, Purpose
+from atb.venues.broker.rate_limit import RateLimiter
 from atb.venues.broker.reports import Malformed
-from atb.venues.broker.rules import Rules
-from atb.venues.broker.streams import Streams, Watch, balance_watch, bar_watch, order_watch
-from atb.venues.broker.transport import Reply, ask, quietly
+from atb.venues.broker.rules import TradingRules
+from atb.venues.broker.streams import Streams, StreamWatch, balance_watch, bar_watch, order_watch
+from atb.venues.broker.transport import Reply, await_quietly, send_request
 
 _PAGE = 1_000
 _UNAUTHORISED = {"-1022", "-2014", "-2015"}
@@ -56,26 +56,26 @@ class Venue:
         Tells how a request ended.
     """
 
-    def __init__(self, access: Access, clock: Clock, *, judge: Judge) -> None:
-        self._access, self._judge = access, judge
+    def __init__(self, access: Access, clock: Clock, *, classify: Classifier) -> None:
+        self._access, self._classify = access, classify
         self._exchange = make_exchange(access)
-        self._present = Present(clock)
-        self._exchange.present = self._present.now_ms
-        self._rules: dict[Symbol, Rules] = {}
+        self._venue_clock = VenueClock(clock)
+        self._exchange.venue_now_ms = self._venue_clock.now_ms
+        self._rules: dict[Symbol, TradingRules] = {}
         self._last: dict[Symbol, Decimal] = {}
         self._watched: dict[tuple[Symbol, Timeframe], None] = {}
         self._streams: Streams | None = None
         self._observer: Callable[[Contact], None] = lambda _: None
         self.unpriced: set[str] = set()
         """Trade ids whose fee was paid in an asset that has no price in the quote asset: its value was taken as 0."""
-        self.budget = Budget()
+        self.rate_limiter = RateLimiter()
         self.capabilities: Capabilities = capabilities_of(
             access.id, self._exchange, recv_window_ms=access.recv_window_ms
         )
 
     def now_ms(self) -> int:
         """Return the venue's present in epoch milliseconds; never ahead of it."""
-        return self._present.now_ms()
+        return self._venue_clock.now_ms()
 
     def instrument(self, symbol: Symbol) -> Instrument:
         """Return the trading rules of a symbol, as the venue gave them."""
@@ -92,16 +92,16 @@ class Venue:
     async def close(self) -> None:
         """End every connection."""
         if self._streams is not None:
-            await self._streams.close()
+            await self._streams.stop()
             self._streams = None
         # ccxt waits this long for TLS connections to end; without TLS there is nothing to wait for.
         self._exchange.timeout_on_exit = 0 if (self._access.base_url or "").startswith("http:") else 250
-        await quietly(self._exchange.close())
+        await await_quietly(self._exchange.close())
 
     def listen(self, wake: Callable[[Hint], None]) -> None:
         """Call `wake` for every hint from now on: of the account, and of the bars that were asked for so far."""
         has = self._exchange.has
-        watches: list[Watch] = []
+        watches: list[StreamWatch] = []
         if has.get("watchOHLCV"):
             watches += [bar_watch(self._exchange, symbol, timeframe) for symbol, timeframe in self._watched]
         if has.get("watchOrders") and self._access.api_key:
@@ -155,7 +155,7 @@ class Venue:
         return Bars(symbol, timeframe, frame, self._access.id)
 
     async def _load_markets(
-        self, symbols: Sequence[Symbol], read: Callable[[Symbol, dict[str, Any]], Awaitable[Rules]]
+        self, symbols: Sequence[Symbol], read: Callable[[Symbol, dict[str, Any]], Awaitable[TradingRules]]
     ) -> Reply:
         """Learn the rules of symbols; return the answer they were read from.
 
@@ -177,27 +177,27 @@ class Venue:
         """Measure the clock's offset, where the venue tells its time."""
         if self._exchange.has.get("fetchTime"):
 
-            async def told_ms() -> int:
+            async def server_time() -> int:
                 return int((await self._read(Request(self._exchange.fetch_time))).value)
 
-            await self._present.measure(told_ms)
+            await self._venue_clock.measure(server_time)
 
     async def _measure_again(self) -> None:
         """Measure the offset because a request was refused for its timestamp; a failure leaves it to the next reading."""
-        self._present.forget()
+        self._venue_clock.forget()
         with contextlib.suppress(VenueError):
             await self._measure()
 
     async def _measure_if_old(self) -> None:
-        if self._present.old:
+        if self._venue_clock.old:
             await self._measure()
 
-    def _rules_of(self, symbol: Symbol) -> Rules:
+    def _rules_of(self, symbol: Symbol) -> TradingRules:
         if symbol not in self._rules:
             raise InputError("The broker was not opened for this symbol", found=str(symbol))
         return self._rules[symbol]
 
-    def _refused(self, orders: Sequence[Order]) -> Answer | None:
+    def _refusal(self, orders: Sequence[Order]) -> Answer | None:
         """Return a refusal by the venue's rules, before anything is sent."""
         for order in orders:
             if found := self._rules_of(order.symbol).refusal(order, self._last.get(order.symbol)):
@@ -214,15 +214,15 @@ class Venue:
         """
         if wait := self._wait_ms(request):
             raise VenueError(f"{self._access.id} must not be asked now", retry_after_ms=wait)
-        reply = await self._asked(request, "read")
+        reply = await self._send(request, "read")
         if reply.status == 200 and not reply.fault and reply.value is not None:
             return reply
-        verdict = self._judge(reply, "check")
-        if verdict.code == SKEWED and again:
+        classified = self._classify(reply, "check")
+        if classified.code == SKEWED and again:
             await self._measure()
             return await self._read(request, again=False)
-        verdict = replace(verdict, text=self._clean(verdict.text))
-        raise UnansweredError(self._access.id, reply, verdict=verdict, retry_after_ms=self._silence_ms())
+        classified = replace(classified, text=self._mask(classified.text))
+        raise UnansweredError(self._access.id, reply, classified=classified, retry_after_ms=self._retry_after_ms())
 
     async def _command(
         self, request: Request, purpose: Purpose, told: Callable[[Reply], Awaitable[Answer] | Answer]
@@ -240,53 +240,53 @@ class Venue:
             outcome: Outcome = "unknown" if purpose == "cancel" else "rejected"
             return Answer(outcome, "local:rate_limit", text, retry_after_ms=wait, sent_ms=self.now_ms())
         try:
-            reply = await self._asked(request, purpose)
+            reply = await self._send(request, purpose)
         except InputError as error:
             return Answer("rejected", "local:refused", str(error), sent_ms=self.now_ms())
-        verdict = self._judge(reply, purpose)
-        if verdict.code == SKEWED:
+        classified = self._classify(reply, purpose)
+        if classified.code == SKEWED:
             await self._measure_again()
         try:
             said = told(reply)
             found = said if isinstance(said, Answer) else await said
         except Malformed:
             found = Answer("unknown")
-            if verdict.outcome == "done":
-                verdict = Verdict("unknown", "unreadable", "the answer does not have the shape of one")
+            if classified.outcome == "done":
+                classified = Classification("unknown", "unreadable", "the answer does not have the shape of one")
         return Answer(
-            verdict.outcome,
-            verdict.code,
-            self._clean(verdict.text),
+            classified.outcome,
+            classified.code,
+            self._mask(classified.text),
             reports=found.reports,
             fills=found.fills,
-            retry_after_ms=self._silence_ms(),
+            retry_after_ms=self._retry_after_ms(),
             sent_ms=reply.sent_ms,
         )
 
-    async def _asked(self, request: Request, kind: str) -> Reply:
+    async def _send(self, request: Request, kind: str) -> Reply:
         began = monotonic()
-        reply = await ask(request.call, now_ms=self.now_ms())
-        self.budget.heard(self.now_ms(), reply.status, headers=reply.headers, text=reply.text)
+        reply = await send_request(request.call, now_ms=self.now_ms())
+        self.rate_limiter.update(self.now_ms(), reply.status, headers=reply.headers, text=reply.text)
         outcome: Ended = (
             "lost" if reply.status == 0 or reply.fault else "answered" if reply.status == 200 else "refused"
         )
-        self._observer(Contact(kind, outcome, monotonic() - began, self.budget.weight.used))
+        self._observer(Contact(kind, outcome, monotonic() - began, self.rate_limiter.weight.used))
         return reply
 
     def _wait_ms(self, request: Request) -> int:
-        return self.budget.wait_ms(
+        return self.rate_limiter.wait_ms(
             self.now_ms(), weight=request.weight, orders=request.orders, protective=request.protective
         )
 
-    def _silence_ms(self) -> int:
-        return max(0, self.budget.silent_until_ms - self.now_ms())
+    def _retry_after_ms(self) -> int:
+        return max(0, self.rate_limiter.blocked_until_ms - self.now_ms())
 
-    def _no_price(self, asset: str, quote: str, trade_id: str) -> None:
+    def _note_unpriced(self, asset: str, quote: str, trade_id: str) -> None:
         """Say that a fee has no value."""
         self.unpriced.add(trade_id)
         _log.warning("a fee in %s has no price in %s: its value is taken as 0 (trade %s)", asset, quote, trade_id)
 
-    def _clean(self, text: str) -> str:
+    def _mask(self, text: str) -> str:
         """Return a venue's words without our key, should it repeat it."""
         for secret in (self._access.api_key, self._access.secret):
             text = text.replace(secret, "***") if len(secret) >= 4 else text
@@ -299,15 +299,15 @@ class Venue:
 class UnansweredError(VenueError):
     """A reading request that failed, with the answer for whoever knows what it may mean."""
 
-    def __init__(self, venue: str, reply: Reply, *, verdict: Verdict, retry_after_ms: int) -> None:
-        code = f"{verdict.code}: " if verdict.code else ""
+    def __init__(self, venue: str, reply: Reply, *, classified: Classification, retry_after_ms: int) -> None:
+        code = f"{classified.code}: " if classified.code else ""
         super().__init__(
             f"{venue} did not answer",
-            found=f"{code}{verdict.text}",
+            found=f"{code}{classified.text}",
             retry_after_ms=retry_after_ms,
-            unauthorised=reply.status == 401 or verdict.code in _UNAUTHORISED,
+            unauthorised=reply.status == 401 or classified.code in _UNAUTHORISED,
         )
-        self.reply, self.verdict = reply, verdict
+        self.reply, self.classified = reply, classified
 
 
 def orders_of(order: Order | OrderList) -> tuple[Order, ...]:

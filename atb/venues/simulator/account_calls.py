@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from atb.venues.simulator import answers
-from atb.venues.simulator.answers import eight
+from atb.venues.simulator.answers import eight_decimals
 from atb.venues.simulator.orders import Trade
-from atb.venues.simulator.requests import Params, tape_of, whole
+from atb.venues.simulator.requests import Params, integer, tape_of
 
 if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
@@ -18,7 +18,7 @@ _CREATED_MS = 1_500_000_000_000
 def account(exchange: "Exchange", params: Params) -> Body:
     """Return balances and commission rates."""
     fees, held = exchange.trading.fees, exchange.account
-    maker, taker = eight(fees.maker), eight(fees.taker)
+    maker, taker = eight_decimals(fees.maker), eight_decimals(fees.taker)
     shown = [
         asset
         for asset in held.assets()
@@ -29,7 +29,7 @@ def account(exchange: "Exchange", params: Params) -> Body:
         "takerCommission": int(fees.taker * 10_000),
         "buyerCommission": 0,
         "sellerCommission": 0,
-        "commissionRates": {"maker": maker, "taker": taker, "buyer": eight(0), "seller": eight(0)},
+        "commissionRates": {"maker": maker, "taker": taker, "buyer": eight_decimals(0), "seller": eight_decimals(0)},
         "canTrade": True,
         "canWithdraw": True,
         "canDeposit": True,
@@ -38,7 +38,7 @@ def account(exchange: "Exchange", params: Params) -> Body:
         "preventSor": False,
         "updateTime": held.updated_ms,
         "accountType": "SPOT",
-        "balances": answers.balances(exchange, shown),
+        "balances": answers.balances_body(exchange, shown),
         "permissions": ["SPOT"],
         "uid": 354_937_868,
     }
@@ -47,8 +47,8 @@ def account(exchange: "Exchange", params: Params) -> Body:
 def my_trades(exchange: "Exchange", params: Params) -> list[Body]:
     """Return the account's trades of a symbol, oldest first."""
     symbol = tape_of(exchange, params).symbol
-    order_id, first = whole(params, "orderId"), whole(params, "fromId")
-    start, end, limit = (whole(params, name) for name in ("startTime", "endTime", "limit"))
+    order_id, first = integer(params, "orderId"), integer(params, "fromId")
+    start, end, limit = (integer(params, name) for name in ("startTime", "endTime", "limit"))
 
     def wanted(one: Trade) -> bool:
         asked = one.symbol == symbol and (order_id is None or one.order_id == order_id)
@@ -58,16 +58,16 @@ def my_trades(exchange: "Exchange", params: Params) -> list[Body]:
     found = [one for one in exchange.trading.book.trades if wanted(one)]
     most = min(500 if limit is None else limit, 1_000)
     part = found[:most] if first is not None or start is not None else found[-most:]
-    return [answers.trade(one) for one in part]
+    return [answers.trade_body(one) for one in part]
 
 
 def commission(exchange: "Exchange", params: Params) -> Body:
     """Return the commission rates of a symbol."""
-    fees, none = exchange.trading.fees, dict.fromkeys(("maker", "taker", "buyer", "seller"), eight(0))
+    fees, none = exchange.trading.fees, dict.fromkeys(("maker", "taker", "buyer", "seller"), eight_decimals(0))
     in_bnb = fees.paid_in == "bnb"
     return {
         "symbol": tape_of(exchange, params).symbol,
-        "standardCommission": none | {"maker": eight(fees.maker), "taker": eight(fees.taker)},
+        "standardCommission": none | {"maker": eight_decimals(fees.maker), "taker": eight_decimals(fees.taker)},
         "specialCommission": none,
         "taxCommission": none,
         "discount": {

@@ -30,7 +30,7 @@ class OrderBook:
         self.lists[orders.id] = orders
         self._lists_by_name.setdefault(orders.client_id, []).append(orders)
 
-    def close(self, order: Order) -> None:
+    def mark_closed(self, order: Order) -> None:
         """Note that an order is not open any more."""
         self._open[order.symbol].pop(order.id, None)
 
@@ -50,7 +50,7 @@ class OrderBook:
         """Return the id of the next order."""
         return len(self.orders) + 1
 
-    def new_name(self) -> str:
+    def new_client_id(self) -> str:
         """Return a client id for who gave none."""
         self._names += 1
         return f"sim{self._names:019d}"
@@ -75,7 +75,7 @@ class OrderBook:
         """Return a list's orders."""
         return tuple(self.orders[one] for one in orders.orders)
 
-    def check_names(self, drafts: Iterable[Order], list_name: str = "") -> None:
+    def check_client_ids(self, drafts: Iterable[Order], list_name: str = "") -> None:
         """Refuse a client id that an open order has, or that is given twice.
 
         Raises

@@ -12,7 +12,7 @@ from atb.engine.policy import ExecutionModel
 from atb.errors import InputError
 from atb.serving import Bounds
 from atb.venues.simulator.faults import Fault
-from atb.venues.simulator.scripts import Happening
+from atb.venues.simulator.scripts import ScriptedEvent
 
 FeeIn = Literal["base", "quote", "bnb"]
 
@@ -67,17 +67,17 @@ class Filters:
         Open orders of a symbol, and open stop orders among them.
     """
 
-    most_quantity: Decimal = Decimal(9_000_000)
-    most_market_quantity: Decimal = Decimal(4_000_000)
-    most_notional: Decimal = Decimal(900_000_000)
+    max_quantity: Decimal = Decimal(9_000_000)
+    max_market_quantity: Decimal = Decimal(4_000_000)
+    max_notional: Decimal = Decimal(900_000_000)
     price_up: Decimal = Decimal(5)
     price_down: Decimal = Decimal("0.2")
-    most_orders: int = 200
-    most_algo_orders: int = 5
+    max_orders: int = 200
+    max_algo_orders: int = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class BookDepth:
     """How much stands in the simulated order book; the defaults fill every order at once and in one piece.
 
     Parameters
@@ -91,7 +91,7 @@ class Book:
         down. None is one level for everything.
     """
 
-    most: Decimal | None = None
+    max_execution: Decimal | None = None
     share: float | None = None
     level: Decimal | None = None
     step: int = 1
@@ -153,12 +153,12 @@ class ExchangeConfig:
     atr_window: int = 14
     filters: Filters = Filters()
     limits: Limits = Limits()
-    book: Book = Book()
+    book: BookDepth = BookDepth()
     clock: Literal["virtual", "real"] = "virtual"
     speed: float = 1.0
     seed: int = 7
     faults: list[Fault] = field(default_factory=list)
-    script: tuple[Happening, ...] = ()
+    script: tuple[ScriptedEvent, ...] = ()
     ledger: Path | None = None
     host: str = "127.0.0.1"
     port: int = 0

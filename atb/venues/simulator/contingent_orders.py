@@ -41,14 +41,14 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
-class Meet:
+class Match:
     """An order that was just placed meets the market; `inside` says how its working order met the bar."""
 
     order: Order
     inside: int
 
 
-Step = Finish | Start | Meet
+Step = Finish | Start | Match
 
 
 class ContingentOrders:
@@ -173,7 +173,7 @@ class ContingentOrders:
         orders.status_type = "UPDATED"
         self.announce_list(orders)
         for leg in self.in_order(legs):
-            yield Meet(leg, working.inside)
+            yield Match(leg, working.inside)
 
     def _fund_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> bool:
         """Give pending legs their quantity and set aside what they need; return False where that is impossible."""

@@ -9,17 +9,17 @@ from atb.venues.simulator.accounts import Account
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.events import AccountEvent, BookTicker, Event, Kline, MarketTrade
-from atb.venues.simulator.fault_injection import Disturbances
+from atb.venues.simulator.fault_injection import FaultInjector
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.ledger import Ledger
 from atb.venues.simulator.limits import Usage
 from atb.venues.simulator.market import Market
-from atb.venues.simulator.matching import exact
+from atb.venues.simulator.matching import exchange_price
 from atb.venues.simulator.records import entry_of
-from atb.venues.simulator.scripted_events import play
-from atb.venues.simulator.scripts import Happening
+from atb.venues.simulator.scripted_events import play_event
+from atb.venues.simulator.scripts import ScriptedEvent
 from atb.venues.simulator.tape import Tape
-from atb.venues.simulator.time_barrier import Waiting
+from atb.venues.simulator.time_barrier import TimeBarrier
 from atb.venues.simulator.trading import Trading
 
 Subscriber = Callable[[Event], None]
@@ -57,12 +57,12 @@ class Exchange:
         self._subscribers: list[Subscriber] = []
         self._moments: list[tuple[int, int, int, Callable[[], None]]] = []
         self._planned = 0
-        self.disturbances = Disturbances(self)
-        self.waiting = Waiting(
+        self.fault_injector = FaultInjector(self)
+        self.barrier = TimeBarrier(
             self.now_ms, self.next_ms, advance=self.advance_to, drives=isinstance(self.clock, VirtualClock)
         )
         for tape in self.tapes.values():
-            self._begin(tape)
+            self._schedule_first_bar(tape)
         for happening in config.script:
             self.plan(happening.time_ms, lambda it=happening: self.happen(it))  # type: ignore[misc] # its default
         self.add_faults(config.faults)
@@ -106,30 +106,30 @@ class Exchange:
 
     # --- the market
 
-    def _begin(self, tape: Tape) -> None:
+    def _schedule_first_bar(self, tape: Tape) -> None:
         """Plan the first bar that is not over; one whose range moment has passed has met its orders."""
         found = tape.seek(self._now)
         if found is not None:
             row, moment = found
-            self.plan(moment, lambda: self._open(tape, row), rank=_OPEN)
+            self.plan(moment, lambda: self._open_bar(tape, row), rank=_OPEN)
 
-    def _open(self, tape: Tape, row: int) -> None:
+    def _open_bar(self, tape: Tape, row: int) -> None:
         closed = int(tape.market["closed"][row])
-        tape.begin(row)
-        self.plan(closed - 1, lambda: self._range(tape), rank=_RANGE)
-        self.plan(closed, lambda: self._close(tape, row), rank=_CLOSE)
+        tape.open_bar(row)
+        self.plan(closed - 1, lambda: self._match_range(tape), rank=_RANGE)
+        self.plan(closed, lambda: self._close_bar(tape, row), rank=_CLOSE)
         self._announce_price(tape)
         self._announce_candle(tape.bars, row, closed=False)
 
-    def _range(self, tape: Tape) -> None:
-        tape.range()
-        self.trading.meet(tape)
+    def _match_range(self, tape: Tape) -> None:
+        tape.reach_range()
+        self.trading.match_bar(tape)
 
-    def _close(self, tape: Tape, row: int) -> None:
-        tape.end()
+    def _close_bar(self, tape: Tape, row: int) -> None:
+        tape.close_bar()
         self._announce_candle(tape.bars, row, closed=True)
         if row + 1 < len(tape.market):
-            self.plan(int(tape.market["opened"][row + 1]), lambda: self._open(tape, row + 1), rank=_OPEN)
+            self.plan(int(tape.market["opened"][row + 1]), lambda: self._open_bar(tape, row + 1), rank=_OPEN)
 
     def _announce_candle(self, bars: Bars, row: int, *, closed: bool) -> None:
         symbol = bars.symbol.joined
@@ -138,19 +138,19 @@ class Exchange:
             self.publish(Kline(self._now, symbol, str(bars.timeframe), candle, closed=closed))
 
     def _announce_price(self, tape: Tape) -> None:
-        price, size = exact(tape.price), tape.rules.lot * 1_000
+        price, size = exchange_price(tape.price), tape.rules.lot * 1_000
         self.publish(MarketTrade(self._now, tape.symbol, tape.new_trade(), price, tape.rules.lot, buyer_is_maker=False))
         self.publish(BookTicker(self._now, tape.symbol, tape.updates, price, size, price + tape.rules.tick, size))
 
     # --- what happens by itself
 
-    def happen(self, what: Happening) -> None:
+    def happen(self, what: ScriptedEvent) -> None:
         """Play one happening of a script."""
-        play(self, what)
+        play_event(self, what)
 
     def add_faults(self, faults: list[Fault]) -> None:
         """Take faults on; those that happen at a time are planned."""
-        self.disturbances.add(faults)
+        self.fault_injector.add(faults)
 
     # --- telling
 
@@ -168,7 +168,7 @@ class Exchange:
         """Write an event to the ledger, tell the subscribers, and wake who waits if it is about the account."""
         if isinstance(event, AccountEvent):
             self.note(*entry_of(event))
-            self.waiting.wake()
+            self.barrier.wake()
         for callback in tuple(self._subscribers):
             callback(event)
 

@@ -2,13 +2,13 @@
 
 from atb.venues.simulator.faults import ON_REQUESTS, ON_STREAMS, TIMED, Fault
 from atb.venues.simulator.floor import Floor
-from atb.venues.simulator.scripted_events import order_by_hand, play, withdraw
-from atb.venues.simulator.scripts import Happening
+from atb.venues.simulator.scripted_events import cancel_orders, place_manual_order, play_event
+from atb.venues.simulator.scripts import ScriptedEvent
 
 STRANGER = "x-stranger-"
 
 
-class Disturbances:
+class FaultInjector:
     """The fault table of one exchange; the list of faults may also grow from outside."""
 
     def __init__(self, exchange: Floor) -> None:
@@ -25,28 +25,28 @@ class Disturbances:
             if fault.kind in TIMED and id(fault) not in self._planned:
                 self._planned.add(id(fault))
                 at = fault.at_ms if fault.at_ms is not None else self._exchange.now_ms()
-                self._exchange.plan(at, lambda it=fault: self._begin(it))  # type: ignore[misc] # its default
+                self._exchange.plan(at, lambda it=fault: self._start_timed(it))  # type: ignore[misc] # its default
 
-    def strike(self, *names: str) -> Fault | None:
+    def request_fault(self, *names: str) -> Fault | None:
         """Count a request by its names, and return the fault that strikes it."""
-        return self._first(ON_REQUESTS, names)
+        return self._next_fault(ON_REQUESTS, names)
 
-    def strike_frame(self, *names: str) -> Fault | None:
+    def frame_fault(self, *names: str) -> Fault | None:
         """Count a stream's frame by its names (`*` matches any), and return the fault that strikes it; None is nearly always."""
-        return self._first(ON_STREAMS, names)
+        return self._next_fault(ON_STREAMS, names)
 
     def pending(self) -> list[Fault]:
         """Return the faults that may still strike."""
         return [fault for fault in self.faults if fault.times]
 
-    def _first(self, kinds: frozenset[str], names: tuple[str, ...]) -> Fault | None:
+    def _next_fault(self, kinds: frozenset[str], names: tuple[str, ...]) -> Fault | None:
         now = self._exchange.now_ms()
         fault = next((one for one in self.faults if one.kind in kinds and one.strikes(*names, now_ms=now)), None)
         if fault is not None:
             self._exchange.note("fault", {"fault": fault.kind, "path": fault.path, "struck": names[0]})
         return fault
 
-    def _begin(self, fault: Fault) -> None:
+    def _start_timed(self, fault: Fault) -> None:
         """Let a fault that happens at a time take its effect."""
         exchange, detail = self._exchange, fault.detail
         exchange.note("fault", {"fault": fault.kind, "detail": dict(detail)})
@@ -54,17 +54,17 @@ class Disturbances:
         if fault.kind == "skew":
             exchange.skew_ms += int(detail["ms"])
         elif fault.kind in {"manual", "stranger"}:
-            order_by_hand(exchange, detail["order"], name="web_" if fault.kind == "manual" else STRANGER + "_")
+            place_manual_order(exchange, detail["order"], name="web_" if fault.kind == "manual" else STRANGER + "_")
         elif fault.kind == "cancel_stop":
-            withdraw(exchange, {"type": "stop"} | detail)
+            cancel_orders(exchange, {"type": "stop"} | detail)
         elif fault.kind == "deposit":
-            play(exchange, Happening(exchange.now_ms(), "deposit", detail))
+            play_event(exchange, ScriptedEvent(exchange.now_ms(), "deposit", detail))
         else:
-            self._set(fault, on=True)
+            self._switch(fault, on=True)
             if fault.until_ms is not None:
-                exchange.plan(fault.until_ms, lambda: self._set(fault, on=False))
+                exchange.plan(fault.until_ms, lambda: self._switch(fault, on=False))
 
-    def _set(self, fault: Fault, *, on: bool) -> None:
+    def _switch(self, fault: Fault, *, on: bool) -> None:
         """Switch a state on or off."""
         exchange, symbol = self._exchange, fault.detail.get("symbol", "*")
         if fault.kind == "maintenance":

@@ -6,7 +6,7 @@ from math import prod
 from atb.domain import Symbol
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import FeeIn
-from atb.venues.simulator.matching import ceiled, floored
+from atb.venues.simulator.matching import rounded_down, rounded_up
 
 BNB = "BNB"
 
@@ -35,7 +35,7 @@ class Fees:
 
     def reserve(self, value: Decimal) -> Decimal:
         """Return what a buy of this value must set aside for its fee, in quote."""
-        return ceiled(value * max(self.taker, self.maker)) if self.paid_in == "quote" else Decimal(0)
+        return rounded_up(value * max(self.taker, self.maker)) if self.paid_in == "quote" else Decimal(0)
 
     def commission(
         self, pair: Symbol, *, sells: bool, quantity: Decimal, value: Decimal, maker: bool, bnb: tuple[Decimal, Decimal]
@@ -54,7 +54,7 @@ class Fees:
         if (
             self.paid_in == "bnb"
             and BNB not in {pair.base, pair.quote}
-            and free >= (dear := floored(value * rate / price))
+            and free >= (dear := rounded_down(value * rate / price))
         ):
             return dear, BNB
         if sells or self.paid_in == "quote":
@@ -65,4 +65,4 @@ class Fees:
         """Return the commission on a product, cut to 8 decimals unless it is to be the kernel's, in its order of factors."""
         if self._exact:
             return Decimal(repr(prod([float(factor) for factor in amount]) * float(rate)))
-        return floored(prod(amount) * rate)
+        return rounded_down(prod(amount) * rate)

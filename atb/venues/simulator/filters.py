@@ -34,9 +34,9 @@ def check_filters(
     if order.quantity:
         check_quantity(order, rules, filters, price=price)
     others = [one for one in beside if one.symbol == order.symbol]
-    if len(others) >= filters.most_orders:
+    if len(others) >= filters.max_orders:
         raise refusals.filter_failure("MAX_NUM_ORDERS")
-    if order.type in STOPS and sum(one.type in STOPS for one in others) >= filters.most_algo_orders:
+    if order.type in STOPS and sum(one.type in STOPS for one in others) >= filters.max_algo_orders:
         raise refusals.filter_failure("MAX_NUM_ALGO_ORDERS")
 
 
@@ -57,10 +57,10 @@ def check_quantity(order: Order, rules: Instrument, filters: Filters, *, price: 
         "Filter failure" and the filter's name.
     """
     quantity = order.quantity
-    if quantity < rules.min_quantity or quantity > filters.most_quantity or quantity % rules.lot:
+    if quantity < rules.min_quantity or quantity > filters.max_quantity or quantity % rules.lot:
         raise refusals.filter_failure("LOT_SIZE")
-    if order.type in ("MARKET", "STOP_LOSS", "TAKE_PROFIT") and quantity > filters.most_market_quantity:
+    if order.type in ("MARKET", "STOP_LOSS", "TAKE_PROFIT") and quantity > filters.max_market_quantity:
         raise refusals.filter_failure("MARKET_LOT_SIZE")
     value = quantity * (order.price or order.stop_price or price)
-    if not rules.min_notional <= value <= filters.most_notional:
+    if not rules.min_notional <= value <= filters.max_notional:
         raise refusals.filter_failure("NOTIONAL")

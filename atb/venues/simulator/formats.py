@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from atb.domain import Instrument
-from atb.venues.simulator.answers import eight
+from atb.venues.simulator.answers import eight_decimals
 from atb.venues.simulator.configuration import Filters
 from atb.venues.simulator.market import Candle
 from atb.venues.simulator.orders import TYPES
@@ -18,10 +18,10 @@ INTERVALS = frozenset(
 def kline(candle: Candle) -> list[Any]:
     """Return one candle as Binance's list of twelve."""
     quote = candle.volume * (candle.open + candle.close) / 2
-    prices = [eight(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume)]
+    prices = [eight_decimals(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume)]
     trades = int(candle.volume > 0)
-    taker = [eight(candle.volume / 2), eight(quote / 2)]
-    return [candle.open_ms, *prices, candle.close_ms, eight(quote), trades, *taker, "0"]
+    taker = [eight_decimals(candle.volume / 2), eight_decimals(quote / 2)]
+    return [candle.open_ms, *prices, candle.close_ms, eight_decimals(quote), trades, *taker, "0"]
 
 
 def exchange_info(
@@ -65,20 +65,24 @@ def _symbol(tape: Tape, filters: Filters) -> dict[str, Any]:
 
 
 def _filters(rules: Instrument, filters: Filters) -> list[dict[str, Any]]:
-    tick, lot, least = (eight(value) for value in (rules.tick, rules.lot, rules.min_quantity))
+    tick, lot, least = (eight_decimals(value) for value in (rules.tick, rules.lot, rules.min_quantity))
     price = {"minPrice": tick, "maxPrice": "1000000.00000000", "tickSize": tick}
-    quantity = {"minQty": least, "maxQty": eight(filters.most_quantity), "stepSize": lot}
-    at_market = {"minQty": eight(0), "maxQty": eight(filters.most_market_quantity), "stepSize": eight(0)}
+    quantity = {"minQty": least, "maxQty": eight_decimals(filters.max_quantity), "stepSize": lot}
+    at_market = {
+        "minQty": eight_decimals(0),
+        "maxQty": eight_decimals(filters.max_market_quantity),
+        "stepSize": eight_decimals(0),
+    }
     up, down = f"{filters.price_up:f}", f"{filters.price_down:f}"
     band = {"bidMultiplierUp": up, "bidMultiplierDown": down, "askMultiplierUp": up, "askMultiplierDown": down}
-    notional = {"minNotional": eight(rules.min_notional), "applyMinToMarket": True}
-    notional |= {"maxNotional": eight(filters.most_notional), "applyMaxToMarket": False, "avgPriceMins": 5}
+    notional = {"minNotional": eight_decimals(rules.min_notional), "applyMinToMarket": True}
+    notional |= {"maxNotional": eight_decimals(filters.max_notional), "applyMaxToMarket": False, "avgPriceMins": 5}
     return [
         {"filterType": "PRICE_FILTER"} | price,
         {"filterType": "LOT_SIZE"} | quantity,
         {"filterType": "MARKET_LOT_SIZE"} | at_market,
         {"filterType": "PERCENT_PRICE_BY_SIDE"} | band | {"avgPriceMins": 5},
         {"filterType": "NOTIONAL"} | notional,
-        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": filters.most_orders},
-        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": filters.most_algo_orders},
+        {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": filters.max_orders},
+        {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": filters.max_algo_orders},
     ]

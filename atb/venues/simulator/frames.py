@@ -3,7 +3,7 @@
 from functools import singledispatch
 from typing import Any
 
-from atb.venues.simulator.answers import at_least_eight, eight
+from atb.venues.simulator.answers import at_least_eight_decimals, eight_decimals
 from atb.venues.simulator.events import (
     AccountPosition,
     BalanceUpdate,
@@ -59,20 +59,20 @@ def _(event: Execution) -> Frame:
         "S": order.side,
         "o": order.type,
         "f": order.tif,
-        "q": eight(order.quantity),
-        "p": eight(order.price),
-        "P": eight(order.stop_price),
-        "F": eight(0),
+        "q": eight_decimals(order.quantity),
+        "p": eight_decimals(order.price),
+        "P": eight_decimals(order.stop_price),
+        "F": eight_decimals(0),
         "g": order.list_id,
         "C": event.original_id,
         "x": event.type,
         "X": order.status,
         "r": event.reason,
         "i": order.id,
-        "l": eight(trade.quantity if trade else 0),
-        "z": eight(order.filled),
-        "L": eight(trade.price if trade else 0),
-        "n": at_least_eight(trade.commission) if trade else "0",
+        "l": eight_decimals(trade.quantity if trade else 0),
+        "z": eight_decimals(order.filled),
+        "L": eight_decimals(trade.price if trade else 0),
+        "n": at_least_eight_decimals(trade.commission) if trade else "0",
         "N": trade.commission_asset if trade else None,
         "T": event.time_ms,
         "t": trade.id if trade else -1,
@@ -81,9 +81,9 @@ def _(event: Execution) -> Frame:
         "m": bool(trade and trade.maker),
         "M": False,
         "O": order.time_ms,
-        "Z": eight(order.spent),
-        "Y": eight(trade.value if trade else 0),
-        "Q": eight(order.quote_quantity),
+        "Z": eight_decimals(order.spent),
+        "Y": eight_decimals(trade.value if trade else 0),
+        "Q": eight_decimals(order.quote_quantity),
         **({"W": order.working_ms} if order.working else {}),
         "V": "EXPIRE_MAKER",
     }
@@ -91,13 +91,15 @@ def _(event: Execution) -> Frame:
 
 @frame.register
 def _(event: AccountPosition) -> Frame:
-    balances = [{"a": asset, "f": eight(free), "l": eight(locked)} for asset, free, locked in event.balances]
+    balances = [
+        {"a": asset, "f": eight_decimals(free), "l": eight_decimals(locked)} for asset, free, locked in event.balances
+    ]
     return {"e": "outboundAccountPosition", "E": event.time_ms, "u": event.time_ms, "B": balances}
 
 
 @frame.register
 def _(event: BalanceUpdate) -> Frame:
-    amount = eight(event.amount)
+    amount = eight_decimals(event.amount)
     return {"e": "balanceUpdate", "E": event.time_ms, "a": event.asset, "d": amount, "T": event.time_ms}
 
 
@@ -136,8 +138,8 @@ def _(event: MarketTrade) -> Frame:
         "E": event.time_ms,
         "s": event.symbol,
         "t": event.id,
-        "p": eight(event.price),
-        "q": eight(event.quantity),
+        "p": eight_decimals(event.price),
+        "q": eight_decimals(event.quantity),
         "T": event.time_ms,
         "m": event.buyer_is_maker,
         "M": True,
@@ -149,10 +151,10 @@ def _(event: BookTicker) -> Frame:
     return {
         "u": event.update_id,
         "s": event.symbol,
-        "b": eight(event.bid),
-        "B": eight(event.bid_quantity),
-        "a": eight(event.ask),
-        "A": eight(event.ask_quantity),
+        "b": eight_decimals(event.bid),
+        "B": eight_decimals(event.bid_quantity),
+        "a": eight_decimals(event.ask),
+        "A": eight_decimals(event.ask_quantity),
     }
 
 
@@ -165,15 +167,15 @@ def _candle(candle: Candle, *, symbol: str, interval: str, closed: bool) -> Fram
         "i": interval,
         "f": 1,
         "L": 1,
-        "o": eight(candle.open),
-        "c": eight(candle.close),
-        "h": eight(candle.high),
-        "l": eight(candle.low),
-        "v": eight(candle.volume),
+        "o": eight_decimals(candle.open),
+        "c": eight_decimals(candle.close),
+        "h": eight_decimals(candle.high),
+        "l": eight_decimals(candle.low),
+        "v": eight_decimals(candle.volume),
         "n": int(candle.volume > 0),
         "x": closed,
-        "q": eight(quote),
-        "V": eight(candle.volume / 2),
-        "Q": eight(quote / 2),
+        "q": eight_decimals(quote),
+        "V": eight_decimals(candle.volume / 2),
+        "Q": eight_decimals(quote / 2),
         "B": "0",
     }

@@ -25,7 +25,7 @@ _TEXTS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class ApiRequest:
     """A request as it arrived.
 
     Parameters
@@ -61,7 +61,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Reply:
+class ApiReply:
     """An answer and what becomes of it: sent, or the connection is reset, or nothing ever comes, or only half of it."""
 
     status: int
@@ -70,14 +70,14 @@ class Reply:
     fate: Fate = "send"
 
 
-class Desk:
+class Gateway:
     """Answers the requests of one exchange."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
         self._count = 0
 
-    def answer(self, request: Request) -> Reply:
+    def handle(self, request: ApiRequest) -> ApiReply:
         """Do what a request asks and return its answer; nothing but this changes the account for a client."""
         exchange = self._exchange
         exchange.catch_up()
@@ -85,39 +85,39 @@ class Desk:
         number = self._count
         exchange.requests.append((request.path, dict(request.params)))
         self._note_request(number, request)
-        fault = exchange.disturbances.strike(*request.names)
-        reply = self._judge(request) if fault is None else self._struck(fault, request, number)
+        fault = exchange.fault_injector.request_fault(*request.names)
+        reply = self._execute_or_refuse(request) if fault is None else self._apply_fault(fault, request, number)
         orders = ROUTES[request.method, request.path].orders if (request.method, request.path) in ROUTES else 0
         headers = exchange.usage.headers(exchange.now_ms(), orders=orders > 0) | reply.headers
-        reply = Reply(reply.status, reply.body, headers, reply.fate)
+        reply = ApiReply(reply.status, reply.body, headers, reply.fate)
         self._note_answer(number, reply)
         return reply
 
-    def _judge(self, request: Request) -> Reply:
+    def _execute_or_refuse(self, request: ApiRequest) -> ApiReply:
         """Answer a request that no fault strikes."""
         try:
-            return Reply(200, self._execute(request))
+            return ApiReply(200, self._execute(request))
         except Refusal as refusal:
-            return Reply(refusal.status, refusal.body(), refusal.headers)
+            return ApiReply(refusal.status, refusal.body(), refusal.headers)
 
-    def _execute(self, request: Request) -> Any:
+    def _execute(self, request: ApiRequest) -> Any:
         exchange = self._exchange
         route = ROUTES.get((request.method, request.path))
         if route is None:
             raise refusals.not_found()
-        if exchange.disturbances.maintenance and "system" not in request.path:
+        if exchange.fault_injector.maintenance and "system" not in request.path:
             raise Refusal(-1000, "Service unavailable from a restricted location: maintenance.", status=503)
-        exchange.usage.ask(route.cost(request.params), exchange.now_ms())
+        exchange.usage.count_request(route.cost(request.params), exchange.now_ms())
         if not route.signed:
             return route.act(exchange, request.params)
-        key = self.authorise(request)
+        key = self.authorize(request)
         if request.method in _CHANGES and not key.trade:
             raise refusals.unknown_key()
         if route.orders:
-            exchange.usage.order(route.orders, exchange.now_ms())
+            exchange.usage.count_orders(route.orders, exchange.now_ms())
         return route.act(exchange, dict(request.params) | {"key": key.name})
 
-    def authorise(self, request: Request) -> Key:
+    def authorize(self, request: ApiRequest) -> Key:
         """Return the key that a signed request is made with.
 
         Raises
@@ -133,38 +133,38 @@ class Desk:
 
     # --- faults
 
-    def _struck(self, fault: Fault, request: Request, number: int) -> Reply:
+    def _apply_fault(self, fault: Fault, request: ApiRequest, number: int) -> ApiReply:
         """Answer a request that a fault strikes."""
         if fault.kind in DELAYED:
             self._execute_later(fault, request, number)
-            return Reply(0, None, fate="hold")
+            return ApiReply(0, None, fate="hold")
         if fault.kind not in EXECUTED:
-            return self._refused(fault)
-        reply = self._judge(request)
+            return self._refuse(fault)
+        reply = self._execute_or_refuse(request)
         if fault.kind == "error_after":
             return _failure(fault)
         fates: dict[str, Fate] = {"lost": "reset", "held_after": "hold", "truncated": "truncate"}
-        return Reply(reply.status, reply.body, reply.headers, fates[fault.kind])
+        return ApiReply(reply.status, reply.body, reply.headers, fates[fault.kind])
 
-    def _refused(self, fault: Fault) -> Reply:
+    def _refuse(self, fault: Fault) -> ApiReply:
         usage, now = self._exchange.usage, self._exchange.now_ms()
         if fault.kind == "rate_limit":
             refusal = refusals.too_many_requests(fault.retry_after_s)
-            return Reply(refusal.status, refusal.body(), refusal.headers)
+            return ApiReply(refusal.status, refusal.body(), refusal.headers)
         if fault.kind == "ban":
             usage.ban(now, fault.retry_after_s)
             refusal = refusals.banned(now + fault.retry_after_s * 1_000, fault.retry_after_s)
-            return Reply(refusal.status, refusal.body(), refusal.headers)
+            return ApiReply(refusal.status, refusal.body(), refusal.headers)
         if fault.kind == "error":
             return _failure(fault)
-        return Reply(0, None, fate="reset" if fault.kind == "reset" else "hold")
+        return ApiReply(0, None, fate="reset" if fault.kind == "reset" else "hold")
 
-    def _execute_later(self, fault: Fault, request: Request, number: int) -> None:
+    def _execute_later(self, fault: Fault, request: ApiRequest, number: int) -> None:
         """Execute a request at a later time, unless its window is over by then: the exchange looks again."""
         exchange = self._exchange
 
         def execute() -> None:
-            reply = self._judge(request)
+            reply = self._execute_or_refuse(request)
             code = reply.body.get("code", 0) if isinstance(reply.body, dict) else 0
             exchange.note("late", {"id": number, "status": reply.status, "code": code})
 
@@ -172,23 +172,23 @@ class Desk:
 
     # --- the ledger
 
-    def _note_request(self, number: int, request: Request) -> None:
+    def _note_request(self, number: int, request: ApiRequest) -> None:
         name = next((request.params[one] for one in _NAMES if request.params.get(one)), "")
         values = {"id": number, "method": request.method, "path": request.path, "client_id": name}
         shown = {key: value for key, value in request.params.items() if key not in {"signature", "apiKey"}}
         self._exchange.note("request", values | {"via": "ws" if request.operation else "rest", "params": shown})
 
-    def _note_answer(self, number: int, reply: Reply) -> None:
+    def _note_answer(self, number: int, reply: ApiReply) -> None:
         code = reply.body.get("code", 0) if isinstance(reply.body, dict) else 0
         values = {"id": number, "status": reply.status, "code": code, "fate": reply.fate}
         wait = reply.headers.get("Retry-After")
         self._exchange.note("answer", values | ({"retry_after_s": int(wait)} if wait else {}))
 
 
-def _failure(fault: Fault) -> Reply:
+def _failure(fault: Fault) -> ApiReply:
     """Return an answer of the 5xx: with Binance's code where the fault has one, otherwise some gateway's own page."""
     code = fault.detail.get("code")
     status = int(fault.detail.get("status", 503))
     if code is None:
-        return Reply(status, "Service Unavailable" if status == 503 else "<html>Bad Gateway</html>")
-    return Reply(status, {"code": int(code), "msg": _TEXTS.get(int(code), "Unknown error.")})
+        return ApiReply(status, "Service Unavailable" if status == 503 else "<html>Bad Gateway</html>")
+    return ApiReply(status, {"code": int(code), "msg": _TEXTS.get(int(code), "Unknown error.")})

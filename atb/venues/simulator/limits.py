@@ -29,7 +29,7 @@ class Usage:
         self._used[window_ms] = (now_ms // window_ms, total)
         return total
 
-    def ask(self, weight: int, now_ms: int) -> None:
+    def count_request(self, weight: int, now_ms: int) -> None:
         """Count a request.
 
         Raises
@@ -54,7 +54,7 @@ class Usage:
         """Refuse everything for so long."""
         self._banned_until_ms = now_ms + seconds * 1_000
 
-    def order(self, count: int, now_ms: int) -> None:
+    def count_orders(self, count: int, now_ms: int) -> None:
         """Count new orders.
 
         Raises

@@ -4,10 +4,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from atb.venues.simulator import formats, refusals
-from atb.venues.simulator.answers import eight
+from atb.venues.simulator.answers import eight_decimals
 from atb.venues.simulator.market import Candle
-from atb.venues.simulator.matching import exact
-from atb.venues.simulator.requests import Params, tape_of, text, whole
+from atb.venues.simulator.matching import exchange_price
+from atb.venues.simulator.requests import Params, integer, required_text, tape_of
 from atb.venues.simulator.tape import Tape
 
 if TYPE_CHECKING:
@@ -48,12 +48,12 @@ def _asked(exchange: "Exchange", params: Params) -> list[Tape]:
 
 def klines(exchange: "Exchange", params: Params) -> list[list[Any]]:
     """Return candles, the open one last."""
-    symbol, interval = text(params, "symbol"), text(params, "interval")
+    symbol, interval = required_text(params, "symbol"), required_text(params, "interval")
     if symbol not in exchange.market.instruments:
         raise refusals.bad_symbol()
     if interval not in formats.INTERVALS:
         raise refusals.bad_interval()
-    limit, start, end = (whole(params, name) for name in ("limit", "startTime", "endTime"))
+    limit, start, end = (integer(params, name) for name in ("limit", "startTime", "endTime"))
     bars = exchange.market.find(symbol, interval)
     if bars is None:
         return []
@@ -68,7 +68,7 @@ def _single_or_all(params: Params, rows: list[Body]) -> Body | list[Body]:
 
 def ticker_price(exchange: "Exchange", params: Params) -> Body | list[Body]:
     """Return present prices."""
-    rows = [{"symbol": tape.symbol, "price": eight(tape.price)} for tape in _asked(exchange, params)]
+    rows = [{"symbol": tape.symbol, "price": eight_decimals(tape.price)} for tape in _asked(exchange, params)]
     return _single_or_all(params, rows)
 
 
@@ -80,8 +80,8 @@ def book_ticker(exchange: "Exchange", params: Params) -> Body | list[Body]:
 def _best(exchange: "Exchange", tape: Tape) -> Body:
     (bid, bid_size), (ask, ask_size) = levels(exchange, tape, 1)[0]
     return {
-        "symbol": tape.symbol, "bidPrice": eight(bid), "bidQty": eight(bid_size), "askPrice": eight(ask),
-        "askQty": eight(ask_size),
+        "symbol": tape.symbol, "bidPrice": eight_decimals(bid), "bidQty": eight_decimals(bid_size), "askPrice": eight_decimals(ask),
+        "askQty": eight_decimals(ask_size),
     }  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def levels(
     exchange: "Exchange", tape: Tape, count: int
 ) -> list[tuple[tuple[Decimal, Decimal], tuple[Decimal, Decimal]]]:
     """Return `count` levels of the book as ((bid, quantity), (ask, quantity)): the price is bid, the ask a tick above."""
-    book, bid, tick = exchange.config.book, exact(tape.price), tape.rules.tick
+    book, bid, tick = exchange.config.book, exchange_price(tape.price), tape.rules.tick
     size, step = book.level or tape.rules.lot * 1_000_000, book.step * tick
     return [((max(bid - k * step, tick), size), (bid + tick + k * step, size)) for k in range(count)]
 
@@ -119,7 +119,7 @@ def _day(exchange: "Exchange", tape: Tape) -> Body:
         "volume": volume,
         "quoteVolume": quote,
     }
-    body: Body = {name: eight(value) for name, value in numbers.items()}
+    body: Body = {name: eight_decimals(value) for name, value in numbers.items()}
     body |= {"priceChangePercent": f"{100 * change / first.open:.3f}"}
     times = {"openTime": first.open_ms, "closeTime": now, "firstId": 0, "lastId": tape.trades, "count": tape.trades}
     return _best(exchange, tape) | body | times
@@ -127,36 +127,47 @@ def _day(exchange: "Exchange", tape: Tape) -> Body:
 
 def depth(exchange: "Exchange", params: Params) -> Body:
     """Return the order book."""
-    tape, limit = tape_of(exchange, params), whole(params, "limit")
+    tape, limit = tape_of(exchange, params), integer(params, "limit")
     found = levels(exchange, tape, min(100 if limit is None else limit, _LEVELS))
     return {
         "lastUpdateId": tape.updates,
-        "bids": [[eight(price), eight(size)] for (price, size), _ in found],
-        "asks": [[eight(price), eight(size)] for _, (price, size) in found],
+        "bids": [[eight_decimals(price), eight_decimals(size)] for (price, size), _ in found],
+        "asks": [[eight_decimals(price), eight_decimals(size)] for _, (price, size) in found],
     }
 
 
 def trades(exchange: "Exchange", params: Params) -> list[Body]:
     """Return the last trade: the simulated market remembers no other."""
     tape = tape_of(exchange, params)
-    price, lot = exact(tape.price), tape.rules.lot
-    body = {"id": tape.trades, "price": eight(price), "qty": eight(lot), "quoteQty": eight(price * lot)}
+    price, lot = exchange_price(tape.price), tape.rules.lot
+    body = {
+        "id": tape.trades,
+        "price": eight_decimals(price),
+        "qty": eight_decimals(lot),
+        "quoteQty": eight_decimals(price * lot),
+    }
     return [body | {"time": exchange.now_ms(), "isBuyerMaker": False, "isBestMatch": True}]
 
 
 def aggregated_trades(exchange: "Exchange", params: Params) -> list[Body]:
     """Return the last trade as an aggregate."""
     tape = tape_of(exchange, params)
-    body = {"a": tape.trades, "p": eight(tape.price), "q": eight(tape.rules.lot), "f": tape.trades, "l": tape.trades}
+    body = {
+        "a": tape.trades,
+        "p": eight_decimals(tape.price),
+        "q": eight_decimals(tape.rules.lot),
+        "f": tape.trades,
+        "l": tape.trades,
+    }
     return [body | {"T": exchange.now_ms(), "m": False, "M": True}]
 
 
 def average_price(exchange: "Exchange", params: Params) -> Body:
     """Return the price as the average of the last minutes."""
-    return {"mins": 5, "price": eight(tape_of(exchange, params).price), "closeTime": exchange.now_ms()}
+    return {"mins": 5, "price": eight_decimals(tape_of(exchange, params).price), "closeTime": exchange.now_ms()}
 
 
 def system_status(exchange: "Exchange", _params: Params) -> Body:
     """Return whether the exchange is under maintenance."""
-    down = exchange.disturbances.maintenance
+    down = exchange.fault_injector.maintenance
     return {"status": int(down), "msg": "system_maintenance" if down else "normal"}

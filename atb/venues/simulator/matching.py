@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from atb.engine import matching as kernel
-from atb.venues.simulator.configuration import Book
+from atb.venues.simulator.configuration import BookDepth
 from atb.venues.simulator.orders import Order
 from atb.venues.simulator.tape import Tape
 
@@ -13,24 +13,24 @@ _RISING = frozenset(("TAKE_PROFIT", "TAKE_PROFIT_LIMIT"))
 _EIGHT = Decimal("0.00000001")
 
 
-def floored(value: Decimal) -> Decimal:
+def rounded_down(value: Decimal) -> Decimal:
     """Return an amount that moves: eight decimals, the rest is dropped, so that parts never add up to more than the whole."""
     return value.quantize(_EIGHT, ROUND_DOWN)
 
 
-def ceiled(value: Decimal) -> Decimal:
+def rounded_up(value: Decimal) -> Decimal:
     """Return an amount that is set aside: eight decimals, rounded up, so that it always pays for its parts."""
     return value.quantize(_EIGHT, ROUND_UP)
 
 
-def exact(number: float) -> Decimal:
+def exchange_price(number: float) -> Decimal:
     """Return a price as the exchange keeps it: the shortest decimal that reads back the same, with at most eight decimals."""
     value = Decimal(repr(float(number)))
     exponent = value.as_tuple().exponent
     return value.quantize(_EIGHT) if isinstance(exponent, int) and exponent < -8 else value
 
 
-def side_of(order: Order) -> int:
+def kernel_side(order: Order) -> int:
     """Return the kernel's side: +1 buys, -1 sells."""
     return -1 if order.sells else 1
 
@@ -48,7 +48,7 @@ def is_marketable(order: Order, price: float) -> bool:
     return price >= limit if order.sells else price <= limit
 
 
-def met_in_bar(order: Order, tape: Tape, *, inside: int) -> float:
+def price_met_in_bar(order: Order, tape: Tape, *, inside: int) -> float:
     """Return the price at which an order that rests meets the tape's bar, NaN if it does not.
 
     Parameters
@@ -59,7 +59,7 @@ def met_in_bar(order: Order, tape: Tape, *, inside: int) -> float:
         Kernel's `inside` of the position it protects: 0 if that was entered at the open or before, 1 by a stop inside this bar,
         2 by a limit: then the open lies before the entry, and after a limit so may the way to the target.
     """
-    side, bar = side_of(order), tape.bar
+    side, bar = kernel_side(order), tape.bar
     if order.is_stop:
         level, rising = float(order.stop_price), order.type in _RISING
         if inside:
@@ -84,25 +84,25 @@ def precedence(order: Order, met: float, tape: Tape) -> tuple[bool, bool, int]:
 
 def taker_price(order: Order, met: float, tape: Tape) -> float:
     """Return the price of an execution that takes: slipped from `met` and rounded against the trader."""
-    return float(kernel.market_price(side_of(order), met, float(order.rest), tape.slot, tape.par))
+    return float(kernel.market_price(kernel_side(order), met, float(order.rest), tape.slot, tape.par))
 
 
-def pieces(order: Order, met: float, tape: Tape, *, book: Book) -> Iterator[tuple[Decimal, Decimal]]:
+def walk_book(order: Order, met: float, tape: Tape, *, book: BookDepth) -> Iterator[tuple[Decimal, Decimal]]:
     """Yield (quantity, price) of the executions that a taking order meets, best first.
 
     A limit bounds the price of the first level: the exchange never trades beyond it. Levels behind it that lie beyond the limit
     are not touched.
     """
-    first, rest, level = exact(taker_price(order, met, tape)), order.rest, 0
+    first, rest, level = exchange_price(taker_price(order, met, tape)), order.rest, 0
     limited = order.price or None
     left = book.level
     while rest > 0:
-        price = first + side_of(order) * level * book.step * tape.rules.tick
+        price = first + kernel_side(order) * level * book.step * tape.rules.tick
         if limited is not None and (price < limited if order.sells else price > limited):
             if level:
                 return
             price = limited
-        quantity = min(amount for amount in (rest, book.most, left) if amount is not None)
+        quantity = min(amount for amount in (rest, book.max_execution, left) if amount is not None)
         yield quantity, price
         rest -= quantity
         if left is not None and book.level is not None:

@@ -7,16 +7,16 @@ from atb.venues.simulator import answers, refusals
 from atb.venues.simulator.orders import Order, OrderList
 from atb.venues.simulator.refusals import Refusal
 from atb.venues.simulator.requests import (
+    ParameterNames,
     Params,
-    Spelling,
     choice,
-    name_of,
-    order_of,
-    pair_of,
+    client_id_of,
+    integer,
+    read_order,
+    read_pair,
+    read_working_order,
+    required_text,
     tape_of,
-    text,
-    whole,
-    working_of,
 )
 
 if TYPE_CHECKING:
@@ -25,15 +25,15 @@ if TYPE_CHECKING:
 Body = dict[str, Any]
 
 _SHOWN: dict[str, Callable[[Order], Body]] = {
-    "ACK": answers.acknowledged,
-    "RESULT": answers.reported,
-    "FULL": answers.filled,
+    "ACK": answers.ack_body,
+    "RESULT": answers.result_body,
+    "FULL": answers.full_body,
 }
 
 
 def place(exchange: "Exchange", params: Params) -> Body:
     """Place an order."""
-    draft = order_of(exchange, params)
+    draft = read_order(exchange, params)
     shown = _response_type(params, "FULL" if draft.type in {"MARKET", "LIMIT"} else "ACK")
     return _SHOWN[shown](exchange.trading.place(draft))
 
@@ -47,13 +47,13 @@ def _response_type(params: Params, default: str) -> str:
 
 def check(exchange: "Exchange", params: Params) -> Body:
     """Check an order without placing it."""
-    exchange.trading.check(order_of(exchange, params))
+    exchange.trading.check(read_order(exchange, params))
     return {}
 
 
 def _found(exchange: "Exchange", params: Params, *, order_id: str, client_id: str) -> Order | None:
     symbol = tape_of(exchange, params).symbol
-    number, name = whole(params, order_id), params.get(client_id)
+    number, name = integer(params, order_id), params.get(client_id)
     if number is None and not name:
         raise refusals.Refusal(-1102, f"Param '{client_id}' or '{order_id}' must be sent, but both were empty/null!")
     return exchange.trading.book.find(symbol, order_id=number, client_id=name)
@@ -64,7 +64,7 @@ def look_up(exchange: "Exchange", params: Params) -> Body:
     order = _found(exchange, params, order_id="orderId", client_id="origClientOrderId")
     if order is None:
         raise refusals.no_such_order()
-    return answers.looked_up(order)
+    return answers.query_body(order)
 
 
 def cancel(exchange: "Exchange", params: Params) -> Body:
@@ -73,11 +73,11 @@ def cancel(exchange: "Exchange", params: Params) -> Body:
 
 
 def _cancel(exchange: "Exchange", params: Params, order: Order | None, *, name: str = "newClientOrderId") -> Body:
-    client_id = name_of(exchange, params, name)
+    client_id = client_id_of(exchange, params, name)
     if order is None:
         raise refusals.unknown_order()
     exchange.trading.cancel(order, client_id)
-    return answers.cancelled(order, client_id)
+    return answers.cancel_body(order, client_id)
 
 
 def cancel_open(exchange: "Exchange", params: Params) -> list[Body]:
@@ -90,11 +90,11 @@ def cancel_open(exchange: "Exchange", params: Params) -> list[Body]:
     for order in found:
         key = f"list {order.list_id}" if order.list_id >= 0 else f"order {order.id}"
         if order.open:
-            client_id = exchange.trading.book.new_name()
+            client_id = exchange.trading.book.new_client_id()
             exchange.trading.cancel(order, client_id)
-            bodies[key] = answers.cancelled(order, client_id)
+            bodies[key] = answers.cancel_body(order, client_id)
         if order.list_id >= 0:
-            bodies[key] = answers.list_report(exchange, exchange.trading.book.lists[order.list_id])
+            bodies[key] = answers.list_report_body(exchange, exchange.trading.book.lists[order.list_id])
     return list(bodies.values())
 
 
@@ -102,7 +102,7 @@ def replace(exchange: "Exchange", params: Params) -> Body:
     """Cancel an order and place another in one request."""
     modes = ("STOP_ON_FAILURE", "ALLOW_FAILURE")
     stops = choice(params, "cancelReplaceMode", modes) == "STOP_ON_FAILURE"
-    draft = order_of(exchange, params)
+    draft = read_order(exchange, params)
     answer: Body = {"cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED"}
     try:
         old = _found(exchange, params, order_id="cancelOrderId", client_id="cancelOrigClientOrderId")
@@ -114,7 +114,7 @@ def replace(exchange: "Exchange", params: Params) -> Body:
             answer["newOrderResponse"] = None
             raise Refusal(-2022, "Order cancel-replace failed.", data=answer) from None
     try:
-        answer["newOrderResponse"] = answers.filled(exchange.trading.place(draft))
+        answer["newOrderResponse"] = answers.full_body(exchange.trading.place(draft))
         answer["newOrderResult"] = "SUCCESS"
     except Refusal as refusal:
         answer |= {"newOrderResponse": refusal.body(), "newOrderResult": "FAILURE"}
@@ -129,13 +129,13 @@ def open_orders(exchange: "Exchange", params: Params) -> list[Body]:
     """Return the open orders of a symbol, or all of them."""
     book = exchange.trading.book
     found = book.open_in(tape_of(exchange, params).symbol) if params.get("symbol") else book.open_orders()
-    return [answers.looked_up(order) for order in found]
+    return [answers.query_body(order) for order in found]
 
 
 def all_orders(exchange: "Exchange", params: Params) -> list[Body]:
     """Return a symbol's orders, open or not."""
-    symbol, first = tape_of(exchange, params).symbol, whole(params, "orderId")
-    start, end, limit = (whole(params, name) for name in ("startTime", "endTime", "limit"))
+    symbol, first = tape_of(exchange, params).symbol, integer(params, "orderId")
+    start, end, limit = (integer(params, name) for name in ("startTime", "endTime", "limit"))
     found = [
         order
         for order in exchange.trading.book.orders.values()
@@ -146,20 +146,20 @@ def all_orders(exchange: "Exchange", params: Params) -> list[Body]:
     ]
     most = min(500 if limit is None else limit, 1_000)
     part = found[:most] if first is not None or start is not None else found[-most:]
-    return [answers.looked_up(order) for order in part]
+    return [answers.query_body(order) for order in part]
 
 
 # --- lists
 
 
 def _place_list(exchange: "Exchange", params: Params, kind: str, *, drafts: list[Order]) -> Body:
-    name = name_of(exchange, params, "listClientOrderId")
-    return answers.list_report(exchange, exchange.trading.place_list(kind, drafts, name))
+    name = client_id_of(exchange, params, "listClientOrderId")
+    return answers.list_report_body(exchange, exchange.trading.place_list(kind, drafts, name))
 
 
 def place_oco(exchange: "Exchange", params: Params) -> Body:
     """Place two orders, one of which cancels the other."""
-    return _place_list(exchange, params, "OCO", drafts=pair_of(exchange, params))
+    return _place_list(exchange, params, "OCO", drafts=read_pair(exchange, params))
 
 
 def place_old_oco(exchange: "Exchange", params: Params) -> Body:
@@ -168,9 +168,9 @@ def place_old_oco(exchange: "Exchange", params: Params) -> Body:
     limit, stop = ("above", "below") if sells else ("below", "above")
     limited = params.get("stopLimitPrice")
     given = {name: params[name] for name in ("symbol", "side", "quantity", "listClientOrderId") if name in params}
-    given |= {f"{limit}Type": "LIMIT_MAKER", f"{limit}Price": text(params, "price")}
+    given |= {f"{limit}Type": "LIMIT_MAKER", f"{limit}Price": required_text(params, "price")}
     given |= {f"{stop}Type": "STOP_LOSS_LIMIT" if limited else "STOP_LOSS"}
-    given[f"{stop}StopPrice"] = text(params, "stopPrice")
+    given[f"{stop}StopPrice"] = required_text(params, "stopPrice")
     if limited:
         given[f"{stop}Price"] = limited
         given[f"{stop}TimeInForce"] = params.get("stopLimitTimeInForce", "GTC")
@@ -180,8 +180,8 @@ def place_old_oco(exchange: "Exchange", params: Params) -> Body:
 
 
 def _one_pending(exchange: "Exchange", params: Params, *, sized: bool) -> list[Order]:
-    spelling = Spelling("pending", "pendingSide", "pendingQuantity", "pendingClientOrderId")
-    return [working_of(exchange, params), order_of(exchange, params, spelling, sized=sized)]
+    spelling = ParameterNames("pending", "pendingSide", "pendingQuantity", "pendingClientOrderId")
+    return [read_working_order(exchange, params), read_order(exchange, params, spelling, sized=sized)]
 
 
 def place_oto(exchange: "Exchange", params: Params) -> Body:
@@ -191,7 +191,7 @@ def place_oto(exchange: "Exchange", params: Params) -> Body:
 
 def place_otoco(exchange: "Exchange", params: Params) -> Body:
     """Place an order that triggers a pair."""
-    drafts = [working_of(exchange, params), *pair_of(exchange, params, "pending")]
+    drafts = [read_working_order(exchange, params), *read_pair(exchange, params, "pending")]
     return _place_list(exchange, params, "OTOCO", drafts=drafts)
 
 
@@ -202,7 +202,7 @@ def place_opo(exchange: "Exchange", params: Params) -> Body:
 
 def place_opoco(exchange: "Exchange", params: Params) -> Body:
     """Place an order that pays for a pair."""
-    drafts = [working_of(exchange, params), *pair_of(exchange, params, "pending", sized=False)]
+    drafts = [read_working_order(exchange, params), *read_pair(exchange, params, "pending", sized=False)]
     return _place_list(exchange, params, "OPOCO", drafts=_paying(drafts))
 
 
@@ -213,7 +213,7 @@ def _paying(drafts: list[Order]) -> list[Order]:
 
 
 def _found_list(exchange: "Exchange", params: Params, client_id: str) -> OrderList | None:
-    number, name = whole(params, "orderListId"), params.get(client_id)
+    number, name = integer(params, "orderListId"), params.get(client_id)
     if number is None and not name:
         raise refusals.Refusal(-1102, f"Param '{client_id}' or 'orderListId' must be sent, but both were empty/null!")
     return exchange.trading.book.find_list(list_id=number, client_id=name)
@@ -224,7 +224,7 @@ def look_up_list(exchange: "Exchange", params: Params) -> Body:
     orders = _found_list(exchange, params, "origClientOrderId")
     if orders is None:
         raise refusals.no_such_list()
-    return answers.listed(exchange, orders)
+    return answers.list_body(exchange, orders)
 
 
 def cancel_list(exchange: "Exchange", params: Params) -> Body:
@@ -232,17 +232,17 @@ def cancel_list(exchange: "Exchange", params: Params) -> Body:
     symbol, orders = tape_of(exchange, params).symbol, _found_list(exchange, params, "listClientOrderId")
     if orders is None or not orders.open or orders.symbol != symbol:
         raise refusals.unknown_order()
-    exchange.trading.cancel_list(orders, name_of(exchange, params, "newClientOrderId"))
-    return answers.list_report(exchange, orders)
+    exchange.trading.cancel_list(orders, client_id_of(exchange, params, "newClientOrderId"))
+    return answers.list_report_body(exchange, orders)
 
 
 def open_lists(exchange: "Exchange", _params: Params) -> list[Body]:
     """Return every open list."""
-    return [answers.listed(exchange, one) for one in exchange.trading.book.lists.values() if one.open]
+    return [answers.list_body(exchange, one) for one in exchange.trading.book.lists.values() if one.open]
 
 
 def all_lists(exchange: "Exchange", params: Params) -> list[Body]:
     """Return every list."""
-    limit = whole(params, "limit")
+    limit = integer(params, "limit")
     found = list(exchange.trading.book.lists.values())[-min(500 if limit is None else limit, 1_000) :]
-    return [answers.listed(exchange, one) for one in found]
+    return [answers.list_body(exchange, one) for one in found]

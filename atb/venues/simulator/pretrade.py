@@ -7,7 +7,7 @@ from atb.venues.simulator import refusals
 from atb.venues.simulator.configuration import Filters
 from atb.venues.simulator.fees import Fees
 from atb.venues.simulator.filters import check_filters
-from atb.venues.simulator.matching import ceiled, exact, is_marketable, taker_price, would_trigger
+from atb.venues.simulator.matching import exchange_price, is_marketable, rounded_up, taker_price, would_trigger
 from atb.venues.simulator.orders import STOPS, ZERO, Order
 from atb.venues.simulator.tape import AFTER_RANGE, Tape
 
@@ -30,7 +30,7 @@ def check_terms(draft: Order, tape: Tape, filters: Filters, *, open_orders: Iter
     if not tape.open:
         raise refusals.market_closed()
     if draft.quote_quantity:
-        price = exact(tape.price if draft.sells else taker_price(draft, tape.price, tape))
+        price = exchange_price(tape.price if draft.sells else taker_price(draft, tape.price, tape))
         draft.quantity = tape.rules.floor_quantity(draft.quote_quantity / price)
     check_filters(draft, tape.rules, filters, price=Decimal(repr(tape.price)), beside=open_orders)
     if draft.type in STOPS and _triggers_at_once(draft, tape):
@@ -58,8 +58,8 @@ def required_balance(order: Order, tape: Tape, fees: Fees) -> tuple[str, Decimal
     if order.sells:
         return asset, order.rest
     if order.type == "MARKET":
-        price = exact(taker_price(order, tape.price, tape)) if order.rest else ZERO
+        price = exchange_price(taker_price(order, tape.price, tape)) if order.rest else ZERO
     else:
         price = order.price or order.stop_price
-    value = ceiled(price * order.rest)
+    value = rounded_up(price * order.rest)
     return asset, value + fees.reserve(value)

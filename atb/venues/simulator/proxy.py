@@ -13,8 +13,8 @@ from aiohttp import web
 
 from atb.files import public_folder, write_public
 
-_CHUNK = 65_536
-_LONGEST_HEAD = 16_384
+_CHUNK_BYTES = 65_536
+_MAX_HEAD_BYTES = 16_384
 _RESET_NOW = struct.pack(
     "ii", 1, 0
 )  # SO_LINGER of 0 seconds: closing sends a reset, so that a reset behind us stays one
@@ -37,18 +37,18 @@ class Authority:
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS settings of a server that is, to each client, the host the client asked for."""
-        context = self._issued("localhost", "127.0.0.1")
-        context.sni_callback = self._choose
+        context = self._issue_certificate("localhost", "127.0.0.1")
+        context.sni_callback = self._choose_certificate
         return context
 
-    def _choose(self, connection: ssl.SSLObject, host: str | None, _context: ssl.SSLContext) -> None:
+    def _choose_certificate(self, connection: ssl.SSLObject, host: str | None, _context: ssl.SSLContext) -> None:
         if host is None:  # a client that connected to an address names no host
             return
         if host not in self._contexts:
-            self._contexts[host] = self._issued(host)
+            self._contexts[host] = self._issue_certificate(host)
         connection.context = self._contexts[host]
 
-    def _issued(self, *hosts: str) -> ssl.SSLContext:
+    def _issue_certificate(self, *hosts: str) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._authority.issue_cert(*hosts).configure_cert(context)
         return context
@@ -80,7 +80,7 @@ class Proxy:
         """The address to give to clients as their HTTP(S) and WebSocket proxy."""
         return f"http://127.0.0.1:{self.port}"
 
-    async def close(self) -> None:
+    async def stop(self) -> None:
         """Stop listening and cut every tunnel; nothing of it remains when this returns."""
         if self._server is not None:
             self._server.close()
@@ -110,7 +110,7 @@ class Proxy:
         self.hosts.append(words[1])
         inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", self._target)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
-        await asyncio.gather(_carry(reader, inner_writer, back=writer), _carry(inner_reader, writer, back=inner_writer))
+        await asyncio.gather(_relay(reader, inner_writer, back=writer), _relay(inner_reader, writer, back=inner_writer))
 
 
 async def start_proxy(runner: web.AppRunner, *, port: int = 0, ca_file: Path) -> Proxy:
@@ -130,7 +130,7 @@ async def start_proxy(runner: web.AppRunner, *, port: int = 0, ca_file: Path) ->
     await web.SockSite(runner, inner, ssl_context=authority.context()).start()
     authority.write(ca_file)
     proxy = Proxy(port, ca_file, _target=inner.getsockname()[1])
-    proxy._server = await asyncio.start_server(proxy._accept, "127.0.0.1", port, limit=_LONGEST_HEAD)  # noqa: SLF001 - its maker
+    proxy._server = await asyncio.start_server(proxy._accept, "127.0.0.1", port, limit=_MAX_HEAD_BYTES)  # noqa: SLF001 - its maker
     proxy.port = proxy._server.sockets[0].getsockname()[1]  # noqa: SLF001 - its maker
     return proxy
 
@@ -142,15 +142,15 @@ async def _refuse(writer: asyncio.StreamWriter) -> None:
     writer.close()
 
 
-async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: asyncio.StreamWriter) -> None:
+async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: asyncio.StreamWriter) -> None:
     """Carry bytes one way until the sender ends; a reset is passed on as a reset."""
     try:
-        while chunk := await reader.read(_CHUNK):
+        while chunk := await reader.read(_CHUNK_BYTES):
             writer.write(chunk)
             await writer.drain()
     except ConnectionError:
         for side in (writer, back):
-            _reset(side)
+            _reset_connection(side)
         return
     except asyncio.CancelledError:
         back.transport.abort()
@@ -159,7 +159,7 @@ async def _carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, 
         writer.close()
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def _reset_connection(writer: asyncio.StreamWriter) -> None:
     line = writer.get_extra_info("socket")
     with contextlib.suppress(OSError):  # already closed
         line.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_NOW)

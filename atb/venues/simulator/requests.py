@@ -18,7 +18,7 @@ _PRICED = frozenset(("LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIM
 _TIMED = frozenset(("LIMIT", "STOP_LOSS_LIMIT", "TAKE_PROFIT_LIMIT"))
 
 
-def text(params: Params, name: str) -> str:
+def required_text(params: Params, name: str) -> str:
     """Return a mandatory parameter.
 
     Raises
@@ -32,7 +32,7 @@ def text(params: Params, name: str) -> str:
     return value
 
 
-def whole(params: Params, name: str) -> int | None:
+def integer(params: Params, name: str) -> int | None:
     """Return a whole number, None where the parameter is not given.
 
     Raises
@@ -48,7 +48,7 @@ def whole(params: Params, name: str) -> int | None:
     return int(value)
 
 
-def amount(params: Params, name: str) -> Decimal | None:
+def decimal(params: Params, name: str) -> Decimal | None:
     """Return a positive decimal with at most eight decimals, None where the parameter is not given.
 
     Raises
@@ -89,7 +89,7 @@ def choice(params: Params, name: str, known: Sequence[str], *, default: str | No
     return value
 
 
-def name_of(exchange: Floor, params: Params, name: str) -> str:
+def client_id_of(exchange: Floor, params: Params, name: str) -> str:
     """Return a client id, a new one where none is given.
 
     Raises
@@ -99,7 +99,7 @@ def name_of(exchange: Floor, params: Params, name: str) -> str:
     """
     value = params.get(name)
     if not value:
-        return exchange.trading.book.new_name()
+        return exchange.trading.book.new_client_id()
     if not _NAME.fullmatch(value):
         raise refusals.illegal_parameter(name, _NAMES)
     return value
@@ -113,14 +113,14 @@ def tape_of(exchange: Floor, params: Params, name: str = "symbol") -> Tape:
     Refusal
         -1102 without a symbol, -1121 for one that is not traded.
     """
-    tape = exchange.tapes.get(text(params, name))
+    tape = exchange.tapes.get(required_text(params, name))
     if tape is None:
         raise refusals.bad_symbol()
     return tape
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class ParameterNames:
     """How a request spells one order's parameters: `pendingAbove` makes `price` to `pendingAbovePrice`."""
 
     prefix: str = ""
@@ -128,15 +128,15 @@ class Spelling:
     quantity: str = "quantity"
     client_id: str = "newClientOrderId"
 
-    def of(self, name: str) -> str:
+    def spell(self, name: str) -> str:
         """Return a parameter's name."""
         return self.prefix + name[0].upper() + name[1:] if self.prefix else name
 
 
-PLAIN = Spelling()
+PLAIN = ParameterNames()
 
 
-def order_of(exchange: Floor, params: Params, spelling: Spelling = PLAIN, *, sized: bool = True) -> Order:
+def read_order(exchange: Floor, params: Params, spelling: ParameterNames = PLAIN, *, sized: bool = True) -> Order:
     """Read one order.
 
     Parameters
@@ -155,31 +155,31 @@ def order_of(exchange: Floor, params: Params, spelling: Spelling = PLAIN, *, siz
     """
     tape = tape_of(exchange, params)
     side = choice(params, spelling.side, ("BUY", "SELL"))
-    kind = choice(params, spelling.of("type"), TYPES)
+    kind = choice(params, spelling.spell("type"), TYPES)
     order = Order(0, "", tape.symbol, side, kind, ZERO, exchange.now_ms())
     _read_prices(order, params, spelling)
     if sized:
         _read_quantity(order, params, spelling)
-    order.client_id = name_of(exchange, params, spelling.client_id)
+    order.client_id = client_id_of(exchange, params, spelling.client_id)
     return order
 
 
-def _read_prices(order: Order, params: Params, spelling: Spelling) -> None:
-    price, stop, tif = (spelling.of(name) for name in ("price", "stopPrice", "timeInForce"))
+def _read_prices(order: Order, params: Params, spelling: ParameterNames) -> None:
+    price, stop, tif = (spelling.spell(name) for name in ("price", "stopPrice", "timeInForce"))
     for name, wanted in ((price, order.type in _PRICED), (stop, order.type in STOPS)):
         if wanted and not params.get(name):
             raise refusals.missing_parameter(name)
         if not wanted and params.get(name):
             raise refusals.unneeded_parameter(name)
-    order.price, order.stop_price = amount(params, price) or ZERO, amount(params, stop) or ZERO
+    order.price, order.stop_price = decimal(params, price) or ZERO, decimal(params, stop) or ZERO
     if order.type in _TIMED:
         order.tif = choice(params, tif, ("GTC", "IOC", "FOK"))
     elif params.get(tif) and order.type in {"MARKET", "LIMIT_MAKER"}:
         raise refusals.unneeded_parameter(tif)
 
 
-def _read_quantity(order: Order, params: Params, spelling: Spelling) -> None:
-    quantity, quote = amount(params, spelling.quantity), amount(params, "quoteOrderQty")
+def _read_quantity(order: Order, params: Params, spelling: ParameterNames) -> None:
+    quantity, quote = decimal(params, spelling.quantity), decimal(params, "quoteOrderQty")
     if order.type == "MARKET" and spelling is PLAIN and quote is not None:
         if quantity is not None:
             raise refusals.unneeded_parameter("quoteOrderQty")
@@ -190,7 +190,7 @@ def _read_quantity(order: Order, params: Params, spelling: Spelling) -> None:
         order.quantity = quantity
 
 
-def pair_of(exchange: Floor, params: Params, prefix: str = "", *, sized: bool = True) -> list[Order]:
+def read_pair(exchange: Floor, params: Params, prefix: str = "", *, sized: bool = True) -> list[Order]:
     """Read the two legs of a pair, the stop first.
 
     Raises
@@ -203,8 +203,8 @@ def pair_of(exchange: Floor, params: Params, prefix: str = "", *, sized: bool = 
     legs = []
     for end in ("Above", "Below"):
         base = f"{prefix}{end}" if prefix else end.lower()
-        spelling = Spelling(base, side, quantity, f"{base}ClientOrderId")
-        legs.append(order_of(exchange, params, spelling, sized=sized))
+        spelling = ParameterNames(base, side, quantity, f"{base}ClientOrderId")
+        legs.append(read_order(exchange, params, spelling, sized=sized))
     above, below = legs
     if not {above.type, below.type} <= {"LIMIT_MAKER", *STOPS}:
         raise refusals.bad_enum("type")
@@ -214,7 +214,7 @@ def pair_of(exchange: Floor, params: Params, prefix: str = "", *, sized: bool = 
     return sorted(legs, key=lambda leg: not leg.type.startswith("STOP"))
 
 
-def working_of(exchange: Floor, params: Params) -> Order:
+def read_working_order(exchange: Floor, params: Params) -> Order:
     """Read the working order of a list.
 
     Raises
@@ -222,7 +222,9 @@ def working_of(exchange: Floor, params: Params) -> Order:
     Refusal
         Where it is malformed or no limit order.
     """
-    order = order_of(exchange, params, Spelling("working", "workingSide", "workingQuantity", "workingClientOrderId"))
+    order = read_order(
+        exchange, params, ParameterNames("working", "workingSide", "workingQuantity", "workingClientOrderId")
+    )
     if order.type not in {"LIMIT", "LIMIT_MAKER"}:
         raise refusals.bad_enum("workingType")
     return order

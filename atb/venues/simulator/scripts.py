@@ -8,11 +8,11 @@ import numpy as np
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 
-HappeningKind = Literal["price", "deposit", "order", "cancel"]
+ScriptedEventKind = Literal["price", "deposit", "order", "cancel"]
 
 
 @dataclass(frozen=True, slots=True)
-class Happening:
+class ScriptedEvent:
     """Something that happens on the exchange at a time of its own.
 
     Parameters
@@ -28,7 +28,7 @@ class Happening:
     """
 
     time_ms: int
-    kind: HappeningKind
+    kind: ScriptedEventKind
     detail: dict[str, Any] = field(default_factory=dict)
 
 

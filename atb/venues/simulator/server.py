@@ -24,7 +24,7 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.control import USER, Control
 from atb.venues.simulator.exchange import Exchange
 from atb.venues.simulator.faults import Fault
-from atb.venues.simulator.gateway import Desk, Reply, Request
+from atb.venues.simulator.gateway import ApiReply, ApiRequest, Gateway
 
 __all__ = ["Fault", "Running", "Server", "running_exchange", "running_server"]
 
@@ -45,7 +45,7 @@ class Server:
     """
 
     def __init__(self, exchange: Exchange) -> None:
-        self.exchange, self.desk = exchange, Desk(exchange)
+        self.exchange, self.gateway = exchange, Gateway(exchange)
 
     def app(self) -> web.Application:
         """Return the web application: control plane, the protocols beside REST, and REST itself."""
@@ -66,7 +66,7 @@ class Server:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         """Answer one REST request."""
         body = await request.text() if request.body_exists else ""
-        return await deliver(request, self.desk.answer(_rest_request(request, body)))
+        return await deliver(request, self.gateway.handle(_rest_request(request, body)))
 
     async def _start_ticking(self, app: web.Application) -> None:
         """Let a real clock play its moments though nobody asks."""
@@ -80,7 +80,7 @@ class Server:
         app.on_cleanup.append(stop)
 
     async def _tick(self, clock: RealClock) -> None:
-        waiting = self.exchange.waiting
+        waiting = self.exchange.barrier
         while True:
             self.exchange.catch_up()
             waiting.release()
@@ -88,13 +88,13 @@ class Server:
             await asyncio.sleep(_TICK_S if soon is None else min(_TICK_S, clock.seconds_until(soon) + 0.001))
 
 
-def _rest_request(request: web.Request, body: str) -> Request:
+def _rest_request(request: web.Request, body: str) -> ApiRequest:
     """Return a REST request: parameters of query and body, and the text that was signed."""
     query = request.rel_url.raw_query_string
     pairs = parse_qsl(query, keep_blank_values=True) + parse_qsl(body, keep_blank_values=True)
     params = dict(pairs)
     signed = _unsigned(query) + _unsigned(body)
-    return Request(
+    return ApiRequest(
         request.method, request.path, params, key=request.headers.get("X-MBX-APIKEY", ""), payload=signed,
         signature=params.get("signature", ""),
     )  # fmt: skip
@@ -104,7 +104,7 @@ def _unsigned(text: str) -> str:
     return "&".join(part for part in text.split("&") if part and not part.startswith("signature="))
 
 
-async def deliver(request: web.Request, reply: Reply) -> web.StreamResponse:
+async def deliver(request: web.Request, reply: ApiReply) -> web.StreamResponse:
     """Send an answer, or do to the connection what a fault made of it."""
     if reply.fate == "hold":
         await asyncio.Event().wait()  # until the client hangs up: the handler is cancelled then
@@ -181,7 +181,7 @@ class Running:
 
         def move() -> int:
             self.exchange.advance_to(to_ms)
-            self.exchange.waiting.release()
+            self.exchange.barrier.release()
             return self.exchange.now_ms()
 
         return self.call(move)
@@ -329,6 +329,6 @@ def _serve(
     started.set_result((proxy.url, proxy.hosts) if proxy is not None else ("", []))
     loop.run_forever()
     if proxy is not None:
-        loop.run_until_complete(proxy.close())
+        loop.run_until_complete(proxy.stop())
     loop.run_until_complete(runner.cleanup())
     loop.close()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from atb.venues.simulator import refusals
 from atb.venues.simulator.configuration import Key
-from atb.venues.simulator.requests import whole
+from atb.venues.simulator.requests import integer
 
 DEFAULT_WINDOW_MS, LONGEST_WINDOW_MS, AHEAD_MS = 5_000, 60_000, 1_000
 
@@ -59,7 +59,7 @@ def check_time(params: Mapping[str, str], server_ms: int) -> None:
     Refusal
         -1102 without a timestamp, -1131 for a window that is too long, -1021 outside of it.
     """
-    timestamp, window = whole(params, "timestamp"), whole(params, "recvWindow")
+    timestamp, window = integer(params, "timestamp"), integer(params, "recvWindow")
     if timestamp is None:
         raise refusals.missing_parameter("timestamp")
     if window is not None and window > LONGEST_WINDOW_MS:

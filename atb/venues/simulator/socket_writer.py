@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
     from atb.venues.simulator.faults import Fault
 
-OUTLETS: web.AppKey[set["Outlet"]] = web.AppKey("outlets")
+WRITERS: web.AppKey[set["SocketWriter"]] = web.AppKey("outlets")
 _PING_EVERY_S = 20.0
-_UNANSWERED = 3  # pings, after which a client is gone
-_MOST_FRAMES = 50_000  # that may wait for a client to read them
+_MAX_UNANSWERED_PINGS = 3  # pings, after which a client is gone
+_MAX_QUEUED_FRAMES = 50_000  # that may wait for a client to read them
 
 
-class Outlet:
+class SocketWriter:
     """A connection's outgoing side.
 
     `answer` sends what was asked for; `push` sends what happened, and there the exchange's stream faults strike: `drop` ends
@@ -39,22 +39,22 @@ class Outlet:
         self._silent = False
         self._unanswered = 0
 
-    def answer(self, frame: Any, *, cut: bool = False) -> None:
+    def send_reply(self, frame: Any, *, cut: bool = False) -> None:
         """Send a frame that was asked for, or only the first half of it."""
         text = json.dumps(frame, separators=(",", ":"))
         if not self._silent:
-            self._put(text[: len(text) // 2] if cut else text)
+            self._enqueue(text[: len(text) // 2] if cut else text)
 
     def reset(self) -> None:
         """End the connection at once, without a word."""
         self._silent = True
         reset(self._request)
 
-    def push(self, frame: Any, *names: str) -> None:
+    def send_event(self, frame: Any, *names: str) -> None:
         """Send a frame of a stream known by these names, unless something goes wrong with it."""
         text = json.dumps(frame, separators=(",", ":"))
-        fault = None if self._silent else self._exchange.disturbances.strike_frame(*names)
-        self._note(names, "lost" if self._silent else fault.kind if fault is not None else "sent")
+        fault = None if self._silent else self._exchange.fault_injector.frame_fault(*names)
+        self._note_frame(names, "lost" if self._silent else fault.kind if fault is not None else "sent")
         if fault is None:
             texts = [] if self._silent else [text]
         elif fault.kind == "reorder":
@@ -62,61 +62,61 @@ class Outlet:
             texts = [] if fault.times else [self._held.pop() for _ in range(len(self._held))]
         else:
             texts = [text, text] if fault.kind == "duplicate" else []
-            self._break(fault, text)
+            self._apply_fault(fault, text)
         for one in texts:
-            self._put(one)
+            self._enqueue(one)
 
-    def _put(self, text: str) -> None:
+    def _enqueue(self, text: str) -> None:
         """Queue a frame; a client that has let so many wait does not read any more, and is dropped."""
-        if self._queue.qsize() >= _MOST_FRAMES:
+        if self._queue.qsize() >= _MAX_QUEUED_FRAMES:
             self.reset()
         else:
             self._queue.put_nowait(text)
 
-    def listened(self, *streams: str) -> None:
+    def note_subscriptions(self, *streams: str) -> None:
         """Write to the ledger that these streams are listened to from now on."""
         for stream in streams:
             self._exchange.note("subscription", {"stream": stream, "event": "begun"})
 
-    def _note(self, names: tuple[str, ...], fate: str) -> None:
+    def _note_frame(self, names: tuple[str, ...], fate: str) -> None:
         self._exchange.note("frame", {"stream": names[0], "event": names[-1], "fate": fate})
 
-    def _break(self, fault: "Fault", text: str) -> None:
+    def _apply_fault(self, fault: "Fault", text: str) -> None:
         if fault.kind == "drop":
             self.reset()
         elif fault.kind == "half_open":
             self._silent = True
         elif fault.kind == "delay":
             due = self._exchange.now_ms() + int(fault.detail.get("delay_ms", 1_000))
-            self._exchange.plan(due, lambda: self._put(text))
+            self._exchange.plan(due, lambda: self._enqueue(text))
 
-    async def converse(self, heard: "Callable[[str], None]") -> None:
+    async def serve(self, on_message: "Callable[[str], None]") -> None:
         """Pass on what the client says until one of the two ends the connection."""
-        writer = asyncio.create_task(self._write())
+        writer = asyncio.create_task(self._write_frames())
         try:
             async for message in self.socket:
                 self._unanswered = 0
                 if message.type == WSMsgType.TEXT:
-                    heard(message.data)
+                    on_message(message.data)
                 elif message.type == WSMsgType.PING and not self._silent:
                     await self.socket.pong(message.data)
         finally:
             writer.cancel()
             await asyncio.gather(writer, return_exceptions=True)
 
-    async def close(self) -> None:
+    async def end_connection(self) -> None:
         """End the connection, as an exchange does that shuts down."""
         with contextlib.suppress(ConnectionError):
             await self.socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
 
-    async def _write(self) -> None:
+    async def _write_frames(self) -> None:
         with contextlib.suppress(ConnectionError):  # the client is gone, and so is whoever would hear
             while True:
                 try:
                     text = await asyncio.wait_for(self._queue.get(), _PING_EVERY_S)
                 except TimeoutError:
                     self._unanswered += 1
-                    if self._unanswered > _UNANSWERED and not self._silent:
+                    if self._unanswered > _MAX_UNANSWERED_PINGS and not self._silent:
                         self.reset()
                     if not self._silent:
                         await self.socket.ping(str(self._exchange.now_ms()).encode())
@@ -125,25 +125,25 @@ class Outlet:
 
 
 @contextlib.asynccontextmanager
-async def opened(request: web.Request, exchange: "Exchange") -> "AsyncIterator[Outlet]":
+async def accept_socket(request: web.Request, exchange: "Exchange") -> "AsyncIterator[SocketWriter]":
     """Accept a WebSocket and give its outlet; it is closed when the exchange shuts down."""
     socket = web.WebSocketResponse(autoping=False, max_msg_size=1 << 20)
     await socket.prepare(request)
-    outlet = Outlet(socket, request, exchange)
-    request.app[OUTLETS].add(outlet)
+    writer = SocketWriter(socket, request, exchange)
+    request.app[WRITERS].add(writer)
     try:
-        yield outlet
+        yield writer
     finally:
-        request.app[OUTLETS].discard(outlet)
+        request.app[WRITERS].discard(writer)
 
 
-def keep_outlets(app: web.Application) -> None:
+def track_writers(app: web.Application) -> None:
     """Let an application know its open connections, and end them when it shuts down; may be called more than once."""
-    if OUTLETS not in app:
-        app[OUTLETS] = set()
+    if WRITERS not in app:
+        app[WRITERS] = set()
         app.on_shutdown.append(_close_all)
 
 
 async def _close_all(app: web.Application) -> None:
-    outlets = app[OUTLETS]
-    await asyncio.gather(*(outlet.close() for outlet in tuple(outlets)))
+    writers = app[WRITERS]
+    await asyncio.gather(*(writer.end_connection() for writer in tuple(writers)))

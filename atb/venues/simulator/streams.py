@@ -10,7 +10,7 @@ from aiohttp import web
 from atb.venues.simulator.clock import RealClock
 from atb.venues.simulator.events import Kline
 from atb.venues.simulator.frames import frame, stream_of
-from atb.venues.simulator.socket_writer import Outlet, keep_outlets, opened
+from atb.venues.simulator.socket_writer import SocketWriter, accept_socket, track_writers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from atb.venues.simulator.market import Market
     from atb.venues.simulator.server import Server
 
-_MOST_STREAMS = 1_024
-_PULSE_S = 2.0
+_MAX_STREAMS = 1_024
+_REFRESH_S = 2.0
 
 
 def add_routes(app: web.Application, server: "Server") -> None:
     """Serve `/ws`, `/ws/STREAM/STREAM`, `/stream?streams=STREAM/STREAM`, and `/stream/ws` like `/ws`."""
-    keep_outlets(app)
+    track_writers(app)
     exchange = server.exchange
 
     async def raw(request: web.Request) -> web.StreamResponse:
@@ -44,44 +44,44 @@ def add_routes(app: web.Application, server: "Server") -> None:
 class Subscriptions:
     """One connection's streams, and its conversation about them."""
 
-    def __init__(self, outlet: Outlet, streams: list[str], *, combined: bool) -> None:
-        self._outlet = outlet
+    def __init__(self, writer: SocketWriter, streams: list[str], *, combined: bool) -> None:
+        self._writer = writer
         self._streams = dict.fromkeys(streams)  # in the order of subscription, as LIST_SUBSCRIPTIONS tells them
         self._combined = combined
-        outlet.listened(*self._streams)
+        writer.note_subscriptions(*self._streams)
 
-    def happened(self, event: "Event") -> bool:
+    def on_event(self, event: "Event") -> bool:
         """Send an event if a stream of this connection carries it; tell whether one does."""
         stream = stream_of(event)
         if stream is None or stream not in self._streams:
             return False
         told = frame(event)
-        self._outlet.push({"stream": stream, "data": told} if self._combined else told, stream, "market")
+        self._writer.send_event({"stream": stream, "data": told} if self._combined else told, stream, "market")
         return True
 
-    def heard(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Answer one request of the client."""
         try:
             request = json.loads(text)
             method, number = request["method"], request["id"]
         except (ValueError, TypeError, KeyError):
-            self._outlet.answer(_error(3, "Invalid JSON: a request has a method and an id"))
+            self._writer.send_reply(_error(3, "Invalid JSON: a request has a method and an id"))
             return
         try:
-            result = self._do(method, request.get("params", []))
+            result = self._execute(method, request.get("params", []))
         except (TypeError, IndexError) as error:
-            self._outlet.answer(_error(2, f"Invalid request: {error}", number))
+            self._writer.send_reply(_error(2, f"Invalid request: {error}", number))
         except LookupError as error:
-            self._outlet.answer(_error(2, f"Invalid request: unknown variant `{error.args[0]}`", number))
+            self._writer.send_reply(_error(2, f"Invalid request: unknown variant `{error.args[0]}`", number))
         else:
-            self._outlet.answer({"result": result, "id": number})
+            self._writer.send_reply({"result": result, "id": number})
 
-    def _do(self, method: str, parameters: list[Any]) -> Any:
+    def _execute(self, method: str, parameters: list[Any]) -> Any:
         if method == "SUBSCRIBE":
             self._streams |= dict.fromkeys(_names(parameters))
-            if len(self._streams) > _MOST_STREAMS:
-                raise TypeError(f"more than {_MOST_STREAMS} streams on one connection")
-            self._outlet.listened(*parameters)
+            if len(self._streams) > _MAX_STREAMS:
+                raise TypeError(f"more than {_MAX_STREAMS} streams on one connection")
+            self._writer.note_subscriptions(*parameters)
         elif method == "UNSUBSCRIBE":
             self._streams = {name: None for name in self._streams if name not in _names(parameters)}
         elif method == "LIST_SUBSCRIPTIONS":
@@ -98,24 +98,27 @@ class Subscriptions:
 async def _serve(request: web.Request, exchange: "Exchange", *, combined: bool) -> web.StreamResponse:
     named = request.query.get("streams", "") if combined else request.match_info.get("streams", "")
     streams = [name for name in named.split("/") if "@" in name]
-    async with opened(request, exchange) as outlet:
-        mine = Subscriptions(outlet, streams, combined=combined)
+    async with accept_socket(request, exchange) as writer:
+        mine = Subscriptions(writer, streams, combined=combined)
 
-        def happened(event: "Event") -> None:
-            told = [mine.happened(one) for one in (event, *longer(exchange.market, event))]
+        def on_event(event: "Event") -> None:
+            told = [mine.on_event(one) for one in (event, *longer_candles(exchange.market, event))]
             if any(told):
-                exchange.waiting.wake()  # who waits for a time is told at once what its streams carry
+                exchange.barrier.wake()  # who waits for a time is told at once what its streams carry
 
-        unsubscribe, pulse = exchange.subscribe(happened), asyncio.create_task(_pulse(exchange, happened))
+        unsubscribe, pulse = (
+            exchange.subscribe(on_event),
+            asyncio.create_task(_refresh_open_candles(exchange, on_event)),
+        )
         try:
-            await outlet.converse(mine.heard)
+            await writer.serve(mine.on_message)
         finally:
             unsubscribe()
             pulse.cancel()
-        return outlet.socket
+        return writer.socket
 
 
-def longer(market: "Market", event: "Event") -> "Iterator[Kline]":
+def longer_candles(market: "Market", event: "Event") -> "Iterator[Kline]":
     """Yield the candles of a symbol's longer intervals that open or close when one of its shortest does."""
     if not isinstance(event, Kline):
         return
@@ -129,10 +132,10 @@ def longer(market: "Market", event: "Event") -> "Iterator[Kline]":
                 yield Kline(event.time_ms, event.symbol, str(bars.timeframe), candle, event.closed)
 
 
-async def _pulse(exchange: "Exchange", tell: "Callable[[Event], None]") -> None:
+async def _refresh_open_candles(exchange: "Exchange", tell: "Callable[[Event], None]") -> None:
     """Tell each open candle again every two seconds, as Binance does while there is trade; virtual time has no such pulse."""
     while isinstance(exchange.clock, RealClock):
-        await asyncio.sleep(_PULSE_S)
+        await asyncio.sleep(_REFRESH_S)
         for name, bars in exchange.market.finest().items():
             for candle in exchange.market.candles(bars, start_ms=None, end_ms=None, limit=1):
                 if exchange.now_ms() <= candle.close_ms:

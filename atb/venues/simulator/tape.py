@@ -39,7 +39,7 @@ class Tape:
         self.bars = bars
         self.par: Any = slot_parameters(RiskPolicy(), execution, rules)
         self.market = _records(bars)
-        self._ranges = _ranges(bars, atr_window)
+        self._atr = _atr_of(bars, atr_window)
         self._slot = np.zeros(1, records.SLOT)
         self.slot: Any = self._slot[0]
         self.phase, self.row = CLOSED, -1
@@ -62,22 +62,22 @@ class Tape:
             return "HALT"
         return "TRADING" if self.phase != CLOSED else "BREAK"
 
-    def begin(self, row: int) -> None:
+    def open_bar(self, row: int) -> None:
         """Open a bar: its open is the price, and the bar before it is what slippage reads."""
         self.phase, self.row, self.bar, self.entered = TRADING, row, self.market[row], 0
-        self._quote(self.bar["open"])
-        self._remember(row - 1)
+        self._set_price(self.bar["open"])
+        self._set_slippage_inputs(row - 1)
 
-    def range(self) -> Any:
+    def reach_range(self) -> Any:
         """Reach the bar's range moment: its close is the price; return the whole bar for the resting orders to meet."""
         self.phase, self.entered = AFTER_RANGE, 0
-        self._quote(self.bar["close"])
+        self._set_price(self.bar["close"])
         return self.bar
 
-    def end(self) -> None:
+    def close_bar(self) -> None:
         """Close the bar; until another opens nothing trades."""
         self.phase = CLOSED
-        self._remember(self.row)
+        self._set_slippage_inputs(self.row)
 
     def trade_at(self, price: float) -> Any:
         """Trade at a price, as a script says; return a bar of this price alone for the resting orders to meet."""
@@ -85,7 +85,7 @@ class Tape:
         for name in ("open", "high", "low", "close"):
             bar[name] = price
         self.phase, self.bar, self.entered = TRADING, bar[0], 0
-        self._quote(price)
+        self._set_price(price)
         return self.bar
 
     def new_trade(self) -> int:
@@ -98,13 +98,13 @@ class Tape:
         row = int(np.searchsorted(self.market["closed"], now_ms, side="right"))
         return (row, max(int(self.market["opened"][row]), now_ms)) if row < len(self.market) else None
 
-    def _quote(self, price: float) -> None:
+    def _set_price(self, price: float) -> None:
         self.price = float(price)
         self.updates += 1
 
-    def _remember(self, row: int) -> None:
+    def _set_slippage_inputs(self, row: int) -> None:
         if row >= 0:
-            self.slot["atr"], self.slot["volume"] = self._ranges[row], self.market["volume"][row]
+            self.slot["atr"], self.slot["volume"] = self._atr[row], self.market["volume"][row]
 
 
 def _records(bars: Bars) -> NDArray[np.void]:
@@ -115,7 +115,7 @@ def _records(bars: Bars) -> NDArray[np.void]:
     return market
 
 
-def _ranges(bars: Bars, window: int) -> NDArray[np.float64]:
+def _atr_of(bars: Bars, window: int) -> NDArray[np.float64]:
     """Return the ATR at each bar, NaN while it warms up."""
     if len(bars) <= window:
         return np.full(len(bars), np.nan)

@@ -21,12 +21,12 @@ class Participant:
         Whether something happened since its last answer: its next wait then ends at once.
     """
 
-    answer: Callable[[int, bool], None]
+    resume: Callable[[int, bool], None]
     until_ms: int | None = None
-    missed: bool = field(default=False)
+    woken: bool = field(default=False)
 
 
-class Waiting:
+class TimeBarrier:
     """Who takes part, and the rule by which time moves.
 
     Parameters
@@ -62,9 +62,9 @@ class Waiting:
         """Return the number of participants."""
         return len(self._participants)
 
-    def join(self, answer: Callable[[int, bool], None]) -> Participant:
+    def join(self, resume: Callable[[int, bool], None]) -> Participant:
         """Add a participant, who works until it waits."""
-        participant = Participant(answer)
+        participant = Participant(resume)
         self._participants.append(participant)
         return participant
 
@@ -83,16 +83,16 @@ class Waiting:
     def wake(self) -> None:
         """End the waits of all: something happened. Who works is told when it next waits."""
         for one in self._participants:
-            one.missed = True
+            one.woken = True
         self._settle_soon()
 
     def release(self) -> None:
         """Answer those whose wait is over."""
         now = self._now()
         for one in list(self._participants):
-            if one.until_ms is not None and (one.missed or one.until_ms <= now):
-                woken, one.until_ms, one.missed = one.missed, None, False
-                one.answer(now, woken)
+            if one.until_ms is not None and (one.woken or one.until_ms <= now):
+                woken, one.until_ms, one.woken = one.woken, None, False
+                one.resume(now, woken)
 
     def next_ms(self) -> int | None:
         """Return when a wait ends or the exchange does something, whichever is first."""

@@ -13,13 +13,13 @@ from atb.venues.simulator.contingent_orders import ContingentOrders, Finish, Sta
 from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Event, Execution, ExecutionType, MarketTrade
 from atb.venues.simulator.fees import BNB, Fees
 from atb.venues.simulator.matching import (
-    ceiled,
-    exact,
-    floored,
+    exchange_price,
     is_marketable,
-    met_in_bar,
-    pieces,
     precedence,
+    price_met_in_bar,
+    rounded_down,
+    rounded_up,
+    walk_book,
     would_trigger,
 )
 from atb.venues.simulator.orders import STOPS, ZERO, Order, OrderList, Trade
@@ -75,7 +75,7 @@ class Trading:
         """
         self.check(draft)
         self._accept(draft, locked=self._required_balance(draft)[1] if draft.type != "MARKET" else ZERO)
-        self._meet_now(draft)
+        self._match_new(draft)
         self._announce_balances()
         return draft
 
@@ -88,7 +88,7 @@ class Trading:
             If any of its orders is not accepted: nothing has changed then.
         """
         working, pending = (drafts, ()) if kind == "OCO" else (drafts[:1], drafts[1:])
-        self.book.check_names(drafts, client_id)
+        self.book.check_client_ids(drafts, client_id)
         for draft in working:
             self._check_terms(draft)
         self._contingent.check_pending(pending)
@@ -99,7 +99,7 @@ class Trading:
             self._accept(draft, locked=amount if k == 0 else ZERO, pending=k >= len(working))
         self._contingent.announce_list(orders)
         for draft in self._contingent.in_order(working):
-            self._meet_now(draft)
+            self._match_new(draft)
         self._announce_balances()
         return orders
 
@@ -112,7 +112,7 @@ class Trading:
             With Binance's code for the first reason.
         """
         self._check_terms(draft)
-        self.book.check_names([draft])
+        self.book.check_client_ids([draft])
         self.account.require(*self._required_balance(draft))
 
     def _check_terms(self, draft: Order) -> None:
@@ -154,11 +154,11 @@ class Trading:
             elif isinstance(step, Start):
                 self._start(step.order)
             else:
-                self._meet_now(step.order, step.inside)
+                self._match_new(step.order, step.inside)
 
     # --- meeting the market
 
-    def _meet_now(self, order: Order, inside: int | None = None) -> None:
+    def _match_new(self, order: Order, inside: int | None = None) -> None:
         """Let a new order meet the present price, or in the last moment of a bar that bar.
 
         Parameters
@@ -173,7 +173,7 @@ class Trading:
             return
         takes = order.type == "MARKET" or order.tif in {"IOC", "FOK"}
         if tape.phase == AFTER_RANGE and order.sells and not takes:
-            met = met_in_bar(order, tape, inside=tape.entered if inside is None else inside)
+            met = price_met_in_bar(order, tape, inside=tape.entered if inside is None else inside)
             if not math.isnan(met):
                 self._execute(order, met)
         elif order.is_stop:
@@ -186,7 +186,7 @@ class Trading:
         elif takes:
             self._finish(order, "EXPIRED")
 
-    def meet(self, tape: Tape) -> None:
+    def match_bar(self, tape: Tape) -> None:
         """Let the orders that rest meet the tape's bar: what sells first, then what buys, as the kernel does."""
         symbol = tape.symbol
         if not self.book.has_open(symbol) or tape.halted:
@@ -195,13 +195,13 @@ class Trading:
             share = Decimal(str(self.config.book.share * float(tape.bar["volume"])))
             self._room[symbol] = tape.rules.floor_quantity(share)
         resting = [one for one in self.book.open_in(symbol) if one.status != "PENDING_NEW"]
-        met = [(one, met_in_bar(one, tape, inside=0)) for one in resting if one.sells]
+        met = [(one, price_met_in_bar(one, tape, inside=0)) for one in resting if one.sells]
         found = [(one, price) for one, price in met if not math.isnan(price)]
         for order, price in sorted(found, key=lambda pair: precedence(pair[0], pair[1], tape)):
             if order.open:
                 self._execute(order, price)
         for order in resting:
-            price = math.nan if order.sells or not order.open else met_in_bar(order, tape, inside=0)
+            price = math.nan if order.sells or not order.open else price_met_in_bar(order, tape, inside=0)
             if not math.isnan(price):
                 at_open = price == float(tape.bar["open"])
                 order.inside = tape.entered = 0 if at_open else 1 if order.is_stop else 2
@@ -211,7 +211,7 @@ class Trading:
     def _execute(self, order: Order, met: float) -> None:
         """Execute an order that met a price: stops take, limits make."""
         if not order.is_stop:
-            self._make(order, exact(met))
+            self._make(order, exchange_price(met))
             return
         order.triggered, order.working_ms = True, self.now()
         self._take_steps(self._contingent.on_execution(order))
@@ -229,12 +229,12 @@ class Trading:
         if takes or self.config.book.level is not None:
             self._take(order, price)
         elif order.type == "LIMIT":
-            self._make(order, exact(price))
+            self._make(order, exchange_price(price))
 
     def _make(self, order: Order, price: Decimal) -> None:
         """Fill a resting limit order at a price, as far as the book goes."""
         room = self._room.get(order.symbol) if self.config.book.share is not None else None
-        quantity = min(amount for amount in (order.rest, self.config.book.most, room) if amount is not None)
+        quantity = min(amount for amount in (order.rest, self.config.book.max_execution, room) if amount is not None)
         if quantity <= 0:
             return
         if room is not None:
@@ -244,7 +244,7 @@ class Trading:
     def _take(self, order: Order, met: float) -> None:
         """Fill an order against the book, and end what such an order leaves over."""
         tape, at_market = self.tapes[order.symbol], order.type in AT_MARKET
-        found = list(pieces(order, met, tape, book=self.config.book))
+        found = list(walk_book(order, met, tape, book=self.config.book))
         if order.tif == "FOK" and sum(quantity for quantity, _ in found) < order.rest:
             found = []
         for quantity, price in found:
@@ -258,13 +258,13 @@ class Trading:
         """Tell whether a buy that slipped beyond what was set aside can still be paid."""
         if order.sells:
             return True
-        value = ceiled(quantity * price)
+        value = rounded_up(quantity * price)
         return value + self.fees.reserve(value) <= order.locked + self.account.free(self._paying_asset(order))
 
     def _fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
         """Execute a part of an order: balances, the order, its trade and its list change together."""
         self._take_steps(self._contingent.on_execution(order))
-        tape, value = self.tapes[order.symbol], floored(quantity * price)
+        tape, value = self.tapes[order.symbol], rounded_down(quantity * price)
         bnb = (self.account.free(BNB), self._bnb_price())
         commission, asset = self.fees.commission(
             tape.rules.symbol, sells=order.sells, quantity=quantity, value=value, maker=maker, bnb=bnb
@@ -282,7 +282,7 @@ class Trading:
         order.trades.append(trade)
         if order.status == "FILLED":
             self._release(order)
-            self.book.close(order)
+            self.book.mark_closed(order)
         self._announce_order(order, "TRADE", trade)
         self.announce(MarketTrade(self.now(), order.symbol, trade.id, price, quantity, maker != order.sells))
         in_base = commission if asset == tape.rules.symbol.base else ZERO
@@ -291,7 +291,7 @@ class Trading:
     def _settle(self, order: Order, quantity: Decimal, value: Decimal) -> None:
         """Move what an execution gives and takes, out of what was set aside first."""
         pair = self.tapes[order.symbol].rules.symbol
-        used = order.locked if quantity == order.rest else floored(order.locked * quantity / order.rest)
+        used = order.locked if quantity == order.rest else rounded_down(order.locked * quantity / order.rest)
         self.account.unlock(self._paying_asset(order), used)
         order.locked -= used
         if order.sells:
@@ -330,7 +330,7 @@ class Trading:
         """End an order that is open: CANCELED, EXPIRED or REJECTED."""
         self._release(order)
         order.status, order.update_ms = status, self.now()
-        self.book.close(order)
+        self.book.mark_closed(order)
         self._announce_order(order, status, client_id=client_id, reason=reason)
         self._take_steps(self._contingent.after_end(order))
 
@@ -352,7 +352,7 @@ class Trading:
     def _bnb_price(self) -> Decimal:
         """Return the price of BNB in quote."""
         tape = next((one for one in self.tapes.values() if one.rules.symbol.base == BNB), None)
-        return exact(tape.price) if tape is not None else self.config.bnb_price
+        return exchange_price(tape.price) if tape is not None else self.config.bnb_price
 
     def _announce_order(
         self,
@@ -365,7 +365,7 @@ class Trading:
     ) -> None:
         """Announce an order as it is now; a cancellation has an id of its own."""
         cancelled = what == "CANCELED"
-        name = client_id or self.book.new_name() if cancelled else order.client_id
+        name = client_id or self.book.new_client_id() if cancelled else order.client_id
         original = order.client_id if cancelled else ""
         self.announce(Execution(self.now(), what, copy.copy(order), trade, name, original, reason))
 

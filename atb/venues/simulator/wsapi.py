@@ -7,55 +7,55 @@ from aiohttp import web
 
 from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Execution, ListStatus
 from atb.venues.simulator.frames import frame, terminated
-from atb.venues.simulator.gateway import Request
+from atb.venues.simulator.gateway import ApiRequest
 from atb.venues.simulator.refusals import Refusal
 from atb.venues.simulator.routes import OPERATIONS
 from atb.venues.simulator.signing import sorted_payload
-from atb.venues.simulator.socket_writer import Outlet, keep_outlets, opened
+from atb.venues.simulator.socket_writer import SocketWriter, accept_socket, track_writers
 
 if TYPE_CHECKING:
     from atb.venues.simulator.events import Event
     from atb.venues.simulator.server import Server
 
-_OF_THE_FRAME = frozenset(("apiKey", "signature", "returnRateLimits"))
+_NOT_PARAMETERS = frozenset(("apiKey", "signature", "returnRateLimits"))
 _ACCOUNT = (Execution, AccountPosition, BalanceUpdate, ListStatus)
 
 
 def add_routes(app: web.Application, server: "Server") -> None:
     """Serve `/ws-api/v3`."""
-    keep_outlets(app)
+    track_writers(app)
 
     async def serve(request: web.Request) -> web.StreamResponse:
-        async with opened(request, server.exchange) as outlet:
-            session = Session(outlet, server)
-            unsubscribe = server.exchange.subscribe(session.happened)
+        async with accept_socket(request, server.exchange) as writer:
+            session = WebSocketSession(writer, server)
+            unsubscribe = server.exchange.subscribe(session.on_event)
             try:
-                await outlet.converse(session.heard)
+                await writer.serve(session.on_message)
             finally:
                 unsubscribe()
-            return outlet.socket
+            return writer.socket
 
     app.router.add_get("/ws-api/v3", serve)
 
 
-class Session:
+class WebSocketSession:
     """One connection to the WebSocket API: requests are answered in turn, events come in between."""
 
-    def __init__(self, outlet: Outlet, server: "Server") -> None:
-        self._outlet = outlet
-        self._exchange, self._desk = server.exchange, server.desk
+    def __init__(self, writer: SocketWriter, server: "Server") -> None:
+        self._writer = writer
+        self._exchange, self._gateway = server.exchange, server.gateway
         self._subscriptions: list[int] = []
         self._next = 0
 
-    def happened(self, event: "Event") -> None:
+    def on_event(self, event: "Event") -> None:
         """Send an event of the account to each of this connection's subscriptions."""
         if not isinstance(event, _ACCOUNT):
             return
         for number in self._subscriptions:
             told = frame(event)
-            self._outlet.push({"subscriptionId": number, "event": told}, "user", told["e"])
+            self._writer.send_event({"subscriptionId": number, "event": told}, "user", told["e"])
 
-    def heard(self, text: str) -> None:
+    def on_message(self, text: str) -> None:
         """Answer one request."""
         try:
             request = json.loads(text, parse_float=str)
@@ -67,26 +67,26 @@ class Session:
         limits = parameters.get("returnRateLimits") != "false"
         try:
             if method in OPERATIONS:
-                self._operate(number, method, parameters, limits=limits)
+                self._run_operation(number, method, parameters, limits=limits)
             else:
-                self._reply(number, 200, limits=limits, result=self._stream(method, parameters))
+                self._reply(number, 200, limits=limits, result=self._manage_stream(method, parameters))
         except Refusal as refusal:
             self._reply(number, refusal.status, limits=limits, error=refusal.body())
 
-    def _operate(self, number: Any, method: str, parameters: dict[str, str], *, limits: bool) -> None:
+    def _run_operation(self, number: Any, method: str, parameters: dict[str, str], *, limits: bool) -> None:
         """Do what REST does too, and let its faults happen to this connection."""
-        reply = self._desk.answer(_request(method, OPERATIONS[method], parameters))
+        reply = self._gateway.handle(_request(method, OPERATIONS[method], parameters))
         if reply.fate == "reset":
-            self._outlet.reset()
+            self._writer.reset()
         elif reply.fate != "hold":
             told = {"result" if reply.status == 200 else "error": reply.body}
             self._reply(number, reply.status, limits=limits, cut=reply.fate == "truncate", **told)
 
-    def _stream(self, method: str, parameters: dict[str, str]) -> Any:
+    def _manage_stream(self, method: str, parameters: dict[str, str]) -> Any:
         """Do what only a connection can: subscribe to what happens on the account, and end it."""
         if method == "userDataStream.subscribe.signature":
             self._exchange.catch_up()
-            self._desk.authorise(_request(method, ("GET", "/ws-api/v3"), parameters))
+            self._gateway.authorize(_request(method, ("GET", "/ws-api/v3"), parameters))
             return {"subscriptionId": self._subscribe()}
         if method == "userDataStream.unsubscribe":
             self._unsubscribe(parameters.get("subscriptionId"))
@@ -98,7 +98,7 @@ class Session:
     def _subscribe(self) -> int:
         self._subscriptions.append(self._next)
         self._next += 1
-        self._outlet.listened("user")
+        self._writer.note_subscriptions("user")
         return self._subscriptions[-1]
 
     def _unsubscribe(self, wanted: str | None) -> None:
@@ -106,18 +106,18 @@ class Session:
         for number in numbers:
             self._subscriptions.remove(number)
             event = terminated(self._exchange.server_ms())
-            self._outlet.push({"subscriptionId": number, "event": event}, "user", event["e"])
+            self._writer.send_event({"subscriptionId": number, "event": event}, "user", event["e"])
 
     def _reply(self, number: Any, status: int, *, limits: bool = True, cut: bool = False, **told: Any) -> None:
         used = {"rateLimits": self._exchange.usage.rate_limits(self._exchange.now_ms())} if limits else {}
-        self._outlet.answer({"id": number, "status": status, **told, **used}, cut=cut)
+        self._writer.send_reply({"id": number, "status": status, **told, **used}, cut=cut)
 
 
-def _request(operation: str, place: tuple[str, str], parameters: dict[str, str]) -> Request:
+def _request(operation: str, place: tuple[str, str], parameters: dict[str, str]) -> ApiRequest:
     """Return a frame's request as the desk takes it; its key and signature are parameters among others."""
-    return Request(
+    return ApiRequest(
         *place,
-        {name: value for name, value in parameters.items() if name not in _OF_THE_FRAME},
+        {name: value for name, value in parameters.items() if name not in _NOT_PARAMETERS},
         key=parameters.get("apiKey", ""),
         payload=sorted_payload(parameters),
         signature=parameters.get("signature", ""),

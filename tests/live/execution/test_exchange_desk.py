@@ -18,7 +18,7 @@ from atb.live.journal.kill_switch import KillSwitch, Level
 from atb.live.journal.step import Withheld
 from atb.live.telemetry import Telemetry
 from atb.venues.broker import Access, connect
-from atb.venues.simulator.configuration import Book, Filters
+from atb.venues.simulator.configuration import BookDepth, Filters
 from tests.bars import bars_of, frame_of
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
 from tests.live.forged import BAR, ForgedBroker, Table, report_of, want
@@ -91,7 +91,7 @@ def test_lost_answers_to_exits_cancellations_and_replacements_leave_the_books_ri
 
 
 def test_an_entry_that_is_filled_in_parts_is_one_position_under_one_stop(tmp_path):
-    book = Book(most=Decimal(20))
+    book = BookDepth(max_execution=Decimal(20))
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=6, execution=COSTS, book=book) as v:
         v.trade()
         parts = [fill.quantity for fill in v.fills()]
@@ -104,7 +104,9 @@ def test_an_entry_that_is_filled_in_parts_is_one_position_under_one_stop(tmp_pat
 def test_a_resting_entry_that_is_filled_over_several_bars_is_covered_from_its_first_part(tmp_path):
     policy = replace(GUARDED, entry="limit", entry_offset=0.001, entry_bars=9, take_profit=None)
     falling = rising(falls_at=3)
-    with venue(tmp_path, [(CROSS, falling, policy)], first=FIRST, count=3, execution=COSTS, book=Book(share=0.2)) as v:
+    with venue(
+        tmp_path, [(CROSS, falling, policy)], first=FIRST, count=3, execution=COSTS, book=BookDepth(share=0.2)
+    ) as v:
         for bars in range(1, 4):
             v.trade(bars=bars)
             held = v.held("BTC")
@@ -124,7 +126,7 @@ def test_dust_of_fees_in_base_is_neither_sold_nor_missed(tmp_path):
 
 
 def test_a_refused_entry_is_told_once_and_not_tried_again_in_its_bar(tmp_path):
-    filters = Filters(most_quantity=Decimal(10))
+    filters = Filters(max_quantity=Decimal(10))
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=3, filters=filters) as v:
         v.trade(bars=1)
         assert v.fills() == []

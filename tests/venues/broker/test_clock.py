@@ -2,7 +2,7 @@
 
 import asyncio
 
-from atb.venues.broker.clock import Present
+from atb.venues.broker.clock import VenueClock
 from tests.venues.broker.forged import NOW, Forgery, StandingClock, an_order, binance, in_loop, order_row
 
 ORDER = an_order()
@@ -10,14 +10,14 @@ ORDER = an_order()
 
 def measured(clock, *answers, **settings):
     """Return a present whose questions take the (time out, time back) and tell what `answers` hold."""
-    present, left = Present(clock, **settings), list(answers)
+    present, left = VenueClock(clock, **settings), list(answers)
 
-    async def ask():
+    async def server_time():
         way_out, told, way_back = left.pop(0)
         clock.time += way_out + way_back
         return told
 
-    asyncio.run(present.measure(ask))
+    asyncio.run(present.measure(server_time))
     return present, left
 
 
@@ -37,7 +37,7 @@ def test_is_never_ahead_of_the_exchange_and_takes_the_tightest_of_three_bounds()
 
 def test_a_measurement_grows_old():
     clock = StandingClock(0)
-    present = Present(clock, every_ms=1_000)
+    present = VenueClock(clock, every_ms=1_000)
     assert present.old
     present, _ = measured(clock, (3, 5, 1), (3, 9, 1), (3, 13, 1), every_ms=1_000)
     assert not present.old

@@ -8,7 +8,7 @@ import pytest
 from atb.domain import Symbol, Timeframe
 from atb.errors import VenueError
 from atb.venues.broker import Access
-from atb.venues.broker.outcomes import judge_coinbase, judge_kraken, judge_unknown_venue
+from atb.venues.broker.outcomes import classify_coinbase, classify_kraken, classify_unlisted
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.unified import UnifiedBroker
 from tests.venues.broker.forged import NOW, Forgery, StandingClock, an_order, forged_exchange, in_loop
@@ -55,7 +55,7 @@ def failed(error):
     ],
 )
 def test_coinbase(reply, purpose, outcome):
-    assert judge_coinbase(reply, purpose).outcome == outcome
+    assert classify_coinbase(reply, purpose).outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_coinbase(reply, purpose, outcome):
     ],
 )
 def test_kraken(reply, purpose, outcome):
-    assert judge_kraken(reply, purpose).outcome == outcome
+    assert classify_kraken(reply, purpose).outcome == outcome
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_kraken(reply, purpose, outcome):
     ],
 )
 def test_an_exchange_without_a_list(reply, outcome):
-    assert judge_unknown_venue(reply, "place").outcome == outcome
+    assert classify_unlisted(reply, "place").outcome == outcome
 
 
 PAIR = {

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from atb.domain.venue import Hint
-from atb.venues.broker.streams import Streams, Watch
+from atb.venues.broker.streams import Streams, StreamWatch
 from atb.venues.simulator.faults import Fault
 from tests.venues.broker.at_simulator import BTC, HOUR, HOUR_MS, START, broker_at, exchange, make
 from tests.venues.broker.forged import in_loop
@@ -166,11 +166,11 @@ async def test_a_watch_that_fails_is_tried_again_each_time_later(monkeypatch):
     hints = []
     streams = Streams(SilentExchange(), hints.append, lambda: 0)
     streams.start(
-        [Watch("test", call, lambda news: [Hint("order", None, {"news": news[0]})])], never_silent=lambda _: False
+        [StreamWatch("test", call, lambda news: [Hint("order", None, {"news": news[0]})])], never_silent=lambda _: False
     )
     for _ in range(20):
         await real(0)
-    await streams.close()
+    await streams.stop()
     assert hints == [Hint("order", None, {"news": "news"})]
     assert [one for one in pauses if one != 0.5] == [0.1, 0.2, 0.1]
 
@@ -186,9 +186,9 @@ async def test_a_connection_that_the_library_cancels_is_opened_again_and_closing
         await asyncio.Event().wait()
 
     streams = Streams(SilentExchange(), print, lambda: 0)
-    streams.start([Watch("test", call, lambda _: [])], never_silent=lambda _: True)
+    streams.start([StreamWatch("test", call, lambda _: [])], never_silent=lambda _: True)
     await until(lambda: len(calls) == 2)
     streams._heard_ms["ws://gone"], streams._heard_s["ws://gone"] = -100_000, -100.0
     await until(lambda: "ws://gone" not in streams._heard_ms)
-    await streams.close()
+    await streams.stop()
     assert streams.silences() == {}

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.exchange import Exchange
-from atb.venues.simulator.gateway import Desk, Request
+from atb.venues.simulator.gateway import ApiRequest, Gateway
 from atb.venues.simulator.signing import sign
 from tests.bars import bars_of, frame_of
 from tests.rules import usual
@@ -38,18 +38,18 @@ class Asker:
     """Asks an exchange as a client would, and keeps the last answer's headers."""
 
     def __init__(self, exchange, key="key", secret="secret"):
-        self.exchange, self.desk, self.key, self.secret = exchange, Desk(exchange), key, secret
+        self.exchange, self.gateway, self.key, self.secret = exchange, Gateway(exchange), key, secret
         self.headers = {}
 
     def reply(self, method, path, *, signed=True, **params):
         values = {name: str(value) for name, value in params.items()}
         path = path if path.startswith("/") else f"/api/v3/{path}"
         if not signed:
-            return self.desk.answer(Request(method, path, values))
+            return self.gateway.handle(ApiRequest(method, path, values))
         values.setdefault("timestamp", str(self.exchange.server_ms()))
         payload = urlencode(values)
-        return self.desk.answer(
-            Request(method, path, values, key=self.key, payload=payload, signature=sign(self.secret, payload))
+        return self.gateway.handle(
+            ApiRequest(method, path, values, key=self.key, payload=payload, signature=sign(self.secret, payload))
         )
 
     def __call__(self, method, path, *, signed=True, **params):

@@ -263,7 +263,7 @@ class TestABracket:
 
         def trade():
             tape.trade_at(float(price))
-            running.exchange.trading.meet(tape)
+            running.exchange.trading.match_bar(tape)
 
         running.call(trade)
         told = self.order(running, name)

@@ -7,7 +7,7 @@ import pytest
 from atb.errors import InputError
 from atb.venues.simulator.faults import EXECUTED, KINDS, Fault
 from atb.venues.simulator.schedules import MIXES, schedule
-from atb.venues.simulator.scripts import Happening, walk
+from atb.venues.simulator.scripts import ScriptedEvent, walk
 from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
 
 FRAME = closes(100, 101, 105, 98, 90, 120, 110, 110)
@@ -164,9 +164,9 @@ def test_strangers_and_owners_trade_and_stops_disappear():
 def test_scripts_move_the_price_and_cancel_orders():
     start = int(exchange_of(FRAME).now_ms())
     script = (
-        Happening(start + 10, "price", {"symbol": "BTCUSDT", "price": 94}),
-        Happening(start + 20, "cancel", {"symbol": "BTCUSDT"}),
-        Happening(start + 30, "order", ORDER),
+        ScriptedEvent(start + 10, "price", {"symbol": "BTCUSDT", "price": 94}),
+        ScriptedEvent(start + 20, "cancel", {"symbol": "BTCUSDT"}),
+        ScriptedEvent(start + 30, "order", ORDER),
     )
     ask = asker(script=script)
     ask.order("SELL", "STOP_LOSS", 1, stopPrice=95)
@@ -178,7 +178,7 @@ def test_scripts_move_the_price_and_cancel_orders():
 
 def test_frames_are_struck_by_the_same_table():
     ask = asker(Fault("drop", path="btcusdt@kline_1h", after=1), Fault("duplicate", path="*"))
-    strike = ask.exchange.disturbances.strike_frame
+    strike = ask.exchange.fault_injector.frame_fault
     assert [one.kind if one else None for one in (strike("btcusdt@kline_1h"), strike("btcusdt@kline_1h"), strike("x"))] == [
         "duplicate", "drop", None,
     ]  # fmt: skip
@@ -217,7 +217,7 @@ def test_every_fault_of_a_schedule_can_be_played():
             ask.reply("POST", "order", **(ORDER | {"quantity": "0.1"}))
             ask.reply("GET", "account")
     ask.advance(moments[-1] + 20 * HOUR)
-    assert {fault.kind for fault in exchange.disturbances.pending()} <= {
+    assert {fault.kind for fault in exchange.fault_injector.pending()} <= {
         "drop",
         "gap",
         "duplicate",

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from atb.venues.simulator.configuration import Key, Limits
-from atb.venues.simulator.gateway import Request
+from atb.venues.simulator.gateway import ApiRequest
 from atb.venues.simulator.signing import sign, sorted_payload
 from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
 
@@ -42,14 +42,14 @@ def test_a_request_that_is_not_its_owners_is_refused(ask, key, secret, params, s
 def test_a_signed_request_needs_a_signature_and_a_timestamp(ask):
     now = str(ask.exchange.now_ms())
     path = "/api/v3/account"
-    assert ask.desk.answer(Request("GET", path, {"timestamp": now}, key="key")).body["code"] == -1102
-    assert ask.desk.answer(Request("GET", path, {}, key="key")).body["code"] == -1102
+    assert ask.gateway.handle(ApiRequest("GET", path, {"timestamp": now}, key="key")).body["code"] == -1102
+    assert ask.gateway.handle(ApiRequest("GET", path, {}, key="key")).body["code"] == -1102
     params = {"timestamp": now, "b": "2", "a": "1"}
     payload = sorted_payload(params | {"signature": "no part of it"})
     assert payload == f"a=1&b=2&timestamp={now}"
-    good = Request("GET", path, params, key="key", payload=payload, signature=sign("secret", payload).upper())
-    assert ask.desk.answer(good).status == 200
-    assert ask.desk.answer(Request("GET", path, params, key="key", session=True)).status == 200
+    good = ApiRequest("GET", path, params, key="key", payload=payload, signature=sign("secret", payload).upper())
+    assert ask.gateway.handle(good).status == 200
+    assert ask.gateway.handle(ApiRequest("GET", path, params, key="key", session=True)).status == 200
 
 
 @pytest.mark.parametrize(

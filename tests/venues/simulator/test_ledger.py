@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.engine.policy import ExecutionModel
-from atb.venues.simulator.configuration import Book, Limits
+from atb.venues.simulator.configuration import BookDepth, Limits
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.orders import OPEN
 from atb.venues.simulator.pretrade import paying_asset
@@ -106,7 +106,14 @@ def reported(entries, start):
     actions,
     st.sampled_from(("base", "quote", "bnb")),
     st.integers(0, 5),
-    st.sampled_from((Book(), Book(most=Decimal("0.7")), Book(share=0.02), Book(level=Decimal("0.5"), step=3))),
+    st.sampled_from(
+        (
+            BookDepth(),
+            BookDepth(max_execution=Decimal("0.7")),
+            BookDepth(share=0.02),
+            BookDepth(level=Decimal("0.5"), step=3),
+        )
+    ),
 )
 def test_trades_and_fees_explain_every_balance_at_every_moment(drawn, fee_in, seed, book):
     execution = ExecutionModel(fee=0.001, maker_fee=0.0005, slippage=0.001)

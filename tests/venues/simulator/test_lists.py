@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from atb.venues.simulator.configuration import Book
+from atb.venues.simulator.configuration import BookDepth
 from atb.venues.simulator.events import Execution, ListStatus
 from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
 
@@ -60,7 +60,7 @@ def test_one_leg_that_fills_lets_the_other_expire():
 
 
 def test_a_target_that_fills_in_part_already_ends_its_stop():
-    ask = asker(book=Book(most=Decimal(1)))
+    ask = asker(book=BookDepth(max_execution=Decimal(1)))
     body = oco(ask, abovePrice=104)[1]
     ask.advance(begun(ask) + 3 * HOUR - 1)
     found = {name: ask.status(one["orderId"]) for name, one in reports(body).items()}
@@ -136,7 +136,7 @@ def test_a_paying_list_protects_what_was_received_net_of_the_fee_in_whole_lots()
 
 
 def test_pending_legs_wait_for_the_whole_fill_and_have_no_quantity_before():
-    ask = asker(book=Book(most=Decimal(1)))
+    ask = asker(book=BookDepth(max_execution=Decimal(1)))
     body = opoco(ask, workingPrice=99)[1]
     pending = reports(body)["STOP_LOSS"]
     assert (pending["status"], pending["workingTime"]) == ("PENDING_NEW", -1)
@@ -165,7 +165,7 @@ def test_a_stop_of_an_entry_inside_a_bar_may_fill_in_it_but_its_target_may_not()
 
 
 def test_a_cancelled_working_order_takes_its_legs_along_and_frees_what_it_received():
-    ask = asker(book=Book(most=Decimal(1)))
+    ask = asker(book=BookDepth(max_execution=Decimal(1)))
     body = opoco(ask, workingPrice=99)[1]
     ask.advance(begun(ask) + 4 * HOUR - 1)
     ask("DELETE", "order", symbol="BTCUSDT", orderId=reports(body)["LIMIT"]["orderId"])

@@ -5,7 +5,7 @@ from decimal import ROUND_UP, Decimal
 import pytest
 
 from atb.engine.policy import ExecutionModel
-from atb.venues.simulator.configuration import Book, Filters
+from atb.venues.simulator.configuration import BookDepth, Filters
 from tests.rules import usual
 from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
 
@@ -253,7 +253,7 @@ def test_all_orders_are_listed_and_paged(ask):
     ],
 )
 def test_a_bad_order_is_refused_and_changes_nothing(params, code, text):
-    filters = Filters(most_market_quantity=Decimal(400))
+    filters = Filters(max_market_quantity=Decimal(400))
     ask = Asker(exchange_of(closes(*PRICES), filters=filters, balances={"USDT": Decimal(1_000), "BTC": Decimal(2)}))
     status, body = ask("POST", "order", **({"symbol": "BTCUSDT", "side": "BUY", "quantity": 1} | params))
     assert (status, body["code"]) == (400, code)
@@ -263,7 +263,7 @@ def test_a_bad_order_is_refused_and_changes_nothing(params, code, text):
 
 
 def test_open_orders_and_stops_are_counted():
-    filters = Filters(most_orders=3, most_algo_orders=2)
+    filters = Filters(max_orders=3, max_algo_orders=2)
     ask = Asker(exchange_of(closes(*PRICES), filters=filters, balances={"USDT": Decimal(1_000), "BTC": Decimal(2)}))
     for _ in range(2):
         ask.order("SELL", "STOP_LOSS", 0.1, stopPrice=95)
@@ -291,7 +291,7 @@ def test_nothing_is_taken_where_bars_are_missing_but_orders_can_be_cancelled():
 
 
 def test_a_resting_order_fills_in_parts_where_the_book_is_thin():
-    ask = Asker(exchange_of(closes(*PRICES), book=Book(most=Decimal("0.4"))))
+    ask = Asker(exchange_of(closes(*PRICES), book=BookDepth(max_execution=Decimal("0.4"))))
     assert len(ask.order("BUY", "MARKET", 1)["fills"]) == 3
     order = ask.order("BUY", "LIMIT", 1, price=99)["orderId"]
     seen = []
@@ -302,14 +302,14 @@ def test_a_resting_order_fills_in_parts_where_the_book_is_thin():
 
 
 def test_resting_orders_take_no_more_than_their_share_of_a_bar():
-    ask = Asker(exchange_of(closes(*PRICES), book=Book(share=0.005)))  # of a volume of 100
+    ask = Asker(exchange_of(closes(*PRICES), book=BookDepth(share=0.005)))  # of a volume of 100
     order = ask.order("BUY", "LIMIT", 2, price=99)["orderId"]
     ask.advance(begun(ask) + 4 * HOUR - 1)
     assert ask("GET", "order", symbol="BTCUSDT", orderId=order)[1]["executedQty"] == "0.50000000"
 
 
 def test_a_large_order_walks_down_the_book_and_a_limit_bounds_it():
-    book = Book(level=Decimal(2), step=10)
+    book = BookDepth(level=Decimal(2), step=10)
     ask = Asker(exchange_of(closes(*PRICES), book=book, balances={"USDT": Decimal(2_000)}))
     assert [fill["price"][:6] for fill in ask.order("BUY", "MARKET", 5)["fills"]] == ["100.00", "100.10", "100.20"]
     body = ask.order("BUY", "LIMIT", 4, price="100.05", newOrderRespType="FULL")
@@ -326,7 +326,11 @@ def test_parts_of_an_order_never_cost_more_than_was_set_aside_for_it(fee_in):
     money = (price * quantity).quantize(Decimal("1e-8"), ROUND_UP)
     money += (money * Decimal("0.001")).quantize(Decimal("1e-8"), ROUND_UP) if fee_in == "quote" else 0
     frame = closes(*([1.3] * 2 + [1.23457] * 60))
-    settings = {"instruments": (rules,), "balances": {"USDT": money}, "book": Book(most=Decimal("0.77777"))}
+    settings = {
+        "instruments": (rules,),
+        "balances": {"USDT": money},
+        "book": BookDepth(max_execution=Decimal("0.77777")),
+    }
     ask = Asker(exchange_of(frame, fee_in=fee_in, **settings))
     order = ask.order("BUY", "LIMIT", quantity, price=price)["orderId"]
     assert ask.balance("USDT") == (0, money)

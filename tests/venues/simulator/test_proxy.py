@@ -47,7 +47,7 @@ def behind_proxy(ca_file, conversation):
             async with aiohttp.ClientSession() as session:
                 return await conversation(session, proxy, ssl.create_default_context(cafile=ca_file))
         finally:
-            await proxy.close()
+            await proxy.stop()
             await runner.cleanup()
 
     return asyncio.run(run())
@@ -140,7 +140,7 @@ def test_a_reset_behind_the_proxy_stays_a_reset(ca_file):
 def test_closing_cuts_open_connections(ca_file):
     async def talk(session, proxy, tls):
         async with session.ws_connect("wss://a.example/ws", proxy=proxy.url, ssl=tls) as ws:
-            await proxy.close()
+            await proxy.stop()
             return (await ws.receive(timeout=PATIENCE_S)).type
 
     told = behind_proxy(ca_file, talk)

@@ -252,7 +252,7 @@ def test_longer_candles_of_a_symbol_have_streams_of_their_own():
 
 
 def test_in_real_time_the_open_candle_is_told_again_and_again(monkeypatch):
-    monkeypatch.setattr("atb.venues.simulator.streams._PULSE_S", 0.02)
+    monkeypatch.setattr("atb.venues.simulator.streams._REFRESH_S", 0.02)
 
     async def listen(socket):
         return [told(await socket.hear()) for _ in range(3)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.domain import Instrument
 from atb.venues.simulator.coinbase import formats
-from atb.venues.simulator.coinbase.requests import Asked, Declined, invalid
+from atb.venues.simulator.coinbase.requests import CoinbaseError, CoinbaseRequest, invalid
 
 if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
@@ -14,33 +14,33 @@ _MOST_CANDLES = 350
 _FIAT = {"USD": "US Dollar", "EUR": "Euro", "GBP": "British Pound"}
 
 
-class Offers:
+class MarketEndpoints:
     """The market as Coinbase shows it."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
 
-    def time(self, _asked: Asked) -> dict[str, Any]:
+    def time(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return the exchange's present."""
         now = self._exchange.server_ms()
         return {"iso": formats.iso(now), "epochSeconds": str(now // 1_000), "epochMillis": str(now)}
 
-    def old_time(self, _asked: Asked) -> dict[str, Any]:
+    def old_time(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return the exchange's present as version 2 tells it."""
         now = self._exchange.server_ms()
         return {"data": {"iso": formats.iso(now), "epoch": now // 1_000}}
 
-    def products(self, asked: Asked) -> dict[str, Any]:
+    def products(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return every product of a type; there are only spot ones."""
         spot = asked.query.get("product_type", "SPOT") == "SPOT"
         found = [self._product(rules) for rules in self._exchange.market.instruments.values() if spot]
         return {"products": found, "num_products": len(found)}
 
-    def product(self, asked: Asked) -> dict[str, Any]:
+    def product(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return one product."""
         return self._product(self._asked(asked.names["product"]))
 
-    def candles(self, asked: Asked) -> dict[str, Any]:
+    def candles(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return the candles that open in [start, end], epoch seconds, newest first."""
         rules = self._asked(asked.names["product"])
         interval = formats.GRANULARITIES.get(asked.query.get("granularity", ""))
@@ -61,7 +61,7 @@ class Offers:
             )
         )
 
-    def ticker(self, asked: Asked) -> dict[str, Any]:
+    def ticker(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return the last trade and the best prices."""
         rules = self._asked(asked.names["product"])
         price, bid, ask = self._prices(rules)
@@ -75,7 +75,7 @@ class Offers:
         }
         return {"trades": [last], "best_bid": bid, "best_ask": ask}
 
-    def book(self, asked: Asked) -> dict[str, Any]:
+    def book(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return the order book: one level on each side."""
         rules = self._asked(asked.query.get("product_id", ""))
         _, bid, ask = self._prices(rules)
@@ -84,18 +84,18 @@ class Offers:
             "pricebook": told | {"bids": [{"price": bid, "size": "1000"}], "asks": [{"price": ask, "size": "1000"}]}
         }
 
-    def currencies(self, _asked: Asked) -> dict[str, Any]:
+    def currencies(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return the fiat currencies."""
         return {"data": [{"id": name, "name": words, "min_size": "0.01"} for name, words in _FIAT.items()]}
 
-    def crypto(self, _asked: Asked) -> dict[str, Any]:
+    def crypto(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return every other asset that is traded."""
         symbols = [rules.symbol for rules in self._exchange.market.instruments.values()]
         assets = sorted({asset for one in symbols for asset in (one.base, one.quote)} - _FIAT.keys())
         rows = [{"asset_id": formats.account_id(name), "code": name, "name": name, "type": "crypto"} for name in assets]
         return {"data": rows}
 
-    def rates(self, _asked: Asked) -> dict[str, Any]:
+    def rates(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return what a dollar is worth; only of itself it is known."""
         return {"data": {"currency": "USD", "rates": {"USD": "1.0"}}}
 
@@ -110,7 +110,7 @@ class Offers:
         for rules in self._exchange.market.instruments.values():
             if formats.product_id(rules) == name:
                 return rules
-        raise Declined(404, "NOT_FOUND", f"product {name} not found")
+        raise CoinbaseError(404, "NOT_FOUND", f"product {name} not found")
 
     def _product(self, rules: Instrument) -> dict[str, Any]:
         tape = self._exchange.trading.tapes[rules.symbol.joined]

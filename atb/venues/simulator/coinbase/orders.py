@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from atb.venues.simulator.coinbase import formats
-from atb.venues.simulator.coinbase.requests import Asked, Declined, failure, invalid
+from atb.venues.simulator.coinbase.requests import CoinbaseError, CoinbaseRequest, failure, invalid
 from atb.venues.simulator.orders import ZERO, Order
 from atb.venues.simulator.refusals import Refusal
 
@@ -21,13 +21,13 @@ _STOP_LEG = ":stop"
 _LIMITS = {"limit_limit_gtc": "GTC", "sor_limit_ioc": "IOC", "limit_limit_fok": "FOK"}
 
 
-class Orders:
+class AccountEndpoints:
     """The account as Coinbase shows it."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
 
-    def create(self, asked: Asked) -> dict[str, Any]:
+    def create(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Place an order; a client id that was used before gives the order it was used for, and places nothing."""
         terms = asked.body
         draft = self._draft(terms)
@@ -46,18 +46,18 @@ class Orders:
         }
         return {"success": True, "success_response": told, "order_configuration": terms["order_configuration"]}
 
-    def cancel(self, asked: Asked) -> dict[str, Any]:
+    def cancel(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Withdraw orders; each has an outcome of its own."""
         return {"results": [self._cancel(str(name)) for name in asked.body.get("order_ids", [])]}
 
-    def one(self, asked: Asked) -> dict[str, Any]:
+    def one(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return one order by its id."""
         order = self._find(asked.names["order"])
         if order is None:
-            raise Declined(404, "unknown", "order with this orderID was not found")
+            raise CoinbaseError(404, "unknown", "order with this orderID was not found")
         return {"order": self._told(order)}
 
-    def listed(self, asked: Asked) -> dict[str, Any]:
+    def listed(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return orders, newest first, by product, status, side and time of creation, a page at a time."""
         query = asked.query
         status, side = set(query.getall("order_status", [])), query.get("order_side")
@@ -74,7 +74,7 @@ class Orders:
         page, cursor = _page(found, query, most=1_000)
         return {"orders": page, "sequence": "0", "has_next": bool(cursor), "cursor": cursor}
 
-    def fills(self, asked: Asked) -> dict[str, Any]:
+    def fills(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return executions, newest first, by product, order and time, a page at a time."""
         query = asked.query
         wanted = set(query.getall("order_id", []) + query.getall("order_ids", []))
@@ -91,7 +91,7 @@ class Orders:
         page, cursor = _page(found, query, most=250)
         return {"fills": page, "cursor": cursor}
 
-    def accounts(self, _asked: Asked) -> dict[str, Any]:
+    def accounts(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return what the account has of each asset."""
         account = self._exchange.account
         rows = [
@@ -100,7 +100,7 @@ class Orders:
         ]
         return {"accounts": rows, "has_next": False, "cursor": "", "size": len(rows)}
 
-    def old_accounts(self, _asked: Asked) -> dict[str, Any]:
+    def old_accounts(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return what the account has of each asset as version 2 tells it."""
         account = self._exchange.account
         rows = [
@@ -109,14 +109,14 @@ class Orders:
         ]
         return {"pagination": {"next_uri": None, "limit": 250, "order": "desc"}, "data": rows}
 
-    def fees(self, _asked: Asked) -> dict[str, Any]:
+    def fees(self, _asked: CoinbaseRequest) -> dict[str, Any]:
         """Return the account's fee rates."""
         costs = self._exchange.config.execution
         maker = costs.fee if costs.maker_fee is None else costs.maker_fee
         tier = {"pricing_tier": "Simulated", "taker_fee_rate": str(costs.fee), "maker_fee_rate": str(maker)}
         return {"total_volume": 0, "total_fees": 0, "fee_tier": tier}
 
-    def permissions(self, asked: Asked) -> dict[str, Any]:
+    def permissions(self, asked: CoinbaseRequest) -> dict[str, Any]:
         """Return what the key that asks may do."""
         key = asked.key
         may = {"can_view": True, "can_trade": bool(key and key.trade), "can_transfer": bool(key and key.withdraw)}
@@ -152,7 +152,7 @@ class Orders:
         elif kind == "market_market_ioc":
             order.quote_quantity = _number(terms, "quote_size")
         else:
-            raise Declined(400, "UNSUPPORTED_ORDER_CONFIGURATION", f"order_configuration {kind}")
+            raise CoinbaseError(400, "UNSUPPORTED_ORDER_CONFIGURATION", f"order_configuration {kind}")
         return order
 
     def _place(self, draft: Order, asked: dict[str, Any]) -> Order:

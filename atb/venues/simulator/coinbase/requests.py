@@ -27,7 +27,7 @@ _REASONS = {
 
 
 @dataclass(frozen=True)
-class Asked:
+class CoinbaseRequest:
     """One request.
 
     Parameters
@@ -52,7 +52,7 @@ class Asked:
     key: "Key | None" = None
 
     @classmethod
-    async def of(cls, request: "web.Request") -> "Asked":
+    async def of(cls, request: "web.Request") -> "CoinbaseRequest":
         """Read a request; a body that is no object counts as empty."""
         try:
             body = await request.json() if request.body_exists else {}
@@ -67,12 +67,12 @@ class Asked:
         """The order's own name, empty where the request is about none."""
         return str(self.body.get("client_order_id", ""))
 
-    def by(self, key: "Key") -> "Asked":
+    def by(self, key: "Key") -> "CoinbaseRequest":
         """Return the request as one that a key has asked."""
         return replace(self, key=key)
 
 
-class Declined(Exception):  # noqa: N818 - an answer of the exchange, not a fault of this program
+class CoinbaseError(Exception):
     """An answer other than 200: status, Coinbase's word for it, and a sentence."""
 
     def __init__(self, status: int, error: str, text: str) -> None:
@@ -81,9 +81,9 @@ class Declined(Exception):  # noqa: N818 - an answer of the exchange, not a faul
         self.body = {"error": error, "error_details": text, "message": text}
 
 
-def invalid(text: str) -> Declined:
+def invalid(text: str) -> CoinbaseError:
     """Return the answer to a request that makes no sense."""
-    return Declined(400, "INVALID_ARGUMENT", text)
+    return CoinbaseError(400, "INVALID_ARGUMENT", text)
 
 
 def failure(refusal: Refusal, asked: dict[str, Any]) -> dict[str, Any]:

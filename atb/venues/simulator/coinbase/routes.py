@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from atb.venues.simulator.coinbase.market_data import Offers
-from atb.venues.simulator.coinbase.orders import Orders
-from atb.venues.simulator.coinbase.requests import Asked, Declined
+from atb.venues.simulator.coinbase.market_data import MarketEndpoints
+from atb.venues.simulator.coinbase.orders import AccountEndpoints
+from atb.venues.simulator.coinbase.requests import CoinbaseError, CoinbaseRequest
 from atb.venues.simulator.coinbase.tokens import Unauthorized, authorize
 from atb.venues.simulator.faults import DELAYED, EXECUTED, Fault
-from atb.venues.simulator.gateway import Reply
+from atb.venues.simulator.gateway import ApiReply
 from atb.venues.simulator.server import deliver
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from atb.venues.simulator.server import Server
 
 _V3 = "/api/v3/brokerage"
-_Act = Callable[[Asked], Any]
+_Act = Callable[[CoinbaseRequest], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ class Endpoint:
 
 def add_routes(app: web.Application, server: "Server") -> None:
     """Serve Coinbase Advanced on its own paths, which collide with none of Binance's."""
-    skin = Skin(server.exchange)
+    skin = CoinbaseGateway(server.exchange)
     for (method, path), endpoint in endpoints(server.exchange).items():
         app.router.add_route(method, path, skin.serving(endpoint))
 
 
 def endpoints(exchange: "Exchange") -> dict[tuple[str, str], Endpoint]:
     """Return every endpoint by method and path."""
-    offers, orders = Offers(exchange), Orders(exchange)
+    offers, orders = MarketEndpoints(exchange), AccountEndpoints(exchange)
     market: dict[str, _Act] = {
         "/products": offers.products,
         "/products/{product}": offers.product,
@@ -72,7 +72,7 @@ def endpoints(exchange: "Exchange") -> dict[tuple[str, str], Endpoint]:
     )
 
 
-class Skin:
+class CoinbaseGateway:
     """Answers Coinbase's requests: token, faults, the endpoint, and the ledger that both skins write."""
 
     def __init__(self, exchange: "Exchange") -> None:
@@ -83,12 +83,12 @@ class Skin:
         """Return what serves an endpoint."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
-            asked = await Asked.of(request)
-            return await deliver(request, self.answer(asked, endpoint))
+            asked = await CoinbaseRequest.of(request)
+            return await deliver(request, self.handle(asked, endpoint))
 
         return serve
 
-    def answer(self, asked: Asked, endpoint: Endpoint) -> Reply:
+    def handle(self, asked: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
         """Do what a request asks and return its answer, or what a fault makes of it."""
         exchange = self._exchange
         exchange.catch_up()
@@ -96,21 +96,21 @@ class Skin:
         number = f"coinbase-{self._count}"
         values = {"id": number, "method": asked.method, "path": asked.path, "client_id": asked.client_id}
         exchange.note("request", values | {"via": "coinbase", "params": dict(asked.query) | asked.body})
-        fault = exchange.disturbances.strike(asked.path, f"{asked.method} {asked.path}")
-        reply = self._judge(asked, endpoint) if fault is None else self._struck(fault, asked, endpoint)
+        fault = exchange.fault_injector.request_fault(asked.path, f"{asked.method} {asked.path}")
+        reply = self._execute_or_refuse(asked, endpoint) if fault is None else self._apply_fault(fault, asked, endpoint)
         exchange.note("answer", {"id": number, "status": reply.status, "code": 0, "fate": reply.fate})
         return reply
 
-    def _judge(self, asked: Asked, endpoint: Endpoint) -> Reply:
+    def _execute_or_refuse(self, asked: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
         """Answer a request that no fault strikes."""
         try:
-            return Reply(200, endpoint.act(self._allowed(asked, endpoint)))
+            return ApiReply(200, endpoint.act(self._allowed(asked, endpoint)))
         except Unauthorized:
-            return Reply(401, "Unauthorized\n")
-        except Declined as declined:
-            return Reply(declined.status, declined.body)
+            return ApiReply(401, "Unauthorized\n")
+        except CoinbaseError as declined:
+            return ApiReply(declined.status, declined.body)
 
-    def _allowed(self, asked: Asked, endpoint: Endpoint) -> Asked:
+    def _allowed(self, asked: CoinbaseRequest, endpoint: Endpoint) -> CoinbaseRequest:
         """Return a request with who asks it, where that matters.
 
         Raises
@@ -123,25 +123,25 @@ class Skin:
         wanted, exchange = f"{asked.method} {asked.host}{asked.path}", self._exchange
         key = authorize(asked.authorization, wanted, exchange.config.keys, now_ms=exchange.server_ms())
         if endpoint.trades and not key.trade:
-            raise Declined(403, "PERMISSION_DENIED", "Missing required scopes")
+            raise CoinbaseError(403, "PERMISSION_DENIED", "Missing required scopes")
         return asked.by(key)
 
-    def _struck(self, fault: Fault, asked: Asked, endpoint: Endpoint) -> Reply:
+    def _apply_fault(self, fault: Fault, asked: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
         """Answer a request that a fault strikes."""
         if fault.kind in DELAYED:
             due = self._exchange.now_ms() + int(fault.detail.get("delay_ms", 1_000))
 
             def execute() -> None:
-                self._judge(asked, endpoint)
+                self._execute_or_refuse(asked, endpoint)
 
             self._exchange.plan(due, execute)
-            return Reply(0, None, fate="hold")
-        reply = self._judge(asked, endpoint) if fault.kind in EXECUTED else Reply(0, None)
+            return ApiReply(0, None, fate="hold")
+        reply = self._execute_or_refuse(asked, endpoint) if fault.kind in EXECUTED else ApiReply(0, None)
         if fault.kind in {"error", "error_after"}:
-            return Reply(int(fault.detail.get("status", 503)), "Service Unavailable")
+            return ApiReply(int(fault.detail.get("status", 503)), "Service Unavailable")
         if fault.kind in {"rate_limit", "ban"}:
             errors = [{"id": "rate_limit_exceeded", "message": "Too many requests"}]
-            return Reply(429, {"errors": errors}, {"Retry-After": str(fault.retry_after_s)})
+            return ApiReply(429, {"errors": errors}, {"Retry-After": str(fault.retry_after_s)})
         if fault.kind == "truncated":
-            return Reply(reply.status, reply.body, fate="truncate")
-        return Reply(0, None, fate="reset" if fault.kind in {"reset", "lost"} else "hold")
+            return ApiReply(reply.status, reply.body, fate="truncate")
+        return ApiReply(0, None, fate="reset" if fault.kind in {"reset", "lost"} else "hold")
