@@ -1,4 +1,4 @@
-"""Numbers as people write them: decimals, as many digits as matter, never an exponent."""
+"""Floats as exact decimals, and numbers as people write them: as many digits as matter, never an exponent."""
 
 import math
 from decimal import Context, Decimal
@@ -8,6 +8,11 @@ CENTS = 2  # decimals that a number keeps, however large it is
 EXACT = 12  # significant digits of a computed amount in a log: more would be the noise of binary numbers
 MISSING = "–"
 FINEST = 18  # decimals of the finest coin; what is smaller is nothing
+
+
+def exact(value: float) -> Decimal:
+    """Return the shortest decimal that reads back to the same float: `float(exact(x)) == x`, bit by bit."""
+    return Decimal(repr(float(value)))
 
 
 def number(value: float) -> str:
@@ -21,7 +26,7 @@ def number(value: float) -> str:
     if not value:
         return "0"
     decimals = min(FINEST, max(CENTS, DIGITS - 1 - math.floor(math.log10(abs(value)))))
-    text = f"{Decimal(repr(float(value))):,.{decimals}f}"
+    text = f"{exact(value):,.{decimals}f}"
     text = text.rstrip("0").rstrip(".") if "." in text else text
     return "0" if text == "-0" else text
 

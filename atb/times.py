@@ -1,18 +1,22 @@
-"""Moments as people write them, turned into UTC timestamps."""
+"""Times: lengths in milliseconds, and text or dates turned into UTC timestamps and back."""
 
 import re
 from datetime import date, datetime
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from atb.errors import InputError
 
-Moment = str | date | datetime | pd.Timestamp
+if TYPE_CHECKING:
+    import pandas as pd
+
+Moment = str | date | datetime  # a pandas Timestamp is a datetime
+
+MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
 _TODO = "Write it like 2024-01-31 or 2024-01-31T15:00 (UTC)"
 
 
-def moment(value: Moment | None) -> pd.Timestamp | None:
+def moment(value: Moment | None) -> "pd.Timestamp | None":
     """Return `value` as a UTC timestamp; a date is its midnight, a moment without a zone is UTC, None stays None.
 
     Raises
@@ -22,6 +26,8 @@ def moment(value: Moment | None) -> pd.Timestamp | None:
     """
     if value is None:
         return None
+    import pandas as pd
+
     if isinstance(value, str) and not re.match(r"\d{4}", value.strip()):
         raise InputError("Not a moment", found=value, todo=_TODO)
     try:
@@ -33,16 +39,18 @@ def moment(value: Moment | None) -> pd.Timestamp | None:
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 
-def at_ms(epoch_ms: int) -> pd.Timestamp:
+def at_ms(epoch_ms: int) -> "pd.Timestamp":
     """Return the UTC timestamp of epoch milliseconds."""
+    import pandas as pd
+
     return pd.Timestamp(int(epoch_ms), unit="ms", tz="UTC")
 
 
-def in_ms(stamp: pd.Timestamp) -> int:
+def in_ms(stamp: "pd.Timestamp") -> int:
     """Return epoch milliseconds, whatever unit the timestamp has."""
     return int(stamp.value) // 1_000_000  # nanoseconds, whatever the unit
 
 
-def short(stamp: pd.Timestamp) -> str:
+def short(stamp: "pd.Timestamp") -> str:
     """Return `2024-01-31 15:00`, the form used in every message and table; seconds only where there are any."""
     return f"{stamp:%Y-%m-%d %H:%M:%S}" if stamp.second else f"{stamp:%Y-%m-%d %H:%M}"

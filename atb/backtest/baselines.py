@@ -13,14 +13,12 @@ from atb.backtest.span import Span
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem
-from atb.engine.records import ACCOUNT, SUMMARY
+from atb.engine.records import ACCOUNT, SUMMARY, Floats
 from atb.engine.state import fresh_account, fresh_slots
 
 RUNS, SEED = 50, 20_240_229
 FIGURES = ("total_return_pct", "max_drawdown_pct", "sharpe", "n_trades")
 LOW, HIGH = 5, 95  # percentiles of the range that is shown
-
-Floats = NDArray[np.float64]
 
 
 def figures_of(problem: Problem, ended: Sequence[Ended]) -> Columns:

@@ -16,9 +16,8 @@ from atb.backtest.simulation import Outcome, simulate
 from atb.domain.bars import Bars
 from atb.engine import records
 from atb.engine.prepare import Problem
+from atb.engine.records import Records
 from atb.errors import InputError
-
-Records = NDArray[np.void]
 
 
 @dataclass(frozen=True)

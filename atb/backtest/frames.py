@@ -7,11 +7,11 @@ from numpy.typing import NDArray
 
 from atb.engine import codes, records
 from atb.engine.prepare import Problem
+from atb.engine.records import Records
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Records = NDArray[np.void]
 _MOST_REASONS = 1_000
 EPSILON = 1e-9  # a quantity this far below one lot is rounding, not a holding
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.span import Span
+from atb.engine.records import Records
 
-Records = NDArray[np.void]
 Columns = dict[str, NDArray[np.float64]]
 _SHORTEST = 30 / 365  # years; annualising a few days by compounding says nothing
 

@@ -15,13 +15,12 @@ from numpy.typing import NDArray
 
 from atb.domain.bars import Bars
 from atb.domain.timeframe import Timeframe
+from atb.engine.records import Floats
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from atb.engine.prepare import Problem
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,12 @@ import asyncio
 import math
 import tempfile
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from atb.bench.cases import ATB, Row
 from atb.bench.workload import CALM, generate
+from atb.decimals import exact
 
 CASE = "live"
 LIMIT_S = 0.050
@@ -68,7 +68,7 @@ async def _measure(folder: Path, seed: int) -> list[float]:
     portfolio, bars, start_ms = _portfolio(seed)
     end_ms = int(bars.opened_ms[-2])
     key, watch = Key("bench", "bench"), Telemetry()
-    cash = {"USDT": Decimal(repr(portfolio.account.cash))}
+    cash = {"USDT": exact(portfolio.account.cash)}
     with running_exchange(ExchangeConfig((bars,), start_ms, balances=cash, keys=(key,), fee_in="quote")) as running:
         timer = SteppedTimer(running.clock_url)
         await timer.open()

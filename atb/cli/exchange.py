@@ -13,6 +13,7 @@ from atb.cli.commands import Command
 from atb.decimals import number
 from atb.errors import InputError
 from atb.reading import read_json
+from atb.times import DAY_MS
 
 if TYPE_CHECKING:
     from atb.venues.simulator.configuration import ExchangeConfig, Key
@@ -254,7 +255,7 @@ def _faults(options: dict[str, Any], series: Any, start_ms: int) -> "list[Fault]
         return []
     if wanted in MIXES:
         opened = series[0].opened_ms
-        moments = opened[(opened >= start_ms) & (opened < start_ms + 90 * 86_400_000)].tolist()
+        moments = opened[(opened >= start_ms) & (opened < start_ms + 90 * DAY_MS)].tolist()
         names = [one.symbol.joined for one in series]
         return schedule(moments, seed=options["seed"], symbols=names, count=options["fault_count"], mix=wanted)
     path = Path(wanted)

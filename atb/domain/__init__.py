@@ -2,23 +2,20 @@
 
 from atb.domain.bars import BAR_COLUMNS, Bars
 from atb.domain.instrument import Instrument
-from atb.domain.orders import Decision, Fill, Order, Position
-from atb.domain.ports import BarSource, Broker, Clock, Predictor, Strategy, Timer
+from atb.domain.orders import Fill, Order
+from atb.domain.ports import Broker, Clock, Predictor, Strategy, Timer
 from atb.domain.signals import Signals
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
 
 __all__ = [
     "BAR_COLUMNS",
-    "BarSource",
     "Bars",
     "Broker",
     "Clock",
-    "Decision",
     "Fill",
     "Instrument",
     "Order",
-    "Position",
     "Predictor",
     "Signals",
     "Strategy",

@@ -1,10 +1,14 @@
-"""Orders, fills, positions and decisions as frozen values, money in exact decimals: for exchange and journal."""
+"""Orders and fills as frozen values with exact decimals, for exchange and journal, and how our client order ids are made up."""
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from atb.domain.symbol import Symbol
+
+CLIENT_ID_PREFIX = "atb-"  # of every client order id that is ours
+# What stands for a role in a client order id: `<prefix><slot>-<bar>-<letter><attempt>`.
+ROLE_LETTERS = {"entry": "e", "exit": "x", "stop": "s", "target": "t", "list": "l"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +49,3 @@ class Fill:
     fee_value: Decimal
     time_ms: int
     order_id: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Position:
-    """What is held of a symbol: signed quantity in base, average entry price in quote per base."""
-
-    symbol: Symbol
-    quantity: Decimal
-    entry_price: Decimal
-    stop: Decimal | None = None
-    target: Decimal | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What the kernel decided at one bar's close, with its reason; `time_ms` is that close."""
-
-    symbol: Symbol
-    strategy: str
-    time_ms: int
-    side: float
-    orders: tuple[Order, ...]
-    reason: str = ""

@@ -1,6 +1,6 @@
 """The ports: what the core needs from the outside world, as protocols."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
 
 from atb.domain.bars import Bars
@@ -140,18 +140,6 @@ class Broker(Protocol):
 
     def silences(self) -> Mapping[str, int]:
         """Return how long each stream has brought nothing, in milliseconds of exchange time."""
-        ...
-
-
-class BarSource(Protocol):
-    """Where closed bars come from, one timestamp at a time."""
-
-    def history(self, symbol: Symbol) -> Bars:
-        """Return the bars known when the source starts: the features' warm-up."""
-        ...
-
-    def __iter__(self) -> Iterator[Bars]:
-        """Yield each newly closed bar as a series of one row, in time order."""
         ...
 
 

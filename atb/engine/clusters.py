@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from atb.engine.policy import AccountPolicy
 from atb.engine.slot import Slot
+from atb.times import DAY_MS
 
-_DAY = 86_400_000  # milliseconds
 _LEAST = 20  # common daily returns before a correlation counts, or as many as the window has
 
 
@@ -22,8 +22,8 @@ def clusters(
     a Pearson correlation of at least `cluster_threshold`, directly or through others; slots on one symbol always do. A cluster
     is named after its first slot. What is used at a close was known at that UTC day's midnight.
     """
-    first = min(int(market["closed"][0]) for market in markets if len(market)) // _DAY
-    last = max(int(market["closed"][-1]) for market in markets if len(market)) // _DAY
+    first = min(int(market["closed"][0]) for market in markets if len(market)) // DAY_MS
+    last = max(int(market["closed"][-1]) for market in markets if len(market)) // DAY_MS
     closes = np.column_stack([_midnights(market, first, last) for market in markets])
     returns = np.diff(np.log(closes), axis=0)
     same = np.array([[one.bars.symbol == other.bars.symbol for other in slots] for one in slots])
@@ -33,12 +33,12 @@ def clusters(
             for day in range(len(closes))
         ]
     )
-    return [numbers[market["closed"] // _DAY - first, s] for s, market in enumerate(markets)]
+    return [numbers[market["closed"] // DAY_MS - first, s] for s, market in enumerate(markets)]
 
 
 def _midnights(market: NDArray[np.void], first: int, last: int) -> NDArray[np.float64]:
     """Return the last close at or before each midnight from day `first` to `last`; NaN before the first."""
-    at = np.searchsorted(market["closed"], np.arange(first, last + 1) * _DAY, side="right") - 1
+    at = np.searchsorted(market["closed"], np.arange(first, last + 1) * DAY_MS, side="right") - 1
     return np.where(at >= 0, market["close"][np.maximum(at, 0)], np.nan) if len(market) else np.full(len(at), np.nan)
 
 

@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine import records
-
-Records = NDArray[np.void]
-Floats = NDArray[np.float64]
+from atb.engine.records import Floats, Records
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,7 @@ Units. Prices in quote per base, quantities in base, cash, equity and fees in qu
 milliseconds UTC. Sides are +1 buy or long and -1 sell or short. A rule that is off is NaN (every comparison with it is false) or 0.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.engine.cache import jit
 from atb.engine.matching import against, floor_lot, limit_price, market_price, stop_trigger, tighter, touched, whole
@@ -64,13 +61,13 @@ from atb.engine.records import (
     TIME_LIMIT,
     TRAILING_STOP,
     WRONG_PRICE,
+    Record,
+    Records,
+    Rows,
 )  # fmt: skip
 from atb.engine.sizing import entry_price, entry_quantity, first_stop, forbids, in_session, on_wrong_side, place_target
 
 # Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
-Records = NDArray[np.void]
-Record = Any
-Rows = NDArray[np.int64]
 
 _DAY, _YEAR = 86_400_000, 31_536_000_000.0  # milliseconds; a year is 365 days
 

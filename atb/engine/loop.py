@@ -16,7 +16,6 @@ equals the run it names to the last bit. Part of the kernel: hashed with it.
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.engine.cache import jit
 from atb.engine.kernel import apply_fill, decide, next_order
@@ -28,13 +27,11 @@ from atb.engine.records import (
     SHRUNK_BY_EXPOSURE,
     SHRUNK_BY_POSITION,
     SHRUNK_BY_TURNOVER,
+    Floats,
+    Record,
+    Records,
+    Rows,
 )  # fmt: skip
-
-Records = NDArray[np.void]
-Record = Any
-Rows = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
 
 # --- Figures of merit ------------------------------------------------------------------------------------------------
 

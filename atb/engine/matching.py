@@ -4,13 +4,10 @@ The exchange simulator's matching uses the same functions, so that a rehearsal c
 kernel: the subset of Python that numba compiles, hashed with it. Sides are +1 buy and -1 sell; see `atb.engine.kernel`.
 """
 
-from typing import Any
-
 import numpy as np
 
 from atb.engine.cache import jit
-
-Record = Any  # of an array with a dtype of atb.engine.records; numba infers its own type
+from atb.engine.records import Record
 
 _EPSILON = 1e-6  # a quotient this close below a whole number counts as that number: 0.3 / 0.1 is 2.9999999999999996
 _WORST = 0.9  # slippage never takes more than this fraction of the price

@@ -22,15 +22,13 @@ from atb.engine.clusters import clusters
 from atb.engine.columns import Columns, Lanes, Wanted
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
+from atb.engine.records import Floats, Records
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.features.indicators import atr, stddev
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Records = NDArray[np.void]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

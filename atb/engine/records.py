@@ -5,7 +5,15 @@ Units. Prices in quote per base, quantities in base, cash, equity and fees in qu
 off is NaN where it is a number and 0 where it is a count or a switch. This file is part of the kernel's hash.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
+
+Record = Any  # one record of a dtype below; numba infers its own type
+Records = NDArray[np.void]
+Rows = NDArray[np.int64]  # indices into MARKET records, -1 for none
+Floats = NDArray[np.float64]
 
 SCHEMA = 3
 

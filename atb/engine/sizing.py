@@ -4,10 +4,7 @@ Every rule that refuses or cuts writes its code into the slot; a limit never enl
 numba compiles, hashed with it; see `atb.engine.kernel`.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.engine.cache import jit
 from atb.engine.matching import against, floor_lot, market_price, tighter
@@ -44,11 +41,11 @@ from atb.engine.records import (
     SHRUNK_BY_VOLUME,
     TOO_MANY_POSITIONS,
     TOO_SMALL,
+    Record,
+    Records,
 )  # fmt: skip
 
 # Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
-Records = NDArray[np.void]
-Record = Any
 
 _EPSILON = 1e-6  # of a tick
 _DAY = 86_400_000  # milliseconds

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine import kernel, records
+from atb.engine.records import Records
 from atb.errors import InputError
-
-Records = NDArray[np.void]
 
 
 class KernelState:

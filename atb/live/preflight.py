@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any, Self
 from atb.checks import Check
 from atb.db import Database
 from atb.db.tables import AccountLease
+from atb.decimals import exact
 from atb.domain import Clock, Instrument, Order, Symbol
+from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.ports import Broker
 from atb.errors import AtbError, SetupError
 from atb.live.journal.kill_switch import NO_HALT, Halt, effective_halt, halted, read_halt_file
 from atb.live.journal.recovery import find_session
 from atb.live.plan import Plan
 from atb.monitoring.processes import Holder
+from atb.times import DAY_MS
 
 if TYPE_CHECKING:
     from atb.config import Settings
     from atb.engine.policy import RiskPolicy
     from atb.live.portfolio import Portfolio
 
-PREFIX = "atb-"  # of every client id that is ours
 _ROOM = Decimal("1.2")  # a test order is this much above the least that the venue takes
-_DAY_MS = 86_400_000
 _CENT = Decimal("0.01")
 BARE_TODO = "Promote a policy that enters at the market or at a limit: entry='market' or entry='limit'"
 _WHERE = "Find out where the difference went: executions by hand, a withdrawal, another runner"
@@ -98,12 +99,12 @@ class Situation:
         if there is None or there.state is None:
             return cls(_other_holder(lease, now_ms), halt)
         for plan, slot in zip(portfolio.plans, there.state["slots"], strict=True):
-            held[plan.symbol] = held.get(plan.symbol, Decimal(0)) + Decimal(repr(slot.get("quantity") or 0.0))
+            held[plan.symbol] = held.get(plan.symbol, Decimal(0)) + exact(slot.get("quantity") or 0.0)
         return cls(
             _other_holder(lease, now_ms),
             halt,
             held,
-            Decimal(repr(there.state["account"]["cash"])),
+            exact(there.state["account"]["cash"]),
             frozenset(one.order.client_id for one in there.working),
             {Symbol.parse(symbol): trade_id for symbol, trade_id in there.cursors.items()},
         )
@@ -272,7 +273,7 @@ class _Look:
         for symbol in self.portfolio.symbols:
             for report in await self.broker.open_orders(symbol):
                 if report.client_id not in self.situation.working:
-                    whose = "ours, forgotten" if report.client_id.startswith(PREFIX) else "not ours"
+                    whose = "ours, forgotten" if report.client_id.startswith(CLIENT_ID_PREFIX) else "not ours"
                     unknown.append(f"{symbol} {report.side} {report.quantity} {report.client_id} ({whose})")
         found = "; ".join(unknown) or "none that the books do not know"
         return [
@@ -284,7 +285,7 @@ class _Look:
         has, missed = await self.broker.balances(), await self._missed()
         quote, cash = self.portfolio.symbols[0].quote, self.situation.cash
         wanted = {symbol.base: self.situation.held.get(symbol, Decimal(0)) for symbol in self.portfolio.symbols}
-        wanted[quote] = Decimal(repr(self.portfolio.account.cash)) if cash is None else cash
+        wanted[quote] = exact(self.portfolio.account.cash) if cash is None else cash
         least = {symbol.base: self.broker.instrument(symbol).lot for symbol in self.portfolio.symbols}
         checks = []
         for asset, amount in wanted.items():
@@ -300,8 +301,8 @@ class _Look:
         """Return what executions that the books do not know yet changed of each asset; recovery will book them."""
         changes: dict[str, Decimal] = {}
         for symbol, after in self.situation.cursors.items():
-            fills = await self.broker.trades(symbol, after=after, since_ms=self.broker.now_ms() - _DAY_MS)
-            for fill in (one for one in fills if not one.client_id or one.client_id.startswith(PREFIX)):
+            fills = await self.broker.trades(symbol, after=after, since_ms=self.broker.now_ms() - DAY_MS)
+            for fill in (one for one in fills if not one.client_id or one.client_id.startswith(CLIENT_ID_PREFIX)):
                 sign = 1 if fill.side == "buy" else -1
                 moved = {symbol.base: sign * fill.quantity, symbol.quote: -sign * fill.quantity * fill.price}
                 for asset, change in (*moved.items(), (fill.fee_asset, -fill.fee)):
@@ -320,10 +321,12 @@ class _Look:
         bars = await self.broker.bars(plan.symbol, plan.timeframe, since_ms=since)
         if bars is None:
             return Check.of(name, False, "the venue has no bar of late", "Look whether the market is open")
-        price = Decimal(repr(float(bars.frame["close"].iloc[-1])))
+        price = exact(bars.frame["close"].iloc[-1])
         least = max(rules.min_quantity, rules.min_notional * _ROOM / price)
         quantity = (least / rules.lot).to_integral_value(ROUND_UP) * rules.lot
-        answer = await self.broker.check(Order(f"{PREFIX}preflight", plan.symbol, "buy", "entry", "market", quantity))
+        answer = await self.broker.check(
+            Order(f"{CLIENT_ID_PREFIX}preflight", plan.symbol, "buy", "entry", "market", quantity)
+        )
         said = "accepted" if answer.outcome == "done" else f"{answer.outcome}: {answer.code} {answer.text}".strip()
         return Check.of(name, answer.outcome == "done", f"buy {quantity}: {said}", "Look at the exchange's message")
 

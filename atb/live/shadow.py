@@ -1,6 +1,6 @@
 """A promotion that is watched before it trades: it decides on every close, on paper and on a book of its own, and sends nothing."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 
 from atb.domain import Bars
 from atb.errors import InputError
@@ -9,10 +9,8 @@ from atb.live.execution.orders import OrderMaker
 from atb.live.execution.paper_desk import PaperDesk
 from atb.live.feed.history import History
 from atb.live.feed.moment import Moment
-from atb.live.journal.step import Notice, Step, Withheld
+from atb.live.journal.step import Commit, Notice, Step
 from atb.live.portfolio import Portfolio
-
-Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
 
 
 class Shadow:

@@ -7,6 +7,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from atb.domain import Symbol
+from atb.domain.orders import ROLE_LETTERS
 from atb.domain.venue import Contact
 from atb.live.execution.book import Book
 from atb.live.journal.step import Step, Withheld
@@ -17,7 +18,7 @@ from atb.monitoring.health import Vitals
 if TYPE_CHECKING:
     from atb.monitoring.metrics import Metrics
 
-_ROLES = {"e": "entry", "x": "exit", "s": "stop", "t": "target"}
+_ROLES = {letter: role for role, letter in ROLE_LETTERS.items()}
 
 
 @dataclass

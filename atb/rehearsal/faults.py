@@ -6,6 +6,7 @@ from random import Random
 from typing import Any
 
 from atb.errors import InputError, did_you_mean
+from atb.times import DAY_MS
 from atb.venues.simulator.faults import Fault
 
 LEVELS = {"none": 0, "standard": 1, "hard": 4}
@@ -57,7 +58,7 @@ def schedule(
         return Schedule()
     # Seeded on purpose: a rehearsal has to be the same again.
     random = Random(f"{seed} {start_ms} {end_ms}")  # noqa: S311 - a seeded plan
-    times = max(1, round((end_ms - start_ms) / 86_400_000 / _PER_DAYS * often))
+    times = max(1, round((end_ms - start_ms) / DAY_MS / _PER_DAYS * often))
     faults = [
         _drawn(kind, group, random, start_ms=start_ms, end_ms=end_ms, symbol=random.choice(symbols), bar_ms=bar_ms)
         for group, kinds in enumerate((_ON_CHANGES, _ON_READS, _ON_STREAMS, _AT_TIMES, ("rate_limit", "ban")))

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from atb.config import part_of
 from atb.config.settings import Settings
+from atb.decimals import exact
 from atb.domain import Bars
 from atb.errors import RunError
 from atb.files import private_folder, private_log, write_private
@@ -100,7 +100,7 @@ class Stage:
             tuple(symbols.values()),
             start_ms=self.period.start_ms,
             instruments=tuple({str(one.symbol): one.instrument for one in self.portfolio.plans}.values()),
-            balances={first.symbol.quote: Decimal(repr(self.portfolio.account.cash))},
+            balances={first.symbol.quote: exact(self.portfolio.account.cash)},
             keys=(KEY,),
             execution=first.execution,
             fee_in="base" if first.execution.fee_in_base else "quote",

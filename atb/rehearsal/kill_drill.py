@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from atb.backtest.result import Result
 from atb.db import open_database
+from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.live.journal.kill_switch import Level, set_halt
 from atb.rehearsal.faults import Schedule
 from atb.rehearsal.harness import ACCOUNT, Played, Stage
-from atb.rehearsal.ledger import OURS, Lives
+from atb.rehearsal.ledger import Lives
 from atb.venues.simulator.server import Running
 
 _INSIDE_MS = 17_000  # after the position's first bar opened
@@ -122,4 +123,4 @@ def left_resting(played: Played) -> int:
     lives = Lives()
     for entry in played.ledger:
         lives.take(entry)
-    return sum(life.client_id.startswith(OURS) for life in lives.open())
+    return sum(life.client_id.startswith(CLIENT_ID_PREFIX) for life in lives.open())

@@ -7,10 +7,11 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
+from atb.domain.orders import CLIENT_ID_PREFIX
+
 Entry = Mapping[str, Any]
 Span = tuple[int, int]
 
-OURS = "atb-"
 OPEN = frozenset(("NEW", "PARTIALLY_FILLED", "PENDING_NEW"))
 _NAMES = (
     "newClientOrderId",
@@ -41,7 +42,7 @@ class OurName:
     def read(cls, client_id: str) -> "OurName | None":
         """Return the parts of a client id, None where it is not one of ours."""
         parts = client_id.rsplit("-", 2)
-        if not client_id.startswith(OURS) or len(parts) != 3 or not parts[2][1:].isdigit():
+        if not client_id.startswith(CLIENT_ID_PREFIX) or len(parts) != 3 or not parts[2][1:].isdigit():
             return None
         return cls(parts[0], parts[1], parts[2][0], int(parts[2][1:]))
 
@@ -155,7 +156,7 @@ class Replay:
         """Every order of ours by client id; more than one means that a name was used twice."""
         found: dict[str, list[Life]] = {}
         for life in self.lives.values():
-            if life.client_id.startswith(OURS):
+            if life.client_id.startswith(CLIENT_ID_PREFIX):
                 found.setdefault(life.client_id, []).append(life)
         return found
 
@@ -174,7 +175,7 @@ class Replay:
         for entry in self.kind("request"):
             if entry["method"] == "POST" and not entry["path"].endswith("/test"):
                 names = [entry["params"].get(name, "") for name in _NAMES]
-                ours = [name for name in names if name.startswith(OURS)]
+                ours = [name for name in names if name.startswith(CLIENT_ID_PREFIX)]
                 if ours:
                     yield entry, ours
 

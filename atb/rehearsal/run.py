@@ -22,9 +22,8 @@ from atb.rehearsal.faults import LEVELS, Schedule, schedule
 from atb.rehearsal.harness import Period, Played, Stage
 from atb.rehearsal.judge import Judgement, judge
 from atb.rehearsal.kill_drill import Drill, hold_drill
-from atb.times import at_ms
+from atb.times import DAY_MS, at_ms
 
-_DAY_MS = 86_400_000
 _FOR_EVER = 2**60
 _QUIET_BARS = 3  # at the end of a run with faults nothing strikes, so that everything can come to rest
 Tell = Callable[[str, float], None]
@@ -182,7 +181,7 @@ def _period(portfolio: Portfolio, settings: Settings, days: int) -> Period:
     longest = max(whole, key=lambda bars: bars.timeframe.seconds)
     # One bar is left beyond the end: what the last decision sends finds a market.
     end_ms = int(longest.opened_ms[longest.opened_ms.searchsorted(min(ends)) - 1])
-    start_ms = int(longest.opened_ms[max(0, int(longest.opened_ms.searchsorted(end_ms - days * _DAY_MS)))])
+    start_ms = int(longest.opened_ms[max(0, int(longest.opened_ms.searchsorted(end_ms - days * DAY_MS)))])
     for plan, bars in zip(portfolio.plans, whole, strict=True):
         there, needed = int(bars.opened_ms.searchsorted(start_ms)), portfolio.lead_bars(plan)
         if there < needed or start_ms >= end_ms:

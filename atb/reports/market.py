@@ -9,6 +9,7 @@ from plotly.subplots import make_subplots
 
 from atb.backtest.span import periods_between
 from atb.domain import Bars
+from atb.engine.records import Floats
 from atb.errors import InputError
 from atb.reports import theme
 from atb.reports.downsampling import candles, extreme_rows, span_text
@@ -19,8 +20,6 @@ GAPS = 40  # of the longest are marked: each is one shape
 BINS = 121
 LAGS = 168  # a week of hours
 POINTS = 1_500
-
-Floats = NDArray[np.float64]
 
 
 def bars_figure(bars: Bars) -> go.Figure:

@@ -29,13 +29,12 @@ from atb.backtest.simulation import simulate
 from atb.engine import codes, records
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import Problem, prepare
+from atb.engine.records import Records
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState, dumps
 from atb.validation.isolated import NAMES
 from atb.validation.trace import Trace
 from atb.validation.windows import Checked, WindowsReport, check_windows
-
-Records = NDArray[np.void]
 
 
 @dataclass(frozen=True)

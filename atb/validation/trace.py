@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Records = NDArray[np.void]
+from atb.engine.records import Records
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.domain import Bars
 from atb.domain.bars import BAR_COLUMNS
+from atb.engine.records import Floats, Rows
 from atb.errors import InputError
 from atb.strategies.from_signals import GivenSides
 from atb.validation.isolated import BEGINS, NAMES, Block
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from atb.engine.prepare import Problem
     from atb.engine.slot import Slot
 
-Floats = NDArray[np.float64]
-Rows = NDArray[np.int64]
 _Answer = tuple[list[tuple[float, ...]], str]
 
 LOOKS_AHEAD, SHORT_WARMUP, NOT_REPEATABLE = "looks ahead", "warm-up too short", "not repeatable"

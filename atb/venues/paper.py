@@ -1,20 +1,15 @@
 """The paper broker: orders meet bars by the kernel's own rules, so paper trades what the backtest traded."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from decimal import Decimal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.decimals import exact
 from atb.domain import Fill, Order, Symbol
 from atb.engine import kernel, records
 from atb.engine.codes import ROLES, SIDES
 from atb.engine.state import KernelState
-
-
-def exact(number: float) -> Decimal:
-    """Return the shortest decimal that reads back to the same float: `float(exact(x)) == x`, bit by bit."""
-    return Decimal(repr(float(number)))
 
 
 class PaperFills:

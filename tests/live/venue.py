@@ -17,6 +17,7 @@ from atb.backtest import run as backtest
 from atb.backtest.result import Result
 from atb.db import Database, open_database
 from atb.db.tables import EquityRow, Event, FillRow, Intent, KernelState
+from atb.decimals import exact
 from atb.domain import Bars, Strategy
 from atb.domain.ports import Broker
 from atb.engine.codes import REASONS, ROLES, SIDES
@@ -263,7 +264,7 @@ def venue(
         series,
         start_ms=int(plans[0][1].opened_ms[first]),
         instruments=tuple({str(plan.symbol): plan.instrument for plan in made}.values()),
-        balances=config.pop("balances", {"USDT": Decimal(repr(account.cash))}),
+        balances=config.pop("balances", {"USDT": exact(account.cash)}),
         execution=execution,
         fee_in=config.pop("fee_in", "base" if execution.fee_in_base else "quote"),
         faults=list(config.pop("faults", ())),

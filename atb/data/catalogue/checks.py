@@ -12,12 +12,11 @@ import pandas as pd
 from atb.data.catalogue.gaps import Gap, find_gaps
 from atb.domain import BAR_COLUMNS, Bars, Timeframe
 from atb.errors import DataError
-from atb.times import at_ms, short
+from atb.times import DAY_MS, at_ms, short
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_DAY_MS = 86_400_000
 _FIXED = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w")
 _PRICES = ("open", "high", "low", "close")
 
@@ -136,7 +135,7 @@ def infer_timeframe(opened_ms: "NDArray[np.int64]") -> Timeframe:
         raise DataError("One bar does not tell its timeframe", todo="Pass --timeframe")
     lengths, counts = np.unique(np.diff(opened_ms), return_counts=True)
     step = int(lengths[np.argmax(counts)])
-    if 28 * _DAY_MS <= step <= 31 * _DAY_MS:
+    if 28 * DAY_MS <= step <= 31 * DAY_MS:
         return Timeframe.parse("1M")
     for known in map(Timeframe.parse, _FIXED):
         if known.seconds * 1_000 == step:
@@ -150,12 +149,12 @@ def on_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[np
     """Return which open times (epoch ms) lie on the timeframe's grid."""
     if timeframe.unit == "M":
         index = pd.DatetimeIndex(opened_ms.astype("datetime64[ms]"))
-        return np.asarray((index.day == 1) & (opened_ms % _DAY_MS == 0))
+        return np.asarray((index.day == 1) & (opened_ms % DAY_MS == 0))
     step = timeframe.seconds * 1_000
     if timeframe.unit == "d":
         # Exchanges count multi-day bars from days of their own choice: only midnight and the step are common to all.
-        return np.asarray((opened_ms % _DAY_MS == 0) & ((opened_ms - opened_ms[0]) % step == 0))
-    monday = 4 * _DAY_MS if timeframe.unit == "w" else 0
+        return np.asarray((opened_ms % DAY_MS == 0) & ((opened_ms - opened_ms[0]) % step == 0))
+    monday = 4 * DAY_MS if timeframe.unit == "w" else 0
     return np.asarray((opened_ms - monday) % step == 0)
 
 

@@ -17,11 +17,11 @@ from atb.data.catalogue.yearfile import Header
 from atb.data.providers.candle_source import CandleSource, Row
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
 from atb.errors import DataError, InputError
-from atb.times import Moment, at_ms, in_ms, moment, short
+from atb.times import DAY_MS, Moment, at_ms, in_ms, moment, short
 
 PAGES_PER_SAVE = 5
 _LEAST_PAGE = 100  # candles that every exchange gives in one answer
-_DAY, _DAY_MS = Timeframe.parse("1d"), 86_400_000
+_DAY = Timeframe.parse("1d")
 
 Progress = Callable[[int, int], None]
 """Told how far a download is: milliseconds of market time done, and in all."""
@@ -284,14 +284,14 @@ class _Job:
         if self.reached >= at:
             return max(self.reached, at + self._bar_ms)
         step = at + (min(self.source.page, max(self.most, _LEAST_PAGE)) - 1) * self._bar_ms
-        if not self.days or self._bar_ms >= _DAY_MS or step >= stop:
+        if not self.days or self._bar_ms >= DAY_MS or step >= stop:
             return step
-        for day in range(at - at % _DAY_MS - _DAY_MS, stop, _LEAST_PAGE * _DAY_MS):
+        for day in range(at - at % DAY_MS - DAY_MS, stop, _LEAST_PAGE * DAY_MS):
             try:
                 rows = self.source.candles(self.symbol, _DAY, day)
             except DataError:
                 break
-            opened = [int(row[0]) for row in rows if row[0] > at - _DAY_MS]
+            opened = [int(row[0]) for row in rows if row[0] > at - DAY_MS]
             if opened:
                 return max(min(opened), at + self._bar_ms) if min(opened) > at else step
         self.days = False

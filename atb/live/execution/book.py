@@ -4,7 +4,7 @@ Nothing here reads a clock, a file or a database, and nothing is sent: paper and
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,11 @@ from atb.live.feed.history import History
 from atb.live.journal.step import Execution
 from atb.live.portfolio import Portfolio
 
+if TYPE_CHECKING:
+    from atb.engine.records import Rows
+
 ROLE_CODES = {name: code for code, name in ROLES.items()}
 KIND_CODES = {name: code for code, name in KINDS.items()}
-Rows = NDArray[np.int64]
 
 
 class Newest:

@@ -1,6 +1,5 @@
 """Two desks with one face: the loop gives either a moment of the market, and either writes what came of it."""
 
-from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 from atb.domain import Symbol
@@ -11,13 +10,12 @@ from atb.live.execution.paper_desk import PaperDesk
 from atb.live.execution.reconciliation import Synchroniser
 from atb.live.feed.moment import Moment
 from atb.live.journal.kill_switch import Level
-from atb.live.journal.step import Notice, Step, Withheld
+from atb.live.journal.step import Commit, Notice, Step
 from atb.monitoring import get_logger
 
 _log = get_logger(__name__)
 _AGAIN_MS = 1_000
 _KEY = "Check exchange.api_key, exchange.api_secret and the permissions of the key"
-Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
 
 
 class Desk(Protocol):

@@ -7,7 +7,7 @@ be executed any more.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,10 +26,9 @@ from atb.live.execution.paper_desk import intent_json
 from atb.live.execution.planning import Cancel, Place, Replace, Request, Wish, list_of
 from atb.live.execution.timing import Rules
 from atb.live.feed.moment import Moment
-from atb.live.journal.step import Decided, Notice, Step, Withheld, Working
+from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
 
 _MOST_DOUBLINGS = 5
-Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]
 
 
 @dataclass(frozen=True)

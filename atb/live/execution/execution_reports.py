@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from atb.decimals import exact
 from atb.domain import Fill
 from atb.domain.venue import Answer, OrderReport
 from atb.engine import records
@@ -177,7 +178,7 @@ class Hearing:
             In base, dust included.
         """
         record, plan, maker = self.book.slot(slot), self.book.portfolio.plans[slot], self._makers[slot]
-        held = min(quantity, Decimal(repr(float(record["quantity"]))))
+        held = min(quantity, exact(record["quantity"]))
         record["dust"] = max(0.0, float(record["dust"]) - float(quantity - held))
         self.memory.present.pop(slot, None)
         if held <= 0:
@@ -185,7 +186,7 @@ class Hearing:
         record["exit_reason"] = records.RISK_LIMIT
         order = maker.name(maker.leave(record, float(held)), self.memory.bars.get(slot, 0))
         fill = Fill(
-            f"{WRITTEN_OFF}{slot}-{step.time_ms}", order.client_id, plan.symbol, order.side, Decimal(repr(float(record["mark"]))),
+            f"{WRITTEN_OFF}{slot}-{step.time_ms}", order.client_id, plan.symbol, order.side, exact(record["mark"]),
             held, Decimal(0), plan.symbol.quote, Decimal(0), step.time_ms,
         )  # fmt: skip
         execution, trade = self.book.fold(fill, order, slot)
@@ -271,4 +272,4 @@ class Hearing:
 
 def owned(record: np.void) -> Decimal:
     """Return what a slot owns of its base asset, dust included."""
-    return Decimal(repr(float(record["quantity"]))) + Decimal(repr(float(record["dust"])))
+    return exact(record["quantity"]) + exact(record["dust"])

@@ -9,13 +9,14 @@ from typing import Literal
 
 import numpy as np
 
+from atb.decimals import exact
 from atb.domain import Order, Symbol
+from atb.domain.orders import CLIENT_ID_PREFIX, ROLE_LETTERS
 from atb.domain.venue import ListKind, OrderList
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS
 from atb.engine.matching import whole
 from atb.engine.sizing import place_target
-from atb.venues.paper import exact
 
 Role = Literal["entry", "exit", "stop", "target"]
 PROTECTIVE: tuple[Role, ...] = ("stop", "target")
@@ -24,7 +25,6 @@ _PRICES: dict[Role, str] = {
     "stop": "stop",
     "target": "target",
 }  # where an order's own price stands
-_LETTERS = {"entry": "e", "exit": "x", "stop": "s", "target": "t", "list": "l"}
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -41,7 +41,7 @@ class ClientIds:
 
     def __init__(self, strategy: str, identity: tuple[str, ...]) -> None:
         digest = hashlib.sha256("\0".join(identity).encode()).digest()
-        self._prefix = f"atb-{strategy[:6]}-{base64.b32encode(digest)[:10].decode().lower()}"
+        self._prefix = f"{CLIENT_ID_PREFIX}{strategy[:6]}-{base64.b32encode(digest)[:10].decode().lower()}"
 
     @property
     def prefix(self) -> str:
@@ -50,7 +50,7 @@ class ClientIds:
 
     def make(self, bar_ms: int, role: str, attempt: int) -> str:
         """Return the id of one attempt at a role (or `list`) in the bar that opened at `bar_ms`."""
-        return f"{self._prefix}-{_base36(bar_ms)}-{_LETTERS[role]}{attempt}"
+        return f"{self._prefix}-{_base36(bar_ms)}-{ROLE_LETTERS[role]}{attempt}"
 
 
 def _base36(number: int) -> str:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from atb.decimals import exact
 from atb.domain import Order
 from atb.domain.venue import Capabilities, ListKind, OrderList
 from atb.engine import records
@@ -19,7 +20,6 @@ from atb.engine.kernel import enter
 from atb.engine.matching import against, market_price
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.orders import PROTECTIVE, OrderMaker, Unit
-from atb.venues.paper import exact
 
 T = TypeVar("T")
 Terms = tuple[Decimal, Decimal | None, Decimal | None]  # quantity left, stop, target
@@ -208,7 +208,7 @@ class Wish:
             for group in surplus:
                 if unit.target is None and self._replaceable(group) and unit.quantity == group[0].left:
                     return Replace(self.slot, group[0], self._named(unit.orders[0]))
-        free = Decimal(repr(abs(float(self.record["quantity"])))) - sum((group[0].left for group in groups), Decimal(0))
+        free = exact(abs(float(self.record["quantity"]))) - sum((group[0].left for group in groups), Decimal(0))
         fitting = next((unit for unit in missing if unit.quantity <= free), None)
         if fitting is not None and self.reached and fitting.target is not None:
             return Place(self.slot, self._named(fitting.target))

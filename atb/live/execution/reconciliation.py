@@ -9,7 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Literal
 
+from atb.decimals import exact
 from atb.domain import Symbol
+from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.ports import Broker
 from atb.domain.venue import Balance, OrderReport
 from atb.live.execution.execution_reports import Hearing, owned
@@ -17,7 +19,6 @@ from atb.live.journal.step import Notice, Step
 
 Amounts = dict[str, Decimal]
 Look = Callable[[], Awaitable[None]]
-_PREFIX = "atb-"
 _UNRECORDED = "unrecorded"
 
 
@@ -63,7 +64,7 @@ class Synchroniser:
         for symbol in self._book.portfolio.symbols:
             for report in await self._broker.open_orders(symbol):
                 self._order(report, step)
-                self.ours_open += report.client_id.startswith(_PREFIX)
+                self.ours_open += report.client_id.startswith(CLIENT_ID_PREFIX)
         balances = await self._broker.balances()
         if self._accepting or not self._memory.surplus:
             self.accept(balances, step)
@@ -110,7 +111,7 @@ class Synchroniser:
     def _expected(self) -> Amounts:
         """Return what the books say the account holds of each asset that is traded."""
         quote = self._book.portfolio.symbols[0].quote
-        expected = {quote: Decimal(repr(self._book.cash))}
+        expected = {quote: exact(self._book.cash)}
         for slot, plan in enumerate(self._book.portfolio.plans):
             held = owned(self._book.slot(slot))
             expected[plan.symbol.base] = expected.get(plan.symbol.base, Decimal(0)) + held
@@ -184,7 +185,7 @@ class Synchroniser:
         if self._blotter.get(report.client_id) is not None or name in self._memory.strangers:
             return
         self._memory.strangers.append(name)
-        ours = report.client_id.startswith(_PREFIX)
+        ours = report.client_id.startswith(CLIENT_ID_PREFIX)
         self._memory.quarantine.setdefault(str(report.symbol), _UNRECORDED if ours else "stranger")
         detail = {"client_id": report.client_id, "symbol": str(report.symbol), "side": report.side, "type": report.type}
         step.notices.append(

@@ -14,7 +14,6 @@ from atb.errors import InputError
 from atb.live.journal.step import Working
 
 Reason = Literal["halted", "order_rate", "bar_rate", "turnover", "notional", "share"]
-MINUTE_MS, DAY_MS = 60_000, 86_400_000
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from sqlalchemy import Connection, select
 
 from atb.db import Database
 from atb.db.tables import Handover, LiveSession, SlotRow
+from atb.decimals import exact
 from atb.errors import InputError
 from atb.live.journal import sql
 from atb.live.journal.kill_switch import is_flat
 from atb.live.journal.recovery import Resumed, Traded, find_session
 from atb.live.journal.rows import Rows
 from atb.live.plan import Plan
-from atb.venues.paper import exact
 
 
 @dataclass(frozen=True)

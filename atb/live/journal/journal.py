@@ -25,6 +25,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from atb.db import Database
 from atb.db.partitions import Month, ensure_months
 from atb.db.tables import KernelState, LiveSession, SlotRow
+from atb.decimals import exact
 from atb.domain import Clock, Symbol
 from atb.errors import DatabaseLostError, InputError, LeaseError
 from atb.live.journal import sql
@@ -36,7 +37,6 @@ from atb.live.journal.recovery import Resumed, SlotPlace, Traded, Written, find_
 from atb.live.journal.rows import Rows, entry_values
 from atb.live.journal.step import OPEN_STATES, Step, Withheld, Working
 from atb.promotion.provenance import installed_versions
-from atb.venues.paper import exact
 
 _OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)  # a mistake of the code, not a lost database
 

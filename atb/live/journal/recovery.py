@@ -13,8 +13,9 @@ from atb.live.journal import sql
 from atb.live.journal.rows import working
 from atb.live.journal.step import Step, Working
 from atb.live.plan import Plan
+from atb.times import DAY_MS
 
-_RECENT_MS = 100 * 86_400_000  # no order is made in the name of an older bar
+_RECENT_MS = 100 * DAY_MS  # no order is made in the name of an older bar
 
 
 class Traded(Protocol):

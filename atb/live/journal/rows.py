@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from atb.db.tables import Intent
+from atb.decimals import exact
 from atb.domain import Fill, Order, Symbol
 from atb.engine.codes import DIRECTIONS, REASONS
 from atb.live.journal.step import WRITTEN_OFF, Change, Decided, Execution, Heard, Step, Working
 from atb.live.plan import Plan
 from atb.redaction import redact
-from atb.venues.paper import exact
 
 Row = dict[str, Any]
 _DECISION: Row = {"side": None, "prediction": None, "confidence": None, "bar": {}, "intents": [], "refusal": None}

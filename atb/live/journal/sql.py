@@ -24,9 +24,10 @@ from atb.db.tables import (
     TradeRow,
 )
 from atb.db.types import ExactDecimal
-from atb.live.journal.breakers import DAY_MS, MINUTE_MS, Used
+from atb.live.journal.breakers import Used
 from atb.live.journal.step import Change, Working
 from atb.redaction import redact
+from atb.times import DAY_MS, MINUTE_MS
 
 _NEVER_OUT = ("withheld", "rejected", "absent")
 

@@ -4,6 +4,7 @@ A moment is the close of bars, or an answer, an execution or a notice that came 
 same steps; only a live one has orders that are `sent` and answers of a venue.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Literal
@@ -152,3 +153,7 @@ class Withheld:
 
     client_id: str
     reason: str
+
+
+# Writes a step in one transaction and says which of its orders must not be sent.
+Commit = Callable[[Step], Awaitable[tuple[Withheld, ...]]]

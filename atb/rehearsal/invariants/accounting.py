@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
+from atb.decimals import exact
+from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.live.journal.session_rows import Row, SessionRows
 from atb.rehearsal.context import Terms
-from atb.rehearsal.ledger import OURS, Replay
+from atb.rehearsal.ledger import Replay
 
 _EXACT = Decimal("1e-12")
 _FLOATS = Decimal("1e-9")  # the books' equity is a float: relative
@@ -24,7 +26,7 @@ def executions(replay: Replay, books: SessionRows) -> list[str]:
             entry["commission_asset"],
         )
         for entry in replay.trades
-        if entry["client_id"].startswith(OURS)
+        if entry["client_id"].startswith(CLIENT_ID_PREFIX)
     }
     names = ("client_id", "quantity", "price", "fee", "fee_asset")
     here = {_key(row): tuple(row[name] for name in names) for row in books.executions}
@@ -50,7 +52,7 @@ def balances(replay: Replay, books: SessionRows, terms: Terms) -> list[str]:
         _move(expected, (base, quote), bought=bought, price=row["price"])
         _add(expected, row["fee_asset"], -row["fee"])
     for entry in replay.trades:
-        if not entry["client_id"].startswith(OURS):
+        if not entry["client_id"].startswith(CLIENT_ID_PREFIX):
             base, quote = parts[entry["symbol"]]
             quantity = Decimal(entry["quantity"])
             bought = quantity if entry["side"] == "BUY" else -quantity
@@ -103,7 +105,7 @@ def equity(books: SessionRows) -> list[str]:
 
 
 def _closes(rows: list[Row]) -> dict[int, Decimal]:
-    return {one["slot"]: Decimal(repr(one["bar"]["close"])) for one in rows if "close" in one["bar"]}
+    return {one["slot"]: exact(one["bar"]["close"]) for one in rows if "close" in one["bar"]}
 
 
 def _worth(held: dict[int, Decimal], closes: dict[int, Decimal]) -> Decimal:

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
+from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.live.journal.session_rows import Row, SessionRows
 from atb.rehearsal.context import Terms
-from atb.rehearsal.ledger import OURS, Entry, OurName, Replay
+from atb.rehearsal.ledger import Entry, OurName, Replay
+from atb.times import MINUTE_MS
 
-_MINUTE_MS = 60_000
 _HALT_GRACE_MS = 1_000
 _PAUSE, _CANCEL, _FLATTEN = 1, 2, 3
 _OPEN_ROWS = {"live", "partially_filled"}
@@ -59,7 +60,7 @@ def unresolved(replay: Replay, books: SessionRows) -> list[str]:
         elif lives and row["filled"] != max(life.filled for life in lives):
             found.append(f"{name} has {row['filled']} filled in the books, {lives[-1].filled} at the exchange")
     names = {row["client_id"] for row in books.intents}
-    lost = [life for life in replay.lives.values() if life.open and life.client_id.startswith(OURS)]
+    lost = [life for life in replay.lives.values() if life.open and life.client_id.startswith(CLIENT_ID_PREFIX)]
     return found + [f"{life.client_id} is open at the exchange only" for life in lost if life.client_id not in names]
 
 
@@ -95,7 +96,7 @@ def rates(replay: Replay, terms: Terms) -> list[str]:
     recent: deque[int] = deque()
     for entry, names in replay.placed():
         recent.extend([int(entry["ms"])] * len(names))
-        while recent[0] <= int(entry["ms"]) - _MINUTE_MS:
+        while recent[0] <= int(entry["ms"]) - MINUTE_MS:
             recent.popleft()
         letters = {name.letter for name in map(OurName.read, names) if name is not None}
         allowed = terms.orders_per_minute if "e" in letters else terms.last_resort
@@ -133,7 +134,9 @@ def halts(replay: Replay, terms: Terms) -> list[str]:
 
 
 def _still_open(replay: Replay) -> list[str]:
-    return [life.client_id for life in replay.lives.values() if life.open and life.client_id.startswith(OURS)]
+    return [
+        life.client_id for life in replay.lives.values() if life.open and life.client_id.startswith(CLIENT_ID_PREFIX)
+    ]
 
 
 def epochs(books: SessionRows) -> list[str]:

@@ -12,6 +12,7 @@ from itertools import groupby
 
 import numpy as np
 
+from atb.decimals import exact
 from atb.domain import Bars
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, ROLES
@@ -95,7 +96,7 @@ class _Engine:
         """Return where a slot's stop has to rest now."""
         record = self.state.slots[slot]
         wants = record["quantity"] != 0.0 and not np.isnan(record["stop"])
-        return Decimal(repr(float(record["stop"]))) if wants else None
+        return exact(record["stop"]) if wants else None
 
 
 def as_seen(slot: Slot, bars: Mapping[int, Mapping[str, float]]) -> Columns:

@@ -11,17 +11,16 @@ from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Balance, OrderList, OrderReport, Permissions
 from atb.errors import VenueError
+from atb.times import DAY_MS, MINUTE_MS
 from atb.venues.broker import reports, requests
 from atb.venues.broker.connection import Access
 from atb.venues.broker.outcomes import UNKNOWN_ORDER, classify_binance
-from atb.venues.broker.rate_limit import MINUTE_MS
 from atb.venues.broker.reports import Malformed
 from atb.venues.broker.rules import TradingRules, binance_rules
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective, orders_of
 
 _PAGE = 1_000
-_DAY_MS = 86_400_000
 _REMEMBERED = 10_000
 _Read = TypeVar("_Read")
 
@@ -209,10 +208,10 @@ class BinanceBroker(Venue):
         """Return every trade from a time on: the first one is looked for by days, the most that the venue searches at once."""
         start = since_ms
         while start <= self.now_ms():
-            window = {"startTime": str(start), "endTime": str(start + _DAY_MS - 1)}
+            window = {"startTime": str(start), "endTime": str(start + DAY_MS - 1)}
             if rows := await self._trade_rows(symbol, window):
                 return await self._trades_from(symbol, int(rows[0]["id"]))
-            start += _DAY_MS
+            start += DAY_MS
         return []
 
     async def _trade_rows(self, symbol: Symbol, where: dict[str, str]) -> list[dict[str, Any]]:

@@ -3,10 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 from atb.domain.ports import Clock
+from atb.times import DAY_MS
 
 EVERY_MS = 600_000
 _SAMPLES = 3
-_STILL_EVERY_MS = 86_400_000  # a clock that stands still while we ask is the venue's own, and does not drift
+_STILL_EVERY_MS = DAY_MS  # a clock that stands still while we ask is the venue's own, and does not drift
 
 
 class VenueClock:

@@ -4,10 +4,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MINUTE_MS = 60_000
+from atb.times import DAY_MS, HOUR_MS, MINUTE_MS
+
 _DEFAULT_BAN_MS = 120_000  # what Binance's shortest ban lasts, for an answer that does not say
 _UNTIL = re.compile(r"\buntil (\d{13})\b")
-_UNIT_MS = {"s": 1_000, "m": MINUTE_MS, "h": 3_600_000, "d": 86_400_000}
+_UNIT_MS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 _COUNT = re.compile(r"x-mbx-order-count-(\d+)([smhd])")
 
 
@@ -61,7 +62,7 @@ class RateLimiter:
     """
 
     weight: RateWindow = field(default_factory=lambda: RateWindow(MINUTE_MS, 6_000))
-    orders: list[RateWindow] = field(default_factory=lambda: [RateWindow(10_000, 100), RateWindow(86_400_000, 200_000)])
+    orders: list[RateWindow] = field(default_factory=lambda: [RateWindow(10_000, 100), RateWindow(DAY_MS, 200_000)])
     reserve: float = 0.2
     blocked_until_ms: int = 0
 
@@ -92,7 +93,7 @@ class RateLimiter:
 
     def set_limits(self, rate_limits: list[dict[str, object]]) -> None:
         """Take over the limits of Binance's `exchangeInfo`; what has been used stays counted."""
-        lengths = {"SECOND": 1_000, "MINUTE": MINUTE_MS, "HOUR": 3_600_000, "DAY": 86_400_000}
+        lengths = {"SECOND": 1_000, "MINUTE": MINUTE_MS, "HOUR": HOUR_MS, "DAY": DAY_MS}
         orders = []
         for one in rate_limits:
             length = lengths.get(str(one.get("interval")), 0) * int(str(one.get("intervalNum", 1)))

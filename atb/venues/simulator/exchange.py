@@ -11,11 +11,10 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.events import AccountEvent, BookTicker, Event, Kline, MarketTrade
 from atb.venues.simulator.fault_injection import FaultInjector
 from atb.venues.simulator.faults import Fault
-from atb.venues.simulator.ledger import Ledger
+from atb.venues.simulator.ledger import Ledger, entry_of
 from atb.venues.simulator.limits import Usage
 from atb.venues.simulator.market import Market
 from atb.venues.simulator.matching import exchange_price
-from atb.venues.simulator.records import entry_of
 from atb.venues.simulator.scripted_events import play_event
 from atb.venues.simulator.scripts import ScriptedEvent
 from atb.venues.simulator.tape import Tape

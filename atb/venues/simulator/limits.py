@@ -2,12 +2,13 @@
 
 from typing import TYPE_CHECKING
 
+from atb.times import DAY_MS, MINUTE_MS
 from atb.venues.simulator import refusals
 
 if TYPE_CHECKING:
     from atb.venues.simulator.configuration import Limits
 
-_MINUTE, _TEN_SECONDS, _DAY = 60_000, 10_000, 86_400_000
+_TEN_SECONDS = 10_000
 
 
 class Usage:
@@ -42,7 +43,7 @@ class Usage:
         if now_ms < self._wait_until_ms:
             self.ban(now_ms, self.limits.ban_s)
             raise refusals.banned(self._banned_until_ms, self.limits.ban_s)
-        if self._add(_MINUTE, now_ms, weight) > self.limits.weight:
+        if self._add(MINUTE_MS, now_ms, weight) > self.limits.weight:
             self.hold_off(now_ms, self.limits.retry_after_s)
             raise refusals.too_many_requests(self.limits.retry_after_s)
 
@@ -71,24 +72,24 @@ class Usage:
     def _order_limits(self) -> tuple[tuple[int, int, str], ...]:
         return (
             (_TEN_SECONDS, self.limits.orders_10s, "10 SECOND"),
-            (_DAY, self.limits.orders_day, "1 DAY"),
+            (DAY_MS, self.limits.orders_day, "1 DAY"),
         )
 
     def headers(self, now_ms: int, *, orders: bool) -> dict[str, str]:
         """Return the headers that tell a client what it has used."""
-        used = str(self.used(_MINUTE, now_ms))
+        used = str(self.used(MINUTE_MS, now_ms))
         found = {"x-mbx-used-weight": used, "x-mbx-used-weight-1m": used}
         if orders:
             found["x-mbx-order-count-10s"] = str(self.used(_TEN_SECONDS, now_ms))
-            found["x-mbx-order-count-1d"] = str(self.used(_DAY, now_ms))
+            found["x-mbx-order-count-1d"] = str(self.used(DAY_MS, now_ms))
         return found
 
     def rate_limits(self, now_ms: int | None = None, *, orders_only: bool = False) -> list[dict[str, object]]:
         """Return the limits as Binance lists them, with what was used where a time is given."""
         rows: list[tuple[str, str, int, int, int]] = [
-            ("REQUEST_WEIGHT", "MINUTE", 1, self.limits.weight, _MINUTE),
+            ("REQUEST_WEIGHT", "MINUTE", 1, self.limits.weight, MINUTE_MS),
             ("ORDERS", "SECOND", 10, self.limits.orders_10s, _TEN_SECONDS),
-            ("ORDERS", "DAY", 1, self.limits.orders_day, _DAY),
+            ("ORDERS", "DAY", 1, self.limits.orders_day, DAY_MS),
         ]
         found = []
         for kind, interval, number, limit, window in rows:

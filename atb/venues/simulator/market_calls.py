@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from atb.times import DAY_MS
 from atb.venues.simulator import formats, refusals
 from atb.venues.simulator.answers import eight_decimals
 from atb.venues.simulator.market import Candle
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 
-_MOST_KLINES, _DAY = 1_000, 86_400_000
+_MOST_KLINES = 1_000
 _LEVELS = 20  # of the order book, where its depth is not limited
 
 
@@ -102,7 +103,7 @@ def ticker_24hr(exchange: "Exchange", params: Params) -> Body | list[Body]:
 def _day(exchange: "Exchange", tape: Tape) -> Body:
     now = exchange.now_ms()
     bars = exchange.market.find(tape.symbol, tape.interval)
-    found = exchange.market.candles(bars, start_ms=now - _DAY, end_ms=now, limit=1_500) if bars is not None else []
+    found = exchange.market.candles(bars, start_ms=now - DAY_MS, end_ms=now, limit=1_500) if bars is not None else []
     candles = found or [Candle(now, now, tape.price, tape.price, tape.price, tape.price, 0.0)]
     first, volume = candles[0], sum(one.volume for one in candles)
     quote = sum(one.volume * (one.open + one.close) / 2 for one in candles)

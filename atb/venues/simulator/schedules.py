@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from atb.errors import InputError, did_you_mean
+from atb.times import MINUTE_MS
 from atb.venues.simulator.faults import Fault
-
-_MINUTE = 60_000
 
 
 def _after(rng: np.random.Generator) -> dict[str, Any]:
@@ -68,11 +67,11 @@ _STREAMS: dict[str, _Make] = {
 
 
 def _maintenance(rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
-    return int(rng.integers(1, 20)) * _MINUTE, {}
+    return int(rng.integers(1, 20)) * MINUTE_MS, {}
 
 
 def _halt(rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
-    return int(rng.integers(1, 180)) * _MINUTE, {}
+    return int(rng.integers(1, 180)) * MINUTE_MS, {}
 
 
 def _moment(_rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
@@ -80,7 +79,7 @@ def _moment(_rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
 
 
 def _revise(rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
-    return int(rng.integers(1, 60)) * _MINUTE, {"factor": float(rng.choice([0.99, 1.01]))}
+    return int(rng.integers(1, 60)) * MINUTE_MS, {"factor": float(rng.choice([0.99, 1.01]))}
 
 
 _STATES: dict[str, Callable[[np.random.Generator], tuple[int, dict[str, Any]]]] = {

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atb.decimals import exact
 from atb.domain import Symbol
 from atb.engine import records
 from atb.engine.state import fresh_slots
 from atb.live.execution.orders import ClientIds, OrderMaker, same_terms
-from atb.venues.paper import exact
 from tests.rules import usual
 
 BTC = Symbol.parse("BTC/USDT")

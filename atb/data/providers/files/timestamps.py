@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from atb.data.providers.files.table import plain_row
 from atb.errors import DataError, InputError
+from atb.times import DAY_MS
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 _UNITS = (("s", 1), ("ms", 1_000), ("us", 1_000_000), ("ns", 1_000_000_000))
 _FIRST, _LAST = 1_230_000_000, 4_102_444_800  # seconds: from 2009, before the first Bitcoin, to 2100
 _BOUNDS = np.array([edge * size for _, size in _UNITS for edge in (_FIRST, _LAST)], dtype=np.float64)
-_DAY_MS = 86_400_000
 _WRITE = "Write times in UTC as ISO 8601 (2024-01-31T15:00:00Z) or as an epoch"
 _NUMBER = r"^\s*[+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?\s*$"
 _ROUNDED = r"^\s*\d(?:\.\d{0,5})?[eE]\+?\d+\s*$"
@@ -269,7 +269,7 @@ def _from_stamps(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> Tim
             f"The timestamp in {rows.name(off)} is not a whole millisecond", found=rows.cell(off), todo=_WRITE
         )
     opened = values * 1_000 if not per_ms else values // per_ms
-    low, high = (_DAY_MS, _LAST * 1_000) if per_ms else (_DAY_MS // 1_000, _LAST)
+    low, high = (DAY_MS, _LAST * 1_000) if per_ms else (DAY_MS // 1_000, _LAST)
     checked = values if not per_ms else opened
     if (bad := (checked < low) | (checked >= high)).any():
         raise DataError("A timestamp is not between 1970 and 2100", found=rows.shown(bad), todo=_WRITE)
