@@ -5,14 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from atb.domain import Bars, Instrument, Predictor, Strategy, Symbol, Timeframe
-from atb.engine import records
-from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot, warmup_bars
-from atb.engine.state import KernelState
 from atb.errors import PromotionError
 from atb.promotion.manifest import Manifest
 
@@ -42,22 +37,6 @@ class Plan:
     def slot(self, bars: Bars) -> Slot:
         """Return the kernel's slot over the bars known so far."""
         return Slot(self.strategy, bars, self.policy, self.execution, self.instrument, self.predictor)
-
-    def fresh_state(self) -> KernelState:
-        """Return the kernel's state of an account that has never traded."""
-        row = slot_parameters(self.policy, self.execution, self.instrument)
-        parameters = np.array([row], records.SLOT_PARAMETERS)
-        return KernelState.fresh(self.account.cash, limits=account_parameters(self.account), parameters=parameters)
-
-    def identity(self) -> dict[str, Any]:
-        """Return what a session's row says about the plan."""
-        return {
-            "mode": self.manifest.mode,
-            "manifest_sha256": self.manifest.content_sha256,
-            "strategy": self.strategy.name,
-            "symbol": str(self.symbol),
-            "timeframe": str(self.timeframe),
-        }
 
 
 def make_plan(manifest: Manifest, models_root: Path) -> Plan:

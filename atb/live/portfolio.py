@@ -1,7 +1,6 @@
 """What one runner trades: promoted strategies side by side on one account, each a slot of the kernel."""
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -9,14 +8,10 @@ import numpy as np
 
 from atb.domain import Symbol, Timeframe
 from atb.engine import records
-from atb.engine.clusters import clusters
-from atb.engine.columns import Columns
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import lanes_of, latest
 from atb.engine.state import KernelState
 from atb.errors import InputError
-from atb.live.feed.history import History
 from atb.live.plan import Plan
 
 _CLUSTER_LEAD_DAYS = 2  # beyond the days of returns: a return needs two midnights, and the first day is not whole
@@ -106,30 +101,3 @@ class Portfolio:
             limits=account_parameters(self.account),
             parameters=np.array(rows, records.SLOT_PARAMETERS),
         )
-
-    def newest(self, known: Mapping[int, History], closing: frozenset[int]) -> dict[int, Columns]:
-        """Return the kernel's columns of the newest bar of each slot whose bar closes now.
-
-        They are computed from that bar and as many before it as the slot's warm-up says, and from no others: what is decided does
-        not depend on when the runner was started.
-
-        Parameters
-        ----------
-        known
-            Every slot's bars so far.
-        closing
-            The slots whose newest bar closes now.
-        """
-        rows = {slot: latest(self.plans[slot].slot(known[slot].last(self.plans[slot].warmup + 1))) for slot in closing}
-        return rows if self.account.max_cluster is None else self._clustered(rows, known)
-
-    def _clustered(self, rows: dict[int, Columns], known: Mapping[int, History]) -> dict[int, Columns]:
-        """Number the clusters as the backtest does, from every slot's closes of the days before."""
-        slots = [plan.slot(known[number].bars) for number, plan in enumerate(self.plans)]
-        numbers = clusters([lanes_of(slot).records for slot in slots], slots, self.account)
-        named = {}
-        for slot, row in rows.items():
-            signals = row.signals.copy()
-            signals["cluster"] = numbers[slot][-1]
-            named[slot] = Columns(row.lanes, type(row.wanted)(row.wanted.side, signals), row.prediction)
-        return named

@@ -10,7 +10,7 @@ from atb.db import open_database
 from atb.db.tables import DecisionRow
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import warmup_bars
-from atb.live.feed.history import History
+from atb.live.feed.history import History, newest_columns
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.strategies import STRATEGIES, make_strategy
@@ -46,7 +46,7 @@ def decided(portfolio, bars, start, rows):
     history, found = History(bars.slice(end=index[start])), {}
     for known, row in zip([start, *(row + 1 for row in rows)], rows, strict=False):
         history.append(bars.slice(index[known], index[row] + index.freq))
-        now = portfolio.newest({0: history}, frozenset({0}))[0]
+        now = newest_columns(portfolio, {0: history}, frozenset({0}))[0]
         told = None if now.prediction is None else now.prediction.tobytes()
         found[row] = now.signals.tobytes(), now.market.tobytes(), told
     return found

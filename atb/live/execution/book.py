@@ -15,7 +15,7 @@ from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
 from atb.engine.columns import Columns
 from atb.engine.state import KernelState
 from atb.live.execution.orders import reason_of
-from atb.live.feed.history import History
+from atb.live.feed.history import History, newest_columns
 from atb.live.journal.step import Execution
 from atb.live.portfolio import Portfolio
 
@@ -108,7 +108,7 @@ class Book:
         """Add newly closed bars to the histories; return them as the kernel reads them, with the funding paid at their close."""
         for slot, bar in closing.items():
             self._histories[slot].append(bar)
-        now = Newest(len(self.portfolio.plans), self.portfolio.newest(self._histories, frozenset(closing)))
+        now = Newest(len(self.portfolio.plans), newest_columns(self.portfolio, self._histories, frozenset(closing)))
         for slot, rate in (funding or {}).items():
             now.market["funding"][now.rows[slot]] = rate
         return now

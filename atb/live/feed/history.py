@@ -1,10 +1,16 @@
-"""The bars a runner knows: a series that grows by one closed bar at a time and is never rewritten."""
+"""The bars a runner knows, growing by one closed bar at a time and never rewritten, and the kernel's columns of the newest."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
 from atb.domain import BAR_COLUMNS, Bars
+from atb.engine.clusters import clusters
+from atb.engine.columns import Columns
+from atb.engine.prepare import lanes_of, latest
 from atb.errors import DataError
+from atb.live.portfolio import Portfolio
 
 
 class History:
@@ -13,7 +19,7 @@ class History:
     Parameters
     ----------
     bars
-        What is known at the start, at least one bar or none.
+        What is known at the start; may be empty.
     """
 
     def __init__(self, bars: Bars) -> None:
@@ -62,3 +68,33 @@ class History:
         index = pd.DatetimeIndex(opened, tz="UTC", name="timestamp")
         frame = pd.DataFrame(self._values[:, known].copy().T, index=index, columns=list(BAR_COLUMNS), copy=False)
         return Bars(self._like.symbol, self._like.timeframe, frame, self._like.venue)
+
+
+def newest_columns(portfolio: Portfolio, known: Mapping[int, History], closing: frozenset[int]) -> dict[int, Columns]:
+    """Return the kernel's columns of the newest bar of each slot whose bar closes now.
+
+    They are computed from that bar and the slot's warm-up before it, and from nothing else, so that a decision does not depend on
+    when the runner was started.
+
+    Parameters
+    ----------
+    known
+        Every slot's bars so far.
+    closing
+        The slots whose newest bar closes now.
+    """
+    plans = portfolio.plans
+    rows = {slot: latest(plans[slot].slot(known[slot].last(plans[slot].warmup + 1))) for slot in closing}
+    return rows if portfolio.account.max_cluster is None else _clustered(rows, portfolio, known)
+
+
+def _clustered(rows: dict[int, Columns], portfolio: Portfolio, known: Mapping[int, History]) -> dict[int, Columns]:
+    """Number the clusters as the backtest does, from every slot's closes of the days before."""
+    slots = [plan.slot(known[number].bars) for number, plan in enumerate(portfolio.plans)]
+    numbers = clusters([lanes_of(slot).records for slot in slots], slots, portfolio.account)
+    named = {}
+    for slot, row in rows.items():
+        signals = row.signals.copy()
+        signals["cluster"] = numbers[slot][-1]
+        named[slot] = Columns(row.lanes, type(row.wanted)(row.wanted.side, signals), row.prediction)
+    return named
