@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings, part_of
-from atb.errors import AtbError, InputError, PromotionError, RunError
+from atb.errors import InputError, RunError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from atb.config import Settings
     from atb.db import Database
     from atb.db.tables import LiveSession
-    from atb.live.portfolio import Portfolio
-    from atb.promotion.manifest import Manifest
     from atb.rehearsal.comparison import Comparison
     from atb.reports import SessionRecord
 
@@ -207,14 +205,17 @@ def watch_session(session: str | None = None) -> Monitored:
         If its bars are not in the catalogue.
     """
     from atb.rehearsal.comparison import compare
+    from atb.rehearsal.past_session import portfolio_of_session, session_backtest
 
     settings = load_settings()
     database = _open(settings)
     try:
         row, standing = _chosen(database, session)
         end_ms = _end_ms(row, standing)
-        portfolio, changed = _portfolio(database, standing, settings)
-        result = None if portfolio is None else _backtest(row, portfolio, end_ms=end_ms, bars_root=settings.bars_root)
+        portfolio, changed = portfolio_of_session(database, standing, settings)
+        result = None
+        if portfolio is not None:
+            result = session_backtest(portfolio, row.trade_from_ms, end_ms, bars_root=settings.bars_root)
         record = _record(row, result, database)
         rehearsal = _rehearsal(database, row.key)
         paper = not _reached_an_exchange(database, row.session_id)
@@ -246,73 +247,6 @@ def _chosen(database: "Database", wanted: str | None) -> tuple["LiveSession", Js
     if row.last_bar_ms is None:
         raise InputError("This session has not decided on any bar yet", found=row.session_id)
     return row, found[0]
-
-
-def _portfolio(
-    database: "Database", standing: Json, settings: "Settings"
-) -> tuple["Portfolio | None", tuple[str, ...]]:
-    """Return what traded in a session as far as it can be made again, None where not, and what has changed since."""
-    from sqlalchemy import exists, select
-
-    from atb.db.tables import Handover, Promotion
-    from atb.live.plan import make_plan
-    from atb.live.portfolio import Portfolio
-    from atb.promotion.manifest import load_past_manifest
-
-    passed = select(exists().where(Handover.session_id == standing["session"], Handover.kind != "shadowed"))
-    wanted = [slot["manifest_sha256"] for slot in standing["slots"] if slot["status"] != "shadow"]
-    with database.session(read_only=True) as session:
-        if session.scalar(passed):
-            raise InputError(
-                "The strategies of this session changed hands, so no one backtest is its own", found=standing["session"],
-                todo="`atb trades` and `atb why` explain its trades one by one",
-            )  # fmt: skip
-        paths = {one.manifest_sha256: Path(one.path) for one in session.scalars(select(Promotion))}
-    if missing := [sha for sha in wanted if sha not in paths]:
-        return None, (f"its manifest {missing[0][:12]} was promoted into another database",)
-    changed: list[str] = []
-    try:
-        manifests = [load_past_manifest(paths[sha]) for sha in wanted]
-        changed = [text for sha, one in zip(wanted, manifests, strict=True) for text in _changed(one, sha, settings)]
-        return Portfolio(tuple(make_plan(one, settings.models_root) for one in manifests)), tuple(changed)
-    except AtbError as gone:  # what traded then cannot be made from what is here
-        return None, (*changed, gone.wrong)
-
-
-def _changed(manifest: "Manifest", sha256: str, settings: "Settings") -> list[str]:
-    """Return what keeps a manifest of the past from trading today, in a sentence; nothing where it might."""
-    from atb.promotion.manifest import verify
-
-    if manifest.content_sha256 != sha256:
-        raise PromotionError("Its manifest is another one than the session was promoted by")
-    if not manifest.locks:
-        return ["It was promoted by an older version of atb, which pinned less"]
-    try:
-        verify(
-            manifest,
-            models_root=settings.models_root,
-            keys_root=settings.keys_root,
-            trust_root=settings.trust_root,
-        )
-    except AtbError as error:
-        return [error.wrong]
-    return []
-
-
-def _backtest(row: "LiveSession", portfolio: "Portfolio", *, end_ms: int, bars_root: Path) -> "Result":
-    """Return the backtest from the session's first bar to its last."""
-    from atb.backtest import run
-    from atb.data.catalogue import load_bars
-    from atb.times import at_ms
-
-    start, end = at_ms(row.trade_from_ms), at_ms(end_ms)
-    slots = []
-    for plan in portfolio.plans:
-        lead, venue = portfolio.lead_bars(plan), plan.manifest.venue
-        slots.append(
-            plan.slot(load_bars(plan.symbol, plan.timeframe, start, end, root=bars_root, venue=venue, lead=lead))
-        )
-    return run(slots[0] if len(slots) == 1 else slots, account=portfolio.account, start=start)
 
 
 def _record(row: "LiveSession", result: "Result | None", database: "Database") -> "SessionRecord":
