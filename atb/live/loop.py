@@ -13,7 +13,7 @@ from time import monotonic, time_ns
 from atb.domain import Timer
 from atb.errors import HaltError
 from atb.live.execution.desk import Desk
-from atb.live.feed.moment import Feed, Moment
+from atb.live.feed.market import Feed, Moment
 from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import KillSwitch, Level, effective_halt
 from atb.live.journal.step import Step

@@ -24,7 +24,7 @@ from atb.live.execution.execution_reports import Hearing
 from atb.live.execution.paper_desk import PaperDesk
 from atb.live.execution.reconciliation import Synchroniser
 from atb.live.feed.candles import CandleFeed
-from atb.live.feed.moment import Feed
+from atb.live.feed.market import Feed
 from atb.live.feed.replay import first_traded, replay_feed
 from atb.live.feed.timer import ReplayTimer, SystemTimer, VenueTimer
 from atb.live.loop import Loop, Summary

@@ -9,7 +9,7 @@ from atb.domain import Bars
 from atb.live.context import RunnerContext
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker
-from atb.live.feed.history import History
+from atb.live.feed.market import History
 from atb.live.feed.timer import SystemTimer
 from atb.live.journal.handover import PreviousSession, locate_session
 from atb.live.journal.journal import Journal

@@ -7,8 +7,7 @@ from atb.errors import InputError
 from atb.live.execution.book import Book
 from atb.live.execution.orders import OrderMaker
 from atb.live.execution.paper_desk import PaperDesk
-from atb.live.feed.history import History
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import History, Moment
 from atb.live.journal.step import Commit, Notice, Step
 from atb.live.portfolio import Portfolio
 

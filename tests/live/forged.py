@@ -17,7 +17,7 @@ from atb.live.execution.book import Book
 from atb.live.execution.desk_state import DeskMemory
 from atb.live.execution.execution_reports import Hearing
 from atb.live.execution.orders import ClientIds, OrderMaker
-from atb.live.feed.history import History
+from atb.live.feed.market import History
 from atb.live.journal.step import Working
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy

@@ -16,7 +16,7 @@ from atb.errors import InputError
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker
 from atb.live.execution.paper_desk import PaperDesk
-from atb.live.feed.history import History
+from atb.live.feed.market import History
 from atb.live.feed.replay import ReplayFeed
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio

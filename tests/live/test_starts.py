@@ -10,7 +10,7 @@ from atb.db import open_database
 from atb.db.tables import DecisionRow
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import warmup_bars
-from atb.live.feed.history import History, newest_columns
+from atb.live.feed.market import History, newest_columns
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.strategies import STRATEGIES, make_strategy

@@ -15,7 +15,7 @@ from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
 from atb.engine.columns import Columns
 from atb.engine.state import KernelState
 from atb.live.execution.orders import reason_of
-from atb.live.feed.history import History, newest_columns
+from atb.live.feed.market import History, newest_columns
 from atb.live.journal.step import Execution
 from atb.live.portfolio import Portfolio
 

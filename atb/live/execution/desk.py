@@ -8,7 +8,7 @@ from atb.live.execution.book import Book
 from atb.live.execution.exchange_desk import ExchangeDesk
 from atb.live.execution.paper_desk import PaperDesk
 from atb.live.execution.reconciliation import Synchroniser
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import Moment
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Commit, Notice, Step
 from atb.monitoring import get_logger

@@ -25,7 +25,7 @@ from atb.live.execution.orders import OrderMaker
 from atb.live.execution.paper_desk import intent_json
 from atb.live.execution.planning import Cancel, Place, Replace, Request, Wish, list_of
 from atb.live.execution.timing import Rules
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import Moment
 from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
 
 _MOST_DOUBLINGS = 5

@@ -12,7 +12,7 @@ from atb.domain import Bars, Order
 from atb.engine import records
 from atb.live.execution.book import Book, Newest
 from atb.live.execution.orders import PROTECTIVE, OrderMaker, same_terms
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import Moment
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Change, Decided, Step, Withheld, Working
 from atb.venues.paper import PaperFills

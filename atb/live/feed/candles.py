@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from atb.domain import Bars
 from atb.domain.ports import Broker
 from atb.errors import DataError, VenueError
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import Moment
 from atb.live.journal.step import Notice
 from atb.live.portfolio import Portfolio
 from atb.monitoring import get_logger

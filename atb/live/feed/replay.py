@@ -11,7 +11,7 @@ from atb.data.catalogue.reading import coverage, load_bars
 from atb.data.catalogue.series import find_series
 from atb.domain import Bars
 from atb.errors import InputError
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import Moment
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.times import at_ms, in_ms, moment

@@ -12,7 +12,7 @@ from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import HaltError, InputError
 from atb.live.execution.exchange_desk import ExchangeDesk, Trade
 from atb.live.execution.timing import Rules
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import Moment
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.kill_switch import KillSwitch, Level
 from atb.live.journal.step import Withheld

@@ -17,8 +17,7 @@ from atb.engine.state import dumps
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker
 from atb.live.execution.paper_desk import PaperDesk
-from atb.live.feed.history import History
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import History, Moment
 from atb.live.feed.replay import ReplayFeed
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Withheld

@@ -8,7 +8,7 @@ import pytest
 
 from atb.engine.prepare import distinct
 from atb.errors import DataError, InputError
-from atb.live.feed.moment import Moment
+from atb.live.feed.market import Moment
 from atb.live.feed.replay import ReplayFeed, first_traded, replay_feed
 from atb.live.portfolio import Portfolio
 from atb.times import at_ms, short

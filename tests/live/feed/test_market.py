@@ -5,7 +5,7 @@ import pytest
 from atb.engine.prepare import columns
 from atb.engine.slot import Slot
 from atb.errors import DataError
-from atb.live.feed.history import History
+from atb.live.feed.market import History
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
 
