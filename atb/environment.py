@@ -1,13 +1,12 @@
-"""Takes secrets out of this process's environment once it has begun, so that neither its children nor `/proc` tell them.
+"""Removes secrets from this process's environment at start, so that neither child processes nor `/proc` show them.
 
-`/proc/PID/environ` (`ps eww`) shows the block of text that a process was started with, whatever it did to its variables since:
-taking a variable away leaves its value there. The values in that block are therefore overwritten where they stand. Starting the
-process anew with a clean environment would do as well, costs a second start, and leaves the same moment before it. Where the
-system shows no such block (`/proc` is missing), only children are kept from the secrets.
+`/proc/PID/environ` (`ps eww`) shows the memory block that a process was started with: removing a variable later leaves its value
+there. The values are therefore overwritten in place. Restarting the process with a clean environment would do the same, but costs a
+second start and leaves the same moment before it. Where there is no `/proc`, secrets are hidden from child processes only.
 
-The settings' own secrets leave `os.environ`, too, for a place in this process that `load_settings` knows (`variables`); a child
-that needs them (the runner that `atb live` starts) reads them from a pipe. Other programs' secrets stay variables: libraries look
-for them there. A secret in a file (`.env`, or `ATB__EXCHANGE__API_SECRET_FILE`) never was in an environment, and is the better way.
+Secrets of atb's own settings also leave `os.environ`; `load_settings` gets them from `variables`. A child that needs them (the
+runner that `atb live` starts) reads them from a pipe. Secrets of other programs stay variables, because libraries look for them
+there. A secret in a file (`.env`, or `ATB__EXCHANGE__API_SECRET_FILE`) never enters an environment, which is safer.
 """
 
 import os
@@ -18,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "ATB__"
-PIPE = "ATB_SECRETS_PIPE"  # the number of a descriptor: no secret itself
-_taken: dict[str, str] = {}
-_ADDRESS = re.compile(r":[^@]*@")  # with a password, or what may be one
-_TELLING = re.compile(
+PIPE = "ATB_SECRETS_PIPE"  # the number of a file descriptor, no secret itself
+_taken: dict[str, str] = {}  # secrets removed from `os.environ`
+_PASSWORD_IN_URL = re.compile(r":[^@]*@")  # `user:password@`, or what may be one
+_SECRET_NAME = re.compile(
     r"(?:^|_)(?:API_?|ACCESS_?|PRIVATE_?)?(?:KEY|SECRET|TOKEN|PASS|PASSWD|PASSWORD|PASSPHRASE|CREDENTIALS?|JWT|COOKIE|SIGNATURE)$",
     re.IGNORECASE,
 )
@@ -29,20 +28,20 @@ _ENV_START, _ENV_END = 47, 48  # fields of /proc/self/stat after the name in bra
 
 
 def variables() -> dict[str, str]:
-    """Return the variables of this process, those with it that were taken out of its environment."""
+    """Return the environment variables of this process, including the secrets that were removed."""
     return {**_taken, **os.environ}
 
 
 @contextmanager
-def hidden_secrets() -> Iterator[None]:
-    """Hide secrets for the length of a block, at the edge of a program; afterwards variables are what they were."""
+def hide_secrets() -> Iterator[None]:
+    """Hide secrets for a block, the whole run of a program; afterwards the variables are as before."""
     before = dict(_taken)
     _taken.update(_from_pipe())
     secret = {name: value for name, value in os.environ.items() if is_secret(name, value)}
     ours = {name: os.environ.pop(name) for name in secret if name.upper().startswith(PREFIX)}
     _taken.update(ours)
     for name in secret.keys() - ours.keys():
-        os.environ[name] = secret[name]  # libc's own copy: the one in the block is about to go
+        os.environ[name] = secret[name]  # sets a copy in libc: the original block is about to be overwritten
     _overwrite_block()
     try:
         yield
@@ -53,8 +52,8 @@ def hidden_secrets() -> Iterator[None]:
 
 
 @contextmanager
-def handed_over() -> Iterator[dict[str, Any]]:
-    """Yield options of `subprocess.Popen` by which a child of ours gets the secrets that this process took: through a pipe."""
+def secrets_for_child() -> Iterator[dict[str, Any]]:
+    """Yield options for `subprocess.Popen` that pass the removed secrets to a child process through a pipe."""
     import json
 
     if not _taken:
@@ -70,12 +69,12 @@ def handed_over() -> Iterator[dict[str, Any]]:
 
 
 def is_secret(name: str, value: str) -> bool:
-    """Tell whether a variable is a secret: it is called like one, or is an address with a password."""
-    return bool(value) and (_TELLING.search(name) is not None or _ADDRESS.search(value) is not None)
+    """Return True if a variable is named like a secret, or its value is a URL with a password."""
+    return bool(value) and (_SECRET_NAME.search(name) is not None or _PASSWORD_IN_URL.search(value) is not None)
 
 
 def _from_pipe() -> dict[str, str]:
-    """Return what a parent of ours handed over."""
+    """Return the secrets that the parent process passed through the pipe."""
     import json
 
     number = os.environ.pop(PIPE, "")
@@ -90,7 +89,7 @@ def _from_pipe() -> dict[str, str]:
 
 
 def _overwrite_block() -> None:
-    """Blank the values of secrets in the block that this process was started with, where there is one to be seen."""
+    """Overwrite the values of secrets in the memory block that `/proc` shows, where there is one."""
     import ctypes
 
     try:
@@ -100,7 +99,7 @@ def _overwrite_block() -> None:
     except (OSError, ValueError, IndexError):
         return
     if not start or len(block) != end - start:
-        return  # a limit of the system hides where it is, or it was moved
+        return  # the system hides its address, or the block was moved
     at = start
     for entry in block.split(b"\0"):
         name, equals, value = entry.partition(b"=")

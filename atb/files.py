@@ -1,9 +1,9 @@
-"""Files that no other user can write, private where they hold secrets, whole or absent, and on the disk before anybody says so.
+"""Atomic, durable file writes with safe modes: no other user can write a file, and none can read one that holds secrets.
 
-Modes are given to what is made here, whatever the umask is. Keys, the database and runs lie in folders that only their owner may
-enter, so that what another program writes into them, such as SQLite's log, is closed to other users too. Models, manifests, public
-keys and exported tables may be read by others, who cannot change them: `PUBLIC_FILE`, `PUBLIC_FOLDER`. The programs (`atb`, the
-runner) begin with `write_for_us_alone`, for what libraries write past this module.
+Modes are set here whatever the umask is. Keys, the database and runs lie in folders that only their owner may enter, so that files
+which another program adds, such as SQLite's log, are private too. Models, manifests, public keys and exported tables may be read
+by others but not changed: `PUBLIC_FILE`, `PUBLIC_FOLDER`. The programs (`atb`, the runner) start with `owner_only_writes`, which
+covers files that libraries write on their own.
 """
 
 import os
@@ -20,10 +20,10 @@ _OTHERS_WRITE = 0o022
 
 
 @contextmanager
-def write_for_us_alone() -> Iterator[None]:
-    """Take from the umask, for the length of a block, that others may write what this process and its children make.
+def owner_only_writes() -> Iterator[None]:
+    """Set the umask for a block so that other users cannot write what this process and its children create.
 
-    The umask is the whole process's: this is for the beginning of a program, before it has threads.
+    The umask belongs to the whole process: use this at the start of a program, before it has threads.
     """
     before = os.umask(PRIVATE_FOLDER ^ 0o777)
     os.umask(before | _OTHERS_WRITE)
@@ -33,8 +33,8 @@ def write_for_us_alone() -> Iterator[None]:
         os.umask(before)
 
 
-def private_folder(path: Path) -> None:
-    """Make a folder and those above it that are missing, each closed to other users; one that exists stays as it is.
+def make_private_folder(path: Path) -> None:
+    """Make a folder and its missing parents, each closed to other users; existing ones stay as they are.
 
     Raises
     ------
@@ -44,8 +44,8 @@ def private_folder(path: Path) -> None:
     _make_folder(path, PRIVATE_FOLDER)
 
 
-def public_folder(path: Path) -> None:
-    """Make a folder and those above it that are missing, none of which others can write; one that exists stays as it is.
+def make_public_folder(path: Path) -> None:
+    """Make a folder and its missing parents, none writable by others; existing ones stay as they are.
 
     Raises
     ------
@@ -67,12 +67,12 @@ def _make_folder(path: Path, mode: int) -> None:
         except FileExistsError:  # another process was first
             continue
         if mode == PRIVATE_FOLDER:
-            folder.chmod(mode)  # an umask that takes the owner's own rights away would lock us out
-    path.mkdir(exist_ok=True)  # says what is wrong where a file stands in the way
+            folder.chmod(mode)  # a umask that removes the owner's own rights would lock us out
+    path.mkdir(exist_ok=True)  # raises if a file of this name is in the way
 
 
-def private_file(path: Path) -> None:
-    """Make an empty file that its owner alone may open, unless there is one."""
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner may open, unless it exists."""
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
     except FileExistsError:
@@ -83,23 +83,23 @@ def private_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def private(name: str, flags: int) -> int:
-    """Open a file as `open(..., opener=private)` does: one that is made is its owner's alone."""
+def private_opener(name: str, flags: int) -> int:
+    """Opener for `open(..., opener=private_opener)`: a file it creates can be opened by its owner only."""
     return os.open(name, flags, PRIVATE_FILE)
 
 
-def private_log(path: Path) -> BinaryIO:
-    """Open a file to write at its end, made for its owner alone where it is missing."""
-    return open(path, "ab", opener=private)
+def open_private_log(path: Path) -> BinaryIO:
+    """Open a file for appending; if it is missing it is created for its owner only."""
+    return open(path, "ab", opener=private_opener)
 
 
-def public(name: str, flags: int) -> int:
-    """Open a file as `open(..., opener=public)` does: one that is made others may read and never write."""
+def public_opener(name: str, flags: int) -> int:
+    """Opener for `open(..., opener=public_opener)`: others may read a file it creates, and not write it."""
     return os.open(name, flags, PUBLIC_FILE)
 
 
 def write_private(path: Path, content: bytes, *, new: bool = False) -> None:
-    """Write a file in one step, closed to other users: a reader sees all of it or nothing, after a power cut too.
+    """Write a file atomically, closed to other users: a reader sees all of it or none of it, after a power cut too.
 
     Raises
     ------
@@ -110,7 +110,7 @@ def write_private(path: Path, content: bytes, *, new: bool = False) -> None:
 
 
 def write_public(path: Path, content: bytes, *, new: bool = False) -> None:
-    """Write a file in one step that others may read and not write; otherwise as `write_private`.
+    """Write a file atomically that others may read and not write; otherwise as `write_private`.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def write_public(path: Path, content: bytes, *, new: bool = False) -> None:
 
 
 def _write(path: Path, content: bytes, mode: int, *, new: bool) -> None:
-    """Write the content beside its place, wholly and to the disk, then give it its name."""
+    """Write and sync a draft beside the target, then rename it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         draft.unlink(missing_ok=True)
@@ -144,7 +144,7 @@ def _write(path: Path, content: bytes, mode: int, *, new: bool) -> None:
 
 
 def sync_folder(path: Path) -> None:
-    """Bring a folder's list of names to the disk."""
+    """Sync a folder's list of names to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -152,13 +152,13 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def settle(folder: Path) -> None:
-    """Bring every file below a folder to the disk, and close each to other users, whoever wrote it.
+def secure_folder(folder: Path) -> None:
+    """Sync every file below a folder to disk and close it to other users, whoever wrote it.
 
     Raises
     ------
     OSError
-        If the disk refuses one, as a full one may do long after a write seemed to succeed.
+        If a file cannot be synced: a full disk may report that long after the write.
     """
     for path in files_below(folder):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
@@ -172,7 +172,7 @@ def settle(folder: Path) -> None:
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Yield the regular files below a folder, in order; links are not followed."""
+    """Yield the regular files below a folder in sorted order; links are not followed."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         for name in sorted(names):
@@ -182,10 +182,10 @@ def files_below(folder: Path) -> Iterator[Path]:
 
 
 def exposure(path: Path) -> tuple[str, str] | None:
-    """Return why a file with secrets is not safe, and the command that mends it; None if it is, or is not there.
+    """Return why a file with secrets is exposed, and the command that fixes it; None if it is safe or missing.
 
-    A key must be a file of this user (or of root), no link, that nobody else may read or write, in a folder in which
-    nobody else may replace it.
+    A key must be a regular file (no link) of this user or of root, unreadable and unwritable for others, in a folder where
+    others cannot replace it.
     """
     try:
         found, folder = path.lstat(), path.parent.stat()

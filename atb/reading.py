@@ -1,8 +1,8 @@
-"""Reading what others may have written: regular files of bounded size, and JSON that nothing further on stumbles over.
+"""Reads untrusted files: regular files of bounded size, and JSON with bounded depth and numbers.
 
-A few bytes can be made to cost a process its memory or its stack: a device instead of a file, brackets 50,000 deep, a whole number
-of 400 digits that no float holds. Whoever reads a manifest, a card, parameters or rules reads them here, so that one sentence is
-said instead. Errors are `ValueError`s that say what was wrong; who reads says which file it was and what to do.
+A few bytes can exhaust a process's memory or stack: a device instead of a file, brackets nested 50,000 deep, an integer of 400
+digits that no float holds. Manifests, model cards, parameters and rules are read here, so that such input ends in one clear
+sentence. Errors are `ValueError`s that say what was wrong; the caller adds which file it was and what to do.
 """
 
 import json
@@ -17,8 +17,8 @@ DEEPEST = 64  # levels of lists and objects in each other; what atb writes has a
 _LARGEST = 1 << 63
 
 
-def read_file(path: Path, *, most: int) -> bytes:
-    """Return the content of a regular file of at most `most` bytes.
+def read_file(path: Path, *, max_bytes: int) -> bytes:
+    """Return the content of a regular file of at most `max_bytes` bytes.
 
     Raises
     ------
@@ -31,39 +31,39 @@ def read_file(path: Path, *, most: int) -> bytes:
         found = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
         if found != stat.S_IFREG:
             raise ValueError("it is no regular file")
-        content = file.read(most + 1)
-    if len(content) > most:
-        raise ValueError(f"it is larger than {_size(most)}")
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise ValueError(f"it is larger than {_size(max_bytes)}")
     return content
 
 
 def parse_json(text: bytes | str) -> Any:
-    """Return what JSON text says: finite numbers, whole ones within 64 bits, no key twice, not deeper than `DEEPEST` levels.
+    """Parse JSON with finite numbers, integers of at most 64 bits, no duplicate key, and at most `DEEPEST` levels.
 
     Raises
     ------
     ValueError
-        Saying which of this does not hold, or where the text is no JSON in UTF-8.
+        If a limit is broken (the message says which), or the text is no JSON in UTF-8.
     """
     if isinstance(text, bytes):
         text = text.decode("utf-8")
     try:
         found = json.loads(
-            text, parse_int=_whole, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique
+            text, parse_int=_integer, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_unique
         )
     except RecursionError:
         raise ValueError(f"it is nested deeper than {DEEPEST} levels") from None
-    _check(found)
+    _check_depth_and_text(found)
     return found
 
 
-def read_json(path: Path, *, most: int = MIB) -> Any:
-    """Return what a JSON file says: `parse_json` of `read_file`, with their errors."""
-    return parse_json(read_file(path, most=most))
+def read_json(path: Path, *, max_bytes: int = MIB) -> Any:
+    """Read and parse a JSON file: `parse_json` of `read_file`, with their errors."""
+    return parse_json(read_file(path, max_bytes=max_bytes))
 
 
 def _without_waiting(path: str, flags: int) -> int:
-    """Open without waiting for the other end of a pipe."""
+    """Open without blocking on a named pipe."""
     return os.open(path, flags | os.O_NONBLOCK)
 
 
@@ -71,7 +71,7 @@ def _size(count: int) -> str:
     return f"{count // MIB} MiB" if count >= MIB else f"{count // 1024} KiB"
 
 
-def _whole(digits: str) -> int:
+def _integer(digits: str) -> int:
     number = int(digits) if len(digits) <= 20 else _LARGEST
     if not -_LARGEST <= number < _LARGEST:
         raise ValueError(f"a whole number has {len(digits)} digits, and at most 64 bits are read")
@@ -93,8 +93,8 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check(found: Any) -> None:
-    """Refuse what is nested too deep, and text that is no Unicode; without recursion, whose depth is the question."""
+def _check_depth_and_text(found: Any) -> None:
+    """Refuse deep nesting and text that is no valid Unicode; written as a loop, because recursion is what deep nesting breaks."""
     waiting = [(found, 1)]
     while waiting:
         value, depth = waiting.pop()
@@ -103,5 +103,5 @@ def _check(found: Any) -> None:
         elif isinstance(value, dict | list):
             if depth > DEEPEST:
                 raise ValueError(f"it is nested deeper than {DEEPEST} levels")
-            inner = [*value, *value.values()] if isinstance(value, dict) else value
-            waiting += [(one, depth + 1) for one in inner]
+            children = [*value, *value.values()] if isinstance(value, dict) else value
+            waiting += [(child, depth + 1) for child in children]

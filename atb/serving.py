@@ -1,11 +1,11 @@
-"""Whom a server of ours answers: not who is slow, silent, too large or too many, and no page that a browser was led here from.
+"""Guards for the HTTP servers of atb: Host and Origin checks, and limits on slow, silent, large and numerous clients.
 
-A stranger's page can let a browser on this machine ask what only this machine may ask: under a name of its own that it lets
-point here (DNS rebinding), which the Host header tells, or from its own place, which the Origin header tells (browsers send it with
-every WebSocket, POST and DELETE). Programs send neither another host nor an origin.
+A malicious web page can make a browser on this machine send requests that only this machine may send: under its own domain name,
+which it points here (DNS rebinding; the Host header shows it), or across origins (the Origin header shows it; browsers send it
+with every WebSocket, POST and DELETE). Programs send neither a foreign Host nor an Origin.
 
-aiohttp ends a connection on which no whole request came in time (`keepalive_timeout`), and refuses long lines, many headers and
-large bodies; it waits without end for a body that comes slowly and for a client that does not read. Those are watched here.
+aiohttp closes a connection on which no whole request arrives in time (`keepalive_timeout`), and refuses long lines, many headers
+and large bodies. It waits forever for a body that arrives slowly and for a client that does not read: these two are handled here.
 """
 
 import asyncio
@@ -24,18 +24,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What a client may take: seconds until a request's head is there, until its body is, and until it reads an answer.
+    """Limits on one client: seconds for the head of a request, for its body, and for reading an answer.
 
     Parameters
     ----------
     head_s
-        Also how long a connection may be idle between two requests.
+        Seconds until the head has arrived; also how long a connection may be idle between two requests.
+    body_s
+        Seconds until the body has arrived.
     body_bytes
         The largest body.
     stalled_s
-        How long a client that has something to read may read nothing.
+        Seconds that a client may read nothing while something is there to read.
     connections
-        How many there may be at once; the newest beyond them are ended.
+        How many there may be at once; the newest beyond that are closed.
     """
 
     head_s: float = 30.0
@@ -46,14 +48,14 @@ class Bounds:
 
 
 def make_runner(app: "web.Application", bounds: Bounds, **options: Any) -> "web.AppRunner":
-    """Return the runner of an application whose requests were bounded by `in_time`."""
+    """Return the runner of an application that uses the middleware `body_timeout`."""
     from aiohttp import web
 
     return web.AppRunner(app, keepalive_timeout=bounds.head_s, access_log=None, lingering_time=bounds.body_s, **options)
 
 
-def in_time(bounds: Bounds) -> "Middleware":
-    """Return a middleware that reads each body before anything else happens, and gives up on one that does not come."""
+def body_timeout(bounds: Bounds) -> "Middleware":
+    """Return a middleware that reads each body first, and answers 408 when it does not arrive in time."""
     from aiohttp import web
 
     @web.middleware
@@ -74,7 +76,7 @@ def in_time(bounds: Bounds) -> "Middleware":
 
 
 def tolerate_disconnects() -> "Middleware":
-    """Return a middleware for clients that leave before they are answered: that is no fault of the server's to be logged."""
+    """Return a middleware that keeps clients who disconnect before their answer out of the error log."""
     from aiohttp import web
 
     @web.middleware
@@ -92,21 +94,21 @@ def tolerate_disconnects() -> "Middleware":
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host is this machine's own, by name or address: nothing is looked up."""
+    """Return True for `localhost` and loopback addresses; no name is resolved."""
     return host is not None and (host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback))
 
 
-def is_meant(hosts: "Sequence[str]", names: "Collection[str]" = (), *, addresses: bool = False) -> bool:
-    """Tell whether a request's Host headers are exactly one, and that is loopback or a name of ours.
+def is_expected_host(hosts: "Sequence[str]", names: "Collection[str]" = (), *, addresses: bool = False) -> bool:
+    """Return True if there is exactly one Host header and it names loopback or this server.
 
     Parameters
     ----------
     hosts
-        The headers as they came, each with or without a port.
+        The Host headers as received, each with or without a port.
     names
-        What else the server is called, in small letters.
+        Further names of the server, in lower case.
     addresses
-        Whether any address in digits will do: no stranger's name can be one.
+        Accept any IP address: DNS rebinding needs a name.
     """
     if len(hosts) != 1:
         return False
@@ -125,10 +127,10 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def for_us(names: "Collection[str]", *, addresses: bool) -> "Middleware":
-    """Return a middleware that refuses what was meant for another host (421), or comes from another place's page (403).
+def host_guard(names: "Collection[str]", *, addresses: bool) -> "Middleware":
+    """Return a middleware that refuses requests for another host (421) and from pages of another origin (403).
 
-    What comes over TLS was meant for this server: its certificate said so.
+    Over TLS the Host header is not checked: the certificate has already named this server.
     """
     from aiohttp import web
 
@@ -137,40 +139,40 @@ def for_us(names: "Collection[str]", *, addresses: bool) -> "Middleware":
         request: "web.Request", handler: "Callable[[web.Request], Awaitable[web.StreamResponse]]"
     ) -> "web.StreamResponse":
         hosts = request.headers.getall("Host", [])
-        if not request.secure and not is_meant(hosts, names, addresses=addresses):
+        if not request.secure and not is_expected_host(hosts, names, addresses=addresses):
             return web.Response(status=421, text="this server does not answer to that name (the Host header)\n")
-        places = [origin.partition("://")[2].lower() for origin in request.headers.getall("Origin", [])]
-        if any(place not in {host.lower() for host in hosts} for place in places):
-            return web.Response(status=403, text="this server answers no page of another place (the Origin header)\n")
+        origins = [origin.partition("://")[2].lower() for origin in request.headers.getall("Origin", [])]
+        if any(origin not in {host.lower() for host in hosts} for origin in origins):
+            return web.Response(status=403, text="this server answers no page of another origin (the Origin header)\n")
         return await handler(request)
 
     return guard
 
 
-async def drop_the_slow(runner: "web.AppRunner", bounds: Bounds) -> None:
-    """Watch a running server's connections until cancelled: end those that read nothing, and those beyond the limit."""
-    stalled: dict[Any, tuple[int, float]] = {}
+async def drop_stalled_clients(runner: "web.AppRunner", bounds: Bounds) -> None:
+    """Close connections that read nothing, and those beyond the limit, until cancelled."""
+    stalled: dict[Any, tuple[int, float]] = {}  # by transport: unread bytes, and since when they have not become fewer
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(min(1.0, bounds.stalled_s / 4))
         server = runner.server
-        found = [] if server is None else [one.transport for one in server.connections]
-        connections = [one for one in found if one is not None]
-        for one in connections[bounds.connections :]:
-            one.abort()
-        waiting = {one: one.get_write_buffer_size() for one in connections[: bounds.connections]}
+        found = [] if server is None else [connection.transport for connection in server.connections]
+        transports = [transport for transport in found if transport is not None]
+        for transport in transports[bounds.connections :]:
+            transport.abort()
+        unread = {transport: transport.get_write_buffer_size() for transport in transports[: bounds.connections]}
         stalled = {
-            one: (size, stalled[one][1] if one in stalled and size >= stalled[one][0] else loop.time())
-            for one, size in waiting.items()
+            transport: (size, stalled[transport][1] if size >= stalled.get(transport, (size + 1,))[0] else loop.time())
+            for transport, size in unread.items()
             if size
         }
-        for one, (_, since) in stalled.items():
+        for transport, (_, since) in stalled.items():
             if loop.time() - since > bounds.stalled_s:
-                one.abort()
+                transport.abort()
 
 
-async def stop(task: "asyncio.Task[None]") -> None:
-    """End a task and wait until it is over."""
+async def cancel_and_wait(task: "asyncio.Task[None]") -> None:
+    """Cancel a task and wait until it has ended."""
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

@@ -1,17 +1,17 @@
-"""The modules of this package run from their sources alone: byte code beside a source is neither read nor written.
+"""Imports this package from its source files only: cached byte code is neither read nor written.
 
-Python takes byte code for a source's by size and time stamp, and both can be forged, or be the same by chance. Whoever then hashes
-the source vouches for code that does not run. So a finder in front of Python's own compiles each module of `atb` from the
-bytes of its `.py` file and keeps their hash. Compiling what a runner loads (19,000 lines) takes 0.15 s; loading byte code
-takes 0.01 s. Byte code whose header names the source's hash would be no proof either: its maker writes the header too.
+Python matches byte code to its source by size and time stamp, and both can be forged or agree by chance; a hash of the source would
+then vouch for code that does not run. So a finder in front of Python's own compiles each module of `atb` from the bytes of its
+`.py` file and keeps those bytes. Compiling what a runner loads (19,000 lines) takes 0.15 s; loading byte code takes 0.01 s. Byte
+code whose header carries the hash of the source would prove nothing either: whoever writes the byte code writes the header.
 
-- An extension module beside a source is passed over; one without a source is refused, like byte code without a source.
-- A runner compiles this module from bytes whose hash it has compared, calls `seal` and then `begin` before it imports anything of
-  `atb`, so that nothing of the package runs that is not what the manifests pin.
-- `seal` keeps the bytes that a promotion pins in memory. What is imported later comes from there, whatever has happened to the
-  files (an update under a running runner, say), and what is not pinned cannot be imported.
+- An extension module beside a source is ignored; one without a source is refused, like byte code without a source.
+- A runner compiles this module from bytes whose hash it has compared, and calls `seal` and then `begin` before it imports anything
+  else of `atb`: only code that the manifests pin can run.
+- `seal` keeps the pinned bytes in memory. Later imports use them, whatever happens to the files (an update under a running
+  runner, say), and a module that is not pinned cannot be imported.
 
-Other packages are loaded as Python does: their versions are pinned, and who may write there is for the owner of the environment.
+Other packages are loaded as Python does: their versions are pinned, and write access to them is up to the environment's owner.
 """
 
 import os
@@ -30,27 +30,27 @@ _sealed: dict[str, bytes] = {}  # by file; empty while nothing is sealed
 
 
 class ForeignModuleError(ImportError):
-    """A module of the package that has no source, or that is not pinned by what is promoted."""
+    """A module of the package has no source, or the promotion does not pin it."""
 
 
 class SourceLoader(SourceFileLoader):
-    """Compiles a module from its source each time."""
+    """Compiles a module from its source at every import."""
 
     def get_code(self, fullname: str) -> CodeType:  # noqa: ARG002 - importlib's signature
-        """Return the code of the source as it is now, or as it was sealed."""
+        """Return the code of the sealed source, or of the file if nothing is sealed."""
         source = self.get_data(self.path)
         _executed[os.path.realpath(self.path)] = source
         code: CodeType = self.source_to_code(source, self.path)
         return code
 
     def get_data(self, path: str) -> bytes:
-        """Return a file's bytes: the sealed ones where there are."""
+        """Return the sealed bytes of a file, or the file's own."""
         kept = _sealed.get(os.path.realpath(path)) if _sealed else None
         return super().get_data(path) if kept is None else kept
 
 
 class SourceFinder:
-    """Finds modules of the package by their sources."""
+    """Finds the package's modules by their source files."""
 
     @staticmethod
     def find_spec(
@@ -58,12 +58,12 @@ class SourceFinder:
         path: "Sequence[str] | None" = None,
         target: ModuleType | None = None,  # noqa: ARG004 - importlib's signature
     ) -> ModuleSpec | None:
-        """Return where a module's source is, None for modules of others and for none at all.
+        """Return the spec of a module of the package; None for other packages and for names that do not exist.
 
         Raises
         ------
         ForeignModuleError
-            If the module has no source but could be loaded from something else, or is not among the sealed ones.
+            If something other than a source file would be loaded, or the module is not sealed.
         """
         if path is None or not fullname.startswith(f"{PACKAGE}."):
             return None
@@ -86,15 +86,15 @@ def _allowed(spec: ModuleSpec) -> ModuleSpec:
 
 
 def install() -> None:
-    """Put the finder in front of Python's own, once."""
+    """Put the finder before Python's own; calling it again changes nothing."""
     if not any(isinstance(finder, SourceFinder) for finder in sys.meta_path):
         sys.meta_path.insert(0, SourceFinder())
 
 
 def begin() -> None:
-    """Load the package from its sources, in a process that imported nothing of it but this module, and that from its source.
+    """Load the package from its sources, in a process that has imported only this module, and that from its source.
 
-    The process makes sure of that by a loader that overrides `SourceFileLoader.get_code`, as `SourceLoader` does.
+    The process ensures that with a loader that overrides `SourceFileLoader.get_code`, as `SourceLoader` does.
     """
     own = sys.modules[__name__]
     _executed[os.path.realpath(__file__)] = SourceLoader(__name__, __file__).get_data(__file__)
@@ -113,16 +113,16 @@ def begin() -> None:
 
 
 def executed() -> dict[str, bytes]:
-    """Return each source that runs in this process by its file (absolute, without links)."""
+    """Return the source bytes of every imported module of the package, by real path."""
     return dict(_executed)
 
 
 def unexplained() -> list[str]:
-    """Return the modules of the package in this process that were not loaded from their sources by this module."""
+    """Return the imported modules of the package that were not loaded by this module."""
     mine = [(name, module) for name, module in sys.modules.items() if name.partition(".")[0] == PACKAGE]
     return sorted(name for name, module in mine if os.path.realpath(str(module.__file__)) not in _executed)
 
 
 def seal(files: "Mapping[Path, bytes]") -> None:
-    """Let this process import these sources of the package alone, from these bytes; more may be added by another call."""
+    """Restrict imports of the package to these files, read from these bytes; further calls add files."""
     _sealed.update({os.path.realpath(path): content for path, content in files.items()})

@@ -76,12 +76,12 @@ def _refuse(refused: Exception, code: int) -> int:
 
 
 def _main(asked: argparse.Namespace) -> int:
-    from atb.environment import hidden_secrets
+    from atb.environment import hide_secrets
     from atb.errors import AtbError
-    from atb.files import write_for_us_alone
+    from atb.files import owner_only_writes
 
     try:
-        with hidden_secrets(), write_for_us_alone():
+        with hide_secrets(), owner_only_writes():
             print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
     except Exception as problem:
         refused = problem if isinstance(problem, AtbError) else _refusal(problem)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from atb.config import load_settings
-from atb.environment import handed_over, hidden_secrets, is_secret, variables
+from atb.environment import hide_secrets, is_secret, secrets_for_child, variables
 from atb.errors import ConfigError
 
 CANARY = "kNrY0000000000%/:@"
@@ -45,11 +45,11 @@ def test_a_running_command_shows_no_secret_of_its_environment(tmp_path):
 
 LAUNCHER = """
 import subprocess, sys
-from atb.environment import handed_over, hidden_secrets
+from atb.environment import hide_secrets, secrets_for_child
 from pathlib import Path
-with hidden_secrets():
+with hide_secrets():
     assert b"kNrY" not in Path("/proc/self/environ").read_bytes()
-    with handed_over() as options:
+    with secrets_for_child() as options:
         child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True, **options)
     print(child.communicate()[0], child.returncode)
 """
@@ -57,9 +57,9 @@ CHILD = """
 import os
 from pathlib import Path
 first = Path("/proc/self/environ").read_bytes().count(b"kNrY")
-from atb.environment import hidden_secrets
+from atb.environment import hide_secrets
 from atb.config import load_settings
-with hidden_secrets():
+with hide_secrets():
     secret = load_settings().exchange.api_secret.get_secret_value()
     print(first, secret, os.environ.get("ATB__EXCHANGE__API_SECRET"), "ATB_SECRETS_PIPE" in os.environ)
 """
@@ -78,12 +78,12 @@ def test_settings_still_know_what_was_hidden_and_afterwards_all_is_as_before(mon
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     before = dict(os.environ)
-    with hidden_secrets():
+    with hide_secrets():
         assert not [name for name in SECRETS if name.startswith("ATB__") and name in os.environ]
         assert os.environ["GITHUB_TOKEN"] == CANARY, "other programs' variables are theirs"
         assert load_settings().exchange.api_key.get_secret_value() == CANARY
         assert variables() == before
-        with hidden_secrets():
+        with hide_secrets():
             assert load_settings().exchange.api_secret.get_secret_value() == CANARY
         assert load_settings().exchange.api_secret.get_secret_value() == CANARY
     assert dict(os.environ) == before
@@ -95,7 +95,7 @@ def test_ordinary_variables_are_no_secrets(name):
 
 
 def test_nothing_is_handed_over_where_nothing_was_hidden():
-    with handed_over() as options:
+    with secrets_for_child() as options:
         assert options == {"env": dict(os.environ)}
 
 

@@ -10,11 +10,11 @@ import pytest
 
 import atb
 from atb.files import (
-    private_file,
-    private_folder,
-    private_log,
-    public_folder,
-    write_for_us_alone,
+    make_private_file,
+    make_private_folder,
+    make_public_folder,
+    open_private_log,
+    owner_only_writes,
     write_private,
     write_public,
 )
@@ -47,13 +47,13 @@ def modes(root: Path) -> dict[str, int]:
 @pytest.mark.parametrize("mask", [0o000, 0o002, 0o022, 0o077])
 def test_what_is_made_has_its_mode_whatever_the_umask_is(tmp_path, mask):
     with umask(mask):
-        private_folder(tmp_path / "a" / "b")
-        public_folder(tmp_path / "c" / "d")
-        private_file(tmp_path / "empty")
+        make_private_folder(tmp_path / "a" / "b")
+        make_public_folder(tmp_path / "c" / "d")
+        make_private_file(tmp_path / "empty")
         write_private(tmp_path / "secret", b"x")
         write_private(tmp_path / "secret", b"y")
         write_public(tmp_path / "shown", b"x")
-        private_log(tmp_path / "log").close()
+        open_private_log(tmp_path / "log").close()
     shown = {"c": 0o755, "c/d": 0o755, "shown": 0o644}
     private = {"a": 0o700, "a/b": 0o700, "empty": 0o600, "secret": 0o600, "log": 0o600}
     assert modes(tmp_path) == private | {name: mode & ~mask for name, mode in shown.items()} | {"atb.toml": 0o644}
@@ -72,7 +72,7 @@ def test_a_file_that_must_be_new_is_never_replaced(tmp_path):
 def test_a_program_takes_from_its_umask_only_what_others_could_write(tmp_path):
     for mask, wanted in ((0o000, 0o644), (0o077, 0o600), (0o027, 0o640)):
         with umask(mask):
-            with write_for_us_alone():
+            with owner_only_writes():
                 path = tmp_path / f"{mask:o}"
                 path.touch()
             assert os.umask(mask) == mask
@@ -89,7 +89,10 @@ def _makes_a_file(node: ast.AST) -> bool:
     given = [*node.args, *(word.value for word in node.keywords if word.arg in {"mode", "flags"})]
     words = [one.value for one in given if isinstance(one, ast.Constant) and isinstance(one.value, str)]
     opens = name == "open" and any(word[:1] in {"w", "a", "x"} or "+" in word for word in words if len(word) <= 3)
-    safely = any(word.arg == "opener" and ast.unparse(word.value) in {"private", "public"} for word in node.keywords)
+    safely = any(
+        word.arg == "opener" and ast.unparse(word.value) in {"private_opener", "public_opener"}
+        for word in node.keywords
+    )
     return (opens and not safely) or ("O_CREAT" in ast.unparse(node) and name == "open")
 
 

@@ -46,10 +46,10 @@ def test_a_file_is_regular_and_of_bounded_size(tmp_path):
     path = tmp_path / "x.json"
     path.write_bytes(b"[1]")
     assert read_json(path) == [1]
-    assert read_file(path, most=3) == b"[1]"
+    assert read_file(path, max_bytes=3) == b"[1]"
     path.write_bytes(b" " * 1_025)
     with pytest.raises(ValueError, match="larger than 1 KiB"):
-        read_file(path, most=1_024)
+        read_file(path, max_bytes=1_024)
     with path.open("ab") as file:
         file.truncate(1 << 40)  # a sparse file of a TiB is not read into memory
     with pytest.raises(ValueError, match="larger than 1 MiB"):
@@ -60,7 +60,7 @@ def test_what_is_no_file_is_refused_and_nobody_waits_for_it(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", type(tmp_path)("/dev/zero")):
         with pytest.raises(ValueError, match="no regular file"):
-            read_file(path, most=10)
+            read_file(path, max_bytes=10)
     for path in (tmp_path, tmp_path / "nothing"):
         with pytest.raises(OSError):
-            read_file(path, most=10)
+            read_file(path, max_bytes=10)

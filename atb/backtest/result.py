@@ -21,7 +21,7 @@ from atb.engine.codes import REFUSALS
 from atb.engine.prepare import Problem, finest
 from atb.engine.records import HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION
 from atb.engine.slot import Slot
-from atb.files import public_folder, write_public
+from atb.files import make_public_folder, write_public
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -308,7 +308,7 @@ class Result:
 
     def export(self, folder: Path) -> list[Path]:
         """Write orders.csv, trades.csv, equity.csv and refused.csv; floats are written so that they read back exactly."""
-        public_folder(folder)
+        make_public_folder(folder)
         tables = {"orders": self.orders, "trades": self.trades, "refused": self.refused}
         paths = [folder / f"{name}.csv" for name in (*tables, "equity")]
         for path, table in zip(paths, tables.values(), strict=False):

@@ -202,11 +202,11 @@ def main(ctx: click.Context, root: Path | None) -> None:
       atb backtest sma_cross --symbol BTC/USDT --timeframe 1h --days 90
       atb --root /tmp/scratch runs --json
     """
-    from atb.environment import hidden_secrets
-    from atb.files import write_for_us_alone
+    from atb.environment import hide_secrets
+    from atb.files import owner_only_writes
 
-    ctx.with_resource(hidden_secrets())
-    ctx.with_resource(write_for_us_alone())
+    ctx.with_resource(hide_secrets())
+    ctx.with_resource(owner_only_writes())
     # nbformat loads jsonschema, which would build the grammar of international addresses (2 s): no notebook's schema asks for them.
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: an import of it raises ImportError
     if root is not None:

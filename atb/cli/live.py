@@ -131,12 +131,12 @@ def _run_runner(path: Path, *period: str, account: str, settings: "Settings") ->
     import subprocess
 
     from atb.config import part_of
-    from atb.environment import handed_over
+    from atb.environment import secrets_for_child
 
     runner = part_of(settings.project, "runners", "live.py")
     command = [sys.executable, str(runner), str(path), "--account", account, "--from", period[0], "--until", period[1]]
     click.echo("Running: " + " ".join(command))
-    with handed_over() as options:
+    with secrets_for_child() as options:
         process = subprocess.Popen(command, **options)  # noqa: S603 - our own program with checked arguments
     while True:
         try:

@@ -18,7 +18,7 @@ from atb.db.migration import bring_to_head
 from atb.db.refusals import refusal
 from atb.db.types import dump_json
 from atb.errors import SetupError
-from atb.files import private_file, private_folder
+from atb.files import make_private_file, make_private_folder
 
 BUSY_SECONDS = 30
 _WRITING = "BEGIN IMMEDIATE"
@@ -166,9 +166,9 @@ def _prepare_file(url: URL) -> URL:
         return url
     path = Path(name).expanduser().absolute()
     try:
-        private_folder(path.parent)
+        make_private_folder(path.parent)
         if not path.exists():
-            private_file(path)  # SQLite gives its log the same mode
+            make_private_file(path)  # SQLite gives its log the same mode
     except OSError as problem:
         raise SetupError(
             f"The database cannot be made there ({problem.strerror})", found=str(path), todo=_TODO

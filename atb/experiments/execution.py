@@ -30,7 +30,7 @@ from atb.experiments.registry import SCRATCH, add_run, end_dead_runs, end_run, n
 from atb.experiments.report import write_report
 from atb.experiments.running import Job, Outcome, Progress, run_notebook
 from atb.experiments.surroundings import kernel_environment, secrets_of
-from atb.files import files_below, private_folder, settle, write_private
+from atb.files import files_below, make_private_folder, secure_folder, write_private
 from atb.monitoring.processes import Holder
 from atb.redaction import Redactor, is_secret_name
 from atb.redaction.discovery import find_secrets
@@ -141,7 +141,7 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
     name = run_id(path.name, started)
     folder = settings.runs_root.resolve() / name
     try:
-        private_folder(folder)
+        make_private_folder(folder)
     except OSError as problem:
         raise SetupError(f"The folder of the run cannot be made ({problem.strerror})", found=str(folder)) from None
     commit, dirty = commit_of(path.parent)
@@ -176,7 +176,7 @@ def _seed(values: Mapping[str, Plain]) -> int | None:
 def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) -> Run:
     """Write what the run leaves behind, masked, see that it is on the disk, and complete its row, in this order."""
     folder = Path(run.path)
-    private_folder(folder)  # a cell may have deleted it
+    make_private_folder(folder)  # a cell may have deleted it
     node = _keep_notebook(folder / run.notebook, outcome, redactor)
     _mask_files(folder, redactor)
     result = published(folder)
@@ -197,7 +197,7 @@ def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) 
     if node is not None:
         write_report(folder / REPORT, node, record, published=result)
     write_text(folder / RECORD, to_json(record))
-    settle(folder)
+    secure_folder(folder)
     return end_run(database, run.run_id, **changes)
 
 

@@ -20,7 +20,7 @@ from jupyter_client.manager import AsyncKernelManager
 from traitlets import Dict, Int, Unicode
 
 from atb import sources
-from atb.files import private_log
+from atb.files import open_private_log
 
 _LAUNCHER = ["-m", "ipykernel_launcher"]
 # What `python -m ipykernel_launcher` does, after the package is loaded from its sources.
@@ -52,7 +52,7 @@ class SilentKernelManager(AsyncKernelManager):
 
     async def _async_start_kernel(self, **options: Any) -> None:
         options["env"] = dict(self.environment)
-        with private_log(Path(self.said)) as log:
+        with open_private_log(Path(self.said)) as log:
             await super()._async_start_kernel(**options, stdout=log, stderr=log)
 
     start_kernel = _async_start_kernel

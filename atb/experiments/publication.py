@@ -112,7 +112,7 @@ def published(folder: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        found: dict[str, Any] = read_json(path, most=LARGEST)
+        found: dict[str, Any] = read_json(path, max_bytes=LARGEST)
     except (OSError, ValueError) as problem:
         raise InputError(
             f"The published result is no JSON ({problem})", found=str(path), todo="Run the notebook again"

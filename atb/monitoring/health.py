@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, Self
 from atb.errors import SetupError
 from atb.monitoring.logs import get_logger
 from atb.redaction import redact
-from atb.serving import Bounds, drop_the_slow, in_time, is_loopback, is_meant, make_runner, stop, tolerate_disconnects
+from atb.serving import (
+    Bounds,
+    body_timeout,
+    cancel_and_wait,
+    drop_stalled_clients,
+    is_expected_host,
+    is_loopback,
+    make_runner,
+    tolerate_disconnects,
+)
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -157,14 +166,14 @@ class Health:
 
         site = make_runner(self._app(), self._bounds, handle_signals=False)
         await site.setup()
-        watching = asyncio.ensure_future(drop_the_slow(site, self._bounds))
+        watching = asyncio.ensure_future(drop_stalled_clients(site, self._bounds))
         try:
             await web.SockSite(site, self._socket).start()
             self._started.set_result(None)
             while not await asyncio.to_thread(self._ended.wait, _ASK_EVERY):
                 self._ask()
         finally:
-            await stop(watching)
+            await cancel_and_wait(watching)
             await site.cleanup()
 
     def _ask(self) -> None:
@@ -179,7 +188,7 @@ class Health:
         from aiohttp import web
 
         app = web.Application(
-            middlewares=[tolerate_disconnects(), in_time(self._bounds), self._guard()],
+            middlewares=[tolerate_disconnects(), body_timeout(self._bounds), self._guard()],
             client_max_size=self._bounds.body_bytes,
         )
         pages = {"/livez": self._livez, "/readyz": self._readyz, "/status": self._status, "/metrics": self._render}
@@ -205,7 +214,7 @@ class Health:
         """Refuse what was meant for another host; answer everything else with headers that keep it where it is."""
         from aiohttp import web
 
-        if not self._public and not is_meant(request.headers.getall("Host", [])):
+        if not self._public and not is_expected_host(request.headers.getall("Host", [])):
             return web.Response(status=403, text="this page answers to this machine's own name\n", headers=_HEADERS)
         try:
             answer = await page(request)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.domain import Symbol, Timeframe
 from atb.errors import InputError, ModelError
-from atb.files import PUBLIC_FOLDER, public_folder, write_public
+from atb.files import PUBLIC_FOLDER, make_public_folder, write_public
 from atb.prediction.card import RETRAIN, check_card, check_features, check_graph, make_card, render
 from atb.reading import MIB, parse_json, read_file
 
@@ -79,7 +79,7 @@ def save_bundle(
     target = folder / str(card["version"])
     if target.exists():
         raise ModelError("This version exists already", found=str(target))
-    public_folder(folder)
+    make_public_folder(folder)
     draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
     try:
         write_public(draft / MODEL, model)
@@ -191,7 +191,7 @@ def _read(folder: Path, name: str) -> bytes:
     if file.resolve().parent != folder.resolve():
         raise ModelError(f"{file} is a link out of its bundle", todo=RETRAIN)
     try:
-        return read_file(file, most=LARGEST[name])
+        return read_file(file, max_bytes=LARGEST[name])
     except (OSError, ValueError) as odd:
         raise ModelError(f"{file} cannot be read: {odd}", todo=RETRAIN) from None
 

@@ -61,7 +61,7 @@ def source_bytes(path: Path) -> bytes:
         If it cannot be read, naming it.
     """
     try:
-        return read_file(path, most=_LARGEST)
+        return read_file(path, max_bytes=_LARGEST)
     except (OSError, ValueError) as odd:
         reason = odd.strerror if isinstance(odd, OSError) else odd
         raise PromotionError(f"A source of the package cannot be read: {reason}", found=str(path)) from None

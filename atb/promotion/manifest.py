@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from atb.errors import InputError, PromotionError, did_you_mean
-from atb.files import public_folder, write_public
+from atb.files import make_public_folder, write_public
 from atb.promotion import provenance
 from atb.promotion.gate import Evidence, gate
 from atb.promotion.signing import check_signature, fingerprint, own_key, sign, signing_key
@@ -149,7 +149,7 @@ def write_manifest(manifest: Manifest, folder: Path, keys_root: Path) -> Path:
         manifest = _renamed(manifest)
     path = folder / f"{manifest.name}.json"
     try:
-        public_folder(folder)
+        make_public_folder(folder)
         write_public(path, _bounded(sign_manifest(manifest, keys_root).render()), new=True)
     except FileExistsError:
         raise PromotionError("This manifest exists already", found=str(path)) from None
@@ -318,7 +318,7 @@ def _renamed(manifest: Manifest) -> Manifest:
 
 def _read(path: Path) -> bytes:
     try:
-        return read_file(path, most=LARGEST)
+        return read_file(path, max_bytes=LARGEST)
     except OSError as error:
         todo = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
         raise InputError(f"The manifest cannot be read ({error.strerror})", found=str(path), todo=todo) from None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atb.errors import InputError, PromotionError
-from atb.files import PRIVATE_FOLDER, exposure, private_folder, write_private, write_public
+from atb.files import PRIVATE_FOLDER, exposure, make_private_folder, write_private, write_public
 from atb.reading import read_file
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     try:
-        key = load_pem_public_key(read_file(path, most=_LARGEST))
+        key = load_pem_public_key(read_file(path, max_bytes=_LARGEST))
     except (OSError, ValueError, UnsupportedAlgorithm) as odd:
         reason = odd.strerror if isinstance(odd, OSError) else "it is no public key"
         raise InputError(f"The key cannot be read ({reason})", found=str(path)) from None
@@ -125,7 +125,7 @@ def _make_key(keys_root: Path) -> None:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-    private_folder(keys_root)
+    make_private_folder(keys_root)
     keys_root.chmod(PRIVATE_FOLDER)
     secret = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     with contextlib.suppress(FileExistsError):  # another process was first: its key is the one

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.errors import ConfigError, InputError, PromotionError
-from atb.files import exposure, private_folder, write_private
+from atb.files import exposure, make_private_folder, write_private
 from atb.promotion.signing import fingerprint
 from atb.reading import read_json
 
@@ -113,7 +113,7 @@ def _entries(trust_root: Path) -> dict[str, dict[str, str]]:
     if (wrong := exposure(path)) is not None:
         raise PromotionError(f"The list of trusted keys {wrong[0]}", found=str(path), todo=wrong[1])
     try:
-        found = read_json(path, most=_LARGEST)
+        found = read_json(path, max_bytes=_LARGEST)
     except (OSError, ValueError) as odd:
         raise PromotionError(f"The list of trusted keys cannot be read: {odd}", found=str(path)) from None
     if not isinstance(found, dict) or not all(_is_whole(name, entry) for name, entry in found.items()):
@@ -140,7 +140,7 @@ def _public(raw: bytes) -> "Ed25519PublicKey":
 
 def _write(trust_root: Path, entries: Mapping[str, Any]) -> None:
     try:
-        private_folder(trust_root)
+        make_private_folder(trust_root)
         write_private(trust_root / FILE, (json.dumps(entries, indent=2) + "\n").encode())
     except OSError as refused:
         raise PromotionError(

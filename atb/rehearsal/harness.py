@@ -16,7 +16,7 @@ from atb.config.settings import Settings
 from atb.decimals import exact
 from atb.domain import Bars
 from atb.errors import RunError
-from atb.files import private_folder, private_log, write_private
+from atb.files import make_private_folder, open_private_log, write_private
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.faults import Schedule
 from atb.venues.simulator.configuration import ExchangeConfig, Key
@@ -133,9 +133,9 @@ class Stage:
         RunError
             If the runner refuses to start, or ends too often.
         """
-        private_folder(self.folder)
+        make_private_folder(self.folder)
         played, began, kills = Played(), time.monotonic(), list(plan.kills)
-        with self.exchange(plan, exact_fees=exact_fees) as running, private_log(self.folder / "runner.log") as log:
+        with self.exchange(plan, exact_fees=exact_fees) as running, open_private_log(self.folder / "runner.log") as log:
             while len(played.exits) < _STARTS:
                 process = self._start(running, log)
                 code = self._watch(process, running, kills, tell=tell, act=act)

@@ -83,7 +83,7 @@ def read_rules(given: Given | None) -> dict[str, Any]:
 
 def _content(path: Path) -> str:
     try:
-        return read_file(path, most=MIB).decode("utf-8")
+        return read_file(path, max_bytes=MIB).decode("utf-8")
     except (OSError, ValueError) as problem:
         no_text = "it is no text" if isinstance(problem, UnicodeError) else str(problem)
         reason = getattr(problem, "strerror", None) or no_text

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from atb.errors import DataError
-from atb.files import PUBLIC_FILE, private_folder, public, sync_folder
+from atb.files import PUBLIC_FILE, make_private_folder, public_opener, sync_folder
 
 
 def write_files(contents: Mapping[Path, bytes]) -> None:
@@ -20,7 +20,7 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
     staged: dict[Path, Path] = {}
     try:
         for path, content in contents.items():
-            private_folder(path.parent)
+            make_private_folder(path.parent)
             staged[path] = path.with_name(f".{path.name}.{os.getpid()}.tmp")
             _write_through(staged[path], content)
         for path, temporary in staged.items():
@@ -46,7 +46,7 @@ def sole_writer(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
 
     lock = FileLock(folder / ".lock", timeout=wait_s, mode=PUBLIC_FILE, poll_interval=0.02)
     try:
-        private_folder(folder)
+        make_private_folder(folder)
         lock.acquire()
     except Timeout as error:
         raise DataError(
@@ -65,7 +65,7 @@ def _cannot_write(error: OSError) -> DataError:
 
 
 def _write_through(path: Path, content: bytes) -> None:
-    with open(path, "wb", opener=public) as file:
+    with open(path, "wb", opener=public_opener) as file:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())

@@ -96,7 +96,7 @@ def _shipped(venue: str) -> dict[str, Instrument]:
 def _stored(root: Path, venue: str) -> dict[str, dict[str, str]]:
     path = root / venue / _FILE
     try:
-        rules = read_json(path, most=16 * MIB)
+        rules = read_json(path, max_bytes=16 * MIB)
         for values in rules.values():
             Instrument.from_json(values)
     except FileNotFoundError:

@@ -74,7 +74,7 @@ def _seen(series: Series) -> dict[str, str] | None:
 def _kept(series: Series, seen: dict[str, str]) -> Observed | None:
     """Return what was derived from these very years; None where there is none, or it cannot be read."""
     try:
-        kept = read_json(series.folder / _FILE, most=MIB)
+        kept = read_json(series.folder / _FILE, max_bytes=MIB)
         rules, step = Instrument.from_json(kept["rules"]), kept["step"]
         found = Observed(rules, None if step is None else Decimal(step))
     except (OSError, ValueError, ArithmeticError, KeyError, AttributeError, TypeError, AtbError):

@@ -148,7 +148,7 @@ def read_halt_file(root: Path) -> Halt:
     """
     path = root / FILE
     try:
-        text = read_file(path, most=MIB).decode("utf-8", errors="replace").strip()
+        text = read_file(path, max_bytes=MIB).decode("utf-8", errors="replace").strip()
         since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except FileNotFoundError:
         return NO_HALT

@@ -19,7 +19,7 @@ from atb.db import Database
 from atb.db.tables import AccountLease
 from atb.domain import Clock
 from atb.errors import LeaseError
-from atb.files import private
+from atb.files import private_opener
 from atb.monitoring.processes import Holder
 from atb.threads import Call
 
@@ -218,7 +218,7 @@ def _file_lock(database: Database, account: str) -> Iterator[None]:
         yield
         return
     path = f"{place}.{account}.lock"
-    with open(path, "a+", encoding="utf-8", opener=private) as lock:
+    with open(path, "a+", encoding="utf-8", opener=private_opener) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

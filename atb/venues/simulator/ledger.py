@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
-from atb.files import private, private_folder
+from atb.files import make_private_folder, private_opener
 from atb.venues.simulator.events import AccountEvent, AccountPosition, BalanceUpdate, Execution
 from atb.venues.simulator.orders import Order, Trade
 
@@ -31,8 +31,8 @@ class Ledger:
         self._entries: list[dict[str, Any]] = []
         self._file: TextIO | None = None
         if file is not None:
-            private_folder(file.parent)
-            self._file = open(file, "w", encoding="utf-8", opener=private)  # noqa: SIM115 - Path.open takes no opener; `close` ends it
+            make_private_folder(file.parent)
+            self._file = open(file, "w", encoding="utf-8", opener=private_opener)  # noqa: SIM115 - Path.open takes no opener; `close` ends it
 
     def __len__(self) -> int:
         """Return the number of entries."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
-from atb.files import public_folder, write_public
+from atb.files import make_public_folder, write_public
 
 _CHUNK_BYTES = 65_536
 _MAX_HEAD_BYTES = 16_384
@@ -32,7 +32,7 @@ class Authority:
 
     def write(self, path: Path) -> None:
         """Write the authority's certificate, which clients must trust, to `path` as PEM."""
-        public_folder(path.parent)
+        make_public_folder(path.parent)
         write_public(path, self._authority.cert_pem.bytes())
 
     def context(self) -> ssl.SSLContext:

@@ -18,7 +18,15 @@ from urllib.parse import parse_qsl
 from aiohttp import web
 
 from atb.domain import Bars, Instrument
-from atb.serving import drop_the_slow, for_us, in_time, is_loopback, make_runner, stop, tolerate_disconnects
+from atb.serving import (
+    body_timeout,
+    cancel_and_wait,
+    drop_stalled_clients,
+    host_guard,
+    is_loopback,
+    make_runner,
+    tolerate_disconnects,
+)
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.control import USER, Control
@@ -51,9 +59,9 @@ class Server:
         """Return the web application: control plane, the protocols beside REST, and REST itself."""
         config = self.exchange.config
         names = {name.lower() for name in (config.host, *config.names)}
-        guard = for_us(names, addresses=not is_loopback(config.host))
+        guard = host_guard(names, addresses=not is_loopback(config.host))
         bounds = config.bounds
-        middlewares = [tolerate_disconnects(), guard, in_time(bounds)]
+        middlewares = [tolerate_disconnects(), guard, body_timeout(bounds)]
         app = web.Application(middlewares=middlewares, client_max_size=bounds.body_bytes)
         Control(self.exchange).add_routes(app)
         for name in _PROTOCOLS:
@@ -298,11 +306,11 @@ async def start(
 
     async def end_watching(_app: web.Application) -> None:
         for task in watching:
-            await stop(task)
+            await cancel_and_wait(task)
 
     app.on_cleanup.append(end_watching)
     await runner.setup()
-    watching.append(asyncio.ensure_future(drop_the_slow(runner, bounds)))
+    watching.append(asyncio.ensure_future(drop_stalled_clients(runner, bounds)))
     await web.SockSite(runner, listener).start()
     proxy = None
     if ca_file is not None:
