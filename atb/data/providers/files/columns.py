@@ -100,7 +100,8 @@ def source_notes(names: Sequence[str], levels: Iterable[str] = ()) -> list[str]:
     called = {normal_name(level) for level in levels}
     if not adjusted and not {"price", "ticker"} <= called and called != {"price"}:
         return []
-    return ["Yahoo gives the volume of cryptocurrencies in the quote asset: it is stored as written"]
+    notes = ["Yahoo gives the volume of cryptocurrencies in the quote asset: it is stored as written"]
+    return [*notes, "the adjusted close is left out: prices are those that were traded"] if adjusted else notes
 
 
 def normal_name(name: str) -> str:

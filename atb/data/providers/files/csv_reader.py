@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from atb.data.providers.files.columns import CLOCK, SYMBOL, guess_columns, source_notes, symbol_column
+from atb.data.providers.files.header_levels import Header, one_level
 from atb.data.providers.files.headerless import columns_of
 from atb.data.providers.files.table import Table
 from atb.data.providers.files.text_layout import NULLS, Layout, as_utf8, is_moment, layout_of, line_of
@@ -37,14 +38,16 @@ def read_csv(data: bytes, name: str, symbol: Symbol | None) -> Table:
     """
     data, notes = as_utf8(data, name)
     layout = layout_of(data, name)
-    names = layout.names or columns_of(layout.first, dated=_dated(layout), name=name)
-    if layout.names is None:
-        notes.append(f"no header line; columns taken as {', '.join(names[:6])}")
-    sample = {column: [row[at] for row in layout.first if at < len(row)] for at, column in enumerate(names)}
+    header = _header(layout, symbol, name)
+    names, notes = header.names, [*notes, *header.notes]
+    sample = {
+        column: [row[at] for row in layout.first if at < len(row)]
+        for at, column in zip(header.kept, names, strict=True)
+    }
     columns = guess_columns(names, symbol, sample)
-    places = {role: names.index(column) for role, column in columns.items()}
-    if layout.names and (label := symbol_column(names)) and label not in columns.values():
-        places[SYMBOL] = names.index(label)
+    places = {role: header.kept[names.index(column)] for role, column in columns.items()}
+    if layout.labels and (label := symbol_column(names)) and label not in columns.values():
+        places[SYMBOL] = header.kept[names.index(label)]
     reading = _Reading(data, name, layout, columns, places)
     frame, more = reading.frame()
     symbols = frame.pop(SYMBOL) if SYMBOL in frame else None
@@ -56,6 +59,14 @@ def read_csv(data: bytes, name: str, symbol: Symbol | None) -> Table:
         symbols=symbols,
         where=reading.where,
     )
+
+
+def _header(layout: Layout, symbol: Symbol | None, name: str) -> Header:
+    """Return the columns' names, from the header or, where there is none, from a known order."""
+    if layout.labels is not None:
+        return one_level(layout.labels, symbol, name)
+    names = list(columns_of(layout.first, dated=_dated(layout), name=name))
+    return Header(list(range(len(names))), names, [f"no header line; columns taken as {', '.join(names[:6])}"])
 
 
 def _dated(layout: Layout) -> bool:
@@ -146,7 +157,7 @@ class _Reading:
 
     def _refuse_second_header(self, table: Any) -> None:
         """Name the row in which the header stands once more: two files were joined."""
-        if self.layout.names is None:
+        if self.layout.labels is None:
             return
         same = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(table["close"]), self.columns["close"]), False)
         if pc.any(same).as_py():

@@ -14,11 +14,12 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 
 from atb.data.providers.files.columns import CLOCK, guess_columns, source_notes, symbol_column
+from atb.data.providers.files.header_levels import Header, one_level
 from atb.data.providers.files.headerless import columns_of
 from atb.data.providers.files.table import Table
 from atb.data.providers.files.text_layout import NULLS
 from atb.domain import BAR_COLUMNS, Symbol
-from atb.errors import DataError, InputError
+from atb.errors import DataError
 
 _SAMPLE = 2_000
 _ORDINAL = re.compile(r"^\d+\. ")
@@ -83,7 +84,8 @@ def read_json(data: bytes, name: str, symbol: Symbol | None) -> Table:
         raise DataError(
             f"{name} cannot be read: its rows differ in kind", todo="Export or download it again"
         ) from error
-    return _table(frame, name, symbol, notes=notes)
+    frame, more = _one_level(frame, symbol, name)
+    return _table(frame, name, symbol, notes=[*notes, *more])
 
 
 def _to_frame(data: bytes, *, parquet: bool) -> pd.DataFrame:
@@ -110,43 +112,12 @@ def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _one_level(frame: pd.DataFrame, symbol: Symbol | None, name: str) -> tuple[pd.DataFrame, list[str]]:
-    """Return columns with one name each; of two levels (price and ticker) the one that tells the columns apart."""
-    if frame.columns.nlevels == 1:
-        return frame.set_axis([str(label) for label in frame.columns], axis=1), []
-    labels = [tuple(map(str, label)) for label in frame.columns]
-    levels = range(frame.columns.nlevels)
-    telling = [level for level in levels if len({label[level] for label in labels if all(label)}) > 1]
-    tickers = [level for level in telling if not _names_prices({label[level] for label in labels})]
-    if tickers:
-        labels, frame = _of_symbol(labels, frame, tickers[0], symbol=symbol, name=name)
-        telling = [level for level in telling if level not in tickers]
-    names = [
-        " ".join(filter(None, (label[level] for level in telling))) or next(filter(None, label), "") for label in labels
-    ]
-    return frame.set_axis(names, axis=1), [f"{len(levels)} levels of columns read as one"]
-
-
-def _names_prices(labels: set[str]) -> bool:
-    return {"open", "high", "low", "close"} <= {label.lower() for label in labels}
-
-
-def _of_symbol(
-    labels: list[tuple[str, ...]], frame: pd.DataFrame, level: int, *, symbol: Symbol | None, name: str
-) -> tuple[list[tuple[str, ...]], pd.DataFrame]:
-    """Keep the columns of one symbol where the file holds several."""
-    there = sorted({label[level] for label in labels if all(label)})
-    wanted = [ticker for ticker in there if symbol is not None and _parsed(ticker) == symbol]
-    if len(wanted) != 1:
-        raise DataError(f"{name} holds several symbols, and not one that is {symbol}", found=", ".join(there[:8]))
-    kept = [at for at, label in enumerate(labels) if label[level] == wanted[0] or not all(label)]
-    return [labels[at] for at in kept], frame.iloc[:, kept]
-
-
-def _parsed(text: str) -> Symbol | None:
-    try:
-        return Symbol.parse(text)
-    except InputError:
-        return None
+    """Return the columns of one symbol with one name each, and notes."""
+    levels = frame.columns.nlevels
+    labels = [tuple(map(str, label)) if levels > 1 else (str(label),) for label in frame.columns]
+    header = one_level(labels, symbol, name) if labels else Header([], [])
+    notes = [f"{levels} levels of columns read as one"] if levels > 1 else []
+    return frame.iloc[:, header.kept].set_axis(header.names, axis=1), [*notes, *header.notes]
 
 
 def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list[str]) -> Table:
@@ -271,12 +242,19 @@ def _columns(found: dict[str, Any]) -> Iterator[Any]:
         yield lists
     objects = {key: value for key, value in found.items() if isinstance(value, dict) and value}
     if len(objects) >= 5 and len(objects) == len(found) and len({tuple(value) for value in objects.values()}) == 1:
-        yield _by_time(objects) or {key: list(value.values()) for key, value in objects.items()}
+        yield _by_time(objects) or _by_column(objects)
+
+
+def _by_column(objects: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the columns of an object of columns, each keyed by row; keys that are more than the rows' numbers are the times."""
+    columns = {key: list(value.values()) for key, value in objects.items()}
+    rows = list(next(iter(objects.values())))
+    return columns if rows == [str(at) for at in range(len(rows))] else {"index": rows, **columns}
 
 
 def _by_time(objects: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of an object that is keyed by time (pandas' index form, Alpha Vantage's `1. open`), else none."""
     names = {name: _ORDINAL.sub("", name) for name in next(iter(objects.values()))}
-    if not _names_prices(set(names.values())):
+    if not {"open", "high", "low", "close"} <= {name.lower() for name in names.values()}:
         return []
     return [{"timestamp": key, **{names[name]: cell for name, cell in row.items()}} for key, row in objects.items()]

@@ -41,8 +41,8 @@ class Layout:
         Between cells.
     skipped
         Number of lines above the first one with data.
-    names
-        The columns' names, or None if the file has no header.
+    labels
+        Each column's name, one for each header line; None if the file has no header.
     first
         The cells of the first lines with data.
     notes
@@ -53,7 +53,7 @@ class Layout:
 
     separator: str
     skipped: int
-    names: tuple[str, ...] | None
+    labels: tuple[tuple[str, ...], ...] | None
     first: tuple[tuple[str, ...], ...]
     notes: list[str] = field(default_factory=list)
     levels: tuple[str, ...] = ()
@@ -129,7 +129,7 @@ def layout_of(data: bytes, name: str) -> Layout:
     if start - top > 1:
         notes.append(f"{start - top} header lines read as one")
     levels = tuple(row[0].strip() for row in rows[top:start]) if start - top > 1 else ()
-    return Layout(separator, start, _join_levels(rows[top:start]), first, notes, levels)
+    return Layout(separator, start, _labels(rows[top:start]), first, notes, levels)
 
 
 def is_number(cell: str) -> bool:
@@ -176,19 +176,19 @@ def _is_data(cells: Sequence[str]) -> bool:
     return len(cells) > 1 and told > 0 and (told + empty) * 2 >= len(cells)
 
 
-def _join_levels(rows: list[list[str]]) -> tuple[str, ...] | None:
-    """Return one name per column; of several header lines only what tells columns apart is kept.
+def _labels(rows: list[list[str]]) -> tuple[tuple[str, ...], ...] | None:
+    """Return each column's name in each header line; a line that names only the first column is that column's name.
 
     yfinance writes three: `Price,Close,High`, `Ticker,BTC-USD,BTC-USD`, `Date,,`.
     """
-    if not rows:
-        return None
-    if len(rows) == 1:
-        return tuple(cell.strip() for cell in rows[0])
-    labels = [row for row in rows if len({cell.strip() for cell in row[1:]}) > 1] or rows[:1]
-    first = next((row[0] for row in reversed(rows) if not any(cell.strip() for cell in row[1:])), labels[-1][0])
-    others = (" ".join(filter(None, (row[at].strip() for row in labels))) for at in range(1, len(rows[0])))
-    return (first.strip(), *others)
+    if len(rows) <= 1:
+        return tuple((cell.strip(),) for cell in rows[0]) if rows else None
+    levels = [row for row in rows if any(cell.strip() for cell in row[1:])] or rows[:1]
+    first = next((row[0] for row in reversed(rows) if not any(cell.strip() for cell in row[1:])), None)
+    if first is None:
+        first = max(levels, key=lambda row: len({cell.strip() for cell in row[1:]}))[0]
+    others = (tuple(row[at].strip() for row in levels) for at in range(1, len(rows[0])))
+    return ((first.strip(), *[""] * (len(levels) - 1)), *others)
 
 
 def _ordinal(at: int) -> str:

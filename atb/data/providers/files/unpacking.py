@@ -30,14 +30,13 @@ _OPENERS: dict[bytes, Callable[[BytesIO], Any]] = {
     b"BZh": bz2.open,
 }
 _EXPORT = "Export the sheet or table as CSV and import that"
+# Protocols 2 to 5, and the text of 0 and 1: an object of a module, a dict, a list.
+_PICKLES = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"ccopy", b"cpandas.", b"cnumpy.", b"(dp", b"(lp")
 _FOREIGN: tuple[tuple[bytes, str, str], ...] = (
     (b"\xd0\xcf\x11\xe0", "an Excel workbook", _EXPORT),
     (b"\x89HDF", "HDF5", "Load it with pandas and write it with `frame.to_parquet(...)`"),
     (b"SQLite format 3", "an SQLite database", _EXPORT),
-    (b"\x80\x02", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
-    (b"\x80\x03", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
-    (b"\x80\x04", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
-    (b"\x80\x05", "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`"),
+    *((start, "a pickle", "Load it with pandas and write it with `frame.to_parquet(...)`") for start in _PICKLES),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive", "Unpack it and import what was in it"),
     (b"Rar!", "a RAR archive", "Unpack it and import what was in it"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "Unpack it and import what was in it"),
