@@ -17,7 +17,7 @@ from atb.data.providers.files.columns import CLOCK, guess_columns, source_notes,
 from atb.data.providers.files.header_levels import Header, one_level
 from atb.data.providers.files.headerless import columns_of
 from atb.data.providers.files.table import Table
-from atb.data.providers.files.text_layout import NULLS
+from atb.data.providers.files.text_layout import NULLS, is_moment
 from atb.domain import BAR_COLUMNS, Symbol
 from atb.errors import DataError
 
@@ -246,10 +246,11 @@ def _columns(found: dict[str, Any]) -> Iterator[Any]:
 
 
 def _by_column(objects: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
-    """Return the columns of an object of columns, each keyed by row; keys that are more than the rows' numbers are the times."""
+    """Return the columns of an object of columns, each keyed by row; keys that are times become a column."""
     columns = {key: list(value.values()) for key, value in objects.items()}
     rows = list(next(iter(objects.values())))
-    return columns if rows == [str(at) for at in range(len(rows))] else {"index": rows, **columns}
+    times = all(is_moment(row) or re.fullmatch(r"\d{9,19}", row) for row in rows)
+    return {"index": rows, **columns} if times else columns
 
 
 def _by_time(objects: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
