@@ -181,7 +181,7 @@ def check_keys(settings: "Settings") -> list[Check]:
 
 def check_database(url: str) -> Check:
     """Open the database and compare its schema with this code's; one that does not exist yet is not made."""
-    from atb.config import mask_url
+    from atb.redaction.addresses import mask_url
 
     try:
         from atb.db import open_database

@@ -49,10 +49,10 @@ def refuse_twice(command: click.Command, ctx: click.Context, args: list[str]) ->
         if option is None or option.multiple or option.count:
             continue
         if len(values) > 1 and not (option.is_flag and len(set(values)) == 1):
-            from atb.redaction import is_secret_name  # loads the log
+            from atb.redaction import MASK, is_secret_name
 
             flags = "/".join([*option.opts, *option.secondary_opts])
-            shown = " and ".join("***" if is_secret_name(name) else repr(value) for value in values)
+            shown = " and ".join(MASK if is_secret_name(name) else repr(value) for value in values)
             raise click.UsageError(f"{flags} is given more than once: {shown}. Give it once.", ctx)
 
 

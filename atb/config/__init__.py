@@ -1,7 +1,6 @@
 """Typed settings, read once at the edge of the program: where everything is written, and what it talks to."""
 
 from atb.config.load import LoadedSettings, SettingsSource, load_settings, load_with_sources
-from atb.config.masking import mask_url
 from atb.config.project import find_project, part_of
 from atb.config.settings import Settings, settings_schema
 
@@ -12,7 +11,6 @@ __all__ = [
     "find_project",
     "load_settings",
     "load_with_sources",
-    "mask_url",
     "part_of",
     "settings_schema",
 ]

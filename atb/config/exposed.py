@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from atb.config.masking import SECRET_KEYS, url_passwords
-from atb.config.settings import Settings
+from atb.config.settings import SECRET_KEYS, Settings
 from atb.config.sources import from_toml
 from atb.errors import ConfigError
 from atb.files import exposure
+from atb.redaction.addresses import url_passwords
 
 
 class Exposed(NamedTuple):

@@ -9,9 +9,8 @@ from typing import Any, Literal
 
 from pydantic import SecretStr, ValidationError
 
-from atb.config.masking import shown
 from atb.config.project import find_project
-from atb.config.settings import DATA_FOLDER, Settings, setting_keys
+from atb.config.settings import DATA_FOLDER, Settings, setting_keys, shown
 from atb.config.sources import Found, from_arguments, from_dotenv, from_environment, from_toml
 from atb.errors import ConfigError
 

@@ -7,12 +7,16 @@ from pydantic import BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from atb.config.masking import url_passwords
 from atb.config.project import user_folder
 from atb.config.trading import ExchangeSettings, LiveSettings, Section
+from atb.redaction import MASK
+from atb.redaction.addresses import mask_url, url_passwords
 
 DATA_FOLDER = "data"
 _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
+
+SECRET_KEYS = frozenset({"exchange.api_key", "exchange.api_secret"})
+ADDRESS_KEYS = frozenset({"database.url", "exchange.base_url", "exchange.proxy", "exchange.clock"})
 
 
 def _whole_number(value: object) -> object:
@@ -184,3 +188,10 @@ def settings_schema() -> dict[str, Any]:
     """Return the JSON schema of `atb.toml`, for editors that complete and check it."""
     schema = Settings.model_json_schema()
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "atb.toml"}
+
+
+def shown(key: str, value: object) -> object:
+    """Return the value of setting `key` as it may be printed."""
+    if value is not None and key in SECRET_KEYS:
+        return MASK
+    return mask_url(value) if isinstance(value, str) and key in ADDRESS_KEYS else value

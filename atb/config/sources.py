@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
-from atb.config.masking import ADDRESS_KEYS, MASK, SECRET_KEYS
-from atb.config.settings import Settings, setting_keys
+from atb.config.settings import ADDRESS_KEYS, SECRET_KEYS, Settings, setting_keys
 from atb.environment import PREFIX, variables
 from atb.errors import ConfigError, did_you_mean
 from atb.files import exposure
+from atb.redaction import MASK
 
 Found = dict[str, tuple[str, Any]]  # key -> (its name in the source, value)
 FILE = "_FILE"  # after the variable of a secret or an address: the file that holds it

@@ -1,7 +1,6 @@
 """Opening a database: one URL in, a migrated and checked `Database` out."""
 
 import random
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,8 @@ from atb.db.refusals import refusal
 from atb.db.types import dump_json
 from atb.errors import SetupError
 from atb.files import make_private_file, make_private_folder
+from atb.redaction import MASK
+from atb.redaction.addresses import mask_url
 
 BUSY_SECONDS = 30
 _WRITING = "BEGIN IMMEDIATE"
@@ -140,19 +141,15 @@ def _parse(url: str) -> URL:
     try:
         parsed = make_url(url.strip())
     except (ArgumentError, ValueError):
-        raise SetupError("The database URL is malformed", found=_masked(url), todo=_TODO) from None
+        raise SetupError("The database URL is malformed", found=mask_url(url), todo=_TODO) from None
     parsed = parsed.set(drivername=_DRIVERS.get(parsed.drivername, parsed.drivername))
     if parsed.drivername not in _KNOWN:
         raise SetupError("atb keeps its records in SQLite or PostgreSQL", found=_shown(parsed), todo=_TODO)
     return parsed
 
 
-def _masked(url: str) -> str:
-    return re.sub(r"password=[^&]*", "password=***", re.sub(r"://([^:@/]*):[^@]*@", r"://\1:***@", url))
-
-
 def _shown(url: URL) -> str:
-    return _masked(url.render_as_string(hide_password=True))
+    return mask_url(url.render_as_string(hide_password=True))
 
 
 def _prepare_file(url: URL) -> URL:
@@ -292,5 +289,5 @@ def _refused(url: URL, problem: SQLAlchemyError | sqlite3.Error) -> SetupError:
     assert told is not None
     if not url.password:
         return told
-    wrong = told.wrong.replace(str(url.password), "***")
+    wrong = told.wrong.replace(str(url.password), MASK)
     return SetupError(wrong, found=told.found, todo=told.todo)

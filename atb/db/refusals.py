@@ -6,6 +6,7 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from atb.errors import SetupError
+from atb.redaction import MASK
 
 # By what the driver says, the first that fits: SQLite's and PostgreSQL's words, what they mean, what to do.
 _MEANINGS = (
@@ -35,7 +36,7 @@ def refusal(problem: BaseException, *, found: str | None = None) -> SetupError |
     if not isinstance(problem, SQLAlchemyError | sqlite3.Error):
         return None
     said = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
-    reason = _PASSWORD.sub(r"\g<1>***", " ".join(str(said).split())[:200]) or type(said).__name__
+    reason = _PASSWORD.sub(rf"\g<1>{MASK}", " ".join(str(said).split())[:200]) or type(said).__name__
     reason = ", ".join([reason, *getattr(said, "__notes__", ())])
     for pattern, wrong, todo in _MEANINGS:
         if re.search(pattern, reason, re.IGNORECASE):

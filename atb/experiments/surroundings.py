@@ -7,10 +7,11 @@ by the setting `notebooks.environment`. The account's keys never go there: resea
 
 from collections.abc import Iterable, Mapping
 
-from atb.config.masking import SECRET_KEYS, without_password
+from atb.config.settings import SECRET_KEYS
 from atb.config.sources import variable_name
 from atb.environment import PREFIX
 from atb.redaction import is_secret_name
+from atb.redaction.addresses import without_password
 from atb.redaction.discovery import find_secrets
 
 WITHHELD = frozenset(variable_name(key) for key in SECRET_KEYS)

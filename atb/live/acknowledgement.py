@@ -19,11 +19,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, SecretStr
 from sqlalchemy import insert, select
 
-from atb.config import mask_url
 from atb.db import Database
 from atb.db.tables import Acknowledgement as Row
 from atb.errors import ConfigError, InputError, PromotionError, SetupError
 from atb.monitoring.processes import Holder
+from atb.redaction.addresses import mask_url
 
 if TYPE_CHECKING:
     from atb.config import Settings

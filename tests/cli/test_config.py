@@ -34,7 +34,7 @@ def test_show_masks_secrets_and_passwords(monkeypatch, form):
     done = atb("config", "show", *form)
     assert done.exit_code == 0
     assert "canary" not in done.output
-    assert "me:********@host" in done.output
+    assert "me:***@host" in done.output
 
 
 def test_show_fails_on_an_unknown_variable_with_exit_code_2(monkeypatch):

@@ -18,6 +18,7 @@ from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Capabilities, Contact, Ended, Hint, OrderList, OrderReport, Outcome
 from atb.errors import InputError, VenueError, did_you_mean
+from atb.redaction import MASK
 from atb.venues.broker.capabilities import capabilities_of
 from atb.venues.broker.clock import VenueClock
 from atb.venues.broker.connection import Access, make_exchange
@@ -289,7 +290,7 @@ class Venue:
     def _mask(self, text: str) -> str:
         """Return a venue's words without our key, should it repeat it."""
         for secret in (self._access.api_key, self._access.secret):
-            text = text.replace(secret, "***") if len(secret) >= 4 else text
+            text = text.replace(secret, MASK) if len(secret) >= 4 else text
         return text
 
     def _is_market_stream(self, address: str) -> bool:  # noqa: ARG002 - a venue's own knowledge

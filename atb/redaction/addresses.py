@@ -1,11 +1,10 @@
-"""What may be shown of a setting's value."""
+"""Passwords in addresses (database, exchange, proxy): masked, taken out, or found."""
 
 import re
 from urllib.parse import unquote, unquote_plus
 
-MASK = "********"
-SECRET_KEYS = frozenset({"exchange.api_key", "exchange.api_secret"})
-ADDRESS_KEYS = frozenset({"database.url", "exchange.base_url", "exchange.proxy", "exchange.clock"})
+from atb.redaction import MASK
+
 # Up to the last @: a raw password may hold a slash, a colon, an @ or a space, and hiding too much is the right mistake. An
 # address without its scheme, or with a slash too few, is mistyped and still holds its password.
 _PASSWORD = re.compile(
@@ -15,7 +14,7 @@ _QUERY_PASSWORD = re.compile(r"(?P<user>(?:[?&]|^|\s)(?:password|sslpassword)=)(
 
 
 def mask_url(url: str) -> str:
-    """Return an address whose password is replaced by asterisks, wherever it stands."""
+    """Return an address with `MASK` in place of its password, wherever that stands."""
     return _QUERY_PASSWORD.sub(rf"\g<user>{MASK}", _PASSWORD.sub(rf"\g<user>:{MASK}@", url))
 
 
@@ -25,13 +24,6 @@ def without_password(url: str) -> str:
 
 
 def url_passwords(url: str) -> tuple[str, ...]:
-    """Return the passwords in an address as they are written and as they are meant."""
+    """Return the passwords in an address, as written and percent-decoded."""
     written = [match["password"] for pattern in (_PASSWORD, _QUERY_PASSWORD) for match in pattern.finditer(url)]
     return tuple(dict.fromkeys(text for word in written if word for text in (word, unquote(word), unquote_plus(word))))
-
-
-def shown(key: str, value: object) -> object:
-    """Return the value of setting `key` as it may be printed."""
-    if value is not None and key in SECRET_KEYS:
-        return MASK
-    return mask_url(value) if isinstance(value, str) and key in ADDRESS_KEYS else value
