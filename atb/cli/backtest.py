@@ -29,7 +29,7 @@ from atb.cli.executing import (
     run_options,
 )
 from atb.cli.output import print_fields, print_json, print_points, print_table, print_text, start, typed
-from atb.cli.rules import chosen_rules, rule_options
+from atb.cli.parameters import chosen_rules, rule_options
 from atb.errors import RunError
 
 if TYPE_CHECKING:

@@ -1,16 +1,34 @@
-"""`atb doctor`: what is wrong with this environment, and what to do about it."""
+"""`atb doctor`: looks at one thing of the environment after the other, and says ok, warning or error, and what to do."""
 
+import os
+import platform
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
+from atb.checks import Check
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json
+from atb.errors import AtbError, ConfigError, SetupError
 
 if TYPE_CHECKING:
-    from atb.checks import Check
+    from atb.config import Settings
+    from atb.config.exposed import Exposed
 
+DISTRIBUTION = "atb-workbench"
+TIMEOUT_MS = 5_000  # of the request to the exchange
+# Exchanges refuse requests whose time stamp is one second ahead of theirs.
+CLOCK_WARNING_MS, CLOCK_ERROR_MS = 500, 1_000
+_PIN = re.compile(r"^[A-Za-z0-9._-]+==")
+_SETUP = "Run `make setup`"
 _COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
@@ -25,8 +43,6 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
       atb doctor
       atb doctor --json
     """
-    from atb.cli.checks import check_all
-
     checks = []
     for check in check_all():
         checks.append(check)
@@ -41,8 +57,280 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     ctx.exit(1 if errors else 0)
 
 
-def _print(check: "Check") -> None:
+def _print(check: Check) -> None:
     verdict = click.style(check.status.ljust(7), fg=_COLOURS[check.status])
     click.echo(f"{verdict}  {check.name}: {check.found}")
     if check.todo:
         click.echo(f"         {check.todo}")
+
+
+def check_all() -> Iterator[Check]:
+    """Run every check, cheapest first; a failed one never keeps the others from running."""
+    from atb.config import find_project, load_settings
+
+    yield check_python()
+    yield from check_packages(find_project() / "requirements.lock")
+    yield check_vectorbt()
+    yield check_byte_code()
+    try:
+        settings = load_settings()
+    except ConfigError as error:
+        yield Check("settings", "error", str(error), "Correct the settings; `atb config show` lists them")
+        return
+    yield Check("settings", "ok", f"project {settings.project}")
+    yield from check_folders(settings)
+    yield check_database(settings.database.url)
+    yield from check_keys(settings)
+    yield from check_private(settings)
+    yield check_kernel()
+    yield check_jupyter()
+    yield check_exchange(settings)
+
+
+def check_python() -> Check:
+    """Compare the interpreter's version with the one atb requires."""
+    from packaging.specifiers import SpecifierSet
+
+    found = f"{platform.python_version()} at {sys.executable}"
+    wanted = metadata.metadata(DISTRIBUTION)["Requires-Python"] if _version(DISTRIBUTION) else None
+    if wanted is None or SpecifierSet(wanted).contains(platform.python_version(), prereleases=True):
+        return Check("python", "ok", found)
+    todo = "Install a Python that is, then `make clean setup PYTHON=/path/to/it`"
+    return Check("python", "error", f"{found} is not {wanted}", todo)
+
+
+def check_packages(lock: Path) -> list[Check]:
+    """Compare what is installed with what atb requires and with the lock file, if there is one."""
+    try:
+        required = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        return [Check("packages", "error", f"{DISTRIBUTION} is not installed", _SETUP)]
+    broken = [_judge(*wanted) for wanted in _wanted(required)]
+    problems = [check for check in broken if check is not None]
+    drifted = _drift(lock) if lock.is_file() else []
+    if drifted:
+        shown = ", ".join(drifted[:4]) + (f" and {len(drifted) - 4} more" if len(drifted) > 4 else "")
+        problems.append(Check("lock file", "warning", f"not as locked: {shown}", f"{_SETUP} to get what was tested"))
+    return problems or [Check("packages", "ok", f"{len(required)} requirements are met")]
+
+
+def _wanted(required: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield name, version range and extra of each requirement that applies to this platform."""
+    from packaging.requirements import Requirement
+
+    for text in required:
+        requirement = Requirement(text)
+        extra = re.search(r"extra == ['\"]([^'\"]+)", str(requirement.marker or ""))
+        name = extra[1] if extra else ""
+        if requirement.marker is None or requirement.marker.evaluate({"extra": name}):
+            yield requirement.name, str(requirement.specifier), name
+
+
+def _judge(name: str, versions: str, extra: str) -> Check | None:
+    """Return what is wrong with one requirement: an error if atb itself needs it, a warning if an extra does."""
+    from packaging.specifiers import SpecifierSet
+
+    installed = _version(name)
+    if installed is not None and SpecifierSet(versions).contains(installed, prereleases=True):
+        return None
+    found = "is missing" if installed is None else f"{installed} is installed, {versions} is required"
+    use = f" (extra {extra!r})" if extra else ""
+    return Check(f"package {name}", "warning" if extra else "error", f"{found}{use}", _SETUP)
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _drift(lock: Path) -> list[str]:
+    """Return `name installed, not locked` for each installed package whose version is not the locked one."""
+    from packaging.requirements import Requirement
+
+    lines = [line.rstrip(" \\") for line in lock.read_text(encoding="utf-8").splitlines() if _PIN.match(line)]
+    pins = [pin for pin in map(Requirement, lines) if pin.marker is None or pin.marker.evaluate()]
+    installed = [(pin, _version(pin.name)) for pin in pins]
+    return [f"{pin.name} {has}, not {pin.specifier}" for pin, has in installed if has and has not in pin.specifier]
+
+
+def check_vectorbt() -> Check:
+    """Look whether vectorbt and its Rust engine are one version: mixed ones compute different things."""
+    versions = {name: _version(name) for name in ("vectorbt", "vectorbt-rust")}
+    found = ", ".join(f"{name} {version or 'is missing'}" for name, version in versions.items())
+    if None in versions.values():
+        return Check("vectorbt", "warning", found, f"{_SETUP}; research needs both, the runner neither")
+    if len(set(versions.values())) > 1:
+        return Check("vectorbt", "error", found, "Install the same version of both; `make setup` does")
+    return Check("vectorbt", "ok", found)
+
+
+def check_byte_code() -> Check:
+    """Look whether Python may keep its byte code: without it every start compiles every package again."""
+    if not sys.dont_write_bytecode:
+        return Check("byte code", "ok", "is kept")
+    todo = "Unset PYTHONDONTWRITEBYTECODE: every start is slow with it"
+    return Check("byte code", "warning", "is not kept between starts", todo)
+
+
+def check_folders(settings: "Settings") -> list[Check]:
+    """Try to write a file into every folder that atb writes, or where it would be made."""
+    folders = (settings.data.root, settings.bars_root, settings.runs_root, settings.cache_root)
+    places = dict.fromkeys((*folders, settings.models_root, settings.promoted_root))
+    problems = [check for folder in places if (check := _refused(folder)) is not None]
+    return problems or [Check("folders", "ok", f"{len(places)} folders can be written, data in {settings.data.root}")]
+
+
+def _refused(folder: Path) -> Check | None:
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        return Check(f"folder {folder}", "error", f"{there} is a file", "Move the file, or choose another data.root")
+    try:
+        # Permission bits lie to an administrator and on network drives: only writing tells.
+        with tempfile.TemporaryFile(dir=there):
+            return None
+    except OSError as error:
+        todo = "Make it writable, or choose another data.root"
+        return Check(f"folder {folder}", "error", f"{there} cannot be written: {error.strerror}", todo)
+
+
+def check_keys(settings: "Settings") -> list[Check]:
+    """Look at the keys that sign what trades, and at the list of those that are trusted with real money."""
+    from atb.files import exposure
+    from atb.promotion.signing import PRIVATE, PUBLIC
+    from atb.promotion.trust import FILE, check_place, trusted
+
+    roots = (settings.keys_root, settings.trust_root)
+    wrongs = [(root / PRIVATE, exposure(root / PRIVATE)) for root in roots]
+    problems = [Check(f"key {path}", "error", *wrong) for path, wrong in wrongs if wrong is not None]
+    strays = [str(path) for root in roots for path in sorted(root.glob("*.pub")) if path.name != PUBLIC]
+    if strays:
+        todo = "Remove them, or trust a key on purpose: atb keys trust FILE"
+        problems.append(Check("keys", "warning", f"files that are no trust: {', '.join(strays)}", todo))
+    try:
+        check_place(settings.trust_root, settings.data.root)
+        known = trusted(settings.trust_root)
+    except AtbError as error:
+        return [*problems, Check("trusted keys", "error", error.wrong, error.todo)]
+    found = f"{len(known)} trusted with real money, in {settings.trust_root / FILE}"
+    return problems or [Check("keys", "ok", found if known else "none is trusted with real money")]
+
+
+def check_database(url: str) -> Check:
+    """Open the database and compare its schema with this code's; one that does not exist yet is not made."""
+    from atb.redaction.addresses import mask_url
+
+    try:
+        from atb.db import open_database
+        from atb.db.database import sqlite_file
+    except ImportError as error:
+        return Check("database", "error", f"its code cannot be loaded: {error}", _SETUP)
+    try:
+        file = sqlite_file(url)
+        if file is not None and (there := next(place for place in (file, *file.parents) if place.exists())) != file:
+            if there.is_dir():
+                return Check("database", "ok", f"{file} will be made at first use")
+            raise SetupError(
+                f"{there} is a file, and the database would lie in it", todo="Move it, or name another place"
+            )
+        open_database(url, migrate=False).close()
+    except AtbError as error:
+        return Check("database", "error", error.wrong, error.todo)
+    return Check("database", "ok", f"{mask_url(url)} is reachable, its schema current")
+
+
+def check_private(settings: "Settings") -> list[Check]:
+    """Look whether others can read or change `.env`, `atb.toml`, the database and the folder of the data."""
+    from atb.config.exposed import exposed, exposed_files
+
+    database = Path(settings.database.url.removeprefix("sqlite:///"))
+    journal = [path for path in (database, Path(f"{database}-wal")) if path.is_absolute()]
+    problems = [_private(one, "error") for one in exposed_files(settings)]
+    problems += [_private(one, "warning") for one in exposed(journal)]
+    folders = {"data": settings.data.root, "manifests": settings.promoted_root, "models": settings.models_root}
+    problems += [
+        Check(f"private {name}", "error", f"{root} can be written by others", f"chmod go-w {root}")
+        for name, root in folders.items()
+        if root.is_dir() and root.stat().st_mode & 0o022 and not root.stat().st_mode & 0o1000
+    ]
+    return problems or [Check("private files", "ok", "no other user can read .env, or change what is recorded")]
+
+
+def _private(one: "Exposed", status: Literal["warning", "error"]) -> Check:
+    return Check(f"private {one.path.name}", status, f"{one.path} {one.fault}", one.todo)
+
+
+def check_kernel() -> Check:
+    """Look whether machine code of this very kernel is on disk."""
+    try:
+        from atb.engine.cache import is_compiled, kernel_hash
+    except ImportError as error:
+        return Check("kernel", "error", f"it cannot be loaded: {error}", _SETUP)
+    found = f"{kernel_hash()[:12]} is {'compiled' if is_compiled() else 'not compiled yet'}"
+    if is_compiled():
+        return Check("kernel", "ok", found)
+    return Check("kernel", "warning", found, "Run `atb warmup`, or wait once at the first backtest")
+
+
+def check_jupyter() -> Check:
+    """Look whether notebooks find the kernel `python3`, and whether its interpreter exists."""
+    try:
+        from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    except ImportError:
+        return Check("jupyter", "warning", "is missing (extra 'research')", _SETUP)
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        return Check(
+            "jupyter", "error", "there is no kernel named python3", "Run `python -m ipykernel install --sys-prefix`"
+        )
+    program = Path(spec.argv[0])
+    if program.is_absolute() and not os.access(program, os.X_OK):
+        todo = "Run `python -m ipykernel install --sys-prefix`"
+        return Check("jupyter", "error", f"the kernel python3 starts {program}, which is not there", todo)
+    return Check("jupyter", "ok", f"kernel python3 in {spec.resource_dir}")
+
+
+def check_exchange(settings: "Settings", timeout_ms: int = TIMEOUT_MS) -> Check:
+    """Ask the configured exchange for its time, and compare the clock here with it; being offline is only a warning."""
+    import ccxt
+
+    name = f"exchange {settings.exchange.id}"
+    if settings.exchange.id not in ccxt.exchanges:
+        from atb.errors import did_you_mean
+
+        near = did_you_mean(settings.exchange.id, ccxt.exchanges) if settings.exchange.id else ""
+        return Check(name, "error", "ccxt does not know it", near if near.startswith("Did") else "See ccxt.exchanges")
+    exchange = getattr(ccxt, settings.exchange.id)({"timeout": timeout_ms})
+    if settings.exchange.base_url:
+        exchange.urls["api"] = _moved(exchange.urls["api"], settings.exchange.base_url.rstrip("/"))
+    return _compare_clocks(name, exchange.fetch_time, ccxt.BaseError)
+
+
+def _moved(addresses: object, base_url: str) -> object:
+    """Point every address of a ccxt exchange to another server."""
+    if isinstance(addresses, dict):
+        return {key: _moved(address, base_url) for key, address in addresses.items()}
+    return re.sub(r"^https?://[^/]+", base_url, addresses) if isinstance(addresses, str) else addresses
+
+
+def _compare_clocks(name: str, fetch_time: Callable[[], int | None], failure: type[Exception]) -> Check:
+    asked = time.time()
+    try:
+        theirs = fetch_time()
+    except failure as error:
+        reason = f"did not answer: {type(error).__name__}"
+        return Check(name, "warning", reason, "Check the network; research on stored bars works without it")
+    answered = time.time()
+    if theirs is None:
+        return Check(name, "warning", "answered without its time", "Compare this clock with another source")
+    offset = (asked + answered) * 500 - theirs
+    found = f"answered in {(answered - asked) * 1_000:.0f} ms; this clock is {offset:+.0f} ms off"
+    # Half of the round trip cannot be told from an offset.
+    sure = max(0.0, abs(offset) - (answered - asked) * 500)
+    if sure > CLOCK_ERROR_MS:
+        return Check(name, "error", found, "Synchronise the clock (NTP): the exchange will refuse orders")
+    if sure > CLOCK_WARNING_MS:
+        return Check(name, "warning", found, "Synchronise the clock (NTP)")
+    return Check(name, "ok", found)

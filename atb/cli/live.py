@@ -11,8 +11,7 @@ from atb.cli.accounts import journal, known_account
 from atb.cli.commands import Command
 from atb.cli.executing import BACKTEST, check_values, chosen_values
 from atb.cli.output import json_option, moments, print_json, print_points, print_table, print_text, start
-from atb.cli.parameters import parameter_option
-from atb.cli.rules import chosen_rules, rule_options
+from atb.cli.parameters import chosen_rules, parameter_option, rule_options
 from atb.decimals import number
 from atb.errors import AtbError
 

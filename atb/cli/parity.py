@@ -9,8 +9,7 @@ import click
 from atb.cli.commands import Command
 from atb.cli.executing import days_option, refuse_two_periods
 from atb.cli.output import json_option, print_fields, print_json, print_table, start
-from atb.cli.parameters import parameter_option, read_pairs, strategy_values
-from atb.cli.rules import chosen_rules, rule_options
+from atb.cli.parameters import chosen_rules, parameter_option, read_pairs, rule_options, strategy_values
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 from click.testing import CliRunner
 
-from atb.cli import checks, main
+from atb.cli import doctor, main
 from atb.config import load_settings
 
 
@@ -34,13 +34,13 @@ def shadow(tmp_path, monkeypatch):
 
 
 def test_a_sound_environment_has_no_error(repository):
-    found = [*checks.check_packages(repository / "requirements.lock"), checks.check_python(), checks.check_vectorbt()]
+    found = [*doctor.check_packages(repository / "requirements.lock"), doctor.check_python(), doctor.check_vectorbt()]
     assert [check for check in found if check.status == "error"] == []
 
 
 def test_a_package_of_a_wrong_version_is_an_error(shadow, tmp_path):
     put_distribution(shadow, "numpy", "1.0")
-    found = {check.name: check for check in checks.check_packages(tmp_path / "no.lock")}
+    found = {check.name: check for check in doctor.check_packages(tmp_path / "no.lock")}
     assert found["package numpy"].status == "error"
     assert "1.0 is installed, <3,>=2.4.6 is required" in found["package numpy"].found
 
@@ -48,13 +48,13 @@ def test_a_package_of_a_wrong_version_is_an_error(shadow, tmp_path):
 def test_a_missing_package_of_the_core_is_an_error_and_of_an_extra_a_warning(shadow, tmp_path):
     needs = ["no-such-core>=1", "no-such-extra>=1; extra == 'research'", "no-such-windows; sys_platform == 'win32'"]
     put_distribution(shadow, "atb-workbench", "0.1.0", needs)
-    found = {check.name: check.status for check in checks.check_packages(tmp_path / "no.lock")}
+    found = {check.name: check.status for check in doctor.check_packages(tmp_path / "no.lock")}
     assert found == {"package no-such-core": "error", "package no-such-extra": "warning"}
 
 
 def test_a_python_that_is_not_wanted_is_an_error(shadow, monkeypatch):
-    monkeypatch.setattr(checks.platform, "python_version", lambda: "3.10.1")
-    assert checks.check_python().status == "error"
+    monkeypatch.setattr(doctor.platform, "python_version", lambda: "3.10.1")
+    assert doctor.check_python().status == "error"
 
 
 def test_a_version_that_is_not_the_locked_one_is_a_warning(tmp_path):
@@ -63,7 +63,7 @@ def test_a_version_that_is_not_the_locked_one_is_a_warning(tmp_path):
         "click==0.1 \\\n    --hash=sha256:00\nrich==0.2 ; python_version < '3' \\\n    --hash=sha256:00\n",
         encoding="utf-8",
     )
-    (found,) = checks.check_packages(lock)
+    (found,) = doctor.check_packages(lock)
     assert (found.name, found.status) == ("lock file", "warning")
     assert "click" in found.found
     assert "rich" not in found.found
@@ -71,25 +71,25 @@ def test_a_version_that_is_not_the_locked_one_is_a_warning(tmp_path):
 
 def test_different_versions_of_vectorbt_and_its_engine_are_an_error(shadow):
     put_distribution(shadow, "vectorbt-rust", "1.1.0")
-    found = checks.check_vectorbt()
+    found = doctor.check_vectorbt()
     assert (found.status, "vectorbt-rust 1.1.0" in found.found) == ("error", True)
 
 
 @pytest.mark.parametrize(("off", "status"), [(True, "warning"), (False, "ok")])
 def test_switched_off_byte_code_is_a_warning(monkeypatch, off, status):
     monkeypatch.setattr(sys, "dont_write_bytecode", off)
-    assert checks.check_byte_code().status == status
+    assert doctor.check_byte_code().status == status
 
 
 def test_folders_that_can_be_written_are_ok_and_nothing_is_left_in_them(tmp_path):
-    (found,) = checks.check_folders(load_settings())
+    (found,) = doctor.check_folders(load_settings())
     assert found.status == "ok"
     assert [path.name for path in tmp_path.iterdir()] == ["atb.toml"]
 
 
 def test_a_file_in_the_place_of_a_folder_is_an_error(tmp_path):
     (tmp_path / "runs").write_text("", encoding="utf-8")
-    (found,) = checks.check_folders(load_settings())
+    (found,) = doctor.check_folders(load_settings())
     assert (found.status, found.found) == ("error", f"{tmp_path / 'runs'} is a file")
 
 
@@ -97,14 +97,14 @@ def test_a_folder_that_refuses_files_is_an_error(tmp_path, monkeypatch):
     def refuse(**_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(checks.tempfile, "TemporaryFile", refuse)
-    found = checks.check_folders(load_settings())
+    monkeypatch.setattr(doctor.tempfile, "TemporaryFile", refuse)
+    found = doctor.check_folders(load_settings())
     assert {check.status for check in found} == {"error"}
     assert "cannot be written: Permission denied" in found[0].found
 
 
 def test_a_database_that_is_not_there_yet_is_ok_and_not_made(tmp_path):
-    assert checks.check_database(f"sqlite:///{tmp_path}/atb.db").status == "ok"
+    assert doctor.check_database(f"sqlite:///{tmp_path}/atb.db").status == "ok"
     assert not (tmp_path / "atb.db").exists()
 
 
@@ -113,38 +113,38 @@ def test_a_migrated_database_is_ok(tmp_path):
 
     url = f"sqlite:///{tmp_path}/atb.db"
     open_database(url).close()
-    assert "its schema current" in checks.check_database(url).found
+    assert "its schema current" in doctor.check_database(url).found
 
 
 def test_a_file_that_is_no_database_is_an_error(tmp_path):
     (tmp_path / "atb.db").write_bytes(b"this is no database, and long enough to be read as a header of one" * 20)
-    assert checks.check_database(f"sqlite:///{tmp_path}/atb.db").status == "error"
+    assert doctor.check_database(f"sqlite:///{tmp_path}/atb.db").status == "error"
 
 
 def test_a_server_that_does_not_answer_is_an_error_without_its_password():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
-        found = checks.check_database(f"postgresql+psycopg2://me:canary@127.0.0.1:{taken.getsockname()[1]}/atb")
+        found = doctor.check_database(f"postgresql+psycopg2://me:canary@127.0.0.1:{taken.getsockname()[1]}/atb")
     assert found.status == "error"
     assert "canary" not in repr(found)
 
 
 @pytest.mark.parametrize("url", ["mysql://u@h/x", "nonsense"])
 def test_a_database_url_that_names_no_known_database_is_an_error(url):
-    assert checks.check_database(url).status == "error"
+    assert doctor.check_database(url).status == "error"
 
 
 def test_a_kernel_that_is_not_compiled_is_a_warning(monkeypatch):
     from atb.engine import cache
 
     monkeypatch.setattr(cache, "is_compiled", lambda: False)
-    assert checks.check_kernel().status == "warning"
+    assert doctor.check_kernel().status == "warning"
     monkeypatch.setattr(cache, "is_compiled", lambda: True)
-    assert checks.check_kernel().status == "ok"
+    assert doctor.check_kernel().status == "ok"
 
 
 def test_the_notebook_kernel_is_found_here():
-    assert checks.check_jupyter().status == "ok"
+    assert doctor.check_jupyter().status == "ok"
 
 
 def test_a_notebook_kernel_whose_interpreter_is_gone_is_an_error(tmp_path, monkeypatch):
@@ -153,7 +153,7 @@ def test_a_notebook_kernel_whose_interpreter_is_gone_is_an_error(tmp_path, monke
     content = {"argv": ["/no/such/python", "-m", "x"], "display_name": "x", "language": "python"}
     (spec / "kernel.json").write_text(json.dumps(content), encoding="utf-8")
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path))
-    found = checks.check_jupyter()
+    found = doctor.check_jupyter()
     assert (found.status, "/no/such/python" in found.found) == ("error", True)
 
 
@@ -185,7 +185,7 @@ def exchange(monkeypatch) -> Iterator[HTTPServer]:
 @pytest.mark.parametrize(("offset_ms", "status"), [(0, "ok"), (-60_000, "error"), (60_000, "error")])
 def test_the_clock_is_compared_with_the_exchanges(exchange, offset_ms, status):
     exchange.offset_ms = offset_ms
-    found = checks.check_exchange(load_settings())
+    found = doctor.check_exchange(load_settings())
     assert found.status == status, found
 
 
@@ -193,12 +193,12 @@ def test_an_exchange_that_cannot_be_reached_is_only_a_warning(monkeypatch):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        found = checks.check_exchange(load_settings(), timeout_ms=1_000)
+        found = doctor.check_exchange(load_settings(), timeout_ms=1_000)
     assert (found.status, found.found) == ("warning", "did not answer: NetworkError")
 
 
 def test_an_exchange_that_ccxt_does_not_know_is_an_error():
-    found = checks.check_exchange(load_settings(exchange={"id": "binanse"}))
+    found = doctor.check_exchange(load_settings(exchange={"id": "binanse"}))
     assert (found.status, found.todo) == ("error", "Did you mean 'binance'?")
 
 
@@ -227,15 +227,15 @@ def test_doctor_looks_at_what_others_can_read_and_says_what_to_do(tmp_path):
     env, toml = tmp_path / ".env", tmp_path / "atb.toml"
     env.write_text("ATB__EXCHANGE__API_SECRET=kNrY\n")
     env.chmod(0o644)
-    (found,) = checks.check_private(load_settings())
+    (found,) = doctor.check_private(load_settings())
     assert (found.name, found.status, found.todo) == ("private .env", "error", f"chmod 600 {env}")
     env.chmod(0o600)
     toml.write_text('[exchange]\nproxy = "http://me:kNrY@h.example:1"\n')
     toml.chmod(0o644)
-    (found,) = checks.check_private(load_settings())
+    (found,) = doctor.check_private(load_settings())
     assert found.name == "private atb.toml"
     assert "kNrY" not in str(found)
     toml.write_text("")
-    assert [check.status for check in checks.check_private(load_settings())] == ["ok"]
+    assert [check.status for check in doctor.check_private(load_settings())] == ["ok"]
     tmp_path.chmod(0o777)
-    assert "go-w" in checks.check_private(load_settings())[-1].todo
+    assert "go-w" in doctor.check_private(load_settings())[-1].todo

@@ -6,7 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.cli.checks import check_keys
+from atb.cli.doctor import check_keys
 from atb.config import load_settings
 from atb.promotion.signing import PRIVATE, PUBLIC, fingerprint, signing_key
 
