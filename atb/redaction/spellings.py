@@ -27,6 +27,7 @@ _ENTITIES = {"&": "amp", "<": "lt", ">": "gt", '"': "quot", "'": "apos"}
 _BACKSLASH = r"(?:\\|%(?:25)*5[cC])"  # before what JSON or `repr` escape
 # Between two characters of a secret: the end of a line, quoted or escaped as a printer that wraps lines leaves it.
 _WRAP = r"""(?:["']?[ \t]{0,8}(?:=?\\?\r?\n|(?:\\+r)?\\+n)[ \t>|]{0,80}[bru]?["']?)?"""
+_LINE_GOES_ON = r"(?:=\r?\n)?"  # mail ends a line between two bytes of one character too
 _BETWEEN_BYTES = r"(?:[ :.-]|\s+)?"  # of hexadecimal digits, which nothing wraps inside a byte
 
 
@@ -148,7 +149,7 @@ def _character(character: str) -> str:
         names = "|".join((*([_ENTITIES[character]] if character in _ENTITIES else []), *_numbers(code)))
         spellings.append(f"&(?:amp;)*(?:{names});")
         spellings.append("".join(f"{_BACKSLASH}+x{_any_case(f'{byte:02x}')}" for byte in raw))
-        spellings.append("".join(f"(?:={byte:02X}|{_BACKSLASH}+{byte:03o})" for byte in raw))  # mail, and C
+        spellings.append(_LINE_GOES_ON.join(f"(?:={byte:02X}|{_BACKSLASH}+{byte:03o})" for byte in raw))  # mail, and C
     if code > 0xFFFF:
         pair = character.encode("utf-16-be", "surrogatepass").hex()
         spellings.append(f"{_BACKSLASH}+u{_any_case(pair[:4])}{_BACKSLASH}+u{_any_case(pair[4:])}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.config import part_of
 from atb.errors import ParityError, RunError
-from atb.files import write_public
+from atb.files import write_private
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -140,7 +140,7 @@ class Journey:
         from atb.reports.picture import equity_png
 
         self.year = self._result(TRADED_FROM)
-        write_public(self.picture, equity_png(self.year))
+        write_private(self.picture, equity_png(self.year))
         return str(self.report)
 
     # --- what the steps share -----------------------------------------------------------------------------------------

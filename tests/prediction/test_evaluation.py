@@ -64,15 +64,14 @@ def test_a_model_of_noise_says_that_it_does_not():
     assert evaluation.verdict.startswith("Does not beat the baselines out of sample")
 
 
-def test_refuses_test_rows_that_only_rise():
+def test_a_part_that_only_rises_is_refused_before_anything_is_trained():
     frame = random_walk(6_000, seed=3)
     rising = frame.copy()
     steps = np.where(np.arange(6_000) < 3_600, 1.0, np.arange(6_000) - 3_598.0)
     for name in ("open", "high", "low", "close"):
         rising[name] = frame[name].iloc[:3_600].reindex(frame.index).ffill() * steps
-    model = train(bars_of(rising))
-    with pytest.raises(InputError, match="only rises or only falls"):
-        evaluate(model, to_onnx(model))
+    with pytest.raises(InputError, match="only rises and no fall"):
+        train(bars_of(rising))
 
 
 def test_deciles_order_rows_by_prediction_with_equal_counts():

@@ -93,8 +93,8 @@ def test_a_source_that_is_gone_or_no_file_is_a_refusal_that_nobody_waits_for(sql
     ("name", "kind"),
     [
         ("errors", "folder"),
-        ("promotion/provenance", "link"),
-        ("errors", "sourceless"),
+        pytest.param("promotion/provenance", "link", marks=pytest.mark.slow),
+        pytest.param("errors", "sourceless", marks=pytest.mark.slow),
         ("promotion/provenance", "extension"),
     ],
 )

@@ -50,13 +50,14 @@ SPELLERS = (
 )
 
 
-@examples(40)
+@examples(15)
 @given(secret=ANYTHING)
 @example("kNrY0000000%")
 @example("kNrY00000000%25")
 @example("kNrY%%25%2525&amp;\\n\"'\n<")
 @example("kNrY😀\ud7ff￿é ü+ /")
 @example('kNrY\\\\"%5c\\')
+@example("kNrY0𩶬Ïg\U00018d77>\U0005de2d\U000c1877\x83\U00045ad20YrNk")  # mail ends its line inside the last character but five
 def test_nothing_of_a_known_secret_stays(secret):
     redactor = Redactor((secret,))
     for spell in SPELLERS:
@@ -84,7 +85,7 @@ def test_base64_hides_no_secret_wherever_in_it_the_secret_begins(secret, before,
         assert len(left) <= len(encode(before)) + len(encode(after)) + len("***") + 4
 
 
-@examples(30)
+@examples(5)
 @given(secret=st.text(st.characters(codec="utf-8"), min_size=50, max_size=120), before=st.binary(max_size=80))
 def test_a_code_that_is_wrapped_over_lines_hides_no_secret(secret, before):
     redactor = Redactor((secret,))

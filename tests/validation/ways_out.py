@@ -217,7 +217,7 @@ def _is_later(one: object, last: pd.Timestamp) -> bool:
     if isinstance(one, pd.DataFrame | pd.Series):
         one = one.index
     if isinstance(one, pd.DatetimeIndex):
-        return len(one) > 0 and one.max() > last
+        return len(one) > 0 and one.tz is not None and one.max() > last  # of other tests there are some without a zone
     if isinstance(one, np.ndarray) and one.dtype.kind in "iM" and one.ndim == 1 and len(one):
         return bool((one.astype("i8") > last.value // 1_000).any() and one.astype("i8").min() > last.value // 2_000)
     return False
