@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chance import SEED, load_profile
+from tests.seeds import SEED, load_profile
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 REAL_DATA = os.environ.get("ATB_TEST_DATA", "")

@@ -17,7 +17,7 @@ from atb.serving import Bounds, tolerate_disconnects
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.scripts import walk
 from atb.venues.simulator.server import running_exchange
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 QUICK = Bounds(head_s=0.5, body_s=0.5, body_bytes=1_000, stalled_s=0.5, connections=8)
 START = 1_704_067_200_000

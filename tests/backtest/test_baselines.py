@@ -11,7 +11,7 @@ from atb.backtest import run
 from atb.backtest.baselines import Stretches, hold, random_entry
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from tests.bars import ramp, random_walk
-from tests.problems import ALL_IN, random_slots, scripted_slot
+from tests.scenarios import ALL_IN, random_slots, scripted_slot
 
 SIDES = st.lists(st.sampled_from([-1.0, 0.0, 1.0, float("nan")]), min_size=1, max_size=60)
 

@@ -9,7 +9,7 @@ import pytest
 from atb.backtest import card, run
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from tests.bars import random_walk
-from tests.problems import random_slots, scripted_slot
+from tests.scenarios import random_slots, scripted_slot
 
 SIDES = tuple(np.where(np.arange(600) // 24 % 2 == 0, 1.0, 0.0))
 

@@ -8,8 +8,8 @@ from atb.backtest import run
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import InputError
 from tests.bars import bars_of, frame_of, random_walk
-from tests.chance import seeds
-from tests.problems import ALL_IN, FREE, ohlc, scripted_slot
+from tests.scenarios import ALL_IN, FREE, ohlc, scripted_slot
+from tests.seeds import seeds
 
 POLICY = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.05)
 # Bought at the open of the second bar, 100; the third bar reaches both 95 and 105.

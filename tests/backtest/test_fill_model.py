@@ -8,7 +8,7 @@ import pytest
 from atb.backtest import run
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from tests.bars import ramp
-from tests.problems import scripted_slot
+from tests.scenarios import scripted_slot
 
 POLICIES = [
     ({"stop_loss": 0.1}, "A stop rests from the entry's fill, the entry bar included"),

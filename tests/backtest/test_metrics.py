@@ -16,8 +16,8 @@ from atb.engine.slot import Slot
 from atb.strategies import make_strategy
 from tests.backtest import curves
 from tests.bars import bars_of, random_walk
-from tests.problems import random_slots
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import random_slots
 
 EQUITY = np.array([100.0, 110.0, 99.0, 99.0, 120.0])
 

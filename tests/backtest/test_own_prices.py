@@ -9,8 +9,8 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from tests.bars import bars_of, frame_of
-from tests.problems import Scripted
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import Scripted
 
 FREE = ExecutionModel(fee=0.0, slippage=0.0)
 COINS = [("DOGE/USDT", 0.08, 5, 0), ("SHIB/USDT", 0.0000123, 8, 0), ("ETH/BTC", 0.052, 5, 4), ("XRP/USDT", 0.55, 4, 0),

@@ -16,8 +16,8 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.records import AT_LIMIT, AT_MARKET, HALT_DRAWDOWN
 from atb.errors import InputError
 from tests.bars import ramp
-from tests.chance import examples
-from tests.problems import ALL_IN, FREE, ohlc, random_slots, scripted_slot
+from tests.scenarios import ALL_IN, FREE, ohlc, random_slots, scripted_slot
+from tests.seeds import examples
 
 
 def test_an_open_trade_is_listed_last_and_marked_at_the_last_close():

@@ -10,8 +10,8 @@ from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.experiments.evidence import findings
 from tests.bars import frame_of, ramp
-from tests.problems import scripted_slot
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import scripted_slot
 
 DEAR = ExecutionModel(fee=0.2, slippage=0.0)
 N = 5_000

@@ -19,7 +19,7 @@ from atb.strategies.from_signals import GivenSides, from_columns, sides_from, st
 from atb.strategies.ml_basic import MlBasic
 from atb.strategies.sma_cross import SmaCross
 from tests.bars import bars_of, frame_of, random_walk
-from tests.problems import FREE, Scripted, ohlc
+from tests.scenarios import FREE, Scripted, ohlc
 
 BTC = Symbol.parse("BTC/USDT")
 # Steps so fine that rounding disappears: vectorbt knows neither lots nor ticks.

@@ -16,7 +16,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from tests.bars import bars_of, frame_of, random_walk
-from tests.problems import random_slots, scripted_slot
+from tests.scenarios import random_slots, scripted_slot
 
 FREE = ExecutionModel(fee=0.0, slippage=0.0)
 ALL_IN = RiskPolicy(fraction=1.0)

@@ -15,8 +15,8 @@ from atb.features import indicators
 from atb.strategies import grid as strategy_grid
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
-from tests.chance import seeds
-from tests.problems import random_slots
+from tests.scenarios import random_slots
+from tests.seeds import seeds
 
 POLICIES = grid(stop_loss=[0.005, 0.02], take_profit=[None, 0.01, 0.05], trailing_atr=[None, 2.0])
 

@@ -19,7 +19,7 @@ from atb.live.journal.kill_switch import Level, halted, halts, is_flat, read_hal
 from atb.live.journal.step import Notice
 from tests.database import database, database_url, postgres
 from tests.rehearsal.ledger import START, Plans, StillClock, close, open_journal, take
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 __all__ = ["database", "database_url", "postgres"]
 SQLITE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # what no dialect changes

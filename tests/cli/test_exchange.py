@@ -20,7 +20,7 @@ from atb.domain import Symbol
 from atb.errors import InputError
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.server import running_exchange
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 DEFAULTS = {
     "symbols": (), "walks": ("BTC/USDT",), "timeframe": "1h", "since": None, "venue": None, "host": "127.0.0.1", "port": 0,

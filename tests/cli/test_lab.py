@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from atb.cli import main
 from atb.cli.lab import _pipe_with, lab_arguments, lab_environment, lab_token
 from atb.errors import InputError
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 def test_the_token_is_neither_an_argument_nor_a_variable():

@@ -11,8 +11,8 @@ from atb.domain.venue import OrderList
 from atb.errors import InputError, VenueError
 from atb.venues.broker.capabilities import VENUES
 from atb.venues.simulator.faults import Fault
-from tests.contracts.stages import FRAME, HOUR_MS, ORDERS, ROW, SYMBOLS, stage
-from tests.venues.broker.forged import in_loop
+from tests.contracts.broker_harness import FRAME, HOUR_MS, ORDERS, ROW, SYMBOLS, stage
+from tests.venues.broker.fake_exchange import in_loop
 
 HOUR = Timeframe.parse("1h")
 at_each_venue = pytest.mark.parametrize("venue", sorted(SYMBOLS))

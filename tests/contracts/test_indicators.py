@@ -7,8 +7,8 @@ import pytest
 from atb.errors import InputError
 from atb.features.indicators import INDICATORS, Indicator
 from tests.bars import random_walk
-from tests.chance import seeds
 from tests.contracts.columns import prefix_differences
+from tests.seeds import seeds
 
 BARS = random_walk(1500, seed=3)
 

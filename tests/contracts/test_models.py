@@ -17,7 +17,7 @@ from atb.prediction.inference import open_session, predict_rows
 from atb.prediction.predictor import OnnxPredictor
 from atb.prediction.recipes import MODELS, Recipe, Trained, train
 from tests.prediction.models import saved, trained
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 @pytest.fixture(params=MODELS)

@@ -21,7 +21,7 @@ from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.reports import BAR_REPORTS, REPORTS, SESSION_REPORTS, SessionRecord, session_fills_figure, trades_figure
 from tests.bars import bars_of, frame_of, random_walk
-from tests.problems import random_slots, scripted_slot
+from tests.scenarios import random_slots, scripted_slot
 
 MEGABYTE = 1_000_000
 STOPS = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.1)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from atb.domain import Instrument, Symbol
 from atb.errors import InputError
-from tests.rules import usual
+from tests.instruments import usual
 
 BTC = Symbol("BTC", "USDT")
 steps = st.integers(-8, 2).map(lambda exponent: Decimal(1).scaleb(exponent))

@@ -17,8 +17,8 @@ from atb.engine.prepare import Problem, prepare
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState, fresh_slots
 from tests.bars import START, bars_of
-from tests.problems import ALL_IN, FREE, Scripted, ohlc
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import ALL_IN, FREE, Scripted, ohlc
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 NAN = float("nan")

@@ -113,7 +113,7 @@ def test_a_link_in_the_folders_place_is_not_followed(sources, tmp_path, monkeypa
 
 def test_a_kernel_that_has_run_is_known_to_be_compiled():
     from atb.backtest import run
-    from tests.problems import random_slots
+    from tests.scenarios import random_slots
 
     slots, account = random_slots(0)
     assert run(slots, account=account).equity.notna().all()

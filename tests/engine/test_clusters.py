@@ -9,7 +9,7 @@ from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import columns, prepare
 from atb.engine.slot import Slot
 from tests.bars import bars_of, frame_of
-from tests.problems import Scripted
+from tests.scenarios import Scripted
 
 DAYS = 40
 MONEY = AccountPolicy(max_cluster=0.5, cluster_threshold=0.7, cluster_days=10)

@@ -9,7 +9,7 @@ import pytest
 from atb.engine.policy import ExecutionModel
 from atb.engine.slot import Slot
 from tests.engine.cases import FLAT, NAN, account, at, half, play, rules, slot_of, together
-from tests.problems import Scripted
+from tests.scenarios import Scripted
 
 LONG, SHORT = 1.0, -1.0
 SPOT = ExecutionModel(fee=0.01, slippage=0.0, fee_in_base=True)

@@ -5,8 +5,8 @@ import pytest
 
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from tests.problems import ALL_IN, FREE, ohlc, scripted_slot
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import ALL_IN, FREE, ohlc, scripted_slot
 
 FLAT = (100.0, 100.0, 100.0, 100.0)
 

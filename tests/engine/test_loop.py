@@ -14,9 +14,9 @@ from atb.engine.slot import Slot
 from atb.engine.state import fresh_account, fresh_slots
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
-from tests.chance import seeds
 from tests.engine.cases import FLAT, account, at, half, play, slot_of
-from tests.problems import FREE, Scripted, random_sides, random_slots
+from tests.scenarios import FREE, Scripted, random_sides, random_slots
+from tests.seeds import seeds
 
 ROOM = 2_000
 

@@ -12,8 +12,8 @@ from atb.backtest.simulation import simulate
 from atb.engine import cache, kernel, loop, native, records
 from atb.engine.prepare import prepare
 from atb.engine.state import fresh_account, fresh_slots
-from tests.chance import seeds
-from tests.problems import random_slots
+from tests.scenarios import random_slots
+from tests.seeds import seeds
 
 REPOSITORY = Path(__file__).parents[2]
 SCRIPT = """

@@ -10,9 +10,9 @@ from atb.engine import records
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, grid
 from atb.errors import InputError
-from tests.chance import seeds
 from tests.engine.cases import rules
-from tests.problems import random_slots
+from tests.scenarios import random_slots
+from tests.seeds import seeds
 
 EVERYTHING = RiskPolicy(
     sizing="risk", fraction=0.6, stop_loss=0.02, stop_atr=2.0, take_profit=0.1, ladder=((0.02, 0.5), (0.04, 0.25)),

@@ -16,8 +16,8 @@ from atb.errors import InputError
 from atb.features.indicators import INDICATORS
 from atb.strategies import make_strategy
 from tests.bars import bars_of, frame_of, ramp, random_walk
-from tests.problems import ALL_IN, Scripted, ohlc, scripted_slot
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import ALL_IN, Scripted, ohlc, scripted_slot
 
 
 class Wrong:

@@ -17,10 +17,10 @@ from atb.engine.prepare import Problem, prepare
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState
 from tests.bars import bars_of, random_walk
-from tests.chance import examples
 from tests.engine.cases import walk
-from tests.problems import Scripted, random_sides, random_slots
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import Scripted, random_sides, random_slots
+from tests.seeds import examples
 
 NEAR = 1e-9  # relative to the amounts that were added up
 

@@ -23,10 +23,10 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, prepare
 from atb.engine.slot import Slot
 from tests.bars import bars_of, random_walk
-from tests.chance import seeds
 from tests.engine.reference import Order, Reference, Trade
-from tests.problems import LONE_LIMITS, LONE_RULES, Scripted, lone_problem, random_slots
-from tests.rules import usual
+from tests.instruments import usual
+from tests.scenarios import LONE_LIMITS, LONE_RULES, Scripted, lone_problem, random_slots
+from tests.seeds import seeds
 
 GOLDEN = Path(__file__).with_name("golden.json")
 CODES = {  # the names of the refusals' constants, which follow each other in the records

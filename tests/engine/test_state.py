@@ -12,7 +12,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import prepare
 from atb.engine.state import KernelState, dumps
 from atb.errors import InputError
-from tests.problems import random_slots
+from tests.scenarios import random_slots
 
 
 def stepped(seed: int) -> KernelState:

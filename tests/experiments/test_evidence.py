@@ -13,7 +13,7 @@ from atb.engine.slot import Slot
 from atb.strategies.from_signals import GivenSides
 from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
 from tests.bars import bars_of, ramp, random_walk
-from tests.problems import Scripted, Timed, scripted_slot
+from tests.scenarios import Scripted, Timed, scripted_slot
 from tests.workbench.test_slots import train_model
 
 PROVEN = {
@@ -152,7 +152,7 @@ def test_a_result_that_costs_or_starting_days_undo_is_called_fragile():
     from atb.backtest import run
     from atb.experiments.evidence import fragility, start_spread
     from tests.bars import ramp
-    from tests.problems import scripted_slot
+    from tests.scenarios import scripted_slot
 
     result = run(scripted_slot(ramp(up=30), (1.0,)))
     gain = result.stats["total_return_pct"]

@@ -18,7 +18,7 @@ from atb.experiments.execution import execute
 from atb.experiments.lineage import file_sha256
 from atb.experiments.registry import get_run, list_runs, run_json
 from tests.experiments.notebooks import notebook, settings_in
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 SECRET = 'sécret"key\\42'
 QUOTES = 'BTC"; raise SystemExit(1) #\n\\'

@@ -11,7 +11,7 @@ from atb.db import open_database
 from atb.experiments.ceiling import machine_memory
 from atb.experiments.execution import execute
 from tests.experiments.notebooks import notebook, settings_in
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 PRINTS = "print('kept so far')"
 

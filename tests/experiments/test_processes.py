@@ -17,7 +17,7 @@ from atb.db import open_database
 from atb.experiments.execution import execute
 from atb.experiments.registry import get_run, list_runs
 from tests.experiments.notebooks import notebook, settings_in
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 SCRIPT = """
 import sys

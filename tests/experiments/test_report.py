@@ -15,7 +15,7 @@ from PIL import Image
 
 from atb.experiments.report import html_report
 from atb.reports import theme
-from tests.looks import complaints
+from tests.page_layout import complaints
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 ANSI = "\x1b[31mred\x1b[0m \x1b[32mgreen\x1b[0m \x1b[36mcyan\x1b[0m \x1b[33myellow\x1b[0m \x1b[35mmagenta\x1b[0m"

@@ -7,8 +7,8 @@ import pytest
 from atb.errors import InputError
 from atb.features.sets import FEATURE_SETS, LIMIT, FeatureSet, feature_set
 from tests.bars import frame_of, random_walk
-from tests.chance import seeds
 from tests.contracts.columns import prefix_differences
+from tests.seeds import seeds
 
 BARS = random_walk(1200, seed=9)
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from atb.data.providers.sample import sample_bars
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 HOMES = ("data", "models", "runners/promoted")
 

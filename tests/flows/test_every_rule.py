@@ -22,11 +22,11 @@ from atb.live.feed.market import History
 from atb.live.feed.replay import ReplayFeed
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
-from tests.chance import seeds
 from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
-from tests.problems import Timed, random_slots
-from tests.waiting import PATIENCE_S
+from tests.scenarios import Timed, random_slots
+from tests.seeds import seeds
+from tests.timeouts import PATIENCE_S
 
 SEEDS = range(32)
 RESTARTED = 9  # bars between two starts of the runner

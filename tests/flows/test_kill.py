@@ -13,7 +13,7 @@ from atb.db import Database, open_database
 from atb.db.tables import LiveSession
 from tests.live.desk import Desk, first_open, read_journal, warm_result
 from tests.live.test_runner import assert_equal_to_backtest
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 def last_bar(database: Database) -> int:

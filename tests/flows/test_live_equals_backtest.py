@@ -14,7 +14,7 @@ from atb.strategies import make_strategy
 from tests.experiments.notebooks import notebook
 from tests.live.desk import first_open, read_journal
 from tests.live.test_runner import assert_equal_to_backtest
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 def test_ninety_real_days_through_the_runner_equal_their_backtest(sqlite_desk, real_data):

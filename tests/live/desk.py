@@ -27,7 +27,7 @@ from atb.promotion.drafting import draft_manifest
 from atb.promotion.manifest import load_manifest, write_manifest
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, random_walk
-from tests.rules import usual
+from tests.instruments import usual
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RUNNER = REPOSITORY / "runners" / "live.py"

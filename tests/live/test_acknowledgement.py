@@ -17,7 +17,7 @@ from atb.errors import AtbError, ConfigError, InputError, PromotionError, SetupE
 from atb.live import acknowledgement
 from atb.live.acknowledgement import StartRequest, arm, config_sha256, person, words
 from tests.database import database, database_url, postgres
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 __all__ = ["database", "database_url", "postgres"]
 WORDS = "main max-loss 250"

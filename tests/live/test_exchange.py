@@ -9,7 +9,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.live.loop import Bell
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, random_walk
-from tests.live.venue import venue
+from tests.live.exchange_harness import venue
 
 CROSS = make_strategy("sma_cross", fast=3, slow=8)
 COSTS = ExecutionModel(fee=0.001, maker_fee=0.0005, slippage=0.0003)

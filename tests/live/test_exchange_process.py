@@ -20,7 +20,7 @@ from atb.venues.simulator.server import running_exchange
 from tests.live.desk import RUNNER, read_journal, warm_result
 from tests.live.execution.test_desk import rising
 from tests.promotion.test_live import signed_live
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 FIRST, BARS, HOUR = 20, 70, 3_600_000
 LASTING = 2_000  # bars that do not end before a runner on a busy machine has started

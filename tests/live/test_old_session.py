@@ -10,9 +10,9 @@ import pytest
 from atb.db import open_database
 from atb.db.tables import Handover, KernelState, LiveSession
 from atb.live.journal.recovery import find_session
+from tests.live.exchange_harness import venue
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
 from tests.live.journal.test_handover import HELD, successor
-from tests.live.venue import venue
 
 # What atb before 0.1.0 wrote of the session that the fixture below trades: a position of four bars, a stop and a target.
 WRITTEN = Path(__file__).with_name("data") / "session_before_0.1.0.sql"

@@ -22,7 +22,7 @@ from tests.database import server_away
 from tests.live.desk import REPOSITORY
 from tests.live.journal.test_journal import count, rows
 from tests.rehearsal.ledger import START, Plans, StillClock, became, close, filled, open_journal, working
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 KEY = "c" * 64
 

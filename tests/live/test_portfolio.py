@@ -22,8 +22,8 @@ from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, frame_of
+from tests.instruments import usual
 from tests.live.feed.test_replay import all_of
-from tests.rules import usual
 
 
 def plan(sha="a", symbol="BTC/USDT", timeframe="1h", mode="paper", **changes):

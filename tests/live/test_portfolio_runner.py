@@ -7,7 +7,7 @@ from atb.errors import InputError
 from tests.bars import bars_of, random_walk
 from tests.live.desk import Desk, first_open, many_result, promote_each, read_journal
 from tests.live.test_runner import assert_equal_to_backtest
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 def three_markets(desk: Desk):

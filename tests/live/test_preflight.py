@@ -22,10 +22,10 @@ from atb.live.preflight import Situation, preflight
 from atb.monitoring.processes import Holder, _started
 from atb.strategies import make_strategy
 from atb.venues.simulator.configuration import Filters, Key
-from tests.live.venue import plan_of
+from tests.instruments import usual
+from tests.live.exchange_harness import plan_of
 from tests.rehearsal.ledger import START, Plans, StillClock, close, filled, open_journal, take, working
-from tests.rules import usual
-from tests.venues.broker.at_simulator import BARS, BTC, PRICE, broker_at, exchange, make
+from tests.venues.broker.harness import BARS, BTC, PRICE, broker_at, exchange, make
 
 SETTINGS = {"exchange": {"base_url": "http://127.0.0.1:1"}}
 

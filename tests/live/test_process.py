@@ -13,7 +13,7 @@ from socket import socket
 import pytest
 
 from tests.live.desk import RUNNER, first_open, warm_result
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 NEVER = ("vectorbt", "papermill", "plotly", "jupyter", "jupyter_client", "nbformat", "nbconvert", "IPython", "sklearn",
          "skl2onnx", "ipywidgets", "atb.backtest", "atb.validation", "atb.reports", "atb.experiments", "atb.workbench")  # fmt: skip

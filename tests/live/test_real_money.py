@@ -11,7 +11,7 @@ from atb.db.tables import Acknowledgement, LiveSession
 from atb.promotion.manifest import load_manifest
 from tests.live.desk import warm_result
 from tests.promotion.test_live import signed_live
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 WORDS = "main max-loss 250"
 

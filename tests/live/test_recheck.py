@@ -13,9 +13,9 @@ from atb.errors import PromotionError
 from atb.live.journal.kill_switch import KillSwitch, Level, halted
 from atb.live.recheck import SOURCE, Recheck
 from tests.live.desk import first_open, read_journal, warm_result
+from tests.live.exchange_harness import table_of
 from tests.live.test_runner import assert_equal_to_backtest
-from tests.live.venue import table_of
-from tests.waiting import PATIENCE_S, wait_until
+from tests.timeouts import PATIENCE_S, wait_until
 
 
 class Check:

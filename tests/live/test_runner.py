@@ -13,9 +13,9 @@ from atb.live.portfolio import Portfolio
 from atb.live.runner import RunnerContext, Window, run_paper
 from atb.strategies import make_strategy
 from atb.times import at_ms
-from tests.chance import seeds
 from tests.live.desk import BUSY, first_open, read_journal, warm_result
 from tests.prediction import models
+from tests.seeds import seeds
 
 
 def in_time(rows):

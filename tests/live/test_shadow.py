@@ -9,8 +9,8 @@ from atb.errors import InputError
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.live.desk import read_journal, warm_result
+from tests.live.exchange_harness import plan_of, venue
 from tests.live.test_exchange import BTC, COSTS, CROSS, ETH, POLICIES
-from tests.live.venue import plan_of, venue
 
 TRADED = POLICIES["a stop and a target"]
 WATCHED = make_strategy("sma_cross", fast=2, slow=9)

@@ -10,7 +10,7 @@ from atb.errors import LeaseError
 from atb.live.journal.lease import Lease
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
-from tests.live.venue import venue
+from tests.live.exchange_harness import venue
 
 
 def test_a_request_never_leaves_after_another_runner_has_taken_the_account_over(tmp_path, monkeypatch):

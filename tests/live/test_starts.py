@@ -15,10 +15,10 @@ from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.strategies import STRATEGIES, make_strategy
 from tests.bars import bars_of, random_walk
-from tests.chance import seeds
 from tests.contracts.columns import Odds
+from tests.instruments import usual
 from tests.live.desk import warm_result
-from tests.rules import usual
+from tests.seeds import seeds
 
 EXECUTION = ExecutionModel()
 POLICIES = {"plain": RiskPolicy(), "measured": RiskPolicy(atr_window=5, stop_atr=2.0, sizing="volatility")}

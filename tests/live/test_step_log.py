@@ -12,7 +12,7 @@ from atb.live.step_log import StepLog
 from atb.monitoring import configure_logging
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
-from tests.live.venue import venue
+from tests.live.exchange_harness import venue
 
 
 @pytest.fixture

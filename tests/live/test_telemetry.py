@@ -13,10 +13,10 @@ from atb.live.loop import Bell
 from atb.live.telemetry import Telemetry
 from atb.monitoring.health import Health
 from atb.monitoring.metrics import Metrics
+from tests.live.exchange_harness import HOUR, venue
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
-from tests.live.forged import BAR, Table
-from tests.live.venue import HOUR, venue
-from tests.waiting import PATIENCE_S
+from tests.live.fake_broker import BAR, Table
+from tests.timeouts import PATIENCE_S
 
 
 def get(address):

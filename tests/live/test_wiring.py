@@ -18,8 +18,8 @@ from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk
 from tests.database import database, database_url, postgres
 from tests.live.desk import warm_result
-from tests.live.forged import portfolio_of
-from tests.waiting import PATIENCE_S
+from tests.live.fake_broker import portfolio_of
+from tests.timeouts import PATIENCE_S
 
 BARS = bars_of(random_walk(80, 1))
 __all__ = ["database", "database_url", "postgres"]

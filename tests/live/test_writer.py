@@ -14,14 +14,14 @@ from atb.errors import DatabaseLostError
 from atb.live.execution.desk import PaperTrading
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Step, Withheld
-from atb.live.runner import _known
+from atb.live.runner import _known_fills
 from atb.live.wiring import patience
 from atb.live.writer import Writer
 from tests.live.desk import first_open, read_journal, warm_result
 from tests.live.test_outage import away
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.rehearsal.ledger import open_journal
-from tests.waiting import PATIENCE_S, wait_until
+from tests.timeouts import PATIENCE_S, wait_until
 
 LOST = DatabaseLostError("The journal cannot be written")
 
@@ -141,7 +141,7 @@ def test_whether_an_execution_is_known_is_not_waited_for_without_an_end():
     journal = Hangs()
     journal.known_fill = lambda _symbol, _trade_id: journal.answers.wait(PATIENCE_S)
     writer = writer_of(journal, grace_s=0.0)
-    known = _known(SimpleNamespace(journal=journal, writer=writer))
+    known = _known_fills(SimpleNamespace(journal=journal, writer=writer))
     with pytest.raises(DatabaseLostError, match="has not answered"):
         known(None, "1")
     with pytest.raises(DatabaseLostError):

@@ -17,7 +17,7 @@ from atb.monitoring import health as page
 from atb.monitoring.health import READY, Health, Vitals
 from atb.monitoring.metrics import Metrics
 from atb.redaction import Redactor, install
-from tests.waiting import PATIENCE_S, wait_until
+from tests.timeouts import PATIENCE_S, wait_until
 
 
 @pytest.fixture

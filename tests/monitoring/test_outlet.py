@@ -10,7 +10,7 @@ import pytest
 from atb.monitoring import configure_logging, get_logger
 from atb.monitoring.logs import lost_lines
 from atb.monitoring.outlet import Outlet, unhurried
-from tests.waiting import PATIENCE_S, wait_until
+from tests.timeouts import PATIENCE_S, wait_until
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from atb.db import open_database
 from atb.db.tables import Run
 from atb.experiments import execute
 from tests.conftest import REPOSITORY
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 FOLDER = REPOSITORY / "notebooks"
 NOTEBOOKS = tuple(sorted(path.name for path in FOLDER.glob("*.ipynb")))

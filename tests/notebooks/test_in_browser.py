@@ -17,7 +17,7 @@ import pytest
 
 from atb.cli.lab import PIPE, _pipe_with, lab_arguments
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 PLOT = "application/vnd.plotly.v1+json"
 TOKEN = "only-for-this-test"

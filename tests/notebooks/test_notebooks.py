@@ -14,8 +14,8 @@ from atb.engine import codes, records
 from atb.experiments import published, read_parameters
 from atb.reports.theme import GREEN, LOSS, PROFIT, RED
 from atb.reports.trades import SYMBOLS
-from tests.looks import complaints
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS, PARAMETERS
+from tests.page_layout import complaints
 
 MOST_CELLS = 32
 LONGEST_CELL = 24  # lines: more belongs into the package

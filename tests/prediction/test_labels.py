@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from atb.errors import InputError
 from atb.prediction.labels import forward_returns, labels
 from tests.bars import bars_of, frame_of, random_walk
-from tests.chance import examples
+from tests.seeds import examples
 
 
 def test_is_the_log_return_from_this_close_to_the_one_a_horizon_later():

@@ -12,7 +12,7 @@ from atb.prediction.predictor import OnnxPredictor
 from atb.strategies import make_strategy
 from tests.contracts.columns import prefix_differences
 from tests.prediction.models import market, saved, trained
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from atb.errors import InputError
 from atb.prediction.splits import chronological_split, usable_rows
-from tests.chance import examples
+from tests.seeds import examples
 
 
 @examples(200)

@@ -11,7 +11,7 @@ import pytest
 from tests.live.desk import first_open, warm_result
 from tests.promotion.checkout import copied_checkout
 from tests.promotion.test_tampering import PLAIN, RUNNER, outcome
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 # Says yes to everything, in whichever module of the package it stands.
 CHANGED = """

@@ -21,12 +21,12 @@ from atb.promotion.closure import imported_names, runner_files
 from atb.promotion.manifest import load_manifest
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.server import running_exchange
+from tests.instruments import usual
 from tests.live.desk import RUNNER, read_journal, warm_result
 from tests.live.execution.test_desk import rising
 from tests.live.test_exchange_process import BARS, FIRST, WORDS, environment_of, exchange, until_of, wait_for
 from tests.promotion.test_live import signed_live
-from tests.rules import usual
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 RESEARCH = (
     "backtest",

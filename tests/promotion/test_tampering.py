@@ -9,7 +9,7 @@ from atb.db import open_database
 from atb.live.journal.overview import sessions
 from tests.live.desk import first_open, warm_result
 from tests.promotion.checkout import copied_checkout, plant
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 RUNNER = "runners/live.py"
 EVIL = "raise SystemExit('planted code ran')"

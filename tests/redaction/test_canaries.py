@@ -16,9 +16,9 @@ from atb.live.journal.kill_switch import set_halt
 from atb.live.journal.step import Heard, Notice
 from atb.redaction import Redactor, install
 from tests.rehearsal.ledger import START, became, close, open_journal, working
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
-PROGRAM = Path(__file__).with_name("talkative.py")
+PROGRAM = Path(__file__).with_name("leaky_program.py")
 
 
 class Exchange(BaseHTTPRequestHandler):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from atb.monitoring import Redactor
 from atb.redaction.discovery import find_secrets
-from tests.chance import examples
+from tests.seeds import examples
 
 CANARY = "kNrYq7Xw2Lm9"
 DRAWN = "kNrYq7Xw2Lm9Zt4Vb8Kc3Hd5Jf6Gs1PaRe0"

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from atb.monitoring import Redactor
-from tests.chance import examples
+from tests.seeds import examples
 
 ANYTHING = st.text(st.characters(codec="utf-8"), min_size=4, max_size=30).map(lambda text: f"kNrY0{text}0YrNk")
 SPELLERS = (

@@ -19,7 +19,7 @@ from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import KillSwitch
 from atb.live.journal.lease import Lease, _take
 from atb.live.journal.step import Change, Decided, Execution, Step, Working
-from tests.rules import usual
+from tests.instruments import usual
 
 HOUR = 3_600_000
 START = 1_704_067_200_000  # 2024-01-01

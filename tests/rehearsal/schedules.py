@@ -15,7 +15,7 @@ from atb.live.plan import Plan
 from atb.strategies import make_strategy
 from atb.venues.simulator.faults import Fault
 from tests.bars import bars_of, random_walk
-from tests.rules import usual
+from tests.instruments import usual
 
 HOUR = 3_600_000
 WARM, QUIET = 200, 6  # bars before the first one, and after the last fault

@@ -22,7 +22,7 @@ from atb.rehearsal.invariants.stop_prices import wanted_stops
 from atb.rehearsal.judge import Judgement, examine
 from atb.rehearsal.ledger import OurName, Replay
 from atb.venues.simulator.faults import Fault
-from tests.rehearsal.playing import Play, play
+from tests.rehearsal.harness import Play, play
 from tests.rehearsal.schedules import HOUR, WARM, Schedule, draw, market, plan_of
 
 SEEDS = (1, 4)

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.rehearsal.playing import check, say
+from tests.rehearsal.harness import check, say
 
 ALL = range(500)
 

@@ -25,11 +25,11 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk
-from tests.chance import seeds
+from tests.instruments import usual
 from tests.live.desk import Desk
-from tests.rehearsal.playing import Play, check, say
+from tests.rehearsal.harness import Play, check, say
 from tests.rehearsal.schedules import HOUR, WARM, Schedule, draw, plan_of
-from tests.rules import usual
+from tests.seeds import seeds
 
 MINUTE = 60_000
 KEPT_BYTES = 2_000  # what the simulated exchange keeps for each entry of its ledger, the request itself included

@@ -6,7 +6,7 @@ import pytest
 
 from atb.reports.downsampling import candles, extreme_rows
 from tests.bars import bars_of, random_walk
-from tests.chance import seeds
+from tests.seeds import seeds
 
 
 @pytest.mark.parametrize("seed", seeds(5))

@@ -23,7 +23,7 @@ from atb.reports import (
 from atb.reports.equity import BAND, exposure, monthly_returns
 from atb.reports.market import autocorrelation, log_returns, moving_volatility, volatility
 from tests.bars import bars_of, frame_of, ramp, random_walk
-from tests.problems import random_slots, scripted_slot
+from tests.scenarios import random_slots, scripted_slot
 
 REASONS = set(CODES.values())
 SIDES = tuple(np.where(np.arange(3_000) // 24 % 2 == 0, 1.0, 0.0))

@@ -8,7 +8,7 @@ import pytest
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_module, strategy_params
 from atb.strategies.sma_cross import SmaCross
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 def test_defaults_stay_where_nothing_is_given():

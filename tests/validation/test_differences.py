@@ -10,7 +10,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import prepare
 from atb.validation import parity
 from tests.bars import ramp, random_walk
-from tests.problems import scripted_slot
+from tests.scenarios import scripted_slot
 
 LONG, SHORT = (1.0,) * 30 + (0.0,) * 30, (-1.0,) * 30 + (0.0,) * 30
 COSTS = {

@@ -9,8 +9,8 @@ from atb.backtest.simulation import simulate
 from atb.engine import codes, records
 from atb.engine.prepare import Problem, prepare
 from atb.validation import parity
-from tests.chance import seeds
-from tests.problems import random_slots
+from tests.scenarios import random_slots
+from tests.seeds import seeds
 
 WITH_VECTORBT, WITHOUT = range(200), range(100)  # seeds; what vectorbt cannot represent is proven two ways
 

@@ -6,7 +6,7 @@ import pytest
 from atb.engine.policy import ExecutionModel
 from atb.workbench import cost_table, run, shift_table
 from tests.bars import random_walk
-from tests.problems import scripted_slot
+from tests.scenarios import scripted_slot
 
 SIDES = tuple(np.where(np.arange(1_000) // 12 % 2 == 0, 1.0, 0.0))
 

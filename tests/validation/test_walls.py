@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from atb.validation.isolated import NAMES
+from tests.validation.sandbox_escapes import MEMORY, SCALE, WAYS, GoesOut, Searches, found_by, make_files, named
 from tests.validation.test_windows import BARS, checked
-from tests.validation.ways_out import MEMORY, SCALE, WAYS, GoesOut, Searches, found_by, make_files, named
 
 CONFIDENCE = NAMES.index("confidence")
 

@@ -19,7 +19,7 @@ from atb.strategies.from_signals import GivenSides
 from atb.validation.parity import prove_problem
 from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, all_of, check_windows
 from tests.bars import bars_of, random_walk
-from tests.validation import cheats
+from tests.validation import biased_strategies
 
 ROOT = Path(__file__).parents[2]
 BARS = bars_of(random_walk(260, 1, sigma=0.01))
@@ -33,7 +33,7 @@ def checked(strategy, bars=BARS, policy=None, most=None, **options):
 
 
 def test_an_honest_strategy_says_the_same_at_every_bar():
-    report = checked(cheats.Plain()).report
+    report = checked(biased_strategies.Plain()).report
     assert (report.equal, report.everywhere, report.lookahead_clean) == (True, True, True)
     assert (report.checked, report.bars, report.cold, report.differing) == (240, 240, 0, 0)
     assert "240 bars computed again from the 20 bars before each, as a runner does: equal" in str(report)
@@ -42,31 +42,31 @@ def test_an_honest_strategy_says_the_same_at_every_bar():
 @pytest.mark.parametrize(
     ("cheat", "kind", "column"),
     [
-        (cheats.RareLeak, LOOKS_AHEAD, "side"),
-        (cheats.Normalises, LOOKS_AHEAD, "side"),
-        pytest.param(cheats.LastRow, LOOKS_AHEAD, "side", marks=pytest.mark.slow),
-        pytest.param(cheats.LeaksInStop, LOOKS_AHEAD, "stop", marks=pytest.mark.slow),
-        pytest.param(cheats.LeaksInConfidence, LOOKS_AHEAD, "confidence", marks=pytest.mark.slow),
-        (cheats.LeaksInPrice, LOOKS_AHEAD, "price"),
-        (cheats.Rsi, SHORT_WARMUP, "side"),
-        (cheats.Counts, SHORT_WARMUP, "side"),
-        pytest.param(cheats.Resamples, SHORT_WARMUP, "side", marks=pytest.mark.slow),
-        pytest.param(cheats.Accumulates, SHORT_WARMUP, "side", marks=pytest.mark.slow),
-        pytest.param(cheats.Expands, SHORT_WARMUP, "side", marks=pytest.mark.slow),
-        pytest.param(cheats.AllTimeHigh, SHORT_WARMUP, "side", marks=pytest.mark.slow),
-        (cheats.Remembers, LOOKS_AHEAD, "side"),
-        (cheats.RemembersInItsModule, LOOKS_AHEAD, "side"),
-        pytest.param(cheats.RemembersInAFile, NOT_REPEATABLE, "side", marks=pytest.mark.slow),
-        (cheats.Chance, NOT_REPEATABLE, "side"),
-        pytest.param(cheats.Clock, NOT_REPEATABLE, "side", marks=pytest.mark.slow),
-        pytest.param(cheats.OtherClocks, NOT_REPEATABLE, "side", marks=pytest.mark.slow),
-        pytest.param(cheats.Fails, SHORT_WARMUP, "side", marks=pytest.mark.slow),
-        (cheats.Peeks, LOOKS_AHEAD, "side"),
+        (biased_strategies.RareLeak, LOOKS_AHEAD, "side"),
+        (biased_strategies.Normalises, LOOKS_AHEAD, "side"),
+        pytest.param(biased_strategies.LastRow, LOOKS_AHEAD, "side", marks=pytest.mark.slow),
+        pytest.param(biased_strategies.LeaksInStop, LOOKS_AHEAD, "stop", marks=pytest.mark.slow),
+        pytest.param(biased_strategies.LeaksInConfidence, LOOKS_AHEAD, "confidence", marks=pytest.mark.slow),
+        (biased_strategies.LeaksInPrice, LOOKS_AHEAD, "price"),
+        (biased_strategies.Rsi, SHORT_WARMUP, "side"),
+        (biased_strategies.Counts, SHORT_WARMUP, "side"),
+        pytest.param(biased_strategies.Resamples, SHORT_WARMUP, "side", marks=pytest.mark.slow),
+        pytest.param(biased_strategies.Accumulates, SHORT_WARMUP, "side", marks=pytest.mark.slow),
+        pytest.param(biased_strategies.Expands, SHORT_WARMUP, "side", marks=pytest.mark.slow),
+        pytest.param(biased_strategies.AllTimeHigh, SHORT_WARMUP, "side", marks=pytest.mark.slow),
+        (biased_strategies.Remembers, LOOKS_AHEAD, "side"),
+        (biased_strategies.RemembersInItsModule, LOOKS_AHEAD, "side"),
+        pytest.param(biased_strategies.RemembersInAFile, NOT_REPEATABLE, "side", marks=pytest.mark.slow),
+        (biased_strategies.Chance, NOT_REPEATABLE, "side"),
+        pytest.param(biased_strategies.Clock, NOT_REPEATABLE, "side", marks=pytest.mark.slow),
+        pytest.param(biased_strategies.OtherClocks, NOT_REPEATABLE, "side", marks=pytest.mark.slow),
+        pytest.param(biased_strategies.Fails, SHORT_WARMUP, "side", marks=pytest.mark.slow),
+        (biased_strategies.Peeks, LOOKS_AHEAD, "side"),
     ],
     ids=lambda value: getattr(value, "__name__", None),
 )
 def test_what_knows_more_than_a_runner_is_found_and_named(cheat, kind, column, tmp_path):
-    given = {"path": str(tmp_path / "memory")} if cheat is cheats.RemembersInAFile else {}
+    given = {"path": str(tmp_path / "memory")} if cheat is biased_strategies.RemembersInAFile else {}
     report = checked(cheat(**given)).report
     assert (report.equal, report.everywhere) == (False, False)
     assert kind in report.kinds, report.kinds
@@ -78,14 +78,18 @@ def test_what_knows_more_than_a_runner_is_found_and_named(cheat, kind, column, t
 
 def test_bars_that_a_strategy_writes_into_are_its_own():
     before = BARS.fingerprint
-    one = opinions(Slot(cheats.Overwrites(), BARS))[0]
+    one = opinions(Slot(biased_strategies.Overwrites(), BARS))[0]
     assert replace(BARS).fingerprint == before
-    assert one.side.tobytes() == opinions(Slot(cheats.Plain(), BARS))[0].side.tobytes()
+    assert one.side.tobytes() == opinions(Slot(biased_strategies.Plain(), BARS))[0].side.tobytes()
 
 
 def test_orders_follow_from_columns_that_are_apart_by_their_last_bits():
     """An average range forgets its start to the last bits: stops and sizes are apart by as much, and the orders are the same."""
-    slot = Slot(cheats.Plain(), bars_of(random_walk(700, 3)), RiskPolicy(stop_atr=2.0, trailing_atr=3.0, sizing="risk"))
+    slot = Slot(
+        biased_strategies.Plain(),
+        bars_of(random_walk(700, 3)),
+        RiskPolicy(stop_atr=2.0, trailing_atr=3.0, sizing="risk"),
+    )
     problem = prepare((slot,), AccountPolicy(), slot.bars.frame.index[slot.warmup])
     report = prove_problem(problem, checked=check_windows(problem))
     assert report.equal, report.first_difference
@@ -94,7 +98,7 @@ def test_orders_follow_from_columns_that_are_apart_by_their_last_bits():
 
 
 def test_a_strategy_that_trades_otherwise_fails_parity_by_name():
-    slot = Slot(cheats.Rsi(), BARS)
+    slot = Slot(biased_strategies.Rsi(), BARS)
     problem = prepare((slot,), AccountPolicy(), BARS.frame.index[14])
     assert len(simulate(problem).orders)
     report = prove_problem(problem, checked=check_windows(problem))
@@ -105,14 +109,14 @@ def test_a_strategy_that_trades_otherwise_fails_parity_by_name():
 
 
 def test_a_sample_says_so_and_proves_nothing_about_the_rest():
-    one = checked(cheats.Plain(), most=25)
+    one = checked(biased_strategies.Plain(), most=25)
     assert (one.report.checked, one.report.bars, one.report.everywhere) == (25, 240, None)
     assert (np.diff(one.rows) > 0).all()
     assert "25 of 240 bars" in str(one.report)
 
 
 def test_bars_without_their_warm_up_are_checked_with_what_there_is_and_counted():
-    slot = Slot(cheats.Plain(), BARS)
+    slot = Slot(biased_strategies.Plain(), BARS)
     (one,) = check_windows(prepare((slot,), AccountPolicy()))
     assert (one.report.cold, one.report.checked, one.report.equal) == (20, 260, True)
 
@@ -125,7 +129,7 @@ def test_given_sides_have_no_source_and_are_not_checked():
 
 def test_a_strategy_of_a_cell_goes_along_by_value():
     @dataclass(frozen=True)
-    class OfACell(cheats.Plain):
+    class OfACell(biased_strategies.Plain):
         level: float = 100.0
 
         def signals(self, frame):
@@ -136,10 +140,10 @@ def test_a_strategy_of_a_cell_goes_along_by_value():
 
 def test_what_cannot_be_taken_along_is_refused_with_a_way_out():
     with pytest.raises(InputError, match="Put it into a module"):
-        checked(cheats.Plain(), BARS.last(40), predictor=Unpicklable())
+        checked(biased_strategies.Plain(), BARS.last(40), predictor=Unpicklable())
 
 
-class Unpicklable(cheats.Plain):
+class Unpicklable(biased_strategies.Plain):
     """Holds what cannot leave its process."""
 
     warmup = 1
@@ -153,7 +157,7 @@ class Unpicklable(cheats.Plain):
 
 
 def test_a_strategy_whose_module_has_no_name_is_loaded_from_its_file(tmp_path):
-    source = Path(cheats.__file__).read_text()
+    source = Path(biased_strategies.__file__).read_text()
     (tmp_path / "elsewhere.py").write_text(source)
     program = f"""
 import importlib.util
@@ -175,7 +179,7 @@ EARLY = """import numpy as np
 import pandas as pd
 from dataclasses import dataclass
 from atb.domain import Signals
-from tests.validation import cheats
+from tests.validation import biased_strategies
 
 def known():
     return pd.{read}({path!r})
@@ -183,7 +187,7 @@ def known():
 KNOWN = {in_module}
 
 @dataclass(frozen=True)
-class ReadsEarly(cheats.Plain):
+class ReadsEarly(biased_strategies.Plain):
     def __post_init__(self):
         type(self).made = {when_made}
 
@@ -224,7 +228,7 @@ from dataclasses import dataclass
 import numpy as np
 from numba import njit
 from atb.domain import Signals
-from tests.validation import cheats
+from tests.validation import biased_strategies
 
 @njit(cache=True)
 def rises(close):
@@ -234,7 +238,7 @@ def rises(close):
     return side
 
 @dataclass(frozen=True)
-class Compiled(cheats.Plain):
+class Compiled(biased_strategies.Plain):
     def signals(self, frame):
         import scipy.stats
         ranks = scipy.stats.rankdata(frame.index.tz_convert(zoneinfo.ZoneInfo("Europe/Berlin")).hour)
@@ -251,7 +255,7 @@ def test_libraries_compiled_code_and_time_zones_are_no_files_of_a_strategy(tmp_p
 
 
 def test_a_difference_by_rounding_is_let_pass_and_a_larger_one_is_not():
-    slot = Slot(cheats.Plain(), BARS.last(60))
+    slot = Slot(biased_strategies.Plain(), BARS.last(60))
     problem = prepare((slot,), AccountPolicy(), slot.bars.frame.index[20])
     for factor, equal in ((1 + 1e-10, True), (1 + 1e-8, False)):
         signals = problem.signals.copy()

@@ -11,7 +11,7 @@ from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.state import KernelState
 from atb.venues.paper import PaperFills
-from tests.rules import usual
+from tests.instruments import usual
 
 BTC = Symbol.parse("BTC/USDT")
 ENTRY = Order("entry-1", BTC, "buy", "entry", "market", Decimal("2.0"))

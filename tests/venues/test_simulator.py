@@ -11,7 +11,7 @@ from atb.domain import Instrument, Symbol
 from atb.venues.simulator.market import VirtualClock
 from atb.venues.simulator.server import Fault, running_server
 from tests.bars import bars_of, random_walk
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 HOUR = 3_600_000
 BARS = bars_of(random_walk(1_500, 2))

@@ -7,7 +7,7 @@ import pytest
 
 import atb.workbench
 from tests.bars import bars_of, random_walk
-from tests.problems import scripted_slot
+from tests.scenarios import scripted_slot
 
 SHELL = """
 from IPython.core.interactiveshell import InteractiveShell
@@ -15,7 +15,7 @@ shell = InteractiveShell.instance()
 import atb.workbench
 from atb.backtest import run
 from tests.bars import bars_of, random_walk
-from tests.problems import scripted_slot
+from tests.scenarios import scripted_slot
 for value in (run(scripted_slot(random_walk(50), (1.0,))), bars_of(random_walk(50), venue="synthetic")):
     print(shell.display_formatter.format(value)[0]["text/html"])
 """

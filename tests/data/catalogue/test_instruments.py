@@ -13,7 +13,7 @@ from atb.data.catalogue.writing import save_bars
 from atb.domain import Instrument, Symbol
 from atb.errors import DataError
 from tests.bars import bars_of, frame_of
-from tests.rules import usual
+from tests.instruments import usual
 
 BTC = Instrument(Symbol("BTC", "USDT"), Decimal("0.1"), Decimal("0.001"), Decimal("0.001"), Decimal(10), "of a test")
 

@@ -15,8 +15,8 @@ from atb.data import load_bars, save_bars
 from atb.data.catalogue.atomic import sole_writer, write_files
 from atb.domain import Bars
 from atb.errors import DataError
-from tests.chance import examples
 from tests.data.markets import days, part, store, with_price, without
+from tests.seeds import examples
 
 BARS = days()
 

@@ -14,7 +14,7 @@ from atb.data.providers.download import download_bars
 from atb.domain import Instrument
 from atb.errors import DataError
 from tests.bars import bars_of, random_walk
-from tests.chance import examples
+from tests.seeds import examples
 
 HOUR = 3_600_000
 MARKET = random_walk(20_000, 4, sigma=0.001)  # two years and a quarter

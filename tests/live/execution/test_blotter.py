@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from atb.live.execution.blotter import RANK, Blotter
 from atb.live.journal.step import OPEN_STATES, Working
-from tests.live.forged import BAR, Table, report_of
+from tests.live.fake_broker import BAR, Table, report_of
 
 STATES = ("pending", "new", "partially_filled", "filled", "cancelled", "rejected", "expired")
 NEWS = st.lists(

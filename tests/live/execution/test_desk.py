@@ -15,8 +15,8 @@ from atb.errors import DatabaseLostError, HaltError
 from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, halted, set_halt, write_halt_file
 from atb.live.loop import Bell
 from tests.bars import bars_of, frame_of
+from tests.live.exchange_harness import ACCOUNT, StopsAfter, venue
 from tests.live.test_exchange import BTC, CROSS
-from tests.live.venue import ACCOUNT, StopsAfter, venue
 
 COSTS = ExecutionModel(fee=0.001, maker_fee=0.0005)
 GUARDED = RiskPolicy(fraction=0.9, stop_loss=0.1, take_profit=0.5)

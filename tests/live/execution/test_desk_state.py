@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.live.execution.desk_state import DeskMemory
-from tests.live.forged import BTC, Table
+from tests.live.fake_broker import BTC, Table
 
 AMOUNTS = st.decimals(min_value=-(10**6), max_value=10**6, places=8)
 WORDS = st.text("abcXYZ/:-0123", min_size=1, max_size=8)

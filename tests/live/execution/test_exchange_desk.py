@@ -20,10 +20,10 @@ from atb.live.telemetry import Telemetry
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import BookDepth, Filters
 from tests.bars import bars_of, frame_of
+from tests.live.exchange_harness import HOUR, venue
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
-from tests.live.forged import BAR, ForgedBroker, Table, report_of, want
+from tests.live.fake_broker import BAR, ForgedBroker, Table, report_of, want
 from tests.live.test_exchange import BTC, POLICIES
-from tests.live.venue import HOUR, venue
 
 PAIRED = POLICIES["a stop and a target"]
 FIRST_ENTRY = 1  # the close of the first bar: a rising market is bought there

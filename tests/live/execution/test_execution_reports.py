@@ -8,7 +8,7 @@ import pytest
 from atb.domain.venue import Answer
 from atb.engine import records
 from atb.live.journal.step import Step
-from tests.live.forged import BAR, BTC, Table, report_of, want
+from tests.live.fake_broker import BAR, BTC, Table, report_of, want
 
 POOR = "Account has insufficient balance for requested action."
 TRIGGERS = "Stop price would trigger immediately."

@@ -9,7 +9,7 @@ import pytest
 from atb.live.execution.order_status import Inquiry
 from atb.live.execution.timing import Rules
 from atb.live.journal.step import Step
-from tests.live.forged import BAR, BOTH, BTC, ForgedBroker, Table, report_of, want
+from tests.live.fake_broker import BAR, BOTH, BTC, ForgedBroker, Table, report_of, want
 
 LATE = BAR + 3_000 + 1_000  # the bound of `BOTH` and the margin of `Rules`
 

@@ -14,7 +14,7 @@ from atb.domain import Symbol
 from atb.engine import records
 from atb.engine.state import fresh_slots
 from atb.live.execution.orders import ClientIds, OrderMaker, same_terms
-from tests.rules import usual
+from tests.instruments import usual
 
 BTC = Symbol.parse("BTC/USDT")
 

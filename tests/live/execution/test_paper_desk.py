@@ -24,8 +24,8 @@ from atb.live.journal.step import Withheld
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from tests.bars import bars_of, random_walk
+from tests.instruments import usual
 from tests.live.desk import BUSY
-from tests.rules import usual
 
 BTC = Symbol.parse("BTC/USDT")
 ACCOUNT = AccountPolicy()

@@ -11,7 +11,7 @@ from atb.domain.venue import OrderList
 from atb.engine import records
 from atb.engine.policy import RiskPolicy
 from atb.live.execution.planning import Cancel, Place, Replace, Wish, list_of
-from tests.live.forged import BAR, BOTH, GUARDED, PLAIN, Table, portfolio_of, report_of, want
+from tests.live.fake_broker import BAR, BOTH, GUARDED, PLAIN, Table, portfolio_of, report_of, want
 
 OCO = replace(BOTH, lists=frozenset(("oco",)), replaces=False)
 LADDER = replace(GUARDED, ladder=((0.02, 0.3), (0.04, 0.3)))

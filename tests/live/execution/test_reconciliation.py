@@ -10,7 +10,7 @@ from atb.errors import VenueError
 from atb.live.execution.reconciliation import Synchroniser, assets, owned
 from atb.live.journal.rows import Rows
 from atb.live.journal.step import Step
-from tests.live.forged import BAR, BTC, ETH, ForgedBroker, Table, portfolio_of, report_of
+from tests.live.fake_broker import BAR, BTC, ETH, ForgedBroker, Table, portfolio_of, report_of
 
 
 def wallet(**amounts):

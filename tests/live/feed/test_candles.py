@@ -9,8 +9,8 @@ from atb.domain import Bars
 from atb.errors import DataError, VenueError
 from atb.live.feed.candles import CandleFeed
 from tests.bars import bars_of, random_walk
-from tests.live.forged import BTC, CROSS, GUARDED
-from tests.live.venue import HOUR, Portfolio, plan_of
+from tests.live.exchange_harness import HOUR, Portfolio, plan_of
+from tests.live.fake_broker import BTC, CROSS, GUARDED
 
 FIRST = 40
 

@@ -12,7 +12,7 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 HOUR = 3_600_000
 

@@ -13,9 +13,9 @@ from atb.live.journal.handover import previous_session
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.live.desk import read_journal, warm_result
+from tests.live.exchange_harness import ACCOUNT, plan_of, venue
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
 from tests.live.test_exchange import market
-from tests.live.venue import ACCOUNT, plan_of, venue
 
 HELD = 4  # bars after which the rising market is held
 TIGHTER = replace(GUARDED, stop_loss=0.05, take_profit=None, trailing_stop=0.02)

@@ -25,7 +25,7 @@ from atb.live.journal.kill_switch import (
 )
 from tests.live.journal.test_journal import rows
 from tests.rehearsal.ledger import Plans, StillClock, close, open_journal, working
-from tests.waiting import PATIENCE_S, wait_until
+from tests.timeouts import PATIENCE_S, wait_until
 
 
 def test_nothing_is_halted_at_first(database, tmp_path):

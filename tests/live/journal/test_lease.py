@@ -12,7 +12,7 @@ from sqlalchemy import update
 from atb.db.tables import AccountLease
 from atb.errors import LeaseError
 from atb.live.journal.lease import TTL_MS, AdvisoryLock, Holder, Lease, _take, held_lease
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 class Clock:

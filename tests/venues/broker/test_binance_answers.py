@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from atb.errors import VenueError
-from tests.venues.broker.forged import KEY, NOW, SECRET, Forgery, an_order, binance, in_loop, order_row
+from tests.venues.broker.fake_exchange import KEY, NOW, SECRET, Forgery, an_order, binance, in_loop, order_row
 
 ORDER = an_order()
 

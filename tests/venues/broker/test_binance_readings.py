@@ -7,7 +7,7 @@ import pytest
 from atb.domain import Symbol, Timeframe
 from atb.domain.venue import Balance, Permissions
 from atb.errors import InputError, VenueError
-from tests.venues.broker.forged import BTC, NOW, Forgery, StandingClock, an_order, binance, in_loop, order_row
+from tests.venues.broker.fake_exchange import BTC, NOW, Forgery, StandingClock, an_order, binance, in_loop, order_row
 
 ORDER, HOUR = an_order(), Timeframe.parse("1h")
 HOUR_MS = 3_600_000

@@ -3,7 +3,7 @@
 import asyncio
 
 from atb.venues.broker.clock import VenueClock
-from tests.venues.broker.forged import NOW, Forgery, StandingClock, an_order, binance, in_loop, order_row
+from tests.venues.broker.fake_exchange import NOW, Forgery, StandingClock, an_order, binance, in_loop, order_row
 
 ORDER = an_order()
 

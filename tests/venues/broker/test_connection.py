@@ -8,8 +8,8 @@ from atb.domain.venue import Hint
 from atb.errors import ConfigError, InputError
 from atb.venues.broker import Access, connect
 from atb.venues.broker.connection import make_exchange
-from tests.venues.broker.at_simulator import BARS, BTC, HOUR, START, ExchangeConfig, exchange, make, running_exchange
-from tests.venues.broker.forged import StandingClock, in_loop
+from tests.venues.broker.fake_exchange import StandingClock, in_loop
+from tests.venues.broker.harness import BARS, BTC, HOUR, START, ExchangeConfig, exchange, make, running_exchange
 from tests.venues.broker.test_streams import gaps, until
 
 

@@ -7,8 +7,8 @@ import pytest
 from atb.errors import VenueError
 from atb.venues.simulator.faults import Fault
 from tests.bars import bars_of
-from tests.venues.broker.at_simulator import BARS, BTC, PRICE, START, at, broker_at, exchange, executed, make, make_list
-from tests.venues.broker.forged import in_loop
+from tests.venues.broker.fake_exchange import in_loop
+from tests.venues.broker.harness import BARS, BTC, PRICE, START, at, broker_at, exchange, executed, make, make_list
 
 ORDER, CANCEL, REPLACE = "POST /api/v3/order", "DELETE /api/v3/order", "POST /api/v3/order/cancelReplace"
 BOUND = 3_000

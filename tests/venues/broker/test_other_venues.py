@@ -11,7 +11,7 @@ from atb.venues.broker import Access
 from atb.venues.broker.outcomes import classify_coinbase, classify_kraken, classify_unlisted
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.unified import UnifiedBroker
-from tests.venues.broker.forged import NOW, Forgery, StandingClock, an_order, forged_exchange, in_loop
+from tests.venues.broker.fake_exchange import NOW, Forgery, StandingClock, an_order, forged_exchange, in_loop
 
 USD = Symbol.parse("BTC/USD")
 

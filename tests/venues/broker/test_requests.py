@@ -7,7 +7,7 @@ import pytest
 from atb.domain.venue import OrderList
 from atb.errors import InputError
 from atb.venues.broker.requests import list_parameters
-from tests.venues.broker.forged import NOW, Forgery, an_order, binance, in_loop, order_row
+from tests.venues.broker.fake_exchange import NOW, Forgery, an_order, binance, in_loop, order_row
 
 ENTRY, STOP = an_order(kind="limit"), an_order("stop", "stop")
 TARGET = an_order("target", "limit", price=Decimal(60_000))

@@ -7,7 +7,7 @@ import pytest
 from atb.domain import Symbol
 from atb.domain.venue import OrderList
 from atb.venues.broker.rules import Grid, binance_rules, plain, unified_rules
-from tests.venues.broker.forged import BTC, an_order, binance, exchange_info, in_loop
+from tests.venues.broker.fake_exchange import BTC, an_order, binance, exchange_info, in_loop
 
 RULES = binance_rules(BTC, exchange_info()["symbols"][0])
 LAST = Decimal(50_000)

@@ -8,9 +8,9 @@ import pytest
 from atb.domain.venue import Hint
 from atb.venues.broker.streams import Streams, StreamWatch
 from atb.venues.simulator.faults import Fault
-from tests.venues.broker.at_simulator import BTC, HOUR, HOUR_MS, START, broker_at, exchange, make
-from tests.venues.broker.forged import in_loop
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
+from tests.venues.broker.fake_exchange import in_loop
+from tests.venues.broker.harness import BTC, HOUR, HOUR_MS, START, broker_at, exchange, make
 
 
 async def until(holds, seconds=PATIENCE_S):

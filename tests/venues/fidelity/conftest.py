@@ -15,7 +15,7 @@ from atb.domain import Bars, Instrument
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import Running, running_exchange
 from tests.bars import bars_of, random_walk
-from tests.rules import usual
+from tests.instruments import usual
 
 HOUR = 3_600_000
 CREDENTIALS = {"apiKey": "k" * 64, "secret": "s" * 64}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Protocol
 
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 SYMBOL, VENUE_SYMBOL = "BTC/USDT", "BTCUSDT"
 ENDED = {"FILLED", "CANCELED", "EXPIRED", "REJECTED"}

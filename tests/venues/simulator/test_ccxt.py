@@ -8,7 +8,7 @@ import pytest
 
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
-from tests.venues.simulator.asking import HOUR, closes, config_of
+from tests.venues.simulator.client import HOUR, closes, config_of
 
 FRAME = closes(100, 101, 105, 98, 90, 120, 110, 110)
 OPTIONS = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot"]}}

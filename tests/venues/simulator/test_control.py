@@ -12,8 +12,8 @@ from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from atb.venues.simulator.signing import sign
 from tests.bars import random_walk
-from tests.venues.simulator.asking import HOUR, closes, config_of, exchange_of
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
+from tests.venues.simulator.client import HOUR, closes, config_of, exchange_of
 
 FRAME = closes(100, 101, 105, 98, 90, 120, 110, 110)
 ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "1"}

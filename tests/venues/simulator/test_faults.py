@@ -8,7 +8,7 @@ from atb.errors import InputError
 from atb.venues.simulator.faults import EXECUTED, KINDS, Fault
 from atb.venues.simulator.schedules import MIXES, schedule
 from atb.venues.simulator.scripts import ScriptedEvent, walk
-from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
+from tests.venues.simulator.client import HOUR, Asker, closes, exchange_of
 
 FRAME = closes(100, 101, 105, 98, 90, 120, 110, 110)
 ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": 1}

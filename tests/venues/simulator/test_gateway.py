@@ -7,7 +7,7 @@ import pytest
 from atb.venues.simulator.configuration import Key, Limits
 from atb.venues.simulator.gateway import ApiRequest
 from atb.venues.simulator.signing import sign, sorted_payload
-from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
+from tests.venues.simulator.client import HOUR, Asker, closes, exchange_of
 
 FRAME = closes(100, 101, 105, 98, 90, 120, 110, 110, spread=0.01)
 

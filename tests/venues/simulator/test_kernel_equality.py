@@ -13,9 +13,9 @@ from atb.strategies.from_signals import GivenSides
 from atb.venues.simulator.configuration import ExchangeConfig, Limits
 from atb.venues.simulator.exchange import Exchange
 from tests.bars import bars_of, random_walk
-from tests.chance import seeds
-from tests.rules import usual
-from tests.venues.simulator.trader import Trader, expected, merged
+from tests.instruments import usual
+from tests.seeds import seeds
+from tests.venues.simulator.kernel_trader import Trader, expected, merged
 
 BARS = 250
 LOT = Decimal("0.001")  # fees in base are exact in eight decimals then: the exchange rounds them, the kernel does not

@@ -14,8 +14,8 @@ from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.orders import OPEN
 from atb.venues.simulator.pretrade import paying_asset
 from tests.bars import random_walk
-from tests.chance import examples
-from tests.venues.simulator.asking import HOUR, Asker, exchange_of
+from tests.seeds import examples
+from tests.venues.simulator.client import HOUR, Asker, exchange_of
 
 START = {"USDT": Decimal(1_000), "BTC": Decimal(5), "BNB": Decimal(1)}
 MANY = Limits(weight=10**9, orders_10s=10**9, orders_day=10**9)

@@ -6,7 +6,7 @@ import pytest
 
 from atb.venues.simulator.configuration import BookDepth
 from atb.venues.simulator.events import Execution, ListStatus
-from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
+from tests.venues.simulator.client import HOUR, Asker, closes, exchange_of
 
 PRICES = (100, 100, 105, 98, 90, 120, 110, 110)
 OCO = {"aboveType": "LIMIT_MAKER", "abovePrice": 110, "belowType": "STOP_LOSS", "belowStopPrice": 95}

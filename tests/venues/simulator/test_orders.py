@@ -6,8 +6,8 @@ import pytest
 
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import BookDepth, Filters
-from tests.rules import usual
-from tests.venues.simulator.asking import HOUR, Asker, closes, exchange_of
+from tests.instruments import usual
+from tests.venues.simulator.client import HOUR, Asker, closes, exchange_of
 
 PRICES = (100, 101, 105, 98, 90, 120, 110, 110)
 

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import web
 
 from atb.venues.simulator.proxy import start_proxy
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 
 async def tell_host(request):

@@ -9,8 +9,8 @@ import pytest
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of
-from tests.venues.simulator.talking import BARS, HOUR, START, connected, exchange, talk
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
+from tests.venues.simulator.websocket_client import BARS, HOUR, START, connected, exchange, talk
 
 NEXT = int(BARS.opened_ms[21])
 KLINE = "btcusdt@kline_1h"

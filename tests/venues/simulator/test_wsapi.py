@@ -6,8 +6,8 @@ import pytest
 
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
-from tests.venues.simulator.talking import BARS, HOUR, START, connected, exchange, talk
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
+from tests.venues.simulator.websocket_client import BARS, HOUR, START, connected, exchange, talk
 
 PATH = "/ws-api/v3"
 LIMIT = {"symbol": "BTCUSDT", "side": "BUY", "type": "LIMIT", "timeInForce": "GTC", "quantity": "0.5"}
@@ -184,7 +184,7 @@ class TestFaults:
             return answer, [order.status for order in running.exchange.trading.book.orders.values()]
 
     async def signed(self):
-        from tests.venues.simulator.talking import Socket
+        from tests.venues.simulator.websocket_client import Socket
 
         said = []
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from atb.data import ImportRules, import_file
 from atb.errors import AtbError
 from tests.bars import random_walk
-from tests.chance import examples
 from tests.data.providers.files.sources import SOURCES, ZONELESS
+from tests.seeds import examples
 
 FRAME = random_walk(48, 5, price=42_000.0)
 WRITERS = {**SOURCES, **ZONELESS}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from atb.data import ImportRules, import_file, load_bars
 from atb.errors import AtbError, DataError, InputError
 from tests.bars import random_walk
-from tests.chance import examples
+from tests.seeds import examples
 
 FRAME = random_walk(48, 5)
 UTC_ASKED = ImportRules(assume_utc=True)

@@ -34,7 +34,7 @@ from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import Running, running_exchange
-from tests.rules import usual
+from tests.instruments import usual
 
 HOUR = 3_600_000
 ACCOUNT = "main"

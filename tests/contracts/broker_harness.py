@@ -13,7 +13,7 @@ from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import Running, running_exchange
 from tests.bars import bars_of, random_walk
-from tests.rules import usual
+from tests.instruments import usual
 
 HOUR_MS, ROW = 3_600_000, 200
 FRAME = random_walk(400, 2)

@@ -32,7 +32,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atb.domain import Signals
-from tests.validation import cheats
+from tests.validation import biased_strategies
 
 SECRET = "what comes next"
 SCALE = 2**50  # a confidence is at most 1, and holds so many bits
@@ -203,7 +203,7 @@ def named(found: float, ways: dict[str, Callable[..., bool]]) -> list[str]:
 
 
 @dataclass(frozen=True)
-class GoesOut(cheats.Plain):
+class GoesOut(biased_strategies.Plain):
     """Tries every way at every bar, and says by its confidence which led out."""
 
     folder: str = ""
@@ -249,7 +249,7 @@ def _in_pipes(frame: pd.DataFrame) -> bool:
 MEMORY: dict[str, Callable[..., bool]] = {"gc": _in_memory, "sys._getframe": _in_callers, "os.read": _in_pipes}
 
 
-class Searches(cheats.Plain):
+class Searches(biased_strategies.Plain):
     """Searches its process for later bars than the newest it was given."""
 
     def signals(self, frame: pd.DataFrame) -> Signals:

@@ -2,7 +2,7 @@
 
 import re
 
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 # A number of seconds after which a process, an answer or a state is given up.
 SHORT = re.compile(
@@ -17,5 +17,5 @@ def test_no_test_gives_up_after_a_time_of_its_own(repository):
         for file in sorted((repository / "tests").rglob("*.py"))
         if file.name != "test_waiting.py" and SHORT.search(text := file.read_text(encoding="utf-8"))
     }
-    assert found == {}, "wait for tests.waiting.PATIENCE_S instead"
+    assert found == {}, "wait for tests.timeouts.PATIENCE_S instead"
     assert PATIENCE_S >= 600

@@ -7,7 +7,7 @@ from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import columns
 from atb.engine.state import KernelState
-from tests.venues.simulator.asking import Asker
+from tests.venues.simulator.client import Asker
 
 INSIDE = {"MARKET": 0, "LIMIT": 2, "STOP_LOSS": 1}
 

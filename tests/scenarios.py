@@ -11,7 +11,7 @@ from atb.domain import Bars, Instrument, Signals, Symbol
 from atb.engine.policy import HALTS, OPPOSITES, AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot
 from tests.bars import START, bars_of, frame_of, random_walk
-from tests.rules import usual
+from tests.instruments import usual
 
 FREE = ExecutionModel(fee=0.0, slippage=0.0)
 ALL_IN = AccountPolicy(cash=10_000.0, reserve=0.0)

@@ -7,32 +7,32 @@ import sys
 import hypothesis
 import pytest
 
-from tests import chance
+from tests import seeds
 
 
 def test_the_quick_suite_draws_the_same_examples_each_time_and_knows_no_deadline():
-    if chance.SEED is not None:
+    if seeds.SEED is not None:
         pytest.skip("this run was given a seed")
     default = hypothesis.settings()
     assert (default.derandomize, default.deadline, default.max_examples) == (True, None, 100)
     assert hypothesis.HealthCheck.too_slow in default.suppress_health_check
-    assert chance.examples(40).max_examples == 40
-    assert chance.seeds(3) == [0, 1, 2]
+    assert seeds.examples(40).max_examples == 40
+    assert seeds.seeds(3) == [0, 1, 2]
 
 
 def test_a_seed_draws_other_examples_ten_times_as_many_and_the_same_again(monkeypatch):
-    monkeypatch.setattr(chance, "SEED", 5)
-    monkeypatch.setattr(chance, "TIMES", 10)
-    assert chance.examples(40).max_examples == 400
-    first, again = chance.seeds(30), chance.seeds(30)
+    monkeypatch.setattr(seeds, "SEED", 5)
+    monkeypatch.setattr(seeds, "TIMES", 10)
+    assert seeds.examples(40).max_examples == 400
+    first, again = seeds.seeds(30), seeds.seeds(30)
     assert first == again
     assert len(set(first)) == len(first) == 300
-    monkeypatch.setattr(chance, "SEED", 6)
-    assert chance.seeds(30)[30:] != first[30:]
+    monkeypatch.setattr(seeds, "SEED", 6)
+    assert seeds.seeds(30)[30:] != first[30:]
 
 
 def test_what_is_above_the_quick_number_is_slow():
-    first, second, *marked = chance.seeds(5, quick=2)[:5]
+    first, second, *marked = seeds.seeds(5, quick=2)[:5]
     assert (first, second, [parameter.values[0] for parameter in marked]) == (0, 1, [2, 3, 4])
     assert all(mark.name == "slow" for parameter in marked for mark in parameter.marks)
 
@@ -48,7 +48,7 @@ def test_a_run_with_a_seed_prints_it_and_draws_by_it(tmp_path):
         command = [sys.executable, "-m", "pytest", "-s", "-p", "tests.conftest", "-p", "no:cacheprovider", "-n0"]
         done = subprocess.run(
             [*command, f"--hypothesis-seed={seed}", "--rootdir", tmp_path, "-c", "/dev/null", tmp_path],
-            env={"ATB_TEST_SEED": seed, "PYTHONPATH": str(chance.REPOSITORY)}, capture_output=True, text=True, check=True,
+            env={"ATB_TEST_SEED": seed, "PYTHONPATH": str(seeds.REPOSITORY)}, capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert f"seed {seed}, ten times as many; the same again: make test-all SEED={seed}" in done.stdout
         return re.findall(r"drew (-?\d+)", done.stdout)
@@ -63,7 +63,7 @@ def test_no_test_draws_by_a_way_of_its_own(repository):  # but strategies that c
     found = {
         str(file.relative_to(repository)): own.findall(text)
         for file in sorted((repository / "tests").rglob("*.py"))
-        if file.name not in {"chance.py", "test_chance.py", "cheats.py"}
+        if file.name not in {"seeds.py", "test_seeds.py", "biased_strategies.py"}
         and own.search(text := file.read_text(encoding="utf-8"))
     }
-    assert found == {}, "use tests.chance: examples(COUNT), seeds(COUNT)"
+    assert found == {}, "use tests.seeds: examples(COUNT), seeds(COUNT)"

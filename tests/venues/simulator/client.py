@@ -9,7 +9,7 @@ from atb.venues.simulator.exchange import Exchange
 from atb.venues.simulator.gateway import ApiRequest, Gateway
 from atb.venues.simulator.signing import sign
 from tests.bars import bars_of, frame_of
-from tests.rules import usual
+from tests.instruments import usual
 
 HOUR = 3_600_000
 FREE = ExecutionModel(fee=0.001, slippage=0.0)

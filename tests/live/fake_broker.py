@@ -22,7 +22,7 @@ from atb.live.journal.step import Working
 from atb.live.portfolio import Portfolio
 from atb.strategies import make_strategy
 from tests.bars import bars_of, frame_of
-from tests.live.venue import plan_of
+from tests.live.exchange_harness import plan_of
 
 BTC, ETH = Symbol.parse("BTC/USDT"), Symbol.parse("ETH/USDT")
 BAR = 1_704_067_200_000  # open of the bar that orders are made in

@@ -11,7 +11,7 @@ import aiohttp
 
 from atb.venues.simulator.configuration import ExchangeConfig
 from tests.bars import bars_of, random_walk
-from tests.waiting import PATIENCE_S
+from tests.timeouts import PATIENCE_S
 
 HOUR = 3_600_000
 BARS = bars_of(random_walk(60, 2))
