@@ -1,4 +1,4 @@
-"""`atb rehearse`: promoted strategies through the real runner against a simulated exchange, with faults on."""
+"""`atb rehearse`: the real runner trades promoted strategies at a simulated exchange, with faults."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +11,27 @@ from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, print_table, start
 
 if TYPE_CHECKING:
-    from atb.rehearsal.run import Rehearsal, Tell
+    from atb.rehearsal.run import Progress, Rehearsal
 
 
 @click.command(cls=Command)
 @click.argument("manifests", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--days", type=click.IntRange(min=1), default=90, show_default=True, help="The last days of the catalogue."
+    "--days",
+    type=click.IntRange(min=1),
+    default=90,
+    show_default=True,
+    help="How many of the last stored days to trade.",
 )
-@click.option("--faults", default="standard", show_default=True, help="What goes wrong: none, standard or hard.")
-@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Of the faults and kills.")
+@click.option("--faults", default="standard", show_default=True, help="Level of faults: none, standard or hard.")
+@click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of the faults and kills.")
 @json_option
 def rehearse(manifests: tuple[Path, ...], as_json: bool, **chosen: Any) -> None:
-    """Trade MANIFESTS on one account at a simulated exchange: as in the backtest, then with faults, then the kill switch.
+    """Trade MANIFESTS on one account at a simulated exchange: without faults, with faults, and with the kill switch.
 
     The real runner trades through the real exchange library, on a virtual clock. Without faults every decision, order, price and
-    quantity must be the backtest's; with faults and kills the exchange's own ledger is judged by ten invariants; at last the kill
-    switch must close everything. The result is kept as evidence. Exit code 1 where it failed.
+    quantity must equal the backtest's; with faults and kills ten invariants are judged from the exchange's own ledger; at last the
+    kill switch must close everything. The result is stored as evidence. Exit code 1 if it failed.
 
     \b
     Examples:
@@ -38,9 +42,9 @@ def rehearse(manifests: tuple[Path, ...], as_json: bool, **chosen: Any) -> None:
     from atb.rehearsal.run import rehearse as run
 
     settings = start()
-    with _progress(hidden=as_json) as tell:
+    with _progress(hidden=as_json) as progress:
         days, level, seed = (chosen[name] for name in ("days", "faults", "seed"))
-        found = run(manifests, settings, days=days, level=level, seed=seed, tell=tell)
+        found = run(manifests, settings, days=days, level=level, seed=seed, progress=progress)
     if as_json:
         print_json(found.to_json())
     else:
@@ -49,8 +53,8 @@ def rehearse(manifests: tuple[Path, ...], as_json: bool, **chosen: Any) -> None:
 
 
 @contextmanager
-def _progress(*, hidden: bool) -> Iterator["Tell"]:
-    """Show on standard error, in a terminal alone, what is being done and how far it is."""
+def _progress(*, hidden: bool) -> Iterator["Progress"]:
+    """Show the stage and its progress on standard error, if that is a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
@@ -58,7 +62,7 @@ def _progress(*, hidden: bool) -> Iterator["Tell"]:
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=hidden or not console.is_terminal, transient=True) as bar:
         task = bar.add_task("rehearsing", total=1.0)
-        yield lambda what, share: bar.update(task, description=what, completed=share)
+        yield lambda stage, done: bar.update(task, description=stage, completed=done)
 
 
 def _print(found: "Rehearsal") -> None:

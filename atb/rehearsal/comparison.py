@@ -1,4 +1,4 @@
-"""A rehearsal beside its backtest: without faults they are equal; with faults every decision is, and what orders differ is told."""
+"""A session compared with its backtest: equal without faults; with faults equal in its decisions, and differing orders reported."""
 
 import math
 from collections import Counter, defaultdict
@@ -15,15 +15,15 @@ from atb.domain import BAR_COLUMNS, Timeframe
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.rehearsal.invariants.stop_prices import as_seen
 
-Term = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
-_COLUMN = 1e-9  # recursive indicators forget their start to the last bits
-_CRUMB = 1e-9  # sums of parts in binary
-_CLOSE = 1e-3  # of a quantity: an earlier order at another price leaves another cash
+OrderKey = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
+_COLUMN_TOLERANCE = 1e-9  # relative; recursive indicators keep a trace of where they started
+_QUANTITY_ROUNDING = 1e-9  # absolute; parts of an order are summed in binary
+_QUANTITY_TOLERANCE = 1e-3  # relative; an earlier order at another price leaves another amount of cash
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How many decisions and orders there are, and the first that differs, with both sides' values."""
+    """Number of decisions and orders compared, and the first difference with both values."""
 
     decisions: int
     orders: int
@@ -45,23 +45,23 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class Beside:
-    """A run with faults beside the backtest: what it decided must be the same, what came of it need not.
+class FaultComparison:
+    """A run with faults compared with the backtest: decisions must be the same, orders need not.
 
     Parameters
     ----------
     decisions, otherwise
-        Sides decided, and how many of them are not the strategy's.
+        Number of sides decided, and how many of them do not follow from the strategy.
     first_decision
         The first of those, with both sides.
     served_otherwise, by_served
-        Bars that the exchange served with other values when they were decided on (a candle that stood still, or was revised later),
-        and how many further sides are not the backtest's, but the strategy's over those.
+        Number of bars that the exchange served with other values at the time (a frozen candle, or one revised later), and how many
+        further sides differ from the backtest's because the strategy was given those values.
     orders, differing
-        Orders of both (by bar, slot, role and side), and how many of them are in one only or differ in price, reason or, by more
-        than a thousandth, in quantity.
+        Number of orders in either (by bar, slot, role and side), and how many are missing in one or differ in price, reason or, by
+        more than a thousandth, in quantity.
     first_order
-        The first of those, with both values and, as `struck`, what struck in its bar or the one before.
+        The first of those, with both values and, as `struck`, the faults in its bar or the one before.
     """
 
     decisions: int
@@ -75,7 +75,7 @@ class Beside:
 
     @property
     def decided_alike(self) -> bool:
-        """Whether every side is the strategy's over the bars that were there."""
+        """Whether every side follows from the strategy and the bars it was given."""
         return not self.otherwise
 
     def to_json(self) -> dict[str, Any]:
@@ -83,19 +83,19 @@ class Beside:
         return {**vars(self), "decided_alike": self.decided_alike}
 
 
-def lay_beside(
+def compare_with_faults(
     url: str, result: Result, ledger: Sequence[Mapping[str, Any]], *, end_ms: int, kills: Sequence[tuple[int, int]] = ()
-) -> Beside:
-    """Lay a run with faults beside the backtest of the same bars.
+) -> FaultComparison:
+    """Compare a run with faults with the backtest of the same bars.
 
     Parameters
     ----------
     url
         Database of the run.
     ledger
-        The exchange's, where the faults are.
+        The exchange's entries, faults among them.
     kills
-        When the runner was killed, and for how long.
+        When the runner was killed, and how long it was down, in milliseconds.
     """
     decided, fills = _read(url, None)
     sides = {(row.bar_ms, row.slot): row.side for row in decided}
@@ -110,24 +110,25 @@ def lay_beside(
     ours = _by_purpose(_fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=False))
     wanted = _by_purpose(_orders(result, None))
     keys = sorted(key for key in ours.keys() | wanted.keys() if not _alike(ours.get(key), wanted.get(key)))
-    told = None
+    first_order = None
     if keys:
         frame_ms = result.problem.slots[keys[0][1]].bars.timeframe.seconds * 1_000
-        struck = _struck_within(ledger, kills, begin=keys[0][0] - frame_ms, end=keys[0][0] + frame_ms)
-        told = {"key": list(keys[0]), "runner": ours.get(keys[0]), "backtest": wanted.get(keys[0]), "struck": struck}
+        struck = _faults_between(ledger, kills, begin=keys[0][0] - frame_ms, end=keys[0][0] + frame_ms)
+        both = {"runner": ours.get(keys[0]), "backtest": wanted.get(keys[0])}
+        first_order = {"key": list(keys[0]), **both, "struck": struck}
     revised = len(differing) - len(others)
-    return Beside(
-        len(sides), len(others), first, len(served), revised, len(ours.keys() | wanted.keys()), len(keys), told
+    return FaultComparison(
+        len(sides), len(others), first, len(served), revised, len(ours.keys() | wanted.keys()), len(keys), first_order
     )
 
 
 def _sides_as_seen(
     result: Result, served: Mapping[tuple[int, int], Mapping[str, float]]
 ) -> dict[tuple[int, int], float | None]:
-    """Return the strategies' sides over the bars as they were served to the runner."""
+    """Return the strategies' sides over the bars that the exchange served to the runner."""
     found: dict[tuple[int, int], float | None] = {}
     for number, slot in enumerate(result.problem.slots):
-        known = as_seen(slot, {bar_ms: bar for (bar_ms, of), bar in served.items() if of == number})
+        known = as_seen(slot, {bar_ms: bar for (bar_ms, its_slot), bar in served.items() if its_slot == number})
         for opened, side in zip(known.market["opened"], known.signals["side"], strict=True):
             found[int(opened), number] = None if side != side else float(side)  # noqa: PLR0124 (NaN)
     return found
@@ -137,26 +138,27 @@ Purpose = tuple[int, int, str, str]  # bar, slot, role, side
 Parts = list[tuple[float, str, float]]  # price, reason, quantity
 
 
-def _by_purpose(orders: Mapping[Term, float]) -> dict[Purpose, Parts]:
+def _by_purpose(orders: Mapping[OrderKey, float]) -> dict[Purpose, Parts]:
     found: dict[Purpose, Parts] = defaultdict(list)
     for (bar, slot, role, side, price, reason), quantity in sorted(orders.items()):
         found[bar, slot, role, side].append((price, reason, quantity))
     return dict(found)
 
 
-def _alike(one: Parts | None, other: Parts | None) -> bool:
-    if one is None or other is None or len(one) != len(other):
+def _alike(ours: Parts | None, theirs: Parts | None) -> bool:
+    if ours is None or theirs is None or len(ours) != len(theirs):
         return False
     return all(
-        (price, reason) == (its_price, its_reason) and abs(quantity - its_quantity) <= _CLOSE * its_quantity
-        for (price, reason, quantity), (its_price, its_reason, its_quantity) in zip(one, other, strict=True)
+        (price, reason) == (its_price, its_reason)
+        and abs(quantity - its_quantity) <= _QUANTITY_TOLERANCE * its_quantity
+        for (price, reason, quantity), (its_price, its_reason, its_quantity) in zip(ours, theirs, strict=True)
     )
 
 
-def _struck_within(
+def _faults_between(
     ledger: Sequence[Mapping[str, Any]], kills: Sequence[tuple[int, int]], *, begin: int, end: int
 ) -> dict[str, int]:
-    """Count what went wrong within a time, by kind; the runner's deaths as `kill`."""
+    """Count the faults within a span by kind; kills of the runner count as `kill`."""
     faults = [entry for entry in ledger if entry["kind"] == "fault" and "ended" not in entry]
     found = Counter(str(entry["fault"]) for entry in faults if begin <= entry["ms"] < end)
     found["kill"] = sum(at < end and at + dead >= begin for at, dead in kills)
@@ -166,32 +168,32 @@ def _struck_within(
 def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = None, paper: bool = False) -> Comparison:
     """Compare a session's journal with the backtest of the same bars.
 
-    An order that an exchange holds in parts (each rung of a ladder with its share of the stop) counts as one: parts that fill in
-    one bar at one price for one reason are added up.
+    An order held in parts at an exchange (each rung of a ladder with its share of the stop) counts as one: parts that fill in one
+    bar at one price for one reason are summed.
 
     Parameters
     ----------
     url
         Database of the session.
     end_ms
-        End of the period: what the last decision led to lies beyond it.
+        End of the period; fills of the last decision come later and are ignored.
     session_id
-        Which session; a rehearsal's database holds no other, and it may be left out.
+        Session to compare; None takes all rows, as in a rehearsal's own database.
     paper
-        Whether its executions carry the kernel's own times, as those of a paper desk do, instead of an exchange's.
+        Whether fills carry the kernel's times (paper trading) instead of an exchange's.
     """
     decided, fills = _read(url, session_id)
     ours = {(row.bar_ms, row.slot): (row.side, row.bar) for row in decided}
     theirs = _decisions(result)
     orders = _orders(result, end_ms if paper else None)
     executed = _fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=paper)
-    decision = _earlier(_other_column(decided, result), _first(ours, theirs, "decision"))
-    difference = decision or _first(executed, orders, "order")
+    decision = _earlier(_differing_column(decided, result), _first_difference(ours, theirs, "decision"))
+    difference = decision or _first_difference(executed, orders, "order")
     return Comparison(len(theirs), len(orders), difference)
 
 
 def _read(url: str, session_id: str | None) -> tuple[Sequence[DecisionRow], Sequence[FillRow]]:
-    """Return decisions and executions of a session, of all where none is named."""
+    """Return decisions and fills of a session, or of all sessions if none is given."""
     decisions = select(DecisionRow).order_by(DecisionRow.bar_ms, DecisionRow.slot)
     executions = select(FillRow).order_by(FillRow.fill_no)
     if session_id is not None:
@@ -206,7 +208,7 @@ def _read(url: str, session_id: str | None) -> tuple[Sequence[DecisionRow], Sequ
 
 
 def _decisions(result: Result) -> dict[tuple[int, int], tuple[float | None, dict[str, float]]]:
-    """Return by bar and slot the signal and the bar that it was decided on."""
+    """Return by bar and slot the side and the bar it was decided on."""
     problem, found = result.problem, {}
     ends = (*problem.offsets[1:], len(problem.market))
     names = problem.market.dtype.names or ()
@@ -218,10 +220,10 @@ def _decisions(result: Result) -> dict[tuple[int, int], tuple[float | None, dict
     return found
 
 
-def _other_column(decided: Sequence[DecisionRow], result: Result) -> dict[str, Any] | None:
-    """Return the earliest column of the same bar that the runner computed otherwise than the backtest, with both values.
+def _differing_column(decided: Sequence[DecisionRow], result: Result) -> dict[str, Any] | None:
+    """Return the first column that the runner and the backtest computed differently over the same bar, with both values.
 
-    A side differs by anything, confidence and prediction by more than a billionth: they are of fewer bars.
+    Sides must be equal; confidence and prediction may differ by a billionth, since the runner computes them from fewer bars.
     """
     problem, found = result.problem, {(row.bar_ms, row.slot): row for row in decided}
     for (bar_ms, slot), row in sorted(found.items()):
@@ -233,25 +235,25 @@ def _other_column(decided: Sequence[DecisionRow], result: Result) -> dict[str, A
         theirs = {"side": float(signal["side"]), "confidence": float(signal["confidence"]), "prediction": prediction}
         for name, value in theirs.items():
             ours = getattr(row, name)
-            if not _same(ours, value, 0.0 if name == "side" else _COLUMN):
-                told = {"runner": str(ours), "backtest": str(value)}
-                return {"what": f"column {name}", "key": [str(bar_ms), str(slot)], **told}
+            if not _same(ours, value, 0.0 if name == "side" else _COLUMN_TOLERANCE):
+                key = [str(bar_ms), str(slot)]
+                return {"what": f"column {name}", "key": key, "runner": str(ours), "backtest": str(value)}
     return None
 
 
 def _row(result: Result, bar_ms: int, slot: int) -> int | None:
-    """Return the backtest's row of a slot's bar, None where it has none."""
+    """Return the backtest's row of a slot's bar, None if it has none."""
     first, *after = result.problem.offsets[slot:]
     opened = result.problem.market["opened"][first : after[0] if after else None]
     at = int(opened.searchsorted(bar_ms))
     return first + at if at < len(opened) and opened[at] == bar_ms else None
 
 
-def _earlier(one: dict[str, Any] | None, other: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the difference at the earlier bar, the first at the same."""
-    if one is None or other is None:
-        return one or other
-    return one if int(one["key"][0]) <= int(other["key"][0]) else other
+def _earlier(first: dict[str, Any] | None, second: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the difference at the earlier bar, the first one if both are at the same bar."""
+    if first is None or second is None:
+        return first or second
+    return first if int(first["key"][0]) <= int(second["key"][0]) else second
 
 
 def _same(ours: float | None, theirs: float, tolerance: float) -> bool:
@@ -260,28 +262,28 @@ def _same(ours: float | None, theirs: float, tolerance: float) -> bool:
     return math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=tolerance)
 
 
-def _orders(result: Result, until_ms: int | None) -> dict[Term, float]:
-    """Return quantities by the bar they filled in, or by the kernel's time where that is before `until_ms`."""
-    found: dict[Term, float] = defaultdict(float)
+def _orders(result: Result, until_ms: int | None) -> dict[OrderKey, float]:
+    """Return quantities by the bar of the fill; with `until_ms` by the kernel's time instead, up to it."""
+    found: dict[OrderKey, float] = defaultdict(float)
     for order in result.outcome.orders:
         opened = int(result.problem.market["opened"][int(order["row"])])
         if until_ms is not None:
             opened = int(order["time"])
             if opened >= until_ms:
                 continue
-        what = (
+        key = (
             ROLES[int(order["role"])],
             SIDES[int(order["side"])],
             float(order["price"]),
             REASONS[int(order["reason"])],
         )
-        found[opened, int(order["slot"]), *what] += float(order["quantity"])
+        found[opened, int(order["slot"]), *key] += float(order["quantity"])
     return found
 
 
-def _fills(fills: list[FillRow], result: Result, *, paper: bool) -> dict[Term, float]:
+def _fills(fills: list[FillRow], result: Result, *, paper: bool) -> dict[OrderKey, float]:
     frames = [slot.bars.timeframe for slot in result.problem.slots]
-    found: dict[Term, float] = defaultdict(float)
+    found: dict[OrderKey, float] = defaultdict(float)
     for fill in fills:
         opened = fill.time_ms if paper else _opened(fill.time_ms, frames[fill.slot])
         found[opened, fill.slot, fill.role, fill.side, float(fill.price), fill.reason or ""] += float(fill.quantity)
@@ -289,17 +291,18 @@ def _fills(fills: list[FillRow], result: Result, *, paper: bool) -> dict[Term, f
 
 
 def _opened(time_ms: int, timeframe: Timeframe) -> int:
-    """Return the open of the bar that a moment lies in."""
+    """Return the open of the bar that contains a time."""
     from datetime import UTC, datetime
 
     opened = timeframe.floor(datetime.fromtimestamp(time_ms / 1_000, UTC))
     return int(opened.timestamp() * 1_000)
 
 
-def _first(ours: dict[Any, Any], theirs: dict[Any, Any], what: str) -> dict[str, Any] | None:
-    """Return the earliest key whose values differ, with both."""
+def _first_difference(ours: dict[Any, Any], theirs: dict[Any, Any], what: str) -> dict[str, Any] | None:
+    """Return the smallest key whose values differ, with both values."""
     for key in sorted(set(ours) | set(theirs)):
-        one, other = ours.get(key), theirs.get(key)
-        if one != other and not (isinstance(one, float) and isinstance(other, float) and abs(one - other) <= _CRUMB):
-            return {"what": what, "key": [str(part) for part in key], "runner": str(one), "backtest": str(other)}
+        mine, other = ours.get(key), theirs.get(key)
+        rounding = isinstance(mine, float) and isinstance(other, float) and abs(mine - other) <= _QUANTITY_ROUNDING
+        if mine != other and not rounding:
+            return {"what": what, "key": [str(part) for part in key], "runner": str(mine), "backtest": str(other)}
     return None

@@ -1,4 +1,4 @@
-"""What a judge is told beside ledger and database: who traded under which rules, and when the runner could not act."""
+"""What the judge needs beside ledger and journal: the slots, the limits, and when the runner was down."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,20 +10,20 @@ from atb.rehearsal.ledger import Span
 
 
 @dataclass(frozen=True)
-class SlotTerms:
-    """One slot: what its client ids begin with, what it trades, and whether it must be protected.
+class SlotContext:
+    """One slot: its client id prefix, its market, and whether its positions need a stop.
 
     Parameters
     ----------
     prefix
-        Of its client ids.
+        First part of its client ids.
     symbol
-        As the books write it, such as BTC/USDT.
+        Canonical, such as BTC/USDT.
     bar_ms
-        Length of its bars.
-    lot, least, tick
-        Smallest step (base) and smallest value (quote) of an order, and smallest step of a price.
-    guarded
+        Duration of its bars.
+    lot, min_notional, tick
+        Quantity step (base), smallest order value (quote), price step.
+    needs_stop
         Whether its policy has a stop.
     """
 
@@ -31,8 +31,8 @@ class SlotTerms:
     symbol: str
     bar_ms: int
     lot: Decimal
-    least: Decimal
-    guarded: bool
+    min_notional: Decimal
+    needs_stop: bool
     tick: Decimal = Decimal("0.01")
 
     @property
@@ -42,54 +42,54 @@ class SlotTerms:
 
     @property
     def base(self) -> str:
-        """The asset that it holds."""
+        """The base asset."""
         return self.symbol.partition("/")[0]
 
 
 @dataclass(frozen=True)
-class Terms:
-    """The rules of a run; times are exchange time in epoch milliseconds.
+class JudgeContext:
+    """The context of one run; times are exchange time in epoch milliseconds.
 
     Parameters
     ----------
     balances
-        What the account had at the beginning, by asset.
+        Initial balances by asset.
     deaths
-        When no runner lived.
+        When no runner process was alive.
     halts
-        When the kill switch was raised, and how far (1 pause, 2 cancel, 3 flatten), until it was lowered.
-    naked_ms
-        Longest time without a stop, or with one that rests at another price than the policy's.
+        Kill switch: when it was set, when it was cleared, and its level (1 pause, 2 cancel, 3 flatten).
+    max_uncovered_ms
+        Longest time that a position may be without a stop, or with one at another price than the policy's.
     orders_per_minute
-        Orders of every kind within 60 s, beyond which no entry may be sent.
+        Orders of any kind within 60 s beyond which no entry may be sent.
     last_resort
-        Orders within 60 s, beyond which nothing but stops and targets may be sent.
+        Orders within 60 s beyond which only stops and targets may be sent.
     until_ms
-        When trading ended: every bar that closed until then must have been decided; None demands nothing of the end.
+        End of trading: every bar that closed by then must have been decided; None does not check the end.
     """
 
-    slots: tuple[SlotTerms, ...]
+    slots: tuple[SlotContext, ...]
     balances: Mapping[str, Decimal]
     deaths: tuple[Span, ...] = ()
     halts: tuple[tuple[int, int, int], ...] = ()
-    naked_ms: int = 5_000
+    max_uncovered_ms: int = 5_000
     orders_per_minute: int = 120
     last_resort: int = 360
     until_ms: int | None = None
 
-    def of(self, prefix: str) -> SlotTerms | None:
-        """Return the slot whose client ids begin so."""
+    def slot(self, prefix: str) -> SlotContext | None:
+        """Return the slot with this client id prefix, None if there is none."""
         return next((slot for slot in self.slots if slot.prefix == prefix), None)
 
 
-def slot_terms(portfolio: Portfolio, session_id: str) -> tuple[SlotTerms, ...]:
-    """Return the terms of a portfolio's slots in a session."""
+def slot_contexts(portfolio: Portfolio, session_id: str) -> tuple[SlotContext, ...]:
+    """Return the slots of a portfolio as the judge needs them, for one session."""
     found = []
     for plan in portfolio.plans:
         name, rules, policy = plan.strategy.name, plan.instrument, plan.policy
         stops = (policy.stop_loss, policy.stop_atr, policy.trailing_stop, policy.trailing_atr)
         found.append(
-            SlotTerms(
+            SlotContext(
                 ClientIds(name, (session_id, plan.manifest.content_sha256, name, str(plan.symbol))).prefix,
                 str(plan.symbol),
                 plan.timeframe.seconds * 1_000,

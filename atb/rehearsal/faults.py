@@ -1,4 +1,4 @@
-"""What goes wrong in a rehearsal: seeded schedules of the simulated exchange's faults and of kills of the runner."""
+"""What goes wrong in a rehearsal: a seeded schedule of exchange faults and kills of the runner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,27 +10,27 @@ from atb.times import DAY_MS
 from atb.venues.simulator.faults import Fault
 
 LEVELS = {"none": 0, "standard": 1, "hard": 4}
-# Requests that change something are struck more often than questions: that is where money is lost.
+# Requests that change something get more kinds of faults than reads: that is where money is lost.
 _ON_CHANGES = ("lost", "held_after", "error_after", "truncated", "reset", "held", "error", "late")
 _ON_READS = ("error", "reset", "held", "truncated")
 _ON_STREAMS = ("drop", "gap", "duplicate", "reorder", "half_open")
 _AT_TIMES = ("skew", "maintenance", "halt", "freeze", "cancel_stop")
-# At `hard` somebody else is on the account too, late in the period: what is not ours may bar all entries that follow.
+# At `hard` others trade on the account too, late in the period: foreign positions may block all entries that follow.
 _BY_OTHERS = ("manual", "stranger", "deposit", "revise")
-_DEAD_BARS = 3  # a runner is dead for no longer
-_PER_DAYS = 10  # each kind strikes once in so many days at `standard`, and at least once in all
+_DEAD_BARS = 3  # longest time without a runner
+_PER_DAYS = 10  # each kind occurs once per so many days at `standard`, and at least once
 _CODES = (-1000, -1001, -1006, -1007)
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Faults, and kills: when (exchange time, epoch milliseconds), and for how long nobody lives then."""
+    """Faults, and kills as (exchange time in epoch milliseconds, milliseconds without a runner)."""
 
     faults: tuple[Fault, ...] = ()
     kills: tuple[tuple[int, int], ...] = ()
 
 
-def schedule(
+def draw_schedule(
     level: str, *, seed: int, start_ms: int, end_ms: int, symbols: Sequence[str], bar_ms: int, quote: str
 ) -> Schedule:
     """Draw a schedule; the same seed and period give the same one.
@@ -38,13 +38,13 @@ def schedule(
     Parameters
     ----------
     level
-        `none`, `standard` (each kind once in ten days) or `hard` (four times as often, and others trade on the account).
+        `none`, `standard` (each kind once in ten days) or `hard` (four times as frequency, and others trade on the account).
     symbols
         As the exchange writes them.
     bar_ms
-        Length of a bar: faults end before the next ones are due, so that each can be survived.
+        Duration of a bar; a lasting fault ends within one.
     quote
-        The currency that is paid with.
+        The quote currency.
 
     Raises
     ------
@@ -53,37 +53,37 @@ def schedule(
     """
     if level not in LEVELS:
         raise InputError("There is no such level of faults", found=level, todo=did_you_mean(level, LEVELS))
-    often = LEVELS[level]
-    if not often:
+    frequency = LEVELS[level]
+    if not frequency:
         return Schedule()
-    # Seeded on purpose: a rehearsal has to be the same again.
+    # Seeded: the same rehearsal must be repeatable.
     random = Random(f"{seed} {start_ms} {end_ms}")  # noqa: S311 - a seeded plan
-    times = max(1, round((end_ms - start_ms) / DAY_MS / _PER_DAYS * often))
+    times = max(1, round((end_ms - start_ms) / DAY_MS / _PER_DAYS * frequency))
     faults = [
-        _drawn(kind, group, random, start_ms=start_ms, end_ms=end_ms, symbol=random.choice(symbols), bar_ms=bar_ms)
+        _draw_fault(kind, group, random, start_ms=start_ms, end_ms=end_ms, symbol=random.choice(symbols), bar_ms=bar_ms)
         for group, kinds in enumerate((_ON_CHANGES, _ON_READS, _ON_STREAMS, _AT_TIMES, ("rate_limit", "ban")))
         for kind in kinds
         for _ in range(times)
     ]
-    kills = sorted(_kill(random, start_ms, end_ms, bar_ms=bar_ms) for _ in range(times))
+    kills = sorted(_draw_kill(random, start_ms, end_ms, bar_ms=bar_ms) for _ in range(times))
     if level == "hard":
         late_ms = end_ms - (end_ms - start_ms) // 3
         faults += [
-            _by_others(kind, random.randrange(late_ms, end_ms), random.choice(symbols), quote=quote, bar_ms=bar_ms)
+            _draw_foreign(kind, random.randrange(late_ms, end_ms), random.choice(symbols), quote=quote, bar_ms=bar_ms)
             for kind in _BY_OTHERS
         ]
     return Schedule(tuple(sorted(faults, key=lambda fault: fault.at_ms or 0)), tuple(kills))
 
 
-def _kill(random: Random, start_ms: int, end_ms: int, *, bar_ms: int) -> tuple[int, int]:
-    """Draw when a runner is killed, and how long it is dead: not at all, seconds, minutes, or up to some bars."""
+def _draw_kill(random: Random, start_ms: int, end_ms: int, *, bar_ms: int) -> tuple[int, int]:
+    """Draw when the runner is killed, and how long it stays down: not at all, seconds, minutes, or some bars."""
     at_ms = random.randrange(start_ms, end_ms)
     longest = random.choice((0, 30_000, bar_ms // 4, _DEAD_BARS * bar_ms))
     return at_ms, min(random.randint(0, longest), end_ms - at_ms)
 
 
-def _by_others(kind: str, at_ms: int, symbol: str, *, quote: str, bar_ms: int) -> Fault:
-    """Return what somebody else does to the account: a small purchase, a deposit; or a candle that is changed afterwards."""
+def _draw_foreign(kind: str, at_ms: int, symbol: str, *, quote: str, bar_ms: int) -> Fault:
+    """Return what others do: a small purchase or a deposit on the account, or a candle revised by the exchange."""
     order = {"symbol": symbol, "side": "BUY", "type": "MARKET", "quoteOrderQty": "25"}
     details: dict[str, dict[str, Any]] = {
         "manual": {"order": order},
@@ -94,13 +94,15 @@ def _by_others(kind: str, at_ms: int, symbol: str, *, quote: str, bar_ms: int) -
     return Fault(kind, at_ms=at_ms, until_ms=at_ms + 60_000 if kind == "revise" else None, detail=details[kind])
 
 
-def _drawn(kind: str, group: int, random: Random, *, start_ms: int, end_ms: int, symbol: str, bar_ms: int) -> Fault:
-    """Draw one fault's time and details."""
+def _draw_fault(
+    kind: str, group: int, random: Random, *, start_ms: int, end_ms: int, symbol: str, bar_ms: int
+) -> Fault:
+    """Draw the time and details of one fault; `group` is its place among the lists of kinds."""
     at_ms = random.randrange(start_ms, max(start_ms + 1, end_ms - bar_ms))
     if group == 0:
-        return Fault(kind, "changes", at_ms=at_ms, detail=_of_change(kind, random))
+        return Fault(kind, "changes", at_ms=at_ms, detail=_request_detail(kind, random))
     if group == 1:
-        return Fault(kind, "reads", at_ms=at_ms, detail=_of_change(kind, random))
+        return Fault(kind, "reads", at_ms=at_ms, detail=_request_detail(kind, random))
     if group == 2:
         return Fault(kind, "*", at_ms=at_ms, times=random.randint(1, 3))
     if group == 4:
@@ -112,13 +114,15 @@ def _drawn(kind: str, group: int, random: Random, *, start_ms: int, end_ms: int,
         "cancel_stop": {"symbol": symbol},
         "freeze": {"symbol": symbol},
     }
-    lasting = kind in {"maintenance", "halt", "freeze"}
-    return Fault(kind, "*", at_ms=at_ms, until_ms=until if lasting else None, detail=details.get(kind, {}))
+    fault_spans = kind in {"maintenance", "halt", "freeze"}
+    return Fault(kind, "*", at_ms=at_ms, until_ms=until if fault_spans else None, detail=details.get(kind, {}))
 
 
-def _of_change(kind: str, random: Random) -> dict[str, Any]:
+def _request_detail(kind: str, random: Random) -> dict[str, Any]:
     if kind == "late":
-        return {"delay_ms": random.randint(200, 9_000)}  # some of it beyond the time in which it may still be executed
+        return {
+            "delay_ms": random.randint(200, 9_000)
+        }  # partly beyond recvWindow, after which it is not executed any more
     if kind in {"error", "error_after"}:
         status = random.choice((502, 503, 504, 0))
         return {"status": status} if status else {"status": 500, "code": random.choice(_CODES)}

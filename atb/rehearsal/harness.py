@@ -1,4 +1,4 @@
-"""One run of the real runner against one simulated exchange: started, killed where the schedule says so, started again."""
+"""The harness of a rehearsal: the real runner against a simulated exchange, killed and restarted as the schedule says."""
 
 import json
 import os
@@ -25,16 +25,16 @@ from atb.venues.simulator.server import Running, running_exchange
 ACCOUNT = "rehearsal"
 KEY = Key("rehearsal-key", "rehearsal-secret")
 _POLL_S = 0.005
-_TIMEOUT_S = "0.5"  # of a request, real time: what is lost costs no more
-_ENDED = {0, 4}  # exit codes of a runner that ended by itself
-_STARTS = 200
-_RESTART_MS = 5_000  # of exchange time, before a supervisor starts a runner again that gave up
-_LAST_WORDS_S = 0.05  # what a killed process had sent already arrives before time goes on
+_TIMEOUT_S = "0.5"  # per request, in real time; a lost answer costs no more than this
+_FINISHED = {0, 4}  # exit codes of a runner that ended by itself: all done, halted
+_MAX_STARTS = 200
+_RESTART_MS = 5_000  # exchange time before a supervisor restarts a runner that gave up
+_IN_FLIGHT_S = 0.05  # requests of a killed process that are in flight arrive before time goes on
 
 
 @dataclass(frozen=True)
-class Period:
-    """What is traded: bars by slot with their warm-up, and the period in epoch milliseconds."""
+class TradedPeriod:
+    """Bars by slot with their warm-up, and the traded period in epoch milliseconds."""
 
     bars: tuple[Bars, ...]
     start_ms: int
@@ -42,19 +42,19 @@ class Period:
 
 
 @dataclass
-class Played:
-    """How a run went.
+class HarnessRun:
+    """What one run of the harness left.
 
     Parameters
     ----------
     ledger
-        Everything that the exchange saw and did.
+        All entries of the exchange's ledger.
     deaths
-        When the runner was dead, as (from, to) in exchange time.
+        When no runner process was alive, as (from, to) in exchange time.
     exits
-        How each of its processes ended: below 0 it was killed.
+        Exit code of each of its processes; negative if it was killed.
     seconds
-        Real time.
+        Duration in real time.
     """
 
     ledger: list[dict[str, Any]] = field(default_factory=list)
@@ -63,28 +63,28 @@ class Played:
     seconds: float = 0.0
 
     @property
-    def end(self) -> int:
-        """The last exit code; 1, which nobody foresaw, where any process ended with it."""
+    def exit_code(self) -> int:
+        """The last exit code; 1 (an unexpected error) if any process ended with it."""
         return 1 if 1 in self.exits else self.exits[-1]
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A folder, a portfolio's manifests and a market.
+class Harness:
+    """A portfolio's manifests, the market they trade, and the folder of the run.
 
     Parameters
     ----------
     folder
-        Where database (`atb.db`), ledger (`ledger.jsonl`) and log (`runner.log`) of the run are kept.
+        Holds the run's database (`atb.db`), ledger (`ledger.jsonl`) and log (`runner.log`).
     manifests
-        Files of the portfolio, in the order of its slots.
+        Manifest files in the order of the portfolio's slots.
     """
 
     folder: Path
     settings: Settings
     manifests: Sequence[Path]
     portfolio: Portfolio
-    period: Period
+    period: TradedPeriod
 
     @property
     def url(self) -> str:
@@ -92,69 +92,72 @@ class Stage:
         return f"sqlite:///{self.folder / 'atb.db'}"
 
     @contextmanager
-    def exchange(self, plan: Schedule, *, exact_fees: bool) -> Iterator[Running]:
-        """Give the simulated exchange at the first bar's open, with the account's cash on it."""
+    def exchange(self, schedule: Schedule, *, exact_fees: bool) -> Iterator[Running]:
+        """Run the simulated exchange from the first bar's open, with the portfolio's cash in the account."""
         first = self.portfolio.plans[0]
         symbols = {str(bars.symbol): bars for bars in sorted(self.period.bars, key=lambda b: -b.timeframe.seconds)}
         config = ExchangeConfig(
             tuple(symbols.values()),
             start_ms=self.period.start_ms,
-            instruments=tuple({str(one.symbol): one.instrument for one in self.portfolio.plans}.values()),
+            instruments=tuple({str(plan.symbol): plan.instrument for plan in self.portfolio.plans}.values()),
             balances={first.symbol.quote: exact(self.portfolio.account.cash)},
             keys=(KEY,),
             execution=first.execution,
             fee_in="base" if first.execution.fee_in_base else "quote",
             atr_window=first.policy.atr_window,
-            faults=list(plan.faults),
+            faults=list(schedule.faults),
             exact_fees=exact_fees,
         )
         with running_exchange(config) as running:
             yield running
 
-    def play(
-        self, plan: Schedule, *, exact_fees: bool = False, tell: Callable[[int], None] | None = None,
-        act: Callable[[Running], None] | None = None,
-    ) -> Played:  # fmt: skip
+    def run(
+        self, schedule: Schedule, *, exact_fees: bool = False, progress: Callable[[int], None] | None = None,
+        on_poll: Callable[[Running], None] | None = None,
+    ) -> HarnessRun:  # fmt: skip
         """Run the runner to the period's end, or until it ends by itself.
 
         Parameters
         ----------
-        plan
+        schedule
             Faults and kills.
         exact_fees
-            Whether the exchange leaves its fees unrounded, as a backtest does.
-        tell
-            Called with exchange time now and then.
-        act
-            Called with the exchange as often: a drill pulls its lever here.
+            Whether the exchange does not round fees, as in a backtest.
+        progress
+            Called with exchange time at every poll of the process.
+        on_poll
+            Called with the exchange at every poll; the kill drill acts here.
 
         Raises
         ------
         RunError
-            If the runner refuses to start, or ends too often.
+            If the runner refuses to start, or keeps ending with the same exit code.
         """
         make_private_folder(self.folder)
-        played, began, kills = Played(), time.monotonic(), list(plan.kills)
-        with self.exchange(plan, exact_fees=exact_fees) as running, open_private_log(self.folder / "runner.log") as log:
-            while len(played.exits) < _STARTS:
+        outcome, began, kills = HarnessRun(), time.monotonic(), list(schedule.kills)
+        with (
+            self.exchange(schedule, exact_fees=exact_fees) as running,
+            open_private_log(self.folder / "runner.log") as log,
+        ):
+            while len(outcome.exits) < _MAX_STARTS:
                 process = self._start(running, log)
-                code = self._watch(process, running, kills, tell=tell, act=act)
-                played.exits.append(code)
-                if code in _ENDED:
+                code = self._watch(process, running, kills, progress=progress, on_poll=on_poll)
+                outcome.exits.append(code)
+                if code in _FINISHED:
                     break
-                if code == 2 or (code > 0 and len(played.exits) > 20 and len(set(played.exits[-20:])) == 1):
+                if code == 2 or (code > 0 and len(outcome.exits) > 20 and len(set(outcome.exits[-20:])) == 1):
                     raise RunError(
-                        f"The runner ended with {code}: {self._last_words()}",
+                        f"The runner ended with {code}: {self._last_log_line()}",
                         todo=f"Its log is {self.folder / 'runner.log'}",
                     )
-                played.deaths.append(_be_dead(running, kills.pop(0)[1] if code < 0 and kills else _RESTART_MS))
-            played.ledger = running.ledger()
-        self._write(played.ledger)
-        played.seconds = time.monotonic() - began
-        return played
+                outcome.deaths.append(_stay_down(running, kills.pop(0)[1] if code < 0 and kills else _RESTART_MS))
+            outcome.ledger = running.ledger()
+        self._write_ledger(outcome.ledger)
+        outcome.seconds = time.monotonic() - began
+        return outcome
 
     def _start(self, running: Running, log: Any) -> "subprocess.Popen[bytes]":
-        """Start the real runner with nothing but the exchange's address changed."""
+        """Start the real runner; only the exchange's address and keys, the database and timings differ from a live run."""
         runner = part_of(self.settings.project, "runners", "live.py")
         until = _iso(self.period.end_ms)
         command = [sys.executable, str(runner), *(str(path) for path in self.manifests), "--rehearse"]
@@ -175,21 +178,21 @@ class Stage:
 
     @property
     def _bar_s(self) -> int:
-        """Length of the shortest bar in seconds: once in it the account is compared, since time that passes costs nothing."""
+        """Shortest bar in seconds; the account is reconciled once per bar, since virtual time costs nothing."""
         return min(plan.timeframe.seconds for plan in self.portfolio.plans)
 
     def _watch(
         self, process: "subprocess.Popen[bytes]", running: Running, kills: Sequence[tuple[int, int]], *,
-        tell: Callable[[int], None] | None, act: Callable[[Running], None] | None,
+        progress: Callable[[int], None] | None, on_poll: Callable[[Running], None] | None,
     ) -> int:  # fmt: skip
-        """Wait for the process to end; kill it where its time has come."""
+        """Wait for the process to end; kill it when the next kill is due. Returns its exit code."""
         try:
             while (code := process.poll()) is None:
                 now = running.clock.now_ms()
-                if tell is not None:
-                    tell(now)
-                if act is not None:
-                    act(running)
+                if progress is not None:
+                    progress(now)
+                if on_poll is not None:
+                    on_poll(running)
                 if kills and now >= kills[0][0]:
                     process.kill()
                 time.sleep(_POLL_S)
@@ -199,19 +202,19 @@ class Stage:
             process.wait()
         return int(code)
 
-    def _write(self, ledger: list[dict[str, Any]]) -> None:
-        """Keep the exchange's ledger beside the database that it was judged with."""
+    def _write_ledger(self, ledger: list[dict[str, Any]]) -> None:
+        """Write the exchange's ledger beside the database."""
         lines = "".join(json.dumps(entry, default=str) + "\n" for entry in ledger)
         write_private(self.folder / "ledger.jsonl", lines.encode())
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         lines = (self.folder / "runner.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "it wrote no log"
 
 
-def _be_dead(running: Running, dead_ms: int) -> tuple[int, int]:
-    """Let the market go on while no runner lives; return from when to when."""
-    time.sleep(_LAST_WORDS_S)
+def _stay_down(running: Running, dead_ms: int) -> tuple[int, int]:
+    """Let the market go on while no runner is alive; return the span in exchange time."""
+    time.sleep(_IN_FLIGHT_S)
     died = running.clock.now_ms()
     return died, max(died, running.advance(died + dead_ms)) if dead_ms else died
 

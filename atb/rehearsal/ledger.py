@@ -1,4 +1,4 @@
-"""An exchange's ledger, read back: every order's life, the trades, the requests, and what stood in the way of the runner."""
+"""The exchange's ledger, read back: orders with their history, trades, requests, and what kept the runner from acting."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Entry = Mapping[str, Any]
 Span = tuple[int, int]
 
 OPEN = frozenset(("NEW", "PARTIALLY_FILLED", "PENDING_NEW"))
-_NAMES = (
+_CLIENT_ID_PARAMETERS = (
     "newClientOrderId",
     "aboveClientOrderId",
     "belowClientOrderId",
@@ -22,16 +22,16 @@ _NAMES = (
     "pendingAboveClientOrderId",
     "pendingBelowClientOrderId",
 )
-# What a fault may do to a request: these leave its sender in doubt, or unheard.
-_UNHEARD = ("rate_limit", "ban", "error", "reset", "held")
-_IN_DOUBT = ("lost", "held_after", "error_after", "truncated", "late")
+# Faults by their effect: the request is not executed, its outcome is unknown to the sender, or a stream misses events.
+_NOT_EXECUTED = ("rate_limit", "ban", "error", "reset", "held")
+_OUTCOME_UNKNOWN = ("lost", "held_after", "error_after", "truncated", "late")
 _ON_STREAMS = ("drop", "gap", "half_open", "reorder")
-_STRIKING = frozenset((*_UNHEARD, *_IN_DOUBT, *_ON_STREAMS))
+_ON_REQUESTS_OR_STREAMS = frozenset((*_NOT_EXECUTED, *_OUTCOME_UNKNOWN, *_ON_STREAMS))
 
 
 @dataclass(frozen=True)
-class OurName:
-    """A client id of ours, taken apart: `slot` names strategy and account, then the bar, the role's letter, the attempt."""
+class ClientIdParts:
+    """The parts of one of our client ids: prefix of the slot (strategy and session), bar, letter of the role, attempt."""
 
     slot: str
     bar: str
@@ -39,8 +39,8 @@ class OurName:
     attempt: int
 
     @classmethod
-    def read(cls, client_id: str) -> "OurName | None":
-        """Return the parts of a client id, None where it is not one of ours."""
+    def parse(cls, client_id: str) -> "ClientIdParts | None":
+        """Return the parts of a client id, None if it is not one of ours."""
         parts = client_id.rsplit("-", 2)
         if not client_id.startswith(CLIENT_ID_PREFIX) or len(parts) != 3 or not parts[2][1:].isdigit():
             return None
@@ -48,17 +48,17 @@ class OurName:
 
 
 @dataclass
-class Life:
-    """One order as the exchange kept it.
+class LedgerOrder:
+    """One order with its history at the exchange.
 
     Parameters
     ----------
     states
-        The states it went through, in order.
+        Its statuses, oldest first.
     fills
         Filled quantity after each change, in base.
     stop_price
-        Where it is triggered, 0 where it has no such price.
+        Trigger price, 0 without one.
     """
 
     order_id: int
@@ -84,145 +84,147 @@ class Life:
 
     @property
     def open(self) -> bool:
-        """Whether it may still trade."""
+        """Whether it can still be filled."""
         return self.state in OPEN
 
     @property
     def rest(self) -> Decimal:
-        """What is still to be executed, in base."""
+        """Quantity not filled yet, in base (FIX: LeavesQty)."""
         return self.quantity - self.filled
 
     @property
-    def name(self) -> OurName | None:
-        """Its client id taken apart, None for a stranger's."""
-        return OurName.read(self.client_id)
+    def name(self) -> ClientIdParts | None:
+        """The parts of its client id, None if the order is not ours."""
+        return ClientIdParts.parse(self.client_id)
 
 
-class Lives:
-    """The orders of an exchange at one point of its ledger; feed it one entry after another."""
+class LedgerOrders:
+    """All orders up to one point of a ledger; fed one entry at a time."""
 
     def __init__(self) -> None:
-        self.by_id: dict[int, Life] = {}
+        self.by_id: dict[int, LedgerOrder] = {}
 
-    def take(self, entry: Entry) -> Life | None:
-        """Take an entry in; return the order that it changed, None where it changed none."""
+    def apply(self, entry: Entry) -> LedgerOrder | None:
+        """Apply an entry; return the order it changed, None if it changed none."""
         if entry["kind"] not in {"order", "trade"}:
             return None
-        life = self.by_id.get(int(entry["order_id"]))
-        if life is None:
+        order = self.by_id.get(int(entry["order_id"]))
+        if order is None:
             names = ("client_id", "symbol", "side", "type", "list_id")
-            said = {name: entry[name] for name in names}
+            values = {name: entry[name] for name in names}
             stop_price = Decimal(entry.get("stop_price", 0))
-            life = Life(int(entry["order_id"]), **said, quantity=Decimal(entry["quantity"]), stop_price=stop_price)
-            self.by_id[life.order_id] = life
+            order = LedgerOrder(
+                int(entry["order_id"]), **values, quantity=Decimal(entry["quantity"]), stop_price=stop_price
+            )
+            self.by_id[order.order_id] = order
         elif entry["kind"] == "order":
-            life.quantity = Decimal(entry["quantity"])
-            life.stop_price = Decimal(entry.get("stop_price", 0))
-        life.states.append(entry["status"])
-        life.fills.append(Decimal(entry["filled"]))
-        return life
+            order.quantity = Decimal(entry["quantity"])
+            order.stop_price = Decimal(entry.get("stop_price", 0))
+        order.states.append(entry["status"])
+        order.fills.append(Decimal(entry["filled"]))
+        return order
 
-    def open(self) -> list[Life]:
-        """Return the orders that may still trade."""
-        return [life for life in self.by_id.values() if life.open]
+    def open(self) -> list[LedgerOrder]:
+        """Return the orders that can still be filled."""
+        return [order for order in self.by_id.values() if order.open]
 
 
-class Replay:
-    """What a ledger says.
+class Ledger:
+    """A whole ledger, with its orders, trades, requests and faults.
 
     Parameters
     ----------
     ledger
-        The exchange's entries, all of them.
+        All of the exchange's entries, in order.
     """
 
     def __init__(self, ledger: Sequence[Entry]) -> None:
         self.entries = ledger
 
-    def kind(self, *kinds: str) -> list[Entry]:
+    def entries_of(self, *kinds: str) -> list[Entry]:
         """Return the entries of some kinds."""
         return [entry for entry in self.entries if entry["kind"] in kinds]
 
     @cached_property
-    def lives(self) -> dict[int, Life]:
-        """Every order by the exchange's number."""
-        lives = Lives()
+    def orders(self) -> dict[int, LedgerOrder]:
+        """Every order by the exchange's order id."""
+        orders = LedgerOrders()
         for entry in self.entries:
-            lives.take(entry)
-        return lives.by_id
+            orders.apply(entry)
+        return orders.by_id
 
     @cached_property
-    def by_name(self) -> dict[str, list[Life]]:
-        """Every order of ours by client id; more than one means that a name was used twice."""
-        found: dict[str, list[Life]] = {}
-        for life in self.lives.values():
-            if life.client_id.startswith(CLIENT_ID_PREFIX):
-                found.setdefault(life.client_id, []).append(life)
+    def by_client_id(self) -> dict[str, list[LedgerOrder]]:
+        """Our orders by client id; more than one order means that the id was used twice."""
+        found: dict[str, list[LedgerOrder]] = {}
+        for order in self.orders.values():
+            if order.client_id.startswith(CLIENT_ID_PREFIX):
+                found.setdefault(order.client_id, []).append(order)
         return found
 
     @cached_property
     def trades(self) -> list[Entry]:
         """Every execution on the account."""
-        return self.kind("trade")
+        return self.entries_of("trade")
 
     @property
     def end_ms(self) -> int:
         """Exchange time of the last entry."""
         return int(self.entries[-1]["ms"]) if self.entries else 0
 
-    def placed(self) -> Iterable[tuple[Entry, list[str]]]:
-        """Give every request that asked for orders of ours, with their client ids."""
-        for entry in self.kind("request"):
+    def order_requests(self) -> Iterable[tuple[Entry, list[str]]]:
+        """Yield every request that placed orders of ours, with their client ids."""
+        for entry in self.entries_of("request"):
             if entry["method"] == "POST" and not entry["path"].endswith("/test"):
-                names = [entry["params"].get(name, "") for name in _NAMES]
+                names = [entry["params"].get(name, "") for name in _CLIENT_ID_PARAMETERS]
                 ours = [name for name in names if name.startswith(CLIENT_ID_PREFIX)]
                 if ours:
                     yield entry, ours
 
     @cached_property
-    def skewed_ms(self) -> int | None:
-        """When the exchange's clock first jumped, None where it never did: its time and its ledger's differ from then on."""
-        return next((int(entry["ms"]) for entry in self.kind("fault") if entry["fault"] == "skew"), None)
+    def first_skew_ms(self) -> int | None:
+        """When the exchange's clock first jumped, None if never; from then on its time differs from the ledger's."""
+        return next((int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] == "skew"), None)
 
     @cached_property
     def largest_skew_ms(self) -> int:
-        """How far the exchange's clock was ever from its ledger's."""
-        jumps = [int(entry["detail"]["ms"]) for entry in self.kind("fault") if entry["fault"] == "skew"]
+        """Largest difference between the exchange's clock and the ledger's time."""
+        jumps = [int(entry["detail"]["ms"]) for entry in self.entries_of("fault") if entry["fault"] == "skew"]
         return max((abs(skew) for skew in accumulate(jumps)), default=0)
 
-    def struck_ms(self) -> list[int]:
-        """Return when a fault struck a request or a stream."""
-        return [int(entry["ms"]) for entry in self.kind("fault") if entry["fault"] in _STRIKING]
+    def fault_times_ms(self) -> list[int]:
+        """Return when a fault hit a request or a stream."""
+        return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] in _ON_REQUESTS_OR_STREAMS]
 
-    def at_strangers_hands(self) -> list[int]:
-        """Return when somebody else withdrew a protective order."""
-        return [int(entry["ms"]) for entry in self.kind("fault") if entry["fault"] == "cancel_stop"]
+    def stops_cancelled_by_others(self) -> list[int]:
+        """Return when somebody else cancelled a protective order."""
+        return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] == "cancel_stop"]
 
     @cached_property
-    def late_withdrawals(self) -> dict[int, int]:
-        """When a request of ours that withdraws an order was executed late, with when it had been sent."""
+    def late_cancels(self) -> dict[int, int]:
+        """Cancels of ours that were executed late: time of execution to time of sending."""
         sent = {
             entry["id"]: int(entry["ms"])
-            for entry in self.kind("request")
+            for entry in self.entries_of("request")
             if entry["method"] == "DELETE" or entry["path"].endswith("cancelReplace")
         }
-        return {int(entry["ms"]): sent[entry["id"]] for entry in self.kind("late") if entry["id"] in sent}
+        return {int(entry["ms"]): sent[entry["id"]] for entry in self.entries_of("late") if entry["id"] in sent}
 
-    def refusing(self, symbol: str) -> list[Span]:
-        """Return when the exchange took no orders of a symbol: under maintenance, while it was halted, within a Retry-After."""
+    def refusal_spans(self, symbol: str) -> list[Span]:
+        """Return when the exchange refused orders of a symbol: maintenance, trading halts, Retry-After."""
         waits = [
             (int(entry["ms"]), int(entry["ms"]) + 1_000 * int(entry["retry_after_s"]))
-            for entry in self.kind("answer")
+            for entry in self.entries_of("answer")
             if entry.get("retry_after_s")
         ]
-        return sorted([*waits, *self.lasting("maintenance"), *self.lasting("halt", symbol)])
+        return sorted([*waits, *self.fault_spans("maintenance"), *self.fault_spans("halt", symbol)])
 
-    def lasting(self, fault: str, symbol: str | None = None) -> list[Span]:
-        """Return when a fault that lasts did: `maintenance` of all, `halt` or `freeze` of a symbol as the exchange writes it."""
+    def fault_spans(self, fault: str, symbol: str | None = None) -> list[Span]:
+        """Return the spans of a lasting fault: `maintenance`, or `halt` and `freeze` of a symbol (such as BTCUSDT)."""
         spans, begun = [], None
-        for entry in self.kind("fault"):
-            of = entry.get("ended", (entry.get("detail") or {}).get("symbol"))
-            if entry["fault"] != fault or symbol not in {None, of}:
+        for entry in self.entries_of("fault"):
+            affected = entry.get("ended", (entry.get("detail") or {}).get("symbol"))
+            if entry["fault"] != fault or symbol not in {None, affected}:
                 continue
             if "ended" not in entry:
                 begun = int(entry["ms"]) if begun is None else begun
@@ -233,7 +235,7 @@ class Replay:
 
 
 def net(trades: Iterable[Entry], base: str) -> Decimal:
-    """Return what executions leave of a base asset: bought less sold, less fees that were paid in it."""
+    """Return the net quantity of a base asset: bought less sold, less fees paid in it."""
     held = Decimal(0)
     for trade in trades:
         quantity = Decimal(trade["quantity"])

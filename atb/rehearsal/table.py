@@ -1,4 +1,4 @@
-"""The checks of a rehearsal, from its recorded evidence, and their rows for the terminal and notebooks."""
+"""The checks of a rehearsal, read from its stored evidence, and their rows for the terminal and for notebooks."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ RESULTS = {"ok": "yes", "error": "NO", "warning": "warning", "skipped": "not tri
 
 
 def rows(rehearsal: Json) -> list[tuple[str, str, str]]:
-    """Return check, result (see `RESULTS`) and what was found, one row per check."""
+    """Return one row per check: its name, its result in a word (see `RESULTS`), what was found."""
     return [(check.name, RESULTS[check.status], check.found) for check in checks(rehearsal)]
 
 
@@ -39,18 +39,19 @@ def _faults(rehearsal: Json) -> list[Check]:
         return []
     struck = ", ".join(f"{count} {name}" for name, count in sorted(rehearsal["struck"].items()))
     found: list[Check] = [
-        Check("faults that struck", "info", f"{struck or 'none'}; {rehearsal['kills']} kills of the runner")
+        Check("faults that occurred", "info", f"{struck or 'none'}; {rehearsal['kills']} kills of the runner")
     ]
-    beside = rehearsal.get("with_faults_beside_backtest")
-    if beside is None:
+    with_faults = rehearsal.get("with_faults_beside_backtest")
+    if with_faults is None:
         return found
-    sides = f"{beside['otherwise']} of {beside['decisions']} sides and {beside['differing']} of {beside['orders']} orders differ"
-    if beside["served_otherwise"]:
-        sides += f"; {beside['served_otherwise']} bars were served otherwise at first"
-        sides += f", {beside['by_served']} more sides follow from them"
-    firsts = [beside[name] for name in ("first_decision", "first_order") if beside[name] is not None]
-    told = "".join(f"; first: {_difference(one)}" for one in firsts)
-    return [*found, Check.of("decides as its backtest, with faults", beside["decided_alike"], sides + told)]
+    sides = f"{with_faults['otherwise']} of {with_faults['decisions']} sides"
+    sides += f" and {with_faults['differing']} of {with_faults['orders']} orders differ"
+    if with_faults["served_otherwise"]:
+        sides += f"; {with_faults['served_otherwise']} bars were served with other values at first"
+        sides += f", {with_faults['by_served']} more sides differ because of them"
+    firsts = [with_faults[name] for name in ("first_decision", "first_order") if with_faults[name] is not None]
+    first = "".join(f"; first: {_difference(one)}" for one in firsts)
+    return [*found, Check.of("decides as its backtest, with faults", with_faults["decided_alike"], sides + first)]
 
 
 def _difference(one: Json) -> str:
@@ -62,19 +63,19 @@ def _ends(rehearsal: Json) -> list[Check]:
     codes = rehearsal.get("exit_codes", {})
     if not codes:
         return []
-    said = ", ".join(f"{name}: exit code {code}" for name, code in codes.items())
-    return [Check.of("runs came to their end", not any(codes.values()), said)]
+    exits = ", ".join(f"{name}: exit code {code}" for name, code in codes.items())
+    return [Check.of("all runs ended as they should", not any(codes.values()), exits)]
 
 
 def _invariants(rehearsal: Json) -> list[Check]:
     from atb.rehearsal.judge import INVARIANTS
 
     found = []
-    for name, said in (rehearsal["invariants"] or {}).items():
-        first = f"; first: {said['violations'][0]}" if said["violations"] else ""
-        title, seen = f"{name} {INVARIANTS.get(name, '')}".strip(), f"{said['checked']} checked{first}"
-        tried = said["checked"] or not said["held"]
-        found.append(Check.of(title, said["held"], seen) if tried else Check(title, "skipped", seen))
+    for name, verdict in (rehearsal["invariants"] or {}).items():
+        first = f"; first: {verdict['violations'][0]}" if verdict["violations"] else ""
+        title, seen = f"{name} {INVARIANTS.get(name, '')}".strip(), f"{verdict['checked']} checked{first}"
+        tried = verdict["checked"] or not verdict["held"]
+        found.append(Check.of(title, verdict["held"], seen) if tried else Check(title, "skipped", seen))
     return found
 
 
@@ -84,6 +85,6 @@ def _drill(drill: Json) -> Check:
     flat = f"flat {drill['seconds']:.2f} s after the kill switch" if drill["flat"] else "NOT flat"
     clock = f"{drill['milliseconds']} ms by the exchange's virtual clock"
     left = drill.get("resting", 0)
-    flat += f", {left} orders of ours rest" if left else ""
+    flat += f", {left} of our orders still open" if left else ""
     passed = drill["flat"] and not left and drill["exit_code"] == 4
     return Check.of("kill drill", passed, f"{flat} ({clock}); exit code {drill['exit_code']}")

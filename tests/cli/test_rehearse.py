@@ -16,10 +16,10 @@ from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import load_portfolio
 from atb.rehearsal import run as rehearsal
-from atb.rehearsal.comparison import _struck_within, lay_beside
-from atb.rehearsal.faults import Schedule, schedule
-from atb.rehearsal.harness import Played, Stage
-from atb.rehearsal.kill_drill import Drill, left_resting, position_to_close
+from atb.rehearsal.comparison import _faults_between, compare_with_faults
+from atb.rehearsal.faults import Schedule, draw_schedule
+from atb.rehearsal.harness import Harness, HarnessRun
+from atb.rehearsal.kill_drill import KillDrill, position_to_close, resting_orders
 from atb.strategies import make_strategy
 from atb.venues.simulator.faults import Fault
 from tests.live.desk import Desk, warm_result
@@ -104,59 +104,63 @@ def test_with_faults_and_kills_nothing_is_lost(desk, level):
     found = json.loads(done.stdout)
     assert found["kills"] >= 1
     assert found["exit_codes"] == {"calm": 0, "faults": 0}
-    beside = found["with_faults_beside_backtest"]
-    assert (beside["decisions"], beside["otherwise"]) == (288, 0)
-    assert beside["orders"] > 2
+    compared = found["with_faults_beside_backtest"]
+    assert (compared["decisions"], compared["otherwise"]) == (288, 0)
+    assert compared["orders"] > 2
     assert "ban" in found["struck"]
     assert len(found["struck"]) > 5
     assert all(said["held"] and said["checked"] for said in found["invariants"].values())
 
 
 @pytest.fixture
-def stage(desk):
-    """A stage of three days on the synthetic market, with its backtest's portfolio and settings."""
+def harness(desk):
+    """A harness over three days on the synthetic market, with its backtest's portfolio and settings."""
     path = promoted(desk)
     settings = load_settings()
     portfolio = load_portfolio([path], settings)
     period = rehearsal._period(portfolio, settings, 3)
-    return Stage(desk.root / "stage", settings, [path], portfolio, period)
+    return Harness(desk.root / "stage", settings, [path], portfolio, period)
 
 
 @pytest.mark.slow
-def test_a_runner_that_is_killed_is_dead_for_as_long_as_was_drawn_and_decides_the_same(stage):
-    start, hour = stage.period.start_ms, 3_600_000
+def test_a_runner_that_is_killed_is_dead_for_as_long_as_was_drawn_and_decides_the_same(harness):
+    start, hour = harness.period.start_ms, 3_600_000
     plan = Schedule((), ((start + 10 * hour + 5_000, 3 * hour), (start + 30 * hour, 40_000)))
-    played = stage.play(plan)
-    assert played.exits == [-9, -9, 0]
-    assert [back - died for died, back in played.deaths] == [3 * hour, 40_000]
-    result = rehearsal._backtest(stage.portfolio, stage.period)
-    beside = lay_beside(stage.url, result, played.ledger, end_ms=stage.period.end_ms, kills=plan.kills)
-    assert (beside.decisions, beside.otherwise) == (72, 0)
-    assert rehearsal._judged(played, stage).clean
-    (plan_of_slot,) = stage.portfolio.plans
+    run = harness.run(plan)
+    assert run.exits == [-9, -9, 0]
+    assert [back - died for died, back in run.deaths] == [3 * hour, 40_000]
+    result = rehearsal._backtest(harness.portfolio, harness.period)
+    compared = compare_with_faults(harness.url, result, run.ledger, end_ms=harness.period.end_ms, kills=plan.kills)
+    assert (compared.decisions, compared.otherwise) == (72, 0)
+    assert rehearsal._judge_run(run, harness).clean
+    (plan_of_slot,) = harness.portfolio.plans
     dear = Portfolio((replace(plan_of_slot, execution=ExecutionModel(fee=0.001, slippage=0.002)),))
     other = Portfolio((replace(plan_of_slot, strategy=make_strategy("sma_cross", fast=2, slow=20)),))
-    told = lay_beside(stage.url, rehearsal._backtest(dear, stage.period), [], end_ms=stage.period.end_ms)
-    assert (told.otherwise, told.differing > 0, told.first_order["struck"]) == (0, True, {})
-    told = lay_beside(stage.url, rehearsal._backtest(other, stage.period), [], end_ms=stage.period.end_ms)
-    assert not told.decided_alike
-    assert told.first_decision["runner"] != told.first_decision["backtest"]
+    compared = compare_with_faults(
+        harness.url, rehearsal._backtest(dear, harness.period), [], end_ms=harness.period.end_ms
+    )
+    assert (compared.otherwise, compared.differing > 0, compared.first_order["struck"]) == (0, True, {})
+    compared = compare_with_faults(
+        harness.url, rehearsal._backtest(other, harness.period), [], end_ms=harness.period.end_ms
+    )
+    assert not compared.decided_alike
+    assert compared.first_decision["runner"] != compared.first_decision["backtest"]
 
 
 @pytest.mark.slow
-def test_a_side_over_a_bar_that_the_exchange_served_otherwise_is_the_strategys_and_no_failure(stage):
-    start, hour = stage.period.start_ms, 3_600_000
+def test_a_side_over_a_bar_that_the_exchange_served_otherwise_is_the_strategys_and_no_failure(harness):
+    start, hour = harness.period.start_ms, 3_600_000
     times = [start + at * hour for at in range(4, 60, 7)]
     frozen = [
         Fault("freeze", at_ms=at + 60_000, until_ms=at + hour + 30_000, detail={"symbol": "BTCUSDT"}) for at in times
     ]
-    played = stage.play(Schedule(tuple(frozen), ()))
-    result = rehearsal._backtest(stage.portfolio, stage.period)
-    told = lay_beside(stage.url, result, played.ledger, end_ms=stage.period.end_ms)
-    assert told.served_otherwise > 3
-    assert told.by_served > 0
-    assert told.decided_alike
-    assert rehearsal._judged(played, stage).clean
+    run = harness.run(Schedule(tuple(frozen), ()))
+    result = rehearsal._backtest(harness.portfolio, harness.period)
+    compared = compare_with_faults(harness.url, result, run.ledger, end_ms=harness.period.end_ms)
+    assert compared.served_otherwise > 3
+    assert compared.by_served > 0
+    assert compared.decided_alike
+    assert rehearsal._judge_run(run, harness).clean
 
 
 def test_what_struck_in_a_bar_is_counted_by_kind_with_the_deaths_that_reach_into_it():
@@ -164,37 +168,37 @@ def test_what_struck_in_a_bar_is_counted_by_kind_with_the_deaths_that_reach_into
         {"kind": "fault", "ms": 10, "fault": "halt"}, {"kind": "fault", "ms": 15, "fault": "halt", "ended": "*"},
         {"kind": "fault", "ms": 20, "fault": "lost"}, {"kind": "order", "ms": 12},
     ]  # fmt: skip
-    assert _struck_within(ledger, [(5, 4), (2, 8), (20, 0)], begin=10, end=20) == {"halt": 1, "kill": 1}
-    assert rehearsal._struck(Played(ledger=ledger)) == {"halt": 1, "lost": 1}
+    assert _faults_between(ledger, [(5, 4), (2, 8), (20, 0)], begin=10, end=20) == {"halt": 1, "kill": 1}
+    assert rehearsal._fault_counts(HarnessRun(ledger=ledger)) == {"halt": 1, "lost": 1}
 
 
 @pytest.mark.slow
-def test_a_runner_that_gives_up_is_started_again_after_a_while(stage):
-    start, hour = stage.period.start_ms, 3_600_000
+def test_a_runner_that_gives_up_is_started_again_after_a_while(harness):
+    start, hour = harness.period.start_ms, 3_600_000
     banned = Fault("ban", "*", at_ms=start + 12 * hour, retry_after_s=12)
-    played = stage.play(Schedule((banned,), ((start + 10 * hour, 3 * hour),)))
-    assert played.exits == [-9, 6, 6, 6, 0]
-    assert [back - died for died, back in played.deaths] == [3 * hour, 5_000, 5_000, 5_000]
-    assert rehearsal._judged(played, stage).clean
+    run = harness.run(Schedule((banned,), ((start + 10 * hour, 3 * hour),)))
+    assert run.exits == [-9, 6, 6, 6, 0]
+    assert [back - died for died, back in run.deaths] == [3 * hour, 5_000, 5_000, 5_000]
+    assert rehearsal._judge_run(run, harness).clean
 
 
 def test_one_process_that_broke_spoils_a_run_that_came_to_its_end():
-    assert Played(exits=[-9, 6, 0]).end == 0
-    assert Played(exits=[1, 0]).end == 1
-    assert Played(exits=[-9, 4]).end == 4
+    assert HarnessRun(exits=[-9, 6, 0]).exit_code == 0
+    assert HarnessRun(exits=[1, 0]).exit_code == 1
+    assert HarnessRun(exits=[-9, 4]).exit_code == 4
 
 
 @pytest.mark.slow
 def test_a_run_that_ends_early_or_halted_fails_a_rehearsal(desk, monkeypatch):
     path = promoted(desk)
-    original = Stage.play
+    original = Harness.run
 
     def halted(self, plan, **options):
-        played = original(self, plan, **options)
-        played.exits[-1] = 4
-        return played
+        run = original(self, plan, **options)
+        run.exits[-1] = 4
+        return run
 
-    monkeypatch.setattr(Stage, "play", halted)
+    monkeypatch.setattr(Harness, "play", halted)
     found = json.loads(atb("rehearse", path, "--days", 2, "--faults", "none", "--json").stdout)
     assert (found["passed"], found["exit_codes"]) == (False, {"calm": 4})
     assert found["comparison"]["equal"]
@@ -204,19 +208,19 @@ def test_a_run_that_ends_early_or_halted_fails_a_rehearsal(desk, monkeypatch):
 @pytest.mark.slow
 def test_what_a_drill_leaves_is_judged_too(desk, monkeypatch):
     path = promoted(desk)
-    original = rehearsal.hold_drill
+    original = rehearsal.run_kill_drill
 
-    def left(stage, result):
-        drill, played = original(stage, result)
-        stop = next(entry for entry in played.ledger if entry["kind"] == "order" and entry["side"] == "SELL")
-        played.ledger.append(stop | {"order_id": 10_000, "status": "NEW", "ms": played.ledger[-1]["ms"]})
-        return drill, played
+    def left(harness, result):
+        drill, run = original(harness, result)
+        stop = next(entry for entry in run.ledger if entry["kind"] == "order" and entry["side"] == "SELL")
+        run.ledger.append(stop | {"order_id": 10_000, "status": "NEW", "ms": run.ledger[-1]["ms"]})
+        return drill, run
 
-    monkeypatch.setattr(rehearsal, "hold_drill", left)
+    monkeypatch.setattr(rehearsal, "run_kill_drill", left)
     found = json.loads(atb("rehearse", path, "--days", 2, "--faults", "none", "--json").stdout)
     assert not found["passed"]
-    told = found["invariants"]["I9"]["violations"]
-    assert any(words.startswith("drill: ") and "all was to be closed" in words for words in told)
+    violations = found["invariants"]["I9"]["violations"]
+    assert any(text.startswith("drill: ") and "the kill switch closes everything" in text for text in violations)
 
 
 def refused(done, *texts):
@@ -243,7 +247,9 @@ DAY = 86_400_000
 
 
 def drawn(level, *, days=30):
-    return schedule(level, seed=5, start_ms=0, end_ms=days * DAY, symbols=["BTCUSDT"], bar_ms=3_600_000, quote="USDT")
+    return draw_schedule(
+        level, seed=5, start_ms=0, end_ms=days * DAY, symbols=["BTCUSDT"], bar_ms=3_600_000, quote="USDT"
+    )
 
 
 def test_others_act_on_the_account_at_hard_alone_and_late_and_a_ban_strikes_at_every_level():
@@ -264,9 +270,9 @@ def test_deaths_last_from_no_time_at_all_to_three_bars_and_end_before_the_quiet_
     assert drawn("hard") == drawn("hard")
 
 
-def test_the_switch_is_pulled_in_the_last_position_of_the_first_third_that_outlives_its_bar(stage):
-    result = rehearsal._backtest(stage.portfolio, stage.period)
-    start, end = stage.period.start_ms, stage.period.end_ms
+def test_the_switch_is_pulled_in_the_last_position_of_the_first_third_that_outlives_its_bar(harness):
+    result = rehearsal._backtest(harness.portfolio, harness.period)
+    start, end = harness.period.start_ms, harness.period.end_ms
     trades = [(int(trade["entry_time"]), int(trade["exit_time"])) for trade in result.outcome.trades]
     at = position_to_close(result, start, end)
     lasting = [entry for entry, out in trades if out - entry > 3_600_000]
@@ -281,9 +287,11 @@ def test_a_drill_after_which_an_order_rests_has_failed():
         "type": "STOP_LOSS", "list_id": -1, "quantity": "1", "filled": "0", "status": "NEW", "stop_price": "5",
     }  # fmt: skip
     gone = order | {"status": "CANCELED"}
-    assert left_resting(Played(ledger=[order])) == 1
+    assert resting_orders(HarnessRun(ledger=[order])) == 1
     assert (
-        left_resting(Played(ledger=[order, gone])) == left_resting(Played(ledger=[order | {"client_id": "web_1"}])) == 0
+        resting_orders(HarnessRun(ledger=[order, gone]))
+        == resting_orders(HarnessRun(ledger=[order | {"client_id": "web_1"}]))
+        == 0
     )
-    assert Drill(True, 0, 4, flat=True).passed
-    assert not Drill(True, 0, 4, flat=True, resting=1).passed
+    assert KillDrill(True, 0, 4, flat=True).passed
+    assert not KillDrill(True, 0, 4, flat=True, resting=1).passed

@@ -26,7 +26,7 @@ from atb.live.loop import Bell
 from atb.live.portfolio import Portfolio
 from atb.live.runner import RunnerContext, VenueContext, trade_exchange
 from atb.live.writer import Writer
-from atb.rehearsal.context import Terms, slot_terms
+from atb.rehearsal.context import JudgeContext, slot_contexts
 from atb.rehearsal.invariants.stop_prices import wanted_stops
 from atb.rehearsal.judge import Judgement, examine
 from atb.venues.broker import Access, connect
@@ -123,7 +123,7 @@ def fragile(doors: Doors) -> Iterator[None]:
 
 
 @dataclass
-class Played:
+class HarnessRun:
     """How a schedule went."""
 
     schedule: Schedule
@@ -156,7 +156,7 @@ class Play:
         self.doors = Doors(losses=dict(schedule.losses))
         self.lives, self.calm = 0, False
 
-    def run(self) -> Played:
+    def run(self) -> HarnessRun:
         """Play it to its end and judge it."""
         with self.exchange() as running, fragile(self.doors):
             running.call(lambda: running.loop.set_exception_handler(self._breaks))
@@ -166,19 +166,19 @@ class Play:
             ledger = running.ledger()
         return self.judged(ledger, summary)
 
-    def judged(self, ledger: list[dict[str, Any]], summary: str = "") -> Played:
+    def judged(self, ledger: list[dict[str, Any]], summary: str = "") -> HarnessRun:
         """Judge what was played."""
         database = open_database(self.url)
         books = read_session(database)
         database.close()
         wanted = wanted_stops(books, self.portfolio, self.schedule.series)
-        judgement = examine(ledger, books, self.terms(books), readings=self.readings, wanted=wanted)
-        return Played(self.schedule, judgement, ledger, books, self.lives, self.died_at, summary, self.broken)
+        judgement = examine(ledger, books, self.context(books), readings=self.readings, wanted=wanted)
+        return HarnessRun(self.schedule, judgement, ledger, books, self.lives, self.died_at, summary, self.broken)
 
-    def terms(self, books: SessionRows) -> Terms:
+    def context(self, books: SessionRows) -> JudgeContext:
         """Return what the judge is told."""
-        return Terms(
-            slot_terms(self.portfolio, books.session_id),
+        return JudgeContext(
+            slot_contexts(self.portfolio, books.session_id),
             self._balances(),
             tuple(self.deaths),
             tuple(self.halts),
@@ -315,7 +315,7 @@ class Play:
         database.close()
 
 
-def play(schedule: Schedule, url: str, root: Path) -> Played:
+def play(schedule: Schedule, url: str, root: Path) -> HarnessRun:
     """Play a schedule and judge it."""
     return Play(schedule, url, root).run()
 

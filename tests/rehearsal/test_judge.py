@@ -17,10 +17,10 @@ from atb.live.execution.planning import Cancel, Place, Replace, Wish
 from atb.live.journal.session_rows import SessionRows, decision_log
 from atb.live.journal.step import Working
 from atb.live.loop import Loop
-from atb.rehearsal.context import Terms
+from atb.rehearsal.context import JudgeContext
 from atb.rehearsal.invariants.stop_prices import wanted_stops
 from atb.rehearsal.judge import Judgement, examine
-from atb.rehearsal.ledger import OurName, Replay
+from atb.rehearsal.ledger import ClientIdParts, Ledger
 from atb.venues.simulator.faults import Fault
 from tests.rehearsal.harness import Play, play
 from tests.rehearsal.schedules import HOUR, WARM, Schedule, draw, market, plan_of
@@ -175,19 +175,19 @@ def test_finds_a_runner_that_ends_before_the_bars_do(tmp_path):
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """A run without faults: its ledger, books and terms."""
+    """A run without faults: its ledger, books and context."""
     root = tmp_path_factory.mktemp("clean")
     run = Play(draw(1, hard=False), f"sqlite:///{root / 'atb.db'}", root)
     played = run.run()
     assert played.judgement.clean, played.judgement
-    return played, run.terms(played.books)
+    return played, run.context(played.books)
 
 
 class Copy:
     """A run's ledger and books, to be tampered with."""
 
     def __init__(self, clean: tuple) -> None:
-        played, self.terms = clean
+        played, self.context = clean
         self.ledger = copy.deepcopy(played.ledger)
         books = played.books
         rows = {
@@ -200,8 +200,8 @@ class Copy:
         found = (entry for entry in self.ledger if entry["kind"] == kind)
         return next(entry for entry in found if all(entry.get(name) == value for name, value in wanted.items()))
 
-    def violated(self, terms: Terms | None = None, **options: object) -> tuple[str, ...]:
-        return examine(self.ledger, self.books, terms or self.terms, **options).violated
+    def violated(self, context: JudgeContext | None = None, **options: object) -> tuple[str, ...]:
+        return examine(self.ledger, self.books, context or self.context, **options).violated
 
 
 @pytest.fixture
@@ -248,8 +248,8 @@ def test_i3_a_death_in_the_moment_of_the_entry_excuses_and_an_entry_while_dead_d
     bought = without_stops(run)
 
     def blamed(died_ms: int) -> bool:
-        terms = replace(run.terms, deaths=((died_ms, 2**60),))
-        return any(f"from {bought} " in words for words in examine(run.ledger, run.books, terms).violations["I3"])
+        context = replace(run.context, deaths=((died_ms, 2**60),))
+        return any(f"from {bought} " in words for words in examine(run.ledger, run.books, context).violations["I3"])
 
     assert not blamed(bought)
     assert blamed(bought - 1)
@@ -264,12 +264,12 @@ def test_i3_a_stop_that_rests_at_another_price_than_its_intent(run):
 
 def test_i3_a_stop_that_is_moved_too_late_unless_nobody_lived(run):
     bought = run.first("trade", side="BUY")["ms"]
-    name = OurName.read(run.first("order", side="SELL", type="STOP_LOSS", status="NEW")["client_id"])
-    number = [slot.prefix for slot in run.terms.slots].index(name.slot)
-    wanted = [list[tuple[int, Decimal | None]]() for _ in run.terms.slots]
+    name = ClientIdParts.parse(run.first("order", side="SELL", type="STOP_LOSS", status="NEW")["client_id"])
+    number = [slot.prefix for slot in run.context.slots].index(name.slot)
+    wanted = [list[tuple[int, Decimal | None]]() for _ in run.context.slots]
     wanted[number] = [(bought, Decimal("1.23")), (bought + 5_001, None)]
     assert run.violated(wanted=wanted) == ("I3",)
-    assert run.violated(replace(run.terms, deaths=((bought - 1, bought + 2),)), wanted=wanted) == ()
+    assert run.violated(replace(run.context, deaths=((bought - 1, bought + 2),)), wanted=wanted) == ()
     wanted[number][1] = (bought + 5_000, None)
     assert run.violated(wanted=wanted) == ()
 
@@ -287,8 +287,8 @@ def test_only_the_symbol_that_is_halted_takes_no_orders():
         {"ms": 40, "kind": "fault", "fault": "halt", "ended": "BTCUSDT"},
         {"ms": 50, "kind": "answer", "retry_after_s": 2},
     ]
-    assert Replay(ledger).refusing("ETHUSDT") == [(20, 30), (50, 2_050)]
-    assert Replay(ledger).refusing("BTCUSDT") == [(10, 40), (20, 30), (50, 2_050)]
+    assert Ledger(ledger).refusal_spans("ETHUSDT") == [(20, 30), (50, 2_050)]
+    assert Ledger(ledger).refusal_spans("BTCUSDT") == [(10, 40), (20, 30), (50, 2_050)]
 
 
 def test_i4_more_rests_than_is_held(run):
@@ -350,17 +350,17 @@ def test_i8_a_bar_that_was_passed_over(run):
 
 
 def test_i8_the_last_bars_are_missing(run):
-    assert run.books.decisions.pop()["bar_ms"] + HOUR == run.terms.until_ms
+    assert run.books.decisions.pop()["bar_ms"] + HOUR == run.context.until_ms
     run.books.equity.pop()
     assert run.violated() == ("I8",)
-    assert run.violated(replace(run.terms, until_ms=run.terms.until_ms - 1)) == ()
-    halted = replace(run.terms, halts=((run.terms.until_ms - 1, 2**60, 3),))
+    assert run.violated(replace(run.context, until_ms=run.context.until_ms - 1)) == ()
+    halted = replace(run.context, halts=((run.context.until_ms - 1, 2**60, 3),))
     assert not examine(run.ledger, run.books, halted).violations["I8"]
 
 
 def test_i9_too_many_orders_in_a_minute(run):
-    assert run.violated(replace(run.terms, orders_per_minute=1)) == ("I9",)
-    assert run.violated(replace(run.terms, last_resort=0)) == ("I9",)
+    assert run.violated(replace(run.context, orders_per_minute=1)) == ("I9",)
+    assert run.violated(replace(run.context, last_resort=0)) == ("I9",)
 
 
 def test_i9_a_request_within_a_retry_after(run):
@@ -370,8 +370,8 @@ def test_i9_a_request_within_a_retry_after(run):
 
 def test_i9_an_entry_under_a_halt(run):
     entry = run.first("order", side="BUY")
-    assert run.violated(replace(run.terms, halts=((entry["ms"] - 1_001, entry["ms"] + 1, 1),))) == ("I9",)
-    assert run.violated(replace(run.terms, halts=((entry["ms"] - 999, entry["ms"] + 1, 1),))) == ()
+    assert run.violated(replace(run.context, halts=((entry["ms"] - 1_001, entry["ms"] + 1, 1),))) == ("I9",)
+    assert run.violated(replace(run.context, halts=((entry["ms"] - 999, entry["ms"] + 1, 1),))) == ()
 
 
 def test_i1_what_was_written_off_is_no_execution_of_the_exchange(run):

@@ -129,8 +129,8 @@ def test_a_column_that_the_runner_computed_otherwise_is_named_with_its_bar(trade
     change(desk, update(DecisionRow).where(DecisionRow.bar_ms == int(bar.timestamp() * 1_000)).values({column: value}))
     found = watch_session()
     assert found.comparison.first_difference["what"] == f"column {column}"
-    (told,) = [text for text in found.findings() if text.startswith("it differs from its backtest")]
-    assert f"column {column} at the bar of {bar:%Y-%m-%d %H:%M} UTC in slot 0: runner {value}, backtest" in told
+    (table,) = [text for text in found.findings() if text.startswith("it differs from its backtest")]
+    assert f"column {column} at the bar of {bar:%Y-%m-%d %H:%M} UTC in slot 0: runner {value}, backtest" in table
 
 
 def test_an_order_without_an_answer_is_the_first_thing_to_know(traded, desk):
@@ -179,8 +179,8 @@ def test_a_session_that_is_there_is_not_made_again(traded):
 def test_a_session_is_made_by_the_real_runner_from_the_newest_manifest(desk):
     bars = desk.stock(400)
     record(desk, desk.promote(warm_result(bars)))
-    told = ensure_session(days=3)
-    assert "desk on paper account paper, finished: 72 bars" in told
+    table = ensure_session(days=3)
+    assert "desk on paper account paper, finished: 72 bars" in table
     assert watch_session().comparison.equal
 
 
@@ -289,7 +289,7 @@ def test_a_rehearsal_is_a_table_in_which_nothing_untried_is_a_success(traded, de
     results = rehearsal_table(seen.rehearsal)["result"]
     assert results.tolist() == ["yes", "", "yes", "NO", "not tried", "yes"]
     found = rehearsal_table(seen.rehearsal)["found"]
-    assert found["faults that struck"] == "3 drop, 1 lost; 1 kills of the runner"
+    assert found["faults that occurred"] == "3 drop, 1 lost; 1 kills of the runner"
     assert found["I3 positions are covered by stops"] == "2 checked; first: bare"
     assert (
         found["kill drill"] == "flat 0.25 s after the kill switch (0 ms by the exchange's virtual clock); exit code 4"
@@ -320,30 +320,30 @@ def test_what_faults_did_to_decisions_and_orders_is_told_with_what_struck():
         "first_order": order,
     }  # fmt: skip
     codes = {"calm": 0, "faults": 4}
-    told = rehearsal_table(STORMY | {"with_faults_beside_backtest": beside, "exit_codes": codes})
-    row = told.loc["decides as its backtest, with faults"]
+    table = rehearsal_table(STORMY | {"with_faults_beside_backtest": beside, "exit_codes": codes})
+    row = table.loc["decides as its backtest, with faults"]
     assert row["result"] == "yes"
     assert row["found"] == (
         "0 of 120 sides and 1 of 9 orders differ; first: [7, 0, 'entry', 'buy'] None, in the backtest "
         "[[1.5, 'entry_signal', 2.0]] (1 kill)"
     )
-    assert told.loc["runs came to their end"].tolist() == ["NO", "calm: exit code 0, faults: exit code 4"]
+    assert table.loc["all runs ended as they should"].tolist() == ["NO", "calm: exit code 0, faults: exit code 4"]
     served = rehearsal_table(STORMY | {"with_faults_beside_backtest": beside | {"served_otherwise": 2, "by_served": 1}})
     words = served.loc["decides as its backtest, with faults", "found"]
-    assert "; 2 bars were served otherwise at first, 1 more sides follow from them; first" in words
+    assert "; 2 bars were served with other values at first, 1 more sides differ because of them; first" in words
     other = beside | {
         "decided_alike": False,
         "otherwise": 1,
         "first_decision": {"key": [7, 0], "runner": 1.0, "backtest": None},
     }
-    told = rehearsal_table(STORMY | {"with_faults_beside_backtest": other})
-    assert told.loc["decides as its backtest, with faults", "result"] == "NO"
+    table = rehearsal_table(STORMY | {"with_faults_beside_backtest": other})
+    assert table.loc["decides as its backtest, with faults", "result"] == "NO"
 
 
 def test_a_drill_that_leaves_an_order_failed():
-    told = rehearsal_table(STORMY | {"drill": STORMY["drill"] | {"resting": 2}})
-    assert told.loc["kill drill", "result"] == "NO"
-    assert "2 orders of ours rest" in told.loc["kill drill", "found"]
+    table = rehearsal_table(STORMY | {"drill": STORMY["drill"] | {"resting": 2}})
+    assert table.loc["kill drill", "result"] == "NO"
+    assert "2 of our orders still open" in table.loc["kill drill", "found"]
 
 
 def test_a_trade_is_followed_back_to_its_notebook(traded):

@@ -1,4 +1,4 @@
-"""I1 and I6: executions, balances and equity, each computed again from what is below it."""
+"""I1 and I6: executions against the ledger, balances recomputed from executions, equity recomputed from balances and closes."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -7,17 +7,17 @@ from typing import Any
 from atb.decimals import exact
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.live.journal.session_rows import Row, SessionRows
-from atb.rehearsal.context import Terms
-from atb.rehearsal.ledger import Replay
+from atb.rehearsal.context import JudgeContext
+from atb.rehearsal.ledger import Ledger
 
 _EXACT = Decimal("1e-12")
-_FLOATS = Decimal("1e-9")  # the books' equity is a float: relative
+_FLOATS = Decimal("1e-9")  # relative: the journal's equity is a float
 Key = tuple[str, str]
 
 
-def executions(replay: Replay, books: SessionRows) -> list[str]:
-    """Compare executions of our orders: trade id, quantity, price, fee and its asset."""
-    there = {
+def executions(ledger: Ledger, journal: SessionRows) -> list[str]:
+    """Compare the executions of our orders by trade id: client id, quantity, price, fee and fee asset."""
+    at_exchange = {
         (entry["symbol"], str(entry["trade_id"])): (
             entry["client_id"],
             Decimal(entry["quantity"]),
@@ -25,16 +25,22 @@ def executions(replay: Replay, books: SessionRows) -> list[str]:
             Decimal(entry["commission"]),
             entry["commission_asset"],
         )
-        for entry in replay.trades
+        for entry in ledger.trades
         if entry["client_id"].startswith(CLIENT_ID_PREFIX)
     }
     names = ("client_id", "quantity", "price", "fee", "fee_asset")
-    here = {_key(row): tuple(row[name] for name in names) for row in books.executions}
-    found = [f"execution {key} {there[key]} is not in the books" for key in there.keys() - here.keys()]
-    found += [f"execution {key} {here[key]} is in the books only" for key in here.keys() - there.keys()]
-    shared = sorted(there.keys() & here.keys())
+    journalled = {_key(row): tuple(row[name] for name in names) for row in journal.executions}
+    found = [
+        f"execution {key} {at_exchange[key]} is not in the journal" for key in at_exchange.keys() - journalled.keys()
+    ]
+    found += [
+        f"execution {key} {journalled[key]} is in the journal only" for key in journalled.keys() - at_exchange.keys()
+    ]
+    shared = sorted(at_exchange.keys() & journalled.keys())
     return found + [
-        f"execution {key}: {there[key]}, in the books {here[key]}" for key in shared if there[key] != here[key]
+        f"execution {key}: {at_exchange[key]}, in the journal {journalled[key]}"
+        for key in shared
+        if at_exchange[key] != journalled[key]
     ]
 
 
@@ -42,36 +48,36 @@ def _key(row: Row) -> Key:
     return row["symbol"].replace("/", ""), row["trade_id"]
 
 
-def balances(replay: Replay, books: SessionRows, terms: Terms) -> list[str]:
-    """Explain the account's balances: the beginning, our executions by the books, strangers' and transfers by the ledger."""
-    expected: dict[str, Decimal] = dict(terms.balances)
-    parts = {symbol.replace("/", ""): symbol.split("/") for symbol in (slot.symbol for slot in terms.slots)}
-    for row in books.executions:
+def balances(ledger: Ledger, journal: SessionRows, context: JudgeContext) -> list[str]:
+    """Recompute the balances from the initial ones, our executions in the journal, and other trades and transfers in the ledger."""
+    expected: dict[str, Decimal] = dict(context.balances)
+    parts = {symbol.replace("/", ""): symbol.split("/") for symbol in (slot.symbol for slot in context.slots)}
+    for row in journal.executions:
         base, quote = row["symbol"].split("/")
         bought = row["quantity"] if row["side"] == "buy" else -row["quantity"]
-        _move(expected, (base, quote), bought=bought, price=row["price"])
+        _apply_trade(expected, (base, quote), bought=bought, price=row["price"])
         _add(expected, row["fee_asset"], -row["fee"])
-    for entry in replay.trades:
+    for entry in ledger.trades:
         if not entry["client_id"].startswith(CLIENT_ID_PREFIX):
             base, quote = parts[entry["symbol"]]
             quantity = Decimal(entry["quantity"])
             bought = quantity if entry["side"] == "BUY" else -quantity
-            _move(expected, (base, quote), bought=bought, price=Decimal(entry["price"]))
+            _apply_trade(expected, (base, quote), bought=bought, price=Decimal(entry["price"]))
             _add(expected, entry["commission_asset"], -Decimal(entry["commission"]))
-    for entry in replay.kind("transfer"):
+    for entry in ledger.entries_of("transfer"):
         _add(expected, entry["asset"], Decimal(entry["amount"]))
-    actual = dict(terms.balances)
-    for entry in replay.kind("balance"):
+    actual = dict(context.balances)
+    for entry in ledger.entries_of("balance"):
         actual |= {asset: Decimal(free) + Decimal(locked) for asset, (free, locked) in entry["balances"].items()}
     pairs = {asset: (expected.get(asset, Decimal(0)), actual.get(asset, Decimal(0))) for asset in expected | actual}
     return [
-        f"{asset}: the account has {has}, explained are {explained}"
+        f"{asset}: the account has {has}, of which {explained} is accounted for"
         for asset, (explained, has) in sorted(pairs.items())
         if abs(explained - has) > _EXACT
     ]
 
 
-def _move(amounts: dict[str, Decimal], pair: tuple[str, str], *, bought: Decimal, price: Decimal) -> None:
+def _apply_trade(amounts: dict[str, Decimal], pair: tuple[str, str], *, bought: Decimal, price: Decimal) -> None:
     _add(amounts, pair[0], bought)
     _add(amounts, pair[1], -bought * price)
 
@@ -80,24 +86,24 @@ def _add(amounts: dict[str, Decimal], asset: str, amount: Decimal) -> None:
     amounts[asset] = amounts.get(asset, Decimal(0)) + amount
 
 
-def equity(books: SessionRows) -> list[str]:
-    """Recompute cash and equity at every bar from the executions that were written before it."""
+def equity(journal: SessionRows) -> list[str]:
+    """Recompute cash and equity at every bar from the executions that were journalled before it."""
     found: list[str] = []
-    fills, at = list(books.fills), 0
-    cash, held = books.cash, dict[int, Decimal]()
+    fills, at = list(journal.fills), 0
+    cash, held = journal.cash, dict[int, Decimal]()
     closes: dict[int, Decimal] = {}
     decided: dict[int, list[Row]] = {}
-    for row in books.decisions:
+    for row in journal.decisions:
         decided.setdefault(row["bar_ms"], []).append(row)
-    for row in books.equity:
+    for row in journal.equity:
         rows = sorted(decided.get(row["bar_ms"], []), key=lambda one: one["created_at"])
         written = rows[0]["created_at"] if rows else None
         while written is not None and at < len(fills) and fills[at]["created_at"] < written:
-            cash += _fold(fills[at], held)
+            cash += _apply_fill(fills[at], held)
             at += 1
-        # Slots whose bars came late are marked at them in the next row: it was written after the first of these decisions.
+        # Equity is journalled after the first of a bar's decisions: slots whose bar came late are marked at it in the next row.
         known = [closes | _closes(rows[:count]) for count in range(min(1, len(rows)), len(rows) + 1)]
-        values = [cash + _worth(held, marks) for marks in known]
+        values = [cash + _value(held, marks) for marks in known]
         expected = min(values, key=lambda value: abs(row["equity"] - value))
         found += _unequal(row, {"cash": cash, "equity": expected})
         closes = known[-1]
@@ -108,12 +114,12 @@ def _closes(rows: list[Row]) -> dict[int, Decimal]:
     return {one["slot"]: exact(one["bar"]["close"]) for one in rows if "close" in one["bar"]}
 
 
-def _worth(held: dict[int, Decimal], closes: dict[int, Decimal]) -> Decimal:
+def _value(held: dict[int, Decimal], closes: dict[int, Decimal]) -> Decimal:
     return sum((amount * closes.get(slot, Decimal(0)) for slot, amount in held.items()), Decimal(0))
 
 
-def _fold(fill: Row, held: dict[int, Decimal]) -> Decimal:
-    """Add an execution to what is held; return what it does to cash."""
+def _apply_fill(fill: Row, held: dict[int, Decimal]) -> Decimal:
+    """Add an execution to the holdings; return the change of cash."""
     base, sign = fill["symbol"].partition("/")[0], 1 if fill["side"] == "buy" else -1
     in_base = fill["fee_asset"] == base
     gained = sign * fill["quantity"] - (fill["fee"] if in_base else Decimal(0))

@@ -1,21 +1,21 @@
-"""I3: every position is covered by a stop that rests at the exchange, but for moments that nobody could help."""
+"""I3: every position is covered by a stop resting at the exchange, except for as long as the runner could not act."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
 from itertools import groupby
 
-from atb.rehearsal.context import SlotTerms, Terms
-from atb.rehearsal.ledger import Life, Lives, OurName, Replay, Span
+from atb.rehearsal.context import JudgeContext, SlotContext
+from atb.rehearsal.ledger import ClientIdParts, Ledger, LedgerOrder, LedgerOrders, Span
 
 STOPS = frozenset(("STOP_LOSS", "STOP_LOSS_LIMIT"))
 RESTS = frozenset(("NEW", "PARTIALLY_FILLED"))
-_VALUE_SLACK = Decimal("1.3")  # a part whose value is near the least one may be refused at the stop's price
+_VALUE_SLACK = Decimal("1.3")  # an order worth little more than the minimum notional may be refused at the stop's price
 
 
 @dataclass(frozen=True)
-class Naked:
-    """A time in which a slot's position was not covered; `longest_ms` is what nothing excuses."""
+class UncoveredSpan:
+    """A span in which a slot's position was not covered; `longest_ms` is its longest part without an excuse."""
 
     slot: str
     span: Span
@@ -31,104 +31,108 @@ class Naked:
 
 @dataclass
 class _Position:
-    """What a slot holds of its present round trip; less than a lot that is left over is dust, and no part of the next one."""
+    """A slot's position in its current round trip; a remainder below one lot is dust and not carried into the next."""
 
-    terms: SlotTerms
+    context: SlotContext
     held: Decimal = Decimal(0)
     price: Decimal = Decimal(0)
-    lives: dict[int, Life] = field(default_factory=dict)
+    orders: dict[int, LedgerOrder] = field(default_factory=dict)
     since: tuple[int, Decimal, Decimal] | None = None
 
     def execute(self, side: str, quantity: Decimal, price: Decimal, *, fee: Decimal) -> None:
         self.held += (quantity if side == "BUY" else -quantity) - fee
         self.price = price
-        if side == "SELL" and self.wanted == 0:
+        if side == "SELL" and self.to_cover == 0:
             self.held = Decimal(0)
 
     @property
-    def wanted(self) -> Decimal:
-        """What must be covered: the position floored to the lot, nothing where no order could be so small."""
-        whole = (self.held / self.terms.lot).to_integral_value(ROUND_DOWN) * self.terms.lot
+    def to_cover(self) -> Decimal:
+        """Quantity that must be covered: the position floored to whole lots."""
+        whole = (self.held / self.context.lot).to_integral_value(ROUND_DOWN) * self.context.lot
         return max(whole, Decimal(0))
 
     @property
-    def worth_it(self) -> bool:
-        return self.wanted * self.price >= self.terms.least * _VALUE_SLACK
+    def above_min_notional(self) -> bool:
+        return self.to_cover * self.price >= self.context.min_notional * _VALUE_SLACK
 
     @property
     def covered(self) -> Decimal:
-        stops = (life for life in self.lives.values() if life.type in STOPS and life.state in RESTS)
-        return sum((life.rest for life in stops), Decimal(0))
+        stops = (order for order in self.orders.values() if order.type in STOPS and order.state in RESTS)
+        return sum((order.rest for order in stops), Decimal(0))
 
 
-def naked_times(replay: Replay, terms: Terms) -> Iterator[Naked]:
-    """Give every time in which a guarded position was not covered, at the resolution of the exchange's clock."""
-    lives = Lives()
-    positions = {slot.prefix: _Position(slot) for slot in terms.slots if slot.guarded}
-    for now, entries in groupby(replay.entries, lambda entry: int(entry["ms"])):
-        touched = set()
+def uncovered_spans(ledger: Ledger, context: JudgeContext) -> Iterator[UncoveredSpan]:
+    """Yield every span in which a position that needs a stop was not covered, at the resolution of the exchange's clock."""
+    orders = LedgerOrders()
+    positions = {slot.prefix: _Position(slot) for slot in context.slots if slot.needs_stop}
+    for now, entries in groupby(ledger.entries, lambda entry: int(entry["ms"])):
+        changed = set()
         for entry in entries:
-            life = lives.take(entry)
-            name = OurName.read(life.client_id) if life is not None else None
-            if life is None or name is None or (position := positions.get(name.slot)) is None:
+            order = orders.apply(entry)
+            name = ClientIdParts.parse(order.client_id) if order is not None else None
+            if order is None or name is None or (position := positions.get(name.slot)) is None:
                 continue
-            touched.add(name.slot)
-            position.lives[life.order_id] = life
+            changed.add(name.slot)
+            position.orders[order.order_id] = order
             if entry["kind"] == "trade":
-                fee = Decimal(entry["commission"]) if entry["commission_asset"] == position.terms.base else Decimal(0)
+                fee = Decimal(entry["commission"]) if entry["commission_asset"] == position.context.base else Decimal(0)
                 position.execute(entry["side"], Decimal(entry["quantity"]), Decimal(entry["price"]), fee=fee)
-        for name_of_slot in touched:
-            yield from _turn(positions[name_of_slot], now, replay, terms=terms)
+        for prefix in changed:
+            yield from _update(positions[prefix], now, ledger, context=context)
     for position in positions.values():
         if position.since is not None:
-            yield _told(position, replay.end_ms, replay, terms=terms)
+            yield _uncovered_span(position, ledger.end_ms, ledger, context=context)
 
 
-def _turn(position: _Position, now: int, replay: Replay, *, terms: Terms) -> Iterator[Naked]:
-    """Look at a position at the end of a moment."""
-    position.lives = {key: life for key, life in position.lives.items() if life.open}
+def _update(position: _Position, now: int, ledger: Ledger, *, context: JudgeContext) -> Iterator[UncoveredSpan]:
+    """Compare position and stops after the last entry of one exchange time."""
+    position.orders = {key: order for key, order in position.orders.items() if order.open}
     covered = position.covered
-    bare = position.worth_it and covered < position.wanted
-    if bare and position.since is None:
-        position.since = (now, position.wanted, covered)
-    elif not bare and position.since is not None:
-        yield _told(position, now, replay, terms=terms)
+    uncovered = position.above_min_notional and covered < position.to_cover
+    if uncovered and position.since is None:
+        position.since = (now, position.to_cover, covered)
+    elif not uncovered and position.since is not None:
+        yield _uncovered_span(position, now, ledger, context=context)
         position.since = None
 
 
-def _told(position: _Position, until_ms: int, replay: Replay, *, terms: Terms) -> Naked:
+def _uncovered_span(position: _Position, until_ms: int, ledger: Ledger, *, context: JudgeContext) -> UncoveredSpan:
     since_ms, held, covered = position.since or (until_ms, Decimal(0), Decimal(0))
     span = (since_ms, until_ms)
-    return Naked(position.terms.prefix, span, held, covered, _longest(position.terms, span, replay, terms=terms))
+    return UncoveredSpan(
+        position.context.prefix, span, held, covered, _longest_ms(position.context, span, ledger, context=context)
+    )
 
 
-def _longest(slot: SlotTerms, span: Span, replay: Replay, *, terms: Terms) -> int:
-    """Return the longest part of a time in which the runner could have acted and had not.
+def _longest_ms(slot: SlotContext, span: Span, ledger: Ledger, *, context: JudgeContext) -> int:
+    """Return the longest part of a span in which the runner could have acted and did not, in milliseconds.
 
-    The count begins anew where the process died while it was still running, where the exchange refused orders, and where a fault
-    struck a request. A position that comes about while nobody lives, other than by a stranger's hand, has no excuse; where a
-    withdrawal of ours was executed late, it counts from when it was sent.
+    The count starts again after the process was killed within the span, after the exchange refused orders, and after a fault hit
+    a request. A runner that was already down when the position opened has no excuse, unless somebody else cancelled its stop.
+    Where a cancel of ours was executed late, deaths count from when it was sent.
     """
     since = span[0]
-    by_strangers = since in replay.at_strangers_hands()
-    sent = replay.late_withdrawals.get(since, since)
-    deaths = [(begin, end) for begin, end in terms.deaths if begin >= sent or (by_strangers and begin <= since < end)]
-    return unexcused(span, [*deaths, *in_the_way(slot, since, replay)])
+    cancelled_by_others = since in ledger.stops_cancelled_by_others()
+    sent = ledger.late_cancels.get(since, since)
+    deaths = [
+        (begin, end) for begin, end in context.deaths if begin >= sent or (cancelled_by_others and begin <= since < end)
+    ]
+    return longest_unexcused_ms(span, [*deaths, *obstructions(slot, since, ledger)])
 
 
-def in_the_way(slot: SlotTerms, since: int, replay: Replay) -> list[Span]:
-    """Return what kept a slot from acting at the exchange after a moment: refusals, and faults that struck a request."""
-    struck = [(time_ms, time_ms) for time_ms in replay.struck_ms() if time_ms >= since]
-    return [*struck, *(one for one in replay.refusing(slot.joined) if one[1] >= since)]
+def obstructions(slot: SlotContext, since: int, ledger: Ledger) -> list[Span]:
+    """Return the spans after `since` in which a slot could not act: refused orders, and faults that hit a request."""
+    faults = [(time_ms, time_ms) for time_ms in ledger.fault_times_ms() if time_ms >= since]
+    return [*faults, *(span for span in ledger.refusal_spans(slot.joined) if span[1] >= since)]
 
 
-def unexcused(span: Span, excuses: list[Span]) -> int:
-    """Return the longest part of a time that no excuse covers, in milliseconds."""
+def longest_unexcused_ms(span: Span, excuses: list[Span]) -> int:
+    """Return the longest part of a span that no excuse covers, in milliseconds."""
     since, until = span
-    longest, free_from = 0, since
+    longest, counted_from = 0, since
     for begin, end in sorted(excuses):
         if begin >= until:
             break
-        longest = max(longest, begin - free_from)  # below 0 where it was under way when this began
-        free_from = max(free_from, min(end, until))
-    return max(longest, until - free_from)
+        longest = max(longest, begin - counted_from)  # negative where one excuse overlaps the previous one
+        counted_from = max(counted_from, min(end, until))
+    return max(longest, until - counted_from)

@@ -22,9 +22,9 @@ from atb.engine.prepare import columns
 from atb.engine.slot import Slot
 from atb.live.journal.session_rows import Row, SessionRows
 from atb.live.portfolio import Portfolio
-from atb.rehearsal.context import SlotTerms, Terms
-from atb.rehearsal.invariants.protection import RESTS, STOPS, in_the_way, unexcused
-from atb.rehearsal.ledger import Life, Lives, Replay, Span
+from atb.rehearsal.context import JudgeContext, SlotContext
+from atb.rehearsal.invariants.protection import RESTS, STOPS, longest_unexcused_ms, obstructions
+from atb.rehearsal.ledger import Ledger, LedgerOrder, LedgerOrders, Span
 
 Wanted = list[tuple[int, Decimal | None]]  # from when (exchange time) which price, None without a position or a stop
 _CODES = {name: {word: code for code, word in table.items()} for name, table in (("role", ROLES), ("kind", KINDS))}
@@ -166,60 +166,60 @@ class Misplaced:
         return f"{where}, for {self.longest_ms} ms from {self.span[0]} to {self.span[1]}"
 
 
-def altered(replay: Replay, books: SessionRows) -> list[str]:
+def altered(ledger: Ledger, books: SessionRows) -> list[str]:
     """Find orders whose stop price at the exchange is not the one of their intent."""
     wanted = {row["client_id"]: row["stop_price"] for row in books.intents if row["stop_price"] is not None}
     return [
-        f"{name} rests with a stop at {life.stop_price}, its intent's is {wanted[name]}"
-        for name, lives in replay.by_name.items()
-        for life in lives
-        if name in wanted and life.type in STOPS and life.stop_price != wanted[name]
+        f"{name} rests with a stop at {order.stop_price}, its intent's is {wanted[name]}"
+        for name, orders in ledger.by_client_id.items()
+        for order in orders
+        if name in wanted and order.type in STOPS and order.stop_price != wanted[name]
     ]
 
 
-def misplaced_times(replay: Replay, terms: Terms, wanted: Sequence[Wanted]) -> Iterator[Misplaced]:
+def misplaced_times(ledger: Ledger, context: JudgeContext, wanted: Sequence[Wanted]) -> Iterator[Misplaced]:
     """Give every time in which a stop rested at another price than the one that is wanted, at the exchange's resolution."""
-    resting = _resting(replay)
-    for slot, prices in zip(terms.slots, wanted, strict=True):
-        yield from _of_slot(slot, dict(prices), resting.get(slot.prefix, {}), replay=replay, terms=terms)
+    resting = _resting(ledger)
+    for slot, prices in zip(context.slots, wanted, strict=True):
+        yield from _of_slot(slot, dict(prices), resting.get(slot.prefix, {}), ledger=ledger, context=context)
 
 
-def _resting(replay: Replay) -> dict[str, dict[int, tuple[Decimal, ...]]]:
+def _resting(ledger: Ledger) -> dict[str, dict[int, tuple[Decimal, ...]]]:
     """Return by slot the prices of the stops that rest, after each moment that changed them."""
-    lives, found = Lives(), dict[str, dict[int, tuple[Decimal, ...]]]()
-    ours: dict[str, dict[int, Life]] = {}
-    for entry in replay.entries:
-        life = lives.take(entry)
-        if life is None or life.name is None or life.name.letter != "s" or life.type not in STOPS:
+    orders, found = LedgerOrders(), dict[str, dict[int, tuple[Decimal, ...]]]()
+    ours: dict[str, dict[int, LedgerOrder]] = {}
+    for entry in ledger.entries:
+        order = orders.apply(entry)
+        if order is None or order.name is None or order.name.letter != "s" or order.type not in STOPS:
             continue
-        there = ours.setdefault(life.name.slot, {})
-        there[life.order_id] = life
-        if not life.open:
-            del there[life.order_id]
+        there = ours.setdefault(order.name.slot, {})
+        there[order.order_id] = order
+        if not order.open:
+            del there[order.order_id]
         prices = tuple(sorted(one.stop_price for one in there.values() if one.state in RESTS))
-        found.setdefault(life.name.slot, {})[int(entry["ms"])] = prices
+        found.setdefault(order.name.slot, {})[int(entry["ms"])] = prices
     return found
 
 
 def _of_slot(
-    slot: SlotTerms, wanted: Mapping[int, Decimal | None], resting: Mapping[int, tuple[Decimal, ...]], *,
-    replay: Replay, terms: Terms,
+    slot: SlotContext, wanted: Mapping[int, Decimal | None], resting: Mapping[int, tuple[Decimal, ...]], *,
+    ledger: Ledger, context: JudgeContext,
 ) -> Iterator[Misplaced]:  # fmt: skip
     since: tuple[int, Decimal, tuple[Decimal, ...]] | None = None
     price, there = None, tuple[Decimal, ...]()
-    for now in sorted({*wanted, *resting, replay.end_ms}):
+    for now in sorted({*wanted, *resting, ledger.end_ms}):
         price, there = wanted.get(now, price), resting.get(now, there)
         wrong = tuple(one for one in there if price is not None and abs(one - price) > slot.tick)
         if wrong and price is not None and since is None:
             since = now, price, wrong
-        elif since is not None and (not wrong or now == replay.end_ms):
+        elif since is not None and (not wrong or now == ledger.end_ms):
             span = (since[0], now)
-            yield Misplaced(slot.prefix, span, since[1], since[2], _longest(slot, span, replay, terms=terms))
+            yield Misplaced(slot.prefix, span, since[1], since[2], _longest(slot, span, ledger, context=context))
             since = None
 
 
-def _longest(slot: SlotTerms, span: Span, replay: Replay, *, terms: Terms) -> int:
+def _longest(slot: SlotContext, span: Span, ledger: Ledger, *, context: JudgeContext) -> int:
     """Return the longest part in which the stop could have been moved: somebody lived, and knew that the bar had closed."""
-    deaths = [one for one in terms.deaths if one[1] >= span[0]]
-    excuses = [*deaths, *replay.lasting("freeze", slot.joined), *in_the_way(slot, span[0], replay)]
-    return max(0, unexcused(span, excuses) - replay.largest_skew_ms)
+    deaths = [one for one in context.deaths if one[1] >= span[0]]
+    excuses = [*deaths, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]
+    return max(0, longest_unexcused_ms(span, excuses) - ledger.largest_skew_ms)
