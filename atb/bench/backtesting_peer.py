@@ -3,9 +3,9 @@
 It is licensed under the AGPL-3.0. Only this module imports it, only in the process that measures it, and only when it is
 installed; atb neither contains nor needs it.
 
-Its fill rules for this rule are atb's: next open, stop and target live in the entry bar, the stop first. Its stop and target are
-prices given with the order, so they are measured from the close before the entry, which here is the open of the entry. It trades
-whole units.
+For this strategy it fills as atb does: at the next open, with stop and target active in the entry bar, the stop first. Its stop
+and target are prices given with the order, so they are measured from the close before the entry, which equals the open of the
+entry on these bars. It trades whole units.
 """
 
 import warnings
@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from atb.bench.engines import Engine, Found
+from atb.bench.engines import Engine, EngineResult
 from atb.bench.workload import CASH, FEE, FRACTION, STAKE, Combination, Market
 
 
@@ -27,7 +27,7 @@ class BacktestingPy(Engine):
         """Import backtesting.py and return a frame with its column names."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import backtesting  # noqa: F401 - is it there?
+            import backtesting  # noqa: F401 - is it installed?
 
         return market.frame(zone=None).rename(columns=str.capitalize)
 
@@ -44,7 +44,7 @@ class BacktestingPy(Engine):
         """Return the statistics of each combination."""
         return [_run(data, _strategy(one)) for one in combinations]
 
-    def found(self, raw: Any) -> Found:
+    def result(self, raw: Any) -> EngineResult:
         """Return the figures, and the trades where there is one result."""
         if isinstance(raw, tuple):
             runs, equity = raw
@@ -52,8 +52,8 @@ class BacktestingPy(Engine):
             trades = [_trades(stats, int(first)) for stats, first in zip(runs, offsets, strict=True)]
             worst = float(np.max(1.0 - equity / np.maximum.accumulate(equity)))
             closed = sum(len(one) for one in trades)
-            return Found([float(equity[-1])], [closed], [worst], np.concatenate(trades).tolist())
-        return Found(
+            return EngineResult([float(equity[-1])], [closed], [worst], np.concatenate(trades).tolist())
+        return EngineResult(
             [float(stats["Equity Final [$]"]) for stats in raw],
             [int(stats["# Trades"]) for stats in raw],
             [abs(float(stats["Max. Drawdown [%]"])) / 100 for stats in raw],

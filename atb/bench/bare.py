@@ -1,7 +1,7 @@
-"""The lower bound: the rule of the benchmark alone, written straight into two compiled loops, with no engine around it.
+"""The lower bound: the benchmark's strategy alone, written as two compiled loops without an engine.
 
-It has the fill rules of atb for this one rule, down to the rounding, so it must agree with atb trade by trade and bit by bit. Its
-two switches give it the fill rules of another engine: what then agrees shows that engines differ by those rules and nothing else.
+It fills as atb does for this strategy, down to the rounding, so it must agree with atb trade by trade and bit by bit. Two switches
+give it the fill rules of other engines: agreement under those shows that engines differ by these rules and nothing else.
 """
 
 from collections.abc import Callable, Sequence
@@ -10,38 +10,38 @@ from typing import Any, NamedTuple, TypeVar
 import numba
 import numpy as np
 
-from atb.bench.engines import Engine, Found, Rules
+from atb.bench.engines import Engine, EngineResult, FillRules
 from atb.bench.workload import CASH, FEE, FRACTION, STAKE, STEP, Combination, Market
 
-F = TypeVar("F", bound=Callable[..., Any])
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 STEP_SIZE = float(STEP)
 INVERSE = float(round(1 / STEP_SIZE))
 RESERVE = 0.01  # as in AccountPolicy
-NEAR = 1e-6  # a quotient this close to a whole number is that number, as in the kernel
+NEAR = 1e-6  # a quotient this close to a whole number counts as that number, as in the kernel
 
 
-class Terms(NamedTuple):
-    """One setting with its size, costs and rules, as compiled code takes it."""
+class LoopSettings(NamedTuple):
+    """Stop, target, size, costs and fill rules, in a form that compiled code takes."""
 
     stop: float
     target: float
     cash: float
     fraction: float
-    stake: float  # 0 takes the fraction of equity
+    stake: float  # quote currency; 0 uses the fraction of equity
     fee: float
     entry_bar: bool
     exit_first: bool
 
 
-def compiled(function: F) -> F:
+def compiled(function: _Function) -> _Function:
     """Compile with numba and keep the machine code beside this file."""
     return numba.njit(cache=True, error_model="numpy")(function)  # type: ignore[no-any-return] # numba has no types
 
 
 @compiled
 def signal_sides(close: Any, fast: int, slow: int) -> Any:
-    """Return 1 where the fast average is above the slow one, 0 elsewhere, -1 until the slow one is there."""
+    """Return 1 where the fast average is above the slow one, 0 elsewhere, -1 until the slow one is defined."""
     sides = np.full(len(close), -1, np.int8)
     quick, steady = 0.0, 0.0
     for i in range(len(close)):
@@ -69,7 +69,7 @@ def ceiled(value: float) -> Any:
 
 @compiled
 def reached(stop: float, target: float, opened: float, high: float, low: float) -> Any:  # noqa: PLR0917 - numba
-    """Return the price at which a bar takes a long position out, the stop before the target; NaN when it does not."""
+    """Return the price at which a bar exits a long position, the stop before the target; NaN if it does not."""
     if opened <= stop:
         return floored(opened)
     if opened >= target:
@@ -80,35 +80,35 @@ def reached(stop: float, target: float, opened: float, high: float, low: float) 
 
 
 @compiled
-def walk(prices: Any, sides: Any, terms: Any, trades: Any, equity: Any) -> Any:  # noqa: C901, PLR0917 - one loop, by intention
-    """Trade one market; write closed trades and the equity at each close as far as there is room for them.
+def walk(prices: Any, sides: Any, settings: Any, trades: Any, equity: Any) -> Any:  # noqa: C901, PLR0917 - one loop, by intention
+    """Trade one market; write closed trades and the equity at each close, as many as the arrays hold.
 
     Returns the number of closed trades, the final equity and the largest drawdown.
     """
     opens, highs, lows, closes = prices[0], prices[1], prices[2], prices[3]
-    cash, peak, worst, value = terms.cash, terms.cash, 0.0, terms.cash
+    cash, peak, worst, value = settings.cash, settings.cash, 0.0, settings.cash
     quantity, paid, stop, target, entered = 0.0, 0.0, np.nan, np.nan, 0
     wanted, leave, waits, count = 0.0, False, False, 0
     for i in range(len(closes)):
         out = np.nan
         if quantity > 0.0:
             out = reached(stop, target, opens[i], highs[i], lows[i])
-            if leave and (terms.exit_first or np.isnan(out)):
+            if leave and (settings.exit_first or np.isnan(out)):
                 out = floored(opens[i])
             elif not np.isnan(out):
-                waits = not leave  # where an exit was due, the signal has left this side already
+                waits = not leave  # if an exit was due, the signal has already left this side
         elif wanted > 0.0:
             price = ceiled(opens[i])
-            cost = wanted * price + wanted * price * terms.fee
+            cost = wanted * price + wanted * price * settings.fee
             if cost <= cash:
                 quantity, paid, entered = wanted, price, i
                 cash -= cost
-                stop, target = floored(price * (1.0 - terms.stop)), ceiled(price * (1.0 + terms.target))
-                if terms.entry_bar:
+                stop, target = floored(price * (1.0 - settings.stop)), ceiled(price * (1.0 + settings.target))
+                if settings.entry_bar:
                     out = reached(stop, target, opens[i], highs[i], lows[i])
                     waits = not np.isnan(out)
         if not np.isnan(out):
-            cash += quantity * out - quantity * out * terms.fee
+            cash += quantity * out - quantity * out * settings.fee
             if count < len(trades):
                 trades[count, 0], trades[count, 1], trades[count, 2] = entered, i, paid
                 trades[count, 3], trades[count, 4] = out, quantity
@@ -121,8 +121,8 @@ def walk(prices: Any, sides: Any, terms: Any, trades: Any, equity: Any) -> Any: 
         worst = max(worst, 1.0 - value / peak)
         wanted, leave, waits = 0.0, sides[i] == 0, waits and sides[i] == 1
         if sides[i] == 1 and quantity == 0.0 and not waits:
-            room = (cash - RESERVE * value) / (1.0 + terms.fee)
-            spend = terms.stake if terms.stake > 0.0 else terms.fraction * value
+            room = (cash - RESERVE * value) / (1.0 + settings.fee)
+            spend = settings.stake if settings.stake > 0.0 else settings.fraction * value
             wanted = floored(min(spend, room) / ceiled(closes[i]))
     return count, value, worst
 
@@ -130,22 +130,22 @@ def walk(prices: Any, sides: Any, terms: Any, trades: Any, equity: Any) -> Any: 
 class BareLoop(Engine):
     """The two loops, called once per combination."""
 
-    def __init__(self, rules: Rules | None = None) -> None:
-        self.fills = rules or Rules()
+    def __init__(self, rules: FillRules | None = None) -> None:
+        self.fills = rules or FillRules()
 
     def load(self, market: Market) -> Market:
         """Return the market as it is."""
         return market
 
-    def single(self, data: Market, *, tables: bool = False) -> Any:  # noqa: ARG002 - arrays are all it has
+    def single(self, data: Market, *, tables: bool = False) -> Any:  # noqa: ARG002 - it has no tables
         """Return counts, trades and the equity curve of one combination."""
-        figures, trades, _ = self._whole(data, self._terms(Combination()))
+        figures, trades, _ = self._whole(data, self._settings(Combination()))
         return [figures], trades
 
     def several(self, data: Sequence[Market]) -> Any:
-        """Walk one market after the other and add up what each made."""
-        terms = self._terms(Combination())._replace(stake=STAKE)
-        walks = [self._whole(market, terms) for market in data]
+        """Trade one market after the other and add up their profits."""
+        settings = self._settings(Combination())._replace(stake=STAKE)
+        walks = [self._whole(market, settings) for market in data]
         equity = CASH + np.sum([curve - CASH for _, _, curve in walks], axis=0)
         offsets = np.cumsum([0] + [len(market) for market in data[:-1]])
         trades = [one + np.array([first, first, 0, 0, 0]) for (_, one, _), first in zip(walks, offsets, strict=True)]
@@ -159,22 +159,22 @@ class BareLoop(Engine):
         pairs = {(one.fast, one.slow) for one in combinations}
         sides = {pair: signal_sides(data.prices[3], *pair) for pair in pairs}
         figures = [
-            walk(data.prices, sides[one.fast, one.slow], self._terms(one), nothing, empty) for one in combinations
+            walk(data.prices, sides[one.fast, one.slow], self._settings(one), nothing, empty) for one in combinations
         ]
         return figures, nothing
 
-    def found(self, raw: Any) -> Found:
+    def result(self, raw: Any) -> EngineResult:
         """Return the figures as plain lists."""
         figures, trades = raw
         counts, values, worst = (list(column) for column in zip(*figures, strict=True))
-        return Found(values, counts, worst, trades.tolist())
+        return EngineResult(values, counts, worst, trades.tolist())
 
-    def _whole(self, market: Market, terms: Terms) -> Any:
+    def _whole(self, market: Market, settings: LoopSettings) -> Any:
         """Return the figures, the trades and the equity curve of one walk."""
         sides = signal_sides(market.prices[3], Combination().fast, Combination().slow)
         trades, equity = np.empty((len(market) // 2 + 1, 5)), np.empty(len(market))
-        figures = walk(market.prices, sides, terms, trades, equity)
+        figures = walk(market.prices, sides, settings, trades, equity)
         return figures, trades[: figures[0]], equity
 
-    def _terms(self, one: Combination) -> Terms:
-        return Terms(one.stop, one.target, CASH, FRACTION, 0.0, FEE, self.fills.entry_bar, self.fills.exit_first)
+    def _settings(self, one: Combination) -> LoopSettings:
+        return LoopSettings(one.stop, one.target, CASH, FRACTION, 0.0, FEE, self.fills.entry_bar, self.fills.exit_first)

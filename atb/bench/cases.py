@@ -1,4 +1,4 @@
-"""The cases of `atb bench`: which jobs each needs, and the rows that their facts become."""
+"""The cases of `atb bench`: the jobs each needs, and the rows made of what they measured."""
 
 import math
 import os
@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from atb.bench.agreement import EXACT, ROUNDED, SUMMED, WHOLE_UNITS, compare, equal_prices
-from atb.bench.engines import ENGINES, Found, Rules
+from atb.bench.engines import ENGINES, EngineResult, FillRules
 from atb.bench.process import Job
 from atb.bench.workload import SEED, WILD
 
@@ -16,8 +16,8 @@ Runner = Callable[[Job], Facts]
 Progress = Callable[[int, int, Job], None]
 
 ATB, BARE = "atb", "bare loop"
-# The rules of engines that do not fill as atb does; the bare loop is run under them too.
-OTHER_RULES = {"vectorbt numba": Rules(False, False), "vectorbt rust": Rules(False, False)}
+# Fill rules of engines that do not fill as atb does; the bare loop also runs under them.
+OTHER_RULES = {"vectorbt numba": FillRules(False, False), "vectorbt rust": FillRules(False, False)}
 TOLERANCES = {ATB: EXACT, BARE: EXACT, "backtesting.py": WHOLE_UNITS}
 CASES = {
     "single": "one backtest with its orders, trades, equity and drawdown, as the engine keeps them",
@@ -30,16 +30,16 @@ CASES = {
     "memory": "the sweep with a tenth, all and ten times the combinations",
     "start": "from the start of the process to the first result, wall time",
     "cold": "compiling the kernel into an empty cache",
-    "live": "from a closed bar that the runner has seen to the request it sends, as a histogram",
+    "live": "from a closed bar seen by the runner to the request it sends, as a histogram",
 }
 
 
-JUDGED = frozenset({"single", "tables", "multi", "fills", "sweep", "grid"})
+COMPARED = frozenset({"single", "tables", "multi", "fills", "sweep", "grid"})
 
 
 @dataclass(frozen=True)
 class Options:
-    """Sizes of the measurement: bars, combinations of a sweep, repeats, seed of the bars, CPU seconds per job."""
+    """Sizes of a measurement: bars, combinations of a sweep, repeats, seed of the bars, CPU seconds allowed per job."""
 
     bars: int = 100_000
     combos: int = 1_000
@@ -50,7 +50,7 @@ class Options:
 
 @dataclass
 class Row:
-    """One line of the table; times in seconds, `ratio_to_atb` above 1 where atb is quicker."""
+    """One line of the table; times in seconds, memory in MB, `ratio_to_atb` above 1 if atb is faster."""
 
     case: str
     engine: str
@@ -65,12 +65,12 @@ class Row:
     notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the row with its notes as one text."""
+        """Return plain values, the notes as one text."""
         return asdict(self) | {"notes": "; ".join(self.notes)}
 
 
 def jobs_of(case: str, options: Options, engines: Sequence[str]) -> list[Job]:
-    """Return the measurements that a case needs, as (engine, task) with their sizes."""
+    """Return the jobs of a case, one per engine and size."""
     task = {"fills": "single", "cores": "sweep", "memory": "sweep"}.get(case, case)
     first = Job(ATB, task, bars=options.bars, seed=options.seed, repeat=options.repeat, budget=options.budget)
     if case == "cold":
@@ -89,7 +89,7 @@ def jobs_of(case: str, options: Options, engines: Sequence[str]) -> list[Job]:
 
 
 def _memory_jobs(first: Job, combos: int, engines: Sequence[str]) -> list[Job]:
-    """Return sweeps of atb in three sizes, and the smallest for those peers that hold all combinations at once."""
+    """Return sweeps of atb in three sizes, and the smallest one for peers that hold all combinations in memory."""
     few = max(2, combos // 10)
     mine = [replace(first, combos=count) for count in (few, combos, combos * 10)]
     return mine + [replace(first, engine=name, combos=few) for name in engines if name.startswith("vectorbt")]
@@ -98,7 +98,7 @@ def _memory_jobs(first: Job, combos: int, engines: Sequence[str]) -> list[Job]:
 def run_cases(
     cases: Sequence[str], options: Options, engines: Sequence[str], *, runner: Runner, progress: Progress
 ) -> Iterator[Row]:
-    """Run every job of the cases, one process at a time, and yield the rows of each case when it is done."""
+    """Run every job of the cases, one process at a time, and yield the rows of each case once it is done."""
     plan = {case: jobs_of(case, options, engines) for case in cases}
     done, total = 0, sum(len(jobs) for jobs in plan.values())
     for case, jobs in plan.items():
@@ -119,15 +119,15 @@ def rows_of(case: str, jobs: Sequence[Job], facts: Sequence[Facts]) -> list[Row]
     for row in rows:
         mine = next((r for r in rows if r.engine == ATB and (r.combos, r.workers) == (row.combos, 1)), None)
         row.ratio_to_atb = _ratio(getattr(row, clock), getattr(mine, clock, None))
-    if case in JUDGED:
-        _judge(rows, jobs, facts)
+    if case in COMPARED:
+        _check_agreement(rows, jobs, facts)
     if case == "cores" and rows[1].ratio_to_atb:
         rows[1].notes.append(f"{1 / rows[1].ratio_to_atb:.2f}x the speed of one worker, {os.cpu_count()} cores here")
     return rows
 
 
 def _with_rules(job: Job) -> Job:
-    """Let the bare loop run under the rules of the other engines too."""
+    """Let the bare loop also run under the other engines' fill rules."""
     if job.engine != BARE:
         return job
     return replace(job, rules=tuple(dict.fromkeys((r.entry_bar, r.exit_first) for r in OTHER_RULES.values())))
@@ -140,7 +140,7 @@ def _row(case: str, job: Job, facts: Facts) -> Row:
         return row
     row.cpu_s, row.wall_s, row.peak_mb = facts["cpu_s"], facts["wall_s"], facts.get("peak_mb")
     if facts["measured"] < job.combos:
-        row.notes.append(f"{facts['measured']} of {job.combos} combinations measured, the time is scaled")
+        row.notes.append(f"{facts['measured']} of {job.combos} combinations measured, the time is scaled up")
     return row
 
 
@@ -149,7 +149,7 @@ def _ratio(theirs: float | None, mine: float | None) -> float | None:
 
 
 def _quickest(jobs: Sequence[Job], facts: Sequence[Facts]) -> tuple[list[Job], list[Facts]]:
-    """Return one job and the facts with the least wall time per engine; a failed start counts only where there is no other."""
+    """Return one job and the facts of the fastest start per engine; a failed start counts only if all failed."""
     by_engine: dict[str, list[Facts]] = {}
     for job, one in zip(jobs, facts, strict=True):
         by_engine.setdefault(job.engine, []).append(one)
@@ -157,17 +157,17 @@ def _quickest(jobs: Sequence[Job], facts: Sequence[Facts]) -> tuple[list[Job], l
     return [next(job for job in jobs if job.engine == name) for name in chosen], list(chosen.values())
 
 
-def _judge(rows: Sequence[Row], jobs: Sequence[Job], facts: Sequence[Facts]) -> None:
-    """Write into each row whether its engine found what the bare loop found under the same fill rules."""
+def _check_agreement(rows: Sequence[Row], jobs: Sequence[Job], facts: Sequence[Facts]) -> None:
+    """Write into each row whether its engine agrees with the bare loop under the same fill rules."""
     reference = next((one for job, one in zip(jobs, facts, strict=True) if job.engine == BARE), {})
     if "found" not in reference:
         return
-    plain = Found(**reference["found"])
-    replays = {pair: Found(**found) for pair, found in zip(_rules_of(jobs), reference["replays"], strict=True)}
+    plain = EngineResult(**reference["found"])
+    replays = {pair: EngineResult(**found) for pair, found in zip(_rules_of(jobs), reference["replays"], strict=True)}
     for row, one in zip(rows, facts, strict=True):
         if "found" not in one:
             continue
-        found, tolerance = Found(**one["found"]), TOLERANCES.get(row.engine, ROUNDED)
+        found, tolerance = EngineResult(**one["found"]), TOLERANCES.get(row.engine, ROUNDED)
         rules = OTHER_RULES.get(row.engine)
         held = plain if rules is None else replays[rules.entry_bar, rules.exit_first]
         verdict = compare(held, found, tolerance=tolerance, sums=SUMMED if row.case == "multi" else EXACT)
@@ -178,9 +178,7 @@ def _judge(rows: Sequence[Row], jobs: Sequence[Job], facts: Sequence[Facts]) -> 
             row.notes.append(f"under atb's {same} of {len(plain.trades)}" + (_WHY if same < len(plain.trades) else ""))
 
 
-_WHY = (
-    ": it checks no stop or target in the bar of an entry, and lets them go before an exit due at the same bar's open"
-)
+_WHY = ": it checks no stop or target in the entry bar, and fills them before an exit due at the same bar's open"
 
 
 def _rules_of(jobs: Sequence[Job]) -> tuple[tuple[bool, bool], ...]:
@@ -188,5 +186,5 @@ def _rules_of(jobs: Sequence[Job]) -> tuple[tuple[bool, bool], ...]:
 
 
 def measurable(missing: Sequence[str]) -> list[str]:
-    """Return the engines that are not missing, atb and the bare loop first."""
+    """Return the installed engines, atb and the bare loop first."""
     return [name for name in ENGINES if name not in missing]

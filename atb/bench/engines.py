@@ -1,4 +1,4 @@
-"""The engines that can be measured: what each must offer, by which rules it fills, and what it needs installed."""
+"""The engines that can be measured: their interface, their fill rules, and the packages they need."""
 
 import importlib
 import importlib.util
@@ -11,15 +11,15 @@ from atb.bench.workload import Combination, Market
 
 
 @dataclass(frozen=True)
-class Rules:
-    """The two rules in which engines that fill at the next open still differ.
+class FillRules:
+    """The two fill rules in which engines that fill at the next open still differ.
 
     Parameters
     ----------
     entry_bar
-        Whether stop and target are live in the bar in which the position was opened.
+        Whether stop and target are active in the entry bar.
     exit_first
-        Whether an exit due at a bar's open goes before a stop or target that the same bar reaches later.
+        Whether an exit due at a bar's open fills before a stop or target reached later in the same bar.
     """
 
     entry_bar: bool = True
@@ -27,11 +27,11 @@ class Rules:
 
 
 @dataclass
-class Found:
-    """What an engine found, for comparison: a value per combination, and the closed trades where there is one of them.
+class EngineResult:
+    """An engine's results, for comparison: one value per combination, and the closed trades if there is only one.
 
-    A trade is (row of the entry's bar, row of the exit's bar, entry price, exit price, quantity); with several markets the
-    rows of the second one follow those of the first.
+    A trade is (row of the entry's bar, row of the exit's bar, entry price, exit price, quantity); with several markets their
+    rows are numbered one after the other.
     """
 
     final_equity: list[float] = field(default_factory=list)
@@ -39,21 +39,21 @@ class Found:
     max_drawdown: list[float] = field(default_factory=list)
     trades: list[list[float]] = field(default_factory=list)
 
-    def extend(self, other: "Found") -> None:
-        """Append what was found for the next combinations."""
+    def extend(self, other: "EngineResult") -> None:
+        """Append the results of further combinations."""
         self.final_equity += other.final_equity
         self.trades_closed += other.trades_closed
         self.max_drawdown += other.max_drawdown
 
     def to_json(self) -> dict[str, Any]:
-        """Return the lists by name; Python prints floats so that they read back to the same bits."""
+        """Return the lists by name; floats keep every bit through JSON."""
         return asdict(self)
 
 
 class Engine(ABC):
-    """One backtester. `load` and `found` are not timed; `single`, `several` and `many` are."""
+    """One backtester. `single`, `several` and `many` are timed; `load` and `result` are not."""
 
-    rules: ClassVar[Rules] = Rules()
+    rules: ClassVar[FillRules] = FillRules()
     chunk: ClassVar[int | None] = None  # combinations per call of `many`; None takes all at once
 
     @abstractmethod
@@ -66,32 +66,32 @@ class Engine(ABC):
 
     @abstractmethod
     def several(self, data: Sequence[Any]) -> Any:
-        """Return one backtest of the rule on several markets, each position worth `STAKE`, paid from one account."""
+        """Return one backtest of the rule on several markets on one account, each position worth `STAKE`."""
 
     @abstractmethod
     def many(self, data: Any, combinations: Sequence[Combination]) -> Any:
         """Return final equity, number of trades and largest drawdown of each combination."""
 
     @abstractmethod
-    def found(self, raw: Any) -> Found:
-        """Return what `single` or `many` returned, in the form that all engines share."""
+    def result(self, raw: Any) -> EngineResult:
+        """Return what `single`, `several` or `many` returned, in the form shared by all engines."""
 
 
 @dataclass(frozen=True)
-class Listed:
-    """Where an engine is, which modules it needs, and which target of make installs them."""
+class EngineEntry:
+    """Where an engine is defined, which modules it needs, and which make target installs them."""
 
     place: str
     needs: tuple[str, ...] = ()
     target: str = "setup"
 
 
-ENGINES: dict[str, Listed] = {
-    "atb": Listed("atb.bench.subject:Atb"),
-    "bare loop": Listed("atb.bench.bare:BareLoop"),
-    "vectorbt numba": Listed("atb.bench.vectorbt_peer:VectorbtNumba", ("vectorbt",)),
-    "vectorbt rust": Listed("atb.bench.vectorbt_peer:VectorbtRust", ("vectorbt", "vectorbt_rust")),
-    "backtesting.py": Listed("atb.bench.backtesting_peer:BacktestingPy", ("backtesting",), "bench-setup"),
+ENGINES: dict[str, EngineEntry] = {
+    "atb": EngineEntry("atb.bench.subject:Atb"),
+    "bare loop": EngineEntry("atb.bench.bare:BareLoop"),
+    "vectorbt numba": EngineEntry("atb.bench.vectorbt_peer:VectorbtNumba", ("vectorbt",)),
+    "vectorbt rust": EngineEntry("atb.bench.vectorbt_peer:VectorbtRust", ("vectorbt", "vectorbt_rust")),
+    "backtesting.py": EngineEntry("atb.bench.backtesting_peer:BacktestingPy", ("backtesting",), "bench-setup"),
 }
 
 
@@ -103,7 +103,7 @@ def make_engine(name: str) -> Engine:
 
 
 def missing_engines() -> list[str]:
-    """Return the names of the engines that cannot be measured here, because a package is not installed."""
+    """Return the engines that cannot be measured because a package is not installed."""
     return [
         name
         for name, listed in ENGINES.items()

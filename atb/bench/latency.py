@@ -1,8 +1,8 @@
-"""How long the runner takes from closed bars it has seen to the first request that leaves, durable commit included.
+"""Latency of the runner: from seeing a closed bar to its first request, durable commit included.
 
-Measured on the real parts: the exchange runner, ccxt over HTTP on loopback, the simulated exchange, SQLite with full
-synchronisation in a folder of its own. The exchange's clock stands still while the runner works, so nothing but the work counts;
-the exchange shares the processor, as a real one would not.
+Measured with the real parts: the exchange runner, ccxt over HTTP on loopback, the simulated exchange, SQLite with full
+synchronisation. The exchange's clock stands still while the runner works, so only the work counts; unlike a real exchange, the
+simulated one shares the processor.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ EDGES_MS = (5, 10, 20, 30, 40, 50, 75, 100, 200)
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from a close that was seen to its first request, in ascending order."""
+    """Seconds from seeing a close to its first request, in ascending order."""
 
     seconds: tuple[float, ...]
 
     def percentile(self, share: float) -> float:
-        """Return the value that `share` of all do not exceed (nearest rank)."""
+        """Return a percentile by nearest rank; `share` is 0 to 1."""
         return self.seconds[max(0, math.ceil(share * len(self.seconds)) - 1)]
 
     def histogram(self) -> list[tuple[str, int]]:
-        """Return how many fall between the edges, in milliseconds."""
+        """Return the number of values in each bin of `EDGES_MS`, with the bin's label."""
         found, low = [], 0.0
         for high in (*EDGES_MS, math.inf):
             count = sum(low < one * 1_000 <= high for one in self.seconds)
@@ -42,7 +42,7 @@ class Latency:
         return found
 
     def row(self) -> Row:
-        """Return the table's row: the 99th percentile as wall time."""
+        """Return the row of the table, with the 99th percentile as wall time."""
         shares = ", ".join(f"p{share * 100:g} {self.percentile(share) * 1_000:.1f} ms" for share in (0.5, 0.95, 0.99))
         bars = ", ".join(f"{words}: {count}" for words, count in self.histogram() if count)
         notes = [f"close seen to request sent, commit included: {shares} of {len(self.seconds)}", bars]
@@ -50,7 +50,7 @@ class Latency:
 
 
 def measure_latency(seed: int = 42) -> Latency:
-    """Trade a restless strategy at the simulated exchange and return how long its requests took."""
+    """Trade a busy strategy at the simulated exchange and return the latency of its requests."""
     with tempfile.TemporaryDirectory() as folder:
         return Latency(tuple(sorted(asyncio.run(_measure(Path(folder), seed))[_WARM:])))
 
@@ -86,7 +86,7 @@ async def _measure(folder: Path, seed: int) -> list[float]:
 
 
 def _portfolio(seed: int) -> tuple[Any, Any, int]:
-    """Return a portfolio that enters and leaves often, its bars, and the open of the first traded one."""
+    """Return a portfolio that trades often, its bars, and the open of the first traded bar."""
     from atb.domain import Bars, Symbol, Timeframe
     from atb.domain.observed import synthetic_rules
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy

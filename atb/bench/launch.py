@@ -1,4 +1,4 @@
-"""Start one measuring process, and return its facts."""
+"""Start one measuring process and return what it measured."""
 
 import json
 import os
@@ -20,9 +20,9 @@ PACKAGE = Path(atb.__file__).parent
 
 
 def launch(job: Job) -> dict[str, Any]:
-    """Run a job in a new process; a process that fails gives `error`, its last words.
+    """Run a job in a new process; if it fails, `error` has the last line of its standard error.
 
-    Wall time of `start` counts from here, interpreter and imports included. `cold` runs a copy of atb, whose kernel cache is empty.
+    The wall time of `start` includes interpreter and imports. `cold` runs a copy of atb with an empty kernel cache.
     """
     place: AbstractContextManager[str | None] = tempfile.TemporaryDirectory() if job.task == "cold" else nullcontext()
     with place as folder:
@@ -49,6 +49,6 @@ def launch(job: Job) -> dict[str, Any]:
 
 
 def _environment(folder: str | None) -> dict[str, str]:
-    """Return this environment; without byte code every start would compile every package again, and be measured for it."""
+    """Return this environment with byte code allowed: without it every start would compile all packages again."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     return environment if folder is None else environment | {"PYTHONPATH": folder}

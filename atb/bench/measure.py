@@ -27,8 +27,8 @@ class Timing:
 def timed(action: Callable[[], Any], *, before: Callable[[], Any] | None = None) -> tuple[Any, Timing]:
     """Call `action` and return what it returned and what it took.
 
-    Garbage of before is collected outside the clock, and none inside it, as in `timeit`. `before` is called untimed in between:
-    collecting garbage leaves other things in the processor's caches than a running program has there.
+    Garbage is collected before the clock starts and not while it runs, as in `timeit`. `before` is then called untimed, since
+    collecting garbage leaves the processor's caches in another state than a running program does.
     """
     gc.collect()
     collects = gc.isenabled()
@@ -45,11 +45,11 @@ def timed(action: Callable[[], Any], *, before: Callable[[], Any] | None = None)
 
 
 class PeakMemory:
-    """The most resident memory since this object was made, above what was resident then."""
+    """Peak resident memory since this object was made, above what was resident then."""
 
     def __init__(self) -> None:
         gc.collect()
-        # Where the system allows it, forget the peak of the imports, which may be above what they left.
+        # Reset the peak if the system allows it: imports may have peaked above what they left.
         with contextlib.suppress(OSError):
             RESET.write_text("5", encoding="ascii")
         self.before = _resident()
@@ -60,7 +60,7 @@ class PeakMemory:
 
 
 def busy() -> str | None:
-    """Say so where other processes already want the cores: wall times then measure them as well. None when it is quiet."""
+    """Return a warning if other processes use the cores, since wall times then measure them too; None otherwise."""
     waiting, cores = os.getloadavg()[0], os.cpu_count() or 1
     if waiting < cores / 2:
         return None
@@ -68,12 +68,12 @@ def busy() -> str | None:
 
 
 def _resident() -> int:
-    """Return the bytes resident now; where only the peak is known, that."""
+    """Return the resident bytes, or the peak if only that is known."""
     return _status("VmRSS") or _peak()
 
 
 def _peak() -> int:
-    """Return the most bytes that were resident at once.
+    """Return the peak of resident bytes.
 
     `getrusage` is the second choice: on Linux its peak is inherited from the process that started this one.
     """
@@ -82,7 +82,7 @@ def _peak() -> int:
 
 
 def _status(name: str) -> int:
-    """Return a line of Linux's process status in bytes, 0 where there is none."""
+    """Return a value of Linux's process status in bytes, 0 if there is none."""
     with contextlib.suppress(OSError):
         for line in STATUS.read_text(encoding="ascii").splitlines():
             if line.startswith(f"{name}:"):

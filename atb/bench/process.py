@@ -1,4 +1,4 @@
-"""One measurement in a process of its own: a job comes in as JSON on standard input, its facts go out as the last line."""
+"""One measurement in its own process: a job as JSON on standard input, what was measured as the last line of output."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from atb.bench.engines import Engine, Found, Rules, make_engine
+from atb.bench.engines import Engine, EngineResult, FillRules, make_engine
 from atb.bench.measure import PeakMemory, Timing, timed
 from atb.bench.workload import (
     MARKETS,
@@ -21,14 +21,14 @@ from atb.bench.workload import (
 )
 
 WARM_UP = 8  # combinations of the discarded first run, for engines that take all at once
-# A call of milliseconds is repeated until this much CPU time has gone, and the least is taken: on a machine with other work, what
-# is above the least was the other work's doing. Every engine is measured so.
+# Short calls are repeated until this many CPU seconds are used, and the fastest counts: on a shared machine anything slower is due
+# to other work. All engines are measured this way.
 LONG_ENOUGH, MOST = 1.0, 20
 
 
 @dataclass(frozen=True)
 class Job:
-    """What one process is asked to do.
+    """One measurement.
 
     Parameters
     ----------
@@ -39,11 +39,11 @@ class Job:
     combos, workers
         Combinations of a sweep, and how many workers atb may give them to.
     repeat
-        Runs of which the least is taken, after one that is discarded; more where they are short.
+        Runs of which the fastest counts, after one that is discarded; short ones are repeated more often.
     budget
-        CPU seconds after which no further repeat and no further chunk of combinations is begun.
+        CPU seconds after which no further repeat or chunk of combinations is started.
     rules
-        Fill rules of other engines under which the bare loop is to run too, untimed: (entry_bar, exit_first) each.
+        Fill rules (entry_bar, exit_first) under which the bare loop runs too, untimed.
     """
 
     engine: str
@@ -59,7 +59,7 @@ class Job:
 
 
 def main() -> None:
-    """Read a job, do it, print its facts."""
+    """Read a job, run it, print what it measured."""
     job = Job(**json.loads(sys.stdin.read()))
     facts = TASKS[job.task](job)
     print("\n" + json.dumps(facts))  # noqa: T201 - the answer to the process that asked
@@ -68,8 +68,8 @@ def main() -> None:
 def measure_single(job: Job) -> dict[str, Any]:
     """Time one backtest, with everything that a reader of its result needs.
 
-    Each timed call is given bars in new memory, so that nothing remembered of earlier ones is of use, and follows at once upon
-    an untimed call on other such bars: warm is the engine's code, not its data.
+    Each timed call gets bars in new memory, so that no cached result helps, right after an untimed call on other bars: the code is
+    warm, the data are not.
     """
     engine, markets, memory = _ready(job)
 
@@ -91,29 +91,29 @@ def measure_single(job: Job) -> dict[str, Any]:
     def replay(loop: Engine) -> Any:
         return loop.several(markets) if job.task == "multi" else loop.single(markets[0])
 
-    return _facts(timings, peak, engine.found(raw)) | _replays(job, replay)
+    return _facts(timings, peak, engine.result(raw)) | _replays(job, replay)
 
 
 def _enough(timings: list[Timing], job: Job, gone: float) -> bool:
-    """Tell whether there are repeats enough: those asked for, and of short calls more; or the budget has gone."""
+    """True if there are enough repeats (more for short calls), or the budget is used up."""
     short = sum(timing.cpu for timing in timings) < LONG_ENOUGH and len(timings) < MOST
     return gone > job.budget or (len(timings) >= job.repeat and not (short and job.repeat > 1))
 
 
 def measure_many(job: Job) -> dict[str, Any]:
-    """Time a sweep chunk by chunk; when the budget ends before the chunks do, the time is scaled up to all of them."""
+    """Time a sweep chunk by chunk; if the budget ends first, the time is scaled up to all chunks."""
     engine, (market,), memory = _ready(job)
     combinations = combinations_of(job)
     call = _sweeper(engine, job)
     call(engine.load(market.copy()), combinations[: engine.chunk or WARM_UP])
     timings: list[Timing] = []
-    found, begun = Found(), time.process_time()
+    found, begun = EngineResult(), time.process_time()
     while not timings or (len(timings) < job.repeat and time.process_time() - begun < job.budget):
-        data, parts, found = engine.load(market.copy()), [], Found()
+        data, parts, found = engine.load(market.copy()), [], EngineResult()
         for chunk in _chunks(combinations, engine.chunk):
             raw, timing = timed(lambda data=data, chunk=chunk: call(data, chunk))  # type: ignore[misc] # mypy: default
             parts.append(timing)
-            found.extend(engine.found(raw))
+            found.extend(engine.result(raw))
             if time.process_time() - begun > job.budget:
                 break
         scale = len(combinations) / len(found.final_equity)
@@ -122,14 +122,14 @@ def measure_many(job: Job) -> dict[str, Any]:
 
 
 def measure_start(job: Job) -> dict[str, Any]:
-    """Do what a script does first: import, take the bars, run once; say when the result was there."""
+    """Import, make bars and run once, as a script does; return when the result was ready."""
     engine, (market,) = make_engine(job.engine), _markets(job)
-    found = engine.found(engine.single(engine.load(market)))
+    found = engine.result(engine.single(engine.load(market)))
     return {"at": time.time(), "cpu_s": time.process_time(), "found": found.to_json(), "measured": 1}
 
 
 def measure_cold(_: Job) -> dict[str, Any]:
-    """Compile the kernel into the empty cache of this copy of atb."""
+    """Compile the kernel into this copy's empty cache."""
     from atb.engine.cache import cache_folder, is_compiled
 
     if is_compiled():
@@ -156,12 +156,12 @@ TASKS: dict[str, Callable[[Job], dict[str, Any]]] = {
 
 
 def combinations_of(job: Job) -> list[Combination]:
-    """Return the combinations that a sweep's job stands for."""
+    """Return the combinations of a sweep's job."""
     return strategy_grid(job.combos) if job.task == "grid" else policy_grid(job.combos)
 
 
 def _ready(job: Job) -> tuple[Engine, list[Market], PeakMemory]:
-    """Return engine and bars, and the mark from which memory is counted: after imports, with the bars in memory."""
+    """Return engine, bars, and the start of the memory count: after imports, with the bars loaded."""
     engine, markets = make_engine(job.engine), _markets(job)
     for market in markets:
         engine.load(market.copy())
@@ -186,8 +186,8 @@ def _chunks(combinations: list[Combination], size: int | None) -> list[list[Comb
     return [combinations[i : i + step] for i in range(0, len(combinations), step)]
 
 
-def _facts(timings: list[Timing], peak: float, found: Found) -> dict[str, Any]:
-    """Return what was measured: the least of the repeats, and the most memory that a call took."""
+def _facts(timings: list[Timing], peak: float, found: EngineResult) -> dict[str, Any]:
+    """Return what was measured: times of the fastest repeat, peak memory, results."""
     return {
         "cpu_s": min(timing.cpu for timing in timings),
         "wall_s": min(timing.wall for timing in timings),
@@ -199,13 +199,13 @@ def _facts(timings: list[Timing], peak: float, found: Found) -> dict[str, Any]:
 
 
 def _replays(job: Job, run: Callable[[Engine], Any]) -> dict[str, Any]:
-    """Return what the bare loop finds under the rules of other engines."""
+    """Return the bare loop's results under the fill rules of other engines."""
     if not job.rules:
         return {}
     from atb.bench.bare import BareLoop
 
-    loops = [BareLoop(Rules(*pair)) for pair in job.rules]
-    return {"replays": [loop.found(run(loop)).to_json() for loop in loops]}
+    loops = [BareLoop(FillRules(*pair)) for pair in job.rules]
+    return {"replays": [loop.result(run(loop)).to_json() for loop in loops]}
 
 
 if __name__ == "__main__":

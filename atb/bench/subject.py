@@ -1,4 +1,4 @@
-"""atb itself as a measured engine: the public calls that a notebook makes, on the workload that all engines share."""
+"""atb as a measured engine: the public calls that a notebook makes, on the shared workload."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,16 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from atb.bench.engines import Engine, Found
+from atb.bench.engines import Engine, EngineResult
 from atb.bench.workload import CASH, FEE, FRACTION, STAKE, STEP, Combination, Market
 
 
 class Atb(Engine):
-    """`atb.backtest.run` and `atb.backtest.sweep`, with every rule compiled in and the plain ones chosen."""
+    """`atb.backtest.run` and `atb.backtest.sweep` with the full kernel."""
 
     def load(self, market: Market) -> Any:
         """Import the engine and return the bars."""
-        import atb.backtest  # noqa: F401 - so that no later call has to
+        import atb.backtest  # noqa: F401 - so that no timed call has to
         from atb.domain import Bars, Symbol, Timeframe
         from atb.domain.bars import SYNTHETIC
 
@@ -45,11 +45,11 @@ class Atb(Engine):
         strategies = [_slot(data, one).strategy for one in combinations]
         return sweep(slot, strategies=strategies, account=_account(), workers=workers)
 
-    def found(self, raw: Any) -> Found:
+    def result(self, raw: Any) -> EngineResult:
         """Return the figures of a sweep's table, or those and the trades of one result."""
         if not isinstance(raw, tuple):
             table = raw.table
-            return Found(
+            return EngineResult(
                 table["final_equity"].astype(float).tolist(),
                 [int(count) for count in table["n_trades"]],
                 (table["max_drawdown_pct"].astype(float) / 100).tolist(),
@@ -58,11 +58,11 @@ class Atb(Engine):
         orders = result.outcome.orders
         columns = [_round_trips(orders[orders["slot"] == k]) for k in range(len(result.slots))]
         trades = np.concatenate(columns)
-        return Found([float(result.equity.iloc[-1])], [len(trades)], [worst], trades.tolist())
+        return EngineResult([float(result.equity.iloc[-1])], [len(trades)], [worst], trades.tolist())
 
 
 def _looked_at(slots: Any, *, tables: bool) -> Any:
-    """Run, and take from the result what a reader needs."""
+    """Run, and read from the result what a user would."""
     from atb.backtest import run
 
     result = run(slots, account=_account())
@@ -72,7 +72,7 @@ def _looked_at(slots: Any, *, tables: bool) -> Any:
 
 
 def _round_trips(orders: Any) -> Any:
-    """Return the closed trades of one slot; this rule pays in and out at once, so every second order is an exit."""
+    """Return the closed trades of one slot; every second order is an exit, since a trade has one entry and one exit."""
     bought, sold = orders[0::2], orders[1::2]
     bought = bought[: len(sold)]
     columns = bought["row"], sold["row"], bought["price"], sold["price"], sold["quantity"]

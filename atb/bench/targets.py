@@ -1,4 +1,4 @@
-"""What atb promises about its speed and memory, held against measured rows.
+"""Targets for speed and memory, checked against measured rows.
 
 Where the time of one backtest of 100,000 bars goes (SMA 20/50, stop and target, 930 trades), in milliseconds on a quiet 2-core
 EPYC, 2.6 to 2.9 in all: the compiled loop 0.45, of which bars without a decision 0.2; the two moving averages of TA-Lib 0.35, bound
@@ -16,26 +16,26 @@ BARS, COMBOS = 100_000, 1_000
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """One promise: its words, the measured figure, and whether it is kept."""
+class TargetResult:
+    """One target: its text, the measured figure, and whether it is met."""
 
-    promise: str
+    target: str
     figure: str
     met: bool
 
     def __str__(self) -> str:
         """Return the line that is printed."""
-        return f"{'met' if self.met else 'MISSED'}: {self.promise}: {self.figure}"
+        return f"{'met' if self.met else 'MISSED'}: {self.target}: {self.figure}"
 
 
-def judge_targets(rows: Sequence[Row]) -> list[Verdict]:
-    """Return a verdict for each promise that the rows say something about."""
+def check_targets(rows: Sequence[Row]) -> list[TargetResult]:
+    """Return the result of each target that the rows cover."""
     found = [check(rows) for check in CHECKS]
-    return [verdict for verdict in found if verdict is not None]
+    return [result for result in found if result is not None]
 
 
-def _vectorbt(rows: Sequence[Row], case: str, *, factor: float, promise: str) -> Verdict | None:
-    """Hold the slower promise: the ratio to the quicker of vectorbt's engines, whose results must agree."""
+def _faster_than_vectorbt(rows: Sequence[Row], case: str, *, factor: float, target: str) -> TargetResult | None:
+    """Check the ratio to the faster of vectorbt's engines; all results of the case must agree."""
     peers = [row for row in rows if row.case == case and row.engine.startswith("vectorbt") and row.ratio_to_atb]
     if not peers:
         return None
@@ -43,59 +43,69 @@ def _vectorbt(rows: Sequence[Row], case: str, *, factor: float, promise: str) ->
     ratio = nearest.ratio_to_atb or 0.0
     agreed = all(row.agrees for row in rows if row.case == case)
     figure = f"{ratio:.1f}x ({nearest.engine}{_sizes(nearest)})" + ("" if agreed else ", results do not agree")
-    return Verdict(promise, figure, ratio >= factor and agreed)
+    return TargetResult(target, figure, ratio >= factor and agreed)
 
 
-def _single(rows: Sequence[Row]) -> Verdict | None:
-    return _vectorbt(rows, "single", factor=10.0, promise="one backtest of 100,000 bars at least 10x vectorbt")
-
-
-def _sweep(rows: Sequence[Row]) -> Verdict | None:
-    return _vectorbt(
-        rows, "sweep", factor=20.0, promise="1,000 combinations x 100,000 bars at least 20x vectorbt per core"
+def _single(rows: Sequence[Row]) -> TargetResult | None:
+    return _faster_than_vectorbt(
+        rows, "single", factor=10.0, target="one backtest of 100,000 bars at least 10x vectorbt"
     )
 
 
-def _memory(rows: Sequence[Row]) -> Verdict | None:
+def _sweep(rows: Sequence[Row]) -> TargetResult | None:
+    return _faster_than_vectorbt(
+        rows, "sweep", factor=20.0, target="1,000 combinations x 100,000 bars at least 20x vectorbt per core"
+    )
+
+
+def _memory(rows: Sequence[Row]) -> TargetResult | None:
     peaks = [row for row in rows if row.case == "memory" and row.engine == ATB and row.peak_mb is not None]
     if not peaks:
         return None
     figure = ", ".join(f"{row.peak_mb:.0f} MB for {row.combos:,}" for row in peaks)
-    promise = "memory of a sweep at most data + 200 MB, whatever the number of combinations"
-    return Verdict(promise, figure, max(row.peak_mb or 0.0 for row in peaks) <= 200.0)
+    target = "memory of a sweep at most data + 200 MB, whatever the number of combinations"
+    return TargetResult(target, figure, max(row.peak_mb or 0.0 for row in peaks) <= 200.0)
 
 
-def _cores(rows: Sequence[Row]) -> Verdict | None:
+def _cores(rows: Sequence[Row]) -> TargetResult | None:
     ratio = next((row.ratio_to_atb for row in rows if row.case == "cores" and row.workers == 2), None)
-    return None if not ratio else Verdict("at least 1.7x on two cores", f"{1 / ratio:.2f}x", 1 / ratio >= 1.7)
+    return None if not ratio else TargetResult("at least 1.7x on two cores", f"{1 / ratio:.2f}x", 1 / ratio >= 1.7)
 
 
-def _start(rows: Sequence[Row]) -> Verdict | None:
-    return _seconds(rows, "start", limit=1.0, promise="process start to first result within 1 s")
+def _start(rows: Sequence[Row]) -> TargetResult | None:
+    return _seconds(rows, "start", limit=1.0, target="process start to first result within 1 s")
 
 
-def _live(rows: Sequence[Row]) -> Verdict | None:
+def _live(rows: Sequence[Row]) -> TargetResult | None:
     row = next((row for row in rows if row.case == "live" and row.wall_s is not None), None)
     if row is None or row.wall_s is None:
         return None
-    promise = "99 of 100 requests leave within 50 ms of a bar's close that was seen, durable commit included"
-    return Verdict(promise, f"{row.wall_s * 1_000:.1f} ms", row.wall_s <= 0.050)
+    target = "99 % of requests leave within 50 ms of seeing a bar's close, durable commit included"
+    return TargetResult(target, f"{row.wall_s * 1_000:.1f} ms", row.wall_s <= 0.050)
 
 
-def _cold(rows: Sequence[Row]) -> Verdict | None:
-    return _seconds(rows, "cold", limit=15.0, promise="cold compile within 15 s")
+def _cold(rows: Sequence[Row]) -> TargetResult | None:
+    return _seconds(rows, "cold", limit=15.0, target="cold compile within 15 s")
 
 
-def _seconds(rows: Sequence[Row], case: str, *, limit: float, promise: str) -> Verdict | None:
+def _seconds(rows: Sequence[Row], case: str, *, limit: float, target: str) -> TargetResult | None:
     wall = next((row.wall_s for row in rows if row.case == case and row.engine == ATB), None)
-    return None if wall is None else Verdict(promise, f"{wall:.2f} s", wall <= limit)
+    return None if wall is None else TargetResult(target, f"{wall:.2f} s", wall <= limit)
 
 
 def _sizes(row: Row) -> str:
-    """Say so where the sizes are not the promise's."""
+    """Return the sizes, if they are not the target's."""
     if row.bars == BARS and row.combos in {1, COMBOS}:
         return ""
     return f"; {row.bars:,} bars" + (f" x {row.combos:,} combinations" if row.combos > 1 else "")
 
 
-CHECKS: tuple[Callable[[Sequence[Row]], Verdict | None], ...] = (_single, _sweep, _memory, _cores, _start, _cold, _live)
+CHECKS: tuple[Callable[[Sequence[Row]], TargetResult | None], ...] = (
+    _single,
+    _sweep,
+    _memory,
+    _cores,
+    _start,
+    _cold,
+    _live,
+)

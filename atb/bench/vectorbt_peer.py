@@ -4,8 +4,8 @@ Signals are shifted by one bar and filled at the open, stops are measured from t
 zone, because vectorbt reads a zoned index element by element (forty times slower at 100,000 bars), and the drawdown is taken
 from its records rather than from returns, which halves the cost.
 
-`from_signals` executes one order per bar and column. So a stop is never hit in the bar of its entry, and a stop reached in the
-bar at whose open an exit is due goes before that exit.
+`from_signals` executes one order per bar and column. So a stop is never hit in the entry bar, and a stop reached in a bar at whose
+open an exit is due fills before that exit.
 """
 
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from atb.bench.engines import Engine, Found, Rules
+from atb.bench.engines import Engine, EngineResult, FillRules
 from atb.bench.workload import CASH, FEE, FRACTION, STAKE, Combination, Market
 
 
 class Vectorbt(Engine):
-    """What both engines of vectorbt share."""
+    """Common part of vectorbt's two engines."""
 
-    rules: ClassVar[Rules] = Rules(entry_bar=False, exit_first=False)
+    rules: ClassVar[FillRules] = FillRules(entry_bar=False, exit_first=False)
     chunk: ClassVar[int | None] = 100  # 100,000 bars x 100 columns already take 2 GB
     engine: ClassVar[str]
 
@@ -68,8 +68,8 @@ class Vectorbt(Engine):
         """Return the figures of one chunk, simulated as one block of columns."""
         return self._simulate(data, combinations)[0], None, 0
 
-    def found(self, raw: Any) -> Found:
-        """Return the figures; a position that is still open at the end is no closed trade."""
+    def result(self, raw: Any) -> EngineResult:
+        """Return the figures; a position still open at the end is not a closed trade."""
         (equity, closed, worst), records, bars = raw
         trades: list[list[float]] = []
         if records is not None:
@@ -77,7 +77,7 @@ class Vectorbt(Engine):
             rows = [(done[name] + done["col"] * bars).to_numpy() for name in ("entry_idx", "exit_idx")]
             rest = [done[name].to_numpy() for name in ("entry_price", "exit_price", "size")]
             trades = np.stack([*rows, *rest], axis=1).astype(np.float64).tolist()
-        return Found(
+        return EngineResult(
             np.atleast_1d(equity).tolist(),
             [int(count) for count in np.atleast_1d(closed)],
             np.abs(np.nan_to_num(np.atleast_1d(worst))).tolist(),
@@ -125,7 +125,7 @@ class VectorbtRust(Vectorbt):
 
 
 def _signals(data: Any, combinations: Sequence[Combination]) -> tuple[Any, Any]:
-    """Return entries and exits, one bar after the fast average came above the slow one or stopped being there."""
+    """Return entries and exits, one bar after the fast average crossed above or below the slow one."""
     import vectorbt as vbt
 
     pairs = [(one.fast, one.slow) for one in combinations]

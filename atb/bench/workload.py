@@ -1,7 +1,7 @@
-"""What every engine is given: the same generated bars, the same rule, the same costs, and grids of it.
+"""The workload of every engine: the same generated bars, strategy, costs, and parameter grids.
 
-The rule is the plainest that has everything: long while the 20-bar average is above the 50-bar average, a stop, a target, a fee,
-no slippage. Decisions at the close, fills at the next open. Two properties of the bars make engines comparable to the last bit
+The strategy is simple but complete: long while the 20-bar average is above the 50-bar average, with stop, target and fee, without
+slippage. Decisions at the close, fills at the next open. Two properties of the bars make engines comparable to the last bit
 without helping any of them: prices are quarters of a unit, so that sums over a window are exact and all moving averages equal
 however they are computed; and each bar opens at the close before it, so that a fraction of the equity is the same quantity
 whether an engine sizes at the decision or at the fill.
@@ -24,24 +24,24 @@ TICK = (
     0.25  # of the generated prices; the instrument's own tick is finer, so that stops lie where every engine puts them
 )
 STEP = "0.000001"  # tick and lot of the instrument
-CASH = 1e12  # so much that neither lots nor the whole units that some engines trade are a grain that shows
+CASH = 1e12  # large enough that rounding to lots or whole units does not show
 FRACTION = 0.95
 STAKE = CASH / 100  # value of a position where several markets share the account
 MARKETS = 10
 FEE = 0.001
 START = "2015-01-01"
 SIGMA = 0.002  # per bar
-# With this seed no bar of the first 100,000 holds what vectorbt's own fill rules would treat differently (see `Rules`), and
+# With this seed no bar of the first 100,000 holds what vectorbt's own fill rules would treat differently (see `FillRules`), and
 # the first signal comes after the warm-up: every engine must find the same 930 trades.
 SEED = 40
 WILD = 0.01  # sigma of bars in which the rules of engines do show
-TREND, PERIOD = 0.0003, 4_000  # a slow swing, so that fees alone do not decide where equity ends
-CALM = 400  # bars of steady fall at the beginning: no engine has a signal before all of them are warm
+TREND, PERIOD = 0.0003, 4_000  # a slow swing, so that fees alone do not decide the final equity
+CALM = 400  # falling bars at the start, so that no engine has a signal before all are warmed up
 
 
 @dataclass(frozen=True)
 class Combination:
-    """One setting of the rule: two windows in bars, stop and target as fractions of the entry price."""
+    """Parameters of the strategy: two windows in bars, stop and target as fractions of the entry price."""
 
     fast: int = 20
     slow: int = 50
@@ -60,7 +60,7 @@ class Market:
         return int(self.prices.shape[1])
 
     def copy(self) -> "Market":
-        """Return the same bars in new memory: what an engine remembers of the old ones is of no use to it."""
+        """Return the same bars in new memory, so that caches keyed by the old ones do not help."""
         return Market(self.prices.copy())
 
     def frame(self, *, zone: str | None = "UTC") -> "pd.DataFrame":
@@ -78,11 +78,11 @@ def generate(bars: int, seed: int, *, sigma: float = SIGMA, gap: float = 0.0) ->
     Parameters
     ----------
     bars, seed
-        Length, and what chooses the walk: equal numbers, equal bars.
+        Number of bars, and seed of the walk.
     sigma
         Standard deviation of a bar's log return.
     gap
-        Standard deviation of the step from a close to the next open; 0 is none.
+        Standard deviation of the gap between a close and the next open; 0 for no gaps.
     """
     rng = np.random.default_rng(seed)
     swing = TREND * np.sin(2 * np.pi * np.arange(bars) / PERIOD)
@@ -100,8 +100,7 @@ def generate(bars: int, seed: int, *, sigma: float = SIGMA, gap: float = 0.0) ->
 def policy_grid(count: int) -> list[Combination]:
     """Return `count` settings that differ in stop and target, as near to a square as `count` allows.
 
-    The distances are such that no stop or target falls on a price of the market, where an engine's rounding in the last bit
-    would decide whether it was touched.
+    No stop or target falls exactly on a market price, where rounding of the last bit would decide whether it was touched.
     """
     few, many = _sides(count)
     stops, targets = np.linspace(0.015, 0.04, few), np.linspace(0.02, 0.08, many)

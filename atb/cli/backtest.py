@@ -108,7 +108,7 @@ def backtest(strategy: str, **options: Any) -> None:
 
 def _print_first(result: "Result", prepared: "Prepared", values: Mapping[str, Any], *, recorded: bool) -> None:
     """Print what is known at once: headline, what was found, figures beside those of holding, and by which rules."""
-    from atb.experiments.evidence import UNPROVEN, assumptions, findings
+    from atb.experiments.findings import UNPROVEN, assumptions, findings
 
     click.echo(click.style(result.label, bold=True))
     print_text(prepared.part)
@@ -140,7 +140,8 @@ def _print_figures(stats: Mapping[str, Any], hold: Mapping[str, Any]) -> None:
 
 def _print_second(row: "Run", result: "Result") -> None:
     """Print what the notebook adds: what was proven, what that speaks against the result, and where its files are."""
-    from atb.experiments.evidence import findings, proofs
+    from atb.experiments.evidence import ResultEvidence
+    from atb.experiments.findings import findings
     from atb.experiments.publication import published
 
     found = published(Path(row.path)) if row.status == "succeeded" else {}
@@ -149,7 +150,7 @@ def _print_second(row: "Run", result: "Result") -> None:
         print_points(new)
     if evidence := found.get("evidence"):
         click.echo("\nProven")
-        print_points(proofs(evidence))
+        print_points(ResultEvidence.from_json(evidence).sentences())
     click.echo()
     print_fields(run_facts(row))
     if found:
@@ -172,7 +173,7 @@ def _print_published(found: dict[str, Any]) -> None:
 
 def _rules(result: "Result", values: Mapping[str, Any]) -> dict[str, Any]:
     """Return for `--json` every rule with the value that was used, and which of them nobody gave."""
-    from atb.experiments.evidence import assumptions, rules_used
+    from atb.experiments.findings import assumptions, rules_used
 
     given, used = _named(values), rules_used(result)
     return {
@@ -184,7 +185,7 @@ def _rules(result: "Result", values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _unrecorded(result: "Result", values: Mapping[str, Any]) -> dict[str, Any]:
     """Return for `--json` a backtest that left no record; the keys are those of a recorded one."""
-    from atb.experiments.evidence import findings
+    from atb.experiments.findings import findings
 
     kept = {"headline": result.headline, "findings": findings(result), "model": None, "result": result.to_json()}
     record = {"run_id": None, "status": "not recorded", "parameters": dict(values), "metrics": result.stats}

@@ -1,7 +1,7 @@
-"""`atb bench`: measure atb beside its peers, check that they agree, and hold the figures against what atb promises."""
+"""`atb bench`: measure atb beside other backtesters, check that results agree, and compare with atb's targets and kept results."""
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from atb.bench.cases import Row
     from atb.bench.process import Job
 
-# Written here as well, because the help must not import what measures; a test holds them equal.
+# Repeated from `atb.bench.cases`, so that --help imports nothing heavy; a test keeps them equal.
 CASES = ("single", "tables", "multi", "fills", "sweep", "grid", "cores", "memory", "start", "cold", "live")
 COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ratio_to_atb", "peak_mb", "agrees")
 
 
 @click.command(cls=Command)
 @click.option(
-    "--case", "cases", multiple=True, type=click.Choice([*CASES, "all"]), help="Repeat it for more; by default all."
+    "--case", "cases", multiple=True, type=click.Choice([*CASES, "all"]), help="May be repeated; by default all."
 )
 @click.option(
     "--bars", default=100_000, show_default=True, type=click.IntRange(500, 10_000_000), help="Bars of the market."
@@ -34,17 +34,21 @@ COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ra
     default=3,
     show_default=True,
     type=click.IntRange(1, 100),
-    help="Runs of which to take the least; short ones are run more often.",
+    help="Runs per measurement, of which the fastest counts; short runs are repeated more often.",
 )
-@click.option("--seed", type=click.IntRange(0), help="Chooses other bars; with the usual ones all engines trade alike.")
+@click.option(
+    "--seed", type=click.IntRange(0), help="Seed of other bars; on the default bars all engines make the same trades."
+)
+@click.option("--keep", is_flag=True, help="Keep the ratios under tests/bench/results, in the file of this version.")
 @json_option
-def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: int | None, as_json: bool) -> None:
+def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) -> None:
     """Measure atb beside vectorbt, backtesting.py and a bare compiled loop.
 
     All get the same generated bars and the same rule: SMA 20/50 cross, 0.1 % fee, 2 % stop, 4 % target. Each runs in a
-    process of its own; one run is discarded and the least of the others taken. Ratios are of CPU seconds, those
-    of `cores` and `start` of wall time. Peak memory is counted above imports and bars. The exit code is 1 if engines
-    disagree that fill by the same rules.
+    process of its own; the first run is discarded and the fastest of the others counts. Ratios are of CPU seconds, those
+    of `cores` and `start` of wall time. Peak memory is counted above imports and bars. With --keep the ratios of a release are
+    kept; each later run prints how its ratios differ from the last kept ones. The exit code is 1 if engines with the same fill
+    rules disagree.
 
     \b
     Cases:
@@ -58,13 +62,14 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
       memory  the sweep with a tenth, all and ten times the combinations
       start   from the start of the process to the first result
       cold    compiling the kernel into an empty cache
-      live    from a closed bar that the runner has seen to the request it sends, as a histogram
+      live    from a closed bar seen by the runner to the request it sends, as a histogram
 
     \b
     Examples:
       atb bench
       atb bench --case single --case sweep
       atb bench --case sweep --bars 20000 --combos 200 --json
+      atb bench --case single --case sweep --keep
     """
     from atb.bench.cases import Options, measurable, run_cases
     from atb.bench.engines import ENGINES, missing_engines
@@ -74,10 +79,11 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
 
     missing = missing_engines()
     for name in missing:
-        click.echo(f"{name} is not installed and left out: `make {ENGINES[name].target}` adds it", err=True)
+        click.echo(f"{name} is not installed and is left out: `make {ENGINES[name].target}` adds it", err=True)
     if warning := busy():
         click.echo(warning, err=True)
-    options = Options(bars, combos, repeat, SEED if seed is None else seed)
+    seed = SEED if sizes["seed"] is None else sizes["seed"]
+    options = Options(sizes["bars"], sizes["combos"], sizes["repeat"], seed)
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
     peers = tuple(case for case in chosen if case != "live")
     rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
@@ -94,6 +100,7 @@ def bench(cases: tuple[str, ...], *, bars: int, combos: int, repeat: int, seed: 
     else:
         _print_rows(rows)
     _print_targets(rows, to_error=as_json)
+    _compare_kept(rows, keep=keep, to_error=as_json)
     if any(row.agrees is False for row in rows):
         sys.exit(1)
 
@@ -115,12 +122,26 @@ def _print_rows(rows: "Sequence[Row]") -> None:
 
 
 def _short(value: object) -> object:
-    """Return a number with four significant digits: more would be noise."""
+    """Return a number with four significant digits; more would be noise."""
     return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _print_targets(rows: "Sequence[Row]", *, to_error: bool) -> None:
-    from atb.bench.targets import judge_targets
+    from atb.bench.targets import check_targets
 
-    for verdict in judge_targets(rows):
-        click.echo(click.style(str(verdict), fg="green" if verdict.met else "red"), err=to_error)
+    for result in check_targets(rows):
+        click.echo(click.style(str(result), fg="green" if result.met else "red"), err=to_error)
+
+
+def _compare_kept(rows: "Sequence[Row]", *, keep: bool, to_error: bool) -> None:
+    """Print how ratios differ from the last kept ones; with `keep` from those of an older version, and keep these."""
+    from atb import __version__
+    from atb.bench import history
+
+    kept = history.last_kept(history.RESULTS, before=__version__ if keep else None)
+    if kept is not None and (lines := history.changes(rows, kept)):
+        click.echo(f"\nRatios to atb, compared with those of {kept.version}, kept on {kept.kept}", err=to_error)
+        for line in lines:
+            click.echo(f"  {line}", err=to_error)
+    if keep:
+        click.echo(f"\nKept in {history.keep(rows, history.RESULTS, __version__)}", err=to_error)

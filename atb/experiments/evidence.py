@@ -1,71 +1,199 @@
-"""What one run proves about itself: evidence for the gate, and the same in sentences for the reader."""
+"""Evidence of one backtest result: parity, columns, models. Typed for the gate and the reader, JSON in a published result."""
 
-import math
-from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
 
-from atb.backtest import Result
-from atb.backtest.ruin import RUINED
+from atb.errors import InputError
+from atb.promotion.gate import Proofs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
+    from atb.backtest import Result
     from atb.engine.slot import Slot
     from atb.prediction.predictor import OnnxPredictor
     from atb.validation.parity import ParityReport
-    from atb.validation.windows import Checked
+    from atb.validation.windows import Checked, WindowsReport
 
-UNPROVEN = "Neither parity nor look-ahead was proven"
-_SAID = {"sizing"}  # rules that are told with another one
-PARITY_BARS = 10_000  # proven bar by bar in every backtest; a longer one is proven over its last bars
+PARITY_BARS = 10_000  # last bars on which every backtest is proven; a longer one is not proven on all its bars
 CHECKED_BARS = (
-    10_000  # of all slots, whose columns are computed again in every backtest; of a longer one, as many all over
+    10_000  # bars, over all slots, whose columns every backtest computes again; of more bars a sample is drawn
 )
 
 
+@dataclass(frozen=True, slots=True)
+class ModelEvidence:
+    """What decides whether a result is out of sample for one model.
+
+    Parameters
+    ----------
+    verdict
+        The model card's, in a sentence.
+    last_bar_seen
+        Open of the last bar used in training or validation, ISO 8601, UTC.
+    bars_seen_before, bars
+        How many of the traded bars the model had seen, and how many there are.
+    out_of_sample
+        Whether the first traded bar is later than `last_bar_seen`.
+    """
+
+    name: str
+    version: str
+    model_sha256: str
+    beats_baselines: bool
+    verdict: str
+    last_bar_seen: str
+    bars_seen_before: int
+    out_of_sample: bool
+    bars: int
+
+    def __str__(self) -> str:
+        """Return one sentence: the card's verdict, and how many traded bars were seen in training."""
+        seen = f"it had seen {self.bars_seen_before:,} of the {self.bars:,} traded bars"
+        return f"Model {self.name} {self.version}: {self.verdict.rstrip('.')}; {seen}"
+
+
+@dataclass(frozen=True, slots=True)
+class ResultEvidence:
+    """What is proven of one backtest result.
+
+    Parameters
+    ----------
+    parity
+        Whether all ways of execution agree; a backtest longer than `PARITY_BARS` is proven over its last bars.
+    columns
+        One report per slot: whether a runner would compute the same columns.
+    models
+        One entry per slot that predicts.
+    synthetic
+        Whether any of the bars were generated.
+    bars_in_all
+        Bars of the backtest, over all slots.
+    """
+
+    parity: "ParityReport"
+    columns: tuple["WindowsReport", ...]
+    models: tuple[ModelEvidence, ...]
+    synthetic: bool
+    bars_in_all: int
+
+    @property
+    def columns_equal(self) -> bool | None:
+        """Whether the columns of every bar were computed again and are equal; None if not every bar was checked."""
+        from atb.validation.windows import all_of
+
+        return all_of(report.everywhere for report in self.columns)
+
+    @property
+    def lookahead_clean(self) -> bool | None:
+        """Whether no strategy looks ahead; None if that is not known."""
+        from atb.validation.windows import all_of
+
+        return all_of(report.lookahead_clean for report in self.columns)
+
+    @property
+    def out_of_sample(self) -> bool | None:
+        """Whether every traded bar is out of sample for every model; None without a model."""
+        return all(model.out_of_sample for model in self.models) if self.models else None
+
+    @property
+    def proofs(self) -> Proofs:
+        """The four answers that the gate asks for."""
+        return Proofs(self.parity.equal, self.lookahead_clean, self.columns_equal, self.out_of_sample)
+
+    def sentences(self) -> list[str]:
+        """Return what was proven: orders and bars, columns as a runner computes them, what each model has seen."""
+        parity = self.parity
+        ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity.ways.items())
+        part = "" if parity.bars == self.bars_in_all else f"the last of {self.bars_in_all:,}, "
+        compared = (
+            f"{parity.orders:,} orders over {parity.bars:,} bars, {part}compared bit by bit with the kernel's: {ways}"
+        )
+        without = f"; vectorbt does not support {', '.join(parity.left_out)}" if parity.left_out else ""
+        return [
+            f"Parity: {compared}{without}",
+            *(f"Columns: {report}" for report in self.columns),
+            *map(str, self.models),
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the published form, plain values."""
+        return {
+            "parity": self.parity.equal,
+            "columns_equal": self.columns_equal,
+            "lookahead_clean": self.lookahead_clean,
+            "synthetic": self.synthetic,
+            "parity_report": self.parity.to_json() | {"bars_in_all": self.bars_in_all},
+            "columns_reports": [report.to_json() | {"verdict": str(report)} for report in self.columns],
+            "model": [asdict(model) for model in self.models],
+            "out_of_sample": self.out_of_sample,
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read what `to_json` gave.
+
+        Raises
+        ------
+        InputError
+            If something is missing or has another form.
+        """
+        try:
+            columns = tuple(_windows_report(report) for report in values["columns_reports"])
+            models = tuple(ModelEvidence(**model) for model in values["model"])
+            parity, bars_in_all = (
+                _parity_report(values["parity_report"], columns),
+                values["parity_report"]["bars_in_all"],
+            )
+            return cls(parity, columns, models, values["synthetic"], bars_in_all)
+        except (KeyError, TypeError, AttributeError) as error:
+            wrong = f"The published evidence cannot be read ({type(error).__name__}: {error})"
+            raise InputError(wrong, todo="Run the notebook again") from None
+
+
+def _windows_report(values: Mapping[str, Any]) -> "WindowsReport":
+    from atb.validation.windows import WindowsReport
+
+    return WindowsReport(**{field.name: values[field.name] for field in fields(WindowsReport)})
+
+
+def _parity_report(values: Mapping[str, Any], columns: tuple["WindowsReport", ...]) -> "ParityReport":
+    from atb.validation.parity import ParityReport
+
+    plain = {name: values[name] for name in ("equal", "orders", "bars", "ways", "first_difference")}
+    return ParityReport(**plain, left_out=tuple(values["left_out_for_vectorbt"]), windows=columns)
+
+
 def evidence(
-    result: Result, *, checked_bars: int = CHECKED_BARS, parity_bars: int = PARITY_BARS, seed: int = 7
-) -> dict[str, Any]:
-    """Return what is proven of a result: parity of these very orders and columns, and what its model is worth.
+    result: "Result", *, checked_bars: int = CHECKED_BARS, parity_bars: int = PARITY_BARS, seed: int = 7
+) -> ResultEvidence:
+    """Prove a result: parity of its orders, its columns as a runner computes them, and what its models had seen.
 
     Parameters
     ----------
     result
-        Of a backtest.
+        The result of a backtest.
     checked_bars
-        At how many bars, of all slots together, columns are computed again as a runner computes them; of more, so many are drawn.
+        Number of bars, over all slots, whose columns are computed again as a runner does; a sample if there are more.
     parity_bars
-        How many of the last bars are executed in the slower ways; the report says how many were.
+        Number of last bars to execute in the slower ways.
     seed
-        Of the bars that are drawn.
-
-    Returns
-    -------
-    dict
-        Whether `parity` holds; whether `columns_equal` at every bar (None: not at every one looked at) and the strategy is
-        `lookahead_clean` (None: not known), with both reports (columns: one per slot); `model` (one entry per slot that predicts)
-        and whether every traded bar is `out_of_sample` of all of them; `synthetic`. Plain values.
+        Seed of the sample.
     """
-    from atb.validation.windows import all_of, check_windows
+    from atb.validation.windows import check_windows
 
     checked = check_windows(result.problem, most=max(1, checked_bars // len(result.slots)), seed=seed)
-    parity, columns = _parity(result, parity_bars, checked), [one.report for one in checked]
-    models = seen_by_models(result)
-    return {
-        "parity": parity.equal,
-        "columns_equal": all_of(report.everywhere for report in columns),
-        "lookahead_clean": all_of(report.lookahead_clean for report in columns),
-        "synthetic": any(bars.synthetic for bars in result.bars),
-        "parity_report": parity.to_json() | {"bars_in_all": len(result.problem.market)},
-        "columns_reports": [report.to_json() | {"verdict": str(report)} for report in columns],
-        "model": models,
-        "out_of_sample": all(model["out_of_sample"] for model in models) if models else None,
-    }
+    return ResultEvidence(
+        _prove(result, parity_bars, checked),
+        tuple(slot.report for slot in checked),
+        models_used(result),
+        synthetic=any(bars.synthetic for bars in result.bars),
+        bars_in_all=len(result.problem.market),
+    )
 
 
-def _parity(result: Result, most: int, checked: "Sequence[Checked]") -> "ParityReport":
+def _prove(result: "Result", most: int, checked: "Sequence[Checked]") -> "ParityReport":
     from atb.engine.prepare import prepare
     from atb.validation.parity import prove_problem
 
@@ -75,224 +203,36 @@ def _parity(result: Result, most: int, checked: "Sequence[Checked]") -> "ParityR
     return prove_problem(problem, checked=checked)
 
 
-def seen_by_models(result: Result) -> list[dict[str, Any]]:
-    """Return the facts of each slot's model that decide whether the result is out of sample; see `evidence`."""
+def models_used(result: "Result") -> tuple[ModelEvidence, ...]:
+    """Return the evidence of each slot's model; none where no slot predicts."""
     from atb.prediction.predictor import OnnxPredictor
 
-    return [
-        _model(slot.predictor, slot, result.index[0])
+    return tuple(
+        _model_evidence(slot.predictor, slot, result.index[0])
         for slot in result.slots
         if isinstance(slot.predictor, OnnxPredictor)
-    ]
+    )
 
 
-def _model(predictor: "OnnxPredictor", slot: "Slot", start: "pd.Timestamp") -> dict[str, Any]:
-    """Return the card's facts that decide whether the result is out of sample."""
+def _model_evidence(predictor: "OnnxPredictor", slot: "Slot", start: "pd.Timestamp") -> ModelEvidence:
     import pandas as pd
 
     card = predictor.bundle.card
     seen = pd.Timestamp(card["periods"]["validation"]["last_open"])
     traded = slot.bars.frame.index[slot.bars.frame.index >= start]
-    return {
-        "name": card["name"],
-        "version": card["version"],
-        "model_sha256": card["model_sha256"],
-        "beats_baselines": card["beats_baselines"],
-        "verdict": card["verdict"],
-        "last_bar_seen": seen.isoformat(),
-        "bars_seen_before": int((traded <= seen).sum()),
-        "out_of_sample": bool(len(traded) and traded[0] > seen),
-        "bars": len(traded),
-    }
+    return ModelEvidence(
+        name=card["name"],
+        version=card["version"],
+        model_sha256=card["model_sha256"],
+        beats_baselines=card["beats_baselines"],
+        verdict=card["verdict"],
+        last_bar_seen=seen.isoformat(),
+        bars_seen_before=int((traded <= seen).sum()),
+        out_of_sample=bool(len(traded) and traded[0] > seen),
+        bars=len(traded),
+    )
 
 
-def proofs(proven: dict[str, Any]) -> list[str]:
-    """Return what was proven, as sentences: orders and bars, columns as a runner computes them, what the model has seen."""
-    parity, columns = proven["parity_report"], proven["columns_reports"]
-    ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity["ways"].items())
-    part = "" if parity["bars"] == parity["bars_in_all"] else f"the last of {parity['bars_in_all']:,}, "
-    without = ", ".join(parity.get("left_out_for_vectorbt", ()))
-    return [
-        f"Parity: {parity['orders']:,} orders over {parity['bars']:,} bars, {part}compared bit by bit with the kernel's: {ways}"
-        + (f"; vectorbt knows no {without}" if without else ""),
-        *(f"Columns: {report['verdict']}" for report in columns),
-        *(_model_sentence(model) for model in proven["model"]),
-    ]
-
-
-def _model_sentence(model: dict[str, Any]) -> str:
-    seen = f"it had seen {model['bars_seen_before']:,} of the {model['bars']:,} traded bars"
-    return f"Model {model['name']} {model['version']}: {model['verdict'].rstrip('.')}; {seen}"
-
-
-def findings(result: Result, proven: dict[str, Any] | None = None) -> list[str]:
-    """Return what speaks against trusting a result, as sentences, the gravest first; empty when nothing was found.
-
-    Parameters
-    ----------
-    result
-        Of a backtest.
-    proven
-        Its `evidence`. Without it neither parity nor look-ahead is judged, and the last sentence says so.
-    """
-    stats, held = result.stats, result.baselines["hold"]
-    earned = stats["total_return_pct"]
-    models = seen_by_models(result) if proven is None else proven["model"]
-    seen = sum(model["bars_seen_before"] for model in models)
-    refused = {reason: count for reason, count in result.refusal_counts.items() if reason != RUINED}
-    told = [
-        (
-            bool(result.halt and not result.ruin),
-            f"The account ended {result.halt}: what follows is a result up to then",
-        ),
-        (
-            any(bars.synthetic for bars in result.bars),
-            "The bars are SYNTHETIC: the result says nothing about any market",
-        ),
-        (seen > 0, f"{seen:,} of the traded bars were seen while the model was made: for them this is no test"),
-        (not all(m["beats_baselines"] for m in models), "The model does not beat its baselines out of sample"),
-        *((True, str(holes)) for holes in result.holes),
-        (
-            bool(result.holes and _counted(result)),
-            f"With bars missing, these rules count bars and no hours: {_counted(result)}",
-        ),
-        (bool(refused), f"Signals not traded as given: {_counts(refused)}"),
-        (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
-        (earned == 0, "It earned nothing, and lost nothing"),
-        (not earned >= 0, f"It loses money: {earned:+.2f} % after costs"),
-        (not earned >= held["total_return_pct"], "Holding would have given more, with less work"),
-        (not _at_least(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
-        (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
-        *((True, f"No venue's rules are known: {rules}") for rules in _read_off(result)),
-        (proven is None, UNPROVEN),
-    ]
-    ruined = [str(result.ruin).rstrip(".")] if result.ruin else []
-    return [*ruined, *_disproved(proven), *_unchecked(proven), *(text for applies, text in told if applies)]
-
-
-def _disproved(proven: dict[str, Any] | None) -> list[str]:
-    """Return which proofs failed: nothing else counts before them."""
-    if proven is None:
-        return []
-    columns = "; ".join(report["verdict"] for report in proven["columns_reports"] if report["equal"] is False)
-    ahead, other = proven["lookahead_clean"] is False, proven["columns_equal"] is False
-    told = [
-        (not proven["parity"] and not other, f"Parity FAILED: {proven['parity_report']['first_difference']}"),
-        (ahead, f"The strategy LOOKS AHEAD: {columns}"),
-        (other and not ahead, f"A runner would NOT DECIDE this: {columns}"),
-    ]
-    return [text for applies, text in told if applies]
-
-
-def _unchecked(proven: dict[str, Any] | None) -> list[str]:
-    """Return of which slots' columns not all were computed again, and how many were."""
-    reports = [] if proven is None else proven["columns_reports"]
-    return [
-        f"Look-ahead and warm-up of {report['strategy']} were checked at {report['checked']:,} of {report['bars']:,} bars"
-        + ("" if report["checked"] else ": its sides were given, and nothing tells how they were made")
-        for report in reports
-        if report["equal"] is not False and report["checked"] < report["bars"]
-    ]
-
-
-def _counted(result: Result) -> str:
-    """Return the rules of a result's policies that are given as a number of bars and are on."""
-    names = ("max_bars", "cooldown", "cut_after")
-    on = [f"{name}={value}" for slot in result.slots for name in names if (value := getattr(slot.policy, name))]
-    on += [f"entry_bars={slot.policy.entry_bars}" for slot in result.slots if slot.policy.entry != "market"]
-    return ", ".join(dict.fromkeys(on))
-
-
-def _read_off(result: Result) -> list[str]:
-    """Return the trading rules that were read off the bars, a sentence each."""
-    found = (str(slot.rules) for slot in result.slots if slot.rules.source.startswith("from the data"))
-    return list(dict.fromkeys(found))
-
-
-def _counts(counts: dict[str, int]) -> str:
-    return ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts.items())
-
-
-def rules_used(result: Result) -> dict[str, Any]:
-    """Return every rule by its name with the value that was used: of the first slot's policy and costs, and of the account."""
-    slot = result.slots[0]
-    return {**slot.policy.to_json(), **slot.execution.to_json(), **result.problem.account.to_json()}
-
-
-def assumptions(result: Result, given: Collection[str] = ()) -> dict[str, str]:
-    """Return by which rules was traded, as words by name, those that nobody gave marked as defaults.
-
-    Parameters
-    ----------
-    result
-        Of a backtest.
-    given
-        Names of the rules and strategy parameters that somebody chose.
-    """
-    from atb.strategies import strategy_params
-
-    slot, quote = result.slots[0], result.slots[0].bars.symbol.quote
-    rules = rules_used(result)
-    usual = {
-        **type(slot.policy)().to_json(),
-        **type(slot.execution)().to_json(),
-        **type(result.problem.account)().to_json(),
-    }
-    size = f"{_percent(rules['fraction'])} of equity a position"
-    if rules["sizing"] != "fixed_fraction":
-        size = f"by {rules['sizing'].replace('_', ' ')}, at most {size}"
-    named = {
-        "fraction": size,
-        "stop_loss": "none" if rules["stop_loss"] is None else f"{_percent(rules['stop_loss'])} from the entry price",
-        "take_profit": "none"
-        if rules["take_profit"] is None
-        else f"{_percent(rules['take_profit'])} from the entry price",
-        "fee": f"{_percent(rules['fee'])} of each order's value",
-        "slippage": f"{_percent(rules['slippage'])} worse for market orders and stops",
-        "cash": f"{rules['cash']:,.2f} {quote} to start with",
-    }
-    others = {
-        name: str(value)
-        for name, value in rules.items()
-        if name not in named and name not in _SAID and value != usual[name]
-    }
-    own = {name: str(value) for name, value in strategy_params(slot.strategy).items()}
-    told = {**own, **named, **others}
-    return {name: text if name in given or name in others else f"{text} (default)" for name, text in told.items()}
-
-
-def _percent(share: float) -> str:
-    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + " %"
-
-
-def fragility(result: Result, *, costs: "pd.DataFrame", shifts: "pd.DataFrame") -> list[str]:
-    """Return what small changes of the unknown do to a result, as sentences; empty when it stands them.
-
-    Parameters
-    ----------
-    result
-        The backtest that was varied.
-    costs
-        Of `cost_table`: the last row is the dearest fee, the second column the assumed slippage.
-    shifts
-        Of `shift_table`.
-    """
-    dearer, spread = float(costs.iloc[-1].iloc[1]), start_spread(shifts)
-    told = [
-        (not dearer > 0, f"At the dearest fee it loses money: {dearer:+.2f} %"),
-        (
-            spread > abs(result.stats["total_return_pct"]),
-            f"Starting days move the return by {spread:.1f} points, more than the return itself",
-        ),
-    ]
-    return [text for applies, text in told if applies]
-
-
-def start_spread(shifts: "pd.DataFrame") -> float:
-    """Return by how many points of total return the starting days of a `shift_table` differ."""
-    returns = shifts["total return (%)"]
-    return float(returns.max() - returns.min())
-
-
-def _at_least(ours: float, theirs: float) -> bool:
-    return math.isnan(theirs) or ours > theirs
+def proofs(proven: ResultEvidence) -> list[str]:
+    """Return what was proven, as sentences, for a notebook to print."""
+    return proven.sentences()

@@ -1,4 +1,4 @@
-"""Promoting a run: its published result and what is here now become evidence, and what passes the gate a signed manifest."""
+"""Promotion of a run: its published result, checked against what is installed now, goes through the gate and into a manifest."""
 
 import math
 import re
@@ -16,8 +16,8 @@ from atb.errors import AtbError, InputError, PromotionError, did_you_mean
 from atb.experiments.publication import published
 from atb.experiments.recomputation import columns_equal
 from atb.experiments.registry import get_run
-from atb.promotion.drafting import draft_manifest
-from atb.promotion.gate import Evidence, Verdict, gate
+from atb.promotion.drafting import RunIdentity, draft_manifest
+from atb.promotion.gate import Evidence, Proofs, RehearsalEvidence, Verdict, gate
 from atb.promotion.manifest import MODES, Manifest, decide_alike, load_manifest, write_manifest
 from atb.promotion.trust import check_place
 from atb.reading import read_json
@@ -25,13 +25,13 @@ from atb.reading import read_json
 if TYPE_CHECKING:
     from atb.config import Settings
 
-REHEARSAL = "rehearsal"  # the kind of evidence that `atb rehearse` leaves
-REHEARSED_DAYS = 30  # the least that says something before real money
+REHEARSAL = "rehearsal"  # kind of the evidence that `atb rehearse` stores
+REHEARSED_DAYS = 30  # shortest rehearsal that counts before real money
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A run, its one result as published (empty: none), and what the gate says."""
+    """A run, its published result (empty if it published none), and the gate's verdict."""
 
     run: Run
     result: Mapping[str, Any]
@@ -42,7 +42,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Promoted:
-    """A manifest's file, its content hash, and the verdict that let it pass."""
+    """A manifest: its file, its content hash, and the verdict that allowed it."""
 
     name: str
     path: Path
@@ -56,7 +56,7 @@ class Promoted:
 
 
 def judge(run_id: str, *, settings: "Settings", database: Database, mode: str = "paper") -> Judged:
-    """Return what the gate says about a run, by its id or the unique beginning of it; nothing is written.
+    """Return the gate's verdict on a run, given by its id or a unique prefix of it; nothing is written.
 
     Raises
     ------
@@ -69,15 +69,14 @@ def judge(run_id: str, *, settings: "Settings", database: Database, mode: str = 
     content = published(settings.runs_root / run.run_id)
     result = content.get("result") or {}
     folder = _model_folder(result, settings.models_root)
-    evidence = _evidence(run, result, content.get("evidence") or {}, folder=folder, settings=settings)
-    if evidence.data_matches and (
-        mode == "live" or evidence.columns_equal is None
-    ):  # for real money nobody's word counts
+    evidence = _evidence(run, result, Proofs.from_json(content.get("evidence") or {}), folder=folder, settings=settings)
+    if evidence.data_matches and (mode == "live" or evidence.columns_equal is None):
+        # For real money the run's own proof does not count: its columns are computed again here.
         equal = columns_equal(result, folder=folder, settings=settings)
-        # What the bars up to each bar say of it, at every bar, knows nothing of later ones.
+        # Equal columns, each computed from the bars up to its own, cannot depend on later bars.
         evidence = replace(evidence, columns_equal=equal, lookahead_clean=equal or evidence.lookahead_clean)
     judged = Judged(run, result, evidence, gate(evidence, mode=mode), folder)
-    if judged.verdict.passed or mode == "live":  # what is promoted at all may have been rehearsed
+    if judged.verdict.passed or mode == "live":  # only a promoted run can have been rehearsed
         evidence = replace(evidence, rehearsed=_rehearsed(judged, settings, database))
     return replace(judged, evidence=evidence, verdict=gate(evidence, mode=mode))
 
@@ -90,16 +89,16 @@ def promote(
     Parameters
     ----------
     run_id
-        The run's id, or the unique beginning of it.
+        The run's id, or a unique prefix of it.
     name
-        The manifest's; by default symbol, timeframe and strategy. A name that is taken gets a suffix.
+        Name of the manifest; by default symbol, timeframe and strategy. A name already in use gets a suffix.
     mode
-        `paper`, or `live`, which asks for proofs, results and a rehearsal.
+        `paper`, or `live`, which requires proofs, results and a rehearsal.
 
     Raises
     ------
     InputError
-        If there is no such run or mode, or the name cannot be a file's.
+        If there is no such run or mode, or the name is not a valid file name.
     PromotionError
         If the gate refuses, with every reason, or the manifest cannot be written.
     """
@@ -115,7 +114,7 @@ def promote(
     manifest = load_manifest(path)
     try:
         _record(database, Promoted(manifest.name, path, manifest.content_sha256, verdict), run.run_id)
-    except BaseException:  # without its record the file must not stay either
+    except BaseException:  # a file without its record must not stay
         path.unlink()
         raise
     return Promoted(manifest.name, path, manifest.content_sha256, verdict)
@@ -126,16 +125,16 @@ def _draft(judged: Judged, name: str, settings: "Settings") -> Manifest:
     return draft_manifest(
         judged.result,
         name=name,
-        run_id=run.run_id,
+        run=RunIdentity(run.run_id, run.commit, run.dirty),
         model_folder=judged.model_folder,
         models_root=settings.models_root,
-        verdict=judged.verdict.to_json(),
-        evidence={"gate": judged.evidence.to_json(), "commit": run.commit, "dirty": run.dirty},
+        verdict=judged.verdict,
+        evidence=judged.evidence,
     )
 
 
 def _rehearsed(judged: Judged, settings: "Settings", database: Database) -> bool | None:
-    """Return how the last rehearsal of a manifest that decides as this run's would went; None where there was none."""
+    """Return whether the last rehearsal of a manifest that decides as this run would passed; None without one that counts."""
     from sqlalchemy import select
 
     query = (
@@ -145,27 +144,22 @@ def _rehearsed(judged: Judged, settings: "Settings", database: Database) -> bool
         .order_by(EvidenceRow.id.desc())
     )
     with database.session(read_only=True) as session:
-        rows = [(bool(passed), detail, Path(path)) for passed, detail, path in session.execute(query)]
-    found = [(passed, path) for passed, detail, path in rows if not passed or _thorough(detail)]
+        rows = session.execute(query).all()
+    rehearsals = [(RehearsalEvidence.from_json(bool(passed), detail), Path(path)) for passed, detail, path in rows]
+    found = [(one.passed, path) for one, path in rehearsals if not one.passed or one.thorough(REHEARSED_DAYS)]
     if not found:
         return None
     try:
         draft = _draft(judged, "a-draft", settings)
-    except PromotionError:  # what cannot be a manifest was not rehearsed as one
+    except PromotionError:  # a run that cannot become a manifest was not rehearsed as one
         return None
     return next((passed for passed, path in found if _decides_as(draft, path)), None)
-
-
-def _thorough(detail: Mapping[str, Any]) -> bool:
-    """Tell whether a rehearsal was long enough, had faults, and let the kill switch close something."""
-    drill = detail.get("drill") or {}
-    return detail.get("days", 0) >= REHEARSED_DAYS and detail.get("faults") != "none" and bool(drill.get("held"))
 
 
 def _decides_as(draft: Manifest, path: Path) -> bool:
     try:
         return decide_alike(draft, load_manifest(path))
-    except AtbError:  # whatever is wrong with the rehearsed one, it is not this one
+    except AtbError:  # a rehearsed manifest that cannot be loaded is not this one
         return False
 
 
@@ -189,7 +183,7 @@ def _default_name(slot: Mapping[str, Any], mode: str) -> str:
 
 
 def _evidence(
-    run: Run, result: Mapping[str, Any], proofs: Mapping[str, Any], *, folder: Path | None, settings: "Settings"
+    run: Run, result: Mapping[str, Any], proofs: Proofs, *, folder: Path | None, settings: "Settings"
 ) -> Evidence:
     from atb.engine.cache import kernel_hash
 
@@ -208,12 +202,12 @@ def _evidence(
         total_return_pct=_number(stats, "total_return_pct"),
         hold_return_pct=_number(hold, "total_return_pct"),
         max_drawdown_pct=_number(stats, "max_drawdown_pct"),
-        parity=_proof(proofs, "parity"),
-        lookahead_clean=_proof(proofs, "lookahead_clean"),
-        columns_equal=_proof(proofs, "columns_equal"),
+        parity=proofs.parity,
+        lookahead_clean=proofs.lookahead_clean,
+        columns_equal=proofs.columns_equal,
         predicts=folder is not None,
         beats_baselines=None if folder is None else _card(folder).get("beats_baselines"),
-        out_of_sample=_proof(proofs, "out_of_sample"),
+        out_of_sample=proofs.out_of_sample,
         dirty=run.dirty,
         refused=result.get("refused", {}),
         shorts=any(bool(slot["policy"].get("allow_short")) for slot in slots),
@@ -226,13 +220,8 @@ def _number(values: Mapping[str, Any], name: str) -> float:
     return math.nan if value is None else float(value)
 
 
-def _proof(proofs: Mapping[str, Any], name: str) -> bool | None:
-    value = proofs.get(name)
-    return value if isinstance(value, bool) else None
-
-
 def _check_data(slot: Mapping[str, Any], start: str, bars_root: Path) -> tuple[bool, bool]:
-    """Return whether the catalogue still gives the slot's very bars, and whether enough of them came before `start`."""
+    """Return whether the catalogue still holds exactly the slot's bars, and whether enough of them come before `start`."""
     from atb.data.catalogue import load_bars
     from atb.domain import Timeframe
 
@@ -242,19 +231,19 @@ def _check_data(slot: Mapping[str, Any], start: str, bars_root: Path) -> tuple[b
         bars = load_bars(
             data["symbol"], data["timeframe"], data["first"], end, root=bars_root, venue=data["venue"] or None
         )
-    except AtbError:  # whatever keeps the bars from being read, they are not those of the run
+    except AtbError:  # bars that cannot be read are not those of the run
         return False, False
     before = int((bars.frame.index < datetime.fromisoformat(start)).sum())
     return bars.fingerprint == data["fingerprint"], before >= slot["warmup"]
 
 
 def _model_folder(result: Mapping[str, Any], models_root: Path) -> Path | None:
-    """Return the bundle whose fingerprint the result's predictor had, None where no model took part.
+    """Return the folder of the model bundle with the fingerprint in the result; None without a model.
 
     Raises
     ------
     PromotionError
-        If there is no such bundle, or not any more.
+        If there is no such bundle (any more).
     """
     from atb.prediction.bundle import list_bundles, load_bundle
 
@@ -267,7 +256,7 @@ def _model_folder(result: Mapping[str, Any], models_root: Path) -> Path | None:
         if card.get("symbol") == slots[0]["symbol"] and card.get("timeframe") == slots[0]["timeframe"]:
             try:
                 bundle = load_bundle(folder)
-            except AtbError:  # a broken bundle is not the one looked for
+            except AtbError:  # a broken bundle is not the one wanted
                 continue
             if bundle.fingerprint == wanted:
                 return folder

@@ -1,4 +1,4 @@
-"""What a notebook says about itself: `publish` writes figures and identities as strict JSON, the executor reads them."""
+"""The result a notebook publishes: `publish` writes it as strict JSON, and the executor reads it."""
 
 import hashlib
 import inspect
@@ -8,23 +8,26 @@ import os
 from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.files import write_private
 from atb.reading import MIB, read_json
 
+if TYPE_CHECKING:
+    from atb.experiments.evidence import ResultEvidence
+
 MIME = "application/vnd.atb.result+json"
 FILE = "result.json"
-LARGEST = 256 * MIB  # bytes of a result that is read: it has one row per trade
+LARGEST = 256 * MIB  # bytes of a result that is read; it has one row per trade
 RECORD = "run.json"
 RUN_FOLDER = "ATB_RUN_DIR"
 SCHEMA = 1
 
 
 class Publishable(Protocol):
-    """What `publish` asks of a result; `atb.backtest.Result` has it."""
+    """What a result must have to be published; `atb.backtest.Result` has it."""
 
     @property
     def bars(self) -> tuple[Bars, ...]:
@@ -32,10 +35,10 @@ class Publishable(Protocol):
 
     @property
     def headline(self) -> str:
-        """The line to be read first."""
+        """The line to read first."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything that is to be kept, as JSON types."""
+        """Return everything to keep, as JSON types."""
 
     def export(self, folder: Path) -> object:
         """Write orders, trades and equity as files into `folder`."""
@@ -47,36 +50,37 @@ def publish(
     data: Sequence[Bars] = (),
     result: Publishable | None = None,
     model: Path | None = None,
-    evidence: Mapping[str, object] | None = None,
+    evidence: "ResultEvidence | None" = None,
     findings: Sequence[str] | None = None,
     headline: str | None = None,
 ) -> None:
-    """Show a notebook's result, and keep it where `atb run` finds it. Call it once, in the last cell.
+    """Show a notebook's result and write it where `atb run` finds it. Call it once, in the last cell.
 
     Parameters
     ----------
     metrics
-        Key figures by name; NaN and infinities are kept as null.
+        Key figures by name; NaN and infinities become null.
     data
-        The bars used; a result brings its own.
+        The bars used; by default those of the result.
     result
-        A backtest result; its orders, trades and equity are written beside the notebook's other files.
+        A backtest result; its orders, trades and equity are written into the run's folder.
     model
-        A model file or bundle folder that this notebook made or used.
+        A model file or bundle folder that the notebook made or used.
     evidence
-        What a gate will judge.
+        What `atb.experiments.evidence.evidence` proved of the result; the gate judges it.
     findings
-        What speaks against the result, a sentence each: the first thing that terminal and report show. Empty where nothing was
-        found, None where nothing was looked for.
+        What speaks against the result, a sentence each; terminal and report show it first. Empty if nothing was found, None if
+        nothing was looked for.
     headline
-        The line to be read first, where there is no result that has its own.
+        The line to read first, if there is no result with its own.
 
     Raises
     ------
     InputError
-        If the result is not a backtest's, a screen for one, or something has no JSON form.
+        If the result is not a backtest's (but a screen's), the evidence is not `evidence`'s, or a value has no JSON form.
     """
     _check_result(result)
+    _check_evidence(evidence)
     bars = tuple(data) or (result.bars if result is not None else ())
     summary = {
         "schema": SCHEMA,
@@ -88,7 +92,11 @@ def publish(
     }
     folder = os.environ.get(RUN_FOLDER)
     if folder:
-        whole = {**summary, "result": None if result is None else result.to_json(), "evidence": evidence}
+        whole = {
+            **summary,
+            "result": None if result is None else result.to_json(),
+            "evidence": None if evidence is None else evidence.to_json(),
+        }
         write_text(Path(folder) / FILE, to_json(whole))
         if result is not None:
             result.export(Path(folder))
@@ -96,32 +104,45 @@ def publish(
 
 
 def _check_result(result: object) -> None:
-    """Refuse what is no result of the kernel, without computing any of it."""
+    """Refuse what is not a backtest's result, without computing any of its properties."""
     wanted = ("bars", "headline", "to_json", "export")
     if result is not None and any(inspect.getattr_static(result, name, None) is None for name in wanted):
         raise InputError(
             "Only the result of a backtest can be published",
             found=type(result).__name__,
-            todo="A screen ranks and is no evidence: run its best columns with backtest.run",
+            todo="A screen only ranks: run its best columns with backtest.run",
+        )
+
+
+def _check_evidence(evidence: object) -> None:
+    if evidence is None:
+        return
+    from atb.experiments.evidence import ResultEvidence
+
+    if not isinstance(evidence, ResultEvidence):
+        raise InputError(
+            "Only evidence of a result can be published as evidence",
+            found=type(evidence).__name__,
+            todo="Publish what evidence(result) returns; other figures are metrics",
         )
 
 
 def published(folder: Path) -> dict[str, Any]:
-    """Return what the notebook of a run folder published; empty when it published nothing."""
+    """Return what the notebook of a run folder published; empty if it published nothing."""
     path = folder / FILE
     if not path.exists():
         return {}
     try:
         found: dict[str, Any] = read_json(path, max_bytes=LARGEST)
-    except (OSError, ValueError) as problem:
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"The published result is no JSON ({problem})", found=str(path), todo="Run the notebook again"
+            f"The published result is not JSON ({error})", found=str(path), todo="Run the notebook again"
         ) from None
     return found
 
 
 def identity(bars: Bars) -> dict[str, object]:
-    """Return which bars these are: symbol, timeframe, venue, content hash, first and last open, number."""
+    """Return the identity of bars: symbol, timeframe, venue, content hash, first and last open, number."""
     index = bars.frame.index
     return {
         "symbol": str(bars.symbol),
@@ -172,12 +193,12 @@ def to_json(value: object) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a file in one step, closed to other users and on the disk: a reader sees all of it or nothing."""
+    """Write a file atomically, readable by its owner only, and flushed to disk."""
     write_private(path, text.encode())
 
 
 def _display(summary: Mapping[str, Any]) -> None:
-    """Show the result under its own media type, as text where the front end does not know it; silent outside a kernel."""
+    """Show the result under its own media type with text as fallback; do nothing outside a kernel."""
     from IPython.core.getipython import get_ipython
     from IPython.display import display
 

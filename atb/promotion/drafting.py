@@ -1,6 +1,7 @@
-"""From a backtest's result, as it was published, to an unsigned manifest that pins what decided in it."""
+"""Drafting: from a published backtest result to an unsigned manifest that pins everything that decided in it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -8,34 +9,44 @@ from typing import Any
 from atb.engine.cache import kernel_hash
 from atb.errors import PromotionError
 from atb.promotion import provenance
+from atb.promotion.gate import Evidence, Verdict
 from atb.promotion.manifest import SCHEMA, Manifest
+
+
+@dataclass(frozen=True, slots=True)
+class RunIdentity:
+    """Which run, of which commit, and whether the checkout had uncommitted changes; None is not known."""
+
+    run_id: str
+    commit: str | None
+    dirty: bool | None
 
 
 def draft_manifest(
     result: Mapping[str, Any],
     *,
     name: str,
-    run_id: str,
+    run: RunIdentity,
     model_folder: Path | None,
     models_root: Path,
-    verdict: Mapping[str, Any],
-    evidence: Mapping[str, Any],
+    verdict: Verdict,
+    evidence: Evidence,
 ) -> Manifest:
     """Return the unsigned manifest of a result with one slot.
 
     Parameters
     ----------
     result
-        What `Result.to_json` gave.
+        As `Result.to_json` gave it.
     model_folder
-        The bundle that the result's predictor was loaded from, None without one.
+        Bundle of the result's predictor; None without one.
     verdict, evidence
-        What the gate said, and what it saw.
+        The gate's verdict, and the evidence it was given.
 
     Raises
     ------
     PromotionError
-        If a source or model file cannot be found, or the result used what no runner has: funding rates or finer bars.
+        If a source or model file cannot be found, or the result used funding rates or finer bars, which no runner has.
     """
     from atb.strategies import strategy_module
 
@@ -56,9 +67,9 @@ def draft_manifest(
     return Manifest(
         schema=SCHEMA,
         name=name,
-        mode=str(verdict["mode"]),
+        mode=verdict.mode,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
-        run_id=run_id,
+        run_id=run.run_id,
         strategy={
             "name": slot["strategy"]["name"],
             "module": module,
@@ -78,8 +89,8 @@ def draft_manifest(
         sources=provenance.source_hashes(module),
         locks=provenance.lock_hashes(),
         warmup=int(slot["warmup"]),
-        evidence={**evidence, **figures},
-        verdict=dict(verdict),
+        evidence={"gate": evidence.to_json(), "commit": run.commit, "dirty": run.dirty, **figures},
+        verdict=verdict.to_json(),
     )
 
 
@@ -87,7 +98,7 @@ def _model(slot: Mapping[str, Any], folder: Path, models_root: Path) -> dict[str
     try:
         path = folder.resolve().relative_to(models_root.resolve())
     except ValueError:
-        raise PromotionError(f"A promoted model lies under {models_root}", found=str(folder)) from None
+        raise PromotionError(f"A promoted model must lie under {models_root}", found=str(folder)) from None
     return {
         "path": path.as_posix(),
         "model_sha256": provenance.file_sha256(folder / "model.onnx"),

@@ -1,8 +1,8 @@
 """The gate: evidence in, verdict with every reason out; pure.
 
-Paper is refused only when the evidence does not belong to what would trade: other bars, another kernel, or a strategy that decides
-otherwise where it does not know the whole history. Results never keep a strategy from paper, where they are still to be found out.
-Live must show proofs, results and a rehearsal as well. Both verdicts are always given.
+Paper is refused only if the evidence does not belong to what would trade: other bars, another kernel, or a strategy that decides
+differently when it does not know the whole history. Results never keep a strategy from paper, which is where they are found out.
+Live also needs proofs, results and a rehearsal. Both verdicts are always given.
 """
 
 import math
@@ -16,21 +16,63 @@ from atb.decimals import figure
 
 @dataclass(frozen=True, slots=True)
 class GatePolicy:
-    """What live asks for.
+    """The results that live requires.
 
     Parameters
     ----------
     min_trades
-        Closed round trips below which statistics say nothing.
+        Fewest closed round trips; with less, statistics say nothing.
     min_sharpe
-        Annualised Sharpe ratio after costs.
+        Lowest annualised Sharpe ratio after costs.
     max_drawdown_pct
-        Largest fall from a peak of equity, positive, in percent.
+        Largest drawdown, positive, in percent.
     """
 
     min_trades: int = 30
     min_sharpe: float = 1.0
     max_drawdown_pct: float = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proofs:
+    """What a run proved of its own result; None is "not proven".
+
+    Parameters
+    ----------
+    parity, lookahead_clean, columns_equal, out_of_sample
+        As in `Evidence`.
+    """
+
+    parity: bool | None = None
+    lookahead_clean: bool | None = None
+    columns_equal: bool | None = None
+    out_of_sample: bool | None = None
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Self:
+        """Read the proofs of a published result; whatever is not a JSON boolean proves nothing."""
+        read = {one.name: values.get(one.name) for one in fields(cls)}
+        return cls(**{name: value if isinstance(value, bool) else None for name, value in read.items()})
+
+
+@dataclass(frozen=True, slots=True)
+class RehearsalEvidence:
+    """What counts of a rehearsal: outcome, days traded, level of faults, and whether the kill switch had a position to close."""
+
+    passed: bool
+    days: float
+    faults: str
+    drilled: bool
+
+    @classmethod
+    def from_json(cls, passed: bool, detail: Mapping[str, Any]) -> Self:
+        """Read the stored detail of a rehearsal."""
+        drill = detail.get("drill") or {}
+        return cls(passed, float(detail.get("days", 0)), str(detail.get("faults", "none")), bool(drill.get("held")))
+
+    def thorough(self, min_days: float = 30) -> bool:
+        """Whether it was long enough, had faults, and gave the kill switch a position to close."""
+        return self.days >= min_days and self.faults != "none" and self.drilled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,38 +82,38 @@ class Evidence:
     Parameters
     ----------
     run_status
-        The registry's: only `succeeded` is evidence.
+        Status in the registry; only a run that `succeeded` is evidence.
     strategies
-        How many slots the run's result has; 0 means that it published none.
+        Number of slots of the run's result; 0 if it published none.
     data_matches
-        Whether the catalogue still holds the very bars of the run.
+        Whether the catalogue still holds exactly the run's bars.
     kernel_matches
-        Whether the run's kernel is the installed one.
+        Whether the run used the installed kernel.
     warm
-        Whether enough bars came before the first traded one.
+        Whether the warm-up before the first traded bar is complete.
     synthetic
         Whether the bars were generated.
     n_trades, sharpe, total_return_pct, hold_return_pct, max_drawdown_pct
-        Of the run, after costs; NaN where it could not be computed.
+        Results of the run after costs; NaN if not computable.
     parity, lookahead_clean
         Whether kernel parity and the absence of look-ahead were proven for the run.
     columns_equal
-        Whether a process that knows only the declared warm-up and the bars up to it computed, at every traded bar, the columns that
-        the backtest traded: as a runner does.
+        Whether a process that knows, at every traded bar, only the declared warm-up and the bars so far computed the columns that
+        the backtest traded, as a runner does.
     predicts, beats_baselines, out_of_sample
-        Whether a model takes part, whether it beat its baselines out of sample, and whether every traded bar opened after the last
-        bar that it was made from.
+        Whether the strategy uses a model, whether that beat its baselines out of sample, and whether every traded bar opened after
+        the last bar of its training and validation.
     dirty
-        Whether files of the checkout differed from the commit.
+        Whether the checkout had uncommitted changes.
     refused
-        Refused or shrunk intents by reason.
+        Number of refused or reduced intents by reason.
     shorts
-        Whether the policy may sell what is not held.
+        Whether the policy allows short positions.
     enters_bare
-        Whether an entry may be filled before the stop that the policy wants can rest.
+        Whether an entry can fill before the policy's stop can rest at the exchange.
     rehearsed
-        Whether the last rehearsal of a manifest that decides the same was passed; a short one, one without faults or one in which
-        the kill switch had nothing to close proves too little, and counts only where it failed.
+        Whether the last rehearsal of a manifest that decides the same passed; one that was not `thorough` counts only if it
+        failed.
     """
 
     run_status: str
@@ -99,7 +141,7 @@ class Evidence:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self | None:
-        """Read what `to_json` wrote; None where a value is missing, unknown or of another type."""
+        """Read what `to_json` wrote; None if a value is missing, unknown or of the wrong type."""
         if sorted(values) != sorted(one.name for one in fields(cls)):
             return None
         numbers = {one.name for one in fields(cls) if one.type is float}
@@ -118,7 +160,7 @@ class Evidence:
 
 
 def _is_plain(value: object, annotation: Any) -> bool:
-    """Tell whether a value is of its field's type; `True` is no number, and a whole number is one with a point too."""
+    """True if a value has its field's type; a bool is not a number, an int is also a float."""
     kinds = get_args(annotation) if isinstance(annotation, UnionType) else (get_origin(annotation) or annotation,)
     if isinstance(value, bool):
         return bool in kinds
@@ -127,7 +169,7 @@ def _is_plain(value: object, annotation: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why a run may not be promoted: to the mode asked for, and to live. No reason means that it may."""
+    """Why a run may not be promoted, to the requested mode and to live; no reasons mean that it may."""
 
     mode: str
     reasons: tuple[str, ...]
@@ -135,7 +177,7 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the mode asked for is allowed."""
+        """Whether the requested mode is allowed."""
         return not self.reasons
 
     def to_json(self) -> dict[str, Any]:
@@ -145,7 +187,7 @@ class Verdict:
 
 
 def gate(evidence: Evidence, policy: GatePolicy | None = None, *, mode: str = "paper") -> Verdict:
-    """Return the verdict on `evidence` for `mode` (`paper` or `live`), and for live in any case."""
+    """Return the verdict on `evidence` for `mode` (`paper` or `live`), and always for live too."""
     broken = _integrity(evidence)
     live = (*broken, *_proofs(evidence), *_results(evidence, policy or GatePolicy()))
     return Verdict(mode, live if mode == "live" else broken, live)
@@ -156,27 +198,27 @@ def _chosen(*findings: tuple[bool, str]) -> tuple[str, ...]:
 
 
 def _integrity(evidence: Evidence) -> tuple[str, ...]:
-    """Return why the evidence is none, or is of something else than what would trade."""
-    if evidence.run_status != "succeeded":  # what a failed run left unsaid is no reason of its own
+    """Return why this is no evidence, or evidence of something else than what would trade."""
+    if evidence.run_status != "succeeded":  # a failed run lacks more, which are no further reasons
         return (f"the run did not succeed (status {evidence.run_status})",)
     if evidence.strategies == 0:
         return ("the run published no strategy result",)
     return _chosen(
         (
             evidence.strategies > 1,
-            f"the run has {evidence.strategies} slots, and a manifest is of one; a runner takes several manifests",
+            f"the run has {evidence.strategies} slots, and a manifest holds one; a runner takes several manifests",
         ),
         (not evidence.data_matches, "the bars of the run are not, or no longer, in the catalogue"),
         (not evidence.kernel_matches, "the run used another decision kernel than the installed one"),
         (
             evidence.columns_equal is False,
-            "a runner, which knows the declared warm-up and the bars up to the newest, would decide otherwise than the backtest",
+            "a runner, which knows only the declared warm-up and the bars so far, would decide differently from the backtest",
         ),
     )
 
 
 def _proofs(evidence: Evidence) -> tuple[str, ...]:
-    """Return what a live promotion needs proven and is not."""
+    """Return what live requires to be proven and is not."""
     return _chosen(
         (evidence.synthetic, "the bars are SYNTHETIC: nothing was shown on a real market"),
         (evidence.parity is None, "parity of the kernel was not proven in this run"),
@@ -210,7 +252,7 @@ def _proofs(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _results(evidence: Evidence, policy: GatePolicy) -> tuple[str, ...]:
-    """Return the results that are too weak; comparisons are written so that NaN is too weak as well."""
+    """Return the results that are too weak; every comparison is false for NaN, which is therefore too weak."""
     gain, hold = evidence.total_return_pct, evidence.hold_return_pct
     refused = sum(evidence.refused.values())
     reasons = ", ".join(f"{name} {count}" for name, count in sorted(evidence.refused.items()))

@@ -1,4 +1,4 @@
-"""The workbench: what a notebook needs, by short names, with the settings already applied; everything is imported on demand."""
+"""The workbench: what a notebook needs, under short names and on the loaded settings; every name is imported on first use."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
     from atb.engine.slot import Slot
     from atb.experiments import publish
-    from atb.experiments.evidence import assumptions, evidence, findings, fragility, proofs, start_spread
+    from atb.experiments.evidence import evidence, proofs
+    from atb.experiments.findings import assumptions, findings, fragility, start_spread
     from atb.strategies import make_strategy, strategy_params
     from atb.validation.sensitivity import cost_table, shift_table
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
@@ -29,7 +30,7 @@ _HOMES = {
     "RiskPolicy": "atb.engine.policy",
     "Rules": "atb.workbench.rules",
     "Slot": "atb.engine.slot",
-    "assumptions": "atb.experiments.evidence",
+    "assumptions": "atb.experiments.findings",
     "catalogue": "atb.workbench.market",
     "cost_table": "atb.validation.sensitivity",
     "ensure_sample": "atb.workbench.market",
@@ -37,9 +38,9 @@ _HOMES = {
     "evidence": "atb.experiments.evidence",
     "evidence_table": "atb.workbench.runs",
     "explained": "atb.workbench.explanation",
-    "findings": "atb.experiments.evidence",
-    "fragility": "atb.experiments.evidence",
-    "start_spread": "atb.experiments.evidence",
+    "findings": "atb.experiments.findings",
+    "fragility": "atb.experiments.findings",
+    "start_spread": "atb.experiments.findings",
     "judged_run": "atb.workbench.runs",
     "last_rehearsal": "atb.workbench.explanation",
     "finer_bars": "atb.workbench.market",
@@ -104,12 +105,12 @@ register_formats()
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is asked for."""
+    """Import a public name on first use."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    """Return the public names, loaded or not: what a notebook completes to."""
+    """Return the public names, imported or not, for completion in a notebook."""
     return sorted(__all__)

@@ -8,7 +8,7 @@ import pytest
 
 from atb.backtest import run
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.experiments.evidence import findings
+from atb.experiments.findings import findings
 from tests.bars import frame_of, ramp
 from tests.instruments import usual
 from tests.scenarios import scripted_slot

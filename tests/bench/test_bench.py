@@ -11,11 +11,11 @@ from atb.bench import engines
 from atb.bench.agreement import compare, equal_prices
 from atb.bench.bare import BareLoop
 from atb.bench.cases import ATB, BARE, CASES, Options, Row, jobs_of, measurable, rows_of, run_cases
-from atb.bench.engines import Found, Rules, make_engine, missing_engines
+from atb.bench.engines import EngineResult, FillRules, make_engine, missing_engines
 from atb.bench.launch import launch
 from atb.bench.measure import MEGABYTE, PeakMemory, busy, timed
 from atb.bench.process import TASKS, Job
-from atb.bench.targets import judge_targets
+from atb.bench.targets import check_targets
 from atb.bench.workload import CALM, SEED, TICK, Combination, generate, policy_grid, strategy_grid
 
 SMALL = Options(bars=2_000, combos=4, repeat=1)
@@ -66,7 +66,9 @@ def test_no_distance_of_a_grid_puts_a_stop_on_a_price_of_the_market():
 
 def test_with_the_usual_bars_the_fill_rules_of_all_engines_lead_to_the_same_trades():
     market = generate(100_000, SEED)
-    own, other = (BareLoop(rules).found(BareLoop(rules).single(market)) for rules in (Rules(), Rules(False, False)))
+    own, other = (
+        BareLoop(rules).result(BareLoop(rules).single(market)) for rules in (FillRules(), FillRules(False, False))
+    )
     assert len(own.trades) == 930
     assert own == other
 
@@ -78,7 +80,7 @@ def test_with_the_usual_bars_the_fill_rules_of_all_engines_lead_to_the_same_trad
 def test_the_bare_loop_trades_as_atb_to_the_last_bit_on_wild_bars_with_gaps(seed):
     market = generate(4_000, seed, sigma=0.012, gap=0.004)
     atb, bare = make_engine(ATB), BareLoop()
-    mine, theirs = atb.found(atb.single(atb.load(market))), bare.found(bare.single(market))
+    mine, theirs = atb.result(atb.single(atb.load(market))), bare.result(bare.single(market))
     assert len(mine.trades) > 20
     assert compare(mine, theirs).agrees, compare(mine, theirs).text
     assert (mine.trades, mine.final_equity) == (theirs.trades, theirs.final_equity)
@@ -87,8 +89,8 @@ def test_the_bare_loop_trades_as_atb_to_the_last_bit_on_wild_bars_with_gaps(seed
 def test_every_rule_that_engines_differ_in_changes_trades_on_wild_bars():
     market = generate(20_000, 1, sigma=0.01)
     plain, *others = (
-        BareLoop(rules).found(BareLoop(rules).single(market))
-        for rules in (Rules(), Rules(False, True), Rules(True, False))
+        BareLoop(rules).result(BareLoop(rules).single(market))
+        for rules in (FillRules(), FillRules(False, True), FillRules(True, False))
     )
     for other in others:
         assert not compare(plain, other, tolerance=1e-6).agrees
@@ -98,7 +100,7 @@ def test_every_rule_that_engines_differ_in_changes_trades_on_wild_bars():
 @pytest.fixture
 def found():
     trades = [[10.0, 12.0, 100.0, 104.0, 5.0], [20.0, 25.0, 100.0, 98.0, 5.0]]
-    return Found([1_010.0], [2], [0.02], trades)
+    return EngineResult([1_010.0], [2], [0.02], trades)
 
 
 @pytest.mark.parametrize(("row", "column"), [(0, 0), (0, 1), (1, 2), (1, 3), (0, 4)])
@@ -132,9 +134,9 @@ def test_a_last_bit_is_a_disagreement_only_where_bits_are_promised(found):
 
 
 def test_a_sweep_is_compared_as_far_as_it_went(found):
-    whole = Found([1.0, 2.0, 3.0], [1, 1, 1], [0.1, 0.1, 0.1])
-    assert compare(whole, Found([1.0, 2.0], [1, 1], [0.1, 0.1])).text == "2 combinations equal"
-    assert not compare(whole, Found([1.0, 2.5], [1, 1], [0.1, 0.1])).agrees
+    whole = EngineResult([1.0, 2.0, 3.0], [1, 1, 1], [0.1, 0.1, 0.1])
+    assert compare(whole, EngineResult([1.0, 2.0], [1, 1], [0.1, 0.1])).text == "2 combinations equal"
+    assert not compare(whole, EngineResult([1.0, 2.5], [1, 1], [0.1, 0.1])).agrees
 
 
 # --- the cases, in processes of their own -----------------------------------------------------------------------------
@@ -180,7 +182,7 @@ def test_vectorbt_is_held_to_its_own_rules_and_the_difference_is_counted(facts):
     assert row.notes[0].startswith("under its own fill rules")
     same, total = (int(number) for number in re.findall(r"\d+", row.notes[1]))
     assert 0 < same < total
-    assert "the bar of an entry" in row.notes[1]
+    assert "in the entry bar" in row.notes[1]
 
 
 @pytest.mark.parametrize("case", ["single", "tables", "multi", "sweep", "grid"])
@@ -234,7 +236,7 @@ def test_what_the_budget_did_not_allow_is_scaled_and_said(monkeypatch):
     assert (whole["measured"], part["measured"]) == (8, 2)
     assert part["found"]["final_equity"] == whole["found"]["final_equity"][:2]
     (row,) = rows_of("memory", [Job(BARE, "sweep", combos=8)], [part])
-    assert row.notes == ["2 of 8 combinations measured, the time is scaled"]
+    assert row.notes == ["2 of 8 combinations measured, the time is scaled up"]
 
 
 def test_an_engine_that_fails_is_a_row_with_its_last_words():
@@ -246,7 +248,7 @@ def test_an_engine_that_fails_is_a_row_with_its_last_words():
 
 
 def test_a_peer_that_is_not_installed_is_named_and_left_out(monkeypatch):
-    absent = engines.Listed("nowhere:Nothing", ("no_such_package",))
+    absent = engines.EngineEntry("nowhere:Nothing", ("no_such_package",))
     monkeypatch.setitem(engines.ENGINES, "backtesting.py", absent)
     assert "backtesting.py" in missing_engines()
     assert "backtesting.py" not in measurable(missing_engines())
@@ -302,7 +304,7 @@ KEPT = [
 
 
 def test_kept_promises_are_met_with_their_figures():
-    verdicts = judge_targets(KEPT)
+    verdicts = check_targets(KEPT)
     assert [verdict.met for verdict in verdicts] == [True] * 6
     assert str(verdicts[0]) == "met: one backtest of 100,000 bars at least 10x vectorbt: 11.0x (vectorbt rust)"
     assert [verdict.figure for verdict in verdicts[2:]] == [
@@ -327,14 +329,14 @@ def test_kept_promises_are_met_with_their_figures():
 )
 def test_each_promise_can_be_missed(place, change):
     rows = [replace(row, **change) if k == place else row for k, row in enumerate(KEPT)]
-    missed = [verdict for verdict in judge_targets(rows) if not verdict.met]
+    missed = [verdict for verdict in check_targets(rows) if not verdict.met]
     assert len(missed) == 1
     assert str(missed[0]).startswith("MISSED: ")
 
 
 def test_a_promise_that_was_not_measured_is_not_judged_and_other_sizes_are_said():
-    assert judge_targets([row_of("grid")]) == []
-    (verdict,) = judge_targets([row_of("sweep", "vectorbt rust", ratio_to_atb=30.0, bars=2_000, combos=4)])
+    assert check_targets([row_of("grid")]) == []
+    (verdict,) = check_targets([row_of("sweep", "vectorbt rust", ratio_to_atb=30.0, bars=2_000, combos=4)])
     assert "2,000 bars x 4 combinations" in verdict.figure
 
 

@@ -2,7 +2,7 @@
 
 from atb.bench import latency
 from atb.bench.latency import Latency, measure_latency
-from atb.bench.targets import judge_targets
+from atb.bench.targets import check_targets
 
 
 def milliseconds(*values):
@@ -23,7 +23,7 @@ def test_a_histogram_counts_each_request_once_and_an_edge_belongs_below():
 
 
 def test_the_promise_is_kept_at_fifty_milliseconds_and_broken_above():
-    kept, broken = (judge_targets([milliseconds(*[1] * 50, worst).row()])[0] for worst in (50, 50.1))
+    kept, broken = (check_targets([milliseconds(*[1] * 50, worst).row()])[0] for worst in (50, 50.1))
     assert (kept.met, broken.met) == (True, False)
     assert broken.figure == "50.1 ms"
 

@@ -11,7 +11,7 @@ from atb.data.catalogue.writing import save_bars
 from atb.decimals import number
 from atb.domain import Bars
 from atb.errors import InputError
-from atb.experiments.evidence import UNPROVEN, findings
+from atb.experiments.findings import UNPROVEN, findings
 from atb.workbench import Period, load_bars, make_strategy, prepare_slot, run
 from atb.workbench.backtesting import differences
 from tests.bars import bars_of, random_walk
@@ -158,9 +158,9 @@ def test_bars_that_the_model_has_seen_stand_on_the_terminal(tmp_path):
     train_model(bars, tmp_path / "models")
     done = atb("backtest", "ml_basic", "--no-report")
     assert done.exit_code == 0, done.output
-    assert "of the traded bars were seen while the model was made: for them this is no test" in done.stdout
+    assert "of the traded bars in training: for them this is no test" in done.stdout
     told = json.loads(atb("backtest", "ml_basic", "--no-report", "--json").stdout)["findings"]
-    assert any("were seen while the model was made" in text for text in told)
+    assert any("in training: for them this is no test" in text for text in told)
 
 
 def test_dates_outside_of_the_data_are_refused_with_advice_that_can_be_followed(tmp_path):

@@ -25,7 +25,7 @@ def quick(monkeypatch):
 
     monkeypatch.setattr("atb.bench.launch.launch", run)
     for name, listed in engines.ENGINES.items():
-        monkeypatch.setitem(engines.ENGINES, name, engines.Listed(listed.place))
+        monkeypatch.setitem(engines.ENGINES, name, engines.EngineEntry(listed.place))
 
 
 def call(*arguments):
@@ -72,8 +72,8 @@ def test_what_is_not_installed_is_named_with_the_way_to_get_it(monkeypatch):
         monkeypatch.setitem(engines.ENGINES, name, absent)
     done = call("--case", "single")
     assert done.exit_code == 0
-    assert "vectorbt rust is not installed and left out: `make setup` adds it\n" in done.stderr
-    assert "backtesting.py is not installed and left out: `make bench-setup` adds it\n" in done.stderr
+    assert "vectorbt rust is not installed and is left out: `make setup` adds it\n" in done.stderr
+    assert "backtesting.py is not installed and is left out: `make bench-setup` adds it\n" in done.stderr
     assert "backtesting.py" not in done.stdout
 
 
@@ -89,3 +89,14 @@ def test_the_cases_of_the_command_are_those_that_can_be_run():
     assert list(CASES) == list(command.CASES)
     text = CliRunner().invoke(main, ["bench", "--help"]).output
     assert all(f"{name} " in text for name in CASES)
+
+
+def test_kept_ratios_are_compared_with_those_of_the_next_run(monkeypatch, tmp_path):
+    monkeypatch.setattr("atb.bench.history.RESULTS", tmp_path / "results")
+    first = call("--case", "single", "--keep")
+    assert first.exit_code == 0, first.output
+    assert f"Kept in {tmp_path / 'results'}" in first.stdout
+    again = call("--case", "single", "--json")
+    assert isinstance(json.loads(again.stdout), list)
+    assert "Ratios to atb, compared with those of " in again.stderr
+    assert "single, bare loop: " in again.stderr

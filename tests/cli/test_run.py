@@ -31,7 +31,7 @@ NAMES = ("strategy", "params", "symbol", "timeframe", "start", "end", "days", "c
 RESULT = f"""
 from atb.experiments import publish
 from atb.workbench.backtesting import prepare_backtest
-from atb.experiments.evidence import UNPROVEN, findings
+from atb.experiments.findings import UNPROVEN, findings
 result = prepare_backtest({{name: globals()[name] for name in {NAMES}}}).run()
 CHANGE
 publish(metrics=result.stats, result=result, findings=[text for text in findings(result) if text != UNPROVEN])

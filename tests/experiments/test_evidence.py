@@ -10,22 +10,24 @@ import pytest
 from atb.domain import Signals
 from atb.engine.policy import AccountPolicy
 from atb.engine.slot import Slot
+from atb.errors import InputError
+from atb.experiments.evidence import ResultEvidence
+from atb.promotion.gate import Proofs
 from atb.strategies.from_signals import GivenSides
 from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
 from tests.bars import bars_of, ramp, random_walk
 from tests.scenarios import Scripted, Timed, scripted_slot
 from tests.workbench.test_slots import train_model
 
-PROVEN = {
-    "parity": True,
-    "lookahead_clean": True,
-    "columns_equal": True,
-    "synthetic": False,
-    "parity_report": {"first_difference": None},
-    "columns_reports": [],
-    "model": [],
-}
 SIDES = tuple(np.where(np.arange(3_000) // 24 % 2 == 0, 1.0, 0.0))
+
+
+def proven_without(*left_out):
+    """Return evidence in which everything held, vectorbt compared without some costs."""
+    from atb.validation.parity import ParityReport  # not for the processes that import this module for its strategies
+
+    parity = ParityReport(True, 7, 50, {"vectorbt": True}, None, left_out)
+    return ResultEvidence(parity, (), (), synthetic=False, bars_in_all=50)
 
 
 class Peeking(Scripted):
@@ -59,17 +61,19 @@ def timed_slot(frame, sides, **options):
 
 def test_an_honest_result_is_proven():
     proven = evidence(run(timed_slot(random_walk(400), SIDES)))
-    assert (proven["parity"], proven["lookahead_clean"], proven["out_of_sample"]) == (True, True, None)
-    assert (proven["columns_equal"], proven["columns_reports"][0]["checked"]) == (True, 400)
-    assert proven["parity_report"]["bars"] == 400
-    assert json.loads(json.dumps(proven)) == proven
+    assert (proven.parity.equal, proven.lookahead_clean, proven.out_of_sample) == (True, True, None)
+    assert (proven.columns_equal, proven.columns[0].checked) == (True, 400)
+    assert proven.parity.bars == 400
+    published = json.loads(json.dumps(proven.to_json()))
+    assert ResultEvidence.from_json(published).to_json() == proven.to_json()
+    assert Proofs.from_json(published) == proven.proofs
     assert any("400 bars" in line for line in proofs(proven))
 
 
 def test_a_strategy_that_looks_ahead_is_found_out():
     slot = scripted_slot(random_walk(400), ())
     proven = evidence(run(replace(slot, strategy=Peeking())))
-    assert (proven["lookahead_clean"], proven["columns_equal"], proven["parity"]) == (False, False, False)
+    assert (proven.lookahead_clean, proven.columns_equal, proven.parity.equal) == (False, False, False)
     assert "LOOKS AHEAD" in findings(run(slot), proven)[0]
     assert "NOT what a runner computes" in "".join(proofs(proven))
 
@@ -77,7 +81,7 @@ def test_a_strategy_that_looks_ahead_is_found_out():
 def test_a_warm_up_that_is_too_short_is_found_and_is_no_look_ahead():
     result = run(Slot(Forgetful(), bars_of(random_walk(300))), start=random_walk(300).index[20])
     proven = evidence(result)
-    assert (proven["columns_equal"], proven["lookahead_clean"]) == (False, None)
+    assert (proven.columns_equal, proven.lookahead_clean) == (False, None)
     assert findings(result, proven)[0].startswith("A runner would NOT DECIDE this: ")
     assert "warm-up too short" in findings(result, proven)[0]
 
@@ -85,7 +89,7 @@ def test_a_warm_up_that_is_too_short_is_found_and_is_no_look_ahead():
 def test_where_not_every_bar_was_looked_at_it_is_said_and_nothing_is_claimed():
     result = run(timed_slot(random_walk(400), SIDES))
     proven, name = evidence(result, checked_bars=50), result.slots[0].strategy.name
-    assert (proven["parity"], proven["columns_equal"], proven["lookahead_clean"]) == (True, None, None)
+    assert (proven.parity.equal, proven.columns_equal, proven.lookahead_clean) == (True, None, None)
     assert any("50 of 400 bars" in line for line in proofs(proven))
     assert findings(result, proven)[0] == f"Look-ahead and warm-up of {name} were checked at 50 of 400 bars"
 
@@ -95,39 +99,42 @@ def test_sides_that_were_given_are_no_proof_of_anything():
     rises = (walk["close"].shift(-1) > walk["close"]).astype(float)
     result = run(Slot(GivenSides(rises), bars_of(walk)))
     proven = evidence(result)
-    assert (proven["columns_equal"], proven["lookahead_clean"]) == (None, None)
-    assert "columns" not in proven["parity_report"]["ways"]
+    assert (proven.columns_equal, proven.lookahead_clean) == (None, None)
+    assert "columns" not in proven.parity.ways
     assert "were checked at 0 of 400 bars: its sides were given" in findings(result, proven)[0]
 
 
 def test_a_long_result_is_proven_over_its_last_bars():
     proven = evidence(run(timed_slot(random_walk(400), SIDES)), parity_bars=100)
-    assert proven["parity"]
-    assert proven["parity_report"]["bars"] == 100
+    assert proven.parity.equal
+    assert proven.parity.bars == 100
+    assert "100 bars, the last of 400" in proofs(proven)[0]
 
 
 def test_broken_parity_comes_first():
-    told = findings(run(scripted_slot(random_walk(100), SIDES)), PROVEN | {"parity": False})
+    proven = proven_without()
+    broken = replace(proven, parity=replace(proven.parity, equal=False))
+    told = findings(run(scripted_slot(random_walk(100), SIDES)), broken)
     assert told[0].startswith("Parity FAILED")
 
 
 def test_synthetic_bars_few_trades_and_losses_are_said():
     result = run(scripted_slot(ramp(down=50), (1.0,), venue="synthetic"))
-    told = "\n".join(findings(result, PROVEN | {"synthetic": True}))
+    told = "\n".join(findings(result, proven_without()))
     assert "SYNTHETIC" in told
     assert "too few" in told
     assert "loses money" in told
 
 
 def test_a_result_that_is_worse_than_holding_says_so():
-    told = "\n".join(findings(run(scripted_slot(ramp(up=100), (1.0,) * 20 + (0.0,))), PROVEN))
-    assert "Holding would have given more" in told
+    told = "\n".join(findings(run(scripted_slot(ramp(up=100), (1.0,) * 20 + (0.0,))), proven_without()))
+    assert "Holding would have earned more" in told
     assert "loses money" not in told
 
 
 def test_a_result_without_trades_neither_loses_nor_is_worse_than_a_holder_who_could_not_buy_either():
     result = run(scripted_slot(random_walk(100), SIDES), account=AccountPolicy(cash=1.0))
-    told = "\n".join(findings(result, PROVEN))
+    told = "\n".join(findings(result, proven_without()))
     assert (result.stats["total_return_pct"], result.baselines["hold"]["total_return_pct"]) == (0.0, 0.0)
     assert "It earned nothing, and lost nothing" in told
     assert "0 closed trades are too few" in told
@@ -141,16 +148,16 @@ def test_bars_that_the_model_has_seen_are_counted(stocked, end, seen):
     slot, start = prepare_slot(make_strategy("ml_basic"), "BTC/USDT", "1h", period=Period("2024-09-01", "2024-10-01"))
     result = run(slot, start=start)
     proven = evidence(result, checked_bars=20)
-    assert proven["out_of_sample"] is not seen
-    assert (proven["model"][0]["bars_seen_before"] > 0) is seen
-    assert ("while the model was made" in "".join(findings(result, proven))) is seen
+    assert proven.out_of_sample is not seen
+    assert (proven.models[0].bars_seen_before > 0) is seen
+    assert ("in training: for them this is no test" in "".join(findings(result, proven))) is seen
 
 
 def test_a_result_that_costs_or_starting_days_undo_is_called_fragile():
     import pandas as pd
 
     from atb.backtest import run
-    from atb.experiments.evidence import fragility, start_spread
+    from atb.experiments.findings import fragility, start_spread
     from tests.bars import ramp
     from tests.scenarios import scripted_slot
 
@@ -162,22 +169,32 @@ def test_a_result_that_costs_or_starting_days_undo_is_called_fragile():
     assert fragility(result, costs=paid, shifts=firm) == []
     assert start_spread(loose) == 2 * gain
     dear, late = fragility(result, costs=-paid, shifts=loose)
-    assert "At the dearest fee it loses money: -0.40 %" in dear
+    assert "At the highest fee it loses money: -0.40 %" in dear
     assert "more than the return itself" in late
 
 
 def test_what_vectorbt_was_compared_without_is_said():
-    report = {
-        "orders": 7, "bars": 50, "bars_in_all": 50, "ways": {"vectorbt": True},
-        "left_out_for_vectorbt": ["fees in base", "funding"],
-    }  # fmt: skip
-    told = {"parity_report": report, "columns_reports": [], "model": []}
-    assert "vectorbt equal; vectorbt knows no fees in base, funding" in proofs(told)[0]
-    assert "knows no" not in proofs({**told, "parity_report": {**report, "left_out_for_vectorbt": []}})[0]
+    (sentence,) = proofs(proven_without("fees in base", "funding"))
+    assert "vectorbt equal; vectorbt does not support fees in base, funding" in sentence
+    assert "does not support" not in proofs(proven_without())[0]
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"columns_reports": None}, {"model": [{"name": "x"}]}, {"parity_report": "yes"}]
+)
+def test_published_evidence_of_another_form_is_refused(broken):
+    published = proven_without().to_json() | broken if broken else {}
+    with pytest.raises(InputError, match="The published evidence cannot be read"):
+        ResultEvidence.from_json(published)
+
+
+def test_what_is_not_a_boolean_proves_nothing():
+    assert Proofs.from_json({"parity": "true", "lookahead_clean": 1, "columns_equal": None}) == Proofs()
+    assert Proofs.from_json({"parity": True, "out_of_sample": False}) == Proofs(parity=True, out_of_sample=False)
 
 
 def test_results_stand_before_the_rules_that_were_assumed():
     slot = replace(scripted_slot(ramp(down=50), (1.0,)), instrument=None)
-    told = findings(run(slot), PROVEN)
+    told = findings(run(slot), proven_without())
     assumed, lost = (next(i for i, one in enumerate(told) if word in one) for word in ("No venue's rules", "It loses"))
     assert lost < assumed

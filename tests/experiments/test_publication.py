@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 
 from atb.errors import InputError
+from atb.experiments.evidence import ResultEvidence
 from atb.experiments.publication import RUN_FOLDER, content_hash, publish, published, strict
+from atb.validation.parity import ParityReport
 from tests.bars import bars_of, random_walk
 
 
@@ -40,12 +42,13 @@ def refuse_constant(name: str) -> None:
 
 def test_a_result_is_written_with_its_bars_and_its_exports(run_folder):
     result = ResultDouble()
-    publish(metrics={"sharpe": np.float64(1.5), "sortino": float("inf")}, result=result, evidence={"trials": 7})
+    proven = ResultEvidence(ParityReport(True, 7, 50, {}, None), (), (), synthetic=True, bars_in_all=50)
+    publish(metrics={"sharpe": np.float64(1.5), "sortino": float("inf")}, result=result, evidence=proven)
     found = json.loads((run_folder / "result.json").read_text(), parse_constant=refuse_constant)
     assert found["metrics"] == {"sharpe": 1.5, "sortino": None}
     assert found["headline"] == "Traded 3 times"
     assert found["result"] == {"stats": {"sharpe": None, "trades": 3}}
-    assert found["evidence"] == {"trials": 7}
+    assert found["evidence"] == proven.to_json()
     assert found["data"] == [
         {
             "symbol": "BTC/USDT",
@@ -65,6 +68,12 @@ def test_a_result_is_written_with_its_bars_and_its_exports(run_folder):
 def test_what_was_found_against_a_result_is_kept_and_nothing_looked_for_is_not_nothing_found(told, run_folder):
     publish(metrics={}, findings=told)
     assert published(run_folder)["findings"] == told
+
+
+def test_evidence_that_no_proof_made_is_refused(run_folder):
+    with pytest.raises(InputError, match=r"Only evidence of a result.*found 'dict'"):
+        publish(metrics={}, evidence={"parity": True})
+    assert published(run_folder) == {}
 
 
 def test_given_bars_are_named_instead_of_the_result_s(run_folder):
@@ -99,7 +108,7 @@ def test_a_run_that_published_nothing_has_nothing(tmp_path):
 
 def test_a_damaged_result_is_one_clear_error(tmp_path):
     (tmp_path / "result.json").write_text('{"metrics": ')
-    with pytest.raises(InputError, match="no JSON"):
+    with pytest.raises(InputError, match="not JSON"):
         published(tmp_path)
 
 

@@ -23,7 +23,8 @@ from atb.live.loop import Summary
 from atb.live.plan import Plan, make_plan
 from atb.live.portfolio import Portfolio
 from atb.live.runner import RunnerContext, Window, run_paper
-from atb.promotion.drafting import draft_manifest
+from atb.promotion.drafting import RunIdentity, draft_manifest
+from atb.promotion.gate import Evidence, Verdict
 from atb.promotion.manifest import load_manifest, write_manifest
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, random_walk
@@ -43,7 +44,11 @@ LIMITS = AccountPolicy(
 )
 COSTS = ExecutionModel(fee=0.0005, maker_fee=0.0002, slippage_atr=0.02, impact=0.01, borrow_rate=0.2)
 CROSS = {"fast": 3, "slow": 8}
-VERDICT = {"mode": "paper", "passed": True, "reasons": [], "live": {"passed": False, "reasons": ["a test"]}}
+EVIDENCE = Evidence(
+    run_status="succeeded", strategies=1, data_matches=True, kernel_matches=True, warm=True, synthetic=True, n_trades=3.0,
+    sharpe=1.0, total_return_pct=1.0, hold_return_pct=0.5, max_drawdown_pct=5.0,
+)  # fmt: skip
+VERDICT = Verdict("paper", (), ("a test",))
 # What tells one execution of a session from another and nothing else: when it was written, under which epoch.
 INCIDENTAL = {"created_at", "updated_at", "started_at", "epoch", "config", "versions"}
 
@@ -87,8 +92,8 @@ class Desk:
     def promote(self, result: Result, name: str = "desk", *, model: Path | None = None) -> Path:
         """Sign a manifest of a backtest's result."""
         draft = draft_manifest(
-            result.to_json(), name=name, run_id="a-run", model_folder=model, models_root=self.models_root,
-            verdict=VERDICT, evidence={},
+            result.to_json(), name=name, run=RunIdentity("a-run", None, None), model_folder=model, models_root=self.models_root,
+            verdict=VERDICT, evidence=EVIDENCE,
         )  # fmt: skip
         return write_manifest(draft, self.root / "promoted", self.keys_root)
 

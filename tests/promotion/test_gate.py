@@ -39,7 +39,7 @@ def test_good_evidence_passes_both():
         ({"strategies": 3}, "3 slots"),
         ({"data_matches": False}, "bars of the run"),
         ({"kernel_matches": False}, "another decision kernel"),
-        ({"columns_equal": False}, "would decide otherwise than the backtest"),
+        ({"columns_equal": False}, "would decide differently from the backtest"),
     ],
 )
 def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reason):

@@ -1,0 +1,187 @@
+"""What speaks against a result, the gravest first, and the rules it was traded by, as sentences for the reader."""
+
+import math
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+from atb.backtest import Result
+from atb.backtest.ruin import RUINED
+from atb.experiments.evidence import ResultEvidence, models_used
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+UNPROVEN = "Neither parity nor look-ahead was proven"
+_WITHIN_ANOTHER = {"sizing"}  # rules that are part of another one's sentence
+
+
+def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
+    """Return what speaks against trusting a result, a sentence each, the gravest first; empty if nothing was found.
+
+    Parameters
+    ----------
+    result
+        The result of a backtest.
+    proven
+        Its `evidence`. Without it neither parity nor look-ahead is judged, and the last sentence says so.
+    """
+    stats, held = result.stats, result.baselines["hold"]
+    earned = stats["total_return_pct"]
+    models = models_used(result) if proven is None else proven.models
+    seen = sum(model.bars_seen_before for model in models)
+    refused = {reason: count for reason, count in result.refusal_counts.items() if reason != RUINED}
+    checks = [
+        (
+            bool(result.halt and not result.ruin),
+            f"The account ended {result.halt}: everything below is the result up to then",
+        ),
+        (
+            any(bars.synthetic for bars in result.bars),
+            "The bars are SYNTHETIC: the result says nothing about any market",
+        ),
+        (seen > 0, f"The model had seen {seen:,} of the traded bars in training: for them this is no test"),
+        (not all(model.beats_baselines for model in models), "The model does not beat its baselines out of sample"),
+        *((True, str(holes)) for holes in result.holes),
+        (
+            bool(result.holes and _rules_in_bars(result)),
+            f"With bars missing, these rules count bars, not hours: {_rules_in_bars(result)}",
+        ),
+        (bool(refused), f"Signals not traded as given: {_counts(refused)}"),
+        (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
+        (earned == 0, "It earned nothing, and lost nothing"),
+        (not earned >= 0, f"It loses money: {earned:+.2f} % after costs"),
+        (not earned >= held["total_return_pct"], "Holding would have earned more, with less work"),
+        (not _above(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
+        (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
+        *((True, f"No venue's rules are known: {rules}") for rules in _inferred_rules(result)),
+        (proven is None, UNPROVEN),
+    ]
+    ruined = [str(result.ruin).rstrip(".")] if result.ruin else []
+    return [*ruined, *_failed_proofs(proven), *_unchecked(proven), *(text for applies, text in checks if applies)]
+
+
+def _failed_proofs(proven: ResultEvidence | None) -> list[str]:
+    """Return which proofs failed: nothing else counts before them."""
+    if proven is None:
+        return []
+    columns = "; ".join(str(report) for report in proven.columns if report.equal is False)
+    ahead, differs = proven.lookahead_clean is False, proven.columns_equal is False
+    checks = [
+        (not proven.parity.equal and not differs, f"Parity FAILED: {proven.parity.first_difference}"),
+        (ahead, f"The strategy LOOKS AHEAD: {columns}"),
+        (differs and not ahead, f"A runner would NOT DECIDE this: {columns}"),
+    ]
+    return [text for applies, text in checks if applies]
+
+
+def _unchecked(proven: ResultEvidence | None) -> list[str]:
+    """Return the slots whose columns were not all computed again, with how many were."""
+    return [
+        f"Look-ahead and warm-up of {report.strategy} were checked at {report.checked:,} of {report.bars:,} bars"
+        + ("" if report.checked else ": its sides were given, and how they were made is not known")
+        for report in (() if proven is None else proven.columns)
+        if report.equal is not False and report.checked < report.bars
+    ]
+
+
+def _rules_in_bars(result: Result) -> str:
+    """Return the active rules that are given as a number of bars."""
+    names = ("max_bars", "cooldown", "cut_after")
+    on = [f"{name}={value}" for slot in result.slots for name in names if (value := getattr(slot.policy, name))]
+    on += [f"entry_bars={slot.policy.entry_bars}" for slot in result.slots if slot.policy.entry != "market"]
+    return ", ".join(dict.fromkeys(on))
+
+
+def _inferred_rules(result: Result) -> list[str]:
+    """Return the trading rules that were inferred from the bars, a sentence each."""
+    found = (str(slot.rules) for slot in result.slots if slot.rules.source.startswith("from the data"))
+    return list(dict.fromkeys(found))
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts.items())
+
+
+def rules_used(result: Result) -> dict[str, Any]:
+    """Return every rule by name with its value: policy and costs of the first slot, limits of the account."""
+    slot = result.slots[0]
+    return {**slot.policy.to_json(), **slot.execution.to_json(), **result.problem.account.to_json()}
+
+
+def assumptions(result: Result, given: Collection[str] = ()) -> dict[str, str]:
+    """Return the rules that were traded by, in words by name; those not chosen are marked as defaults.
+
+    Parameters
+    ----------
+    result
+        The result of a backtest.
+    given
+        Names of the rules and strategy parameters that were chosen.
+    """
+    from atb.strategies import strategy_params
+
+    slot, quote = result.slots[0], result.slots[0].bars.symbol.quote
+    rules = rules_used(result)
+    defaults = {
+        **type(slot.policy)().to_json(),
+        **type(slot.execution)().to_json(),
+        **type(result.problem.account)().to_json(),
+    }
+    size = f"{_percent(rules['fraction'])} of equity a position"
+    if rules["sizing"] != "fixed_fraction":
+        size = f"by {rules['sizing'].replace('_', ' ')}, at most {size}"
+    named = {
+        "fraction": size,
+        "stop_loss": "none" if rules["stop_loss"] is None else f"{_percent(rules['stop_loss'])} from the entry price",
+        "take_profit": "none"
+        if rules["take_profit"] is None
+        else f"{_percent(rules['take_profit'])} from the entry price",
+        "fee": f"{_percent(rules['fee'])} of each order's value",
+        "slippage": f"{_percent(rules['slippage'])} worse for market orders and stops",
+        "cash": f"{rules['cash']:,.2f} {quote} to start with",
+    }
+    others = {
+        name: str(value)
+        for name, value in rules.items()
+        if name not in named and name not in _WITHIN_ANOTHER and value != defaults[name]
+    }
+    own = {name: str(value) for name, value in strategy_params(slot.strategy).items()}
+    words = {**own, **named, **others}
+    return {name: text if name in given or name in others else f"{text} (default)" for name, text in words.items()}
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.4f}".rstrip("0").rstrip(".") + " %"
+
+
+def fragility(result: Result, *, costs: "pd.DataFrame", shifts: "pd.DataFrame") -> list[str]:
+    """Return how small changes of costs and start break a result, a sentence each; empty if they do not.
+
+    Parameters
+    ----------
+    result
+        The result of the backtest that was varied.
+    costs
+        From `cost_table`: the last row has the highest fee, the second column the assumed slippage.
+    shifts
+        From `shift_table`.
+    """
+    at_highest_fee, spread = float(costs.iloc[-1].iloc[1]), start_spread(shifts)
+    checks = [
+        (not at_highest_fee > 0, f"At the highest fee it loses money: {at_highest_fee:+.2f} %"),
+        (
+            spread > abs(result.stats["total_return_pct"]),
+            f"The day of the start moves the return by {spread:.1f} points, more than the return itself",
+        ),
+    ]
+    return [text for applies, text in checks if applies]
+
+
+def start_spread(shifts: "pd.DataFrame") -> float:
+    """Return the spread of total returns over the starting days of a `shift_table`, in percentage points."""
+    returns = shifts["total return (%)"]
+    return float(returns.max() - returns.min())
+
+
+def _above(ours: float, theirs: float) -> bool:
+    return math.isnan(theirs) or ours > theirs
