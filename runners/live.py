@@ -62,12 +62,12 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _load_package(_pinned([*asked.manifests, *(asked.shadow or [])]))
         from atb.sources import ForeignModuleError
-    except _Refused as refused:
-        return _refuse(refused, 2)
+    except _Refused as error:
+        return _refuse(error, 2)
     try:
         return _main(asked)
-    except ForeignModuleError as refused:
-        return _refuse(refused, 2)
+    except ForeignModuleError as error:
+        return _refuse(error, 2)
 
 
 def _refuse(refused: Exception, code: int) -> int:
@@ -83,8 +83,8 @@ def _main(asked: argparse.Namespace) -> int:
     try:
         with hide_secrets(), owner_only_writes():
             print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
-    except Exception as problem:
-        refused = problem if isinstance(problem, AtbError) else _refusal(problem)
+    except Exception as error:
+        refused = error if isinstance(error, AtbError) else _refusal(error)
         if refused is None:
             raise
         return _refuse(refused, refused.exit_code)
@@ -144,8 +144,8 @@ def _sources_of(manifest: Path) -> dict[str, str]:
         raise _Refused(f"The manifest cannot be read ({raw}); found {str(manifest)!r}. {where}")
     try:
         said = json.loads(raw)
-    except (ValueError, RecursionError) as broken:
-        why = "it is nested too deep" if isinstance(broken, RecursionError) else broken
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else error
         raise _Refused(f"The manifest is no JSON: {why}; found {str(manifest)!r}. Promote again") from None
     sources = said.get("sources") if isinstance(said, dict) else None
     if not isinstance(sources, dict) or not all(isinstance(one, str) for one in sources.values()):
@@ -160,8 +160,8 @@ def _read(path: Path) -> bytes | str:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                 return "it is no regular file"
             content = file.read(_LARGEST + 1)
-    except (OSError, ValueError) as odd:
-        return str(getattr(odd, "strerror", None) or odd)
+    except (OSError, ValueError) as error:
+        return str(getattr(error, "strerror", None) or error)
     return content if len(content) <= _LARGEST else "it is larger than 1 MiB"
 
 

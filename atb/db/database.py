@@ -121,8 +121,8 @@ def open_database(url: str, *, migrate: bool = True, patience_s: float = BUSY_SE
             connection.exec_driver_sql(
                 "UPDATE alembic_version SET version_num = version_num WHERE 1 = 0"
             )  # may it write?
-    except (SQLAlchemyError, sqlite3.Error) as problem:
-        raise _refused(parsed, problem) from problem
+    except (SQLAlchemyError, sqlite3.Error) as error:
+        raise _refused(parsed, error) from error
     finally:
         engine.dispose()
     return Database(engine)
@@ -166,10 +166,8 @@ def _prepare_file(url: URL) -> URL:
         make_private_folder(path.parent)
         if not path.exists():
             make_private_file(path)  # SQLite gives its log the same mode
-    except OSError as problem:
-        raise SetupError(
-            f"The database cannot be made there ({problem.strerror})", found=str(path), todo=_TODO
-        ) from None
+    except OSError as error:
+        raise SetupError(f"The database cannot be made there ({error.strerror})", found=str(path), todo=_TODO) from None
     if path.is_dir():
         raise SetupError("The database file is a folder", found=str(path), todo=_TODO)
     return url.set(database=str(path))
@@ -181,13 +179,13 @@ def _engine(url: URL, patience_s: float = BUSY_SECONDS) -> Engine:
         event.listen(engine, "connect", lambda connection, _: _set_pragmas(connection, patience_s))
         event.listen(engine, "begin", begin)
         return engine
-    wanted = {"connect_timeout": CONNECT_SECONDS, **ALIVE}
+    options = {"connect_timeout": CONNECT_SECONDS, **ALIVE}
     engine = create_engine(
         url,
         json_serializer=dump_json,
         pool_pre_ping=True,
         pool_recycle=RECYCLE_SECONDS,
-        connect_args={name: value for name, value in wanted.items() if name not in url.query},
+        connect_args={name: value for name, value in options.items() if name not in url.query},
     )
     event.listen(engine, "connect", lambda connection, _: _set_patience(connection, patience_s))
     return engine
@@ -222,11 +220,11 @@ def _patiently(step: Callable[[], Any], patience_s: float) -> Any:
     while True:
         try:
             return step()
-        except (sqlite3.OperationalError, OperationalError) as problem:
+        except (sqlite3.OperationalError, OperationalError) as error:
             waited = time.monotonic() - began
-            if not _is_busy(problem) or waited > patience_s:
-                if _is_busy(problem):
-                    getattr(problem, "orig", problem).add_note(f"waited {waited:.0f} s")
+            if not _is_busy(error) or waited > patience_s:
+                if _is_busy(error):
+                    getattr(error, "orig", error).add_note(f"waited {waited:.0f} s")
                 raise
             time.sleep(random.uniform(0.001, _LONG_PAUSE if waited < _LONG_WAIT else _SHORT_PAUSE))  # noqa: S311 - no secret
 
@@ -276,18 +274,18 @@ def _check_references(connection: Connection) -> None:
     SetupError
         Naming both tables of the first such row.
     """
-    lost = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone()
-    if lost is not None:
+    orphan = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchone()
+    if orphan is not None:
         raise SetupError(
-            f"A row of the table {lost[0]!r} points at one of {lost[2]!r} that is not there",
+            f"A row of the table {orphan[0]!r} points at one of {orphan[2]!r} that is not there",
             todo="Another program deleted it, or a migration broke off: restore a backup",
         )
 
 
 def _refused(url: URL, problem: SQLAlchemyError | sqlite3.Error) -> SetupError:
-    told = refusal(problem, found=_shown(url))
-    assert told is not None
+    refused = refusal(problem, found=_shown(url))
+    assert refused is not None
     if not url.password:
-        return told
-    wrong = told.wrong.replace(str(url.password), MASK)
-    return SetupError(wrong, found=told.found, todo=told.todo)
+        return refused
+    wrong = refused.wrong.replace(str(url.password), MASK)
+    return SetupError(wrong, found=refused.found, todo=refused.todo)

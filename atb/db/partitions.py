@@ -66,9 +66,9 @@ def ensure_months(connection: Connection, months: Iterable[Month]) -> None:
         return
     connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     for table, column in PARTITIONED.items():
-        there = set(connection.scalars(_ATTACHED, {"of": table}))
+        existing = set(connection.scalars(_ATTACHED, {"of": table}))
         for month in sorted(set(months)):
-            if month.partition_of(table) not in there:
+            if month.partition_of(table) not in existing:
                 _attach(connection, table, column=column, month=month)
 
 

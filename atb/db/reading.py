@@ -39,14 +39,14 @@ def open_to_read(url: str) -> Database:
     """
     try:
         return open_database(url)
-    except SetupError as refused:
+    except SetupError as error:
         path = sqlite_file(url)
-        if path is None or not path.is_file() or not _is_unwritable(refused):
+        if path is None or not path.is_file() or not _is_unwritable(error):
             raise
         engine = _reading(path)
         if engine is None:
             raise
-        return Database(engine, unwritable=refused.wrong)
+        return Database(engine, unwritable=error.wrong)
 
 
 def _is_unwritable(refused: SetupError) -> bool:

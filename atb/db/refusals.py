@@ -35,9 +35,9 @@ def refusal(problem: BaseException, *, found: str | None = None) -> SetupError |
     """Return the refusal that a database's error amounts to; None for every other error, and for a mistake of the code."""
     if not isinstance(problem, SQLAlchemyError | sqlite3.Error):
         return None
-    said = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
-    reason = _PASSWORD.sub(rf"\g<1>{MASK}", " ".join(str(said).split())[:200]) or type(said).__name__
-    reason = ", ".join([reason, *getattr(said, "__notes__", ())])
+    text = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem
+    reason = _PASSWORD.sub(rf"\g<1>{MASK}", " ".join(str(text).split())[:200]) or type(text).__name__
+    reason = ", ".join([reason, *getattr(text, "__notes__", ())])
     for pattern, wrong, todo in _MEANINGS:
         if re.search(pattern, reason, re.IGNORECASE):
             return SetupError(f"{wrong} ({reason})", found=found, todo=todo)

@@ -90,6 +90,6 @@ def dump_json(value: object) -> str:
     """Return strict JSON text; what JSON cannot hold (NaN, Decimal, a date) is refused rather than bent."""
     try:
         return json.dumps(value, allow_nan=False, ensure_ascii=False)
-    except (TypeError, ValueError) as problem:
-        wrong = f"A JSON column cannot hold this value: {problem}"
+    except (TypeError, ValueError) as error:
+        wrong = f"A JSON column cannot hold this value: {error}"
         raise UnstorableError(wrong, todo="Convert it before storing") from None

@@ -1,8 +1,8 @@
-"""Real money asks a person: words typed on purpose, bound to one account, one largest loss and one configuration.
+"""The acknowledgement before real money: words typed by a person, bound to one account, largest loss and configuration.
 
-Nothing that a process merely inherits can arm it. A runner trades real money only where all of this agrees: every manifest was
-promoted to live, the account is the one named in the settings, the command line says `--live`, and somebody typed the words,
-now or earlier under the very same settings.
+Nothing that a process merely inherits can arm it. A runner trades real money only if every manifest was promoted to live, the
+account is the one named in the settings, the command line says `--live`, and a person typed the words, now or earlier under the
+same settings.
 """
 
 import hashlib
@@ -33,7 +33,7 @@ _WORDS = re.compile(r"(?P<account>\S+) max-loss (?P<max_loss>\d+(?:\.\d+)?)")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartRequest:
-    """What a start of the runner asked for on its command line.
+    """The command line of a start of the runner.
 
     Parameters
     ----------
@@ -44,9 +44,9 @@ class StartRequest:
     live
         `--live`.
     typed
-        `--ack`: the words, None where they were not given.
+        `--ack`: the words, None if not given.
     ask
-        Shows a person the words and returns what was typed; None where nobody sits in front of the process.
+        Shows a person the words and returns what was typed; None without a terminal.
     """
 
     account: str
@@ -58,7 +58,7 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Words that were typed, what they are bound to, and when; `max_loss` in quote currency."""
+    """Typed words, what they are bound to, and when they were typed; `max_loss` in quote currency."""
 
     account: str
     max_loss: Decimal
@@ -68,12 +68,12 @@ class Acknowledgement:
 
 
 def words(account: str, max_loss: Decimal) -> str:
-    """Return what must be typed: `main max-loss 250`."""
+    """Return the words to type, such as `main max-loss 250`."""
     return f"{account} max-loss {max_loss.normalize():f}"
 
 
 def config_sha256(settings: "Settings") -> str:
-    """Return a hash over everything that says where orders go and what limits them; secrets enter it as hashes of their own.
+    """Return a hash over all settings that decide where orders go and what limits them; secrets enter it hashed.
 
     These are the sections `exchange` and `live`, and the journal's address. Another key, server, limit or journal is another
     hash, and the words must be typed again.
@@ -98,8 +98,8 @@ def _text(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def arm(database: Database, settings: "Settings", asked: StartRequest) -> Acknowledgement | None:
-    """Return the acknowledgement under which this start trades real money, None where it trades on paper.
+def arm(database: Database, settings: "Settings", request: StartRequest) -> Acknowledgement | None:
+    """Return the acknowledgement under which this start trades real money; None on paper.
 
     Words that are typed now are stored. Words that were typed earlier hold for as long as account, largest loss and
     configuration are the same, so that a supervisor may start the runner again.
@@ -107,36 +107,36 @@ def arm(database: Database, settings: "Settings", asked: StartRequest) -> Acknow
     Raises
     ------
     PromotionError
-        If `--live` was given and a manifest is of another mode.
+        If `--live` was given and a manifest was not promoted to live.
     ConfigError
         If the settings name no account, another one, no largest loss or no key; or the paper account has the real one's name.
     SetupError
-        If this is a notebook, or a process that one started.
+        If this is a notebook, or a process started by one.
     InputError
-        If the words were not typed, or others.
+        If the words were not typed, or are others.
     """
     live = settings.live
-    if not asked.live:
-        if asked.account == live.account:
+    if not request.live:
+        if request.account == live.account:
             raise ConfigError(
                 "This is the account for real money, and --live was not given",
-                found=asked.account,
+                found=request.account,
                 todo="Name another one for paper: --account NAME",
             )
         return None
     refuse_notebook()
-    if wrong := sorted({mode for mode in asked.modes if mode != "live"}):
+    if wrong := sorted({mode for mode in request.modes if mode != "live"}):
         raise PromotionError(
             f"Real money is for manifests that were promoted to live, not to {', '.join(wrong)}",
             todo="Promote a rehearsed run: atb promote RUN_ID --to live; or leave --live out",
         )
-    _check_settings(settings, asked.account)
+    _check_settings(settings, request.account)
     assert live.max_loss is not None  # checked above
-    return _acknowledged(database, settings, asked, max_loss=live.max_loss)
+    return _acknowledged(database, settings, request, max_loss=live.max_loss)
 
 
 def _check_settings(settings: "Settings", account: str) -> None:
-    """Refuse settings that do not say everything real money needs, with all that is missing."""
+    """Refuse settings that lack anything real money needs, naming all that is missing."""
     live, exchange = settings.live, settings.exchange
     if live.account is not None and live.account != account:
         raise ConfigError(
@@ -155,30 +155,30 @@ def _check_settings(settings: "Settings", account: str) -> None:
 
 
 def _acknowledged(
-    database: Database, settings: "Settings", asked: StartRequest, *, max_loss: Decimal
+    database: Database, settings: "Settings", request: StartRequest, *, max_loss: Decimal
 ) -> Acknowledgement:
-    wanted, bound_to = words(asked.account, max_loss), config_sha256(settings)
-    if asked.typed is None:
-        known = _stored(database, asked.account, bound_to)
+    text, bound_to = words(request.account, max_loss), config_sha256(settings)
+    if request.typed is None:
+        known = _stored(database, request.account, bound_to)
         if known is not None and known.max_loss == max_loss:
             return known
-    typed = asked.typed if asked.typed is not None or asked.ask is None else asked.ask(wanted)
+    typed = request.typed if request.typed is not None or request.ask is None else request.ask(text)
     if typed is None:
         raise InputError(
-            "Real money must be acknowledged, and was not under these settings", todo=f'Type it: --ack "{wanted}"'
+            "Real money must be acknowledged, and was not under these settings", todo=f'Type it: --ack "{text}"'
         )
-    _check_words(typed, asked.account, max_loss)
-    row = {"account": asked.account, "max_loss": max_loss, "config_sha256": bound_to, "text": wanted}
+    _check_words(typed, request.account, max_loss)
+    row = {"account": request.account, "max_loss": max_loss, "config_sha256": bound_to, "text": text}
     with database.session() as session:
         session.execute(insert(Row), [{**row, "holder": str(Holder.here())}])
-    stored = _stored(database, asked.account, bound_to)
+    stored = _stored(database, request.account, bound_to)
     assert stored is not None  # just written
     return stored
 
 
 def _check_words(typed: str, account: str, max_loss: Decimal) -> None:
-    said = _WORDS.fullmatch(typed.strip())
-    if said is None or said["account"] != account or Decimal(said["max_loss"]) != max_loss:
+    match = _WORDS.fullmatch(typed.strip())
+    if match is None or match["account"] != account or Decimal(match["max_loss"]) != max_loss:
         raise InputError(
             "The acknowledgement is not of this account and its largest loss",
             found=typed,
@@ -196,7 +196,7 @@ def _stored(database: Database, account: str, bound_to: str) -> Acknowledgement 
 
 
 def person() -> Callable[[str], str] | None:
-    """Return what asks the person in front of this process, None where input or output is no terminal."""
+    """Return a prompt to the person at the terminal; None if input or output is no terminal."""
     if not (sys.stdin and sys.stdin.isatty() and sys.stderr and sys.stderr.isatty()):
         return None
 
@@ -216,7 +216,7 @@ def refuse_notebook() -> None:
     SetupError
         If this is one.
     """
-    shell = sys.modules.get("IPython")  # it is loaded wherever one runs; loaded alone it is no notebook
+    shell = sys.modules.get("IPython")  # loaded in every notebook, but loading it alone makes none
     if (
         shell is not None and shell.get_ipython() is not None
     ) or "JPY_PARENT_PID" in os.environ:  # Jupyter gives it to its kernels, and they to what they start

@@ -1,7 +1,7 @@
-"""The runner's loop: wait, hear, decide, write; one coroutine, one thing at a time.
+"""The runner's loop: wait, look, decide, write; one coroutine, one thing at a time.
 
-Streams, signals and people only ring a bell. What rang is asked for: bars from the feed, executions from the venue, the kill
-switch from its file and the journal.
+Streams and signals only wake it. What happened is then looked up: bars in the feed, executions at the venue, the kill switch in its
+file and the journal.
 """
 
 import asyncio
@@ -32,27 +32,27 @@ _FAR_MS = 2**53
 
 @dataclass
 class Bell:
-    """Rung by streams and signals; `stop` asks for an end between two steps."""
+    """Wakes the loop, from streams and signals; `stop` ends it between two steps."""
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
     _loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
-        """Ask for an end."""
+        """End the loop after the step in hand."""
         self.stopping = True
         self.ring()
 
     def ring(self, *_: object) -> None:
-        """Say that something happened; from a handler of a signal too, or from another thread."""
+        """Wake the loop; safe in a signal handler and from another thread."""
         if self._loop is None:
             self.wake.set()
-        else:  # an event that is set past a loop that sleeps does not wake it
+        else:  # setting the event from outside does not wake a sleeping event loop
             self._loop.call_soon_threadsafe(self.wake.set)
 
     @contextmanager
-    def heard(self) -> Iterator[None]:
-        """Let the running event loop hear the bell for the length of a block."""
+    def connected(self) -> Iterator[None]:
+        """Connect the bell to the running event loop for the length of a block."""
         self._loop = asyncio.get_running_loop()
         try:
             yield
@@ -84,23 +84,23 @@ class Loop:
     Parameters
     ----------
     desk, feed, timer
-        What trades, on what, and in which time.
+        Trading, bars and time.
     writer, journal
-        Who writes, and where.
+        Commit the steps; the session's journal.
     switch
-        The kill switch past the database.
+        The kill switch outside the database.
     bell
-        Rung from outside.
+        Wakes and stops the loop.
     tick_ms
         Longest wait in exchange time between two looks at the kill switch; None where waiting takes no real time.
     telemetry
-        Told how things stand.
+        Receives the state after each turn.
     floor
         Equity (quote) below which everything is closed.
     shadow
-        What is watched on the same bars.
+        A promotion watched on the same bars.
     recheck
-        Checks what is promoted again while it trades.
+        Verifies the promotions again while they trade.
     """
 
     desk: Desk
@@ -126,9 +126,9 @@ class Loop:
         Raises
         ------
         HaltError
-            If the kill switch says flatten, and everything is closed.
+            If the kill switch is at flatten and everything is closed.
         """
-        with self.bell.heard():
+        with self.bell.connected():
             await self.desk.start()
             while not self.bell.stopping:
                 await self._obey()
@@ -143,7 +143,7 @@ class Loop:
             return await self._end("stopped")
 
     async def _turn(self, woken: bool) -> None:
-        """Do what is due: hear what happened, trade the bars that closed, keep the lease."""
+        """Do what is due: look for executions, trade the bars that closed, renew the lease."""
         now, looks = self.timer.now_ms(), self.desk.due_ms()
         if woken or (looks is not None and looks <= now):
             await self.desk.look()
@@ -160,7 +160,7 @@ class Loop:
             self._beat = monotonic()
 
     async def _trade(self, moment: Moment) -> None:
-        """Trade the bars that closed; where too much is lost, raise the kill switch."""
+        """Trade the bars that closed; raise the kill switch if equity falls below the floor."""
         self.telemetry.closed()
         await self.desk.on_moment(moment, self._level())
         self._count(moment)
@@ -171,12 +171,12 @@ class Loop:
             self.switch.signal(Level.FLATTEN, reason, source="largest loss")
 
     async def _recheck(self) -> None:
-        """Begin the check of what is promoted where it is due, and take its result; nothing waits for it."""
+        """Start the check of the promotions when it is due, and take its result; nothing waits for it."""
         if self.recheck is not None and (notices := self.recheck.look(self.switch)):
             await self.writer.commit(Step(self.timer.now_ms(), notices=notices))
 
     def _due_ms(self) -> int | None:
-        """Return when the next thing is to be done, None where the feed is at its end."""
+        """Return when something is due next, epoch milliseconds; None at the end of the feed."""
         coming, looks = self.feed.next_ms(), self.desk.due_ms()
         if coming is None:
             return None
@@ -187,7 +187,7 @@ class Loop:
         return max(self.journal.halt.level, self.switch.read().level)
 
     async def _obey(self) -> None:
-        """Do at once what a raised level of the kill switch asks for; end when everything is closed, and the venue says so."""
+        """Act at once on a raised level of the kill switch; end when everything is closed and the venue confirms it."""
         level = self._level()
         if level > self._obeyed:
             halt = effective_halt(self.journal.halt, self.switch.read())
@@ -197,9 +197,7 @@ class Loop:
         if level > self._obeyed or level >= Level.FLATTEN:
             await self.desk.obey(level)
         self._obeyed = level
-        if (
-            level >= Level.FLATTEN and self.writer.behind
-        ):  # what was done without a database is written before anything ends
+        if level >= Level.FLATTEN and self.writer.behind:  # steps taken without a database are written before the end
             await self.writer.beat()
         if level >= Level.FLATTEN and not self.writer.behind and await self.desk.verify():
             await self._end("halted")
@@ -234,7 +232,7 @@ class Loop:
             self.last_ms = self.last_ms if moment.late else moment.bar_ms
 
     async def _wait_for_answers(self) -> None:
-        """Look for lost answers and executions a little longer; what is not known then is found out by the next start."""
+        """Look for lost answers and executions for a few more seconds; the next start resolves the rest."""
         until = self.timer.now_ms() + _LAST_LOOKS_MS
         while self.desk.unsettled and (now := self.timer.now_ms()) < until:
             due = self.desk.due_ms()
@@ -243,7 +241,7 @@ class Loop:
             await self.desk.look()
 
     async def _end(self, status: str) -> Summary:
-        """Find out what became of what is on its way, and write how the session was left."""
+        """Wait for pending answers, and write how the session ended."""
         await self._wait_for_answers()
         last = None if self.last_ms is None else short(at_ms(self.last_ms))
         book = self.desk.book

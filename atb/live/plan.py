@@ -1,4 +1,4 @@
-"""What one runner trades, made from a verified manifest."""
+"""A plan: a verified manifest as objects of the domain, ready to trade."""
 
 import json
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Plan:
 
 
 def make_plan(manifest: Manifest, models_root: Path) -> Plan:
-    """Return the plan of a manifest that was verified; its model is loaded and replays its fixtures.
+    """Return the plan of a verified manifest; its model is loaded and replays its fixtures.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def make_plan(manifest: Manifest, models_root: Path) -> Plan:
 
 
 def _refuse_defaults(rules: str, given: dict[str, Any], read: dict[str, Any]) -> None:
-    """Refuse rules of a manifest that leave something to a default: today's may be another than the tested one."""
+    """Refuse a manifest that leaves rules to defaults: today's default may differ from the tested one."""
     if other := [name for name in read if json.dumps(read[name]) != json.dumps(given.get(name))]:
         todo = "Promote the run again: atb promote RUN_ID"
         raise PromotionError(f"The manifest's {rules} does not say every rule", found=", ".join(other), todo=todo)

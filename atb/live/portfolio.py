@@ -1,4 +1,4 @@
-"""What one runner trades: promoted strategies side by side on one account, each a slot of the kernel."""
+"""A portfolio: promoted strategies side by side on one account, each a slot of the kernel."""
 
 import hashlib
 from dataclasses import dataclass
@@ -20,18 +20,18 @@ _DAY_S = 86_400
 
 @dataclass(frozen=True)
 class Portfolio:
-    """Plans in the order of their slots; they agree on the account, whose limits hold across all of them.
+    """Plans in the order of their slots; they share one account, whose limits hold across all of them.
 
     Raises
     ------
     InputError
-        If there is no plan, one comes twice, they were promoted with different accounts, or are paid in different currencies.
+        If there is no plan, one comes twice, or they differ in account policy or quote currency.
     """
 
     plans: tuple[Plan, ...]
 
     def __post_init__(self) -> None:
-        """Refuse what cannot share an account."""
+        """Refuse plans that cannot share an account."""
         if not self.plans:
             raise InputError("A runner needs a manifest", todo="Name one of runners/promoted")
         first = self.plans[0]
@@ -60,7 +60,7 @@ class Portfolio:
 
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
-        """What is traded, each once."""
+        """The symbols traded, each once."""
         return tuple(dict.fromkeys(plan.symbol for plan in self.plans))
 
     @cached_property
@@ -70,7 +70,7 @@ class Portfolio:
 
     @property
     def key(self) -> str:
-        """Return the hash that names this set of manifests; the content hash of the only one."""
+        """The hash that identifies this set of manifests; the content hash of a single one."""
         hashes = [plan.manifest.content_sha256 for plan in self.plans]
         return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()
 
@@ -81,7 +81,7 @@ class Portfolio:
         return modes.pop() if len(modes) == 1 else "paper"
 
     def identity(self) -> dict[str, str]:
-        """Return what a session's row says about the portfolio."""
+        """Return `mode` and `key`, as the session's row stores them."""
         return {"mode": self.mode, "key": self.key}
 
     @property

@@ -1,4 +1,4 @@
-"""The last look before real orders: what the venue, the key, the books and the policy must agree on, each with what was found."""
+"""Preflight: the checks of venue, key, books and policy before real orders, each with what was found."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -49,34 +49,34 @@ class Preflight:
         SetupError
             Naming every check that did not.
         """
-        wrong = [f"{one.name}: {one.found}. {one.todo}".rstrip(". ") for one in self.checks if not one.ok]
+        wrong = [f"{check.name}: {check.found}. {check.todo}".rstrip(". ") for check in self.checks if not check.ok]
         if wrong:
             lines = "".join(f"\n  - {line}" for line in wrong)
             raise SetupError(f"{len(wrong)} of {len(self.checks)} checks keep the runner from starting:{lines}")
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the checks as plain JSON values."""
-        return [{"name": one.name, "ok": one.ok, "found": one.found, "todo": one.todo} for one in self.checks]
+        return [{"name": check.name, "ok": check.ok, "found": check.found, "todo": check.todo} for check in self.checks]
 
 
 @dataclass(frozen=True)
 class Situation:
-    """What the journal says about an account before its runner starts.
+    """An account in the journal before its runner starts.
 
     Parameters
     ----------
     holder
-        Another process that holds the account's lease, None if there is none.
+        Another process that holds the account's lease, None without one.
     halt
         The kill switch.
     held
         Quantity (base) that the books hold of each symbol.
     cash
-        Quote currency that the books have; None before the first session, when it is the promoted account's.
+        Cash of the books in quote; None before the first session, when the promoted account's counts.
     working
-        Client ids of the orders that are out.
+        Client ids of the open orders.
     cursors
-        The newest execution that the books know, by symbol.
+        The newest execution in the books, by symbol.
     """
 
     holder: str | None = None
@@ -90,23 +90,23 @@ class Situation:
     def read(
         cls, database: Database, settings: "Settings", portfolio: "Portfolio", *, account: str, now_ms: int
     ) -> Self:
-        """Read it; the present (epoch milliseconds) tells whether a lease has run out."""
+        """Read it; `now_ms` is the present (epoch milliseconds), by which leases expire."""
         with database.session(read_only=True) as session:
             lease = session.get(AccountLease, account)
         halt = effective_halt(halted(database, account), read_halt_file(settings.data.root))
-        there = find_session(database, account, portfolio.key)
+        found = find_session(database, account, portfolio.key)
         held: dict[Symbol, Decimal] = {}
-        if there is None or there.state is None:
+        if found is None or found.state is None:
             return cls(_other_holder(lease, now_ms), halt)
-        for plan, slot in zip(portfolio.plans, there.state["slots"], strict=True):
+        for plan, slot in zip(portfolio.plans, found.state["slots"], strict=True):
             held[plan.symbol] = held.get(plan.symbol, Decimal(0)) + exact(slot.get("quantity") or 0.0)
         return cls(
             _other_holder(lease, now_ms),
             halt,
             held,
-            exact(there.state["account"]["cash"]),
-            frozenset(one.order.client_id for one in there.working),
-            {Symbol.parse(symbol): trade_id for symbol, trade_id in there.cursors.items()},
+            exact(found.state["account"]["cash"]),
+            frozenset(one.order.client_id for one in found.working),
+            {Symbol.parse(symbol): trade_id for symbol, trade_id in found.cursors.items()},
         )
 
 
@@ -119,7 +119,7 @@ def _other_holder(lease: AccountLease | None, now_ms: int) -> str | None:
 async def preflight(
     broker: Broker, portfolio: "Portfolio", settings: "Settings", *, clock: Clock, situation: Situation
 ) -> Preflight:
-    """Look at everything that must be right before real orders are sent; nothing is changed at the venue.
+    """Check everything that must be right before real orders are sent; nothing is changed at the venue.
 
     Parameters
     ----------
@@ -128,12 +128,12 @@ async def preflight(
     clock
         The runner's.
     situation
-        What the journal says.
+        The account in the journal.
 
     Returns
     -------
     Preflight
-        Every check; one that the venue did not answer is not passed.
+        Every check; one without an answer of the venue has failed.
     """
     look = _Look(broker, portfolio, settings, clock=clock, situation=situation)
     checks: list[Check] = [
@@ -144,11 +144,11 @@ async def preflight(
         *look.capabilities(),
         look.clocks(),
     ]
-    for name, asked in look.questions().items():
+    for name, question in look.questions().items():
         try:
-            checks += await asked()
-        except AtbError as refused:  # whatever keeps the venue from answering, what was asked is not known
-            checks.append(Check.of(name, False, f"not known: {refused}", "Ask again when the exchange answers"))
+            checks += await question()
+        except AtbError as error:  # without an answer the check has failed
+            checks.append(Check.of(name, False, f"not known: {error}", "Ask again when the exchange answers"))
     return Preflight(tuple(checks))
 
 
@@ -161,7 +161,7 @@ class _Look:
     situation: Situation = field(kw_only=True)
 
     def questions(self) -> dict[str, Callable[[], Awaitable[list[Check]]]]:
-        """Return what must be asked of the venue, by the name that an unanswered question goes under."""
+        """Return the checks that need the venue's answer, by name."""
         return {
             "key": self.key,
             "instrument rules": self.rules,
@@ -173,7 +173,7 @@ class _Look:
     # --- known without asking -----------------------------------------------------------------------------------------
 
     def venue(self) -> Check:
-        """Say where orders go; a simulator is told so that nobody takes it for the exchange."""
+        """Name the place that orders go to; a simulator must not be mistaken for the exchange."""
         exchange = self.settings.exchange
         if exchange.base_url is not None or exchange.clock is not None:
             where = exchange.base_url or exchange.proxy or ""
@@ -183,7 +183,7 @@ class _Look:
         return Check.of("venue", True, f"{exchange.id}, real money" + (", through a proxy" if exchange.proxy else ""))
 
     def markets(self) -> list[Check]:
-        """Compare the venue whose bars were tested with the one that is traded."""
+        """Compare the venue of the tested bars with the traded one."""
         traded = self.settings.exchange.id
         return [
             Check.of(
@@ -196,17 +196,17 @@ class _Look:
         ]
 
     def lease(self) -> Check:
-        """Tell whether another runner has the account."""
+        """Check that no other runner has the account."""
         holder = self.situation.holder
         return Check.of(
             "lease", holder is None, f"held by {holder}" if holder else "free", "Stop the other runner first"
         )
 
     def halt(self) -> Check:
-        """Tell whether the kill switch is set."""
+        """Check that the kill switch is not set."""
         halt = self.situation.halt
-        said = f"{halt.name} by {halt.source}: {halt.reason}" if halt else "none"
-        return Check.of("kill switch", not halt, said, "Look why, then: atb resume")
+        found = f"{halt.name} by {halt.source}: {halt.reason}" if halt else "none"
+        return Check.of("kill switch", not halt, found, "Look why, then: atb resume")
 
     def clocks(self) -> Check:
         """Compare the machine's clock with the venue's."""
@@ -216,7 +216,7 @@ class _Look:
         )
 
     def capabilities(self) -> list[Check]:
-        """Tell whether the venue can keep what each policy wants to rest there."""
+        """Check that the venue supports the resting orders of each policy."""
         return [self._capability(plan) for plan in self.portfolio.plans]
 
     def _capability(self, plan: Plan) -> Check:
@@ -261,14 +261,14 @@ class _Look:
             for name in names
             if getattr(found, name) != getattr(plan.instrument, name)
         ]
-        said = f"{plan.symbol}: {', '.join(differs) or 'as tested'} ({plan.instrument.source})"
+        differences = f"{plan.symbol}: {', '.join(differs) or 'as tested'} ({plan.instrument.source})"
         todo = (
             f"`atb data rules {plan.symbol}` fetches the venue's rules of today: backtest with them, and promote that"
         )
-        return Check.of(f"instrument of {plan.manifest.name}", not differs, said, todo)
+        return Check.of(f"instrument of {plan.manifest.name}", not differs, differences, todo)
 
     async def orders(self) -> list[Check]:
-        """Look for open orders that the books do not know: strangers' ones, and ones of ours that were forgotten."""
+        """Look for open orders that are not in the books: foreign ones, and forgotten ones of ours."""
         unknown = []
         for symbol in self.portfolio.symbols:
             for report in await self.broker.open_orders(symbol):
@@ -281,7 +281,7 @@ class _Look:
         ]
 
     async def balances(self) -> list[Check]:
-        """Compare what the account has with what the books hold and may spend; it may have more."""
+        """Check that the account has at least what the books hold and may spend."""
         has, missed = await self.broker.balances(), await self._missed()
         quote, cash = self.portfolio.symbols[0].quote, self.situation.cash
         wanted = {symbol.base: self.situation.held.get(symbol, Decimal(0)) for symbol in self.portfolio.symbols}
@@ -290,19 +290,19 @@ class _Look:
         checks = []
         for asset, amount in wanted.items():
             needs = amount + missed.get(asset, Decimal(0))
-            there = has[asset].total if asset in has else Decimal(0)
+            present = has[asset].total if asset in has else Decimal(0)
             slack = least.get(asset, _CENT) + abs(needs) * self.settings.live.drift_tolerance
-            found = f"{there} {asset} there, {needs} in the books"
+            found = f"{present} {asset} there, {needs} in the books"
             todo = "Fund the account, or promote with the cash that it has" if asset == quote else _WHERE
-            checks.append(Check.of(f"balance of {asset}", there + slack >= needs, found, todo))
+            checks.append(Check.of(f"balance of {asset}", present + slack >= needs, found, todo))
         return checks
 
     async def _missed(self) -> dict[str, Decimal]:
-        """Return what executions that the books do not know yet changed of each asset; recovery will book them."""
+        """Return by asset the change due to executions that are not in the books yet; recovery will book them."""
         changes: dict[str, Decimal] = {}
         for symbol, after in self.situation.cursors.items():
             fills = await self.broker.trades(symbol, after=after, since_ms=self.broker.now_ms() - DAY_MS)
-            for fill in (one for one in fills if not one.client_id or one.client_id.startswith(CLIENT_ID_PREFIX)):
+            for fill in (fill for fill in fills if not fill.client_id or fill.client_id.startswith(CLIENT_ID_PREFIX)):
                 sign = 1 if fill.side == "buy" else -1
                 moved = {symbol.base: sign * fill.quantity, symbol.quote: -sign * fill.quantity * fill.price}
                 for asset, change in (*moved.items(), (fill.fee_asset, -fill.fee)):
@@ -310,10 +310,10 @@ class _Look:
         return changes
 
     async def test_orders(self) -> list[Check]:
-        """Let the venue judge a small order in each symbol without placing it."""
+        """Let the venue validate a small order in each symbol without placing it."""
         if not self.broker.capabilities.checks:
             return [Check.of("test order", True, "this venue judges no order without placing it")]
-        return [await self._test_order(plan) for plan in {one.symbol: one for one in self.portfolio.plans}.values()]
+        return [await self._test_order(plan) for plan in {plan.symbol: plan for plan in self.portfolio.plans}.values()]
 
     async def _test_order(self, plan: Plan) -> Check:
         name, rules = f"test order in {plan.symbol}", self.broker.instrument(plan.symbol)

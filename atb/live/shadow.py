@@ -1,4 +1,4 @@
-"""A promotion that is watched before it trades: it decides on every close, on paper and on a book of its own, and sends nothing."""
+"""A shadow: a promotion watched before it trades; it decides on every close, on paper with its own book, and sends nothing."""
 
 from collections.abc import Mapping
 
@@ -15,15 +15,14 @@ from atb.live.portfolio import Portfolio
 class Shadow:
     """A portfolio beside the one that trades, on the same bars.
 
-    Its decisions and fills go to the audit trail as `shadow_decision`, each with what it would have sent; it begins without a
-    position. A slot decides once it has seen enough bars.
+    Its decisions go to the audit trail as `shadow_decision`, each with the orders it would have sent; it begins without a position.
 
     Parameters
     ----------
     portfolio, makers
-        What is watched; its slots are the markets of the trading portfolio, in the same order.
+        The promotions watched, and their order factories; slots are the trading portfolio's markets, in the same order.
     commit
-        Who writes steps.
+        Writes steps.
     """
 
     def __init__(self, portfolio: Portfolio, makers: Mapping[int, OrderMaker], commit: Commit) -> None:
@@ -32,12 +31,12 @@ class Shadow:
         self.decisions = 0
 
     def begin(self, histories: Mapping[int, Bars]) -> None:
-        """Take the bars known at the start.
+        """Take the bars known at the start, enough for each slot's warm-up.
 
         Raises
         ------
         InputError
-            If they are of other markets than the portfolio's.
+            If they are of other markets than the portfolio's, or too few.
         """
         for slot, plan in enumerate(self._portfolio.plans):
             bars = histories.get(slot)
@@ -54,15 +53,15 @@ class Shadow:
         self._desk = PaperDesk(book, makers=self._makers)
 
     async def on_moment(self, moment: Moment) -> None:
-        """Decide on the bars that closed, and write what would have been sent."""
+        """Decide on the bars that closed, and write the orders that would have been sent."""
         if self._desk is None or not moment.closing:
             return
         step = self._desk.on_close(moment)
         notices = [
-            Notice("shadow_decision", {"slot": one.slot, "bar_ms": one.bar_ms, "manifest": self._name(one.slot),
-                                       "side": one.values["side"], "intents": one.values["intents"],
-                                       "refusal": one.values["refusal"], "equity": step.equity})
-            for one in step.decided
+            Notice("shadow_decision", {"slot": decision.slot, "bar_ms": decision.bar_ms, "manifest": self._name(decision.slot),
+                                       "side": decision.values["side"], "intents": decision.values["intents"],
+                                       "refusal": decision.values["refusal"], "equity": step.equity})
+            for decision in step.decided
         ]  # fmt: skip
         self.decisions += len(notices)
         await self._commit(Step(moment.time_ms, notices=notices))

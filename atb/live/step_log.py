@@ -1,4 +1,4 @@
-"""The log lines of a session: what was sent, filled, withheld and noticed, each with whose it was."""
+"""The log lines of a session: orders sent and withheld, fills and notices, each with its strategy and symbol."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ _log = get_logger("atb.live")
 
 
 class StepLog:
-    """Writes a step that was committed as log lines, with strategy, symbol, bar, client id and epoch bound to each.
+    """Writes a committed step as log lines, with strategy, symbol, bar, client id and epoch bound to each.
 
     Parameters
     ----------
@@ -26,12 +26,12 @@ class StepLog:
         self._plans, self._epoch = plans, epoch
 
     def write(self, step: Step, withheld: Sequence[Withheld]) -> None:
-        """Log a step; one in which nothing happened is passed over."""
-        kept_back = {one.client_id: one.reason for one in withheld}
+        """Log a step; an empty one writes nothing."""
+        reasons = {withheld_order.client_id: withheld_order.reason for withheld_order in withheld}
         with bound(epoch=self._epoch):
             for working in step.placed:
                 if working.state == "sent":
-                    self._sent(working, kept_back.get(working.order.client_id))
+                    self._sent(working, reasons.get(working.order.client_id))
             for done in step.fills:
                 self._filled(done)
             for notice in step.notices:

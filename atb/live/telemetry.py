@@ -1,4 +1,4 @@
-"""What a runner tells of itself: metrics and the health page's picture, taken from the steps that it wrote."""
+"""Telemetry: metrics, log lines and the health page's data, taken from the steps that a runner wrote."""
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -23,36 +23,36 @@ _ROLES = {letter: role for role, letter in ROLE_LETTERS.items()}
 
 @dataclass
 class Telemetry:
-    """Told by writer, desk and loop; none of them asks it anything.
+    """Write-only sink for writer, desk and loop.
 
     Parameters
     ----------
     vitals
-        What the health page shows.
+        Data of the health page.
     metrics
-        Counters and histograms, None where nobody wants them.
+        Counters and histograms; None is none.
     step_log
-        Who writes log lines; set when a session is opened.
+        Writes log lines; set when a session is opened.
     """
 
     vitals: Vitals = field(default_factory=Vitals)
     metrics: "Metrics | None" = None
     step_log: StepLog | None = None
-    latencies: list[float] = field(default_factory=list)  # seconds from a close that was seen to its first request
-    plans: dict[int, Plan] = field(default_factory=dict)  # what trades, by slot, so that decisions have names
-    silences: Callable[[], Mapping[str, int]] = dict  # for how long streams have brought nothing (ms)
-    barred: Callable[[], Mapping[str, str]] = dict  # by symbol, why no entry is sent there
+    latencies: list[float] = field(default_factory=list)  # seconds from a close to its first request
+    plans: dict[int, Plan] = field(default_factory=dict)  # by slot, for the names of decisions
+    silences: Callable[[], Mapping[str, int]] = dict  # by stream, milliseconds without a message
+    barred: Callable[[], Mapping[str, str]] = dict  # by symbol, why no entry is sent
     drift: Callable[[], Mapping[str, Decimal]] = dict  # by asset, how much more the account has than the books
     _seen: float | None = None
     _bare_ms: dict[Symbol, int] = field(default_factory=dict)
     _lost: dict[str, float] = field(default_factory=dict)
 
     def closed(self) -> None:
-        """Note that closed bars were seen: what is sent next is measured from here."""
+        """Start measuring the time from these closed bars to the next request."""
         self._seen = monotonic()
 
     def sending(self) -> None:
-        """Note that a request leaves."""
+        """Note that a request is sent."""
         if self._seen is not None:
             self.latencies.append(monotonic() - self._seen)
             if self.metrics is not None:
@@ -60,26 +60,28 @@ class Telemetry:
         self._seen = None
 
     def written(self, step: Step, withheld: Sequence[Withheld], seconds: float) -> None:
-        """Log and count what a step holds."""
+        """Log and count a step's contents."""
         if self.step_log is not None:
             self.step_log.write(step, withheld)
         metrics = self.metrics
         if metrics is None:
             return
         metrics.commit_seconds.observe(seconds)
-        for refused in withheld:
-            metrics.withheld.labels(reason=refused.reason).inc()
-        for one in step.decided:
-            plan = self.plans.get(one.slot)
+        for order in withheld:
+            metrics.withheld.labels(reason=order.reason).inc()
+        for decision in step.decided:
+            plan = self.plans.get(decision.slot)
             if plan is not None:
                 symbol = str(plan.symbol)
                 metrics.decisions.labels(strategy=plan.strategy.name, symbol=symbol).inc()
-                metrics.bar_lag.labels(symbol=symbol).set((step.time_ms - plan.timeframe.next_ms(one.bar_ms)) / 1_000)
+                metrics.bar_lag.labels(symbol=symbol).set(
+                    (step.time_ms - plan.timeframe.next_ms(decision.bar_ms)) / 1_000
+                )
         for done in step.fills:
             metrics.fills.labels(symbol=str(done.fill.symbol), role=done.order.role).inc()
-        for said in step.heard:
-            if said.kind == "answer":
-                self._answered(metrics, said.client_id, str(said.detail["outcome"]))
+        for event in step.heard:
+            if event.kind == "answer":
+                self._answered(metrics, event.client_id, str(event.detail["outcome"]))
         for notice in step.notices:
             self._noticed(metrics, notice.kind, notice.detail)
 
@@ -107,12 +109,12 @@ class Telemetry:
             self.metrics.weight_used.set(contact.weight_used)
 
     def unprotected(self, bare: Set[Symbol], now_ms: int) -> None:
-        """Measure for how long a position has had no stop that covers it.
+        """Measure how long positions have been without a covering stop.
 
         Parameters
         ----------
         bare
-            Symbols in which something is held that no resting stop covers.
+            Symbols with a position that no resting stop covers.
         now_ms
             Exchange time.
         """
@@ -125,14 +127,14 @@ class Telemetry:
     def turn_ended(
         self, book: Book, facts: dict[str, Any], *, behind: int, lease_fresh: bool, epoch: int, level: int
     ) -> None:
-        """Show how things stand after a turn of the loop.
+        """Update health page and metrics after a turn of the loop.
 
         Parameters
         ----------
         facts
-            Session, account, last bar: plain values for `/status`.
+            Plain values for `/status`: session, bars, last bar, trades.
         behind
-            Steps that wait for the database.
+            Number of steps that wait for the database.
         """
         vitals = self.vitals
         vitals.tick()
@@ -161,8 +163,8 @@ class Telemetry:
         self.metrics.halt_level.set(level)
         for stream, silent_ms in self.silences().items():
             self.metrics.stream_age.labels(stream=stream).set(silent_ms / 1_000)
-        for one in slots:
-            self.metrics.position.labels(strategy=one["strategy"], symbol=one["symbol"]).set(one["position"])
+        for row in slots:
+            self.metrics.position.labels(strategy=row["strategy"], symbol=row["symbol"]).set(row["position"])
 
 
 def _held(book: Book, slot: int) -> dict[str, Any]:

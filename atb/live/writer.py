@@ -1,10 +1,10 @@
-"""Writing steps through a database that may go away: a step is written once, in order, before anything it plans is sent.
+"""Writing steps through a database that may go away: each step is written once, in order, before its orders are sent.
 
-While the database is away nothing is sent, and what rests at the venue goes on protecting. The kill switch is the exception: a
-file that says `cancel` or `flatten` is obeyed at once, and its steps are kept until they can be written.
+While the database is away nothing is sent, and resting orders go on protecting. The kill switch is the exception: a file `HALT`
+that says `cancel` or `flatten` is obeyed at once, and its steps are kept until they can be written.
 
-A database that hangs tells no error: a call that has not come back after a third of the grace counts as one that failed. It is
-still on its way, so no other begins before it has come back.
+A database that hangs raises no error: a call that has not returned after a third of the grace counts as failed. It is still
+running, so no other call begins before it has returned.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from atb.threads import Call
 T = TypeVar("T")
 _log = get_logger(__name__)
 _RETRY_S = 0.25
-_SOONEST_S = 5.0  # no call hangs before that, however short the grace is: machines are busy at times
+_SOONEST_S = 5.0  # a call counts as hanging only after this, however short the grace: machines may be busy
 
 
 class Writer:
@@ -32,15 +32,15 @@ class Writer:
     Parameters
     ----------
     journal
-        Where to.
+        The session's journal.
     grace_s
         How long a database may be away before the runner gives up (exit code 5).
     level
-        Tells what the kill switch says past the database.
+        Level of the kill switch outside the database.
     threads
-        Whether to write in a thread, so that streams are heard meanwhile.
+        Whether to write in a thread, so that the event loop goes on meanwhile.
     telemetry
-        Told what was written.
+        Receives the written steps.
     """
 
     def __init__(
@@ -55,12 +55,14 @@ class Writer:
         self._journal, self._grace_s, self._level, self._threads = journal, grace_s, level, threads
         self._telemetry = telemetry or Telemetry()
         self._backlog: list[Step] = []
-        self._away: float | None = None  # since when nothing could be written
+        self._away: float | None = None  # since when the database is away (monotonic seconds)
         self._hanging: Call[Any] | None = None
-        self._written: tuple[Step, tuple[Withheld, ...]] | None = None  # the last one, with its answer
+        self._written: tuple[Step, tuple[Withheld, ...]] | None = (
+            None  # the last step written, with its withheld orders
+        )
 
     async def commit(self, step: Step) -> tuple[Withheld, ...]:
-        """Write a step, and before it what could not be written earlier.
+        """Write a step, after those that could not be written earlier; return its withheld orders.
 
         Raises
         ------
@@ -72,9 +74,9 @@ class Writer:
         while True:
             tried = monotonic()
             try:
-                await self._try(self._write)
+                await self._call(self._write)
             except DatabaseLostError:
-                if self._level() >= Level.CANCEL:  # what it takes is sent, and written when the database is back
+                if self._level() >= Level.CANCEL:  # its orders are sent, and written when the database is back
                     _log.exception("trading is halted without a database; its steps are kept")
                     return ()
                 if self._too_long(tried, pause=_RETRY_S):
@@ -87,7 +89,7 @@ class Writer:
                 return withheld
 
     async def beat(self) -> None:
-        """Keep the lease while nothing happens, and catch up; a database that is away is waited for.
+        """Renew the lease while nothing happens, and write what is left; a database that is away is waited for.
 
         Raises
         ------
@@ -96,7 +98,7 @@ class Writer:
         """
         tried = monotonic()
         try:
-            await self._try(self._beat)
+            await self._call(self._beat)
         except DatabaseLostError:
             if self._too_long(tried) and self._level() < Level.CANCEL:
                 raise
@@ -104,7 +106,7 @@ class Writer:
             self._away = None
 
     async def end(self, status: str, detail: dict[str, Any]) -> None:
-        """Write what is left, and how this process leaves the session.
+        """Write what is left, and how this process ended.
 
         Raises
         ------
@@ -114,7 +116,7 @@ class Writer:
         while True:
             tried = monotonic()
             try:
-                await self._try(lambda: self._end(status, detail))
+                await self._call(lambda: self._end(status, detail))
             except DatabaseLostError:
                 if self._too_long(tried, pause=_RETRY_S):
                     raise
@@ -123,7 +125,7 @@ class Writer:
                 return
 
     def _too_long(self, tried: float, *, pause: float = 0.0) -> bool:
-        """Note that a try failed which began then; tell whether one more of that length, after a pause, would outlast the grace."""
+        """Note a failed try that began at `tried`; return whether another as long, after a pause, would exceed the grace."""
         self._away, now = tried if self._away is None else self._away, monotonic()
         return (now - self._away) + pause + (now - tried) > self._grace_s
 
@@ -136,43 +138,43 @@ class Writer:
         self._journal.heartbeat()
 
     def _write(self) -> None:
-        """Write the backlog in order; what was written is forgotten, so that the rest can be tried again."""
+        """Write the backlog in order; written steps leave it, so that the rest can be tried again."""
         while self._backlog:
             step = self._backlog[0]
             self._written = step, self._journal.commit(step)
             self._backlog.pop(0)
 
     def _answer(self, step: Step) -> tuple[Withheld, ...]:
-        """Return what was withheld of the step that was written last, by whichever call."""
+        """Return the withheld orders of the step that was written last."""
         assert self._written is not None
         last, withheld = self._written
         assert last is step  # one coroutine commits, and waits until its step is written
         return withheld
 
-    async def _try(self, act: Callable[[], T]) -> T:
-        """Call the journal; one that hangs is left alone, and waited for before there is another call.
+    async def _call(self, act: Callable[[], T]) -> T:
+        """Call the journal; a call that hangs is waited for before another begins.
 
         Raises
         ------
         DatabaseLostError
-            If it does not come back.
+            If it does not return in time.
         """
         if not self._threads:
             return act()
         if self._hanging is not None:
-            await self._come_back(self._hanging)
-        return await self._come_back(Call(act, "journal"))
+            await self._finish(self._hanging)
+        return await self._finish(Call(act, "journal"))
 
-    async def _come_back(self, call: Call[T]) -> T:
+    async def _finish(self, call: Call[T]) -> T:
         self._hanging = call
         if not await call.finished(self.silence_s):
-            raise DatabaseLostError(f"The database has not answered for {self.silence_s:g} s, and tells no error")
+            raise DatabaseLostError(f"The database has not answered for {self.silence_s:g} s, and reports no error")
         self._hanging = None
         return call.result()
 
     @property
     def hangs(self) -> bool:
-        """Whether a call to the database has not come back in time."""
+        """Whether a call to the database has not returned in time."""
         return self._hanging is not None and not self._hanging.done
 
     @property

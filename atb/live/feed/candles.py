@@ -1,4 +1,4 @@
-"""The live feed: closed candles of a venue, each decided on once, late ones too; a bar is closed when the venue's clock says so."""
+"""The live feed: closed candles of a venue, each given once, late ones too; the venue's clock decides when a bar is closed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -86,12 +86,12 @@ class CandleFeed:
         return self._histories
 
     def next_ms(self) -> int | None:
-        """Return when the next bar closes; a second from now where one should be there and is not."""
+        """Return when the next bar closes; a second from now if one is overdue."""
         coming = max(self._retry_ms, min(self._due_ms(slot) for slot in self._series))
         return None if self._until_ms is not None and coming > self._until_ms else coming
 
     async def take(self) -> Moment | None:
-        """Return the oldest moment whose bars are closed, None where the venue has nothing new."""
+        """Return the oldest moment whose bars are closed; None if the venue has nothing new."""
         now = self._broker.now_ms()
         for slot, series in self._series.items():
             if not series.waiting and self._due_ms(slot) <= now:
@@ -112,7 +112,7 @@ class CandleFeed:
         return Moment(time_ms, closing, finest=self._portfolio.finest, late=late)
 
     def _awaited(self, time_ms: int, now: int) -> bool:
-        """Tell whether another slot's bar that closes at this moment may still come: shared cash wants them together."""
+        """Return whether another slot's bar of this close may still arrive: shared cash wants them decided together."""
         behind = [slot for slot, series in self._series.items() if not series.waiting and self._due_ms(slot) <= time_ms]
         return bool(behind) and now - time_ms < _RETRY_MS * 2
 
@@ -128,8 +128,8 @@ class CandleFeed:
         plan, last = self._portfolio.plans[slot], series.last
         try:
             bars = await self._broker.bars(plan.symbol, plan.timeframe, since_ms=int(last.opened_ms[-1]))
-        except VenueError as silent:
-            _log.warning("the venue gives no candles", symbol=str(plan.symbol), error=str(silent))
+        except VenueError as error:
+            _log.warning("the venue gives no candles", symbol=str(plan.symbol), error=str(error))
             return
         if bars is None:
             return
@@ -137,7 +137,7 @@ class CandleFeed:
         if first and not bars.frame.iloc[0].equals(last.frame.iloc[-1]):
             detail = {"symbol": str(plan.symbol), "bar_ms": int(last.opened_ms[-1])}
             self.notices.append(Notice("bar_revised", detail, "warning"))
-            series.last = _rows(bars, 0, 1)  # told once; what was decided stays
+            series.last = _rows(bars, 0, 1)  # reported once; the decision stays
         series.waiting += [_rows(bars, row, row + 1) for row in range(first, len(bars))]
 
 

@@ -1,4 +1,4 @@
-"""What a feed gives, moment by moment, and the bars known so far: what the kernel reads at a close is computed from them alone."""
+"""The market as a runner sees it: moments of closing bars, the feed they come from, and the history the kernel decides on."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -53,20 +53,20 @@ class Moment:
 
 
 class Feed(Protocol):
-    """Where closed bars come from, one moment at a time; `notices` are taken by whoever writes the audit trail."""
+    """Source of closed bars, one moment at a time; the loop writes its `notices` to the audit trail."""
 
     notices: list[Notice]
 
     def histories(self) -> dict[int, Bars]:
-        """Return by slot the bars known at the start: the warm-up, and what was traded already."""
+        """Return by slot the bars known at the start: the warm-up, and the bars traded already."""
         ...
 
     def next_ms(self) -> int | None:
-        """Return when the next bar closes or opens, epoch milliseconds; None where the feed is at its end."""
+        """Return when the next bar closes or opens, epoch milliseconds; None at the end of the feed."""
         ...
 
     async def take(self) -> Moment | None:
-        """Return the next moment once its time has come, None where nothing is there yet."""
+        """Return the next moment once its time has come; None if there is nothing yet."""
         ...
 
 
@@ -119,7 +119,7 @@ class History:
         return self.last(self._count)
 
     def last(self, count: int) -> Bars:
-        """Return the newest `count` bars, or all where there are fewer; what was given out never changes."""
+        """Return a copy of the newest `count` bars, or of all if there are fewer."""
         known = slice(max(0, self._count - count), self._count)
         opened = self._opened[known].astype("datetime64[ms]").astype("datetime64[us]")
         index = pd.DatetimeIndex(opened, tz="UTC", name="timestamp")

@@ -1,4 +1,4 @@
-"""The replay feed: stored bars, one moment of the market after another; the live feed in `candles` has the same shape."""
+"""The replay feed: stored bars, one moment of the market after another; `candles` is the live one."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -23,16 +23,16 @@ DEFAULT_DAYS = 30
 
 
 class ReplayFeed:
-    """Bars of the catalogue: what was known before, then what closes and opens at each moment.
+    """Bars of the catalogue: the history, then the bars that close and open at each moment.
 
     Parameters
     ----------
     series
         By slot, the warm-up and all bars to come.
     after_ms
-        By slot, the earliest open of a bar to give; those before it are history.
+        By slot, the earliest open of a bar to trade; bars before it are history.
     end_ms
-        Moments from here on are not given; None where the bars end it.
+        First moment not to give; None gives all bars.
     """
 
     def __init__(self, series: Mapping[int, Bars], after_ms: Mapping[int, int], *, end_ms: int | None = None) -> None:
@@ -44,7 +44,7 @@ class ReplayFeed:
         times = np.unique(np.concatenate(coming)) if coming else np.zeros(0, np.int64)
         self._times = times if end_ms is None else times[times < end_ms]
         self._next = 0
-        self.notices: list[Notice] = []  # the catalogue revises nothing
+        self.notices: list[Notice] = []  # stored bars are never revised
         self._finest = min((bars.timeframe for bars in series.values()), key=lambda frame: frame.seconds, default=None)
 
     def __len__(self) -> int:
@@ -83,7 +83,7 @@ class ReplayFeed:
 
 
 def _end_ms(series: Iterable[Bars]) -> int | None:
-    """Return the first moment at which a slot's bar would close that is not there: it may come yet, and must not come late."""
+    """Return the close of the first bar missing at the end of a slot: it may be stored later, and must not arrive late then."""
     ends = []
     for bars in series:
         if len(bars):
@@ -145,6 +145,6 @@ def replay_feed(
         last = (last_bars or {}).get(slot)
         after[slot] = trade_from_ms if last is None else last + 1
     feed = ReplayFeed(series, after, end_ms=_end_ms(series.values()))
-    if not last_bars and not len(feed):  # a session that begins beyond the bars could never trade nor be moved
+    if not last_bars and not len(feed):  # a session that begins after the last bar could never trade, nor be moved
         raise InputError("No bar to trade", found=f"from {at_ms(trade_from_ms)}", todo="Choose an earlier --from")
     return feed

@@ -1,7 +1,7 @@
-"""Clocks that can be waited on: the machine's, a simulated exchange's, and one that jumps through stored bars.
+"""Clocks to wait on: the machine's, a simulated exchange's, and one that jumps through stored bars.
 
-All waiting of a runner goes through one `Timer`, so that the same code trades in real time, rehearses months in minutes, and
-replays a catalogue as fast as it can.
+A runner waits through one `Timer` only, so that the same code trades in real time, rehearses months in minutes, and replays a
+catalogue as fast as possible.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from atb.errors import VenueError
 if TYPE_CHECKING:
     import aiohttp
 
-_LONGEST_S = 3_600.0  # a single wait; clocks of machines are corrected
+_LONGEST_S = 3_600.0  # a single wait, since the machine's clock may be corrected meanwhile
 
 
 class SystemTimer:
@@ -28,42 +28,42 @@ class SystemTimer:
         return time_ns() // 1_000_000
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
-        """Wait until `time_ms`, or until `wake` is set if that is earlier; tell whether it was woken."""
+        """Wait until `time_ms`, or until `wake` is set if that is earlier; return whether it was woken."""
         while (left := (time_ms - self.now_ms()) / 1_000) > 0 and not wake.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), min(left, _LONGEST_S))
         return wake.is_set()
 
     async def close(self) -> None:
-        """Have nothing to end."""
+        """Do nothing: there is nothing to close."""
 
 
 class VenueTimer:
-    """A venue's clock: what closes and what is over by it, while the waiting is done on the clock that we have.
+    """The venue's time, with the waiting done on another timer.
 
     Parameters
     ----------
     timer
-        What is waited on.
+        Does the waiting.
     now_ms
-        The venue's present.
+        Returns the venue's present, epoch milliseconds.
     """
 
     def __init__(self, timer: Timer, now_ms: Callable[[], int]) -> None:
         self._timer, self.now_ms = timer, now_ms
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
-        """Wait until the venue's time is `time_ms`, or until `wake` is set if that is earlier; tell whether it was woken."""
+        """Wait until the venue's time is `time_ms`, or until `wake` is set if that is earlier; return whether it was woken."""
         return await self._timer.wait_until(time_ms - (self.now_ms() - self._timer.now_ms()), wake)
 
 
 class ReplayTimer:
-    """A clock that is where it is sent: at once, or at `speed` seconds of market time per second.
+    """A clock of market time: it jumps to the requested time, or runs at `speed` seconds of market time per second.
 
     Parameters
     ----------
     start_ms
-        Where it begins, epoch milliseconds.
+        Its first time, epoch milliseconds.
     speed
         Seconds of market time per second of the machine; None is as fast as possible.
     """
@@ -72,14 +72,14 @@ class ReplayTimer:
         self._now_ms, self._speed = start_ms, speed
 
     def now_ms(self) -> int:
-        """Return where the replay is."""
+        """Return the time of the replay, epoch milliseconds."""
         return self._now_ms
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
-        """Jump to `time_ms`, or go there at the speed; `wake` stops it on the way."""
+        """Jump to `time_ms`, or run there at the speed; `wake` stops it on the way."""
         began, there_ms = monotonic(), time_ms
         if self._speed is None:
-            await asyncio.sleep(0)  # signals and other tasks get their turn
+            await asyncio.sleep(0)  # lets signals and other tasks run
         elif (left := (time_ms - self._now_ms) / 1_000 / self._speed) > 0:
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), left)
@@ -90,7 +90,7 @@ class ReplayTimer:
         return wake.is_set()
 
     async def close(self) -> None:
-        """Have nothing to end."""
+        """Do nothing: there is nothing to close."""
 
 
 class SteppedTimer:
@@ -100,37 +100,39 @@ class SteppedTimer:
     ----------
     url
         Of the exchange's clock, `ws://127.0.0.1:PORT/control/clock`. While the connection is open, the exchange's time moves only
-        when this process waits; it asks for the moment up to which it has nothing to do.
+        when this process waits, up to the time that it requests.
     """
 
     def __init__(self, url: str) -> None:
         self._url, self._now_ms = url, 0
-        self.speed: float | None = None  # how many times as fast as ours it goes by itself, None where it is virtual
+        self.speed: float | None = (
+            None  # of a clock that runs by itself, in multiples of real time; None for a virtual one
+        )
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
 
     async def open(self) -> None:
-        """Take part in the exchange's time.
+        """Connect to the exchange's clock.
 
         Raises
         ------
         VenueError
-            If there is no such clock.
+            If it cannot be reached.
         """
         import aiohttp
 
         self._session = aiohttp.ClientSession()
         try:
             self._socket = await self._session.ws_connect(self._url)
-            said = await self._receive()
-            self._take(said)
-            self.speed = said.get("speed")
-        except (aiohttp.ClientError, OSError) as refused:
+            message = await self._receive()
+            self._take(message)
+            self.speed = message.get("speed")
+        except (aiohttp.ClientError, OSError) as error:
             await self.close()
-            raise VenueError("The simulated exchange's clock cannot be reached", found=self._url) from refused
+            raise VenueError("The simulated exchange's clock cannot be reached", found=self._url) from error
 
     async def close(self) -> None:
-        """Leave: time goes on without this process."""
+        """Disconnect: the exchange's time goes on without this process."""
         if self._socket is not None:
             await self._socket.close()
         if self._session is not None:
@@ -142,45 +144,45 @@ class SteppedTimer:
         return self._now_ms
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
-        """Let the exchange's time pass until `time_ms`, or until something happens there; tell whether it did."""
-        await asyncio.sleep(0)  # a hint that has arrived is heard before time moves
+        """Let the exchange's time pass until `time_ms`, or until something happens there; return whether it did."""
+        await asyncio.sleep(0)  # a hint that has arrived is handled before time moves
         if wake.is_set():
             return True
         if self._socket is None:
             raise VenueError("The simulated exchange's clock is closed")
         try:
             await self._socket.send_str(json.dumps({"until": time_ms}))
-        except OSError as ended:
-            raise VenueError("The simulated exchange's clock went away", found=self._url) from ended
+        except OSError as error:
+            raise VenueError("The simulated exchange's clock went away", found=self._url) from error
         return self._take(await self._receive())
 
     def paced(self) -> "PacedTimer | None":
-        """Return what goes on by itself from here on, where the exchange's clock does that."""
+        """Return a timer for a clock that runs by itself; None for a virtual one."""
         return None if self.speed is None else PacedTimer(self._now_ms, self.speed)
 
-    def _take(self, said: dict[str, Any]) -> bool:
-        self._now_ms = int(said["now"])
-        return bool(said.get("woken"))
+    def _take(self, message: dict[str, Any]) -> bool:
+        self._now_ms = int(message["now"])
+        return bool(message.get("woken"))
 
     async def _receive(self) -> dict[str, Any]:
         if self._socket is None:
             raise VenueError("The simulated exchange's clock is closed")
         try:
-            said: dict[str, Any] = await self._socket.receive_json()
-        except (TypeError, ValueError) as ended:  # a closing frame is no JSON
-            raise VenueError("The simulated exchange's clock went away", found=self._url) from ended
-        return said
+            message: dict[str, Any] = await self._socket.receive_json()
+        except (TypeError, ValueError) as error:  # a closing frame is no JSON
+            raise VenueError("The simulated exchange's clock went away", found=self._url) from error
+        return message
 
 
 class PacedTimer:
-    """A simulated exchange's clock that goes by itself, several times as fast as ours: it is counted along here.
+    """A simulated exchange's clock that runs by itself at several times real time; extrapolated here.
 
     Parameters
     ----------
     now_ms
-        What it has just told; it was a little later when that was heard, so it is never ahead.
+        Its time when it was read; the answer took a moment, so this clock is never ahead of it.
     speed
-        How many times as fast as ours it goes.
+        Its speed in multiples of real time.
     """
 
     def __init__(self, now_ms: int, speed: float) -> None:
@@ -191,12 +193,12 @@ class PacedTimer:
         return self._start_ms + int((monotonic() - self._began) * 1_000 * self.speed)
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
-        """Wait until `time_ms`, or until `wake` is set if that is earlier; tell whether it was woken."""
+        """Wait until `time_ms`, or until `wake` is set if that is earlier; return whether it was woken."""
         while (left := (time_ms - self.now_ms()) / 1_000 / self.speed) > 0 and not wake.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(wake.wait(), min(left, _LONGEST_S))
-        await asyncio.sleep(0)  # at such a speed there may always be something due: signals and streams get their turn
+        await asyncio.sleep(0)  # at such a speed something may always be due: lets signals and streams run
         return wake.is_set()
 
     async def close(self) -> None:
-        """Have nothing to end."""
+        """Do nothing: there is nothing to close."""

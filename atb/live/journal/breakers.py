@@ -1,7 +1,7 @@
-"""Breakers: limits outside of every strategy on how much may be sent; one that trips withholds the entry and halts the account.
+"""Breakers: limits on how much may be sent, outside any strategy; one that trips withholds the entry and halts the account.
 
-Exits and what protects a position are never withheld, but for a rate at which something must be broken: then everything is,
-except stops and targets.
+Exits and protective orders are never withheld, with one exception: beyond the last-resort rate, which only a bug reaches,
+everything is withheld except stops and targets.
 """
 
 from collections import Counter
@@ -49,7 +49,7 @@ class Breakers:
     largest_share: Decimal | None = None
 
     def __post_init__(self) -> None:
-        """Refuse limits that are none."""
+        """Refuse limits that are not positive."""
         for name, value in vars(self).items():
             if value is not None and not value > 0:
                 raise InputError(f"The breaker {name} must be positive", found=value, todo="None switches one off")
@@ -59,7 +59,7 @@ class Breakers:
 
 @dataclass(frozen=True)
 class Used:
-    """What was sent already: orders in the last minute, entries by (slot, bar), value of today's entries in quote."""
+    """Usage so far: orders in the last minute, entries by (slot, bar), value of today's entries in quote."""
 
     orders: int = 0
     entries: Mapping[tuple[int, int], int] = field(default_factory=dict)
@@ -68,14 +68,14 @@ class Used:
 
 @dataclass(frozen=True)
 class Proposed:
-    """What a step wants to send.
+    """The orders that a step is about to send.
 
     Parameters
     ----------
     placed
         Every order of the step that is to be sent.
     values
-        Value of the entries in quote by client id; None where no price is known yet.
+        Value of the orders in quote by client id; None where no price is known yet.
     equity
         Of the account, in quote.
     """
@@ -87,46 +87,51 @@ class Proposed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What may not go, by client id, and the sentence with which a breaker halts the account; None where none tripped."""
+    """The withheld orders by client id, and the reason for which a breaker halts the account; None if none tripped."""
 
     withheld: dict[str, Reason]
     trip: str | None = None
 
 
-def judge(asked: Proposed, used: Used, breakers: Breakers, *, halted: bool) -> Verdict:
-    """Return which orders of a step may not be sent.
+def judge(proposed: Proposed, used: Used, breakers: Breakers, *, halted: bool) -> Verdict:
+    """Return which orders of a step must be withheld.
 
-    Under a halt, and once a breaker trips, no entry goes. An order of a list goes with its entry, or is withheld with it.
+    Under a halt, and once a breaker trips, no entry is sent. The other orders of a list are withheld with its entry.
     """
-    entries = [one for one in asked.placed if one.order.role == "entry"]
-    trips = {} if halted else dict(_trips(entries, asked, used, breakers=breakers))
+    entries = [working for working in proposed.placed if working.order.role == "entry"]
+    trips = {} if halted else dict(_trips(entries, proposed, used, breakers=breakers))
     withheld: dict[str, Reason] = {}
     if halted or trips:
-        withheld = {one.order.client_id: trips.get(one.order.client_id, ("halted", ""))[0] for one in entries}
-    orders = used.orders + len(asked.placed)
+        withheld = {
+            working.order.client_id: trips.get(working.order.client_id, ("halted", ""))[0] for working in entries
+        }
+    orders = used.orders + len(proposed.placed)
     flood = orders > breakers.last_resort
     if flood:
-        ours = (one.order for one in asked.placed if one.order.role in {"entry", "exit"})
-        withheld.update({order.client_id: "order_rate" for order in ours})
+        unprotective = (working.order for working in proposed.placed if working.order.role in {"entry", "exit"})
+        withheld.update({order.client_id: "order_rate" for order in unprotective})
     sentence = f"{orders} orders within a minute, the last resort is {breakers.last_resort}" if flood else None
-    return Verdict(_with_lists(withheld, asked.placed), sentence or next((said for _, said in trips.values()), None))
+    return Verdict(
+        _with_lists(withheld, proposed.placed),
+        sentence or next((text for _, text in trips.values()), None),
+    )
 
 
 def _trips(
-    entries: Sequence[Working], asked: Proposed, used: Used, *, breakers: Breakers
+    entries: Sequence[Working], proposed: Proposed, used: Used, *, breakers: Breakers
 ) -> Iterable[tuple[str, tuple[Reason, str]]]:
-    """Give the entries that trip a breaker, each with the first one it trips."""
-    orders, turnover, made = used.orders + len(asked.placed), used.turnover, Counter(dict(used.entries))
-    for one in entries:
-        name, value = one.order.client_id, asked.values.get(one.order.client_id)
-        made[one.slot, one.bar_ms] += 1
+    """Yield the entries that trip a breaker, each with the first breaker it trips."""
+    orders, turnover, entries_of_bar = used.orders + len(proposed.placed), used.turnover, Counter(dict(used.entries))
+    for working in entries:
+        name, value = working.order.client_id, proposed.values.get(working.order.client_id)
+        entries_of_bar[working.slot, working.bar_ms] += 1
         turnover += value or 0
         tripped: dict[Reason, str] = {}
         if orders > breakers.orders_per_minute:
             tripped["order_rate"] = f"{orders} orders within a minute, allowed are {breakers.orders_per_minute}"
-        if made[one.slot, one.bar_ms] > breakers.entries_per_bar:
-            tripped["bar_rate"] = f"more than {breakers.entries_per_bar} entries of slot {one.slot} in one bar"
-        tripped |= _sizes(name, value, turnover=turnover, equity=asked.equity, breakers=breakers)
+        if entries_of_bar[working.slot, working.bar_ms] > breakers.entries_per_bar:
+            tripped["bar_rate"] = f"more than {breakers.entries_per_bar} entries of slot {working.slot} in one bar"
+        tripped |= _sizes(name, value, turnover=turnover, equity=proposed.equity, breakers=breakers)
         if tripped:
             yield name, next(iter(tripped.items()))
 
@@ -134,7 +139,7 @@ def _trips(
 def _sizes(
     name: str, value: Decimal | None, *, turnover: Decimal, equity: Decimal, breakers: Breakers
 ) -> dict[Reason, str]:
-    """Return the limits on value that an entry exceeds; an entry whose value nobody knows exceeds each."""
+    """Return the limits on value that an entry exceeds; an unknown value exceeds each."""
     limits: dict[Reason, tuple[Decimal | None, Decimal | None, str]] = {
         "notional": (value, breakers.largest_order, "a value of"),
         "share": (value, breakers.largest_share and breakers.largest_share * equity, "of equity, a value of"),
@@ -148,9 +153,11 @@ def _sizes(
 
 
 def _with_lists(withheld: dict[str, Reason], placed: Sequence[Working]) -> dict[str, Reason]:
-    """Withhold with an entry what would be sent in the same request."""
+    """Withhold with an entry the orders that would be sent in the same request."""
     lists = {
-        one.list_id: withheld[one.order.client_id] for one in placed if one.list_id and one.order.client_id in withheld
+        working.list_id: withheld[working.order.client_id]
+        for working in placed
+        if working.list_id and working.order.client_id in withheld
     }
-    mates = {one.order.client_id: lists[one.list_id] for one in placed if one.list_id in lists}
+    mates = {working.order.client_id: lists[working.list_id] for working in placed if working.list_id in lists}
     return {**mates, **withheld}

@@ -1,4 +1,4 @@
-"""A session's journal as tables for figures: equity, executions, and orders with the time that each was out."""
+"""A session's journal as data frames for figures: equity, executions, and orders with the time that each was open."""
 
 from typing import Any
 
@@ -50,9 +50,9 @@ def orders_table(database: Database, session_id: str, fills: pd.DataFrame) -> pd
 
 
 def _ends(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DatetimeIndex:
-    """Return when each order was over: at its last fill, else when its slot's next order of that role or closing fill came.
+    """Return when each order ended: at its last fill, else at its slot's next closing fill or next order of the same role.
 
-    The journal keeps when a state was written down, which is the machine's time and no exchange's. NaT where it is still out.
+    The journal has only the machine's time of a change of state, not the exchange's. NaT for an open order.
     """
     last = fills.groupby("client_id")["time"].max().to_dict()
     found = [_end(orders.loc[row], orders, fills, last=last) for row in orders.index]
@@ -64,9 +64,9 @@ def _end(order: Any, orders: pd.DataFrame, fills: pd.DataFrame, *, last: dict[An
         return None
     if order["client_id"] in last:
         return last[order["client_id"]]
-    of_slot, mine = fills["slot"] == order["slot"], orders["slot"] == order["slot"]
+    of_slot, same_slot = fills["slot"] == order["slot"], orders["slot"] == order["slot"]
     closing = fills["time"][of_slot & (fills["role"] != "entry") & (fills["time"] >= order["placed"])]
-    after = orders["placed"][mine & (orders["role"] == order["role"]) & (orders["placed"] > order["placed"])]
+    after = orders["placed"][same_slot & (orders["role"] == order["role"]) & (orders["placed"] > order["placed"])]
     return min([*closing.head(1), *after.head(1)], default=order["placed"])
 
 

@@ -1,8 +1,8 @@
-"""The journal: what a session did, one transaction per step, and where a restarted runner finds itself.
+"""The journal: writes what a session did, one transaction per step, so that a restarted runner finds where it was.
 
-A transaction holds the lease's check, the kill switch, the breakers, decisions, new orders, what became of orders, fills,
-trades, equity and the kernel's state. So a process that dies at any moment leaves a session between two steps, and to start
-is to read where it was: there is no other recovery.
+A transaction holds the lease check, the kill switch, the breakers, decisions, new orders, changes of orders, fills, trades, equity
+and the kernel state. A process that dies at any moment leaves the session between two steps, and starting means reading where it
+was: there is no other recovery.
 """
 
 import sqlite3
@@ -38,7 +38,7 @@ from atb.live.journal.rows import Rows, entry_values
 from atb.live.journal.step import OPEN_STATES, Step, Withheld, Working
 from atb.promotion.provenance import installed_versions
 
-_OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)  # a mistake of the code, not a lost database
+_OURS = (IntegrityError, DataError, ProgrammingError, NotSupportedError)  # bugs, not a lost database
 
 
 class Journal:
@@ -47,13 +47,13 @@ class Journal:
     Parameters
     ----------
     database, lease, clock
-        Where to write, the right to, and the time of day for the lease.
+        Where to write, the right to write, and the clock of the lease.
     portfolio
         What trades.
     breakers
         How much may be sent.
     switch
-        What the kill switch says past the database.
+        The kill switch outside the database.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Journal:
 
     @property
     def lease(self) -> Lease:
-        """The right to write that every transaction proves."""
+        """The lease that every transaction checks."""
         return self._lease
 
     # --- a session's life ---------------------------------------------------------------------------------------------
@@ -118,24 +118,24 @@ class Journal:
         return found or Resumed(trade_from_ms, session_id=name, slots=tuple(SlotPlace() for _ in self._portfolio.plans))
 
     def heartbeat(self) -> Halt:
-        """Keep the lease while nothing happens; return what the kill switch says."""
+        """Renew the lease while nothing happens; return the kill switch's halt."""
         with self._transaction() as connection:
-            self._hear_switch(connection)
+            self._read_switch(connection)
         return self.halt
 
     def end(self, status: str, detail: dict[str, Any]) -> None:
-        """Write how this process left the session: `stopped`, `finished` or `halted`."""
+        """Write how this process ended: `stopped`, `finished` or `halted`."""
         with self._transaction() as connection:
             self._set(connection, status=status)
             connection.execute(sql.AUDIT, [self._rows.audit(status, detail)])
 
     def hand_over(self, passed: Sequence[HandOver], portfolio: Traded, state: dict[str, Any]) -> None:
-        """Pass slots to other plans between two bars: who owns what from now on, and the kernel's state under the new rules.
+        """Pass slots to other plans between two bars, with the kernel state under the new rules.
 
         Parameters
         ----------
         passed
-            One entry per slot that changes hands; `shadowed` ones are noted and change nothing.
+            One entry per slot that changes hands; `shadowed` ones are recorded and change nothing.
         portfolio
             What trades from now on, slot by slot.
         state
@@ -144,7 +144,7 @@ class Journal:
         Raises
         ------
         DatabaseLostError
-            If the database went away. Start again then: the session says which portfolio it belongs to.
+            If the database went away. Start again: the session row says which portfolio it belongs to.
         """
         with self._transaction() as connection:
             self._advance(connection, Step(0))
@@ -156,7 +156,7 @@ class Journal:
         self._portfolio, self._rows, self._written.step_no = portfolio, rows, self._written.step_no + 1
 
     def known_fill(self, symbol: Symbol, trade_id: str) -> bool:
-        """Tell whether an execution is in the journal."""
+        """Return whether an execution is in the journal."""
         key = {"of": self.session_id, "in_symbol": str(symbol), "trade": trade_id}
         with self._reading(), self._database.session(read_only=True) as session:
             return session.connection().scalar(sql.KNOWN_FILL, key) is not None
@@ -164,17 +164,17 @@ class Journal:
     # --- a step -------------------------------------------------------------------------------------------------------
 
     def commit(self, step: Step) -> tuple[Withheld, ...]:
-        """Commit a step, all of it or nothing; return the orders that may not be sent and were written as `withheld`.
+        """Commit a step, all of it or nothing; return the orders that must not be sent, written as `withheld`.
 
         Raises
         ------
         LeaseError
             If another runner has taken the account over; nothing was written then.
         DatabaseLostError
-            If the database went away: perhaps written, perhaps not. Commit the same step again, unchanged, before any other;
-            where it had been written, that is noticed.
+            If the database went away. The step may or may not be written: commit the same step again, unchanged, before any
+            other; if it had been written, that is detected.
         IntegrityError
-            If the step says what cannot be: a fill that is known, a second open entry of a slot. Nothing was written.
+            If the step contradicts the journal: a fill it has already, a second open entry of a slot. Nothing was written.
         """
         doubtful = self._written.in_doubt
         if doubtful is not None and doubtful is not step:
@@ -196,22 +196,22 @@ class Journal:
     def _write(self, connection: Connection, step: Step) -> tuple[Withheld, ...]:
         written, rows = self._written, self._rows
         self._advance(connection, step)
-        self._hear_switch(connection)
+        self._read_switch(connection)
         values = entry_values(step, written.closes | _closes(step))
         judged = self._judge(connection, step, values)
         self._change(connection, step)
         placed = []
-        for one in step.placed:
-            name = one.order.client_id
-            row = rows.intent(one, step.changes.get(name), value=values[name], placed_ms=step.time_ms)
-            refused = {"state": "withheld", "refusal": judged.withheld[name]} if name in judged.withheld else {}
-            placed.append(row | refused)
+        for working in step.placed:
+            name = working.order.client_id
+            row = rows.intent(working, step.changes.get(name), value=values[name], placed_ms=step.time_ms)
+            withheld_as = {"state": "withheld", "refusal": judged.withheld[name]} if name in judged.withheld else {}
+            placed.append(row | withheld_as)
         numbered = enumerate(step.heard, written.event_no + 1)
-        sql.insert_all(connection, sql.DECISIONS, [rows.decision(one) for one in step.decided])
+        sql.insert_all(connection, sql.DECISIONS, [rows.decision(decision) for decision in step.decided])
         sql.insert_all(connection, sql.INTENTS, placed)
         sql.insert_all(connection, sql.FILLS, [rows.fill(done) for done in step.fills])
         sql.insert_all(connection, sql.TRADES, [rows.trade(number, trade) for number, trade in step.trades])
-        sql.insert_all(connection, sql.HEARD, [rows.event(heard, number) for number, heard in numbered])
+        sql.insert_all(connection, sql.HEARD, [rows.event(event, number) for number, event in numbered])
         sql.insert_all(connection, sql.AUDIT, [rows.audit(n.kind, n.detail, n.severity) for n in step.notices])
         for number, trade in step.trades:
             if closing := rows.closing(number, trade, step.fills):
@@ -222,24 +222,26 @@ class Journal:
         return tuple(Withheld(name, reason) for name, reason in judged.withheld.items())
 
     def _advance(self, connection: Connection, step: Step) -> None:
-        """Count the step; where another process counted since, refuse."""
+        """Count the step; refuse if another process has counted one since."""
         counted = {"of": self.session_id, "before": self._written.step_no, "after": self._written.step_no + 1}
         if connection.execute(sql.COUNT_STEP, counted).rowcount != 1:
             raise LeaseError(f"Session {self.session_id} was moved on by another process; this one stops")
         if step.bar_ms is not None:
             connection.execute(sql.ADVANCE, {"of": self.session_id, "bar": step.bar_ms})
-        for one in step.decided:
-            connection.execute(sql.ADVANCE_SLOT, {"of": self.session_id, "in_slot": one.slot, "bar": one.bar_ms})
+        for decision in step.decided:
+            connection.execute(
+                sql.ADVANCE_SLOT, {"of": self.session_id, "in_slot": decision.slot, "bar": decision.bar_ms}
+            )
 
     def _judge(self, connection: Connection, step: Step, values: dict[str, Decimal | None]) -> Verdict:
-        """Ask the kill switch and the breakers; one that trips halts the account in this very transaction."""
-        asked = [one for one in step.placed if _is_open(one, step)]
-        if not any(one.order.role in {"entry", "exit"} for one in asked):
+        """Apply the kill switch and the breakers; one that trips halts the account in this transaction."""
+        sending = [working for working in step.placed if _is_open(working, step)]
+        if not any(working.order.role in {"entry", "exit"} for working in sending):
             return Verdict({})
-        used = sql.used(connection, self.session_id, asked, time_ms=step.time_ms)
+        used = sql.used(connection, self.session_id, sending, time_ms=step.time_ms)
         equity = exact(step.equity) if step.bar_ms is not None else self._written.equity
         halted = bool(self.halt or self._switch.read())
-        judged = judge(Proposed(asked, values, equity), used, self._breakers, halted=halted)
+        judged = judge(Proposed(sending, values, equity), used, self._breakers, halted=halted)
         if judged.trip is not None:
             self.halt = effective_halt(
                 self.halt, latch(connection, self._lease.account, Halt(Level.PAUSE, judged.trip, "breaker"))
@@ -247,28 +249,28 @@ class Journal:
         return judged
 
     def _change(self, connection: Connection, step: Step) -> None:
-        """Write what became of earlier orders.
+        """Write the changes of earlier orders.
 
         Raises
         ------
         InputError
-            If an order is unknown, or an order that ended would be open again, or less of it would be filled than was.
+            If an order is unknown, an ended order would be open again, or its filled quantity would fall.
         """
-        new = {one.order.client_id for one in step.placed}
+        new = {working.order.client_id for working in step.placed}
         changes = {name: change for name, change in step.changes.items() if name not in new}
         if not changes:
             return
-        before = {row.client_id: row for row in connection.execute(sql.STATES, {"names": list(changes)})}
+        rows = {row.client_id: row for row in connection.execute(sql.STATES, {"names": list(changes)})}
         for name, change in changes.items():
-            if (there := before.get(name)) is None:
+            if (row := rows.get(name)) is None:
                 raise InputError("A step changes an order that is not in the journal", found=name)
-            reopened = there.state not in OPEN_STATES and change.state in OPEN_STATES
-            if reopened or (change.filled is not None and change.filled < there.filled):
-                raise InputError(f"Order {name} was {there.state}, filled {there.filled}", found=change)
+            reopened = row.state not in OPEN_STATES and change.state in OPEN_STATES
+            if reopened or (change.filled is not None and change.filled < row.filled):
+                raise InputError(f"Order {name} was {row.state}, filled {row.filled}", found=change)
         connection.execute(sql.BECOME, [sql.became(name, change) for name, change in changes.items()])
 
     def _save(self, connection: Connection, step: Step) -> None:
-        """Write equity at a close, and the kernel's state where it moved."""
+        """Write equity at a close, and the kernel state if it changed."""
         if step.bar_ms is not None:
             amounts = {"equity": exact(step.equity), "cash": exact(step.cash)}
             connection.execute(sql.EQUITY, [{"session_id": self.session_id, "bar_ms": step.bar_ms, **amounts}])
@@ -277,18 +279,18 @@ class Journal:
             connection.execute(sql.SAVE if step.bar_ms is not None else sql.SAVE_BETWEEN, saved)
 
     def _landed(self, connection: Connection) -> bool:
-        """Tell whether the step in doubt had been committed."""
+        """Return whether the step in doubt was committed."""
         found: int | None = connection.scalar(sql.STEP_NO, {"of": self.session_id})
         return found == self._written.step_no + 1
 
     def _withheld_then(self, connection: Connection, step: Step) -> tuple[Withheld, ...]:
-        """Return what was withheld when this step was committed, unnoticed."""
-        self._hear_switch(connection)
-        rows = connection.execute(sql.REFUSED, {"names": [one.order.client_id for one in step.placed]})
+        """Return the withheld orders of a step whose commit succeeded without an answer."""
+        self._read_switch(connection)
+        rows = connection.execute(sql.REFUSED, {"names": [working.order.client_id for working in step.placed]})
         return tuple(Withheld(row.client_id, row.refusal) for row in rows)
 
     def _learn(self, step: Step) -> None:
-        """Remember what is now in the database."""
+        """Note what is now in the database."""
         written = self._written
         written.in_doubt = None
         written.step_no += 1
@@ -301,10 +303,10 @@ class Journal:
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
-        """Give one transaction that begins by proving that the account is still held."""
+        """Open one transaction, which first renews the lease."""
         now_ms = self._clock.now_ms()
         if not self._database.there:
-            self._lease.shaken()
+            self._lease.lose_database()
             raise DatabaseLostError("The database's file was deleted or replaced", found=self._database.label)
         with self._reading(), self._database.engine.begin() as connection:
             self._lease.renew(connection, now_ms)
@@ -313,23 +315,23 @@ class Journal:
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
-        """Tell a lost database from a mistake."""
+        """Turn errors of a lost database into `DatabaseLostError`; let bugs through."""
         try:
             yield
         except _OURS:
             raise
-        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as lost:
-            self._lease.shaken()
-            reason = str(getattr(lost, "orig", None) or lost).strip() or type(lost).__name__
+        except (DBAPIError, PoolTimeoutError, sqlite3.Error) as error:
+            self._lease.lose_database()
+            reason = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
             raise DatabaseLostError(
                 f"The journal cannot be written: {reason.splitlines()[0]}",
                 found=self._database.label,
                 todo="Start the runner again when the database is back; it goes on after the last step written",
-            ) from lost
+            ) from error
 
     def _make_months(self, step: Step) -> None:
-        """Have a partition for every month that the step writes to, and for the one after."""
-        times = [step.time_ms, *(one.bar_ms for one in step.decided), *(one.time_ms for one in step.heard)]
+        """Create the partitions of every month that the step writes to, and of the next."""
+        times = [step.time_ms, *(item.bar_ms for item in step.decided), *(item.time_ms for item in step.heard)]
         months = {Month.of(time_ms) for time_ms in (*times, *([] if step.bar_ms is None else [step.bar_ms]))}
         wanted = months | {max(months).next}
         if not wanted <= self._written.months:
@@ -337,8 +339,8 @@ class Journal:
                 ensure_months(connection, wanted)
             self._written.months |= wanted
 
-    def _hear_switch(self, connection: Connection) -> None:
-        """Read the kill switch; what a file or a signal says is latched in the database."""
+    def _read_switch(self, connection: Connection) -> None:
+        """Read the kill switch; a halt by file or signal is latched in the database."""
         self._switch.read()
         outside, account = self._switch.lasting(), self._lease.account
         self.halt = latch(connection, account, outside) if outside else latched(connection, account)
@@ -364,33 +366,34 @@ class Journal:
         connection.execute(update(LiveSession).where(LiveSession.session_id == self.session_id).values(**values))
 
     def _read_written(self, connection: Connection) -> None:
-        """Learn what the journal need not ask for again."""
-        of = {"of": self.session_id}
-        equity = connection.scalar(sql.LAST_EQUITY, of)
+        """Read once what the journal keeps track of itself from then on."""
+        session = {"of": self.session_id}
+        equity = connection.scalar(sql.LAST_EQUITY, session)
         bars = {
-            slot: connection.scalar(sql.LAST_BAR, {**of, "in_slot": slot}) for slot in range(len(self._portfolio.plans))
+            slot: connection.scalar(sql.LAST_BAR, {**session, "in_slot": slot})
+            for slot in range(len(self._portfolio.plans))
         }
         self._written = Written(
-            step_no=connection.scalar(sql.STEP_NO, of) or 0,
-            event_no=connection.scalar(sql.LAST_EVENT, of) or 0,
+            step_no=connection.scalar(sql.STEP_NO, session) or 0,
+            event_no=connection.scalar(sql.LAST_EVENT, session) or 0,
             equity=exact(self._portfolio.account.cash) if equity is None else equity,
             closes={slot: bar["close"] for slot, bar in bars.items() if bar and "close" in bar},
         )
-        self._hear_switch(connection)
+        self._read_switch(connection)
 
 
-def _free_id(connection: Connection, wanted: str) -> str:
-    """Return a session's id; one that was handed over to another portfolio keeps the id it began with."""
-    taken = set(connection.scalars(sql.SESSION_IDS, {"like": wanted}))
-    return next(name for number in count(1) if (name := wanted if number == 1 else f"{wanted}-{number}") not in taken)
+def _free_id(connection: Connection, stem: str) -> str:
+    """Return an unused session id: a session handed over to another portfolio keeps the id it began with."""
+    taken = set(connection.scalars(sql.SESSION_IDS, {"like": stem}))
+    return next(name for number in count(1) if (name := stem if number == 1 else f"{stem}-{number}") not in taken)
 
 
 def _closes(step: Step) -> dict[int, float]:
-    bars = {one.slot: one.values.get("bar", {}) for one in step.decided}
+    bars = {decision.slot: decision.values.get("bar", {}) for decision in step.decided}
     return {slot: bar["close"] for slot, bar in bars.items() if "close" in bar}
 
 
-def _is_open(one: Working, step: Step) -> bool:
-    """Tell whether an order is still to be sent: it may have ended within its own step."""
-    change = step.changes.get(one.order.client_id)
-    return (change.state if change else one.state) in OPEN_STATES
+def _is_open(working: Working, step: Step) -> bool:
+    """Return whether an order is still open: it may have ended within its own step."""
+    change = step.changes.get(working.order.client_id)
+    return (change.state if change else working.state) in OPEN_STATES

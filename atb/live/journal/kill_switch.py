@@ -1,12 +1,12 @@
-"""The kill switch: what is forbidden, by whom, and how it is given back; it latches, and works without the database.
+"""The kill switch: levels of halt, who set them, and how they are lifted; it latches, and works without the database.
 
-Four places set it: the database (command line, notebook, a breaker), the file `HALT` in the data folder, a signal to the
-runner, and the runner itself. The highest level counts. What a file or a signal asked for is written to the database as soon as
-that answers, so that it holds when the file is gone or the process ends.
+It is set in four places: the database (command line, notebook, a breaker), the file `HALT` in the data folder, a signal to the
+runner, and the runner itself. The highest level counts. A halt by file or signal is written to the database as soon as that
+answers, so that it still holds when the file is gone or the process ends.
 
 One kind of pause does not latch: a hold, which lasts as long as something does not answer and is lifted by the runner itself. The
-file is looked at in a thread, since the folder may hang; where it does, what it said last counts, and after a while entries are
-held until it answers.
+file is read in a thread, since the folder may hang; if it does, the last reading counts, and after a while entries are held
+until it answers.
 """
 
 import threading
@@ -27,17 +27,17 @@ from atb.redaction import redact
 from atb.threads import Call
 
 FILE = "HALT"
-_MOMENT_S = 0.25  # the longest that a look at the file keeps its caller waiting
-_SILENT_S = 10.0  # after which a file that cannot be looked at holds entries
+_MOMENT_S = 0.25  # the longest that reading the file may block its caller
+_SILENT_S = 10.0  # after which a file that cannot be read holds entries
 
 
 class Level(IntEnum):
-    """What is forbidden; each level forbids what the one before does, and more is done."""
+    """What a halt forbids and does; each level includes those before it."""
 
     NONE = 0
     PAUSE = 1  # no entries
-    CANCEL = 2  # resting entries are cancelled as well; stops and targets stay
-    FLATTEN = 3  # everything is closed, and looked after until it is
+    CANCEL = 2  # resting entries are cancelled; stops and targets stay
+    FLATTEN = 3  # every position is closed
 
     @classmethod
     def parse(cls, word: str) -> "Level":
@@ -69,7 +69,7 @@ class Halt:
     since: datetime | None = None
 
     def __bool__(self) -> bool:
-        """Tell whether anything is forbidden."""
+        """Return whether anything is halted."""
         return self.level > Level.NONE
 
     @property
@@ -87,21 +87,21 @@ def effective_halt(*halts: Halt) -> Halt:
 
 
 class KillSwitch:
-    """What a runner is told past the database: the file and signals.
+    """The kill switch outside the database: the file `HALT`, signals, and holds.
 
     Parameters
     ----------
     root
-        The data folder with the file; None looks for none.
+        The data folder with the file; None reads no file.
     """
 
     def __init__(self, root: Path | None = None) -> None:
         self._root = root
-        self._signalled = self._said = NO_HALT
+        self._signalled = self._file_halt = NO_HALT
         self._holds: dict[str, Halt] = {}
-        self._lock = threading.Lock()  # the journal looks from another thread
-        self._looking: Call[Halt] | None = None
-        self._since = 0.0
+        self._lock = threading.Lock()  # the journal reads from another thread
+        self._reading: Call[Halt] | None = None
+        self._began = 0.0
 
     def signal(self, level: Level, reason: str, source: str = "signal") -> None:
         """Raise the level for as long as this process lives; a lower one than before changes nothing."""
@@ -112,29 +112,29 @@ class KillSwitch:
         self._holds[source] = Halt(Level.PAUSE, reason, source, datetime.now(UTC))
 
     def release(self, source: str) -> None:
-        """Lift a hold, where there is one, and nothing else."""
+        """Lift the hold of a source, if there is one."""
         self._holds.pop(source, None)
 
     def read(self) -> Halt:
-        """Return the highest one of file, signal and holds; a folder that hangs keeps the caller waiting for a moment, once."""
+        """Return the highest halt of file, signal and holds; a folder that hangs blocks the caller for a moment, once."""
         if self._root is not None:
             with self._lock:
-                self._look(self._root)
-        return effective_halt(self._signalled, self._said, *self._holds.copy().values())
+                self._read_file(self._root)
+        return effective_halt(self._signalled, self._file_halt, *self._holds.copy().values())
 
     def lasting(self) -> Halt:
-        """Return what file and signal said when they were last read: what holds until a person resumes, so no hold."""
-        return effective_halt(self._signalled, self._said)
+        """Return the highest halt of file and signal as last read: those that latch, without holds."""
+        return effective_halt(self._signalled, self._file_halt)
 
-    def _look(self, root: Path) -> None:
-        """Take what the file says; while an earlier look hangs, no other begins."""
-        if self._looking is None or self._looking.done:
-            self._looking, self._since = Call(lambda: read_halt_file(root), "kill switch"), monotonic()
-            self._looking.wait(_MOMENT_S)
-        if self._looking.done:
-            self._said = self._looking.result()
+    def _read_file(self, root: Path) -> None:
+        """Take the file's halt; while an earlier reading hangs, no other begins."""
+        if self._reading is None or self._reading.done:
+            self._reading, self._began = Call(lambda: read_halt_file(root), "kill switch"), monotonic()
+            self._reading.wait(_MOMENT_S)
+        if self._reading.done:
+            self._file_halt = self._reading.result()
             self.release(FILE)
-        elif monotonic() - self._since > _SILENT_S:
+        elif monotonic() - self._began > _SILENT_S:
             self.hold(FILE, f"the folder of the file {FILE} has not answered for {_SILENT_S:g} s")
 
 
@@ -142,9 +142,9 @@ class KillSwitch:
 
 
 def read_halt_file(root: Path) -> Halt:
-    """Return what the file `HALT` in a folder says; whoever made it meant to stop something, so any file is at least a pause.
+    """Return the halt of the file `HALT` in a folder: its first word is the level, the rest the reason.
 
-    Its first word is the level (`pause` where it is no level), the rest the reason.
+    Any such file is at least a pause, readable or not.
     """
     path = root / FILE
     try:
@@ -152,18 +152,18 @@ def read_halt_file(root: Path) -> Halt:
         since = datetime.fromtimestamp(path.stat().st_mtime, UTC)
     except FileNotFoundError:
         return NO_HALT
-    except (OSError, ValueError) as unreadable:
-        reason = unreadable.strerror if isinstance(unreadable, OSError) else unreadable
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
         return Halt(Level.PAUSE, f"the file {FILE} cannot be read: {reason}", "file")
     word, rest = (*text.split(maxsplit=1), "", "")[:2]
-    level = {one.word: one for one in Level if one}.get(word.lower().rstrip(":,"))
+    level = {level.word: level for level in Level if level}.get(word.lower().rstrip(":,"))
     if level is None:
         return Halt(Level.PAUSE, text or f"the file {FILE} is there", "file", since)
     return Halt(level, rest or f"the file {FILE} says so", "file", since)
 
 
 def write_halt_file(root: Path, level: Level, reason: str) -> Path:
-    """Halt every runner over a data folder without any database; a stronger file that is there already stays.
+    """Halt every runner on a data folder without any database; a stronger file that exists already stays.
 
     Raises
     ------
@@ -175,25 +175,25 @@ def write_halt_file(root: Path, level: Level, reason: str) -> Path:
         return path
     try:
         write_private(path, f"{level.word} {reason}\n".encode())
-    except OSError as refused:
-        raise InputError(f"The file {path} cannot be written", found=refused.strerror) from refused
+    except OSError as error:
+        raise InputError(f"The file {path} cannot be written", found=error.strerror) from error
     return path
 
 
 def remove_halt_file(root: Path) -> None:
-    """Delete the file; what it asked for stays latched in the database of each runner that saw it.
+    """Delete the file; its halt stays latched in the database of each runner that saw it.
 
     Raises
     ------
     InputError
-        If it cannot be deleted, or is a folder, whose content is nobody's to throw away.
+        If it cannot be deleted, or is a folder.
     """
     path = root / FILE
     try:
         path.unlink(missing_ok=True)
-    except OSError as refused:
-        why = "it is a folder" if path.is_dir() else refused.strerror
-        raise InputError(f"{path} cannot be deleted", found=why, todo="Remove it by hand, then resume") from refused
+    except OSError as error:
+        why = "it is a folder" if path.is_dir() else error.strerror
+        raise InputError(f"{path} cannot be deleted", found=why, todo="Remove it by hand, then resume") from error
 
 
 # --- the database -----------------------------------------------------------------------------------------------------
@@ -207,52 +207,52 @@ _SESSION = (
     .limit(1)
 )
 _STATE = select(KernelState.payload).where(KernelState.session_id == bindparam("of"))
-_ADD, _TELL = insert(HaltRow), insert(Event)
+_ADD, _AUDIT = insert(HaltRow), insert(Event)
 
 
 def latched(connection: Connection, account: str) -> Halt:
-    """Return what the database says about an account."""
+    """Return an account's halt in the database, within the caller's transaction."""
     row = connection.execute(_NEWEST, {"of": account}).one_or_none()
     return NO_HALT if row is None else Halt(Level(row.level), row.reason, row.source, row.set_at)
 
 
 def latch(connection: Connection, account: str, halt: Halt) -> Halt:
     """Write a halt within the caller's transaction, with its entry in the audit trail; a stronger one that is set stays."""
-    there = latched(connection, account)
-    if there.level >= halt.level:
-        return there
+    current = latched(connection, account)
+    if current.level >= halt.level:
+        return current
     _write(connection, account, halt, severity="warning", kind="halted")
     return halt
 
 
 def halted(database: Database, account: str) -> Halt:
-    """Return what the database says about an account."""
+    """Return an account's halt in the database."""
     with database.session(read_only=True) as session:
         return latched(session.connection(), account)
 
 
 def set_halt(database: Database, account: str, level: Level | str, *, reason: str, source: str) -> Halt:
-    """Halt an account from now on; return what holds, which is what was set before where that is stronger.
+    """Halt an account; return the halt in force, which is an earlier one if that is stronger.
 
     The runner sees it in its next transaction, and at its next heartbeat at the latest.
 
     Raises
     ------
     InputError
-        If the level is a word that is none.
+        If the word is no level.
     """
-    wanted = Level.parse(level) if isinstance(level, str) else level
+    raised = Level.parse(level) if isinstance(level, str) else level
     with database.session() as session:
-        return latch(session.connection(), account, Halt(wanted, reason, source, datetime.now(UTC)))
+        return latch(session.connection(), account, Halt(raised, reason, source, datetime.now(UTC)))
 
 
 def clear_halt(database: Database, account: str, *, source: str, reason: str = "", root: Path | None = None) -> Halt:
-    """Let the named account trade again; return the halt that was lifted. There is no way to resume them all.
+    """Let the named account trade again; return the halt that was lifted. All accounts at once cannot be resumed.
 
     Parameters
     ----------
     source, reason
-        Who, and why: both go into the audit trail.
+        Who lifts it, and why; both go into the audit trail.
     root
         The data folder, which may hold the file `HALT`.
 
@@ -269,19 +269,19 @@ def clear_halt(database: Database, account: str, *, source: str, reason: str = "
         )
     with database.session() as session:
         connection = session.connection()
-        there = latched(connection, account)
-        if not there:
+        current = latched(connection, account)
+        if not current:
             raise InputError(f"Account {account} is not halted", todo="`atb status` shows who is")
-        if there.level == Level.FLATTEN and not is_flat(connection, account):
+        if current.level == Level.FLATTEN and not is_flat(connection, account):
             todo = "Let the runner close it, or close it at the exchange and let the runner see that; then resume"
             raise HaltError(f"Account {account} is being flattened and still holds something", todo=todo)
         lifted = Halt(Level.NONE, reason, source, datetime.now(UTC))
         _write(connection, account, lifted, severity="warning", kind="resumed")
-        return there
+        return current
 
 
 def is_flat(connection: Connection, account: str) -> bool:
-    """Tell whether the newest session of an account holds nothing, as far as its books know."""
+    """Return whether the newest session of an account holds no position in its books."""
     newest = connection.execute(_SESSION, {"of": account}).scalar()
     state = connection.execute(_STATE, {"of": newest}).scalar() if newest is not None else None
     return state is None or not any(slot.get("quantity") for slot in state["slots"])
@@ -297,6 +297,6 @@ def halts(database: Database, account: str) -> list[Halt]:
 def _write(connection: Connection, account: str, halt: Halt, *, severity: str, kind: str) -> None:
     why = {"account": account, "reason": redact(halt.reason), "source": halt.source}
     connection.execute(_ADD, [{**why, "level": int(halt.level)}])
-    said = {**why, "level": halt.level.word}
-    of = connection.execute(_SESSION, {"of": account}).scalar()
-    connection.execute(_TELL, [{"session_id": of, "severity": severity, "kind": kind, "detail": said}])
+    detail = {**why, "level": halt.level.word}
+    session_id = connection.execute(_SESSION, {"of": account}).scalar()
+    connection.execute(_AUDIT, [{"session_id": session_id, "severity": severity, "kind": kind, "detail": detail}])

@@ -1,9 +1,9 @@
 """One runner per account: a lease row with an epoch that every transaction checks, and a lock that the system frees.
 
-The epoch fences off a holder that overslept: it can write no more. The lock, a file beside SQLite and an advisory lock in
-PostgreSQL, keeps a second runner out while the first one lives, and lets it in as soon as that one is dead. A request to an
-exchange cannot be fenced, so a holder stops sending half a lease after its last renewal, and who takes over from one that may
-still live sends nothing before that.
+The epoch fences off a holder that stalled: it can no longer write. The lock (a file beside SQLite, an advisory lock in PostgreSQL)
+keeps a second runner out while the first one lives, and lets it in as soon as the first is dead. A request to an exchange cannot
+be fenced, so a holder stops sending half a lease after its last renewal, and a successor to a holder that may still live waits
+that long before it sends.
 """
 
 import fcntl
@@ -25,7 +25,7 @@ from atb.threads import Call
 
 # Longer than twice what a request may take: its time-out and the venue's window for late execution.
 TTL_MS = 30_000
-_PARTING_S = 30.0  # a process that ends waits no longer for a database that hangs
+_PARTING_S = 30.0  # at its end the process waits no longer for a database that hangs
 _EXTEND = (
     update(AccountLease)
     .where(
@@ -39,7 +39,7 @@ _WAIT = "Wait for it or stop it, or trade under another name: --account NAME"
 
 
 class AdvisoryLock:
-    """PostgreSQL's lock on an account, on a connection of its own: it is free as soon as that connection ends, however it does."""
+    """PostgreSQL's lock on an account, on its own connection: it is free as soon as that connection ends."""
 
     def __init__(self, database: Database, account: str) -> None:
         self._database = database
@@ -49,14 +49,14 @@ class AdvisoryLock:
 
     @property
     def held(self) -> bool:
-        """Whether it was got, as far as this process knows: a connection that died is noticed when it is used."""
+        """Whether this process took it; a dead connection is noticed only when it is used."""
         return self._connection is not None
 
     def take(self) -> bool:
-        """Get the lock if nobody has it; tell whether it is ours now."""
+        """Take the lock if it is free; return whether it is ours now."""
         if self._connection is None:
             connection = self._database.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            connection.detach()  # it is not to wait in the pool for somebody else's use
+            connection.detach()  # keeps it out of the pool
             if not connection.scalar(text("SELECT pg_try_advisory_lock(:key)"), {"key": self._key}):
                 connection.close()
                 return False
@@ -64,14 +64,14 @@ class AdvisoryLock:
         return True
 
     def release(self) -> None:
-        """Give the lock back, and end the connection."""
+        """Release the lock, and close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
             with suppress(SQLAlchemyError), connection:  # with the server gone, so is the lock
                 connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": self._key})
 
     def retake(self) -> None:
-        """Get the lock again after the server was away; where another one has it, the epoch says who is right."""
+        """Take the lock again after the server was away; if another runner has it, the epoch decides."""
         self.release()
         with suppress(SQLAlchemyError):
             self.take()
@@ -84,7 +84,7 @@ class Lease:
     Parameters
     ----------
     quiet_until_ms
-        Until when nothing may be sent, since the holder before may still do so.
+        Nothing may be sent before this time (epoch milliseconds): the previous holder may still be sending.
     lock
         PostgreSQL's lock, None elsewhere.
     """
@@ -95,7 +95,7 @@ class Lease:
     quiet_until_ms: int = 0
     lock: AdvisoryLock | None = None
     _renewed_ms: int | None = field(default=None, repr=False)
-    _shaken: bool = field(default=False, repr=False)
+    _database_lost: bool = field(default=False, repr=False)
 
     def renew(self, connection: Connection, now_ms: int) -> None:
         """Extend the lease within the caller's transaction, which must not be committed without it.
@@ -111,22 +111,22 @@ class Lease:
     def renewed(self, now_ms: int) -> None:
         """Note that a transaction which renewed the lease at `now_ms` was committed."""
         self._renewed_ms = now_ms
-        if self._shaken and self.lock is not None:
+        if self._database_lost and self.lock is not None:
             self.lock.retake()
-        self._shaken = False
+        self._database_lost = False
 
-    def shaken(self) -> None:
+    def lose_database(self) -> None:
         """Note that the database was lost: PostgreSQL's lock may be gone with the server."""
-        self._shaken = True
+        self._database_lost = True
 
     def fresh(self, now_ms: int) -> bool:
-        """Tell whether an order may be sent: the lease was renewed less than half its length ago, and nobody else may send."""
+        """Return whether an order may be sent: the lease is less than half over, and no previous holder may still send."""
         if self._renewed_ms is None or now_ms < self.quiet_until_ms:
             return False
         return now_ms < self._renewed_ms + TTL_MS // 2
 
-    def give_back(self, connection: Connection) -> None:
-        """Let anyone have the account, unless someone else has it already."""
+    def release(self, connection: Connection) -> None:
+        """Release the account, unless another runner has taken it already."""
         connection.execute(_EXTEND, {**self._named(), "until": 0})
         self._renewed_ms = None
 
@@ -138,8 +138,8 @@ class Lease:
 def held_lease(database: Database, account: str, clock: Clock) -> Iterator[Lease]:
     """Hold an account for the length of a block.
 
-    The lease is taken over where it has expired, was given back, its holder is a process of this machine that died, or
-    PostgreSQL saw the holder's connection end. In the last case that one may still live, and `quiet_until_ms` is set.
+    The lease is taken over if it has expired or was released, if its holder is a dead process of this machine, or if PostgreSQL saw
+    the holder's connection end. In the last case the holder may still live, and `quiet_until_ms` is set.
 
     Raises
     ------
@@ -151,13 +151,13 @@ def held_lease(database: Database, account: str, clock: Clock) -> Iterator[Lease
         try:
             yield lease
         finally:
-            Call(lambda: _give_back(database, lease), "lease").wait(_PARTING_S)
+            Call(lambda: _release(database, lease), "lease").wait(_PARTING_S)
 
 
-def _give_back(database: Database, lease: Lease) -> None:
-    """Give a lease back; with the database gone it runs out, or its holder is seen to be dead."""
+def _release(database: Database, lease: Lease) -> None:
+    """Release a lease; without the database it expires, or its holder is found dead."""
     with suppress(SQLAlchemyError), database.engine.begin() as connection:
-        lease.give_back(connection)
+        lease.release(connection)
 
 
 def _take(database: Database, account: str, clock: Clock, *, lock: AdvisoryLock | None = None) -> Lease:
@@ -174,16 +174,16 @@ def _take(database: Database, account: str, clock: Clock, *, lock: AdvisoryLock 
                 quiet_ms = _quiet_ms(held, now_ms, ended=lock is not None and lock.held)
                 held.epoch, held.holder, held.until_ms = held.epoch + 1, me, now_ms + TTL_MS
                 lease = Lease(account, held.epoch, me, quiet_ms, lock)
-    except IntegrityError:  # two runners met at an account that had no lease yet: the other one was first
+    except IntegrityError:  # another runner took the account's first lease at the same moment
         raise _refusal(account, "another process") from None
     lease.renewed(now_ms)
     return lease
 
 
 def _quiet_ms(held: AccountLease, now_ms: int, *, ended: bool) -> int:
-    """Return until when the holder before may send, 0 if it cannot; refuse where it still has the account.
+    """Return until when the previous holder may still send, 0 if it cannot; refuse if it still holds the account.
 
-    `ended` says that PostgreSQL saw its connection end: its process may be dead, or has lost the server only.
+    `ended` says that PostgreSQL saw its connection end: the process may be dead, or may only have lost the server.
     """
     if held.until_ms <= now_ms or Holder.parse(held.holder).is_dead():
         return 0
@@ -198,7 +198,7 @@ def _refusal(account: str, holder: str) -> LeaseError:
 
 @contextmanager
 def _advisory_lock(database: Database, account: str) -> Iterator[AdvisoryLock | None]:
-    """Try for PostgreSQL's lock: a holder that stalled keeps it, and loses the account all the same when its lease is over."""
+    """Try to take PostgreSQL's lock: a stalled holder keeps it, but loses the account when its lease expires."""
     if database.dialect != "postgresql":
         yield None
         return
@@ -212,7 +212,7 @@ def _advisory_lock(database: Database, account: str) -> Iterator[AdvisoryLock | 
 
 @contextmanager
 def _file_lock(database: Database, account: str) -> Iterator[None]:
-    """Hold a lock file beside an SQLite database; the system frees it when the process ends, however it ends."""
+    """Hold a lock file beside an SQLite database; the system frees it when the process ends."""
     place = database.engine.url.database
     if database.dialect != "sqlite" or place is None or place.startswith("file:"):
         yield

@@ -1,4 +1,4 @@
-"""What the runners hold, decided and filled, read from the journal alone."""
+"""Sessions, orders and trades of all runners, read from the journal alone."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ from atb.monitoring.processes import Holder
 Json = dict[str, Any]
 _PORTION = 500  # client ids in one query: a database takes only so many values
 _AVERAGE = Context(prec=16)  # digits of an average price
-_COMPARED_ANEW = ("started", "resumed", "accepted")  # events after which differences are told from the beginning
+_COMPARED_ANEW = ("started", "resumed", "accepted")  # events after which drift is reported anew
 
 
 def sessions(
@@ -38,18 +38,18 @@ def sessions(
 ) -> list[Json]:
     """Return one row per session, the latest first, as plain JSON values.
 
-    `state` is the session's own word, or `stale` where it says that it runs and nobody holds its account: its runner died.
-    `slots` has a row per strategy and symbol; what a session with one slot only says there, it says beside it too. `unknown`
-    counts the orders of which the journal does not know whether the venue has them. `barred` tells by symbol why no entry is sent
-    there, `drift` by asset how much more the account has than the books: both are empty where all is well. `cash` is the
-    present one, `initial_cash` what the books began with.
+    `state` is the session's status, or `stale` if that is `running` and no process holds the account: its runner died.
+    `slots` has a row per strategy and symbol; a session with one slot repeats its values beside it. `unknown` counts the orders
+    of which the journal does not know whether the venue has them. `barred` gives by symbol why no entry is sent, `drift` by asset
+    how much more the account has than the books; both are empty if all is well. `cash` is the present cash, `initial_cash` that
+    at the start.
 
     Parameters
     ----------
     now_ms
         The present in epoch milliseconds; the machine's clock when None.
     is_dead
-        Whether a lease's holder is surely gone; asks this machine when None.
+        Whether a lease's holder is surely gone; checks this machine when None.
     """
     present = _Present(time_ns() // 1_000_000 if now_ms is None else now_ms, is_dead or _is_dead)
     with database.session(read_only=True) as session:
@@ -98,7 +98,7 @@ def _described(session: Session, row: LiveSession, present: _Present) -> Json:
 
 
 def _drift(session: Session, session_id: str) -> Json:
-    """Return by asset how much more the account has than the books, as exact text, as far as this was told and still holds."""
+    """Return by asset how much more the account has than the books, as exact text, from the latest drift events."""
     mine = (Event.session_id == session_id, Event.kind.in_(("drift", *_COMPARED_ANEW)))
     newest: Json = {}
     for event in session.scalars(select(Event).where(*mine).order_by(Event.id.desc())):
@@ -109,14 +109,14 @@ def _drift(session: Session, session_id: str) -> Json:
 
 
 def _slots(session: Session, row: LiveSession, *, kernel: list[Json], barred: Json) -> list[Json]:
-    """Return what each slot is traded by and what it holds."""
+    """Return the strategy and the position of each slot."""
     found = session.scalars(select(SlotRow).where(SlotRow.session_id == row.session_id).order_by(SlotRow.slot))
     records = dict(enumerate(kernel))
     return [{**_slot(session, slot, records.get(slot.slot, {})), "barred": barred.get(slot.symbol)} for slot in found]
 
 
 def _slot(session: Session, row: SlotRow, record: Json) -> Json:
-    """Describe a slot: the signed quantity held, its average price and the prices that rest; None where there is none."""
+    """Return a slot's strategy, signed position, average entry price, stop and target; None where there is none."""
     promotion = session.get(Promotion, row.manifest_sha256)
     held = record.get("quantity") or 0.0
     return {
@@ -135,7 +135,7 @@ def _slot(session: Session, row: SlotRow, record: Json) -> Json:
 
 
 def _together(slots: list[Json]) -> Json:
-    """Return the slots' names side by side, and what only one slot can say for all."""
+    """Return the names of all slots joined, and the values of the only slot (None where there are several)."""
     named: Json = {
         name: ", ".join(dict.fromkeys(slot[name] for slot in slots)) for name in ("strategy", "symbol", "timeframe")
     }
@@ -160,7 +160,7 @@ def _money(session: Session, row: LiveSession, account: Json) -> Json:
 
 
 def _out(session: Session, row: LiveSession) -> Json:
-    """Return the number of orders that are out, and of those whose answer is not known."""
+    """Return the number of open orders, and of those without a known answer."""
     query = (
         select(Intent.state, func.count())
         .where(Intent.session_id == row.session_id, Intent.state.in_(OPEN_STATES))
@@ -216,7 +216,7 @@ def _fills(session: Session, client_ids: Sequence[str]) -> dict[str, list[FillRo
 
 
 def _filled(fills: Sequence[FillRow]) -> Json:
-    """Return an order's average fill price and its fees, exact where one price filled it all."""
+    """Return an order's average fill price (exact if all fills have one price) and its fees by asset."""
     quantity = sum((fill.quantity for fill in fills), Decimal(0))
     if not quantity:
         return {"average_price": None, "fees": {}}
@@ -230,7 +230,7 @@ def _filled(fills: Sequence[FillRow]) -> Json:
 
 
 def _of(query: Select[Any], table: type[TradeRow | Intent], **wanted: str | None) -> Select[Any]:
-    """Keep the rows of an account, a symbol, a strategy; None keeps all."""
+    """Filter by account, symbol and strategy; None keeps all."""
     query = query.join(LiveSession, LiveSession.session_id == table.session_id)
     columns = {"account": LiveSession.account, "symbol": table.symbol, "strategy": table.strategy}
     for name, value in wanted.items():
@@ -268,7 +268,7 @@ def intent_json(row: Intent) -> Json:
 
 
 def exact_text(amount: object) -> str | None:
-    """Return an amount with all its digits, None for none."""
+    """Return an amount with all its digits, None for None."""
     return None if amount is None else f"{amount:f}"
 
 

@@ -112,20 +112,20 @@ def find_session(database: Database, account: str, key: str, *, sent_after_ms: i
         found = connection.execute(sql.FIND, {"of": account, "key": key}).one_or_none()
         if found is None:
             return None
-        of = {"of": found.session_id}
-        places = [(row.last_bar_ms, row.timeframe) for row in connection.execute(sql.PLACES, of)]
+        key_of = {"of": found.session_id}
+        places = [(row.last_bar_ms, row.timeframe) for row in connection.execute(sql.PLACES, key_of)]
         recent_ms = (found.last_bar_ms or found.trade_from_ms) - _RECENT_MS
         return Resumed(
             found.trade_from_ms,
             found.last_bar_ms,
             found.session_id,
             tuple(SlotPlace(last) for last, _ in places),
-            _with_interest_paid(connection.scalar(sql.PAYLOAD, of), places),
-            tuple(working(row, sent_after_ms) for row in session.scalars(sql.WORKING, of)),
-            {row.symbol: row.trade_id for row in connection.execute(sql.CURSORS, of)},
+            _with_interest_paid(connection.scalar(sql.PAYLOAD, key_of), places),
+            tuple(working(row, sent_after_ms) for row in session.scalars(sql.WORKING, key_of)),
+            {row.symbol: row.trade_id for row in connection.execute(sql.CURSORS, key_of)},
             {
                 (slot, bar, role): attempts
-                for slot, bar, role, attempts in connection.execute(sql.ATTEMPTS, {**of, "since": recent_ms})
+                for slot, bar, role, attempts in connection.execute(sql.ATTEMPTS, {**key_of, "since": recent_ms})
             },
         )
 

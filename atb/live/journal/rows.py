@@ -1,4 +1,4 @@
-"""The journal's rows: what a step says, as columns of the tables, and orders read back from them."""
+"""The journal's rows: a step's values as columns of the tables, and orders read back from them."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -42,15 +42,15 @@ class Rows:
         ]
 
     def traded_by(self, plan: Plan) -> Row:
-        """Return what a slot's row says about the manifest that trades it."""
+        """Return the columns of a slot's row that name the manifest trading it."""
         return {"manifest_sha256": plan.manifest.content_sha256, "strategy": plan.strategy.name}
 
     def decision(self, decided: Decided) -> Row:
-        """Return the row of a decision; columns that it leaves out are None or empty."""
+        """Return the row of a decision; columns without a value are None or empty."""
         return {**self._named(decided.slot), "bar_ms": decided.bar_ms, **_DECISION, **decided.values}
 
     def intent(self, working: Working, change: Change | None, *, value: Decimal | None, placed_ms: int) -> Row:
-        """Return the row of an order; `change` is what became of it within the same step."""
+        """Return the row of an order; `change` is its change within the same step."""
         order, after = working.order, change or Change(working.state)
         return {
             **self._named(working.slot),
@@ -77,9 +77,9 @@ class Rows:
 
     def fill(self, done: Execution) -> Row:
         """Return the row of an execution; it belongs to a trade once that one is closed."""
-        said = fill_values(done.fill)
-        known = {"fill_no": done.number, "role": done.order.role, "reason": done.reason}
-        return {**self._of(done.slot), **said, **known, "client_id": done.order.client_id, "trade_no": None}
+        reported = fill_values(done.fill)
+        numbering = {"fill_no": done.number, "role": done.order.role, "reason": done.reason}
+        return {**self._of(done.slot), **reported, **numbering, "client_id": done.order.client_id, "trade_no": None}
 
     def trade(self, number: int, trade: np.void) -> Row:
         """Return the row of a round trip from its TRADE record."""
@@ -99,32 +99,32 @@ class Rows:
         }
 
     def closing(self, number: int, trade: np.void, fills: Iterable[Execution]) -> Row | None:
-        """Return what tells the fills of a closed trade its number: those up to the last that reduced its position.
+        """Return the parameters of `sql.NUMBER_FILLS`: fills up to the last that reduced the position get the trade's number.
 
-        None where the step has no fill of that slot.
+        None if the step has no fill of that slot.
         """
         slot, ended_ms = int(trade["slot"]), int(trade["exit_time"])
-        ours = [done for done in fills if done.slot == slot]
-        exits = [done.number for done in ours if done.order.role != "entry" and done.fill.time_ms <= ended_ms]
-        last = max(exits or [done.number for done in ours], default=None)
+        of_slot = [done for done in fills if done.slot == slot]
+        exits = [done.number for done in of_slot if done.order.role != "entry" and done.fill.time_ms <= ended_ms]
+        last = max(exits or [done.number for done in of_slot], default=None)
         return None if last is None else {"of": self._session_id, "in_slot": slot, "last": last, "number": number}
 
-    def event(self, heard: Heard, number: int) -> Row:
-        """Return the row of something that a venue said."""
-        said = {
-            "client_id": heard.client_id,
-            "kind": heard.kind,
-            "detail": redact(heard.detail),
-            "time_ms": heard.time_ms,
+    def event(self, event: Heard, number: int) -> Row:
+        """Return the row of a message of the venue about an order."""
+        values = {
+            "client_id": event.client_id,
+            "kind": event.kind,
+            "detail": redact(event.detail),
+            "time_ms": event.time_ms,
         }
-        return {"session_id": self._session_id, "event_no": number, **said}
+        return {"session_id": self._session_id, "event_no": number, **values}
 
     def audit(self, kind: str, detail: Row, severity: str = "info") -> Row:
         """Return an entry of the audit trail."""
         return {"session_id": self._session_id, "severity": severity, "kind": kind, "detail": redact(detail)}
 
     def cursors(self, step: Step) -> list[Row]:
-        """Return the newest execution of each symbol that the step tells of."""
+        """Return the rows of the newest execution of each symbol in the step."""
         real = [done.fill for done in step.fills if not done.fill.trade_id.startswith(WRITTEN_OFF)]
         newest = {str(fill.symbol): fill.trade_id for fill in real} | step.cursors
         return [{"session_id": self._session_id, "symbol": name, "trade_id": last} for name, last in newest.items()]
@@ -137,26 +137,26 @@ class Rows:
 
 
 def fill_values(fill: Fill) -> Row:
-    """Return what the venue said about an execution."""
+    """Return the venue's values of an execution."""
     names = ("trade_id", "side", "price", "quantity", "fee", "fee_asset", "fee_value", "time_ms")
     return {name: getattr(fill, name) for name in names}
 
 
 def entry_values(step: Step, closes: Mapping[int, float]) -> dict[str, Decimal | None]:
-    """Return the value in quote of the orders a step places: by their own price, else by the last close, None without one."""
+    """Return the value (quote) of the orders that a step places: at their own price, else at the last close, None without one."""
     values: dict[str, Decimal | None] = {}
-    for one in step.placed:
-        price = one.order.price or one.order.stop_price
-        if price is None and one.slot in closes:
-            price = exact(closes[one.slot])
-        values[one.order.client_id] = None if price is None else price * one.order.quantity
+    for working in step.placed:
+        price = working.order.price or working.order.stop_price
+        if price is None and working.slot in closes:
+            price = exact(closes[working.slot])
+        values[working.order.client_id] = None if price is None else price * working.order.quantity
     return values
 
 
 def working(row: Intent, sent_after_ms: int = 0) -> Working:
-    """Return an order that is out from its row.
+    """Return an open order from its row.
 
-    `sent_after_ms` is a moment until which the runner before may have sent what it had committed.
+    `sent_after_ms`: until then the previous runner may still have sent what it had committed.
     """
     order = Order(
         row.client_id,

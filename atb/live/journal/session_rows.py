@@ -1,4 +1,4 @@
-"""What the database of an account says after a run, as plain rows: intents, executions, decisions, equity."""
+"""A session's rows after a run, as plain values: intents, executions, decisions, equity."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ class SessionRows:
     Parameters
     ----------
     session_id
-        Which session it is; its orders are named after it.
+        Of the session; its client ids derive from it.
     cash
-        What the account began with, in quote.
+        Starting cash of the account, in quote.
     slots
         Symbol by slot.
     """
@@ -38,7 +38,7 @@ class SessionRows:
 
     @property
     def executions(self) -> list[Row]:
-        """The fills that the exchange made: not those by which a position that somebody sold was written off."""
+        """The fills made by the exchange, without the write-offs."""
         return [row for row in self.fills if not row["trade_id"].startswith(WRITTEN_OFF)]
 
     @property
@@ -48,20 +48,20 @@ class SessionRows:
 
 
 def read_session(database: Database) -> SessionRows:
-    """Read what the newest session of a database wrote."""
+    """Read the rows of the newest session in a database."""
     with database.session(read_only=True) as session:
-        there = session.scalars(select(LiveSession).order_by(LiveSession.started_at.desc())).first()
-        if there is None:
+        newest = session.scalars(select(LiveSession).order_by(LiveSession.started_at.desc())).first()
+        if newest is None:
             return SessionRows("", Decimal(0), {}, [], [], [], [])
 
         def rows(table: Any, *order: Any) -> list[Row]:
-            found = session.scalars(select(table).where(table.session_id == there.session_id).order_by(*order))
+            found = session.scalars(select(table).where(table.session_id == newest.session_id).order_by(*order))
             names = [column.key for column in table.__table__.columns]
             return [{name: getattr(row, name) for name in names} for row in found]
 
         return SessionRows(
-            there.session_id,
-            there.cash,
+            newest.session_id,
+            newest.cash,
             {row["slot"]: row["symbol"] for row in rows(SlotRow, SlotRow.slot)},
             rows(Intent, Intent.created_at, Intent.client_id),
             rows(FillRow, FillRow.fill_no),
@@ -70,7 +70,7 @@ def read_session(database: Database) -> SessionRows:
         )
 
 
-def decision_log(books: SessionRows) -> list[Row]:
-    """Return what was decided, bar by bar, without anything that depends on when it was written."""
+def decision_log(session: SessionRows) -> list[Row]:
+    """Return the decisions bar by bar, without columns that depend on when they were written."""
     names = ("bar_ms", "slot", "side", "prediction", "confidence", "bar", "intents", "refusal")
-    return [{name: row[name] for name in names} for row in books.decisions]
+    return [{name: row[name] for name in names} for row in session.decisions]

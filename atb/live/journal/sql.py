@@ -1,4 +1,4 @@
-"""The journal's SQL, put together once: a step must not pay for assembling statements."""
+"""The journal's SQL statements, built once, so that a step does not spend time building them."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -155,19 +155,21 @@ _TURNOVER = select(Intent.notional, Intent.state, Intent.filled, Intent.quantity
 )
 
 
-def used(connection: Connection, session_id: str, asked: Sequence[Working], *, time_ms: int) -> Used:
-    """Return what the breakers count: what the session sent before this step, with the entries of its bars and its day."""
-    bars = sorted({one.bar_ms for one in asked if one.order.role == "entry"})
+def used(connection: Connection, session_id: str, sending: Sequence[Working], *, time_ms: int) -> Used:
+    """Return what the breakers count: the session's orders before this step, and the entries of its bars and its day."""
+    bars = sorted({working.bar_ms for working in sending if working.order.role == "entry"})
     orders = connection.scalar(_ORDERS, {"of": session_id, "since": time_ms - MINUTE_MS}) or 0
     if not bars:
         return Used(orders)
-    entries = {(slot, bar): made for slot, bar, made in connection.execute(_ENTRIES, {"of": session_id, "bars": bars})}
+    entries = {
+        (slot, bar): count for slot, bar, count in connection.execute(_ENTRIES, {"of": session_id, "bars": bars})
+    }
     today = connection.execute(_TURNOVER, {"of": session_id, "since": time_ms - time_ms % DAY_MS})
     return Used(orders, entries, sum((_turned_over(row) for row in today), Decimal(0)))
 
 
 def _turned_over(entry: Row[Decimal | None, str, Decimal, Decimal]) -> Decimal:
-    """Return what an entry turned over, or still may: an entry that ended counts with the part that was filled."""
+    """Return the value (quote) of an entry: of an open one all of it, of an ended one the filled part."""
     value: Decimal = entry.notional or Decimal(0)
     return value if entry.state in {*OPEN_STATES, "filled"} else value * entry.filled / entry.quantity
 

@@ -1,7 +1,7 @@
-"""What one moment of trading led to, as one value: the journal writes all of it in one transaction, or nothing.
+"""A step: everything that one moment of trading led to; the journal writes all of it in one transaction, or nothing.
 
-A moment is the close of bars, or an answer, an execution or a notice that came between two closes. Paper and live write the
-same steps; only a live one has orders that are `sent` and answers of a venue.
+A moment is the close of bars, or an answer, an execution or a notice between two closes. Paper and live write the same steps; only
+a live one has orders that are `sent` and messages of a venue.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,38 +14,38 @@ import numpy as np
 from atb.domain import Fill, Order
 
 IntentState = Literal[
-    "planned",  # paper: waits for the next bar
-    "sent",  # committed; the request may have left, and its answer may be lost
+    "planned",  # on paper: waits for the next bar
+    "sent",  # committed; the request may have been sent, its answer may be lost
     "live",
     "partially_filled",
     "filled",
     "cancelled",
     "rejected",
     "expired",
-    "absent",  # the venue never had it, and proved it
+    "absent",  # the venue proved that it never had it
     "withheld",  # never sent: halted, or a breaker tripped
 ]
-# Begins the id of an execution that no venue made: what somebody else took, booked as sold.
+# Prefix of the trade id of a write-off: a position that is gone from the account, booked as sold; no venue made it.
 WRITTEN_OFF = "written-off-"
 OPEN_STATES: tuple[IntentState, ...] = ("planned", "sent", "live", "partially_filled")
 
 
 @dataclass(frozen=True)
 class Working:
-    """An order that is out, or goes out once this step is committed.
+    """An order that is open, or is sent once this step is committed.
 
     Parameters
     ----------
     slot
         Number of the slot it belongs to.
     bar_ms
-        Open (epoch milliseconds) of the bar that it was made in.
+        Open (epoch milliseconds) of the bar that it was decided at.
     list_id
         Client id of the order list it is part of.
     sent_ms
-        Exchange time of its request, 0 for paper: the late-execution bound counts from it.
+        Exchange time of its request, 0 on paper; the bound on late execution counts from it.
     exchange_id, filled
-        The venue's name for it and what was executed (base), where a restart found the order in the journal.
+        The venue's id and the executed quantity (base), for an order that a restart found in the journal.
     """
 
     order: Order
@@ -60,7 +60,7 @@ class Working:
 
 @dataclass(frozen=True)
 class Change:
-    """What became of an order that is in the journal; None leaves a column as it is."""
+    """A change of an order that is in the journal; None leaves a column as it is."""
 
     state: IntentState
     refusal: str | None = None
@@ -71,7 +71,7 @@ class Change:
 
 @dataclass(frozen=True)
 class Execution:
-    """A fill with the order it belongs to, its number in the session (from 0) and the kernel's word for why."""
+    """A fill with its order, its number in the session (from 0) and the kernel's reason code in words."""
 
     fill: Fill
     order: Order
@@ -91,7 +91,7 @@ class Decided:
 
 @dataclass(frozen=True)
 class Notice:
-    """An entry of the audit trail: `info`, `warning` or `error`, what it is about, and plain values without secrets."""
+    """An entry of the audit trail: its kind, plain values without secrets, and a severity."""
 
     kind: str
     detail: dict[str, Any] = field(default_factory=dict)
@@ -100,7 +100,7 @@ class Notice:
 
 @dataclass(frozen=True)
 class Heard:
-    """What a venue said about an order, word for word but for secrets: appended to, never changed."""
+    """A message of the venue about an order, verbatim but for secrets; never changed once written."""
 
     client_id: str
     kind: Literal["answer", "report", "stream"]
@@ -110,26 +110,26 @@ class Heard:
 
 @dataclass
 class Step:
-    """One moment.
+    """One moment of trading.
 
     Parameters
     ----------
     time_ms
-        When it was, exchange time: the close of the bars that were decided on, for one.
+        Exchange time: at a close, that of the bars decided on.
     decided
         Decisions, one per slot whose bar closed.
     bar_ms
         Open of the shortest bar that closed; None between closes. Equity is written for it.
     placed, changes
-        New intents, and what became of old ones (client id to change).
+        New orders, and changes of earlier ones by client id.
     fills, trades
-        Executions, and TRADE records of the round trips they closed with their number from 1.
+        Executions, and the TRADE records of the round trips they closed, numbered from 1.
     equity, cash
-        At the close, in the quote currency; of no meaning between closes.
+        At the close, in the quote currency; unused between closes.
     state
-        The kernel's state afterwards as JSON values, None where it did not change.
+        The kernel state afterwards as JSON values, None if it did not change.
     cursors
-        Symbol to the id of the newest execution seen there, a stranger's too; those of `fills` need not be named.
+        Id of the newest execution by symbol, foreign ones included; those of `fills` need not be listed.
     """
 
     time_ms: int
@@ -149,7 +149,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Withheld:
-    """An order that may not be sent, and why: `halted`, or the breaker that tripped (see `atb.live.journal.breakers`)."""
+    """An order that must not be sent, and why: `halted`, or the breaker that tripped (see `atb.live.journal.breakers`)."""
 
     client_id: str
     reason: str

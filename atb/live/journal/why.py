@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 
 def explain_trade(database: Database, trade_id: str) -> Json:
-    """Return everything that the database knows about a round trip, as plain JSON values.
+    """Return everything in the database about a round trip, as plain JSON values.
 
     Parameters
     ----------
@@ -25,7 +25,7 @@ def explain_trade(database: Database, trade_id: str) -> Json:
     -------
     dict
         `trade`, `fills`, `orders` and `decisions` (with their bars and predictions) oldest first, `session`, `slot`,
-        `manifest_sha256` (of the manifest that traded then), `promotion`, `run` and `notebook`; None for what is not here: a
+        `manifest_sha256` (of the manifest that traded then), `promotion`, `run` and `notebook`; None for what is missing: a
         run may have been recorded in another database.
 
     Raises
@@ -75,7 +75,7 @@ def _decision(row: DecisionRow) -> Json:
 
 
 def _origin(session: Session, trade: TradeRow, bar_ms: int) -> Json:
-    """Return session and slot, and from the manifest that decided on a bar back to its notebook."""
+    """Return session and slot, and the manifest, promotion, run and notebook behind a bar's decision."""
     home = session.get_one(LiveSession, trade.session_id)
     slot = session.get(SlotRow, (trade.session_id, trade.slot))
     manifest = _manifest(session, trade, bar_ms) or (slot.manifest_sha256 if slot else None)
@@ -92,7 +92,7 @@ def _origin(session: Session, trade: TradeRow, bar_ms: int) -> Json:
 
 
 def _manifest(session: Session, trade: TradeRow, bar_ms: int) -> str | None:
-    """Return the manifest that the slot was taken from by the first hand-over after a bar, None if there was none since."""
+    """Return the manifest that the first hand-over after a bar replaced, None if there was none since."""
     query = (
         select(Handover.from_manifest_sha256)
         .where(

@@ -132,7 +132,7 @@ def test_an_expired_lease_is_taken_over_and_its_holder_fenced(database):
     with database.engine.begin() as connection, pytest.raises(LeaseError, match="taken over"):
         overslept.renew(connection, clock.ms)
     with database.engine.begin() as connection:
-        overslept.give_back(connection)  # must not end the other one's lease
+        overslept.release(connection)  # must not end the other one's lease
         taken.renew(connection, clock.ms)
 
 
@@ -171,7 +171,7 @@ def test_the_file_lock_refuses_while_the_row_is_free(tmp_path):
     database = open_database(f"sqlite:///{tmp_path / 'atb.db'}")
     with held_lease(database, "paper", Clock()) as lease:
         with database.engine.begin() as connection:
-            lease.give_back(connection)
+            lease.release(connection)
         with pytest.raises(LeaseError, match=str(os.getpid())), held_lease(database, "paper", Clock()):
             pass
     database.close()
