@@ -1,27 +1,27 @@
 """Trade promoted strategies: `python runners/live.py runners/promoted/NAME.json`, on paper unless real money is armed.
 
-This file is the wiring diagram: every part that touches the world is made here, once. It is a process of its own, and to start
-it is to recover: a session goes on after the last bar that its journal holds, and every order that was out is asked for first.
+This file is the wiring diagram: every part that touches the world is made here, once. The runner is its own process, and starting
+is recovering: a session goes on after the last bar in its journal, and every open order is looked up first.
 
     live.py NAME.json                      paper, over bars of the catalogue
     live.py NAME.json --candles            paper, over the exchange's candles as they close
     live.py NAME.json --rehearse           the exchange of the settings, which must be a simulator with a virtual clock
     live.py NAME.json OTHER.json --live    real money: a live manifest, the account of the settings, a typed acknowledgement
 
-Exit codes: 0 the bars ended, or a signal (SIGTERM, SIGINT) asked it to stop and the step in hand was finished; a second signal
-ends it at once. 1 something broke that nobody foresaw. 2 refused, with the reason (arguments, manifest, settings, data,
-database). 3 another runner has the account. 4 the kill switch closed everything. 5 the database stayed away for longer than the
-grace; stops rest at the exchange. 6 the exchange cannot be reached. SIGUSR1 pauses entries.
+Exit codes: 0 the bars ended, or a signal (SIGTERM, SIGINT) stopped it after the step in hand; a second signal ends it at once.
+1 an unexpected error. 2 refused, with the reason (arguments, manifest, settings, data, database). 3 another runner has the account.
+4 the kill switch closed everything. 5 the database stayed away for longer than the grace; stops rest at the exchange. 6 the
+exchange cannot be reached. SIGUSR1 pauses entries.
 
-It runs in Python's isolated mode (`-I -B`; started otherwise, it starts anew in its place): modules come from the environment's own
-folders, not from the working directory, this one, or one that a variable names. The package is the one beside this file, compiled
-from its sources (`atb.sources`), and only from those that the manifests pin: before anything of it runs, their hashes are compared
-here, by the standard library alone, since a checker in the package that was changed would pass itself.
+It runs in Python's isolated mode (`-I -B`; started otherwise, it restarts itself so): modules come from the environment's own
+folders, not from the working directory, this folder, or one named by a variable. The package is the one beside this file, compiled
+from its sources (`atb.sources`), and only from those that the manifests pin: their hashes are compared here, before any of the
+package runs and with the standard library alone, since a changed checker inside the package would pass itself.
 """
 
 import sys
 
-if __name__ == "__main__":  # before another import, which a file in this folder could answer
+if __name__ == "__main__":  # before any other import, which a file in this folder could shadow
     _at = len(sys.orig_argv) - len(sys.argv)
     _as_script = _at > 0 and sys.orig_argv[_at] == sys.argv[0]
     if (_as_script or __spec__ is not None) and not (sys.flags.isolated and sys.flags.dont_write_bytecode):
@@ -53,36 +53,36 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 _LARGEST = 1 << 20  # bytes of a manifest or a source
-_PARTING_S = 30.0  # the end waits no longer for a database that hangs
+_PARTING_S = 30.0  # at the end the process waits no longer for a database that hangs
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Verify the manifests, open the journal and trade; return the exit code."""
-    asked = _parser().parse_args(arguments)
+    arguments = _parser().parse_args(argv)
     try:
-        _load_package(_pinned([*asked.manifests, *(asked.shadow or [])]))
+        _load_package(_pinned([*arguments.manifests, *(arguments.shadow or [])]))
         from atb.sources import ForeignModuleError
-    except _Refused as error:
+    except _RefusedError as error:
         return _refuse(error, 2)
     try:
-        return _main(asked)
+        return _main(arguments)
     except ForeignModuleError as error:
         return _refuse(error, 2)
 
 
-def _refuse(refused: Exception, code: int) -> int:
-    print(f"Error: {refused}", file=sys.stderr)  # noqa: T201 - no logs yet
+def _refuse(error: Exception, code: int) -> int:
+    print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - no logs yet
     return code
 
 
-def _main(asked: argparse.Namespace) -> int:
+def _main(arguments: argparse.Namespace) -> int:
     from atb.environment import hide_secrets
     from atb.errors import AtbError
     from atb.files import owner_only_writes
 
     try:
         with hide_secrets(), owner_only_writes():
-            print(_trade(asked))  # noqa: T201 - no logs yet - the last line is for people
+            print(_trade(arguments))  # noqa: T201 - no logs yet - the last line is for people
     except Exception as error:
         refused = error if isinstance(error, AtbError) else _refusal(error)
         if refused is None:
@@ -92,8 +92,8 @@ def _main(asked: argparse.Namespace) -> int:
 
 
 def _refusal(problem: Exception) -> "AtbError | None":
-    """Return what a database's own error says to people; None for every other error."""
-    if "sqlalchemy" not in sys.modules:  # no database was asked, or there is nothing to ask one with
+    """Return a database's error as a sentence for people; None for any other error."""
+    if "sqlalchemy" not in sys.modules:  # no database was used
         return None
     from atb.db.refusals import refusal
 
@@ -103,17 +103,17 @@ def _refusal(problem: Exception) -> "AtbError | None":
 # --- before anything of the package runs ----------------------------------------------------------------------------------
 
 
-class _Refused(Exception):  # noqa: N818 - says what it is
-    """A start that is refused before anything of the package has run."""
+class _RefusedError(Exception):
+    """A start that is refused before any of the package has run."""
 
 
 def _pinned(manifests: Iterable[Path]) -> dict[Path, bytes]:
-    """Return the content of each source that the manifests pin; whether they may be believed is for `atb.promotion` to say.
+    """Return the content of each source that the manifests pin; their signatures are checked later, by `atb.promotion`.
 
     Raises
     ------
-    _Refused
-        If one pins another content than there is, or too little to begin with, or cannot be read.
+    _RefusedError
+        If a pinned source has changed, a manifest pins less than the runner loads, or cannot be read.
     """
     contents: dict[Path, bytes] = {}
     for manifest in manifests:
@@ -128,33 +128,37 @@ def _pinned(manifests: Iterable[Path]) -> dict[Path, bytes]:
             which = "A source file" if len(changed) == 1 else f"{len(changed)} source files"
             more = f" and {len(changed) - 10} more" if len(changed) > 10 else ""
             listed = ", ".join(changed[:10])[:2_500] + more
-            raise _Refused(f"{which} changed since the promotion: {listed}. Restore it, or backtest and promote again")
-        if missing := [one for one in ("atb/sources.py", "atb/__init__.py", "runners/live.py") if one not in pinned]:
-            raise _Refused(
+            raise _RefusedError(
+                f"{which} changed since the promotion: {listed}. Restore it, or backtest and promote again"
+            )
+        if missing := [name for name in ("atb/sources.py", "atb/__init__.py", "runners/live.py") if name not in pinned]:
+            raise _RefusedError(
                 f"{manifest} pins less than the runner loads: {', '.join(missing)}. Backtest and promote again"
             )
     return contents
 
 
 def _sources_of(manifest: Path) -> dict[str, str]:
-    """Return what a manifest says of the sources: SHA-256 (hex) by path."""
+    """Return the sources that a manifest pins: SHA-256 (hex) by path."""
     raw = _read(manifest)
     if isinstance(raw, str):
         where = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
-        raise _Refused(f"The manifest cannot be read ({raw}); found {str(manifest)!r}. {where}")
+        raise _RefusedError(f"The manifest cannot be read ({raw}); found {str(manifest)!r}. {where}")
     try:
-        said = json.loads(raw)
+        content = json.loads(raw)
     except (ValueError, RecursionError) as error:
         why = "it is nested too deep" if isinstance(error, RecursionError) else error
-        raise _Refused(f"The manifest is no JSON: {why}; found {str(manifest)!r}. Promote again") from None
-    sources = said.get("sources") if isinstance(said, dict) else None
-    if not isinstance(sources, dict) or not all(isinstance(one, str) for one in sources.values()):
-        raise _Refused(f"The manifest does not say which sources it pins; found {str(manifest)!r}. Promote again")
+        raise _RefusedError(f"The manifest is no JSON: {why}; found {str(manifest)!r}. Promote again") from None
+    sources = content.get("sources") if isinstance(content, dict) else None
+    if not isinstance(sources, dict) or not all(isinstance(sha256, str) for sha256 in sources.values()):
+        raise _RefusedError(
+            f"The manifest does not list the sources that it pins; found {str(manifest)!r}. Promote again"
+        )
     return sources
 
 
 def _read(path: Path) -> bytes | str:
-    """Return the content of a regular file of at most a MiB, or why it cannot be read; a pipe is not waited for."""
+    """Return the content of a regular file of at most 1 MiB, or why it cannot be read; never blocks on a pipe."""
     try:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
             if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
@@ -165,8 +169,8 @@ def _read(path: Path) -> bytes | str:
     return content if len(content) <= _LARGEST else "it is larger than 1 MiB"
 
 
-class _Given(SourceFileLoader):
-    """Loads a module from bytes that were verified, whatever its file has become."""
+class _VerifiedLoader(SourceFileLoader):
+    """Loads a module from verified bytes, even if its file has changed since."""
 
     def __init__(self, fullname: str, path: str, content: bytes) -> None:
         super().__init__(fullname, path)
@@ -178,11 +182,11 @@ class _Given(SourceFileLoader):
 
 
 def _load_package(contents: dict[Path, bytes]) -> None:
-    """Load `atb` from these sources, and let this process import nothing else of it."""
+    """Load `atb` from these sources, and let this process import no other module of it."""
     if "atb" in sys.modules:
-        raise _Refused("Something imported atb before the runner did: look at sitecustomize and the .pth files")
+        raise _RefusedError("Something imported atb before the runner did: look at sitecustomize and the .pth files")
     name, file = "atb.sources", ROOT / "atb" / "sources.py"
-    loader = _Given(name, str(file), contents[file])
+    loader = _VerifiedLoader(name, str(file), contents[file])
     spec = spec_from_loader(name, loader)
     assert spec is not None  # a loader was given
     module = sys.modules[name] = module_from_spec(spec)
@@ -194,19 +198,19 @@ def _load_package(contents: dict[Path, bytes]) -> None:
 # --- the wiring -----------------------------------------------------------------------------------------------------------
 
 
-def _trade(asked: argparse.Namespace) -> str:
+def _trade(arguments: argparse.Namespace) -> str:
     from atb.config import load_settings
     from atb.monitoring import configure_logging
     from atb.monitoring.outlet import unhurried
 
-    settings = load_settings(**({"data__root": asked.root} if asked.root else {}))
+    settings = load_settings(**({"data__root": arguments.root} if arguments.root else {}))
     with unhurried(sys.stderr) as stream:
         log = settings.log
         configure_logging(log.level, json_lines=log.json_lines, secrets=settings.secrets(), stream=stream)
-        return _traded(asked, settings)
+        return _traded(arguments, settings)
 
 
-def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
+def _traded(arguments: argparse.Namespace, settings: "Settings") -> str:
     from atb.db import open_database
     from atb.live import wiring
     from atb.live.journal.kill_switch import KillSwitch
@@ -214,54 +218,59 @@ def _traded(asked: argparse.Namespace, settings: "Settings") -> str:
     from atb.live.runner import RunnerContext
     from atb.threads import Call
 
-    wiring.check_secrets(settings, live=asked.live)
-    portfolio = wiring.load_portfolio(asked.manifests, settings, seal=True)
+    wiring.check_secrets(settings, live=arguments.live)
+    portfolio = wiring.load_portfolio(arguments.manifests, settings, seal=True)
     database = open_database(settings.database.url, patience_s=wiring.patience(settings))
     telemetry = wiring.make_telemetry(settings)
     context = RunnerContext(
         database,
-        asked.account,
+        arguments.account,
         KillSwitch(settings.data.root),
         Bell(),
         wiring.breakers(settings),
         settings.live.database_grace,
-        {"manifests": [str(path) for path in asked.manifests]},
+        {"manifests": [str(path) for path in arguments.manifests]},
         telemetry,
-        wiring.max_loss(settings, live=asked.live),
-        asked.adopt,
-        wiring.load_portfolio(asked.shadow, settings, seal=True) if asked.shadow else None,
+        wiring.max_loss(settings, live=arguments.live),
+        arguments.adopt,
+        wiring.load_portfolio(arguments.shadow, settings, seal=True) if arguments.shadow else None,
         lambda: wiring.health_page(settings, telemetry),
-        wiring.recheck([*asked.manifests, *(asked.shadow or [])], settings),
+        wiring.recheck([*arguments.manifests, *(arguments.shadow or [])], settings),
     )
     _listen(context)
     try:
-        summary = asyncio.run(_run(asked, settings, portfolio, context=context))
+        summary = asyncio.run(_run(arguments, settings, portfolio, context=context))
     finally:
         Call(database.close, "database").wait(_PARTING_S)
     names = ", ".join(plan.manifest.name for plan in portfolio.plans)
-    return f"{names} on {'' if asked.live else 'paper '}account {asked.account}, {summary}"
+    return f"{names} on {'' if arguments.live else 'paper '}account {arguments.account}, {summary}"
 
 
 async def _run(
-    asked: argparse.Namespace, settings: "Settings", portfolio: "Portfolio", *, context: "RunnerContext"
+    arguments: argparse.Namespace, settings: "Settings", portfolio: "Portfolio", *, context: "RunnerContext"
 ) -> "Summary":
     """Choose the venue: paper over stored bars, paper over candles, a simulated exchange, or the real one."""
     from atb.live import wiring
     from atb.live.runner import Window, trade_candles, trade_exchange, trade_paper
 
-    if not asked.rehearse:
-        wiring.arm(portfolio, settings, context, live=asked.live, typed=asked.ack)
-    if not (asked.candles or asked.rehearse or asked.live):
-        window = Window(asked.since, asked.until)
-        return await trade_paper(portfolio, context, bars_root=settings.bars_root, window=window, speed=asked.speed)
-    simulated = asked.rehearse or (asked.candles and settings.exchange.clock is not None)
+    if not arguments.rehearse:
+        wiring.arm(portfolio, settings, context, live=arguments.live, typed=arguments.ack)
+    if not (arguments.candles or arguments.rehearse or arguments.live):
+        window = Window(arguments.since, arguments.until)
+        return await trade_paper(portfolio, context, bars_root=settings.bars_root, window=window, speed=arguments.speed)
+    simulated = arguments.rehearse or (arguments.candles and settings.exchange.clock is not None)
     opened = wiring.venue(
-        settings, portfolio, simulated=simulated, orders=not asked.candles, until=asked.until, accept=asked.accept
+        settings,
+        portfolio,
+        simulated=simulated,
+        orders=not arguments.candles,
+        until=arguments.until,
+        accept=arguments.accept,
     )
     async with opened as venue:
-        if asked.candles:
+        if arguments.candles:
             return await trade_candles(portfolio, context, venue)
-        if asked.live:
+        if arguments.live:
             await wiring.inspect(portfolio, settings, context=context, venue=venue)
         return await trade_exchange(portfolio, context, venue)
 
@@ -272,7 +281,7 @@ def _listen(context: "RunnerContext") -> None:
 
     def stop(_number: int, _frame: object) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, signal.SIG_DFL)  # which ends a process that waits for its database, too
+            signal.signal(number, signal.SIG_DFL)  # the second signal ends even a process that waits for its database
         context.bell.stop()
 
     def pause(_number: int, _frame: object) -> None:
@@ -286,7 +295,7 @@ def _listen(context: "RunnerContext") -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Trade promoted strategies, on paper unless --live says otherwise.")
-    parser.register("action", None, _Once)
+    parser.register("action", None, _SingleValue)
     parser.add_argument(
         "manifests",
         type=Path,
@@ -298,12 +307,12 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--candles", action="store_true", help="paper over the exchange's candles as they close")
     where.add_argument("--rehearse", action="store_true", help="orders to a simulated exchange on this machine")
     where.add_argument("--live", action="store_true", help="real money; asks for an acknowledgement")
-    parser.add_argument("--ack", metavar="TEXT", help="the acknowledgement, where nobody is there to type it")
+    parser.add_argument("--ack", metavar="TEXT", help="the acknowledgement, where there is no terminal to type it at")
     parser.add_argument("--account", type=_account, default="paper", help="name of the account (default: paper)")
     parser.add_argument(
         "--accept",
         action="store_true",
-        help="take the account as it is: what it has beyond the books is not ours, what it lacks is written off",
+        help="take the account as it is: what it has beyond the books is ignored, what it lacks is written off",
     )
     parser.add_argument("--adopt", action="store_true", help="take over the account's session under other manifests")
     parser.add_argument(
@@ -311,7 +320,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         action="append",
         metavar="MANIFEST",
-        help="watch this one on the same bars; it sends nothing",
+        help="a shadow: watch this manifest on the same bars; it sends nothing",
     )
     parser.add_argument("--from", dest="since", metavar="T", help="open of the first bar to trade (default: 30 days)")
     parser.add_argument("--until", metavar="T", help="trade bars that open before T (default: all that come)")
@@ -320,8 +329,8 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-class _Once(argparse.Action):
-    """Keeps one value and refuses a second one: the last would win in silence otherwise."""
+class _SingleValue(argparse.Action):
+    """Refuses an option that is given twice, where the last would win silently otherwise."""
 
     given: object = None
 

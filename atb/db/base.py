@@ -1,4 +1,4 @@
-"""What all tables share: names of constraints, how Python types become columns, and columns that recur."""
+"""The base of all tables: names of constraints, column types of Python types, and recurring columns."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -37,7 +37,7 @@ class Table(DeclarativeBase):
 
 
 def now() -> datetime:
-    """Return the machine's present, aware, in UTC."""
+    """Return the machine's present time in UTC, with its zone."""
     return datetime.now(UTC)
 
 

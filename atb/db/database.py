@@ -23,12 +23,12 @@ from atb.redaction.addresses import mask_url
 
 BUSY_SECONDS = 30
 _WRITING = "BEGIN IMMEDIATE"
-_LONG_WAIT = 2.0  # seconds after which a process that waits for others asks more often
+_LONG_WAIT = 2.0  # seconds after which a waiting process retries more often
 _LONG_PAUSE, _SHORT_PAUSE = 0.05, 0.01  # seconds at most between two tries
 CONNECT_SECONDS = 10
 RECYCLE_SECONDS = 1_800
-IDLE_SECONDS = 60  # a transaction that does nothing for so long holds its locks for nobody: its process stalled
-# A server that vanished without a word is noticed within half a minute, not after the system's two hours.
+IDLE_SECONDS = 60  # a transaction idle for so long belongs to a stalled process; the server ends it
+# A server that vanished is noticed within half a minute, not after the system's default of two hours.
 ALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 20_000}
 _DRIVERS = {"postgres": "postgresql+psycopg2", "postgresql": "postgresql+psycopg2"}
 _KNOWN = ("sqlite", "postgresql+psycopg2")
@@ -52,7 +52,7 @@ class Database:
 
     @property
     def there(self) -> bool:
-        """Whether a database in a file is still the file that was opened: one that was deleted is written to for nobody."""
+        """Whether a database in a file is still the opened file; writes to a deleted file are lost."""
         return self._file is None or self._file == _identity(self.engine.url)
 
     @property
@@ -62,7 +62,7 @@ class Database:
 
     @property
     def label(self) -> str:
-        """The address, fit to be shown: without its password."""
+        """The address without its password."""
         return _shown(self.engine.url)
 
     @contextmanager
@@ -70,7 +70,7 @@ class Database:
         """Run a block in one transaction: committed at its end, rolled back when it raises.
 
         A writing session takes SQLite's write lock at once, so that what it read is still true when it writes; with
-        `read_only` it waits for nobody, and every write fails.
+        `read_only` it waits for no other process, and every write fails.
         """
         options = {"sqlite_begin": "BEGIN", "postgresql_readonly": True} if read_only else {}
         with Session(self.engine.execution_options(**options), expire_on_commit=False) as session, session.begin():
@@ -83,7 +83,7 @@ class Database:
 
 
 def _identity(url: URL) -> tuple[int, int] | None:
-    """Return device and inode of SQLite's file; None where there is no file, or none any more."""
+    """Return device and inode of SQLite's file; None if there is none, or it was deleted."""
     if url.drivername != "sqlite" or not url.database or url.database.startswith("file:"):
         return None
     try:
@@ -94,7 +94,7 @@ def _identity(url: URL) -> tuple[int, int] | None:
 
 
 def open_database(url: str, *, migrate: bool = True, patience_s: float = BUSY_SECONDS) -> Database:
-    """Open the database at `url` and bring its schema to this code's, or say in one sentence why not.
+    """Open the database at `url` and upgrade its schema to this code's, or say in one sentence why not.
 
     Parameters
     ----------
@@ -201,7 +201,7 @@ def _set_patience(connection: DBAPIConnection, patience_s: float) -> None:
 
 
 def _set_pragmas(connection: sqlite3.Connection, patience_s: float) -> None:
-    """Make commits durable and foreign keys real; the driver's own idea of transactions is switched off."""
+    """Make commits durable and enforce foreign keys; the driver's implicit transactions are switched off."""
     connection.isolation_level = None
     connection.execute("PRAGMA foreign_keys=ON")
     connection.execute("PRAGMA synchronous=FULL")
@@ -212,9 +212,8 @@ def _set_pragmas(connection: sqlite3.Connection, patience_s: float) -> None:
 def _patiently(step: Callable[[], Any], patience_s: float) -> Any:
     """Repeat a step while another process holds the file, for at most `patience_s` seconds.
 
-    SQLite does not wait for the switch to WAL by itself, and where it waits it asks ever more rarely, so that whoever came late
-    is served first and one of many processes goes without for minutes. Here pauses are drawn at random, and whoever has waited for
-    long asks more often.
+    SQLite does not wait for the switch to WAL, and elsewhere it retries ever more rarely, so that late arrivals are served first
+    and one of many processes may starve for minutes. Here pauses are random, and a process that has waited long retries more often.
     """
     began = time.monotonic()
     while True:
@@ -249,9 +248,9 @@ def begin(connection: Connection) -> None:
 
 @contextmanager
 def _migrating(engine: Engine) -> Iterator[Connection]:
-    """Give one transaction that no other process migrates beside: SQLite's write lock, PostgreSQL's advisory lock.
+    """Open one transaction in which no other process migrates: by SQLite's write lock or PostgreSQL's advisory lock.
 
-    Foreign keys rest on SQLite meanwhile: a migration may rebuild a table, which drops the old one.
+    Foreign keys are off on SQLite meanwhile: a migration may rebuild a table, which drops the old one.
     """
     sqlite = engine.dialect.name == "sqlite"
     with engine.connect() as connection:
@@ -267,7 +266,7 @@ def _migrating(engine: Engine) -> Iterator[Connection]:
 
 
 def _check_references(connection: Connection) -> None:
-    """Refuse a database whose rows point at rows that are not there.
+    """Refuse a database with rows that point at missing rows.
 
     Raises
     ------

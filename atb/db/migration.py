@@ -1,4 +1,4 @@
-"""Schema revisions: which one a database has, and how Alembic brings it to the newest one.
+"""Schema revisions: which one a database has, and its upgrade to the newest one by Alembic.
 
 Alembic loads migrations by their path, past `atb.sources`: byte code beside them must not stand in for them either.
 """
@@ -23,7 +23,7 @@ FOLDER = Path(__file__).parent / "migrations"
 
 
 def current_revision(connection: Connection) -> str | None:
-    """Return the revision a database is at; None where atb never was."""
+    """Return the revision of a database; None if atb has never written to it."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
@@ -46,7 +46,7 @@ def bring_to_head(connection: Connection, *, allowed: bool = True) -> None:
 
 
 def _require_tables(connection: Connection) -> None:
-    """Refuse a database that says it has this schema and lacks a table: somebody dropped it.
+    """Refuse a database of this schema that lacks a table, since it was dropped.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def _climb(connection: Connection, found: str | None, *, allowed: bool) -> None:
 
 @contextmanager
 def _quiet_alembic() -> Iterator[None]:
-    """Keep Alembic's account of its plugins and steps off the terminal; its warnings stay."""
+    """Keep Alembic's info messages off the terminal, for the length of a block; its warnings stay."""
     logger = logging.getLogger("alembic")
     before = logger.level
     logger.setLevel(logging.WARNING)
@@ -110,7 +110,7 @@ def downgrade(connection: Connection, revision: str) -> None:
 
 @contextmanager
 def _from_sources() -> Iterator[None]:
-    """Let what a block imports be compiled from its source, whoever imports it, and write no byte code."""
+    """Compile every module imported in a block from its source, and write no byte code."""
     before = sys.pycache_prefix, sys.dont_write_bytecode
     with TemporaryDirectory(prefix="atb-") as empty:
         sys.pycache_prefix, sys.dont_write_bytecode = empty, True
@@ -121,7 +121,7 @@ def _from_sources() -> Iterator[None]:
 
 
 def alembic_config(connection: Connection | None = None) -> "Config":
-    """Return Alembic's configuration, made here rather than read from a file, so that an installed package has it."""
+    """Return Alembic's configuration, built in code so that an installed package needs no file."""
     from alembic.config import Config
 
     config = Config()

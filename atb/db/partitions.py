@@ -1,6 +1,6 @@
 """Monthly partitions of the tables that grow without end, on PostgreSQL; on SQLite they are plain tables and nothing is done.
 
-A partition must be there before the first row of its month: the journal asks for it, and for the next month's along with it.
+A partition must exist before the first row of its month: the journal makes it, together with the next month's.
 A month that is over can be detached: its rows leave the table at once and stay in a table of their own, to be dumped and dropped.
 """
 
@@ -53,12 +53,12 @@ class Month(NamedTuple):
 
 
 def is_partition(name: str | None) -> bool:
-    """Tell a partition's name from a table's: the tables of the code know nothing of partitions."""
+    """Return whether a table's name is that of a partition; the code's own tables know nothing of partitions."""
     return name is not None and _NAME.fullmatch(name) is not None
 
 
 def ensure_months(connection: Connection, months: Iterable[Month]) -> None:
-    """Make the partitions of some months where they are missing, in the connection's transaction.
+    """Create the missing partitions of some months, in the connection's transaction.
 
     They are attached rather than made in place: that waits for no reader of the table.
     """
@@ -74,7 +74,7 @@ def ensure_months(connection: Connection, months: Iterable[Month]) -> None:
 
 def _attach(connection: Connection, table: str, *, column: str, month: Month) -> None:
     name, since, until = month.partition_of(table), month.start_ms, month.next.start_ms
-    # What was detached and is still there comes back with its rows; the check spares the server a search through them.
+    # A detached partition is attached again with its rows; the check constraint saves the server a scan of them.
     connection.execute(text(f"CREATE TABLE IF NOT EXISTS {name} (LIKE {table} INCLUDING DEFAULTS)"))
     bounds = f"CHECK ({column} IS NOT NULL AND {column} >= {since} AND {column} < {until})"
     connection.execute(text(f"ALTER TABLE {name} ADD CONSTRAINT bounds {bounds}"))
@@ -99,7 +99,7 @@ def partitions(database: Database, table: str) -> list[str]:
 
 
 def detach_month(database: Database, month: Month) -> list[str]:
-    """Take a month out of every partitioned table; return the tables that now hold its rows.
+    """Detach a month from every partitioned table; return the tables that now hold its rows.
 
     On PostgreSQL only; elsewhere nothing is partitioned and nothing is returned. The month must be over for the sessions that
     still trade: their journal reads and writes present months only.

@@ -1,8 +1,8 @@
-"""Opens a database to be read where it cannot be written: on a full or a read-only disk, or by a user who may only read.
+"""Opens a database read-only where it cannot be written: on a full or read-only disk, or by a user who may only read.
 
 `atb status` must answer on the night on which the disk is full. SQLite needs a file beside the database (`-shm`) even to read one
 with a write-ahead log; where that cannot be made and there is no log, nobody is writing, and the file is read as it stands
-(`immutable`). A log that nobody can open holds what the file alone does not: then nothing is shown rather than the half of it.
+(`immutable`). A log that cannot be opened may hold rows that the file lacks: then nothing is shown rather than half of it.
 """
 
 import sqlite3
@@ -17,7 +17,7 @@ from atb.db.migration import bring_to_head
 from atb.db.types import dump_json
 from atb.errors import SetupError
 
-# Primary result codes of SQLite: what a disk or a right that is missing amounts to.
+# Primary result codes of SQLite for a disk that cannot be written, or a missing right.
 _UNWRITABLE = {
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_IOERR,
@@ -28,14 +28,14 @@ _UNWRITABLE = {
 
 
 def open_to_read(url: str) -> Database:
-    """Open the database at `url` as `open_database` does, and one in a file that cannot be written to be read alone.
+    """Open the database at `url` as `open_database` does, or read-only if its file cannot be written.
 
     `Database.unwritable` then says why; every write in it fails.
 
     Raises
     ------
     SetupError
-        As `open_database`; what it said, where reading is not possible either.
+        As `open_database`, if reading is not possible either.
     """
     try:
         return open_database(url)
@@ -56,7 +56,7 @@ def _is_unwritable(refused: SetupError) -> bool:
 
 
 def _reading(path: Path) -> Engine | None:
-    """Return an engine that reads a file of this schema; None where even that is refused."""
+    """Return a read-only engine on a file of this schema; None if even that is refused."""
     log = path.with_name(f"{path.name}-wal")
     settled = not log.exists() or log.stat().st_size == 0
     for options in ("mode=ro", "mode=ro&immutable=1")[: 1 + settled]:

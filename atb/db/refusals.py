@@ -1,4 +1,4 @@
-"""What a database's driver says, as one sentence for people: what is wrong, and what to do next."""
+"""Errors of a database driver as one sentence for people: what is wrong, and what to do next."""
 
 import re
 import sqlite3
@@ -8,7 +8,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from atb.errors import SetupError
 from atb.redaction import MASK
 
-# By what the driver says, the first that fits: SQLite's and PostgreSQL's words, what they mean, what to do.
+# Words of SQLite's or PostgreSQL's message, their meaning, and what to do; the first match counts.
 _MEANINGS = (
     (r"locked|busy|lock timeout|deadlock|could not serialize",
      "The database is busy: other processes kept it", "Repeat the command when they are done; `atb status` and `ps` show them"),
@@ -32,7 +32,7 @@ _PASSWORD = re.compile(r"(password=|://[^:@/\s]*:)[^@\s]*")
 
 
 def refusal(problem: BaseException, *, found: str | None = None) -> SetupError | None:
-    """Return the refusal that a database's error amounts to; None for every other error, and for a mistake of the code."""
+    """Return a database's error as a `SetupError`; None for any other error, and for a bug of ours."""
     if not isinstance(problem, SQLAlchemyError | sqlite3.Error):
         return None
     text = problem.orig if isinstance(problem, DBAPIError) and problem.orig is not None else problem

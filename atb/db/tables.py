@@ -47,7 +47,7 @@ class Run(Table):
 
 
 class Promotion(Table):
-    """A manifest that was signed. The run it came from may live in another database, so nothing points there."""
+    """A signed manifest. Its run may be in another database, so there is no foreign key."""
 
     __tablename__ = "promotion"
 
@@ -61,7 +61,10 @@ class Promotion(Table):
 
 
 class Evidence(Table):
-    """What a check of a promoted manifest found, a rehearsal for one; of several manifests it is the portfolio's key."""
+    """The result of a check of a promoted manifest, such as a rehearsal.
+
+    For several manifests together, `manifest_sha256` is the portfolio's key.
+    """
 
     __tablename__ = "evidence"
     __table_args__ = (Index(None, "manifest_sha256", "kind"),)
@@ -78,8 +81,8 @@ class Evidence(Table):
 class LiveSession(Table):
     """One portfolio of promoted strategies trading one account; it survives restarts of the runner.
 
-    `key` tells the portfolio: the content hash of its only manifest, or a hash over the hashes of several. A hand-over changes
-    it, and the session goes on.
+    `key` identifies the portfolio: the content hash of a single manifest, or a hash over those of several. A hand-over changes it,
+    and the session goes on.
     """
 
     __tablename__ = "session"
@@ -100,7 +103,7 @@ class LiveSession(Table):
 
 
 class SlotRow(Table):
-    """One strategy on one symbol within a session: its book. `manifest_sha256` is what trades it now."""
+    """One strategy on one symbol within a session. `manifest_sha256` is the manifest that trades it now."""
 
     __tablename__ = "slot"
     __table_args__ = (one_of("status", SLOT_STATUSES),)
@@ -116,7 +119,7 @@ class SlotRow(Table):
 
 
 class Handover(Table):
-    """A slot passed from one manifest to another before the bar `from_bar_ms`: what was held then, and which stop stayed."""
+    """A slot's passage from one manifest to another before the bar `from_bar_ms`: the position then, and the stop that stayed."""
 
     __tablename__ = "handover"
     __table_args__ = (one_of("kind", HANDOVER_KINDS), Index(None, "session_id", "slot"))
@@ -167,7 +170,7 @@ class HaltRow(Table):
 
 
 class AccountLease(Table):
-    """Which runner may trade an account, until when; the epoch fences off a holder that overslept."""
+    """Which runner may trade an account, until when; the epoch fences off a holder that stalled."""
 
     __tablename__ = "account_lease"
 
@@ -178,7 +181,7 @@ class AccountLease(Table):
 
 
 class DecisionRow(Table):
-    """What the kernel decided for one slot at one closed bar, with the bar it saw; `refusal` says what it cut or refused."""
+    """The kernel's decision for one slot at one closed bar, with that bar; `refusal` says what it cut or refused."""
 
     __tablename__ = "decision"
     __table_args__ = ({"postgresql_partition_by": "RANGE (bar_ms)"},)
@@ -198,7 +201,7 @@ class DecisionRow(Table):
 
 
 class Intent(Table):
-    """An order that is about to be sent, committed before the request leaves, and what became of it.
+    """An order, committed before its request is sent, and its state since.
 
     `reason` says why it is sent (exit_signal, trailing_stop, scale_in), `refusal` why it was not filled. `placed_ms` is the
     moment it was committed and `sent_ms` its request's timestamp, both in exchange time; `notional` is its value in quote by
@@ -250,7 +253,7 @@ class Intent(Table):
 
 
 class OrderEvent(Table):
-    """What a venue said about an order, in the order in which it was heard: appended to, never changed."""
+    """A message of the venue about an order, in order of arrival; rows are added, never changed."""
 
     __tablename__ = "order_event"
     __table_args__ = (Index(None, "client_id"), {"postgresql_partition_by": "RANGE (time_ms)"})
@@ -264,7 +267,7 @@ class OrderEvent(Table):
 
 
 class FillRow(Table):
-    """An execution reported by the venue. Its intent may be missing: a stranger's fill is recorded all the same.
+    """An execution reported by the venue. Its intent may be missing: foreign fills are recorded as well.
 
     `fill_no` counts a session's fills from 0 in the order in which they were applied; `fee_value` is the fee's value in quote;
     `trade_no` is the round trip it belongs to, None until that one is closed.
@@ -293,7 +296,7 @@ class FillRow(Table):
 
 
 class Cursor(Table):
-    """The newest execution of a symbol that the session has seen, its own or a stranger's: where the next sweep begins."""
+    """The newest execution of a symbol that the session has seen, its own or a foreign one: the next sweep begins after it."""
 
     __tablename__ = "cursor"
 
@@ -341,7 +344,7 @@ class EquityRow(Table):
 
 
 class KernelState(Table):
-    """The kernel's records after the newest step: where a restarted runner goes on. `step_no` counts the session's steps."""
+    """The kernel state after the newest step, from which a restarted runner goes on. `step_no` counts the session's steps."""
 
     __tablename__ = "kernel_state"
 
@@ -353,7 +356,7 @@ class KernelState(Table):
 
 
 class Event(Table):
-    """The audit trail: appended to, never changed."""
+    """The audit trail; rows are added, never changed."""
 
     __tablename__ = "event"
     __table_args__ = (Index(None, "session_id", "id"),)

@@ -12,17 +12,17 @@ from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from atb.errors import InputError
 
-LARGEST_EXPONENT = 60  # no price, quantity or fee is near 1e60; a slip of the exponent is
+LARGEST_EXPONENT = 60  # far above any price, quantity or fee; a wrong exponent exceeds it
 
 StrictJson = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 class UnstorableError(InputError, DontWrapMixin):
-    """A value cannot be stored without changing it; SQLAlchemy passes this error on as it is."""
+    """A value cannot be stored without changing it; SQLAlchemy lets this error through unwrapped."""
 
 
 class ExactDecimal(TypeDecorator[Decimal]):
-    """An amount that comes back equal to what was stored.
+    """An amount that is read back equal to the stored one.
 
     PostgreSQL keeps a NUMERIC without precision. SQLite knows only binary floats, so the digits are kept as TEXT there:
     order and add amounts in Python, since the text sorts like words.
@@ -36,7 +36,7 @@ class ExactDecimal(TypeDecorator[Decimal]):
         return dialect.type_descriptor(Text() if dialect.name == "sqlite" else Numeric(asdecimal=True))
 
     def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> Any:
-        """Check an amount on its way in; floats, booleans, NaN and infinities are refused."""
+        """Check an amount before it is stored; floats, booleans, NaN and infinities are refused."""
         if value is None:
             return None
         exact = _exact(value)
@@ -61,7 +61,7 @@ def _exact(value: object) -> Decimal:
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """A moment, aware and in UTC on both ways; SQLite keeps it without its zone, which is always UTC."""
+    """A time zone aware moment in UTC, stored and read; SQLite stores it without the zone, which is always UTC."""
 
     impl = DateTime
     cache_ok = True
@@ -71,7 +71,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return dialect.type_descriptor(DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Convert to UTC; a naive time is refused, since nobody can say when it was."""
+        """Convert to UTC; a naive time is refused, since its zone is unknown."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -87,7 +87,7 @@ class UtcDateTime(TypeDecorator[datetime]):
 
 
 def dump_json(value: object) -> str:
-    """Return strict JSON text; what JSON cannot hold (NaN, Decimal, a date) is refused rather than bent."""
+    """Return strict JSON text; what JSON cannot hold (NaN, Decimal, a date) is refused, not converted."""
     try:
         return json.dumps(value, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:

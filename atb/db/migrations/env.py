@@ -1,4 +1,4 @@
-"""What Alembic calls to migrate: it works on the connection that `atb.db.migration` hands over."""
+"""Alembic's entry point for migrations; it works on the connection that `atb.db.migration` passes in."""
 
 from alembic import context
 
