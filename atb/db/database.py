@@ -69,7 +69,7 @@ class Database:
     def session(self, *, read_only: bool = False) -> Iterator[Session]:
         """Run a block in one transaction: committed at its end, rolled back when it raises.
 
-        A writing session takes SQLite's write lock at once, so that what it read is still true when it writes; with
+        A writing session takes SQLite's write lock at once, so that its reads still hold when it writes; with
         `read_only` it waits for no other process, and every write fails.
         """
         options = {"sqlite_begin": "BEGIN", "postgresql_readonly": True} if read_only else {}

@@ -1,4 +1,4 @@
-"""What a runner is given: its context (database, account, limits), the venue's, and which bars to trade."""
+"""Contexts of a runner: its own (database, account, limits), the venue's, and the window of bars to trade."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -28,14 +28,14 @@ class Window:
 
 @dataclass(frozen=True)
 class RunnerContext:
-    """What every session needs: where it is written, for which account, and what stops it.
+    """Everything a session needs but its market: database, account, limits, and what stops it.
 
     Parameters
     ----------
     database, account
         One runner per account.
     switch, bell
-        The kill switch outside the database; wakes and stops the loop.
+        The kill switch outside the database; the bell that wakes and stops the loop.
     breakers
         How much may be sent.
     grace_s

@@ -60,7 +60,7 @@ class Preflight:
 
 
 @dataclass(frozen=True)
-class Situation:
+class AccountState:
     """An account in the journal before its runner starts.
 
     Parameters
@@ -117,7 +117,7 @@ def _other_holder(lease: AccountLease | None, now_ms: int) -> str | None:
 
 
 async def preflight(
-    broker: Broker, portfolio: "Portfolio", settings: "Settings", *, clock: Clock, situation: Situation
+    broker: Broker, portfolio: "Portfolio", settings: "Settings", *, clock: Clock, situation: AccountState
 ) -> Preflight:
     """Check everything that must be right before real orders are sent; nothing is changed at the venue.
 
@@ -135,7 +135,7 @@ async def preflight(
     Preflight
         Every check; one without an answer of the venue has failed.
     """
-    look = _Look(broker, portfolio, settings, clock=clock, situation=situation)
+    look = _Checks(broker, portfolio, settings, clock=clock, situation=situation)
     checks: list[Check] = [
         look.venue(),
         *look.markets(),
@@ -153,12 +153,12 @@ async def preflight(
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Checks:
     broker: Broker
     portfolio: "Portfolio"
     settings: "Settings"
     clock: Clock = field(kw_only=True)
-    situation: Situation = field(kw_only=True)
+    situation: AccountState = field(kw_only=True)
 
     def questions(self) -> dict[str, Callable[[], Awaitable[list[Check]]]]:
         """Return the checks that need the venue's answer, by name."""
@@ -268,7 +268,7 @@ class _Look:
         return Check.of(f"instrument of {plan.manifest.name}", not differs, differences, todo)
 
     async def orders(self) -> list[Check]:
-        """Look for open orders that are not in the books: foreign ones, and forgotten ones of ours."""
+        """Look for open orders that are not in the books: foreign ones, and ours that were forgotten."""
         unknown = []
         for symbol in self.portfolio.symbols:
             for report in await self.broker.open_orders(symbol):
@@ -310,7 +310,7 @@ class _Look:
         return changes
 
     async def test_orders(self) -> list[Check]:
-        """Let the venue validate a small order in each symbol without placing it."""
+        """Validate a small order in each symbol at the venue, without placing it."""
         if not self.broker.capabilities.checks:
             return [Check.of("test order", True, "this venue judges no order without placing it")]
         return [await self._test_order(plan) for plan in {plan.symbol: plan for plan in self.portfolio.plans}.values()]

@@ -29,7 +29,7 @@ from atb.live.feed.replay import first_traded, replay_feed
 from atb.live.feed.timer import ReplayTimer, SystemTimer, VenueTimer
 from atb.live.loop import Loop, Summary
 from atb.live.portfolio import Portfolio
-from atb.live.session import Session, book_of, held_place, makers_of, shadow_of
+from atb.live.session import Session, book_of, hold_account, makers_of, shadow_of
 from atb.monitoring import get_logger
 from atb.threads import Call
 from atb.times import at_ms
@@ -63,14 +63,14 @@ async def trade_paper(
     HaltError
         If the kill switch closed everything.
     """
-    with held_place(portfolio, context, exclusive=False) as place:
-        found = place.found
+    with hold_account(portfolio, context, exclusive=False) as account:
+        found = account.found
         begun = found.trade_from_ms if found is not None and window.since is None else None
         trade_from_ms = begun if begun is not None else first_traded(portfolio, bars_root, window.since)
         last_bars = found.last_bars if found else None
         until = _until(portfolio, last_bars, window)
         feed = replay_feed(portfolio, bars_root, trade_from_ms=trade_from_ms, last_bars=last_bars, until=until)
-        session = place.open(trade_from_ms, threads=False, config={"speed": speed, **asdict(window)})
+        session = account.open_session(trade_from_ms, threads=False, config={"speed": speed, **asdict(window)})
         for name in ("streams", "clock"):
             context.telemetry.vitals.tell(name, good=True, found="stored bars need none")
         tick_ms = None if speed is None else max(1, int(_LOOK_S * 1_000 * speed))
@@ -125,10 +125,12 @@ async def _venue_session(
     portfolio: Portfolio, context: RunnerContext, venue: VenueContext, *, exclusive: bool
 ) -> AsyncIterator[tuple[Session, CandleFeed, Book]]:
     """Open a session under its lease, with the venue's candles and the book that they continue."""
-    with held_place(portfolio, context, exclusive=exclusive) as place:
+    with hold_account(portfolio, context, exclusive=exclusive) as account:
         await venue.broker.open(portfolio.symbols)
-        found = place.found
-        session = place.open(_first_candle(portfolio, venue) if found is None else found.trade_from_ms, threads=True)
+        found = account.found
+        session = account.open_session(
+            _first_candle(portfolio, venue) if found is None else found.trade_from_ms, threads=True
+        )
         feed = CandleFeed(venue.broker, portfolio, until_ms=venue.until_ms)
         await feed.open(session.resumed.trade_from_ms, session.last_bars)
         book = book_of(portfolio, feed.histories(), session)

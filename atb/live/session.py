@@ -14,7 +14,7 @@ from atb.live.feed.timer import SystemTimer
 from atb.live.journal.handover import PreviousSession, locate_session
 from atb.live.journal.journal import Journal
 from atb.live.journal.lease import Lease, held_lease
-from atb.live.journal.recovery import Resumed
+from atb.live.journal.recovery import ResumePoint
 from atb.live.portfolio import Portfolio
 from atb.live.shadow import Shadow
 from atb.live.step_log import StepLog
@@ -26,7 +26,7 @@ class Session:
     """An open session: its journal, where it stands, and what commits its steps."""
 
     journal: Journal
-    resumed: Resumed
+    resumed: ResumePoint
     writer: Writer
     previous: PreviousSession | None = None
 
@@ -37,8 +37,8 @@ class Session:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a portfolio's session stands before it is opened, under the lease of its account.
+class HeldAccount:
+    """An account held for a portfolio, and where its session stands before it is opened.
 
     Parameters
     ----------
@@ -53,10 +53,10 @@ class Place:
     portfolio: Portfolio
     context: RunnerContext
     lease: Lease
-    found: Resumed | None
+    found: ResumePoint | None
     previous: PreviousSession | None
 
-    def open(self, trade_from_ms: int, *, threads: bool, config: dict[str, Any] | None = None) -> Session:
+    def open_session(self, trade_from_ms: int, *, threads: bool, config: dict[str, Any] | None = None) -> Session:
         """Open the session in the journal, with what writes its steps.
 
         Parameters
@@ -86,7 +86,7 @@ class Place:
 
 
 @contextmanager
-def held_place(portfolio: Portfolio, context: RunnerContext, *, exclusive: bool) -> Iterator[Place]:
+def hold_account(portfolio: Portfolio, context: RunnerContext, *, exclusive: bool) -> Iterator[HeldAccount]:
     """Hold the account for the length of a block, and find where the portfolio's session stands.
 
     `exclusive` says that an account has one session at a time, as at an exchange.
@@ -103,7 +103,7 @@ def held_place(portfolio: Portfolio, context: RunnerContext, *, exclusive: bool)
             context.database, context.account, portfolio, adopt=context.adopt, exclusive=exclusive,
             sent_after_ms=lease.quiet_until_ms,
         )  # fmt: skip
-        yield Place(portfolio, context, lease, found, previous)
+        yield HeldAccount(portfolio, context, lease, found, previous)
 
 
 def book_of(portfolio: Portfolio, histories: dict[int, Bars], session: Session) -> Book:
@@ -121,7 +121,7 @@ def book_of(portfolio: Portfolio, histories: dict[int, Bars], session: Session) 
 
 
 def shadow_of(context: RunnerContext, histories: dict[int, Bars], session: Session) -> Shadow | None:
-    """Return what is watched beside the session, warmed up on the known bars; None where nothing is."""
+    """Return the session's shadow, warmed up on the known bars; None without one."""
     if context.shadow is None:
         return None
     shadow = Shadow(context.shadow, makers_of(context.shadow, session), session.writer.commit)
@@ -137,7 +137,7 @@ def makers_of(portfolio: Portfolio, session: Session) -> dict[int, OrderMaker]:
         ids = ClientIds(name, (session.journal.session_id, plan.manifest.content_sha256, name, str(plan.symbol)))
         known = session.resumed.attempts.items()
         attempts = {(bar, role): count for (slot, bar, role), count in known if slot == number}
-        # Lists have no intents of their own: each holds a stop, so counting those leaves no name to be used twice.
+        # Lists have no intents of their own; each contains a stop, so the stops' attempts keep list ids unique.
         attempts |= {(bar, "list"): count for (bar, role), count in attempts.items() if role == "stop"}
         makers[number] = OrderMaker(ids, plan.symbol, attempts)
     return makers

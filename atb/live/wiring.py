@@ -186,7 +186,7 @@ async def venue(
     until: str | None = None,
     accept: bool = False,
 ) -> AsyncIterator[VenueContext]:
-    """Give the settings' exchange with its clock, not connected yet.
+    """Open the settings' exchange with its clock for the length of a block; it is not connected yet.
 
     On a simulator's clock a stream of bars is silent for the length of a bar; that does not count as a lost stream.
 
@@ -269,11 +269,11 @@ async def inspect(portfolio: Portfolio, settings: "Settings", *, context: Runner
     SetupError
         With every check that failed.
     """
-    from atb.live.preflight import Situation, preflight
+    from atb.live.preflight import AccountState, preflight
 
     await venue.broker.open(portfolio.symbols)
     now_ms = SystemTimer().now_ms()
-    situation = Situation.read(context.database, settings, portfolio, account=context.account, now_ms=now_ms)
+    situation = AccountState.read(context.database, settings, portfolio, account=context.account, now_ms=now_ms)
     checks = await preflight(venue.broker, portfolio, settings, clock=venue.timer, situation=situation)
     _log.info("checked before the first order", checks=checks.to_json())
     checks.require()

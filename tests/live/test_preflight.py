@@ -18,7 +18,7 @@ from atb.errors import SetupError, VenueError
 from atb.live.journal.kill_switch import Level, set_halt, write_halt_file
 from atb.live.journal.lease import TTL_MS
 from atb.live.portfolio import Portfolio
-from atb.live.preflight import Situation, preflight
+from atb.live.preflight import AccountState, preflight
 from atb.monitoring.processes import Holder, _started
 from atb.strategies import make_strategy
 from atb.venues.simulator.configuration import Filters, Key
@@ -54,7 +54,7 @@ def look(running, *, situation=None, before=None, plans=None, clock=None, change
                 change(broker)
             return await preflight(
                 broker, plans or portfolio(), load_settings(**(settings or SETTINGS)), clock=clock or running.clock,
-                situation=situation or Situation(),
+                situation=situation or AccountState(),
             )  # fmt: skip
 
     found = asyncio.run(whole())
@@ -166,16 +166,16 @@ def test_open_orders_that_the_books_do_not_know_are_refused(client_id, whose):
         wrong, _ = look(running, before=order)
         assert whose in wrong["open orders"].found
     with exchange() as running:
-        assert look(running, before=order, situation=Situation(working=frozenset({client_id})))[0] == {}
+        assert look(running, before=order, situation=AccountState(working=frozenset({client_id})))[0] == {}
 
 
 def test_less_than_the_books_say_is_refused_and_more_is_not():
     with exchange(balances={"USDT": Decimal(9_000), "BTC": Decimal("0.4")}) as running:
         wrong, _ = look(running)
         assert wrong["balance of USDT"].found == "9000 USDT there, 10000.0 in the books"
-        wrong, _ = look(running, situation=Situation(held={BTC: Decimal("0.5")}, cash=Decimal(5_000)))
+        wrong, _ = look(running, situation=AccountState(held={BTC: Decimal("0.5")}, cash=Decimal(5_000)))
         assert set(wrong) == {"balance of BTC"}
-        assert look(running, situation=Situation(held={BTC: Decimal("0.3")}, cash=Decimal(5_000)))[0] == {}
+        assert look(running, situation=AccountState(held={BTC: Decimal("0.3")}, cash=Decimal(5_000)))[0] == {}
 
 
 def test_executions_that_the_books_do_not_know_yet_are_no_drift():
@@ -188,7 +188,7 @@ def test_executions_that_the_books_do_not_know_yet_are_no_drift():
 
     seen: list[str] = []
     with exchange(balances={"USDT": Decimal(10_000)}) as running:
-        books = Situation(held={BTC: Decimal("0.5")}, cash=Decimal(10_000) - PRICE)
+        books = AccountState(held={BTC: Decimal("0.5")}, cash=Decimal(10_000) - PRICE)
 
         async def whole():
             async with broker_at(running) as broker:
@@ -235,11 +235,11 @@ def database(tmp_path):
 
 
 def read(database, plans, now_ms=START):
-    return Situation.read(database, load_settings(), plans, account="paper", now_ms=now_ms)
+    return AccountState.read(database, load_settings(), plans, account="paper", now_ms=now_ms)
 
 
 def test_before_the_first_session_the_books_are_empty(database):
-    assert read(database, portfolio()) == Situation()
+    assert read(database, portfolio()) == AccountState()
 
 
 def test_the_books_of_a_session_that_goes_on_are_read(database):

@@ -18,7 +18,7 @@ from atb.decimals import exact
 from atb.errors import InputError
 from atb.live.journal import sql
 from atb.live.journal.kill_switch import is_flat
-from atb.live.journal.recovery import Resumed, Traded, find_session
+from atb.live.journal.recovery import ResumePoint, TradedPortfolio, find_session
 from atb.live.journal.rows import Rows
 from atb.live.plan import Plan
 
@@ -68,7 +68,7 @@ class PreviousSession:
     slots: tuple[tuple[str, str, str], ...]
     former: frozenset[tuple[int, str]]
 
-    def check_markets(self, portfolio: Traded) -> None:
+    def check_markets(self, portfolio: TradedPortfolio) -> None:
         """Refuse a portfolio that trades other markets.
 
         Raises
@@ -85,7 +85,7 @@ class PreviousSession:
                 todo="Name one manifest per slot, in the session's order, or flatten the account and start a new session",
             )
 
-    def slots_passed(self, portfolio: Traded, resumed: Resumed, state: dict[str, Any]) -> list[HandOver]:
+    def slots_passed(self, portfolio: TradedPortfolio, resumed: ResumePoint, state: dict[str, Any]) -> list[HandOver]:
         """Return the slots whose manifest changes, each with its position and the stop that stays.
 
         Parameters
@@ -113,12 +113,12 @@ def _listed(markets: Sequence[tuple[str, ...]]) -> str:
     return ", ".join(" ".join(market) for market in markets)
 
 
-def _next_bar_ms(resumed: Resumed, slot: int, plan: Plan) -> int:
+def _next_bar_ms(resumed: ResumePoint, slot: int, plan: Plan) -> int:
     last = resumed.slots[slot].last_bar_ms
     return resumed.trade_from_ms if last is None else plan.timeframe.next_ms(last)
 
 
-def _resting_stop(resumed: Resumed, slot: int) -> str | None:
+def _resting_stop(resumed: ResumePoint, slot: int) -> str | None:
     orders = (working.order for working in resumed.working if working.slot == slot)
     return next((order.client_id for order in orders if order.role == "stop"), None)
 
@@ -144,8 +144,14 @@ def previous_session(database: Database, account: str, key: str) -> PreviousSess
 
 
 def locate_session(
-    database: Database, account: str, portfolio: Traded, *, adopt: bool, exclusive: bool, sent_after_ms: int = 0
-) -> tuple[Resumed | None, PreviousSession | None]:
+    database: Database,
+    account: str,
+    portfolio: TradedPortfolio,
+    *,
+    adopt: bool,
+    exclusive: bool,
+    sent_after_ms: int = 0,
+) -> tuple[ResumePoint | None, PreviousSession | None]:
     """Return where the portfolio's session stands (None: it begins one), and the session that it takes over, if any.
 
     A session that is taken over is the one that stands: the first value is its place then.

@@ -33,7 +33,7 @@ from atb.live.journal.breakers import Breakers, Proposed, Verdict, judge
 from atb.live.journal.handover import HandOver, write_hand_over
 from atb.live.journal.kill_switch import NO_HALT, Halt, KillSwitch, Level, effective_halt, latch, latched
 from atb.live.journal.lease import Lease
-from atb.live.journal.recovery import Resumed, SlotPlace, Traded, Written, find_session
+from atb.live.journal.recovery import ResumePoint, SlotProgress, TradedPortfolio, Written, find_session
 from atb.live.journal.rows import Rows, entry_values
 from atb.live.journal.step import OPEN_STATES, Step, Withheld, Working
 from atb.promotion.provenance import installed_versions
@@ -57,7 +57,7 @@ class Journal:
     """
 
     def __init__(
-        self, database: Database, lease: Lease, clock: Clock, *, portfolio: Traded,
+        self, database: Database, lease: Lease, clock: Clock, *, portfolio: TradedPortfolio,
         breakers: Breakers | None = None, switch: KillSwitch | None = None,
     ) -> None:  # fmt: skip
         self._database, self._lease, self._clock = database, lease, clock
@@ -74,7 +74,7 @@ class Journal:
 
     # --- a session's life ---------------------------------------------------------------------------------------------
 
-    def begin(self, trade_from_ms: int, config: dict[str, Any], found: Resumed | None = None) -> Resumed:
+    def begin(self, trade_from_ms: int, config: dict[str, Any], found: ResumePoint | None = None) -> ResumePoint:
         """Open a new session or continue an existing one; return where it stands.
 
         Parameters
@@ -115,7 +115,9 @@ class Journal:
             detail = {"epoch": self._lease.epoch, "last_bar_ms": found.last_bar_ms if found else None}
             connection.execute(sql.AUDIT, [self._rows.audit("resumed" if found else "started", detail)])
             self._read_written(connection)
-        return found or Resumed(trade_from_ms, session_id=name, slots=tuple(SlotPlace() for _ in self._portfolio.plans))
+        return found or ResumePoint(
+            trade_from_ms, session_id=name, slots=tuple(SlotProgress() for _ in self._portfolio.plans)
+        )
 
     def heartbeat(self) -> Halt:
         """Renew the lease while nothing happens; return the kill switch's halt."""
@@ -129,7 +131,7 @@ class Journal:
             self._set(connection, status=status)
             connection.execute(sql.AUDIT, [self._rows.audit(status, detail)])
 
-    def hand_over(self, passed: Sequence[HandOver], portfolio: Traded, state: dict[str, Any]) -> None:
+    def hand_over(self, passed: Sequence[HandOver], portfolio: TradedPortfolio, state: dict[str, Any]) -> None:
         """Pass slots to other plans between two bars, with the kernel state under the new rules.
 
         Parameters

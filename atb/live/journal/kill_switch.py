@@ -32,7 +32,7 @@ _SILENT_S = 10.0  # after which a file that cannot be read holds entries
 
 
 class Level(IntEnum):
-    """What a halt forbids and does; each level includes those before it."""
+    """Level of a halt; each includes those before it."""
 
     NONE = 0
     PAUSE = 1  # no entries
@@ -247,7 +247,7 @@ def set_halt(database: Database, account: str, level: Level | str, *, reason: st
 
 
 def clear_halt(database: Database, account: str, *, source: str, reason: str = "", root: Path | None = None) -> Halt:
-    """Let the named account trade again; return the halt that was lifted. All accounts at once cannot be resumed.
+    """Lift an account's halt; return it. All accounts at once cannot be resumed.
 
     Parameters
     ----------

@@ -18,8 +18,8 @@ from atb.times import DAY_MS
 _RECENT_MS = 100 * DAY_MS  # no order is made in the name of an older bar
 
 
-class Traded(Protocol):
-    """What the journal needs of a portfolio."""
+class TradedPortfolio(Protocol):
+    """The part of a portfolio that the journal needs."""
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -42,9 +42,9 @@ class Traded(Protocol):
 
 @dataclass
 class Written:
-    """What the journal has written so far: it is the only writer of its session and need not read it back.
+    """The journal's own record of what it has written: as the only writer of its session it need not read it back.
 
-    `in_doubt` is a step of which it is not known whether its commit succeeded.
+    `in_doubt` is a step whose commit may or may not have succeeded.
     """
 
     step_no: int = 0
@@ -56,14 +56,14 @@ class Written:
 
 
 @dataclass(frozen=True)
-class SlotPlace:
+class SlotProgress:
     """Where a slot stands: the open (epoch milliseconds) of its last decided bar, None before the first."""
 
     last_bar_ms: int | None = None
 
 
 @dataclass(frozen=True)
-class Resumed:
+class ResumePoint:
     """Where a session stands.
 
     Parameters
@@ -87,7 +87,7 @@ class Resumed:
     trade_from_ms: int
     last_bar_ms: int | None = None
     session_id: str = ""
-    slots: tuple[SlotPlace, ...] = ()
+    slots: tuple[SlotProgress, ...] = ()
     state: dict[str, Any] | None = None
     working: tuple[Working, ...] = ()
     cursors: dict[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Resumed:
         return {slot: place.last_bar_ms for slot, place in enumerate(self.slots)}
 
 
-def find_session(database: Database, account: str, key: str, *, sent_after_ms: int = 0) -> Resumed | None:
+def find_session(database: Database, account: str, key: str, *, sent_after_ms: int = 0) -> ResumePoint | None:
     """Return where the newest session of an account and a portfolio stands, None if there is none.
 
     Parameters
@@ -115,11 +115,11 @@ def find_session(database: Database, account: str, key: str, *, sent_after_ms: i
         key_of = {"of": found.session_id}
         places = [(row.last_bar_ms, row.timeframe) for row in connection.execute(sql.PLACES, key_of)]
         recent_ms = (found.last_bar_ms or found.trade_from_ms) - _RECENT_MS
-        return Resumed(
+        return ResumePoint(
             found.trade_from_ms,
             found.last_bar_ms,
             found.session_id,
-            tuple(SlotPlace(last) for last, _ in places),
+            tuple(SlotProgress(last) for last, _ in places),
             _with_interest_paid(connection.scalar(sql.PAYLOAD, key_of), places),
             tuple(working(row, sent_after_ms) for row in session.scalars(sql.WORKING, key_of)),
             {row.symbol: row.trade_id for row in connection.execute(sql.CURSORS, key_of)},

@@ -156,7 +156,7 @@ _TURNOVER = select(Intent.notional, Intent.state, Intent.filled, Intent.quantity
 
 
 def used(connection: Connection, session_id: str, sending: Sequence[Working], *, time_ms: int) -> Used:
-    """Return what the breakers count: the session's orders before this step, and the entries of its bars and its day."""
+    """Return the breakers' counts: the session's orders before this step, and the entries of its bars and its day."""
     bars = sorted({working.bar_ms for working in sending if working.order.role == "entry"})
     orders = connection.scalar(_ORDERS, {"of": session_id, "since": time_ms - MINUTE_MS}) or 0
     if not bars:

@@ -1,6 +1,6 @@
 """Why each order was sent, what refused it, what a fee was worth and what holding cost.
 
-Rows of the first schema keep None where nobody wrote it down then.
+Rows of the first schema keep None where the value was not recorded.
 """
 
 import sqlalchemy as sa

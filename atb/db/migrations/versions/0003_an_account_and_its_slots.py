@@ -79,7 +79,7 @@ def _postgresql() -> bool:
 
 
 def _remake(table: str, columns: list[sa.schema.SchemaItem], *, months: bool = False, **values: str) -> None:
-    """Make a table anew, its rows kept; `values` are SQL of the old row for columns that are not simply carried over."""
+    """Rebuild a table with its rows; `values` are SQL expressions of the old row for columns that are not simply copied."""
     bind = op.get_bind()
     old = {column["name"] for column in sa.inspect(bind).get_columns(table)}
     names = [column.name for column in columns if isinstance(column, sa.Column)]
@@ -98,7 +98,7 @@ def _remake(table: str, columns: list[sa.schema.SchemaItem], *, months: bool = F
 
 
 def _settle() -> None:
-    """Let PostgreSQL check the rows just written: it changes no table whose checks are still to come."""
+    """Make PostgreSQL check the rows just written: it refuses to alter a table with pending checks."""
     if _postgresql():
         op.execute("SET CONSTRAINTS ALL IMMEDIATE")
         op.execute("SET CONSTRAINTS ALL DEFERRED")
@@ -108,7 +108,7 @@ MONTHLY = {"decision": "bar_ms", "equity": "bar_ms", "order_event": "time_ms"}
 
 
 def _make_months(table: str) -> None:
-    """Make the partitions of the months that the table's rows are in."""
+    """Create the partitions for the months of the table's rows."""
     column = MONTHLY[table]
     query = f"SELECT DISTINCT to_char(to_timestamp({column} / 1000) AT TIME ZONE 'UTC', 'YYYY-MM') FROM moved"
     for month in sorted(op.get_bind().execute(sa.text(query)).scalars()):
@@ -121,7 +121,7 @@ def _make_months(table: str) -> None:
 
 
 def _number_fills() -> None:
-    """Tell each fill its round trip, oldest first: those up to the last one that reduced the slot's position by its exit."""
+    """Number each fill by its round trip, oldest first: those up to the last one that reduced the slot's position by its exit."""
     bind = op.get_bind()
     trades = sa.text("SELECT session_id, slot, trade_no, exit_ms FROM trade ORDER BY session_id, trade_no")
     of_slot = "session_id = :session_id AND slot = :slot"
