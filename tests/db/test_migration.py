@@ -230,7 +230,7 @@ def test_a_newer_schema_is_refused_and_left_alone(database_url):
 def test_a_failing_migration_leaves_nothing_half_made(database_url):
     engine = create_engine(database_url)
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE session (stranger INTEGER)"))
+        connection.execute(text("CREATE TABLE session (foreign_column INTEGER)"))
     with pytest.raises(SetupError, match="already exists"):
         open_database(database_url)
     assert inspect(engine).get_table_names() == ["session"]

@@ -1,4 +1,4 @@
-"""Monthly partitions: there before the first row of a month, used by queries for one month, and detachable."""
+"""Monthly partitions: created before the first row of a month, used by queries for one month, and detachable."""
 
 from datetime import UTC, datetime
 from decimal import Decimal

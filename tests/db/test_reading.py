@@ -41,7 +41,7 @@ def place(monkeypatch):
 
 @contextmanager
 def without_rights():
-    """Be a user who may write nothing; an administrator's rights bits stop nobody."""
+    """Be a user who may write nothing; permission bits do not stop an administrator."""
     root = os.geteuid() == 0
     if root:
         os.seteuid(NOBODY)

@@ -14,7 +14,7 @@ from atb.db.refusals import refusal
 
 
 @pytest.mark.parametrize(
-    ("said", "told"),
+    ("message", "sentence"),
     [
         ("database is locked", "busy"),
         ("database or disk is full", "disk refuses"),
@@ -25,19 +25,22 @@ from atb.db.refusals import refusal
         ("something new", "cannot be used: something new"),
     ],
 )
-def test_what_a_driver_says_becomes_one_sentence(said, told):
-    for problem in (sqlite3.OperationalError(said), OperationalError("SELECT 1", {}, sqlite3.OperationalError(said))):
+def test_what_a_driver_says_becomes_one_sentence(message, sentence):
+    for problem in (
+        sqlite3.OperationalError(message),
+        OperationalError("SELECT 1", {}, sqlite3.OperationalError(message)),
+    ):
         refused = refusal(problem)
-        assert told in str(refused)
+        assert sentence in str(refused)
         assert refused.todo
         assert "\n" not in str(refused)
 
 
 def test_passwords_stay_out_and_other_errors_are_not_ours():
-    told = refusal(
+    refused = refusal(
         ProgrammingError("x", {}, Exception('connection to "postgresql://me:kNrY@h/db" failed, password=kNrY'))
     )
-    assert "kNrY" not in str(told)
+    assert "kNrY" not in str(refused)
     assert refusal(ValueError("database is locked")) is None
 
 
@@ -69,10 +72,10 @@ def test_no_command_shows_a_traceback_over_a_spoilt_database(tmp_path, how):
     spoilt(tmp_path, how)
     for command in COMMANDS:
         done = CliRunner().invoke(main, command)
-        told = (command, done.output, done.exception)
-        assert done.exit_code == 2, told
-        assert isinstance(done.exception, SystemExit), told
-        assert done.output.count("Error: ") == 1, told
+        shown = (command, done.output, done.exception)
+        assert done.exit_code == 2, shown
+        assert isinstance(done.exception, SystemExit), shown
+        assert done.output.count("Error: ") == 1, shown
 
 
 WRITER = """
@@ -94,8 +97,8 @@ def test_many_processes_on_one_sqlite_file_lose_nothing(tmp_path, processes):
         subprocess.Popen([sys.executable, "-c", WRITER, url, str(number), str(each)], stderr=subprocess.PIPE, text=True)
         for number in range(processes)
     ]
-    said = [writer.communicate()[1] for writer in writers]
-    assert [text for text in said if text] == []
+    errors = [writer.communicate()[1] for writer in writers]
+    assert [text for text in errors if text] == []
     database = open_database(url)
     with database.session(read_only=True) as session:
         assert session.execute(text("SELECT count(*) FROM account_lease")).scalar() == processes * each

@@ -43,7 +43,7 @@ def test_a_journal_is_written_and_read_back(database):
 
 BROKEN = {
     "the same order under another id": lambda: intent(client_id="atb-2", state="filled"),
-    "an order of no session": lambda: intent(client_id="atb-2", session_id="nobody", attempt=1),
+    "an order of no session": lambda: intent(client_id="atb-2", session_id="unknown", attempt=1),
     "an unknown state": lambda: intent(client_id="atb-2", attempt=1, state="Filled"),
     "a client id the exchange refuses": lambda: intent(client_id="x" * 37, attempt=1),
     "the same fill twice": fill,

@@ -114,7 +114,7 @@ def one_slot(seed):
     return prepare((replace(first, execution=execution, funding=funding),), account)
 
 
-def told(done):
+def executed(done):
     """Return an execution in the words and numbers of an ORDER record."""
     fill, order = done.fill, done.order
     in_base = fill.fee_asset == fill.symbol.base
@@ -150,7 +150,7 @@ def test_paper_equals_the_backtest_order_by_order_under_random_rules(seed, make)
     outcome = simulate(problem)
     steps, desk = traded(problem)
     assert all(done.order.quantity == done.fill.quantity for step in steps for done in step.fills)
-    assert [told(done) for step in steps for done in step.fills] == [wanted(order) for order in outcome.orders]
+    assert [executed(done) for step in steps for done in step.fills] == [wanted(order) for order in outcome.orders]
     trades = [trade for step in steps for _, trade in step.trades]
     assert [trade.tobytes() for trade in trades] == [trade.tobytes() for trade in outcome.trades]
     equity = [step.equity for step in steps if step.bar_ms is not None]

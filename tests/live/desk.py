@@ -110,8 +110,8 @@ class Desk:
         database = open_database(self.url)
         try:
             window = Window(since, until)
-            there = RunnerContext(database, account, **context)
-            return run_paper(self.portfolio(*paths), there, bars_root=self.bars_root, window=window)
+            runner = RunnerContext(database, account, **context)
+            return run_paper(self.portfolio(*paths), runner, bars_root=self.bars_root, window=window)
         finally:
             database.close()
 

@@ -159,7 +159,7 @@ class Venue:
         )
 
     def advance(self, bars: float) -> None:
-        """Let the exchange's time pass while no runner is there, to this many bars after the first."""
+        """Let the exchange's time pass without a runner, to this many bars after the first."""
         self.running.advance(self.start_ms + int(bars * HOUR))
 
     def fault(self, kind: str, bar: float, path: str = "*", **values: Any) -> None:
@@ -185,7 +185,7 @@ class Venue:
         return Bars(bars.symbol, bars.timeframe, bars.frame[closes <= self.until_ms], bars.venue)
 
     def unlike(self) -> list[tuple[Any, ...]]:
-        """Return the orders in which runner and backtest differ: what, quantity here, quantity there."""
+        """Return the orders in which runner and backtest differ: key, quantity of the runner, quantity of the backtest."""
         result = self.backtest()
         mine, theirs = defaultdict(float), defaultdict(float)
         for fill in self.fills():
@@ -271,8 +271,8 @@ def venue(
         **config,
     )
     with running_exchange(asked) as running:
-        there = url or f"sqlite:///{root / 'atb.db'}"
-        yield Venue(running, Portfolio(tuple(made)), tuple(bars for _, bars, _ in plans), root, first, count, there)
+        url = url or f"sqlite:///{root / 'atb.db'}"
+        yield Venue(running, Portfolio(tuple(made)), tuple(bars for _, bars, _ in plans), root, first, count, url)
 
 
 def table_of(database: Database, table: Any) -> list[Any]:

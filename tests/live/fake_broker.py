@@ -1,4 +1,4 @@
-"""A book in a position made by hand, and a broker that says what it is told to say: for what no honest venue would do."""
+"""A book in a position made by hand, and a fake broker with scripted answers, for what no honest venue would do."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace

@@ -226,7 +226,7 @@ def test_a_real_kernel_is_refused(tmp_path):
     assert "".join(text).split() == ["refused", "refused"]
 
 
-def test_without_a_terminal_nobody_is_asked():
+def test_without_a_terminal_there_is_no_prompt():
     assert person() is None
 
 

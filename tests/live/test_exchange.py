@@ -104,7 +104,7 @@ def test_two_timeframes_share_an_account(tmp_path):
 # --- restarts -----------------------------------------------------------------------------------------------------------
 
 
-def told(v):
+def session_of(v):
     """Return what a session did, without what says when and by whom it was written."""
     fills = [(one.time_ms, one.slot, one.role, one.price, one.quantity, one.fee, one.reason) for one in v.fills()]
     return {"fills": fills, "curve": v.curve(), "state": {k: v for k, v in v.state().items() if k != "desk"}}
@@ -122,7 +122,7 @@ def test_stopped_and_started_again_every_few_bars_it_is_the_uninterrupted_run(tm
                 starts, summary = starts + 1, v.trade(closes=every)
             assert starts == (1 if every is None else 7)
             assert v.unlike() == []
-            runs.append(told(v))
+            runs.append(session_of(v))
     assert runs[0] == runs[1]
     assert runs[0]["fills"]
 

@@ -90,8 +90,8 @@ def test_a_signal_stops_it_with_its_stop_resting_and_the_next_start_goes_on(sqli
             "a runner's environment shows no secret"
         )
         process.send_signal(signal.SIGTERM)
-        out, said = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, "stopped:" in out) == (0, True), said
+        out, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, "stopped:" in out) == (0, True), stderr
         (stop,) = running.call(lambda: list(running.exchange.trading.book.open_orders()))
         assert stop.type == "STOP_LOSS"
         journal = read_journal(sqlite_desk.url)
@@ -102,8 +102,8 @@ def test_a_signal_stops_it_with_its_stop_resting_and_the_next_start_goes_on(sqli
         process = started(
             sqlite_desk, running, manifest, "--rehearse", "--account", "main", "--until", until_of(BARS - 5)
         )
-        out, said = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, "finished:" in out) == (0, True), said
+        out, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, "finished:" in out) == (0, True), stderr
         journal = read_journal(sqlite_desk.url)
         bars = [row["bar_ms"] for row in journal["decision"]]
         assert len(bars) == len(set(bars)) > done
@@ -135,8 +135,8 @@ def test_a_second_signal_ends_it_in_the_middle_of_a_request_and_the_next_start_f
 def test_a_rehearsal_needs_a_simulated_exchange(sqlite_desk, manifest):
     with exchange() as running:
         process = started(sqlite_desk, running, manifest, "--rehearse", ATB__EXCHANGE__CLOCK="")
-        _, said = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 2, said
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 2, stderr
         assert orders_sent(running) == []
 
 
@@ -144,8 +144,8 @@ def test_a_rehearsal_needs_a_simulated_exchange(sqlite_desk, manifest):
 def test_paper_over_candles_sends_nothing_and_keeps_the_books_of_the_rehearsal(sqlite_desk, manifest):
     with exchange() as running:
         process = started(sqlite_desk, running, manifest, "--candles", "--until", until_of(FIRST + 12))
-        out, said = process.communicate(timeout=PATIENCE_S)
-        assert (process.returncode, "finished: 12 bars" in out) == (0, True), said
+        out, stderr = process.communicate(timeout=PATIENCE_S)
+        assert (process.returncode, "finished: 12 bars" in out) == (0, True), stderr
         assert orders_sent(running) == []
         assert [row["role"] for row in read_journal(sqlite_desk.url)["fill"]] == ["entry"]
 
@@ -155,17 +155,17 @@ def test_candles_of_a_clock_that_outruns_ours_are_traded_as_they_close(sqlite_de
         process = started(sqlite_desk, running, manifest, "--candles")
         wait_for(lambda: len(running.ledger("answer")) and decisions(sqlite_desk) >= 3, process)
         process.send_signal(signal.SIGTERM)
-        out, said = process.communicate(timeout=PATIENCE_S)
-    assert (process.returncode, "stopped:" in out) == (0, True), said
-    assert "the venue's clock is not ours" not in said
+        out, stderr = process.communicate(timeout=PATIENCE_S)
+    assert (process.returncode, "stopped:" in out) == (0, True), stderr
+    assert "the venue's clock is not ours" not in stderr
 
     with exchange(LASTING, clock="real", speed=7_200) as running:
         process = started(sqlite_desk, running, manifest, "--candles", "--account", "lost", ATB__EXCHANGE__CLOCK="")
         wait_for(lambda: any(row["account"] == "lost" for row in read_journal(sqlite_desk.url)["session"]), process)
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=PATIENCE_S)
-    assert "the venue's clock is not ours" in said
-    assert "exchange.clock" in said
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert "the venue's clock is not ours" in stderr
+    assert "exchange.clock" in stderr
 
 
 def decisions(desk):
@@ -179,9 +179,9 @@ def test_an_entry_that_rests_without_its_stop_is_warned_of(sqlite_desk):
     path = sqlite_desk.promote(warm_result(bars, policy=policy))
     with exchange() as running:
         process = started(sqlite_desk, running, path, "--rehearse", "--until", until_of(FIRST + 3))
-        _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, said
-    assert "an entry at a stop brings no protective stop" in said
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, stderr
+    assert "an entry at a stop brings no protective stop" in stderr
 
 
 @pytest.mark.parametrize(
@@ -209,7 +209,7 @@ def test_real_money_is_refused_where_anything_is_missing_and_nothing_reaches_the
             name: value for name, value in wishes.items() if value or name in more or name == "ATB__EXCHANGE__CLOCK"
         }
         process = started(sqlite_desk, running, path, *arguments, **wishes)
-        _, said = process.communicate(timeout=PATIENCE_S)
-        assert process.returncode == 2, said
-        assert "Traceback" not in said
+        _, stderr = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 2, stderr
+        assert "Traceback" not in stderr
         assert orders_sent(running) == []

@@ -127,7 +127,7 @@ def test_a_commit_whose_answer_was_lost_is_noticed_and_not_repeated(database):
     assert count(database, FillRow) == 1
 
 
-def test_what_was_withheld_by_a_commit_whose_answer_was_lost_is_still_told(database):
+def test_what_was_withheld_by_a_commit_whose_answer_was_lost_is_still_returned(database):
     from atb.live.journal.kill_switch import set_halt
 
     journal = open_journal(database)
@@ -220,9 +220,14 @@ def kill_at(url: str, moment: str) -> int:
 @pytest.mark.parametrize("moment", ["2", "12", "committing", "committed"])
 def test_a_process_killed_inside_a_commit_leaves_all_of_the_step_or_nothing(database, database_url, moment):
     assert kill_at(database_url, moment) == -signal.SIGKILL
-    there = find_session(database, "paper", KEY)
+    found_session = find_session(database, "paper", KEY)
     whole = moment == "committed"
-    found = (count(database, DecisionRow), count(database, Intent), count(database, FillRow), there.state["bar"])
+    found = (
+        count(database, DecisionRow),
+        count(database, Intent),
+        count(database, FillRow),
+        found_session.state["bar"],
+    )
     assert found == ((2, 2, 1, 1) if whole else (1, 1, 0, 0))
     assert [row.state for row in rows(database, Intent)] == (["filled", "sent"] if whole else ["sent"])
     with held_lease(database, "paper", StillClock()) as lease:  # the dead one's account is free at once
@@ -230,7 +235,7 @@ def test_a_process_killed_inside_a_commit_leaves_all_of_the_step_or_nothing(data
 
 
 def test_a_file_that_was_deleted_under_a_runner_is_a_lost_database(tmp_path):
-    """SQLite would go on writing into a file that nobody can ever read again."""
+    """SQLite would go on writing into a deleted file."""
     database = open_database(f"sqlite:///{tmp_path / 'atb.db'}")
     assert database.there
     (tmp_path / "other.db").write_bytes(b"")

@@ -138,7 +138,7 @@ def test_what_the_venue_cannot_keep_is_named():
         assert "stops that rest at the venue" in next(iter(wrong.values())).found
 
 
-def test_an_entry_that_can_be_filled_while_nobody_lives_to_place_its_stop_is_refused_with_what_to_do():
+def test_an_entry_that_can_be_filled_while_no_runner_lives_to_place_its_stop_is_refused_with_what_to_do():
     with exchange() as running:
         wrong, found = look(running, plans=portfolio(RiskPolicy(entry="stop", entry_offset=0.01, trailing_stop=0.02)))
         (check,) = wrong.values()

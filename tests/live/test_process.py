@@ -63,11 +63,11 @@ def test_a_second_runner_is_told_of_the_first_and_not_of_its_page(sqlite_desk):
     try:
         wait_until(lambda: answers(port), first)
         second = sqlite_desk.start(path, *arguments, env={"ATB__LIVE__HEALTH_PORT": port})
-        _, said = second.communicate(timeout=PATIENCE_S)
-        assert (second.returncode, "is traded by another runner" in said) == (3, True), said
+        _, stderr = second.communicate(timeout=PATIENCE_S)
+        assert (second.returncode, "is traded by another runner" in stderr) == (3, True), stderr
         other = sqlite_desk.start(path, *arguments, "--account", "other", env={"ATB__LIVE__HEALTH_PORT": port})
-        _, said = other.communicate(timeout=PATIENCE_S)
-        assert (other.returncode, "health page cannot listen" in said) == (2, True), said
+        _, stderr = other.communicate(timeout=PATIENCE_S)
+        assert (other.returncode, "health page cannot listen" in stderr) == (2, True), stderr
     finally:
         first.terminate()
         first.communicate(timeout=PATIENCE_S)
@@ -136,7 +136,7 @@ def test_a_wrong_argument_is_one_error_and_exit_code_2(arguments, message):
     assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
 
 
-def test_a_log_that_nobody_reads_stops_nothing(sqlite_desk):
+def test_a_log_that_is_not_read_stops_nothing(sqlite_desk):
     """A collector that stood still stopped the loop at the next line, once the pipe between them was full."""
     result = warm_result(sqlite_desk.stock(300, 1))
     arguments = [str(RUNNER), str(sqlite_desk.promote(result)), "--from", first_open(result)]

@@ -68,9 +68,9 @@ def test_half_of_it_is_refused_before_anything_is_asked_of_the_exchange(
 ):
     asked, environment = armed
     process = sqlite_desk.start(manifests[mode], *arguments, env=environment)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 2, said
-    assert message in said
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 2, stderr
+    assert message in stderr
     assert asked == []
     database = open_database(sqlite_desk.url)
     with database.session(read_only=True) as session:
@@ -82,8 +82,8 @@ def test_half_of_it_is_refused_before_anything_is_asked_of_the_exchange(
 def test_with_every_variable_set_a_live_manifest_still_trades_on_paper(sqlite_desk, armed, manifests):
     asked, environment = armed
     process = sqlite_desk.start(manifests["live"], "--account", "paper", env=environment)
-    out, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == 0, said
+    out, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, stderr
     assert "on paper account paper" in out
     assert asked == []
 
@@ -91,12 +91,12 @@ def test_with_every_variable_set_a_live_manifest_still_trades_on_paper(sqlite_de
 def test_the_words_alone_reach_the_preflight_which_refuses_what_it_cannot_see(sqlite_desk, armed, manifests):
     asked, environment = armed
     process = sqlite_desk.start(manifests["live"], "--account", "main", "--live", "--ack", WORDS, env=environment)
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode in {2, 6}, said
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode in {2, 6}, stderr
     assert asked, "the exchange was asked, and did not answer as one"
     database = open_database(sqlite_desk.url)
     with database.session(read_only=True) as session:
         rows = [row.text for row in session.scalars(select(Acknowledgement))]
     database.close()
     assert rows == [WORDS]
-    assert "kkkk" not in said
+    assert "kkkk" not in stderr

@@ -1,4 +1,4 @@
-"""The check of what is promoted while it trades: whatever keeps it from passing pauses entries, ends nothing, and nobody waits."""
+"""The recheck of promotions: whatever keeps it from passing pauses entries, ends nothing, and blocks no one."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ from tests.timeouts import PATIENCE_S, wait_until
 
 
 class Check:
-    """A check that comes back when it is told to, on a disk that hangs until then."""
+    """A check that returns on demand, on a disk that hangs until then."""
 
     def __init__(self, problem=None):
         self.problem, self.began, self.now = problem, 0, 0.0
@@ -43,7 +43,7 @@ def looked(recheck, switch):
 
 
 @pytest.mark.parametrize(
-    ("problem", "said"),
+    ("problem", "reason"),
     [
         (PromotionError("A source file changed"), "A source file changed"),
         (PermissionError(13, "Permission denied"), "Permission denied"),
@@ -51,13 +51,13 @@ def looked(recheck, switch):
         (MemoryError(), "MemoryError"),
     ],
 )
-def test_a_check_that_does_not_pass_pauses_and_raises_nothing(tmp_path, problem, said):
+def test_a_check_that_does_not_pass_pauses_and_raises_nothing(tmp_path, problem, reason):
     check, switch = Check(problem), KillSwitch(tmp_path)
     check.disk.set()
     assert looked(check.recheck(every_s=0.0), switch) == []
     state = switch.read()
     assert (state.level, state.source) == (Level.PAUSE, SOURCE)
-    assert said in state.reason
+    assert reason in state.reason
     assert switch.lasting().level == Level.PAUSE
 
 

@@ -31,9 +31,9 @@ def assert_equal_to_backtest(journal, result):
         assert [float(fill[name]) for name in ("price", "quantity", "fee_value")] == [
             order[name] for name in ("price", "quantity", "fee")
         ]
-        said = (fill["fill_no"], fill["slot"], fill["time_ms"], fill["side"], fill["role"], fill["reason"])
+        journalled = (fill["fill_no"], fill["slot"], fill["time_ms"], fill["side"], fill["role"], fill["reason"])
         names = (SIDES[order["side"]], ROLES[order["role"]], REASONS[order["reason"]])
-        assert said == (order["id"], order["slot"], order["time"], *names)
+        assert journalled == (order["id"], order["slot"], order["time"], *names)
     assert len(journal["trade"]) == len(trades)
     for row, trade in zip(journal["trade"], trades, strict=True):
         money = ("quantity", "entry_price", "exit_price", "fees", "financing", "pnl")

@@ -21,7 +21,7 @@ def watched(bars=BTC, **changes):
     return Portfolio((plan_of(WATCHED, bars, replace(TRADED, fraction=0.5, **changes), execution=COSTS),))
 
 
-def told(v):
+def shadow_decisions(v):
     return [(e.detail["bar_ms"], e.detail["side"], shapes(e.detail["intents"])) for e in v.events("shadow_decision")]
 
 
@@ -38,7 +38,7 @@ def test_what_is_watched_decides_as_it_would_on_paper_and_sends_nothing(tmp_path
     with venue(roots[0], plans, first=200, count=COUNT, execution=COSTS) as v:
         v.trade(context={"shadow": watched()})
         assert v.unlike() == []
-        decided, sent = told(v), [entry["client_id"] for entry in v.requests("POST")]
+        decided, sent = shadow_decisions(v), [entry["client_id"] for entry in v.requests("POST")]
         assert {event.detail["manifest"] for event in v.events("shadow_decision")} == {watched().plans[0].manifest.name}
     with venue(roots[1], plans, first=200, count=COUNT, execution=COSTS) as v:
         v.trade(portfolio=watched(), paper=True)

@@ -47,8 +47,8 @@ def decided(portfolio, bars, start, rows):
     for known, row in zip([start, *(row + 1 for row in rows)], rows, strict=False):
         history.append(bars.slice(index[known], index[row] + index.freq))
         now = newest_columns(portfolio, {0: history}, frozenset({0}))[0]
-        told = None if now.prediction is None else now.prediction.tobytes()
-        found[row] = now.signals.tobytes(), now.market.tobytes(), told
+        prediction = None if now.prediction is None else now.prediction.tobytes()
+        found[row] = now.signals.tobytes(), now.market.tobytes(), prediction
     return found
 
 

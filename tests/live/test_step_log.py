@@ -29,15 +29,15 @@ def test_a_session_logs_what_it_sent_and_what_was_filled_with_whose_it_was(tmp_p
     with venue(tmp_path, plans, first=60, count=40) as traded:
         traded.trade()
         fills = traded.fills()
-    said = lines()
-    filled = [line for line in said if line["event"] == "filled"]
+    logged = lines()
+    filled = [line for line in logged if line["event"] == "filled"]
     assert [line["client_id"] for line in filled] == [fill.client_id for fill in fills] != []
     assert [line["fee"] for line in filled] == [f"{amount(fill.fee)} {fill.fee_asset}" for fill in fills]
     assert max(len(line["fee"].split()[0].replace(".", "")) for line in filled) <= 13
-    for line in filled + [line for line in said if line["event"] == "sending"]:
+    for line in filled + [line for line in logged if line["event"] == "sending"]:
         assert (line["strategy"], line["symbol"], line["epoch"]) == ("sma_cross", "BTC/USDT", 1)
         assert line["bar"].startswith("2024-")
-    assert {line["role"] for line in said if line["event"] == "sending"} >= {"entry", "stop"}
+    assert {line["role"] for line in logged if line["event"] == "sending"} >= {"entry", "stop"}
 
 
 def test_notices_are_logged_at_their_severity(lines):

@@ -202,10 +202,10 @@ def test_a_start_with_an_open_file_of_secrets_is_refused_with_real_money_and_war
     (sqlite_desk.root / ".env").chmod(0o644)
     path = sqlite_desk.promote(warm_result(sqlite_desk.stock(60, 1)))
     process = sqlite_desk.start(path, *(["--live"] if live else []))
-    _, said = process.communicate(timeout=PATIENCE_S)
-    assert process.returncode == (2 if live else 0), said
-    assert ("Error: Real money waits" in said) is live, said
-    assert ("a file with secrets is not safe" in said) is not live
-    assert "chmod 600" in said
-    assert "Traceback" not in said
-    assert "kNrY" not in said
+    _, stderr = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == (2 if live else 0), stderr
+    assert ("Error: Real money waits" in stderr) is live, stderr
+    assert ("a file with secrets is not safe" in stderr) is not live
+    assert "chmod 600" in stderr
+    assert "Traceback" not in stderr
+    assert "kNrY" not in stderr

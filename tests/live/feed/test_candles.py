@@ -32,9 +32,9 @@ class Candles:
             raise VenueError("the venue does not answer")
         like, frame = self.like[symbol, timeframe], self.series[symbol, timeframe]
         opened = like.opened_ms
-        there = (opened >= since_ms) & (opened + timeframe.seconds * 1_000 <= self.now)
-        there &= [(symbol, int(one)) not in self.missing for one in opened]
-        return Bars(symbol, timeframe, frame[there], like.venue) if there.any() else None
+        closed = (opened >= since_ms) & (opened + timeframe.seconds * 1_000 <= self.now)
+        closed &= [(symbol, int(opened_ms)) not in self.missing for opened_ms in opened]
+        return Bars(symbol, timeframe, frame[closed], like.venue) if closed.any() else None
 
 
 def market(symbol="BTC/USDT", timeframe="1h", n=80, seed=1):

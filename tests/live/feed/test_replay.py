@@ -63,7 +63,7 @@ def test_slots_of_their_own_timeframes_meet_at_the_same_moments_as_in_a_backtest
 
 
 def test_every_moment_with_a_close_has_a_bar_of_its_own():
-    """A longer bar that closes alone is told by the finest bar that would have ended with it: equity has one value each."""
+    """A longer bar that closes alone counts as the finest bar ending with it: equity has one value per bar."""
     hours, fours = walk(24, 1, without=(3, 7)), walk(6, 2, "4h", "4h", "ETH/USDT")
     bars = [moment.bar_ms for moment in all_of(ReplayFeed({0: hours, 1: fours}, {0: 0, 1: 0})) if moment.closing]
     assert len(set(bars)) == len(bars) == 24
@@ -74,8 +74,8 @@ def test_a_month_is_told_by_its_own_open():
     frame = random_walk(3, 1)
     frame.index = pd.date_range(START, periods=3, freq="MS", tz="UTC", name="timestamp")
     months = bars_of(frame, timeframe="1M")
-    told = [moment.bar_ms for moment in all_of(ReplayFeed({0: months}, {0: 0})) if moment.closing]
-    assert told == months.opened_ms.tolist()
+    bars_of_equity = [moment.bar_ms for moment in all_of(ReplayFeed({0: months}, {0: 0})) if moment.closing]
+    assert bars_of_equity == months.opened_ms.tolist()
     assert Moment(0).bar_ms is None
 
 

@@ -53,7 +53,7 @@ def test_a_replay_never_goes_back():
 
 
 def test_a_replay_that_is_woken_stands_where_it_was_on_its_way():
-    """So that one that is woken again and again gets there none the less."""
+    """A wait that is woken again and again still ends."""
     timer = ReplayTimer(0, speed=3.6)  # an hour in a thousand seconds
     woken, seconds = waited(timer, HOUR, ring_after=0.2)
     assert woken
@@ -124,10 +124,10 @@ def test_two_participants_go_no_further_than_the_nearer_of_their_moments(simulat
             timer.wait_until(start + 60_000, asyncio.Event()), other.wait_until(start + HOUR, asyncio.Event())
         )
         await asyncio.sleep(0.2)
-        there = timer.now_ms()
+        now = timer.now_ms()
         await other.close()
         both.cancel()
-        return there
+        return now
 
     assert stepped(url, act) == start + 60_000
 

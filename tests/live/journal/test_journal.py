@@ -89,21 +89,21 @@ def test_a_step_is_written_whole_and_a_restart_finds_it(database):
     journal = open_journal(database)
     entry, stop = working(sent_ms=7), working("stop", type="stop", stop_price=Decimal(95), list_id="atb-list")
     heard = Heard(entry.order.client_id, "answer", {"status": "NEW"}, START + HOUR)
-    told = Notice("drift", {"asset": "BTC"}, "warning")
-    assert journal.commit(close(0, slots=(0, 1), placed=[entry, stop], heard=[heard], notices=[told])) == ()
+    drift = Notice("drift", {"asset": "BTC"}, "warning")
+    assert journal.commit(close(0, slots=(0, 1), placed=[entry, stop], heard=[heard], notices=[drift])) == ()
     done = filled(entry.order, 0, trade_id="77")
     fill = Step(START + HOUR + 5, fills=[done], changes=became(entry, "filled", filled=Decimal("0.5"), exchange_id="9"))
     fill.changes |= became(stop, "live", exchange_id="10", sent_ms=8)
     journal.commit(fill)
-    there = find_session(database, "paper", "c" * 64)
-    assert (there.trade_from_ms, there.last_bar_ms) == (START, START)
-    assert [place.last_bar_ms for place in there.slots] == [START, START]
-    assert there.state["bar"] == 0
-    (out,) = there.working
+    found = find_session(database, "paper", "c" * 64)
+    assert (found.trade_from_ms, found.last_bar_ms) == (START, START)
+    assert [place.last_bar_ms for place in found.slots] == [START, START]
+    assert found.state["bar"] == 0
+    (out,) = found.working
     assert (out.order, out.slot, out.state, out.list_id) == (stop.order, 0, "live", "atb-list")
     assert (out.exchange_id, out.filled, out.sent_ms) == ("10", Decimal(0), 8)
-    assert there.cursors == {"BTC/USDT": "77"}
-    assert there.attempts == {(0, START, "entry"): 1, (0, START, "stop"): 1}
+    assert found.cursors == {"BTC/USDT": "77"}
+    assert found.attempts == {(0, START, "entry"): 1, (0, START, "stop"): 1}
     sent = rows(database, Intent)[0]
     assert (sent.state, sent.filled, sent.exchange_id, sent.sent_ms) == ("filled", Decimal("0.5"), "9", 7)
     assert (sent.notional, sent.placed_ms, sent.epoch) == (Decimal(50), START + HOUR, 1)
@@ -128,7 +128,7 @@ def test_the_same_trade_id_of_two_symbols_is_two_fills_and_of_one_symbol_none(da
     journal.commit(Step(START, notices=[Notice("goes on")]))
 
 
-def test_a_strangers_execution_moves_the_cursor_alone(database):
+def test_a_foreign_execution_moves_the_cursor_alone(database):
     journal = open_journal(database)
     journal.commit(Step(START, cursors={"ETH/USDT": "12"}))
     journal.commit(Step(START, cursors={"ETH/USDT": "13"}))
@@ -165,7 +165,7 @@ def test_an_order_that_ended_is_never_open_again(database, again):
     journal.commit(Step(START, changes=became(entry, "filled", filled=Decimal("0.5"))))  # the truth came late
 
 
-def test_what_was_filled_never_falls_and_strangers_are_not_changed(database):
+def test_what_was_filled_never_falls_and_unknown_orders_are_not_changed(database):
     journal = open_journal(database)
     entry = working()
     journal.commit(close(0, placed=[entry]))
@@ -240,8 +240,8 @@ def test_what_the_runner_before_may_still_send_counts_as_sent_later(database):
     journal = open_journal(database)
     entry, rests = working(sent_ms=START), working(slot=1, state="live", sent_ms=START)
     journal.commit(close(0, placed=[entry, rests]))
-    there = find_session(database, "paper", "c" * 64, sent_after_ms=START + 9)
-    assert [(one.state, one.sent_ms) for one in there.working] == [("sent", START + 9), ("live", START)]
+    found = find_session(database, "paper", "c" * 64, sent_after_ms=START + 9)
+    assert [(one.state, one.sent_ms) for one in found.working] == [("sent", START + 9), ("live", START)]
 
 
 # --- kill switch and breakers -----------------------------------------------------------------------------------------
@@ -345,7 +345,7 @@ def test_the_share_of_equity_is_that_of_the_last_close(database):
     }
 
 
-def test_an_entry_whose_value_nobody_knows_is_withheld_where_value_is_limited(database):
+def test_an_entry_of_unknown_value_is_withheld_where_value_is_limited(database):
     journal = open_journal(database, breakers=Breakers(largest_order=Decimal(1_000_000)))
     assert journal.commit(Step(START, placed=[working()]))[0].reason == "notional"
 
@@ -369,8 +369,8 @@ def test_a_slot_is_handed_over_with_its_position_and_back(database):
     assert find_session(database, "paper", "c" * 64) is None
     back = HandOver(0, "rolled_back", old.plans[0], START + 2 * HOUR, Decimal(0))
     journal.hand_over([back], old, state)
-    told = [(row.kind, row.from_manifest_sha256[0], row.to_manifest_sha256[0]) for row in rows(database, Handover)]
-    assert told == [("adopted", "a", "d"), ("rolled_back", "d", "a")]
+    owners = [(row.kind, row.from_manifest_sha256[0], row.to_manifest_sha256[0]) for row in rows(database, Handover)]
+    assert owners == [("adopted", "a", "d"), ("rolled_back", "d", "a")]
     assert count(database, LiveSession) == 1
 
 

@@ -40,9 +40,9 @@ def test_a_halt_holds_for_its_account_and_rises_but_never_falls(database):
     assert set_halt(database, "paper", Level.PAUSE, reason="lunch", source="notebook").reason == "news"
     assert not halted(database, "other")
     set_halt(database, "paper", "flatten", reason="out", source="cli")
-    there = halted(database, "paper")
-    assert (there.name, there.reason, there.source) == ("flatten", "out", "cli")
-    assert there.since is not None
+    halt = halted(database, "paper")
+    assert (halt.name, halt.reason, halt.source) == ("flatten", "out", "cli")
+    assert halt.since is not None
     assert [kill_switch.level for halt in halts(database, "paper")] == [Level.FLATTEN, Level.CANCEL]
 
 
@@ -60,8 +60,8 @@ def test_resuming_lifts_the_halt_of_one_account_and_is_on_record(database):
     assert clear_halt(database, "paper", source="ann", reason="back").reason == "lunch"
     assert not halted(database, "paper")
     assert halted(database, "other")
-    told = [(event.kind, event.session_id) for event in rows(database, Event)]
-    assert told == [("started", f"paper-{'c' * 16}"), ("halted", f"paper-{'c' * 16}"), ("halted", None),
+    events = [(event.kind, event.session_id) for event in rows(database, Event)]
+    assert events == [("started", f"paper-{'c' * 16}"), ("halted", f"paper-{'c' * 16}"), ("halted", None),
                     ("resumed", f"paper-{'c' * 16}")]  # fmt: skip
     assert rows(database, Event)[-1].detail == {"account": "paper", "level": "none", "reason": "back", "source": "ann"}
     with pytest.raises(InputError, match="not halted"):
@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_read_is_a_pause(tmp_path):
     assert read_halt_file(tmp_path).level == Level.PAUSE
 
 
-def test_a_folder_of_that_name_is_a_pause_that_nobody_deletes(tmp_path):
+def test_a_folder_of_that_name_is_a_pause_and_is_never_deleted(tmp_path):
     (tmp_path / "HALT").mkdir()
     assert read_halt_file(tmp_path).level == Level.PAUSE
     with pytest.raises(InputError, match=r"HALT cannot be deleted.*it is a folder.*by hand"):
@@ -164,14 +164,14 @@ def test_the_higher_one_of_file_and_signal_counts_and_a_signal_never_lowers(tmp_
     write_halt_file(tmp_path, Level.FLATTEN, "again")
 
 
-def test_of_equal_levels_the_first_is_told():
+def test_of_equal_levels_the_first_counts():
     one, other = Halt(Level.PAUSE, "one"), Halt(Level.PAUSE, "other")
     assert effective_halt(one, other, NO_HALT) is one
     json.dumps(one.name)
 
 
 @pytest.mark.parametrize("odd", ["pipe", "folder", "link to nothing", "endless"])
-def test_a_file_that_cannot_be_read_is_a_pause_and_keeps_nobody_waiting(tmp_path, odd):
+def test_a_file_that_cannot_be_read_is_a_pause_and_blocks_no_caller(tmp_path, odd):
     """A pipe in its place stopped the runner for good."""
     place = tmp_path / "HALT"
     make = {"pipe": lambda: os.mkfifo(place), "folder": place.mkdir}
@@ -180,7 +180,7 @@ def test_a_file_that_cannot_be_read_is_a_pause_and_keeps_nobody_waiting(tmp_path
 
 
 class Folder:
-    """The data folder on a file system that hangs when it is told to."""
+    """The data folder on a file system that hangs on demand."""
 
     def __init__(self, monkeypatch):
         self.answers, self.looks, self.now = threading.Event(), 0, 0.0
@@ -195,7 +195,7 @@ class Folder:
         return read_halt_file(root)
 
 
-def test_a_folder_that_hangs_stops_nobody_holds_entries_after_a_while_and_lifts_that_when_it_answers(
+def test_a_folder_that_hangs_blocks_no_caller_holds_entries_after_a_while_and_lifts_that_when_it_answers(
     tmp_path, monkeypatch
 ):
     folder, switch = Folder(monkeypatch), KillSwitch(tmp_path)

@@ -16,7 +16,7 @@ from tests.timeouts import PATIENCE_S
 
 
 class Clock:
-    """A clock that tells what it is told."""
+    """A clock set by the test."""
 
     def __init__(self) -> None:
         self.ms = 1_000_000
@@ -30,7 +30,7 @@ def give_to(database, holder: str) -> None:
         connection.execute(update(AccountLease).values(holder=holder))
 
 
-def a_living_stranger() -> str:
+def living_holder() -> str:
     return str(Holder("elsewhere", 1, "?"))
 
 
@@ -42,10 +42,10 @@ def test_the_first_runner_gets_the_first_epoch_and_the_next_one_the_next(databas
 
 
 @contextmanager
-def living_stranger(database, clock):
+def account_held_elsewhere(database, clock):
     """Let a process elsewhere hold the account: its row, and in PostgreSQL its connection too."""
     _take(database, "paper", clock)
-    give_to(database, a_living_stranger())
+    give_to(database, living_holder())
     lock = AdvisoryLock(database, "paper") if database.dialect == "postgresql" else None
     if lock:
         assert lock.take()
@@ -56,7 +56,7 @@ def living_stranger(database, clock):
 
 def test_a_held_account_is_refused_with_its_holder(database):
     clock = Clock()
-    with living_stranger(database, clock):
+    with account_held_elsewhere(database, clock):
         clock.ms += TTL_MS - 1
         with pytest.raises(LeaseError, match="elsewhere 1"), held_lease(database, "paper", clock):
             pass
@@ -64,7 +64,7 @@ def test_a_held_account_is_refused_with_its_holder(database):
 
 def test_a_stalled_holder_is_fenced_by_the_epoch_when_its_lease_is_over(database):
     clock = Clock()
-    with living_stranger(database, clock):
+    with account_held_elsewhere(database, clock):
         clock.ms += TTL_MS
         with held_lease(database, "paper", clock) as lease:
             assert (lease.epoch, lease.quiet_until_ms) == (2, 0)
@@ -74,7 +74,7 @@ def test_a_stalled_holder_is_fenced_by_the_epoch_when_its_lease_is_over(database
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 def test_postgresql_frees_the_account_as_soon_as_the_holders_connection_ends(database):
     clock = Clock()
-    with living_stranger(database, clock) as lock:
+    with account_held_elsewhere(database, clock) as lock:
         with database.engine.begin() as connection:  # as the server does when the process is gone
             ended = (
                 "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND pid != pg_backend_pid()"
@@ -124,15 +124,15 @@ def test_two_advisory_locks_of_an_account_exclude_each_other_and_others_do_not(d
 def test_an_expired_lease_is_taken_over_and_its_holder_fenced(database):
     clock = Clock()
     slept = _take(database, "paper", clock)
-    give_to(database, a_living_stranger())
-    overslept = Lease("paper", slept.epoch, a_living_stranger())
+    give_to(database, living_holder())
+    stalled = Lease("paper", slept.epoch, living_holder())
     clock.ms += TTL_MS
     taken = _take(database, "paper", clock)
     assert taken.epoch == 2
     with database.engine.begin() as connection, pytest.raises(LeaseError, match="taken over"):
-        overslept.renew(connection, clock.ms)
+        stalled.renew(connection, clock.ms)
     with database.engine.begin() as connection:
-        overslept.release(connection)  # must not end the other one's lease
+        stalled.release(connection)  # must not end the other one's lease
         taken.renew(connection, clock.ms)
 
 
@@ -152,7 +152,7 @@ def test_a_process_id_that_was_used_again_is_not_the_holder(database):
     assert Holder(me.host, os.getpid(), "0").is_dead()
 
 
-def test_nobody_can_know_that_a_process_elsewhere_is_dead():
+def test_a_process_of_another_machine_is_never_known_to_be_dead():
     assert not Holder("elsewhere", 2**22 + 1, "?").is_dead()
 
 

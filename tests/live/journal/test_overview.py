@@ -148,7 +148,7 @@ def test_a_trade_belongs_to_the_manifest_that_decided_it(database):
     assert (why["promotion"], why["run"], why["notebook"]) == (None, None, None)
 
 
-@pytest.mark.parametrize("wrong", ["", "nobody/1", "paper", f"paper-{'c' * 16}/2", f"paper-{'c' * 16}/x"])
+@pytest.mark.parametrize("wrong", ["", "unknown/1", "paper", f"paper-{'c' * 16}/2", f"paper-{'c' * 16}/x"])
 def test_an_unknown_trade_is_refused_with_the_way_to_find_one(database, wrong):
     open_journal(database, clock=StillClock())
     with pytest.raises(InputError, match="atb trades"):
