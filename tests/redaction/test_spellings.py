@@ -57,7 +57,9 @@ SPELLERS = (
 @example("kNrY%%25%2525&amp;\\n\"'\n<")
 @example("kNrY😀\ud7ff￿é ü+ /")
 @example('kNrY\\\\"%5c\\')
-@example("kNrY0𩶬Ïg\U00018d77>\U0005de2d\U000c1877\x83\U00045ad20YrNk")  # mail ends its line inside the last character but five
+@example(
+    "kNrY0𩶬Ïg\U00018d77>\U0005de2d\U000c1877\x83\U00045ad20YrNk"
+)  # mail ends its line inside the last character but five
 def test_nothing_of_a_known_secret_stays(secret):
     redactor = Redactor((secret,))
     for spell in SPELLERS:
