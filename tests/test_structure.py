@@ -147,6 +147,49 @@ def test_pickle_goes_to_the_process_of_the_columns_check_and_back_and_nowhere_el
     assert uses == {f"atb/validation/{name}.py" for name in ("isolated", "sources", "windows")}
 
 
+def kernel_writes(text: str) -> list[int]:
+    """Return the lines that assign to a field of account, slot or order, told by the field's name."""
+    from atb.engine import records
+
+    fields = {name for record in (records.ACCOUNT, records.SLOT, records.ORDER) for name in record.names or ()}
+    stores = (
+        node
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store)
+    )
+    return [store.lineno for store in stores if isinstance(store.slice, ast.Constant) and store.slice.value in fields]
+
+
+def test_a_write_to_a_kernel_record_is_seen_however_it_is_made():
+    lines = (
+        'record["entry"] = 0.0',
+        'a, slots[0]["dust"] = 1, 2',
+        'self.book.slot(1)["exit"] += 1.0',
+        'x["halt"]: int = 1',
+    )
+    assert [kernel_writes(line) for line in lines] == [[1]] * 4
+    assert kernel_writes('value = record["entry"]; record["other_name"] = 1') == []
+
+
+def test_only_the_engine_writes_the_kernels_records():
+    # Not of the kernel's state: tables of pandas, vectorbt's records, what a file's columns are called, the signals of a baseline,
+    # and what the exchange simulator's own fills are priced with.
+    names = (
+        "backtest/agreement",
+        "backtest/baselines",
+        "backtest/portfolio",
+        "data/providers/files/columns",
+        "venues/simulator/tape",
+    )
+    others = {f"atb/{name}.py" for name in names}
+    outside = {name_of(file): file for file in sources() if not name_of(file).startswith("atb/engine/")}
+    writes = {
+        name: found for name, file in outside.items() if (found := kernel_writes(file.read_text(encoding="utf-8")))
+    }
+    assert {name: lines for name, lines in writes.items() if name not in others} == {}
+    assert others <= writes.keys()
+
+
 def test_the_core_draws_no_random_numbers():
     core = ("atb/domain/", "atb/features/", "atb/strategies/", "atb/engine/")
     texts = {name_of(file): file.read_text(encoding="utf-8") for file in sources() if name_of(file).startswith(core)}

@@ -52,5 +52,8 @@ REFUSALS = {
     records.NO_EDGE: "no_edge",
     records.WRONG_PRICE: "price_on_the_wrong_side",
 }
+ROLE_CODES = {name: code for code, name in ROLES.items()}
+KIND_CODES = {name: code for code, name in KINDS.items()}
+REASON_CODES = {name: code for code, name in REASONS.items()}
 SIDES = {1: "buy", -1: "sell"}
 DIRECTIONS = {1: "long", -1: "short"}

@@ -114,3 +114,9 @@ class Columns:
         """Return the rows from `first` on."""
         prediction = None if self.prediction is None else self.prediction[first:]
         return Columns(self.lanes.tail(first), self.wanted.tail(first), prediction)
+
+    def in_cluster(self, number: float) -> "Columns":
+        """Return the same rows, all in the cluster of this number."""
+        signals = self.signals.copy()
+        signals["cluster"] = number
+        return Columns(self.lanes, Wanted(self.wanted.side, signals), self.prediction)

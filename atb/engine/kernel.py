@@ -26,7 +26,16 @@ milliseconds UTC. Sides are +1 buy or long and -1 sell or short. A rule that is 
 import numpy as np
 
 from atb.engine.cache import jit
-from atb.engine.matching import against, floor_lot, limit_price, market_price, stop_trigger, tighter, touched, whole
+from atb.engine.matching import (
+    floor_lot,
+    level_reached,
+    limit_price,
+    market_price,
+    round_lots,
+    round_price,
+    stop_trigger,
+    tighter,
+)
 from atb.engine.records import (
     AT_LIMIT,
     AT_MARKET,
@@ -42,6 +51,8 @@ from atb.engine.records import (
     HALT_LIQUIDATION,
     HALT_NONE,
     IGNORE,
+    INSIDE_BY_LIMIT,
+    INSIDE_BY_STOP,
     LEAVE,
     LIQUIDATION,
     NO_CASH,
@@ -65,9 +76,18 @@ from atb.engine.records import (
     Records,
     Rows,
 )  # fmt: skip
-from atb.engine.sizing import entry_price, entry_quantity, first_stop, forbids, in_session, on_wrong_side, place_target
-
-# Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
+from atb.engine.sizing import (
+    entry_price,
+    entry_quantity,
+    exposure_of,
+    first_stop,
+    forbids,
+    in_session,
+    on_wrong_side,
+    place_target,
+    throttle_level,
+    with_entry,
+)  # fmt: skip
 
 _DAY, _YEAR = 86_400_000, 31_536_000_000.0  # milliseconds; a year is 365 days
 
@@ -89,7 +109,7 @@ def accrue(account: Record, slot: Record, par: Record, price: float, funding: fl
 
 
 @jit
-def worth(account: Record, slots: Records) -> float:
+def equity_of(account: Record, slots: Records) -> float:
     """Return equity: cash and what the slots hold at their last closes."""
     value = account["cash"]
     for s in range(len(slots)):
@@ -99,7 +119,9 @@ def worth(account: Record, slots: Records) -> float:
 
 
 @jit
-def mark(account: Record, slots: Records, parameters: Records, bars: Records, signals: Records, rows: Rows) -> int:
+def mark_to_market(
+    account: Record, slots: Records, parameters: Records, bars: Records, signals: Records, rows: Rows
+) -> int:
     """Mark positions to the close, extend excursions, drop old intents, write equity and its peak; return the time."""
     time = 0
     for s in range(len(slots)):
@@ -109,7 +131,7 @@ def mark(account: Record, slots: Records, parameters: Records, bars: Records, si
         time = bar["closed"]
         slot["mark"], slot["volume"] = bar["close"], bar["volume"]
         slot["atr"], slot["cluster"] = signals[rows[s]]["atr"], signals[rows[s]]["cluster"]
-        entered, slot["inside"] = slot["inside"], 0
+        entered, slot["entered_inside"] = slot["entered_inside"], 0
         slot["refusal"], slot["exit"], slot["exit_reason"] = 0, 0.0, 0
         if slot["entry_kind"] == AT_MARKET:
             slot["entry"] = 0.0
@@ -119,7 +141,7 @@ def mark(account: Record, slots: Records, parameters: Records, bars: Records, si
             slot["highest"] = max(slot["highest"], bar["close"] if entered != 0 and long else bar["high"])
             slot["lowest"] = min(slot["lowest"], bar["close"] if entered != 0 and not long else bar["low"])
             accrue(account, slot, parameters[s], bar["close"], bar["funding"], bar["closed"])
-    account["equity"] = worth(account, slots)
+    account["equity"] = equity_of(account, slots)
     account["peak"] = max(account["peak"], account["equity"])
     return time
 
@@ -141,7 +163,7 @@ def begin_day(account: Record, limit: Record, time: int, before: float) -> None:
 
 
 @jit
-def watch(account: Record, limit: Record, slots: Records) -> None:
+def check_limits(account: Record, limit: Record, slots: Records) -> None:
     """Set the throttle's level, and halt the account where a loss has reached a limit; a halt ends what would open more."""
     equity, gross = account["equity"], 0.0
     for s in range(len(slots)):
@@ -169,14 +191,6 @@ def watch(account: Record, limit: Record, slots: Records) -> None:
             slots[s]["exit_reason"] = LIQUIDATION if account["halt"] == HALT_LIQUIDATION else RISK_LIMIT
 
 
-@jit
-def throttle_level(limit: Record, level: int) -> float:
-    """Return the drawdown at which a level of the throttle begins; NaN where there is no such level."""
-    if level == 1:
-        return limit["throttle_1"]
-    return limit["throttle_2"] if level == 2 else limit["throttle_3"]
-
-
 # --- decide: positions -----------------------------------------------------------------------------------------------
 
 
@@ -199,7 +213,7 @@ def tighten(slot: Record, par: Record, price: float, reason: int) -> None:
     if np.isnan(price):
         return
     side = np.sign(slot["quantity"])
-    stop = against(-side, price, par)
+    stop = round_price(-side, price, par)
     if np.isnan(slot["stop"]) or (stop - slot["stop"]) * side > 0.0:
         slot["stop"], slot["stop_reason"] = stop, reason
 
@@ -212,7 +226,7 @@ def favourable(slot: Record) -> float:
 
 
 @jit
-def leaves(slot: Record, par: Record, side: float, time: int) -> int:
+def exit_reason(slot: Record, par: Record, side: float, time: int) -> int:
     """Return why a position is to be closed at the next open, 0 if it is not."""
     if 0 < par["max_bars"] <= slot["bars_held"]:
         return TIME_LIMIT
@@ -240,12 +254,12 @@ def manage(slot: Record, par: Record, side: float, time: int) -> None:
             slot["entry"] = 0.0
             slot["refusal"] = ENTRY_EXPIRED
             if par["reenter"] == 0:
-                slot["waits"] = wanted
+                slot["barred_side"] = wanted
     if slot["quantity"] == 0.0:
         return
     move_stop(slot, par)
     if slot["exit"] == 0.0:
-        reason = leaves(slot, par, side, time)
+        reason = exit_reason(slot, par, side, time)
         if reason != 0:
             slot["exit"], slot["exit_reason"] = -slot["quantity"], reason
 
@@ -254,7 +268,7 @@ def manage(slot: Record, par: Record, side: float, time: int) -> None:
 
 
 @jit
-def wants(slot: Record, par: Record, side: float) -> int:
+def entry_signal(slot: Record, par: Record, side: float) -> int:
     """Return what the signal asks for now: SIGNAL_ENTRY, SCALE_IN, or 0 for nothing."""
     if side == 0.0 or slot["entry"] != 0.0:
         return 0
@@ -264,10 +278,10 @@ def wants(slot: Record, par: Record, side: float) -> int:
         return SCALE_IN if more and held * (slot["mark"] / slot["added_price"] - 1.0) >= par["scale_trigger"] else 0
     if held != 0.0:
         if par["opposite"] == LEAVE:
-            slot["waits"] = side
+            slot["barred_side"] = side
         if par["opposite"] == IGNORE or slot["exit_reason"] != SIGNAL_EXIT:
             return 0
-    return 0 if side == slot["waits"] else SIGNAL_ENTRY
+    return 0 if side == slot["barred_side"] else SIGNAL_ENTRY
 
 
 @jit
@@ -275,28 +289,17 @@ def place_entries(
     account: Record, limit: Record, slots: Records, parameters: Records, signals: Records, rows: Rows, time: int
 ) -> None:
     """Write the entries that signals ask for; they compete in slot order for what positions and earlier entries leave."""
-    gross, net, committed, turnover, positions, sent = 0.0, 0.0, 0.0, 0.0, 0, 0
-    for s in range(len(slots)):
-        slot = slots[s]
-        value, pending = slot["quantity"] * slot["mark"], slot["entry"] * slot["mark"]
-        gross += abs(value) + abs(pending)
-        # What closes at the next open is not there beside the entries.
-        net += pending if slot["exit"] != 0.0 else value + pending
-        turnover += abs(pending)
-        buys_back = max(-value, 0.0) if slot["exit"] != 0.0 else 0.0
-        committed += (max(pending, 0.0) + buys_back) * (1.0 + parameters[s]["taker_fee"])
-        positions += 1 if slot["quantity"] != 0.0 or slot["entry"] != 0.0 else 0
-        sent += 1 if rows[s] >= 0 and slot["exit"] != 0.0 else 0
+    exposure = exposure_of(slots, parameters, rows)
     for s in range(len(slots)):
         if rows[s] < 0:
             continue
         slot, par, signal = slots[s], parameters[s], signals[rows[s]]
         side = signal["side"]
-        if not np.isnan(side) and side != slot["waits"]:
-            slot["waits"] = 0.0
-        what = 0 if np.isnan(side) else wants(slot, par, side)
+        if not np.isnan(side) and side != slot["barred_side"]:
+            slot["barred_side"] = 0.0
+        what = 0 if np.isnan(side) else entry_signal(slot, par, side)
         if what != 0:
-            slot_refusal = forbids(account, limit, slot, par, side, time, positions, sent)
+            slot_refusal = forbids(account, limit, slot, par, side, time, exposure)
             kind = par["entry_kind"] if what == SIGNAL_ENTRY else AT_MARKET
             price = entry_price(slot, par, signal, side, kind)
             if slot_refusal == 0 and not price > 0.0:
@@ -307,18 +310,11 @@ def place_entries(
             if slot_refusal != 0:
                 slot["refusal"] = slot_refusal
             else:
-                quantity = entry_quantity(
-                    account, limit, slots, s, par, signal, what, side, price, gross, net, committed, turnover
-                )
+                quantity = entry_quantity(account, limit, slots, s, par, signal, what, side, price, exposure)
             if quantity > 0.0:
-                positions += 1 if slot["quantity"] == 0.0 else 0
-                sent += 1
                 write_entry(slot, par, signal, what, kind, side * quantity, price)
-                gross += quantity * slot["mark"]
-                net += slot["entry"] * slot["mark"]
-                turnover += quantity * slot["mark"]
-                committed += max(slot["entry"], 0.0) * slot["mark"] * (1.0 + par["taker_fee"])
-        slot["cool"] = max(0, slot["cool"] - 1)
+                exposure = with_entry(exposure, slot, par)
+        slot["cooldown_left"] = max(0, slot["cooldown_left"] - 1)
 
 
 @jit
@@ -340,9 +336,9 @@ def decide(
     once is a reversal. NaN is no opinion: hold what is held.
     """
     a, before = account[0], account[0]["equity"]
-    time = mark(a, slots, parameters, bars, signals, rows)
+    time = mark_to_market(a, slots, parameters, bars, signals, rows)
     begin_day(a, limits[0], time, before)
-    watch(a, limits[0], slots)
+    check_limits(a, limits[0], slots)
     for s in range(len(slots)):
         if rows[s] >= 0:
             manage(slots[s], parameters[s], signals[rows[s]]["side"], time)
@@ -413,7 +409,7 @@ def entry_met(
             slot["refusal"] = NO_CASH
             continue
         if met != bar["open"]:
-            slot["inside"] = 2 if kind == AT_LIMIT else 1
+            slot["entered_inside"] = INSIDE_BY_LIMIT if kind == AT_LIMIT else INSIDE_BY_STOP
         return True
     return False
 
@@ -428,10 +424,10 @@ def exit_in_range(
             continue
         slot, par, bar = slots[s], parameters[s], bars[rows[s]]
         side = -1 if slot["quantity"] > 0.0 else 1
-        entered = slot["inside"] != 0  # then the open lies before the entry
-        stop = touched(side, slot["stop"], bar) if entered else stop_trigger(side, slot["stop"], bar)
-        target = touched(-side, slot["target"], bar) if entered else limit_price(side, slot["target"], bar)
-        if slot["inside"] == 2:
+        entered = slot["entered_inside"] != 0  # then the open lies before the entry
+        stop = level_reached(side, slot["stop"], bar) if entered else stop_trigger(side, slot["stop"], bar)
+        target = level_reached(-side, slot["target"], bar) if entered else limit_price(side, slot["target"], bar)
+        if slot["entered_inside"] == INSIDE_BY_LIMIT:
             target = np.nan
         if np.isnan(stop) and np.isnan(target):
             continue
@@ -453,7 +449,7 @@ def exit_in_range(
             write_order(order, account, slot, par, s, rows[s], time, side, quantity, target, TARGET, reason, AT_LIMIT)
         if both and not stop_open and not target_open and bar["first"] == 0:
             order["ambiguous"], order["other"] = 1, target if stop_wins else stop
-        elif stop_wins and slot["inside"] == 1:
+        elif stop_wins and slot["entered_inside"] == INSIDE_BY_STOP:
             order["ambiguous"] = 1
         return True
     return False
@@ -487,13 +483,13 @@ def clear(slot: Record) -> None:
     slot["stop"], slot["stop_reason"] = none, 0
     slot["target"], slot["target_quantity"], slot["rung"] = none, 0.0, 0
     slot["unit"], slot["added_price"], slot["additions"] = 0.0, none, 0
-    slot["highest"], slot["lowest"], slot["bars_held"], slot["inside"] = none, none, 0, 0
+    slot["highest"], slot["lowest"], slot["bars_held"], slot["entered_inside"] = none, none, 0, 0
     slot["opened_quantity"], slot["exit_value"], slot["realised"] = 0.0, 0.0, 0.0
     slot["fees"], slot["financing"] = 0.0, 0.0
 
 
 @jit
-def enter(slot: Record, par: Record, fill: Record) -> None:
+def open_position(slot: Record, par: Record, fill: Record) -> None:
     """Fold an entry fill into the slot; a venue's parts of a first entry add up to the unit, a scale-in counts with its last."""
     received = fill["quantity"]
     if fill["fee_base"] > 0.0:  # whole lots can be sold again; what is left of a lot waits for the next entry
@@ -507,8 +503,8 @@ def enter(slot: Record, par: Record, fill: Record) -> None:
         held = abs(slot["quantity"])
         slot["entry_price"] = (held * slot["entry_price"] + received * fill["price"]) / (held + received)
     slot["added_price"] = fill["price"]
-    slot["quantity"] = whole(slot["quantity"] + fill["side"] * received, par)
-    slot["opened_quantity"] = whole(slot["opened_quantity"] + received, par)
+    slot["quantity"] = round_lots(slot["quantity"] + fill["side"] * received, par)
+    slot["opened_quantity"] = round_lots(slot["opened_quantity"] + received, par)
     slot["entry"] -= fill["side"] * fill["quantity"]
     if slot["entry"] * fill["side"] < 0.5 * par["lot"]:
         slot["entry"] = 0.0
@@ -538,7 +534,7 @@ def write_trade(trade: Record, slot: Record, fill: Record, side: float) -> None:
 
 
 @jit
-def close(slot: Record, par: Record, fill: Record, trade: Record, side: float) -> None:
+def close_position(slot: Record, par: Record, fill: Record, trade: Record, side: float) -> None:
     """End a position: write its trade, remember what Kelly and the rules on coming back need, and reset the slot."""
     write_trade(trade, slot, fill, side)
     gain = trade["pnl"] / (slot["opened_quantity"] * slot["entry_price"])
@@ -550,9 +546,9 @@ def close(slot: Record, par: Record, fill: Record, trade: Record, side: float) -
         slot["loss"] -= gain
     rule = fill["role"] != EXIT or fill["reason"] == TIME_LIMIT or fill["reason"] == EARLY_CUT
     if rule and par["reenter"] == 0:
-        slot["waits"] = side
+        slot["barred_side"] = side
     if fill["role"] == STOP:
-        slot["cool"] = par["cooldown"]
+        slot["cooldown_left"] = par["cooldown"]
     clear(slot)
 
 
@@ -572,7 +568,7 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
     a["day_turnover"] += value
     slot["fees"] += f["fee"]
     if f["role"] == ENTRY:
-        enter(slot, par, f)
+        open_position(slot, par, f)
         a["day_orders"] += 1 if slot["entry"] == 0.0 else 0
         return False
     side = 1 if slot["quantity"] > 0.0 else -1
@@ -580,16 +576,16 @@ def apply_fill(account: Records, slots: Records, parameters: Records, fill: Reco
     slot["lowest"] = min(slot["lowest"], f["price"])
     slot["exit_value"] += value
     slot["realised"] += side * (f["price"] - slot["entry_price"]) * f["quantity"]
-    slot["quantity"] = whole(slot["quantity"] + f["side"] * f["quantity"], par)
+    slot["quantity"] = round_lots(slot["quantity"] + f["side"] * f["quantity"], par)
     if slot["exit"] != 0.0:
         slot["exit"] = 0.0 - slot["quantity"]  # never -0.0, which some databases cannot keep
     if slot["quantity"] == 0.0:
         a["trades"] += 1
         a["day_orders"] += 1
-        close(slot, par, f, trade[0], side)
+        close_position(slot, par, f, trade[0], side)
         return True
     if f["role"] == TARGET:
-        slot["target_quantity"] = whole(slot["target_quantity"] - f["quantity"], par)
+        slot["target_quantity"] = round_lots(slot["target_quantity"] - f["quantity"], par)
         if slot["target_quantity"] <= 0.0:
             a["day_orders"] += 1
             slot["rung"] += 1

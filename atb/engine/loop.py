@@ -19,19 +19,7 @@ import numpy as np
 
 from atb.engine.cache import jit
 from atb.engine.kernel import apply_fill, decide, next_order
-from atb.engine.records import (
-    HALT_NONE,
-    OPEN,
-    RANGE,
-    SHRUNK_BY_CASH,
-    SHRUNK_BY_EXPOSURE,
-    SHRUNK_BY_POSITION,
-    SHRUNK_BY_TURNOVER,
-    Floats,
-    Record,
-    Records,
-    Rows,
-)  # fmt: skip
+from atb.engine.records import HALT_NONE, OPEN, RANGE, REFUSED_FOR, Floats, Record, Records, Rows
 
 # --- Figures of merit ------------------------------------------------------------------------------------------------
 
@@ -85,7 +73,7 @@ def note_trade(summary: Record, trade: Record) -> None:
 @jit
 def is_shrunk(code: int) -> bool:
     """Tell whether a refusal code means a cut size rather than no order."""
-    return SHRUNK_BY_CASH <= code <= SHRUNK_BY_EXPOSURE or SHRUNK_BY_POSITION <= code <= SHRUNK_BY_TURNOVER
+    return REFUSED_FOR[code] != 0
 
 
 # --- One step --------------------------------------------------------------------------------------------------------
@@ -204,13 +192,13 @@ def rests(par: Record, funded: bool) -> bool:
 
 
 @jit
-def next_wanted(sides: Floats, row: int, end: int, waits: float) -> int:
+def next_wanted(sides: Floats, row: int, end: int, barred_side: float) -> int:
     """Return the first row from `row` on, at most `end`, at whose close a flat slot could do anything."""
-    if waits == 0.0:
+    if barred_side == 0.0:
         while row < end and not (sides[row] > 0.0 or sides[row] < 0.0):
             row += 1
         return row
-    while row < end and (sides[row] == waits or np.isnan(sides[row])):
+    while row < end and (sides[row] == barred_side or np.isnan(sides[row])):
         row += 1
     return row
 
@@ -315,13 +303,13 @@ def run_one(
             bar["opened"], bar["closed"], bar["open"] = opened[row], closed[row], opens[row]
             fill_phase(account, slots, parameters, bars, rows, open_phase, order, trade, orders, trades, total, row)
             record_refusals(slots, opened[row], refusals, total)
-        if slot["entry"] == 0.0 and slot["exit"] == 0.0 and slot["cool"] == 0:
+        if slot["entry"] == 0.0 and slot["exit"] == 0.0 and slot["cooldown_left"] == 0:
             first = row
             if slot["quantity"] != 0.0:
-                if calm and slot["waits"] == 0.0 and a["halt"] == HALT_NONE:
+                if calm and slot["barred_side"] == 0.0 and a["halt"] == HALT_NONE:
                     row = pass_held(a, slot, highs, lows, closes, sides, row, end, equity, total)
             elif slot["dust"] == 0.0 and a["cash"] > 0.0 and (alone or a["equity"] == a["cash"]):
-                row = next_wanted(sides, row, end, slot["waits"])
+                row = next_wanted(sides, row, end, slot["barred_side"])
                 if row > first:
                     pass_flat(a, first, row, equity, total)
             if row > first:

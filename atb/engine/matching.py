@@ -28,13 +28,13 @@ def floor_lot(quantity: float, par: Record) -> float:
 
 
 @jit
-def whole(quantity: float, par: Record) -> float:
+def round_lots(quantity: float, par: Record) -> float:
     """Return a signed quantity as the nearest number of whole lots: sums of decimals leave crumbs in binary."""
     return on_grid(np.floor(quantity / par["lot"] + 0.5), par["lot"], par["lot_inverse"]) + 0.0  # never -0.0
 
 
 @jit
-def against(side: float, price: float, par: Record) -> float:
+def round_price(side: float, price: float, par: Record) -> float:
     """Round a price to the tick against the trader: up for a buy, down for a sell."""
     steps = price / par["tick"]
     count = np.ceil(steps - _EPSILON) if side > 0 else np.floor(steps + _EPSILON)
@@ -64,7 +64,7 @@ def slippage(quantity: float, price: float, slot: Record, par: Record) -> float:
 @jit
 def market_price(side: float, price: float, quantity: float, slot: Record, par: Record) -> float:
     """Return the fill price of a market order that meets `price`: slipped and rounded against the trader."""
-    return against(side, price * (1.0 + side * slippage(quantity, price, slot, par)), par)
+    return round_price(side, price * (1.0 + side * slippage(quantity, price, slot, par)), par)
 
 
 @jit
@@ -92,7 +92,7 @@ def limit_price(side: float, limit: float, bar: Record) -> float:
 
 
 @jit
-def touched(side: float, level: float, bar: Record) -> float:
+def level_reached(side: float, level: float, bar: Record) -> float:
     """Return a level that the bar reaches going down (`side` -1) or up (+1), wherever it opened, or NaN."""
     reached = bar["low"] <= level if side < 0 else bar["high"] >= level
     return level if reached else np.nan

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Record = Any  # one record of a dtype below; numba infers its own type
-Records = NDArray[np.void]
+# Annotations for readers and mypy; numba infers its own.
+Records = NDArray[np.void]  # an array with one of the types below
+Record = Any  # one of its rows: a view, so that what is assigned to it is assigned to the array
 Rows = NDArray[np.int64]  # indices into MARKET records, -1 for none
 Floats = NDArray[np.float64]
 
-SCHEMA = 3
+SCHEMA = 4  # `KernelState.load_json` reads 3 too
 
 MARKET = np.dtype(
     [
@@ -106,7 +107,7 @@ SLOT = np.dtype(
         ("highest", "f8"),  # since the entry
         ("lowest", "f8"),
         ("bars_held", "i8"),
-        ("inside", "i8"),  # 1 while the bar lasts inside which a resting entry filled, 2 if it was a limit
+        ("entered_inside", "i8"),  # in the bar in which a resting entry filled: INSIDE_BY_STOP or _LIMIT
         ("opened_quantity", "f8"),  # absolute, summed over entry fills
         ("exit_value", "f8"),  # absolute quantity x price, summed over exit fills
         ("realised", "f8"),  # gross of fees
@@ -117,8 +118,8 @@ SLOT = np.dtype(
         ("atr", "f8"),  # of the last closed bar
         ("volume", "f8"),  # of the last closed bar
         ("cluster", "f8"),  # at the last closed bar
-        ("waits", "f8"),  # side that may not be re-entered before the signal has left it, 0 when none
-        ("cool", "i8"),  # decisions that still have to pass before an entry
+        ("barred_side", "f8"),  # side that may not be re-entered before the signal has left it, 0 when none
+        ("cooldown_left", "i8"),  # decisions that still have to pass before an entry
         ("wins", "i8"),  # closed trades with a gain, for Kelly
         ("losses", "i8"),
         ("gain", "f8"),  # summed return of the wins, as fractions of entry value
@@ -283,6 +284,7 @@ ENTRY, EXIT, STOP, TARGET = 1, 2, 3, 4  # roles
 OPEN, RANGE = 0, 1  # phases of a bar
 AT_MARKET, AT_LIMIT, AT_STOP = 0, 1, 2  # kinds of order
 FIRST_STOP, FIRST_TARGET = 1, 2
+INSIDE_BY_STOP, INSIDE_BY_LIMIT = 1, 2  # kind of the entry that filled inside the bar that still lasts
 BY_FRACTION, BY_STAKE, BY_RISK, BY_CONFIDENCE, BY_VOLATILITY, BY_KELLY = 0, 1, 2, 3, 4, 5  # sizing
 REVERSE, LEAVE, IGNORE = 0, 1, 2  # what an opposite signal does
 HALT_NONE, HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION = 0, 1, 2, 3
@@ -297,3 +299,17 @@ HALT_NONE, HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION = 0, 1, 2, 3
     TOO_MANY_POSITIONS, ORDERS_IN_BAR, ORDERS_IN_DAY, DAILY_LOSS, DRAWDOWN, LIQUIDATED, COOLING, OUT_OF_SESSION,
     NO_STOP, MISSING_INPUT, ENTRY_EXPIRED, NO_EDGE, WRONG_PRICE,
 ) = range(1, 32)  # refusals  # fmt: skip
+
+# By refusal code. For the code of a cut size, the refusal where the same limit leaves nothing to enter with; for all others 0.
+REFUSED_FOR = tuple(
+    {
+        SHRUNK_BY_CASH: NO_CASH,
+        SHRUNK_BY_EXPOSURE: NO_EXPOSURE,
+        SHRUNK_BY_POSITION: NO_POSITION_ROOM,
+        SHRUNK_BY_VOLUME: NO_VOLUME,
+        SHRUNK_BY_NET: NO_NET,
+        SHRUNK_BY_CLUSTER: NO_CLUSTER,
+        SHRUNK_BY_TURNOVER: NO_TURNOVER,
+    }.get(code, 0)
+    for code in range(WRONG_PRICE + 1)
+)

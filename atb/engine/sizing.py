@@ -4,10 +4,12 @@ Every rule that refuses or cuts writes its code into the slot; a limit never enl
 numba compiles, hashed with it; see `atb.engine.kernel`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from atb.engine.cache import jit
-from atb.engine.matching import against, floor_lot, market_price, tighter
+from atb.engine.matching import floor_lot, market_price, round_price, tighter
 from atb.engine.records import (
     AT_LIMIT,
     AT_MARKET,
@@ -31,6 +33,7 @@ from atb.engine.records import (
     ORDERS_IN_BAR,
     ORDERS_IN_DAY,
     OUT_OF_SESSION,
+    REFUSED_FOR,
     SCALE_IN,
     SHRUNK_BY_CASH,
     SHRUNK_BY_CLUSTER,
@@ -43,12 +46,58 @@ from atb.engine.records import (
     TOO_SMALL,
     Record,
     Records,
+    Rows,
 )  # fmt: skip
-
-# Annotations for readers and mypy; numba infers its own. A record is written through: it is a view of its array.
 
 _EPSILON = 1e-6  # of a tick
 _DAY = 86_400_000  # milliseconds
+
+
+class Exposure(NamedTuple):
+    """What positions and earlier entries take of the account at one timestamp: entries compete for the rest, in slot order.
+
+    `gross`, `net` and `turnover` are values in quote, `committed` is the cash that pending entries and pending buys of shorts
+    will take, fees included; `positions` counts slots that hold or are about to, `sent` the orders of this close.
+    """
+
+    gross: float
+    net: float
+    committed: float
+    turnover: float
+    positions: int
+    sent: int
+
+
+@jit
+def exposure_of(slots: Records, parameters: Records, rows: Rows) -> Exposure:
+    """Return what is taken before the entries of this close."""
+    gross, net, committed, turnover, positions, sent = 0.0, 0.0, 0.0, 0.0, 0, 0
+    for s in range(len(slots)):
+        slot = slots[s]
+        value, pending = slot["quantity"] * slot["mark"], slot["entry"] * slot["mark"]
+        gross += abs(value) + abs(pending)
+        # What closes at the next open is not there beside the entries.
+        net += pending if slot["exit"] != 0.0 else value + pending
+        turnover += abs(pending)
+        buys_back = max(-value, 0.0) if slot["exit"] != 0.0 else 0.0
+        committed += (max(pending, 0.0) + buys_back) * (1.0 + parameters[s]["taker_fee"])
+        positions += 1 if slot["quantity"] != 0.0 or slot["entry"] != 0.0 else 0
+        sent += 1 if rows[s] >= 0 and slot["exit"] != 0.0 else 0
+    return Exposure(gross, net, committed, turnover, positions, sent)
+
+
+@jit
+def with_entry(exposure: Exposure, slot: Record, par: Record) -> Exposure:
+    """Return what is taken once the entry that the slot was just given is counted."""
+    value = slot["entry"] * slot["mark"]
+    return Exposure(
+        exposure.gross + abs(slot["entry"]) * slot["mark"],
+        exposure.net + value,
+        exposure.committed + max(slot["entry"], 0.0) * slot["mark"] * (1.0 + par["taker_fee"]),
+        exposure.turnover + abs(slot["entry"]) * slot["mark"],
+        exposure.positions + (1 if slot["quantity"] == 0.0 else 0),
+        exposure.sent + 1,
+    )
 
 
 @jit
@@ -74,8 +123,16 @@ def throttle_factor(limit: Record, level: int) -> float:
 
 
 @jit
+def throttle_level(limit: Record, level: int) -> float:
+    """Return the drawdown at which a level of the throttle begins; NaN where there is no such level."""
+    if level == 1:
+        return limit["throttle_1"]
+    return limit["throttle_2"] if level == 2 else limit["throttle_3"]
+
+
+@jit
 def forbids(
-    account: Record, limit: Record, slot: Record, par: Record, side: float, time: int, positions: int, sent: int
+    account: Record, limit: Record, slot: Record, par: Record, side: float, time: int, exposure: Exposure
 ) -> int:
     """Return the code of what forbids an entry now, whatever its size, or 0."""
     if side < 0.0 and par["allow_short"] == 0:
@@ -84,15 +141,15 @@ def forbids(
         if account["halt"] == HALT_DAY:
             return DAILY_LOSS
         return DRAWDOWN if account["halt"] == HALT_DRAWDOWN else LIQUIDATED
-    if slot["cool"] > 0:
+    if slot["cooldown_left"] > 0:
         return COOLING
     if not in_session(time, par):
         return OUT_OF_SESSION
-    if slot["quantity"] == 0.0 and 0 < limit["max_positions"] <= positions:
+    if slot["quantity"] == 0.0 and 0 < limit["max_positions"] <= exposure.positions:
         return TOO_MANY_POSITIONS
-    if 0 < limit["orders_per_bar"] <= sent:
+    if 0 < limit["orders_per_bar"] <= exposure.sent:
         return ORDERS_IN_BAR
-    if 0 < limit["orders_per_day"] <= account["day_orders"] + sent:
+    if 0 < limit["orders_per_day"] <= account["day_orders"] + exposure.sent:
         return ORDERS_IN_DAY
     return 0
 
@@ -106,7 +163,7 @@ def entry_price(slot: Record, par: Record, signal: Record, side: float, kind: in
     if np.isnan(price):
         away = -side if kind == AT_LIMIT else side
         price = slot["mark"] * (1.0 + away * par["entry_offset"])
-    return against(side, price, par)
+    return round_price(side, price, par)
 
 
 @jit
@@ -126,7 +183,7 @@ def first_stop(side: float, price: float, atr: float, wanted: float, par: Record
     stop = tighter(side, price * (1.0 - side * par["stop_loss"]), price - side * par["stop_atr"] * atr)
     if par["signal_stop"] != 0:
         stop = tighter(side, stop, wanted)
-    return stop if np.isnan(stop) else against(-side, stop, par)
+    return stop if np.isnan(stop) else round_price(-side, stop, par)
 
 
 @jit
@@ -170,8 +227,8 @@ def sized(value: float, shrunk: int, side: float, price: float, slot: Record, pa
         received = floor_lot(quantity - quantity * max(par["taker_fee"], par["maker_fee"]), par)
     if not received > 0.0 or received < par["min_quantity"]:
         slot["refusal"] = TOO_SMALL
-        if shrunk != 0:  # each SHRUNK_BY code has its refusal beside it
-            slot["refusal"] = shrunk - 3 if shrunk <= SHRUNK_BY_EXPOSURE else shrunk + 5
+        if shrunk != 0:
+            slot["refusal"] = REFUSED_FOR[shrunk]
         return 0.0
     if received * price < par["min_notional"]:
         slot["refusal"] = BELOW_MIN_NOTIONAL
@@ -195,12 +252,11 @@ def cluster_net(slots: Records, s: int) -> float:
 @jit
 def entry_quantity(
     account: Record, limit: Record, slots: Records, s: int, par: Record, signal: Record, what: int, side: float, price: float,
-    gross: float, net: float, committed: float, turnover: float,
+    exposure: Exposure,
 ) -> float:  # fmt: skip
     """Return the quantity (>= 0) to enter with, and write the slot's refusal code when the wanted size is cut or refused.
 
-    `gross`, `net` and `turnover` hold what stays and what was decided before at this timestamp, `committed` the cash those entries
-    will take. Cash that an exit of this same timestamp would free is not counted: that exit has not filled yet.
+    Cash that an exit of this same timestamp would free is not counted: that exit has not filled yet.
     """
     slot, equity, own = slots[s], account["equity"], abs(slots[s]["quantity"]) * slots[s]["mark"]
     stop = first_stop(side, price, signal["atr"], signal["stop"], par)
@@ -225,21 +281,21 @@ def entry_quantity(
         value, shrunk = room, SHRUNK_BY_VOLUME
     # A reversal closes first: its own exposure does not stand in its way.
     own = 0.0 if what == SCALE_IN else own
-    room = limit["max_gross"] * equity - (gross - own)
+    room = limit["max_gross"] * equity - (exposure.gross - own)
     if room < value:
         value, shrunk = room, SHRUNK_BY_EXPOSURE
-    room = limit["max_net"] * equity - side * net
+    room = limit["max_net"] * equity - side * exposure.net
     if room < value:
         value, shrunk = room, SHRUNK_BY_NET
     if not np.isnan(limit["max_cluster"]) and slot["cluster"] > 0.0:
         room = limit["max_cluster"] * equity - side * cluster_net(slots, s)
         if room < value:
             value, shrunk = room, SHRUNK_BY_CLUSTER
-    room = limit["turnover_per_day"] * account["day_equity"] - account["day_turnover"] - turnover
+    room = limit["turnover_per_day"] * account["day_equity"] - account["day_turnover"] - exposure.turnover
     if room < value:
         value, shrunk = room, SHRUNK_BY_TURNOVER
     if side > 0.0:
-        room = (account["cash"] - limit["reserve"] * equity - committed) / (1.0 + par["taker_fee"])
+        room = (account["cash"] - limit["reserve"] * equity - exposure.committed) / (1.0 + par["taker_fee"])
         if room < value:
             value, shrunk = room, SHRUNK_BY_CASH
     return sized(value, shrunk, side, price, slot, par)
@@ -262,7 +318,7 @@ def place_target(slot: Record, par: Record) -> None:
     while True:
         rung = slot["rung"]
         distance = rung_price(par, rung)
-        price = against(side, slot["entry_price"] * (1.0 + side * distance), par) if distance > 0.0 else np.nan
+        price = round_price(side, slot["entry_price"] * (1.0 + side * distance), par) if distance > 0.0 else np.nan
         quantity = held
         if rung < par["rungs"]:
             share = par["share_1"] if rung == 0 else (par["share_2"] if rung == 1 else par["share_3"])

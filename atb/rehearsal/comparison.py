@@ -13,7 +13,7 @@ from atb.db import open_database
 from atb.db.tables import DecisionRow, FillRow
 from atb.domain import BAR_COLUMNS, Timeframe
 from atb.engine.codes import REASONS, ROLES, SIDES
-from atb.rehearsal.invariants.stop_prices import as_seen
+from atb.live.journal.replay import columns_as_decided
 
 OrderKey = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
 _COLUMN_TOLERANCE = 1e-9  # relative; recursive indicators keep a trace of where they started
@@ -128,7 +128,8 @@ def _sides_as_seen(
     """Return the strategies' sides over the bars that the exchange served to the runner."""
     found: dict[tuple[int, int], float | None] = {}
     for number, slot in enumerate(result.problem.slots):
-        known = as_seen(slot, {bar_ms: bar for (bar_ms, its_slot), bar in served.items() if its_slot == number})
+        seen = {bar_ms: bar for (bar_ms, its_slot), bar in served.items() if its_slot == number}
+        known = columns_as_decided(slot, seen)
         for opened, side in zip(known.market["opened"], known.signals["side"], strict=True):
             found[int(opened), number] = None if side != side else float(side)  # noqa: PLR0124 (NaN)
     return found

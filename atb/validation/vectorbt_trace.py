@@ -15,9 +15,9 @@ from vectorbt.portfolio.enums import NoOrder, OrderStatus, OrderStatusInfo
 from vectorbt.portfolio.nb import order_nb
 
 from atb.engine import kernel, records
-from atb.engine.matching import whole
+from atb.engine.matching import round_lots
 from atb.engine.prepare import Problem
-from atb.engine.state import KernelState
+from atb.engine.state import KernelState, filled_as
 from atb.validation.trace import Trace
 
 
@@ -79,7 +79,7 @@ class _Accountant:
         self.state.decide(self.problem.market, self.problem.signals, closing)
         value = context.last_cash[context.group]
         for column in range(len(self.state.slots)):
-            held = whole(float(context.last_position[column]), self.problem.parameters[column])
+            held = round_lots(float(context.last_position[column]), self.problem.parameters[column])
             if held != 0:
                 value += held * self.state.slots[column]["mark"]
         self.equity.append(value)
@@ -91,8 +91,7 @@ class _Accountant:
             cost = self.order[0]["quantity"] * self.order[0]["price"] + self.order[0]["fee"]
             on_credit = self.order[0]["role"] != records.ENTRY and cost > self.state.account[0]["cash"]
             raise _RefusedError(OrderStatusInfo._fields[done.status_info], on_credit=bool(on_credit))
-        fill = self.order.copy()
-        fill[0]["quantity"], fill[0]["price"], fill[0]["fee"] = done.size, done.price, done.fees
+        fill = filled_as(self.order, quantity=done.size, price=done.price, fee=done.fees)
         self.orders.append(fill[0])
         trade = self.state.apply(fill)
         if trade is not None:

@@ -82,7 +82,7 @@ def test_an_entry_rests_for_its_bars_and_expires():
     expired = play(rows, [LONG, NAN, NAN], limit(entry_bars=2))
     assert expired.orders == []
     assert expired.refusals == ["entry_expired"]
-    assert expired.slot["waits"] == 1.0
+    assert expired.slot["barred_side"] == 1.0
     times = expired.outcome.refusals["time"] - expired.problem.market["opened"][0]
     assert times.tolist() == [3 * 3_600_000]
 

@@ -349,14 +349,14 @@ def test_a_side_that_a_rule_has_closed_waits_until_the_signal_has_left_it(rows, 
     rows, sides = [*rows, *[FLAT] * 4], [LONG, LONG, LONG, LONG, LONG, 0.0, LONG]
     waits = play(rows, sides, half(**rules_on))
     assert [row for row, reason in zip(waits.rows, waits.reasons, strict=True) if reason == "entry_signal"] == [1]
-    assert waits.slot["waits"] == 0.0
+    assert waits.slot["barred_side"] == 0.0
     comes = play(rows, sides, half(**rules_on, reenter=True))
     assert comes.rows[2] == 3
 
 
 def test_a_side_may_be_entered_again_after_a_signals_exit_and_the_other_side_after_a_stop():
     assert play([FLAT] * 5, [LONG, 0.0, LONG]).rows == [1, 2, 3]
-    assert play([FLAT] * 6, [LONG] * 6, half(session=("00:00", "01:30"))).slot["waits"] == 0.0
+    assert play([FLAT] * 6, [LONG] * 6, half(session=("00:00", "01:30"))).slot["barred_side"] == 0.0
     rows = [FLAT, (99, 99, 90, 99), FLAT, FLAT]
     played = play(rows, [LONG, SHORT, LONG], half(stop_loss=0.05, allow_short=True))
     assert played.rows == [1, 1, 2, 3, 3]

@@ -6,7 +6,7 @@ import pytest
 from atb.engine import codes, records
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import ExecutionModel
-from atb.engine.sizing import forbids
+from atb.engine.sizing import Exposure, forbids
 from atb.engine.state import fresh_account
 from tests.engine.cases import (
     FLAT,
@@ -307,22 +307,22 @@ def test_the_first_refusal_that_applies_is_the_one_written():
     noon = 43_200_000
     limit = account_parameters(account(max_positions=1, orders_per_bar=1, orders_per_day=1))[0]
     par = parameters(half(session=("00:00", "12:00")))
-    slot, money = slot_record(cool=1), fresh_account(10_000.0)[0]
+    slot, money = slot_record(cooldown_left=1), fresh_account(10_000.0)[0]
     money["halt"], money["day_orders"] = records.HALT_LIQUIDATION, 1
-    found = [forbids(money, limit, slot, par, SHORT, noon, 1, 1)]
+    found = [forbids(money, limit, slot, par, SHORT, noon, Exposure(0.0, 0.0, 0.0, 0.0, 1, 1))]
     for halt in (records.HALT_LIQUIDATION, records.HALT_DRAWDOWN, records.HALT_DAY):
         money["halt"] = halt
-        found.append(forbids(money, limit, slot, par, LONG, noon, 1, 1))
+        found.append(forbids(money, limit, slot, par, LONG, noon, Exposure(0.0, 0.0, 0.0, 0.0, 1, 1)))
     money["halt"] = records.HALT_NONE
-    found.append(forbids(money, limit, slot, par, LONG, noon, 1, 1))
-    slot["cool"] = 0
-    found.append(forbids(money, limit, slot, par, LONG, noon, 1, 1))
+    found.append(forbids(money, limit, slot, par, LONG, noon, Exposure(0.0, 0.0, 0.0, 0.0, 1, 1)))
+    slot["cooldown_left"] = 0
+    found.append(forbids(money, limit, slot, par, LONG, noon, Exposure(0.0, 0.0, 0.0, 0.0, 1, 1)))
     found += [
-        forbids(money, limit, slot, par, LONG, noon - 1, positions, sent)
+        forbids(money, limit, slot, par, LONG, noon - 1, Exposure(0.0, 0.0, 0.0, 0.0, positions, sent))
         for positions, sent in ((1, 1), (0, 1), (0, 0))
     ]
     money["day_orders"] = 0
-    found.append(forbids(money, limit, slot, par, LONG, noon - 1, 0, 0))
+    found.append(forbids(money, limit, slot, par, LONG, noon - 1, Exposure(0.0, 0.0, 0.0, 0.0, 0, 0)))
     assert [codes.REFUSALS.get(code, "") for code in found] == [
         "shorts_not_allowed", "liquidated", "drawdown_halt", "daily_loss_halt", "cooldown", "out_of_session",
         "too_many_positions", "orders_per_bar", "orders_per_day", "",

@@ -3,14 +3,14 @@
 import pytest
 
 from atb.engine.matching import (
-    against,
     floor_lot,
+    level_reached,
     limit_price,
     market_price,
+    round_price,
     slippage,
     stop_trigger,
     tighter,
-    touched,
 )
 from atb.engine.policy import ExecutionModel
 from tests.engine.cases import NAN, bar_record, parameters, rules, slot_record
@@ -46,13 +46,13 @@ def test_quantities_are_rounded_down_to_lots(lot, quantity, floored):
     ],
 )
 def test_prices_are_rounded_up_for_a_buy_and_down_for_a_sell(side, price, rounded):
-    assert against(side, price, parameters(instrument=rules(tick="0.05"))) == rounded
+    assert round_price(side, price, parameters(instrument=rules(tick="0.05"))) == rounded
 
 
 def test_a_tick_whose_inverse_is_no_whole_number_is_multiplied():
     par = parameters(instrument=rules(tick="0.03"))
-    assert against(1.0, 0.10, par) == pytest.approx(0.12)
-    assert against(-1.0, 0.10, par) == pytest.approx(0.09)
+    assert round_price(1.0, 0.10, par) == pytest.approx(0.12)
+    assert round_price(-1.0, 0.10, par) == pytest.approx(0.09)
 
 
 @pytest.mark.parametrize(
@@ -122,4 +122,4 @@ def test_a_limit_is_met_when_touched_and_at_a_better_open(side, level, met):
     [(-1.0, 95.0, 95.0), (-1.0, 94.99, NAN), (-1.0, 103.0, 103.0), (1.0, 105.0, 105.0), (1.0, 105.01, NAN), (1.0, 97.0, 97.0)],
 )  # fmt: skip
 def test_a_level_placed_inside_the_bar_is_met_at_its_own_price_wherever_the_bar_opened(side, level, met):
-    assert touched(side, level, bar_record(*BAR)) == pytest.approx(met, nan_ok=True)
+    assert level_reached(side, level, bar_record(*BAR)) == pytest.approx(met, nan_ok=True)

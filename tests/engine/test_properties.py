@@ -155,7 +155,7 @@ class Fill:
     @property
     def gapped(self) -> bool:
         """Whether the bar opened at or beyond the level, and the order rested by then."""
-        if self.before["inside"] != 0:
+        if self.before["entered_inside"] != 0:
             return False
         beyond = self.order["side"] * (self.bar["open"] - self.level)
         return bool(beyond >= 0 if self.order["kind"] == records.AT_STOP else beyond <= 0)
@@ -189,7 +189,7 @@ def test_fills_lie_inside_the_bar_and_never_beat_the_open_on_a_gap(given_problem
         assert order["reference"] == fill.met
         assert bar["low"] <= fill.met <= bar["high"]
         at_open = order["kind"] == records.AT_MARKET or fill.met == bar["open"]
-        assert order["time"] == (bar["opened"] if at_open and fill.before["inside"] == 0 else bar["closed"])
+        assert order["time"] == (bar["opened"] if at_open and fill.before["entered_inside"] == 0 else bar["closed"])
         if order["kind"] == records.AT_LIMIT:
             assert order["price"] == fill.met
         else:

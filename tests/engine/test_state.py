@@ -1,6 +1,7 @@
 """The saved state loads to the same bits, and another kernel's state is refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,11 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.engine import records
+from atb.engine.parameters import account_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import prepare
 from atb.engine.state import KernelState, dumps
 from atb.errors import InputError
 from tests.scenarios import random_slots
+
+# What the version with schema 3 wrote in the middle of a backtest of two slots: one waits for its signal to change sides, the other
+# went short inside the bar that lasts (its cooldown was set by hand).
+WRITTEN = json.loads(Path(__file__).with_name("state_of_schema_3.json").read_text(encoding="utf-8"))
+
+
+def two_slots() -> KernelState:
+    """Return the state of two flat slots."""
+    made = np.zeros(2, records.SLOT_PARAMETERS)
+    return KernelState.fresh(1.0, limits=account_parameters(AccountPolicy()), parameters=made)
 
 
 def stepped(seed: int) -> KernelState:
@@ -55,10 +67,31 @@ def test_every_float_survives_json(value):
     np.testing.assert_array_equal(other.slots["stop"], state.slots["stop"])
 
 
-def test_a_state_of_another_schema_is_refused():
+@pytest.mark.parametrize("schema", [0, 1, records.SCHEMA + 1, None, "3"])
+def test_a_state_of_another_schema_is_refused(schema):
     state = stepped(0)
+    before = state.to_bytes()
     with pytest.raises(InputError, match="must be of schema"):
-        state.load_json(state.to_json() | {"schema": 0})
+        state.load_json(state.to_json() | {"schema": schema})
+    assert state.to_bytes() == before
+
+
+def test_a_state_of_schema_3_is_read_under_todays_names():
+    state = two_slots()
+    state.load_json(WRITTEN)
+    renamed = {"waits": "barred_side", "cool": "cooldown_left", "inside": "entered_inside"}
+    for slot, loaded in zip(WRITTEN["slots"], state.to_json()["slots"], strict=True):
+        assert {renamed.get(name, name): value for name, value in slot.items()} == loaded
+    assert state.to_json()["account"] == WRITTEN["account"]
+    assert state.slots["barred_side"].tolist() == [1.0, 0.0]
+    assert state.slots["entered_inside"].tolist() == [0, records.INSIDE_BY_LIMIT]
+    assert [slot["cool"] for slot in WRITTEN["slots"]] == [0, 4]
+    assert state.slots["cooldown_left"].tolist() == [0, 4]
+
+
+def test_todays_names_are_not_read_from_a_state_of_schema_3():
+    with pytest.raises(InputError, match="fields are not the kernel's"):
+        two_slots().load_json({**two_slots().to_json(), "schema": 3})
 
 
 def test_a_state_with_other_slots_or_fields_is_refused():

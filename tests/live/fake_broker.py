@@ -45,13 +45,13 @@ def book_of(portfolio: Portfolio) -> Book:
     histories = {n: History(bars_of(flat, str(plan.symbol))) for n, plan in enumerate(portfolio.plans)}
     book = Book(portfolio, histories, portfolio.fresh_state())
     for slot in range(len(portfolio.plans)):
-        book.slot(slot)["mark"] = 100.0
+        book.state.slots[slot]["mark"] = 100.0
     return book
 
 
 def want(book: Book, quantity: float, *, slot: int = 0, kind: int = records.AT_MARKET, at: float = 100.0) -> None:
     """Have the kernel want an entry."""
-    record = book.slot(slot)
+    record = book.state.slots[slot]
     record["entry"], record["entry_kind"], record["entry_at"], record["entry_bars"] = quantity, kind, at, 3
     record["entry_reason"], record["exit_reason"] = records.SIGNAL_ENTRY, records.SIGNAL_EXIT
 

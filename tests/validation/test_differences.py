@@ -102,7 +102,7 @@ def test_a_state_that_differs_is_told_by_its_fields_alone(problem):
     ours = parity.stepwise(problem)
     state = KernelState.fresh(1.0, limits=problem.limits, parameters=problem.parameters)
     state.load_bytes(ours.state)
-    state.slots[0]["cool"] = 7
+    state.slots[0]["cooldown_left"] = 7
     found = parity.first_difference(problem, ours, trace(problem, way="other", state=state.to_bytes()))
     assert found["stepwise"] == {"slot 0.cool": 0}
     assert found["other"] == {"slot 0.cool": 7}

@@ -1,29 +1,23 @@
-"""The account's book: what is known of the market, and the kernel's state; it decides and folds fills, and nothing else does.
+"""The account's book: what is known of the market, and the kernel's state, which only the kernel's own rules change.
 
 Nothing here reads a clock, a file or a database, and nothing is sent: paper and live sessions drive the same book.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.domain import Bars, Fill, Order
 from atb.engine import records
-from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
+from atb.engine.codes import REASONS, REFUSALS
 from atb.engine.columns import Columns
-from atb.engine.state import KernelState
+from atb.engine.state import KernelState, execution_record, with_funding
 from atb.live.execution.orders import reason_of
 from atb.live.feed.market import History, newest_columns
 from atb.live.journal.step import Execution
 from atb.live.portfolio import Portfolio
-
-if TYPE_CHECKING:
-    from atb.engine.records import Rows
-
-ROLE_CODES = {name: code for code, name in ROLES.items()}
-KIND_CODES = {name: code for code, name in KINDS.items()}
 
 
 class Newest:
@@ -31,7 +25,7 @@ class Newest:
 
     def __init__(self, count: int, columns: Mapping[int, Columns]) -> None:
         self.slots = tuple(columns)
-        self.rows: Rows = np.full(count, -1, np.int64)
+        self.rows = np.full(count, -1, np.int64)
         self.rows[list(self.slots)] = np.arange(len(self.slots))
         parts = list(columns.values())
         self.market = np.concatenate([part.market for part in parts]) if parts else np.zeros(1, records.MARKET)
@@ -75,8 +69,8 @@ class Book:
         return record
 
     def slot(self, number: int) -> np.void:
-        """Return the kernel's record of a slot, to be read and, for what a venue refused, written."""
-        record: np.void = self.state.slots[number]
+        """Return the kernel's record of a slot: it shows every change, and cannot be written."""
+        record: np.void = self.state.slot(number)
         return record
 
     def parameters(self, number: int) -> np.void:
@@ -109,8 +103,8 @@ class Book:
         for slot, bar in closing.items():
             self._histories[slot].append(bar)
         now = Newest(len(self.portfolio.plans), newest_columns(self.portfolio, self._histories, frozenset(closing)))
-        for slot, rate in (funding or {}).items():
-            now.market["funding"][now.rows[slot]] = rate
+        if funding:
+            now.market = with_funding(now.market, {int(now.rows[slot]): rate for slot, rate in funding.items()})
         return now
 
     def decide(self, now: Newest) -> dict[int, str | None]:
@@ -128,29 +122,42 @@ class Book:
 
     def fold(self, fill: Fill, order: Order, slot: int) -> tuple[Execution, np.void | None]:
         """Fold an execution into the state; return it with its number and reason, and the trade that it closed if it closed one."""
-        record = self._fill_record(fill, order, slot)
+        record = execution_record(
+            fill, slot=slot, number=int(self.account["orders"]), role=order.role, kind=order.type,
+            reason=reason_of(order.role, self.slot(slot)),
+        )  # fmt: skip
         trade = self.state.apply(record)
         return Execution(fill, order, int(record[0]["id"]), REASONS[int(record[0]["reason"])], slot), trade
 
-    def _fill_record(self, fill: Fill, order: Order, slot: int) -> NDArray[np.void]:
-        """Return the kernel's record of an execution: the venue says what was done, the order says what it was for."""
-        record = np.zeros(1, records.ORDER)
-        in_base = fill.fee_asset == self.portfolio.plans[slot].symbol.base
-        values = {
-            "id": self.account["orders"],
-            "slot": slot,
-            "time": fill.time_ms,
-            "side": 1 if fill.side == "buy" else -1,
-            "quantity": float(fill.quantity),
-            "price": float(fill.price),
-            "fee": float(fill.fee_value),
-            "fee_base": float(fill.fee) if in_base else 0.0,
-            "role": ROLE_CODES[order.role],
-            "reason": reason_of(order.role, self.slot(slot)),
-            "kind": KIND_CODES[order.type],
-        }
-        for name, value in values.items():
-            record[0][name] = value
+    # --- between two bars: `atb.engine.adjust` has the rules ----------------------------------------------------------
+
+    def drop_entry(self, slot: int) -> None:
+        """Withdraw a slot's intent to enter."""
+        self.state.drop_entry(slot)
+
+    def drop_exit(self, slot: int) -> None:
+        """Withdraw a slot's intent to exit."""
+        self.state.drop_exit(slot)
+
+    def close_at_market(self, slot: int) -> None:
+        """Intend to close all that a slot holds, because of a limit of risk or the kill switch."""
+        self.state.close_at_market(slot, records.RISK_LIMIT)
+
+    def enter_at_market(self, slot: int) -> None:
+        """Turn a slot's resting entry into a market order."""
+        self.state.enter_at_market(slot)
+
+    def set_aside_dust(self, slot: int, fill: Fill) -> float:
+        """Set aside what an exit's last fill leaves unsellable; return how much (base), 0 where nothing."""
+        return self.state.set_aside_dust(slot, float(fill.quantity), float(fill.price))
+
+    def write_off(self, slot: int, quantity: Decimal) -> float:
+        """Prepare a slot for losing a base quantity; return how much of its position is to be booked as sold."""
+        return self.state.write_off(slot, float(quantity))
+
+    def limited_to(self, slot: int, present: Decimal) -> np.void:
+        """Return a copy of a slot's record that holds at most the `present` base quantity."""
+        record: np.void = self.state.limited_to(slot, float(present))
         return record
 
     def decision(self, now: Newest, slot: int) -> dict[str, Any]:

@@ -14,8 +14,6 @@ import numpy as np
 
 from atb.domain.ports import Broker
 from atb.domain.symbol import Symbol
-from atb.engine import records
-from atb.engine.matching import whole
 from atb.errors import VenueError
 from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
@@ -147,9 +145,7 @@ class ExchangeDesk:
         """Want every position closed at the market."""
         self.stop_entries(keep_resting=False)
         for slot in self._makers:
-            record = self.book.slot(slot)
-            if record["quantity"] != 0.0:
-                record["exit"], record["exit_reason"] = -record["quantity"], records.RISK_LIMIT
+            self.book.close_at_market(slot)
 
     @property
     def clear(self) -> bool:
@@ -236,14 +232,8 @@ class ExchangeDesk:
 
     def _there(self, slot: int) -> np.void:
         """Return a slot's record, but of its position only what the account still has."""
-        record = self.book.slot(slot)
         present = self.memory.present.get(slot)
-        if present is None or abs(float(record["quantity"])) <= present:
-            return record
-        there: np.void = np.array([record])[0]
-        there["quantity"] = whole(float(present), self.book.parameters(slot))
-        there["exit"], there["entry"] = -there["quantity"] if record["exit"] != 0.0 else 0.0, 0.0
-        return there
+        return self.book.slot(slot) if present is None else self.book.limited_to(slot, present)
 
     def _most(self, slot: int) -> int | None:
         """Return how many stops of a slot may rest: the venue's number, shared by the slots of one symbol."""

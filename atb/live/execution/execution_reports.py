@@ -14,8 +14,6 @@ import numpy as np
 from atb.decimals import exact
 from atb.domain import Fill
 from atb.domain.venue import Answer, OrderReport
-from atb.engine import records
-from atb.engine.matching import whole
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
 from atb.live.execution.desk_state import DeskMemory
@@ -154,20 +152,11 @@ class Hearing:
             barred.discard(slot)
 
     def _brush(self, one: Outstanding, fill: Fill, step: Step) -> None:
-        """Book what an exit leaves of a long position as dust where no order could sell it: it would never be flat again.
-
-        Fees in base leave such crumbs. They stay in the account and go into the next entry's whole lots.
-        """
-        record, par = self.book.slot(one.slot), self.book.parameters(one.slot)
-        left = float(record["quantity"]) - float(fill.quantity)
-        if one.order.role == "entry" or one.left > fill.quantity or left < 0.5 * float(par["lot"]):
+        """Set aside what the last fill of an exit leaves unsellable."""
+        if one.order.role == "entry" or one.left > fill.quantity:
             return
-        if left >= par["min_quantity"] and left * float(fill.price) >= par["min_notional"]:
-            return
-        record["quantity"] = whole(record["quantity"] - left, par)
-        record["opened_quantity"] = whole(record["opened_quantity"] - left, par)
-        record["dust"] += left
-        step.notices.append(Notice("dust", {"client_id": one.order.client_id, "quantity": left}))
+        if dust := self.book.set_aside_dust(one.slot, fill):
+            step.notices.append(Notice("dust", {"client_id": one.order.client_id, "quantity": dust}))
 
     def write_off(self, slot: int, quantity: Decimal, step: Step) -> None:
         """Book as sold, at the last close and without a fee, what somebody else took of a position: nobody can sell it any more.
@@ -178,13 +167,12 @@ class Hearing:
             In base, dust included.
         """
         record, plan, maker = self.book.slot(slot), self.book.portfolio.plans[slot], self._makers[slot]
-        held = min(quantity, exact(record["quantity"]))
-        record["dust"] = max(0.0, float(record["dust"]) - float(quantity - held))
+        lost = self.book.write_off(slot, quantity)
         self.memory.present.pop(slot, None)
-        if held <= 0:
+        if lost == 0.0:
             return
-        record["exit_reason"] = records.RISK_LIMIT
-        order = maker.name(maker.leave(record, float(held)), self.memory.bars.get(slot, 0))
+        held = exact(lost)
+        order = maker.name(maker.leave(record, lost), self.memory.bars.get(slot, 0))
         fill = Fill(
             f"{WRITTEN_OFF}{slot}-{step.time_ms}", order.client_id, plan.symbol, order.side, exact(record["mark"]),
             held, Decimal(0), plan.symbol.quote, Decimal(0), step.time_ms,
@@ -198,7 +186,7 @@ class Hearing:
 
     def drop_entry(self, slot: int) -> None:
         """Want no entry any more."""
-        self.book.slot(slot)["entry"] = 0.0
+        self.book.drop_entry(slot)
 
     def _quote(self, answer: Answer, group: Iterable[Outstanding], step: Step) -> None:
         """Keep the answer's words."""
@@ -223,7 +211,7 @@ class Hearing:
         severity: Literal["warning", "error"] = "warning" if order.role == "entry" else "error"
         step.notices.append(Notice("rejected", detail, severity))
         if order.role == "entry" and order.type == "stop" and _TRIGGERS in answer.text:
-            self.book.slot(one.slot)["entry_kind"] = records.AT_MARKET  # the price is there already
+            self.book.enter_at_market(one.slot)
         elif order.role == "entry" and len(group) > 1:
             (self.tight if _POOR in answer.text.lower() else self.plain).add(one.slot)
         elif order.role == "entry":

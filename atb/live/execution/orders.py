@@ -14,9 +14,9 @@ from atb.domain import Order, Symbol
 from atb.domain.orders import CLIENT_ID_PREFIX, ROLE_LETTERS
 from atb.domain.venue import ListKind, OrderList
 from atb.engine import records
+from atb.engine.adjust import after_target
 from atb.engine.codes import KINDS, REASONS
-from atb.engine.matching import whole
-from atb.engine.sizing import place_target
+from atb.engine.matching import round_lots
 
 Role = Literal["entry", "exit", "stop", "target"]
 PROTECTIVE: tuple[Role, ...] = ("stop", "target")
@@ -123,8 +123,7 @@ class OrderMaker:
         small to be an order of its own goes with the rest, under the stop alone; so do the farthest rungs where the venue takes
         `most` stops and no more: they get their targets when a nearer one is done.
         """
-        left = np.array([slot])
-        one, side, units = left[0], np.sign(slot["quantity"]), []
+        one, side, units = slot, np.sign(slot["quantity"]), []
         while one["quantity"] != 0.0 and not np.isnan(one["target"]) and one["target_quantity"] > 0.0:
             part = min(
                 float(one["target_quantity"]), float(abs(one["quantity"]))
@@ -133,10 +132,7 @@ class OrderMaker:
             if _too_small(unit, parameters):
                 break
             units.append(unit)
-            one["quantity"] = whole(one["quantity"] - side * part, parameters)
-            one["rung"] += 1
-            if one["quantity"] != 0.0:
-                place_target(one, parameters)
+            one = after_target(one, parameters)
         rest = float(one["quantity"])
         if rest != 0.0 and not np.isnan(slot["stop"]):
             unit = self._unit(one, rest, with_target=False)
@@ -147,7 +143,7 @@ class OrderMaker:
         if most is None or len(units) <= most or np.isnan(slot["stop"]):
             return units
         together = side * sum(float(unit.quantity) for unit in units[most - 1 :])
-        return [*units[: most - 1], self._unit(slot, float(whole(together, parameters)), with_target=False)]
+        return [*units[: most - 1], self._unit(slot, float(round_lots(together, parameters)), with_target=False)]
 
     def past_stop(self, slot: np.void, quantity: float) -> Order:
         """Return the order for a stop that the price has passed already: out at the market, signed quantity given."""

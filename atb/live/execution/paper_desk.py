@@ -10,12 +10,15 @@ import numpy as np
 
 from atb.domain import Bars, Order
 from atb.engine import records
+from atb.engine.state import market_records
 from atb.live.execution.book import Book, Newest
 from atb.live.execution.orders import PROTECTIVE, OrderMaker, same_terms
 from atb.live.feed.market import Moment
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Change, Decided, Step, Withheld, Working
 from atb.venues.paper import PaperFills
+
+_PRICES = ("open", "high", "low", "close")
 
 
 class PaperDesk:
@@ -86,9 +89,10 @@ class PaperDesk:
         """Want nothing that is not out: it was withheld, perhaps just before the process before this one ended."""
         for slot in self._makers:
             out = {order.role for order in self._broker.working(slot)}
-            for role in ("entry", "exit"):
-                if role not in out and self.book.slot(slot)[role] != 0.0:
-                    self.book.slot(slot)[role] = 0.0
+            if "entry" not in out:
+                self.book.drop_entry(slot)
+            if "exit" not in out:
+                self.book.drop_exit(slot)
 
     @property
     def working(self) -> tuple[Working, ...]:
@@ -165,11 +169,11 @@ class PaperDesk:
     def _halt(self, slot: int, level: Level, *, resting: bool) -> bool:
         """Drop what the level forbids, and want out where it says so; tell whether an entry was dropped."""
         record = self.book.slot(slot)
-        if level >= Level.FLATTEN and record["quantity"] != 0.0:
-            record["exit"], record["exit_reason"] = -record["quantity"], records.RISK_LIMIT
+        if level >= Level.FLATTEN:
+            self.book.close_at_market(slot)
         if record["entry"] == 0.0 or (resting and level < Level.CANCEL):
             return False
-        record["entry"] = 0.0
+        self.book.drop_entry(slot)
         return True
 
     @property
@@ -210,9 +214,6 @@ def _opening(count: int, bars: Mapping[int, Bars]) -> Newest:
     opening = Newest(count, {})
     opening.slots = tuple(bars)
     opening.rows[list(bars)] = np.arange(len(bars))
-    opening.market = np.zeros(len(bars), records.MARKET)
-    for row, bar in zip(opening.market, bars.values(), strict=True):
-        row["opened"] = bar.opened_ms[-1]
-        for name in ("open", "high", "low", "close"):
-            row[name] = bar.frame["open"].iloc[-1]
+    opens = [(int(bar.opened_ms[-1]), float(bar.frame["open"].iloc[-1])) for bar in bars.values()]
+    opening.market = market_records([{"opened": at, **dict.fromkeys(_PRICES, price)} for at, price in opens])
     return opening

@@ -15,9 +15,8 @@ import numpy as np
 from atb.decimals import exact
 from atb.domain import Order
 from atb.domain.venue import Capabilities, ListKind, OrderList
-from atb.engine import records
-from atb.engine.kernel import enter
-from atb.engine.matching import against, market_price
+from atb.engine.adjust import after_entry
+from atb.engine.matching import round_price
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.orders import PROTECTIVE, OrderMaker, Unit
 
@@ -171,19 +170,13 @@ class Wish:
 
     def _expected(self, order: Order) -> np.void:
         """Return the slot as it will be once the entry is filled where it should be."""
-        slot: np.void = np.array([self.record])[0]
-        fill = np.zeros(1, records.ORDER)[0]
-        quantity, par = float(order.quantity), self.parameters
-        price = float(order.price) if order.price is not None else market_price(1, slot["mark"], quantity, slot, par)
-        rate = par["taker_fee"] if order.type == "market" else par["maker_fee"]
-        fill["side"], fill["quantity"], fill["price"] = 1, quantity, price
-        fill["fee_base"] = quantity * rate if par["fee_in_base"] else 0.0
-        enter(slot, par, fill)
+        price = np.nan if order.price is None else float(order.price)
+        slot: np.void = after_entry(self.record, self.parameters, quantity=float(order.quantity), price=price)
         return slot
 
     def _bound(self) -> Decimal:
         """Return the worst price at which a market entry may be filled."""
-        return exact(against(1, float(self.record["mark"]) * (1.0 + self.band), self.parameters))
+        return exact(round_price(1, float(self.record["mark"]) * (1.0 + self.band), self.parameters))
 
     def _withdraw(self) -> Request | None:
         """Return the cancellation of an entry that the book has dropped or changed, if there is one."""

@@ -149,9 +149,4 @@ def _clustered(rows: dict[int, Columns], portfolio: Portfolio, known: Mapping[in
     """Number the clusters as the backtest does, from every slot's closes of the days before."""
     slots = [plan.slot(known[number].bars) for number, plan in enumerate(portfolio.plans)]
     numbers = clusters([lanes_of(slot).records for slot in slots], slots, portfolio.account)
-    named = {}
-    for slot, row in rows.items():
-        signals = row.signals.copy()
-        signals["cluster"] = numbers[slot][-1]
-        named[slot] = Columns(row.lanes, type(row.wanted)(row.wanted.side, signals), row.prediction)
-    return named
+    return {slot: row.in_cluster(float(numbers[slot][-1])) for slot, row in rows.items()}

@@ -63,12 +63,12 @@ def price_met_in_bar(order: Order, tape: Tape, *, inside: int) -> float:
     if order.is_stop:
         level, rising = float(order.stop_price), order.type in _RISING
         if inside:
-            return float(kernel.touched(-side if rising else side, level, bar))
+            return float(kernel.level_reached(-side if rising else side, level, bar))
         return float(kernel.limit_price(side, level, bar) if rising else kernel.stop_trigger(side, level, bar))
     if inside == 2:
         return math.nan
     level = float(order.price)
-    return float(kernel.touched(-side, level, bar) if inside else kernel.limit_price(side, level, bar))
+    return float(kernel.level_reached(-side, level, bar) if inside else kernel.limit_price(side, level, bar))
 
 
 def precedence(order: Order, met: float, tape: Tape) -> tuple[bool, bool, int]:

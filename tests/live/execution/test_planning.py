@@ -106,7 +106,7 @@ def test_no_second_entry_is_asked_for(state):
     table = Table()
     if state == "leaving":
         table.hold(1.0)
-        table.book.slot(0)["exit"] = -1.0
+        table.book.state.slots[0]["exit"] = -1.0
     want(table.book, 1.0)
     if state != "leaving":
         one = table.out(table.order(), unknown=state == "unknown")
@@ -155,7 +155,7 @@ def test_a_stop_that_moved_is_replaced_in_one_request_where_the_venue_can():
 def test_what_is_free_is_protected_before_what_rests_is_touched():
     table = held(2.0, replace(GUARDED, take_profit=None))
     resting(table, stop_at(table, 95, "1"))
-    table.book.slot(0)["quantity"] = 2.0
+    table.book.state.slots[0]["quantity"] = 2.0
     assert shape(wish(table).protect()) == ["cancel", "stop"], (
         "the wanted stop is for all: it does not fit beside the old"
     )
@@ -184,7 +184,7 @@ def test_the_guards_of_an_entry_that_is_out_are_not_alive_and_not_counted():
 def leaving(crossed=False):
     table = held()
     if not crossed:
-        table.book.slot(0)["exit"], table.book.slot(0)["exit_reason"] = -1.0, records.SIGNAL_EXIT
+        table.book.state.slots[0]["exit"], table.book.state.slots[0]["exit_reason"] = -1.0, records.SIGNAL_EXIT
     return table
 
 
@@ -225,7 +225,7 @@ def test_a_position_whose_stop_the_price_has_passed_is_sold_as_the_stop():
 
 def test_nothing_leaves_where_nothing_is_held():
     table = Table()
-    table.book.slot(0)["exit"] = -1.0
+    table.book.state.slots[0]["exit"] = -1.0
     assert wish(table).leave() is None
 
 
@@ -291,7 +291,7 @@ def test_wishes_end_with_what_is_wanted_and_never_offer_more_than_is_held(policy
             orders.append(table.order("target", "limit", amount, price=Decimal(target)))
         resting(table, *orders, list_id=f"left{number}" if len(orders) > 1 else None)
     if leaves:
-        table.book.slot(0)["exit"] = -quantity
+        table.book.state.slots[0]["exit"] = -quantity
     requests = 0
     for ask in ("leave", "protect", "enter"):
         while (request := getattr(wish(table, capabilities), ask)()) is not None:
@@ -338,5 +338,5 @@ def test_nothing_held_a_position_on_its_way_out_and_one_that_wants_no_stop_need_
     assert wish(Table()).covered
     assert wish(held(policy=replace(GUARDED, stop_loss=None, take_profit=None))).covered
     table = held()
-    table.book.slot(0)["exit"] = -1.0
+    table.book.state.slots[0]["exit"] = -1.0
     assert wish(table).covered

@@ -239,6 +239,6 @@ def test_a_venue_that_does_not_answer_is_an_error(broker, synchroniser):
 
 
 def test_dust_is_owned_and_assets_are_named_once(table):
-    table.book.slot(0)["dust"] = 0.0004
+    table.book.state.slots[0]["dust"] = 0.0004
     assert owned(table.book.slot(0)) == Decimal("1.0004")
     assert assets((BTC, ETH)) == ("BTC", "USDT", "ETH")

@@ -184,7 +184,7 @@ class Trader:
         fill["reason"] = reasons.get(role, records.PARTIAL_EXIT if partial else records.TAKE_PROFIT)
         if role == "entry":
             self.entry_id = None
-            slot["inside"] = order.inside
+            slot["entered_inside"] = order.inside
         self.state.apply(fill)
 
 

@@ -1,0 +1,114 @@
+"""What changes a slot's record between two bars: what a venue refused, left over or lost, and what the kill switch closes.
+
+Together with `kernel.decide` and `kernel.apply_fill` this is all that writes a position or an intent. Each rule is one small
+function over one SLOT record; those that say "copy" leave the record as it is and return what it would become.
+
+Plain Python on purpose: a rule here runs once per event at a venue, and compiling it would cost a starting runner more than it
+ever takes. It is the same Python subset as the kernel's, and part of the kernel's hash. Units as in `atb.engine.records`.
+"""
+
+import numpy as np
+
+from atb.engine.kernel import open_position
+from atb.engine.matching import market_price, round_lots
+from atb.engine.records import AT_MARKET, ORDER, RISK_LIMIT, Record
+from atb.engine.sizing import place_target
+
+
+def drop_entry(slot: Record) -> None:
+    """Withdraw the intent to enter: refused, withheld, too late, or forbidden by the kill switch."""
+    slot["entry"] = 0.0
+
+
+def drop_exit(slot: Record) -> None:
+    """Withdraw the intent to exit: it was withheld."""
+    slot["exit"] = 0.0
+
+
+def close_at_market(slot: Record, reason: int) -> None:
+    """Intend to close the whole position at the market, for a reason code; a flat slot stays as it is."""
+    if slot["quantity"] != 0.0:
+        slot["exit"], slot["exit_reason"] = -slot["quantity"], reason
+
+
+def enter_at_market(slot: Record) -> None:
+    """Turn a resting entry into a market order: its price has been passed already."""
+    slot["entry_kind"] = AT_MARKET
+
+
+def set_aside_dust(slot: Record, par: Record, *, filled: float, price: float) -> float:
+    """Move to dust what the last fill of an exit will leave of a long position, where no order could sell it.
+
+    Fees in base leave such rests: a position would never be flat again. Dust stays in the account and goes into the next entry's
+    whole lots. To be called before the fill itself is applied.
+
+    Parameters
+    ----------
+    filled, price
+        Base quantity of the fill, and its price in quote.
+
+    Returns
+    -------
+    float
+        The base quantity that was set aside, 0 where nothing was.
+    """
+    left = float(slot["quantity"]) - filled
+    sellable = left >= par["min_quantity"] and left * price >= par["min_notional"]
+    if left < 0.5 * float(par["lot"]) or sellable:
+        return 0.0
+    slot["quantity"] = round_lots(slot["quantity"] - left, par)
+    slot["opened_quantity"] = round_lots(slot["opened_quantity"] - left, par)
+    slot["dust"] += left
+    return left
+
+
+def write_off(slot: Record, quantity: float) -> float:
+    """Prepare a long slot for losing `quantity` of its base asset that somebody else took: the position first, then its dust.
+
+    Returns
+    -------
+    float
+        How much of the position has to be booked as sold (base), 0 where only dust is gone.
+    """
+    lost = min(quantity, float(slot["quantity"]))
+    slot["dust"] = max(0.0, float(slot["dust"]) - (quantity - lost))
+    if lost <= 0.0:
+        return 0.0
+    slot["exit_reason"] = RISK_LIMIT
+    return lost
+
+
+def limited_to(slot: Record, par: Record, present: float) -> Record:
+    """Return a copy whose long position is at most the `present` base quantity; no entry goes with a smaller one."""
+    limited = _copy(slot)
+    if abs(float(slot["quantity"])) > present:
+        limited["quantity"] = round_lots(present, par)
+        limited["exit"], limited["entry"] = -limited["quantity"] if slot["exit"] != 0.0 else 0.0, 0.0
+    return limited
+
+
+def after_target(slot: Record, par: Record) -> Record:
+    """Return a copy as it will be once the resting target is filled: less is held, and the next target rests."""
+    after, side = _copy(slot), np.sign(slot["quantity"])
+    part = min(float(slot["target_quantity"]), float(abs(slot["quantity"])))
+    after["quantity"] = round_lots(slot["quantity"] - side * part, par)
+    after["rung"] += 1
+    if after["quantity"] != 0.0:
+        place_target(after, par)
+    return after
+
+
+def after_entry(slot: Record, par: Record, *, quantity: float, price: float) -> Record:
+    """Return a copy as it will be once a buy of `quantity` is filled: at its limit `price`, or at the market where that is NaN."""
+    after, fill = _copy(slot), np.zeros(1, ORDER)[0]
+    at_market = np.isnan(price)
+    rate = par["taker_fee"] if at_market else par["maker_fee"]
+    fill["side"], fill["quantity"] = 1, quantity
+    fill["price"] = market_price(1, slot["mark"], quantity, slot, par) if at_market else price
+    fill["fee_base"] = quantity * rate if par["fee_in_base"] else 0.0
+    open_position(after, par, fill)
+    return after
+
+
+def _copy(slot: Record) -> Record:
+    return np.array([slot])[0]
