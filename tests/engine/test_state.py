@@ -89,11 +89,6 @@ def test_a_state_of_schema_3_is_read_under_todays_names():
     assert state.slots["cooldown_left"].tolist() == [0, 4]
 
 
-def test_todays_names_are_not_read_from_a_state_of_schema_3():
-    with pytest.raises(InputError, match="fields are not the kernel's"):
-        two_slots().load_json({**two_slots().to_json(), "schema": 3})
-
-
 def test_a_state_with_other_slots_or_fields_is_refused():
     state = stepped(0)
     saved = state.to_json()

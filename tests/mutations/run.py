@@ -27,6 +27,7 @@ NEAREST = {
     "matching.py": "matching",
     "sizing.py": "sizing",
     "loop.py": "loop",
+    "adjust.py": "adjust",
     "clusters.py": "clusters",
     "prepare.py": "costs",
 }

@@ -485,7 +485,7 @@ def test_what_the_journal_withholds_is_not_sent():
 
 def test_a_replacement_that_is_refused_leaves_the_old_stop_asked_for():
     hand = Hand()
-    record = hand.table.book.slot(0)
+    record = hand.table.book.state.slots[0]
     hand.table.hold(1.0)
     record["target"] = np.nan
     old = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(90)))
