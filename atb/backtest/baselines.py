@@ -13,8 +13,7 @@ from atb.backtest.span import Span
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import Problem
-from atb.engine.records import ACCOUNT, SUMMARY, Floats
-from atb.engine.state import fresh_account, fresh_slots
+from atb.engine.records import ACCOUNT, SUMMARY, Floats, fresh_account, fresh_slots
 
 RUNS, SEED = 50, 20_240_229
 FIGURES = ("total_return_pct", "max_drawdown_pct", "sharpe", "n_trades")

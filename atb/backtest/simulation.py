@@ -10,8 +10,7 @@ from atb.backtest.frames import held_at_closes
 from atb.backtest.span import Span
 from atb.engine import native, records
 from atb.engine.prepare import Problem
-from atb.engine.records import Records
-from atb.engine.state import fresh_account, fresh_slots
+from atb.engine.records import Records, fresh_account, fresh_slots
 
 
 @dataclass(frozen=True)

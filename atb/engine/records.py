@@ -313,3 +313,31 @@ REFUSED_FOR = tuple(
     }.get(code, 0)
     for code in range(WRONG_PRICE + 1)
 )
+
+
+# What is NaN in a slot that never traded, as `kernel.clear` leaves it; all else is 0.
+_NONE = (
+    "entry_price", "stop", "target", "added_price", "highest", "lowest", "entry_at", "entry_atr", "entry_stop", "atr",
+)  # fmt: skip
+
+
+def _flat() -> Any:
+    slot = np.zeros(1, SLOT)
+    for name in _NONE:
+        slot[name] = np.nan
+    return slot
+
+
+_FLAT = _flat()
+
+
+def fresh_account(cash: float) -> Records:
+    """Return the account record of an account that has never traded."""
+    account = np.zeros(1, ACCOUNT)
+    account["cash"] = account["equity"] = account["peak"] = cash
+    return account
+
+
+def fresh_slots(count: int) -> Records:
+    """Return `count` records of flat slots."""
+    return np.repeat(_FLAT, count)

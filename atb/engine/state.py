@@ -16,7 +16,7 @@ import numpy as np
 from atb.domain import Fill
 from atb.engine import adjust, kernel, records
 from atb.engine.codes import KIND_CODES, ROLE_CODES
-from atb.engine.records import Record, Records, Rows
+from atb.engine.records import Record, Records, Rows, fresh_account, fresh_slots
 from atb.errors import InputError
 
 _RENAMED = {"waits": "barred_side", "cool": "cooldown_left", "inside": "entered_inside"}  # since schema 3
@@ -211,40 +211,3 @@ def with_funding(bars: Records, rates: Mapping[int, float]) -> Records:
 def dumps(state: KernelState) -> str:
     """Return the state as strict JSON text."""
     return json.dumps(state.to_json(), allow_nan=False, separators=(",", ":"))
-
-
-# What is NaN in a slot that never traded, as `kernel.clear` leaves it; all else is 0.
-_NONE = (
-    "entry_price",
-    "stop",
-    "target",
-    "added_price",
-    "highest",
-    "lowest",
-    "entry_at",
-    "entry_atr",
-    "entry_stop",
-    "atr",
-)
-
-
-def _flat() -> Any:
-    slot = np.zeros(1, records.SLOT)
-    for name in _NONE:
-        slot[name] = np.nan
-    return slot
-
-
-_FLAT = _flat()
-
-
-def fresh_account(cash: float) -> Records:
-    """Return the account record of an account that has never traded."""
-    account = np.zeros(1, records.ACCOUNT)
-    account["cash"] = account["equity"] = account["peak"] = cash
-    return account
-
-
-def fresh_slots(count: int) -> Records:
-    """Return `count` flat slot records."""
-    return np.repeat(_FLAT, count)

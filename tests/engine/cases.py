@@ -14,8 +14,9 @@ from atb.engine import codes, records
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, prepare
+from atb.engine.records import fresh_slots
 from atb.engine.slot import Slot
-from atb.engine.state import KernelState, fresh_slots
+from atb.engine.state import KernelState
 from tests.bars import START, bars_of
 from tests.instruments import usual
 from tests.scenarios import ALL_IN, FREE, Scripted, ohlc

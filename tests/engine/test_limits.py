@@ -6,8 +6,8 @@ import pytest
 from atb.engine import codes, records
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import ExecutionModel
+from atb.engine.records import fresh_account
 from atb.engine.sizing import Exposure, forbids
-from atb.engine.state import fresh_account
 from tests.engine.cases import (
     FLAT,
     NAN,

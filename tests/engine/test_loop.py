@@ -10,8 +10,8 @@ from atb.backtest.simulation import simulate, step, step_of_one
 from atb.engine import kernel, loop, matching, native, records, sizing
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import Problem, prepare
+from atb.engine.records import fresh_account, fresh_slots
 from atb.engine.slot import Slot
-from atb.engine.state import fresh_account, fresh_slots
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
 from tests.engine.cases import FLAT, account, at, half, play, slot_of

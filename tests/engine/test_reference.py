@@ -32,7 +32,7 @@ GOLDEN = Path(__file__).with_name("golden.json")
 CODES = {  # the names of the refusals' constants, which follow each other in the records
     getattr(records, name): name
     for name in list(vars(records))[list(vars(records)).index("TOO_SMALL") :]
-    if getattr(records, name) in REFUSALS
+    if isinstance(getattr(records, name), int) and getattr(records, name) in REFUSALS
 }
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from atb.decimals import exact
 from atb.domain import Symbol
 from atb.engine import records
-from atb.engine.state import fresh_slots
+from atb.engine.records import fresh_slots
 from atb.live.execution.orders import ClientIds, OrderMaker, same_terms
 from tests.instruments import usual
 
