@@ -13,7 +13,7 @@ __all__ = ["Result", "Screen", "Sweep", "run", "screen", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load what screens only when it is asked for: a backtest does not wait for it."""
+    """Load the screening module at first use, so that a backtest does not pay for it."""
     if name in {"Screen", "screen"}:
         from atb.backtest import screening
 

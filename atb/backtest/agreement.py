@@ -85,7 +85,7 @@ def _in_utc(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _difference(row: dict[Any, Any], rounding: float) -> str:
-    """Return why a round trip of one is not that of the other, as far as one trade tells."""
+    """Return how a round trip of one side differs from the other's, as far as a single trade shows it."""
     if np.isnan(row["entry_price"]) or np.isnan(row["entry_price_screen"]):
         return f"only the {'screen' if np.isnan(row['entry_price']) else 'kernel'} entered"
     both_open = pd.isna(row["exit_bar"]) and pd.isna(row["exit_bar_screen"])

@@ -1,6 +1,6 @@
-"""A result as a card, as text and as HTML: figures beside the baselines, what blocked it, how its orders were filled.
+"""A result's card as text and as HTML: figures beside the baselines, refused signals, and the fill model.
 
-Colours are those of the page it is shown on, light or dark; nothing is loaded from anywhere, and whatever a user named is escaped.
+It takes the colours of its page, light or dark, loads nothing, and escapes every name that a user chose.
 """
 
 import textwrap
@@ -54,7 +54,7 @@ ON_CARD = ("total_return_pct", "cagr_pct", "max_drawdown_pct", "max_drawdown_day
 COLUMNS = ("strategy", "hold", "cash", "random entry")
 WIDTH = 110  # characters of a line of text
 _POINTS = 300  # of each line of the small picture
-_BLUE, _ORANGE = "#2F8FCE", "#E69F00"  # told apart on white and on black, and by their lightness
+_BLUE, _ORANGE = "#2F8FCE", "#E69F00"  # distinct on white and on black, and in lightness
 
 FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
 _CELL = "padding:2px 14px;text-align:right;white-space:nowrap;background:transparent;color:inherit;border:0"
@@ -66,10 +66,10 @@ _SOFT = "opacity:0.72"
 
 @dataclass(frozen=True)
 class CardFigures:
-    """What a card shows of a result.
+    """The values that a card shows.
 
-    `stats` and `baselines` are those of `Result`, equities account values in quote at each bar's close, `start` and `end` the first
-    open and the last close (UTC), and `halt` is empty where the account could trade to the end.
+    `stats` and `baselines` are those of `Result`; equities are account values in quote at each bar's close; `start` and `end` are
+    the first open and the last close (UTC); `halt` is empty if the account could trade to the end.
     """
 
     label: str
@@ -91,7 +91,7 @@ class CardFigures:
     fill_model: tuple[str, ...]
 
 
-# --- what is said ---------------------------------------------------------------------------------------------------------
+# --- sentences ------------------------------------------------------------------------------------------------------------
 
 
 def figures(result: CardFigures) -> dict[str, tuple[str, ...]]:
@@ -115,7 +115,7 @@ def _chosen(result: CardFigures) -> dict[str, tuple[str, ...]]:
 
 
 def period(result: CardFigures) -> str:
-    """Return from when to when was traded, over how many bars, and by which kernel."""
+    """Return the traded period, the number of bars, and the kernel's hash."""
     missing = round(result.stats["missing_bars"])
     return (
         f"{result.start:%Y-%m-%d %H:%M} to {result.end:%Y-%m-%d %H:%M} UTC, {len(result.equity):,} bars of {result.timeframe}"
@@ -136,17 +136,17 @@ def chance(result: CardFigures) -> str:
 
 
 def blocked(result: CardFigures) -> str:
-    """Return what kept the strategy from trading as it wanted, in plain words."""
+    """Return the sentences on refused signals, halts, ruin and the drawdown throttle."""
     counts = {reason: count for reason, count in result.refusal_counts.items() if reason != RUINED}
     parts = [f"{reason.replace('_', ' ')} {count:,}" for reason, count in counts.items()]
-    told = [f"Signals refused or shrunk: {', '.join(parts)}." if parts else "No signal was refused or shrunk."]
+    sentences = [f"Signals refused or shrunk: {', '.join(parts)}." if parts else "No signal was refused or shrunk."]
     if result.ruin:
-        told.insert(0, str(result.ruin))
+        sentences.insert(0, str(result.ruin))
     elif result.halt:
-        told.append(f"The account ended {result.halt}.")
+        sentences.append(f"The account ended {result.halt}.")
     if result.stats["throttled"]:
-        told.append(f"The drawdown throttle stood at step {result.stats['throttled']:.0f} when the run ended.")
-    return " ".join(told)
+        sentences.append(f"The drawdown throttle stood at step {result.stats['throttled']:.0f} when the run ended.")
+    return " ".join(sentences)
 
 
 def _notes(result: CardFigures) -> tuple[str, ...]:

@@ -3,21 +3,21 @@
 from collections.abc import Iterator
 
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem
+from atb.engine.prepare import KernelInput
 from atb.engine.slot import Slot
 
 BASIS = "Decisions at the close of each bar; market orders fill at the next bar's open."
 ROUNDING = "Sizes are floored to lots and prices rounded to ticks against the trader."
 
 
-def fill_model(problem: Problem) -> list[str]:
+def fill_model(inputs: KernelInput) -> list[str]:
     """Return how orders were filled, in paragraphs: first what holds for all slots, then each slot's costs and own rules."""
-    policies = dict.fromkeys(slot.policy for slot in problem.slots)
+    policies = dict.fromkeys(slot.policy for slot in inputs.slots)
     shared = list(_rules(next(iter(policies)))) if len(policies) == 1 else []
     each = dict.fromkeys(
-        " ".join([_costs(slot), *([] if shared else _rules(slot.policy)), f"{slot.rules}."]) for slot in problem.slots
+        " ".join([_costs(slot), *([] if shared else _rules(slot.policy)), f"{slot.rules}."]) for slot in inputs.slots
     )
-    return [" ".join([BASIS, *shared, ROUNDING, *_finer(problem)]), *each]
+    return [" ".join([BASIS, *shared, ROUNDING, *_finer(inputs)]), *each]
 
 
 def _rules(policy: RiskPolicy) -> Iterator[str]:
@@ -65,9 +65,9 @@ def _moving(policy: RiskPolicy) -> str:
     return f"{' and '.join(names).capitalize()} move"
 
 
-def _finer(problem: Problem) -> Iterator[str]:
-    """Yield what a finer timeframe decided, where one was asked."""
-    known = int((problem.market["first"] != 0).sum())
+def _finer(inputs: KernelInput) -> Iterator[str]:
+    """Yield the sentence on drill-down, if a finer timeframe was given."""
+    known = int((inputs.market["first"] != 0).sum())
     if known:
         yield f"A finer timeframe told for {known:,} bars whether stop or target came first."
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine import codes, records
-from atb.engine.prepare import Problem
+from atb.engine.prepare import KernelInput
 from atb.engine.records import Records
 
 if TYPE_CHECKING:
@@ -26,14 +26,14 @@ def _names(values: NDArray[np.int64], table: dict[int, str]) -> list[str]:
     return [table[int(value)] for value in values]
 
 
-def _slot_columns(slots: NDArray[np.int64], problem: Problem) -> dict[str, list[str]]:
+def _slot_columns(slots: NDArray[np.int64], inputs: KernelInput) -> dict[str, list[str]]:
     return {
-        "symbol": [str(problem.slots[s].bars.symbol) for s in slots],
-        "strategy": [problem.slots[s].strategy.name for s in slots],
+        "symbol": [str(inputs.slots[s].bars.symbol) for s in slots],
+        "strategy": [inputs.slots[s].strategy.name for s in slots],
     }
 
 
-def orders_frame(orders: Records, problem: Problem) -> "pd.DataFrame":
+def orders_frame(orders: Records, inputs: KernelInput) -> "pd.DataFrame":
     """Return one row per filled order, oldest first.
 
     `time` is the fill's (the bar's open for what fills at the open, its close for what fills inside the bar); `bar` is the open of
@@ -44,10 +44,10 @@ def orders_frame(orders: Records, problem: Problem) -> "pd.DataFrame":
 
     columns: dict[str, Any] = {
         "order_id": orders["id"],
-        "trade_id": trade_rows(orders, problem),
+        "trade_id": trade_rows(orders, inputs),
         "time": _time(orders["time"]),
-        "bar": _time(problem.market["opened"][orders["row"]]),
-        **_slot_columns(orders["slot"], problem),
+        "bar": _time(inputs.market["opened"][orders["row"]]),
+        **_slot_columns(orders["slot"], inputs),
         "side": _names(orders["side"], codes.SIDES),
         "kind": _names(orders["kind"], codes.KINDS),
         "role": _names(orders["role"], codes.ROLES),
@@ -64,7 +64,7 @@ def orders_frame(orders: Records, problem: Problem) -> "pd.DataFrame":
     return pd.DataFrame(columns)
 
 
-def trade_rows(orders: Records, problem: Problem) -> NDArray[np.int64]:
+def trade_rows(orders: Records, inputs: KernelInput) -> NDArray[np.int64]:
     """Return for each order the row of its round trip in `trades_frame`.
 
     A round trip ends with the fill that leaves nothing of the position; every order since the one before belongs to it. The
@@ -72,12 +72,12 @@ def trade_rows(orders: Records, problem: Problem) -> NDArray[np.int64]:
     """
     found = np.zeros(len(orders), dtype=np.int64)
     ends = np.zeros(len(orders), dtype=bool)
-    for s in range(len(problem.slots)):
+    for s in range(len(inputs.slots)):
         own = np.flatnonzero(orders["slot"] == s)
-        ends[own] = _flat_after(orders[own], problem.parameters[s])
+        ends[own] = _flat_after(orders[own], inputs.parameters[s])
     number = np.cumsum(ends) - 1
     following = int(ends.sum())
-    for s in range(len(problem.slots)):
+    for s in range(len(inputs.slots)):
         own = np.flatnonzero(orders["slot"] == s)
         last = own[ends[own]]
         closed = np.searchsorted(last, own) < len(last)
@@ -88,22 +88,22 @@ def trade_rows(orders: Records, problem: Problem) -> NDArray[np.int64]:
 
 
 def _flat_after(orders: Records, parameter: Any) -> NDArray[np.bool_]:
-    """Return whether one slot holds less than a lot after each of its orders: fees in base leave dust behind."""
+    """Return True for each order after which the slot holds less than a lot: fees in base leave dust."""
     return np.asarray(np.abs(np.cumsum(_moved(orders))) < parameter["lot"] * (1 - EPSILON), dtype=bool)
 
 
 def _moved(orders: Records) -> NDArray[np.float64]:
-    """Return what each order added to the base that is held, fees in base taken off."""
+    """Return each order's change of the base held, fees in base deducted."""
     return np.asarray(orders["side"] * orders["quantity"] - orders["fee_base"], dtype=np.float64)
 
 
 def _slippage(orders: Records) -> NDArray[np.float64]:
-    """Return what each order paid in quote beyond the price that it met."""
+    """Return each order's slippage in quote: its price against the reference, times quantity."""
     worse: NDArray[np.float64] = orders["price"] - orders["reference"]
     return np.asarray(orders["side"] * worse * orders["quantity"], dtype=np.float64)
 
 
-def trades_frame(trades: Records, orders: Records, problem: Problem, *, slots: Records) -> "pd.DataFrame":
+def trades_frame(trades: Records, orders: Records, inputs: KernelInput, *, slots: Records) -> "pd.DataFrame":
     """Return one row per round trip in the order they closed, then the open ones of `slots`, marked at their last close.
 
     `pnl`, `fees_paid`, `financing_paid` and `slippage_paid` in quote; `pnl` is net of all three, slippage (rounding to ticks
@@ -112,14 +112,14 @@ def trades_frame(trades: Records, orders: Records, problem: Problem, *, slots: R
     """
     import pandas as pd
 
-    rows = np.concatenate([trades, _open_trades(slots, problem, trades.dtype)])
+    rows = np.concatenate([trades, _open_trades(slots, inputs, trades.dtype)])
     entry_value: NDArray[np.float64] = rows["quantity"] * rows["entry_price"]
     closed = np.arange(len(rows)) < len(trades)
     entered = orders["role"] == records.ENTRY
-    belongs = trade_rows(orders, problem)
+    belongs = trade_rows(orders, inputs)
     columns: dict[str, Any] = {
         "trade_id": np.arange(len(rows)),
-        **_slot_columns(rows["slot"], problem),
+        **_slot_columns(rows["slot"], inputs),
         "side": _names(rows["side"], codes.DIRECTIONS),
         "entry_time": _time(rows["entry_time"]),
         "entry_price": rows["entry_price"],
@@ -146,12 +146,12 @@ def trades_frame(trades: Records, orders: Records, problem: Problem, *, slots: R
     return frame
 
 
-def _open_trades(slots: Records, problem: Problem, dtype: "np.dtype[np.void]") -> Records:
+def _open_trades(slots: Records, inputs: KernelInput, dtype: "np.dtype[np.void]") -> Records:
     held = [s for s in range(len(slots)) if slots[s]["quantity"] != 0]
     rows = np.zeros(len(held), dtype)
     for row, s in zip(rows, held, strict=True):
         slot, side = slots[s], int(np.sign(slots[s]["quantity"]))
-        last = problem.offsets[s + 1] if s + 1 < len(slots) else len(problem.market)
+        last = inputs.offsets[s + 1] if s + 1 < len(slots) else len(inputs.market)
         best, worst = (slot["highest"], slot["lowest"])[::side]
         values = {
             "slot": s,
@@ -159,7 +159,7 @@ def _open_trades(slots: Records, problem: Problem, dtype: "np.dtype[np.void]") -
             "quantity": slot["opened_quantity"],
             "entry_time": slot["entry_time"],
             "entry_price": slot["entry_price"],
-            "exit_time": problem.market["closed"][last - 1],
+            "exit_time": inputs.market["closed"][last - 1],
             "exit_price": slot["mark"],
             "fees": slot["fees"],
             "financing": slot["financing"],
@@ -177,7 +177,7 @@ def _open_trades(slots: Records, problem: Problem, dtype: "np.dtype[np.void]") -
     return rows
 
 
-def refusals_frame(refusals: Records, problem: Problem, ruined_ms: int | None = None) -> "pd.DataFrame":
+def refusals_frame(refusals: Records, inputs: KernelInput, ruined_ms: int | None = None) -> "pd.DataFrame":
     """Return one row per refused or shrunk intent: when, which slot, and why; `count` intents from `time` to `until`.
 
     An account that is halted for good or liquidated refuses at every bar until the end: that is one row per slot and reason, and
@@ -200,7 +200,7 @@ def refusals_frame(refusals: Records, problem: Problem, ruined_ms: int | None = 
     return pd.DataFrame(
         {
             "time": _time(rows["time"]),
-            **_slot_columns(rows["slot"], problem),
+            **_slot_columns(rows["slot"], inputs),
             "reason": np.where(ruined[first[kept]], "ruined", reasons) if len(rows) else reasons,
             "count": np.bincount(number, minlength=len(first))[kept],
             "until": _time(until[kept]),
@@ -208,32 +208,32 @@ def refusals_frame(refusals: Records, problem: Problem, ruined_ms: int | None = 
     )
 
 
-def folded_ms(orders: Records, problem: Problem) -> NDArray[np.int64]:
-    """Return when the account felt each order: market orders just after their bar's open, resting ones at its close."""
-    market = problem.market[orders["row"]]
+def folded_ms(orders: Records, inputs: KernelInput) -> NDArray[np.int64]:
+    """Return when each order changed equity: market orders just after their bar's open, resting ones at its close."""
+    market = inputs.market[orders["row"]]
     at_open = orders["kind"] == records.AT_MARKET
     return np.asarray(np.where(at_open, market["opened"] + 1, market["closed"]), dtype=np.int64)
 
 
-def held_at_closes(orders: Records, problem: Problem) -> NDArray[np.bool_]:
-    """Return whether any slot holds a lot or more at each of the problem's closes."""
-    when, held = folded_ms(orders, problem), np.zeros(len(problem.closes), dtype=bool)
-    for s in range(len(problem.slots)):
+def held_at_closes(orders: Records, inputs: KernelInput) -> NDArray[np.bool_]:
+    """Return True for each close (C,) at which any slot holds a lot or more."""
+    when, held = folded_ms(orders, inputs), np.zeros(len(inputs.closes), dtype=bool)
+    for s in range(len(inputs.slots)):
         own = orders["slot"] == s
-        after = np.concatenate([[False], ~_flat_after(orders[own], problem.parameters[s])])
-        held |= after[np.searchsorted(when[own], problem.closes, side="right")]
+        after = np.concatenate([[False], ~_flat_after(orders[own], inputs.parameters[s])])
+        held |= after[np.searchsorted(when[own], inputs.closes, side="right")]
     return held
 
 
-def positions_frame(orders: Records, problem: Problem, index: "pd.DatetimeIndex") -> "pd.DataFrame":
+def positions_frame(orders: Records, inputs: KernelInput, index: "pd.DatetimeIndex") -> "pd.DataFrame":
     """Return the signed quantity held by each slot after each bar's close, dust of fees in base included."""
     import pandas as pd
 
-    when = folded_ms(orders, problem)
+    when = folded_ms(orders, inputs)
     columns = {}
-    for s in range(len(problem.slots)):
+    for s in range(len(inputs.slots)):
         own = orders["slot"] == s
         held = np.concatenate([[0.0], np.cumsum(_moved(orders[own]))])
-        held[np.abs(held) < EPSILON * problem.parameters[s]["lot"]] = 0.0
-        columns[s] = held[np.searchsorted(when[own], problem.closes, side="right")]
+        held[np.abs(held) < EPSILON * inputs.parameters[s]["lot"]] = 0.0
+        columns[s] = held[np.searchsorted(when[own], inputs.closes, side="right")]
     return pd.DataFrame(columns, index=index)

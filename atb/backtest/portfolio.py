@@ -11,7 +11,7 @@ import pandas as pd
 from atb.backtest.frames import folded_ms
 from atb.backtest.simulation import Outcome
 from atb.backtest.span import Span
-from atb.engine.prepare import Problem, finest
+from atb.engine.prepare import KernelInput, finest
 from atb.engine.slot import Slot
 from atb.errors import InputError
 
@@ -31,25 +31,25 @@ def closes(slots: tuple[Slot, ...], times: "NDArray[np.int64]", index: pd.Dateti
     return frame.bfill()
 
 
-def _clock(problem: Problem, index: pd.DatetimeIndex) -> "tuple[NDArray[np.int64], pd.DatetimeIndex]":
+def _clock(inputs: KernelInput, index: pd.DatetimeIndex) -> "tuple[NDArray[np.int64], pd.DatetimeIndex]":
     """Close times without a hole, and their opens: vectorbt reads rows as time, so each period needs one."""
-    timeframe = finest(problem.slots)
-    if timeframe.unit == "M" or Span.of(problem).whole:
-        return problem.closes, index
+    timeframe = finest(inputs.slots)
+    if timeframe.unit == "M" or Span.of(inputs).whole:
+        return inputs.closes, index
     step = timeframe.seconds * 1000
-    grid = np.arange(int(problem.lanes.opened.min()) + step, int(problem.closes[-1]) + 1, step)
-    times = np.union1d(grid, problem.closes)
+    grid = np.arange(int(inputs.bar_columns.opened.min()) + step, int(inputs.closes[-1]) + 1, step)
+    times = np.union1d(grid, inputs.closes)
     return times, pd.DatetimeIndex(pd.to_datetime(times - step, unit="ms", utc=True), name="timestamp")
 
 
-def order_records(problem: Problem, orders: "NDArray[np.void]", times: "NDArray[np.int64]") -> "NDArray[np.void]":
+def order_records(inputs: KernelInput, orders: "NDArray[np.void]", times: "NDArray[np.int64]") -> "NDArray[np.void]":
     """ORDER records in vectorbt's layout, sorted by column and time, numbered within each column.
 
     `times` are the closes of vectorbt's rows, in epoch milliseconds.
     """
     from vectorbt.portfolio.enums import order_dt
 
-    rows = np.searchsorted(times, folded_ms(orders, problem), side="left")
+    rows = np.searchsorted(times, folded_ms(orders, inputs), side="left")
     by_column = np.lexsort((orders["id"], orders["slot"]))
     records = np.zeros(len(orders), order_dt)
     chosen = orders[by_column]
@@ -62,14 +62,14 @@ def order_records(problem: Problem, orders: "NDArray[np.void]", times: "NDArray[
     return records
 
 
-def wrap(problem: Problem, outcome: Outcome, index: pd.DatetimeIndex) -> "vbt.Portfolio":
-    """Wrap what a run wrote as a `vectorbt.Portfolio` whose columns share the account's cash.
+def wrap(inputs: KernelInput, outcome: Outcome, index: pd.DatetimeIndex) -> "vbt.Portfolio":
+    """Wrap a run's orders as a `vectorbt.Portfolio` whose columns share the account's cash.
 
     It has a row for every period of the clock, also where a bar is missing, so that its ratios are per time and not per bar.
 
     Parameters
     ----------
-    problem, outcome
+    inputs, outcome
         The run.
     index
         Open times (UTC) of the bars at whose closes equity is known.
@@ -84,13 +84,13 @@ def wrap(problem: Problem, outcome: Outcome, index: pd.DatetimeIndex) -> "vbt.Po
     from vectorbt.base.array_wrapper import ArrayWrapper
     from vectorbt.portfolio.enums import log_dt
 
-    times, index = _clock(problem, index)
-    prices = closes(problem.slots, times, index)
-    freq = pd.Timedelta(seconds=finest(problem.slots).seconds)
+    times, index = _clock(inputs, index)
+    prices = closes(inputs.slots, times, index)
+    freq = pd.Timedelta(seconds=finest(inputs.slots).seconds)
     wrapper = ArrayWrapper.from_obj(prices, freq=freq, group_by=np.zeros(prices.shape[1], dtype=np.int64))
-    cash = np.array([problem.account.cash])
+    cash = np.array([inputs.account.cash])
     return vbt.Portfolio(
-        wrapper, prices, order_records(problem, outcome.orders, times), np.zeros(0, log_dt), cash, cash_sharing=True
+        wrapper, prices, order_records(inputs, outcome.orders, times), np.zeros(0, log_dt), cash, cash_sharing=True
     )
 
 

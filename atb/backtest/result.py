@@ -1,4 +1,4 @@
-"""The result of a backtest: tables, figures of merit, baselines, what blocked it, and vectorbt's view of the same orders."""
+"""The result of a backtest: tables, figures of merit, baselines, refused signals, and vectorbt's view of the same orders."""
 
 import math
 from dataclasses import replace
@@ -12,13 +12,13 @@ from atb.backtest import frames
 from atb.backtest.baselines import RandomEntry, figures_of, hold, idle, random_entry
 from atb.backtest.fill_model import fill_model
 from atb.backtest.ruin import RUINED, Ruin, ruin_of
-from atb.backtest.simulation import Ended, Outcome, simulate
+from atb.backtest.simulation import Outcome, RunSummary, simulate
 from atb.backtest.span import Holes
 from atb.decimals import figure
 from atb.domain.bars import Bars
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
-from atb.engine.prepare import Problem, finest
+from atb.engine.prepare import KernelInput, finest
 from atb.engine.records import HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION
 from atb.engine.slot import Slot
 from atb.files import make_public_folder, write_public
@@ -43,20 +43,20 @@ _HALTS = {
 
 
 class Result:
-    """One backtest: the kernel's records, from which everything else is computed when it is first asked for, and kept.
+    """One backtest: the kernel's records, and everything else computed from them at first use and kept.
 
     The last line of a notebook cell shows it as a card, `print` as a table; neither changes it.
     """
 
-    def __init__(self, problem: Problem, outcome: Outcome, *, drilled: "DrillDown | None" = None) -> None:
-        self.problem, self.outcome, self.drilled = problem, outcome, drilled
+    def __init__(self, inputs: KernelInput, outcome: Outcome, *, drilled: "DrillDown | None" = None) -> None:
+        self.inputs, self.outcome, self.drilled = inputs, outcome, drilled
 
     # --- identity -----------------------------------------------------------------------------------------------------
 
     @property
     def slots(self) -> tuple[Slot, ...]:
-        """What traded."""
-        return self.problem.slots
+        """The slots that traded."""
+        return self.inputs.slots
 
     @property
     def bars(self) -> tuple[Bars, ...]:
@@ -71,7 +71,7 @@ class Result:
 
     @property
     def kernel_hash(self) -> str:
-        """Which rules decided."""
+        """Hash of the kernel that decided."""
         return kernel_hash()
 
     # --- tables -------------------------------------------------------------------------------------------------------
@@ -83,12 +83,12 @@ class Result:
 
         if len(self.slots) == 1:
             known = cast("pd.DatetimeIndex", self.bars[0].frame.index)
-            first = len(known) - len(self.problem.lanes.opened)
+            first = len(known) - len(self.inputs.bar_columns.opened)
             return known[first:] if first else known
         timeframe = finest(self.slots)
-        opened = self.problem.closes - timeframe.seconds * 1000
+        opened = self.inputs.closes - timeframe.seconds * 1000
         if timeframe.unit == "M":
-            opened = np.unique(self.problem.market["opened"])
+            opened = np.unique(self.inputs.market["opened"])
         return pd.DatetimeIndex(pd.to_datetime(opened, unit="ms", utc=True), name="timestamp")
 
     @cached_property
@@ -104,22 +104,22 @@ class Result:
     @cached_property
     def orders(self) -> "pd.DataFrame":
         """Filled orders, oldest first."""
-        return frames.orders_frame(self.outcome.orders, self.problem)
+        return frames.orders_frame(self.outcome.orders, self.inputs)
 
     @cached_property
     def trades(self) -> "pd.DataFrame":
         """Round trips; those still open at the end come last."""
-        return frames.trades_frame(self.outcome.trades, self.outcome.orders, self.problem, slots=self.outcome.slots)
+        return frames.trades_frame(self.outcome.trades, self.outcome.orders, self.inputs, slots=self.outcome.slots)
 
     @cached_property
     def refused(self) -> "pd.DataFrame":
         """Intents that were refused or shrunk, with the reason; what a ruined account refused is one row."""
-        return frames.refusals_frame(self.outcome.refusals, self.problem, self.ruin.at_ms if self.ruin else None)
+        return frames.refusals_frame(self.outcome.refusals, self.inputs, self.ruin.at_ms if self.ruin else None)
 
     @cached_property
     def positions(self) -> "pd.DataFrame":
         """Signed quantity (base) held by each slot after each bar's close, dust included."""
-        return frames.positions_frame(self.outcome.orders, self.problem, self.index)
+        return frames.positions_frame(self.outcome.orders, self.inputs, self.index)
 
     # --- figures ------------------------------------------------------------------------------------------------------
 
@@ -129,7 +129,7 @@ class Result:
 
         `throttled` is the drawdown throttle's level and `halted` the halt's code when the run ended, 0 for none.
         """
-        figures = figures_of(self.problem, [Ended.of(self.outcome, self.problem)])
+        figures = figures_of(self.inputs, [RunSummary.of(self.outcome, self.inputs)])
         return {name: float(column[0]) for name, column in figures.items()} | {
             "throttled": float(self.outcome.account["throttle"]),
             "halted": float(self.outcome.account["halt"]),
@@ -137,24 +137,24 @@ class Result:
         }
 
     @cached_property
-    def held(self) -> "pd.Series[float]":
+    def benchmark_equity(self) -> "pd.Series[float]":
         """Account value in quote of buying every symbol at the start, in equal parts and with the same costs."""
-        return self._curve(self._held, "hold")
+        return self._curve(self._benchmark, "hold")
 
     @cached_property
-    def _held(self) -> Outcome:
-        return hold(self.problem)
+    def _benchmark(self) -> Outcome:
+        return hold(self.inputs)
 
     @cached_property
     def baselines(self) -> dict[str, dict[str, float]]:
-        """What doing little would have given, with the same costs: `hold` (buy at the start, in equal parts) and `cash`."""
-        figures = figures_of(self.problem, [Ended.of(self._held, self.problem), idle(self.problem)])
+        """Figures of `hold` (buy at the start, in equal parts) and `cash`, with the same costs."""
+        figures = figures_of(self.inputs, [RunSummary.of(self._benchmark, self.inputs), idle(self.inputs)])
         return {kind: {name: float(figures[name][k]) for name in _BASELINE} for k, kind in enumerate(("hold", "cash"))}
 
     @cached_property
     def random_entry(self) -> RandomEntry:
-        """The same positions for as long at random times, again and again: what the strategy's timing is worth."""
-        return random_entry(self.problem, self.outcome)
+        """Many runs with the same positions at random times: what the strategy's timing is worth."""
+        return random_entry(self.inputs, self.outcome)
 
     @cached_property
     def band(self) -> "dict[str, pd.Series[float]]":
@@ -167,9 +167,9 @@ class Result:
             return {}
         found = {}
         for value, name in enumerate(("stop_first", "target_first")):
-            parameters = self.problem.parameters.copy()
+            parameters = self.inputs.parameters.copy()
             parameters["target_first"] = value
-            found[name] = self._curve(simulate(replace(self.problem, parameters=parameters)), name)
+            found[name] = self._curve(simulate(replace(self.inputs, parameters=parameters)), name)
         return found
 
     # --- in words -----------------------------------------------------------------------------------------------------
@@ -186,17 +186,17 @@ class Result:
 
     @cached_property
     def ruin(self) -> Ruin | None:
-        """When and how the account was ruined, None if it was not."""
-        return ruin_of(self.outcome, self.problem)
+        """When and how the account was ruined; None if it was not."""
+        return ruin_of(self.outcome, self.inputs)
 
     @property
     def halt(self) -> str:
-        """What the account's limits had done to it when the run ended, in words; empty when it could trade."""
+        """The halt in force at the end, in words; empty if the account could trade."""
         return _HALTS.get(int(self.outcome.account["halt"]), "")
 
     @property
     def headline(self) -> str:
-        """The one line that must be read first: what blocked the strategy, or its return beside holding."""
+        """The line to read first: what blocked the strategy, or its return beside buy and hold."""
         halted = [f"The account ended {self.halt}."] * bool(self.halt)
         parts = [str(self.ruin)] if self.ruin else halted
         if refused := {reason: count for reason, count in self.refusal_counts.items() if reason != RUINED}:
@@ -219,18 +219,19 @@ class Result:
     def holes(self) -> tuple[Holes, ...]:
         """Where the traded bars of each slot are missing; empty where none is."""
         found = (
-            Holes.of(bars, int(self.problem.lanes.opened[a])) for bars, a in zip(self.bars, self._firsts, strict=True)
+            Holes.of(bars, int(self.inputs.bar_columns.opened[a]))
+            for bars, a in zip(self.bars, self._firsts, strict=True)
         )
         return tuple(dict.fromkeys(holes for holes in found if holes))
 
     @property
     def _firsts(self) -> list[int]:
         """The first row of each slot."""
-        return [min(offset, len(self.problem.lanes.opened) - 1) for offset in self.problem.offsets]
+        return [min(offset, len(self.inputs.bar_columns.opened) - 1) for offset in self.inputs.offsets]
 
     @property
     def ambiguity(self) -> str:
-        """How many fills rest on a guess about the order of prices inside a bar, and what the other guess would have given."""
+        """How many fills depend on the order of prices inside a bar, and final equity with either order."""
         count = int(self.stats["ambiguous_bars"])
         looked_up = f" {self.drilled}." if self.drilled else ""
         if not count:
@@ -244,7 +245,7 @@ class Result:
     @property
     def fill_model(self) -> str:
         """How orders were filled and what they cost, in sentences."""
-        return " ".join(fill_model(self.problem))
+        return " ".join(fill_model(self.inputs))
 
     # --- other views --------------------------------------------------------------------------------------------------
 
@@ -253,11 +254,11 @@ class Result:
         """The same orders as a `vectorbt.Portfolio`, which accounts for them independently."""
         from atb.backtest.portfolio import wrap
 
-        return wrap(self.problem, self.outcome, self.index)
+        return wrap(self.inputs, self.outcome, self.index)
 
     @cached_property
     def card(self) -> "CardFigures":
-        """What the card shows: figures, baselines and notes."""
+        """The values of the card: figures, baselines and notes."""
         from atb.backtest.card import CardFigures
 
         return CardFigures(
@@ -268,7 +269,7 @@ class Result:
             start=self.index[0].to_pydatetime(),
             end=self._end,
             equity=self.outcome.equity,
-            benchmark_equity=self._held.equity,
+            benchmark_equity=self._benchmark.equity,
             stats=self.stats,
             baselines=self.baselines,
             random_entry=self.random_entry,
@@ -277,7 +278,7 @@ class Result:
             halt=self.halt,
             holes=self.holes,
             ambiguity=self.ambiguity,
-            fill_model=tuple(fill_model(self.problem)),
+            fill_model=tuple(fill_model(self.inputs)),
         )
 
     @property
@@ -289,7 +290,7 @@ class Result:
         """Return identity, settings and figures as plain JSON values; NaN becomes None."""
         return {
             "slots": [_slot_json(slot) for slot in self.slots],
-            "account": self.problem.account.to_json(),
+            "account": self.inputs.account.to_json(),
             "start": self.index[0].isoformat(),
             "end": self._end.isoformat(),
             "kernel_hash": self.kernel_hash,
@@ -321,7 +322,7 @@ class Result:
         return f"<Result {self.label}: {self.headline}>"
 
     def __str__(self) -> str:
-        """Return the card as text: figures beside the baselines, what blocked it, how fills were made."""
+        """Return the card as text."""
         from atb.backtest.card import text
 
         return text(self.card)
@@ -353,7 +354,7 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
 
 
 def bars_json(bars: Bars) -> dict[str, Any]:
-    """Return what identifies a series of bars: symbol, timeframe, venue, period, count and fingerprint."""
+    """Return the identity of a series of bars: symbol, timeframe, venue, period, count and fingerprint."""
     return {
         "symbol": str(bars.symbol),
         "timeframe": str(bars.timeframe),

@@ -1,7 +1,7 @@
-"""An account that is ruined: when, and with how much left.
+"""Ruin of an account: when it happened and what was left.
 
-The kernel counts every signal that it could not trade, and a ruined account is asked again at every bar. All those refusals say one
-thing: results, reports and files have one row for them, and their first line says so.
+A ruined account refuses every later signal for the same reason, so results, reports and files show those refusals as one row and
+say it in their first line.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atb.backtest.simulation import Outcome
-    from atb.engine.prepare import Problem
+    from atb.engine.prepare import KernelInput
 
 RUINED = "ruined"
 _FOR_WANT_OF_MONEY = (records.TOO_SMALL, records.BELOW_MIN_NOTIONAL, records.NO_CASH, records.LIQUIDATED)
@@ -71,30 +71,30 @@ class Ruin:
         return {"at": self.at.isoformat(), **values}
 
 
-def ruin_of(outcome: "Outcome", problem: "Problem") -> Ruin | None:
-    """Return how an account was ruined, None if it was not.
+def ruin_of(outcome: "Outcome", inputs: "KernelInput") -> Ruin | None:
+    """Return when and how an account was ruined; None if it was not.
 
     Ruined is an account that was liquidated, or that traded and ended without a position and with too little for any order: less
     than the least one, or under a tenth of its cash and refused for want of money at every signal since its last order.
     """
-    orders, left, cash = outcome.orders, float(outcome.summary["last"]), problem.account.cash
+    orders, left, cash = outcome.orders, float(outcome.summary["last"]), inputs.account.cash
     if not len(orders):
         return None
     liquidated = int(outcome.account["halt"]) == records.HALT_LIQUIDATION
-    since = int(folded_ms(orders[-1:], problem)[0])
+    since = int(folded_ms(orders[-1:], inputs)[0])
     after = outcome.refusals[outcome.refusals["time"] >= since]
     if not liquidated:
         if (outcome.slots["quantity"] != 0.0).any():
             return None
         starved = len(after) > 0 and left < _LITTLE * cash and bool(np.isin(after["reason"], _FOR_WANT_OF_MONEY).all())
-        if left >= _least(outcome, problem) and not starved:
+        if left >= _least(outcome, inputs) and not starved:
             return None
-    symbol = problem.slots[0].bars.symbol
+    symbol = inputs.slots[0].bars.symbol
     return Ruin(since, left, cash, symbol.settle or symbol.quote, liquidated, len(after))
 
 
-def _least(outcome: "Outcome", problem: "Problem") -> float:
+def _least(outcome: "Outcome", inputs: "KernelInput") -> float:
     """Return the least value (quote) of an order that any slot could send at the last price."""
-    rules = problem.parameters
+    rules = inputs.parameters
     smallest: NDArray[np.float64] = rules["min_quantity"] * outcome.slots["mark"]
     return float(np.maximum(rules["min_notional"], smallest).min())

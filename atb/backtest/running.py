@@ -55,10 +55,10 @@ def run(
     InputError
         If nothing is left to trade, or the slots do not fit on one account.
     """
-    problem = prepare(as_slots(slots), AccountPolicy() if account is None else account, start)
+    inputs = prepare(as_slots(slots), AccountPolicy() if account is None else account, start)
     if finer is None:
-        return Result(problem, simulate(problem))
+        return Result(inputs, simulate(inputs))
     from atb.backtest.drilldown import drill_down
 
-    problem, outcome, drilled = drill_down(problem, (finer,) if isinstance(finer, Bars) else tuple(finer))
-    return Result(problem, outcome, drilled=drilled)
+    inputs, outcome, drilled = drill_down(inputs, (finer,) if isinstance(finer, Bars) else tuple(finer))
+    return Result(inputs, outcome, drilled=drilled)

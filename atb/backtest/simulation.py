@@ -1,4 +1,4 @@
-"""Run the kernel over a history and keep what it wrote: orders, trades, refusals and equity as raw records."""
+"""Run the kernel over a history and keep its orders, trades, refusals and equity as raw records."""
 
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from atb.backtest.frames import held_at_closes
 from atb.backtest.span import Span
 from atb.engine import native, records
-from atb.engine.prepare import Problem
+from atb.engine.prepare import KernelInput
 from atb.engine.records import Records, fresh_account, fresh_slots
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the kernel wrote.
+    """The records of one run.
 
-    ORDER, TRADE and REFUSAL records, equity at each of the problem's closes, the account and the slots as they ended, and the
-    SUMMARY of running sums that statistics are made of.
+    ORDER, TRADE and REFUSAL records, equity (quote) at each close, the account and the slots as they ended, and the SUMMARY of
+    running sums that metrics are computed from.
     """
 
     orders: Records
@@ -30,71 +30,79 @@ class Outcome:
     summary: Any
 
 
-def simulate(problem: Problem) -> Outcome:
-    """Drive the kernel over a prepared problem.
+def simulate(inputs: KernelInput) -> Outcome:
+    """Run the kernel over its inputs.
 
-    Buffers have room for what most strategies do; where the kernel counts more than it could keep, it runs again with enough.
+    Buffers are sized for most strategies; if the kernel counts more records than fit, it runs again with buffers that are large
+    enough.
     """
-    count = len(problem.lanes.opened)
+    count = len(inputs.bar_columns.opened)
     sizes = [64 + count // 16, 64 + count // 32, 64 + count // 16]
     while True:
-        outcome, counts = _attempt(problem, sizes)
+        outcome, counts = _attempt(inputs, sizes)
         if all(count <= size for count, size in zip(counts, sizes, strict=True)):
             return outcome
         sizes = [max(count, size) for count, size in zip(counts, sizes, strict=True)]
 
 
-def step() -> tuple[Any, ...]:
-    """Return the records (1,) that a loop works in: the order that is being filled, and the trade that it closes."""
+def scratch() -> tuple[Any, ...]:
+    """Return the scratch records (1,) of a loop: the order being filled and the trade it closes."""
     return np.zeros(1, records.ORDER), np.zeros(1, records.TRADE)
 
 
-def step_of_one() -> tuple[Any, ...]:
-    """Return those of the loop for a single slot, with the bar and the signal at hand, and their row."""
-    return *step(), np.zeros(1, records.MARKET), np.zeros(1, records.SIGNAL), np.zeros(1, np.int64)
+def scratch_of_one() -> tuple[Any, ...]:
+    """Return the scratch records of the loop for a single slot: also the current bar, signal and row."""
+    return *scratch(), np.zeros(1, records.MARKET), np.zeros(1, records.SIGNAL), np.zeros(1, np.int64)
 
 
-def drive(problem: Problem, state: tuple[Records, Records, Records, Records], buffers: tuple[Any, ...]) -> None:
-    """Run the loop that suits a problem, which writes into everything but the problem.
+def run_loop(inputs: KernelInput, state: tuple[Records, Records, Records, Records], buffers: tuple[Any, ...]) -> None:
+    """Run the loop for one slot or for several; it writes into state and buffers.
 
     Parameters
     ----------
-    problem
+    inputs
         Bars and signals.
     state
         ACCOUNT (1,), its parameters (1,), SLOT (S,) and their parameters (S,).
     buffers
         ORDER, TRADE and REFUSAL records, equity at each close, and SUMMARY (1,); all but the last may be empty.
     """
-    if len(problem.slots) == 1:
-        wanted = problem.wanted
-        native.run_one(*state, wanted.rest, wanted.side, *problem.lanes.columns(), *buffers, *step_of_one())
+    if len(inputs.slots) == 1:
+        signal_columns = inputs.signal_columns
+        native.run_one(
+            *state,
+            signal_columns.fields,
+            signal_columns.side,
+            *inputs.bar_columns.columns(),
+            *buffers,
+            *scratch_of_one(),
+        )
     else:
         from atb.engine import loop  # loads the compiler, for which a single slot does not wait
 
         run_many: Any = loop.run
-        bars = (problem.market, problem.signals, problem.events, problem.closing, problem.opening)
-        run_many(*state, *bars, *buffers, *step())
+        bars = (inputs.market, inputs.signals, inputs.events, inputs.closing, inputs.opening)
+        run_many(*state, *bars, *buffers, *scratch())
 
 
-def _attempt(problem: Problem, sizes: list[int]) -> tuple[Outcome, list[int]]:
-    """Run once with buffers of these sizes; return what was written, and how much there was to write."""
-    account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
+def _attempt(inputs: KernelInput, sizes: list[int]) -> tuple[Outcome, list[int]]:
+    """Run once with buffers of these sizes; return the outcome and how many records there were in all."""
+    account, slots = fresh_account(inputs.account.cash), fresh_slots(len(inputs.slots))
     orders, trades = np.empty(sizes[0], records.ORDER), np.empty(sizes[1], records.TRADE)
     refusals, summary = np.empty(sizes[2], records.REFUSAL), np.zeros(1, records.SUMMARY)
-    equity = np.empty(len(problem.closes), np.float64)
+    equity = np.empty(len(inputs.closes), np.float64)
     buffers = (orders, trades, refusals, equity, summary)
-    drive(problem, (account, problem.limits, slots, problem.parameters), buffers)
+    run_loop(inputs, (account, inputs.limits, slots, inputs.parameters), buffers)
     total = summary[0]
     counts = [int(account[0]["orders"]), int(account[0]["trades"]), int(total["refused"] + total["shrunk"])]
     kept = (orders[: counts[0]], trades[: counts[1]], refusals[: counts[2]])
     return Outcome(*kept, equity, account.copy()[0], slots, total), counts
 
 
-class Ended(NamedTuple):
-    """What statistics need of an outcome: far less than its orders and equity.
+class RunSummary(NamedTuple):
+    """The part of an outcome that metrics need: far less than its orders and equity.
 
-    `below` and `exposed` are times in periods of the finest timeframe: the longest below a peak, and in the market.
+    `below` and `exposed` are in periods of the finest timeframe: the longest time below a peak, and the time in the market.
     """
 
     summary: Any
@@ -104,28 +112,28 @@ class Ended(NamedTuple):
     exposed: float
 
     @classmethod
-    def of(cls, outcome: Outcome, problem: Problem) -> "Ended":
-        """Keep the end of an outcome; where bars are missing, times are read off equity and orders by the clock."""
-        span, total = Span.of(problem), outcome.summary
+    def of(cls, outcome: Outcome, inputs: KernelInput) -> "RunSummary":
+        """Summarise an outcome; where bars are missing, times are taken from equity and orders by the clock."""
+        span, total = Span.of(inputs), outcome.summary
         below, exposed = float(total["longest"]), float(total["exposed"])
         if not span.whole:
-            below = span.longest_below(outcome.equity, problem.account.cash)
-            exposed = span.time_in(held_at_closes(outcome.orders, problem))
+            below = span.longest_below(outcome.equity, inputs.account.cash)
+            exposed = span.time_in(held_at_closes(outcome.orders, inputs))
         return cls(total, outcome.account, outcome.slots, below, exposed)
 
 
-def only_the_end(problem: Problem, parameters: Records | None = None) -> Ended:
-    """Drive the kernel over a problem, or with other slot parameters (S,), without keeping what it writes on the way.
+def summarise(inputs: KernelInput, parameters: Records | None = None) -> RunSummary:
+    """Run the kernel, optionally with other slot parameters (S,), and keep only the summary.
 
-    Where bars are missing, the kernel's counts of bars are no times, and the whole outcome is needed for a moment.
+    Where bars are missing, the kernel's counts of bars are not times, so the whole outcome is computed first.
     """
-    if not Span.of(problem).whole:
-        chosen = problem if parameters is None else replace(problem, parameters=parameters)
-        return Ended.of(simulate(chosen), chosen)
-    account, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
+    if not Span.of(inputs).whole:
+        chosen = inputs if parameters is None else replace(inputs, parameters=parameters)
+        return RunSummary.of(simulate(chosen), chosen)
+    account, slots = fresh_account(inputs.account.cash), fresh_slots(len(inputs.slots))
     summary = np.zeros(1, records.SUMMARY)
     nothing = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
-    state = (account, problem.limits, slots, problem.parameters if parameters is None else parameters)
-    drive(problem, state, (*nothing, summary))
+    state = (account, inputs.limits, slots, inputs.parameters if parameters is None else parameters)
+    run_loop(inputs, state, (*nothing, summary))
     total = summary[0]
-    return Ended(total, account[0], slots, float(total["longest"]), float(total["exposed"]))
+    return RunSummary(total, account[0], slots, float(total["longest"]), float(total["exposed"]))

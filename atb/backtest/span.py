@@ -1,9 +1,9 @@
-"""How much time a run spans, by the clock: periods from the first open to the last close, and the holes between its bars.
+"""The time a run spans, by the clock: periods from the first open to the last close, and the holes between its bars.
 
 Every figure that speaks of time (years, days of drawdown, trades a day, time in the market, annualised ratios) counts the periods
-of the finest timeframe between the first open and the last close, whether there was a bar in them or not. In a period without a bar
-nothing is known and nothing happens: equity stays where it was, and the return is 0. So a series with half of its hours missing is
-half as many bars in the same time, and not a faster market. Without holes the periods are the bars.
+of the finest timeframe between the first open and the last close, with or without a bar. In a period without a bar equity does not
+change and the return is 0. So a series with half of its hours missing has half as many bars in the same time; it is not a faster
+market. Without holes, periods and bars are the same.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from atb.engine.records import Floats
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atb.engine.prepare import Problem
+    from atb.engine.prepare import KernelInput
 
 
 @dataclass(frozen=True)
@@ -39,10 +39,10 @@ class Span:
     per_year: float
 
     @classmethod
-    def of(cls, problem: "Problem") -> "Span":
-        """Return the span of the traded bars of a problem."""
-        timeframe = min((slot.bars.timeframe for slot in problem.slots), key=lambda one: one.seconds)
-        at = periods_between(int(problem.lanes.opened.min()), problem.closes, timeframe)
+    def of(cls, inputs: "KernelInput") -> "Span":
+        """Return the span of the traded bars."""
+        timeframe = min((slot.bars.timeframe for slot in inputs.slots), key=lambda one: one.seconds)
+        at = periods_between(int(inputs.bar_columns.opened.min()), inputs.closes, timeframe)
         return cls(at, timeframe.bars_per_year)
 
     @property
@@ -52,7 +52,7 @@ class Span:
 
     @cached_property
     def whole(self) -> bool:
-        """Whether there was a bar in every period, so that counting bars is counting time."""
+        """True if every period has a bar, so that counting bars is counting time."""
         return self.periods == len(self.at)
 
     def longest_below(self, equity: Floats, cash: float) -> float:
@@ -62,7 +62,7 @@ class Span:
         return float(np.where(below, self.at - last_peak, 0.0).max(initial=0.0))
 
     def time_in(self, held: NDArray[np.bool_]) -> float:
-        """Return the periods at whose ends a position was held; what is held at a close (C,) is held until the next one."""
+        """Return the periods in the market; a position held at a close (C,) is held until the next close."""
         return float(np.diff(self.at, append=self.at[-1] + 1.0)[held].sum())
 
 
@@ -89,7 +89,7 @@ class Holes:
 
     @classmethod
     def of(cls, bars: Bars, first_ms: int) -> "Holes | None":
-        """Return the holes of the bars that open at `first_ms` (epoch ms) or later, None if there are none."""
+        """Return the holes of the bars that open at `first_ms` (epoch ms) or later, or None."""
         import pandas as pd
 
         opened, closed = (times[bars.opened_ms >= first_ms] for times in (bars.opened_ms, bars.closed_ms))
@@ -103,7 +103,7 @@ class Holes:
         return cls(bars.label, str(bars.timeframe), len(at), missing, len(opened) + missing, sizes[worst], start, end)
 
     def __str__(self) -> str:
-        """Return them as a sentence."""
+        """Return the holes as a sentence."""
         return (
             f"{self.label}: {self.missing:,} of {self.periods:,} bars ({self.missing / self.periods:.0%}) are missing, in "
             f"{self.count:,} hole{'s' * (self.count > 1)}, the longest of {self.longest:,} from {self.start:%Y-%m-%d %H:%M} to "
@@ -111,7 +111,7 @@ class Holes:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return them as plain values; times as ISO 8601."""
+        """Return plain values; times as ISO 8601."""
         return {
             "series": self.label,
             "count": self.count,

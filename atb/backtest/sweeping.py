@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from atb.backtest.metrics import metrics
 from atb.backtest.running import as_slots, run
-from atb.backtest.simulation import only_the_end
+from atb.backtest.simulation import summarise
 from atb.backtest.span import Span
 from atb.decimals import number
 from atb.domain.ports import Strategy
@@ -27,7 +27,7 @@ from atb.engine import records
 from atb.engine.checks import check_count
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError, did_you_mean
 from atb.features.indicators import remembered
@@ -97,7 +97,7 @@ class Sweep:
         return int(ranked.index[0])
 
     def __repr__(self) -> str:
-        """Return what was swept and how far."""
+        """Return the swept parameters and the progress."""
         done = f"{len(self.table)}" if self.complete else f"{len(self.table)} of {len(self.combinations)} (interrupted)"
         return f"<Sweep of {done} combinations over {sum(len(slot.bars) for slot in self.slots)} bars>"
 
@@ -185,7 +185,7 @@ def _with(slots: tuple[Slot, ...], combination: Combination) -> tuple[Slot, ...]
 
 
 def _columns_key(slots: tuple[Slot, ...], combination: Combination) -> tuple[Any, ...]:
-    """Return what the signals of a combination depend on besides the bars."""
+    """Return the values that a combination's signals depend on besides the bars."""
     policy = combination.policy
     atr = policy.atr_window if any(replace(slot, policy=policy).reads_atr for slot in slots) else None
     return id(combination.strategy), atr, policy.volatility_window if policy.reads_volatility else None
@@ -195,7 +195,7 @@ def _columns_key(slots: tuple[Slot, ...], combination: Combination) -> tuple[Any
 
 
 class _Sums:
-    """What is kept of each combination: a few hundred bytes, whatever the number of bars."""
+    """The sums kept per combination: a few hundred bytes, however many bars."""
 
     def __init__(self, combinations: int, slots: int) -> None:
         self.summaries = np.zeros(combinations, records.SUMMARY)
@@ -210,7 +210,7 @@ def _sweep(
     slots: tuple[Slot, ...], combinations: list[Combination], sums: _Sums, *, account: AccountPolicy, start: Any,
     workers: int | None, report: Progress,
 ) -> bool:  # fmt: skip
-    """Run everything; tell whether it was finished (True) or interrupted (False)."""
+    """Run everything; return True if finished, False if interrupted."""
     count, stopped = workers or _cores(), False
     pool = ThreadPoolExecutor(count, thread_name_prefix="sweep")
     waiting: list[Future[None]] = []
@@ -243,25 +243,25 @@ def _tasks(
     for k, combination in enumerate(combinations):
         groups.setdefault(_columns_key(slots, combination), []).append(k)
     for members in groups.values():
-        problem = prepare(_with(slots, combinations[members[0]]), account, start)
-        sums.span = sums.span or Span.of(problem)
-        size = int(np.clip(_BAR_RUNS // len(problem.lanes.opened), 1, _LARGEST))
+        inputs = prepare(_with(slots, combinations[members[0]]), account, start)
+        sums.span = sums.span or Span.of(inputs)
+        size = int(np.clip(_BAR_RUNS // len(inputs.bar_columns.opened), 1, _LARGEST))
         for first in range(0, len(members), size):
-            yield _Task(problem, members[first : first + size], combinations, sums)
+            yield _Task(inputs, members[first : first + size], combinations, sums)
 
 
 @dataclass(frozen=True)
 class _Task:
-    """Some combinations over one problem."""
+    """Some combinations on the same inputs."""
 
-    problem: Problem
+    inputs: KernelInput
     members: list[int]
     combinations: list[Combination]
     sums: _Sums
 
     def __call__(self) -> None:
         """Run them and keep their sums."""
-        slots = self.problem.slots
+        slots = self.inputs.slots
         parameters = np.array(
             [
                 [slot_parameters(self.combinations[k].policy, slot.execution, slot.rules) for slot in slots]
@@ -269,7 +269,7 @@ class _Task:
             ],
             records.SLOT_PARAMETERS,
         )
-        ended = [only_the_end(self.problem, own) for own in parameters]
+        ended = [summarise(self.inputs, own) for own in parameters]
         sums, rows = self.sums, np.array(self.members)
         sums.summaries[rows] = np.array([one.summary for one in ended], records.SUMMARY)
         sums.accounts[rows] = np.array([one.account for one in ended], records.ACCOUNT)

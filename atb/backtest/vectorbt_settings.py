@@ -1,4 +1,4 @@
-"""What vectorbt's `from_signals` can carry of a policy and its costs: settings for what it can, names of what it cannot."""
+"""A policy and its costs as settings of vectorbt's `from_signals`, and the names of the rules it does not support."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def _uncarried_costs(policy: RiskPolicy, execution: ExecutionModel) -> list[str]
 
 
 def signals(sides: pd.DataFrame, policy: RiskPolicy) -> dict[str, pd.DataFrame]:
-    """Return the sides as vectorbt's four signals, each one row later: what a close tells is traded at the next open.
+    """Return the sides as vectorbt's four signals, each one row later: a signal at a close is traded at the next open.
 
     A side enters where it begins, or wherever it stands if the policy re-enters; it is left where the side is 0, and where it is
     opposite if no short may be opened.

@@ -1,4 +1,4 @@
-"""Which slots move together: clusters of correlated symbols, anew each UTC day from the days before it."""
+"""Clusters of correlated symbols among the slots, computed each UTC day from the days before it."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +10,7 @@ from atb.engine.policy import AccountPolicy
 from atb.engine.slot import Slot
 from atb.times import DAY_MS
 
-_LEAST = 20  # common daily returns before a correlation counts, or as many as the window has
+_MIN_COMMON_DAYS = 20  # common daily returns before a correlation counts, or as many as the window has
 
 
 def clusters(
@@ -20,7 +20,7 @@ def clusters(
 
     Slots belong together when the log returns of their closes from midnight to midnight, over the `cluster_days` days before, have
     a Pearson correlation of at least `cluster_threshold`, directly or through others; slots on one symbol always do. A cluster
-    is named after its first slot. What is used at a close was known at that UTC day's midnight.
+    is numbered after its first slot. A close uses only what was known at that UTC day's midnight.
     """
     first = min(int(market["closed"][0]) for market in markets if len(market)) // DAY_MS
     last = max(int(market["closed"][-1]) for market in markets if len(market)) // DAY_MS
@@ -29,7 +29,7 @@ def clusters(
     same = np.array([[one.bars.symbol == other.bars.symbol for other in slots] for one in slots])
     numbers = np.array(
         [
-            _groups(same | _together(returns[max(0, day - account.cluster_days) : day], account))
+            _groups(same | _correlated(returns[max(0, day - account.cluster_days) : day], account))
             for day in range(len(closes))
         ]
     )
@@ -42,14 +42,14 @@ def _midnights(market: NDArray[np.void], first: int, last: int) -> NDArray[np.fl
     return np.where(at >= 0, market["close"][np.maximum(at, 0)], np.nan) if len(market) else np.full(len(at), np.nan)
 
 
-def _together(returns: NDArray[np.float64], account: AccountPolicy) -> NDArray[np.bool_]:
+def _correlated(returns: NDArray[np.float64], account: AccountPolicy) -> NDArray[np.bool_]:
     """Return which pairs of columns (days, S) correlate enough; pairs with too few common days do not."""
     count = returns.shape[1]
     found = np.eye(count, dtype=bool)
     for i in range(count):
         for j in range(i):
             common = returns[np.isfinite(returns[:, i]) & np.isfinite(returns[:, j])][:, [i, j]]
-            if len(common) >= min(_LEAST, account.cluster_days) and (common.std(axis=0) > 0).all():
+            if len(common) >= min(_MIN_COMMON_DAYS, account.cluster_days) and (common.std(axis=0) > 0).all():
                 found[i, j] = found[j, i] = np.asarray(np.corrcoef(common.T))[0, 1] >= account.cluster_threshold
     return found
 

@@ -1,4 +1,4 @@
-"""Bars and opinions as the kernel's loops read them: a column each, and records made of them only where they are asked for."""
+"""Bars and signals as columns, the form that the kernel's loops read; records are made from them at first use."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +12,10 @@ from atb.engine.records import Floats, Records
 
 
 @dataclass(frozen=True)
-class Lanes:
-    """Bars as one array per column, (N,) each; `funding` and `first` are (1,) where they are 0 in every row.
+class BarColumns:
+    """Bars as one array per column, (N,) each; `funding` and `first` are (1,) if 0 in every row.
 
-    A single slot's backtest reads these and makes a record of a bar only where it decides on it.
+    The loop for a single slot reads these and makes a record only of bars it decides on.
     """
 
     opened: NDArray[np.int64]
@@ -29,94 +29,96 @@ class Lanes:
     first: NDArray[np.int64]
 
     @classmethod
-    def of(cls, market: Records) -> "Lanes":
+    def of(cls, market: Records) -> "BarColumns":
         """Return the columns of MARKET records."""
-        lanes = {name: np.ascontiguousarray(market[name]) for name in records.MARKET.names or ()}
+        bar_columns = {name: np.ascontiguousarray(market[name]) for name in records.MARKET.names or ()}
         for name in ("funding", "first"):
-            lanes[name] = lanes[name] if lanes[name].any() else np.zeros(1, lanes[name].dtype)
-        return cls(**lanes)
+            bar_columns[name] = bar_columns[name] if bar_columns[name].any() else np.zeros(1, bar_columns[name].dtype)
+        return cls(**bar_columns)
 
     @cached_property
     def records(self) -> Records:
-        """MARKET records (N,) of every row; made when they are first asked for, and not to be written to."""
+        """MARKET records (N,), made at first use; do not write to them."""
         made = np.zeros(len(self.opened), records.MARKET)
         for name in records.MARKET.names or ():
             made[name] = getattr(self, name)
         return made
 
     def columns(self) -> tuple[Any, ...]:
-        """Return the arrays in the order of the kernel's arguments, closed to writing: numba compiles for one kind only."""
-        return tuple(_sealed(getattr(self, name)) for name in records.MARKET.names or ())
+        """Return the arrays in the order of the kernel's arguments, read-only: numba compiles for one kind only."""
+        return tuple(_read_only(getattr(self, name)) for name in records.MARKET.names or ())
 
-    def tail(self, first: int) -> "Lanes":
+    def tail(self, first: int) -> "BarColumns":
         """Return the rows from `first` on."""
         count = len(self.opened)
-        return Lanes(*(lane[first:] if len(lane) == count else lane for lane in self.columns()))
+        return BarColumns(*(lane[first:] if len(lane) == count else lane for lane in self.columns()))
 
 
-def _sealed(lane: NDArray[Any]) -> NDArray[Any]:
+def _read_only(lane: NDArray[Any]) -> NDArray[Any]:
     view = lane.view()
     view.flags.writeable = False
     return view
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What strategies want at each row: the side (N,), and SIGNAL records of the rest, (N,) or (1,) where it is the same at all.
+class SignalColumns:
+    """Signals: the side (N,), and SIGNAL records with the other fields, (N,), or (1,) if these are the same in every row.
 
-    Most strategies give a side and nothing else; a record for each of their bars would cost more than the backtest.
+    Most strategies give only a side; a record for each of their bars would cost more than the backtest.
     """
 
     side: Floats
-    rest: Records
+    fields: Records
 
     @cached_property
     def signals(self) -> Records:
         """SIGNAL records (N,) of every row."""
-        if len(self.rest) == len(self.side) != 1:  # a single record may stand for all rows, and then lacks their side
-            return self.rest
-        full = np.repeat(self.rest, len(self.side))
+        if len(self.fields) == len(self.side) != 1:  # a single record may stand for all rows; it has no side
+            return self.fields
+        full = np.repeat(self.fields, len(self.side))
         full["side"] = self.side
         return full
 
-    def with_side(self, side: Floats) -> "Wanted":
-        """Return the same with other sides."""
-        if len(self.rest) != len(side):
-            return Wanted(side, self.rest)
-        rest = self.rest.copy()
-        rest["side"] = side
-        return Wanted(side, rest)
+    def with_side(self, side: Floats) -> "SignalColumns":
+        """Return the same signals with other sides."""
+        if len(self.fields) != len(side):
+            return SignalColumns(side, self.fields)
+        fields = self.fields.copy()
+        fields["side"] = side
+        return SignalColumns(side, fields)
 
-    def tail(self, first: int) -> "Wanted":
+    def tail(self, first: int) -> "SignalColumns":
         """Return the rows from `first` on."""
-        return Wanted(self.side[first:], self.rest[first:] if len(self.rest) == len(self.side) else self.rest)
+        return SignalColumns(
+            self.side[first:], self.fields[first:] if len(self.fields) == len(self.side) else self.fields
+        )
 
 
 @dataclass(frozen=True)
 class Columns:
     """A slot's rows for the kernel, and the prediction column if there is one."""
 
-    lanes: Lanes
-    wanted: Wanted
+    bar_columns: BarColumns
+    signal_columns: SignalColumns
     prediction: "Floats | None" = None
 
     @property
     def market(self) -> Records:
         """MARKET records of every row."""
-        return self.lanes.records
+        return self.bar_columns.records
 
     @property
     def signals(self) -> Records:
         """SIGNAL records of every row."""
-        return self.wanted.signals
+        return self.signal_columns.signals
 
     def tail(self, first: int) -> "Columns":
         """Return the rows from `first` on."""
         prediction = None if self.prediction is None else self.prediction[first:]
-        return Columns(self.lanes.tail(first), self.wanted.tail(first), prediction)
+        return Columns(self.bar_columns.tail(first), self.signal_columns.tail(first), prediction)
 
     def in_cluster(self, number: float) -> "Columns":
         """Return the same rows, all in the cluster of this number."""
         signals = self.signals.copy()
         signals["cluster"] = number
-        return Columns(self.lanes, Wanted(self.wanted.side, signals), self.prediction)
+        return Columns(self.bar_columns, SignalColumns(self.signal_columns.side, signals), self.prediction)

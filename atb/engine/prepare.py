@@ -1,8 +1,8 @@
 """From slots (a strategy on bars, with its policy) to the kernel's columns and schedule.
 
-Research computes `columns` over the whole history at once. A runner computes `latest` at each close: the newest bar and as many
-bars before it as the declared warm-up says, always the same number, so that what it decides does not depend on when it was started.
-That both say the same at every bar is not assumed but checked: `atb.validation.windows`.
+Research computes `columns` over the whole history at once. A runner computes `latest` at each close, from the newest bar and
+exactly as many bars before it as the declared warm-up says, so that its decisions do not depend on when it was started.
+`atb.validation.windows` checks that both give the same columns at every bar.
 """
 
 import math
@@ -19,7 +19,7 @@ from atb.domain.timeframe import Timeframe
 from atb.engine import records
 from atb.engine.bar_checks import check_bars
 from atb.engine.clusters import clusters
-from atb.engine.columns import Columns, Lanes, Wanted
+from atb.engine.columns import BarColumns, Columns, SignalColumns
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
 from atb.engine.records import Floats, Records
@@ -32,14 +32,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """All that the kernel's loops read, laid out: flat bars and signals of all slots, parameters, and when things happen."""
+class KernelInput:
+    """Everything the kernel's loops read: flat bars and signals of all slots, parameters, and the schedule of opens and closes."""
 
     slots: tuple[Slot, ...]
     account: AccountPolicy
     offsets: tuple[int, ...]
-    lanes: Lanes
-    wanted: Wanted
+    bar_columns: BarColumns
+    signal_columns: SignalColumns
     parameters: Records
     limits: Records
     predictions: "tuple[NDArray[np.float64] | None, ...]"
@@ -47,32 +47,32 @@ class Problem:
     @property
     def signals(self) -> Records:
         """SIGNAL records of every row."""
-        return self.wanted.signals
+        return self.signal_columns.signals
 
     @property
     def market(self) -> Records:
         """MARKET records of every row."""
-        return self.lanes.records
+        return self.bar_columns.records
 
-    def with_market(self, market: Records) -> "Problem":
-        """Return the same problem on other bars."""
-        return replace(self, lanes=Lanes.of(market))
+    def with_market(self, market: Records) -> "KernelInput":
+        """Return the same inputs on other bars."""
+        return replace(self, bar_columns=BarColumns.of(market))
 
-    def with_signals(self, signals: Records) -> "Problem":
-        """Return the same problem with other signals."""
-        return replace(self, wanted=Wanted(np.ascontiguousarray(signals["side"]), signals))
+    def with_signals(self, signals: Records) -> "KernelInput":
+        """Return the same inputs with other signals."""
+        return replace(self, signal_columns=SignalColumns(np.ascontiguousarray(signals["side"]), signals))
 
     @cached_property
     def funded(self) -> bool:
-        """Whether any bar pays funding."""
-        return bool(self.lanes.funding.any())
+        """True if any bar pays funding."""
+        return bool(self.bar_columns.funding.any())
 
     @cached_property
     def closes(self) -> NDArray[np.int64]:
         """The times (C,) at which at least one bar closes, in order: those at which equity is known."""
         if len(self.slots) == 1:
-            return self.lanes.closed
-        return distinct(self.lanes.closed)
+            return self.bar_columns.closed
+        return distinct(self.bar_columns.closed)
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -91,24 +91,24 @@ class Problem:
 
     @cached_property
     def _schedule(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        ends = (*self.offsets[1:], len(self.lanes.opened))
+        ends = (*self.offsets[1:], len(self.bar_columns.opened))
         return schedule([self.market[a:b] for a, b in zip(self.offsets, ends, strict=True)], self.offsets)
 
 
 def columns(slot: Slot) -> Columns:
     """Return the kernel's columns for every bar of the slot, in order."""
-    return Columns(lanes_of(slot), *opinions(slot))
+    return Columns(bar_columns_of(slot), *signals_of(slot))
 
 
 def latest(slot: Slot) -> Columns:
-    """Return the kernel's columns of the newest bar, from it and the `slot.warmup` bars before it, whatever else is known."""
+    """Return the kernel's columns of the newest bar, from it and the `slot.warmup` bars before it alone."""
     window = replace(slot, bars=slot.bars.last(slot.warmup + 1))
-    wanted, prediction = opinions(window)
-    return Columns(lanes_of(window), wanted, prediction).tail(len(window.bars) - 1)
+    signal_columns, prediction = signals_of(window)
+    return Columns(bar_columns_of(window), signal_columns, prediction).tail(len(window.bars) - 1)
 
 
-def opinions(slot: Slot) -> "tuple[Wanted, Floats | None]":
-    """Return what the strategy, given its own copy, wants at every bar, and the predictions it read, None where it reads none.
+def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
+    """Return a strategy's signals at every bar, from its own copy of the bars, and the predictions it read (None if it reads none).
 
     Raises
     ------
@@ -132,27 +132,27 @@ def opinions(slot: Slot) -> "tuple[Wanted, Floats | None]":
     return _wanted(_measured(slot) | _given(given), len(frame)), prediction
 
 
-def _wanted(found: dict[str, Any], count: int) -> Wanted:
-    """Return what is wanted at each of `count` rows, as one record where only the side differs between them."""
+def _wanted(found: dict[str, Any], count: int) -> SignalColumns:
+    """Return the signals of `count` rows, as a single record where only the side varies."""
     names = records.SIGNAL.names or ()
     side = np.ascontiguousarray(found["side"], dtype=np.float64)
     columns = [name for name in names if isinstance(found[name], np.ndarray)]
-    # All fields are numbers of one kind, so records are written as rows of a plain table.
+    # All fields are floats, so records are written as rows of a plain table.
     table = np.empty((1 if columns == ["side"] else count, len(names)), np.float64)
     table[:] = [np.nan if name in columns else found[name] for name in names]
     for name in columns if len(table) == count else ():
         table[:, names.index(name)] = found[name]
-    return Wanted(side, table.view(records.SIGNAL)[:, 0])
+    return SignalColumns(side, table.view(records.SIGNAL)[:, 0])
 
 
 def _given(given: Any) -> dict[str, Any]:
-    """Return the columns that the strategy itself gave."""
+    """Return the columns that the strategy gave."""
     names = ("side", "confidence", "atr", "volatility", "stop", "price")
     return {name: np.asarray(getattr(given, name)) for name in names if getattr(given, name) is not None}
 
 
 def _measured(slot: Slot) -> dict[str, Any]:
-    """Return what holds where the strategy gives no column of its own; ATR and volatility are measured only if they are read."""
+    """Return the columns that a strategy need not give; ATR and volatility are computed only if the policy reads them."""
     frame, policy = slot.bars.frame, slot.policy
     found: dict[str, Any] = {
         "confidence": 1.0,
@@ -173,29 +173,29 @@ def _measured(slot: Slot) -> dict[str, Any]:
 
 
 def _bars_between(bars: Bars) -> Floats:
-    """Return how many bars' time lies between each close and the next: 1, and more over a hole."""
+    """Return the time from each close to the next in bars: 1, more over a hole."""
     opened, closed = bars.opened_ms, bars.closed_ms
     apart = np.diff(closed) / (closed[1:] - opened[1:])
     return np.asarray(np.where(opened[1:] == closed[:-1], 1.0, apart))
 
 
-def lanes_of(slot: Slot) -> Lanes:
+def bar_columns_of(slot: Slot) -> BarColumns:
     """Return the slot's bars as columns.
 
     Raises
     ------
     InputError
-        If they are no bars: times that are not UTC, overlap or are not in order, prices that are no numbers above 0, a high or
-        low that does not hold open and close, a price below a tick, a volume below 0.
+        If the bars are invalid: times that are not UTC, overlap or are not in order, prices that are not above 0, open or close
+        outside high and low, a price below a tick, a volume below 0.
     """
     bars, frame = slot.bars, slot.bars.frame
     if frame.index.tz is None:  # type: ignore[attr-defined] # an index of times
         raise InputError("Bars need UTC open times", found=f"an index without a time zone for {bars.symbol}")
     opened, high, low, close, volume = _prices(frame)
     unknown = np.zeros(1, np.int64)
-    lanes = Lanes(bars.opened_ms, bars.closed_ms, opened, high, low, close, volume, _funding(slot), unknown)
-    check_bars(lanes, bars, slot.rules)
-    return lanes
+    bar_columns = BarColumns(bars.opened_ms, bars.closed_ms, opened, high, low, close, volume, _funding(slot), unknown)
+    check_bars(bar_columns, bars, slot.rules)
+    return bar_columns
 
 
 def _prices(frame: "pd.DataFrame") -> tuple[Floats, ...]:
@@ -206,7 +206,7 @@ def _prices(frame: "pd.DataFrame") -> tuple[Floats, ...]:
 
 
 def _funding(slot: Slot) -> Floats:
-    """Return what longs pay at each bar's close, (1,) where nothing is paid; a rate stamped at a close belongs to that bar."""
+    """Return the funding rate paid by longs at each bar's close, (1,) if none; a rate stamped at a close belongs to that bar."""
     if slot.funding is None or slot.funding.empty:
         return np.zeros(1)
     if getattr(slot.funding.index, "tz", None) is None or not np.isfinite(slot.funding.to_numpy()).all():
@@ -219,7 +219,7 @@ def _funding(slot: Slot) -> Floats:
     return rates
 
 
-def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timestamp | None" = None) -> Problem:
+def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timestamp | None" = None) -> KernelInput:
     """Lay out slots for the kernel; bars that open before `start` warm features up and are not traded.
 
     Raises
@@ -234,33 +234,33 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
         parts = [_clustered(part, number) for part, number in zip(parts, numbers, strict=True)]
     if start is not None:
         first = int(start.timestamp() * 1000)
-        parts = [part.tail(int(np.searchsorted(part.lanes.opened, first))) for part in parts]
-    lengths = [len(part.lanes.opened) for part in parts]
+        parts = [part.tail(int(np.searchsorted(part.bar_columns.opened, first))) for part in parts]
+    lengths = [len(part.bar_columns.opened) for part in parts]
     if not sum(lengths):
         raise InputError("No bar to trade", found=f"start={start}", todo="Choose an earlier start")
-    return Problem(
+    return KernelInput(
         slots,
         account,
         tuple(int(offset) for offset in np.cumsum([0, *lengths[:-1]])),
-        parts[0].lanes if len(parts) == 1 else Lanes.of(np.concatenate([part.market for part in parts])),
-        _joined_wanted([part.wanted for part in parts]),
+        parts[0].bar_columns if len(parts) == 1 else BarColumns.of(np.concatenate([part.market for part in parts])),
+        _joined_wanted([part.signal_columns for part in parts]),
         np.array([slot_parameters(slot.policy, slot.execution, slot.rules) for slot in slots], records.SLOT_PARAMETERS),
         account_parameters(account),
         tuple(part.prediction for part in parts),
     )
 
 
-def _joined_wanted(parts: "list[Wanted]") -> Wanted:
+def _joined_wanted(parts: "list[SignalColumns]") -> SignalColumns:
     if len(parts) == 1:
         return parts[0]
     signals = np.concatenate([part.signals for part in parts])
-    return Wanted(np.ascontiguousarray(signals["side"]), signals)
+    return SignalColumns(np.ascontiguousarray(signals["side"]), signals)
 
 
 def _clustered(part: Columns, numbers: Floats) -> Columns:
     signals = part.signals.copy()
     signals["cluster"] = numbers
-    return replace(part, wanted=Wanted(part.wanted.side, signals))
+    return replace(part, signal_columns=SignalColumns(part.signal_columns.side, signals))
 
 
 def _check(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timestamp | None") -> None:
@@ -280,12 +280,12 @@ def _check(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timesta
 
 
 def _kind(value: Any) -> str:
-    """Return a value as it was written, and what it is."""
+    """Return a value's repr and its type."""
     return f"{value!r} ({type(value).__name__})"
 
 
 def distinct(times: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the different values in order; a merging sort is quick on several series that are each in order."""
+    """Return the distinct values in order; a stable sort is quick on several series that are each sorted."""
     ordered = np.sort(times, kind="stable")
     new = np.concatenate([[True], ordered[1:] != ordered[:-1]])
     return np.asarray(ordered[new])
@@ -294,7 +294,7 @@ def distinct(times: NDArray[np.int64]) -> NDArray[np.int64]:
 def schedule(markets: "list[Records]", offsets: Sequence[int]) -> "tuple[NDArray[np.int64], Any, Any]":
     """Return event times (E,) and the flat rows (E, S) that close and that open at each, -1 where none does.
 
-    Slots may differ in timeframe, start late, end early and miss bars: a bar opens and closes when it says so.
+    Slots may differ in timeframe, start late, end early and miss bars; each bar has its own open and close.
     """
     times = [market[edge] for market in markets for edge in ("opened", "closed")]
     events = distinct(np.concatenate(times))

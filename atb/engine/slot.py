@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Slot:
     """One strategy on one symbol: a column of the kernel.
 
-    `funding` gives a perpetual's funding rates (fractions of the position's value, paid by longs to shorts) at their times; each
-    is paid at the close of the bar it falls in.
+    `funding` holds a perpetual's funding rates (fractions of the position's value, paid by longs to shorts) by time; each is paid
+    at the close of the bar it falls in.
     """
 
     strategy: Strategy
@@ -44,24 +44,24 @@ class Slot:
 
     @cached_property
     def rules(self) -> Instrument:
-        """The instrument's rules as given, or else those that the bars show."""
+        """The instrument's trading rules as given, or else those observed in the bars."""
         return self.instrument or observed_rules(self.bars)
 
     @property
     def warmup(self) -> int:
-        """Bars before the first signal that can be trusted to the last bit, and the policy's own columns with it."""
+        """Bars needed before the first signal that is exact to the last bit, for the strategy and the policy's own columns."""
         return warmup_bars(self.strategy, self.policy, self.execution, predictor=self.predictor)
 
     @property
     def reads_atr(self) -> bool:
-        """Whether policy or costs measure in ATRs."""
+        """True if policy or costs use the ATR."""
         return _reads_atr(self.policy, self.execution)
 
 
 def warmup_bars(
     strategy: Strategy, policy: RiskPolicy, execution: ExecutionModel, *, predictor: Predictor | None = None
 ) -> int:
-    """Return the warm-up of a slot before there are bars for it: how many to load ahead of the first traded one."""
+    """Return the warm-up of a slot: how many bars to load ahead of the first traded one."""
     ranges = INDICATORS["atr"].warmup(n=policy.atr_window) if _reads_atr(policy, execution) else 0
     calm = policy.volatility_window if policy.reads_volatility else 0
     return max(strategy.warmup, predictor.warmup if predictor else 0, ranges, calm)

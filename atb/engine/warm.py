@@ -3,7 +3,7 @@
 import numpy as np
 
 from atb.engine import kernel, loop, native, records
-from atb.engine.columns import Lanes
+from atb.engine.columns import BarColumns
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import AccountPolicy
 from atb.engine.state import KernelState
@@ -25,6 +25,6 @@ def warm_up() -> None:
     order, trade = np.zeros(1, records.ORDER), np.zeros(1, records.TRADE)
     loop.run(*now, np.array([0]), none, none, *buffers, np.zeros(1, records.SUMMARY), order, trade)
     times, ones = np.arange(2, dtype=np.int64), np.ones(2)
-    lanes = Lanes(times, times + 1, ones, ones, ones, ones, ones, np.zeros(1), np.zeros(1, np.int64))
+    bar_columns = BarColumns(times, times + 1, ones, ones, ones, ones, ones, np.zeros(1), np.zeros(1, np.int64))
     step = (order, trade, market[:1].copy(), signals[:1].copy(), np.zeros(1, np.int64))
-    native.run_one(*now[:4], signals, ones, *lanes.columns(), *buffers, np.zeros(1, records.SUMMARY), *step)
+    native.run_one(*now[:4], signals, ones, *bar_columns.columns(), *buffers, np.zeros(1, records.SUMMARY), *step)

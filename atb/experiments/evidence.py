@@ -183,24 +183,24 @@ def evidence(
     """
     from atb.validation.windows import check_windows
 
-    checked = check_windows(result.problem, most=max(1, checked_bars // len(result.slots)), seed=seed)
+    checked = check_windows(result.inputs, most=max(1, checked_bars // len(result.slots)), seed=seed)
     return ResultEvidence(
         _prove(result, parity_bars, checked),
         tuple(slot.report for slot in checked),
         models_used(result),
         synthetic=any(bars.synthetic for bars in result.bars),
-        bars_in_all=len(result.problem.market),
+        bars_in_all=len(result.inputs.market),
     )
 
 
 def _prove(result: "Result", most: int, checked: "Sequence[Checked]") -> "ParityReport":
     from atb.engine.prepare import prepare
-    from atb.validation.parity import prove_problem
+    from atb.validation.parity import prove_inputs
 
-    problem = result.problem
+    problem = result.inputs
     if len(result.index) > most:
         problem = prepare(result.slots, problem.account, result.index[-most])
-    return prove_problem(problem, checked=checked)
+    return prove_inputs(problem, checked=checked)
 
 
 def models_used(result: "Result") -> tuple[ModelEvidence, ...]:

@@ -105,7 +105,7 @@ def _counts(counts: dict[str, int]) -> str:
 def rules_used(result: Result) -> dict[str, Any]:
     """Return every rule by name with its value: policy and costs of the first slot, limits of the account."""
     slot = result.slots[0]
-    return {**slot.policy.to_json(), **slot.execution.to_json(), **result.problem.account.to_json()}
+    return {**slot.policy.to_json(), **slot.execution.to_json(), **result.inputs.account.to_json()}
 
 
 def assumptions(result: Result, given: Collection[str] = ()) -> dict[str, str]:
@@ -125,7 +125,7 @@ def assumptions(result: Result, given: Collection[str] = ()) -> dict[str, str]:
     defaults = {
         **type(slot.policy)().to_json(),
         **type(slot.execution)().to_json(),
-        **type(result.problem.account)().to_json(),
+        **type(result.inputs.account)().to_json(),
     }
     size = f"{_percent(rules['fraction'])} of equity a position"
     if rules["sizing"] != "fixed_fraction":

@@ -112,7 +112,7 @@ def compare_with_faults(
     keys = sorted(key for key in ours.keys() | wanted.keys() if not _alike(ours.get(key), wanted.get(key)))
     first_order = None
     if keys:
-        frame_ms = result.problem.slots[keys[0][1]].bars.timeframe.seconds * 1_000
+        frame_ms = result.inputs.slots[keys[0][1]].bars.timeframe.seconds * 1_000
         struck = _faults_between(ledger, kills, begin=keys[0][0] - frame_ms, end=keys[0][0] + frame_ms)
         both = {"runner": ours.get(keys[0]), "backtest": wanted.get(keys[0])}
         first_order = {"key": list(keys[0]), **both, "struck": struck}
@@ -127,7 +127,7 @@ def _sides_as_seen(
 ) -> dict[tuple[int, int], float | None]:
     """Return the strategies' sides over the bars that the exchange served to the runner."""
     found: dict[tuple[int, int], float | None] = {}
-    for number, slot in enumerate(result.problem.slots):
+    for number, slot in enumerate(result.inputs.slots):
         seen = {bar_ms: bar for (bar_ms, its_slot), bar in served.items() if its_slot == number}
         known = columns_as_decided(slot, seen)
         for opened, side in zip(known.market["opened"], known.signals["side"], strict=True):
@@ -210,7 +210,7 @@ def _read(url: str, session_id: str | None) -> tuple[Sequence[DecisionRow], Sequ
 
 def _decisions(result: Result) -> dict[tuple[int, int], tuple[float | None, dict[str, float]]]:
     """Return by bar and slot the side and the bar it was decided on."""
-    problem, found = result.problem, {}
+    problem, found = result.inputs, {}
     ends = (*problem.offsets[1:], len(problem.market))
     names = problem.market.dtype.names or ()
     for slot, (first, end) in enumerate(zip(problem.offsets, ends, strict=True)):
@@ -226,7 +226,7 @@ def _differing_column(decided: Sequence[DecisionRow], result: Result) -> dict[st
 
     Sides must be equal; confidence and prediction may differ by a billionth, since the runner computes them from fewer bars.
     """
-    problem, found = result.problem, {(row.bar_ms, row.slot): row for row in decided}
+    problem, found = result.inputs, {(row.bar_ms, row.slot): row for row in decided}
     for (bar_ms, slot), row in sorted(found.items()):
         at = _row(result, bar_ms, slot)
         if at is None or any(row.bar.get(name) != problem.market[name][at].item() for name in BAR_COLUMNS):
@@ -244,8 +244,8 @@ def _differing_column(decided: Sequence[DecisionRow], result: Result) -> dict[st
 
 def _row(result: Result, bar_ms: int, slot: int) -> int | None:
     """Return the backtest's row of a slot's bar, None if it has none."""
-    first, *after = result.problem.offsets[slot:]
-    opened = result.problem.market["opened"][first : after[0] if after else None]
+    first, *after = result.inputs.offsets[slot:]
+    opened = result.inputs.market["opened"][first : after[0] if after else None]
     at = int(opened.searchsorted(bar_ms))
     return first + at if at < len(opened) and opened[at] == bar_ms else None
 
@@ -267,7 +267,7 @@ def _orders(result: Result, until_ms: int | None) -> dict[OrderKey, float]:
     """Return quantities by the bar of the fill; with `until_ms` by the kernel's time instead, up to it."""
     found: dict[OrderKey, float] = defaultdict(float)
     for order in result.outcome.orders:
-        opened = int(result.problem.market["opened"][int(order["row"])])
+        opened = int(result.inputs.market["opened"][int(order["row"])])
         if until_ms is not None:
             opened = int(order["time"])
             if opened >= until_ms:
@@ -283,7 +283,7 @@ def _orders(result: Result, until_ms: int | None) -> dict[OrderKey, float]:
 
 
 def _fills(fills: list[FillRow], result: Result, *, paper: bool) -> dict[OrderKey, float]:
-    frames = [slot.bars.timeframe for slot in result.problem.slots]
+    frames = [slot.bars.timeframe for slot in result.inputs.slots]
     found: dict[OrderKey, float] = defaultdict(float)
     for fill in fills:
         opened = fill.time_ms if paper else _opened(fill.time_ms, frames[fill.slot])

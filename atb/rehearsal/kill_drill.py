@@ -97,7 +97,7 @@ def position_to_close(result: Result, start_ms: int, end_ms: int) -> int | None:
     This is the last one of the first third of the period that outlives its bar: enough decisions to compare with the calm run,
     in a fraction of its time.
     """
-    frames = [slot.bars.timeframe.seconds * 1_000 for slot in result.problem.slots]
+    frames = [slot.bars.timeframe.seconds * 1_000 for slot in result.inputs.slots]
     lasting = sorted(
         int(trade["entry_time"])
         for trade in result.outcome.trades

@@ -21,8 +21,8 @@ def equity_png(result: Result, *, width: int = 1200, height: int = 640) -> bytes
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
-    cash = result.problem.account.cash
-    upper.plot(result.index, result.held, color=ORANGE, linewidth=1.1, label="hold")
+    cash = result.inputs.account.cash
+    upper.plot(result.index, result.benchmark_equity, color=ORANGE, linewidth=1.1, label="hold")
     upper.plot(result.index, result.equity, color=BLUE, linewidth=1.6, label=result.slots[0].strategy.name)
     upper.set_title(f"{result.label}\n", loc="left", fontsize=14, color=INK, fontweight="bold")
     upper.text(0, 1.02, result.headline, transform=upper.transAxes, fontsize=9.5, color=GREY)

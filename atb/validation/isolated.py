@@ -224,7 +224,7 @@ def _converse(told: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO)
     known = Known(block)
     while True:
         try:
-            said = known.opinions(slot)
+            said = known.signals_of(slot)
         except Exception as error:  # noqa: BLE001 - whatever a strategy raises here, it did not raise in the backtest
             return f"PermissionError: {walls.NO_FILES}" if walls.is_file(error) else f"{type(error).__name__}: {error}"
         _say(answers, "opinions", said)
@@ -262,13 +262,13 @@ class Known:
         frame = pd.DataFrame(columns.T, times, self._block.bars.frame.columns, copy=False)
         return replace(self._block.bars, frame=frame, gaps=())
 
-    def opinions(self, slot: "Slot") -> list[tuple[float, ...]]:
+    def signals_of(self, slot: "Slot") -> list[tuple[float, ...]]:
         """Return the opinion at the newest bar, or at all of the block's rows where one call answers for all."""
-        from atb.engine.prepare import opinions
+        from atb.engine.prepare import signals_of
 
         bars = self.bars()
         Clock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[-1])) / 1_000
-        wanted, prediction = opinions(replace(slot, bars=bars))
+        wanted, prediction = signals_of(replace(slot, bars=bars))
         return [_told(wanted, prediction, at) for at in self._block.rows or (-1,)]
 
 

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from atb.backtest.simulation import simulate
 from atb.engine import codes, records
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.engine.records import Records
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState, dumps
@@ -96,26 +96,26 @@ def prove(
         Bars per slot whose columns are computed again, spread over all; None: every one.
     """
     chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
-    problem = prepare(chosen, account or AccountPolicy(), start)
-    return prove_problem(problem, vectorbt=vectorbt, checked=check_windows(problem, most=most))
+    inputs = prepare(chosen, account or AccountPolicy(), start)
+    return prove_inputs(inputs, vectorbt=vectorbt, checked=check_windows(inputs, most=most))
 
 
-def prove_problem(problem: Problem, *, vectorbt: bool = True, checked: Sequence[Checked] = ()) -> ParityReport:
+def prove_inputs(inputs: KernelInput, *, vectorbt: bool = True, checked: Sequence[Checked] = ()) -> ParityReport:
     """Execute a prepared problem three ways and compare; with columns that were computed again, their orders as well."""
-    ours = _kernel_trace(problem)
+    ours = _kernel_trace(inputs)
     found: dict[str, dict[str, Any] | None] = {}
     left_out: tuple[str, ...] = ()
     if vectorbt:
-        found["vectorbt"], left_out = _against_vectorbt(problem, ours)
-    told = as_told(problem, checked)
-    theirs = ours if told is problem else _kernel_trace(told)
+        found["vectorbt"], left_out = _against_vectorbt(inputs, ours)
+    told = with_recomputed(inputs, checked)
+    theirs = ours if told is inputs else _kernel_trace(told)
     found["stepwise"] = first_difference(told, theirs, stepwise(told))
     if any(one.report.checked for one in checked):
         found["columns"] = _other_columns(checked) or _other_orders(told, ours, theirs)
     return ParityReport(
         equal=not any(found.values()),
         orders=len(ours.orders),
-        bars=len(problem.market),
+        bars=len(inputs.market),
         ways={way: difference is None for way, difference in found.items()},
         first_difference=next((difference for difference in found.values() if difference), None),
         left_out=left_out,
@@ -123,17 +123,17 @@ def prove_problem(problem: Problem, *, vectorbt: bool = True, checked: Sequence[
     )
 
 
-def as_told(problem: Problem, checked: Sequence[Checked]) -> Problem:
+def with_recomputed(inputs: KernelInput, checked: Sequence[Checked]) -> KernelInput:
     """Return the problem with the columns that were computed again in their places; itself where not a bit of them differs."""
-    signals = problem.signals.copy()
+    signals = inputs.signals.copy()
     for number, one in enumerate(checked):
-        first = problem.offsets[number]
-        end = problem.offsets[number + 1] if number + 1 < len(problem.slots) else len(signals)
+        first = inputs.offsets[number]
+        end = inputs.offsets[number + 1] if number + 1 < len(inputs.slots) else len(signals)
         rows = one.rows - (one.report.bars - (end - first))  # of what may be the last bars only
         inside = (rows >= 0) & np.isfinite(one.values[:, 1])
         for column, name in enumerate(NAMES[:-1]):
             signals[name][first + rows[inside]] = one.values[inside, column]
-    return problem if signals.tobytes() == problem.signals.tobytes() else problem.with_signals(signals)
+    return inputs if signals.tobytes() == inputs.signals.tobytes() else inputs.with_signals(signals)
 
 
 def _other_columns(checked: Sequence[Checked]) -> dict[str, Any] | None:
@@ -142,7 +142,7 @@ def _other_columns(checked: Sequence[Checked]) -> dict[str, Any] | None:
     return {"table": "columns", "index": 0, **min(found, key=lambda one: str(one["opened"]))} if found else None
 
 
-def _other_orders(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
+def _other_orders(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
     """Return the first order of the backtest that does not follow from the columns a runner computes, None if all do."""
     left, right = ours.orders, theirs.orders
     count = min(len(left), len(right))
@@ -157,14 +157,14 @@ def _other_orders(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any
     if not len(unequal) and len(left) == len(right):
         return None
     at = int(unequal[0]) if len(unequal) else count
-    return _difference(problem, "orders", at, sides={"backtest": left, "runner": right})
+    return _difference(inputs, "orders", at, sides={"backtest": left, "runner": right})
 
 
-def _against_vectorbt(problem: Problem, ours: Trace) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
+def _against_vectorbt(inputs: KernelInput, ours: Trace) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
     """Return where vectorbt leaves the kernel, None if nowhere, and what the comparison had to leave out."""
     from atb.validation.vectorbt_trace import vectorbt_trace
 
-    view, left_out = vectorbt_view(problem)
+    view, left_out = vectorbt_view(inputs)
     kernel, theirs = _kernel_trace(view) if left_out else ours, vectorbt_trace(view)
     if theirs.on_credit:
         kernel = Trace(
@@ -177,40 +177,40 @@ def _against_vectorbt(problem: Problem, ours: Trace) -> tuple[dict[str, Any] | N
     return first_difference(view, kernel, theirs), left_out
 
 
-def vectorbt_view(problem: Problem) -> tuple[Problem, tuple[str, ...]]:
+def vectorbt_view(inputs: KernelInput) -> tuple[KernelInput, tuple[str, ...]]:
     """Return the problem without the costs that vectorbt cannot account for, and their names; itself where it has none."""
-    parameters, market = problem.parameters.copy(), problem.market.copy()
+    parameters, market = inputs.parameters.copy(), inputs.market.copy()
     rates = np.maximum(parameters["taker_fee"], parameters["maker_fee"])
     there = {
         "fees in base": bool((parameters["fee_in_base"] * rates > 0).any()),
-        "funding": problem.funded,
+        "funding": inputs.funded,
         "borrow interest": bool((parameters["borrow_rate"] > 0).any()),
     }
     left_out = tuple(name for name, found in there.items() if found)
     if not left_out:
-        return problem, ()
+        return inputs, ()
     parameters["fee_in_base"], parameters["borrow_rate"], market["funding"] = 0, 0.0, 0.0
-    return replace(problem, parameters=parameters).with_market(market), left_out
+    return replace(inputs, parameters=parameters).with_market(market), left_out
 
 
-def _kernel_trace(problem: Problem) -> Trace:
-    outcome = simulate(problem)
+def _kernel_trace(inputs: KernelInput) -> Trace:
+    outcome = simulate(inputs)
     state = outcome.account.tobytes() + outcome.slots.tobytes()
     return Trace("kernel", outcome.orders, outcome.trades, outcome.equity, outcome.refusals, state)
 
 
-def stepwise(problem: Problem) -> Trace:
+def stepwise(inputs: KernelInput) -> Trace:
     """Call the kernel one timestamp at a time; after each, save the state to bytes and to JSON and load it back."""
     import json
 
-    state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
+    state = KernelState.fresh(inputs.account.cash, limits=inputs.limits, parameters=inputs.parameters)
     orders: list[Any] = []
     trades: list[Any] = []
     refusals: list[tuple[int, int, int]] = []
     equity: list[float] = []
 
     def meet(rows: NDArray[np.int64], phase: int, time: int) -> None:
-        for order, trade in state.orders(problem.market, rows, phase):
+        for order, trade in state.orders(inputs.market, rows, phase):
             orders.append(order)
             trades.extend([] if trade is None else [trade])
         note(time)
@@ -218,21 +218,21 @@ def stepwise(problem: Problem) -> Trace:
     def note(time: int) -> None:
         refusals.extend((slot, time, code) for slot, code in state.take_refusals())
 
-    for e, time in enumerate(problem.events.tolist()):
-        closing = problem.closing[e]
+    for e, time in enumerate(inputs.events.tolist()):
+        closing = inputs.closing[e]
         meet(closing, records.RANGE, time)
         if (closing >= 0).any():
-            state.decide(problem.market, problem.signals, closing)
+            state.decide(inputs.market, inputs.signals, closing)
             equity.append(float(state.account[0]["equity"]))
             note(time)
-        meet(problem.opening[e], records.OPEN, time)
+        meet(inputs.opening[e], records.OPEN, time)
         state.load_bytes(state.to_bytes())
         state.load_json(json.loads(dumps(state)))
     tables = (np.array(orders, records.ORDER), np.array(trades, records.TRADE), np.array(equity))
     return Trace("stepwise", *tables, np.array(refusals, records.REFUSAL), state.to_bytes())
 
 
-def first_difference(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
+def first_difference(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
     """Return where `theirs` first leaves `ours`, with both sides and the inputs of that bar, or None where they are equal."""
     for table in ("orders", "trades", "refusals"):
         left, right = getattr(ours, table), getattr(theirs, table)
@@ -242,34 +242,34 @@ def first_difference(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, 
         unequal = [i for i in range(common) if left[i].tobytes() != right[i].tobytes()]
         if unequal or len(left) != len(right):
             found = _difference(
-                problem, table, unequal[0] if unequal else common, sides={ours.way: left, theirs.way: right}
+                inputs, table, unequal[0] if unequal else common, sides={ours.way: left, theirs.way: right}
             )
             return found | ({"stopped": theirs.stopped} if theirs.stopped else {})
-    return _moved_equity(problem, ours, theirs) or _other_state(problem, ours, theirs)
+    return _moved_equity(inputs, ours, theirs) or _other_state(inputs, ours, theirs)
 
 
-def _difference(problem: Problem, table: str, at: int, *, sides: dict[str, Records]) -> dict[str, Any]:
+def _difference(inputs: KernelInput, table: str, at: int, *, sides: dict[str, Records]) -> dict[str, Any]:
     """Return one row of a table on both sides (None where a side has no such row), where it is, and what decided it."""
     shown = next(rows[at] for rows in sides.values() if at < len(rows))
     named = {way: _named(rows[at], table) if at < len(rows) else None for way, rows in sides.items()}
     time, row = int(shown["exit_time" if table == "trades" else "time"]), shown["row"] if table == "orders" else None
-    return {"table": table, "index": at, **named, **_inputs(problem, int(shown["slot"]), time, row=row)}
+    return {"table": table, "index": at, **named, **_inputs(inputs, int(shown["slot"]), time, row=row)}
 
 
-def _inputs(problem: Problem, s: int, time: int, *, row: int | None = None) -> dict[str, Any]:
+def _inputs(inputs: KernelInput, s: int, time: int, *, row: int | None = None) -> dict[str, Any]:
     """Return which slot, when, the bar that an order met or that closed at that time, and the signal of the bar before it."""
-    first = problem.offsets[s]
-    last = problem.offsets[s + 1] if s + 1 < len(problem.slots) else len(problem.market)
+    first = inputs.offsets[s]
+    last = inputs.offsets[s + 1] if s + 1 < len(inputs.slots) else len(inputs.market)
     if row is None:
-        row = first + min(int(np.searchsorted(problem.market["closed"][first:last], time)), last - first - 1)
-    slot = problem.slots[s]
+        row = first + min(int(np.searchsorted(inputs.market["closed"][first:last], time)), last - first - 1)
+    slot = inputs.slots[s]
     return {
         "slot": s,
         "symbol": str(slot.bars.symbol),
         "strategy": slot.strategy.name,
         "time": _moment(time),
-        "bar": _named(problem.market[row], "bar") | {"opened": _moment(int(problem.market["opened"][row]))},
-        "signal_before": _named(problem.signals[row - 1], "signal") if row > first else None,
+        "bar": _named(inputs.market[row], "bar") | {"opened": _moment(int(inputs.market["opened"][row]))},
+        "signal_before": _named(inputs.signals[row - 1], "signal") if row > first else None,
     }
 
 
@@ -277,7 +277,7 @@ def _moment(time: int) -> str:
     return str(np.datetime64(time, "ms")) + "Z"
 
 
-def _moved_equity(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
+def _moved_equity(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
     common = min(len(ours.equity), len(theirs.equity))
     bits = [trace.equity[:common].view(np.int64) for trace in (ours, theirs)]
     moved = np.flatnonzero(bits[0] != bits[1])
@@ -285,23 +285,23 @@ def _moved_equity(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any
         return None
     at = int(moved[0]) if len(moved) else common
     values = {trace.way: float(trace.equity[at]) if at < len(trace.equity) else None for trace in (ours, theirs)}
-    time = int(problem.closes[min(at, len(problem.closes) - 1)])
-    return {"table": "equity", "index": at, **values, **_inputs(problem, 0, time)}
+    time = int(inputs.closes[min(at, len(inputs.closes) - 1)])
+    return {"table": "equity", "index": at, **values, **_inputs(inputs, 0, time)}
 
 
-def _other_state(problem: Problem, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
+def _other_state(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
     """Return the fields in which two final states differ, by execution."""
     if ours.state is None or theirs.state is None or ours.state == theirs.state:
         return None
-    fields = [_fields(problem, trace.state or b"") for trace in (ours, theirs)]
+    fields = [_fields(inputs, trace.state or b"") for trace in (ours, theirs)]
     other = [name for name in fields[0] if repr(fields[0][name]) != repr(fields[1][name])]
     sides = {trace.way: {name: of[name] for name in other} for trace, of in zip((ours, theirs), fields, strict=True)}
     return {"table": "state", "index": 0, **sides}
 
 
-def _fields(problem: Problem, saved: bytes) -> dict[str, Any]:
+def _fields(inputs: KernelInput, saved: bytes) -> dict[str, Any]:
     """Return a saved state as flat fields, such as `account.cash` and `slot 0.stop`."""
-    state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
+    state = KernelState.fresh(inputs.account.cash, limits=inputs.limits, parameters=inputs.parameters)
     state.load_bytes(saved)
     plain = state.to_json()
     parts = {"account": plain["account"], **{f"slot {s}": slot for s, slot in enumerate(plain["slots"])}}

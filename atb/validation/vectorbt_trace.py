@@ -16,7 +16,7 @@ from vectorbt.portfolio.nb import order_nb
 
 from atb.engine import kernel, records
 from atb.engine.matching import round_lots
-from atb.engine.prepare import Problem
+from atb.engine.prepare import KernelInput
 from atb.engine.state import KernelState, filled_as
 from atb.validation.trace import Trace
 
@@ -35,9 +35,9 @@ class _RefusedError(Exception):
 class _Accountant:
     """The callbacks of one simulation and what they saw."""
 
-    def __init__(self, problem: Problem) -> None:
-        self.problem = problem
-        self.state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
+    def __init__(self, inputs: KernelInput) -> None:
+        self.inputs = inputs
+        self.state = KernelState.fresh(inputs.account.cash, limits=inputs.limits, parameters=inputs.parameters)
         self.order = np.zeros(1, records.ORDER)
         self.orders: list[Any] = []
         self.trades: list[Any] = []
@@ -48,7 +48,7 @@ class _Accountant:
         """Return (column, order) of the next order of this event, or column -1 when the event is over."""
         if context.call_idx == 0:
             self.phase = records.RANGE
-        closing, opening = self.problem.closing[context.i], self.problem.opening[context.i]
+        closing, opening = self.inputs.closing[context.i], self.inputs.opening[context.i]
         if self.phase == records.RANGE:
             if self._meets(closing):
                 return self._send()
@@ -60,13 +60,13 @@ class _Accountant:
         state = self.state
         return bool(
             kernel.next_order(
-                self.order, state.account, state.slots, state.parameters, self.problem.market, rows, self.phase
+                self.order, state.account, state.slots, state.parameters, self.inputs.market, rows, self.phase
             )
         )
 
     def _send(self) -> tuple[int, Any]:
         order = self.order[0]
-        parameter = self.problem.parameters[order["slot"]]
+        parameter = self.inputs.parameters[order["slot"]]
         rate = parameter["maker_fee"] if order["kind"] == records.AT_LIMIT else parameter["taker_fee"]
         signed = float(order["side"] * order["quantity"])
         return int(order["slot"]), order_nb(
@@ -76,10 +76,10 @@ class _Accountant:
     def _decide(self, context: Any, closing: Any) -> None:
         if not (closing >= 0).any():
             return
-        self.state.decide(self.problem.market, self.problem.signals, closing)
+        self.state.decide(self.inputs.market, self.inputs.signals, closing)
         value = context.last_cash[context.group]
         for column in range(len(self.state.slots)):
-            held = round_lots(float(context.last_position[column]), self.problem.parameters[column])
+            held = round_lots(float(context.last_position[column]), self.inputs.parameters[column])
             if held != 0:
                 value += held * self.state.slots[column]["mark"]
         self.equity.append(value)
@@ -98,14 +98,14 @@ class _Accountant:
             self.trades.append(trade)
 
 
-def vectorbt_trace(problem: Problem) -> Trace:
+def vectorbt_trace(inputs: KernelInput) -> Trace:
     """Execute a problem through `Portfolio.from_order_func(flexible=True)`.
 
     Where vectorbt refuses an order that the kernel considers filled, the trace ends there and says so.
     """
-    accountant, stopped, on_credit = _Accountant(problem), "", False
+    accountant, stopped, on_credit = _Accountant(inputs), "", False
     close = np.ones(
-        (len(problem.events), len(problem.slots))
+        (len(inputs.events), len(inputs.slots))
     )  # vectorbt values nothing here: the marks are the slots' own
     try:
         vbt.Portfolio.from_order_func(
@@ -113,11 +113,11 @@ def vectorbt_trace(problem: Problem) -> Trace:
             accountant.next_order,
             flexible=True,
             use_numba=False,
-            init_cash=problem.account.cash,
+            init_cash=inputs.account.cash,
             cash_sharing=True,
-            group_by=np.zeros(len(problem.slots), dtype=np.int64),
+            group_by=np.zeros(len(inputs.slots), dtype=np.int64),
             post_order_func_nb=accountant.after_order,
-            max_orders=4 * len(problem.market) + 16,
+            max_orders=4 * len(inputs.market) + 16,
             max_logs=0,
             update_value=False,
             ffill_val_price=False,

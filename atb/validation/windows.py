@@ -37,7 +37,7 @@ from atb.validation.isolated import BEGINS, NAMES, Block
 from atb.validation.sources import parts_of
 
 if TYPE_CHECKING:
-    from atb.engine.prepare import Problem
+    from atb.engine.prepare import KernelInput
     from atb.engine.slot import Slot
 
 _Answer = tuple[list[tuple[float, ...]], str]
@@ -138,7 +138,7 @@ class Checked:
     values: Floats
 
 
-def check_windows(problem: "Problem", *, most: int | None = None, seed: int = 7) -> tuple[Checked, ...]:
+def check_windows(inputs: "KernelInput", *, most: int | None = None, seed: int = 7) -> tuple[Checked, ...]:
     """Compute every slot's columns anew, bar by bar, and compare them with the problem's.
 
     Parameters
@@ -155,15 +155,15 @@ def check_windows(problem: "Problem", *, most: int | None = None, seed: int = 7)
     InputError
         If a strategy or predictor cannot be taken to another process.
     """
-    ends = (*problem.offsets[1:], len(problem.market))
+    ends = (*inputs.offsets[1:], len(inputs.market))
     return tuple(
-        _check_slot(problem, number, range(first, end), most=most, seed=seed)
-        for number, (first, end) in enumerate(zip(problem.offsets, ends, strict=True))
+        _check_slot(inputs, number, range(first, end), most=most, seed=seed)
+        for number, (first, end) in enumerate(zip(inputs.offsets, ends, strict=True))
     )
 
 
-def _check_slot(problem: "Problem", number: int, place: range, *, most: int | None, seed: int) -> Checked:
-    slot, rng = problem.slots[number], np.random.default_rng(seed)
+def _check_slot(inputs: "KernelInput", number: int, place: range, *, most: int | None, seed: int) -> Checked:
+    slot, rng = inputs.slots[number], np.random.default_rng(seed)
     before = len(slot.bars) - len(place)
     chosen = _chosen(len(place), 0 if isinstance(slot.strategy, GivenSides) else most, rng)
     report = WindowsReport(
@@ -172,7 +172,7 @@ def _check_slot(problem: "Problem", number: int, place: range, *, most: int | No
     )  # fmt: skip
     if not len(chosen):
         return Checked(report, chosen, np.empty((0, len(NAMES))))
-    rows, wanted = chosen + before, _traded(problem, number, place)[chosen]
+    rows, wanted = chosen + before, _traded(inputs, number, place)[chosen]
     told = _run(slot, list(_spans(rows, slot.warmup, rng=rng)), rows)
     found = _Comparison(slot, rows, wanted, told)
     return Checked(dataclasses.replace(report, **found.told(number)), chosen, told.values)
@@ -240,10 +240,10 @@ class _Comparison:
         return {kind: names.count(kind) for kind in dict.fromkeys(names)}, names[0]
 
 
-def _traded(problem: "Problem", number: int, place: range) -> Floats:
+def _traded(inputs: "KernelInput", number: int, place: range) -> Floats:
     """Return the backtest's columns of a slot, (N, 7)."""
-    signals = problem.signals[place.start : place.stop]
-    prediction = problem.predictions[number]
+    signals = inputs.signals[place.start : place.stop]
+    prediction = inputs.predictions[number]
     columns = [np.asarray(signals[name], np.float64) for name in NAMES[:-1]]
     return np.column_stack([*columns, np.full(len(place), np.nan) if prediction is None else prediction])
 

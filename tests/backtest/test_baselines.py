@@ -48,9 +48,9 @@ def test_rows_before_the_first_opinion_stay_silent(sides):
 
 
 def test_stretches_come_at_any_time_with_equal_chance():
-    wanted = Stretches.of(np.array([0.0, 0.0, 0.0, 1.0]))
+    signal_columns = Stretches.of(np.array([0.0, 0.0, 0.0, 1.0]))
     rng = np.random.default_rng(3)
-    begins = [int(np.flatnonzero(wanted.drawn(rng) >= 0)[0]) for _ in range(2_000)]
+    begins = [int(np.flatnonzero(signal_columns.drawn(rng) >= 0)[0]) for _ in range(2_000)]
     assert np.bincount(begins, minlength=4) == pytest.approx(500, abs=75)
 
 
@@ -65,8 +65,8 @@ def test_perfect_timing_beats_every_random_run_and_chance_does_not():
 
 def test_the_same_seed_gives_the_same_runs_and_another_does_not():
     result = run(scripted_slot(random_walk(500, 2), tuple(np.arange(500) // 20 % 2.0)))
-    first, again = (random_entry(result.problem, result.outcome, runs=5, seed=4) for _ in range(2))
-    other = random_entry(result.problem, result.outcome, runs=5, seed=5)
+    first, again = (random_entry(result.inputs, result.outcome, runs=5, seed=4) for _ in range(2))
+    other = random_entry(result.inputs, result.outcome, runs=5, seed=5)
     assert first.to_json() == again.to_json()
     assert first.to_json()["total_return_pct"] != other.to_json()["total_return_pct"]
     assert first.to_json()["seed"] == 4
@@ -83,11 +83,15 @@ def test_random_runs_trade_as_often_as_the_strategy_where_nothing_stops_them():
 def test_chance_changes_nothing_of_the_result_itself():
     slots, account = random_slots(8)
     result = run(slots, account=account)
-    before = result.problem.signals.tobytes(), result.problem.wanted.side.tobytes(), result.outcome.orders.tobytes()
+    before = (
+        result.inputs.signals.tobytes(),
+        result.inputs.signal_columns.side.tobytes(),
+        result.outcome.orders.tobytes(),
+    )
     assert result.random_entry.runs == 50
     assert before == (
-        result.problem.signals.tobytes(),
-        result.problem.wanted.side.tobytes(),
+        result.inputs.signals.tobytes(),
+        result.inputs.signal_columns.side.tobytes(),
         result.outcome.orders.tobytes(),
     )
 
@@ -119,7 +123,7 @@ def test_holding_knows_no_limit_stop_or_target():
     limited = run(slots, account=account)
     free = run([scripted_slot(random_walk(200, k), (1.0,) * 200, RiskPolicy(fraction=0.5), symbol=name)
                 for k, name in ((1, "BTC/USDT"), (2, "ETH/USDT"))], account=ALL_IN)  # fmt: skip
-    assert hold(limited.problem).equity.tobytes() == free.outcome.equity.tobytes()
-    assert limited.held.iloc[-1] == limited.outcome.equity[0] * (
+    assert hold(limited.inputs).equity.tobytes() == free.outcome.equity.tobytes()
+    assert limited.benchmark_equity.iloc[-1] == limited.outcome.equity[0] * (
         1 + limited.baselines["hold"]["total_return_pct"] / 100
     )

@@ -78,14 +78,12 @@ def test_running_sums_give_what_the_curve_gives(seed):
     slots, account = random_slots(seed)
     result = run(slots, account=account)
     step = finest(slots).seconds * 1000
-    grid = np.arange(result.problem.lanes.opened.min() + step, result.problem.closes[-1] + step, step)
-    known = (
-        pd.Series(result.equity.to_numpy(), result.problem.closes).reindex(grid, method="ffill").fillna(account.cash)
-    )
+    grid = np.arange(result.inputs.bar_columns.opened.min() + step, result.inputs.closes[-1] + step, step)
+    known = pd.Series(result.equity.to_numpy(), result.inputs.closes).reindex(grid, method="ffill").fillna(account.cash)
     expected = curves.equity_statistics(known.to_numpy(), account.cash, finest(slots).bars_per_year)
     assert result.stats["bars"] + result.stats["missing_bars"] == expected.pop("bars")
     # Of a hole at either end of the longest drawdown the curve says nothing: is it still the peak, or below it already?
-    hole = np.diff(result.problem.closes).max(initial=step) - step
+    hole = np.diff(result.inputs.closes).max(initial=step) - step
     days = expected.pop("max_drawdown_days")
     assert result.stats["max_drawdown_days"] == pytest.approx(days, abs=1e-9 + hole / 86_400_000)
     for name, value in expected.items():

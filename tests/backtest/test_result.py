@@ -80,9 +80,9 @@ def test_exported_numbers_read_back_to_the_same_bits(tmp_path):
 def test_equity_is_cash_plus_positions_at_every_close(seed):
     slots, account = random_slots(seed, costs="vectorbt")
     result = run(slots, account=account)
-    orders, closes = result.outcome.orders, result.problem.closes
+    orders, closes = result.outcome.orders, result.inputs.closes
     flows = -(orders["side"] * orders["quantity"] * orders["price"] + orders["fee"])
-    market = result.problem.market[orders["row"]]
+    market = result.inputs.market[orders["row"]]
     felt = np.where(orders["kind"] == AT_MARKET, market["opened"] + 1, market["closed"])
     value = account.cash + np.concatenate([[0.0], np.cumsum(flows)])[np.searchsorted(felt, closes, "right")]
     for s, slot in enumerate(slots):
@@ -96,7 +96,7 @@ def test_limits_fill_inside_their_bar_and_other_orders_never_better_than_it(seed
     slots, account = random_slots(seed)
     result = run(slots, account=account)
     for order in result.outcome.orders:
-        bar, tick = result.problem.market[order["row"]], result.problem.parameters[order["slot"]]["tick"] * 1.01
+        bar, tick = result.inputs.market[order["row"]], result.inputs.parameters[order["slot"]]["tick"] * 1.01
         if order["kind"] == AT_LIMIT:
             assert bar["low"] <= order["price"] <= bar["high"]
         elif order["side"] > 0:
@@ -210,7 +210,7 @@ def test_the_band_has_both_ends_whichever_was_assumed(target_first):
 
 def test_what_a_finer_timeframe_settled_is_told_beside_what_it_did_not():
     result = run(scripted_slot(ramp(up=5), (1.0,)))
-    drilled = Result(result.problem, result.outcome, drilled=DrillDown("15m", 2, 1))
+    drilled = Result(result.inputs, result.outcome, drilled=DrillDown("15m", 2, 1))
     assert drilled.ambiguity.endswith("2 of 3 ambiguous bars settled by 15m bars.")
 
 

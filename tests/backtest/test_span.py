@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from atb.backtest import run, screen, sweep
 from atb.backtest.baselines import figures_of
 from atb.backtest.frames import held_at_closes
-from atb.backtest.simulation import Ended, only_the_end, simulate
+from atb.backtest.simulation import RunSummary, simulate, summarise
 from atb.backtest.span import Holes, Span, periods_between
 from atb.domain import Timeframe
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
@@ -71,7 +71,7 @@ def test_without_holes_the_kernel_counts_what_the_clock_counts(seed):
     slots, account = random_slots(seed)
     problem = prepare(slots, account)
     outcome, span = simulate(problem), Span.of(problem)
-    ended = Ended.of(outcome, problem)
+    ended = RunSummary.of(outcome, problem)
     if span.whole:
         assert span.longest_below(outcome.equity, account.cash) == outcome.summary["longest"] == ended.below
     in_bars = Span(np.arange(1.0, len(problem.closes) + 1), span.per_year)
@@ -96,7 +96,7 @@ def test_baselines_go_by_the_same_clock():
     result = run(held(frame), account=AccountPolicy(reserve=0.0))
     assert result.baselines["hold"]["max_drawdown_days"] == result.stats["max_drawdown_days"]
     assert result.baselines["hold"]["sharpe"] == pytest.approx(result.stats["sharpe"])
-    only = figures_of(result.problem, [only_the_end(result.problem)])
+    only = figures_of(result.inputs, [summarise(result.inputs)])
     assert only["max_drawdown_days"][0] == result.stats["max_drawdown_days"]
 
 

@@ -62,7 +62,7 @@ def odd_results() -> dict[str, Slot | tuple[Slot, ...]]:
 def contents(result: Result) -> list[bytes]:
     """Return the bytes of everything a report could change."""
     frames = [pd.util.hash_pandas_object(bars.frame).to_numpy().tobytes() for bars in result.bars]
-    outcome, problem = result.outcome, result.problem
+    outcome, problem = result.outcome, result.inputs
     records = (outcome.orders, outcome.trades, outcome.equity, outcome.slots, problem.market, problem.signals)
     tables = [pd.util.hash_pandas_object(table).to_numpy().tobytes() for table in (result.trades, result.equity)]
     return [*frames, *(record.tobytes() for record in records), problem.parameters.tobytes(), *tables]

@@ -13,7 +13,7 @@ from atb.domain import Instrument, Symbol, Timeframe
 from atb.engine import codes, records
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.engine.records import fresh_slots
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState
@@ -54,7 +54,7 @@ def rules(symbol: str = "BTC/USDT", **steps: str) -> Instrument:
 class Played:
     """A problem and what the kernel made of it."""
 
-    problem: Problem
+    problem: KernelInput
     outcome: Outcome
 
     @property
@@ -147,7 +147,7 @@ def together(*slots: Slot, account: AccountPolicy = ALL_IN, columns: dict[int, d
     return Played(problem, simulate(problem))
 
 
-def walk(problem: Problem) -> Iterator[tuple[int, KernelState, list[Any]]]:
+def walk(problem: KernelInput) -> Iterator[tuple[int, KernelState, list[Any]]]:
     """Step the kernel through a problem; yield the time, the state and the new orders after each step of each event."""
     state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
     for time, closing, opening in zip(problem.events.tolist(), problem.closing, problem.opening, strict=True):

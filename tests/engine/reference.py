@@ -9,7 +9,7 @@ from decimal import Decimal, localcontext
 from typing import NamedTuple
 
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from tests.engine.reference_book import ZERO, Bar, Book, Position, Signal, number, to_step
 from tests.engine.reference_decisions import Decision
@@ -121,7 +121,7 @@ def exit_met(position: Position, bar: Bar, *, target_first: bool) -> tuple[str, 
     return ("target", target) if target else None
 
 
-def tables(problem: Problem) -> tuple[list[dict[int, Bar]], list[dict[int, tuple[Bar, Signal]]]]:
+def tables(problem: KernelInput) -> tuple[list[dict[int, Bar]], list[dict[int, tuple[Bar, Signal]]]]:
     """Return each slot's bars by the time they open, and its bars with their signals by the time they close."""
     opening, closing = [], []
     for rows in map(slice, problem.offsets, (*problem.offsets[1:], len(problem.market))):
@@ -147,7 +147,7 @@ class Reference:
         self.refusals: list[tuple] = []
         self.equity: list[float] = []
 
-    def run(self, problem: Problem | None = None) -> list[Order]:
+    def run(self, problem: KernelInput | None = None) -> list[Order]:
         """Trade every bar of every slot and return the orders; a `problem` is given where its records were changed by hand."""
         opening, closing = tables(problem or prepare(tuple(book.slot for book in self.books), self.ledger.policy))
         with localcontext(prec=40):

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.backtest.simulation import simulate, step, step_of_one
+from atb.backtest.simulation import scratch, scratch_of_one, simulate
 from atb.engine import kernel, loop, matching, native, records, sizing
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.engine.records import fresh_account, fresh_slots
 from atb.engine.slot import Slot
 from atb.strategies import make_strategy
@@ -21,7 +21,7 @@ from tests.seeds import seeds
 ROOM = 2_000
 
 
-def driven(problem: Problem, *, general: bool, room: int = ROOM, closes: bool = True) -> dict[str, np.ndarray]:
+def driven(problem: KernelInput, *, general: bool, room: int = ROOM, closes: bool = True) -> dict[str, np.ndarray]:
     """Run a problem of one slot through the general loop or through the one for a single slot; return all it wrote."""
     money, slots = fresh_account(problem.account.cash), fresh_slots(1)
     made = {
@@ -34,14 +34,14 @@ def driven(problem: Problem, *, general: bool, room: int = ROOM, closes: bool = 
     buffers = tuple(made.values())
     now = (money, problem.limits, slots, problem.parameters, problem.market)
     if general:
-        loop.run(*now, problem.signals, problem.events, problem.closing, problem.opening, *buffers, *step())
+        loop.run(*now, problem.signals, problem.events, problem.closing, problem.opening, *buffers, *scratch())
     else:
-        wanted = (problem.wanted.rest, problem.wanted.side)
-        loop.run_one(*now[:4], *wanted, *problem.lanes.columns(), *buffers, *step_of_one())
+        signal_columns = (problem.signal_columns.fields, problem.signal_columns.side)
+        loop.run_one(*now[:4], *signal_columns, *problem.bar_columns.columns(), *buffers, *scratch_of_one())
     return {**made, "account": money, "slots": slots}
 
 
-def assert_both_loops_agree(problem: Problem) -> dict[str, np.ndarray]:
+def assert_both_loops_agree(problem: KernelInput) -> dict[str, np.ndarray]:
     fast, slow = driven(problem, general=False), driven(problem, general=True)
     for name, table in slow.items():
         unequal = [i for i in range(len(table)) if fast[name][i].tobytes() != table[i].tobytes()]

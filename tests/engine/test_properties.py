@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from atb.backtest.simulation import simulate
 from atb.engine import records
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState
 from tests.bars import bars_of, random_walk
@@ -37,7 +37,7 @@ def problems(draw: Any, costs: str = "all") -> tuple[tuple[Slot, ...], AccountPo
 class Ledger:
     """Cash, holdings and dust, booked from orders alone."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: KernelInput) -> None:
         count = len(problem.slots)
         self.problem, self.cash = problem, problem.account.cash
         self.held, self.dust, self.mark = np.zeros(count), np.zeros(count), np.zeros(count)
@@ -166,7 +166,7 @@ class Fill:
         return float(self.bar["open"] if self.order["kind"] == records.AT_MARKET or self.gapped else self.level)
 
 
-def fills(problem: Problem) -> Iterator[Fill]:
+def fills(problem: KernelInput) -> Iterator[Fill]:
     state = KernelState.fresh(problem.account.cash, limits=problem.limits, parameters=problem.parameters)
     before, cash = state.slots.copy(), problem.account.cash
     for closing, opening in zip(problem.closing, problem.opening, strict=True):
@@ -246,7 +246,7 @@ OFF = {"max_gross": 100.0, "reserve": 0.0, "max_positions": 0, "orders_per_bar":
        "allow_short": True, "cooldown": 0, "flat_weekend": False}  # fmt: skip
 
 
-def limited(slots: tuple[Slot, ...], account: AccountPolicy, name: str, *, on: bool) -> Problem:
+def limited(slots: tuple[Slot, ...], account: AccountPolicy, name: str, *, on: bool) -> KernelInput:
     """Return the problem with one limit on or off."""
     if name in LIMITS:
         value = LIMITS[name] if on else OFF.get(name)
@@ -337,7 +337,7 @@ def other_future(slots: tuple[Slot, ...], time: int, seed: int) -> tuple[Slot, .
     return tuple(changed)
 
 
-def until(problem: Problem, time: int) -> tuple[bytes, ...]:
+def until(problem: KernelInput, time: int) -> tuple[bytes, ...]:
     """Return, bit by bit, all that was done up to and including the decisions of a time."""
     done: list[bytes] = []
     for now, state, orders in walk(problem):

@@ -20,7 +20,7 @@ from atb.domain import Symbol
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from tests.bars import bars_of, random_walk
 from tests.engine.reference import Order, Reference, Trade
@@ -79,7 +79,7 @@ def assert_alike(found: list[tuple], expected: list[tuple]) -> None:
     assert len(found) == len(expected)
 
 
-def assert_equal(problem: Problem) -> None:
+def assert_equal(problem: KernelInput) -> None:
     """Trade a problem both ways and compare everything that both write."""
     outcome, reference = simulate(problem), Reference(problem.slots, problem.account)
     reference.run(problem)

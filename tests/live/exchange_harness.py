@@ -196,7 +196,7 @@ class Venue:
             mine[opened, fill.slot, fill.role, fill.side, float(fill.price), fill.reason] += float(fill.quantity)
         for one in result.outcome.orders:
             words = (ROLES[one["role"]], SIDES[one["side"]], float(one["price"]), REASONS[one["reason"]])
-            opened = int(result.problem.market["opened"][int(one["row"])])
+            opened = int(result.inputs.market["opened"][int(one["row"])])
             theirs[(opened, int(one["slot"]), *words)] += float(one["quantity"])
         keys = sorted(set(mine) | set(theirs))
         return [(*key, mine[key], theirs[key]) for key in keys if round(mine[key] - theirs[key], _CENT)]

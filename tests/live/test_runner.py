@@ -46,7 +46,7 @@ def assert_equal_to_backtest(journal, result):
         )  # fmt: skip
     assert [float(row["equity"]) for row in journal["equity"]] == list(result.equity)
     assert [at_ms(row["bar_ms"]) for row in journal["equity"]] == list(result.index)
-    signals = result.problem.signals["side"]
+    signals = result.inputs.signals["side"]
     decided = sorted(journal["decision"], key=lambda row: (row["slot"], row["bar_ms"]))
     assert [row["side"] for row in decided] == [None if s != s else s for s in signals]
 
@@ -98,7 +98,7 @@ def test_a_model_trades_as_in_its_backtest(sqlite_desk):
     sqlite_desk.trade(path, since=first_open(result))
     journal = read_journal(sqlite_desk.url)
     assert len(result.trades) > 3
-    assert [row["prediction"] for row in journal["decision"]] == list(result.problem.predictions[0])
+    assert [row["prediction"] for row in journal["decision"]] == list(result.inputs.predictions[0])
     assert_equal_to_backtest(journal, result)
 
 

@@ -70,7 +70,7 @@ def test_a_manifest_carries_the_whole_policy_and_gives_it_back(desk):
     result = ruled_result(desk.stock(260, 1))
     path = desk.promote(result, "ruled")
     (slot,), plan, manifest = result.slots, desk.plan(path), load_manifest(path)
-    assert (plan.policy, plan.execution, plan.account) == (slot.policy, slot.execution, result.problem.account)
+    assert (plan.policy, plan.execution, plan.account) == (slot.policy, slot.execution, result.inputs.account)
     assert (plan.policy.ladder, plan.policy.session) == (((0.006, 0.3), (0.012, 0.3)), ("02:00", "23:00"))
     assert manifest.policy == slot.policy.to_json()
     assert (manifest.policy["ladder"], manifest.account["throttle"]) == (

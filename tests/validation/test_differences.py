@@ -35,7 +35,7 @@ def test_a_cost_that_vectorbt_does_not_know_is_left_out_and_named(name):
     assert left_out == (name,)
     assert (problem.parameters.tobytes(), problem.market.tobytes()) == before
     assert parity.vectorbt_view(view) == (view, ())
-    report = parity.prove_problem(problem)
+    report = parity.prove_inputs(problem)
     assert (report.equal, report.ways) == (True, {"vectorbt": True, "stepwise": True})
     assert report.to_json()["left_out_for_vectorbt"] == [name]
     assert f"vectorbt compared without {name}" in str(report)
@@ -50,7 +50,7 @@ def test_a_short_bought_back_on_credit_is_compared_up_to_there():
     """The market triples against a short of the whole account: vectorbt lends nothing, the kernel's exits always pass."""
     slot = scripted_slot(ramp(up=200), (*SHORT[:10], *(-1.0,) * 180, 0.0), RiskPolicy(fraction=1.0, allow_short=True))
     problem = prepare((slot,), AccountPolicy(maintenance=0.0))
-    report = parity.prove_problem(problem)
+    report = parity.prove_inputs(problem)
     assert report.equal, report.first_difference
     assert report.left_out == ("anything after an exit on credit",)
     assert report.orders == 2

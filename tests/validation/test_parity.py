@@ -7,7 +7,7 @@ import pytest
 
 from atb.backtest.simulation import simulate
 from atb.engine import codes, records
-from atb.engine.prepare import Problem, prepare
+from atb.engine.prepare import KernelInput, prepare
 from atb.validation import parity
 from tests.scenarios import random_slots
 from tests.seeds import seeds
@@ -16,20 +16,20 @@ WITH_VECTORBT, WITHOUT = range(200), range(100)  # seeds; what vectorbt cannot r
 
 
 @functools.cache
-def problem_of(seed: int, costs: str) -> Problem:
+def problem_of(seed: int, costs: str) -> KernelInput:
     return prepare(*random_slots(seed, bars=100, costs=costs))
 
 
 @pytest.mark.parametrize("seed", seeds(len(WITH_VECTORBT), quick=80))
 def test_three_executions_of_a_random_problem_are_equal(seed):
-    report = parity.prove_problem(problem_of(seed, "vectorbt"))
+    report = parity.prove_inputs(problem_of(seed, "vectorbt"))
     assert report.equal, report.first_difference
     assert report.ways == {"vectorbt": True, "stepwise": True}
 
 
 @pytest.mark.parametrize("seed", seeds(len(WITHOUT), quick=40))
 def test_with_every_cost_two_executions_of_a_random_problem_are_equal(seed):
-    report = parity.prove_problem(problem_of(seed, "all"), vectorbt=False)
+    report = parity.prove_inputs(problem_of(seed, "all"), vectorbt=False)
     assert report.equal, report.first_difference
     assert report.ways == {"stepwise": True}
 
@@ -87,7 +87,7 @@ def test_a_missing_order_and_a_moved_equity_are_reported():
 
 
 def test_a_report_says_in_words_what_it_found():
-    report = parity.prove_problem(prepare(*random_slots(1)), vectorbt=False)
+    report = parity.prove_inputs(prepare(*random_slots(1)), vectorbt=False)
     assert "Equal bit by bit in 2 ways" in str(report)
     assert report.to_json()["orders"] == report.orders > 0
     broken = parity.ParityReport(False, 1, 1, {"stepwise": False}, {"table": "orders"})

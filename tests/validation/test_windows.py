@@ -12,11 +12,11 @@ import pytest
 from atb.backtest.simulation import simulate
 from atb.domain import Signals
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import opinions, prepare
+from atb.engine.prepare import prepare, signals_of
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies.from_signals import GivenSides
-from atb.validation.parity import prove_problem
+from atb.validation.parity import prove_inputs
 from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, all_of, check_windows
 from tests.bars import bars_of, random_walk
 from tests.validation import biased_strategies
@@ -78,9 +78,9 @@ def test_what_knows_more_than_a_runner_is_found_and_named(cheat, kind, column, t
 
 def test_bars_that_a_strategy_writes_into_are_its_own():
     before = BARS.fingerprint
-    one = opinions(Slot(biased_strategies.Overwrites(), BARS))[0]
+    one = signals_of(Slot(biased_strategies.Overwrites(), BARS))[0]
     assert replace(BARS).fingerprint == before
-    assert one.side.tobytes() == opinions(Slot(biased_strategies.Plain(), BARS))[0].side.tobytes()
+    assert one.side.tobytes() == signals_of(Slot(biased_strategies.Plain(), BARS))[0].side.tobytes()
 
 
 def test_orders_follow_from_columns_that_are_apart_by_their_last_bits():
@@ -91,7 +91,7 @@ def test_orders_follow_from_columns_that_are_apart_by_their_last_bits():
         RiskPolicy(stop_atr=2.0, trailing_atr=3.0, sizing="risk"),
     )
     problem = prepare((slot,), AccountPolicy(), slot.bars.frame.index[slot.warmup])
-    report = prove_problem(problem, checked=check_windows(problem))
+    report = prove_inputs(problem, checked=check_windows(problem))
     assert report.equal, report.first_difference
     assert report.ways == {"vectorbt": True, "stepwise": True, "columns": True}
     assert report.orders > 10
@@ -101,7 +101,7 @@ def test_a_strategy_that_trades_otherwise_fails_parity_by_name():
     slot = Slot(biased_strategies.Rsi(), BARS)
     problem = prepare((slot,), AccountPolicy(), BARS.frame.index[14])
     assert len(simulate(problem).orders)
-    report = prove_problem(problem, checked=check_windows(problem))
+    report = prove_inputs(problem, checked=check_windows(problem))
     assert (report.equal, report.ways["stepwise"], report.ways["columns"]) == (False, True, False)
     assert report.first_difference["table"] == "columns"
     assert report.first_difference["kind"] == SHORT_WARMUP

@@ -10,7 +10,7 @@ import pandas as pd
 from atb.domain import BAR_COLUMNS, Bars, Timeframe
 from atb.engine.clusters import clusters
 from atb.engine.columns import Columns
-from atb.engine.prepare import lanes_of, latest
+from atb.engine.prepare import bar_columns_of, latest
 from atb.errors import DataError
 from atb.live.journal.step import Notice
 from atb.live.portfolio import Portfolio
@@ -148,5 +148,5 @@ def newest_columns(portfolio: Portfolio, known: Mapping[int, History], closing: 
 def _clustered(rows: dict[int, Columns], portfolio: Portfolio, known: Mapping[int, History]) -> dict[int, Columns]:
     """Number the clusters as the backtest does, from every slot's closes of the days before."""
     slots = [plan.slot(known[number].bars) for number, plan in enumerate(portfolio.plans)]
-    numbers = clusters([lanes_of(slot).records for slot in slots], slots, portfolio.account)
+    numbers = clusters([bar_columns_of(slot).records for slot in slots], slots, portfolio.account)
     return {slot: row.in_cluster(float(numbers[slot][-1])) for slot, row in rows.items()}

@@ -190,7 +190,7 @@ class Trader:
 
 def expected(result):
     """Return a backtest's fills in the same form."""
-    opened = {time: row for row, time in enumerate(result.problem.market["opened"].tolist())}
+    opened = {time: row for row, time in enumerate(result.inputs.market["opened"].tolist())}
     rows = result.orders
     times = rows["bar"].map(lambda time: opened[int(time.value // 1_000_000)])
     columns = (times, rows["role"], rows["side"].str.upper(), rows["quantity"], rows["price"])
