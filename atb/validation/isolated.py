@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atb.domain import Bars
+    from atb.engine.columns import SignalColumns
     from atb.engine.slot import Slot
 
 NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
@@ -268,11 +269,12 @@ class Known:
 
         bars = self.bars()
         Clock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[-1])) / 1_000
-        wanted, prediction = signals_of(replace(slot, bars=bars))
-        return [_told(wanted, prediction, at) for at in self._block.rows or (-1,)]
+        signals, prediction = signals_of(replace(slot, bars=bars))
+        return [_row(signals, prediction, at) for at in self._block.rows or (-1,)]
 
 
-def _told(wanted: Any, prediction: Any, at: int) -> tuple[float, ...]:
-    rest = wanted.rest[at if len(wanted.rest) > 1 else 0]
-    others = tuple(float(rest[name]) for name in NAMES[1:-1])
-    return float(wanted.side[at]), *others, float("nan") if prediction is None else float(prediction[at])
+def _row(signals: "SignalColumns", prediction: Any, at: int) -> tuple[float, ...]:
+    """Return one row of signals in the order of `NAMES`."""
+    record = signals.fields[at if len(signals.fields) > 1 else 0]
+    others = tuple(float(record[name]) for name in NAMES[1:-1])
+    return float(signals.side[at]), *others, float("nan") if prediction is None else float(prediction[at])
