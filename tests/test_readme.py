@@ -17,7 +17,7 @@ from tests.conftest import REPOSITORY
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
 FIRST_HOUR = README[: README.index("## What else there is")]
 MOST_WORDS = 1_000
-GUIDES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "runners/README.md")
+GUIDES = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "runners/README.md", "tests/README.md")
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # Tried by tests of their own: the set-up, the demo, and what asks the network.
 ELSEWHERE = ("make ", "source ", "atb doctor")
@@ -68,6 +68,15 @@ def test_the_files_to_read_first_are_there_and_say_what_they_are_for():
     rows = re.findall(r"^\| \[`([^`]+)`\]\(([^)]+)\) \| .*\?", text, re.MULTILINE)
     assert len(rows) == 6
     assert [name for name, link in rows if name != link or not (REPOSITORY / name).is_file()] == []
+
+
+def test_every_module_that_only_helps_tests_stands_on_their_page_with_what_it_gives():
+    folder = REPOSITORY / "tests"
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[`([^`]+)`\]\(\1\) \| \S.+ \|$", text, re.MULTILINE)
+    there = [file.relative_to(folder).as_posix() for file in folder.rglob("*.py")]
+    helpers = [name for name in there if not name.rpartition("/")[2].startswith(("test_", "__init__"))]
+    assert sorted(listed) == sorted(helpers)
 
 
 def test_the_runner_s_manual_has_every_exit_code_of_the_runner():
