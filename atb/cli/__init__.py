@@ -94,7 +94,7 @@ class Refusal(click.ClickException):
         self.exit_code = error.exit_code  # type: ignore[misc] # click reads it from the instance
 
     def show(self, file: IO[Any] | None = None) -> None:
-        """Print `Error: ...` on standard error; click drops the colour where nobody looks at it."""
+        """Print `Error: ...` on standard error; click drops the colour where the output is no terminal."""
         from atb.cli.output import print_error
 
         print_error(self.message, file)
@@ -147,14 +147,14 @@ class CommandRegister(click.Group):
             click.echo("\nInterrupted.", err=True)
             raise click.exceptions.Exit(INTERRUPTED) from None
         except Exception as error:
-            told = _told(error)
-            if told is None:
+            refused = _foreseen(error)
+            if refused is None:
                 raise
-            raise Refusal(told) from error
+            raise Refusal(refused) from error
 
 
-def _told(error: Exception) -> AtbError | None:
-    """Return what a disk's or a database's error amounts to; None for an error that nobody foresaw."""
+def _foreseen(error: Exception) -> AtbError | None:
+    """Return the refusal for an error of the disk or the database; None for an unforeseen error."""
     if isinstance(error, OSError) and error.errno in RIGHTS | DISK:
         found = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
         if error.errno in RIGHTS:
@@ -173,15 +173,15 @@ def _told(error: Exception) -> AtbError | None:
 @contextmanager
 def _data_root(root: Path) -> Iterator[None]:
     """Set the data root for this call and every process it starts: kernels and runners must see the same one."""
-    before = os.environ.get(ROOT_VARIABLE)
+    previous = os.environ.get(ROOT_VARIABLE)
     os.environ[ROOT_VARIABLE] = str(root)
     try:
         yield
     finally:
-        if before is None:
+        if previous is None:
             os.environ.pop(ROOT_VARIABLE, None)
         else:
-            os.environ[ROOT_VARIABLE] = before
+            os.environ[ROOT_VARIABLE] = previous
 
 
 @click.command(cls=CommandRegister, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -1,4 +1,4 @@
-"""The journal as commands open it, and accounts as people type them."""
+"""Access of commands to the journal: the open database, and accounts, symbols and strategies as people type them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +42,23 @@ def known_account(database: "Database", name: str) -> str:
     known = accounts(database)
     if name not in known:
         raise InputError("No such account", found=name, todo=did_you_mean(name, known))
+    return name
+
+
+def known_strategy(database: "Database", name: str) -> str:
+    """Return the strategy of this name.
+
+    Raises
+    ------
+    InputError
+        If it is not registered and never traded here, with the one that was probably meant.
+    """
+    from atb.live.journal.overview import strategies
+    from atb.strategies import STRATEGIES
+
+    known = {*strategies(database), *STRATEGIES}
+    if name not in known:
+        raise InputError("No such strategy", found=name, todo=did_you_mean(name, known))
     return name
 
 

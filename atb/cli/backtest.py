@@ -28,7 +28,7 @@ from atb.cli.executing import (
     run_facts,
     run_options,
 )
-from atb.cli.output import print_fields, print_json, print_points, print_table, print_text, start, typed
+from atb.cli.output import command_line, print_fields, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import chosen_rules, rule_options
 from atb.errors import RunError
 
@@ -154,7 +154,7 @@ def _print_second(row: "Run", result: "Result") -> None:
     click.echo()
     print_fields(run_facts(row))
     if found:
-        click.echo(f"\nNext: {typed(f'promote {row.run_id} --to paper')}")
+        click.echo(f"\nNext: {command_line(f'promote {row.run_id} --to paper')}")
 
 
 def _print_published(found: dict[str, Any]) -> None:

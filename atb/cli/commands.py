@@ -1,6 +1,6 @@
-"""What every command has in common: an option that takes one value is given once, and a mistyped sub-command is recognised.
+"""Base classes of every command: an option of one value may be given once, and a mistyped sub-command is recognised.
 
-The last of two values would win in silence otherwise: `--symbol A --symbol B` would trade B alone.
+Otherwise the last of two values would win in silence: `--symbol A --symbol B` would trade B alone.
 """
 
 import copy
@@ -59,7 +59,7 @@ def refuse_twice(command: click.Command, ctx: click.Context, args: list[str]) ->
 def _every_value(command: click.Command, ctx: click.Context, args: list[str]) -> dict[str, list[Any]]:
     """Return every value that each option was given, in order; nothing where the arguments cannot be parsed at all."""
     twin = copy.copy(command)
-    twin.params = [_repeatable(one) for one in command.params]
+    twin.params = [_repeatable(parameter) for parameter in command.params]
     try:
         found, _, _ = twin.make_parser(ctx).parse_args(list(args))
     except click.UsageError:

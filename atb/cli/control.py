@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 PATIENCE = 15.0  # seconds for a database to answer before the file is written instead
-_OFTEN = 0.2  # seconds between two looks at whether everything is closed
+_POLL = 0.2  # seconds between two checks whether everything is closed
 _account = click.option("--account", help="The account; every one that ever traded here without it.")
 _reason = click.option("--reason", required=True, help="Why: it goes into the audit trail.")
 _file = click.option("--file", "with_file", is_flag=True, help="Write the file HALT too, for runners over this folder.")
@@ -31,10 +31,10 @@ _file = click.option("--file", "with_file", is_flag=True, help="Write the file H
 @_file
 @json_option
 def halt(level: str, account: str | None, reason: str, *, with_file: bool, as_json: bool) -> None:
-    """Forbid entries, cancel those that rest, or close everything; it stays so until `atb resume`.
+    """Forbid entries, cancel resting ones, or close everything; in force until `atb resume`.
 
-    Stops and targets stay at the exchange in any case. Where the database does not answer, the file HALT in the data folder says
-    the same to every runner over that folder.
+    Stops and targets stay at the exchange in any case. If the database does not answer, the file HALT in the data folder
+    halts every runner over that folder.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def halt(level: str, account: str | None, reason: str, *, with_file: bool, as_js
     """
     settings = start()
     done = _halt(settings, level, account, reason=reason, with_file=with_file)
-    _tell(done, as_json)
+    _print_halt(done, as_json)
 
 
 @click.command(cls=Command)
@@ -58,7 +58,7 @@ def halt(level: str, account: str | None, reason: str, *, with_file: bool, as_js
 def flatten(account: str | None, reason: str, *, with_file: bool, wait: float, as_json: bool) -> None:
     """Close everything an account holds, and say when that is done; nothing is opened until `atb resume`.
 
-    The runner of the account does it. Exit code 4 says that something was still held when the waiting was over.
+    The runner of the account does it. Exit code 4: something was still held when the wait was over.
 
     \b
     Examples:
@@ -69,8 +69,8 @@ def flatten(account: str | None, reason: str, *, with_file: bool, wait: float, a
     done = _halt(settings, "flatten", account, reason=reason, with_file=with_file)
     if done["accounts"]:
         with journal(settings) as database:
-            done["flat"] = _watch(database, [row["account"] for row in done["accounts"]], wait)
-    _tell(done, as_json)
+            done["flat"] = _wait_until_flat(database, [row["account"] for row in done["accounts"]], wait)
+    _print_halt(done, as_json)
     if held := [name for name, flat in done.get("flat", {}).items() if not flat]:
         raise HaltError(
             f"Not closed yet: {', '.join(held)}", todo="`atb status` shows whether a runner is at work on it"
@@ -85,7 +85,7 @@ def flatten(account: str | None, reason: str, *, with_file: bool, wait: float, a
 def resume(account: str | None, *, reason: str, with_file: bool, as_json: bool) -> None:
     """Let one account trade again.
 
-    What a flatten began must be done before; a file HALT must be gone, since it halts every runner over the folder.
+    A flatten must have finished, and the file HALT must be gone, since it halts every runner over the folder.
 
     \b
     Examples:
@@ -100,14 +100,18 @@ def resume(account: str | None, *, reason: str, with_file: bool, as_json: bool) 
         removed = bool(with_file and read_halt_file(root))
         if removed and account is None and not _halted_accounts(database):
             remove_halt_file(root)
-            _say({"resumed": None, "file_removed": True}, "The file HALT is deleted; no account was halted", as_json)
+            _print_resumed(
+                {"resumed": None, "file_removed": True}, "The file HALT is deleted; no account was halted", as_json
+            )
             return
         chosen = _halted_one(database) if account is None else known_account(database, account)
         if removed:
             remove_halt_file(root)
         lifted = clear_halt(database, chosen, source=_source(), reason=reason, root=root)
     was = {"account": chosen, "was": lifted.name, "reason": lifted.reason, "source": lifted.source}
-    _say({"resumed": was, "file_removed": removed}, f"{chosen} may trade again; it was: {lifted.name}", as_json)
+    _print_resumed(
+        {"resumed": was, "file_removed": removed}, f"{chosen} may trade again; it was: {lifted.name}", as_json
+    )
 
 
 # --- halting ----------------------------------------------------------------------------------------------------------
@@ -140,7 +144,7 @@ def _halt(settings: "Settings", word: str, account: str | None, *, reason: str, 
 
 
 def _latch(settings: "Settings", level: Any, account: str | None, *, reason: str) -> list[dict[str, Any]]:
-    """Halt one account, or all of them; return what holds for each, which may be more than was asked for."""
+    """Halt one account, or all of them; return the halt in force for each, which may be a stronger one."""
     from sqlalchemy.exc import SQLAlchemyError
 
     from atb.live.journal.kill_switch import set_halt
@@ -157,12 +161,13 @@ def _latch(settings: "Settings", level: Any, account: str | None, *, reason: str
     except SQLAlchemyError as lost:
         raise SetupError(f"The database does not answer: {str(lost).splitlines()[0]}") from lost
     return [
-        {"account": name, "level": one.name, "reason": one.reason, "source": one.source} for name, one in holds.items()
+        {"account": name, "level": held.name, "reason": held.reason, "source": held.source}
+        for name, held in holds.items()
     ]
 
 
 def _in_time(act: Callable[[], T]) -> T:
-    """Return what a function returns, or refuse after a while: a kill switch does not wait for a server that hangs."""
+    """Call a function, but refuse after `PATIENCE`: a kill switch does not wait for a server that hangs."""
     from atb.threads import Call
 
     call = Call(act, "kill switch")
@@ -171,8 +176,8 @@ def _in_time(act: Callable[[], T]) -> T:
     return call.result()
 
 
-def _watch(database: "Database", names: list[str], wait: float) -> dict[str, bool]:
-    """Return which accounts are flat, as soon as all are or the time is over."""
+def _wait_until_flat(database: "Database", names: list[str], wait: float) -> dict[str, bool]:
+    """Return whether each account is flat, as soon as all are or the time is over."""
     import time
 
     from atb.live.journal.kill_switch import is_flat
@@ -183,7 +188,7 @@ def _watch(database: "Database", names: list[str], wait: float) -> dict[str, boo
             flat = {name: is_flat(session.connection(), name) for name in names}
         if all(flat.values()) or time.monotonic() >= until:
             return flat
-        time.sleep(_OFTEN)
+        time.sleep(_POLL)
 
 
 def _halted_accounts(database: "Database") -> list[str]:
@@ -202,7 +207,7 @@ def _halted_one(database: "Database") -> str:
 
 
 def _source() -> str:
-    """Return who halts or resumes, as far as the system knows."""
+    """Return the user who halts or resumes, for the audit trail."""
     import getpass
 
     try:
@@ -211,10 +216,10 @@ def _source() -> str:
         return "the command line"
 
 
-# --- telling ----------------------------------------------------------------------------------------------------------
+# --- printing ---------------------------------------------------------------------------------------------------------
 
 
-def _tell(done: dict[str, Any], as_json: bool) -> None:
+def _print_halt(done: dict[str, Any], as_json: bool) -> None:
     if done["database"] != "ok":
         click.echo(f"The database was not reached: {done['database']}", err=True)
     if as_json:
@@ -231,7 +236,7 @@ def _tell(done: dict[str, Any], as_json: bool) -> None:
     click.echo(f"{stays}Trade again: atb resume --account NAME")
 
 
-def _say(content: dict[str, Any], text: str, as_json: bool) -> None:
+def _print_resumed(content: dict[str, Any], text: str, as_json: bool) -> None:
     if as_json:
         print_json(content)
     else:

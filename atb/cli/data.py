@@ -26,7 +26,7 @@ INTERRUPTED = 130
 def data() -> None:
     """Import, download, list and verify market data.
 
-    Bars lie under data/bars as Parquet, one file per year. Holes are never filled: an unknown one is an error.
+    Bars lie under data/bars as Parquet, one file per year. Gaps are never filled: one that was not accepted is an error.
 
     \b
     Examples:
@@ -44,7 +44,7 @@ def data() -> None:
 @click.option("--symbol", help="Such as BTC/USDT; by default from a file name like binance_BTCUSDT_1h.csv.")
 @click.option("--timeframe", help="Such as 1h; by default from the file name, or the most common step.")
 @click.option("--venue", help="Where the bars come from; by default from the file name, else 'file'.")
-@click.option("--accept-gaps", is_flag=True, help="Record the holes and import; they are never filled.")
+@click.option("--accept-gaps", is_flag=True, help="Record the gaps and import; they are never filled.")
 @click.option("--utc", "assume_utc", is_flag=True, help="Times without a time zone are UTC.")
 @click.option("--tz", "zone", help="The zone of times without one, such as Europe/Berlin.")
 @click.option("--replace", is_flag=True, help="Let the file win where stored bars differ.")
@@ -98,8 +98,8 @@ def import_command(files: tuple[Path, ...], **options: str | bool | None) -> Non
 def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -> None:
     """Download closed bars from an exchange; no account is needed.
 
-    Called again it goes on after the last stored bar. Ctrl-C keeps what has come. Holes that the exchange confirms are
-    listed and recorded.
+    Called again it goes on after the last stored bar. Ctrl-C keeps what was fetched. Gaps that the exchange confirms
+    are listed and recorded.
 
     \b
     Examples:
@@ -170,14 +170,14 @@ def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
         ) from error
     save_instruments(found, root=settings.bars_root, venue=source.venue)
     if as_json:
-        print_json([one.to_json() for one in found])
+        print_json([instrument.to_json() for instrument in found])
         return
-    for one in found:
-        click.echo(f"{one}.")
+    for instrument in found:
+        click.echo(f"{instrument}.")
 
 
 def _rules_meanwhile(symbol: "Symbol", *, root: Path, venue: str) -> str:
-    """Return which rules backtests of a symbol use as long as the exchange has not told today's."""
+    """Return which rules backtests of a symbol use while the exchange's present ones are unknown."""
     from atb.data.catalogue.instruments import load_instrument
 
     known = load_instrument(symbol, root=root, venue=venue)
@@ -200,12 +200,12 @@ def list_command(as_json: bool) -> None:
     root = load_settings().bars_root
     series = list_series(root)
     if as_json:
-        print_json([one.to_json() for one in series])
+        print_json([info.to_json() for info in series])
         return
-    print_table([_row(one) for one in series], empty=f"No bars are stored in {root}. `atb data sample` makes some.")
-    for one in series:
-        if one.problem:
-            click.echo(click.style(f"{one.symbol} {one.timeframe} {one.venue}: {one.problem}", fg="red"))
+    print_table([_row(info) for info in series], empty=f"No bars are stored in {root}. `atb data sample` makes some.")
+    for info in series:
+        if info.problem:
+            click.echo(click.style(f"{info.symbol} {info.timeframe} {info.venue}: {info.problem}", fg="red"))
 
 
 @data.command(short_help="Check that every series is as it was stored.")
@@ -228,7 +228,7 @@ def verify(ctx: click.Context, symbol: str | None, timeframe: str | None, venue:
     root = load_settings().bars_root
     verdicts = verify_series(root, symbol=symbol, timeframe=timeframe, venue=venue)
     if not verdicts:
-        raise DataError("There is no such series", found=str(root), todo="`atb data list` shows what is stored")
+        raise _no_such_series(root, symbol, timeframe, venue)
     if as_json:
         print_json([verdict.to_json() for verdict in verdicts])
     else:
@@ -238,6 +238,17 @@ def verify(ctx: click.Context, symbol: str | None, timeframe: str | None, venue:
             for problem in verdict.problems:
                 click.echo(f"         {problem}")
     ctx.exit(1 if any(verdict.problems for verdict in verdicts) else 0)
+
+
+def _no_such_series(root: Path, *wanted: str | None) -> DataError:
+    """Return the refusal to verify a series that is not stored, with the nearest one that is."""
+    from atb.data.catalogue.series import all_series
+    from atb.errors import did_you_mean
+
+    known = [f"{series.symbol} {series.timeframe} {series.venue}" for series in all_series(root)]
+    asked = " ".join(filter(None, wanted))
+    near = did_you_mean(asked, known) if known else "`atb data sample` makes a synthetic market"
+    return DataError(f"No such series is stored in {root}", found=asked or "none at all", todo=near)
 
 
 @data.command(short_help="Make the synthetic market.")
@@ -340,7 +351,7 @@ def _print_download(report: "DownloadReport") -> None:
     )
     _print_gaps(report.gaps, report.timeframe)
     if report.interrupted:
-        click.echo("Interrupted: what had come is stored; the same command goes on from there.", err=True)
+        click.echo("Interrupted: what was fetched is stored; the same command goes on from there.", err=True)
 
 
 def _print_gaps(gaps: "tuple[Gap, ...]", timeframe: "Timeframe") -> None:
@@ -356,7 +367,7 @@ def _print_gaps(gaps: "tuple[Gap, ...]", timeframe: "Timeframe") -> None:
 
 @contextmanager
 def _progress_bar(title: str, *, hidden: bool) -> "Iterator[Progress]":
-    """Show how much market time is done, on standard error and only in a terminal."""
+    """Show the share of market time done, on standard error and only in a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

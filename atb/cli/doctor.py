@@ -1,4 +1,4 @@
-"""`atb doctor`: looks at one thing of the environment after the other, and says ok, warning or error, and what to do."""
+"""`atb doctor`: checks of the environment, each ok, warning or error, with what to do."""
 
 import os
 import platform
@@ -105,7 +105,7 @@ def check_packages(lock: Path) -> list[Check]:
         required = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
         return [Check("packages", "error", f"{DISTRIBUTION} is not installed", _SETUP)]
-    broken = [_judge(*wanted) for wanted in _wanted(required)]
+    broken = [_unmet(*wanted) for wanted in _wanted(required)]
     problems = [check for check in broken if check is not None]
     drifted = _drift(lock) if lock.is_file() else []
     if drifted:
@@ -126,8 +126,8 @@ def _wanted(required: list[str]) -> Iterator[tuple[str, str, str]]:
             yield requirement.name, str(requirement.specifier), name
 
 
-def _judge(name: str, versions: str, extra: str) -> Check | None:
-    """Return what is wrong with one requirement: an error if atb itself needs it, a warning if an extra does."""
+def _unmet(name: str, versions: str, extra: str) -> Check | None:
+    """Return the check of one unmet requirement: an error if atb itself needs it, a warning if an extra does."""
     from packaging.specifiers import SpecifierSet
 
     installed = _version(name)
@@ -156,7 +156,7 @@ def _drift(lock: Path) -> list[str]:
 
 
 def check_vectorbt() -> Check:
-    """Look whether vectorbt and its Rust engine are one version: mixed ones compute different things."""
+    """Check that vectorbt and its Rust engine are one version: mixed ones compute different things."""
     versions = {name: _version(name) for name in ("vectorbt", "vectorbt-rust")}
     found = ", ".join(f"{name} {version or 'is missing'}" for name, version in versions.items())
     if None in versions.values():
@@ -167,7 +167,7 @@ def check_vectorbt() -> Check:
 
 
 def check_byte_code() -> Check:
-    """Look whether Python may keep its byte code: without it every start compiles every package again."""
+    """Check that Python keeps its byte code: without it every start compiles every package again."""
     if not sys.dont_write_bytecode:
         return Check("byte code", "ok", "is kept")
     todo = "Unset PYTHONDONTWRITEBYTECODE: every start is slow with it"
@@ -175,7 +175,7 @@ def check_byte_code() -> Check:
 
 
 def check_folders(settings: "Settings") -> list[Check]:
-    """Try to write a file into every folder that atb writes, or where it would be made."""
+    """Check, by writing a file, that every folder atb writes to can be written or made."""
     folders = (settings.data.root, settings.bars_root, settings.runs_root, settings.cache_root)
     places = dict.fromkeys((*folders, settings.models_root, settings.promoted_root))
     problems = [check for folder in places if (check := _refused(folder)) is not None]
@@ -183,20 +183,20 @@ def check_folders(settings: "Settings") -> list[Check]:
 
 
 def _refused(folder: Path) -> Check | None:
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    if not there.is_dir():
-        return Check(f"folder {folder}", "error", f"{there} is a file", "Move the file, or choose another data.root")
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if not existing.is_dir():
+        return Check(f"folder {folder}", "error", f"{existing} is a file", "Move the file, or choose another data.root")
     try:
         # Permission bits lie to an administrator and on network drives: only writing tells.
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing):
             return None
     except OSError as error:
         todo = "Make it writable, or choose another data.root"
-        return Check(f"folder {folder}", "error", f"{there} cannot be written: {error.strerror}", todo)
+        return Check(f"folder {folder}", "error", f"{existing} cannot be written: {error.strerror}", todo)
 
 
 def check_keys(settings: "Settings") -> list[Check]:
-    """Look at the keys that sign what trades, and at the list of those that are trusted with real money."""
+    """Check the signing keys, and the list of those trusted with real money."""
     from atb.files import exposure
     from atb.promotion.signing import PRIVATE, PUBLIC
     from atb.promotion.trust import FILE, check_place, trusted
@@ -218,7 +218,7 @@ def check_keys(settings: "Settings") -> list[Check]:
 
 
 def check_database(url: str) -> Check:
-    """Open the database and compare its schema with this code's; one that does not exist yet is not made."""
+    """Open the database and compare its schema with this code's; a missing one is not made."""
     from atb.redaction.addresses import mask_url
 
     try:
@@ -228,11 +228,11 @@ def check_database(url: str) -> Check:
         return Check("database", "error", f"its code cannot be loaded: {error}", _SETUP)
     try:
         file = sqlite_file(url)
-        if file is not None and (there := next(place for place in (file, *file.parents) if place.exists())) != file:
-            if there.is_dir():
+        if file is not None and (existing := next(place for place in (file, *file.parents) if place.exists())) != file:
+            if existing.is_dir():
                 return Check("database", "ok", f"{file} will be made at first use")
             raise SetupError(
-                f"{there} is a file, and the database would lie in it", todo="Move it, or name another place"
+                f"{existing} is a file, and the database would lie in it", todo="Move it, or name another place"
             )
         open_database(url, migrate=False).close()
     except AtbError as error:
@@ -241,13 +241,13 @@ def check_database(url: str) -> Check:
 
 
 def check_private(settings: "Settings") -> list[Check]:
-    """Look whether others can read or change `.env`, `atb.toml`, the database and the folder of the data."""
+    """Check that other users cannot read or change `.env`, `atb.toml`, the database and the data folder."""
     from atb.config.exposed import exposed, exposed_files
 
     database = Path(settings.database.url.removeprefix("sqlite:///"))
     journal = [path for path in (database, Path(f"{database}-wal")) if path.is_absolute()]
-    problems = [_private(one, "error") for one in exposed_files(settings)]
-    problems += [_private(one, "warning") for one in exposed(journal)]
+    problems = [_private(file, "error") for file in exposed_files(settings)]
+    problems += [_private(file, "warning") for file in exposed(journal)]
     folders = {"data": settings.data.root, "manifests": settings.promoted_root, "models": settings.models_root}
     problems += [
         Check(f"private {name}", "error", f"{root} can be written by others", f"chmod go-w {root}")
@@ -257,12 +257,12 @@ def check_private(settings: "Settings") -> list[Check]:
     return problems or [Check("private files", "ok", "no other user can read .env, or change what is recorded")]
 
 
-def _private(one: "Exposed", status: Literal["warning", "error"]) -> Check:
-    return Check(f"private {one.path.name}", status, f"{one.path} {one.fault}", one.todo)
+def _private(file: "Exposed", status: Literal["warning", "error"]) -> Check:
+    return Check(f"private {file.path.name}", status, f"{file.path} {file.fault}", file.todo)
 
 
 def check_kernel() -> Check:
-    """Look whether machine code of this very kernel is on disk."""
+    """Check that this kernel is compiled on disk."""
     try:
         from atb.engine.cache import is_compiled, kernel_hash
     except ImportError as error:
@@ -274,7 +274,7 @@ def check_kernel() -> Check:
 
 
 def check_jupyter() -> Check:
-    """Look whether notebooks find the kernel `python3`, and whether its interpreter exists."""
+    """Check that notebooks find the kernel `python3` and that its interpreter exists."""
     try:
         from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
     except ImportError:
@@ -327,7 +327,7 @@ def _compare_clocks(name: str, fetch_time: Callable[[], int | None], failure: ty
         return Check(name, "warning", "answered without its time", "Compare this clock with another source")
     offset = (asked + answered) * 500 - theirs
     found = f"answered in {(answered - asked) * 1_000:.0f} ms; this clock is {offset:+.0f} ms off"
-    # Half of the round trip cannot be told from an offset.
+    # Half of the round trip cannot be distinguished from an offset.
     sure = max(0.0, abs(offset) - (answered - asked) * 500)
     if sure > CLOCK_ERROR_MS:
         return Check(name, "error", found, "Synchronise the clock (NTP): the exchange will refuse orders")

@@ -1,6 +1,7 @@
 """`atb exchange`: a simulated exchange on this machine that speaks Binance Spot, for bots that are to be tested."""
 
 import asyncio
+import json
 import secrets
 import signal
 from decimal import Decimal, InvalidOperation
@@ -11,12 +12,13 @@ import click
 
 from atb.cli.commands import Command
 from atb.decimals import number
-from atb.errors import InputError
+from atb.errors import InputError, did_you_mean
 from atb.reading import read_json
 from atb.times import DAY_MS
 
 if TYPE_CHECKING:
     from atb.venues.simulator.configuration import ExchangeConfig, Key
+    from atb.venues.simulator.exchange import Exchange
     from atb.venues.simulator.faults import Fault
 
 
@@ -83,6 +85,7 @@ COINBASE_KEY = "organizations/simulated/apiKeys/key"
     "--coinbase-key", type=click.Path(dir_okay=False, path_type=Path),
     help="Write a new key's secret (PEM) there: who signs with it is answered as Coinbase Advanced does.",
 )  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print addresses and markets as one line of JSON.")
 def exchange(**options: Any) -> None:
     """Run a simulated exchange that speaks Binance Spot (REST, streams, WebSocket API) until Ctrl-C.
 
@@ -101,17 +104,17 @@ def exchange(**options: Any) -> None:
     Examples:
       atb exchange --bars BTC/USDT --timeframe 1h --start 2024-06-01 --speed 3600
       atb exchange --walk BTC/USDT --walk ETH/USDT --clock virtual --port 18080 --ledger ledger.jsonl
-      atb exchange --bars BTCUSDT --faults standard --fault-count 50 --seed 3
+      atb exchange --bars BTCUSDT --faults standard --fault-count 50 --seed 3 --json
       atb exchange --walk BTC/USD --balance USD=10000 --coinbase-key coinbase.pem
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell started it in the background
     if (options["proxy_port"] is None) != (options["ca_file"] is None):
         raise InputError("A proxy needs a port and a file for its certificate", todo="Pass --proxy-port and --ca-file")
-    _refuse_strangers(options["host"], public=options["public"])
+    _refuse_other_machines(options["host"], public=options["public"])
     config = make_config(options)
     with_proxy = {"ca_file": options["ca_file"], "proxy_port": options["proxy_port"] or 0}
     try:
-        asyncio.run(_serve(config, with_proxy))
+        asyncio.run(_serve(config, with_proxy, as_json=options["as_json"]))
     except OSError as error:
         raise InputError(
             "The exchange cannot listen there", found=f"{config.host}:{config.port}: {error.strerror}",
@@ -157,7 +160,7 @@ def _names(options: dict[str, Any]) -> tuple[str, ...]:
     return (*options.get("names", ()), *([gethostname()] if options.get("public") else []))
 
 
-def _refuse_strangers(host: str, *, public: bool) -> None:
+def _refuse_other_machines(host: str, *, public: bool) -> None:
     """Refuse to listen beyond this machine unless that was said twice: by the address, and by `--public`."""
     from atb.serving import is_loopback
 
@@ -256,35 +259,31 @@ def _faults(options: dict[str, Any], series: Any, start_ms: int) -> "list[Fault]
     if wanted in MIXES:
         opened = series[0].opened_ms
         moments = opened[(opened >= start_ms) & (opened < start_ms + 90 * DAY_MS)].tolist()
-        names = [one.symbol.joined for one in series]
+        names = [bars.symbol.joined for bars in series]
         return schedule(moments, seed=options["seed"], symbols=names, count=options["fault_count"], mix=wanted)
     path = Path(wanted)
     if not path.exists():
-        raise InputError("No such file or mix of faults", found=wanted, todo=f"Mixes: {', '.join(sorted(MIXES))}")
+        raise InputError("No such file or mix of faults", found=wanted, todo=did_you_mean(wanted, MIXES))
     try:
         return [Fault.from_json(values) for values in read_json(path)]
     except (OSError, ValueError, TypeError) as error:
         raise InputError("The file of faults is a JSON list of objects", found=f"{wanted}: {error}") from error
 
 
-async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
-    """Serve until somebody ends the process."""
+async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any], *, as_json: bool) -> None:
+    """Serve until the process is ended."""
     from atb.venues.simulator.exchange import Exchange
-    from atb.venues.simulator.server import address_of, control_address, listening_socket, start
+    from atb.venues.simulator.server import address_of, listening_socket, start
 
     with listening_socket(config.host, config.port) as listener:
         venue = Exchange(config)
         runner, proxy = await start(venue, listener, **with_proxy)
         url = address_of(listener)
-        click.echo(f"A simulated exchange listens on {url}; key 'key', secret 'secret'.")
-        for tape in venue.tapes.values():
-            click.echo(f"  {tape.symbol} {tape.interval}, {len(tape.market):,} bars, now {number(tape.price)}")
-        clock = f"{control_address(url, config.control_token).replace('http', 'ws', 1)}/clock"
-        click.echo(f"  ATB__EXCHANGE__BASE_URL={url} ATB__EXCHANGE__CLOCK={clock}")
-        if len(config.keys) > 1:
-            click.echo(f"  As Coinbase, too: key '{COINBASE_KEY}'")
-        if proxy is not None:
-            click.echo(f"  CONNECT proxy {proxy.url}, certificate {with_proxy['ca_file']}")
+        facts = _facts(venue, url) | (
+            {} if proxy is None else {"proxy": proxy.url, "ca_file": str(with_proxy["ca_file"])}
+        )
+        # Not `print_json`: the address of the clock holds its password, made for this call and printed here alone.
+        click.echo(json.dumps(facts) if as_json else "\n".join(_announcement(facts)))
         try:
             await asyncio.Event().wait()
         finally:
@@ -292,3 +291,38 @@ async def _serve(config: "ExchangeConfig", with_proxy: dict[str, Any]) -> None:
                 await proxy.stop()
             await runner.cleanup()
             venue.ledger.close()
+
+
+def _facts(venue: "Exchange", url: str) -> dict[str, Any]:
+    """Return the exchange's addresses, keys and markets as JSON types."""
+    from atb.venues.simulator.server import control_address
+
+    config = venue.config
+    canonical = {bars.symbol.joined: str(bars.symbol) for bars in config.series}
+    return {
+        "url": url,
+        "clock": f"{control_address(url, config.control_token).replace('http', 'ws', 1)}/clock",
+        "keys": [key.name for key in config.keys],
+        "markets": [
+            {
+                "symbol": canonical.get(tape.symbol, tape.symbol),
+                "timeframe": str(tape.interval),
+                "bars": len(tape.market),
+                "price": tape.price,
+            }
+            for tape in venue.tapes.values()
+        ],
+    }
+
+
+def _announcement(facts: dict[str, Any]) -> list[str]:
+    lines = [f"A simulated exchange listens on {facts['url']}; key 'key', secret 'secret'."]
+    for market in facts["markets"]:
+        price = number(market["price"])
+        lines.append(f"  {market['symbol']} {market['timeframe']}, {market['bars']:,} bars, now {price}")
+    lines.append(f"  ATB__EXCHANGE__BASE_URL={facts['url']} ATB__EXCHANGE__CLOCK={facts['clock']}")
+    if COINBASE_KEY in facts["keys"]:
+        lines.append(f"  As Coinbase, too: key '{COINBASE_KEY}'")
+    if "proxy" in facts:
+        lines.append(f"  CONNECT proxy {facts['proxy']}, certificate {facts['ca_file']}")
+    return lines

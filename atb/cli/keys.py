@@ -1,6 +1,7 @@
-"""`atb keys`: which keys may sign what trades, and trusting one with real money by typing its fingerprint."""
+"""`atb keys`: the keys that may sign manifests; one is trusted with real money by typing its fingerprint."""
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +44,9 @@ def keys(ctx: click.Context, *, as_json: bool) -> None:
 
 @keys.command(cls=Command)
 @click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--fingerprint", "typed", help="The key's fingerprint, where nobody is there to type it.")
-def trust(file: Path | None, typed: str | None) -> None:
+@click.option("--fingerprint", "typed", help="The key's fingerprint, for a script that cannot type it.")
+@json_option
+def trust(file: Path | None, typed: str | None, *, as_json: bool) -> None:
     """Trust a key with real money: this installation's own for live manifests, or the public key in FILE.
 
     It is asked for the key's fingerprint: take it from whoever holds the key, not from the file.
@@ -53,6 +55,7 @@ def trust(file: Path | None, typed: str | None) -> None:
     Examples:
       atb keys trust
       atb keys trust /media/desk/promotion.pub
+      atb keys trust /media/desk/promotion.pub --fingerprint 1f9a3c04d2e5b687 --json
     """
     from atb.errors import InputError
     from atb.live.acknowledgement import refuse_notebook
@@ -70,22 +73,30 @@ def trust(file: Path | None, typed: str | None) -> None:
         click.echo(f"What this key signs may trade REAL MONEY: {fingerprint(key)}", err=True)
         typed = click.prompt(f"To trust it, type the first {DIGITS} digits of its fingerprint", err=True)
     done = put_on_list(settings.trust_root, key, typed)
-    click.echo(f"Trusted with real money: {done.fingerprint}")
+    if as_json:
+        print_json(asdict(done))
+    else:
+        click.echo(f"Trusted with real money: {done.fingerprint}")
 
 
 @keys.command(cls=Command)
 @click.argument("beginning", metavar="FINGERPRINT")
-def distrust(beginning: str) -> None:
+@json_option
+def distrust(beginning: str, *, as_json: bool) -> None:
     """Trust a key no longer; a runner that trades by it pauses its entries at its next check, within the hour.
 
     \b
-    Example:
+    Examples:
       atb keys distrust 1f9a3c04
+      atb keys distrust 1f9a3c04 --json
     """
     from atb.promotion.trust import distrust as take_off_list
 
     done = take_off_list(start().trust_root, beginning)
-    click.echo(f"Trusted no longer: {done.fingerprint}")
+    if as_json:
+        print_json(asdict(done))
+    else:
+        click.echo(f"Trusted no longer: {done.fingerprint}")
 
 
 def _chosen(file: Path | None, settings: "Settings") -> "Ed25519PublicKey":
@@ -95,11 +106,11 @@ def _chosen(file: Path | None, settings: "Settings") -> "Ed25519PublicKey":
 
 
 def _rows(settings: "Settings") -> list[dict[str, Any]]:
-    """Return each key that this installation has or trusts, and what it may sign."""
+    """Return each key that this installation has or trusts, with the modes it may sign for."""
     from atb.promotion.signing import PUBLIC, fingerprint, own_key
     from atb.promotion.trust import FILE, trusted
 
-    since = {one.fingerprint: one.since for one in trusted(settings.trust_root)}
+    since = {key.fingerprint: key.since for key in trusted(settings.trust_root)}
     found = dict.fromkeys(since, settings.trust_root / FILE)
     paper = None
     for root in (settings.keys_root, settings.trust_root):

@@ -125,6 +125,6 @@ def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> lis
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]
-    # In a container the only user is often root, whom Jupyter refuses unless told; loopback and token guard it all the same.
+    # In a container the only user is often root, whom Jupyter refuses without this flag; loopback and token protect it.
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
     return [python, "-c", _START.format(pipe=PIPE), *arguments, *as_root, *([] if browser else ["--no-browser"])]

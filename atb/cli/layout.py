@@ -1,8 +1,7 @@
-"""How rows, fields and paragraphs are laid out in the width of a terminal.
+"""Layout of rows, fields and paragraphs in the width of a terminal.
 
-A table that is too wide leaves out what can be spared, and folds its longest texts; where that is not enough each row becomes a
-block of lines. Where
-nobody looks (a pipe, a file) and `COLUMNS` does not say otherwise there is no limit: programs that read lines get whole ones.
+A table that is too wide drops its least important columns and folds its longest texts; if that is not enough, each row becomes a
+block of lines. In a pipe or a file, unless `COLUMNS` is set, there is no limit: programs that read lines get whole ones.
 """
 
 import os
@@ -75,7 +74,7 @@ def table_lines(table: Table, width: int | None, *, spare: Sequence[str] = ()) -
     if width < PLAINEST:
         return _blocks(full, width)
     for least in (_whole_cells, _whole_words, _whole_headings):
-        for part in _poorer(full, spare):
+        for part in _with_fewer_columns(full, spare):
             if widths := _narrowed(part, least(part), width):
                 return _laid_out(part, widths) + _left_out(full, part, width)
     return _blocks(full, width)
@@ -87,20 +86,20 @@ def _whole_cells(table: Table) -> list[int]:
     return [max(word, size * 2 // 3) if size > LONG else size for size, word in zip(table.widths, words, strict=True)]
 
 
-def _poorer(table: Table, spare: Sequence[str]) -> Iterator[Table]:
+def _with_fewer_columns(table: Table, spare: Sequence[str]) -> Iterator[Table]:
     """Yield the table, and then with one more of the spare columns left out each time, the last one first."""
     left = list(table.names)
     yield table
     for name in reversed(spare):
         if name in left:
             left.remove(name)
-            yield table.only([i for i, one in enumerate(table.names) if one in left])
+            yield table.only([i for i, column in enumerate(table.names) if column in left])
 
 
 def _left_out(full: Table, part: Table, width: int) -> list[str]:
     names = [name for name in full.names if name not in part.names]
-    told = f"Left out, for want of room: {', '.join(names)}; a wider terminal or --json shows them."
-    return ["", *paragraph(told, width).split("\n")] if names else []
+    note = f"Left out, for want of room: {', '.join(names)}; a wider terminal or --json shows them."
+    return ["", *paragraph(note, width).split("\n")] if names else []
 
 
 def _laid_out(table: Table, widths: Sequence[int]) -> list[str]:

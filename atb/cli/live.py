@@ -115,10 +115,10 @@ def _promoted(
         promoted = promote(run.run_id, settings=settings, database=database)
     finally:
         database.close()
-    told = published(settings.runs_root / run.run_id)
-    result = told["result"]
+    report = published(settings.runs_root / run.run_id)
+    result = report["result"]
     print_text(f"Backtest {run.run_id}: {result['headline']}")
-    print_points(told.get("findings") or [])
+    print_points(report.get("findings") or [])
     click.echo(f"Promoted to paper: {promoted.path}")
     for slot in result["slots"]:
         click.echo(f"{Instrument.from_json(slot['instrument'])}.")
@@ -148,7 +148,7 @@ def _run_runner(path: Path, *period: str, account: str, settings: "Settings") ->
 @click.option("--account", help="Of this account alone.")
 @json_option
 def status(account: str | None, *, as_json: bool) -> None:
-    """Show what the runners hold, decided and filled; whether they live, and what the kill switch forbids.
+    """Show what the runners hold, decided and filled, whether they are alive, and what the kill switch forbids.
 
     `stale` is a session whose runner died; `unknown` counts orders whose answer was lost and that are not resolved yet; `barred`
     names the symbols in which no entry is sent, since something at the exchange is not as the books say.
@@ -162,17 +162,17 @@ def status(account: str | None, *, as_json: bool) -> None:
 
     settings = start()
     with journal(settings, reading=True) as database:
-        of = None if account is None else known_account(database, account)
-        rows = [row for row in sessions(database) if of in {None, row["account"]}]
+        wanted = None if account is None else known_account(database, account)
+        rows = [row for row in sessions(database) if wanted in {None, row["account"]}]
         changed = _changed_sources(database)
     rows = [_with_file(_with_changes(row, changed), settings.data.root) for row in rows]
     if as_json:
         print_json(rows)
         return
-    _say_file(settings.data.root)
+    _warn_of_file(settings.data.root)
     for row in rows:
-        _say_changed(row)
-        _say_barred(row)
+        _warn_of_changes(row)
+        _warn_of_barred_symbols(row)
     shown = [_shown(row) for row in rows]
     print_table(
         shown,
@@ -204,20 +204,22 @@ def _changed_sources(database: "Database") -> dict[str, list[str]]:
 
 
 def _with_changes(row: dict[str, Any], changed: dict[str, list[str]]) -> dict[str, Any]:
-    """Return a session with the source files that are not any more as they were when it was promoted."""
+    """Return a session with the source files that changed since its promotion."""
     files = {file for slot in row["slots"] for file in changed.get(slot["manifest_sha256"], [])}
     return {**row, "changed": sorted(files)}
 
 
-def _say_changed(row: dict[str, Any]) -> None:
+def _warn_of_changes(row: dict[str, Any]) -> None:
     if files := row["changed"]:
         more = f" and {len(files) - 5} more" if len(files) > 5 else ""
-        told = f"{', '.join(files[:5])}{more}"
-        click.echo(f"CHANGED since the promotion of {row['session']}: {told}. Promote again to start it anew", err=True)
+        listed = f"{', '.join(files[:5])}{more}"
+        click.echo(
+            f"CHANGED since the promotion of {row['session']}: {listed}. Promote again to start it anew", err=True
+        )
 
 
 def _with_file(row: dict[str, Any], root: Path) -> dict[str, Any]:
-    """Return a session with what the file HALT says of it, where that is more than the database does."""
+    """Return a session with the halt of the file HALT, if that is stronger than the database's."""
     from atb.live.journal.kill_switch import Level, read_halt_file
 
     file = read_halt_file(root)
@@ -226,15 +228,15 @@ def _with_file(row: dict[str, Any], root: Path) -> dict[str, Any]:
     return {**row, "halt": file.name, "halt_reason": file.reason}
 
 
-def _say_file(root: Path) -> None:
+def _warn_of_file(root: Path) -> None:
     from atb.live.journal.kill_switch import FILE, read_halt_file
 
     if file := read_halt_file(root):
         click.echo(f"HALTED by the file {root / FILE}: {file.name} ({file.reason})", err=True)
 
 
-def _say_barred(row: dict[str, Any]) -> None:
-    """Say where no entry is sent, and what the account has beyond the books or lacks: neither is how a session should look."""
+def _warn_of_barred_symbols(row: dict[str, Any]) -> None:
+    """Warn of symbols in which no entry is sent, and of balances that differ from the books."""
     if row["barred"]:
         why = ", ".join(f"{symbol} ({reason})" for symbol, reason in row["barred"].items())
         todo = "Look at the exchange; when it may stay so, start the runner with --accept"
@@ -261,7 +263,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _runner(row: dict[str, Any]) -> str:
-    """Return which process has the account, and its lease's epoch."""
+    """Return the process that holds the account's lease, and the epoch."""
     lease = row["lease"]
     if lease is None or not lease["held"]:
         return "none"

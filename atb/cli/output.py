@@ -146,8 +146,8 @@ def print_text(text: str) -> None:
     click.echo(layout.paragraph(str(_clean(text)), layout.terminal_width()))
 
 
-def typed(command: str) -> str:
-    """Return a command as it is typed to go on from here: with the `--root` of this call, where one was given."""
+def command_line(command: str) -> str:
+    """Return a command to type next: with the `--root` of this call, if one was given."""
     import shlex
 
     root = click.get_current_context().find_root().params.get("root")

@@ -1,10 +1,10 @@
-"""One grammar of parameters for every command: `-p NAME=VALUE`, where NAME is the strategy's, a rule, or the notebook's own.
+"""Parameters of every command: `-p NAME=VALUE`, where NAME is the strategy's, a rule, or the notebook's own; rules as options too.
 
-The type is that of what is named, so `fast=10` is a whole number and `stop_loss=0.03` is not. A name that could mean two things
-is asked about, a mistyped one answered with the nearest, and one given twice refused, in whatever ways it was given.
+The declared type decides: `fast=10` is a whole number, `stop_loss=0.03` is not. A name that could mean two things and one given
+twice, in whatever ways, are refused; a mistyped one is answered with the nearest.
 
 `-p @FILE` takes the parameters of a JSON file, `-p @-` those of standard input. Every user of the machine can read a command's
-arguments (`ps`), and the shell keeps them: what is nobody else's business (an address with a password, say) is given this way. No
+arguments (`ps`), and the shell keeps them: private values, such as an address with a password, are given this way. No
 program that atb starts for a notebook gets parameters as arguments.
 """
 
@@ -45,8 +45,8 @@ OF_STRATEGY = (
 
 def parameter_option(text: str) -> Callable[[C], C]:
     """Add `-p NAME=VALUE`, passed to the command as `given`."""
-    told = f"{text} Repeat it for more. @FILE reads a JSON file, @- standard input: others can read arguments."
-    return click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help=told)
+    help_text = f"{text} Repeat it for more. @FILE reads a JSON file, @- standard input: others can read arguments."
+    return click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help=help_text)
 
 
 def read_pairs(given: Sequence[str]) -> dict[str, object]:
@@ -65,7 +65,7 @@ def read_pairs(given: Sequence[str]) -> dict[str, object]:
         for name, value in _pairs(text).items():
             refuse_secret(name)
             if name in found:
-                both = " and ".join(one[:80] for one in (given_by[name], text))
+                both = " and ".join(written[:80] for written in (given_by[name], text))
                 raise InputError("A parameter is given twice", found=f"{name} by {both}" if "@" in both else both)
             found[name], given_by[name] = value, text
     return found
@@ -110,7 +110,7 @@ def sort_pairs(pairs: Mapping[str, object], strategy: str, notebook: Sequence["P
     from atb.strategies import parameter_types
     from atb.workbench.rules import rule_hints
 
-    own = {one.name: one.kind for one in notebook}
+    own = {parameter.name: parameter.kind for parameter in notebook}
     params = {name: kind_of(hint) for name, hint in parameter_types(strategy).items()}
     rules = {name: kind_of(hint) for name, hint in rule_hints().items() if name not in own}
     found = Sorted()
@@ -135,7 +135,7 @@ def _ambiguous(name: str, strategy: str) -> InputError:
 def notebook_values(
     notebook: Sequence["Parameter"], given: Mapping[str, object], pairs: Mapping[str, object]
 ) -> dict[str, object]:
-    """Return what a notebook is given: `given` by options and `pairs` by `-p`; a strategy's go into `params`, rules into `policy`.
+    """Return a notebook's parameters: `given` by options, `pairs` by `-p`; a strategy's go into `params`, rules into `policy`.
 
     A notebook that declares no strategy takes only its own parameters.
 
@@ -144,7 +144,7 @@ def notebook_values(
     InputError
         A name is unknown or means two things, a value does not fit, or something is given twice.
     """
-    defaults = {one.name: one.default for one in notebook}
+    defaults = {parameter.name: parameter.default for parameter in notebook}
     if not {*defaults} >= {*OF_STRATEGY}:
         return joined(given, pairs)
     strategy = str(given.get("strategy") or pairs.get("strategy") or defaults["strategy"])
@@ -157,7 +157,7 @@ def notebook_values(
 
 
 def joined(*parts: Mapping[str, object]) -> dict[str, object]:
-    """Return everything that was given in one way or the other, and refuse what was given in two."""
+    """Merge parameters from several places, and refuse one that is given in two of them."""
     found: dict[str, object] = {}
     for part in parts:
         if twice := sorted({*found} & {*part}):

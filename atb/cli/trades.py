@@ -1,10 +1,10 @@
-"""`atb trades`, `atb orders` and `atb why`: what was traded, what was asked for, and the way back from a trade to its notebook."""
+"""`atb trades`, `atb orders` and `atb why`: round trips, orders, and the way back from a trade to its notebook."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.cli.accounts import canonical_symbol, journal, known_account
+from atb.cli.accounts import canonical_symbol, journal, known_account, known_strategy
 from atb.cli.commands import Command
 from atb.cli.layout import Row
 from atb.cli.output import amounts, json_option, moments, print_fields, print_json, print_table
@@ -47,8 +47,9 @@ def trades(account: str | None, symbol: str | None, *, strategy: str | None, lim
     from atb.live.journal.overview import trades as closed
 
     with journal(reading=True) as database:
-        of = None if account is None else known_account(database, account)
-        rows = closed(database, account=of, symbol=canonical_symbol(symbol), strategy=strategy, limit=limit)
+        wanted = None if account is None else known_account(database, account)
+        by = None if strategy is None else known_strategy(database, strategy)
+        rows = closed(database, account=wanted, symbol=canonical_symbol(symbol), strategy=by, limit=limit)
     if as_json:
         print_json(rows)
     else:
@@ -71,11 +72,11 @@ def orders(account: str | None, symbol: str | None, *, open_only: bool, limit: i
       atb orders --open
       atb orders --account main --symbol ETH/USDT --limit 200 --json
     """
-    from atb.live.journal.overview import orders as asked
+    from atb.live.journal.overview import orders as find_orders
 
     with journal(reading=True) as database:
-        of = None if account is None else known_account(database, account)
-        rows = asked(database, account=of, symbol=canonical_symbol(symbol), open_only=open_only, limit=limit)
+        wanted = None if account is None else known_account(database, account)
+        rows = find_orders(database, account=wanted, symbol=canonical_symbol(symbol), open_only=open_only, limit=limit)
     if as_json:
         print_json(rows)
     else:
@@ -144,7 +145,7 @@ def _whole_id(database: "Database", text: str) -> str:
 
     known = [str(row["trade"]) for row in closed(database, limit=_SEARCHED)]
     session, _, number = text.rpartition("/")
-    near = [one for one in known if session and one.startswith(session) and one.rpartition("/")[2] == number]
+    near = [trade for trade in known if session and trade.startswith(session) and trade.rpartition("/")[2] == number]
     if text in known or len(known) == _SEARCHED:  # what is older than was searched, the journal itself finds or not
         return text
     if len(near) > 1:
@@ -184,15 +185,15 @@ def _print_decisions(decisions: list[dict[str, Any]]) -> None:
     """Print what was known and decided at the close of each bar that an order of the trade was made in."""
     rows = [
         {
-            "bar": moments(one, "time")["time"],
-            "close": (one["bar"] or {}).get("close"),
-            "signal": one["side"],
-            "prediction": one["prediction"],
-            "confidence": one["confidence"],
-            "orders": ", ".join(f"{order.get('role')} {order.get('side')}" for order in one["intents"]),
-            "cut": one["refusal"],
+            "bar": moments(decision, "time")["time"],
+            "close": (decision["bar"] or {}).get("close"),
+            "signal": decision["side"],
+            "prediction": decision["prediction"],
+            "confidence": decision["confidence"],
+            "orders": ", ".join(f"{order.get('role')} {order.get('side')}" for order in decision["intents"]),
+            "cut": decision["refusal"],
         }
-        for one in decisions
+        for decision in decisions
     ]
     click.echo("\nDecisions, each at the close of its bar")
     print_table(rows, empty="None was recorded.")

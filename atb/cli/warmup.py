@@ -21,13 +21,13 @@ def warmup(*, as_json: bool) -> None:
     from atb.engine.cache import cache_folder, is_compiled, kernel_hash
     from atb.engine.warm import warm_up
 
-    before, began = is_compiled(), perf_counter()
-    if not before and not as_json:
+    was_compiled, began = is_compiled(), perf_counter()
+    if not was_compiled and not as_json:
         click.echo("Compiling the decision kernel, once...")
     warm_up()
-    facts = {"kernel_hash": kernel_hash(), "seconds": round(perf_counter() - began, 2), "was_compiled": before}
+    facts = {"kernel_hash": kernel_hash(), "seconds": round(perf_counter() - began, 2), "was_compiled": was_compiled}
     if as_json:
         print_json(facts | {"folder": str(cache_folder())})
     else:
-        done = "was compiled already" if before else "compiled"
+        done = "was compiled already" if was_compiled else "compiled"
         click.echo(f"Kernel {kernel_hash()[:12]} {done} ({facts['seconds']} s).")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from atb.data.catalogue import load_bars
     from atb.data.catalogue.instruments import load_instrument, rules_of, save_instruments
-    from atb.data.catalogue.verification import SeriesInfo, Verdict, list_series, verify
+    from atb.data.catalogue.verification import SeriesInfo, Verification, list_series, verify
     from atb.data.catalogue.writing import Saved, save_bars
     from atb.data.providers.files import ImportReport, ImportRules, import_file
     from atb.data.providers.sample import sample_bars, write_sample
@@ -20,7 +20,7 @@ _HOMES = {
     "ImportRules": "providers.files",
     "Saved": "catalogue.writing",
     "SeriesInfo": "catalogue.verification",
-    "Verdict": "catalogue.verification",
+    "Verification": "catalogue.verification",
     "import_file": "providers.files",
     "list_series": "catalogue.verification",
     "load_bars": "catalogue",
@@ -38,7 +38,7 @@ __all__ = [
     "ImportRules",
     "Saved",
     "SeriesInfo",
-    "Verdict",
+    "Verification",
     "import_file",
     "list_series",
     "load_bars",

@@ -104,7 +104,11 @@ def test_list_and_verify_show_every_series(file, tmp_path):
     (series,) = parsed("list")
     assert (series["bars"], series["fingerprint"]) == (300, BARS.fingerprint)
     assert BARS.fingerprint[:12] in atb("list").stdout
-    assert [one["ok"] for one in parsed("verify")] == [True]
+    assert [row["ok"] for row in parsed("verify")] == [True]
+    mistyped = atb("verify", "BTCUSDC", "--timeframe", "1h")
+    assert mistyped.exit_code == 2
+    assert "found 'BTCUSDC 1h'" in mistyped.stderr
+    assert "Did you mean 'BTC/USDT 1h binance'?" in mistyped.stderr
     path = tmp_path / "bars/binance/BTC-USDT/1h/2024.parquet"
     path.write_bytes(path.read_bytes()[:-1])
     damaged = atb("verify", "BTCUSDT")

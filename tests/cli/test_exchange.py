@@ -70,6 +70,21 @@ def test_a_process_serves_a_drawn_market_until_it_is_ended(tmp_path):
     assert [json.loads(row)["kind"] for row in ledger.read_text().splitlines()] == ["request", "answer"]
 
 
+def test_a_program_reads_addresses_and_markets_as_one_line_of_json(tmp_path):
+    options = ["--walk", "BTC/USDT", "--clock", "virtual", "--port", "0", "--json"]
+    command = [sys.executable, "-m", "atb", "--root", str(tmp_path), "exchange", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            facts = json.loads(process.stdout.readline())
+            with urllib.request.urlopen(f"{facts['url']}/api/v3/ping", timeout=PATIENCE_S) as answer:
+                assert json.load(answer) == {}
+        finally:
+            process.kill()
+    assert facts["keys"] == ["key"]
+    assert facts["markets"] == [{"symbol": "BTC/USDT", "timeframe": "1h", "bars": 20_000, "price": 100.0}]
+    assert re.fullmatch(r"ws://control:[\w-]{32}@\S+/control/clock", facts["clock"])
+
+
 def test_with_a_key_of_coinbase_its_own_protocol_is_answered(tmp_path):
     file = tmp_path / "coinbase.pem"
     made = make_config(DEFAULTS | {"walks": ("BTC/USD",), "balances": ("USD=500",), "coinbase_key": file})

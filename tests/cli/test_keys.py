@@ -33,14 +33,15 @@ def test_nothing_is_trusted_until_it_is_typed(settings):
     assert (done.exit_code, name in done.output) == (0, True), done.output
     (row,) = json.loads(atb("--json").stdout)
     assert (row["live"], row["paper"]) == ("trusted", "yes")
-    assert atb("distrust", name[:8]).exit_code == 0
+    assert json.loads(atb("distrust", name[:8], "--json").stdout)["fingerprint"] == name
     assert json.loads(atb("--json").stdout)[0]["live"] == "no"
 
 
 def test_another_machines_key_is_trusted_by_its_file_and_its_fingerprint(settings, tmp_path):
     name = fingerprint(signing_key(tmp_path / "other").public_key())
-    done = atb("trust", tmp_path / "other" / PUBLIC, "--fingerprint", name)
+    done = atb("trust", tmp_path / "other" / PUBLIC, "--fingerprint", name, "--json")
     assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["fingerprint"] == name
     assert [row["fingerprint"] for row in json.loads(atb("--json").stdout)] == [name]
     (tmp_path / "no.pub").write_text("no key")
     assert "it is no public key" in atb("trust", tmp_path / "no.pub", "--fingerprint", name).output

@@ -28,6 +28,14 @@ def every_command() -> list[tuple[str, ...]]:
     return paths
 
 
+def options_of(path: tuple[str, ...]) -> set[str]:
+    """Return the option names of a command."""
+    command = main
+    for name in path:
+        command = command.get_command(click.Context(command), name)
+    return {name for parameter in command.params for name in parameter.opts}
+
+
 @pytest.fixture
 def refusing(monkeypatch):
     """Put a command into the register that raises what it is given."""
@@ -62,6 +70,12 @@ def test_every_registered_command_is_there_under_its_name(name):
     command = main.get_command(click.Context(main), name)
     assert isinstance(command, click.Command)
     assert command.name == name
+
+
+def test_every_command_that_prints_values_prints_json_too():
+    without = {" ".join(path) for path in every_command() if "--json" not in options_of(path)}
+    # Groups alone, a schema that is JSON, a server that becomes another process, and a runner with its own log.
+    assert without == {"data", "config", "config schema", "lab", "live"}
 
 
 @pytest.mark.parametrize("path", every_command(), ids=" ".join)

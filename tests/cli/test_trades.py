@@ -61,7 +61,9 @@ def test_trades_are_listed_newest_first_and_filtered(traded):
     assert rows[1]["pnl"] == "1.5"
     assert [row["symbol"] for row in json.loads(atb("trades", "--symbol", "ethusdt", "--json").stdout)] == ["ETH/USDT"]
     assert len(json.loads(atb("trades", "--limit", "1", "--account", "paper", "--json").stdout)) == 1
-    assert json.loads(atb("trades", "--strategy", "another", "--json").stdout) == []
+    assert json.loads(atb("trades", "--strategy", "ml_basic", "--json").stdout) == []
+    traded_by = rows[0]["strategy"]
+    assert len(json.loads(atb("trades", "--strategy", traded_by, "--json").stdout)) == 2
     table = atb("trades").stdout.splitlines()
     assert table[0].split()[:3] == ["trade", "strategy", "symbol"]
     assert f"{SESSION}/2" in table[1]
@@ -126,6 +128,7 @@ def test_nothing_yet_is_said_in_words():
         (("trades", "--account", "papr"), ("No such account; found 'papr'", "Did you mean 'paper'?")),
         (("orders", "--account", "nobody"), ("Known: paper",)),
         (("trades", "--symbol", "B?"), ("symbol",)),
+        (("trades", "--strategy", "sma_cros"), ("No such strategy; found 'sma_cros'", "Did you mean 'sma_cross'?")),
         (("trades", "--limit", "0"), ("--limit",)),
         (("why", f"{SESSION}/7"), ("No such trade", f"Did you mean '{SESSION}/")),
         (("why", f"{SESSION[:-1]}d/1"), (f"Did you mean '{SESSION}/1'?",)),

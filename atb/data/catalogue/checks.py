@@ -1,6 +1,6 @@
-"""What bars must satisfy before anything is stored or trusted: one clear error for each thing that can be wrong.
+"""Rules that bars must satisfy before they are stored or trusted, with one clear error for each.
 
-Every check is vectorised, and names the first offending row, counted from 1, with its open time.
+Checks are vectorised and name the first offending row, counted from 1, with its open time.
 """
 
 from functools import partial
@@ -22,7 +22,7 @@ _PRICES = ("open", "high", "low", "close")
 
 
 def check_bars(bars: Bars) -> tuple[Gap, ...]:
-    """Refuse bars that break a rule; return the holes between them.
+    """Refuse bars that break a rule; return the gaps between them.
 
     Raises
     ------
@@ -73,7 +73,7 @@ def check_values(frame: pd.DataFrame, rows: "NDArray[np.int64] | None" = None) -
     frame
         Bars, indexed by their open times.
     rows
-        The number, from 0, by which messages call each row; by default its place.
+        Row numbers for messages, from 0; by default the position.
     """
     refuse = partial(_refuse, frame, numbers=np.arange(len(frame)) if rows is None else rows)
     for name in BAR_COLUMNS:
@@ -91,7 +91,7 @@ def check_values(frame: pd.DataFrame, rows: "NDArray[np.int64] | None" = None) -
 def check_grid(
     opened_ms: "NDArray[np.int64]", timeframe: Timeframe, rows: "NDArray[np.int64] | None" = None
 ) -> tuple[Gap, ...]:
-    """Refuse bars off the timeframe's grid, or closer together than it allows; return the holes.
+    """Refuse bars off the timeframe's grid, or closer together than it allows; return the gaps.
 
     Parameters
     ----------
@@ -115,7 +115,7 @@ def check_grid(
 
 
 def closes_of(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[np.int64]":
-    """Return when each bar closes, in epoch milliseconds."""
+    """Return the close time of each bar, epoch milliseconds."""
     if timeframe.unit != "M":
         return opened_ms + timeframe.seconds * 1_000
     return np.array([timeframe.next_ms(int(ms)) for ms in opened_ms], dtype=np.int64)
@@ -124,7 +124,7 @@ def closes_of(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[
 def infer_timeframe(opened_ms: "NDArray[np.int64]") -> Timeframe:
     """Return the timeframe whose length is the most common step between bars.
 
-    A thin market misses more bars than it has, so that half of the steps are longer; the single step stays the most common.
+    In a thin market most bars may be missing and most steps longer; the single step is still the most common one.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def on_grid(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[np
         return np.asarray((index.day == 1) & (opened_ms % DAY_MS == 0))
     step = timeframe.seconds * 1_000
     if timeframe.unit == "d":
-        # Exchanges count multi-day bars from days of their own choice: only midnight and the step are common to all.
+        # Exchanges start multi-day bars on different days: only midnight and the step are common to all.
         return np.asarray((opened_ms % DAY_MS == 0) & ((opened_ms - opened_ms[0]) % step == 0))
     monday = 4 * DAY_MS if timeframe.unit == "w" else 0
     return np.asarray((opened_ms - monday) % step == 0)

@@ -1,4 +1,4 @@
-"""Holes in a series of bars: found, described, compared with the ones already known; never filled."""
+"""Gaps in a series of bars: found, described, compared with the accepted ones; never filled."""
 
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -17,13 +17,13 @@ Gap = tuple[pd.Timestamp, pd.Timestamp]
 
 
 def find_gaps(opened_ms: "NDArray[np.int64]", closed_ms: "NDArray[np.int64]") -> tuple[Gap, ...]:
-    """Return the holes between bars given by their open and close times (epoch ms, ascending)."""
-    holes = np.flatnonzero(closed_ms[:-1] != opened_ms[1:])
-    return gaps_of(closed_ms[holes], opened_ms[holes + 1])
+    """Return the gaps between bars given by their open and close times (epoch ms, ascending)."""
+    at = np.flatnonzero(closed_ms[:-1] != opened_ms[1:])
+    return gaps_of(closed_ms[at], opened_ms[at + 1])
 
 
 def gaps_of(starts_ms: "NDArray[np.int64]", ends_ms: "NDArray[np.int64]") -> tuple[Gap, ...]:
-    """Return gaps from their edges in epoch milliseconds; a thin market has hundreds of thousands."""
+    """Return gaps from their edges (epoch ms); vectorised, since a thin market has hundreds of thousands."""
     starts, ends = (
         pd.DatetimeIndex(np.asarray(edge, dtype=np.int64).astype("datetime64[ms]"), tz="UTC")
         for edge in (starts_ms, ends_ms)
@@ -36,17 +36,17 @@ def edges_of(gaps: Sequence[Gap]) -> "NDArray[np.int64]":
     return np.array([(in_ms(start), in_ms(end)) for start, end in gaps], dtype=np.int64).reshape(-1, 2)
 
 
-def unknown_gaps(holes: Iterable[Gap], known: Sequence[Gap]) -> list[Gap]:
-    """Return the holes that lie inside none of the known ones."""
-    found = list(holes)
+def unknown_gaps(gaps: Iterable[Gap], known: Sequence[Gap]) -> list[Gap]:
+    """Return the gaps that lie inside none of the known ones."""
+    found = list(gaps)
     if not known or not found:
         return found
     edges = edges_of(known)
     edges = edges[np.argsort(edges[:, 0], kind="stable")]
     furthest = np.maximum.accumulate(edges[:, 1])  # the latest end of all known gaps that begin at or before this one
     starts, ends = edges_of(found).T
-    before = np.searchsorted(edges[:, 0], starts, side="right") - 1
-    inside = (before >= 0) & (furthest[before] >= ends)
+    preceding = np.searchsorted(edges[:, 0], starts, side="right") - 1
+    inside = (preceding >= 0) & (furthest[preceding] >= ends)
     return [found[at] for at in np.flatnonzero(~inside)]
 
 
@@ -58,11 +58,11 @@ def missing_bars(gap: Gap, timeframe: Timeframe) -> int:
 def describe_gap(gap: Gap, timeframe: Timeframe) -> str:
     """Return `34 h between 2018-02-08 00:00 and 2018-02-09 10:00 (33 bars missing)`: the bars on both sides."""
     length = pd.Timedelta(timeframe.seconds, "s")
-    before = gap[0] - length if timeframe.unit != "M" else (gap[0] - pd.Timedelta(1, "D")).replace(day=1)
-    hours = (gap[1] - before).total_seconds() / 3_600
+    last_bar = gap[0] - length if timeframe.unit != "M" else (gap[0] - pd.Timedelta(1, "D")).replace(day=1)
+    hours = (gap[1] - last_bar).total_seconds() / 3_600
     span = f"{hours / 24:.3g} days" if hours >= 72 else f"{hours:.3g} h" if hours >= 1 else f"{hours * 60:.3g} min"
     missing = missing_bars(gap, timeframe)
-    return f"{span} between {short(before)} and {short(gap[1])} ({missing} bar{'s' * (missing != 1)} missing)"
+    return f"{span} between {short(last_bar)} and {short(gap[1])} ({missing} bar{'s' * (missing != 1)} missing)"
 
 
 def describe_gaps(gaps: Sequence[Gap], timeframe: Timeframe, *, first: int = 3) -> str:

@@ -1,10 +1,10 @@
-"""Trading rules of bars: the venue's published ones where they are known, else read off the bars themselves; each says which.
+"""Trading rules of bars: published by the venue where known, else read off the bars; `Instrument.source` says which.
 
 Published ones are fetched from the venue (`atb data download`, `atb data rules`) and kept beside its bars, in
 `<root>/<venue>/instruments.json`, with the day; or they come with the package (`published/<venue>.csv`), with theirs. A published
 price step that is coarser than the series' own prices, such as today's step for bars of long ago, is not used for them. Where
-nothing is published the rules are read off the bars. Both are of the whole stored series (`observing`), not of the part that is
-traded: what is traded when changes no rule.
+nothing is published the rules are read off the bars (`series_rules`): off the whole stored series, so that they do not depend on
+the period that is traded.
 """
 
 import csv
@@ -33,7 +33,7 @@ def rules_of(bars: Bars, *, root: Path) -> Instrument:
     DataError
         If stored rules cannot be read.
     """
-    from atb.data.catalogue.observing import observe
+    from atb.data.catalogue.series_rules import observe
 
     known = load_instrument(bars.symbol, root=root, venue=bars.venue)
     seen = observe(bars, root=root)
@@ -72,14 +72,14 @@ def save_instruments(instruments: list[Instrument], *, root: Path, venue: str) -
     venue = venue_name(venue)
     path = root / venue / _FILE
     with sole_writer(path.parent):
-        rules = _stored(root, venue) | {str(one.symbol): one.to_json() for one in instruments}
+        rules = _stored(root, venue) | {str(instrument.symbol): instrument.to_json() for instrument in instruments}
         write_files({path: (json.dumps(rules, indent=2, sort_keys=True) + "\n").encode()})
     return path
 
 
 @cache
 def _shipped(venue: str) -> dict[str, Instrument]:
-    """Return the rules that come with the package; the first line of a venue's file says of which day and from where."""
+    """Return the rules that come with the package; the first line of a venue's file gives day and source."""
     path = files("atb.data") / "published" / f"{venue}.csv"
     if not path.is_file():
         return {}

@@ -1,7 +1,7 @@
 """The Parquet catalogue, reading: `<root>/<venue>/<symbol>/<timeframe>/<year>.parquet`, verified at every read.
 
-Each year is one file that describes itself (`yearfile`). `load_bars` fails on what is missing, on a hole that nobody
-has accepted and on a changed byte; known holes come back in `Bars.gaps` and are never filled.
+Each year is one file that describes itself (`yearfile`). `load_bars` fails on missing bars, on a gap that was not accepted and on
+a changed byte; accepted gaps come back in `Bars.gaps` and are never filled.
 """
 
 from pathlib import Path
@@ -46,12 +46,12 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     Returns
     -------
     Bars
-        With the known holes in `gaps`; nothing is filled.
+        With the accepted gaps in `gaps`; nothing is filled.
 
     Raises
     ------
     DataError
-        If the series, a part of the range or the lead is missing, a hole is unknown, or a file was changed.
+        If the series, a part of the range or the lead is missing, a gap was not accepted, or a file was changed.
     InputError
         If symbol, timeframe or range make no sense.
     """
@@ -78,15 +78,15 @@ def coverage(series: Series) -> tuple[pd.Timestamp, pd.Timestamp]:
 
 
 def earliest_start(series: Series, wanted: pd.Timestamp, *, lead: int) -> pd.Timestamp:
-    """Return `wanted`, or the first open that has `lead` bars before it where that is later.
+    """Return `wanted`, or the first open with `lead` bars before it if that is later.
 
     Raises
     ------
     DataError
         If no stored bar has so many before it.
     """
-    before = [year for year in sorted(series.years) if year < wanted.year]
-    if sum(read_header(series.years[year]).rows for year in before) >= lead and before:
+    earlier = [year for year in sorted(series.years) if year < wanted.year]
+    if sum(read_header(series.years[year]).rows for year in earlier) >= lead and earlier:
         return wanted
     needed, rows = [], 0
     for year in sorted(series.years):
@@ -108,8 +108,8 @@ def _check_coverage(series: Series, since: pd.Timestamp | None, until: pd.Timest
     first, last = coverage(series)
     covered_to = at_ms(series.timeframe.next_ms(in_ms(last)))
     # A bar opens in each step of the grid: those before `first` are missing only if one of them opens after `since`.
-    before = first - (covered_to - last)
-    if (since is None or before < since < covered_to) and (until is None or until <= covered_to):
+    covered_from = first - (covered_to - last)
+    if (since is None or covered_from < since < covered_to) and (until is None or until <= covered_to):
         return
     todo = "Choose dates inside it, or leave them out"
     if series.venue != SYNTHETIC:
@@ -138,19 +138,19 @@ def _needed_years(series: Series, since: pd.Timestamp | None, until: pd.Timestam
 
 
 def _lead_start(series: Series, bars: Bars, since: pd.Timestamp, *, lead: int) -> pd.Timestamp:
-    before = int(bars.frame.index.searchsorted(since))
-    if before < lead:
+    available = int(bars.frame.index.searchsorted(since))
+    if available < lead:
         earliest = f"the earliest start is {short(bars.frame.index[lead])}" if lead < len(bars) else "there are too few"
         raise DataError(
             f"{lead} bars of {bars.symbol} {bars.timeframe} are needed before {short(since)} for warm-up; {earliest}",
-            found=f"{before} bars",
+            found=f"{available} bars",
             todo=f"Start later, or fetch earlier bars: {series.advice}",
         )
-    return at_ms(bars.opened_ms[before - lead])
+    return at_ms(bars.opened_ms[available - lead])
 
 
 def read_series(series: Series, years: list[int]) -> Bars:
-    """Read years, verified, and refuse a hole that none of their files knows."""
+    """Read years, verified, and refuse a gap that was not accepted."""
     parts = [read_year(series.years[year]) for year in years]
     if not parts:
         return Bars(series.symbol, series.timeframe, empty_frame(), series.venue)

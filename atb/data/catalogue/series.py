@@ -1,4 +1,4 @@
-"""Which series a catalogue holds, found by its folders, and which of them a request means."""
+"""Series of a catalogue, found by its folders, and the one that a request means."""
 
 import importlib.util
 import re
@@ -25,12 +25,12 @@ class Series:
     years: dict[int, Path]
 
     def __str__(self) -> str:
-        """Return what messages call the series."""
+        """Return the series as messages name it."""
         return f"{self.symbol} {self.timeframe} ({self.venue})"
 
     @property
     def advice(self) -> str:
-        """The command that fetches what is missing: from an exchange if the venue is one, else out of a file that has more."""
+        """The command that fetches missing bars: from an exchange if the venue is one, else from a file."""
         if self.venue == SYNTHETIC:
             return "`atb data sample`"
         if is_exchange(self.venue):
@@ -39,7 +39,7 @@ class Series:
 
 
 def venue_name(text: str) -> str:
-    """Return a venue's name as it is stored: case does not tell venues apart, and a folder needs one spelling.
+    """Return a venue's name as it is stored: in small letters, since a folder needs one spelling.
 
     Raises
     ------
@@ -77,7 +77,7 @@ def series_at(root: Path, *, venue: str, symbol: Symbol, timeframe: Timeframe) -
 def all_series(root: Path) -> list[Series]:
     """Return every series with at least one file, by venue, symbol and duration."""
     found = list(_walk(root))
-    return sorted(found, key=lambda one: (one.venue, one.symbol, one.timeframe.seconds))
+    return sorted(found, key=lambda series: (series.venue, series.symbol, series.timeframe.seconds))
 
 
 def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None = None) -> Series:
@@ -93,12 +93,12 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
         if not series.years:
             raise _unknown(symbol, timeframe, root=root, venue=venue)
         return series
-    found = [one for one in all_series(root) if (one.symbol, one.timeframe) == (symbol, timeframe)]
-    real = [one for one in found if one.venue != SYNTHETIC]
+    found = [series for series in all_series(root) if (series.symbol, series.timeframe) == (symbol, timeframe)]
+    real = [series for series in found if series.venue != SYNTHETIC]
     if len(real) > 1:
         raise DataError(
             f"Several venues have {symbol} {timeframe}",
-            found=", ".join(one.venue for one in real),
+            found=", ".join(series.venue for series in real),
             todo="Name one: `--venue` on the command line, venue= in Python",
         )
     if not found:
@@ -125,7 +125,7 @@ def _folder_name(timeframe: Timeframe) -> str:
 
 
 def _unknown(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None) -> DataError:
-    known = {f"{one.symbol} {one.timeframe} {one.venue}": one for one in all_series(root)}
+    known = {f"{series.symbol} {series.timeframe} {series.venue}": series for series in all_series(root)}
     near = did_you_mean(f"{symbol} {timeframe}", known) if known else "`atb data sample` makes a synthetic market"
     missing = Series(venue or "", symbol, timeframe, root, {})
     if venue is None or venue == SYNTHETIC:

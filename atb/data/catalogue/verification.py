@@ -1,4 +1,4 @@
-"""What the catalogue holds and whether it still is what was stored: `atb data list` and `atb data verify`."""
+"""Contents of the catalogue, and proof that they are as stored: for `atb data list` and `atb data verify`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +27,7 @@ class SeriesInfo:
     bars, first, last
         Number of bars, and the open times of the first and the last one.
     gaps
-        Known holes as (first missing open, first open after it).
+        Accepted gaps as (first missing open, first open after it).
     fingerprint
         `load_bars(...).fingerprint` of the whole series; empty if it cannot be read.
     size, files
@@ -73,8 +73,8 @@ class SeriesInfo:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What `verify` found out about one series; no problems means that every byte is as it was stored."""
+class Verification:
+    """Result of verifying one series; no problems means that every byte is as it was stored."""
 
     symbol: Symbol
     timeframe: Timeframe
@@ -123,25 +123,25 @@ def verify(
     symbol: str | Symbol | None = None,
     timeframe: str | Timeframe | None = None,
     venue: str | None = None,
-) -> list[Verdict]:
-    """Re-hash every file of the chosen series (all by default) and check order, values, grid and holes.
+) -> list[Verification]:
+    """Re-hash every file of the chosen series (all by default) and check order, values, grid and gaps.
 
     Returns
     -------
-    list of Verdict
+    list of Verification
         One per series, with every problem found; empty if no series matches.
     """
     wanted = [
-        one
-        for one in all_series(root)
-        if (symbol is None or one.symbol == Symbol.parse(symbol))
-        and (timeframe is None or one.timeframe == Timeframe.parse(timeframe))
-        and (venue is None or one.venue == venue_name(venue))
+        series
+        for series in all_series(root)
+        if (symbol is None or series.symbol == Symbol.parse(symbol))
+        and (timeframe is None or series.timeframe == Timeframe.parse(timeframe))
+        and (venue is None or series.venue == venue_name(venue))
     ]
-    return [_verify_one(series) for series in wanted]
+    return [_verify_series(series) for series in wanted]
 
 
-def _verify_one(series: Series) -> Verdict:
+def _verify_series(series: Series) -> Verification:
     problems: list[str] = []
     rows = 0
     for year, path in series.years.items():
@@ -154,7 +154,7 @@ def _verify_one(series: Series) -> Verdict:
             read_series(series, sorted(series.years))
         except AtbError as error:
             problems.append(str(error))
-    return Verdict(series.symbol, series.timeframe, series.venue, rows, tuple(problems))
+    return Verification(series.symbol, series.timeframe, series.venue, rows, tuple(problems))
 
 
 def _verify_file(series: Series, year: int, path: Path) -> int:

@@ -1,7 +1,7 @@
 """The Parquet catalogue, writing: new bars are merged into their series; a stored bar changes only when asked to.
 
-A year's file that is damaged holds no bar that could be trusted: bars of that year take its place, so that importing or
-downloading again repairs the series. The old bytes are kept beside it, under a name that the catalogue does not read.
+No bar of a damaged year file can be trusted: new bars of that year take its place, so that importing or downloading again repairs
+the series. The damaged file is kept beside it under a name that the catalogue does not read.
 """
 
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ from atb.times import short
 
 @dataclass(frozen=True)
 class Saved:
-    """What a save did, in bars: new ones, ones already there with equal content, ones replaced.
+    """Numbers of bars that a save added, found stored with equal values, and replaced; the series' gaps.
 
-    `set_aside` names damaged year files whose place the new bars took: the old bytes are kept there.
+    `set_aside` are the names under which damaged year files, which the new bars replaced, are kept.
     """
 
     added: int
@@ -51,7 +51,7 @@ def save_bars(
     Parameters
     ----------
     bars
-        With a venue; `bars.gaps` are the holes already accepted.
+        With a venue; `bars.gaps` are accepted gaps.
     root
         The folder of the catalogue.
     source
@@ -61,15 +61,15 @@ def save_bars(
     replace
         Whether the new bars win where stored ones differ.
     accept_gaps
-        Whether every hole is accepted and recorded, also one between stored and new bars.
+        Whether every gap is accepted and recorded, also one between stored and new bars.
     partial
-        Whether the bars may take the place of a damaged year though it held more: the rest is still to come.
+        Whether the bars may replace a damaged year that held more: the rest is still to come.
 
     Raises
     ------
     DataError
-        If a bar breaks a rule, differs from a stored one, or leaves an unknown hole; or a year that they belong to is damaged
-        and held more. Nothing is written then.
+        If a bar breaks a rule, differs from a stored one, or leaves a gap that was not accepted; or a year that they belong to is
+        damaged and held more. Nothing is written then.
     """
     check_bars(bars)
     bars = replace_fields(bars, venue=venue_name(bars.venue))
@@ -109,12 +109,12 @@ def _damaged(series: Series, bars: Bars, stored: _Stored, *, partial: bool) -> l
     Raises
     ------
     DataError
-        If such a file says that it held bars which the new ones leave out.
+        If such a file held bars, by its description, that the new ones leave out.
     """
     first, last = bars.frame.index[0], bars.frame.index[-1]
     damaged = [year for year in sorted(series.years) if first.year <= year <= last.year and year not in stored]
     for year in damaged if not partial else ():
-        held = _said(series, year)
+        held = _described(series, year)
         if held and (held.first < first or held.last > last):
             raise DataError(
                 f"The file {series.years[year]} is damaged, and these bars are only a part of what it held",
@@ -124,8 +124,8 @@ def _damaged(series: Series, bars: Bars, stored: _Stored, *, partial: bool) -> l
     return damaged
 
 
-def _said(series: Series, year: int) -> Header | None:
-    """Return what a year's file says about itself, or None if it is not even readable as one of the series."""
+def _described(series: Series, year: int) -> Header | None:
+    """Return a year file's header, or None if it cannot be read or is of another series."""
     try:
         header = read_header(series.years[year])
     except DataError:
@@ -164,7 +164,7 @@ def _merge(
         _refuse_conflict(bars, old, changed)
     merged = pd.concat([old.drop(both), bars.frame]).sort_index()
     known = tuple(gap for header, _ in stored.values() for gap in header.gaps) + bars.gaps
-    gaps = _holes(series, merged, before=bars.frame.index[0].year)
+    gaps = _gaps(series, merged, before_year=bars.frame.index[0].year)
     if (unknown := unknown_gaps(gaps, known)) and not accept_gaps:
         raise DataError(
             f"{bars.symbol} {bars.timeframe} would be stored with {describe_gaps(unknown, bars.timeframe)}",
@@ -182,22 +182,22 @@ def _conflicts(old: pd.DataFrame, new: pd.DataFrame) -> pd.DatetimeIndex:
 
 
 def _refuse_conflict(bars: Bars, old: pd.DataFrame, changed: pd.DatetimeIndex) -> None:
-    there, here = (frame.loc[changed[:1]].iloc[0].to_dict() for frame in (old, bars.frame))
-    column = next(name for name in BAR_COLUMNS if there[name] != here[name])
+    stored, new = (frame.loc[changed[:1]].iloc[0].to_dict() for frame in (old, bars.frame))
+    column = next(name for name in BAR_COLUMNS if stored[name] != new[name])
     raise DataError(
         f"{len(changed)} of the new bars differ from stored ones, the first at {short(changed[0])}: "
-        f"{column} is {there[column]} in the catalogue",
-        found=here[column],
+        f"{column} is {stored[column]} in the catalogue",
+        found=new[column],
         todo="Keep what is stored, or pass --replace to let the new bars win",
     )
 
 
-def _holes(series: Series, merged: pd.DataFrame, *, before: int) -> tuple[Gap, ...]:
-    """Return the holes inside the merged bars and between them and the last stored bar of an earlier year."""
-    earlier = [year for year in series.years if year < before]
-    said = _said(series, max(earlier)) if earlier else None
-    if said is not None:
-        merged = pd.concat([merged.iloc[:1].set_axis(pd.DatetimeIndex([said.last])), merged])
+def _gaps(series: Series, merged: pd.DataFrame, *, before_year: int) -> tuple[Gap, ...]:
+    """Return the gaps inside the merged bars and between them and the last stored bar of an earlier year."""
+    earlier = [year for year in series.years if year < before_year]
+    previous = _described(series, max(earlier)) if earlier else None
+    if previous is not None:
+        merged = pd.concat([merged.iloc[:1].set_axis(pd.DatetimeIndex([previous.last])), merged])
     return check_grid(Bars(series.symbol, series.timeframe, merged, series.venue).opened_ms, series.timeframe)
 
 

@@ -1,4 +1,4 @@
-"""One Parquet file of the catalogue: a year of bars that says what it is and notices any changed byte.
+"""One Parquet file of the catalogue: a year of bars with its own description and a checksum over every byte.
 
 The key-value metadata hold symbol, timeframe, venue, source, seed, gaps, first and last open, fingerprint and checksum.
 The fingerprint is that of the bars (`Bars.fingerprint`). The checksum is the SHA-256 of the whole file with the
@@ -31,7 +31,7 @@ _SCHEMA = pa.schema([("timestamp", pa.timestamp("ms", "UTC")), *((name, pa.float
 
 @dataclass(frozen=True)
 class Header:
-    """What a year file says about itself.
+    """A year file's description of itself.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class Header:
     rows, first, last
         Number of bars, and the open times of the first and the last one.
     gaps
-        Known holes that end in this file: each is kept with the bar that follows it.
+        Accepted gaps that end in this file: each is kept with the bar that follows it.
     source
         Where the bars came from: a file's name, an exchange's address, the generator.
     seed
@@ -66,7 +66,7 @@ def encode(bars: Bars, *, source: str, seed: int | None) -> bytes:
     columns = [pa.array(bars.opened_ms, pa.timestamp("ms", "UTC"))]
     columns += [pa.array(np.ascontiguousarray(bars.frame[name], dtype=np.float64)) for name in BAR_COLUMNS]
     sink = pa.BufferOutputStream()
-    # Statistics and the Arrow schema would only repeat what stands in the file already.
+    # Statistics and the Arrow schema would only repeat what the file holds already.
     with pq.ParquetWriter(sink, _SCHEMA, compression="zstd", store_schema=False, write_statistics=False) as writer:
         writer.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA))
         writer.add_key_value_metadata(_metadata(bars, source, seed))
@@ -77,12 +77,12 @@ def encode(bars: Bars, *, source: str, seed: int | None) -> bytes:
 
 
 def read_year(path: Path) -> tuple[Header, pd.DataFrame]:
-    """Read a file whose every byte is as it was written.
+    """Read a file, verified to the byte.
 
     Raises
     ------
     DataError
-        If the file is gone, damaged, or none of the catalogue's; the message names it.
+        If the file is missing, damaged, or not of the catalogue; the message names it.
     """
     content = _read(path)
     _check_bytes(content, path)
@@ -96,12 +96,12 @@ def read_year(path: Path) -> tuple[Header, pd.DataFrame]:
 
 
 def read_header(path: Path) -> Header:
-    """Read what the file says about itself, without reading its bars.
+    """Read the file's description, without its bars.
 
     Raises
     ------
     DataError
-        If the file is gone or its end is damaged.
+        If the file is missing or its end is damaged.
     """
     try:
         return _header(pq.read_metadata(path))
@@ -116,7 +116,7 @@ def empty_frame() -> pd.DataFrame:
 
 
 def _todo(path: Path) -> str:
-    """Return what leads out of a damaged file; a catalogue's path says the venue."""
+    """Return the advice for a damaged file; its path names the venue."""
     if SYNTHETIC in path.parts[-4:-3]:
         return "Make the synthetic market again: `atb data sample`"
     return "Import or download the series again, or restore the file from a backup"

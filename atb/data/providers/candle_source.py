@@ -11,7 +11,7 @@ Row = list[float]
 
 
 class CandleSource(Protocol):
-    """What a download needs of a provider."""
+    """The port: a provider of candles that `download_bars` can store."""
 
     @property
     def venue(self) -> str:

@@ -1,4 +1,4 @@
-"""Public candles of an exchange through ccxt: few requests, patient with a bad network, clear when it stays bad."""
+"""Public candles of an exchange through ccxt: few requests, retries with back-off, one clear error when they fail."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from atb.errors import DataError, InputError, did_you_mean
 RETRY_WAITS_S = (0.5, 1.0, 2.0, 4.0, 8.0)
 LONGEST_WAIT_S = 120.0
 _MOST_ROWS = 1_000
-# These serve only their latest candles whatever start is asked for: a hole would be taken for the exchange's own.
+# These serve only their latest candles, whatever start is asked for: missing ones would be taken for a gap of the exchange.
 _SHORT_HISTORY = frozenset({"kraken"})
 # Only spot markets and no account data: 2 requests instead of 7, and none of them signed.
 _BINANCE = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot"]}}
@@ -28,9 +28,9 @@ class CcxtCandles:
     exchange_id
         ccxt's name of the exchange, such as `binance`, in any case.
     base_url
-        Another address that speaks the exchange's language (Binance only), such as a simulator's.
+        Another address with the exchange's API (Binance only), such as a simulator's.
     sleep
-        Waits that many seconds; a test gives its own.
+        Called to wait that many seconds.
     needs_history
         Whether candles will be asked for, and not only rules.
 
@@ -66,10 +66,10 @@ class CcxtCandles:
         self.page = min(_MOST_ROWS, int(limit.get("limit") or _MOST_ROWS))
 
     def now_ms(self) -> int:
-        """Return the exchange's time in epoch milliseconds; the machine's if the exchange tells none."""
+        """Return the exchange's time in epoch milliseconds; the machine's if the exchange publishes none."""
         if not self._exchange.has.get("fetchTime"):
             return int(time.time() * 1_000)
-        return int(self._patiently(self._exchange.fetch_time))
+        return int(self._with_retries(self._exchange.fetch_time))
 
     def rules(self, symbol: Symbol) -> Instrument:
         """Return the symbol's trading rules as the exchange publishes them today.
@@ -79,9 +79,9 @@ class CcxtCandles:
         InputError
             If the exchange has no such symbol.
         DataError
-            If the exchange cannot be reached, refuses, or tells neither a price step nor a price.
+            If the exchange cannot be reached, refuses, or publishes neither a price step nor a price.
         """
-        markets = self._patiently(self._exchange.load_markets)
+        markets = self._with_retries(self._exchange.load_markets)
         if str(symbol) not in markets:
             near = did_you_mean(str(symbol), markets) if len(markets) < 20 else _nearest(str(symbol), markets)
             raise InputError(f"{self.venue} has no such symbol", found=str(symbol), todo=near)
@@ -101,8 +101,8 @@ class CcxtCandles:
         return known.get(self._exchange.precisionMode, "decimal_places")
 
     def _last(self, symbol: Symbol) -> Decimal | None:
-        """Return the last price, None if the exchange tells none."""
-        price = self._patiently(lambda: self._exchange.fetch_ticker(str(symbol))).get("last")
+        """Return the last price, None if the exchange publishes none."""
+        price = self._with_retries(lambda: self._exchange.fetch_ticker(str(symbol))).get("last")
         return Decimal(str(price)) if price else None
 
     def instrument(self, symbol: Symbol, timeframe: Timeframe) -> Instrument:
@@ -130,7 +130,7 @@ class CcxtCandles:
         DataError
             If the exchange cannot be reached, or refuses.
         """
-        rows = self._patiently(
+        rows = self._with_retries(
             lambda: self._exchange.fetch_ohlcv(str(symbol), str(timeframe), since=since_ms, limit=self.page)
         )
         return [row[:6] for row in rows if row[0] >= since_ms]
@@ -144,8 +144,8 @@ class CcxtCandles:
         for key in ("sapi", "sapiV2", "sapiV3", "sapiV4"):
             self._exchange.urls["api"][key] = f"{address}/sapi/v1"
 
-    def _patiently(self, call: Callable[[], Any]) -> Any:
-        """Call; wait and call again while the network or the exchange's rate limit is in the way."""
+    def _with_retries(self, call: Callable[[], Any]) -> Any:
+        """Call; after a network error or a rate limit wait and call again."""
         for wait in (*RETRY_WAITS_S, None):
             try:
                 return call()
@@ -159,7 +159,7 @@ class CcxtCandles:
         raise AssertionError("the last attempt returns or raises")
 
     def _retry_after(self, error: Exception) -> float:
-        """Return the seconds that a rate limit's answer asks to wait, else 0."""
+        """Return the wait that a rate-limit response asks for (s), else 0."""
         if not isinstance(error, self._ccxt.DDoSProtection):
             return 0.0
         headers = {key.lower(): value for key, value in (self._exchange.last_response_headers or {}).items()}

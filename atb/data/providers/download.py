@@ -1,4 +1,4 @@
-"""Candles from an exchange into the catalogue: page by page, only closed ones, resumable at any point."""
+"""Candles of a provider into the catalogue: page by page, closed ones only, resumable at any point."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,12 +24,12 @@ _LEAST_PAGE = 100  # candles that every exchange gives in one answer
 _DAY = Timeframe.parse("1d")
 
 Progress = Callable[[int, int], None]
-"""Told how far a download is: milliseconds of market time done, and in all."""
+"""Called with a download's progress: milliseconds of market time done, and in all."""
 
 
 @dataclass(frozen=True)
 class DownloadReport:
-    """What a download did.
+    """Result of a download.
 
     Parameters
     ----------
@@ -40,9 +40,9 @@ class DownloadReport:
     first, last
         Open times of the first and last stored bar of the whole series; None if there is none.
     gaps
-        Holes met by this download and confirmed by asking the exchange again; recorded, not filled.
+        Gaps that this download met and confirmed by a second request; recorded, not filled.
     interrupted
-        Whether the user stopped it; what had come is stored.
+        Whether the user stopped it; the bars fetched until then are stored.
     """
 
     symbol: Symbol
@@ -85,7 +85,7 @@ def download_bars(  # noqa: PLR0917 - the same leading arguments as load_bars
     """Fetch the closed bars that open in [start, end) and are not stored yet.
 
     A series with bars goes on after its last one, and before its first one if `start` lies there; years that are damaged or
-    gone are fetched again. The venue's trading rules for the symbol are stored too. Pages are stored as they come: an
+    gone are fetched again. The venue's trading rules for the symbol are stored too. Pages are stored as they arrive: an
     interrupted download loses little.
 
     Parameters
@@ -97,16 +97,16 @@ def download_bars(  # noqa: PLR0917 - the same leading arguments as load_bars
     root
         The folder of the catalogue.
     source
-        The exchange, such as `CcxtCandles("binance")`.
+        The provider, such as `open_provider("ccxt", "binance")`.
     progress
         Called after each page.
 
     Raises
     ------
     InputError
-        If the exchange has no such symbol or timeframe, or the range makes no sense.
+        If the provider has no such symbol or timeframe, or the range makes no sense.
     DataError
-        If the exchange cannot be reached or refuses; what had come before is stored.
+        If the provider cannot be reached or refuses; the bars fetched until then are stored.
     """
     job = _Job(Symbol.parse(symbol), Timeframe.parse(timeframe), root, source, progress or (lambda _done, _all: None))
     since, until = moment(start), moment(end)
@@ -131,8 +131,8 @@ def download_bars(  # noqa: PLR0917 - the same leading arguments as load_bars
 class _Span:
     """Open times still to fetch, epoch ms: [start, stop).
 
-    It may follow a stored bar, lead back from the first one, or lie between two: then it is stored `whole`, since a part would
-    leave a hole that nobody accepted.
+    It follows a stored bar, leads back from the first one, or lies between two: then it is stored `whole`, since a part would leave
+    a gap that was not accepted.
     """
 
     start: int
@@ -154,10 +154,10 @@ class _Job:
     gaps: list[Gap] = field(default_factory=list)
     most: int = 0  # candles in the fullest answer so far
     reached: int = 0  # open (epoch ms) of the last candle in the latest answer
-    days: bool = True  # whether the exchange's candles of a day tell where there is something
+    days: bool = True  # whether daily candles show where the provider has any
 
     def spans(self, since: int | None, stop: int) -> list[_Span]:
-        """Return what is missing of [since, stop), the later part first: it is what a returning user waits for."""
+        """Return the missing spans of [since, stop), the latest first: a returning user waits for that."""
         series = self._series()
         sound = [header for year in sorted(series.years) if (header := self._sound(series, year))]
         lost = self._lost_before(series, sound)
@@ -176,7 +176,7 @@ class _Job:
         return spans
 
     def fetch(self, span: _Span) -> None:
-        """Fetch and store a span; whatever ends it early, what had come is stored first, unless only the whole can be."""
+        """Fetch and store a span; if it ends early, the pages fetched are stored first, unless it must be stored whole."""
         pages = self._backward(span) if span.backward else self._forward(span)
         pending: list[Row] = []
         done_all = False
@@ -202,19 +202,19 @@ class _Job:
 
     @staticmethod
     def _lost_before(series: Series, sound: list[Header]) -> list[int]:
-        """Return the beginning (epoch ms) of the damaged years before the first sound bar: their Januaries."""
+        """Return the start (epoch ms) of each damaged year before the first sound bar."""
         first = sound[0].first.year if sound else max(series.years, default=0) + 1
         return [in_ms(pd.Timestamp(year, 1, 1, tz="UTC")) for year in series.years if year < first]
 
     def _lost_between(self, sound: list[Header]) -> list[tuple[int, int]]:
-        """Return the holes between sound years that nobody accepted: a year's file is damaged or gone."""
-        edges = [(self.timeframe.next_ms(in_ms(one.last)), other) for one, other in pairwise(sound)]
-        holes = [(start, other) for start, other in edges if start < in_ms(other.first)]
-        lost = [(start, other) for start, other in holes if unknown_gaps([(at_ms(start), other.first)], other.gaps)]
-        return [(start, in_ms(other.first)) for start, other in lost]
+        """Return the gaps between sound years that were not accepted: a year's file is damaged or missing."""
+        edges = [(self.timeframe.next_ms(in_ms(earlier.last)), later) for earlier, later in pairwise(sound)]
+        gaps = [(start, later) for start, later in edges if start < in_ms(later.first)]
+        lost = [(start, later) for start, later in gaps if unknown_gaps([(at_ms(start), later.first)], later.gaps)]
+        return [(start, in_ms(later.first)) for start, later in lost]
 
     def report(self, *, interrupted: bool) -> DownloadReport:
-        """Return what was done so far."""
+        """Return the result so far."""
         first, last = self._stored() or (None, None)
         identity = (self.symbol, self.timeframe, self.source.venue)
         return DownloadReport(*identity, self.added, first, last, tuple(sorted(self.gaps)), interrupted)
@@ -225,7 +225,7 @@ class _Job:
         return (sound[0].first, sound[-1].last) if sound else None
 
     def _forward(self, span: _Span) -> Iterator[tuple[list[Row], int]]:
-        """Yield pages from the oldest on, each with the market time (ms) that is behind it."""
+        """Yield pages from the oldest on, each with the market time (ms) covered so far."""
         at, after = span.start, span.start if span.follows else None
         while at < span.stop and self.timeframe.next_ms(at) <= self.now_ms:
             page = self._page(at, span.stop)
@@ -239,7 +239,7 @@ class _Job:
             self._confirm(after, span.stop)
 
     def _backward(self, span: _Span) -> Iterator[tuple[list[Row], int]]:
-        """Yield pages from the newest on, so that each one touches what is stored; the last goes back to the start."""
+        """Yield pages from the newest on, so that each one adjoins stored bars; the last reaches the start."""
         earliest = self._page(span.start, span.stop)[:1]
         floor = int(earliest[0][0]) if earliest else span.start
         stop = edge = span.stop
@@ -251,7 +251,7 @@ class _Job:
             yield page, span.stop - stop
 
     def _window(self, start: int, end: int) -> list[Row]:
-        """Return what the exchange has in [start, end), in as many pages as it takes; a hole at the end is noted too."""
+        """Return all candles in [start, end), in as many pages as it takes; a gap at the end is noted too."""
         found: list[Row] = []
         at, after = start, None
         while at < end:
@@ -267,7 +267,7 @@ class _Job:
     def _page(self, at: int, stop: int) -> list[Row]:
         """Return closed candles from `at` on that open before `stop`, oldest first, each time once.
 
-        It is asked from one bar earlier: some exchanges leave out the candle that opens exactly at the moment asked for.
+        The request starts one bar earlier: some exchanges leave out the candle that opens exactly at the start.
         """
         rows = self.source.candles(self.symbol, self.timeframe, at - self._bar_ms)
         closed = {int(row[0]): row for row in rows if at <= row[0] < stop and self._next(row) <= self.now_ms}
@@ -276,10 +276,10 @@ class _Job:
         return [closed[opened] for opened in sorted(closed)]
 
     def _beyond(self, at: int, stop: int) -> int:
-        """Return the moment (epoch ms) up to which an empty page at `at` shows that there is nothing.
+        """Return the time (epoch ms) up to which an empty page at `at` proves that there are no candles.
 
-        Some exchanges answer for the time of one page only, and tell nothing about what comes later. Days without a candle of
-        a day are passed over, so that a market that begins years after the start is found in a few requests.
+        Some exchanges answer for the time of one page only. Days without a daily candle are skipped, so that a market that begins
+        years after the start is found in a few requests.
         """
         if self.reached >= at:
             return max(self.reached, at + self._bar_ms)
@@ -305,28 +305,28 @@ class _Job:
         return self.timeframe.next_ms(int(row[0]))
 
     def _checked(self, page: list[Row], *, after: int | None, stop: int) -> list[Row]:
-        """Return a page whose holes, also that between it and the bar before, were asked for once more, all together."""
-        holes = self._holes(page, after)
-        if not holes:
+        """Return a page after one more request for its gaps, including the one before its first bar, all together."""
+        gaps = self._gaps_in(page, after)
+        if not gaps:
             return page
         last = min(stop, int(page[-1][0]))
-        again = self._page(holes[0][0], last)
-        if not self.reached and len(holes) > 1:  # the answer ended inside the first hole
-            again = self._page(holes[1][0], last)
+        again = self._page(gaps[0][0], last)
+        if not self.reached and len(gaps) > 1:  # the answer ended inside the first gap
+            again = self._page(gaps[1][0], last)
         first = int(page[0][0]) if after is None else after
         both = {int(row[0]): row for row in (*again, *page) if row[0] >= first}
         page = [both[opened] for opened in sorted(both)]
-        self.gaps += [(at_ms(start), at_ms(end)) for start, end in self._holes(page, after)]
+        self.gaps += [(at_ms(start), at_ms(end)) for start, end in self._gaps_in(page, after)]
         return page
 
-    def _holes(self, page: list[Row], after: int | None) -> list[tuple[int, int]]:
-        """Return the holes inside a page, and between it and the close before it (epoch ms)."""
+    def _gaps_in(self, page: list[Row], after: int | None) -> list[tuple[int, int]]:
+        """Return the gaps inside a page, and between it and the previous close (epoch ms)."""
         opened = [int(row[0]) for row in page]
         closes = [opened[0] if after is None else after, *map(self._next, page[:-1])]
-        return [(close, there) for close, there in zip(closes, opened, strict=True) if close < there]
+        return [(close, following) for close, following in zip(closes, opened, strict=True) if close < following]
 
     def _confirm(self, start: int, end: int) -> None:
-        """Note [start, end) as a hole: the exchange had nothing there."""
+        """Record [start, end) as a gap: the provider has no candle in it."""
         self.gaps.append((at_ms(start), at_ms(end)))
 
     def _save(self, rows: list[Row]) -> None:

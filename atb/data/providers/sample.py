@@ -7,8 +7,8 @@ the size of the move, and the two symbols move together.
 What it has and a real one may not: **an edge that can be learnt**. A hidden factor `f` (standard normal, decaying with
 `FACTOR_HOURS`) lifts or lowers each hour's expected return by `FACTOR_PULL` standard deviations, the same hour's volume when
 the bar goes its way (`VOLUME_TRACE`) and the wicks (`WICK_TRACE`). So past returns, volume signed by direction and the
-imbalance of wicks each carry a noisy trace of it. Measured with seed 7 on the next 12 hours' return of BTC/USDT: the factor
-itself, which nobody sees, correlates by about 0.17; an average of the traces over a day by about 0.09, on every third of the
+imbalance of wicks each carry a noisy trace of it. Measured with seed 7 on the next 12 hours' return of BTC/USDT: the hidden
+factor itself correlates by about 0.17; an average of the traces over a day by about 0.09, on every third of the
 history. A simple classifier trained on two years reaches an area under the curve near 0.55 on the third, and trading its
 strongest opinions survives fees of 0.1 % a side with this seed; with seed 11 the same rule lost money on BTC/USDT. None of this
 says anything about a real market.

@@ -176,6 +176,12 @@ def accounts(database: Database) -> list[str]:
         return list(session.scalars(select(LiveSession.account).distinct().order_by(LiveSession.account)))
 
 
+def strategies(database: Database) -> list[str]:
+    """Return the names of all strategies that a session ever ran."""
+    with database.session(read_only=True) as session:
+        return list(session.scalars(select(SlotRow.strategy).distinct().order_by(SlotRow.strategy)))
+
+
 def trades(
     database: Database, *, account: str | None = None, symbol: str | None = None, strategy: str | None = None,
     limit: int | None = None,

@@ -1,4 +1,4 @@
-"""Which column of a stranger's file is which: names guessed without regard to case, the guess always shown."""
+"""Roles of a file's columns: guessed from their names, whatever the case; every guess is shown to the user."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,7 +10,7 @@ from atb.errors import DataError
 
 ROLES = ("timestamp", *BAR_COLUMNS)
 CLOCK = "clock"
-"""The role of a column with the time of day, where the date stands in another."""
+"""The role of a column with the time of day, where the date is in another."""
 SYMBOL = "symbol"
 """The role of a column that names each row's symbol."""
 CLOSE_TIMES = frozenset({"close_time", "closetime", "time_close", "end_time", "time_period_end", "close_timestamp"})
@@ -20,7 +20,7 @@ CLOSE_TIMES = frozenset({"close_time", "closetime", "time_close", "end_time", "t
 _TIMES = ("unix", "unix_timestamp", "unix_time", "epoch", "timestamp", "open_time", "opentime", "time_open",
           "open_timestamp", "start_time", "starttime", "start", "time_period_start", "datetime", "date_time", "date",
           "time", "ts", "t", "gmt_time", "local_time", "mts", "dt", "day", "index", "", "unnamed_0")  # fmt: skip
-_YAHOO_CLOSE = "close_close_price_adjusted_for_splits"  # the heading on its website, with what stands beneath
+_YAHOO_CLOSE = "close_close_price_adjusted_for_splits"  # the heading on its website and the line beneath it
 _PRICES: dict[str, tuple[str, ...]] = {
     "open": ("open", "open_price", "price_open", "o", "first", "opening_price"),
     "high": ("high", "high_price", "price_high", "h", "max"),
@@ -48,9 +48,9 @@ def guess_columns(names: Sequence[str], symbol: Symbol | None = None, sample: Sa
     names
         The file's column names.
     symbol
-        Lets `Volume BTC` be told from `Volume USDT`: volume is in base units.
+        Distinguishes `Volume BTC` from `Volume USDT`: volume is in base units.
     sample
-        Lets a date be told from a time of day.
+        Distinguishes a date from a time of day.
 
     Raises
     ------
@@ -87,14 +87,14 @@ def listed_names(names: Sequence[str]) -> str:
 
 
 def source_notes(names: Sequence[str], levels: Iterable[str] = ()) -> list[str]:
-    """Return what is known of the source that these names give away.
+    """Return notes about the source, where these names reveal it.
 
     Parameters
     ----------
     names
         The columns' names.
     levels
-        What the header's levels are called, where it has such names: yfinance's are `Price` and `Ticker`.
+        The names of the header's levels, if it has any: yfinance's are `Price` and `Ticker`.
     """
     adjusted = any(normal_name(name).startswith("adj_close") for name in names)
     called = {normal_name(level) for level in levels}
@@ -132,7 +132,7 @@ def _guess_times(known: Mapping[str, str], sample: Sample) -> dict[str, str]:
     if clocks and all(map(_CLOCK.fullmatch, clocks)) and all(map(_DAY.fullmatch, days)):
         return {"timestamp": found, CLOCK: clock}
     if days and all(map(_DAY.fullmatch, days)):
-        return {"timestamp": clock}  # a day says less than whatever stands in the other column
+        return {"timestamp": clock}  # the other column says more than a day
     return {"timestamp": found}
 
 

@@ -1,7 +1,7 @@
-"""A CSV file as a table of the columns that bars need: the fast way if every cell is as it should be, else cell by cell.
+"""CSV files as tables: parsed by pyarrow if every cell is plain, else cell by cell.
 
 pyarrow reads a million rows in a second and stops at the first odd cell without saying where. Then the same columns are read as
-text, what can be understood is (decimal commas, thousands), and what cannot is refused by its row and line.
+text: decimal commas and thousands are converted, anything else is refused by its row and line.
 """
 
 import io
@@ -93,10 +93,10 @@ class _Reading:
         try:
             return self._read({role: types.get(role, pa.string()) for role in self.places}).to_pandas(), []
         except pa.ArrowException:
-            return self._by_hand()
+            return self._by_cell()
 
     def where(self, row: int) -> str:
-        """Return what a message calls a row (from 0): its number among the data, and its line in an editor."""
+        """Return a row (from 0) as messages name it: its number in the data and its line in an editor."""
         return f"row {row + 1} (line {line_of(self.data, self.layout, row)})"
 
     def _epoch(self) -> Any:
@@ -127,8 +127,8 @@ class _Reading:
         )
         return table.rename_columns(list(wanted))
 
-    def _by_hand(self) -> tuple[pd.DataFrame, list[str]]:
-        """Read every cell as text, and understand or refuse it."""
+    def _by_cell(self) -> tuple[pd.DataFrame, list[str]]:
+        """Read every cell as text, and convert or refuse it."""
         odd: list[Any] = []
         try:
             table = self._read(dict.fromkeys(self.places, pa.string()), invalid_row_handler=lambda row: _keep(odd, row))
@@ -156,14 +156,14 @@ class _Reading:
         return found[0] if found else line_of(self.data, self.layout, max(row, 0))
 
     def _refuse_second_header(self, table: Any) -> None:
-        """Name the row in which the header stands once more: two files were joined."""
+        """Refuse a table with the header in it once more: two files were joined."""
         if self.layout.labels is None:
             return
         same = pc.fill_null(pc.equal(pc.utf8_trim_whitespace(table["close"]), self.columns["close"]), False)
         if pc.any(same).as_py():
             row = int(np.argmax(same.to_numpy(zero_copy_only=False)))
             raise DataError(
-                f"The header stands once more in {self.where(row)} of {self.name}: two files were joined",
+                f"The header is repeated in {self.where(row)} of {self.name}: two files were joined",
                 todo="Remove that line, or import the files together, unjoined",
             )
 

@@ -1,4 +1,4 @@
-"""Parquet, feather and JSON files as tables: whatever pandas, freqtrade, ccxt or an exchange's answer wrote."""
+"""Parquet, feather and JSON files as tables, as pandas, freqtrade, ccxt and exchanges write them."""
 
 import json
 import re
@@ -26,7 +26,7 @@ _ORDINAL = re.compile(r"^\d+\. ")
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _DAMAGED = (pa.ArrowException, OSError, ValueError, TypeError, KeyError, AttributeError, IndexError, OverflowError,
             RuntimeError, MemoryError)  # fmt: skip
-"""What the readers raise over bytes that are not theirs."""
+"""Errors that the readers raise on damaged files."""
 
 
 def read_columnar(data: bytes, name: str, symbol: Symbol | None) -> Table:
@@ -187,7 +187,7 @@ def _number(cell: Any) -> float | None:
 
 
 def _number_in_text(text: str) -> float | None:
-    """Return what plain digits say, NaN for what stands for nothing, None for any other text."""
+    """Return the number that a text holds, NaN for one that means missing, None for any other."""
     if text in NULLS:
         return float("nan")
     return float(text) if _PLAIN.fullmatch(text) else None
@@ -202,7 +202,7 @@ def _epochs(column: pd.Series) -> pd.Series:
 
 
 def _parse(data: bytes) -> Any:
-    """Return what JSON, or one JSON object a line, says; whole numbers of any length as far as Python reads them."""
+    """Parse JSON, or one JSON object per line."""
     text = data.decode("utf-8-sig")
     try:
         return json.loads(text)
@@ -211,7 +211,7 @@ def _parse(data: bytes) -> Any:
 
 
 def _tables(found: Any, depth: int = 0) -> Iterator[Any]:
-    """Yield what may be the rows: a list of lists or objects, or an object of equally long lists."""
+    """Yield candidates for the rows: a list of lists or objects, or an object of equally long lists."""
     if depth > 5:
         return
     if isinstance(found, list) and len(found) and isinstance(found[0], list | dict):

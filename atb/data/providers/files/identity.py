@@ -1,4 +1,4 @@
-"""Which series files hold: venue, symbol and timeframe, from what the user said, the files' names, or the rows themselves."""
+"""Venue, symbol and timeframe of files: as the user gave them, else from the files' names, else from the rows."""
 
 import re
 from pathlib import Path
@@ -32,19 +32,20 @@ _LONG_NAMES = {"d": "1d", "minute": "1m"}
 
 def identity_of_name(name: str) -> dict[str, str]:
     """Return venue, symbol and timeframe from a name like `binance_BTCUSDT_1h.parquet`, as far as they make sense."""
-    match = next((found for pattern in _NAMES if (found := pattern.fullmatch(name.split(".", maxsplit=1)[0]))), None)
+    stem = name.split(".", maxsplit=1)[0]
+    match = next(filter(None, (pattern.fullmatch(stem) for pattern in _NAMES)), None)
     if match is None:
         return {}
-    said = {key: value for key, value in match.groupdict().items() if value}
-    said["timeframe"] = _LONG_NAMES.get(said["timeframe"], said["timeframe"]).replace("mo", "M")
-    if "venue" in said:
-        said["venue"] = said["venue"].lower()
+    found = {key: value for key, value in match.groupdict().items() if value}
+    found["timeframe"] = _LONG_NAMES.get(found["timeframe"], found["timeframe"]).replace("mo", "M")
+    if "venue" in found:
+        found["venue"] = found["venue"].lower()
     try:
-        Symbol.parse(said["symbol"])
-        Timeframe.parse(said["timeframe"])
+        Symbol.parse(found["symbol"])
+        Timeframe.parse(found["timeframe"])
     except InputError:
         return {}
-    return said
+    return found
 
 
 def identity_of_names(names: list[str]) -> dict[str, str]:
@@ -55,17 +56,17 @@ def identity_of_names(names: list[str]) -> dict[str, str]:
     InputError
         If two names differ: one import is one series.
     """
-    said: dict[str, str] = {}
+    found: dict[str, str] = {}
     for name in names:
         for key, value in identity_of_name(name).items():
-            known = said.setdefault(key, value)
+            known = found.setdefault(key, value)
             if (Symbol.parse(known) != Symbol.parse(value)) if key == "symbol" else known != value:
                 raise InputError(
                     f"These files are not of one series: their names say different things ({key})",
                     found=f"{known} and {value}",
                     todo="Import the files of each series by themselves",
                 )
-    return said
+    return found
 
 
 def symbol_of(given: str | Symbol | None, named: dict[str, str], file: Path) -> Symbol:

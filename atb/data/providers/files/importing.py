@@ -13,12 +13,12 @@ from atb.domain import Bars, Symbol, Timeframe
 
 @dataclass(frozen=True)
 class ImportReport:
-    """What was read, how it was understood, and what storing it did.
+    """Result of an import: the bars, how the files were read, and the bars stored.
 
     Parameters
     ----------
     path
-        What was asked for: the first of several.
+        The path given, the first of several.
     bars
         The file's closed bars as `Bars`, with the accepted gaps.
     columns
@@ -40,7 +40,7 @@ class ImportReport:
 
     @property
     def unchanged(self) -> bool:
-        """Whether the catalogue held all of it already."""
+        """Whether the catalogue held all bars already."""
         return not self.saved.added and not self.saved.replaced
 
     def to_json(self) -> dict[str, object]:
@@ -87,17 +87,17 @@ def import_file(
     root
         The folder of the catalogue.
     symbol, timeframe, venue
-        What the bars are of. A file name like `binance_BTCUSDT_1h.parquet` says all three; otherwise the symbol is needed,
+        Identity of the bars. A file name like `binance_BTCUSDT_1h.parquet` says all three; otherwise the symbol is needed,
         the timeframe is the most common step between rows, and the venue is `file`.
     gaps
-        `keep` accepts and records holes; `refuse` names them.
+        `keep` accepts and records gaps; `refuse` names them.
     rules
         What else to accept; by default nothing doubtful.
 
     Raises
     ------
     InputError
-        If a file is not there, or what it holds is not said.
+        If a file is missing, or symbol, timeframe or venue cannot be known.
     DataError
         If the content breaks a rule.
     """

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ImportRules:
-    """What an import accepts.
+    """Options of an import: what it accepts.
 
     Parameters
     ----------
@@ -116,14 +116,14 @@ def read_files(
     frame, opened, joined = _joined(parts, contents)
     duration = timeframe_of(timeframe or named.get("timeframe"), opened)
     opened, moved = opens_of_closes(opened, duration, named=all(part.closes for part in parts))
-    holes = check_grid(opened, duration, parts[0].numbers if len(parts) == 1 else None)
+    found_gaps = check_grid(opened, duration, parts[0].numbers if len(parts) == 1 else None)
     frame = frame.set_axis(pd.DatetimeIndex(opened.astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us"))
     frame, dropped = _closed_only(frame, opened, duration, now_ms=rules.now_ms)
     notes = list(dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *joined, *moved, *dropped]))
-    if holes and gaps == "refuse":
-        raise _gap_error(holes, duration, notes)
+    if found_gaps and gaps == "refuse":
+        raise _gap_error(found_gaps, duration, notes)
     last = frame.index[-1]
-    kept = tuple(gap for gap in holes if gap[1] <= last)
+    kept = tuple(gap for gap in found_gaps if gap[1] <= last)
     bars = Bars(wanted, duration, frame, venue_name(venue or named.get("venue", "file")), kept)
     return FileBars(bars, parts[0].table.columns, tuple(notes), files)
 
@@ -241,10 +241,10 @@ def _closed_only(
     return frame[~open_still], (note,)
 
 
-def _gap_error(holes: tuple[Gap, ...], timeframe: Timeframe, notes: list[str]) -> DataError:
+def _gap_error(gaps: tuple[Gap, ...], timeframe: Timeframe, notes: list[str]) -> DataError:
     empty = next((f" ({note})" for note in notes if "without prices" in note), "")
     return DataError(
-        f"The file has {describe_gaps(holes, timeframe)}{empty}",
+        f"The file has {describe_gaps(gaps, timeframe)}{empty}",
         todo="Accept them with `--accept-gaps` on the command line, `gaps='keep'` in Python: they are recorded and never filled. "
         "Nothing was imported",
     )

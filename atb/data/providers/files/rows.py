@@ -1,4 +1,4 @@
-"""The rows of a file brought into order, nothing invented: empty ones and repeated ones left out, newest-first turned round."""
+"""Rows of a file in time order: empty and repeated ones dropped, newest-first reversed; no value is made up."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -92,8 +92,8 @@ def in_order(
 ) -> tuple["NDArray[np.int64]", list[str]]:
     """Return which rows to keep, from the oldest to the newest and each time once, and notes.
 
-    Rows that stand there more than once with equal numbers are kept once. A file that runs from the newest to the oldest is
-    turned round; rows of several files are sorted. Anything else is left as it is, for `check_order` to refuse.
+    Rows repeated with equal numbers are kept once. A file that runs from the newest to the oldest is reversed; rows of several
+    files are sorted. Anything else is left as it is, for `check_order` to refuse.
     """
     notes: list[str] = []
     kept = np.arange(len(opened_ms))
@@ -131,8 +131,8 @@ def opens_of_closes(
         return times_ms, []
     ends = times_ms + late
     if timeframe.unit == "M":
-        before = pd.DatetimeIndex(ends.astype("datetime64[ms]")) - pd.DateOffset(months=1)
-        opened = before.as_unit("ms").asi8
+        month_earlier = pd.DatetimeIndex(ends.astype("datetime64[ms]")) - pd.DateOffset(months=1)
+        opened = month_earlier.as_unit("ms").asi8
     else:
         opened = ends - timeframe.seconds * 1_000
     first = f"{short(at_ms(times_ms[0]))} is the close of {short(at_ms(opened[0]))}"

@@ -1,4 +1,4 @@
-"""What every reader of files gives: a table with a column for each role of bars, and how to name its rows."""
+"""Table that every file reader returns: a column for each role of bars, and names for its rows in messages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def plain_row(row: int) -> str:
-    """Return what a message calls a row (from 0) of a table without lines."""
+    """Return the name of a row (from 0) in messages, for a table without lines."""
     return f"row {row + 1}"
 
 
@@ -18,7 +18,7 @@ class Table:
     Parameters
     ----------
     name
-        What messages call the file.
+        The file's name in messages.
     frame
         The columns `timestamp open high low close volume`, perhaps `clock`, as far as read, not yet checked.
     columns

@@ -1,7 +1,7 @@
 """How a text file of bars is laid out: encoding, separator, lines to skip, header, seen in its first lines.
 
-A line is data when at least half of its cells are numbers, times or empty; what stands above the first such line is header or
-preface. So neither a comment on top, nor two header lines, nor none at all needs to be announced.
+A line is data when at least half of its cells are numbers, times or empty; lines above the first such line are header or
+preface. So a comment on top, two header lines, or no header at all need no option.
 """
 
 import codecs
@@ -133,7 +133,7 @@ def layout_of(data: bytes, name: str) -> Layout:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell is written as a number, by whatever custom."""
+    """Whether a cell is written as a number, in any notation."""
     return _NUMBER.fullmatch(cell.strip()) is not None
 
 
@@ -143,7 +143,7 @@ def is_moment(cell: str) -> bool:
 
 
 def line_of(data: bytes, layout: Layout, row: int) -> int:
-    """Return the line, from 1, that a row of data (from 0) stands in: empty lines are lines and no rows."""
+    """Return the line, from 1, of a row of data (from 0); empty lines count as lines, not as rows."""
     at = -1
     for number, line in enumerate(re.split(rb"\r\n|\n|\r", data), 1):
         if number > layout.skipped and line.strip():
@@ -171,9 +171,9 @@ def _try(lines: list[str], separator: str) -> tuple[tuple[int, int], list[list[s
 
 
 def _is_data(cells: Sequence[str]) -> bool:
-    told = sum(is_number(cell) or is_moment(cell) for cell in cells)
+    typed = sum(is_number(cell) or is_moment(cell) for cell in cells)
     empty = sum(cell.strip() in NULLS for cell in cells)
-    return len(cells) > 1 and told > 0 and (told + empty) * 2 >= len(cells)
+    return len(cells) > 1 and typed > 0 and (typed + empty) * 2 >= len(cells)
 
 
 def _labels(rows: list[list[str]]) -> tuple[tuple[str, ...], ...] | None:

@@ -1,7 +1,7 @@
 """Timestamps as files hold them, turned into UTC: epochs of any unit, text, typed columns.
 
-An epoch's unit is told by its size, row by row: seconds, milliseconds, microseconds and nanoseconds of 2009 to 2100 do not
-overlap. A time without a zone is refused unless the zone is said.
+An epoch's unit follows from its size, row by row: seconds, milliseconds, microseconds and nanoseconds of 2009 to 2100 do not
+overlap. A time without a zone is refused unless the user gives the zone.
 """
 
 from collections.abc import Callable
@@ -107,7 +107,7 @@ class _Rows:
         self._column, self._where, self.called = column, where, called
 
     def name(self, bad: Any) -> str:
-        """Return what the first row marked as bad is called."""
+        """Return the name of the first row marked as bad."""
         return self._where(int(self._column.index[int(np.argmax(np.asarray(bad)))]))
 
     def cell(self, bad: Any) -> str:
@@ -124,7 +124,7 @@ class _Rows:
 
 
 def _from_epoch(values: "NDArray[Any]", rows: _Rows) -> Times:
-    """Return epochs in milliseconds, each row read in the unit that its size tells."""
+    """Return epochs in milliseconds, each row read in the unit that its size implies."""
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise DataError(f"The timestamp in {rows.name(~np.isfinite(numbers))} is no number")
@@ -235,7 +235,7 @@ def _by_format(texts: Any) -> pd.DatetimeIndex | None:
 
 
 def _unreadable(texts: Any, rows: _Rows) -> DataError:
-    """Return what is wrong with the first text that is no time, or that has a zone where the first has none."""
+    """Return the error for the first text that is no time, or that has a zone where the first has none."""
     iso = _as_iso(texts)
     zoned = pc.match_substring_regex(iso, _ZONE).to_numpy(zero_copy_only=False)
     read = pd.to_datetime(iso.to_pandas(), format="ISO8601", errors="coerce", utc=True)
@@ -257,7 +257,7 @@ def _offsets_note(texts: Any) -> str:
 
 
 def _from_stamps(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> Times:
-    """Return typed times as epoch milliseconds, all of a year that can be meant."""
+    """Return typed times as epoch milliseconds; refuse years that cannot be meant."""
     if stamps.tz is None:
         stamps, note = _localised(stamps, zone, rows)
     else:
@@ -277,7 +277,7 @@ def _from_stamps(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> Tim
 
 
 def _localised(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> tuple[pd.DatetimeIndex, str]:
-    """Return times without a zone as times of the zone that was said."""
+    """Return times without a zone as times of the given zone."""
     if zone is None:
         raise DataError(
             f"{rows.called} have no time zone",
@@ -292,13 +292,13 @@ def _localised(stamps: pd.DatetimeIndex, zone: str | None, rows: _Rows) -> tuple
         return stamps.tz_localize(zone, ambiguous="infer"), f"times without a zone, taken as {zone} as asked"
     except (ValueError, OverflowError) as error:
         raise DataError(
-            f"A clock change of {zone} leaves times in doubt: an hour is missing, or stands there twice or once",
+            f"A clock change of {zone} leaves times in doubt: an hour is missing or repeated",
             todo=_WRITE,
         ) from error
 
 
 def check_zone(zone: str) -> None:
-    """Refuse a time zone that nobody knows.
+    """Refuse an unknown time zone.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""The bytes in the files of an import: folders listed, archives opened, checksums compared, sizes bounded.
+"""Contents of the files of an import: folders listed, archives opened, checksums compared, sizes bounded.
 
-What a file is, is read from its first bytes and never from its name: a `.csv` may be gzipped, a `.zip` may be a workbook.
-Nothing is ever extracted to disk. What is unpacked is bounded, so that a small file cannot fill the memory.
+A file's kind is read from its first bytes, never from its name: a `.csv` may be gzipped, a `.zip` may be a workbook. Nothing is
+extracted to disk, and the unpacked size is bounded, so that a small file cannot fill the memory.
 """
 
 import bz2
@@ -53,7 +53,7 @@ class Content:
 
 
 def read_contents(paths: Iterable[Path]) -> tuple[list[Content], list[str]]:
-    """Return what lies in files, archives and folders, in the order given, and notes on what was left out.
+    """Return the contents of files, archives and folders, in the order given, and notes on what was left out.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def read_contents(paths: Iterable[Path]) -> tuple[list[Content], list[str]]:
         raw = _read(path)
         agreed += [path.name] if _agrees(path, raw, notes) else []
         found += _unpacked(path.name, raw, notes)
-        if sum(len(one.data) for one in found) > LARGEST:
+        if sum(len(content.data) for content in found) > LARGEST:
             raise DataError(f"More than {LARGEST / 1e9:.1f} GB at once", found=path.name, todo="Import fewer files")
     if not found:
         names = ", ".join(file.name for file in files)
@@ -180,7 +180,7 @@ def _unpacked(name: str, raw: bytes, notes: list[str], *, depth: int = 0) -> lis
 
 
 def _bounded(stream: IO[bytes], name: str, *, packed: int) -> bytes:
-    """Return what a compressed stream holds, unless that is far more than candles can shrink by."""
+    """Return a decompressed stream; refuse a ratio that candles cannot reach."""
     parts: list[bytes] = []
     size = 0
     try:
@@ -222,8 +222,10 @@ def _members(name: str, raw: bytes, notes: list[str]) -> list[Content]:
                 inner = PurePosixPath(member).name
                 with archive.open(inside[member]) as stream:
                     data = _bounded(stream, f"{inner} in {name}", packed=len(raw))
-                found += [Content(inner, one.data) for one in _unpacked(f"{inner} in {name}", data, notes, depth=1)]
-                if sum(len(one.data) for one in found) > max(_SUSPICIOUS, _RATIO * len(raw)):
+                found += [
+                    Content(inner, content.data) for content in _unpacked(f"{inner} in {name}", data, notes, depth=1)
+                ]
+                if sum(len(content.data) for content in found) > max(_SUSPICIOUS, _RATIO * len(raw)):
                     raise DataError(f"{name} unpacks to far more than files of bars")
     except (zipfile.BadZipFile, OSError, RuntimeError, ValueError) as error:
         raise DataError(

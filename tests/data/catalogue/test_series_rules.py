@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from atb.data import load_bars, rules_of
-from atb.data.catalogue import observing
+from atb.data.catalogue import series_rules
 from atb.data.catalogue.writing import save_bars
 from atb.domain.observed import observed_rules
 from tests.bars import bars_of, frame_of
@@ -44,7 +44,7 @@ def test_a_part_of_a_stored_series_has_the_rules_of_the_whole_one(root):
 def test_rules_are_read_off_once_and_again_when_the_series_changes(root, monkeypatch):
     kept = rules_of(part(root), root=root)
     with monkeypatch.context() as patched:
-        patched.setattr(observing.observed, "observed_rules", None)
+        patched.setattr(series_rules.observed, "observed_rules", None)
         assert rules_of(part(root), root=root) == kept
     save_bars(series(volume_decimals=5, start="2021-06-01", n=8_760), root=root, source="test")
     assert rules_of(part(root), root=root).lot == Decimal("0.00001")
