@@ -1,1 +1,1 @@
-"""Venues: brokers behind one port, on paper and through ccxt, and a simulated exchange to try them at."""
+"""Venues: simulated fills for paper trading, brokers through ccxt behind one port, and a simulated exchange for tests."""

@@ -1,4 +1,4 @@
-"""The paper broker: orders meet bars by the kernel's own rules, so paper trades what the backtest traded."""
+"""Fills for paper trading: orders meet bars by the kernel's own rules, so paper trades exactly what the backtest traded."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -13,17 +13,17 @@ from atb.engine.state import KernelState
 
 
 class PaperFills:
-    """A venue that fills whole orders and sends nothing anywhere.
+    """Simulated fills of whole orders; nothing is sent anywhere.
 
-    Which order meets a bar, and at what price, is the kernel's `next_order` on the state that the runner decides with. The
-    broker gives each execution the identity of the order it fills.
+    The kernel's `next_order` says which order fills in a bar, and at what price, on the state that the runner decides with. Each
+    fill gets the identity of the submitted order that it fills.
 
     Parameters
     ----------
     state
-        The runner's kernel state: read here, changed by the runner when it applies a fill.
+        The runner's kernel state: read here; the runner changes it when it applies a fill.
     symbols
-        What each slot trades; fees are paid in its quote asset, or out of what is bought where the costs say so.
+        Symbol of each slot; fees are paid in quote, or out of the bought base if the costs say so.
     """
 
     def __init__(self, state: KernelState, symbols: Sequence[Symbol]) -> None:
@@ -32,22 +32,22 @@ class PaperFills:
         self._order = np.zeros(1, records.ORDER)
 
     def working(self, slot: int) -> Sequence[Order]:
-        """Return the slot's orders that were submitted and are neither filled nor cancelled."""
+        """Return the slot's working orders: submitted, not yet filled or cancelled."""
         return tuple(self._orders[slot].values())
 
     def submit(self, slot: int, orders: Iterable[Order]) -> None:
-        """Take orders of a slot; one per role works at a time."""
+        """Submit orders of a slot; a new order replaces the working one of its role."""
         for order in orders:
             self._orders[slot][order.role] = order
 
     def cancel(self, slot: int, orders: Iterable[Order]) -> None:
-        """Withdraw orders; one that is not working is passed over."""
+        """Cancel orders; those that are not working are ignored."""
         for order in orders:
             if self._orders[slot].get(order.role) == order:
                 del self._orders[slot][order.role]
 
     def meet(self, bars: NDArray[np.void], rows: NDArray[np.int64], phase: int) -> Iterator[tuple[int, Fill, Order]]:
-        """Yield each execution of this phase of the bars with slot and order; the caller applies one before it asks for the next.
+        """Yield (slot, fill, order) for each fill in this phase of the bars; apply each one before taking the next.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""Brokers at real exchanges, through ccxt: every request ends as done, definitely rejected, or unknown."""
+"""Brokers for real exchanges, through ccxt: every request ends as done, definitely rejected, or unknown."""
 
 from atb.domain.ports import Broker, Clock
 from atb.venues.broker.connection import Access
@@ -7,21 +7,21 @@ __all__ = ["Access", "connect"]
 
 
 def connect(access: Access, clock: Clock) -> Broker:
-    """Return the broker of an account; nothing is asked of the exchange before `open`.
+    """Return the broker of an account; it sends no request before `open`.
 
     Parameters
     ----------
     access
         Exchange, key and address.
     clock
-        Where time comes from; a rehearsal gives the simulated exchange's.
+        The runner's clock; in a rehearsal the simulated exchange's.
 
     Raises
     ------
     InputError
         If ccxt does not know the exchange.
     ConfigError
-        If the exchange cannot be reached in the way that is asked for.
+        If the exchange does not support this kind of access.
     """
     if access.id == "binance":
         from atb.venues.broker.binance import BinanceBroker

@@ -1,4 +1,4 @@
-"""Binance Spot: every request by its own parameters and every answer read raw, through ccxt's signatures and connections."""
+"""The broker for Binance Spot: own request parameters and raw responses, over ccxt's signatures and connections."""
 
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
@@ -21,7 +21,7 @@ from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective, orders_of
 
 _PAGE = 1_000
-_REMEMBERED = 10_000
+_MAX_REMEMBERED = 10_000
 _Read = TypeVar("_Read")
 
 
@@ -43,21 +43,21 @@ class BinanceBroker(Venue):
         self._rates: dict[str, tuple[int, Decimal | None]] = {}
 
     async def open(self, symbols: Sequence[Symbol]) -> None:
-        """Learn the venue's clock, its limits and the rules of `symbols`.
+        """Measure the venue's clock and load its limits and the rules of `symbols`.
 
         Raises
         ------
         InputError
             If it does not trade one of them.
         VenueError
-            If it cannot be asked.
+            If the request fails.
         """
         await self._measure()
         info = await self._load_markets(symbols, _rules)
         self._parse(lambda: self.rate_limiter.set_limits(info.body["rateLimits"]))
 
     async def place(self, order: Order | OrderList) -> Answer:
-        """Send an order or a list of them, once; nothing is ever sent again by itself."""
+        """Send an order or an order list once; nothing is ever resent automatically."""
         orders = orders_of(order)
         legs = orders if not isinstance(order, OrderList) or order.kind == "oco" else orders[:1]
         if refused := self._refusal(legs) or self._refused_prices(orders[len(legs) :]):
@@ -74,9 +74,9 @@ class BinanceBroker(Venue):
         return await self._command(request, "place", partial(self._read_placed, order, symbol))
 
     async def cancel(self, order: Order | OrderList) -> Answer:
-        """Withdraw an order or a whole list; `rejected` with code -2011 means that no such order is open.
+        """Cancel an order or a whole list; `rejected` with code -2011 means that no such order is open.
 
-        An order that is part of a list takes the list with it.
+        Cancelling an order of a list cancels the whole list.
         """
         symbol = orders_of(order)[0].symbol
         values = {"symbol": self._rules_of(symbol).venue_symbol}
@@ -87,9 +87,9 @@ class BinanceBroker(Venue):
         return await self._command(Request(call, protective=True), "cancel", partial(self._read_reports, symbol))
 
     async def replace(self, old: Order, new: Order) -> Answer:
-        """Cancel `old` and place `new` in one request; where `old` is part of a list the whole list is cancelled.
+        """Cancel `old` and place `new` in one request; if `old` is part of a list, the whole list is cancelled.
 
-        `rejected` with a report of `old` as cancelled: it is gone, and the venue refused `new`.
+        `rejected` with a report of `old` as cancelled means that `old` is gone and the venue refused `new`.
         """
         if refused := self._refusal((new,)):
             return refused
@@ -99,7 +99,7 @@ class BinanceBroker(Venue):
         return await self._command(request, "replace", partial(self._read_replaced, new))
 
     async def check(self, order: Order) -> Answer:
-        """Let the venue judge an order without placing it."""
+        """Let the venue validate an order without placing it."""
         if refused := self._refusal((order,)):
             return refused
         values = requests.order_parameters(order, self._rules_of(order.symbol).venue_symbol)
@@ -107,12 +107,12 @@ class BinanceBroker(Venue):
         return await self._command(Request(call), "check", lambda _: Answer("done"))
 
     async def find(self, order: Order) -> OrderReport | None:
-        """Return what the venue says about one of our orders, None where it says that it does not know it.
+        """Query one of our orders; None if the venue answers that it does not exist.
 
         Raises
         ------
         VenueError
-            If it cannot be asked.
+            If the request fails.
         """
         values = {"symbol": self._rules_of(order.symbol).venue_symbol, "origClientOrderId": order.client_id}
         request = Request(partial(self._exchange.private_get_order, values), weight=4, protective=is_protective(order))
@@ -125,12 +125,12 @@ class BinanceBroker(Venue):
         return self._parse(lambda: self._remember(order.symbol, (reply.body,))[0])
 
     async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
-        """Return every open order of the account in a symbol, strangers' orders too.
+        """Return every open order of the account in a symbol, including orders placed by others.
 
         Raises
         ------
         VenueError
-            If it cannot be asked.
+            If the request fails.
         """
         await self._measure_if_old()
         values = {"symbol": self._rules_of(symbol).venue_symbol}
@@ -138,14 +138,14 @@ class BinanceBroker(Venue):
         return self._parse(lambda: self._remember(symbol, reply.body))
 
     async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
-        """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`.
+        """Return executions oldest first: those after trade id `after`, or if that is None those from `since_ms`.
 
-        Their `client_id` is filled in for orders that were seen here; the venue tells only its own order id.
+        `client_id` is filled in for orders that this broker has seen; the venue returns only its own order id.
 
         Raises
         ------
         VenueError
-            If it cannot be asked.
+            If the request fails.
         """
         if after is not None:
             rows = await self._trades_from(symbol, int(after) + 1)
@@ -158,24 +158,24 @@ class BinanceBroker(Venue):
         return self._parse(lambda: [self._fill(symbol, row) for row in rows])
 
     async def balances(self) -> dict[str, Balance]:
-        """Return what the account has, by asset.
+        """Return the account's balances by asset.
 
         Raises
         ------
         VenueError
-            If it cannot be asked.
+            If the request fails.
         """
         call = partial(self._exchange.private_get_account, {"omitZeroBalances": "true"})
         reply = await self._read(Request(call, weight=20))
         return self._parse(lambda: reports.balances_in(reply.body))
 
     async def permissions(self) -> Permissions:
-        """Return what the key may do.
+        """Return the key's permissions.
 
         Raises
         ------
         VenueError
-            If it cannot be asked.
+            If the request fails.
         """
         reply = await self._read(Request(self._exchange.sapi_get_account_apirestrictions))
         may = reply.body
@@ -188,7 +188,7 @@ class BinanceBroker(Venue):
         )
 
     async def _bar_page(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[list[Any]]:
-        """Return raw candles: ccxt's own parsing rounds nothing here, but its paging moves the start."""
+        """Return raw candles, without ccxt's paging, which would move the start."""
         values = {"symbol": self._rules_of(symbol).venue_symbol, "interval": str(timeframe)}
         values |= {"startTime": str(since_ms), "limit": str(_PAGE)}
         reply = await self._read(Request(partial(self._exchange.public_get_klines, values), weight=2))
@@ -205,7 +205,7 @@ class BinanceBroker(Venue):
             first = int(rows[-1]["id"]) + 1
 
     async def _trades_since(self, symbol: Symbol, since_ms: int) -> list[dict[str, Any]]:
-        """Return every trade from a time on: the first one is looked for by days, the most that the venue searches at once."""
+        """Return every trade from a time on; the first is searched day by day, the venue's longest window."""
         start = since_ms
         while start <= self.now_ms():
             window = {"startTime": str(start), "endTime": str(start + DAY_MS - 1)}
@@ -224,7 +224,7 @@ class BinanceBroker(Venue):
         return reports.execution(symbol, row | {"clientOrderId": client_id}, partial(self._rate, symbol))
 
     def _refused_prices(self, pending: Iterable[Order]) -> Answer | None:
-        """Check what of a pending leg is known already: its quantity follows from what the entry receives."""
+        """Check the prices of pending legs; their quantity is known only when the entry is filled."""
         for order in pending:
             rules = self._rules_of(order.symbol)
             for price in (order.price, order.stop_price):
@@ -233,7 +233,7 @@ class BinanceBroker(Venue):
         return None
 
     async def _read_placed(self, order: Order | OrderList, symbol: Symbol, reply: Reply) -> Answer:
-        """Read the answer to an order or a list; it must be about ours."""
+        """Read the response to an order or a list; it must name our client id."""
         if reply.status != 200:
             return Answer("unknown")
         key = "listClientOrderId" if isinstance(order, OrderList) else "clientOrderId"
@@ -249,7 +249,7 @@ class BinanceBroker(Venue):
         return await self._answer_with(symbol, reports.orders_in(reply.body))
 
     async def _read_replaced(self, new: Order, reply: Reply) -> Answer:
-        """Read both halves: the cancellation's and the new order's."""
+        """Read both parts of the response, of the cancellation and of the new order."""
         both = reply.body if reply.status == 200 else (reply.body or {}).get("data") or {}
         if reply.status == 200 and both["newOrderResponse"]["clientOrderId"] != new.client_id:
             raise KeyError("clientOrderId")
@@ -258,8 +258,8 @@ class BinanceBroker(Venue):
         return await self._answer_with(new.symbol, rows)
 
     async def _answer_with(self, symbol: Symbol, rows: list[dict[str, Any]]) -> Answer:
-        """Return reports and executions of orders in an answer."""
-        fills = [one for row in rows for one in row.get("fills") or ()]
+        """Return an answer with the reports and fills of orders in a response."""
+        fills = [fill for row in rows for fill in row.get("fills") or ()]
         await self._learn_rates(reports.fee_assets(fills, symbol), symbol)
         found = self._remember(symbol, rows)
         price = partial(self._rate, symbol)
@@ -270,16 +270,16 @@ class BinanceBroker(Venue):
         )
 
     def _remember(self, symbol: Symbol, rows: Iterable[dict[str, Any]]) -> tuple[OrderReport, ...]:
-        """Read orders, and keep which client id each of the venue's numbers stands for."""
+        """Read orders, and remember the client id of each of the venue's order ids."""
         found = tuple(reports.order_report(symbol, row, self._lists) for row in rows)
-        for one in found:
-            self._ids.setdefault((symbol, one.exchange_id), one.client_id)
+        for report in found:
+            self._ids.setdefault((symbol, report.exchange_id), report.client_id)
         _forget_oldest(self._ids)
         _forget_oldest(self._lists)
         return found
 
     async def _learn_rates(self, assets: set[str], symbol: Symbol) -> None:
-        """Ask what the assets of fees are worth; one that cannot be asked has no price for now."""
+        """Request the prices of fee assets; a failed request leaves an asset without a price for a minute."""
         now = self.now_ms()
         for asset in assets:
             pair = asset + symbol.quote
@@ -298,25 +298,25 @@ class BinanceBroker(Venue):
         return rate
 
     def _parse(self, read: Callable[[], _Read]) -> _Read:
-        """Return what an answer says.
+        """Read a response with `read`.
 
         Raises
         ------
         VenueError
-            If it does not have the shape of an answer.
+            If the response is malformed.
         """
         try:
             return read()
         except Malformed as error:
-            raise VenueError("Binance's answer does not have the shape of one", found=type(error).__name__) from error
+            raise VenueError("Binance's answer is malformed", found=type(error).__name__) from error
 
     def _is_market_stream(self, address: str) -> bool:
         return "/ws-api/" not in address
 
 
 def _forget_oldest(known: dict[Any, str]) -> None:
-    """Keep what was seen last: a broker runs for months, and old orders are over."""
-    while len(known) > _REMEMBERED:
+    """Drop the oldest entries: a broker runs for months, and old orders are over."""
+    while len(known) > _MAX_REMEMBERED:
         del known[next(iter(known))]
 
 

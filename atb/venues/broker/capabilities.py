@@ -1,11 +1,11 @@
-"""What each exchange can do for the runner, as a table; an exchange without a row gets what ccxt says of it, cautiously."""
+"""Table of exchange capabilities; an exchange without a row gets a cautious one from ccxt's flags."""
 
 from dataclasses import replace
 from typing import Any
 
 from atb.domain.venue import Capabilities
 
-RECV_WINDOW_MS = 3_000  # short: a lost stop is proven absent, and placed anew, within 5 s
+RECV_WINDOW_MS = 3_000  # short, so that a lost stop is proven absent and placed again within 5 s
 
 BINANCE = Capabilities(
     client_id_parameter="newClientOrderId",
@@ -19,8 +19,8 @@ BINANCE = Capabilities(
     stops_per_symbol=5,  # MAX_NUM_ALGO_ORDERS
 )
 
-# ccxt drops `clientOrderId` here and makes up its own, so the exchange's own name is used. Stops become limit orders: a
-# price that jumps over both leaves them resting. No timestamp bounds a request's execution; sending the same id again is safe.
+# ccxt replaces `clientOrderId` here, so the exchange's own parameter is used. Stops become limit orders: a price gap beyond both
+# prices leaves them resting. No timestamp bounds late execution; sending the same client id again is safe.
 COINBASE = Capabilities(
     client_id_parameter="client_order_id",
     looks_up_client_ids=False,
@@ -31,7 +31,7 @@ COINBASE = Capabilities(
     user_stream=True,
 )
 
-# A request's `deadline` is Kraken's bound on late execution.
+# Kraken's `deadline` parameter bounds late execution.
 KRAKEN = Capabilities(
     client_id_parameter="cl_ord_id",
     looks_up_client_ids=False,
@@ -45,7 +45,7 @@ VENUES = {"binance": BINANCE, "coinbase": COINBASE, "kraken": KRAKEN}
 
 
 def capabilities_of(exchange_id: str, exchange: Any, *, recv_window_ms: int = RECV_WINDOW_MS) -> Capabilities:
-    """Return what an exchange can do; `exchange` is ccxt's, asked where the table has no row."""
+    """Return an exchange's capabilities; ccxt's `exchange` is used if the table has no row."""
     known = VENUES.get(exchange_id)
     if known is None:
         return _according_to_ccxt(exchange)

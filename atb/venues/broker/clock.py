@@ -7,22 +7,22 @@ from atb.times import DAY_MS
 
 EVERY_MS = 600_000
 _SAMPLES = 3
-_STILL_EVERY_MS = DAY_MS  # a clock that stands still while we ask is the venue's own, and does not drift
+_STILL_EVERY_MS = DAY_MS  # a clock that stands still during the request is the venue's own, and does not drift
 
 
 class VenueClock:
-    """The venue's present.
+    """The venue's time.
 
-    The offset is the venue's time as it was told, less our time when it was heard. The venue's clock has gone on meanwhile, so
-    what we take for its present is a little behind it (by the way back of the answer) and never ahead: a bar that is closed
-    by this clock is closed, and a request that is too late by this clock is too late.
+    The offset is the venue's reported time minus our time when the response arrived. The venue's clock has moved on meanwhile, so
+    this time is a little behind the venue's (by the response's travel time) and never ahead: a bar that is closed by this clock
+    is closed at the venue, and a request that is too late by this clock is too late there.
 
     Parameters
     ----------
     clock
-        The runner's clock. A rehearsal's clock is the simulated exchange's own, which stands still while we ask.
+        The runner's clock. In a rehearsal it is the simulated exchange's own, which stands still during requests.
     every_ms
-        After how long a measurement is old.
+        Age at which a measurement is old, in milliseconds.
     """
 
     def __init__(self, clock: Clock, *, every_ms: int = EVERY_MS) -> None:
@@ -44,18 +44,18 @@ class VenueClock:
         return abs(self._clock.now_ms() - self._measured_ms) >= every
 
     def forget(self) -> None:
-        """Let the next request that is in no hurry measure the offset again."""
+        """Discard the measurement, so that the next read request measures the offset again."""
         self._measured_ms, self._still = None, False
 
     async def measure(self, server_time: Callable[[], Awaitable[int]]) -> None:
-        """Ask for the venue's time, a few times where asking takes time, and keep the tightest bound."""
+        """Request the venue's time, several times unless it takes no time, and keep the tightest bound."""
         bounds = []
         for _ in range(_SAMPLES):
-            asked = self._clock.now_ms()
-            told = await server_time()
-            heard = self._clock.now_ms()
-            bounds.append(told - heard)
-            self._still = heard == asked
+            sent_ms = self._clock.now_ms()
+            server_ms = await server_time()
+            received_ms = self._clock.now_ms()
+            bounds.append(server_ms - received_ms)
+            self._still = received_ms == sent_ms
             if self._still:
                 break
         self.offset_ms, self._measured_ms = max(bounds), self._clock.now_ms()

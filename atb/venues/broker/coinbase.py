@@ -1,4 +1,4 @@
-"""Coinbase Advanced: its own words for an order, in exact text and with its own name for our id; the rest as anywhere."""
+"""The broker for Coinbase Advanced: its own order parameters, in exact text and with our client id; the rest is unified."""
 
 from collections.abc import Callable
 from functools import partial
@@ -17,17 +17,17 @@ _FALLS, _RISES = "STOP_DIRECTION_STOP_DOWN", "STOP_DIRECTION_STOP_UP"
 class CoinbaseBroker(UnifiedBroker):
     """A `Broker` at Coinbase Advanced.
 
-    ccxt's `create_order` there drops our id for one of its own, and turns a quantity bought at market into an amount of
-    money, so orders are written here.
+    ccxt's `create_order` replaces our client id by its own there, and turns the quantity of a market buy into an amount of
+    quote, so the parameters of orders are built here.
     """
 
     async def permissions(self) -> Permissions:
-        """Return what the key may do.
+        """Return the key's permissions.
 
         Raises
         ------
         VenueError
-            If the venue cannot be asked.
+            If the request fails.
         """
         body = (await self._read(Request(self._exchange.v3PrivateGetBrokerageKeyPermissions))).body
         return Permissions(trade=bool(body.get("can_trade")), withdraw=bool(body.get("can_transfer")))
@@ -44,14 +44,14 @@ class CoinbaseBroker(UnifiedBroker):
         return partial(self._exchange.v3PrivatePostBrokerageOrdersBatchCancel, {"order_ids": [exchange_id]})
 
     def _read_placed(self, order: Order, reply: Reply) -> Answer:
-        """Read the answer; it must be about our order."""
+        """Read the response; it must name our client id."""
         body = reply.body if isinstance(reply.body, dict) else {}
         if body.get("success") is not True:
             return Answer("unknown")
-        told = body["success_response"]
-        if told.get("client_order_id", order.client_id) != order.client_id:
+        accepted = body["success_response"]
+        if accepted.get("client_order_id", order.client_id) != order.client_id:
             raise KeyError("client_order_id")
-        return Answer("done", reports=(new_report(order, str(told["order_id"]), reply.sent_ms),))
+        return Answer("done", reports=(new_report(order, str(accepted["order_id"]), reply.sent_ms),))
 
     def _parameters(self, order: Order) -> dict[str, Any]:
         rules = self._rules_of(order.symbol)

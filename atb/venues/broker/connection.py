@@ -1,4 +1,4 @@
-"""How to reach an exchange, and the ccxt instance that does: no request that was not asked for, no price guessed."""
+"""Access to an exchange, and the ccxt instance configured for it: no request of its own, no guessed prices."""
 
 import logging
 from dataclasses import dataclass, field
@@ -13,22 +13,22 @@ from atb.venues.broker.transport import recording_class
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Where an account is, and its key.
+    """Exchange, address and key of an account.
 
     Parameters
     ----------
     id
         ccxt's name of the exchange.
     base_url
-        Another address that speaks the exchange's language, such as a simulator's; None for the exchange itself.
+        Another address with the same API, such as a simulator's; None for the exchange itself.
     proxy, ca_file
-        An HTTP proxy for everything, streams too, and the certificate authority to trust instead of the usual ones.
+        An HTTP proxy for all connections, streams included, and the certificate authority to trust instead of the usual ones.
     timeout_s
-        How long a request may take, in real seconds.
+        Time-out of a request, in real seconds.
     recv_window_ms
         How long after its timestamp the exchange may still execute a request.
     frame_gap_ms
-        The longest usual time between two frames of a stream of bars, exchange time; three times that is a silence.
+        The longest usual time between two frames of a market stream, exchange time; three times that counts as silence.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Access:
     frame_gap_ms: int = 10_000
 
     def __post_init__(self) -> None:
-        """Refuse what cannot work."""
+        """Validate the values."""
         if self.base_url is not None and self.id not in _OVERRIDES:
             raise ConfigError("This exchange cannot be pointed at another address", found=self.id, todo="Use a proxy")
         if self.timeout_s <= 0 or not 0 < self.recv_window_ms <= 60_000:
@@ -53,7 +53,7 @@ class Access:
 def make_exchange(access: Access) -> Any:
     """Return ccxt's exchange for an account.
 
-    Its own rate limiter is off (a budget of ours decides, and orders do not queue), it loads spot markets and no account data
+    Its own rate limiter is off (`RateLimiter` decides, and orders do not queue), it loads spot markets and no account data
     on the way, and it takes its time from us.
 
     Raises
@@ -74,19 +74,19 @@ def make_exchange(access: Access) -> Any:
         config |= {"httpsProxy": access.proxy, "wssProxy": access.proxy}
     if access.ca_file is not None:
         config["cafile"] = str(access.ca_file)
-    # At DEBUG ccxt writes every header and signed address; whatever the rest of the process logs, it does not.
+    # At DEBUG ccxt logs every header and signed address, so its level stays at INFO or above.
     chatty = logging.getLogger("ccxt")
     chatty.setLevel(max(chatty.level, logging.INFO))
     exchange: Any = recording_class(access.id)(config)
     if access.base_url is not None:
         _OVERRIDES[access.id](exchange, access.base_url.rstrip("/"))
-    # Half-open connections are noticed in 3 x 20 s by pings, not in 2 x 180 s.
+    # Pings detect half-open connections after 3 x 20 s instead of 2 x 180 s.
     exchange.streaming = {**(exchange.streaming or {}), "keepAlive": 20_000, "maxPingPongMisses": 2}
     return exchange
 
 
 def _binance_at(exchange: Any, address: str) -> None:
-    """Point every address that is used at another host; ccxt tells spot streams by "/stream" in their path."""
+    """Point every used address at another host; ccxt recognizes spot streams by "/stream" in their path."""
     socket = f"{'wss' if address.startswith('https') else 'ws'}://{urlsplit(address).netloc}"
     api = exchange.urls["api"]
     api.update(dict.fromkeys(("public", "private", "v1"), f"{address}/api/v3"))

@@ -1,8 +1,8 @@
-"""How a request ended: done, definitely rejected, or unknown. What is on no list of rejections is unknown.
+"""Classifies how a request ended: done, definitely rejected, or unknown. Anything on no list of rejections is unknown.
 
-A broken answer says nothing about the order. An exchange executes the order and then loses the answer in at least nine ways
-(time-out, reset, HTTP 5xx, half a body, ...), and ccxt gives them five different classes, one of which rejections have too.
-So only unknown that an exchange uses for "I did not do it", in an answer that was read whole, are believed.
+A broken response says nothing about the order. An exchange can execute the order and then lose the response in at least nine ways
+(time-out, reset, HTTP 5xx, half a body, ...), and ccxt maps them to five exception classes, one of which rejections have too.
+So a request counts as rejected only if the whole response was read and its words are on the exchange's list of rejections.
 """
 
 from collections.abc import Callable
@@ -25,7 +25,7 @@ _DUPLICATE = "duplicate order"
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """How a request ended, the venue's code for it, and its unknown without secrets."""
+    """How a request ended, the venue's code for it, and its message without secrets."""
 
     outcome: Outcome
     code: str = ""
@@ -36,7 +36,7 @@ Classifier = Callable[[Reply, Purpose], Classification]
 
 
 def classify_binance(reply: Reply, purpose: Purpose) -> Classification:
-    """Judge an answer of Binance Spot by HTTP status, code and body."""
+    """Classify a response of Binance Spot by HTTP status, code and body."""
     code = binance_code(reply)
     if reply.status == 200 and reply.body is not None and code is None:
         return Classification("done")
@@ -47,9 +47,9 @@ def classify_binance(reply: Reply, purpose: Purpose) -> Classification:
 
 
 def _is_binance_refusal(reply: Reply, code: int | None, purpose: Purpose) -> bool:
-    """Tell whether an answer is on the list of definite rejections.
+    """Return True if a response is a definite rejection.
 
-    For a cancellation there is one, "nothing to cancel": after any other failure the order may still be open.
+    For a cancellation only "nothing to cancel" is one: after any other failure the order may still be open.
     """
     if purpose == "cancel":
         return reply.status == 400 and code == NOTHING_TO_CANCEL
@@ -63,21 +63,21 @@ def _is_binance_refusal(reply: Reply, code: int | None, purpose: Purpose) -> boo
 
 
 def binance_code(reply: Reply) -> int | None:
-    """Return the code of an error answer, None where it is none."""
+    """Return the code of an error response, None for other responses."""
     code = reply.body.get("code") if isinstance(reply.body, dict) else None
     return code if isinstance(code, int) and "msg" in reply.body else None
 
 
 def _refuses(code: int, text: str) -> bool:
-    """Tell whether a code of HTTP 400 says that no order was placed.
+    """Return True if a code of HTTP 400 means that no order was placed.
 
-    "Duplicate order sent" says the opposite: an order of this id is there, so it must be looked at.
+    "Duplicate order sent" means the opposite: an order with this id exists and must be queried.
     """
     return code in _REFUSED and _DUPLICATE not in text.lower()
 
 
 def _classify_replacement(body: Any, unknown: Classification) -> Classification:
-    """Judge a failed cancel-replace: rejected where the new order was certainly not placed."""
+    """Classify a failed cancel-replace: rejected only if the new order was certainly not placed."""
     data = body.get("data") or {}
     if data.get("newOrderResult") == "NOT_ATTEMPTED":
         failed = data.get("cancelResponse") or {}
@@ -102,7 +102,7 @@ _COINBASE_REFUSALS = (
 
 
 def classify_coinbase(reply: Reply, purpose: Purpose) -> Classification:
-    """Judge an answer of Coinbase Advanced; its failures of an order come with HTTP 200 and `success: false`."""
+    """Classify a response of Coinbase Advanced, which refuses orders with HTTP 200 and `success: false`."""
     body = reply.body if isinstance(reply.body, dict) else {}
     unknown = Classification("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
     if reply.status == 200 and body:
@@ -139,20 +139,20 @@ _KRAKEN_REFUSALS = ("EOrder:", "EGeneral:Invalid arguments", "EGeneral:Permissio
 
 
 def classify_kraken(reply: Reply, purpose: Purpose) -> Classification:
-    """Judge an answer of Kraken: HTTP 200 with a list of errors, empty where it did what was asked."""
+    """Classify a response of Kraken: HTTP 200 with a list of errors, empty on success."""
     body = reply.body if isinstance(reply.body, dict) else {}
-    errors = [str(one) for one in body.get("error") or []]
+    errors = [str(error) for error in body.get("error") or []]
     if reply.status == 200 and "result" in body and not errors:
         return Classification("done")
     if reply.status == 200 and errors:
         known = ("EOrder:Unknown order",) if purpose == "cancel" else _KRAKEN_REFUSALS
-        certain = all(one.startswith(known) for one in errors)
+        certain = all(error.startswith(known) for error in errors)
         return Classification("rejected" if certain else "unknown", errors[0], "; ".join(errors)[:200])
     return Classification("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())
 
 
-def classify_unlisted(reply: Reply, purpose: Purpose) -> Classification:  # noqa: ARG001 - a judge's signature
-    """Judge an exchange whose refusals nobody has listed: what ccxt could read is done, all else is unknown."""
+def classify_unlisted(reply: Reply, purpose: Purpose) -> Classification:  # noqa: ARG001 - the signature of a Classifier
+    """Classify a response of an exchange without a list of refusals: done if ccxt could read it, else unknown."""
     if reply.status == 200 and reply.body is not None and not reply.fault:
         return Classification("done")
     return Classification("unknown", f"http:{reply.status}" if reply.status else reply.fault, reply.described())

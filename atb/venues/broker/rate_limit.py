@@ -1,4 +1,4 @@
-"""What may still be asked of an exchange: request weight per minute, orders per interval, and silence when it asks for it."""
+"""Client-side rate limits: request weight per minute, orders per interval, and waiting as long as the exchange demands."""
 
 import re
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from atb.times import DAY_MS, HOUR_MS, MINUTE_MS
 
-_DEFAULT_BAN_MS = 120_000  # what Binance's shortest ban lasts, for an answer that does not say
+_DEFAULT_BAN_MS = 120_000  # Binance's shortest ban, if the response does not say how long
 _UNTIL = re.compile(r"\buntil (\d{13})\b")
 _UNIT_MS = {"s": 1_000, "m": MINUTE_MS, "h": HOUR_MS, "d": DAY_MS}
 _COUNT = re.compile(r"x-mbx-order-count-(\d+)([smhd])")
@@ -14,7 +14,7 @@ _COUNT = re.compile(r"x-mbx-order-count-(\d+)([smhd])")
 
 @dataclass
 class RateWindow:
-    """A limit on something within an interval that starts anew at each multiple of its length, as exchanges count."""
+    """A limit per fixed interval; a new interval starts at each multiple of its length, as exchanges count."""
 
     length_ms: int
     limit: int
@@ -22,17 +22,17 @@ class RateWindow:
     number: int = -1
 
     def room(self, now_ms: int, reserve: float) -> float:
-        """Return what may still be used now while a share of the limit stays in reserve."""
+        """Return the unused amount, less a fraction of the limit kept in reserve."""
         self._roll_over(now_ms)
         return self.limit * (1.0 - reserve) - self.used
 
     def use(self, now_ms: int, amount: int) -> None:
-        """Count what is about to be used."""
+        """Count an amount as used."""
         self._roll_over(now_ms)
         self.used += amount
 
     def update(self, now_ms: int, used: int) -> None:
-        """Take over what the exchange has counted, where that is more: others may share the limit."""
+        """Take over the exchange's count if it is higher: other programs may share the limit."""
         self._roll_over(now_ms)
         self.used = max(self.used, used)
 
@@ -47,11 +47,11 @@ class RateWindow:
 
 @dataclass
 class RateLimiter:
-    """Counts requests, and says no before the exchange does.
+    """Counts requests and holds them back before the exchange refuses them.
 
-    What protects a position (a stop, an exit, a cancellation) may use everything; all else leaves `reserve`, a share of
-    each limit, untouched. When the exchange asks for silence (429 or 418 with Retry-After) nothing at all is sent until it
-    is over: an address that goes on asking is banned, and then nothing protects anything.
+    Requests that protect a position (a stop, an exit, a cancellation) may use the whole limit; others leave `reserve`, a
+    fraction of each limit, unused. After a 429 or 418 nothing is sent until Retry-After is over: an address that goes on
+    sending is banned, and then no position can be protected.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class RateLimiter:
     blocked_until_ms: int = 0
 
     def wait_ms(self, now_ms: int, *, weight: int, orders: int = 0, protective: bool = False) -> int:
-        """Count a request and return 0, or return how long (ms) it has to wait and count nothing."""
+        """Count a request and return 0; if it must wait, count nothing and return how long (ms)."""
         if now_ms < self.blocked_until_ms:
             return self.blocked_until_ms - now_ms
         reserve = 0.0 if protective else self.reserve
@@ -80,7 +80,7 @@ class RateLimiter:
         return 0
 
     def update(self, now_ms: int, status: int, *, headers: Mapping[str, str], text: str = "") -> None:
-        """Learn from an answer: what the exchange has counted, and how long it wants to be left alone."""
+        """Update from a response: the exchange's counts, and how long it demands to wait."""
         if (used := headers.get("x-mbx-used-weight-1m", "")).isdecimal():
             self.weight.update(now_ms, int(used))
         for name, value in headers.items():
@@ -92,15 +92,15 @@ class RateLimiter:
             )
 
     def set_limits(self, rate_limits: list[dict[str, object]]) -> None:
-        """Take over the limits of Binance's `exchangeInfo`; what has been used stays counted."""
+        """Take over the limits of Binance's `exchangeInfo`; used weight stays counted."""
         lengths = {"SECOND": 1_000, "MINUTE": MINUTE_MS, "HOUR": HOUR_MS, "DAY": DAY_MS}
         orders = []
-        for one in rate_limits:
-            length = lengths.get(str(one.get("interval")), 0) * int(str(one.get("intervalNum", 1)))
-            limit = int(str(one.get("limit", 0)))
-            if one.get("rateLimitType") == "REQUEST_WEIGHT" and length == MINUTE_MS:
+        for row in rate_limits:
+            length = lengths.get(str(row.get("interval")), 0) * int(str(row.get("intervalNum", 1)))
+            limit = int(str(row.get("limit", 0)))
+            if row.get("rateLimitType") == "REQUEST_WEIGHT" and length == MINUTE_MS:
                 self.weight.limit = limit
-            if one.get("rateLimitType") == "ORDERS" and length:
+            if row.get("rateLimitType") == "ORDERS" and length:
                 orders.append(RateWindow(length, limit))
         self.orders = orders or self.orders
 

@@ -1,4 +1,4 @@
-"""Binance Spot's answers as our values: orders, executions, balances, bars; anything malformed is refused."""
+"""Reads Binance Spot's responses into domain values: orders, fills and balances; malformed ones raise `Malformed`."""
 
 from collections.abc import Callable, Iterable
 from decimal import Decimal
@@ -10,7 +10,7 @@ from atb.domain.venue import Balance, OrderReport, OrderState
 from atb.venues.broker.rules import number
 
 Malformed = (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError)
-"""What reading an answer raises where it does not have the shape it must have."""
+"""Exceptions that reading a malformed response raises."""
 
 _STATES: dict[str, OrderState] = {
     "NEW": "new",
@@ -25,7 +25,7 @@ _STATES: dict[str, OrderState] = {
 }
 _NO_LIST = -1
 Price = Callable[[str, str], Decimal | None]
-"""Tells what an asset is worth in quote, given the trade whose fee was paid in it; None where it has no price."""
+"""Price of a fee asset in quote, given the asset and the trade id; None if it has no price."""
 
 
 def order_report(symbol: Symbol, row: dict[str, Any], lists: dict[int, str]) -> OrderReport:
@@ -34,10 +34,10 @@ def order_report(symbol: Symbol, row: dict[str, Any], lists: dict[int, str]) -> 
     Parameters
     ----------
     row
-        An order as the REST interface tells it. The answer to a cancellation names the order by `origClientOrderId`; its
-        `clientOrderId` is the cancellation's own.
+        An order of the REST API. The response to a cancellation names the order in `origClientOrderId`; its `clientOrderId`
+        belongs to the cancellation.
     lists
-        Client ids of lists by the venue's number; a list that is not in it keeps its number.
+        Client ids of lists by the venue's list id; a list that is not in it keeps its id.
     """
     listed = int(row.get("orderListId", _NO_LIST))
     return OrderReport(
@@ -47,7 +47,7 @@ def order_report(symbol: Symbol, row: dict[str, Any], lists: dict[int, str]) -> 
         side=_side(row["side"]),
         type=_type(str(row["type"]), str(row.get("timeInForce", ""))),
         state=_STATES[str(row["status"])],
-        # A leg that waits for what its entry receives has no quantity yet, and Binance leaves the field out.
+        # A pending leg of an OPO has no quantity yet, and Binance leaves the field out.
         quantity=number(row.get("origQty", "0") if row["status"] == "PENDING_NEW" else row["origQty"]),
         filled=number(row["executedQty"]),
         price=_positive(row.get("price")),
@@ -58,12 +58,12 @@ def order_report(symbol: Symbol, row: dict[str, Any], lists: dict[int, str]) -> 
 
 
 def orders_in(body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the orders of an answer to one order or to a list of them."""
+    """Return the orders in the response to an order or an order list."""
     return list(body["orderReports"]) if "orderReports" in body else [body]
 
 
 def executions(symbol: Symbol, order: dict[str, Any], price: Price) -> tuple[Fill, ...]:
-    """Read the executions that came with the answer to an order."""
+    """Read the fills in the response to an order."""
     found = order.get("fills") or ()
     time_ms = int(order.get("transactTime") or order.get("updateTime") or 0)
     shared = {
@@ -72,11 +72,11 @@ def executions(symbol: Symbol, order: dict[str, Any], price: Price) -> tuple[Fil
         "clientOrderId": order["clientOrderId"],
         "time": time_ms,
     }
-    return tuple(execution(symbol, one | shared | {"id": one["tradeId"]}, price) for one in found)
+    return tuple(execution(symbol, fill | shared | {"id": fill["tradeId"]}, price) for fill in found)
 
 
 def execution(symbol: Symbol, row: dict[str, Any], price: Price) -> Fill:
-    """Read one execution of `myTrades`; without a price of the fee's asset its value is 0, and `price` has said so."""
+    """Read one fill of `myTrades`; if the fee's asset has no price, the fee value is 0 and `price` has logged it."""
     paid, asset = number(row["commission"]), str(row["commissionAsset"])
     at = number(row["price"])
     if asset == symbol.quote:
@@ -101,18 +101,18 @@ def execution(symbol: Symbol, row: dict[str, Any], price: Price) -> Fill:
 
 
 def fee_assets(rows: Iterable[dict[str, Any]], symbol: Symbol) -> set[str]:
-    """Return the assets of fees that are paid in neither of the symbol's own."""
+    """Return the fee assets that are neither base nor quote of the symbol."""
     return {str(row["commissionAsset"]) for row in rows if Decimal(row["commission"])} - {symbol.base, symbol.quote}
 
 
 def balances_in(body: dict[str, Any]) -> dict[str, Balance]:
-    """Read what an account has; assets it has nothing of are left out."""
-    found = {str(one["asset"]): Balance(number(one["free"]), number(one["locked"])) for one in body["balances"]}
+    """Read the account's balances; zero balances are left out."""
+    found = {str(row["asset"]): Balance(number(row["free"]), number(row["locked"])) for row in body["balances"]}
     return {asset: balance for asset, balance in found.items() if balance.total}
 
 
 def _type(kind: str, in_force: str) -> Literal["market", "limit", "stop"]:
-    """Return our word for an order's type; a limit order that must be filled at once is one at market with a worst price."""
+    """Return the domain's order type; an IOC or FOK limit order is a market order with a worst price."""
     if kind == "MARKET" or (kind == "LIMIT" and in_force in {"IOC", "FOK"}):
         return "market"
     return "stop" if kind.startswith("STOP_LOSS") else "limit"

@@ -1,4 +1,4 @@
-"""Orders and lists of orders as Binance Spot's parameters: exact numbers as text, every leg with our client id."""
+"""Request parameters of orders and order lists at Binance Spot: exact numbers as text, every leg with our client id."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ def list_parameters(orders: OrderList, venue_symbol: str) -> Parameters:
     Raises
     ------
     InputError
-        If the orders are not the ones that a list of this kind ties together.
+        If the orders do not form a list of this kind.
     """
     values = {"symbol": venue_symbol, "listClientOrderId": orders.client_id} | _ANSWER
     if orders.kind == "oco":
@@ -35,7 +35,7 @@ def list_parameters(orders: OrderList, venue_symbol: str) -> Parameters:
     if orders.kind == "opoco":
         return values | _pair(orders, tuple(pending), "pending")
     if len(pending) != 1:
-        raise InputError("An OPO list is an entry and its stop", found=[one.role for one in orders.orders])
+        raise InputError("An OPO list is an entry and its stop", found=[order.role for order in orders.orders])
     return values | _leg(pending[0], "pending") | {"pendingSide": pending[0].side.upper()}
 
 
@@ -48,8 +48,7 @@ def replacement_parameters(old: Order, new: Order, venue_symbol: str) -> Paramet
 def _terms(order: Order) -> Parameters:
     """Return type and prices.
 
-    A stop sells at any price (STOP_LOSS). An order at market that names its worst price is filled at once up to there, and
-    what is left expires (IOC).
+    A stop sells at any price (STOP_LOSS). A market order with a worst price is a limit order whose rest expires (IOC).
     """
     if order.type == "market" and order.price is None:
         return {"type": "MARKET"}
@@ -60,7 +59,7 @@ def _terms(order: Order) -> Parameters:
 
 
 def _leg(order: Order, prefix: str) -> Parameters:
-    """Return type, prices and id of one leg, each under the leg's prefix; beside a stop a target must rest (LIMIT_MAKER)."""
+    """Return type, prices and id of one leg under the leg's prefix; in a pair with a stop, a target is a LIMIT_MAKER."""
     maker = order.role == "target"
     terms = {"type": "LIMIT_MAKER", "price": plain(_required(order.price))} if maker else _terms(order)
     terms = terms | {"clientOrderId": order.client_id}
@@ -71,7 +70,7 @@ def _pair(orders: OrderList, pair: tuple[Order, ...], prefix: str) -> Parameters
     """Return a stop and a target: the higher of the two is `above`."""
     by_role = {order.role: order for order in pair}
     if len(pair) != 2 or set(by_role) != {"stop", "target"}:
-        raise InputError("A pair is a stop and a target", found=[one.role for one in orders.orders])
+        raise InputError("A pair is a stop and a target", found=[order.role for order in orders.orders])
     stop, target = by_role["stop"], by_role["target"]
     above, below = (target, stop) if _required(target.price) > _required(stop.stop_price) else (stop, target)
     values = _leg(above, f"{prefix}Above" if prefix else "above") | _leg(below, f"{prefix}Below" if prefix else "below")

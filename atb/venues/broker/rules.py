@@ -1,4 +1,4 @@
-"""A symbol's trading rules in exact decimals, and what they refuse before anything is sent."""
+"""A symbol's trading rules in exact decimals, and the checks of an order before it is sent."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,14 +15,14 @@ _NONE = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """What a number may be: at least `least`, at most `most`, in whole steps of `step`; 0 means that there is no such rule."""
+    """Allowed values: from `least` to `most`, in whole steps of `step`; 0 means no such rule."""
 
     step: Decimal = _NONE
     least: Decimal = _NONE
     most: Decimal = _NONE
 
     def refuses(self, value: Decimal) -> str:
-        """Return what is wrong with a value, nothing if it is right."""
+        """Return what is wrong with a value, empty if it is allowed."""
         if value < self.least:
             return f"{plain(value)} is below the least, {plain(self.least)}"
         if self.most and value > self.most:
@@ -39,17 +39,17 @@ class TradingRules:
     Parameters
     ----------
     instrument
-        Tick, lot and minima, as the kernel sizes orders with.
+        Tick, lot and minima that the kernel sizes orders with.
     venue_symbol
         The venue's spelling.
     price, quantity, market_quantity
-        Grids; the last one holds for orders at market, beside `quantity`.
+        Allowed values; market orders must satisfy both `quantity` and `market_quantity`.
     notional
-        Least and most value of an order in quote.
+        Allowed value of an order, in quote.
     notional_at_market
-        Whether the least and the most hold for orders at market too.
+        Whether minimum and maximum value apply to market orders too.
     bands
-        By side, how far a limit may be from the last price, as factors (lowest, highest).
+        By side, lowest and highest limit price as factors of the last price.
     """
 
     instrument: Instrument
@@ -62,12 +62,12 @@ class TradingRules:
     bands: tuple[tuple[str, Decimal, Decimal], ...] = ()
 
     def refusal(self, order: Order, last: Decimal | None = None) -> tuple[str, str] | None:
-        """Return the code and the reason of a refusal, None if the order keeps every rule.
+        """Return code and reason of a refusal, None if the order satisfies every rule.
 
         Parameters
         ----------
         last
-            The last price known, for orders without one; None leaves out the rules that need it.
+            The last known price, for market orders; None skips the rules that need it.
         """
         at_market = order.price is None
         checks = [
@@ -108,19 +108,19 @@ class TradingRules:
 
 
 def plain(value: Decimal) -> str:
-    """Return a number as exchanges read it: all digits, no exponent, no trailing zeros."""
+    """Format a number for an exchange: all digits, no exponent, no trailing zeros."""
     text = f"{value:f}"
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
 def number(value: Any) -> Decimal:
-    """Return a number that an exchange gives as text, without its trailing zeros."""
+    """Read a number of an exchange, without trailing zeros."""
     return Decimal(plain(Decimal(str(value))))
 
 
 def binance_rules(symbol: Symbol, info: dict[str, Any]) -> TradingRules:
     """Read a symbol of Binance's `exchangeInfo`."""
-    filters = {one["filterType"]: one for one in info["filters"]}
+    filters = {row["filterType"]: row for row in info["filters"]}
     price, lot = filters.get("PRICE_FILTER", {}), filters.get("LOT_SIZE", {})
     market = filters.get("MARKET_LOT_SIZE", {})
     notional = filters.get("NOTIONAL") or filters.get("MIN_NOTIONAL") or {}
@@ -151,19 +151,19 @@ def binance_rules(symbol: Symbol, info: dict[str, Any]) -> TradingRules:
 def unified_rules(
     symbol: Symbol, market: dict[str, Any], *, mode: Precision, last: Decimal | None = None
 ) -> TradingRules:
-    """Read ccxt's market of any exchange; what it does not say is no rule.
+    """Read a ccxt market of any exchange; missing fields are no rules.
 
     Parameters
     ----------
     mode
-        What ccxt's precision means at this exchange.
+        Meaning of ccxt's precision at this exchange.
     last
         The last price, for price steps that depend on it (`atb.domain.published.needs_price`).
 
     Raises
     ------
     DataError
-        If the price step is not told, and no last price either.
+        If neither a price step nor a last price is known.
     """
     precision, limits = market.get("precision") or {}, market.get("limits") or {}
     amount, cost, price = (limits.get(name) or {} for name in ("amount", "cost", "price"))
@@ -176,25 +176,25 @@ def unified_rules(
 
 
 def _digits(symbol: Symbol, info: dict[str, Any], *names: str) -> Decimal:
-    """Return the finest step that an asset has, where the venue tells no filter: never a coarser one than it would take."""
-    told = next((info[name] for name in names if info.get(name) is not None), None)
-    if told is None:
-        raise VenueError("The venue tells no step of this symbol", found=str(symbol), todo="Trade another symbol")
-    return Decimal(1).scaleb(-int(told))
+    """Return the finest step of an asset if the venue has no filter; it is never coarser than the venue's."""
+    digits = next((info[name] for name in names if info.get(name) is not None), None)
+    if digits is None:
+        raise VenueError("The venue has no step for this symbol", found=str(symbol), todo="Trade another symbol")
+    return Decimal(1).scaleb(-int(digits))
 
 
 def _bands(filters: dict[str, Any]) -> tuple[tuple[str, Decimal, Decimal], ...]:
-    if one := filters.get("PERCENT_PRICE_BY_SIDE"):
+    if band := filters.get("PERCENT_PRICE_BY_SIDE"):
         return (
-            ("buy", _of(one, "bidMultiplierDown"), _of(one, "bidMultiplierUp")),
-            ("sell", _of(one, "askMultiplierDown"), _of(one, "askMultiplierUp")),
+            ("buy", _of(band, "bidMultiplierDown"), _of(band, "bidMultiplierUp")),
+            ("sell", _of(band, "askMultiplierDown"), _of(band, "askMultiplierUp")),
         )
-    if one := filters.get("PERCENT_PRICE"):
-        return tuple((side, _of(one, "multiplierDown"), _of(one, "multiplierUp")) for side in ("buy", "sell"))
+    if band := filters.get("PERCENT_PRICE"):
+        return tuple((side, _of(band, "multiplierDown"), _of(band, "multiplierUp")) for side in ("buy", "sell"))
     return ()
 
 
 def _of(source: dict[str, Any], name: str) -> Decimal:
-    """Return a number of an exchange, 0 where it gives none."""
+    """Return a number in an exchange's filter, 0 if it is missing."""
     value = source.get(name)
     return number(value) if value is not None else _NONE

@@ -1,7 +1,7 @@
-"""Streams as hints: background tasks that say when to look, a watchdog for silence, and a notice of every gap.
+"""Streams as hints: background tasks that say when to query, a watchdog for silence, and a hint for every gap.
 
-Nothing that a stream says is taken for the truth: frames come late, twice, out of order or not at all, and what was pushed
-while a connection was down is never pushed again. A hint only means "ask now".
+Streams are never trusted as data: frames come late, twice, out of order or not at all, and frames that were sent while a
+connection was down are never repeated. A hint only means "query now".
 """
 
 import asyncio
@@ -17,13 +17,13 @@ from atb.domain.venue import Hint
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _SILENCES = 3
-_PATIENCE_S = 1.0  # of ours: a clock that leaps from bar to bar is ahead of frames that are on their way
+_PATIENCE_S = 1.0  # real seconds: a virtual clock that jumps from bar to bar is ahead of frames in transit
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class StreamWatch:
-    """One thing to watch: `call` waits for news, `hints` says what the news means."""
+    """One stream to watch: `call` waits for its next message, `hints` turns the message into hints."""
 
     name: str
     call: Callable[[], Awaitable[Any]]
@@ -32,20 +32,19 @@ class StreamWatch:
 
 @dataclass(eq=False)
 class Streams:
-    """Keeps streams open, and calls `wake` for what they bring.
+    """Keeps streams open and calls `wake` for their hints.
 
     Parameters
     ----------
     exchange
-        ccxt's exchange, made by `wire.recording`.
+        ccxt's exchange, of a class made by `transport.recording_class`.
     wake
         Called with each hint, in this loop.
     now_ms
         Exchange time.
     frame_gap_ms
-        The longest usual time between two frames of a stream of bars, exchange time. After three times that without one
-        the connection is taken for dead: it is cut and opened again. Streams of an account may be silent for days; they
-        are pinged instead.
+        The longest usual time between two frames of a market stream, exchange time. After three times that without a frame the
+        connection counts as dead and is opened again. Account streams may be silent for days; they are pinged instead.
     poll_s
         How often the watchdog looks, in real seconds.
     """
@@ -67,7 +66,7 @@ class Streams:
         Parameters
         ----------
         never_silent
-            Tells by a stream's address whether frames come at all times.
+            Returns True for the address of a stream that always has frames.
         """
         self.exchange.on_frame, self.exchange.on_drop = self._on_frame, self._on_drop
         loop = asyncio.get_running_loop()
@@ -75,7 +74,7 @@ class Streams:
         self._tasks.append(loop.create_task(self._watch_for_silence(never_silent), name="watchdog"))
 
     async def stop(self) -> None:
-        """End every task."""
+        """Stop every task."""
         self._closing = True
         self.exchange.on_frame = self.exchange.on_drop = None
         for task in self._tasks:
@@ -83,22 +82,22 @@ class Streams:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def silences(self) -> dict[str, int]:
-        """Return how long each stream has brought nothing (ms), lost ones too, by its address without what may be secret."""
+        """Return the time (ms) since each stream's last frame, lost streams included, by address without its query."""
         return {stream: self.now_ms() - heard for stream, heard in self._last_ms.items()}
 
     async def _run(self, watch: StreamWatch) -> None:
-        """Wait for news for ever; after a failure wait a while, each time longer, and try again."""
+        """Wait for messages forever; after a failure retry with growing pauses."""
         pause = _FIRST_PAUSE_S
         while True:
             try:
                 news = await watch.call()
             except asyncio.CancelledError:
-                # ccxt cancels what waits for a connection that it closes; only a cancellation of this task ends it.
+                # ccxt cancels waiters of a connection that it closes; only a cancellation of this task ends the loop.
                 if self._closing or (task := asyncio.current_task()) is None or task.cancelling():
                     raise
                 failed = "closed"
             except Exception as error:  # noqa: BLE001 - a stream must survive whatever a venue or a library does to it
-                # ccxt may stumble over its own bookkeeping while it handles the failure that matters.
+                # ccxt may raise a second error while it handles the one that matters.
                 failed = type(error.__context__ or error).__name__
             else:
                 pause = _FIRST_PAUSE_S
@@ -110,10 +109,10 @@ class Streams:
             pause = min(pause * 2.0, _LONGEST_PAUSE_S)
 
     async def _watch_for_silence(self, never_silent: Callable[[str], bool]) -> None:
-        """Cut connections that are silent for too long."""
+        """Reconnect streams that are silent for too long."""
         while True:
             await asyncio.sleep(self.poll_s)
-            for address in [one for one in self._heard_ms if never_silent(one)]:
+            for address in [known for known in self._heard_ms if never_silent(known)]:
                 silent_s = asyncio.get_running_loop().time() - self._heard_s.get(address, 0.0)
                 if self.now_ms() - self._heard_ms[address] > _SILENCES * self.frame_gap_ms and silent_s > _PATIENCE_S:
                     self._reconnect(address)
@@ -140,7 +139,7 @@ class Streams:
 
 
 def bar_watch(exchange: Any, symbol: Symbol, timeframe: Timeframe) -> StreamWatch:
-    """Return a watch that gives a hint when a bar opens: the one before it is closed."""
+    """Return a watch that hints when a bar opens, because the previous bar is then closed."""
     newest = -1
 
     async def call() -> Any:
@@ -158,19 +157,19 @@ def bar_watch(exchange: Any, symbol: Symbol, timeframe: Timeframe) -> StreamWatc
 
 
 def order_watch(exchange: Any) -> StreamWatch:
-    """Return a watch that gives a hint for each order that changed."""
+    """Return a watch that hints at each order that changed."""
 
     def hints(orders: Any) -> list[Hint]:
         return [
-            Hint("order", _symbol(one.get("symbol")), {"client_id": str(one.get("clientOrderId") or "")})
-            for one in orders
+            Hint("order", _symbol(order.get("symbol")), {"client_id": str(order.get("clientOrderId") or "")})
+            for order in orders
         ]
 
     return StreamWatch("orders", exchange.watch_orders, hints)
 
 
 def balance_watch(exchange: Any) -> StreamWatch:
-    """Return a watch that gives a hint when the account has more or less of something."""
+    """Return a watch that hints at changed balances."""
     return StreamWatch("balance", exchange.watch_balance, lambda _: [Hint("balance")])
 
 
@@ -181,5 +180,5 @@ def _symbol(text: Any) -> Symbol | None:
 
 
 def _without_query(address: str) -> str:
-    """Return an address without what may be secret in it."""
+    """Return an address without its query, which may hold secrets."""
     return address.partition("?")[0].partition("://")[2]

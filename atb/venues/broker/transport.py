@@ -1,7 +1,7 @@
-"""One request to an exchange and what came of it: ccxt underneath, the raw answer kept for whoever has to judge it.
+"""Sends one request through ccxt and keeps the raw response for classification.
 
-ccxt turns answers into exceptions, and the class of an exception does not tell whether an order was executed. So the raw
-answer is caught where it arrives, in the task that asked: two requests at once cannot see each other's headers.
+ccxt turns responses into exceptions, and the class of an exception does not show whether an order was executed. So the raw
+response is recorded where it arrives, in the task that sent the request: concurrent requests cannot see each other's headers.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from typing import Any
 
 from atb.errors import InputError
 
-_LONGEST_TEXT = 200
+_MAX_TEXT = 200
 _current: ContextVar["Reply | None"] = ContextVar("reply", default=None)
 
 
 @dataclass(eq=False)
 class Reply:
-    """What came back from one request.
+    """The response to one request.
 
     Parameters
     ----------
     status
-        HTTP status, 0 where no answer arrived.
+        HTTP status, 0 if no response arrived.
     body
-        The answer read as JSON with exact numbers, None where it is none.
+        The body as JSON with exact numbers, None if it is no JSON.
     text
-        The answer as text.
+        The body as text.
     headers
         By lower-case name.
     sent_ms
@@ -39,9 +39,9 @@ class Reply:
     left
         Whether the request was handed to the network.
     fault
-        What went wrong where no whole answer arrived: `timeout`, `disconnected`, `unreadable`.
+        Failure if no whole response arrived: `timeout`, `disconnected` or `unreadable`.
     value
-        What ccxt made of the answer, None where it refused it.
+        ccxt's result, None if ccxt raised an error.
     """
 
     status: int = 0
@@ -54,35 +54,35 @@ class Reply:
     value: Any = None
 
     def described(self) -> str:
-        """Return what happened in a few words, without an address, key or signature."""
+        """Describe the outcome in a few words, without an address, key or signature."""
         if self.status == 0:
             return self.fault or "no answer"
         if isinstance(self.body, dict) and (words := self.body.get("msg") or self.body.get("message")):
-            return str(words)[:_LONGEST_TEXT]
+            return str(words)[:_MAX_TEXT]
         return f"HTTP {self.status}" + (f", {self.fault}" if self.fault else "")
 
 
 async def send_request(call: Callable[[], Awaitable[Any]], *, now_ms: int) -> Reply:
-    """Make one request and return what came of it, whatever that is.
+    """Make one request and return its response, or how it failed.
 
     Parameters
     ----------
     call
-        A method of an exchange made by `recording`, with its arguments.
+        A method of an exchange of a class made by `recording_class`, with its arguments.
     now_ms
-        Exchange time: the request's timestamp, which is taken in the same moment.
+        Exchange time, which is also the request's timestamp.
 
     Raises
     ------
     InputError
-        If ccxt refuses to send it at all: nothing has left this machine.
+        If ccxt refuses to send the request: nothing has left this machine.
     """
     reply = Reply(sent_ms=now_ms)
     token = _current.set(reply)
     try:
         reply.value = await call()
     except Exception as error:
-        # Once a request has left, any failure, of whatever class, is a fact about the request and not about this program.
+        # Once a request has left, a failure of any class says something about the request, not about this program.
         if not reply.left:
             raise InputError("ccxt does not send this request", found=type(error).__name__) from error
         if reply.status in {0, 200}:
@@ -93,11 +93,11 @@ async def send_request(call: Callable[[], Awaitable[Any]], *, now_ms: int) -> Re
 
 
 def _fault(error: BaseException) -> str:
-    """Return a word for a failure; its text may hold the signed address and is never used."""
+    """Return a word for a failure; its text is never used, because it may hold the signed address."""
     chain = [error, *([error.__cause__] if error.__cause__ else [])]
-    if any(isinstance(one, TimeoutError) for one in chain):
+    if any(isinstance(cause, TimeoutError) for cause in chain):
         return "timeout"
-    names = {name for one in chain for name in (kind.__name__ for kind in type(one).__mro__)}
+    names = {name for cause in chain for name in (kind.__name__ for kind in type(cause).__mro__)}
     if "ClientConnectionError" in names:
         return "disconnected"
     return "unreadable"
@@ -105,9 +105,9 @@ def _fault(error: BaseException) -> str:
 
 @cache
 def recording_class(exchange_id: str) -> type:
-    """Return ccxt's class of an exchange, with streams where ccxt has them, extended by what `ask` and streams need.
+    """Return ccxt's class of an exchange, with streams if ccxt has them, extended for `send_request` and streams.
 
-    An instance has three attributes to set: `present`, a function that returns exchange time in epoch milliseconds;
+    An instance has three attributes to set: `venue_now_ms`, a function that returns exchange time in epoch milliseconds;
     `on_frame`, called with the address of a stream at each frame; `on_drop`, called with it when the connection is lost.
 
     Raises
@@ -128,30 +128,30 @@ def recording_class(exchange_id: str) -> type:
 
 
 class _Recording:
-    """What is laid over ccxt's class; its methods are ccxt's, so their names and arguments are not ours to choose."""
+    """Mixin over ccxt's class; the names and arguments of its methods are ccxt's."""
 
     venue_now_ms: Callable[[], int] | None = None
     on_frame: Callable[[str], None] | None = None
     on_drop: Callable[[str], None] | None = None
 
     def milliseconds(self) -> int:
-        """Return exchange time: every timestamp and token is made from it."""
+        """Return exchange time, which ccxt uses for timestamps and tokens."""
         if self.venue_now_ms is None:
             return int(super().milliseconds())  # type: ignore[misc] # ccxt's class, by mixin
         return self.venue_now_ms()
 
     def seconds(self) -> int:
-        """Return exchange time in seconds: tokens are good for a short time around it."""
+        """Return exchange time in seconds."""
         return self.milliseconds() // 1_000
 
     async def fetch(self, *request: Any) -> Any:
-        """Send a request."""
+        """Note that the request leaves, and send it."""
         if (reply := _current.get()) is not None:
             reply.left = True
         return await super().fetch(*request)  # type: ignore[misc] # ccxt's class, by mixin
 
     def on_rest_response(self, *answer: Any) -> str:
-        """Keep an answer as it arrived."""
+        """Record a raw response."""
         code, _reason, _url, _method, headers, text, *_request = answer
         if (reply := _current.get()) is not None:
             reply.status, reply.text = int(code), text
@@ -161,19 +161,19 @@ class _Recording:
         return str(super().on_rest_response(*answer))  # type: ignore[misc] # ccxt's class, by mixin
 
     def handle_message(self, client: Any, message: Any) -> None:
-        """Note that a stream is alive, and let ccxt read the frame."""
+        """Report a frame to `on_frame`, and let ccxt read it."""
         if self.on_frame is not None:
             self.on_frame(client.url)
         super().handle_message(client, message)  # type: ignore[misc] # ccxt's class, by mixin
 
     def on_error(self, client: Any, error: Any) -> None:
-        """Note that a stream is lost."""
+        """Report a lost stream to `on_drop`."""
         if self.on_drop is not None:
             self.on_drop(client.url)
         super().on_error(client, error)  # type: ignore[misc] # ccxt's class, by mixin
 
     def on_close(self, client: Any, code: Any) -> None:
-        """Note that a stream is lost."""
+        """Report a lost stream to `on_drop`."""
         if self.on_drop is not None:
             self.on_drop(client.url)
         super().on_close(client, code)  # type: ignore[misc] # ccxt's class, by mixin
@@ -187,7 +187,7 @@ def _parsed(text: str) -> Any:
 
 
 async def await_quietly(call: Awaitable[Any]) -> None:
-    """Await something at the end of a connection, where nobody can do anything about its failure."""
+    """Await the closing of a connection and ignore its failure, which needs no handling."""
     # A connection that cannot be closed is closed by the end of the process.
     with contextlib.suppress(Exception):
         await asyncio.wait_for(asyncio.ensure_future(call), 5)

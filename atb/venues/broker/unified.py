@@ -1,4 +1,4 @@
-"""Any other exchange that ccxt knows, through ccxt's unified methods: as far as its flags allow, cautious about the rest."""
+"""The broker for any other exchange of ccxt, through its unified methods; features that ccxt does not declare are not used."""
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
@@ -20,19 +20,19 @@ from atb.venues.broker.venue import Request, Venue, is_protective
 
 CLASSIFIERS: dict[str, Classifier] = {"coinbase": classify_coinbase, "kraken": classify_kraken}
 _WORST_STOP = Decimal("0.05")
-"""How far below its trigger a stop that becomes a limit order may sell: the price of hardly ever being jumped over."""
+"""Distance from trigger to limit, as a fraction, of a stop that becomes a limit order; wide, so that a gap rarely skips it."""
 _STATES: dict[str, OrderState] = {
     "open": "new", "closed": "filled", "canceled": "cancelled", "cancelled": "cancelled", "expired": "expired",
     "rejected": "rejected",
 }  # fmt: skip
-_FIRST_BAR_PAGE = 300  # the fewest that an exchange of ours serves at once
+_FIRST_BAR_PAGE = 300  # the smallest page of the exchanges in the table of capabilities
 
 
 class UnifiedBroker(Venue):
     """A `Broker` at any exchange of ccxt.
 
-    It knows no lists of orders and no replacement in one request; an order is found by listing orders and matching our id.
-    `capabilities.missing()` says what that means.
+    It has no order lists and no replacement in one request; an order is found by listing orders and matching our id.
+    `capabilities.missing()` lists the consequences.
     """
 
     _bar_page_size = _FIRST_BAR_PAGE
@@ -40,32 +40,32 @@ class UnifiedBroker(Venue):
     def __init__(self, access: Access, clock: Clock) -> None:
         super().__init__(access, clock, classify=CLASSIFIERS.get(access.id, classify_unlisted))
         self._seen: dict[str, int] = {}
-        # ccxt then hands numbers on as the text that the exchange sent.
+        # ccxt then returns numbers as the text that the exchange sent.
         self._exchange.number = str
 
     def _after_page(self, timeframe: Timeframe, start_ms: int, page: list[list[Any]]) -> int | None:
-        """Return where the next page of bars begins: many venues serve spans of time, and leave out bars without a trade."""
+        """Return the start of the next page of bars: many venues page by time, and leave out bars without a trade."""
         if page:
             return timeframe.next_ms(int(page[-1][0]))
         return start_ms + self._bar_page_size * timeframe.seconds * 1_000
 
     async def open(self, symbols: Sequence[Symbol]) -> None:
-        """Learn the venue's clock and the rules of `symbols`.
+        """Measure the venue's clock and load the rules of `symbols`.
 
         Raises
         ------
         InputError
             If it does not trade one of them.
         DataError
-            If it tells neither a price step nor a price of one of them.
+            If it publishes neither a price step nor a last price of one of them.
         VenueError
-            If it cannot be asked.
+            If the request fails.
         """
         await self._measure()
         await self._load_markets(symbols, self._read_rules)
 
     async def _read_rules(self, symbol: Symbol, market: dict[str, Any]) -> TradingRules:
-        """Return the rules of a market; its last price is asked for only where a step depends on it."""
+        """Return the rules of a market; its last price is requested only if a step depends on it."""
         from ccxt import SIGNIFICANT_DIGITS, TICK_SIZE
 
         known: dict[int, Precision] = {TICK_SIZE: "tick_size", SIGNIFICANT_DIGITS: "significant_digits"}
@@ -77,7 +77,7 @@ class UnifiedBroker(Venue):
         return unified_rules(symbol, market, mode=mode, last=last)
 
     async def place(self, order: Order | OrderList) -> Answer:
-        """Send an order, once; a list is refused: the venue ties no orders together."""
+        """Send an order once; order lists are refused as unsupported."""
         if isinstance(order, OrderList):
             return self._unsupported("a list of orders")
         if order.type == "stop" and not self.capabilities.stops:
@@ -88,25 +88,25 @@ class UnifiedBroker(Venue):
         return await self._command(request, "place", partial(self._read_placed, order))
 
     async def cancel(self, order: Order | OrderList) -> Answer:
-        """Withdraw an order; `rejected` means that the venue lists no such open order."""
+        """Cancel an order; `rejected` means that the venue lists no such open order."""
         if isinstance(order, OrderList):
             return self._unsupported("a list of orders")
         try:
             listed = await self.open_orders(order.symbol)
         except VenueError as error:
             return Answer("unknown", "unlisted", str(error), retry_after_ms=error.retry_after_ms, sent_ms=self.now_ms())
-        found = next((one for one in listed if one.client_id == order.client_id), None)
+        found = next((report for report in listed if report.client_id == order.client_id), None)
         if found is None:
             return Answer("rejected", "local:not_open", "the venue lists no such open order", sent_ms=self.now_ms())
         call = self._cancellation(found.exchange_id, order)
         return await self._command(Request(call, protective=True), "cancel", lambda _: Answer("done"))
 
     async def replace(self, old: Order, new: Order) -> Answer:  # noqa: ARG002 - the port's signature
-        """Refuse: the venue does not cancel and place in one request."""
+        """Refuse as unsupported: the venue cannot cancel and place in one request."""
         return self._unsupported("a replacement in one request")
 
     async def check(self, order: Order) -> Answer:
-        """Let the venue judge an order without placing it, where it does that."""
+        """Let the venue validate an order without placing it, if it supports that."""
         if not self.capabilities.checks:
             return self._unsupported("judging an order without placing it")
         if refused := self._refusal((order,)):
@@ -114,37 +114,37 @@ class UnifiedBroker(Venue):
         return await self._command(Request(self._trial(order)), "check", lambda _: Answer("done"))
 
     async def find(self, order: Order) -> OrderReport | None:
-        """Return what the venue says about one of our orders, None where it lists none of this id.
+        """Find one of our orders in the venue's lists; None if no list has its id.
 
         Raises
         ------
         VenueError
-            If it cannot be asked, or does not list orders that are no longer open.
+            If the request fails, or the venue does not list closed orders.
         """
         for listing in ("fetch_open_orders", self._history()):
-            for one in await self._list_orders(listing, order.symbol, self._search_hint(order)):
-                if one.client_id == order.client_id:
-                    return one
+            for report in await self._list_orders(listing, order.symbol, self._search_hint(order)):
+                if report.client_id == order.client_id:
+                    return report
         return None
 
     async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
-        """Return every open order of the account in a symbol, strangers' orders too.
+        """Return every open order of the account in a symbol, including orders placed by others.
 
         Raises
         ------
         VenueError
-            If the venue cannot be asked.
+            If the request fails.
         """
         await self._measure_if_old()
         return await self._list_orders("fetch_open_orders", symbol)
 
     async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
-        """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`.
+        """Return executions oldest first: those after trade id `after`, or if that is None those from `since_ms`.
 
         Raises
         ------
         VenueError
-            If the venue cannot be asked.
+            If the request fails.
         """
         start = self._seen.get(after, since_ms) if after is not None else since_ms
         reply = await self._read(Request(partial(self._exchange.fetch_my_trades, str(symbol), start), weight=20))
@@ -155,12 +155,12 @@ class UnifiedBroker(Venue):
         return found[ids.index(after) + 1 :] if after in ids else found
 
     async def balances(self) -> dict[str, Balance]:
-        """Return what the account has, by asset.
+        """Return the account's balances by asset.
 
         Raises
         ------
         VenueError
-            If the venue cannot be asked.
+            If the request fails.
         """
         value = (await self._read(Request(self._exchange.fetch_balance, weight=20))).value
         free, total = value.get("free") or {}, value.get("total") or {}
@@ -168,26 +168,26 @@ class UnifiedBroker(Venue):
         return {asset: balance for asset, balance in found.items() if balance.total}
 
     async def permissions(self) -> Permissions:
-        """Raise `VenueError`: what a key may do is told by few exchanges, and by none in the same way."""
-        todo = "Look at its page of keys: trading allowed, withdrawals not"
-        raise VenueError(f"{self._access.id} does not tell what a key may do", todo=todo)
+        """Raise `VenueError`: ccxt has no unified method for a key's permissions."""
+        todo = "Check the key on the exchange's website: trading allowed, withdrawals not"
+        raise VenueError(f"{self._access.id} does not report a key's permissions", todo=todo)
 
     def _creation(self, order: Order) -> Callable[[], Any]:
         """Return the call that creates an order."""
         return self._create(order, {})
 
     def _trial(self, order: Order) -> Callable[[], Any]:
-        """Return the call that lets the venue judge an order."""
+        """Return the call that lets the venue validate an order."""
         return self._create(order, {"validate": True})
 
     def _cancellation(self, exchange_id: str, order: Order) -> Callable[[], Any]:
-        """Return the call that withdraws an order, by the venue's name for it."""
+        """Return the call that cancels an order by the venue's id."""
         return partial(self._exchange.cancel_order, exchange_id, str(order.symbol))
 
     def _create(self, order: Order, extra: dict[str, Any]) -> Callable[[], Any]:
         """Return ccxt's call with every number as exact text."""
         name = self.capabilities.client_id_parameter
-        # Kraken's own name is one that ccxt makes of the unified one.
+        # ccxt itself turns the unified name into Kraken's.
         params: dict[str, Any] = {"clientOrderId" if name == "cl_ord_id" else name: order.client_id} | extra
         if self._access.id == "kraken" and (bound := self.capabilities.late_bound_ms):
             params["deadline"] = self._exchange.iso8601(self.now_ms() + bound)
@@ -202,12 +202,12 @@ class UnifiedBroker(Venue):
         return partial(self._exchange.create_order, str(order.symbol), kind, order.side, amount, limit, params)
 
     def _limit_behind_stop(self, order: Order) -> Decimal:
-        """Return the limit of a stop that becomes a limit order."""
+        """Return the limit price of a stop that becomes a limit order."""
         share = 1 - _WORST_STOP if order.side == "sell" else 1 + _WORST_STOP
         return self.instrument(order.symbol).round_price((order.stop_price or Decimal(0)) * share)
 
     def _read_placed(self, order: Order, reply: Reply) -> Answer:
-        """Read what ccxt made of an answer: at many exchanges that is little more than the venue's name of the order."""
+        """Read ccxt's result, which at many exchanges holds little more than the venue's order id."""
         if reply.value is None:
             return Answer("unknown")
         return Answer("done", reports=(new_report(order, str(reply.value["id"]), reply.sent_ms),))
@@ -221,10 +221,10 @@ class UnifiedBroker(Venue):
         for name, method in names.items():
             if self._exchange.has.get(name):
                 return method
-        raise VenueError(f"{self._access.id} does not list orders that are no longer open")
+        raise VenueError(f"{self._access.id} does not list closed orders")
 
     def _search_hint(self, order: Order) -> dict[str, str]:
-        """Return what keeps a list short where the venue can search it by our id."""
+        """Return parameters that filter a list by our id, if the venue supports that."""
         return {"clientOrderId": order.client_id} if self._access.id == "kraken" else {}
 
     async def _list_orders(
@@ -258,7 +258,7 @@ class UnifiedBroker(Venue):
 
 
 def new_report(order: Order, exchange_id: str, time_ms: int) -> OrderReport:
-    """Return what is known of an order that a venue has just taken."""
+    """Return the report of an order that a venue has just accepted."""
     return OrderReport(
         client_id=order.client_id,
         exchange_id=exchange_id,
@@ -296,8 +296,8 @@ def _report(symbol: Symbol, row: dict[str, Any]) -> OrderReport:
 
 
 def _balance(free: Any, total: Any) -> Balance:
-    there, all_of_it = _number(free), _number(total)
-    return Balance(there, all_of_it - there)
+    available = _number(free)
+    return Balance(available, _number(total) - available)
 
 
 def _number(value: Any) -> Decimal:

@@ -1,4 +1,4 @@
-"""What brokers of all exchanges share: the way of a request through budget, wire and judgement; clock, bars, streams."""
+"""The base of all brokers: rate limit, sending and classifying of requests; the venue's clock, bars and streams."""
 
 import contextlib
 import itertools
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One request: what to call, what it costs, and whether it protects a position."""
+    """One request: the call, its weight and number of orders, and whether it protects a position."""
 
     call: Callable[[], Awaitable[Any]]
     weight: int = 1
@@ -53,8 +53,8 @@ class Venue:
         Where the account is, and its key.
     clock
         The runner's clock.
-    judge
-        Tells how a request ended.
+    classify
+        Classifies how a request ended.
     """
 
     def __init__(self, access: Access, clock: Clock, *, classify: Classifier) -> None:
@@ -75,32 +75,32 @@ class Venue:
         )
 
     def now_ms(self) -> int:
-        """Return the venue's present in epoch milliseconds; never ahead of it."""
+        """Return the venue's time in epoch milliseconds; it may be a little behind, never ahead."""
         return self._venue_clock.now_ms()
 
     def instrument(self, symbol: Symbol) -> Instrument:
-        """Return the trading rules of a symbol, as the venue gave them."""
+        """Return the trading rules of a symbol as the venue publishes them."""
         return self._rules_of(symbol).instrument
 
-    def observe(self, told: Callable[[Contact], None]) -> None:
-        """Call `told` after every request from now on."""
-        self._observer = told
+    def observe(self, callback: Callable[[Contact], None]) -> None:
+        """Call `callback` after every request from now on."""
+        self._observer = callback
 
     def silences(self) -> dict[str, int]:
-        """Return how long each stream has brought nothing, in milliseconds of exchange time."""
+        """Return the time since each stream's last frame, in milliseconds of exchange time."""
         return self._streams.silences() if self._streams is not None else {}
 
     async def close(self) -> None:
-        """End every connection."""
+        """Close every connection."""
         if self._streams is not None:
             await self._streams.stop()
             self._streams = None
-        # ccxt waits this long for TLS connections to end; without TLS there is nothing to wait for.
+        # ccxt waits this long for TLS connections to close; without TLS there is nothing to wait for.
         self._exchange.timeout_on_exit = 0 if (self._access.base_url or "").startswith("http:") else 250
         await await_quietly(self._exchange.close())
 
     def listen(self, wake: Callable[[Hint], None]) -> None:
-        """Call `wake` for every hint from now on: of the account, and of the bars that were asked for so far."""
+        """Call `wake` for every hint from now on: of the account, and of the bars requested so far."""
         has = self._exchange.has
         watches: list[StreamWatch] = []
         if has.get("watchOHLCV"):
@@ -113,12 +113,12 @@ class Venue:
         self._streams.start(watches, never_silent=self._is_market_stream)
 
     async def bars(self, symbol: Symbol, timeframe: Timeframe, *, since_ms: int) -> Bars | None:
-        """Return the bars that opened at `since_ms` or later and are closed by the venue's clock, None if there is none.
+        """Return the bars that opened at `since_ms` or later and are closed by the venue's clock, None without any.
 
         Raises
         ------
         VenueError
-            If the venue cannot be asked, or its bars are out of order.
+            If the request fails, or the bars are out of order.
         """
         self._watched[symbol, timeframe] = None
         closed: list[list[Any]] = []
@@ -135,7 +135,7 @@ class Venue:
     _bar_page_size = _PAGE
 
     def _after_page(self, timeframe: Timeframe, start_ms: int, page: list[list[Any]]) -> int | None:  # noqa: ARG002 - hook
-        """Return where the next page of bars begins, None where this was the last: a venue fills its pages while it can."""
+        """Return the start of the next page of bars, None if this was the last: a page that is not full is the last."""
         full = len(page) >= self._bar_page_size
         return timeframe.next_ms(int(page[-1][0])) if full else None
 
@@ -158,7 +158,7 @@ class Venue:
     async def _load_markets(
         self, symbols: Sequence[Symbol], read: Callable[[Symbol, dict[str, Any]], Awaitable[TradingRules]]
     ) -> Reply:
-        """Learn the rules of symbols; return the answer they were read from.
+        """Load the rules of symbols; return the reply they were read from.
 
         Raises
         ------
@@ -175,7 +175,7 @@ class Venue:
         return reply
 
     async def _measure(self) -> None:
-        """Measure the clock's offset, where the venue tells its time."""
+        """Measure the clock's offset, if the venue has an endpoint for its time."""
         if self._exchange.has.get("fetchTime"):
 
             async def server_time() -> int:
@@ -184,7 +184,7 @@ class Venue:
             await self._venue_clock.measure(server_time)
 
     async def _measure_again(self) -> None:
-        """Measure the offset because a request was refused for its timestamp; a failure leaves it to the next reading."""
+        """Measure the offset after a refused timestamp; if that fails, the next read request measures it."""
         self._venue_clock.forget()
         with contextlib.suppress(VenueError):
             await self._measure()
@@ -199,7 +199,7 @@ class Venue:
         return self._rules[symbol]
 
     def _refusal(self, orders: Sequence[Order]) -> Answer | None:
-        """Return a refusal by the venue's rules, before anything is sent."""
+        """Return the rejection of orders that break the venue's rules, before anything is sent."""
         for order in orders:
             if found := self._rules_of(order.symbol).refusal(order, self._last.get(order.symbol)):
                 return Answer("rejected", *found, sent_ms=self.now_ms())
@@ -211,7 +211,7 @@ class Venue:
         Raises
         ------
         VenueError
-            If the venue could not be asked or did not answer.
+            If the request was not sent, failed, or got no answer.
         """
         if wait := self._wait_ms(request):
             raise VenueError(f"{self._access.id} must not be asked now", retry_after_ms=wait)
@@ -226,18 +226,18 @@ class Venue:
         raise UnansweredError(self._access.id, reply, classified=classified, retry_after_ms=self._retry_after_ms())
 
     async def _command(
-        self, request: Request, purpose: Purpose, told: Callable[[Reply], Awaitable[Answer] | Answer]
+        self, request: Request, purpose: Purpose, read: Callable[[Reply], Awaitable[Answer] | Answer]
     ) -> Answer:
-        """Make a request that may change something, and judge how it ended.
+        """Make a request that may change something, and classify how it ended.
 
         Parameters
         ----------
-        told
-            Reads reports and fills out of an answer; where it cannot, the answer is no proof that anything was done.
+        read
+            Reads reports and fills from a reply; a reply that it cannot read proves nothing.
         """
         if wait := self._wait_ms(request):
             text = "not sent: the venue's limits leave no room for it"
-            # A cancellation is rejected only where there is nothing to cancel, and that nobody has said.
+            # For a cancellation "rejected" means that nothing is open, which is not known here.
             outcome: Outcome = "unknown" if purpose == "cancel" else "rejected"
             return Answer(outcome, "local:rate_limit", text, retry_after_ms=wait, sent_ms=self.now_ms())
         try:
@@ -248,12 +248,12 @@ class Venue:
         if classified.code == SKEWED:
             await self._measure_again()
         try:
-            said = told(reply)
-            found = said if isinstance(said, Answer) else await said
+            answer = read(reply)
+            found = answer if isinstance(answer, Answer) else await answer
         except Malformed:
             found = Answer("unknown")
             if classified.outcome == "done":
-                classified = Classification("unknown", "unreadable", "the answer does not have the shape of one")
+                classified = Classification("unknown", "unreadable", "the answer is malformed")
         return Answer(
             classified.outcome,
             classified.code,
@@ -283,12 +283,12 @@ class Venue:
         return max(0, self.rate_limiter.blocked_until_ms - self.now_ms())
 
     def _note_unpriced(self, asset: str, quote: str, trade_id: str) -> None:
-        """Say that a fee has no value."""
+        """Record and log that a fee has no price."""
         self.unpriced.add(trade_id)
         _log.warning("a fee in %s has no price in %s: its value is taken as 0 (trade %s)", asset, quote, trade_id)
 
     def _mask(self, text: str) -> str:
-        """Return a venue's words without our key, should it repeat it."""
+        """Return a venue's message without our key, in case it repeats it."""
         for secret in (self._access.api_key, self._access.secret):
             text = text.replace(secret, MASK) if len(secret) >= 4 else text
         return text
@@ -298,7 +298,7 @@ class Venue:
 
 
 class UnansweredError(VenueError):
-    """A reading request that failed, with the answer for whoever knows what it may mean."""
+    """A read request failed; carries the reply for callers that can interpret it."""
 
     def __init__(self, venue: str, reply: Reply, *, classified: Classification, retry_after_ms: int) -> None:
         code = f"{classified.code}: " if classified.code else ""
@@ -312,12 +312,12 @@ class UnansweredError(VenueError):
 
 
 def orders_of(order: Order | OrderList) -> tuple[Order, ...]:
-    """Return the orders of a list, or the one."""
+    """Return the orders of a list, or the single order."""
     return order.orders if isinstance(order, OrderList) else (order,)
 
 
 def is_protective(order: Order) -> bool:
-    """Tell whether an order lessens risk: everything but an entry does."""
+    """Return True if an order reduces risk: every order but an entry does."""
     return order.role != "entry"
 
 

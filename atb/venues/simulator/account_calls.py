@@ -1,4 +1,4 @@
-"""Operations on the account: balances, trades, commissions, and what a key may do."""
+"""Binance's account requests: balances, trades, commissions, order limits and key permissions."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -50,15 +50,15 @@ def my_trades(exchange: "Exchange", params: Params) -> list[Body]:
     order_id, first = integer(params, "orderId"), integer(params, "fromId")
     start, end, limit = (integer(params, name) for name in ("startTime", "endTime", "limit"))
 
-    def wanted(one: Trade) -> bool:
-        asked = one.symbol == symbol and (order_id is None or one.order_id == order_id)
-        timely = (start is None or one.time_ms >= start) and (end is None or one.time_ms <= end)
-        return asked and timely and (first is None or one.id >= first)
+    def wanted(trade: Trade) -> bool:
+        matches = trade.symbol == symbol and (order_id is None or trade.order_id == order_id)
+        timely = (start is None or trade.time_ms >= start) and (end is None or trade.time_ms <= end)
+        return matches and timely and (first is None or trade.id >= first)
 
-    found = [one for one in exchange.trading.book.trades if wanted(one)]
+    found = [trade for trade in exchange.trading.book.trades if wanted(trade)]
     most = min(500 if limit is None else limit, 1_000)
     part = found[:most] if first is not None or start is not None else found[-most:]
-    return [answers.trade_body(one) for one in part]
+    return [answers.trade_body(trade) for trade in part]
 
 
 def commission(exchange: "Exchange", params: Params) -> Body:
@@ -80,13 +80,13 @@ def commission(exchange: "Exchange", params: Params) -> Body:
 
 
 def order_limits(exchange: "Exchange", _params: Params) -> list[dict[str, object]]:
-    """Return how many orders were placed, and how many may be."""
+    """Return the order limits and how much of each is used."""
     return exchange.usage.rate_limits(exchange.now_ms(), orders_only=True)
 
 
 def restrictions(exchange: "Exchange", params: Params) -> Body:
-    """Return what the key that signed the request may do."""
-    key = next(one for one in exchange.config.keys if one.name == params["key"])
+    """Return the permissions of the key that signed the request."""
+    key = next(key for key in exchange.config.keys if key.name == params["key"])
     refused = (
         "enableInternalTransfer", "enableMargin", "enableFutures", "permitsUniversalTransfer", "enableVanillaOptions",
         "enablePortfolioMarginTrading", "enableFixApiTrade", "enableFixReadOnly",

@@ -1,4 +1,4 @@
-"""One account: what it has of each asset, free and locked, in exact decimals; nothing can be spent twice."""
+"""One account's balances, free and locked, in exact decimals; nothing can be spent twice."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -13,7 +13,7 @@ class Account:
     Parameters
     ----------
     balances
-        What it starts with, by asset; all of it free.
+        Starting balances by asset, all free.
     """
 
     def __init__(self, balances: Mapping[str, Decimal]) -> None:
@@ -23,19 +23,19 @@ class Account:
         self.updated_ms = 0
 
     def free(self, asset: str) -> Decimal:
-        """Return what is free of an asset."""
+        """Return the free balance of an asset."""
         return self._free.get(asset, ZERO)
 
     def locked(self, asset: str) -> Decimal:
-        """Return what is set aside of an asset."""
+        """Return the locked balance of an asset."""
         return self._locked.get(asset, ZERO)
 
     def assets(self) -> list[str]:
-        """Return every asset the account has or had."""
+        """Return every asset that the account has or had, sorted."""
         return sorted(self._free.keys() | self._locked.keys())
 
     def require(self, asset: str, amount: Decimal) -> None:
-        """Refuse what is not free.
+        """Check that an amount is free.
 
         Raises
         ------
@@ -46,13 +46,13 @@ class Account:
             raise insufficient_balance()
 
     def add(self, asset: str, amount: Decimal) -> None:
-        """Add to what is free; a negative amount takes away."""
+        """Add to the free balance; a negative amount subtracts."""
         self._free[asset] = self.free(asset) + amount
         assert self._free[asset] >= 0, f"{asset} below 0"
         self._changed[asset] = None
 
     def lock(self, asset: str, amount: Decimal) -> None:
-        """Set aside what is free."""
+        """Move an amount from free to locked."""
         self._free[asset] = self.free(asset) - amount
         self._locked[asset] = self.locked(asset) + amount
         assert self._free[asset] >= 0, f"{asset} below 0"
@@ -60,7 +60,7 @@ class Account:
         self._changed[asset] = None
 
     def unlock(self, asset: str, amount: Decimal) -> None:
-        """Give back what was set aside."""
+        """Move an amount from locked to free."""
         self.lock(asset, -amount)
 
     def take_changed(self) -> Iterable[str]:

@@ -1,4 +1,4 @@
-"""The account's answers: orders, lists, trades and balances in Binance's field names, every amount with eight decimals."""
+"""Response bodies for orders, lists, trades and balances, in Binance's field names with eight decimals."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -13,18 +13,18 @@ Body = dict[str, Any]
 
 
 def eight_decimals(amount: Decimal | float) -> str:
-    """Return an amount as Binance prints it."""
+    """Format an amount as Binance does."""
     return f"{amount:.8f}"
 
 
 def at_least_eight_decimals(amount: Decimal) -> str:
-    """Return a commission as Binance prints it, with further decimals where it was not cut to eight."""
+    """Format a commission: eight decimals, more only if it was not cut to eight."""
     exponent = amount.as_tuple().exponent
     return f"{amount:f}" if isinstance(exponent, int) and exponent < -8 else eight_decimals(amount)
 
 
 def ack_body(order: Order) -> Body:
-    """Return the answer ACK to a new order."""
+    """Return the ACK response to a new order."""
     return {
         "symbol": order.symbol,
         "orderId": order.id,
@@ -35,7 +35,7 @@ def ack_body(order: Order) -> Body:
 
 
 def result_body(order: Order) -> Body:
-    """Return the answer RESULT to a new order, which is also a list's report on a member."""
+    """Return the RESULT response to a new order; a list reports its orders in the same form."""
     body = ack_body(order) | _state(order)
     if order.status == "PENDING_NEW" and not order.quantity:
         del body["origQty"]
@@ -43,7 +43,7 @@ def result_body(order: Order) -> Body:
 
 
 def full_body(order: Order) -> Body:
-    """Return the answer FULL to a new order."""
+    """Return the FULL response to a new order."""
     fills = [
         {
             "price": eight_decimals(trade.price),
@@ -75,7 +75,7 @@ def _state(order: Order) -> Body:
 
 
 def query_body(order: Order) -> Body:
-    """Return the answer to a question about an order."""
+    """Return the response to an order query."""
     names = {
         "symbol": order.symbol, "orderId": order.id, "orderListId": order.list_id, "clientOrderId": order.client_id,
     }  # fmt: skip
@@ -87,7 +87,7 @@ def query_body(order: Order) -> Body:
 
 
 def cancel_body(order: Order, client_id: str) -> Body:
-    """Return the answer to a cancellation, which has a client id of its own."""
+    """Return the response to a cancellation, which has its own client id."""
     return (
         {"symbol": order.symbol, "origClientOrderId": order.client_id}
         | result_body(order)
@@ -96,7 +96,7 @@ def cancel_body(order: Order, client_id: str) -> Body:
 
 
 def list_body(exchange: "Exchange", orders: OrderList) -> Body:
-    """Return a list; a triggered one names its pending orders first, as Binance does."""
+    """Return an order list; of a list that triggers, the pending orders come first, as at Binance."""
     members = exchange.trading.book.members(orders)
     shown = members if orders.kind == "OCO" else members[::-1]
     return {
@@ -107,38 +107,38 @@ def list_body(exchange: "Exchange", orders: OrderList) -> Body:
         "listClientOrderId": orders.client_id,
         "transactionTime": orders.time_ms,
         "symbol": orders.symbol,
-        "orders": [{"symbol": one.symbol, "orderId": one.id, "clientOrderId": one.client_id} for one in shown],
+        "orders": [{"symbol": order.symbol, "orderId": order.id, "clientOrderId": order.client_id} for order in shown],
     }
 
 
 def list_report_body(exchange: "Exchange", orders: OrderList) -> Body:
-    """Return a list with a report on each of its orders."""
+    """Return an order list with a report on each order."""
     members = exchange.trading.book.members(orders)
     shown = members if orders.kind == "OCO" else members[::-1]
-    return list_body(exchange, orders) | {"orderReports": [result_body(one) for one in shown]}
+    return list_body(exchange, orders) | {"orderReports": [result_body(order) for order in shown]}
 
 
-def trade_body(one: Trade) -> Body:
-    """Return one of the account's trades."""
+def trade_body(trade: Trade) -> Body:
+    """Return one trade of the account."""
     return {
-        "symbol": one.symbol,
-        "id": one.id,
-        "orderId": one.order_id,
-        "orderListId": one.list_id,
-        "price": eight_decimals(one.price),
-        "qty": eight_decimals(one.quantity),
-        "quoteQty": eight_decimals(one.value),
-        "commission": at_least_eight_decimals(one.commission),
-        "commissionAsset": one.commission_asset,
-        "time": one.time_ms,
-        "isBuyer": one.side == "BUY",
-        "isMaker": one.maker,
+        "symbol": trade.symbol,
+        "id": trade.id,
+        "orderId": trade.order_id,
+        "orderListId": trade.list_id,
+        "price": eight_decimals(trade.price),
+        "qty": eight_decimals(trade.quantity),
+        "quoteQty": eight_decimals(trade.value),
+        "commission": at_least_eight_decimals(trade.commission),
+        "commissionAsset": trade.commission_asset,
+        "time": trade.time_ms,
+        "isBuyer": trade.side == "BUY",
+        "isMaker": trade.maker,
         "isBestMatch": True,
     }
 
 
 def balances_body(exchange: "Exchange", assets: Iterable[str]) -> list[Body]:
-    """Return balances as the account's answer lists them."""
+    """Return balances as in the account response."""
     account = exchange.account
     return [
         {"asset": asset, "free": eight_decimals(account.free(asset)), "locked": eight_decimals(account.locked(asset))}

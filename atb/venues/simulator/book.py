@@ -1,4 +1,4 @@
-"""Every order, list and trade there ever was on the exchange, and which orders are open."""
+"""The account's order book: every order, list and trade, and an index of the open orders."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -20,18 +20,18 @@ class OrderBook:
         self._names = 0
 
     def add(self, order: Order) -> None:
-        """Take an order that is open."""
+        """Add an open order."""
         self.orders[order.id] = order
         self._open.setdefault(order.symbol, {})[order.id] = order
         self._by_name.setdefault(order.client_id, []).append(order)
 
     def add_list(self, orders: OrderList) -> None:
-        """Take a list whose orders were added."""
+        """Add an order list."""
         self.lists[orders.id] = orders
         self._lists_by_name.setdefault(orders.client_id, []).append(orders)
 
     def mark_closed(self, order: Order) -> None:
-        """Note that an order is not open any more."""
+        """Remove an order from the open orders."""
         self._open[order.symbol].pop(order.id, None)
 
     def open_in(self, symbol: str) -> list[Order]:
@@ -43,7 +43,7 @@ class OrderBook:
         return list(chain.from_iterable(self._open[symbol].values() for symbol in sorted(self._open)))
 
     def has_open(self, symbol: str) -> bool:
-        """Tell whether a symbol has open orders."""
+        """Return True if a symbol has open orders."""
         return bool(self._open.get(symbol))
 
     def new_id(self) -> int:
@@ -51,18 +51,18 @@ class OrderBook:
         return len(self.orders) + 1
 
     def new_client_id(self) -> str:
-        """Return a client id for who gave none."""
+        """Return a client id for an order that came without one."""
         self._names += 1
         return f"sim{self._names:019d}"
 
     def find(self, symbol: str, *, order_id: int | None = None, client_id: str | None = None) -> Order | None:
-        """Return an order by its id, or the newest with a client id; an open one comes first."""
+        """Return an order by id, or by client id: the open one, else the newest."""
         if order_id is not None:
             order = self.orders.get(order_id)
             named = client_id is None or (order is not None and order.client_id == client_id)
             return order if order is not None and order.symbol == symbol and named else None
-        same = [one for one in self._by_name.get(client_id or "", ()) if one.symbol == symbol]
-        return next((one for one in same if one.open), same[-1] if same else None)
+        same = [order for order in self._by_name.get(client_id or "", ()) if order.symbol == symbol]
+        return next((order for order in same if order.open), same[-1] if same else None)
 
     def find_list(self, *, list_id: int | None = None, client_id: str | None = None) -> OrderList | None:
         """Return a list by its id, or the newest with a client id."""
@@ -73,10 +73,10 @@ class OrderBook:
 
     def members(self, orders: OrderList) -> tuple[Order, ...]:
         """Return a list's orders."""
-        return tuple(self.orders[one] for one in orders.orders)
+        return tuple(self.orders[order_id] for order_id in orders.orders)
 
     def check_client_ids(self, drafts: Iterable[Order], list_name: str = "") -> None:
-        """Refuse a client id that an open order has, or that is given twice.
+        """Refuse a client id that an open order already has, or that occurs twice.
 
         Raises
         ------
@@ -85,8 +85,8 @@ class OrderBook:
         """
         seen: set[str] = set()
         for draft in drafts:
-            if draft.client_id in seen or any(one.open for one in self._by_name.get(draft.client_id, ())):
+            if draft.client_id in seen or any(order.open for order in self._by_name.get(draft.client_id, ())):
                 raise rejected("Duplicate order sent.")
             seen.add(draft.client_id)
-        if any(one.open for one in self._lists_by_name.get(list_name, ())):
+        if any(orders.open for orders in self._lists_by_name.get(list_name, ())):
             raise rejected("Duplicate order sent.")

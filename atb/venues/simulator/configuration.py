@@ -1,4 +1,4 @@
-"""What a simulated exchange is: its market, account, costs, limits and clock, as one frozen value."""
+"""Configuration of a simulated exchange: market, account, costs, limits and clock, as one frozen value."""
 
 import secrets
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ FeeIn = Literal["base", "quote", "bnb"]
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """An API key of the account and what it may do; every key has its own secret."""
+    """An API key of the account, its secret and its permissions."""
 
     name: str = "key"
     secret: str = "secret"  # noqa: S105 - of an account that does not exist
@@ -30,16 +30,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much a client may ask.
+    """Request limits.
 
     Parameters
     ----------
     weight
-        Request weight per minute of exchange time and client.
+        Request weight per minute of exchange time.
     orders_10s, orders_day
         Orders per ten seconds and per UTC day.
     retry_after_s
-        What an answer 429 asks to wait; who asks again before is answered 418 for `ban_s`.
+        Retry-After of a 429; a client that sends another request before that gets 418 for `ban_s`.
     ban_s
         Length of a ban in seconds.
     """
@@ -53,18 +53,18 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """Trading rules that the exchange has beside tick, lot, least quantity and least notional.
+    """Trading rules beside tick, lot, minimum quantity and minimum notional.
 
     Parameters
     ----------
-    most_quantity, most_market_quantity
-        Of one order, and of one market order, in base.
-    most_notional
-        Of one order, in quote.
+    max_quantity, max_market_quantity
+        Largest quantity of one order, and of one market order, in base.
+    max_notional
+        Largest value of one order, in quote.
     price_up, price_down
-        A limit price must lie between these multiples of the present price.
-    most_orders, most_algo_orders
-        Open orders of a symbol, and open stop orders among them.
+        A limit price must lie between these multiples of the last price.
+    max_orders, max_algo_orders
+        Number of open orders of a symbol, and of open stop orders among them.
     """
 
     max_quantity: Decimal = Decimal(9_000_000)
@@ -78,17 +78,17 @@ class Filters:
 
 @dataclass(frozen=True, slots=True)
 class BookDepth:
-    """How much stands in the simulated order book; the defaults fill every order at once and in one piece.
+    """Liquidity of the simulated order book; the defaults fill every order at once and in one piece.
 
     Parameters
     ----------
-    most
-        The most (base) that one execution takes; a larger market order fills in several, a resting order over several bars.
+    max_execution
+        Largest quantity (base) of one execution; a larger market order fills in several, a resting order over several bars.
     share
-        The most that the resting orders of one bar take, as a fraction of its volume; None is all they want.
+        Largest part of a bar's volume that resting orders take, as a fraction; None is unlimited.
     level, step
-        Quantity (base) on each level of the book and distance between levels in ticks: a market order that is larger walks
-        down. None is one level for everything.
+        Quantity (base) on each level of the book and distance between levels in ticks: a larger market order walks the book.
+        None is one level of unlimited size.
     """
 
     max_execution: Decimal | None = None
@@ -104,41 +104,41 @@ class ExchangeConfig:
     Parameters
     ----------
     series
-        Bars of each symbol; the shortest timeframe of a symbol moves its price, the others are candles to be asked for. What
-        lies beyond the present stays hidden.
+        Bars of each symbol; the shortest timeframe of a symbol moves its price, the others are served as candles. Bars after
+        the exchange's time stay hidden.
     start_ms
-        The exchange's present when it starts, in epoch milliseconds.
+        The exchange's time when it starts, in epoch milliseconds.
     instruments
-        Trading rules of some symbols; the usual ones for the rest.
+        Trading rules of some symbols; the other symbols get this exchange's own.
     balances
-        What the account starts with, by asset.
+        Starting balances by asset.
     keys
         API keys of the account.
     execution
-        Fee rates, slippage, and which of stop and target comes first inside a bar: as in a backtest.
+        Fee rates, slippage, and whether stop or target comes first inside a bar: as in a backtest.
     fee_in
-        What fees are paid in: `base` as Binance does (a buyer pays in base, a seller in quote), `quote`, or `bnb`.
+        Asset of the fees: `base` as at Binance (a buyer pays in base, a seller in quote), `quote`, or `bnb`.
     exact_fees
-        Whether commissions are left as the kernel computes them, instead of cut to 8 decimals as Binance does: a rehearsal's cash
-        is then its backtest's to the last bit, and so is every quantity that is sized by it.
+        Keep commissions as the kernel computes them instead of cutting them to 8 decimals as Binance does: a rehearsal's cash,
+        and every quantity sized by it, then equals the backtest's to the last bit.
     bnb_price
-        Price of BNB in quote, for `bnb`, where the exchange has no bars of it.
+        Price of BNB in quote, for `bnb`, if the exchange has no bars of it.
     atr_window
         Bars of the ATR that slippage may read.
     clock
-        `virtual`: time moves only when it is told to, or when all participants wait. `real`: `speed` times as fast as ours.
+        `virtual`: time moves only on request, or when all participants wait. `real`: `speed` times as fast as ours.
     faults
-        What goes wrong; the list may grow while the exchange runs.
+        Faults to inject; the list may grow while the exchange runs.
     script
-        Prices and events at given times, beside or instead of bars.
+        Prices and events at given times, in addition to the bars.
     ledger
-        File (JSON lines) that the ledger is written to as well.
+        File (JSON lines) that the ledger is also written to.
     control_token
-        What opens the control plane, which moves time and money; made anew unless it is given.
+        Token of the control plane, which moves time and money; random unless given.
     names
-        What else it is called than loopback and `host`: a request that was meant for another name is refused.
+        Accepted Host names beside loopback and `host`: requests for other names are refused.
     bounds
-        What a client may take of the server.
+        Limits on one client of the server.
     """
 
     series: tuple[Bars, ...]

@@ -159,7 +159,7 @@ class ContingentOrders:
 
     def announce_list(self, orders: OrderList) -> None:
         """Announce a list as it is now."""
-        members = tuple(copy.copy(one) for one in self._book.members(orders))
+        members = tuple(copy.copy(order) for order in self._book.members(orders))
         self._announce(ListStatus(self._now(), copy.copy(orders), members))
 
     def _place_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> Iterator[Step]:
@@ -211,6 +211,6 @@ class ContingentOrders:
         return self._book.lists[order.list_id] if order.list_id >= 0 else None
 
     def _close_if_done(self, orders: OrderList) -> None:
-        if orders.open and not any(one.open for one in self._book.members(orders)):
+        if orders.open and not any(order.open for order in self._book.members(orders)):
             orders.status_type, orders.order_status = "ALL_DONE", "ALL_DONE"
             self.announce_list(orders)

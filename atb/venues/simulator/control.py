@@ -1,7 +1,7 @@
-"""The control plane: who plays on the exchange looks at it, moves its time and breaks it.
+"""The control plane: HTTP endpoints that show the exchange's state, move its time and inject faults.
 
-It has a token of its own, which no trading key replaces: `Authorization: Bearer TOKEN`, or the token as the password of
-`http://control:TOKEN@HOST:PORT/control/...`, which clients of HTTP and WebSocket send as basic authorisation.
+It has its own token, and no trading key opens it: `Authorization: Bearer TOKEN`, or the token as the password of
+`http://control:TOKEN@HOST:PORT/control/...`, which HTTP and WebSocket clients send as basic authorization.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from atb.venues.simulator.scripts import ScriptedEvent
 if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
 
-USER = "control"  # whose password the token is
+USER = "control"  # the user name whose password is the token
 Endpoint = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -32,7 +32,7 @@ class Control:
     Parameters
     ----------
     exchange
-        What is controlled.
+        The exchange to control.
     """
 
     def __init__(self, exchange: "Exchange") -> None:
@@ -51,7 +51,7 @@ class Control:
         router.add_post("/control/mark", self._with_token(_with_bad_request(self.mark)))
 
     def _with_token(self, endpoint: Endpoint) -> Endpoint:
-        """Refuse whoever does not send the token."""
+        """Wrap an endpoint: requests without the token get 401."""
         token = self._exchange.config.control_token
 
         async def allowed(request: web.Request) -> web.StreamResponse:
@@ -66,7 +66,7 @@ class Control:
         return allowed
 
     async def state(self, _request: web.Request) -> web.Response:
-        """Return the present, balances, open orders, prices, participants and the faults still to come."""
+        """Return time, balances, open orders, prices, participants and pending faults."""
         exchange = self._exchange
         exchange.catch_up()
         return web.json_response(state_of(exchange))
@@ -77,7 +77,7 @@ class Control:
         return web.Response(text=text, content_type="application/json")
 
     async def advance(self, request: web.Request) -> web.Response:
-        """Move time to `to`, or by `by` milliseconds; refused while a participant works."""
+        """Move time to `to`, or by `by` milliseconds; refused while a participant is working."""
         exchange, body = self._exchange, await _json_object(request)
         if not isinstance(exchange.clock, VirtualClock):
             return _error_response("A real clock goes by itself: start the exchange with --clock virtual", 409)
@@ -93,14 +93,14 @@ class Control:
         return web.json_response({"now": exchange.now_ms()})
 
     async def faults(self, request: web.Request) -> web.Response:
-        """Take faults on."""
+        """Add faults."""
         faults = [Fault.from_json(values) for values in await request.json()]
         self._exchange.add_faults(faults)
         self._exchange.catch_up()
         return web.json_response({"faults": len(faults)})
 
     async def manual(self, request: web.Request) -> web.Response:
-        """Place an order by hand, as the account's owner would on the exchange's own page."""
+        """Place an order by hand, as the account's owner would on the exchange's website."""
         exchange, body = self._exchange, await _json_object(request)
         exchange.catch_up()
         order_id = place_manual_order(exchange, body.get("order", body), name=body.get("name", "web_"))
@@ -109,21 +109,20 @@ class Control:
         return web.json_response(answers.full_body(exchange.trading.book.orders[order_id]))
 
     async def script(self, request: web.Request) -> web.Response:
-        """Plan happenings: a list of `{time_ms, kind, detail}`."""
+        """Schedule scripted events: a list of `{time_ms, kind, detail}`."""
         rows = await request.json()
-        happenings = [ScriptedEvent(int(row["time_ms"]), row["kind"], row.get("detail", {})) for row in rows]
-        for happening in happenings:
-            self._exchange.plan(happening.time_ms, lambda it=happening: self._exchange.happen(it))  # type: ignore[misc] # its default
+        events = [ScriptedEvent(int(row["time_ms"]), row["kind"], row.get("detail", {})) for row in rows]
+        self._exchange.add_script(events)
         self._exchange.catch_up()
-        return web.json_response({"happenings": len(happenings)})
+        return web.json_response({"happenings": len(events)})
 
     async def mark(self, request: web.Request) -> web.Response:
-        """Write a note of the test's own into the ledger: when it killed somebody, for example."""
+        """Write a note into the ledger, for example when a test killed a process."""
         self._exchange.note("mark", await _json_object(request))
         return web.json_response({})
 
     async def clock(self, request: web.Request) -> web.WebSocketResponse:
-        """Let a participant of the virtual clock wait, for as long as it is connected; of a real one it hears how fast it goes."""
+        """Connect a participant of the virtual clock; with a real clock it is sent the clock's speed."""
         socket = web.WebSocketResponse(heartbeat=None)
         await socket.prepare(request)
         exchange = self._exchange
@@ -152,11 +151,11 @@ async def _send(socket: web.WebSocketResponse, body: dict[str, Any]) -> None:
     try:
         await socket.send_json(body)
     except ConnectionError:
-        return  # who is gone is taken off the list when its connection ends
+        return  # a lost participant leaves the barrier when its connection ends
 
 
 def _with_bad_request(endpoint: Endpoint) -> Endpoint:
-    """Answer what a test wrote wrongly with the reason, instead of a page about the server."""
+    """Wrap an endpoint: a malformed request gets 400 and the reason."""
 
     async def checked(request: web.Request) -> web.StreamResponse:
         try:
@@ -168,7 +167,7 @@ def _with_bad_request(endpoint: Endpoint) -> Endpoint:
 
 
 def _token_of(request: web.Request) -> str:
-    """Return the token that a request brings, empty where it brings none."""
+    """Return the token in a request's Authorization header, empty without one."""
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return given.strip()
@@ -188,7 +187,7 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
 
 
 def state_of(exchange: "Exchange") -> dict[str, Any]:
-    """Return what `GET /control/state` shows."""
+    """Return the body of `GET /control/state`."""
     return {
         "now": exchange.now_ms(),
         "next": exchange.next_ms(),
@@ -196,7 +195,9 @@ def state_of(exchange: "Exchange") -> dict[str, Any]:
         "balances": answers.balances_body(exchange, exchange.account.assets()),
         "prices": {name: tape.price for name, tape in exchange.tapes.items()},
         "open_orders": [answers.query_body(order) for order in exchange.trading.book.open_orders()],
-        "open_lists": [answers.list_body(exchange, one) for one in exchange.trading.book.lists.values() if one.open],
+        "open_lists": [
+            answers.list_body(exchange, orders) for orders in exchange.trading.book.lists.values() if orders.open
+        ],
         "faults": [fault.to_json() for fault in exchange.fault_injector.pending()],
         "ledger": len(exchange.ledger),
     }

@@ -1,4 +1,4 @@
-"""What the exchange tells its subscribers: one frozen value per thing that happened, in the order in which it happened."""
+"""Events that the exchange publishes to its subscribers, one frozen value each, in the order in which they happen."""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,15 +19,15 @@ class Execution:
     time_ms
         When.
     type
-        What happened to it.
+        Kind of change.
     order
         A copy of the order as it is now.
     trade
         The execution, for `TRADE`.
     client_id, original_id
-        Binance's `c` and `C`: a cancellation carries an id of its own, and the order's is the original one.
+        Binance's `c` and `C`: a cancellation has its own client id, and the order's id is the original one.
     reason
-        Why it was rejected, `NONE` otherwise.
+        Reason of a rejection, `NONE` otherwise.
     """
 
     time_ms: int
@@ -41,7 +41,7 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class AccountPosition:
-    """Balances changed (`outboundAccountPosition`): asset, free, locked of each that did."""
+    """Balances changed (`outboundAccountPosition`): (asset, free, locked) of each that did."""
 
     time_ms: int
     balances: tuple[tuple[str, Decimal, Decimal], ...]
@@ -49,7 +49,7 @@ class AccountPosition:
 
 @dataclass(frozen=True, slots=True)
 class BalanceUpdate:
-    """Something arrived or left otherwise than by a trade (`balanceUpdate`); negative is a withdrawal."""
+    """A deposit, or if negative a withdrawal (`balanceUpdate`)."""
 
     time_ms: int
     asset: str
@@ -58,7 +58,7 @@ class BalanceUpdate:
 
 @dataclass(frozen=True, slots=True)
 class ListStatus:
-    """A list of orders changed (`listStatus`); a copy of the list as it is now."""
+    """An order list changed (`listStatus`); holds a copy of the list as it is now."""
 
     time_ms: int
     orders: OrderList
@@ -78,7 +78,7 @@ class Kline:
 
 @dataclass(frozen=True, slots=True)
 class MarketTrade:
-    """Somebody traded (`trade`): the market's own trades at the moments of a bar, and the account's."""
+    """A trade on the market (`trade`): one at each moment of a bar, and the account's own."""
 
     time_ms: int
     symbol: str

@@ -1,7 +1,8 @@
-"""The simulated exchange itself: time, the market's moments, the account's orders, and everybody who is told about them."""
+"""The simulated exchange: plays bars and scheduled events in time order, matches orders, and publishes what happens."""
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from atb.domain import Bars
@@ -22,7 +23,7 @@ from atb.venues.simulator.time_barrier import TimeBarrier
 from atb.venues.simulator.trading import Trading
 
 Subscriber = Callable[[Event], None]
-# What happens at one millisecond happens in this order: bars end, others begin, then whatever was planned for that time.
+# Order of calls scheduled for the same millisecond: range of a bar, its close, the next open, then anything else.
 _RANGE, _CLOSE, _OPEN, _PLANNED = 0, 1, 2, 3
 
 
@@ -32,9 +33,9 @@ class Exchange:
     Parameters
     ----------
     config
-        What it is.
+        Market, account, costs and faults.
     clock
-        Its present; None makes the one that `config` names.
+        The exchange's clock; None makes the one that `config` names.
     """
 
     def __init__(self, config: ExchangeConfig, clock: VirtualClock | RealClock | None = None) -> None:
@@ -62,36 +63,35 @@ class Exchange:
         )
         for tape in self.tapes.values():
             self._schedule_first_bar(tape)
-        for happening in config.script:
-            self.plan(happening.time_ms, lambda it=happening: self.happen(it))  # type: ignore[misc] # its default
+        self.add_script(config.script)
         self.add_faults(config.faults)
         self.catch_up()
 
     # --- time
 
     def now_ms(self) -> int:
-        """Return the exchange's present: the moment that is being played, in epoch milliseconds."""
+        """Return the exchange's time, the moment that is being played, in epoch milliseconds."""
         return self._now
 
     def server_ms(self) -> int:
-        """Return what the exchange's own clock shows: the present, unless a fault made it jump."""
+        """Return the time that clients see: the exchange's time plus the skew of a fault."""
         return self._now + self.skew_ms
 
     def next_ms(self) -> int | None:
-        """Return when something happens next by itself, None if nothing will."""
+        """Return the time of the next scheduled call, None if there is none."""
         return self._moments[0][0] if self._moments else None
 
     def plan(self, time_ms: int, act: Callable[[], None], *, rank: int = _PLANNED) -> None:
-        """Let something happen at a time; what is planned for the past happens at the next move."""
+        """Schedule a call at a time; one in the past is made at the next move."""
         self._planned += 1
         heapq.heappush(self._moments, (time_ms, rank, self._planned, act))
 
     def catch_up(self) -> None:
-        """Play what has happened since the clock was last looked at."""
+        """Play everything up to the clock's time."""
         self.advance_to(self.clock.now_ms())
 
     def advance_to(self, to_ms: int) -> None:
-        """Play every moment up to and including a time, in order, and make it the present."""
+        """Make every scheduled call up to and including a time, in order, and set the time."""
         while self._moments and self._moments[0][0] <= to_ms:
             moment, _, _, act = heapq.heappop(self._moments)
             self._reach(moment)
@@ -106,7 +106,7 @@ class Exchange:
     # --- the market
 
     def _schedule_first_bar(self, tape: Tape) -> None:
-        """Plan the first bar that is not over; one whose range moment has passed has met its orders."""
+        """Schedule the first bar that is still open or to come."""
         found = tape.seek(self._now)
         if found is not None:
             row, moment = found
@@ -141,20 +141,21 @@ class Exchange:
         self.publish(MarketTrade(self._now, tape.symbol, tape.new_trade(), price, tape.rules.lot, buyer_is_maker=False))
         self.publish(BookTicker(self._now, tape.symbol, tape.updates, price, size, price + tape.rules.tick, size))
 
-    # --- what happens by itself
+    # --- scripts and faults
 
-    def happen(self, what: ScriptedEvent) -> None:
-        """Play one happening of a script."""
-        play_event(self, what)
+    def add_script(self, events: Iterable[ScriptedEvent]) -> None:
+        """Schedule scripted events."""
+        for event in events:
+            self.plan(event.time_ms, partial(play_event, self, event))
 
     def add_faults(self, faults: list[Fault]) -> None:
-        """Take faults on; those that happen at a time are planned."""
+        """Add faults; those with a time are scheduled."""
         self.fault_injector.add(faults)
 
-    # --- telling
+    # --- publishing
 
     def subscribe(self, callback: Subscriber) -> Callable[[], None]:
-        """Call back with every event from now on, in the exchange's loop; return what ends it."""
+        """Call `callback` with every event from now on, in the exchange's loop; return a function that ends it."""
         self._subscribers.append(callback)
 
         def end() -> None:
@@ -164,7 +165,7 @@ class Exchange:
         return end
 
     def publish(self, event: Event) -> None:
-        """Write an event to the ledger, tell the subscribers, and wake who waits if it is about the account."""
+        """Send an event to the subscribers; events of the account are written to the ledger and wake waiting participants."""
         if isinstance(event, AccountEvent):
             self.note(*entry_of(event))
             self.barrier.wake()
@@ -172,5 +173,5 @@ class Exchange:
             callback(event)
 
     def note(self, kind: str, values: dict[str, Any]) -> None:
-        """Append to the ledger."""
+        """Append an entry to the ledger."""
         self.ledger.append(self._now, kind, values)

@@ -1,37 +1,37 @@
-"""What goes wrong, and when: faults that strike requests, faults that strike at a time, and schedules drawn from a seed."""
+"""Faults: values that say what goes wrong, on which requests or stream frames, or at what time."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from atb.errors import InputError, did_you_mean
 
-# What happens to a request that is struck; the first four are never executed, the next four are, and `late` is later.
+# Faults on requests: refused ones are never executed, executed ones lose the answer, `late` is executed later.
 REFUSED = frozenset(("rate_limit", "ban", "error", "reset", "held"))
 EXECUTED = frozenset(("lost", "held_after", "error_after", "truncated"))
 DELAYED = frozenset(("late",))
 ON_REQUESTS = REFUSED | EXECUTED | DELAYED
-# What happens at a time, whoever asks.
+# Faults at a time, independent of requests.
 TIMED = frozenset(("skew", "maintenance", "halt", "freeze", "revise", "manual", "stranger", "cancel_stop", "deposit"))
-# What happens to the frames of streams: struck by the streams themselves, from the same table.
+# Faults on the frames of streams.
 ON_STREAMS = frozenset(("drop", "gap", "duplicate", "reorder", "half_open", "delay"))
 KINDS = ON_REQUESTS | TIMED | ON_STREAMS
 
 
 @dataclass
 class Fault:
-    """Something that goes wrong.
+    """One fault.
 
     Parameters
     ----------
     kind
         On requests, not executed: `rate_limit` (429 with Retry-After), `ban` (418), `error` (a status of 5xx, 503 unless
         `detail` has another `status`, with Binance's `code` in the body where it has one), `reset`, `held` (no answer until the
-        client hangs up). Executed: `lost` (the connection is reset instead of an answer), `held_after`, `error_after`,
-        `truncated` (half of the body). `late`: no answer, executed `delay_ms` (in `detail`) of virtual time later.
-        At a time: `skew` (the exchange's clock jumps by `ms`), `maintenance`, `halt` (of `symbol`), `freeze` (candles stand still),
+        client disconnects). Executed: `lost` (the connection is reset instead of an answer), `held_after`, `error_after`,
+        `truncated` (half of the body). `late`: no answer, executed `delay_ms` (in `detail`) of exchange time later.
+        At a time: `skew` (the exchange's clock jumps by `ms`), `maintenance`, `halt` (of `symbol`), `freeze` (candles stop),
         `revise` (the candle that opened at `opened` is served `factor` times too high until it is revised), `manual` and
-        `stranger` (an `order` on the account, the latter with an id of its own), `cancel_stop` (of `symbol`), `deposit`.
-        On streams: `drop`, `gap`, `duplicate`, `reorder`, `half_open`, `delay` (by `delay_ms` of virtual time).
+        `stranger` (an `order` on the account; the latter has another program's client id), `cancel_stop` (of `symbol`), `deposit`.
+        On streams: `drop`, `gap`, `duplicate`, `reorder`, `half_open`, `delay` (by `delay_ms` of exchange time).
     path
         On requests: a path, `METHOD path`, `changes` (orders and cancellations), `reads`, the name of an operation of the WebSocket
         API, or `*`; on streams the name of a stream.
@@ -42,9 +42,9 @@ class Fault:
     retry_after_s
         What a rate limit asks to wait, in seconds.
     at_ms
-        Virtual time from which it strikes; None is from the start.
+        Exchange time from which it strikes; None is from the start.
     until_ms
-        When a state (maintenance, halt, freeze, revise) ends; None is never.
+        When a lasting fault (maintenance, halt, freeze, revise) ends; None is never.
     detail
         Further parameters of the kind.
     """
@@ -64,7 +64,7 @@ class Fault:
             raise InputError("There is no such fault", found=self.kind, todo=did_you_mean(self.kind, KINDS))
 
     def strikes(self, *names: str, now_ms: int = 0) -> bool:
-        """Count a request (or frame) known by these names and say whether this fault strikes it."""
+        """Count a request (or frame) known by these names; return True if this fault strikes it."""
         if not self.times or (self.path != "*" and self.path not in names):
             return False
         if self.at_ms is not None and now_ms < self.at_ms:
@@ -81,7 +81,7 @@ class Fault:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Fault":
-        """Read what `to_json` wrote; all but `kind` may be left out.
+        """Read a fault from plain values; all but `kind` may be left out.
 
         Raises
         ------

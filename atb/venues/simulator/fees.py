@@ -1,4 +1,4 @@
-"""What an execution costs, and in which asset it is paid."""
+"""Commission of an execution and the asset it is paid in."""
 
 from decimal import Decimal
 from math import prod
@@ -21,7 +21,7 @@ class Fees:
     paid_in
         `base`: buyers pay out of the base they receive, sellers out of the quote. `quote`: both in quote. `bnb`: in BNB.
     exact
-        Whether commissions are left as the kernel computes them, in binary floating point.
+        Keep commissions as the kernel computes them, in binary floating point.
     """
 
     def __init__(self, execution: ExecutionModel, paid_in: FeeIn, *, exact: bool = False) -> None:
@@ -34,7 +34,7 @@ class Fees:
         return self.maker if maker else self.taker
 
     def reserve(self, value: Decimal) -> Decimal:
-        """Return what a buy of this value must set aside for its fee, in quote."""
+        """Return the fee that a buy of this value must set aside, in quote."""
         return rounded_up(value * max(self.taker, self.maker)) if self.paid_in == "quote" else Decimal(0)
 
     def commission(
@@ -45,9 +45,9 @@ class Fees:
         Parameters
         ----------
         pair, sells, quantity, value, maker
-            What was executed; quantity in base, value in quote.
+            The execution; quantity in base, value in quote.
         bnb
-            Free BNB and its price: where that is not enough, what is received pays.
+            Free BNB and its price; if it is not enough, the fee is taken from the received asset.
         """
         rate = self.rate(maker=maker)
         free, price = bnb
@@ -62,7 +62,7 @@ class Fees:
         return self._cut(rate, quantity), pair.base
 
     def _cut(self, rate: Decimal, *amount: Decimal) -> Decimal:
-        """Return the commission on a product, cut to 8 decimals unless it is to be the kernel's, in its order of factors."""
+        """Return rate times a product, cut to 8 decimals; if exact, in floats and in the kernel's order of factors."""
         if self._exact:
             return Decimal(repr(prod([float(factor) for factor in amount]) * float(rate)))
         return rounded_down(prod(amount) * rate)

@@ -1,4 +1,4 @@
-"""The trading rules of a symbol, checked before an order is taken: the first that is broken is named."""
+"""Binance's filters, checked before an order is accepted; the refusal names the first one that fails."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -12,16 +12,16 @@ from atb.venues.simulator.orders import STOPS, Order
 def check_filters(
     order: Order, rules: Instrument, filters: Filters, *, price: Decimal, beside: Iterable[Order] = ()
 ) -> None:
-    """Refuse an order that breaks a rule of its symbol.
+    """Check an order against the rules of its symbol.
 
     Parameters
     ----------
     order
-        What is to be placed; a quantity of 0 is not known yet and not checked.
+        The order to place; a quantity of 0 is not known yet and not checked.
     rules, filters
         The symbol's rules.
     price
-        The present price, in quote.
+        The last price, in quote.
     beside
         The symbol's open orders.
 
@@ -33,10 +33,10 @@ def check_filters(
     _check_prices(order, rules, filters, price=price)
     if order.quantity:
         check_quantity(order, rules, filters, price=price)
-    others = [one for one in beside if one.symbol == order.symbol]
+    others = [other for other in beside if other.symbol == order.symbol]
     if len(others) >= filters.max_orders:
         raise refusals.filter_failure("MAX_NUM_ORDERS")
-    if order.type in STOPS and sum(one.type in STOPS for one in others) >= filters.max_algo_orders:
+    if order.type in STOPS and sum(other.type in STOPS for other in others) >= filters.max_algo_orders:
         raise refusals.filter_failure("MAX_NUM_ALGO_ORDERS")
 
 
@@ -49,7 +49,7 @@ def _check_prices(order: Order, rules: Instrument, filters: Filters, *, price: D
 
 
 def check_quantity(order: Order, rules: Instrument, filters: Filters, *, price: Decimal) -> None:
-    """Refuse a quantity or a value that the symbol does not allow.
+    """Check the quantity and the value of an order against the rules of its symbol.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""What faults, happenings and requests need of an exchange: its present, its market, its orders, its ledger."""
+"""The part of the exchange that faults, scripted events and requests use, as a protocol: they need not import the exchange."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -10,7 +10,7 @@ from atb.venues.simulator.trading import Trading
 
 
 class Floor(Protocol):
-    """An exchange, seen by what acts on it; times are epoch milliseconds."""
+    """The exchange as seen by what acts on it; times are epoch milliseconds."""
 
     config: ExchangeConfig
     market: Market
@@ -19,13 +19,13 @@ class Floor(Protocol):
     skew_ms: int
 
     def now_ms(self) -> int:
-        """Return the moment that is being played."""
+        """Return the exchange's time."""
         ...
 
     def plan(self, time_ms: int, act: Callable[[], None]) -> None:
-        """Let something happen at a time."""
+        """Schedule a call at a time."""
         ...
 
     def note(self, kind: str, values: dict[str, Any]) -> None:
-        """Append to the ledger."""
+        """Append an entry to the ledger."""
         ...

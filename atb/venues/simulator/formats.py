@@ -1,4 +1,4 @@
-"""Binance Spot's market answers: candles and exchange information, numbers as text, its field names and filters."""
+"""Response bodies for candles and exchange information, in Binance's field names with numbers as text."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -16,7 +16,7 @@ INTERVALS = frozenset(
 
 
 def kline(candle: Candle) -> list[Any]:
-    """Return one candle as Binance's list of twelve."""
+    """Return one candle as Binance's list of twelve values."""
     quote = candle.volume * (candle.open + candle.close) / 2
     prices = [eight_decimals(value) for value in (candle.open, candle.high, candle.low, candle.close, candle.volume)]
     trades = int(candle.volume > 0)

@@ -1,4 +1,4 @@
-"""Binance's stream events: what happened, as the frame that its WebSockets carry."""
+"""Events as frames of Binance's WebSocket streams."""
 
 from functools import singledispatch
 from typing import Any
@@ -20,7 +20,7 @@ Frame = dict[str, Any]
 
 
 def stream_of(event: Event) -> str | None:
-    """Return the market stream that carries an event, such as `btcusdt@kline_1h`; None for the account's own events."""
+    """Return the market stream of an event, such as `btcusdt@kline_1h`; None for events of the account."""
     if isinstance(event, Kline):
         return f"{event.symbol.lower()}@kline_{event.interval}"
     if isinstance(event, MarketTrade):
@@ -31,13 +31,13 @@ def stream_of(event: Event) -> str | None:
 
 
 def terminated(now_ms: int) -> Frame:
-    """Return the last event of a user stream."""
+    """Return the event that ends a user stream."""
     return {"e": "eventStreamTerminated", "E": now_ms}
 
 
 @singledispatch
 def frame(event: Event) -> Frame:
-    """Return an event in Binance's names and number formats.
+    """Return the frame of an event, in Binance's names and number formats.
 
     Raises
     ------
@@ -117,7 +117,7 @@ def _(event: ListStatus) -> Frame:
         "r": "NONE",
         "C": orders.client_id,
         "T": event.time_ms,
-        "O": [{"s": one.symbol, "i": one.id, "c": one.client_id} for one in event.members],
+        "O": [{"s": order.symbol, "i": order.id, "c": order.client_id} for order in event.members],
     }
 
 

@@ -1,4 +1,4 @@
-"""Where requests arrive: key, signature, limits, faults, the operation, and the ledger; the same for REST and WebSocket."""
+"""The request gateway of REST and WebSocket: key, signature, limits, faults, the operation itself, and the ledger."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -26,22 +26,22 @@ _TEXTS = {
 
 @dataclass(frozen=True, slots=True)
 class ApiRequest:
-    """A request as it arrived.
+    """A request as received.
 
     Parameters
     ----------
     method, path
-        Which one: the REST ones name those of the WebSocket API too.
+        Of the REST API; a request of the WebSocket API has those of its REST counterpart.
     params
-        Its parameters.
+        Its parameters, as text.
     key
-        Name of the API key, empty where none was sent.
+        Name of the API key, empty if none was sent.
     payload, signature
-        What was signed, and its signature.
+        The signed text and its signature.
     operation
         Its name in the WebSocket API, empty for REST.
     session
-        Whether a session that is logged in vouches for it instead of a signature.
+        Whether a logged-in session replaces the signature.
     """
 
     method: str
@@ -55,14 +55,14 @@ class ApiRequest:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What faults may know it by."""
+        """The names by which a fault can match it."""
         kind = "changes" if self.method in _CHANGES else "reads"
         return (self.path, f"{self.method} {self.path}", kind, *((self.operation,) if self.operation else ()))
 
 
 @dataclass(frozen=True, slots=True)
 class ApiReply:
-    """An answer and what becomes of it: sent, or the connection is reset, or nothing ever comes, or only half of it."""
+    """A response, and whether it is sent, cut in half, held for ever, or replaced by a connection reset."""
 
     status: int
     body: Any
@@ -71,14 +71,14 @@ class ApiReply:
 
 
 class Gateway:
-    """Answers the requests of one exchange."""
+    """Handles the requests to one exchange."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
         self._count = 0
 
     def handle(self, request: ApiRequest) -> ApiReply:
-        """Do what a request asks and return its answer; nothing but this changes the account for a client."""
+        """Handle one request and return its reply; clients change the account only through here."""
         exchange = self._exchange
         exchange.catch_up()
         self._count += 1
@@ -94,7 +94,7 @@ class Gateway:
         return reply
 
     def _execute_or_refuse(self, request: ApiRequest) -> ApiReply:
-        """Answer a request that no fault strikes."""
+        """Run a request that no fault strikes."""
         try:
             return ApiReply(200, self._execute(request))
         except Refusal as refusal:
@@ -118,7 +118,7 @@ class Gateway:
         return route.act(exchange, dict(request.params) | {"key": key.name})
 
     def authorize(self, request: ApiRequest) -> Key:
-        """Return the key that a signed request is made with.
+        """Return the key of a signed request.
 
         Raises
         ------
@@ -134,7 +134,7 @@ class Gateway:
     # --- faults
 
     def _apply_fault(self, fault: Fault, request: ApiRequest, number: int) -> ApiReply:
-        """Answer a request that a fault strikes."""
+        """Handle a request that a fault strikes."""
         if fault.kind in DELAYED:
             self._execute_later(fault, request, number)
             return ApiReply(0, None, fate="hold")
@@ -160,7 +160,7 @@ class Gateway:
         return ApiReply(0, None, fate="reset" if fault.kind == "reset" else "hold")
 
     def _execute_later(self, fault: Fault, request: ApiRequest, number: int) -> None:
-        """Execute a request at a later time, unless its window is over by then: the exchange looks again."""
+        """Schedule a request for later; its timestamp is checked again then."""
         exchange = self._exchange
 
         def execute() -> None:
@@ -173,7 +173,7 @@ class Gateway:
     # --- the ledger
 
     def _note_request(self, number: int, request: ApiRequest) -> None:
-        name = next((request.params[one] for one in _NAMES if request.params.get(one)), "")
+        name = next((request.params[key] for key in _NAMES if request.params.get(key)), "")
         values = {"id": number, "method": request.method, "path": request.path, "client_id": name}
         shown = {key: value for key, value in request.params.items() if key not in {"signature", "apiKey"}}
         self._exchange.note("request", values | {"via": "ws" if request.operation else "rest", "params": shown})
@@ -186,7 +186,7 @@ class Gateway:
 
 
 def _failure(fault: Fault) -> ApiReply:
-    """Return an answer of the 5xx: with Binance's code where the fault has one, otherwise some gateway's own page."""
+    """Return a 5xx reply: with Binance's code if the fault has one, otherwise as from a proxy in between."""
     code = fault.detail.get("code")
     status = int(fault.detail.get("status", 503))
     if code is None:

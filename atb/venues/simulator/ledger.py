@@ -1,4 +1,4 @@
-"""The append-only account of everything that happened on the exchange: what tests and judges read."""
+"""The exchange's append-only ledger: a record of everything that happened, for tests and the judge of a rehearsal."""
 
 import json
 from collections.abc import Mapping
@@ -12,19 +12,19 @@ from atb.venues.simulator.orders import Order, Trade
 
 
 class Ledger:
-    """Entries in the order in which they happened; none is ever changed or taken back.
+    """Append-only entries in the order in which they happened.
 
-    An entry has `seq` (0, 1, ...), `ms` (virtual time) and `kind`:
+    An entry has `seq` (0, 1, ...), `ms` (exchange time) and `kind`:
     `request` (`id method path client_id params`), `answer` (`id path status code fate`: send, reset, hold, truncate, late),
     `order` (one change of an order: `execution` and its state after it), `trade`, `balance` (`asset free locked`), `transfer`,
-    `list`, `subscription` (`stream event`: somebody began to listen), `frame` (a stream sent something), `fault` (one struck),
-    `mark` (a test's own note).
+    `list`, `subscription` (`stream event`: a client subscribed), `frame` (a stream sent something), `fault` (one struck),
+    `mark` (a note by a test).
     Amounts are decimals as text, so that sums are exact.
 
     Parameters
     ----------
     file
-        Also written there, one JSON object per line; None keeps the ledger in memory.
+        Also write the entries there, one JSON object per line; None keeps the ledger in memory only.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -55,7 +55,7 @@ class Ledger:
         return json.dumps(self._entries[first:], default=_as_text)
 
     def close(self) -> None:
-        """End the file."""
+        """Close the file."""
         if self._file is not None:
             self._file.close()
             self._file = None
@@ -73,7 +73,7 @@ def text(amount: Decimal) -> str:
 
 
 def entry_of(event: AccountEvent) -> tuple[str, dict[str, Any]]:
-    """Return the kind and the values of an event's entry."""
+    """Return the kind and the values of an event's ledger entry."""
     if isinstance(event, Execution):
         if event.trade is not None:
             return "trade", _trade(event.trade, event.order)

@@ -1,4 +1,4 @@
-"""How much a client has asked in this minute, and who has asked too much: weights, order counts, 429 and 418."""
+"""Rate limits of the exchange: request weights, order counts, and the refusals 429 and 418."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ _TEN_SECONDS = 10_000
 
 
 class Usage:
-    """What has been used of the limits, in windows of exchange time."""
+    """Counts the use of each limit, in windows of exchange time."""
 
     def __init__(self, limits: "Limits") -> None:
         self.limits = limits
-        self._used: dict[int, tuple[int, int]] = {}  # by length of the window: its number and what was used in it
+        self._used: dict[int, tuple[int, int]] = {}  # by window length: window number, amount used
         self._wait_until_ms = 0
         self._banned_until_ms = 0
 
     def used(self, window_ms: int, now_ms: int) -> int:
-        """Return what was used in the window that `now_ms` lies in."""
+        """Return the amount used in the window that contains `now_ms`."""
         number, count = self._used.get(window_ms, (0, 0))
         return count if number == now_ms // window_ms else 0
 
@@ -31,12 +31,12 @@ class Usage:
         return total
 
     def count_request(self, weight: int, now_ms: int) -> None:
-        """Count a request.
+        """Count a request's weight.
 
         Raises
         ------
         Refusal
-            429 above the limit; 418 from a client that asks again before it may, and while its ban lasts.
+            429 above the limit; 418 if the client sends another request before Retry-After, and during a ban.
         """
         if now_ms < self._banned_until_ms:
             raise refusals.banned(self._banned_until_ms, (self._banned_until_ms - now_ms) // 1_000 + 1)
@@ -48,11 +48,11 @@ class Usage:
             raise refusals.too_many_requests(self.limits.retry_after_s)
 
     def hold_off(self, now_ms: int, seconds: int) -> None:
-        """Ban whoever asks within the next seconds."""
+        """Ban a client that sends a request within the next seconds."""
         self._wait_until_ms = now_ms + seconds * 1_000
 
     def ban(self, now_ms: int, seconds: int) -> None:
-        """Refuse everything for so long."""
+        """Refuse every request for this many seconds."""
         self._banned_until_ms = now_ms + seconds * 1_000
 
     def count_orders(self, count: int, now_ms: int) -> None:
@@ -76,7 +76,7 @@ class Usage:
         )
 
     def headers(self, now_ms: int, *, orders: bool) -> dict[str, str]:
-        """Return the headers that tell a client what it has used."""
+        """Return the headers with the used amounts."""
         used = str(self.used(MINUTE_MS, now_ms))
         found = {"x-mbx-used-weight": used, "x-mbx-used-weight-1m": used}
         if orders:
@@ -85,7 +85,7 @@ class Usage:
         return found
 
     def rate_limits(self, now_ms: int | None = None, *, orders_only: bool = False) -> list[dict[str, object]]:
-        """Return the limits as Binance lists them, with what was used where a time is given."""
+        """Return the limits as Binance lists them, with the used amounts if a time is given."""
         rows: list[tuple[str, str, int, int, int]] = [
             ("REQUEST_WEIGHT", "MINUTE", 1, self.limits.weight, MINUTE_MS),
             ("ORDERS", "SECOND", 10, self.limits.orders_10s, _TEN_SECONDS),

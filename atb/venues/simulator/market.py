@@ -1,4 +1,4 @@
-"""What the simulated exchange offers: candles of every symbol, seen from its clock, and the rules they are traded by."""
+"""Market data of the exchange: candles up to the exchange's time, and each symbol's trading rules."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ __all__ = ["Candle", "Market", "VirtualClock"]
 
 @dataclass(frozen=True, slots=True)
 class Candle:
-    """One candle as the exchange tells it: open and close time in epoch ms, prices in quote, volume in base."""
+    """One candle as served: open and close time in epoch ms, prices in quote, volume in base."""
 
     open_ms: int
     close_ms: int
@@ -28,18 +28,18 @@ class Candle:
 
 @dataclass(frozen=True)
 class Market:
-    """All series the exchange offers, seen from its clock.
+    """All series of the exchange, up to its time.
 
     Parameters
     ----------
     series
-        One `Bars` per symbol and timeframe; they may reach beyond the present, which hides the rest.
+        One `Bars` per symbol and timeframe; bars after the exchange's time stay hidden.
     clock
-        The exchange's present.
+        The exchange's clock.
     instruments
-        Trading rules by symbol as the exchange spells it (`BTCUSDT`); the usual ones where none is given.
+        Trading rules by symbol as the exchange spells it (`BTCUSDT`).
     frozen
-        Symbols (or `*`) whose candles stand still since a time: a fault.
+        Symbols (or `*`) whose candles stopped at a time: a fault.
     revised
         Factors by (symbol, open time) of candles that are served wrong until they are revised: a fault.
     """
@@ -55,21 +55,21 @@ class Market:
     def of(
         cls, bars: Bars | Iterable[Bars], clock: VirtualClock | RealClock, instruments: Iterable[Instrument] = ()
     ) -> "Market":
-        """Build a market from one series or many, with the rules of some of its symbols; the others' are this exchange's own."""
+        """Build a market from one series or many; symbols without an instrument get this exchange's own rules."""
         series = (bars,) if isinstance(bars, Bars) else tuple(bars)
-        rules = {one.symbol.joined: exchange_rules(one) for one in reversed(series)}
-        return cls(series, clock, rules | {one.symbol.joined: one for one in instruments})
+        rules = {bars.symbol.joined: exchange_rules(bars) for bars in reversed(series)}
+        return cls(series, clock, rules | {instrument.symbol.joined: instrument for instrument in instruments})
 
     def find(self, venue_symbol: str, interval: str) -> Bars | None:
-        """Return the series of a symbol and interval, or None if the exchange has none."""
+        """Return the series of a symbol and interval, or None."""
         wanted = (venue_symbol, interval)
-        return next((one for one in self.series if (one.symbol.joined, str(one.timeframe)) == wanted), None)
+        return next((bars for bars in self.series if (bars.symbol.joined, str(bars.timeframe)) == wanted), None)
 
     def finest(self) -> dict[str, Bars]:
         """Return each symbol's series of the shortest timeframe: the one that moves its price."""
         found: dict[str, Bars] = {}
-        for one in sorted(self.series, key=lambda bars: -bars.timeframe.seconds):
-            found[one.symbol.joined] = one
+        for bars in sorted(self.series, key=lambda bars: -bars.timeframe.seconds):
+            found[bars.symbol.joined] = bars
         return {name: found[name] for name in sorted(found)}
 
     def candles(
@@ -77,8 +77,8 @@ class Market:
     ) -> list[Candle]:
         """Return up to `limit` candles that open in [start, end], the still open one included.
 
-        Without a start, the latest ones; with one, the earliest from there on, as Binance does. An exchange whose clock is
-        `ahead_ms` ahead closes its candles by that clock: it never tells a time at which a candle should be whole and is not.
+        Without a start the latest ones, with a start the earliest from there, as at Binance. An exchange whose clock is
+        `ahead_ms` ahead closes its candles by that clock, so that its time and its candles always agree.
         """
         opened, symbol = bars.opened_ms, bars.symbol.joined
         now = min(self.clock.now_ms() + ahead_ms, self.frozen.get(symbol, 2**62), self.frozen.get("*", 2**62))
@@ -89,26 +89,26 @@ class Market:
         return [self.candle(bars, row, now_ms=now) for row in rows]
 
     def candle(self, bars: Bars, row: int, *, now_ms: int) -> Candle:
-        """Return one bar of a series as it is served at a time."""
+        """Return one bar of a series as served at a time."""
         opened, closed = int(bars.opened_ms[row]), int(bars.closed_ms[row])
         prices = self._served(bars.symbol.joined, opened, self._values(bars)[row].tolist())
         if closed - 1 > now_ms:
-            # How the bar went on is the future: the exchange has seen its first trade only.
+            # The rest of an open bar lies in the future: only its first trade is known.
             return Candle(opened, closed - 1, prices[0], prices[0], prices[0], prices[0], 0.0)
         return Candle(opened, closed - 1, *prices)
 
     def is_frozen(self, symbol: str) -> bool:
-        """Tell whether a fault lets a symbol's candles stand still."""
+        """Return True if a fault has stopped a symbol's candles."""
         return symbol in self.frozen or "*" in self.frozen
 
     def _values(self, bars: Bars) -> NDArray[np.float64]:
-        """Return a series' values, one row per bar: made once, because clients ask for a few candles again and again."""
+        """Return a series as an array, one row per bar; cached, because clients request candles often."""
         if id(bars) not in self._rows:
             self._rows[id(bars)] = bars.frame.to_numpy()
         return self._rows[id(bars)]
 
     def _served(self, symbol: str, opened_ms: int, prices: list[float]) -> list[float]:
-        """Return a candle's values, wrong where a fault says so: its close, and what must hold it."""
+        """Return a candle's values; a fault may make the close wrong, and high or low with it."""
         factor = self.revised.get((symbol, opened_ms)) if self.revised else None
         if factor is None:
             return prices

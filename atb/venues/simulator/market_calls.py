@@ -1,4 +1,4 @@
-"""Operations on the market: what everybody may ask without a key."""
+"""Binance's public market requests, which need no key."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 
-_MOST_KLINES = 1_000
-_LEVELS = 20  # of the order book, where its depth is not limited
+_MAX_KLINES = 1_000
+_LEVELS = 20  # of the order book, if its depth is not limited
 
 
 def ping(_exchange: "Exchange", _params: Params) -> Body:
-    """Answer."""
+    """Return an empty body."""
     return {}
 
 
 def time(exchange: "Exchange", _params: Params) -> Body:
-    """Return the exchange's own time."""
+    """Return the exchange's time."""
     return {"serverTime": exchange.server_ms()}
 
 
 def exchange_info(exchange: "Exchange", params: Params) -> Body:
-    """Return the trading rules of every symbol, or of those asked for."""
-    tapes = _asked(exchange, params)
+    """Return the trading rules of the requested symbols, or of all."""
+    tapes = _requested_tapes(exchange, params)
     rows = exchange.usage.rate_limits()
     return formats.exchange_info(tapes, exchange.server_ms(), filters=exchange.config.filters, rate_limits=rows)
 
 
-def _asked(exchange: "Exchange", params: Params) -> list[Tape]:
-    """Return the symbols that a request names by `symbol` or `symbols`, all where it names none."""
+def _requested_tapes(exchange: "Exchange", params: Params) -> list[Tape]:
+    """Return the symbols that a request names in `symbol` or `symbols`; all if it names none."""
     if params.get("symbol"):
         return [tape_of(exchange, params)]
     if params.get("symbols"):
@@ -58,9 +58,9 @@ def klines(exchange: "Exchange", params: Params) -> list[list[Any]]:
     bars = exchange.market.find(symbol, interval)
     if bars is None:
         return []
-    most = min(500 if limit is None else limit, _MOST_KLINES)
-    found = exchange.market.candles(bars, start_ms=start, end_ms=end, limit=most, ahead_ms=exchange.skew_ms)
-    return [formats.kline(one) for one in found]
+    count = min(500 if limit is None else limit, _MAX_KLINES)
+    found = exchange.market.candles(bars, start_ms=start, end_ms=end, limit=count, ahead_ms=exchange.skew_ms)
+    return [formats.kline(candle) for candle in found]
 
 
 def _single_or_all(params: Params, rows: list[Body]) -> Body | list[Body]:
@@ -68,14 +68,14 @@ def _single_or_all(params: Params, rows: list[Body]) -> Body | list[Body]:
 
 
 def ticker_price(exchange: "Exchange", params: Params) -> Body | list[Body]:
-    """Return present prices."""
-    rows = [{"symbol": tape.symbol, "price": eight_decimals(tape.price)} for tape in _asked(exchange, params)]
+    """Return last prices."""
+    rows = [{"symbol": tape.symbol, "price": eight_decimals(tape.price)} for tape in _requested_tapes(exchange, params)]
     return _single_or_all(params, rows)
 
 
 def book_ticker(exchange: "Exchange", params: Params) -> Body | list[Body]:
     """Return the best bid and ask."""
-    return _single_or_all(params, [_best(exchange, tape) for tape in _asked(exchange, params)])
+    return _single_or_all(params, [_best(exchange, tape) for tape in _requested_tapes(exchange, params)])
 
 
 def _best(exchange: "Exchange", tape: Tape) -> Body:
@@ -89,15 +89,15 @@ def _best(exchange: "Exchange", tape: Tape) -> Body:
 def levels(
     exchange: "Exchange", tape: Tape, count: int
 ) -> list[tuple[tuple[Decimal, Decimal], tuple[Decimal, Decimal]]]:
-    """Return `count` levels of the book as ((bid, quantity), (ask, quantity)): the price is bid, the ask a tick above."""
+    """Return `count` levels of the book as ((bid, quantity), (ask, quantity)); the best bid is the last price."""
     book, bid, tick = exchange.config.book, exchange_price(tape.price), tape.rules.tick
     size, step = book.level or tape.rules.lot * 1_000_000, book.step * tick
     return [((max(bid - k * step, tick), size), (bid + tick + k * step, size)) for k in range(count)]
 
 
 def ticker_24hr(exchange: "Exchange", params: Params) -> Body | list[Body]:
-    """Return what the last day was like."""
-    return _single_or_all(params, [_day(exchange, tape) for tape in _asked(exchange, params)])
+    """Return the statistics of the last 24 hours."""
+    return _single_or_all(params, [_day(exchange, tape) for tape in _requested_tapes(exchange, params)])
 
 
 def _day(exchange: "Exchange", tape: Tape) -> Body:
@@ -105,8 +105,8 @@ def _day(exchange: "Exchange", tape: Tape) -> Body:
     bars = exchange.market.find(tape.symbol, tape.interval)
     found = exchange.market.candles(bars, start_ms=now - DAY_MS, end_ms=now, limit=1_500) if bars is not None else []
     candles = found or [Candle(now, now, tape.price, tape.price, tape.price, tape.price, 0.0)]
-    first, volume = candles[0], sum(one.volume for one in candles)
-    quote = sum(one.volume * (one.open + one.close) / 2 for one in candles)
+    first, volume = candles[0], sum(candle.volume for candle in candles)
+    quote = sum(candle.volume * (candle.open + candle.close) / 2 for candle in candles)
     change = tape.price - first.open
     numbers = {
         "priceChange": change,
@@ -115,8 +115,8 @@ def _day(exchange: "Exchange", tape: Tape) -> Body:
         "lastPrice": tape.price,
         "lastQty": float(tape.rules.lot),
         "openPrice": first.open,
-        "highPrice": max(one.high for one in candles),
-        "lowPrice": min(one.low for one in candles),
+        "highPrice": max(candle.high for candle in candles),
+        "lowPrice": min(candle.low for candle in candles),
         "volume": volume,
         "quoteVolume": quote,
     }
@@ -138,7 +138,7 @@ def depth(exchange: "Exchange", params: Params) -> Body:
 
 
 def trades(exchange: "Exchange", params: Params) -> list[Body]:
-    """Return the last trade: the simulated market remembers no other."""
+    """Return the last trade; the simulated market keeps only that one."""
     tape = tape_of(exchange, params)
     price, lot = exchange_price(tape.price), tape.rules.lot
     body = {
@@ -164,11 +164,11 @@ def aggregated_trades(exchange: "Exchange", params: Params) -> list[Body]:
 
 
 def average_price(exchange: "Exchange", params: Params) -> Body:
-    """Return the price as the average of the last minutes."""
+    """Return the last price as the average price."""
     return {"mins": 5, "price": eight_decimals(tape_of(exchange, params).price), "closeTime": exchange.now_ms()}
 
 
 def system_status(exchange: "Exchange", _params: Params) -> Body:
-    """Return whether the exchange is under maintenance."""
+    """Return the system status: normal or maintenance."""
     down = exchange.fault_injector.maintenance
     return {"status": int(down), "msg": "system_maintenance" if down else "normal"}

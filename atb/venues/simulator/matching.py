@@ -1,4 +1,4 @@
-"""How orders meet a price or a bar: the kernel's smallest rules, asked for one order of the book at a time."""
+"""Matching of single orders against a price or a bar, by the kernel's own fill rules."""
 
 import math
 from collections.abc import Iterator
@@ -14,17 +14,17 @@ _EIGHT = Decimal("0.00000001")
 
 
 def rounded_down(value: Decimal) -> Decimal:
-    """Return an amount that moves: eight decimals, the rest is dropped, so that parts never add up to more than the whole."""
+    """Round an amount that moves down to eight decimals: parts never add up to more than the whole."""
     return value.quantize(_EIGHT, ROUND_DOWN)
 
 
 def rounded_up(value: Decimal) -> Decimal:
-    """Return an amount that is set aside: eight decimals, rounded up, so that it always pays for its parts."""
+    """Round an amount to set aside up to eight decimals: it always covers its parts."""
     return value.quantize(_EIGHT, ROUND_UP)
 
 
 def exchange_price(number: float) -> Decimal:
-    """Return a price as the exchange keeps it: the shortest decimal that reads back the same, with at most eight decimals."""
+    """Return a float price as the shortest decimal that reads back the same, with at most eight decimals."""
     value = Decimal(repr(float(number)))
     exponent = value.as_tuple().exponent
     return value.quantize(_EIGHT) if isinstance(exponent, int) and exponent < -8 else value
@@ -36,28 +36,28 @@ def kernel_side(order: Order) -> int:
 
 
 def would_trigger(order: Order, price: float) -> bool:
-    """Tell whether a stop order's price is already reached."""
+    """Return True if a stop order's price is already reached."""
     stop = float(order.stop_price)
     waits_for_rise = order.sells == (order.type in _RISING)
     return price >= stop if waits_for_rise else price <= stop
 
 
 def is_marketable(order: Order, price: float) -> bool:
-    """Tell whether a limit order would trade at once."""
+    """Return True if a limit order would trade at once."""
     limit = float(order.price)
     return price >= limit if order.sells else price <= limit
 
 
 def price_met_in_bar(order: Order, tape: Tape, *, inside: int) -> float:
-    """Return the price at which an order that rests meets the tape's bar, NaN if it does not.
+    """Return the price at which a resting order fills or triggers in the tape's bar, NaN if it does not.
 
     Parameters
     ----------
     order, tape
-        The order, and where its symbol's bar is.
+        The order, and the tape of its symbol.
     inside
-        Kernel's `inside` of the position it protects: 0 if that was entered at the open or before, 1 by a stop inside this bar,
-        2 by a limit: then the open lies before the entry, and after a limit so may the way to the target.
+        How the position it protects was entered: 0 at the open or before, 1 by a stop inside this bar, 2 by a limit inside it.
+        In the last two cases the open lies before the entry; after a limit the move to the target may too.
     """
     side, bar = kernel_side(order), tape.bar
     if order.is_stop:
@@ -72,9 +72,9 @@ def price_met_in_bar(order: Order, tape: Tape, *, inside: int) -> float:
 
 
 def precedence(order: Order, met: float, tape: Tape) -> tuple[bool, bool, int]:
-    """Return the key by which orders that meet the same bar come one after the other.
+    """Return the sort key of orders that fill in the same bar.
 
-    What is met at the open comes before anything inside the bar, and a stop before a target unless the model says otherwise.
+    Fills at the open come before fills inside the bar, and a stop before a target unless the model says otherwise.
     """
     at_open = met == float(tape.bar["open"])
     stop = order.is_stop and order.type not in _RISING
@@ -83,15 +83,14 @@ def precedence(order: Order, met: float, tape: Tape) -> tuple[bool, bool, int]:
 
 
 def taker_price(order: Order, met: float, tape: Tape) -> float:
-    """Return the price of an execution that takes: slipped from `met` and rounded against the trader."""
+    """Return the price of a taker execution: `met` plus slippage, rounded against the trader."""
     return float(kernel.market_price(kernel_side(order), met, float(order.rest), tape.slot, tape.par))
 
 
 def walk_book(order: Order, met: float, tape: Tape, *, book: BookDepth) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield (quantity, price) of the executions that a taking order meets, best first.
+    """Yield (quantity, price) of a taker order's executions, best price first.
 
-    A limit bounds the price of the first level: the exchange never trades beyond it. Levels behind it that lie beyond the limit
-    are not touched.
+    A limit caps the price of the first level; further levels beyond the limit are not executed.
     """
     first, rest, level = exchange_price(taker_price(order, met, tape)), order.rest, 0
     limited = order.price or None

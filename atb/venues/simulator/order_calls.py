@@ -1,4 +1,4 @@
-"""Operations on orders and lists: what each request of the account's owner does, and what it is answered."""
+"""Binance's order requests: place, check, query, cancel and replace orders and order lists."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -180,8 +180,8 @@ def place_old_oco(exchange: "Exchange", params: Params) -> Body:
 
 
 def _one_pending(exchange: "Exchange", params: Params, *, sized: bool) -> list[Order]:
-    spelling = ParameterNames("pending", "pendingSide", "pendingQuantity", "pendingClientOrderId")
-    return [read_working_order(exchange, params), read_order(exchange, params, spelling, sized=sized)]
+    names = ParameterNames("pending", "pendingSide", "pendingQuantity", "pendingClientOrderId")
+    return [read_working_order(exchange, params), read_order(exchange, params, names, sized=sized)]
 
 
 def place_oto(exchange: "Exchange", params: Params) -> Body:
@@ -238,11 +238,11 @@ def cancel_list(exchange: "Exchange", params: Params) -> Body:
 
 def open_lists(exchange: "Exchange", _params: Params) -> list[Body]:
     """Return every open list."""
-    return [answers.list_body(exchange, one) for one in exchange.trading.book.lists.values() if one.open]
+    return [answers.list_body(exchange, orders) for orders in exchange.trading.book.lists.values() if orders.open]
 
 
 def all_lists(exchange: "Exchange", params: Params) -> list[Body]:
     """Return every list."""
     limit = integer(params, "limit")
     found = list(exchange.trading.book.lists.values())[-min(500 if limit is None else limit, 1_000) :]
-    return [answers.list_body(exchange, one) for one in found]
+    return [answers.list_body(exchange, orders) for orders in found]

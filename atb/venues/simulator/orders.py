@@ -1,4 +1,4 @@
-"""Orders, lists of orders and trades as the exchange keeps them; amounts are exact decimals, times epoch milliseconds."""
+"""Orders, order lists and trades of the exchange; amounts are exact decimals, times epoch milliseconds."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -33,31 +33,31 @@ class Trade:
 
 @dataclass(slots=True)
 class Order:
-    """One order, changed only by the exchange that keeps it; copies go out with events.
+    """One order; only the exchange changes it, and events carry copies.
 
     Parameters
     ----------
     id, client_id, symbol, side, type, tif
         As Binance calls them (`tif` is `timeInForce`).
     quantity, price, stop_price
-        In base, and quote per base; 0 where the order has none. A pending leg that waits for what its working order receives
-        has quantity 0 until then.
+        In base, and quote per base; 0 if the order has none. A pending leg of an OPO has quantity 0 until its working order
+        is filled.
     quote_quantity
-        What a market order may spend instead of a quantity (`quoteOrderQty`).
+        Amount of quote that a market order trades instead of a quantity (`quoteOrderQty`).
     status
         NEW, PENDING_NEW, PARTIALLY_FILLED, FILLED, CANCELED, REJECTED or EXPIRED.
     filled, spent
         Executed quantity, and its value in quote.
     list_id
-        Of its list, -1 where it has none.
+        Id of its list, -1 if it has none.
     locked
-        What is set aside for it (base of a sell, quote of a buy); an OCO's is on its first leg.
+        Amount set aside for it (base of a sell, quote of a buy); of an OCO it is on the first leg.
     triggered
         Whether its stop price was reached: from then on a stop limit order is a limit order.
     commission
-        Base that its executions cost so far: an OPO's pending leg sells the rest.
+        Commission paid in base so far: an OPO's pending leg sells the rest.
     inside
-        How it met the bar it was filled in: 0 at the open, 1 a stop inside it, 2 a limit inside it.
+        Where in its bar it was filled: 0 at the open, 1 as a stop inside the bar, 2 as a limit inside the bar.
     """
 
     id: int
@@ -95,12 +95,12 @@ class Order:
 
     @property
     def rest(self) -> Decimal:
-        """What is still to be executed, in base."""
+        """Quantity still to be executed, in base."""
         return self.quantity - self.filled
 
     @property
     def is_stop(self) -> bool:
-        """Whether it waits for a stop price."""
+        """Whether it is a stop order that was not triggered yet."""
         return self.type in STOPS and not self.triggered
 
     @property
@@ -111,7 +111,7 @@ class Order:
 
 @dataclass(slots=True)
 class OrderList:
-    """Orders that belong together.
+    """A list of contingent orders.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ class OrderList:
 
     @property
     def contingency(self) -> str:
-        """Binance's `contingencyType`; one that pays the other is a way of triggering it."""
+        """Binance's `contingencyType`; OPO counts as OTO."""
         return "OCO" if self.kind == "OCO" else "OTO"
 
     @property

@@ -1,4 +1,4 @@
-"""A CONNECT proxy with a private certificate authority: clients keep their production URLs, and every host is the simulator."""
+"""A CONNECT proxy with a private certificate authority: clients use production URLs, and every host is the simulator."""
 
 import asyncio
 import contextlib
@@ -21,9 +21,9 @@ _RESET_NOW = struct.pack(
 
 
 class Authority:
-    """A private certificate authority: it vouches for whatever host a client names.
+    """A private certificate authority: it issues a certificate for any host that a client names.
 
-    Nobody trusts it but a client that is given its certificate, and its key never leaves this process.
+    Only clients that are given its certificate trust it, and its key never leaves this process.
     """
 
     def __init__(self) -> None:
@@ -36,13 +36,13 @@ class Authority:
         write_public(path, self._authority.cert_pem.bytes())
 
     def context(self) -> ssl.SSLContext:
-        """Return the TLS settings of a server that is, to each client, the host the client asked for."""
+        """Return the TLS settings of a server that presents itself as the host each client requests."""
         context = self._issue_certificate("localhost", "127.0.0.1")
         context.sni_callback = self._choose_certificate
         return context
 
     def _choose_certificate(self, connection: ssl.SSLObject, host: str | None, _context: ssl.SSLContext) -> None:
-        if host is None:  # a client that connected to an address names no host
+        if host is None:  # a client that connects to an IP address sends no host name
             return
         if host not in self._contexts:
             self._contexts[host] = self._issue_certificate(host)
@@ -61,11 +61,11 @@ class Proxy:
     Parameters
     ----------
     port
-        Where it listens, on loopback.
+        Port on loopback.
     ca_file
         The certificate that its clients must trust.
     hosts
-        Every `host:port` that a client asked for, in order: what would have left the machine.
+        Every `host:port` that clients requested, in order: the requests that would have left the machine.
     """
 
     port: int
@@ -77,11 +77,11 @@ class Proxy:
 
     @property
     def url(self) -> str:
-        """The address to give to clients as their HTTP(S) and WebSocket proxy."""
+        """The URL to set as the clients' HTTP(S) and WebSocket proxy."""
         return f"http://127.0.0.1:{self.port}"
 
     async def stop(self) -> None:
-        """Stop listening and cut every tunnel; nothing of it remains when this returns."""
+        """Stop listening and close every tunnel; all of them have ended when this returns."""
         if self._server is not None:
             self._server.close()
         for tunnel in tuple(self._tunnels):
@@ -95,9 +95,9 @@ class Proxy:
         try:
             await self._serve(reader, writer)
         except asyncio.CancelledError:
-            writer.transport.abort()  # closing: an ended task, not a cancelled one, is what asyncio's server expects
+            writer.transport.abort()  # stopping: asyncio's server expects tasks that end, not cancelled ones
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            writer.transport.abort()  # the client went away, or spoke no HTTP
+            writer.transport.abort()  # the client disconnected, or did not speak HTTP
         finally:
             self._tunnels.discard(task)
 
@@ -114,16 +114,16 @@ class Proxy:
 
 
 async def start_proxy(runner: web.AppRunner, *, port: int = 0, ca_file: Path) -> Proxy:
-    """Let an exchange be reached at every host there is, through a proxy on loopback.
+    """Start a proxy on loopback that makes the exchange reachable under every host name.
 
     Parameters
     ----------
     runner
-        The exchange's application, already set up; it gets a second listener, which speaks TLS.
+        The exchange's application, already set up; it gets a second listener, with TLS.
     port
         The proxy's port; 0 takes a free one.
     ca_file
-        Gets the certificate that clients must trust.
+        Where to write the certificate that clients must trust.
     """
     authority = Authority()
     inner = socket.create_server(("127.0.0.1", 0))
@@ -136,14 +136,14 @@ async def start_proxy(runner: web.AppRunner, *, port: int = 0, ca_file: Path) ->
 
 
 async def _refuse(writer: asyncio.StreamWriter) -> None:
-    """Answer whatever is not a CONNECT: passing plain requests on would let one leave the machine."""
+    """Refuse anything but CONNECT: forwarding plain requests would let them leave the machine."""
     writer.write(b"HTTP/1.1 405 Method Not Allowed\r\nAllow: CONNECT\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
     await writer.drain()
     writer.close()
 
 
 async def _relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, back: asyncio.StreamWriter) -> None:
-    """Carry bytes one way until the sender ends; a reset is passed on as a reset."""
+    """Relay bytes one way until the sender ends; a reset is relayed as a reset."""
     try:
         while chunk := await reader.read(_CHUNK_BYTES):
             writer.write(chunk)

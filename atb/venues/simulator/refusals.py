@@ -1,4 +1,4 @@
-"""Binance's error answers: HTTP status, code and message, as its clients know them."""
+"""Binance's error responses: HTTP status, code and message."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 - an answer of the exchange, not a fault of this program
-    """An error answer: HTTP status, Binance's code and message, and the data that some carry."""
+    """An error response: HTTP status, Binance's code and message, and the data that some carry."""
 
     code: int
     message: str
@@ -31,19 +31,19 @@ def bad_interval() -> Refusal:
 
 
 def too_many_requests(retry_after_s: int = 1) -> Refusal:
-    """Return the refusal of a client that asks too often."""
+    """Return the refusal of a client that is over its request weight."""
     text = "Too much request weight used; please use WebSocket Streams for live updates to avoid polling the API."
     return Refusal(-1003, text, status=429, headers={"Retry-After": str(retry_after_s)})
 
 
 def banned(until_ms: int, retry_after_s: int) -> Refusal:
-    """Return the refusal of a client that went on asking."""
+    """Return the refusal of a client that is banned."""
     text = f"Way too much request weight used; IP banned until {until_ms}. Please use WebSocket Streams."
     return Refusal(-1003, text, status=418, headers={"Retry-After": str(retry_after_s)})
 
 
 def too_many_orders(limit: int, interval: str) -> Refusal:
-    """Return the refusal of a client that orders too often."""
+    """Return the refusal of a client that is over an order limit."""
     text = f"Too many new orders; current limit is {limit} orders per {interval}."
     return Refusal(-1015, text, status=429, headers={"Retry-After": "10" if interval == "10 SECOND" else "3600"})
 
@@ -95,17 +95,17 @@ def insufficient_balance() -> Refusal:
 
 
 def unknown_order() -> Refusal:
-    """Return the refusal to cancel what is not open."""
+    """Return the refusal to cancel an order that is not open."""
     return Refusal(-2011, "Unknown order sent.")
 
 
 def no_such_order() -> Refusal:
-    """Return the answer to a question about an order that the exchange does not know."""
+    """Return the response to a query for an unknown order."""
     return Refusal(-2013, "Order does not exist.")
 
 
 def no_such_list() -> Refusal:
-    """Return the answer to a question about a list that the exchange does not know."""
+    """Return the response to a query for an unknown list."""
     return Refusal(-2013, "Order list does not exist.")
 
 
@@ -137,5 +137,5 @@ def bad_window() -> Refusal:
 
 
 def not_found() -> Refusal:
-    """Return the answer to a path that the exchange does not have."""
+    """Return the response to an unknown path."""
     return Refusal(-1000, "Path not found.", status=404)

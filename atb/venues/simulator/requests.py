@@ -1,4 +1,4 @@
-"""From a request's parameters to orders: what is mandatory, what is not wanted, and what no exchange would understand."""
+"""Reads orders from request parameters: mandatory, unneeded and malformed parameters are refused as at Binance."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -33,12 +33,12 @@ def required_text(params: Params, name: str) -> str:
 
 
 def integer(params: Params, name: str) -> int | None:
-    """Return a whole number, None where the parameter is not given.
+    """Return an integer parameter, None if it is not given.
 
     Raises
     ------
     Refusal
-        -1100 where it is none.
+        -1100 if it is malformed.
     """
     value = params.get(name)
     if value is None:
@@ -49,12 +49,12 @@ def integer(params: Params, name: str) -> int | None:
 
 
 def decimal(params: Params, name: str) -> Decimal | None:
-    """Return a positive decimal with at most eight decimals, None where the parameter is not given.
+    """Return a positive number with at most eight decimals, None if the parameter is not given.
 
     Raises
     ------
     Refusal
-        -1100, -1111 or -1013 where it is none.
+        -1100, -1111 or -1013 if it is malformed.
     """
     value = params.get(name)
     if value is None:
@@ -73,7 +73,7 @@ def decimal(params: Params, name: str) -> Decimal | None:
 
 
 def choice(params: Params, name: str, known: Sequence[str], *, default: str | None = None) -> str:
-    """Return one of the words that a parameter knows.
+    """Return a parameter that must be one of the known words.
 
     Raises
     ------
@@ -90,7 +90,7 @@ def choice(params: Params, name: str, known: Sequence[str], *, default: str | No
 
 
 def client_id_of(exchange: Floor, params: Params, name: str) -> str:
-    """Return a client id, a new one where none is given.
+    """Return the client id in a parameter, a new one if none is given.
 
     Raises
     ------
@@ -121,7 +121,7 @@ def tape_of(exchange: Floor, params: Params, name: str = "symbol") -> Tape:
 
 @dataclass(frozen=True, slots=True)
 class ParameterNames:
-    """How a request spells one order's parameters: `pendingAbove` makes `price` to `pendingAbovePrice`."""
+    """Names of one order's parameters in a request: the prefix `pendingAbove` turns `price` into `pendingAbovePrice`."""
 
     prefix: str = ""
     side: str = "side"
@@ -136,36 +136,36 @@ class ParameterNames:
 PLAIN = ParameterNames()
 
 
-def read_order(exchange: Floor, params: Params, spelling: ParameterNames = PLAIN, *, sized: bool = True) -> Order:
+def read_order(exchange: Floor, params: Params, names: ParameterNames = PLAIN, *, sized: bool = True) -> Order:
     """Read one order.
 
     Parameters
     ----------
     exchange
         Where it is placed.
-    params, spelling
-        The request and how it spells this order.
+    params, names
+        The request, and the names that this order's parameters have in it.
     sized
-        Whether it must have a quantity; what an OPO's leg sells is known later.
+        Whether it must have a quantity; that of an OPO's leg follows from its working order.
 
     Raises
     ------
     Refusal
-        Where a parameter is missing, not wanted or malformed.
+        If a parameter is missing, unneeded or malformed.
     """
     tape = tape_of(exchange, params)
-    side = choice(params, spelling.side, ("BUY", "SELL"))
-    kind = choice(params, spelling.spell("type"), TYPES)
+    side = choice(params, names.side, ("BUY", "SELL"))
+    kind = choice(params, names.spell("type"), TYPES)
     order = Order(0, "", tape.symbol, side, kind, ZERO, exchange.now_ms())
-    _read_prices(order, params, spelling)
+    _read_prices(order, params, names)
     if sized:
-        _read_quantity(order, params, spelling)
-    order.client_id = client_id_of(exchange, params, spelling.client_id)
+        _read_quantity(order, params, names)
+    order.client_id = client_id_of(exchange, params, names.client_id)
     return order
 
 
-def _read_prices(order: Order, params: Params, spelling: ParameterNames) -> None:
-    price, stop, tif = (spelling.spell(name) for name in ("price", "stopPrice", "timeInForce"))
+def _read_prices(order: Order, params: Params, names: ParameterNames) -> None:
+    price, stop, tif = (names.spell(name) for name in ("price", "stopPrice", "timeInForce"))
     for name, wanted in ((price, order.type in _PRICED), (stop, order.type in STOPS)):
         if wanted and not params.get(name):
             raise refusals.missing_parameter(name)
@@ -178,14 +178,14 @@ def _read_prices(order: Order, params: Params, spelling: ParameterNames) -> None
         raise refusals.unneeded_parameter(tif)
 
 
-def _read_quantity(order: Order, params: Params, spelling: ParameterNames) -> None:
-    quantity, quote = decimal(params, spelling.quantity), decimal(params, "quoteOrderQty")
-    if order.type == "MARKET" and spelling is PLAIN and quote is not None:
+def _read_quantity(order: Order, params: Params, names: ParameterNames) -> None:
+    quantity, quote = decimal(params, names.quantity), decimal(params, "quoteOrderQty")
+    if order.type == "MARKET" and names is PLAIN and quote is not None:
         if quantity is not None:
             raise refusals.unneeded_parameter("quoteOrderQty")
         order.quote_quantity = quote
     elif quantity is None:
-        raise refusals.missing_parameter(spelling.quantity)
+        raise refusals.missing_parameter(names.quantity)
     else:
         order.quantity = quantity
 
@@ -196,15 +196,15 @@ def read_pair(exchange: Floor, params: Params, prefix: str = "", *, sized: bool 
     Raises
     ------
     Refusal
-        Where a leg is malformed, or the two cannot belong together.
+        If a leg is malformed, or the two cannot form a pair.
     """
     side = "pendingSide" if prefix else "side"
     quantity = "pendingQuantity" if prefix else "quantity"
     legs = []
     for end in ("Above", "Below"):
         base = f"{prefix}{end}" if prefix else end.lower()
-        spelling = ParameterNames(base, side, quantity, f"{base}ClientOrderId")
-        legs.append(read_order(exchange, params, spelling, sized=sized))
+        names = ParameterNames(base, side, quantity, f"{base}ClientOrderId")
+        legs.append(read_order(exchange, params, names, sized=sized))
     above, below = legs
     if not {above.type, below.type} <= {"LIMIT_MAKER", *STOPS}:
         raise refusals.bad_enum("type")
@@ -220,7 +220,7 @@ def read_working_order(exchange: Floor, params: Params) -> Order:
     Raises
     ------
     Refusal
-        Where it is malformed or no limit order.
+        If it is malformed or no limit order.
     """
     order = read_order(
         exchange, params, ParameterNames("working", "workingSide", "workingQuantity", "workingClientOrderId")

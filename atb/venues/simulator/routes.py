@@ -1,4 +1,4 @@
-"""Every request the exchange knows: its path and its name in the WebSocket API, its weight, and what it does."""
+"""The table of requests: path, name in the WebSocket API, weight, and the function that runs it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,15 +22,15 @@ class Route:
     Parameters
     ----------
     act
-        What it does.
+        The function that runs it.
     weight
-        What it costs of the minute's limit; `weight_all` where no symbol is named.
+        Its request weight; `weight_all` if it names no symbol.
     signed
         Whether it needs a key and a signature.
     orders
-        How many orders it places.
+        Number of orders that it places.
     operation
-        Its name in the WebSocket API, where it has one.
+        Its name in the WebSocket API, empty if it has none.
     """
 
     act: Call

@@ -1,4 +1,4 @@
-"""Schedules of faults drawn from a seed: everything that can go wrong, spread over a time."""
+"""Random fault schedules, drawn from a seed and spread over given times."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -107,11 +107,11 @@ def schedule(
     Parameters
     ----------
     moments
-        Virtual times (epoch milliseconds) at which something is going on, such as the opens of bars: a fault begins at one of them.
+        Times (epoch milliseconds) at which faults may begin, such as the opens of bars.
     seed
         Of the draw.
     symbols
-        As the exchange spells them; a fault that concerns one takes one of them.
+        As the exchange spells them; a fault of one symbol takes one of these.
     count
         Number of faults; each kind of the mix comes about as often as any other.
     mix
@@ -120,7 +120,7 @@ def schedule(
     Raises
     ------
     InputError
-        If there is no such mix, or nothing to spread the faults over.
+        If there is no such mix, or there are no moments or symbols.
     """
     if mix not in MIXES:
         raise InputError("There is no such mix of faults", found=mix, todo=did_you_mean(mix, MIXES))

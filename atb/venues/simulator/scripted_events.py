@@ -1,4 +1,4 @@
-"""Playing one happening on the exchange: a price, a deposit, an order by hand, a cancellation."""
+"""Plays scripted events on the exchange: a price, a deposit, a manual order, a cancellation."""
 
 from decimal import Decimal
 from typing import Any
@@ -11,7 +11,7 @@ from atb.venues.simulator.scripts import ScriptedEvent
 
 
 def play_event(exchange: Floor, what: ScriptedEvent) -> None:
-    """Let a happening take its effect; an order that the exchange refuses is noted in the ledger."""
+    """Play one event; a refused order is noted in the ledger."""
     detail = what.detail
     if what.kind == "price":
         tape = exchange.tapes[detail["symbol"]]
@@ -26,7 +26,7 @@ def play_event(exchange: Floor, what: ScriptedEvent) -> None:
 
 
 def place_manual_order(exchange: Floor, detail: dict[str, Any], *, name: str) -> int | None:
-    """Place an order that no program of ours asked for; return its id, None where the exchange refused it."""
+    """Place an order as a person would by hand; return its id, None if the exchange refused it."""
     exchange.note("manual", {"order": dict(detail)})
     parameters = {key: str(value) for key, value in detail.items()}
     if name.endswith("_"):

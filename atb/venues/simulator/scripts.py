@@ -1,4 +1,4 @@
-"""Prices and events at given times: a market written by hand, and a market drawn from a seed."""
+"""Synthetic markets: scripted events at given times, and a random walk drawn from a seed."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -13,18 +13,18 @@ ScriptedEventKind = Literal["price", "deposit", "order", "cancel"]
 
 @dataclass(frozen=True, slots=True)
 class ScriptedEvent:
-    """Something that happens on the exchange at a time of its own.
+    """An event on the exchange at a given time.
 
     Parameters
     ----------
     time_ms
         When, in epoch milliseconds.
     kind
-        `price`: the symbol trades at `price`, and resting orders meet it. `deposit`: `amount` (may be negative) of `asset`
-        arrives. `order`: the account's owner places an order by hand, its parameters as in a request. `cancel`: the exchange
-        cancels the open orders of `symbol`, only those of one `type` where that is given.
+        `price`: the symbol trades at `price`, which may fill resting orders. `deposit`: `amount` (may be negative) of `asset`
+        arrives. `order`: the account's owner places an order by hand, with the parameters of a request. `cancel`: the exchange
+        cancels the open orders of `symbol`, only those of one `type` if that is given.
     detail
-        The parameters named above.
+        Parameters of the kind, as named above.
     """
 
     time_ms: int
@@ -35,12 +35,12 @@ class ScriptedEvent:
 def walk(
     symbol: str, timeframe: str, *, start_ms: int, count: int, seed: int = 7, price: float = 100.0, sigma: float = 0.005
 ) -> Bars:
-    """Return a market drawn from a seed: a geometric random walk whose bars open at the close before them.
+    """Return a geometric random walk drawn from a seed; each bar opens at the previous close.
 
     Parameters
     ----------
     symbol, timeframe
-        Of what.
+        Of the bars.
     start_ms
         Open of the first bar, in epoch milliseconds.
     count, seed, price, sigma

@@ -1,4 +1,4 @@
-"""The simulated exchange's HTTP server: requests in, answers out with what a fault makes of them, and a thread to run it in."""
+"""The simulated exchange's HTTP server, and a thread to run it in; faults act on its connections here."""
 
 import asyncio
 import importlib
@@ -39,7 +39,7 @@ __all__ = ["Fault", "Running", "Server", "running_exchange", "running_server"]
 _T = TypeVar("_T")
 _SHUTDOWN_S = 0.1
 _TICK_S = 0.02
-# What other protocols add beside REST: each module has `add_routes(app, server)`.
+# Protocols beside REST: each module has `add_routes(app, server)`.
 _PROTOCOLS = ("streams", "wsapi", "coinbase")
 
 
@@ -49,14 +49,14 @@ class Server:
     Parameters
     ----------
     exchange
-        What answers.
+        The exchange to serve.
     """
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange, self.gateway = exchange, Gateway(exchange)
 
     def app(self) -> web.Application:
-        """Return the web application: control plane, the protocols beside REST, and REST itself."""
+        """Return the web application: control plane, other protocols, and REST."""
         config = self.exchange.config
         names = {name.lower() for name in (config.host, *config.names)}
         guard = host_guard(names, addresses=not is_loopback(config.host))
@@ -72,12 +72,12 @@ class Server:
         return app
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
-        """Answer one REST request."""
+        """Handle one REST request."""
         body = await request.text() if request.body_exists else ""
         return await deliver(request, self.gateway.handle(_rest_request(request, body)))
 
     async def _start_ticking(self, app: web.Application) -> None:
-        """Let a real clock play its moments though nobody asks."""
+        """Keep playing events of a real clock while no request arrives."""
         if not isinstance(self.exchange.clock, RealClock):
             return
         task = asyncio.ensure_future(self._tick(self.exchange.clock))
@@ -97,7 +97,7 @@ class Server:
 
 
 def _rest_request(request: web.Request, body: str) -> ApiRequest:
-    """Return a REST request: parameters of query and body, and the text that was signed."""
+    """Return a REST request: the parameters of query and body, and the signed text."""
     query = request.rel_url.raw_query_string
     pairs = parse_qsl(query, keep_blank_values=True) + parse_qsl(body, keep_blank_values=True)
     params = dict(pairs)
@@ -113,9 +113,9 @@ def _unsigned(text: str) -> str:
 
 
 async def deliver(request: web.Request, reply: ApiReply) -> web.StreamResponse:
-    """Send an answer, or do to the connection what a fault made of it."""
+    """Send a reply, or hold, cut or reset it as a fault demands."""
     if reply.fate == "hold":
-        await asyncio.Event().wait()  # until the client hangs up: the handler is cancelled then
+        await asyncio.Event().wait()  # until the client disconnects, which cancels this handler
     if reply.fate == "reset":
         reset(request)
         return web.Response()
@@ -128,9 +128,9 @@ async def deliver(request: web.Request, reply: ApiReply) -> web.StreamResponse:
 
 
 def reset(request: web.Request) -> None:
-    """Reset a request's connection: no answer, and no polite end."""
+    """Reset a request's TCP connection without an answer."""
     if request.transport is not None:
-        # Lingering for 0 seconds sends a reset instead of a polite end.
+        # SO_LINGER of 0 seconds makes closing send RST instead of FIN.
         linger = struct.pack("ii", 1, 0)
         request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         request.transport.abort()
@@ -138,16 +138,16 @@ def reset(request: web.Request) -> None:
 
 @dataclass
 class Running:
-    """A running exchange, used from another thread.
+    """Handle of a running exchange, for use from another thread.
 
     Parameters
     ----------
     url
-        Where it listens, such as `http://127.0.0.1:40123`.
+        Its address, such as `http://127.0.0.1:40123`.
     exchange
-        The exchange itself: look at it, and change it only by `call`.
+        The exchange itself: read it freely, change it only through `call`.
     proxy_url
-        Where its CONNECT proxy listens, empty without one.
+        Address of its CONNECT proxy, empty without one.
     """
 
     url: str
@@ -158,12 +158,12 @@ class Running:
 
     @property
     def control_url(self) -> str:
-        """The address of the control plane, with the token that opens it."""
+        """The address of the control plane, with its token."""
         return control_address(self.url, self.exchange.config.control_token)
 
     @property
     def clock_url(self) -> str:
-        """The address of the clock, as the setting `exchange.clock` wants it."""
+        """The address of the clock, for the setting `exchange.clock`."""
         return f"{self.control_url.replace('http', 'ws', 1)}/clock"
 
     @property
@@ -172,20 +172,20 @@ class Running:
         return self.exchange.clock
 
     def call(self, act: Callable[[], _T]) -> _T:
-        """Do something in the exchange's own thread and return what it returned."""
+        """Call a function in the exchange's thread and return its result."""
         done: Future[_T] = Future()
 
         def run() -> None:
             try:
                 done.set_result(act())
-            except BaseException as error:  # noqa: BLE001 - it belongs to the thread that asked
+            except BaseException as error:  # noqa: BLE001 - raised again in the calling thread
                 done.set_exception(error)
 
         self.loop.call_soon_threadsafe(run)
         return done.result(60)
 
     def advance(self, to_ms: int) -> int:
-        """Move virtual time to `to_ms`, playing everything on the way; return the present."""
+        """Move virtual time to `to_ms`, playing everything on the way; return the time."""
 
         def move() -> int:
             self.exchange.advance_to(to_ms)
@@ -195,11 +195,11 @@ class Running:
         return self.call(move)
 
     def add_faults(self, *faults: Fault) -> None:
-        """Take faults on."""
+        """Add faults."""
         self.call(lambda: self.exchange.add_faults(list(faults)))
 
     def ledger(self, kind: str | None = None) -> list[dict[str, Any]]:
-        """Return the ledger's entries so far, only those of one kind where it is given."""
+        """Return the ledger's entries, only those of one kind if it is given."""
         entries = self.call(self.exchange.ledger.entries)
         return [entry for entry in entries if kind is None or entry["kind"] == kind]
 
@@ -212,18 +212,18 @@ def running_exchange(
     requests: list[tuple[str, dict[str, str]]] | None = None,
     ca_file: Path | None = None,
 ) -> Iterator[Running]:
-    """Run an exchange in a thread and yield what it is used by.
+    """Run an exchange in a thread and yield its handle.
 
     Parameters
     ----------
     config
-        What it is.
+        Market, account, costs and faults.
     clock
         A virtual clock to share with it.
     requests
-        Gets every request seen as (path, parameters).
+        Every request is appended here as (path, parameters).
     ca_file
-        Start a CONNECT proxy too, and write its authority's certificate there: clients keep their production URLs.
+        Also start a CONNECT proxy, and write its authority's certificate there: clients can use production URLs.
     """
     exchange = Exchange(config, clock)
     if requests is not None:
@@ -257,15 +257,15 @@ def running_server(
     Parameters
     ----------
     bars
-        What it knows; bars beyond the present stay hidden.
+        Its market; bars after its time stay hidden.
     now_ms
-        Its present in epoch milliseconds, or a clock to move while it runs.
+        Its time in epoch milliseconds, or a clock to move while it runs.
     instruments
         Trading rules of some symbols.
     faults
-        What goes wrong; the list may grow while it runs.
+        Faults to inject; the list may grow while it runs.
     requests
-        Gets every request seen as (path, query).
+        Every request is appended here as (path, query).
     """
     clock = now_ms if isinstance(now_ms, VirtualClock) else VirtualClock(now_ms)
     series = (bars,) if isinstance(bars, Bars) else tuple(bars)
@@ -283,12 +283,12 @@ def address_of(listener: socket.socket) -> str:
 
 
 def control_address(url: str, token: str) -> str:
-    """Return the address of an exchange's control plane with its token, in the place of a password."""
+    """Return the address of an exchange's control plane, with its token in the place of a password."""
     return f"{url.replace('://', f'://{USER}:{token}@', 1)}/control"
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
-    """Return a socket that listens; port 0 takes a free one."""
+    """Return a listening socket; port 0 takes a free port."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
@@ -299,7 +299,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
 async def start(
     exchange: Exchange, listener: socket.socket, *, ca_file: Path | None = None, proxy_port: int = 0
 ) -> tuple[web.AppRunner, Any]:
-    """Start serving on a socket that listens; return the runner to clean up, and the proxy where one was asked for."""
+    """Serve on a listening socket; return the runner to clean up, and the proxy if there is a `ca_file`."""
     app, bounds = Server(exchange).app(), exchange.config.bounds
     runner = make_runner(app, bounds, handler_cancellation=True, shutdown_timeout=_SHUTDOWN_S)
     watching: list[asyncio.Task[None]] = []
@@ -331,7 +331,7 @@ def _serve(
     asyncio.set_event_loop(loop)
     try:
         runner, proxy = loop.run_until_complete(start(exchange, listener, ca_file=ca_file))
-    except BaseException as error:  # noqa: BLE001 - it belongs to the thread that waits for the start
+    except BaseException as error:  # noqa: BLE001 - raised again in the thread that waits for the start
         started.set_exception(error)
         return
     started.set_result((proxy.url, proxy.hosts) if proxy is not None else ("", []))

@@ -1,4 +1,4 @@
-"""Who asks, and whether the request is theirs and fresh: keys, HMAC-SHA256 signatures, timestamps and their window."""
+"""Authentication of requests: API keys, HMAC-SHA256 signatures, timestamps and the receive window."""
 
 import hashlib
 import hmac
@@ -28,12 +28,12 @@ def find_key(keys: tuple[Key, ...], name: str) -> Key:
 
 
 def sign(secret: str, payload: str) -> str:
-    """Return the signature (hex) of a payload: the text of query and body as sent, without the signature."""
+    """Return the signature (hex) of a payload: query and body as sent, without the signature itself."""
     return hmac.new(secret.encode(), payload.encode(), hashlib.sha256).hexdigest()
 
 
 def sorted_payload(params: Mapping[str, str]) -> str:
-    """Return what the WebSocket API signs: the parameters in alphabetical order, without the signature."""
+    """Return the signed text of the WebSocket API: the parameters in alphabetical order, without the signature."""
     return "&".join(f"{name}={params[name]}" for name in sorted(params) if name != "signature")
 
 

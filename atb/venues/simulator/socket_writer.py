@@ -1,4 +1,4 @@
-"""The exchange's end of one WebSocket connection: frames go out in order, and what goes wrong with streams goes wrong here."""
+"""The exchange's end of one WebSocket connection: a queue of outgoing frames, on which stream faults act."""
 
 import asyncio
 import contextlib
@@ -15,19 +15,18 @@ if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
     from atb.venues.simulator.faults import Fault
 
-WRITERS: web.AppKey[set["SocketWriter"]] = web.AppKey("outlets")
+WRITERS: web.AppKey[set["SocketWriter"]] = web.AppKey("writers")
 _PING_EVERY_S = 20.0
-_MAX_UNANSWERED_PINGS = 3  # pings, after which a client is gone
-_MAX_QUEUED_FRAMES = 50_000  # that may wait for a client to read them
+_MAX_UNANSWERED_PINGS = 3  # after that many unanswered pings the connection is reset
+_MAX_QUEUED_FRAMES = 50_000  # a client that lets more wait is not reading
 
 
 class SocketWriter:
-    """A connection's outgoing side.
+    """The outgoing side of one connection.
 
-    `answer` sends what was asked for; `push` sends what happened, and there the exchange's stream faults strike: `drop` ends
-    the connection, `gap` loses the frame, `duplicate` sends it twice, `reorder` holds it until the fault is over and sends
-    what it held newest first, `delay` sends it `delay_ms` of exchange time later, `half_open` says nothing more, to anything,
-    without closing.
+    `send_reply` answers a request; `send_event` sends an event, and stream faults strike there: `drop` resets the connection,
+    `gap` loses the frame, `duplicate` sends it twice, `reorder` holds frames until the fault is over and then sends them newest
+    first, `delay` sends the frame `delay_ms` of exchange time later, `half_open` sends nothing more without closing.
     """
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request, exchange: "Exchange") -> None:
@@ -40,18 +39,18 @@ class SocketWriter:
         self._unanswered = 0
 
     def send_reply(self, frame: Any, *, cut: bool = False) -> None:
-        """Send a frame that was asked for, or only the first half of it."""
+        """Send the reply to a request, or if `cut` only its first half."""
         text = json.dumps(frame, separators=(",", ":"))
         if not self._silent:
             self._enqueue(text[: len(text) // 2] if cut else text)
 
     def reset(self) -> None:
-        """End the connection at once, without a word."""
+        """Reset the connection at once."""
         self._silent = True
         reset(self._request)
 
     def send_event(self, frame: Any, *names: str) -> None:
-        """Send a frame of a stream known by these names, unless something goes wrong with it."""
+        """Send an event of a stream known by these names, unless a fault strikes it."""
         text = json.dumps(frame, separators=(",", ":"))
         fault = None if self._silent else self._exchange.fault_injector.frame_fault(*names)
         self._note_frame(names, "lost" if self._silent else fault.kind if fault is not None else "sent")
@@ -63,18 +62,18 @@ class SocketWriter:
         else:
             texts = [text, text] if fault.kind == "duplicate" else []
             self._apply_fault(fault, text)
-        for one in texts:
-            self._enqueue(one)
+        for queued in texts:
+            self._enqueue(queued)
 
     def _enqueue(self, text: str) -> None:
-        """Queue a frame; a client that has let so many wait does not read any more, and is dropped."""
+        """Queue a frame; reset the connection if too many are waiting."""
         if self._queue.qsize() >= _MAX_QUEUED_FRAMES:
             self.reset()
         else:
             self._queue.put_nowait(text)
 
     def note_subscriptions(self, *streams: str) -> None:
-        """Write to the ledger that these streams are listened to from now on."""
+        """Write to the ledger that the client subscribed to these streams."""
         for stream in streams:
             self._exchange.note("subscription", {"stream": stream, "event": "begun"})
 
@@ -91,7 +90,7 @@ class SocketWriter:
             self._exchange.plan(due, lambda: self._enqueue(text))
 
     async def serve(self, on_message: "Callable[[str], None]") -> None:
-        """Pass on what the client says until one of the two ends the connection."""
+        """Call `on_message` with each message until the connection ends."""
         writer = asyncio.create_task(self._write_frames())
         try:
             async for message in self.socket:
@@ -105,12 +104,12 @@ class SocketWriter:
             await asyncio.gather(writer, return_exceptions=True)
 
     async def end_connection(self) -> None:
-        """End the connection, as an exchange does that shuts down."""
+        """Close the connection because the exchange shuts down."""
         with contextlib.suppress(ConnectionError):
             await self.socket.close(code=WSCloseCode.GOING_AWAY, drain=False)
 
     async def _write_frames(self) -> None:
-        with contextlib.suppress(ConnectionError):  # the client is gone, and so is whoever would hear
+        with contextlib.suppress(ConnectionError):  # the client is gone
             while True:
                 try:
                     text = await asyncio.wait_for(self._queue.get(), _PING_EVERY_S)
@@ -126,7 +125,7 @@ class SocketWriter:
 
 @contextlib.asynccontextmanager
 async def accept_socket(request: web.Request, exchange: "Exchange") -> "AsyncIterator[SocketWriter]":
-    """Accept a WebSocket and give its outlet; it is closed when the exchange shuts down."""
+    """Accept a WebSocket and yield its writer; the exchange's shutdown closes it."""
     socket = web.WebSocketResponse(autoping=False, max_msg_size=1 << 20)
     await socket.prepare(request)
     writer = SocketWriter(socket, request, exchange)
@@ -138,7 +137,7 @@ async def accept_socket(request: web.Request, exchange: "Exchange") -> "AsyncIte
 
 
 def track_writers(app: web.Application) -> None:
-    """Let an application know its open connections, and end them when it shuts down; may be called more than once."""
+    """Make an application close its WebSockets when it shuts down; calling it again changes nothing."""
     if WRITERS not in app:
         app[WRITERS] = set()
         app.on_shutdown.append(_close_all)

@@ -1,4 +1,4 @@
-"""Binance's market streams: klines, trades and best prices over WebSockets, single, combined and subscribed to on the way."""
+"""Binance's market streams over WebSocket: klines, trades and best prices; raw, combined, or by later subscription."""
 
 import asyncio
 import json
@@ -42,25 +42,25 @@ def add_routes(app: web.Application, server: "Server") -> None:
 
 
 class Subscriptions:
-    """One connection's streams, and its conversation about them."""
+    """The streams of one connection, and its subscription requests."""
 
     def __init__(self, writer: SocketWriter, streams: list[str], *, combined: bool) -> None:
         self._writer = writer
-        self._streams = dict.fromkeys(streams)  # in the order of subscription, as LIST_SUBSCRIPTIONS tells them
+        self._streams = dict.fromkeys(streams)  # in the order of subscription, as LIST_SUBSCRIPTIONS returns them
         self._combined = combined
         writer.note_subscriptions(*self._streams)
 
     def on_event(self, event: "Event") -> bool:
-        """Send an event if a stream of this connection carries it; tell whether one does."""
+        """Send an event if this connection has its stream; return True if so."""
         stream = stream_of(event)
         if stream is None or stream not in self._streams:
             return False
-        told = frame(event)
-        self._writer.send_event({"stream": stream, "data": told} if self._combined else told, stream, "market")
+        body = frame(event)
+        self._writer.send_event({"stream": stream, "data": body} if self._combined else body, stream, "market")
         return True
 
     def on_message(self, text: str) -> None:
-        """Answer one request of the client."""
+        """Handle one request of the client."""
         try:
             request = json.loads(text)
             method, number = request["method"], request["id"]
@@ -99,19 +99,19 @@ async def _serve(request: web.Request, exchange: "Exchange", *, combined: bool) 
     named = request.query.get("streams", "") if combined else request.match_info.get("streams", "")
     streams = [name for name in named.split("/") if "@" in name]
     async with accept_socket(request, exchange) as writer:
-        mine = Subscriptions(writer, streams, combined=combined)
+        subscriptions = Subscriptions(writer, streams, combined=combined)
 
         def on_event(event: "Event") -> None:
-            told = [mine.on_event(one) for one in (event, *longer_candles(exchange.market, event))]
-            if any(told):
-                exchange.barrier.wake()  # who waits for a time is told at once what its streams carry
+            carried = [subscriptions.on_event(each) for each in (event, *longer_candles(exchange.market, event))]
+            if any(carried):
+                exchange.barrier.wake()  # a participant that waits for a time reads its streams first
 
         unsubscribe, pulse = (
             exchange.subscribe(on_event),
             asyncio.create_task(_refresh_open_candles(exchange, on_event)),
         )
         try:
-            await writer.serve(mine.on_message)
+            await writer.serve(subscriptions.on_message)
         finally:
             unsubscribe()
             pulse.cancel()
@@ -133,7 +133,7 @@ def longer_candles(market: "Market", event: "Event") -> "Iterator[Kline]":
 
 
 async def _refresh_open_candles(exchange: "Exchange", tell: "Callable[[Event], None]") -> None:
-    """Tell each open candle again every two seconds, as Binance does while there is trade; virtual time has no such pulse."""
+    """Send each open candle again every two seconds, as Binance does while there is trade; not in virtual time."""
     while isinstance(exchange.clock, RealClock):
         await asyncio.sleep(_REFRESH_S)
         for name, bars in exchange.market.finest().items():

@@ -1,4 +1,4 @@
-"""One symbol's price through time: its bars as the kernel's records, the bar that counts now, and what slippage reads."""
+"""The price of one symbol over time: its bars as kernel records, the current bar, and the inputs of slippage."""
 
 from typing import Any
 
@@ -19,10 +19,11 @@ CLOSED, TRADING, AFTER_RANGE = (
 
 
 class Tape:
-    """One symbol's price.
+    """The price of one symbol.
 
-    Within a bar the price is its open until the range moment, a millisecond before the bar's close, at which resting orders meet
-    the whole bar; from then on it is the bar's close. Between bars (a hole in the data) nothing trades and the price stays.
+    Within a bar the price is the bar's open until the range moment, one millisecond before the close. At that moment resting orders
+    are matched against the whole bar; from then on the price is the bar's close. Between bars (a gap in the data) nothing trades
+    and the price stays.
 
     Parameters
     ----------
@@ -52,7 +53,7 @@ class Tape:
 
     @property
     def open(self) -> bool:
-        """Whether orders are taken."""
+        """Whether orders are accepted."""
         return self.phase != CLOSED and not self.halted
 
     @property
@@ -63,24 +64,24 @@ class Tape:
         return "TRADING" if self.phase != CLOSED else "BREAK"
 
     def open_bar(self, row: int) -> None:
-        """Open a bar: its open is the price, and the bar before it is what slippage reads."""
+        """Open a bar: its open is the price, and slippage reads the previous bar."""
         self.phase, self.row, self.bar, self.entered = TRADING, row, self.market[row], 0
         self._set_price(self.bar["open"])
         self._set_slippage_inputs(row - 1)
 
     def reach_range(self) -> Any:
-        """Reach the bar's range moment: its close is the price; return the whole bar for the resting orders to meet."""
+        """Reach the bar's range moment: its close is the price; return the bar to match resting orders against."""
         self.phase, self.entered = AFTER_RANGE, 0
         self._set_price(self.bar["close"])
         return self.bar
 
     def close_bar(self) -> None:
-        """Close the bar; until another opens nothing trades."""
+        """Close the bar; nothing trades until another opens."""
         self.phase = CLOSED
         self._set_slippage_inputs(self.row)
 
     def trade_at(self, price: float) -> Any:
-        """Trade at a price, as a script says; return a bar of this price alone for the resting orders to meet."""
+        """Trade at a scripted price; return a bar of this single price to match resting orders against."""
         bar = np.zeros(1, records.MARKET)
         for name in ("open", "high", "low", "close"):
             bar[name] = price
@@ -94,7 +95,7 @@ class Tape:
         return self.trades
 
     def seek(self, now_ms: int) -> tuple[int, int] | None:
-        """Return (row, moment) of the first bar that is still to come or not yet over at `now_ms`, None if there is none."""
+        """Return (row, time to open it) of the first bar that is open or still to come at `now_ms`, None if there is none."""
         row = int(np.searchsorted(self.market["closed"], now_ms, side="right"))
         return (row, max(int(self.market["opened"][row]), now_ms)) if row < len(self.market) else None
 

@@ -1,4 +1,4 @@
-"""Participants of the virtual clock: time stands still while one of them works, and moves only when all of them wait."""
+"""The barrier of virtual time: it stands still while any participant works, and moves when all of them wait."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,16 +9,16 @@ _MOMENTS_AT_ONCE = 200
 
 @dataclass(eq=False)
 class Participant:
-    """Somebody whose work stops the clock.
+    """A client whose work stops the clock.
 
     Parameters
     ----------
     answer
         Called with (now, woken) when a wait ends.
     until_ms
-        What it waits for; None while it works.
+        Time it waits for; None while it works.
     missed
-        Whether something happened since its last answer: its next wait then ends at once.
+        Whether something happened since it was last resumed: its next wait then ends at once.
     """
 
     resume: Callable[[int, bool], None]
@@ -27,18 +27,18 @@ class Participant:
 
 
 class TimeBarrier:
-    """Who takes part, and the rule by which time moves.
+    """The participants, and the rule by which time moves.
 
     Parameters
     ----------
     now
-        The present.
+        Returns the exchange's time in epoch milliseconds.
     next_moment
-        When the exchange itself does something next; None is never.
+        Returns the time of the exchange's next scheduled call; None is never.
     advance
         Moves the exchange to a time.
     drives
-        Whether waiting moves the clock: a real one goes by itself.
+        Whether waiting moves the clock: a real clock moves by itself.
     """
 
     def __init__(
@@ -55,53 +55,53 @@ class TimeBarrier:
 
     @property
     def all_wait(self) -> bool:
-        """Whether nobody works: every participant waits, or there is none."""
-        return all(one.until_ms is not None for one in self._participants)
+        """Whether every participant waits, or there is none."""
+        return all(participant.until_ms is not None for participant in self._participants)
 
     def __len__(self) -> int:
         """Return the number of participants."""
         return len(self._participants)
 
     def join(self, resume: Callable[[int, bool], None]) -> Participant:
-        """Add a participant, who works until it waits."""
+        """Add a participant, which counts as working until it waits."""
         participant = Participant(resume)
         self._participants.append(participant)
         return participant
 
     def leave(self, participant: Participant) -> None:
-        """Remove a participant: the others need not wait for it any more."""
+        """Remove a participant: time no longer waits for it."""
         if participant in self._participants:
             self._participants.remove(participant)
         self._settle_soon()
 
     def wait(self, participant: Participant, until_ms: int) -> None:
-        """Note that a participant waits; a second wait replaces the first, and one in the past ends at once."""
+        """Let a participant wait; a second wait replaces the first, and one in the past ends at once."""
         participant.until_ms = until_ms
         self.release()
         self._settle_soon()
 
     def wake(self) -> None:
-        """End the waits of all: something happened. Who works is told when it next waits."""
-        for one in self._participants:
-            one.woken = True
+        """End all waits because something happened; the next wait of a working participant ends at once."""
+        for participant in self._participants:
+            participant.woken = True
         self._settle_soon()
 
     def release(self) -> None:
-        """Answer those whose wait is over."""
+        """Resume the participants whose wait is over."""
         now = self._now()
-        for one in list(self._participants):
-            if one.until_ms is not None and (one.woken or one.until_ms <= now):
-                woken, one.until_ms, one.woken = one.woken, None, False
-                one.resume(now, woken)
+        for participant in list(self._participants):
+            if participant.until_ms is not None and (participant.woken or participant.until_ms <= now):
+                woken, participant.until_ms, participant.woken = participant.woken, None, False
+                participant.resume(now, woken)
 
     def next_ms(self) -> int | None:
-        """Return when a wait ends or the exchange does something, whichever is first."""
-        times = [one.until_ms for one in self._participants if one.until_ms is not None]
+        """Return the earliest time at which a wait ends or the exchange has a scheduled call."""
+        times = [participant.until_ms for participant in self._participants if participant.until_ms is not None]
         moment = self._next_moment()
         return min([*times, *([moment] if moment is not None else [])], default=None)
 
     def _settle_soon(self) -> None:
-        # What other connections have already sent is read first: only then is it known that everybody waits.
+        # Messages that other connections have already sent are read first: only then is it certain that all wait.
         if self._participants and not self._scheduled:
             self._scheduled = True
             asyncio.get_running_loop().call_soon(self._settle)

@@ -35,15 +35,15 @@ class Trading:
     Parameters
     ----------
     config
-        Costs, filters and how deep the book is.
+        Costs, filters and the depth of the book.
     tapes
-        Every symbol's price.
+        The price of every symbol.
     account
-        What pays.
+        The balances.
     announce
-        Called with everything that happens, in order.
+        Called with every event, in order.
     now
-        The present in epoch milliseconds.
+        Exchange time in epoch milliseconds.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class Trading:
         self._contingent = ContingentOrders(
             self.book, account, tapes, fees=self.fees, filters=config.filters, announce=announce, now=now
         )
-        self._room: dict[str, Decimal] = {}  # what this bar's resting orders may still take, by symbol
+        self._room: dict[str, Decimal] = {}  # volume that this bar's resting orders may still take, by symbol
 
     # --- placing
 
@@ -123,7 +123,7 @@ class Trading:
         return required_balance(draft, self.tapes[draft.symbol], self.fees)
 
     def _accept(self, order: Order, *, locked: Decimal, pending: bool = False) -> None:
-        """Take a checked order onto the book, or as a leg that waits for its working order."""
+        """Add a checked order to the book, or as a leg that waits for its working order."""
         now = self.now()
         order.id, order.time_ms, order.update_ms = self.book.new_id(), now, now
         order.status = "PENDING_NEW" if pending else "NEW"
@@ -147,7 +147,7 @@ class Trading:
         return paying_asset(order, self.tapes[order.symbol])
 
     def _take_steps(self, steps: Iterable[Step]) -> None:
-        """Do what contingent orders ask for, each step before the next one is asked for."""
+        """Take the steps that contingent orders yield, one at a time."""
         for step in steps:
             if isinstance(step, Finish):
                 self._finish(step.order, step.status, reason=step.reason)
@@ -159,14 +159,14 @@ class Trading:
     # --- meeting the market
 
     def _match_new(self, order: Order, inside: int | None = None) -> None:
-        """Let a new order meet the present price, or in the last moment of a bar that bar.
+        """Match a new order against the last price, or after the range moment against the bar.
 
         Parameters
         ----------
         order
-            It is on the book.
+            An order on the book.
         inside
-            How its entry met the bar, for a leg that its working order has just activated; None is for an order of its own.
+            How its entry filled in this bar, for a leg that its working order has just placed; None for a single order.
         """
         tape = self.tapes[order.symbol]
         if not tape.open or not order.open:
@@ -187,16 +187,16 @@ class Trading:
             self._finish(order, "EXPIRED")
 
     def match_bar(self, tape: Tape) -> None:
-        """Let the orders that rest meet the tape's bar: what sells first, then what buys, as the kernel does."""
+        """Match resting orders against the tape's bar: sells first, then buys, as the kernel does."""
         symbol = tape.symbol
         if not self.book.has_open(symbol) or tape.halted:
             return
         if self.config.book.share is not None:
             share = Decimal(str(self.config.book.share * float(tape.bar["volume"])))
             self._room[symbol] = tape.rules.floor_quantity(share)
-        resting = [one for one in self.book.open_in(symbol) if one.status != "PENDING_NEW"]
-        met = [(one, price_met_in_bar(one, tape, inside=0)) for one in resting if one.sells]
-        found = [(one, price) for one, price in met if not math.isnan(price)]
+        resting = [order for order in self.book.open_in(symbol) if order.status != "PENDING_NEW"]
+        met = [(order, price_met_in_bar(order, tape, inside=0)) for order in resting if order.sells]
+        found = [(order, price) for order, price in met if not math.isnan(price)]
         for order, price in sorted(found, key=lambda pair: precedence(pair[0], pair[1], tape)):
             if order.open:
                 self._execute(order, price)
@@ -209,7 +209,7 @@ class Trading:
         self._announce_balances()
 
     def _execute(self, order: Order, met: float) -> None:
-        """Execute an order that met a price: stops take, limits make."""
+        """Execute an order at the price it reached: stops as taker, limits as maker."""
         if not order.is_stop:
             self._make(order, exchange_price(met))
             return
@@ -221,10 +221,10 @@ class Trading:
             self._announce_order(order, "NEW")
 
     def _cross(self, order: Order, price: float, *, takes: bool) -> None:
-        """Fill a limit order that crosses the market as it arrives.
+        """Fill a limit order that crosses the market on arrival.
 
-        One that may rest fills as the kernel's limit orders do: at the better price, without slippage, at the maker's rate; one
-        that may not is a market order with a worst price. Where the book has levels, both walk down them.
+        A GTC order fills as the kernel's limit orders do: at the better price, without slippage, at the maker fee. IOC and FOK
+        orders are market orders with a limit price. If the book has levels, both walk it.
         """
         if takes or self.config.book.level is not None:
             self._take(order, price)
@@ -232,7 +232,7 @@ class Trading:
             self._make(order, exchange_price(price))
 
     def _make(self, order: Order, price: Decimal) -> None:
-        """Fill a resting limit order at a price, as far as the book goes."""
+        """Fill a resting limit order at a price, as far as the liquidity goes."""
         room = self._room.get(order.symbol) if self.config.book.share is not None else None
         quantity = min(amount for amount in (order.rest, self.config.book.max_execution, room) if amount is not None)
         if quantity <= 0:
@@ -242,7 +242,7 @@ class Trading:
         self._fill(order, quantity, price, maker=True)
 
     def _take(self, order: Order, met: float) -> None:
-        """Fill an order against the book, and end what such an order leaves over."""
+        """Fill a taker order against the book; a rest that may not rest on the book expires."""
         tape, at_market = self.tapes[order.symbol], order.type in AT_MARKET
         found = list(walk_book(order, met, tape, book=self.config.book))
         if order.tif == "FOK" and sum(quantity for quantity, _ in found) < order.rest:
@@ -255,14 +255,14 @@ class Trading:
             self._finish(order, "EXPIRED")
 
     def _can_pay(self, order: Order, quantity: Decimal, price: Decimal) -> bool:
-        """Tell whether a buy that slipped beyond what was set aside can still be paid."""
+        """Return True if the account can pay a buy that slipped beyond the amount set aside."""
         if order.sells:
             return True
         value = rounded_up(quantity * price)
         return value + self.fees.reserve(value) <= order.locked + self.account.free(self._paying_asset(order))
 
     def _fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
-        """Execute a part of an order: balances, the order, its trade and its list change together."""
+        """Fill a part of an order: balances, order, trade and list change together."""
         self._take_steps(self._contingent.on_execution(order))
         tape, value = self.tapes[order.symbol], rounded_down(quantity * price)
         bnb = (self.account.free(BNB), self._bnb_price())
@@ -289,7 +289,7 @@ class Trading:
         self._take_steps(self._contingent.after_fill(order, quantity, in_base))
 
     def _settle(self, order: Order, quantity: Decimal, value: Decimal) -> None:
-        """Move what an execution gives and takes, out of what was set aside first."""
+        """Update the balances for an execution; the locked amount is used first."""
         pair = self.tapes[order.symbol].rules.symbol
         used = order.locked if quantity == order.rest else rounded_down(order.locked * quantity / order.rest)
         self.account.unlock(self._paying_asset(order), used)
@@ -304,7 +304,7 @@ class Trading:
     # --- ending
 
     def cancel(self, order: Order, client_id: str = "") -> None:
-        """Withdraw an order, and with it the list it belongs to.
+        """Cancel an order, and with it the list it belongs to.
 
         Raises
         ------
@@ -342,7 +342,7 @@ class Trading:
     # --- announcing
 
     def transfer(self, asset: str, amount: Decimal) -> None:
-        """Let something arrive, or leave where the amount is negative."""
+        """Deposit an amount, or withdraw it if negative."""
         if amount < 0:
             self.account.require(asset, -amount)
         self.account.add(asset, amount)
@@ -351,7 +351,7 @@ class Trading:
 
     def _bnb_price(self) -> Decimal:
         """Return the price of BNB in quote."""
-        tape = next((one for one in self.tapes.values() if one.rules.symbol.base == BNB), None)
+        tape = next((tape for tape in self.tapes.values() if tape.rules.symbol.base == BNB), None)
         return exchange_price(tape.price) if tape is not None else self.config.bnb_price
 
     def _announce_order(
@@ -363,14 +363,14 @@ class Trading:
         client_id: str = "",
         reason: str = "NONE",
     ) -> None:
-        """Announce an order as it is now; a cancellation has an id of its own."""
+        """Announce an order as it is now; a cancellation has its own client id."""
         cancelled = what == "CANCELED"
         name = client_id or self.book.new_client_id() if cancelled else order.client_id
         original = order.client_id if cancelled else ""
         self.announce(Execution(self.now(), what, copy.copy(order), trade, name, original, reason))
 
     def _announce_balances(self) -> None:
-        """Announce the balances that changed since the last time."""
+        """Announce the balances that changed since the last announcement."""
         changed = self.account.take_changed()
         if changed:
             self.account.updated_ms = self.now()

@@ -1,4 +1,4 @@
-"""Binance's WebSocket API: the REST operations over one connection, and the account's own stream."""
+"""Binance's WebSocket API: the REST operations over one connection, and the user data stream."""
 
 import json
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,7 @@ def add_routes(app: web.Application, server: "Server") -> None:
 
 
 class WebSocketSession:
-    """One connection to the WebSocket API: requests are answered in turn, events come in between."""
+    """One connection to the WebSocket API: requests are handled in order, events come in between."""
 
     def __init__(self, writer: SocketWriter, server: "Server") -> None:
         self._writer = writer
@@ -48,15 +48,15 @@ class WebSocketSession:
         self._next = 0
 
     def on_event(self, event: "Event") -> None:
-        """Send an event of the account to each of this connection's subscriptions."""
+        """Send an event of the account to each subscription of this connection."""
         if not isinstance(event, _ACCOUNT):
             return
         for number in self._subscriptions:
-            told = frame(event)
-            self._writer.send_event({"subscriptionId": number, "event": told}, "user", told["e"])
+            body = frame(event)
+            self._writer.send_event({"subscriptionId": number, "event": body}, "user", body["e"])
 
     def on_message(self, text: str) -> None:
-        """Answer one request."""
+        """Handle one request."""
         try:
             request = json.loads(text, parse_float=str)
             number, method = request["id"], request["method"]
@@ -74,16 +74,16 @@ class WebSocketSession:
             self._reply(number, refusal.status, limits=limits, error=refusal.body())
 
     def _run_operation(self, number: Any, method: str, parameters: dict[str, str], *, limits: bool) -> None:
-        """Do what REST does too, and let its faults happen to this connection."""
+        """Run an operation that REST has too; faults act on this connection."""
         reply = self._gateway.handle(_request(method, OPERATIONS[method], parameters))
         if reply.fate == "reset":
             self._writer.reset()
         elif reply.fate != "hold":
-            told = {"result" if reply.status == 200 else "error": reply.body}
-            self._reply(number, reply.status, limits=limits, cut=reply.fate == "truncate", **told)
+            body = {"result" if reply.status == 200 else "error": reply.body}
+            self._reply(number, reply.status, limits=limits, cut=reply.fate == "truncate", **body)
 
     def _manage_stream(self, method: str, parameters: dict[str, str]) -> Any:
-        """Do what only a connection can: subscribe to what happens on the account, and end it."""
+        """Subscribe to the user data stream, or end a subscription."""
         if method == "userDataStream.subscribe.signature":
             self._exchange.catch_up()
             self._gateway.authorize(_request(method, ("GET", "/ws-api/v3"), parameters))
@@ -92,7 +92,7 @@ class WebSocketSession:
             self._unsubscribe(parameters.get("subscriptionId"))
             return {}
         if method == "session.subscriptions":
-            return [{"subscriptionId": one} for one in self._subscriptions]
+            return [{"subscriptionId": number} for number in self._subscriptions]
         raise Refusal(-1000, f"Unknown method '{method}'.")
 
     def _subscribe(self) -> int:
@@ -102,15 +102,15 @@ class WebSocketSession:
         return self._subscriptions[-1]
 
     def _unsubscribe(self, wanted: str | None) -> None:
-        numbers = [one for one in self._subscriptions if wanted in (None, str(one))]
+        numbers = [number for number in self._subscriptions if wanted in (None, str(number))]
         for number in numbers:
             self._subscriptions.remove(number)
             event = terminated(self._exchange.server_ms())
             self._writer.send_event({"subscriptionId": number, "event": event}, "user", event["e"])
 
-    def _reply(self, number: Any, status: int, *, limits: bool = True, cut: bool = False, **told: Any) -> None:
+    def _reply(self, number: Any, status: int, *, limits: bool = True, cut: bool = False, **body: Any) -> None:
         used = {"rateLimits": self._exchange.usage.rate_limits(self._exchange.now_ms())} if limits else {}
-        self._writer.send_reply({"id": number, "status": status, **told, **used}, cut=cut)
+        self._writer.send_reply({"id": number, "status": status, **body, **used}, cut=cut)
 
 
 def _request(operation: str, place: tuple[str, str], parameters: dict[str, str]) -> ApiRequest:

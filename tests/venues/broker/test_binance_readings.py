@@ -148,7 +148,7 @@ async def test_the_client_id_of_a_trade_is_known_for_orders_that_were_seen():
 
 @in_loop
 async def test_what_was_seen_long_ago_is_forgotten(monkeypatch):
-    monkeypatch.setattr("atb.venues.broker.binance._REMEMBERED", 2)
+    monkeypatch.setattr("atb.venues.broker.binance._MAX_REMEMBERED", 2)
     async with binance() as (broker, forged):
         forged.say("GET", "openOrders", Forgery([order_row(ORDER, orderId=n) for n in range(5)]))
         await broker.open_orders(BTC)
@@ -200,7 +200,7 @@ async def test_balances_are_exact_and_what_is_empty_is_left_out():
         forged.say("GET", "account", Forgery({"balances": rows}))
         found = await broker.balances()
         forged.say("GET", "account", Forgery({"balances": "none"}))
-        with pytest.raises(VenueError, match="shape"):
+        with pytest.raises(VenueError, match="malformed"):
             await broker.balances()
     assert found == {
         "BTC": Balance(Decimal("0.10000001"), Decimal("0.00000002")),

@@ -226,7 +226,7 @@ async def test_krakens_trades_balances_and_bars():
         assert await broker.trades(USD, after="T1", since_ms=0) == []
         balances = await broker.balances()
         bars = await broker.bars(USD, Timeframe.parse("1h"), since_ms=NOW - 2 * hour * 1_000)
-        with pytest.raises(VenueError, match="does not tell what a key may do"):
+        with pytest.raises(VenueError, match="does not report a key"):
             await broker.permissions()
     told = [
         (one.trade_id, one.order_id, one.price, one.quantity, one.fee, one.fee_asset, one.fee_value) for one in fills
@@ -256,6 +256,6 @@ async def test_an_exchange_that_can_neither_rest_a_stop_nor_judge_an_order_says_
     assert [(one.outcome, one.code) for one in answers] == [("rejected", "local:unsupported")] * 2
     assert {"stops that rest at the venue", "judging an order without placing it"} <= set(broker.capabilities.missing())
     broker._exchange.has = {}
-    with pytest.raises(VenueError, match="does not list orders"):
+    with pytest.raises(VenueError, match="does not list closed orders"):
         broker._history()
     await broker.close()

@@ -1,4 +1,4 @@
-"""A second, thinner skin over the same exchange: Coinbase Advanced, to prove that no part of atb is shaped by Binance."""
+"""Coinbase Advanced's API over the same simulated exchange: proof that no part of atb depends on Binance."""
 
 from atb.venues.simulator.coinbase.routes import add_routes
 

@@ -1,4 +1,4 @@
-"""Coinbase Advanced's answers: products, candles, orders, fills and accounts in its field names and number formats."""
+"""Response bodies in Coinbase Advanced's field names and number formats: products, candles, orders, fills and accounts."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -45,12 +45,12 @@ def product_id(rules: Instrument) -> str:
 
 
 def order_id(number: int) -> str:
-    """Return the exchange's number of an order or trade as the UUID that Coinbase has instead."""
+    """Return the number of an order or trade as a UUID, which is what Coinbase has instead."""
     return str(UUID(int=number))
 
 
 def order_number(text: str) -> int | None:
-    """Return the number behind a UUID, None if it is none."""
+    """Return the number in a UUID, None if the text is no UUID."""
     try:
         return UUID(text).int
     except ValueError:
@@ -113,7 +113,7 @@ def candles(rows: Iterable[Candle]) -> dict[str, Any]:
 
 
 def configuration(order: Order, stop: Order | None = None) -> dict[str, Any]:
-    """Return an order's `order_configuration`: what was asked for, under the name of its kind."""
+    """Return an order's `order_configuration`: its terms under the name of its kind."""
     size = {"base_size": plain(order.quantity)}
     if stop is not None:
         prices = {"limit_price": plain(order.price), "stop_trigger_price": plain(stop.stop_price)}
@@ -129,50 +129,50 @@ def configuration(order: Order, stop: Order | None = None) -> dict[str, Any]:
     return {"limit_limit_gtc": size | {"limit_price": plain(order.price)} | post_only}
 
 
-def order(one: Order, product: str, *, stop: Order | None = None) -> dict[str, Any]:
-    """Return one order; fees are in quote, as Coinbase takes them. A bracket tells of its stop what that executed."""
-    asked, shown_id = configuration(one, stop), order_id(one.id)
+def order(order: Order, product: str, *, stop: Order | None = None) -> dict[str, Any]:
+    """Return one order; fees are in quote, as at Coinbase. A bracket whose stop executed shows the stop's fills."""
+    terms, shown_id = configuration(order, stop), order_id(order.id)
     if stop is not None and stop.trades:
-        one = replace(stop, client_id=one.client_id)
-    fees = sum((in_quote(trade) for trade in one.trades), Decimal(0))
+        order = replace(stop, client_id=order.client_id)
+    fees = sum((in_quote(trade) for trade in order.trades), Decimal(0))
     return {
         "order_id": shown_id,
         "product_id": product,
         "user_id": _USER,
-        "order_configuration": asked,
-        "side": one.side,
-        "client_order_id": one.client_id,
-        "status": _STATUS[one.status],
-        "time_in_force": "IMMEDIATE_OR_CANCEL" if one.type == "MARKET" else "GOOD_UNTIL_CANCELLED",
-        "created_time": iso(one.time_ms),
-        "completion_percentage": plain(100 * one.filled / one.quantity) if one.quantity else "0",
-        "filled_size": plain(one.filled),
-        "average_filled_price": plain(one.spent / one.filled) if one.filled else "0",
+        "order_configuration": terms,
+        "side": order.side,
+        "client_order_id": order.client_id,
+        "status": _STATUS[order.status],
+        "time_in_force": "IMMEDIATE_OR_CANCEL" if order.type == "MARKET" else "GOOD_UNTIL_CANCELLED",
+        "created_time": iso(order.time_ms),
+        "completion_percentage": plain(100 * order.filled / order.quantity) if order.quantity else "0",
+        "filled_size": plain(order.filled),
+        "average_filled_price": plain(order.spent / order.filled) if order.filled else "0",
         "fee": "",
-        "number_of_fills": str(len(one.trades)),
-        "filled_value": plain(one.spent),
+        "number_of_fills": str(len(order.trades)),
+        "filled_value": plain(order.spent),
         "pending_cancel": False,
-        "size_in_quote": bool(one.quote_quantity),
+        "size_in_quote": bool(order.quote_quantity),
         "total_fees": plain(fees),
         "size_inclusive_of_fees": False,
-        "total_value_after_fees": plain(one.spent - fees if one.sells else one.spent + fees),
-        "trigger_status": _trigger(one),
-        "order_type": _TYPES[next(iter(asked))],
+        "total_value_after_fees": plain(order.spent - fees if order.sells else order.spent + fees),
+        "trigger_status": _trigger(order),
+        "order_type": _TYPES[next(iter(terms))],
         "reject_reason": "REJECT_REASON_UNSPECIFIED",
-        "settled": not one.open,
+        "settled": not order.open,
         "product_type": "SPOT",
         "reject_message": "",
         "cancel_message": "",
         "order_placement_source": "RETAIL_ADVANCED",
-        "outstanding_hold_amount": plain(one.locked),
+        "outstanding_hold_amount": plain(order.locked),
         "is_liquidation": False,
-        "last_fill_time": iso(one.trades[-1].time_ms) if one.trades else None,
+        "last_fill_time": iso(order.trades[-1].time_ms) if order.trades else None,
         "edit_history": [],
     }
 
 
 def fill(trade: Trade, product: str, order: str) -> dict[str, Any]:
-    """Return one execution of the order that is shown under the id `order`."""
+    """Return one fill of the order that is shown under the id `order`."""
     return {
         "entry_id": order_id(trade.id),
         "trade_id": order_id(trade.id),
@@ -197,7 +197,7 @@ def account_id(asset: str) -> str:
 
 
 def account(asset: str, *, free: Decimal, locked: Decimal, fiat: bool) -> dict[str, Any]:
-    """Return what the account has of one asset."""
+    """Return the balance of one asset."""
     return {
         "uuid": account_id(asset),
         "name": f"{asset} Wallet",
@@ -215,8 +215,8 @@ def account(asset: str, *, free: Decimal, locked: Decimal, fiat: bool) -> dict[s
     }
 
 
-def old_account(asset: str, *, total: Decimal, fiat: bool) -> dict[str, Any]:
-    """Return what the account has of one asset as version 2 tells it: without what is on hold."""
+def account_v2(asset: str, *, total: Decimal, fiat: bool) -> dict[str, Any]:
+    """Return the balance of one asset in the format of version 2, which shows no holds."""
     return {
         "id": account_id(asset),
         "name": f"{asset} Wallet",
@@ -234,22 +234,22 @@ def old_account(asset: str, *, total: Decimal, fiat: bool) -> dict[str, Any]:
 
 
 def in_quote(trade: Trade) -> Decimal:
-    """Return a trade's fee in quote, whatever it was taken in."""
+    """Return a trade's fee converted to quote."""
     base_paid = trade.symbol.startswith(trade.commission_asset)
     return trade.commission * trade.price if base_paid else trade.commission
 
 
 def plain(value: Decimal) -> str:
-    """Return a number as Coinbase prints it: as short as it is exact, without an exponent."""
+    """Format a number as Coinbase does: exact, without trailing zeros and exponent."""
     return f"{value.normalize():f}" if value else "0"
 
 
 def iso(time_ms: int) -> str:
-    """Return a time as Coinbase writes it."""
+    """Format a time as Coinbase does."""
     return datetime.fromtimestamp(time_ms / 1_000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _trigger(one: Order) -> str:
-    if not one.stop_price:
+def _trigger(order: Order) -> str:
+    if not order.stop_price:
         return "INVALID_ORDER_TYPE"
-    return "STOP_TRIGGERED" if one.triggered else "STOP_PENDING"
+    return "STOP_TRIGGERED" if order.triggered else "STOP_PENDING"

@@ -1,4 +1,4 @@
-"""What Coinbase tells everybody: its time, products, candles and prices."""
+"""Coinbase's market data endpoints: time, products, candles, prices and currencies."""
 
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -10,60 +10,60 @@ from atb.venues.simulator.coinbase.requests import CoinbaseError, CoinbaseReques
 if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
 
-_MOST_CANDLES = 350
+_MAX_CANDLES = 350
 _FIAT = {"USD": "US Dollar", "EUR": "Euro", "GBP": "British Pound"}
 
 
 class MarketEndpoints:
-    """The market as Coinbase shows it."""
+    """Endpoints of the market."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
 
-    def time(self, _asked: CoinbaseRequest) -> dict[str, Any]:
-        """Return the exchange's present."""
+    def time(self, _request: CoinbaseRequest) -> dict[str, Any]:
+        """Return the exchange's time."""
         now = self._exchange.server_ms()
         return {"iso": formats.iso(now), "epochSeconds": str(now // 1_000), "epochMillis": str(now)}
 
-    def old_time(self, _asked: CoinbaseRequest) -> dict[str, Any]:
-        """Return the exchange's present as version 2 tells it."""
+    def time_v2(self, _request: CoinbaseRequest) -> dict[str, Any]:
+        """Return the exchange's time in the format of version 2."""
         now = self._exchange.server_ms()
         return {"data": {"iso": formats.iso(now), "epoch": now // 1_000}}
 
-    def products(self, asked: CoinbaseRequest) -> dict[str, Any]:
-        """Return every product of a type; there are only spot ones."""
-        spot = asked.query.get("product_type", "SPOT") == "SPOT"
+    def products(self, request: CoinbaseRequest) -> dict[str, Any]:
+        """Return every product of a type; only spot products exist."""
+        spot = request.query.get("product_type", "SPOT") == "SPOT"
         found = [self._product(rules) for rules in self._exchange.market.instruments.values() if spot]
         return {"products": found, "num_products": len(found)}
 
-    def product(self, asked: CoinbaseRequest) -> dict[str, Any]:
+    def product(self, request: CoinbaseRequest) -> dict[str, Any]:
         """Return one product."""
-        return self._product(self._asked(asked.names["product"]))
+        return self._product(self._rules_of(request.names["product"]))
 
-    def candles(self, asked: CoinbaseRequest) -> dict[str, Any]:
+    def candles(self, request: CoinbaseRequest) -> dict[str, Any]:
         """Return the candles that open in [start, end], epoch seconds, newest first."""
-        rules = self._asked(asked.names["product"])
-        interval = formats.GRANULARITIES.get(asked.query.get("granularity", ""))
+        rules = self._rules_of(request.names["product"])
+        interval = formats.GRANULARITIES.get(request.query.get("granularity", ""))
         if interval is None:
             raise invalid("unknown granularity")
         try:
-            start, end = (1_000 * int(asked.query[name]) for name in ("start", "end"))
+            start, end = (1_000 * int(request.query[name]) for name in ("start", "end"))
         except (KeyError, ValueError) as error:
             raise invalid("start and end are epoch seconds") from error
         bars = self._exchange.market.find(rules.symbol.joined, interval)
         if bars is None:
             return {"candles": []}
-        if (end - start) // (1_000 * bars.timeframe.seconds) > _MOST_CANDLES:
-            raise invalid(f"number of candles requested should be less than {_MOST_CANDLES}")
+        if (end - start) // (1_000 * bars.timeframe.seconds) > _MAX_CANDLES:
+            raise invalid(f"number of candles requested should be less than {_MAX_CANDLES}")
         return formats.candles(
             self._exchange.market.candles(
-                bars, start_ms=start, end_ms=end, limit=_MOST_CANDLES, ahead_ms=self._exchange.skew_ms
+                bars, start_ms=start, end_ms=end, limit=_MAX_CANDLES, ahead_ms=self._exchange.skew_ms
             )
         )
 
-    def ticker(self, asked: CoinbaseRequest) -> dict[str, Any]:
+    def ticker(self, request: CoinbaseRequest) -> dict[str, Any]:
         """Return the last trade and the best prices."""
-        rules = self._asked(asked.names["product"])
+        rules = self._rules_of(request.names["product"])
         price, bid, ask = self._prices(rules)
         last = {
             "trade_id": "1",
@@ -75,36 +75,36 @@ class MarketEndpoints:
         }
         return {"trades": [last], "best_bid": bid, "best_ask": ask}
 
-    def book(self, asked: CoinbaseRequest) -> dict[str, Any]:
+    def book(self, request: CoinbaseRequest) -> dict[str, Any]:
         """Return the order book: one level on each side."""
-        rules = self._asked(asked.query.get("product_id", ""))
+        rules = self._rules_of(request.query.get("product_id", ""))
         _, bid, ask = self._prices(rules)
-        told = {"product_id": formats.product_id(rules), "time": formats.iso(self._exchange.server_ms())}
+        body = {"product_id": formats.product_id(rules), "time": formats.iso(self._exchange.server_ms())}
         return {
-            "pricebook": told | {"bids": [{"price": bid, "size": "1000"}], "asks": [{"price": ask, "size": "1000"}]}
+            "pricebook": body | {"bids": [{"price": bid, "size": "1000"}], "asks": [{"price": ask, "size": "1000"}]}
         }
 
-    def currencies(self, _asked: CoinbaseRequest) -> dict[str, Any]:
+    def currencies(self, _request: CoinbaseRequest) -> dict[str, Any]:
         """Return the fiat currencies."""
         return {"data": [{"id": name, "name": words, "min_size": "0.01"} for name, words in _FIAT.items()]}
 
-    def crypto(self, _asked: CoinbaseRequest) -> dict[str, Any]:
-        """Return every other asset that is traded."""
+    def crypto(self, _request: CoinbaseRequest) -> dict[str, Any]:
+        """Return every traded asset that is no fiat currency."""
         symbols = [rules.symbol for rules in self._exchange.market.instruments.values()]
-        assets = sorted({asset for one in symbols for asset in (one.base, one.quote)} - _FIAT.keys())
+        assets = sorted({asset for symbol in symbols for asset in (symbol.base, symbol.quote)} - _FIAT.keys())
         rows = [{"asset_id": formats.account_id(name), "code": name, "name": name, "type": "crypto"} for name in assets]
         return {"data": rows}
 
-    def rates(self, _asked: CoinbaseRequest) -> dict[str, Any]:
-        """Return what a dollar is worth; only of itself it is known."""
+    def rates(self, _request: CoinbaseRequest) -> dict[str, Any]:
+        """Return exchange rates of the dollar: only the trivial one."""
         return {"data": {"currency": "USD", "rates": {"USD": "1.0"}}}
 
-    def _asked(self, name: str) -> Instrument:
+    def _rules_of(self, name: str) -> Instrument:
         """Return the rules of a product.
 
         Raises
         ------
-        Declined
+        CoinbaseError
             If there is none of that name.
         """
         for rules in self._exchange.market.instruments.values():

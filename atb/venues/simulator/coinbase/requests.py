@@ -1,4 +1,4 @@
-"""What is asked of Coinbase's endpoints, and how it says no."""
+"""Requests to Coinbase's endpoints, and its error responses."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from atb.venues.simulator.configuration import Key
 
-# Binance's words for why the matching engine takes no order, and Coinbase's: its error, and its reason in a preview.
+# Words in the matching engine's refusals, and Coinbase's error and preview failure reason for each.
 _REASONS = {
     "insufficient balance": ("INSUFFICIENT_FUND", "PREVIEW_INSUFFICIENT_FUND"),
     "trigger immediately": ("UNKNOWN_FAILURE_REASON", "PREVIEW_STOP_PRICE_ABOVE_LAST_TRADE_PRICE"),
@@ -33,13 +33,13 @@ class CoinbaseRequest:
     Parameters
     ----------
     method, host, path
-        Where it went.
+        The endpoint.
     query, names, body
-        Parameters of the query, of the path, and the JSON object that was sent, empty where none was.
+        Parameters of the query and of the path, and the JSON object of the body, empty if there is none.
     authorization
         The header of that name.
     key
-        Who asked, once that is known.
+        The key that signed it, once it is verified.
     """
 
     method: str
@@ -52,28 +52,28 @@ class CoinbaseRequest:
     key: "Key | None" = None
 
     @classmethod
-    async def of(cls, request: "web.Request") -> "CoinbaseRequest":
-        """Read a request; a body that is no object counts as empty."""
+    async def read(cls, request: "web.Request") -> "CoinbaseRequest":
+        """Read an HTTP request; a body that is no JSON object counts as empty."""
         try:
             body = await request.json() if request.body_exists else {}
         except ValueError:
             body = {}
         where = (request.method, request.host, request.path)
-        said = body if isinstance(body, dict) else {}
-        return cls(*where, request.query, dict(request.match_info), said, request.headers.get("Authorization"))
+        terms = body if isinstance(body, dict) else {}
+        return cls(*where, request.query, dict(request.match_info), terms, request.headers.get("Authorization"))
 
     @property
     def client_id(self) -> str:
-        """The order's own name, empty where the request is about none."""
+        """The client id of the order, empty if the request has none."""
         return str(self.body.get("client_order_id", ""))
 
-    def by(self, key: "Key") -> "CoinbaseRequest":
-        """Return the request as one that a key has asked."""
+    def signed_by(self, key: "Key") -> "CoinbaseRequest":
+        """Return the request with the key that signed it."""
         return replace(self, key=key)
 
 
 class CoinbaseError(Exception):
-    """An answer other than 200: status, Coinbase's word for it, and a sentence."""
+    """An error response: status, Coinbase's error word, and a sentence."""
 
     def __init__(self, status: int, error: str, text: str) -> None:
         super().__init__(text)
@@ -82,13 +82,13 @@ class CoinbaseError(Exception):
 
 
 def invalid(text: str) -> CoinbaseError:
-    """Return the answer to a request that makes no sense."""
+    """Return the response to an invalid request."""
     return CoinbaseError(400, "INVALID_ARGUMENT", text)
 
 
-def failure(refusal: Refusal, asked: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer, with status 200, to an order that is not taken."""
+def failure(refusal: Refusal, terms: dict[str, Any]) -> dict[str, Any]:
+    """Return the response to a refused order; its status is 200."""
     found = (words for text, words in _REASONS.items() if text in refusal.message)
     error, preview = next(found, ("UNKNOWN_FAILURE_REASON", "UNKNOWN_PREVIEW_FAILURE_REASON"))
-    told = {"error": error, "message": refusal.message, "error_details": "", "preview_failure_reason": preview}
-    return {"success": False, "error_response": told, "order_configuration": asked}
+    body = {"error": error, "message": refusal.message, "error_details": "", "preview_failure_reason": preview}
+    return {"success": False, "error_response": body, "order_configuration": terms}

@@ -1,4 +1,4 @@
-"""Where Coinbase Advanced's endpoints are, who may ask them, and what faults make of a request."""
+"""Coinbase Advanced's routes and the gateway behind them: token, faults, endpoint and ledger."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _Act = Callable[[CoinbaseRequest], Any]
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """What an endpoint does, whether it needs a token, and whether its key must be allowed to trade."""
+    """The function behind an endpoint, whether it needs a token, and whether the key must be allowed to trade."""
 
     act: _Act
     signed: bool = False
@@ -32,10 +32,10 @@ class Endpoint:
 
 
 def add_routes(app: web.Application, server: "Server") -> None:
-    """Serve Coinbase Advanced on its own paths, which collide with none of Binance's."""
-    skin = CoinbaseGateway(server.exchange)
+    """Serve Coinbase Advanced on its own paths, which do not collide with Binance's."""
+    gateway = CoinbaseGateway(server.exchange)
     for (method, path), endpoint in endpoints(server.exchange).items():
-        app.router.add_route(method, path, skin.serving(endpoint))
+        app.router.add_route(method, path, gateway.serving(endpoint))
 
 
 def endpoints(exchange: "Exchange") -> dict[tuple[str, str], Endpoint]:
@@ -48,9 +48,9 @@ def endpoints(exchange: "Exchange") -> dict[tuple[str, str], Endpoint]:
         "/products/{product}/ticker": offers.ticker,
         "/product_book": offers.book,
     }
-    everyone = {f"{_V3}/market{path}": act for path, act in market.items()} | {
+    public = {f"{_V3}/market{path}": act for path, act in market.items()} | {
         f"{_V3}/time": offers.time,
-        "/v2/time": offers.old_time,
+        "/v2/time": offers.time_v2,
         "/v2/currencies": offers.currencies,
         "/v2/currencies/crypto": offers.crypto,
         "/v2/exchange-rates": offers.rates,
@@ -61,82 +61,84 @@ def endpoints(exchange: "Exchange") -> dict[tuple[str, str], Endpoint]:
         "/accounts": orders.accounts,
         "/orders/historical/batch": orders.listed,
         "/orders/historical/fills": orders.fills,
-        "/orders/historical/{order}": orders.one,
+        "/orders/historical/{order}": orders.order,
     }
     changes: dict[str, _Act] = {"/orders": orders.create, "/orders/batch_cancel": orders.cancel}
     return (
-        {("GET", path): Endpoint(act) for path, act in everyone.items()}
+        {("GET", path): Endpoint(act) for path, act in public.items()}
         | {("GET", _V3 + path): Endpoint(act, signed=True) for path, act in (market | account).items()}
-        | {("GET", "/v2/accounts"): Endpoint(orders.old_accounts, signed=True)}
+        | {("GET", "/v2/accounts"): Endpoint(orders.accounts_v2, signed=True)}
         | {("POST", _V3 + path): Endpoint(act, signed=True, trades=True) for path, act in changes.items()}
     )
 
 
 class CoinbaseGateway:
-    """Answers Coinbase's requests: token, faults, the endpoint, and the ledger that both skins write."""
+    """Handles Coinbase's requests."""
 
     def __init__(self, exchange: "Exchange") -> None:
         self._exchange = exchange
         self._count = 0
 
     def serving(self, endpoint: Endpoint) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
-        """Return what serves an endpoint."""
+        """Return the HTTP handler of an endpoint."""
 
         async def serve(request: web.Request) -> web.StreamResponse:
-            asked = await CoinbaseRequest.of(request)
-            return await deliver(request, self.handle(asked, endpoint))
+            parsed = await CoinbaseRequest.read(request)
+            return await deliver(request, self.handle(parsed, endpoint))
 
         return serve
 
-    def handle(self, asked: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
-        """Do what a request asks and return its answer, or what a fault makes of it."""
+    def handle(self, request: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
+        """Handle a request and return its reply, or what a fault makes of it."""
         exchange = self._exchange
         exchange.catch_up()
         self._count += 1
         number = f"coinbase-{self._count}"
-        values = {"id": number, "method": asked.method, "path": asked.path, "client_id": asked.client_id}
-        exchange.note("request", values | {"via": "coinbase", "params": dict(asked.query) | asked.body})
-        fault = exchange.fault_injector.request_fault(asked.path, f"{asked.method} {asked.path}")
-        reply = self._execute_or_refuse(asked, endpoint) if fault is None else self._apply_fault(fault, asked, endpoint)
+        values = {"id": number, "method": request.method, "path": request.path, "client_id": request.client_id}
+        exchange.note("request", values | {"via": "coinbase", "params": dict(request.query) | request.body})
+        fault = exchange.fault_injector.request_fault(request.path, f"{request.method} {request.path}")
+        reply = (
+            self._execute_or_refuse(request, endpoint) if fault is None else self._apply_fault(fault, request, endpoint)
+        )
         exchange.note("answer", {"id": number, "status": reply.status, "code": 0, "fate": reply.fate})
         return reply
 
-    def _execute_or_refuse(self, asked: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
-        """Answer a request that no fault strikes."""
+    def _execute_or_refuse(self, request: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
+        """Run a request that no fault strikes."""
         try:
-            return ApiReply(200, endpoint.act(self._allowed(asked, endpoint)))
+            return ApiReply(200, endpoint.act(self._allowed(request, endpoint)))
         except Unauthorized:
             return ApiReply(401, "Unauthorized\n")
         except CoinbaseError as declined:
             return ApiReply(declined.status, declined.body)
 
-    def _allowed(self, asked: CoinbaseRequest, endpoint: Endpoint) -> CoinbaseRequest:
-        """Return a request with who asks it, where that matters.
+    def _allowed(self, request: CoinbaseRequest, endpoint: Endpoint) -> CoinbaseRequest:
+        """Return a request with the key that signed it, if the endpoint needs one.
 
         Raises
         ------
-        Unauthorized, Declined
-            If the token does not hold, or its key may not trade.
+        Unauthorized, CoinbaseError
+            If the token is invalid, or its key may not trade.
         """
         if not endpoint.signed:
-            return asked
-        wanted, exchange = f"{asked.method} {asked.host}{asked.path}", self._exchange
-        key = authorize(asked.authorization, wanted, exchange.config.keys, now_ms=exchange.server_ms())
+            return request
+        wanted, exchange = f"{request.method} {request.host}{request.path}", self._exchange
+        key = authorize(request.authorization, wanted, exchange.config.keys, now_ms=exchange.server_ms())
         if endpoint.trades and not key.trade:
             raise CoinbaseError(403, "PERMISSION_DENIED", "Missing required scopes")
-        return asked.by(key)
+        return request.signed_by(key)
 
-    def _apply_fault(self, fault: Fault, asked: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
-        """Answer a request that a fault strikes."""
+    def _apply_fault(self, fault: Fault, request: CoinbaseRequest, endpoint: Endpoint) -> ApiReply:
+        """Handle a request that a fault strikes."""
         if fault.kind in DELAYED:
             due = self._exchange.now_ms() + int(fault.detail.get("delay_ms", 1_000))
 
             def execute() -> None:
-                self._execute_or_refuse(asked, endpoint)
+                self._execute_or_refuse(request, endpoint)
 
             self._exchange.plan(due, execute)
             return ApiReply(0, None, fate="hold")
-        reply = self._execute_or_refuse(asked, endpoint) if fault.kind in EXECUTED else ApiReply(0, None)
+        reply = self._execute_or_refuse(request, endpoint) if fault.kind in EXECUTED else ApiReply(0, None)
         if fault.kind in {"error", "error_after"}:
             return ApiReply(int(fault.detail.get("status", 503)), "Service Unavailable")
         if fault.kind in {"rate_limit", "ban"}:

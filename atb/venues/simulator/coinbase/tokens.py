@@ -1,4 +1,4 @@
-"""Coinbase's authorisation: a token signed with the key's elliptic curve (ES256), good for one request and two minutes."""
+"""Coinbase's authorization: a JWT signed with the key's elliptic curve (ES256), valid for one request and two minutes."""
 
 from collections.abc import Sequence
 from functools import cache
@@ -18,10 +18,10 @@ _AUDIENCE = "retail_rest_api_proxy"
 
 
 class Unauthorized(Exception):  # noqa: N818 - an answer of the exchange, not a fault of this program
-    """The answer to a token that does not hold; Coinbase does not say why, and the text here is for the ledger only."""
+    """The response to an invalid token; Coinbase gives no reason, so the text here is not sent."""
 
 
-def authorize(header: str | None, asked: str, keys: Sequence[Key], *, now_ms: int) -> Key:
+def authorize(header: str | None, requested: str, keys: Sequence[Key], *, now_ms: int) -> Key:
     """Return the key that signed a request.
 
     Parameters
@@ -29,21 +29,21 @@ def authorize(header: str | None, asked: str, keys: Sequence[Key], *, now_ms: in
     header
         The `Authorization` header.
     asked
-        What is asked for, as the token must name it: `METHOD host/path`.
+        The request as the token must name it: `METHOD host/path`.
     keys
-        The account's keys; those of Coinbase have a private key in PEM as their secret.
+        The account's keys; Coinbase's have a private key in PEM as their secret.
     now_ms
-        The exchange's present: what is too old or not yet valid does not hold.
+        Exchange time: expired and not yet valid tokens are refused.
 
     Raises
     ------
     Unauthorized
-        If there is no token, or it is not of a known key, not for this request, or not for now.
+        If there is no token, or its key is unknown, or it is for another request or time.
     """
     token = (header or "").removeprefix("Bearer ")
     try:
         name = jwt.get_unverified_header(token).get("kid")
-        key = next((one for one in keys if one.name == name and one.secret.startswith(_PEM)), None)
+        key = next((key for key in keys if key.name == name and key.secret.startswith(_PEM)), None)
         if key is None:
             raise Unauthorized(f"unknown key {name}")
         options: Options = {
@@ -55,9 +55,9 @@ def authorize(header: str | None, asked: str, keys: Sequence[Key], *, now_ms: in
         claims = jwt.decode(token, _public(key.secret), algorithms=["ES256"], audience=_AUDIENCE, options=options)
     except jwt.InvalidTokenError as error:
         raise Unauthorized(str(error)) from error
-    if claims["sub"] != name or claims["uri"].replace("http://", "") != asked:
+    if claims["sub"] != name or claims["uri"].replace("http://", "") != requested:
         raise Unauthorized(f"a token of {claims['sub']} for {claims['uri']}")
-    # The exchange's own clock decides, not that of the machine: its time may be virtual.
+    # The exchange's clock decides, not the machine's: its time may be virtual.
     if not claims["nbf"] - 5 <= now_ms / 1_000 <= claims["exp"]:
         raise Unauthorized("not valid now")
     return key
