@@ -26,7 +26,6 @@ BESIDE_BACKTEST = {
         "atb/engine/checks",
         "atb/engine/parameters",
         "atb/engine/slot",
-        "atb/engine/bar_checks",
     ),
     "the market's rules, and values": (
         "atb/domain/observed",
@@ -34,7 +33,7 @@ BESIDE_BACKTEST = {
         "atb/domain/bars",
         "atb/domain/timeframe",
     ),
-    "the state before the first bar": ("atb/engine/state",),
+    "the records, empty before the first bar": ("atb/engine/state", "atb/engine/records"),
     "what is made of the outcome": ("atb/backtest/result",),
 }
 

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 from atb.domain.bars import BAR_COLUMNS, Bars
 from atb.domain.timeframe import Timeframe
 from atb.engine import records
-from atb.engine.bar_checks import check_bars
 from atb.engine.clusters import clusters
-from atb.engine.columns import BarColumns, Columns, SignalColumns
+from atb.engine.columns import BarColumns, Columns, SignalColumns, check_bars
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
 from atb.engine.records import Floats, Records
