@@ -43,7 +43,7 @@ class AtbError(Exception):
 
 
 def _shown(found: object) -> str:
-    """Return a value as it was found, cut where nobody would read on."""
+    """Return a value as it was found, cut to a readable length."""
     try:
         text = repr(found)
     except (ValueError, RecursionError):  # a whole number or a nesting of thousands
@@ -98,14 +98,14 @@ class ParityError(AtbError):
 
 
 class VenueError(AtbError):
-    """A venue cannot be asked, or its answer cannot be read; nothing is known about what was asked.
+    """A venue cannot be asked, or its answer cannot be read; the outcome of the request is unknown.
 
     Parameters
     ----------
     retry_after_ms
-        How long the venue asks to be left alone.
+        Milliseconds until the venue accepts requests again.
     unauthorised
-        Whether it knows neither key nor signature.
+        True if the venue refuses the key or its signature.
     """
 
     exit_code = 6
@@ -124,7 +124,7 @@ class VenueError(AtbError):
 
 
 class HaltError(AtbError):
-    """The kill switch ended the runner: everything was closed, or its level forbids what was asked for."""
+    """The kill switch ended the runner: everything was closed, or its level forbids the request."""
 
     exit_code = 4
 

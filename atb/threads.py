@@ -1,4 +1,4 @@
-"""Calls that may never come back, each in a thread of its own that nobody has to wait for.
+"""Calls that may hang, each in a daemon thread that can be abandoned.
 
 A network file system, a disk that wakes up or a database server can hang: no error comes, and the thread that asked is stuck in the
 system. So what looks after positions asks from another thread and waits no longer than it says. The threads are daemons: a process
@@ -39,11 +39,11 @@ class Call(Generic[T]):
         return self._future.done()
 
     def wait(self, seconds: float) -> bool:
-        """Wait in this thread for at most so long; tell whether it is done."""
+        """Block for at most this long; return True if done."""
         return self.done or bool(wait_for([self._future], seconds).done)
 
     async def finished(self, seconds: float) -> bool:
-        """Wait for at most so long while other tasks go on; tell whether it is done."""
+        """Wait for at most this long while other tasks go on; return True if done."""
         loop, arrived = asyncio.get_running_loop(), asyncio.Event()
 
         def ring(_done: Future[T]) -> None:
@@ -56,7 +56,7 @@ class Call(Generic[T]):
         return self.done
 
     def result(self) -> T:
-        """Return what the function returned, or raise what it raised; it must be done."""
+        """Return the function's result or raise its error; it must be done."""
         return self._future.result(0)
 
     def _run(self, function: Callable[[], T]) -> None:

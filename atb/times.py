@@ -47,8 +47,8 @@ def at_ms(epoch_ms: int) -> "pd.Timestamp":
 
 
 def in_ms(stamp: "pd.Timestamp") -> int:
-    """Return epoch milliseconds, whatever unit the timestamp has."""
-    return int(stamp.value) // 1_000_000  # nanoseconds, whatever the unit
+    """Return a timestamp as epoch milliseconds."""
+    return int(stamp.value) // 1_000_000  # nanoseconds in any unit
 
 
 def short(stamp: "pd.Timestamp") -> str:

@@ -91,14 +91,14 @@ def _difference(row: dict[Any, Any], rounding: float) -> str:
     both_open = pd.isna(row["exit_bar"]) and pd.isna(row["exit_bar_screen"])
     same_bar = both_open or row["exit_bar"] == row["exit_bar_screen"]
     protected = row["exit_reason"] in {"stop_loss", "take_profit"}
-    told = {
+    causes = {
         "": same_bar and all(_close(row, name, rounding) for name in ("entry_price", "exit_price")),
         f"the kernel's {row['exit_reason']} was touched in the entry bar": protected
         and row["exit_bar"] == row["entry_bar"],
         "the screen's target paid slippage": same_bar and row["exit_reason"] == "take_profit",
         "the kernel left at the open, the screen at a stop or target in that bar": same_bar and not protected,
     }
-    return next((text for text, true in told.items() if true), "other bars or prices")
+    return next((text for text, true in causes.items() if true), "other bars or prices")
 
 
 def _close(row: dict[Any, Any], name: str, rounding: float) -> bool:

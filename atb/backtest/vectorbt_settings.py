@@ -152,20 +152,20 @@ def fill_rules(policy: RiskPolicy, execution: ExecutionModel) -> tuple[str, ...]
     """Return how a screen with this policy fills orders, and where that differs from the kernel, in sentences."""
     protected = policy.stop_loss is not None or policy.take_profit is not None
     slipped = policy.stop_loss is not None and policy.take_profit is not None and execution.slippage > 0
-    said = {
-        "What a close tells fills at the next bar's open, with slippage and fee, as in the kernel.": True,
+    sentences = {
+        "A signal at a close fills at the next bar's open, with slippage and fee, as in the kernel.": True,
         "A stop or target is looked at from the bar after the entry bar on; the kernel's rests from the fill, so it can end a "
         "trade in its entry bar.": protected,
         "One order a bar and column: where a bar touches a stop or target and the signal left at its open, vectorbt fills the "
         "stop or target and forgets the signal, an entry the other way included; the kernel leaves at the open.": protected,
         "A target pays slippage like a stop; the kernel's is a limit order and fills at its price.": slipped,
-        "A bar that touches stop and target counts as stopped, as in the kernel, but nobody counts such bars.": (
+        "A bar that touches stop and target counts as stopped, as in the kernel, but such bars are not counted.": (
             policy.stop_loss is not None and policy.take_profit is not None
         ),
         "A reversal is one order; the kernel sends an exit and an entry.": policy.allow_short
         and policy.opposite == "reverse",
         "Sizes are not floored to lots, prices not rounded to ticks, and no order is too small.": True,
-        "An order that the cash cannot pay at the open is cut to what it can; the kernel refuses it and says so.": True,
+        "An order that the cash cannot pay at the open is cut to what it can; the kernel refuses it with a reason.": True,
         "Each column is an account of its own, without reserve and without limits; nothing is refused with a reason.": True,
     }
-    return tuple(sentence for sentence, on in said.items() if on)
+    return tuple(sentence for sentence, on in sentences.items() if on)

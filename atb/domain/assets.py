@@ -1,7 +1,7 @@
-"""Which assets are quoted in and which are traded: what tells where a spelling without a separator is cut.
+"""Known quote and base assets, which decide where a symbol without a separator is split.
 
-Two lists and nothing more. A symbol may name any asset; these only decide between two ways to cut, such as `GRTUSD`, which is
-GRT/USD because GRT is a coin and GR is none. Where they do not decide, the user is asked (`atb.domain.symbol`).
+A symbol may name any asset; these two lists only decide between two ways to split, such as `GRTUSD`, which is GRT/USD because GRT
+is a coin and GR is not. Where they do not decide, the user must write a separator (`atb.domain.symbol`).
 """
 
 QUOTES = tuple(

@@ -51,14 +51,14 @@ class Bars:
 
     @property
     def label(self) -> str:
-        """What every title and report calls this series."""
+        """The name of this series in titles and reports."""
         return f"{self.symbol} {self.timeframe} · " + (
             "SYNTHETIC data" if self.synthetic else self.venue or "unnamed source"
         )
 
     @cached_property
     def opened_ms(self) -> "NDArray[np.int64]":
-        """Open times in epoch milliseconds, whatever unit the index has."""
+        """Open times in epoch milliseconds."""
         index: Any = self.frame.index
         if index.unit == "us":  # the usual one; pandas' own conversion checks what opens of bars cannot violate
             return index.asi8 // 1000  # type: ignore[no-any-return] # untyped in its stubs

@@ -1,6 +1,6 @@
-"""Trading rules read off a series of bars, where no venue tells them: the finest step its prices and volumes are written with.
+"""Trading rules observed in a series of bars, where no venue gives them: the finest step of its prices and volumes.
 
-Binary doubles remember the decimals they were read from: 0.08123 has five, whatever its 53 bits are. The price step is the coarsest
+A binary double shows the decimals it was read from: 0.08123 has five. The price step is the coarsest
 power of ten that nearly every price is a multiple of, and a multiple of that (0.5, 0.05, 5) where every price is. A few odd rows,
 such as averages with ten digits, do not count, as long as rounding them moves them by next to nothing; where most prices are
 computed and have no step, eight significant digits are one. The lot is read off the volumes in the same way, and is never worth

@@ -34,8 +34,8 @@ class Order:
 class Fill:
     """One execution: price in quote per base, quantity in base; time in epoch milliseconds.
 
-    `fee` is in `fee_asset`; `fee_value` is what it is worth in quote, the same number where it is paid in quote. `order_id` is the
-    venue's name for the order; `client_id` is empty where the venue does not tell it with the execution.
+    `fee` is in `fee_asset`; `fee_value` is its value in quote, the same number where it is paid in quote. `order_id` is the
+    venue's name for the order; `client_id` is empty where the venue does not send it with the execution.
     """
 
     trade_id: str

@@ -40,7 +40,7 @@ class Strategy(Protocol):
         ...
 
     def signals(self, frame: "pd.DataFrame") -> Signals:
-        """Return the opinion at each row of `frame` (bars' columns, features and, if wanted, `prediction`)."""
+        """Return the signals at each row of `frame` (bars' columns, features and, if wanted, `prediction`)."""
         ...
 
 
@@ -107,7 +107,7 @@ class Broker(Protocol):
         ...
 
     async def find(self, order: Order) -> OrderReport | None:
-        """Return what the venue says about one of our orders, None where it says that it does not know it."""
+        """Return the venue's report on one of our orders; None if the venue says it does not know it."""
         ...
 
     async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
@@ -115,31 +115,31 @@ class Broker(Protocol):
         ...
 
     async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:
-        """Return executions oldest first: those after trade id `after`, or where that is None those from `since_ms`."""
+        """Return executions, oldest first: those after trade id `after`, or from `since_ms` if that is None."""
         ...
 
     async def balances(self) -> dict[str, Balance]:
-        """Return what the account has, by asset."""
+        """Return the account's balances by asset."""
         ...
 
     async def bars(self, symbol: Symbol, timeframe: Timeframe, *, since_ms: int) -> Bars | None:
-        """Return the bars that opened at `since_ms` or later and are closed by the venue's clock, None if there is none."""
+        """Return the bars that opened at `since_ms` or later and are closed by the venue's clock; None if there are none."""
         ...
 
     async def permissions(self) -> Permissions:
-        """Return what the key may do."""
+        """Return the key's permissions."""
         ...
 
     def listen(self, wake: Callable[[Hint], None]) -> None:
         """Call `wake` for every hint that the venue pushes, from now on."""
         ...
 
-    def observe(self, told: Callable[[Contact], None]) -> None:
-        """Call `told` after every request from now on."""
+    def observe(self, callback: Callable[[Contact], None]) -> None:
+        """Call `callback` after every request from now on."""
         ...
 
     def silences(self) -> Mapping[str, int]:
-        """Return how long each stream has brought nothing, in milliseconds of exchange time."""
+        """Return the time since the last message of each stream, in milliseconds of exchange time."""
         ...
 
 
@@ -155,5 +155,5 @@ class Timer(Clock, Protocol):
     """A clock that can be waited on."""
 
     async def wait_until(self, time_ms: int, wake: "asyncio.Event") -> bool:
-        """Wait until `time_ms`, or until `wake` is set if that is earlier; tell whether it was woken."""
+        """Wait until `time_ms`, or until `wake` is set if that is earlier; return True if woken."""
         ...

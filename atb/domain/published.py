@@ -1,4 +1,4 @@
-"""Trading rules that a venue publishes, read from a market as ccxt describes it: the one reading for downloads and for brokers.
+"""Trading rules that a venue publishes, read from ccxt's description of a market, for downloads and brokers alike.
 
 ccxt gives a precision in one of three ways. `tick_size`: the step itself. `decimal_places`: so many digits after the point.
 `significant_digits`: so many digits in all, so that the step depends on the price: with five it is 1 at 65,123 and 0.000000001 at
@@ -19,7 +19,7 @@ _FINEST_LOT = Decimal("0.00000001")
 
 
 def needs_price(market: dict[str, Any], mode: Precision) -> bool:
-    """Return whether the price step of a market cannot be told without its last price."""
+    """Return True if the price step of a market depends on its last price."""
     return mode == "significant_digits" or not _number((market.get("precision") or {}).get("price"))
 
 
@@ -31,20 +31,20 @@ def published_rules(
     Parameters
     ----------
     symbol
-        What is traded.
+        The traded symbol.
     market
-        As ccxt gives it: `precision` and `limits`.
+        ccxt's market, with `precision` and `limits`.
     mode
-        What a precision means.
+        How to read a precision.
     last
         The last price, for steps that depend on it.
     source
-        Of the rules: the venue and the day.
+        Where the rules come from: the venue and the day.
 
     Raises
     ------
     DataError
-        If the price step is not told and there is no last price to take it from.
+        If there is neither a price step nor a last price to derive it from.
     """
     precision, limits = market.get("precision") or {}, market.get("limits") or {}
     least, cost = (_number((limits.get(name) or {}).get("min")) for name in ("amount", "cost"))
@@ -61,7 +61,7 @@ def published_rules(
 
 
 def step_of(precision: Any, mode: Precision, *, price: Decimal | None = None) -> Decimal | None:
-    """Return the step that a precision means, None where it is not told, or depends on a price that is not known."""
+    """Return the step that a precision means; None if it is missing or depends on an unknown price."""
     if mode == "tick_size":
         return _number(precision) or None
     if precision is None:
@@ -88,7 +88,7 @@ def _power(exponent: int) -> Decimal:
 
 
 def _number(value: Any) -> Decimal:
-    """Return a number without exponent and trailing zeros, 0 where there is none."""
+    """Return a number without exponent and trailing zeros, 0 if there is none."""
     try:
         found = Decimal(str(value))
     except InvalidOperation:

@@ -1,4 +1,4 @@
-"""What a strategy says at the close of each bar; the kernel alone turns it into orders."""
+"""A strategy's signals at the close of each bar; the kernel alone turns them into orders."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Signals:
-    """One opinion per bar, stamped at the bar's close and never shifted by the strategy.
+    """One signal per bar, stamped at the bar's close and never shifted by the strategy.
 
     Parameters
     ----------
     side
-        Wanted position: 1 long, 0 flat, -1 short; NaN is no opinion (warm-up, missing input): hold what is held.
+        Wanted position: 1 long, 0 flat, -1 short; NaN is no signal (warm-up, missing input): keep the position.
     confidence
         In [0, 1]; scales size where the policy says so. None means 1 everywhere.
     atr

@@ -29,7 +29,7 @@ class OrderList:
 
 @dataclass(frozen=True, slots=True)
 class OrderReport:
-    """What a venue says about one order; quantities in base, `filled` so far; `exchange_id` is the venue's name for it."""
+    """A venue's report on one order; quantities in base, `filled` so far; `exchange_id` is the venue's id of it."""
 
     client_id: str
     exchange_id: str
@@ -49,8 +49,8 @@ class OrderReport:
 class Answer:
     """How a request ended.
 
-    `done`: the venue did it. `rejected`: the venue definitely did not, and said so in words that are on the whitelist.
-    `unknown`: anything else; what was asked for may have happened, or may still happen until the late-execution bound is over.
+    `done`: the venue did it. `rejected`: the venue definitely did not, by an error on the whitelist.
+    `unknown`: anything else; the request may have been executed, or may still be until the late-execution bound is over.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account has of one asset."""
+    """An account's balance of one asset."""
 
     free: Decimal
     locked: Decimal = Decimal(0)
@@ -88,7 +88,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """What the key may do."""
+    """The permissions of a key."""
 
     trade: bool
     withdraw: bool
@@ -97,7 +97,7 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a venue offers to the runner, and what it lacks.
+    """The capabilities of a venue that the runner depends on.
 
     Parameters
     ----------

@@ -151,9 +151,9 @@ def _apply(function: str, first: Column, *others: Column, **parameters: float) -
 
 @contextmanager
 def remembered() -> Iterator[None]:
-    """Compute each indicator once for the same input and parameters while a sweep lasts; the oldest give way at 64 MB.
+    """Cache each indicator by input and parameters during a sweep; the oldest entries are dropped above 64 MB.
 
-    Inputs are told apart by where their numbers lie, and kept alive as long as what was computed from them.
+    Inputs are identified by their memory address and kept alive as long as their results.
     """
     token = _MEMORY.set(OrderedDict())
     try:

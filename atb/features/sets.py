@@ -100,7 +100,7 @@ def _change(x: Array, n: int) -> Array:
 
 
 def _ratio(above: Array, below: Array) -> Array:
-    """Return above / below within -/+ LIMIT; 0 where nothing moved or traded, so that a flat market has no opinion."""
+    """Return above / below within -/+ LIMIT; 0 where nothing moved or traded, so that a flat market gives no signal."""
     quotient = np.divide(above, below, out=np.zeros(len(above)), where=np.isnan(below) | (below > 0))
     return np.clip(quotient, -LIMIT, LIMIT)
 

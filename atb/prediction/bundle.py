@@ -106,8 +106,8 @@ def load_bundle(path: Path) -> Bundle:
     card = check_card(_parsed(raw, path / CARD), raw, path / CARD)
     try:
         Symbol.parse(card["symbol"]), Timeframe.parse(card["timeframe"])
-    except InputError as odd:
-        raise ModelError(f"{path / CARD}: {odd}", todo=RETRAIN) from odd
+    except InputError as error:
+        raise ModelError(f"{path / CARD}: {error}", todo=RETRAIN) from error
     check_features(card, path / CARD)
     check_graph(card, model, path / MODEL)
     return Bundle(path, card, model)
@@ -192,12 +192,12 @@ def _read(folder: Path, name: str) -> bytes:
         raise ModelError(f"{file} is a link out of its bundle", todo=RETRAIN)
     try:
         return read_file(file, max_bytes=LARGEST[name])
-    except (OSError, ValueError) as odd:
-        raise ModelError(f"{file} cannot be read: {odd}", todo=RETRAIN) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}", todo=RETRAIN) from None
 
 
 def _parsed(raw: bytes, where: Path) -> object:
     try:
         return parse_json(raw)
-    except ValueError as broken:
-        raise ModelError(f"{where} is no JSON: {broken}", todo=RETRAIN) from broken
+    except ValueError as error:
+        raise ModelError(f"{where} is no JSON: {error}", todo=RETRAIN) from error

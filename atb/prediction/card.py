@@ -151,9 +151,9 @@ def check_graph(card: Mapping[str, Any], model: bytes, where: Path) -> None:
         raise ModelError(f"{where} was changed after it was written: its SHA-256 is not the card's", todo=RETRAIN)
     session = _opened(model, where)
     _check_form(session, len(card["inputs"]), where)
-    asked, wanted = _answers(card, where)
-    told = _told(session, asked, where)
-    worst = float(np.max(np.abs(told - wanted)))
+    inputs, expected = _answers(card, where)
+    outputs = _fixture_outputs(session, inputs, where)
+    worst = float(np.max(np.abs(outputs - expected)))
     if not worst <= REPLAY_TOLERANCE:
         raise ModelError(f"{where} answers its fixtures differently than when it was made", found=worst, todo=RETRAIN)
 
@@ -190,18 +190,18 @@ def _is_table(node: Any, columns: int) -> bool:
 def _answers(card: Mapping[str, Any], where: Path) -> tuple[Any, Any]:
     """Return the fixtures' inputs (float32, rows x columns) and outputs (one per row)."""
     fixtures = card["fixtures"]
-    asked, wanted = np.empty((0, 0), np.float32), np.empty(0)
+    inputs, expected = np.empty((0, 0), np.float32), np.empty(0)
     with contextlib.suppress(KeyError, TypeError, ValueError, OverflowError):  # then there are none
-        asked, wanted = np.array(fixtures["inputs"], np.float32), np.array(fixtures["outputs"], np.float64)
-    if not len(wanted) or asked.shape != (len(wanted), len(card["inputs"])) or wanted.ndim != 1:
+        inputs, expected = np.array(fixtures["inputs"], np.float32), np.array(fixtures["outputs"], np.float64)
+    if not len(expected) or inputs.shape != (len(expected), len(card["inputs"])) or expected.ndim != 1:
         card_file = where.with_name("card.json")
         raise ModelError(f"{card_file}: fixtures are rows of inputs with one output each", todo=RETRAIN)
-    return asked, wanted
+    return inputs, expected
 
 
-def _told(session: Any, asked: Any, where: Path) -> Any:
+def _fixture_outputs(session: Any, inputs: Any, where: Path) -> Any:
     try:
-        return predict_rows(session, asked)
+        return predict_rows(session, inputs)
     except Exception as refused:  # noqa: BLE001 - as in `_opened`
         raise ModelError(f"{where} fails on its fixtures", found=_first_line(refused), todo=RETRAIN) from None
 

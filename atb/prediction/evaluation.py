@@ -59,7 +59,7 @@ def evaluate(trained: Trained, model: bytes) -> Evaluation:
         If the validation or test rows hold only rises or only falls.
     """
     calls = _calls(trained)
-    told = predict_rows(open_session(model), trained.inputs)
+    probability = predict_rows(open_session(model), trained.inputs)
     metrics: dict[str, Scores] = {}
     baselines: dict[str, dict[str, Scores]] = {}
     for part in JUDGED:
@@ -67,14 +67,14 @@ def evaluate(trained: Trained, model: bytes) -> Evaluation:
         label = trained.label[rows]
         if len(np.unique(label)) < 2:
             raise InputError(f"The {part} rows hold only rises or only falls", found=f"{len(rows)} rows")
-        metrics[part] = score(told[rows], label)
+        metrics[part] = score(probability[rows], label)
         baselines[part] = {
             name: score(_known_odds(trained, call)[rows], label, call=call[rows]) for name, call in calls.items()
         }
     beats = _beats(metrics["test"], baselines["test"])
     rows = trained.rows("test")
     errors = {
-        name: _margin(told[rows], calls[name][rows], trained.label[rows], horizon=trained.recipe.horizon)
+        name: _margin(probability[rows], calls[name][rows], trained.label[rows], horizon=trained.recipe.horizon)
         for name in calls
     }
     return Evaluation(

@@ -30,10 +30,10 @@ def predict_rows(session: Any, inputs: Rows) -> Array:
 
     A lone row is doubled: a matrix of one row takes another path through the linear algebra, and its last bits differ.
     """
-    told = np.full(len(inputs), np.nan)
+    predictions = np.full(len(inputs), np.nan)
     complete = np.flatnonzero(np.isfinite(inputs).all(axis=1))
     if len(complete):
-        asked = inputs[complete if len(complete) > 1 else np.repeat(complete, 2)]
-        probabilities = session.run(None, {session.get_inputs()[0].name: asked})[0]
-        told[complete] = probabilities[: len(complete), 1]
-    return told
+        rows = inputs[complete if len(complete) > 1 else np.repeat(complete, 2)]
+        probabilities = session.run(None, {session.get_inputs()[0].name: rows})[0]
+        predictions[complete] = probabilities[: len(complete), 1]
+    return predictions

@@ -25,7 +25,7 @@ class OnnxPredictor:
         self._features = feature_set(bundle.card["feature_set"])
         self._session = open_session(bundle.model)
         self._seen: Rows = np.empty((0, len(self._features.columns)), np.float32)
-        self._told: Array = np.empty(0)
+        self._predictions: Array = np.empty(0)
 
     def __reduce__(self) -> tuple[type["OnnxPredictor"], tuple[Bundle]]:
         """Go to another process as the bundle alone: what was predicted stays behind."""
@@ -55,9 +55,9 @@ class OnnxPredictor:
         """Return one probability per row; NaN while warming up. Row t uses bars up to and including t."""
         inputs = self._features.values(bars).astype(np.float32)
         known = _common_rows(self._seen, inputs)
-        told = np.concatenate([self._told[:known], predict_rows(self._session, inputs[known:])])
-        self._seen, self._told = inputs, told
-        return told.copy()
+        predictions = np.concatenate([self._predictions[:known], predict_rows(self._session, inputs[known:])])
+        self._seen, self._predictions = inputs, predictions
+        return predictions.copy()
 
 
 def _common_rows(old: Rows, new: Rows) -> int:

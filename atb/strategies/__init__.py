@@ -40,14 +40,14 @@ def make_strategy(name: str, **params: Any) -> Strategy:
         return cls(**values)
     except InputError:
         raise
-    except ValueError as refused:
-        raise InputError(f"{name} refuses its parameters: {refused}") from refused
+    except ValueError as error:
+        raise InputError(f"{name} refuses its parameters: {error}") from error
 
 
 def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
     """Return a registered strategy with every combination of the axes that it accepts, the last axis changing fastest.
 
-    Combinations that the strategy itself refuses, such as a fast window above the slow one, are left out.
+    Combinations that the strategy refuses, such as a fast window above the slow one, are left out.
 
     >>> [strategy.slow for strategy in grid("sma_cross", fast=[10, 30], slow=[20, 40])]
     [20, 40, 40]

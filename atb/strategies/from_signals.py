@@ -1,7 +1,7 @@
-"""Given sides: opinions computed elsewhere, by vectorbt's indicators for one, as strategies for backtests and sweeps.
+"""Precomputed sides, such as those of vectorbt's indicators, as strategies for backtests and sweeps.
 
-What is given has no causal source that could be run on tomorrow's bars: it is in no register and cannot be promoted. It answers
-for exactly the bars it was given for, and whether it looked ahead is for whoever made it to know.
+They have no source that could run on tomorrow's bars, so they are not registered and cannot be promoted. They apply to exactly the
+bars they were computed for, and nothing here can check them for look-ahead.
 """
 
 import hashlib
@@ -25,9 +25,9 @@ class GivenSides:
     Parameters
     ----------
     sides
-        One opinion per bar, as of its close and not shifted: 1 long, 0 flat, -1 short, NaN none. Indexed by the bars' opens, UTC.
+        One side per bar, as of its close and not shifted: 1 long, 0 flat, -1 short, NaN no signal. Indexed by the bars' opens, UTC.
     label
-        What tells it from others, such as the indicator's parameters.
+        Its name, such as the indicator's parameters.
 
     Raises
     ------
@@ -56,7 +56,7 @@ class GivenSides:
 
     @property
     def warmup(self) -> int:
-        """None of its own: what was unknown was given as NaN."""
+        """0: what was unknown is NaN."""
         return 0
 
     def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":
@@ -69,7 +69,7 @@ class GivenSides:
         Raises
         ------
         InputError
-            If no side was given for one of the bars: an opinion about other bars would be somebody else's.
+            If no side was given for one of the bars.
         """
         known: NDArray[np.int64] = self._opened  # type: ignore[attr-defined] # set with `object.__setattr__`
         wanted = _milliseconds(frame.index)
@@ -103,7 +103,7 @@ def sides_from(
     Parameters
     ----------
     entries, exits
-        Booleans of equal shape, one column per combination, stamped at the close that tells them and not shifted. Where
+        Booleans of equal shape, one column per combination, stamped at the close that shows them and not shifted. Where
         both are true in one row, neither counts, as in vectorbt.
     short_entries, short_exits
         The same for short positions; an entry takes precedence over the other side's exit. None: no shorts.

@@ -35,7 +35,7 @@ class MlBasic:
 
     @property
     def warmup(self) -> int:
-        """None of its own: the model's warm-up shows as missing predictions."""
+        """0: the model's warm-up shows as missing predictions."""
         return 0
 
     def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":

@@ -1,15 +1,15 @@
-"""A process that knows nothing but what it is told: it computes a strategy's newest opinions as a runner would at those bars.
+"""An isolated process that computes a strategy's newest signals as a runner would, from the bars it is sent and nothing else.
 
 It is started anew, takes a strategy's class from its source and its parameters as plain values, and gets bars in blocks. Each block
-is computed in a fork of its own that has seen none before, oldest bar first. A bar is told only when the answer to the one before
-was given: what comes later is in no memory, pipe or frame of this process that could be searched. The clock says the close of
-the newest bar. So nothing can be known that comes later, and nothing remembered from further back than the block.
+is computed in a fork of its own, oldest bar first. A bar is sent only after the answer to the one before: later bars are in no
+memory, pipe or frame of this process. The clock shows the close of the newest bar. So a strategy can know nothing that comes
+later, and remember nothing from before the block.
 
-What is not told is kept out by `walls`. Not kept out: numbers written into the strategy's own code, or into a library's files;
-names, sizes and times of files, which can be asked for without opening them; and code that takes these walls down on purpose,
-which runs as the user whom it would deceive.
+`walls` blocks other sources. Not blocked: numbers written into the strategy's own code or a library's files; names, sizes and
+times of files, which can be read without opening them; and code that takes these walls down on purpose, which runs with the
+rights of the user it would deceive.
 
-It speaks pickle over its standard streams with the process that started it (`atb.validation.windows`), and with nobody else.
+It exchanges pickles over its standard streams with the process that started it (`atb.validation.windows`).
 """
 
 import datetime as dt
@@ -42,7 +42,7 @@ _REGISTER = "atb.strategies"
 
 @dataclass(frozen=True)
 class Source:
-    """A class by where its source is, and the plain values to make an instance of."""
+    """A class by the place of its source, and the plain values to make an instance from."""
 
     module: str
     file: str | None
@@ -73,16 +73,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Block:
-    """Bars with which a fork begins.
+    """The bars that a fork begins with.
 
     Parameters
     ----------
     bars
-        No more than are known at the first row that is asked for, the newest of them.
+        Bars up to the first requested row.
     window
-        Bars before a row that are known at it; None: all.
+        Number of bars before a row that are known at it; None: all.
     rows
-        Where one call over all bars answers for several rows: these.
+        Rows that one call over all bars answers for.
     """
 
     bars: "Bars"
@@ -91,13 +91,13 @@ class Block:
 
 
 class Clock:
-    """The close of the newest bar that is known: what a strategy is told where it asks for the time."""
+    """The clock that a strategy sees: the close of the newest known bar."""
 
     now_s: ClassVar[float] = 0.0
 
     @classmethod
     def install(cls) -> None:
-        """Take the place of Python's and pandas' clocks, for what is imported from now on."""
+        """Replace Python's and pandas' clocks for everything imported from now on."""
         import pandas as pd
 
         replace_in: Callable[[Any, str, Any], None] = setattr
@@ -132,111 +132,111 @@ class _Day(dt.date):
 
 
 def main() -> None:
-    """Answer blocks until there are no more."""
-    answers, told = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
+    """Answer blocks until the requests end."""
+    answers, requests = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 0)
     os.dup2(quiet, 1)
-    sys.path[:] = pickle.load(told)  # noqa: S301 - from the process that started this one
+    sys.path[:] = pickle.load(requests)  # noqa: S301 - from the process that started this one
     walls.prepare()
     for name in ("pandas", "talib", "atb.engine.prepare"):  # once, for all forks
         importlib.import_module(name)
     Clock.install()
     with suppress(EOFError):
-        slot = _slot(pickle.load(told))  # noqa: S301
+        slot = _slot(pickle.load(requests))  # noqa: S301
         while True:
-            while pickle.load(told) != BEGINS:  # noqa: S301 - what is in a block only its fork is told
-                pass  # what a fork that ended did not read
-            _answer(told, slot, answers)
+            while pickle.load(requests) != BEGINS:  # noqa: S301 - only its fork reads a block's content
+                pass  # left unread by a fork that ended
+            _answer(requests, slot, answers)
 
 
 def _slot(parts: dict[str, Any]) -> "Slot | PermissionError":
-    """Return the slot, or what its strategy was refused: what it reads while it is loaded or made, it knows like its bars."""
+    """Return the slot, or the refusal if its strategy opens something while it is loaded or made."""
     from atb.engine.slot import Slot
 
-    others = {name: _made(part) for name, part in parts.items() if name != "strategy"}
+    others = {name: _load(part) for name, part in parts.items() if name != "strategy"}
     part = parts["strategy"]
-    _forget(part.module if isinstance(part, Source) else _REGISTER)
+    _unload_strategies(part.module if isinstance(part, Source) else _REGISTER)
     walls.build()
     try:
-        return Slot(**others, strategy=_made_alone(part))
+        return Slot(**others, strategy=_load_alone(part))
     except OSError as error:
         if (refused := walls.refusal(error)) is None:
             raise
         return refused
 
 
-def _made_alone(part: Source | bytes) -> Any:
-    """Return a strategy; where the register of strategies meets a refusal, it is made without: another's file is not its own."""
+def _load_alone(part: Source | bytes) -> Any:
+    """Return a strategy; made without the register of strategies if loading that is refused, since other files are not its own."""
     try:
-        return _made(part)
+        return _load(part)
     except OSError as error:
         if not walls.is_refused(error):
             raise
-    _forget()
+    _unload_strategies()
     import atb
 
     register = ModuleType(_REGISTER)
     register.__path__ = [str(Path(atb.__file__).parent / "strategies")]
     sys.modules[_REGISTER] = register
-    return _made(part)
+    return _load(part)
 
 
-def _forget(own: str = _REGISTER) -> None:
-    """Let no strategy be loaded but by what is loaded from now on."""
+def _unload_strategies(own: str = _REGISTER) -> None:
+    """Unload all strategies, so that each is loaded anew."""
     for name in list(sys.modules):
         if name in {own, _REGISTER} or name.startswith(f"{_REGISTER}."):
             del sys.modules[name]
 
 
-def _made(part: Source | bytes) -> Any:
+def _load(part: Source | bytes) -> Any:
     return part.make() if isinstance(part, Source) else pickle.loads(part)  # noqa: S301
 
 
-def _answer(told: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> None:
-    """Let a fork answer a block, and say how it ended."""
+def _answer(requests: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> None:
+    """Answer a block in a fork, then send how the fork ended."""
     with walls.Files.own():
         child = os.fork()
     if child == 0:
         code = 1
         try:
-            _say(answers, "begun")
-            _say(answers, "raised", _converse(told, slot, answers))
+            _write(answers, "begun")
+            _write(answers, "raised", _answer_block(requests, slot, answers))
             code = 0
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
-    _say(answers, "ended", status)
+    _write(answers, "ended", status)
 
 
-def _say(answers: BinaryIO, kind: str, value: Any = None) -> None:
+def _write(answers: BinaryIO, kind: str, value: Any = None) -> None:
     pickle.dump((kind, value), answers)
     answers.flush()
 
 
-def _converse(told: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> str:
-    """Say the opinions at each row of a block as floats in the order of `NAMES`, and return what was raised, in words.
+def _answer_block(requests: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> str:
+    """Send the signals at each row of a block as floats in the order of `NAMES`; return the error that was raised, as text.
 
-    The bars of the next row are told when the one before is answered.
+    The bars of the next row arrive after the answer to the one before.
     """
-    block = pickle.load(told)  # noqa: S301 - from the process that started this one
+    block = pickle.load(requests)  # noqa: S301 - from the process that started this one
     if isinstance(slot, PermissionError):
         return f"PermissionError: {slot}"
     known = Known(block)
     while True:
         try:
-            said = known.signals_of(slot)
-        except Exception as error:  # noqa: BLE001 - whatever a strategy raises here, it did not raise in the backtest
+            rows = known.signals_of(slot)
+        except Exception as error:  # noqa: BLE001 - any error here did not occur in the backtest
             return f"PermissionError: {walls.NO_FILES}" if walls.is_file(error) else f"{type(error).__name__}: {error}"
-        _say(answers, "opinions", said)
-        more = pickle.load(told)  # noqa: S301
+        _write(answers, "rows", rows)
+        more = pickle.load(requests)  # noqa: S301
         if more is None:
             return ""
         known.add(*more)
 
 
 class Known:
-    """The bars that are known at the newest row, and those before it that its window has room for."""
+    """The bars known at the newest row, within its window."""
 
     def __init__(self, block: Block) -> None:
         frame = block.bars.frame
@@ -244,7 +244,7 @@ class Known:
         self._opened, self._values = frame.index.asi8, frame.to_numpy().T  # type: ignore[attr-defined] # an index of times
 
     def add(self, opened: Any, values: Any) -> None:
-        """Take in the bars that closed since: opens (K,) as the index has them, and (K, 5) columns."""
+        """Add bars that closed since: opens (K,) in the index's unit, and (K, 5) columns."""
         import numpy as np
 
         window = self._block.window
@@ -264,7 +264,7 @@ class Known:
         return replace(self._block.bars, frame=frame, gaps=())
 
     def signals_of(self, slot: "Slot") -> list[tuple[float, ...]]:
-        """Return the opinion at the newest bar, or at all of the block's rows where one call answers for all."""
+        """Return the signals at the newest bar, or at all of the block's rows where one call answers for all."""
         from atb.engine.prepare import signals_of
 
         bars = self.bars()

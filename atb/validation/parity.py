@@ -1,4 +1,4 @@
-"""The proof that one set of rules decided: several executions of the same problem, compared order by order.
+"""The parity proof: several executions of the same inputs, compared order by order, show that one set of rules decides.
 
     kernel      `kernel.run`, the compiled loop that backtests use
     vectorbt    `vectorbt.Portfolio.from_order_func(flexible=True)` executes and accounts for each order with its own
@@ -41,7 +41,7 @@ from atb.validation.windows import Checked, WindowsReport, check_windows
 class ParityReport:
     """Whether all ways agree; `ways` says which did, `first_difference` shows where one left the kernel.
 
-    `left_out` names what vectorbt was compared without, `windows` says how many bars' columns were computed again.
+    `left_out` names the costs that vectorbt was compared without; `windows` reports the bars whose columns were recomputed.
     """
 
     equal: bool
@@ -72,8 +72,8 @@ class ParityReport:
             )
         without = f"; vectorbt compared without {', '.join(self.left_out)}" if self.left_out else ""
         ways = len(self.ways) + 1 - ("columns" in self.ways)
-        told = "".join(f"; {report}" for report in self.windows)
-        return f"Equal bit by bit in {ways} ways: {self.orders} orders over {self.bars} bars{without}{told}"
+        windows = "".join(f"; {report}" for report in self.windows)
+        return f"Equal bit by bit in {ways} ways: {self.orders} orders over {self.bars} bars{without}{windows}"
 
 
 def prove(
@@ -91,9 +91,9 @@ def prove(
     slots, account, start
         Of a backtest.
     vectorbt
-        False leaves the second way out where it is not installed.
+        False leaves vectorbt out where it is not installed.
     most
-        Bars per slot whose columns are computed again, spread over all; None: every one.
+        Bars per slot whose columns are recomputed, spread over all; None: every one.
     """
     chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
     inputs = prepare(chosen, account or AccountPolicy(), start)
@@ -101,17 +101,17 @@ def prove(
 
 
 def prove_inputs(inputs: KernelInput, *, vectorbt: bool = True, checked: Sequence[Checked] = ()) -> ParityReport:
-    """Execute a prepared problem three ways and compare; with columns that were computed again, their orders as well."""
+    """Execute prepared inputs three ways and compare; with recomputed columns, their orders as well."""
     ours = _kernel_trace(inputs)
     found: dict[str, dict[str, Any] | None] = {}
     left_out: tuple[str, ...] = ()
     if vectorbt:
         found["vectorbt"], left_out = _against_vectorbt(inputs, ours)
-    told = with_recomputed(inputs, checked)
-    theirs = ours if told is inputs else _kernel_trace(told)
-    found["stepwise"] = first_difference(told, theirs, stepwise(told))
+    recomputed = with_recomputed(inputs, checked)
+    theirs = ours if recomputed is inputs else _kernel_trace(recomputed)
+    found["stepwise"] = first_difference(recomputed, theirs, stepwise(recomputed))
     if any(one.report.checked for one in checked):
-        found["columns"] = _other_columns(checked) or _other_orders(told, ours, theirs)
+        found["columns"] = _other_columns(checked) or _other_orders(recomputed, ours, theirs)
     return ParityReport(
         equal=not any(found.values()),
         orders=len(ours.orders),
@@ -124,7 +124,7 @@ def prove_inputs(inputs: KernelInput, *, vectorbt: bool = True, checked: Sequenc
 
 
 def with_recomputed(inputs: KernelInput, checked: Sequence[Checked]) -> KernelInput:
-    """Return the problem with the columns that were computed again in their places; itself where not a bit of them differs."""
+    """Return the inputs with the recomputed columns in place; the same object if not a bit differs."""
     signals = inputs.signals.copy()
     for number, one in enumerate(checked):
         first = inputs.offsets[number]
@@ -137,13 +137,13 @@ def with_recomputed(inputs: KernelInput, checked: Sequence[Checked]) -> KernelIn
 
 
 def _other_columns(checked: Sequence[Checked]) -> dict[str, Any] | None:
-    """Return where columns first leave the backtest's, None where they do not."""
+    """Return the first difference of columns from the backtest's, or None."""
     found = [one.report.first_difference for one in checked if one.report.first_difference is not None]
     return {"table": "columns", "index": 0, **min(found, key=lambda one: str(one["opened"]))} if found else None
 
 
 def _other_orders(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
-    """Return the first order of the backtest that does not follow from the columns a runner computes, None if all do."""
+    """Return the first order of the backtest that does not follow from a runner's columns, or None."""
     left, right = ours.orders, theirs.orders
     count = min(len(left), len(right))
     same = np.ones(count, bool)
@@ -161,7 +161,7 @@ def _other_orders(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, 
 
 
 def _against_vectorbt(inputs: KernelInput, ours: Trace) -> tuple[dict[str, Any] | None, tuple[str, ...]]:
-    """Return where vectorbt leaves the kernel, None if nowhere, and what the comparison had to leave out."""
+    """Return vectorbt's first difference from the kernel, or None, and the names of what was left out."""
     from atb.validation.vectorbt_trace import vectorbt_trace
 
     view, left_out = vectorbt_view(inputs)
@@ -178,15 +178,15 @@ def _against_vectorbt(inputs: KernelInput, ours: Trace) -> tuple[dict[str, Any] 
 
 
 def vectorbt_view(inputs: KernelInput) -> tuple[KernelInput, tuple[str, ...]]:
-    """Return the problem without the costs that vectorbt cannot account for, and their names; itself where it has none."""
+    """Return the inputs without the costs that vectorbt cannot account for, and the names of these; the same object if none."""
     parameters, market = inputs.parameters.copy(), inputs.market.copy()
     rates = np.maximum(parameters["taker_fee"], parameters["maker_fee"])
-    there = {
+    costs = {
         "fees in base": bool((parameters["fee_in_base"] * rates > 0).any()),
         "funding": inputs.funded,
         "borrow interest": bool((parameters["borrow_rate"] > 0).any()),
     }
-    left_out = tuple(name for name, found in there.items() if found)
+    left_out = tuple(name for name, found in costs.items() if found)
     if not left_out:
         return inputs, ()
     parameters["fee_in_base"], parameters["borrow_rate"], market["funding"] = 0, 0.0, 0.0
@@ -233,7 +233,7 @@ def stepwise(inputs: KernelInput) -> Trace:
 
 
 def first_difference(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, Any] | None:
-    """Return where `theirs` first leaves `ours`, with both sides and the inputs of that bar, or None where they are equal."""
+    """Return the first difference of `theirs` from `ours` with both sides and the inputs of that bar, or None."""
     for table in ("orders", "trades", "refusals"):
         left, right = getattr(ours, table), getattr(theirs, table)
         if left is None or right is None:
@@ -249,7 +249,7 @@ def first_difference(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[st
 
 
 def _difference(inputs: KernelInput, table: str, at: int, *, sides: dict[str, Records]) -> dict[str, Any]:
-    """Return one row of a table on both sides (None where a side has no such row), where it is, and what decided it."""
+    """Return one row of a table on both sides (None where a side has no such row), its position, and the inputs behind it."""
     shown = next(rows[at] for rows in sides.values() if at < len(rows))
     named = {way: _named(rows[at], table) if at < len(rows) else None for way, rows in sides.items()}
     time, row = int(shown["exit_time" if table == "trades" else "time"]), shown["row"] if table == "orders" else None
@@ -257,7 +257,7 @@ def _difference(inputs: KernelInput, table: str, at: int, *, sides: dict[str, Re
 
 
 def _inputs(inputs: KernelInput, s: int, time: int, *, row: int | None = None) -> dict[str, Any]:
-    """Return which slot, when, the bar that an order met or that closed at that time, and the signal of the bar before it."""
+    """Return the slot, the time, the bar that an order met or that closed then, and the signal of the bar before it."""
     first = inputs.offsets[s]
     last = inputs.offsets[s + 1] if s + 1 < len(inputs.slots) else len(inputs.market)
     if row is None:

@@ -1,4 +1,4 @@
-"""A handful of runs around one result: what it is worth when costs, or the day it began, had been a little different."""
+"""Sensitivity of a result to its costs and to its start."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -35,7 +35,7 @@ def cost_table(
 def shift_table(
     slot: Slot, start: "pd.Timestamp", *, days: Sequence[int], account: AccountPolicy | None = None
 ) -> "pd.DataFrame":
-    """Return what a start some days later gives: total return (%), holding's over the same bars, Sharpe, trades."""
+    """Return the figures of starts some days later: total return (%), that of holding over the same bars, Sharpe, trades."""
     import pandas as pd
 
     rows = {}

@@ -1,4 +1,4 @@
-"""How a strategy and its predictor go to another process: as sources and plain values, so that nothing they remember goes along."""
+"""Sends a strategy and its predictor to another process as sources and plain values, without their memory."""
 
 import dataclasses
 import pickle
@@ -15,32 +15,32 @@ _PLAIN = (bool, int, float, str, bytes)
 
 
 def parts_of(slot: "Slot") -> dict[str, Any]:
-    """Return a slot as what another process can make it from."""
+    """Return the parts from which another process makes the slot."""
     names = [one.name for one in dataclasses.fields(slot) if one.name not in {"strategy", "funding"}]
     values = {name: getattr(slot, name) for name in names} | {"bars": slot.bars.last(0)}
-    return {name: _carried(value) for name, value in values.items()} | {"strategy": _source(slot.strategy)}
+    return {name: _pickled(value) for name, value in values.items()} | {"strategy": _source(slot.strategy)}
 
 
 def _source(strategy: Any) -> Source | bytes:
-    """Return a strategy by its class and parameters, so that nothing it remembers comes along; whole where that cannot be done."""
+    """Return a strategy as class and parameters, without its memory; as a whole pickle if that cannot be done."""
     kind = type(strategy)
     values = _parameters(strategy)
     file = getattr(sys.modules.get(kind.__module__), "__file__", None) or _file_of(kind)
     if values is None or file is None or kind.__module__ == "__main__" or "<" in kind.__qualname__:
-        return _carried(strategy)
+        return _pickled(strategy)
     return Source(kind.__module__, file, kind.__qualname__, values)
 
 
 def _file_of(kind: type) -> str | None:
-    """Return the file of a class whose module is in no register of modules."""
+    """Return the file of a class whose module is not in `sys.modules`."""
     return next((code.co_filename for name in ("signals", "features")
                  if (code := getattr(getattr(kind, name, None), "__code__", None)) is not None), None)  # fmt: skip
 
 
 def _parameters(strategy: Any) -> dict[str, Any] | None:
-    """Return the plain values that such an instance is made of, None where it takes others, or is made in another way.
+    """Return the plain values from which an equal instance can be made, or None.
 
-    What is not plain and has a default is left to it: a memory is no parameter.
+    Fields that are not plain and have a default are left to that default: memory is no parameter.
     """
     if not dataclasses.is_dataclass(strategy):
         return None
@@ -58,8 +58,8 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, _PLAIN) or (isinstance(value, tuple) and all(map(_is_plain, value)))
 
 
-def _carried(value: Any) -> bytes:
-    """Return a value as bytes; a class that is in no module, such as one of a notebook's cell, goes along as it is."""
+def _pickled(value: Any) -> bytes:
+    """Return a value as bytes; a class in no importable module, such as one of a notebook's cell, is pickled by value."""
     try:
         if type(value).__module__ != "__main__" and "<" not in type(value).__qualname__:
             return pickle.dumps(value)

@@ -1,4 +1,4 @@
-"""What one execution of a problem did, in the form in which executions are compared."""
+"""The trace of one execution: the form in which executions are compared."""
 
 from dataclasses import dataclass
 
@@ -10,10 +10,10 @@ from atb.engine.records import Records
 
 @dataclass(frozen=True)
 class Trace:
-    """What one execution did: ORDER and TRADE records, and equity at each close.
+    """One execution: ORDER and TRADE records, and equity (quote) at each close.
 
-    Those that refuse by the kernel's own rules also give REFUSAL records and the state they ended in, as bytes; one that could not
-    go on says why in `stopped`, and in `on_credit` whether an exit that the account cannot pay was the reason.
+    Executions that apply the kernel's own refusals also have REFUSAL records and the final state, as bytes. `stopped` is the reason
+    of one that ended early; `on_credit` is True if that was an exit that the account cannot pay.
     """
 
     way: str

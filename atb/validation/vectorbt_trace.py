@@ -33,7 +33,7 @@ class _RefusedError(Exception):
 
 
 class _Accountant:
-    """The callbacks of one simulation and what they saw."""
+    """The callbacks of one simulation, and the orders, trades and equity they collect."""
 
     def __init__(self, inputs: KernelInput) -> None:
         self.inputs = inputs
@@ -85,7 +85,7 @@ class _Accountant:
         self.equity.append(value)
 
     def after_order(self, context: Any) -> None:
-        """Fold back what vectorbt says it filled."""
+        """Fold vectorbt's fill back into the kernel's state."""
         done = context.order_result
         if done.status != OrderStatus.Filled:
             cost = self.order[0]["quantity"] * self.order[0]["price"] + self.order[0]["fee"]
@@ -99,9 +99,9 @@ class _Accountant:
 
 
 def vectorbt_trace(inputs: KernelInput) -> Trace:
-    """Execute a problem through `Portfolio.from_order_func(flexible=True)`.
+    """Execute the inputs through `Portfolio.from_order_func(flexible=True)`.
 
-    Where vectorbt refuses an order that the kernel considers filled, the trace ends there and says so.
+    If vectorbt refuses an order that the kernel considers filled, the trace ends there, with the reason.
     """
     accountant, stopped, on_credit = _Accountant(inputs), "", False
     close = np.ones(

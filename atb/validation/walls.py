@@ -1,11 +1,11 @@
-"""What a process that computes a strategy's columns is kept from: files, sockets, programs, databases and foreign functions.
+"""Blocks files, sockets, programs, databases and foreign functions in the process that computes a strategy's columns.
 
-Two walls stand one behind the other. Python tells each thing that it is about to do (`sys.addaudithook`), whatever it is called by:
-what could tell more than the bars do is refused there. Libraries that are no Python, such as Parquet's, tell nothing: the system
-itself gives this process no further file, socket or pipe (`RLIMIT_NOFILE` is 0), but while Python opens one that it may.
+There are two walls. Python reports each action before it happens (`sys.addaudithook`), and actions that could reveal more than the
+bars are refused there. Compiled libraries, such as Parquet's, report nothing: for them the system gives this process no further
+file, socket or pipe (`RLIMIT_NOFILE` is 0), except while Python opens one that is allowed.
 
-It may open what belongs to the interpreter, its libraries and the system, and code that the import machinery or numba's cache asks
-for. Outside the libraries, what is read through a link is judged by where the link leads.
+Allowed are files of the interpreter, its libraries and the system, and code read by the import machinery or numba's cache. Outside
+the libraries, a link is judged by its target.
 """
 
 import builtins
@@ -37,26 +37,26 @@ _EVENTS = {
 }
 _HARMLESS = {"socket.gethostname"}
 _CACHE = os.path.join("numba", "core", "caching.py")  # noqa: PTH118 - a hook imports nothing
-_DEEP = 12  # frames that are looked through for who asked
+_DEEP = 12  # frames searched for the caller
 
 
 class Files:
-    """Whether a file can be opened at all."""
+    """Controls whether this process can open any file."""
 
     _serving: ClassVar[int] = 0
     _own: ClassVar[int] = 0
-    _stands: ClassVar[bool] = False
+    _sealed: ClassVar[bool] = False
 
     @classmethod
-    def stand(cls) -> None:
-        """Give out no further descriptor from now on."""
-        cls._stands = True
+    def seal(cls) -> None:
+        """Allow no further descriptor from now on."""
+        cls._sealed = True
         cls.limit(0)
 
     @classmethod
     @contextmanager
     def own(cls) -> Iterator[None]:
-        """Let this process itself do for a moment what it refuses a strategy."""
+        """Exempt this process's own code for the duration of the block."""
         cls._own += 1
         try:
             yield
@@ -65,22 +65,22 @@ class Files:
 
     @classmethod
     def is_own(cls) -> bool:
-        """Return whether it is this process that asks."""
+        """Return True while this process's own code acts."""
         return cls._own > 0
 
     @classmethod
     def limit(cls, most: int) -> None:
-        """Let no descriptor of this number or above be given out."""
+        """Set the limit on descriptor numbers."""
         with cls.own():
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
 
     @classmethod
-    def serve(cls, owner: Any, name: str) -> None:
-        """Let a function open files while it runs: what it may open is then judged by its event."""
+    def admit(cls, owner: Any, name: str) -> None:
+        """Let a function open files while it runs; the audit hook judges each of them."""
         opens: Callable[..., Any] = getattr(owner, name)
 
-        def served(*arguments: Any, **options: Any) -> Any:
-            if not cls._stands:
+        def admitted(*arguments: Any, **options: Any) -> Any:
+            if not cls._sealed:
                 return opens(*arguments, **options)
             if not cls._serving:
                 cls.limit(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -92,49 +92,49 @@ class Files:
                 if not cls._serving:
                     cls.limit(0)
 
-        setattr(owner, name, served)
+        setattr(owner, name, admitted)
 
 
 def prepare() -> None:
-    """Mind the functions that open files, before any library takes them for its own."""
+    """Wrap the functions that open files, before any library keeps a reference to them."""
     machinery = importlib.machinery
     for owner, name in (
         (machinery.ExtensionFileLoader, "create_module"), (machinery.FileFinder, "_fill_cache"),
         (machinery.SourceFileLoader, "get_data"), (machinery.SourcelessFileLoader, "get_data"),
         (builtins, "open"), (io, "open"), (io, "open_code"), (os, "open"), (ctypes, "_dlopen"),
     ):  # fmt: skip
-        Files.serve(owner, name)
+        Files.admit(owner, name)
 
 
 def build() -> None:
-    """Put up both walls; they stand until the process ends."""
+    """Put up both walls until the process ends."""
     sys.dont_write_bytecode = True
-    sys.addaudithook(_hear)
-    Files.stand()
+    sys.addaudithook(_audit)
+    Files.seal()
 
 
 def refusal(error: BaseException) -> PermissionError | None:
-    """Return what was refused and where, None where it was something else."""
+    """Return the refusal with its place in the strategy's code, or None if the error is another."""
     if not is_refused(error):
         return None
     return PermissionError(f"{NO_FILES if is_file(error) else error}{_place(error)}")
 
 
 def is_refused(error: BaseException) -> bool:
-    """Return whether it is a wall that stood in the way."""
+    """Return True if a wall caused the error."""
     return isinstance(error, PermissionError) or is_file(error)
 
 
 def is_file(error: BaseException) -> bool:
-    """Return whether the system would give no descriptor."""
+    """Return True if the system had no descriptor left."""
     return isinstance(error, OSError) and error.errno == errno.EMFILE
 
 
-def _hear(event: str, arguments: tuple[Any, ...]) -> None:
-    """Refuse what could tell more than the bars do; the code of what is imported late is no such thing."""
+def _audit(event: str, arguments: tuple[Any, ...]) -> None:
+    """Refuse actions that could reveal more than the bars; reading code for a late import is allowed."""
     if event == "open":
         if isinstance(arguments[0], str | bytes | os.PathLike):
-            _hear_file(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100
+            _audit_open(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100
         return
     if event not in _EVENTS and (event.partition(".")[0] not in _PARTS or event in _HARMLESS):
         return
@@ -142,28 +142,28 @@ def _hear(event: str, arguments: tuple[Any, ...]) -> None:
         raise PermissionError(f"a strategy has no business with {event}")
 
 
-def _hear_file(path: str) -> None:
-    there = os.path.realpath(path)
-    if path.startswith(_OWN) or there.startswith((*_OWN, *_SYSTEM)) or _DEVICES.fullmatch(there):
+def _audit_open(path: str) -> None:
+    target = os.path.realpath(path)
+    if path.startswith(_OWN) or target.startswith((*_OWN, *_SYSTEM)) or _DEVICES.fullmatch(target):
         return
-    asked = _asking()
-    loads = path.endswith(_CODE) and any(name.startswith("<frozen importlib") for name in asked)
-    if not (loads or any(name.endswith(_CACHE) for name in asked)):
+    callers = _calling_files()
+    loads = path.endswith(_CODE) and any(name.startswith("<frozen importlib") for name in callers)
+    if not (loads or any(name.endswith(_CACHE) for name in callers)):
         raise PermissionError(f"a strategy has no business with the file {path}")
 
 
 def _is_library(event: str) -> bool:
-    """Return whether a library asks for what only libraries have: compiled code, and numba's cache of it."""
-    asked = _asking()
+    """Return True if a library loads compiled code or numba's cache of it."""
+    callers = _calling_files()
     if event.startswith("ctypes."):
         around = f"{os.sep}ctypes{os.sep}"
-        first = next((name for name in asked if around not in name), "")
+        first = next((name for name in callers if around not in name), "")
         return first.startswith((*_OWN, "<frozen importlib"))
-    return event.startswith("os.") and any(name.endswith(_CACHE) for name in asked)
+    return event.startswith("os.") and any(name.endswith(_CACHE) for name in callers)
 
 
-def _asking() -> list[str]:
-    """Return in which files the newest frames are, the newest first, without this one's."""
+def _calling_files() -> list[str]:
+    """Return the files of the newest frames, newest first, without this one."""
     names: list[str] = []
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - its public name is `inspect.currentframe`, which imports much
     while frame is not None and len(names) < _DEEP:
@@ -174,7 +174,7 @@ def _asking() -> list[str]:
 
 
 def _place(error: BaseException) -> str:
-    """Return in which line of no library something was raised."""
+    """Return the line outside all libraries where the error was raised."""
     frames = ((one.tb_frame.f_code.co_filename, one.tb_lineno) for one in _lines(error.__traceback__))
     around = (*_OWN, os.path.dirname(__file__))  # noqa: PTH120
     own = [f"{name}:{line}" for name, line in frames if os.path.isabs(name) and not name.startswith(around)]  # noqa: PTH117

@@ -1,15 +1,15 @@
-"""The one check of a strategy's columns: a process that knows only the warm-up and the bars up to a bar says the same of it.
+"""The check of a strategy's columns: a process that knows only the warm-up and the bars up to a bar gets the same values.
 
 A backtest computes columns over the whole history at once; a runner computes the newest row, from the declared warm-up and the
-newest bar (`atb.engine.prepare.latest`). Here the second is done for the bars of the first, in processes that know nothing else
-(`atb.validation.isolated`). Sides must be equal. Confidence, stops, prices, ranges, volatility and predictions may be apart by a
-billionth: recursive indicators forget their start only to the last bits. Sides that were given (`atb.strategies.from_signals`) have
-no source that could be run, and are not checked.
+newest bar (`atb.engine.prepare.latest`). Here the runner's way is applied to the backtest's bars, in isolated processes
+(`atb.validation.isolated`). Sides must be equal. Confidence, stops, prices, ATR, volatility and predictions may differ by a
+billionth, since recursive indicators forget their start only up to the last bits. Precomputed sides
+(`atb.strategies.from_signals`) have no source to run and are not checked.
 
-It is warm-up and look-ahead together, and tells them apart where something differs: what the backtest's own call does not repeat in
-a new process is *not repeatable* (chance, a memory, a file); what all bars up to then, and none after, say otherwise than the
-backtest *looks ahead*; what only the missing older bars explain has a *warm-up that is too short*. Clusters are not compared: they
-are the account's, and computed from days of closes in backtest and runner alike.
+It checks warm-up and look-ahead together and names the cause of a difference: *not repeatable* if the backtest's own call gives
+other values in a new process (chance, memory, a file); *looks ahead* if all bars up to then, and none after, give other values;
+*warm-up too short* if only the missing older bars explain it. Clusters belong to the account and are not compared: backtest and
+runner compute them alike from days of closes.
 """
 
 import dataclasses
@@ -52,26 +52,26 @@ _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "LD_LIBRARY_P
 
 @dataclass(frozen=True)
 class WindowsReport:
-    """What the check of one slot found.
+    """Report of the check of one slot.
 
     Parameters
     ----------
     equal
-        Whether every column of every checked bar was the backtest's; None where there was no bar to check.
+        True if every column of every checked bar equals the backtest's; None if there was no bar to check.
     checked, bars
-        How many of the traded bars were checked, and how many there are.
+        Number of traded bars checked, and of traded bars.
     cold
-        Traded bars before which the declared warm-up is not there; they are checked with what is.
+        Traded bars with less than the declared warm-up before them; checked with what there is.
     warmup
-        Bars before each that were known.
+        Bars known before each.
     differing
-        Checked bars at which something differs.
+        Checked bars with a difference.
     kinds
-        By `looks ahead`, `warm-up too short` and `not repeatable`: how many of the differing bars that were explained are so.
+        Number of explained differing bars by cause: `looks ahead`, `warm-up too short`, `not repeatable`.
     largest
-        Largest relative difference that was let pass.
+        Largest relative difference that was tolerated.
     first_difference
-        Of the earliest differing bar: its open, the column, the backtest's value, the runner's, and the kind.
+        The earliest differing bar: its open, the column, both values, and the cause.
     """
 
     strategy: str
@@ -88,17 +88,17 @@ class WindowsReport:
 
     @property
     def complete(self) -> bool:
-        """Whether every traded bar was checked."""
+        """True if every traded bar was checked."""
         return self.checked == self.bars > 0
 
     @property
     def everywhere(self) -> bool | None:
-        """Whether every traded bar was checked and equal; None where no difference was found, but not everywhere looked for."""
+        """True if every traded bar was checked and equal; None if no difference was found in a sample."""
         return False if self.equal is False else (True if self.equal and self.complete else None)
 
     @property
     def lookahead_clean(self) -> bool | None:
-        """Whether nothing looks ahead; None where that is not known, as where not every bar was checked."""
+        """True if nothing looks ahead; None if unknown, as when only a sample was checked."""
         if LOOKS_AHEAD in self.kinds:
             return False
         explained = self.kinds.get(SHORT_WARMUP, 0) == self.differing
@@ -124,14 +124,14 @@ class WindowsReport:
 
 
 def all_of(answers: Iterable[bool | None]) -> bool | None:
-    """Return whether all are true: False where one is not, else None where one is not known."""
+    """Return True if all are true, False if one is false, else None."""
     found = set(answers)
     return False if False in found else (None if None in found or not found else True)
 
 
 @dataclass(frozen=True)
 class Checked:
-    """A report, and what was computed: (R, 7) floats in the order of `NAMES` at R rows of the slot's traded bars."""
+    """A report and the recomputed columns: (R, 7) floats in the order of `NAMES` at R rows of the slot's traded bars."""
 
     report: WindowsReport
     rows: Rows
@@ -139,16 +139,16 @@ class Checked:
 
 
 def check_windows(inputs: "KernelInput", *, most: int | None = None, seed: int = 7) -> tuple[Checked, ...]:
-    """Compute every slot's columns anew, bar by bar, and compare them with the problem's.
+    """Recompute every slot's columns bar by bar and compare them with the backtest's.
 
     Parameters
     ----------
-    problem
-        Of a backtest: the very columns that were traded.
+    inputs
+        The inputs of a backtest: the columns that were traded.
     most
-        Bars to check per slot, spread at random over the traded ones; None: all.
+        Bars to check per slot, a random sample of the traded ones; None: all.
     seed
-        Of what is drawn.
+        Seed of the sample.
 
     Raises
     ------
@@ -173,14 +173,14 @@ def _check_slot(inputs: "KernelInput", number: int, place: range, *, most: int |
     if not len(chosen):
         return Checked(report, chosen, np.empty((0, len(NAMES))))
     rows, wanted = chosen + before, _traded(inputs, number, place)[chosen]
-    told = _run(slot, list(_spans(rows, slot.warmup, rng=rng)), rows)
-    found = _Comparison(slot, rows, wanted, told)
-    return Checked(dataclasses.replace(report, **found.told(number)), chosen, told.values)
+    recomputed = _run(slot, list(_spans(rows, slot.warmup, rng=rng)), rows)
+    found = _Comparison(slot, rows, wanted, recomputed)
+    return Checked(dataclasses.replace(report, **found.differences(number)), chosen, recomputed.values)
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What was computed at some rows, (R, 7), infinite where something was raised; and that, by row."""
+class _Recomputed:
+    """Recomputed columns at some rows, (R, 7), infinite where an error was raised; and the errors by row."""
 
     values: Floats
     raised: dict[int, str]
@@ -188,35 +188,35 @@ class _Told:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """A slot's columns at some rows: the backtest's, and what was told of them."""
+    """A slot's columns at some rows: the backtest's and the recomputed ones."""
 
     slot: "Slot"
     rows: Rows
     wanted: Floats
-    found: _Told
+    found: _Recomputed
 
-    def told(self, number: int) -> dict[str, Any]:
-        """Return what a report says of the differences."""
+    def differences(self, number: int) -> dict[str, Any]:
+        """Return the report's fields on differences."""
         apart = self.apart(self.found.values)
         bad = np.flatnonzero((apart > _RELATIVE).any(axis=1))
-        told = {
+        fields = {
             "equal": not len(bad),
             "differing": len(bad),
             "largest": float(apart[apart <= _RELATIVE].max(initial=0.0)),
         }
         if not len(bad):
-            return told
+            return fields
         kinds, kind = _Comparison(self.slot, self.rows[bad], self.wanted[bad], self.found).kinds()
         first, column = bad[0], int(np.argmax(apart[bad[0]] > _RELATIVE))
         runner = self.found.raised.get(int(self.rows[first])) or _plain(self.found.values[first, column])
-        return told | {"kinds": kinds, "first_difference": {
+        return fields | {"kinds": kinds, "first_difference": {
             "slot": number, "symbol": str(self.slot.bars.symbol), "strategy": self.slot.strategy.name,
             "opened": self.slot.bars.frame.index[self.rows[first]].isoformat(), "column": NAMES[column],
             "backtest": _plain(self.wanted[first, column]), "runner": runner, "kind": kind,
         }}  # fmt: skip
 
     def apart(self, theirs: Floats) -> Floats:
-        """Return how far other columns are apart from the backtest's: 0 where equal, infinite where they must be and are not."""
+        """Return the relative distance of columns from the backtest's: 0 if equal, infinite if they must be equal and are not."""
         close = self.slot.bars.frame["close"].to_numpy()[self.rows]
         scale = np.where([name in _PRICES for name in NAMES], close[:, None], 1.0) * (_ABSOLUTE / _RELATIVE)
         ours = self.wanted
@@ -228,14 +228,14 @@ class _Comparison:
         return apart
 
     def kinds(self) -> tuple[dict[str, int], str]:
-        """Return how many rows, of those that are looked at, differ for which reason, and the first one's."""
+        """Return the number of examined rows by cause, and the cause of the first."""
         looked = np.unique(np.linspace(0, len(self.rows) - 1, _EXPLAINED).astype(np.int64))
         some = _Comparison(self.slot, self.rows[looked], self.wanted[looked], self.found)
         rows, bars = some.rows.tolist(), self.slot.bars
         again = _Span(0, len(bars), tuple(rows), -1)
         past = [_Span(0, row + 1, (row,), None) for row in rows]
-        told = _run(self.slot, [again, *past], np.tile(some.rows, 2)).values
-        lost, ahead = ((some.apart(half) > _RELATIVE).any(axis=1) for half in np.split(told, 2))
+        values = _run(self.slot, [again, *past], np.tile(some.rows, 2)).values
+        lost, ahead = ((some.apart(half) > _RELATIVE).any(axis=1) for half in np.split(values, 2))
         names = np.where(lost, NOT_REPEATABLE, np.where(ahead, LOOKS_AHEAD, SHORT_WARMUP)).tolist()
         return {kind: names.count(kind) for kind in dict.fromkeys(names)}, names[0]
 
@@ -249,7 +249,7 @@ def _traded(inputs: "KernelInput", number: int, place: range) -> Floats:
 
 
 def _chosen(count: int, most: int | None, rng: np.random.Generator) -> Rows:
-    """Return which bars to check: all, or one at random of each of `most` equal parts."""
+    """Return the bars to check: all, or one at random from each of `most` equal parts."""
     if most is None or 0 < count <= most:
         return np.arange(count)
     if most <= 0:
@@ -264,7 +264,7 @@ def _plain(value: float) -> float | None:
 
 @dataclass(frozen=True)
 class _Span:
-    """Rows of a slot's bars that one fork answers for, in order; with window -1 by one call over bars `first` to before `end`."""
+    """Rows of a slot's bars that one fork answers for, in order; with window -1 by one call over bars `first` up to `end`."""
 
     first: int
     end: int
@@ -272,13 +272,13 @@ class _Span:
     window: int | None
 
     def begun(self, bars: Bars) -> Block:
-        """Return what is known at the first row."""
+        """Return the block known at the first row."""
         if self.window == -1:
             return Block(_part(bars, self.first, self.end), None, tuple(row - self.first for row in self.rows))
         return Block(_part(bars, self.first, self.rows[0] + 1), self.window)
 
     def later(self, bars: Bars) -> "Iterator[tuple[Any, Any] | None]":
-        """Yield the bars that closed since the row before, for each row but the first; then None: that was all."""
+        """Yield the bars that closed since the row before, for each row but the first; then None."""
         opened, values = bars.frame.index.asi8, bars.frame[list(BAR_COLUMNS)].to_numpy()  # type: ignore[attr-defined]
         for before, row in itertools.pairwise(self.rows if self.window != -1 else ()):
             yield opened[before + 1 : row + 1], values[before + 1 : row + 1]
@@ -299,61 +299,61 @@ def _spans(rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[_Sp
         at += len(part)
 
 
-def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Told:
-    """Return what processes of their own computed at `rows`, those of all spans in order."""
+def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Recomputed:
+    """Return the columns that isolated processes compute at `rows`, the rows of all spans in order."""
     workers = min(2, os.cpu_count() or 1, 1 + len(rows) // 500)
     parts = parts_of(slot)
     with ThreadPoolExecutor(workers) as pool:
-        shares = list(pool.map(lambda first: _ask(parts, spans[first::workers], slot.bars), range(workers)))
-    values, raised, at = np.full((len(rows), len(NAMES)), np.inf), {}, 0  # nothing equals what is not told
+        shares = list(pool.map(lambda first: _run_process(parts, spans[first::workers], slot.bars), range(workers)))
+    values, raised, at = np.full((len(rows), len(NAMES)), np.inf), {}, 0  # infinity equals no value
     for number, span in enumerate(spans):
-        told, error = shares[number % workers][number // workers]
-        if told:
-            values[at : at + len(told)] = told
-        raised.update(dict.fromkeys(rows[at + len(told) : at + len(span.rows)].tolist(), error))
+        answered, error = shares[number % workers][number // workers]
+        if answered:
+            values[at : at + len(answered)] = answered
+        raised.update(dict.fromkeys(rows[at + len(answered) : at + len(span.rows)].tolist(), error))
         at += len(span.rows)
-    return _Told(values, raised)
+    return _Recomputed(values, raised)
 
 
-def _ask(parts: dict[str, Any], spans: Sequence[_Span], bars: Bars) -> list[_Answer]:
-    """Start a process, tell it the spans one after another, and return its answers."""
+def _run_process(parts: dict[str, Any], spans: Sequence[_Span], bars: Bars) -> list[_Answer]:
+    """Start a process, send it the spans one after another, and return its answers."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
-    with tempfile.TemporaryFile() as complaints:
+    with tempfile.TemporaryFile() as stderr:
         process = subprocess.Popen(
             [sys.executable, "-c", "from atb.validation.isolated import main; main()"], env=environment, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=complaints, cwd=Path(__file__).parents[2],
+            stdout=subprocess.PIPE, stderr=stderr, cwd=Path(__file__).parents[2],
         )  # fmt: skip
         answers: list[_Answer] = []
-        with suppress(BrokenPipeError, EOFError), process:  # it ended: its last words say why
-            _tell(process, [path or str(Path.cwd()) for path in sys.path])
-            _tell(process, parts)
-            answers.extend(_conversation(process, span, bars) for span in spans)
-        complaints.seek(0)
+        with suppress(BrokenPipeError, EOFError), process:  # it ended: stderr says why
+            _send(process, [path or str(Path.cwd()) for path in sys.path])
+            _send(process, parts)
+            answers.extend(_answers_of(process, span, bars) for span in spans)
+        stderr.seek(0)
         if process.returncode:
-            said = complaints.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise InputError("A strategy could not be taken to a process of its own", found=" ".join(said),
+            last_line = stderr.read().decode(errors="replace").strip().splitlines()[-1:]
+            raise InputError("A strategy could not be taken to a process of its own", found=" ".join(last_line),
                              todo="Put it into a module that can be imported, with parameters that are plain values")  # fmt: skip
     return answers
 
 
-def _conversation(process: Any, span: _Span, bars: Bars) -> _Answer:
-    """Ask for the rows of a span one after another, and return what was told of them, and what was raised at the next."""
-    _tell(process, BEGINS)
-    told: list[tuple[float, ...]] = []
+def _answers_of(process: Any, span: _Span, bars: Bars) -> _Answer:
+    """Request the rows of a span one after another; return the answers, and the error raised at the next row."""
+    _send(process, BEGINS)
+    answers: list[tuple[float, ...]] = []
     error, later = "", span.later(bars)
     while True:
         kind, value = pickle.load(process.stdout)  # noqa: S301 - from the process that was started here
         if kind == "ended":
-            return told, error or f"the process died with status {value}"
+            return answers, error or f"the process died with status {value}"
         if kind == "raised":
             error = value
         elif kind == "begun":
-            _tell(process, span.begun(bars))
+            _send(process, span.begun(bars))
         else:
-            told.extend(value)
-            _tell(process, next(later))
+            answers.extend(value)
+            _send(process, next(later))
 
 
-def _tell(process: Any, message: Any) -> None:
+def _send(process: Any, message: Any) -> None:
     pickle.dump(message, process.stdin)
     process.stdin.flush()
