@@ -1,4 +1,4 @@
-"""Where the project is: the folder that holds `.env`, `atb.toml` and, unless told otherwise, the data."""
+"""The project's folder, which holds `.env`, `atb.toml` and, by default, the data."""
 
 import os
 import tomllib

@@ -1,4 +1,4 @@
-"""The settings themselves: sections of typed, frozen values, and the paths that follow from them."""
+"""The settings: sections of typed, frozen values, the paths derived from them, and which of them are secret."""
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -61,7 +61,7 @@ class DatabaseSettings(Section):
 
 
 class LogSettings(Section):
-    """What is logged, and in which form."""
+    """Level and form of the log."""
 
     level: Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR"], BeforeValidator(_upper)] = Field(
         "INFO", description="Least severe level that is written"
@@ -75,7 +75,7 @@ def _names(value: object) -> object:
 
 
 class NotebookSettings(Section):
-    """What notebooks that atb executes may see and take of this machine."""
+    """What executed notebooks may see and use of this machine."""
 
     environment: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...], NoDecode, BeforeValidator(_names)

@@ -64,7 +64,7 @@ def _from_files(given: Mapping[str, str | None], names: Mapping[str, str], *, ba
 
 
 def _secret_in(path: Path, variable: str) -> str:
-    """Return the text of a file that nobody else can read, without the line's end."""
+    """Return the text of a private file without the line's end."""
     if fault := exposure(path):
         raise ConfigError(f"The file that {variable} names {fault[0]}", found=str(path), todo=fault[1])
     try:

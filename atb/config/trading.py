@@ -18,7 +18,7 @@ def _number(value: object) -> object:
 
 
 def is_loopback(host: str | None) -> bool:
-    """Tell whether a host is this machine, by name or address: nothing is looked up."""
+    """Return True if a host is this machine, by name or address, without a lookup."""
     if host in {None, ""}:
         return False
     try:
@@ -79,7 +79,7 @@ class ExchangeSettings(Section):
 
 
 class LiveSettings(Section):
-    """What trades real money, the limits outside any strategy, and how a runner is watched.
+    """Settings of trading with real money: what trades, limits outside any strategy, and monitoring of the runner.
 
     Nothing here arms a runner: real money also wants a live manifest, `--live` and a typed acknowledgement.
     """

@@ -40,10 +40,10 @@ _log = get_logger(__name__)
 
 @dataclass
 class Vitals:
-    """What the runner tells of itself, safe to be told and read in different threads.
+    """The runner's reported state, safe to write and read in different threads.
 
-    `/livez` asks whether the event loop answers, `/readyz` whether every condition of `READY` was last told to be good; one that
-    was never told is not.
+    `/livez` checks that the event loop answers, `/readyz` that every condition of `READY` was last reported good; one that was
+    never reported is not.
     """
 
     _conditions: dict[str, tuple[bool, str]] = field(default_factory=dict)
@@ -76,8 +76,8 @@ class Vitals:
     def conditions(self) -> dict[str, dict[str, Any]]:
         """Return each condition with whether it is good, and what was found."""
         known = dict(self._conditions)
-        told = {name: known.get(name, (False, "not known yet")) for name in READY}
-        return {name: {"ok": good, "found": found} for name, (good, found) in told.items()}
+        conditions = {name: known.get(name, (False, "not known yet")) for name in READY}
+        return {name: {"ok": good, "found": found} for name, (good, found) in conditions.items()}
 
 
 class Health:
@@ -86,13 +86,13 @@ class Health:
     Parameters
     ----------
     vitals
-        What the runner tells.
+        The runner's reported state.
     metrics
-        What `/metrics` shows; None leaves the page out.
+        The metrics of `/metrics`; None leaves the page out.
     host, port
         Where to listen; port 0 is any free one, found in `address`.
     public
-        Whether other machines may ask. Otherwise `host` must be this machine's, and a request must have been meant for it: a
+        True if other machines may connect. Otherwise `host` must be this machine's, and a request must have been meant for it: a
         browser that was led here under another name gets nothing.
     bounds
         What a client may take of the page.

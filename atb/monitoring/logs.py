@@ -19,7 +19,7 @@ from structlog.typing import EventDict, Processor
 
 from atb.redaction import MASK, Redactor, install
 
-# Libraries whose news nobody asked for; ccxt's debug lines also carry keys and signed addresses.
+# Libraries with too much to say; ccxt's debug lines also carry keys and signed addresses.
 CHATTY = ("aiohttp.access", "alembic", "asyncio", "ccxt", "matplotlib", "traitlets")
 _NOT_EVENTS = frozenset({"exc_info", "stack_info"})  # what structlog's formatter still reads as objects
 _OWN = frozenset(vars(logging.makeLogRecord({}))) | {"_logger", "_name", "message", "asctime", "taskName"}
@@ -53,10 +53,10 @@ class RedactingHandler(logging.StreamHandler[IO[str]]):
         return self.redactor.text(super().format(record))
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record; whatever goes wrong is counted."""
+        """Write a record; failures are counted."""
         try:
             return bool(super().handle(record))
-        except Exception:  # noqa: BLE001 - a value that cannot be told must not stop what tells it
+        except Exception:  # noqa: BLE001 - a value that cannot be rendered must not stop its log line
             self.handleError(record)
             return False
 
@@ -137,7 +137,7 @@ def _put_first(handler: RedactingHandler, redactor: Redactor) -> None:
 
 
 def _record_factory(redactor: Redactor) -> Any:
-    """Return what makes log records: their message, traceback and stack are clean before any handler sees them."""
+    """Return a factory of log records whose message, traceback and stack are redacted before any handler sees them."""
 
     def make(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = logging.LogRecord(*args, **kwargs)
@@ -158,7 +158,7 @@ def _clean_message(redactor: Redactor, record: logging.LogRecord) -> Any:
     try:
         return redactor.text(record.getMessage())
     except Exception as broken:  # noqa: BLE001 - arguments that do not fit their text must not stop the program
-        return f"a message that cannot be told ({type(broken).__name__}): {redactor.value(record.msg)}"
+        return f"a message that cannot be rendered ({type(broken).__name__}): {redactor.value(record.msg)}"
 
 
 def _common() -> list[Processor]:
@@ -195,7 +195,7 @@ def _formatter(redactor: Redactor, renderer: Processor) -> logging.Formatter:
 
 
 def _redact_crashes(redactor: Redactor) -> None:
-    """Print the traceback of an exception that nobody caught without secrets: in any thread, and in a finalizer."""
+    """Print the traceback of an uncaught exception without secrets, in any thread or finalizer."""
 
     def crash(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
         with suppress(Exception):  # a hook that raises makes Python print the traceback as it is

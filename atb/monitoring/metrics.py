@@ -10,7 +10,7 @@ _SLOW = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 
 class Metrics:
-    """What a runner counts and measures; seconds, and amounts in the quote currency unless said otherwise.
+    """A runner's metrics, in seconds and in the quote currency unless named otherwise.
 
     Every attribute is a metric of `prometheus_client`: `metrics.orders.labels(role="stop", outcome="done").inc()`. Metrics may be
     written from any thread. None of them decides anything.

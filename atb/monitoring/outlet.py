@@ -1,7 +1,7 @@
-"""A stream whose writer never waits: lines go to a thread, and where its reader stands still they are lost, and counted.
+"""A stream whose writer never waits: a thread writes the lines, and if its reader stalls they are dropped and counted.
 
-A log goes where the process was told to write: into a pipe to a collector, a terminal, a file on a network disk. Each of them can
-stand still, and a full pipe stops whoever writes to it. What looks after positions must not be stopped by its own log.
+A log goes to a pipe, a terminal or a file on a network disk. Each of them can stall, and a full pipe blocks its writer. A runner
+that looks after positions must not be blocked by its own log.
 """
 
 import atexit
@@ -48,11 +48,11 @@ class Outlet(io.TextIOBase):
         return len(text)
 
     def isatty(self) -> bool:
-        """Tell whether a terminal reads it."""
+        """Return True if the stream is a terminal."""
         return self._stream.isatty()
 
     def drain(self, seconds: float = _PARTING_S) -> bool:
-        """Wait until everything is written, for at most so long; tell whether it is."""
+        """Wait for at most this long until everything is written; return True if it is."""
         with self._lines.all_tasks_done:
             return self._lines.all_tasks_done.wait_for(lambda: not self._lines.unfinished_tasks, seconds)
 

@@ -31,7 +31,7 @@ class Holder:
         return f"{self.host} {self.pid} {self.started}"
 
     def is_dead(self) -> bool:
-        """Tell whether the process is surely gone: only this machine's processes can be known to be."""
+        """Return True if the process is certainly gone, which can be known only of this machine's processes."""
         if self.host != socket.gethostname():
             return False
         try:
@@ -44,7 +44,7 @@ class Holder:
 
 
 def _started(pid: int) -> str:
-    """Return a process's start in clock ticks since boot, `?` where the system does not tell, `dead` for a remnant."""
+    """Return a process's start in clock ticks since boot, `?` if the system does not provide it, `dead` for a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

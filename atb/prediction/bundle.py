@@ -36,7 +36,7 @@ class Bundle:
 
     @property
     def symbol(self) -> Symbol:
-        """What the model was trained on, and the only symbol it may be used for."""
+        """The symbol the model was trained on, and the only one it may be used for."""
         return Symbol.parse(self.card["symbol"])
 
     @property
@@ -46,7 +46,7 @@ class Bundle:
 
     @property
     def title(self) -> str:
-        """What reports call it."""
+        """The bundle's name in reports."""
         kind = " · SYNTHETIC data" if self.card["synthetic"] else ""
         return f"{self.card['name']} {self.card['version']} ({self.symbol} {self.timeframe}{kind})"
 
@@ -116,14 +116,14 @@ def load_bundle(path: Path) -> Bundle:
 def find_bundle(
     root: Path, symbol: str | Symbol, timeframe: str | Timeframe, *, name: str = "basic", version: str | None = None
 ) -> Path:
-    """Return the folder of the newest bundle of exactly this symbol, timeframe and name, or of the version asked for.
+    """Return the folder of the newest bundle of exactly this symbol, timeframe and name, or of the requested version.
 
     Raises
     ------
     InputError
         If a name or version could lead out of the root.
     ModelError
-        If there is none (the message says what there is), or a bundle there is another symbol's.
+        If there is none (the message lists those there are), or a bundle there belongs to another symbol.
     """
     symbol, timeframe = Symbol.parse(symbol), Timeframe.parse(timeframe)
     folder = _family(root, symbol, name)
@@ -139,9 +139,9 @@ def find_bundle(
         if card["timeframe"] == str(timeframe):
             return path
     wanted = f"{name} {symbol} {timeframe}" + (f" version {version}" if version else "")
-    there = ", ".join(sorted({_described(path) for path in list_bundles(root)})) or "no model at all"
+    available = ", ".join(sorted({_described(path) for path in list_bundles(root)})) or "no model at all"
     raise ModelError(
-        f"No model {wanted} in {root}: there is {there}",
+        f"No model {wanted} in {root}: there is {available}",
         todo=f"Train one: atb run notebooks/02_train.ipynb -p symbol={symbol} -p timeframe={timeframe}",
     )
 

@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.float32]
-_NOWHERE = "/dev/null/no-folder"  # where a graph's weights outside of it would be looked for
+_NOWHERE = "/dev/null/no-folder"  # the folder for external weights of a graph: there is none
 
 
 def open_session(model: bytes) -> Any:
     """Return an onnxruntime session on one thread: sums are taken in one order, on every machine with the same kernels.
 
-    What a graph would read from other files is refused: no hash covers them.
+    A graph that reads other files is refused: no hash covers them.
     """
     import onnxruntime as ort
 

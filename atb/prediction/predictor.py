@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class OnnxPredictor:
     """A domain `Predictor`: the probability, 0 to 1, that the log return over the card's horizon is above 0.
 
-    A row's prediction does not depend on which rows are asked for with it, to the last bit (a contract test proves it per kind
-    of model). So predictions for inputs seen in the call before are kept, and a history that grew by one bar costs one row.
+    A row's prediction does not depend, to the last bit, on the other rows of the call (a contract test proves it for each kind).
+    So predictions of the call before are kept, and a history that grew by one bar costs one row.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -33,12 +33,12 @@ class OnnxPredictor:
 
     @property
     def symbol(self) -> Symbol:
-        """The only symbol this model may be asked about."""
+        """The only symbol this model may predict."""
         return self.bundle.symbol
 
     @property
     def timeframe(self) -> Timeframe:
-        """The only timeframe this model may be asked about."""
+        """The only timeframe this model may predict."""
         return self.bundle.timeframe
 
     @property

@@ -1,8 +1,8 @@
-"""Takes secrets out of anything that is about to be written: by the name they stand under, by shape, and by value.
+"""Removes secrets from everything that is written: by the name they stand under, by shape, and by value.
 
 Exchange libraries put signed URLs and key headers into the text of their exceptions, so names of fields alone are not
-enough; a secret that nobody named, such as one pasted into a message, is found because its value is known: in URL encoding,
-in JSON, in `repr`, and wrapped over lines too.
+enough; an unnamed secret, such as one pasted into a message, is found by its known value: in URL encoding, in JSON, in `repr`,
+and wrapped over lines too.
 
 What only resembles a secret stays: a message without the symbol, model or session it is about helps nobody. So a word after
 `basic` is masked only if it is what that scheme sends (base64 of `user:password`), a sentence after `signature:` is none, and
@@ -117,7 +117,7 @@ class Redactor:
         return _ASSIGNMENT.sub(_blank, text) if any(part in folded for part in _PARTS) else text
 
     def value(self, value: Any, depth: int = 0) -> Any:
-        """Return a structure without secrets: values under telling names are replaced, every text is searched."""
+        """Return a structure without secrets: values under names of secrets are replaced, every text is searched."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, _PLAIN):
@@ -159,13 +159,13 @@ def installed() -> Redactor:
 
 
 def redact(value: Any) -> Any:
-    """Return a text or a structure without the secrets of this process, for whatever is kept: rows, files, messages."""
+    """Return a text or a structure without the secrets of this process, for rows, files and messages."""
     return installed().value(value)
 
 
 @lru_cache(4096)
 def is_secret_name(name: str) -> bool:
-    """Tell whether values under this name are secrets: `api_key`, `apiSecret`, `X-MBX-APIKEY`, `password`, ..."""
+    """Return True if values under this name are secrets: `api_key`, `apiSecret`, `X-MBX-APIKEY`, `password`, ..."""
     return _KEY_NAME.match(name) is not None
 
 
@@ -182,7 +182,7 @@ def _header(match: re.Match[str]) -> str:
 
 
 def _is_basic(text: str) -> bool:
-    """Tell whether a text is base64 of `user:password`; words and symbols are short and of one case, or decode to noise."""
+    """Return True if a text is base64 of `user:password`; words and symbols are short and of one case, or decode to noise."""
     if (text.islower() or text.isupper()) and len(text) < _LONG:
         return False
     letters = text.rstrip("=").translate(str.maketrans("-_", "+/"))
@@ -205,7 +205,7 @@ def _is_amount(name: str, value: str) -> bool:
 
 
 def _is_harmless(match: re.Match[str]) -> bool:
-    """Tell whether a telling name only ends a clause (`its signature: that is ...`), or is a coin with its amount."""
+    """Return True if a secret's name only ends a clause (`its signature: that is ...`), or is a coin with its amount."""
     name, value = match["name"], match[0][match.end("name") - match.start() :]
     after = match.string[match.end() : match.end() + 1]
     return (name.endswith(": ") and value in _PROSE and after in {" ", ",", ""}) or _is_amount(
@@ -214,7 +214,7 @@ def _is_harmless(match: re.Match[str]) -> bool:
 
 
 def assigned_secrets(text: str) -> tuple[str, ...]:
-    """Return what a text assigns to telling names, as in `api_key=...` or `"password": "..."`."""
+    """Return the values that a text assigns to names of secrets, as in `api_key=...` or `"password": "..."`."""
     found = (
         match["quoted"] if match["quote"] else match[0][_opening(match) :]
         for match in _ASSIGNMENT.finditer(text)
@@ -241,5 +241,5 @@ def _text(value: object) -> str:
     """Return a value's text; a value that cannot say what it is must not break what is being written."""
     try:
         return bytes(value).decode(errors="replace") if isinstance(value, bytes | bytearray) else str(value)
-    except Exception as broken:  # noqa: BLE001 - foreign code, run while something else is being told
-        return f"<{type(value).__name__} without a text: {type(broken).__name__}>"
+    except Exception as error:  # noqa: BLE001 - foreign code, run while something else is being reported
+        return f"<{type(value).__name__} without a text: {type(error).__name__}>"

@@ -1,7 +1,7 @@
-"""Finds the secrets in values that are about to be kept, though nobody declared them: under telling names, in addresses, by shape.
+"""Finds undeclared secrets in values that are about to be stored: under names of secrets, in addresses, by shape.
 
-What a user passes to a notebook may hold a webhook's token or a database's address. Once such a value is known it is taken out of
-everything the run leaves behind, in each of its spellings; the notebook itself gets what it was given.
+A notebook's parameter may hold a webhook's token or a database's address. Such a value is then removed from everything the run
+leaves behind, in each of its spellings; the notebook itself receives it unchanged.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ def _found(value: object, depth: int) -> Iterator[str]:
 
 
 def _texts(value: object) -> Iterator[str]:
-    """Yield every text of a value that stands under a telling name."""
+    """Yield every text of a value that stands under a secret's name."""
     if isinstance(value, Mapping):
         for item in value.values():
             yield from _texts(item)
@@ -76,6 +76,6 @@ def _in_text(text: str, depth: int) -> Iterator[str]:
 
 
 def _is_drawn(word: str) -> bool:
-    """Tell whether a word was drawn rather than written: capitals, small letters and digits; a hash in hexadecimal is none."""
+    """Return True if a word looks random: capitals, small letters and digits; a hexadecimal hash does not."""
     kinds = (str.isupper, str.islower, str.isdigit)
     return all(sum(map(kind, word)) >= 2 for kind in kinds)

@@ -32,9 +32,9 @@ _BETWEEN_BYTES = r"(?:[ :.-]|\s+)?"  # of hexadecimal digits, which nothing wrap
 
 
 def known_texts(secrets: Iterable[str]) -> list[str]:
-    """Return what of `secrets` is looked for, longest first.
+    """Return the texts to look for, longest first.
 
-    Each one, each long line of one, such as a key in PEM, and what stands between two marks of an address: a library that reads a
+    Each secret, each long line of one, such as a key in PEM, and each piece between two marks of an address: a library that reads a
     password as host and port prints such a piece.
     """
     whole = {secret for secret in secrets if len(secret) >= SHORTEST}
@@ -56,7 +56,7 @@ def _is_no_word(piece: str) -> bool:
 
 @lru_cache(64)
 def pattern_of(text: str) -> re.Pattern[str]:
-    """Return what finds one secret in each of its spellings."""
+    """Return a pattern that matches a secret in each of its spellings."""
     backwards = [re.escape(text[::-1])] if len(text) >= _LEAST_BACKWARDS else []
     return re.compile("|".join((_spelled(text), *backwards, *_hexadecimal(text))))
 

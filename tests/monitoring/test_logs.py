@@ -228,7 +228,7 @@ def test_logging_never_raises_into_the_program(captured, capsys, json_lines, kin
     assert "Logging error" not in capsys.readouterr().err
     if kind == "sound":
         assert lost_lines() == 0
-        assert "cannot be told" in stream.getvalue()
+        assert "cannot be rendered" in stream.getvalue()
     else:
         assert lost_lines() >= 5
 
