@@ -90,7 +90,7 @@ def test_a_package_that_shadows_the_promoted_strategy_is_refused(sqlite_desk, pr
 
 def test_a_byte_that_changes_under_a_running_runner_pauses_its_entries(sqlite_desk, promoted, package):
     path, since = promoted
-    source = package / "venues" / "broker" / "requests.py"
+    source = package / "venues" / "broker" / "binance.py"
     before = source.read_bytes()
     started = sqlite_desk.start(
         path,
@@ -110,7 +110,7 @@ def test_a_byte_that_changes_under_a_running_runner_pauses_its_entries(sqlite_de
         started.terminate()
         _, err = started.communicate(timeout=PATIENCE_S)
     assert started.returncode == 0, err
-    assert "atb/venues/broker/requests.py" in standing(sqlite_desk)["halt_reason"]
+    assert "atb/venues/broker/binance.py" in standing(sqlite_desk)["halt_reason"]
     assert "what is promoted is not what is pinned: no new entries" in err
 
 

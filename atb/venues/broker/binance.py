@@ -10,19 +10,21 @@ from atb.domain.ports import Clock
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
 from atb.domain.venue import Answer, Balance, OrderList, OrderReport, Permissions
-from atb.errors import VenueError
+from atb.errors import InputError, VenueError
 from atb.times import DAY_MS, MINUTE_MS
-from atb.venues.broker import reports, requests
+from atb.venues.broker import reports
 from atb.venues.broker.connection import Access
 from atb.venues.broker.outcomes import UNKNOWN_ORDER, classify_binance
 from atb.venues.broker.reports import Malformed
-from atb.venues.broker.rules import TradingRules, binance_rules
+from atb.venues.broker.rules import TradingRules, binance_rules, plain
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective, orders_of
 
 _PAGE = 1_000
 _MAX_REMEMBERED = 10_000
 _Read = TypeVar("_Read")
+_ANSWER = {"newOrderRespType": "FULL"}
+Parameters = dict[str, str]
 
 
 class BinanceBroker(Venue):
@@ -66,9 +68,9 @@ class BinanceBroker(Venue):
         name = self._rules_of(symbol).venue_symbol
         if isinstance(order, OrderList):
             post = getattr(self._exchange, f"private_post_orderlist_{order.kind}")
-            call = partial(post, requests.list_parameters(order, name))
+            call = partial(post, list_parameters(order, name))
         else:
-            call = partial(self._exchange.private_post_order, requests.order_parameters(order, name))
+            call = partial(self._exchange.private_post_order, order_parameters(order, name))
         protective = all(map(is_protective, orders))
         request = Request(call, orders=len(orders), protective=protective)
         return await self._command(request, "place", partial(self._read_placed, order, symbol))
@@ -93,7 +95,8 @@ class BinanceBroker(Venue):
         """
         if refused := self._refusal((new,)):
             return refused
-        values = requests.replacement_parameters(old, new, self._rules_of(new.symbol).venue_symbol)
+        values = order_parameters(new, self._rules_of(new.symbol).venue_symbol)
+        values |= {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": old.client_id}
         call = partial(self._exchange.private_post_order_cancelreplace, values)
         request = Request(call, orders=1, protective=is_protective(new))
         return await self._command(request, "replace", partial(self._read_replaced, new))
@@ -102,7 +105,7 @@ class BinanceBroker(Venue):
         """Let the venue validate an order without placing it."""
         if refused := self._refusal((order,)):
             return refused
-        values = requests.order_parameters(order, self._rules_of(order.symbol).venue_symbol)
+        values = order_parameters(order, self._rules_of(order.symbol).venue_symbol)
         call = partial(self._exchange.private_post_order_test, values)
         return await self._command(Request(call), "check", lambda _: Answer("done"))
 
@@ -322,3 +325,73 @@ def _forget_oldest(known: dict[Any, str]) -> None:
 
 async def _rules(symbol: Symbol, market: dict[str, Any]) -> TradingRules:
     return binance_rules(symbol, market["info"])
+
+
+def order_parameters(order: Order, venue_symbol: str) -> Parameters:
+    """Return the parameters of one order: exact numbers as text, under our client id."""
+    values = {"symbol": venue_symbol, "side": order.side.upper(), "newClientOrderId": order.client_id}
+    return values | {"quantity": plain(order.quantity)} | _terms(order) | _ANSWER
+
+
+def list_parameters(orders: OrderList, venue_symbol: str) -> Parameters:
+    """Return the parameters of a list of orders, every leg under our client id.
+
+    Raises
+    ------
+    InputError
+        If the orders do not form a list of this kind.
+    """
+    values = {"symbol": venue_symbol, "listClientOrderId": orders.client_id} | _ANSWER
+    if orders.kind == "oco":
+        return values | _pair(orders, orders.orders, "")
+    entry, *pending = orders.orders
+    if entry.price is None:
+        raise InputError("The first order of such a list needs its price, or its worst one", found=entry.type)
+    values |= _leg(entry, "working") | {"workingQuantity": plain(entry.quantity), "workingSide": entry.side.upper()}
+    if orders.kind == "opoco":
+        return values | _pair(orders, tuple(pending), "pending")
+    if len(pending) != 1:
+        raise InputError("An OPO list is an entry and its stop", found=[order.role for order in orders.orders])
+    return values | _leg(pending[0], "pending") | {"pendingSide": pending[0].side.upper()}
+
+
+def _terms(order: Order) -> Parameters:
+    """Return type and prices.
+
+    A stop sells at any price (STOP_LOSS). A market order with a worst price is a limit order whose rest expires (IOC).
+    """
+    if order.type == "market" and order.price is None:
+        return {"type": "MARKET"}
+    if order.type == "stop":
+        return {"type": "STOP_LOSS", "stopPrice": plain(_required(order.stop_price))}
+    in_force = "IOC" if order.type == "market" else "GTC"
+    return {"type": "LIMIT", "timeInForce": in_force, "price": plain(_required(order.price))}
+
+
+def _leg(order: Order, prefix: str) -> Parameters:
+    """Return type, prices and id of one leg under the leg's prefix; in a pair with a stop, a target is a LIMIT_MAKER."""
+    maker = order.role == "target"
+    terms = {"type": "LIMIT_MAKER", "price": plain(_required(order.price))} if maker else _terms(order)
+    terms = terms | {"clientOrderId": order.client_id}
+    return {prefix + name[0].upper() + name[1:] if prefix else name: value for name, value in terms.items()}
+
+
+def _pair(orders: OrderList, pair: tuple[Order, ...], prefix: str) -> Parameters:
+    """Return a stop and a target: the higher of the two is `above`."""
+    by_role = {order.role: order for order in pair}
+    if len(pair) != 2 or set(by_role) != {"stop", "target"}:
+        raise InputError("A pair is a stop and a target", found=[order.role for order in orders.orders])
+    stop, target = by_role["stop"], by_role["target"]
+    above, below = (target, stop) if _required(target.price) > _required(stop.stop_price) else (stop, target)
+    values = _leg(above, f"{prefix}Above" if prefix else "above") | _leg(below, f"{prefix}Below" if prefix else "below")
+    if prefix:
+        return values | {"pendingSide": stop.side.upper()}
+    if stop.quantity != target.quantity or stop.side != target.side:
+        raise InputError("An OCO's stop and target are for one quantity", found=f"{stop.quantity}, {target.quantity}")
+    return values | {"side": stop.side.upper(), "quantity": plain(stop.quantity)}
+
+
+def _required(price: Any) -> Any:
+    if price is None:
+        raise InputError("A limit or stop order needs its price")
+    return price

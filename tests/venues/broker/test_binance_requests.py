@@ -6,7 +6,7 @@ import pytest
 
 from atb.domain.venue import OrderList
 from atb.errors import InputError
-from atb.venues.broker.requests import list_parameters
+from atb.venues.broker.binance import list_parameters
 from tests.venues.broker.fake_exchange import NOW, Forgery, an_order, binance, in_loop, order_row
 
 ENTRY, STOP = an_order(kind="limit"), an_order("stop", "stop")
