@@ -1,4 +1,4 @@
-"""What every command has in common: an option of one value that is given twice is refused, by all of them."""
+"""Every command refuses an option of one value that is given twice."""
 
 import subprocess
 import sys

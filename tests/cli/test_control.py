@@ -73,8 +73,8 @@ def test_a_session_with_a_barred_symbol_does_not_look_normal(desk):
     assert "entries barred" not in atb("status").output.lower()
     journal = open_journal(desk, clock=StillClock(START + 60_000))
     state = close(1).state | {"desk": {"quarantine": {"BTC/USDT": "stranger"}}}
-    told = Notice("drift", {"asset": "BTC", "drift": "-0.25"}, "warning")
-    journal.commit(close(1, state=state, notices=[told]))
+    notice = Notice("drift", {"asset": "BTC", "drift": "-0.25"}, "warning")
+    journal.commit(close(1, state=state, notices=[notice]))
     done = atb("status")
     assert done.exit_code == 0, done.output
     assert "ENTRIES BARRED in paper-cccccccccccccccc: BTC/USDT (stranger)" in done.stderr
@@ -85,7 +85,7 @@ def test_a_session_with_a_barred_symbol_does_not_look_normal(desk):
 
 
 @SQLITE
-def test_a_stronger_halt_stays_and_is_told(desk):
+def test_a_stronger_halt_stays_and_is_shown(desk):
     atb("halt", "--level", "flatten", "--reason", "first")
     done = atb("halt", "--level", "cancel", "--reason", "second")
     assert "paper: flatten, which is more than cancel" in done.stdout
@@ -198,7 +198,7 @@ def test_a_file_without_a_halted_account_is_deleted_alone(desk, tmp_path):
     assert not (tmp_path / "HALT").exists()
 
 
-def test_where_nobody_ever_traded_the_file_is_the_way(tmp_path):
+def test_where_no_account_ever_traded_the_file_is_the_way(tmp_path):
     refused(atb("halt", "--reason", "x"), "No account ever traded here", "--file")
     refused(atb("halt", "--reason", "x", "--file"), "No account ever traded here")
     assert read_halt_file(tmp_path).level == Level.PAUSE

@@ -191,10 +191,10 @@ def test_rules_without_a_network_say_which_rules_hold(monkeypatch):
     monkeypatch.setattr("atb.data.providers.ccxt_candles.RETRY_WAITS_S", ())
     refused = atb("rules", "BTCUSDT", "AAA/USDT")
     assert refused.exit_code == 2
-    said = " ".join(str(refused.exception or refused.stderr).split()) + " ".join(refused.stderr.split())
-    assert "Nothing was stored; backtests of BTC/USDT use the rules published by binance, 20" in said
-    assert "backtests of AAA/USDT use the rules read off its bars" in said
-    assert "goes on where it stopped" not in said
+    answer = " ".join(str(refused.exception or refused.stderr).split()) + " ".join(refused.stderr.split())
+    assert "Nothing was stored; backtests of BTC/USDT use the rules published by binance, 20" in answer
+    assert "backtests of AAA/USDT use the rules read off its bars" in answer
+    assert "goes on where it stopped" not in answer
 
 
 def test_a_venue_is_one_venue_in_any_case(tmp_path):

@@ -193,14 +193,14 @@ TROUBLES = (
 
 
 def check(name: str, done: Result) -> None:
-    told = (name, done.output, done.exception)
+    shown = (name, done.output, done.exception)
     code, sentence = ELSEWISE.get(name, (2, "Error: "))
-    assert done.exit_code == code, told
-    assert done.exception is None or isinstance(done.exception, SystemExit), told
-    assert done.output.count(sentence) >= 1, told
-    assert done.output.count("Error: ") <= 1, told
-    assert "Traceback" not in done.output, told
-    assert PASSWORD not in done.output, told
+    assert done.exit_code == code, shown
+    assert done.exception is None or isinstance(done.exception, SystemExit), shown
+    assert done.output.count(sentence) >= 1, shown
+    assert done.output.count("Error: ") <= 1, shown
+    assert "Traceback" not in done.output, shown
+    assert PASSWORD not in done.output, shown
 
 
 @pytest.mark.parametrize("trouble", TROUBLES, ids=lambda it: it.__name__)

@@ -87,8 +87,8 @@ def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
             assert kernel["id"]
             assert len(family) > 1
             for member in family:
-                told = [Path(f"/proc/{member}/{name}").read_bytes() for name in ("cmdline", "environ")]
-                assert b"canary" not in b"".join(told), told
+                readable = [Path(f"/proc/{member}/{name}").read_bytes() for name in ("cmdline", "environ")]
+                assert b"canary" not in b"".join(readable), readable
         finally:
             server.terminate()
 

@@ -42,8 +42,8 @@ def refused(arguments, *texts):
 
 @pytest.mark.parametrize("command", TRADING, ids=lambda words: words[0])
 def test_a_strategy_s_parameter_is_named_alike_in_every_command_that_trades(command):
-    told = {refused([*command, "-p", "fats=3"], "There is no such parameter; found 'fats'. Did you mean 'fast'?")}
-    told |= {refused([*command, "-p", "fast=ten"], "Parameter 'fast' is declared int; found 'ten'")}
+    answers = {refused([*command, "-p", "fats=3"], "There is no such parameter; found 'fats'. Did you mean 'fast'?")}
+    answers |= {refused([*command, "-p", "fast=ten"], "Parameter 'fast' is declared int; found 'ten'")}
     refused([*command, "-p", "fast=50", "-p", "slow=10"], "fast=50")
     refused([*command, "-p", "trailing_stop=far"], "Parameter 'trailing_stop' is declared float | None; found 'far'")
     refused([*command, "-p", "trailing_stop=3"], "trailing_stop must be")
@@ -144,8 +144,8 @@ def test_every_command_takes_parameters_from_a_file_whose_values_no_argument_sho
     file = tmp_path / "mine.json"
     file.write_text('{"no_such_thing": "kNrY0q7Xw2Lm9"}', encoding="utf-8")
     refused([*command, "-p", f"@{file}"], "no such parameter; found 'no_such_thing'")
-    said = refused([*command, "-p", f"@{file}", "-p", "no_such_thing=2"], "given twice")
-    assert "kNrY0" not in said
+    answer = refused([*command, "-p", f"@{file}", "-p", "no_such_thing=2"], "given twice")
+    assert "kNrY0" not in answer
     refused([*command, "-p", f"@{tmp_path}/other.json"], "The parameter file cannot be read (No such file")
     file.write_text('{"api_key": "kNrY0q7Xw2Lm9"}', encoding="utf-8")
     refused([*command, "-p", f"@{file}"], "A secret never is a parameter")

@@ -138,7 +138,7 @@ def test_ctrl_c_ends_with_the_code_a_shell_expects(refusing):
     assert "Traceback" not in done.stderr
 
 
-def test_a_full_disk_is_told_without_a_traceback(refusing):
+def test_a_full_disk_is_reported_without_a_traceback(refusing):
     refusing(OSError(28, "No space left on device"))
     done = CliRunner().invoke(main, ["failing"])
     assert done.exit_code == 2

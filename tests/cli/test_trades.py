@@ -162,7 +162,7 @@ def test_a_trade_leads_back_to_its_notebook(traded, tmp_path):
     assert len(found["decisions"]) == 2
     assert (found["promotion"]["name"], found["run"]["run_id"], found["notebook"]) == ("desk", RUN, "03_backtest.ipynb")
     text = atb("why", f"{SESSION}/1").stdout
-    for told in (
+    for line in (
         f"Trade {SESSION}/1: sma_cross on BTC/USDT",
         "Fills",
         "Decisions",
@@ -171,7 +171,7 @@ def test_a_trade_leads_back_to_its_notebook(traded, tmp_path):
         "c0ffee",
         "03_backtest.ipynb",
     ):
-        assert told in text
+        assert line in text
 
 
 @SQLITE

@@ -1,4 +1,4 @@
-"""What every causal column must pass, whoever computes it, and a prediction made by hand for strategies that want one."""
+"""Checks that every causal column must pass, and a prediction made by hand for strategies that want one."""
 
 from collections.abc import Callable, Iterable
 
@@ -21,9 +21,9 @@ def prefix_differences(
 def odds(bars: pd.DataFrame, missing: int = 40) -> np.ndarray:
     """Return a causal toy prediction, 0 to 1 around an even chance, NaN in the first `missing` rows."""
     moved = (bars["close"] / bars["open"] - 1).to_numpy()
-    told = 0.5 + 0.5 * np.tanh(15 * moved)
-    told[:missing] = np.nan
-    return told
+    confidence = 0.5 + 0.5 * np.tanh(15 * moved)
+    confidence[:missing] = np.nan
+    return confidence
 
 
 class Odds:

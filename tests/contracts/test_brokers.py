@@ -1,4 +1,4 @@
-"""What every broker promises, at every venue that has a simulated exchange; the exchange's ledger is the judge."""
+"""Contract of every broker, at every venue that has a simulated exchange; the exchange's ledger is the judge."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -80,7 +80,7 @@ async def test_a_quantity_that_breaks_the_rules_never_leaves(venue, quantity):
 
 @at_each_venue
 @in_loop
-async def test_an_order_at_market_is_done_and_told_of_as_the_ledger_has_it(venue):
+async def test_an_order_at_market_is_filled_and_reported_as_the_ledger_has_it(venue):
     async with on_stage(venue) as (scene, broker):
         before = await broker.balances()
         order = scene.order()
@@ -94,8 +94,8 @@ async def test_an_order_at_market_is_done_and_told_of_as_the_ledger_has_it(venue
             "market",
         )
         fills = await broker.trades(scene.symbol, after=None, since_ms=scene.start_ms)
-        told = [(fill.price, fill.quantity, fill.fee, fill.fee_asset, fill.order_id) for fill in fills]
-        assert told == [
+        reported = [(fill.price, fill.quantity, fill.fee, fill.fee_asset, fill.order_id) for fill in fills]
+        assert reported == [
             (
                 Decimal(one["price"]),
                 Decimal(one["quantity"]),
@@ -132,8 +132,8 @@ async def test_an_order_that_rests_is_listed_until_it_is_cancelled(venue, role, 
         order = scene.order(role, kind)
         assert (await broker.place(order)).outcome == "done"
         listed = await broker.open_orders(scene.symbol)
-        told = [(one.client_id, one.side, one.type, one.state, one.quantity, one.stop_price) for one in listed]
-        assert told == [(order.client_id, order.side, kind, "new", order.quantity, order.stop_price)]
+        reported = [(o.client_id, o.side, o.type, o.state, o.quantity, o.stop_price) for o in listed]
+        assert reported == [(order.client_id, order.side, kind, "new", order.quantity, order.stop_price)]
         assert (await broker.cancel(order)).outcome == "done"
         assert (await broker.cancel(order)).outcome == "rejected"
         assert list(await broker.open_orders(scene.symbol)) == []
@@ -226,9 +226,9 @@ async def test_a_symbol_that_the_venue_does_not_have_is_refused(venue):
 async def test_no_secret_is_in_an_answer_an_error_or_a_description(venue):
     async with on_stage(venue) as (scene, broker):
         scene.running.add_faults(Fault("error", ORDERS[venue]))
-        said = f"{broker!r} {vars(broker)!r} {await broker.place(scene.order())!r}"
+        shown = f"{broker!r} {vars(broker)!r} {await broker.place(scene.order())!r}"
         scene.running.add_faults(Fault("error", "*"))
         with pytest.raises(VenueError) as failed:
             await broker.balances()
-        said += f"{failed.value!r} {failed.value}"
-        assert not any(word in said for word in ("canary", "PRIVATE KEY", "signature=", "Bearer"))
+        shown += f"{failed.value!r} {failed.value}"
+        assert not any(word in shown for word in ("canary", "PRIVATE KEY", "signature=", "Bearer"))

@@ -72,26 +72,26 @@ def test_another_process_trains_the_same_bytes(kind):
         "from atb.prediction.recipes import Recipe, train;"
         f"print(hashlib.sha256(to_onnx(train(sample_bars()[0], Recipe(model={kind!r})))).hexdigest())"
     )
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert told.stdout.strip() == hashlib.sha256(graph(kind)).hexdigest()
+    assert done.stdout.strip() == hashlib.sha256(graph(kind)).hexdigest()
 
 
 def test_gives_one_output_and_it_is_a_probability(kind):
     session = open_session(graph(kind))
     assert [output.name for output in session.get_outputs()] == ["probabilities"]
-    told = session.run(None, {"features": held_out(trained(kind))})[0]
-    assert told.shape[1] == 2
-    np.testing.assert_allclose(told.sum(axis=1), 1, atol=1e-6)
+    probabilities = session.run(None, {"features": held_out(trained(kind))})[0]
+    assert probabilities.shape[1] == 2
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-6)
 
 
 def test_predicts_whether_the_price_rises(kind, tmp_path):
     model = trained(kind)
     predictor = OnnxPredictor(load_bundle(saved(kind, tmp_path)))
-    told = predictor.predict(model.bars.frame)
+    predicted = predictor.predict(model.bars.frame)
     rows = model.rows("test")
-    hopeful = told[rows] > np.median(told[rows])
+    hopeful = predicted[rows] > np.median(predicted[rows])
     assert model.forward[rows][hopeful].mean() > model.forward[rows][~hopeful].mean()
 
 

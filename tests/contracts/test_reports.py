@@ -1,4 +1,4 @@
-"""What every registered report promises: a figure that names its data, made of its input alone, small enough to keep."""
+"""Contract of every registered report: a figure that names its data, made of its input alone, small enough to keep."""
 
 import builtins
 import io
@@ -112,7 +112,7 @@ def test_a_report_stays_small_on_a_long_history(name, large):
     large.trades, large.orders, large.positions, large.held  # noqa: B018  what every figure shares is not the figure's cost
     began = time.process_time()
     size = len(REPORTS[name](large).to_json())
-    print(f"{name}: {size / 1e6:.2f} MB, {time.process_time() - began:.3f} s of CPU time")  # noqa: T201  told, never asserted
+    print(f"{name}: {size / 1e6:.2f} MB, {time.process_time() - began:.3f} s of CPU time")  # noqa: T201  shown, never asserted
     assert size < MEGABYTE
 
 

@@ -97,8 +97,8 @@ def test_answers_an_empty_history(strategy):
 
 
 def test_parameters_survive_json(strategy):
-    told = json.loads(json.dumps(strategy_params(strategy), allow_nan=False))
-    again = make_strategy(strategy.name, **told)
+    values = json.loads(json.dumps(strategy_params(strategy), allow_nan=False))
+    again = make_strategy(strategy.name, **values)
     assert again == strategy
     assert hash(again) == hash(strategy)
 

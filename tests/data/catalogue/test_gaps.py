@@ -1,4 +1,4 @@
-"""Gaps: the ones already known, and how they are told."""
+"""Gaps: found, compared with the accepted ones, and described."""
 
 import pandas as pd
 import pytest
@@ -40,7 +40,7 @@ def test_any_other_hole_is_unknown(other):
         ("1M", gap("2018-03-01", "2018-05-01"), "89 days between 2018-02-01 00:00 and 2018-05-01 00:00 (2 bars missing)"),
     ],
 )  # fmt: skip
-def test_a_gap_is_told_by_the_bars_on_both_sides(timeframe, hole, text):
+def test_a_gap_is_described_by_the_bars_on_both_sides(timeframe, hole, text):
     assert describe_gap(hole, Timeframe.parse(timeframe)) == text
 
 

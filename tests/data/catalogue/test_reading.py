@@ -119,7 +119,7 @@ def test_a_real_venue_is_taken_before_the_synthetic_one(tmp_path):
     assert load_bars("BTC/USDT", "1d", root=tmp_path, venue="synthetic").fingerprint == synthetic.fingerprint
 
 
-def test_several_real_venues_must_be_told_apart(tmp_path):
+def test_of_several_real_venues_one_must_be_named(tmp_path):
     store(tmp_path, days(10, venue="binance"), days(10, venue="kraken"))
     with pytest.raises(DataError, match="Several venues have BTC/USDT 1d; found 'binance, kraken'"):
         load_bars("BTC/USDT", "1d", root=tmp_path)
@@ -135,7 +135,7 @@ def test_known_gaps_come_back_and_are_not_filled(tmp_path):
         load_bars("BTC/USDT", "1d", "2021-12-30", "2022-01-01", root=tmp_path)
 
 
-def test_a_year_that_was_deleted_is_a_hole_that_nobody_accepted(tmp_path):
+def test_a_deleted_year_is_a_gap_that_was_not_accepted(tmp_path):
     store(tmp_path, BARS)
     (tmp_path / "test/BTC-USDT/1d/2022.parquet").unlink()
     with pytest.raises(DataError, match=r"never accepted.*366 days between 2021-12-31 00:00 and 2023-01-01 00:00"):

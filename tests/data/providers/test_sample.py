@@ -20,7 +20,7 @@ def returns(bars):
 
 
 def traces(frame, hours):
-    """Return what anybody can compute of the hidden factor: momentum, signed volume, wicks and place in the range."""
+    """Return traces of the hidden factor that a model can compute: momentum, signed volume, wicks and place in the range."""
     body = np.log(frame["close"]).diff()
     span = frame["high"] - frame["low"]
     top, bottom = frame[["open", "close"]].max(axis=1), frame[["open", "close"]].min(axis=1)

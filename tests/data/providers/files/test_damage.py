@@ -35,7 +35,7 @@ def sound(tmp_path_factory) -> dict[str, Path]:
 
 @st.composite
 def damages(draw):
-    """Return what is done to a file: at which share of its length, which of the ways, with what."""
+    """Draw damage to a file: at which share of its length, in which way, with which bytes."""
     ways = st.sampled_from(["put", "insert", "cut", "end", "line again", "line gone", "flip"])
     return draw(st.lists(st.tuples(ways, st.floats(0, 1), st.sampled_from(TOKENS)), min_size=1, max_size=3))
 

@@ -1,4 +1,4 @@
-"""Files of strangers: understood where they are clear, refused with one clear error where they are not."""
+"""Files of any source: imported where they are clear, refused with one clear error where they are not."""
 
 import gzip
 import time

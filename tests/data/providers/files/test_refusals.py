@@ -113,8 +113,8 @@ TEXTS = {
 @pytest.mark.parametrize("case", TEXTS)
 def test_a_text_that_is_wrong_is_refused_where_it_is(tmp_path, case):
     content, message = TEXTS[case]
-    said = refusal(written(tmp_path, "x.csv", content), tmp_path)
-    assert re.search(message, said), said
+    answer = refusal(written(tmp_path, "x.csv", content), tmp_path)
+    assert re.search(message, answer), answer
 
 
 def encrypted():
@@ -158,10 +158,10 @@ BINARIES = {
 @pytest.mark.parametrize("name", BINARIES)
 def test_a_file_of_another_kind_is_refused_by_its_name_without_its_bytes(tmp_path, name):
     content, message = BINARIES[name]
-    said = refusal(written(tmp_path, name, content), tmp_path)
-    assert re.search(message, said), said
-    assert name in said
-    assert said.isascii()
+    answer = refusal(written(tmp_path, name, content), tmp_path)
+    assert re.search(message, answer), answer
+    assert name in answer
+    assert answer.isascii()
 
 
 def test_what_is_no_file_is_refused(tmp_path):
@@ -185,8 +185,8 @@ def test_typed_times_out_of_range_are_refused(tmp_path):
 
 def test_of_thousands_of_columns_a_few_are_named(tmp_path):
     keyed = {time: {"open": 1, "what it is worth" * 9: 2} for time in stamps(FRAME, "%Y-%m-%dT%H:%M:%SZ") * 1}
-    said = refusal(written(tmp_path, "x.json", json.dumps(keyed)), tmp_path)
-    assert re.search(r"2024-01-01T03:00:00Z, .* and 36 more'", said), said
+    answer = refusal(written(tmp_path, "x.json", json.dumps(keyed)), tmp_path)
+    assert re.search(r"2024-01-01T03:00:00Z, .* and 36 more'", answer), answer
 
 
 @pytest.mark.parametrize("text", ["abc", "1_000", "0x10", "47,000.5", "٤٧"])
@@ -215,8 +215,8 @@ def test_local_times_need_their_zone_and_a_clock_change_in_doubt_is_refused(tmp_
     assert "times without a zone, taken as Europe/Berlin as asked" in report.notes
     autumn = ["2024-10-27 01:00", "2024-10-27 02:00", "2024-10-27 03:00", "2024-10-27 04:00"]
     path = written(tmp_path, "y.csv", csv(table(FRAME[:4], autumn)))
-    said = refusal(path, tmp_path / "other", rules=ImportRules(zone="Europe/Berlin"))
-    assert "clock change of Europe/Berlin leaves times in doubt" in said
+    answer = refusal(path, tmp_path / "other", rules=ImportRules(zone="Europe/Berlin"))
+    assert "clock change of Europe/Berlin leaves times in doubt" in answer
 
 
 def test_files_of_different_series_are_not_imported_together(tmp_path):

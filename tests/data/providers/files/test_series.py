@@ -55,15 +55,15 @@ def test_an_archive_of_several_files_is_one_series_and_its_paths_mean_nothing(tm
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "label"),
     [
         ("BTC_USDT-1h.json", "BTC/USDT 1h · file"),
         ("ETHUSDT-1h-2024-01.csv", "ETH/USDT 1h · file"),
         ("kraken_ETHUSDT_1h.csv", "ETH/USDT 1h · kraken"),
     ],
 )
-def test_the_names_that_sources_give_their_files_say_what_they_hold(tmp_path, name, said):
-    assert import_file(written(tmp_path, name, csv(EPOCHS)), root=tmp_path / "bars").bars.label == said
+def test_the_names_that_sources_give_their_files_say_what_they_hold(tmp_path, name, label):
+    assert import_file(written(tmp_path, name, csv(EPOCHS)), root=tmp_path / "bars").bars.label == label
 
 
 def test_the_notes_say_what_was_read_how_and_what_was_left_out(tmp_path):
@@ -221,7 +221,7 @@ def test_the_advice_of_a_hole_says_that_rows_were_empty(tmp_path):
     assert len(imported(path, tmp_path, gaps="keep", rules=ImportRules()).bars) == 47
 
 
-def test_the_order_of_unnamed_columns_is_told_by_rows_that_moved(tmp_path):
+def test_the_order_of_unnamed_columns_follows_from_rows_that_moved(tmp_path):
     whole = random_walk(400, 5, price=42_000.0)
     whole.iloc[:300, :4] = 42_000.0  # nothing moved for a while: these rows read alike in every order
     report = imported(sources.coinbase(tmp_path, whole[::-1], header=False), tmp_path)

@@ -35,7 +35,7 @@ def test_a_source_that_does_not_say_its_zone_is_asked_for_it(tmp_path, source):
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "identity"),
     [
         ("Binance_BTCUSDT_1h.csv", ("binance", "BTCUSDT", "1h")),
         ("Bitstamp_BTCUSD_d.csv", ("bitstamp", "BTCUSD", "1d")),
@@ -43,8 +43,8 @@ def test_a_source_that_does_not_say_its_zone_is_asked_for_it(tmp_path, source):
         ("OKX_BTC-USDT_4h.parquet", ("okx", "BTC-USDT", "4h")),
     ],
 )
-def test_a_venue_in_a_file_name_may_have_capitals(name, said):
-    assert identity_of_name(name) == dict(zip(("venue", "symbol", "timeframe"), said, strict=True))
+def test_a_venue_in_a_file_name_may_have_capitals(name, identity):
+    assert identity_of_name(name) == dict(zip(("venue", "symbol", "timeframe"), identity, strict=True))
 
 
 def yahoo_table(folder, frame):
@@ -61,7 +61,7 @@ def yahoo_table(folder, frame):
 @pytest.mark.parametrize(
     "source", [*map(SOURCES.get, ("yahoo", "yfinance, three header lines", "yfinance, two levels")), yahoo_table]
 )
-def test_yahoos_volume_in_the_quote_asset_is_told(tmp_path, source):
+def test_yahoos_volume_in_the_quote_asset_is_noted(tmp_path, source):
     report = import_file(source(tmp_path, FRAME), root=tmp_path / "bars", symbol="BTC/USDT", timeframe="1h")
     assert [note for note in report.notes if "Yahoo gives the volume" in note and "quote asset" in note]
 
