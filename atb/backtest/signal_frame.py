@@ -41,7 +41,7 @@ def sides_frame(given: Any, bars: Bars) -> pd.DataFrame:
 
 
 def same_times(one: "pd.Index[Any]", other: "pd.Index[Any]") -> bool:
-    """Return whether two indices hold the same moments in UTC, in whatever unit they are kept."""
+    """Return True if two indices hold the same times in UTC, in any unit."""
     aware = all(isinstance(index, pd.DatetimeIndex) and index.tz is not None for index in (one, other))
     return aware and one.as_unit("ms").equals(other.as_unit("ms"))  # type: ignore[attr-defined] # `aware`: times, both
 

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.errors import InputError, did_you_mean
-from atb.features.indicators import SETTLED, atr, rsi, sma
+from atb.features.indicators import SETTLED, Array, atr, rsi, sma
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 LIMIT = 8.0  # unbounded columns are cut here: one crash must not outweigh a year in a fitted scale
 
 

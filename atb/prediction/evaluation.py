@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from atb.errors import InputError
-from atb.prediction.inference import open_session, predict_rows
+from atb.prediction.inference import Array, open_session, predict_rows
 from atb.prediction.recipes import Trained
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Array = NDArray[np.float64]
 Scores = dict[str, float]
 
 BASELINES = {

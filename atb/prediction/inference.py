@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
-Rows = NDArray[np.float32]
+FeatureRows = NDArray[np.float32]
 _NOWHERE = "/dev/null/no-folder"  # the folder for external weights of a graph: there is none
 
 
@@ -25,7 +25,7 @@ def open_session(model: bytes) -> Any:
     return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def predict_rows(session: Any, inputs: Rows) -> Array:
+def predict_rows(session: Any, inputs: FeatureRows) -> Array:
     """Return the probability of a rise for each row of features (float32, rows x columns); NaN where a feature is missing.
 
     A lone row is doubled: a matrix of one row takes another path through the linear algebra, and its last bits differ.

@@ -5,8 +5,7 @@ from numpy.typing import NDArray
 
 from atb.domain import Bars
 from atb.errors import InputError
-
-Array = NDArray[np.float64]
+from atb.prediction.inference import Array
 
 
 def forward_returns(bars: Bars, horizon: int) -> Array:

@@ -7,7 +7,7 @@ import numpy as np
 from atb.domain import Symbol, Timeframe
 from atb.features.sets import feature_set
 from atb.prediction.bundle import Bundle
-from atb.prediction.inference import Array, Rows, open_session, predict_rows
+from atb.prediction.inference import Array, FeatureRows, open_session, predict_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ class OnnxPredictor:
         self.bundle = bundle
         self._features = feature_set(bundle.card["feature_set"])
         self._session = open_session(bundle.model)
-        self._seen: Rows = np.empty((0, len(self._features.columns)), np.float32)
+        self._seen: FeatureRows = np.empty((0, len(self._features.columns)), np.float32)
         self._predictions: Array = np.empty(0)
 
     def __reduce__(self) -> tuple[type["OnnxPredictor"], tuple[Bundle]]:
@@ -60,6 +60,6 @@ class OnnxPredictor:
         return predictions.copy()
 
 
-def _common_rows(old: Rows, new: Rows) -> int:
+def _common_rows(old: FeatureRows, new: FeatureRows) -> int:
     """Return how many leading rows are the same, bit by bit: all of `old`, or none."""
     return len(old) if len(old) <= len(new) and old.tobytes() == new[: len(old)].tobytes() else 0

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from atb.domain import Bars
 from atb.errors import InputError, did_you_mean
 from atb.features.sets import FeatureSet, feature_set
+from atb.prediction.inference import Array
 from atb.prediction.labels import forward_returns, labels
 from atb.prediction.splits import LEAST, Split, chronological_split, usable_rows
 
 if TYPE_CHECKING:
     from sklearn.base import ClassifierMixin
 
-Array = NDArray[np.float64]
 _PARTS = {"train": "training", "validation": "validation", "test": "test"}
 
 

@@ -28,7 +28,9 @@ def check(desk, manifest):
 def test_the_model_and_its_readers_are_pinned(sqlite_desk, promoted):
     manifest, folder = promoted
     assert (sqlite_desk.models_root / manifest.model["path"]) == folder
-    assert {"atb/prediction/predictor.py", "atb/prediction/bundle.py"} <= set(manifest.sources)
+    assert {f"atb/prediction/{name}.py" for name in ("predictor", "bundle", "card", "inference")} <= set(
+        manifest.sources
+    )
     assert check(sqlite_desk, manifest) == []
 
 
