@@ -1,8 +1,8 @@
 """Calls that may hang, each in a daemon thread that can be abandoned.
 
-A network file system, a disk that wakes up or a database server can hang: no error comes, and the thread that asked is stuck in the
-system. So what looks after positions asks from another thread and waits no longer than it says. The threads are daemons: a process
-ends without them, while it would wait for those of `asyncio.to_thread` for ever.
+A network file system, a waking disk or a database server can hang: there is no error, and the calling thread is stuck in the system.
+So code that looks after positions calls from another thread and waits for a limited time. The threads are daemons: a process ends
+without them, while it would wait for those of `asyncio.to_thread` for ever.
 """
 
 import asyncio

@@ -24,7 +24,7 @@ class Strategy(Protocol):
     """A frozen dataclass of parameters with two pure functions.
 
     `name` is the register's key; `predicts` says that `signals` reads a column `prediction`, which `prepare` adds from
-    a `Predictor`; `warmup` is the number of bars before the first one whose signal can be trusted to the last bit.
+    a `Predictor`; `warmup` is the number of bars before the first one whose signal is exact to the last bit.
     """
 
     name: ClassVar[str]

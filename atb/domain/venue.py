@@ -104,27 +104,27 @@ class Capabilities:
     client_id_parameter
         The request parameter that carries our order id.
     looks_up_client_ids
-        Whether an order can be asked for by it; otherwise orders are listed and matched.
+        True if an order can be looked up by it; otherwise orders are listed and matched.
     id_unique
-        For which orders the venue refuses a second use of an id: those open now, all ever, or none.
+        Scope in which the venue refuses a second use of an id: open orders, all orders ever, or none.
     late_bound_ms
         How long after its timestamp a request may still execute; None where the venue gives no bound.
     lists
-        Kinds of order list it takes.
+        Supported kinds of order list.
     stops
-        Whether stop orders rest at the venue.
+        True if stop orders rest at the venue.
     stops_at_market
-        Whether such a stop, once met, sells at any price; otherwise it becomes a limit order, which a jump can leave behind.
+        True if a triggered stop sells at any price; otherwise it becomes a limit order, which a jump can leave behind.
     replaces
-        Whether one request cancels an order and places another, or neither.
+        True if one request can cancel an order and place another, or neither.
     user_stream
-        Whether executions are pushed.
+        True if executions are pushed.
     shorts
-        Whether what is not held can be sold.
+        True if short selling is supported.
     stops_per_symbol
-        How many stops may rest in one symbol; None where no number is known.
+        Maximum number of stops resting in one symbol; None if unknown.
     checks
-        Whether the venue judges an order without placing it.
+        True if the venue can validate an order without placing it.
     """
 
     client_id_parameter: str

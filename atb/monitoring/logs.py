@@ -1,7 +1,7 @@
-"""Logging as the edge of the program sets it up: text for people or JSON lines, redacted last, for every library alike.
+"""Logging set-up at the edge of the program: text or JSON lines, redacted, for every library alike.
 
-Secrets are taken out three times, since none of the places sees everything: when a record is made (whatever handler a library
-brings then gets a clean one), as the last processor (structures), and over the whole line before it is written (tracebacks).
+Secrets are removed three times, since no single place sees everything: when a record is made (so that a library's own handlers get
+a clean one), in the last processor (structures), and over the whole line before it is written (tracebacks).
 Nothing here raises into the program that logs: a full disk or a closed stream costs lines, never an order.
 """
 
