@@ -1,6 +1,6 @@
 """Calls that may hang, each in a daemon thread that can be abandoned.
 
-A network file system, a waking disk or a database server can hang: there is no error, and the calling thread is stuck in the system.
+A network file system, a waking disk or a database server can hang: there is no error, and the calling thread stays stuck.
 So code that looks after positions calls from another thread and waits for a limited time. The threads are daemons: a process ends
 without them, while it would wait for those of `asyncio.to_thread` for ever.
 """
