@@ -35,7 +35,7 @@ def variables() -> dict[str, str]:
 @contextmanager
 def hide_secrets() -> Iterator[None]:
     """Hide secrets for a block, the whole run of a program; afterwards the variables are as before."""
-    before = dict(_taken)
+    previous = dict(_taken)
     _taken.update(_from_pipe())
     secret = {name: value for name, value in os.environ.items() if is_secret(name, value)}
     ours = {name: os.environ.pop(name) for name in secret if name.upper().startswith(PREFIX)}
@@ -48,7 +48,7 @@ def hide_secrets() -> Iterator[None]:
     finally:
         os.environ.update(ours)
         _taken.clear()
-        _taken.update(before)
+        _taken.update(previous)
 
 
 @contextmanager

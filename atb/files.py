@@ -25,12 +25,12 @@ def owner_only_writes() -> Iterator[None]:
 
     The umask belongs to the whole process: use this at the start of a program, before it has threads.
     """
-    before = os.umask(PRIVATE_FOLDER ^ 0o777)
-    os.umask(before | _OTHERS_WRITE)
+    previous = os.umask(PRIVATE_FOLDER ^ 0o777)
+    os.umask(previous | _OTHERS_WRITE)
     try:
         yield
     finally:
-        os.umask(before)
+        os.umask(previous)
 
 
 def make_private_folder(path: Path) -> None:

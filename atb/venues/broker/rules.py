@@ -22,7 +22,7 @@ class Grid:
     most: Decimal = _NONE
 
     def refuses(self, value: Decimal) -> str:
-        """Return what is wrong with a value, empty if it is allowed."""
+        """Return the reason why a value is not allowed, empty if it is."""
         if value < self.least:
             return f"{plain(value)} is below the least, {plain(self.least)}"
         if self.most and value > self.most:

@@ -52,7 +52,7 @@ Step = Finish | Start | Match
 
 
 class ContingentOrders:
-    """What the orders of a list mean to each other.
+    """The rules that tie the orders of a list together.
 
     A pair (OCO, or the pending legs of OTOCO and OPOCO) shares what is set aside: it stands on the first leg and goes to the one
     that executes first, while the other expires. Pending legs are placed when the working order is wholly filled; in an OPO they

@@ -52,7 +52,7 @@ class Market:
     _rows: dict[int, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(
+    def from_bars(
         cls, bars: Bars | Iterable[Bars], clock: VirtualClock | RealClock, instruments: Iterable[Instrument] = ()
     ) -> "Market":
         """Build a market from one series or many; symbols without an instrument get this exchange's own rules."""

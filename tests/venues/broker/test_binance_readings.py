@@ -1,4 +1,4 @@
-"""What Binance tells: orders, executions with fees in any asset, balances, rights, closed bars; paging and malformed answers."""
+"""Responses of Binance: orders, fills with fees in any asset, balances, permissions, closed bars, paging, malformed ones."""
 
 from decimal import Decimal
 

@@ -1,4 +1,4 @@
-"""Coinbase's and Kraken's answers forged, and an exchange that nobody has a list for: a no is believed only in its own words."""
+"""Forged responses of Coinbase, Kraken and an unlisted exchange: a rejection counts only in the exchange's own words."""
 
 from contextlib import asynccontextmanager
 from decimal import Decimal

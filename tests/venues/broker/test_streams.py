@@ -1,4 +1,4 @@
-"""Streams at the simulated exchange: hints that say when to look, gaps that are told, silence that is noticed."""
+"""Streams at the simulated exchange: hints that say when to query, hints for gaps, detection of silence."""
 
 import asyncio
 from decimal import Decimal

@@ -24,7 +24,7 @@ COINBASE_KEY = "organizations/one/apiKeys/two"
 
 @dataclass(frozen=True)
 class World:
-    """What a client needs to reach the exchange, and what it should be told."""
+    """A client's access to the exchange, and the answers expected from it."""
 
     url: str
     proxy_url: str

@@ -13,7 +13,7 @@ ENDED = {"FILLED", "CANCELED", "EXPIRED", "REJECTED"}
 
 @dataclass(frozen=True)
 class Told:
-    """What a client understood of an answer about one order."""
+    """One order as a client parsed it."""
 
     client_id: str
     exchange_id: str
@@ -23,7 +23,7 @@ class Told:
 
 @dataclass(frozen=True)
 class Traded:
-    """What a client understood of one execution."""
+    """One fill as a client parsed it."""
 
     exchange_id: str
     quantity: Decimal
@@ -53,7 +53,7 @@ class Client(Protocol):
 
 
 class Listener(Protocol):
-    """A client's user stream: statuses told about an order, and balances told of an asset, so far."""
+    """A client's user stream: the statuses of an order and the balances of an asset received so far."""
 
     def statuses(self, client_id: str) -> list[str]: ...
     def free(self, asset: str) -> Decimal | None: ...

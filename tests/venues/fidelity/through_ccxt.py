@@ -113,7 +113,7 @@ class Ccxt:
 
 
 class CcxtListener:
-    """What ccxt.pro says of the account: one connection, one subscription, three watches."""
+    """ccxt.pro's account stream: one connection, one subscription, three watches."""
 
     def __init__(self, client: Any) -> None:
         self.client = client

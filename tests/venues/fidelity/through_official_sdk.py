@@ -112,7 +112,7 @@ class OfficialSdk:
 
 
 class SdkListener:
-    """What the SDK's WebSocket API says of the account, read by its typed events."""
+    """The account stream of the SDK's WebSocket API, read by its typed events."""
 
     def __init__(self, client: Spot) -> None:
         self.api = client.websocket_api
@@ -151,7 +151,7 @@ def as_number(name: str, value: str) -> str | float:
 
 
 def plain(value: Any) -> Any:
-    """Return what a one-of model of the SDK wraps."""
+    """Return the model inside a one-of model of the SDK."""
     return getattr(value, "actual_instance", value)
 
 

@@ -93,7 +93,7 @@ class PythonBinance:
 
 
 class PythonBinanceListener:
-    """What its user socket says of the account."""
+    """The account stream of its user socket."""
 
     def __init__(self, client: AsyncClient) -> None:
         self.client = client

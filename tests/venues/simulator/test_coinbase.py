@@ -290,7 +290,7 @@ class TestFaults:
     """The fault table strikes this skin's requests too."""
 
     def ordered(self, fault):
-        """Return what came back for an order, and what became of the order."""
+        """Return the response to an order and the order's final status."""
         body = terms("market_market_ioc", side="SELL", base_size="0.1")
         within = 0.5 if fault.kind in {"held", "held_after", "late"} else PATIENCE_S
         with exchange(fault) as running:

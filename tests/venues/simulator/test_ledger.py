@@ -78,7 +78,7 @@ def lists(ask, what, terms):
 
 
 def explained(entries, start):
-    """Return what balances must be, from the ledger's trades and transfers alone."""
+    """Compute the balances from the ledger's trades and transfers alone."""
     held = defaultdict(Decimal, start)
     for entry in entries:
         if entry["kind"] == "trade":

@@ -150,7 +150,7 @@ def test_says_goodbye_when_the_exchange_ends():
 
 
 class TestFaults:
-    """What goes wrong with streams; the account's own stream breaks the same way."""
+    """Stream faults; the account's stream breaks the same way."""
 
     def heard(self, *faults, bars=3):
         """Return the candles heard over some bars with these faults, and whether the stream was silent afterwards."""

@@ -166,10 +166,10 @@ def test_each_subscription_hears_everything(running):
 
 
 class TestFaults:
-    """What goes wrong with a request over a WebSocket, and with the account's stream."""
+    """Faults on requests over a WebSocket, and on the account's stream."""
 
     def ordered(self, *faults):
-        """Return what an order's answer is with these faults, and what became of the order."""
+        """Return the response to an order under these faults, and the order's final status."""
 
         async def order(socket):
             await socket.say(**await self.signed())
