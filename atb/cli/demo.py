@@ -9,7 +9,7 @@ from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 
 if TYPE_CHECKING:
-    from atb.workbench.demo import Done, Journey
+    from atb.workbench.demo import Demo, FinishedStep
 
 
 @click.command(cls=Command)
@@ -24,23 +24,23 @@ def demo(as_json: bool) -> None:
       atb demo
     """
     from atb.db import open_database
-    from atb.workbench.demo import Journey
+    from atb.workbench.demo import Demo
 
     settings = start()
     began = perf_counter()
     database = open_database(settings.database.url)
     try:
-        journey = Journey(settings, database)
-        steps = list(_shown(journey, as_json=as_json))
+        demo_run = Demo(settings, database)
+        steps = list(_shown(demo_run, as_json=as_json))
         if as_json:
-            print_json(_facts(journey, steps))
+            print_json(_facts(demo_run, steps))
         else:
-            _last_screen(journey, perf_counter() - began)
+            _last_screen(demo_run, perf_counter() - began)
     finally:
         database.close()
 
 
-def _shown(journey: "Journey", *, as_json: bool) -> list["Done"]:
+def _shown(demo_run: "Demo", *, as_json: bool) -> list["FinishedStep"]:
     """Do the steps; print one line for each, with its title while it runs."""
     done = []
     number = 0
@@ -51,44 +51,44 @@ def _shown(journey: "Journey", *, as_json: bool) -> list["Done"]:
         if not as_json:
             click.echo(f"{number}. {title:<33}", nl=False)
 
-    for step in journey.walk(announce):
+    for step in demo_run.run(announce):
         done.append(step)
         if not as_json:
             click.echo(f"{step.seconds:6.1f} s  {step.outcome}")
     return done
 
 
-def _facts(journey: "Journey", steps: list["Done"]) -> dict[str, object]:
-    year, verdict = journey.year, journey.verdict
+def _facts(demo_run: "Demo", steps: list["FinishedStep"]) -> dict[str, object]:
+    year, verdict = demo_run.year, demo_run.verdict
     return {
         "steps": [{"title": step.title, "outcome": step.outcome, "seconds": round(step.seconds, 2)} for step in steps],
-        "picture": str(journey.picture),
-        "report": str(journey.report),
-        "manifest": str(journey.manifest),
+        "picture": str(demo_run.picture),
+        "report": str(demo_run.report),
+        "manifest": str(demo_run.manifest),
         "stats": year.stats if year else None,
         "baselines": year.baselines if year else None,
         "verdict": verdict.to_json() if verdict else None,
     }
 
 
-def _last_screen(journey: "Journey", seconds: float) -> None:
+def _last_screen(demo_run: "Demo", seconds: float) -> None:
     from atb.reports.picture import sparkline
     from atb.workbench.demo import key_figures
 
-    if journey.year is None or journey.verdict is None:
+    if demo_run.year is None or demo_run.verdict is None:
         return
     click.echo()
-    click.echo(click.style(journey.year.label, bold=True))
-    click.echo(sparkline(journey.year, width=72))
-    click.echo(key_figures(journey.year).to_string(float_format=lambda value: f"{value:,.2f}", na_rep="-"))
+    click.echo(click.style(demo_run.year.label, bold=True))
+    click.echo(sparkline(demo_run.year, width=72))
+    click.echo(key_figures(demo_run.year).to_string(float_format=lambda value: f"{value:,.2f}", na_rep="-"))
     click.echo()
-    click.echo(f"Picture  {journey.picture}")
-    click.echo(f"Report   {journey.report}")
-    click.echo(f"Manifest {journey.manifest}")
+    click.echo(f"Picture  {demo_run.picture}")
+    click.echo(f"Report   {demo_run.report}")
+    click.echo(f"Manifest {demo_run.manifest}")
     click.echo()
     click.echo(click.style("Verdict: promoted to paper. Live would be refused:", bold=True))
-    for reason in journey.verdict.live_reasons:
+    for reason in demo_run.verdict.live_reasons:
         click.echo(f"  - {reason}")
     click.echo("A toy model on made-up bars: the path is what was shown here, not a way to make money.")
     click.echo()
-    click.echo(f"Done in {seconds:.0f} s. Next: atb status, or open the notebooks: make lab")
+    click.echo(f"FinishedStep in {seconds:.0f} s. Next: atb status, or open the notebooks: make lab")

@@ -1,7 +1,7 @@
 """Values of notebook parameters: from text or Python objects to plain int, float, bool, str, list and dict, or an error.
 
 papermill turns `false` into a true string, `007` into 7, the ticker `NAN` into a float and numpy numbers into text. Here
-the declared type decides alone, and what does not fit is refused.
+only the declared type decides, and a value that does not fit is refused.
 """
 
 import math
@@ -44,7 +44,7 @@ class Kind:
     optional: bool = False
 
     def __str__(self) -> str:
-        """Return the annotation as Python writes it."""
+        """Return the annotation in Python's notation."""
         text = f"{self.base}[{self.item}]" if self.item else self.base
         return f"{text} | None" if self.optional else text
 
@@ -55,7 +55,7 @@ def convert(name: str, kind: Kind, value: object) -> Plain:
     Raises
     ------
     InputError
-        The value does not fit; the message names the parameter, its type and what was found.
+        If the value does not fit; the message names the parameter, its type and the value.
     """
     value = _plain_scalar(value)
     if isinstance(value, str) and len(value) > LONGEST:
@@ -63,19 +63,19 @@ def convert(name: str, kind: Kind, value: object) -> Plain:
     if value is None or (isinstance(value, str) and value in NOTHING and kind.optional):
         if kind.optional:
             return None
-        raise _misfit(name, kind, value)
+        raise _type_error(name, kind, value)
     if kind.base == "list":
         return _list(name, kind, value)
     return _SCALARS[kind.base](name, kind, value)
 
 
-def _misfit(name: str, kind: Kind, value: object, *, todo: str = "") -> InputError:
+def _type_error(name: str, kind: Kind, value: object, *, todo: str = "") -> InputError:
     advice = ADVICE.get(type(value).__name__, todo)
     return InputError(f"Parameter {name!r} is declared {kind}", found=value, todo=advice)
 
 
 def _plain_scalar(value: object) -> object:
-    """Return a numpy number as Python's: papermill would write it as text."""
+    """Return a numpy number as a Python number; papermill would write it as text."""
     item = getattr(value, "item", None)
     if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0 and callable(item):
         return item()
@@ -87,7 +87,7 @@ def _bool(name: str, kind: Kind, value: object) -> bool:
         return value
     if isinstance(value, str) and value.lower() in {"true", "false"}:
         return value.lower() == "true"
-    raise _misfit(name, kind, value, todo="Use true or false")
+    raise _type_error(name, kind, value, todo="Use true or false")
 
 
 def _int(name: str, kind: Kind, value: object) -> int:
@@ -95,7 +95,9 @@ def _int(name: str, kind: Kind, value: object) -> int:
         value = int(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1 << 63:
         return int(value)
-    raise _misfit(name, kind, value, todo="Use a whole number of 64 bits: digits only, no leading zero, no underscores")
+    raise _type_error(
+        name, kind, value, todo="Use a whole number of 64 bits: digits only, no leading zero, no underscores"
+    )
 
 
 def _float(name: str, kind: Kind, value: object) -> float:
@@ -105,12 +107,12 @@ def _float(name: str, kind: Kind, value: object) -> float:
     elif isinstance(value, str) and NUMBER.fullmatch(value):
         number = float(value)
     if not math.isfinite(number):
-        raise _misfit(name, kind, value, todo="Use a finite number such as 0.5 or 1e-3")
+        raise _type_error(name, kind, value, todo="Use a finite number such as 0.5 or 1e-3")
     return number
 
 
 def _nearest(value: float) -> float:
-    """Return the float equal to `value`, NaN where a whole number has none."""
+    """Return the float equal to `value`; NaN for an integer that has none."""
     try:
         number = float(value)
     except OverflowError:
@@ -120,14 +122,14 @@ def _nearest(value: float) -> float:
 
 def _str(name: str, kind: Kind, value: object) -> str:
     if not isinstance(value, str):
-        raise _misfit(name, kind, value)
+        raise _type_error(name, kind, value)
     text = str.__str__(value)
-    if "\0" in text or not _encodable(text):
-        raise _misfit(name, kind, value, todo="Use text without NUL and lone surrogates")
+    if "\0" in text or not _is_encodable(text):
+        raise _type_error(name, kind, value, todo="Use text without NUL and lone surrogates")
     return text
 
 
-def _encodable(text: str) -> bool:
+def _is_encodable(text: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -140,11 +142,11 @@ def _list(name: str, kind: Kind, value: object) -> list[Any]:
     if isinstance(value, str):
         items = _json(name, kind, value) if value.lstrip().startswith("[") or not kind.item else value.split(",")
     if not isinstance(items, list):
-        raise _misfit(name, kind, value, todo="Use [1, 2] or 1,2")
+        raise _type_error(name, kind, value, todo="Use [1, 2] or 1,2")
     if kind.item is None:
         return [_plain(name, kind, item) for item in items]
-    of = Kind(kind.item)
-    return [_item(name, of, item.strip() if isinstance(item, str) else item) for item in items]
+    item_kind = Kind(kind.item)
+    return [_item(name, item_kind, item.strip() if isinstance(item, str) else item) for item in items]
 
 
 def _item(name: str, kind: Kind, item: object) -> Plain:
@@ -156,14 +158,14 @@ def _item(name: str, kind: Kind, item: object) -> Plain:
 def _dict(name: str, kind: Kind, value: object) -> dict[str, Any]:
     found = _json(name, kind, value) if isinstance(value, str) else value
     if not isinstance(found, dict):
-        raise _misfit(name, kind, value, todo='Use a JSON object such as {"fast": 10}')
+        raise _type_error(name, kind, value, todo='Use a JSON object such as {"fast": 10}')
     plain = _plain(name, kind, found)
     assert isinstance(plain, dict)
     return plain
 
 
 def _plain(name: str, kind: Kind, value: object) -> Plain:
-    """Return a nested value with nothing but JSON's types inside; no NaN, and no key that is not text."""
+    """Return a nested value of JSON types only: no NaN, and only text as keys."""
     value = _plain_scalar(value)
     if isinstance(value, dict):
         wrong = next((key for key in value if not isinstance(key, str)), None)
@@ -177,14 +179,14 @@ def _plain(name: str, kind: Kind, value: object) -> Plain:
     for types, to in ((str, _str), (int, _int), (float, _float)):
         if isinstance(value, types):
             return to(name, kind, value)
-    raise _misfit(name, kind, value)
+    raise _type_error(name, kind, value)
 
 
 def _json(name: str, kind: Kind, text: str) -> object:
     try:
         return parse_json(text)
-    except ValueError as problem:
-        raise _misfit(name, kind, text, todo=f"That is no JSON: {problem}") from None
+    except ValueError as error:
+        raise _type_error(name, kind, text, todo=f"That is not JSON: {error}") from None
 
 
 _SCALARS: dict[str, Callable[[str, Kind, object], Plain]] = {

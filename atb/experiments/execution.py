@@ -1,10 +1,10 @@
-"""Executing a notebook as a recorded run: checked parameters in, a row and a folder out, whatever happens in between.
+"""Execution of a notebook as a recorded run: checked parameters in, a registry row and a folder out, whatever happens.
 
-Secrets: the notebook gets the parameters it was given; everything that is kept (row, record, notebook, report, results) has them
-masked, by name and by value: those of the settings, and those found in the parameters themselves. A parameter that is called like a
-secret is refused instead: masked, it would be of no use in the record, and whoever passes it believes that this is the way.
+Secrets: the notebook gets its parameters unchanged; in everything that is kept (row, record, notebook, report, results) secrets are
+masked, by name and by value: those of the settings, and those found in the parameters. A parameter named like a secret is refused:
+masked, it would be useless in the record.
 
-Truth: a run is `succeeded` only when its files are on the disk. They are written and brought there first; the row comes last.
+A run is `succeeded` only once its files are on the disk: they are written and flushed first, the row last.
 """
 
 import re
@@ -43,7 +43,7 @@ TIMEOUT_SECONDS = 3_600.0
 
 
 class RunInterrupted(KeyboardInterrupt):
-    """Ctrl-C, or a polite kill, ended a run; `run` is its completed row."""
+    """Ctrl-C or SIGTERM ended a run; `run` is its completed row."""
 
     def __init__(self, run: Run) -> None:
         super().__init__(run.run_id)
@@ -59,30 +59,30 @@ def execute(
     progress: Progress | None = None,
     timeout: float = TIMEOUT_SECONDS,
 ) -> Run:
-    """Execute a notebook with parameters, keep everything about it, and return its row.
+    """Execute a notebook with parameters, record it, and return its row.
 
-    A notebook that fails is no exception here: look at `status`, `error` and `failed_cell`. The folder `path` then holds
-    the notebook as far as it came.
+    A notebook that fails does not raise here: see `status`, `error` and `failed_cell`. The folder `path` then holds the notebook
+    up to the failed cell.
 
     Parameters
     ----------
     notebook
         The `.ipynb` file; it runs in its own folder and is not changed.
     parameters
-        Values by name, as text or plain Python values; the rest keep their defaults.
+        Values by name, as text or plain Python values; others keep their defaults.
     settings, database
-        Where runs are kept and recorded; the values of secret settings are masked in every file of the run.
+        Folder and registry of runs; secret settings are masked in every file of the run.
     progress
-        Called with (cells done, cells in all).
+        Called with (cells done, number of cells).
     timeout
         Seconds for the whole run.
 
     Raises
     ------
     InputError
-        The notebook or a parameter is wrong; nothing was run or written.
+        If the notebook or a parameter is wrong; nothing is run or written.
     RunInterrupted
-        Ctrl-C; the run was recorded as interrupted.
+        On Ctrl-C; the run is recorded as interrupted.
     """
     path = notebook.expanduser().resolve()
     node = read_notebook(path)
@@ -105,8 +105,8 @@ def execute(
         job = Job(node, path.name, path.parent, values, environment, timeout, scratch, memory=memory)
         outcome = run_notebook(job, progress)
         ended = _end(run, outcome, redactor, database=database)
-    except BaseException as problem:
-        _abandon(run, problem, redactor, database=database)
+    except BaseException as error:
+        _abandon(run, error, redactor, database=database)
         raise
     if outcome.status == "interrupted":
         raise RunInterrupted(ended)
@@ -120,7 +120,7 @@ def run_id(notebook: str, moment: datetime) -> str:
 
 
 def _secrets(settings: "Settings", values: Mapping[str, Plain]) -> tuple[str, ...]:
-    """Return what this run must not leave behind: secrets of the settings, of what kernels get, and in the parameters."""
+    """Return the secrets to mask: of the settings, of the kernel's environment, and in the parameters."""
     text = repr(values)
     given = variables()
     passed = [value for name, value in given.items() if is_secret_name(name) and value and value in text]
@@ -133,7 +133,7 @@ def _secrets(settings: "Settings", values: Mapping[str, Plain]) -> tuple[str, ..
 
 
 def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", database: Database) -> Run:
-    """Make the run's folder and its row, both saying `running`."""
+    """Create the run's folder and row with status `running`."""
     from atb.engine.cache import kernel_hash
 
     end_dead_runs(database)
@@ -142,8 +142,8 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
     folder = settings.runs_root.resolve() / name
     try:
         make_private_folder(folder)
-    except OSError as problem:
-        raise SetupError(f"The folder of the run cannot be made ({problem.strerror})", found=str(folder)) from None
+    except OSError as error:
+        raise SetupError(f"The folder of the run cannot be made ({error.strerror})", found=str(folder)) from None
     commit, dirty = commit_of(path.parent)
     run = Run(
         run_id=name,
@@ -174,7 +174,7 @@ def _seed(values: Mapping[str, Plain]) -> int | None:
 
 
 def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) -> Run:
-    """Write what the run leaves behind, masked, see that it is on the disk, and complete its row, in this order."""
+    """Write the run's files, masked, flush them to disk, then complete its row."""
     folder = Path(run.path)
     make_private_folder(folder)  # a cell may have deleted it
     node = _keep_notebook(folder / run.notebook, outcome, redactor)
@@ -201,20 +201,18 @@ def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) 
     return end_run(database, run.run_id, **changes)
 
 
-def _abandon(run: Run, problem: BaseException, redactor: Redactor, *, database: Database) -> None:
+def _abandon(run: Run, error: BaseException, redactor: Redactor, *, database: Database) -> None:
     """Record an error, or Ctrl-C, outside the notebook; a row that cannot be written stays `running`, never `succeeded`."""
-    run.status = "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed"
-    run.error, run.ended_at, run.holder = redactor.text(f"{type(problem).__name__}: {problem}"), now(), None
-    with suppress(OSError):  # the error may be that nothing can be written; the row is what counts
+    run.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
+    run.error, run.ended_at, run.holder = redactor.text(f"{type(error).__name__}: {error}"), now(), None
+    with suppress(OSError):  # the error may be that nothing can be written; the row matters more
         write_text(Path(run.path) / RECORD, to_json(run_json(run)))
-    with suppress(
-        SQLAlchemyError
-    ):  # what is wrong was raised already, and a row that says `running` is found dead later
+    with suppress(SQLAlchemyError):  # the error was raised already, and the row is found dead later
         end_run(database, run.run_id, status=run.status, error=run.error, ended_at=run.ended_at)
 
 
 def _keep_notebook(path: Path, outcome: Outcome, redactor: Redactor) -> Any:
-    """Write the executed notebook without the secrets, and return it as it was written."""
+    """Write the executed notebook with secrets masked, and return it as written."""
     if outcome.notebook is None:
         return None
     import nbformat
@@ -225,11 +223,11 @@ def _keep_notebook(path: Path, outcome: Outcome, redactor: Redactor) -> Any:
 
 
 def _mask_files(folder: Path, redactor: Redactor) -> None:
-    """Take the secrets out of every text that the notebook wrote into its run's folder."""
+    """Mask secrets in every text file that the notebook wrote into its run's folder."""
     for path in files_below(folder):
         try:
             text = path.read_bytes().decode()
-        except UnicodeDecodeError:  # no text
+        except UnicodeDecodeError:  # not text
             continue
         if (masked := redactor.known(text)) != text:
             write_private(path, masked.encode())

@@ -1,7 +1,7 @@
-"""The head of a report: what was found, what was traded with every value as it was used, and how to repeat the run.
+"""The head of a report: findings, everything that was traded with its values, and how to repeat the run.
 
-The values come from what the notebook published, where defaults are filled in by the dataclasses that traded; the parameters
-given to the notebook are no substitute (`params: {}` means the strategy's own defaults). They are shown for runs without a result.
+Values come from the published result, in which the policies' own defaults are filled in; the notebook's parameters would not do
+(`params: {}` means the strategy's defaults). Parameters are shown for runs without a result.
 """
 
 import html
@@ -12,76 +12,76 @@ from typing import Any
 Facts = Mapping[str, Any]
 
 NOTHING_FOUND = "Nothing was found against it, which is not the same as being right."
-# Rules that are shown even at their defaults: what every reader asks for first. The other ones are in the folded list.
+# Rules shown even at their defaults, because readers look for them first; the others are in the folded list.
 FIRST_RULES = ("sizing", "fraction", "entry", "stop_loss", "take_profit", "allow_short")
 FIRST_LIMITS = ("cash", "max_gross", "reserve")
 OPEN_SLOTS = 4  # shown at once; more are folded
 
 
 def head(run: Facts, published: Facts) -> str:
-    """Return the head of a run's page as HTML; whatever a user named is escaped.
+    """Return the head of a run's page as HTML; all names and values are escaped.
 
     Parameters
     ----------
     run
         The run as JSON types: `run_id`, `notebook`, `status`, `parameters`, ...
     published
-        What the notebook published; empty when it came to nothing.
+        The published result; empty if there is none.
     """
     parts = [
         f"<header><h1>{_text(run['notebook'])}</h1>",
-        f'<p class="about">{_text(_about(run))}</p>',
+        f'<p class="about">{_text(_run_line(run))}</p>',
         f'<p class="failure">{_text(run["error"])}</p>' if run.get("error") else "",
         _verdict(published),
-        *(_traded(published["result"]) if published.get("result") else _given(run)),
+        *(_traded_tables(published["result"]) if published.get("result") else _parameter_tables(run)),
         _folded("All metrics", _table("", run.get("metrics") or {})),
-        _folded("How to repeat it", _table("", _repeat(run))),
+        _folded("How to repeat it", _table("", _repeat_facts(run))),
         "</header>",
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _about(run: Facts) -> str:
-    """Return how the run went, in one line."""
+def _run_line(run: Facts) -> str:
+    """Return status, start, duration and id of the run in one line."""
     began = f"{run['started_at'][:16].replace('T', ' ')} UTC" if run.get("started_at") else None
     took = f"{run['seconds']:.1f} s" if run.get("seconds") is not None else None
     return " · ".join(str(fact) for fact in (run["status"], began, took, run["run_id"]) if fact)
 
 
 def _verdict(published: Facts) -> str:
-    """Return the line to be read first, and what speaks against the result."""
+    """Return the headline and the findings."""
     headline, findings = published.get("headline"), published.get("findings")
     if not headline and findings is None:
         return ""
     first = f"<p>{_text(headline)}</p>" if headline else ""
     items = [findings] if isinstance(findings, str) else findings or []
-    told = "".join(f"<li>{_text(finding)}</li>" for finding in items)
-    if findings is not None and not told:
-        told = f"<li>{NOTHING_FOUND}</li>"
-    return f'<section class="verdict" aria-label="Verdict">{first}{f"<ul>{told}</ul>" if told else ""}</section>'
+    listed = "".join(f"<li>{_text(finding)}</li>" for finding in items)
+    if findings is not None and not listed:
+        listed = f"<li>{NOTHING_FOUND}</li>"
+    return f'<section class="verdict" aria-label="Verdict">{first}{f"<ul>{listed}</ul>" if listed else ""}</section>'
 
 
 # --- what was traded ------------------------------------------------------------------------------------------------------
 
 
-def _traded(result: Facts) -> list[str]:
-    """Return what a backtest traded: each slot, the account, and all rules that stood at their defaults."""
+def _traded_tables(result: Facts) -> list[str]:
+    """Return the traded slots, the account, and every rule, defaults included."""
     from atb.engine.policy import AccountPolicy
 
     slots = [_slot(slot, result) for slot in result.get("slots") or []]
-    account = _in_force(result.get("account") or {}, AccountPolicy().to_json(), FIRST_LIMITS)
+    account = _shown_values(result.get("account") or {}, AccountPolicy().to_json(), FIRST_LIMITS)
     every = [_table(f"Rules of {_name(slot)}", slot.get("policy") or {}) for slot in result.get("slots") or []]
     every.append(_table("Limits of the account", result.get("account") or {}))
     return [
         *slots[:OPEN_SLOTS],
         _folded(f"{len(slots) - OPEN_SLOTS} more slots", "".join(slots[OPEN_SLOTS:])),
         _facts(_table("Account", account)),
-        _folded("Every rule, those at their defaults too", _facts("".join(every))),
+        _folded("Every rule, including defaults", _facts("".join(every))),
     ]
 
 
 def _slot(slot: Facts, result: Facts) -> str:
-    """Return one strategy on one market: its parameters, its bars, its rules and its costs."""
+    """Return one slot: strategy parameters, bars, rules and costs."""
     from atb.engine.policy import RiskPolicy
 
     strategy, data = slot["strategy"], slot.get("data") or {}
@@ -99,7 +99,7 @@ def _slot(slot: Facts, result: Facts) -> str:
     tables = (
         _table(f"Strategy: {strategy['name']}", {**parameters, **model, "warm-up (bars)": slot.get("warmup")}),
         _table("Market", {name: value for name, value in market.items() if value is not None}),
-        _table("Rules", _in_force(slot.get("policy") or {}, RiskPolicy().to_json(), FIRST_RULES)),
+        _table("Rules", _shown_values(slot.get("policy") or {}, RiskPolicy().to_json(), FIRST_RULES)),
         _table("Costs and fills", slot.get("execution") or {}),
         _table("Trading rules of the venue", slot.get("instrument") or {}),
     )
@@ -110,8 +110,8 @@ def _name(slot: Facts) -> str:
     return f"{slot['strategy']['name']} on {slot['symbol']} {slot['timeframe']}"
 
 
-def _in_force(values: Facts, defaults: Facts, first: Sequence[str]) -> dict[str, object]:
-    """Return the values that are always shown, then those that differ from their defaults."""
+def _shown_values(values: Facts, defaults: Facts, first: Sequence[str]) -> dict[str, object]:
+    """Return the values always shown, then those that differ from their defaults."""
     shown = [name for name in first if name in values]
     shown += [name for name, value in values.items() if name not in shown and value != defaults.get(name)]
     return {name: values[name] for name in shown}
@@ -124,8 +124,8 @@ def _moment(text: object) -> str:
 # --- the run --------------------------------------------------------------------------------------------------------------
 
 
-def _given(run: Facts) -> list[str]:
-    """Return what is known of a run that published no result: its parameters, and the bars that it read."""
+def _parameter_tables(run: Facts) -> list[str]:
+    """Return parameters and bars of a run that published no result."""
     bars = {f"{series['symbol']} {series['timeframe']}": _series(series) for series in run.get("data") or []}
     return [_facts(_table("Parameters", run.get("parameters") or {}) + _table("Data", bars))]
 
@@ -137,7 +137,7 @@ def _series(series: Facts) -> str:
     )
 
 
-def _repeat(run: Facts) -> dict[str, object]:
+def _repeat_facts(run: Facts) -> dict[str, object]:
     names = ("run_id", "commit", "dirty", "seed", "kernel_hash")
     facts = {name: run[name] for name in names if run.get(name) is not None}
     given = {f"parameter {name}": value for name, value in (run.get("parameters") or {}).items()}
@@ -167,7 +167,7 @@ def _table(title: str, rows: Facts) -> str:
 
 
 def readable(value: object) -> str:
-    """Return a value as a person writes it: no braces, no `null`; numbers keep every digit that matters."""
+    """Return a value for reading: no braces, no `null`; numbers keep every significant digit."""
     if value is None or value in ({}, [], ""):
         return "none"
     if isinstance(value, bool):
@@ -183,7 +183,7 @@ def readable(value: object) -> str:
 
 
 def _fraction(value: float) -> str:
-    """Return a number between -1 and 1 as decimals, unless most of them would be zeros."""
+    """Return a number between -1 and 1 as decimals, or with an exponent if very small."""
     return f"{value:.12f}".rstrip("0") if abs(value) >= 1e-9 else f"{value:.10g}"
 
 

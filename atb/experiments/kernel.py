@@ -1,13 +1,12 @@
-"""The kernel process of a run: its environment is what it was given, and its own words go to a file, not to a terminal.
+"""The kernel process of a run: a given environment, a memory limit, and its own output written to a file.
 
-A Jupyter kernel that is told to end may still complain about its closed sockets, from whichever library meets them first. What a
-cell prints or raises comes through the kernel's channels into the notebook; what really fails is told by the run's error.
+A Jupyter kernel may complain about closed sockets during shutdown, so its standard output and error go to a file. What a cell
+prints or raises reaches the notebook through the kernel's channels, and real failures are in the run's error.
 
-It may take so much memory and no more: a list that grows for ever ends its run, not the machine. When a run is over, whatever its
-kernel started and left behind in its process group is ended too.
+The memory limit ends a run whose memory grows without bound, not the machine. After a run, processes left in the kernel's process
+group are killed too.
 
-What a run shows is evidence, so its process begins as a runner's does: with `atb` from its sources (`atb.sources`), the loader
-included.
+Results are evidence, so the process loads `atb` from its sources (`atb.sources`), loader included, as a runner does.
 """
 
 import os
@@ -23,7 +22,7 @@ from atb import sources
 from atb.files import open_private_log
 
 _LAUNCHER = ["-m", "ipykernel_launcher"]
-# What `python -m ipykernel_launcher` does, after the package is loaded from its sources.
+# As `python -m ipykernel_launcher`, after loading the package from its sources.
 _BEGIN = """
 import runpy, sys
 from importlib.machinery import SourceFileLoader
@@ -42,13 +41,13 @@ runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
 
 
 class SilentKernelManager(AsyncKernelManager):
-    """Starts kernels whose standard output and error are the file `said`."""
+    """Starts kernels whose standard output and error go to the file `said`."""
 
-    said = Unicode(help="Path of the file that takes what the kernel process itself writes.").tag(config=True)
+    said = Unicode(help="Path of the file for the kernel process's own output.").tag(config=True)
 
-    environment = Dict(help="The kernel's environment, all of it.").tag(config=True)
+    environment = Dict(help="The kernel's whole environment.").tag(config=True)
 
-    memory = Int(0, help="Bytes that the kernel may take; 0 sets no ceiling.").tag(config=True)
+    memory = Int(0, help="Memory limit in bytes; 0 for none.").tag(config=True)
 
     async def _async_start_kernel(self, **options: Any) -> None:
         options["env"] = dict(self.environment)
@@ -58,10 +57,10 @@ class SilentKernelManager(AsyncKernelManager):
     start_kernel = _async_start_kernel
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
-        """Take away what belongs to a kernel that has ended: its children first."""
+        """Clean up after a kernel, its child processes first."""
         group = getattr(self.provisioner, "pgid", None)
         if group and hasattr(os, "killpg") and group != os.getpgrp():
-            with suppress(OSError):  # none is left
+            with suppress(OSError):  # no process is left
                 os.killpg(group, signal.SIGKILL)
         await super()._async_cleanup_resources(restart=restart)
 

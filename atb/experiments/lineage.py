@@ -1,4 +1,4 @@
-"""Where a run came from: hashes, commit and versions."""
+"""The origin of a run: hashes, commit, versions."""
 
 import hashlib
 import json
@@ -37,7 +37,7 @@ def json_sha256(value: Mapping[str, Any]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that can change a result; those not installed are left out."""
+    """Return the versions of Python and of installed packages that can change a result."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
@@ -48,7 +48,7 @@ def versions() -> dict[str, str]:
 
 
 def commit_of(folder: Path) -> tuple[str | None, bool | None]:
-    """Return the commit checked out around `folder` and whether files differ from it; (None, None) without git."""
+    """Return the commit checked out at `folder`, and whether there are uncommitted changes; (None, None) without git."""
     head, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
     if head is None or status is None:
         return None, None

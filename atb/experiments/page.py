@@ -1,13 +1,13 @@
-"""The fixed parts of a report page: its security policy, its looks, and the lines that draw the figures.
+"""The fixed parts of a report page: content security policy, style sheet, and the script that draws figures.
 
-Looks and lines are files of their own (`report.css`, `report.js`) that are written into each page: a report is one file, and
-loads nothing.
+Style and script are the files `report.css` and `report.js`, which are written into each page: a report is one file and loads
+nothing.
 """
 
 from functools import cache
 from importlib.resources import files
 
-# data: is needed for pictures and plotly's icons; blob: for "download as png". No address of any network is in here.
+# data: is needed for pictures and plotly's icons, blob: for "download as png". No network address is allowed.
 POLICY = (
     "default-src 'none'; img-src data: blob:; font-src data:; style-src 'unsafe-inline'; "
     "script-src 'nonce-{nonce}'; base-uri 'none'; form-action 'none'"
@@ -15,12 +15,12 @@ POLICY = (
 CODE_STYLES = {
     "light": "xcode",
     "dark": "github-dark",
-}  # pygments' names; every token is told from its ground at 4.5:1 or near
+}  # pygments style names; tokens contrast with the background at about 4.5:1
 
 
 @cache
 def style() -> str:
-    """Return the page's style sheet, code in colours for light and dark included."""
+    """Return the page's style sheet, with light and dark code colours."""
     from pygments.formatters import HtmlFormatter  # type: ignore[import-untyped] # no types there
 
     light, dark = (str(HtmlFormatter(style=name).get_style_defs(".highlight")) for name in CODE_STYLES.values())
@@ -29,7 +29,7 @@ def style() -> str:
 
 @cache
 def script() -> str:
-    """Return the lines that draw the page's figures with plotly."""
+    """Return the script that draws the page's figures with plotly."""
     return _file("report.js")
 
 

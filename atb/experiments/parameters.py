@@ -37,7 +37,7 @@ def read_parameters(notebook: Path) -> tuple[Parameter, ...]:
     Raises
     ------
     InputError
-        The file is no notebook, has no parameters cell or two of them, or the cell holds more than literal defaults.
+        If the file is not a notebook, has no or several parameters cells, or the cell holds more than literal defaults.
     """
     cells = _plain_cells(notebook)
     if cells is not None:
@@ -46,7 +46,7 @@ def read_parameters(notebook: Path) -> tuple[Parameter, ...]:
 
 
 def _plain_cells(path: Path) -> list[Any] | None:
-    """Return the code cells of a notebook in the current format, None for any other: nbformat alone takes two seconds to load."""
+    """Return the cells of a notebook in the current format, None for any other; avoids importing nbformat, which is slow."""
     try:
         node = json.loads(path.read_text(encoding="utf-8"))
         cells = [(cell["cell_type"], cell["metadata"].get("tags", []), cell["source"]) for cell in node["cells"]]
@@ -73,8 +73,8 @@ def read_notebook(path: Path) -> Any:
             warnings.simplefilter("ignore")  # nbformat warns of each cell id it adds to an old notebook
             node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # no types there
             return nbformat.validator.normalize(node)[1]
-    except (ValueError, KeyError, AttributeError, RecursionError, nbformat.ValidationError, OSError) as problem:
-        wrong = f"The file is no notebook ({type(problem).__name__})"
+    except (ValueError, KeyError, AttributeError, RecursionError, nbformat.ValidationError, OSError) as error:
+        wrong = f"The file is not a notebook ({type(error).__name__})"
         raise InputError(wrong, found=str(path), todo="Open it in JupyterLab, and save it again") from None
 
 
@@ -83,8 +83,8 @@ def parameters_of(node: Any, label: str) -> tuple[Parameter, ...]:
     return _declared(node.cells, label)
 
 
-def _declared(every: Sequence[Any], label: str) -> tuple[Parameter, ...]:
-    cells = [cell for cell in every if cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])]
+def _declared(all_cells: Sequence[Any], label: str) -> tuple[Parameter, ...]:
+    cells = [cell for cell in all_cells if cell.cell_type == "code" and TAG in cell.metadata.get("tags", [])]
     if len(cells) != 1:
         count = "no cell" if not cells else f"{len(cells)} cells"
         raise InputError(
@@ -97,9 +97,9 @@ def parse_parameters(source: str, label: str) -> tuple[Parameter, ...]:
     """Return the typed parameters declared in a cell's source."""
     try:
         tree = ast.parse(source)
-    except SyntaxError as problem:
+    except SyntaxError as error:
         raise InputError(
-            f"The parameters cell of {label} is not Python (line {problem.lineno})", found=problem.text
+            f"The parameters cell of {label} is not Python (line {error.lineno})", found=error.text
         ) from None
     comments = _comments(source)
     found: dict[str, Parameter] = {}
@@ -119,15 +119,15 @@ def validate_parameters(spec: Sequence[Parameter], given: Mapping[str, object]) 
     Parameters
     ----------
     spec
-        What `read_parameters` found.
+        The notebook's parameters, from `read_parameters`.
     given
-        Text from the command line or Python values. Only names of the spec are accepted: papermill writes a name into the
-        notebook as it is, so that code in a name would run.
+        Text from the command line, or Python values. Only names of the spec are accepted: papermill writes names into the
+        notebook unchanged, so code in a name would run.
 
     Raises
     ------
     InputError
-        A name is unknown or that of a secret, or a value does not fit its type.
+        If a name is unknown or that of a secret, or a value does not fit its type.
     """
     known = {parameter.name: parameter for parameter in spec}
     for name in given:
@@ -174,7 +174,7 @@ def _literal(name: str, value: ast.expr, label: str) -> object:
 
 
 def _fit(name: str, kind: Kind, default: object) -> Plain:
-    """Check a default as strictly as a given value; text in an int parameter is no default."""
+    """Check a default as strictly as a given value; text is not a default of an int parameter."""
     if isinstance(default, str) and kind.base != "str":
         raise InputError(f"The default of parameter {name!r} is declared {kind}", found=default)
     return default if isinstance(default, str) else convert(name, kind, default)
@@ -197,11 +197,11 @@ def _kind(name: str, annotation: ast.expr) -> Kind:
 
 
 def refuse_secret(name: str) -> None:
-    """Refuse a parameter whose name says that its value is a secret."""
+    """Refuse a parameter that is named like a secret."""
     words = re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower().split("_")
     if SECRET_WORDS.intersection(words):
         raise InputError(
-            "A secret never is a parameter: it would stay in the executed notebook",
+            "A secret cannot be a parameter: it would stay in the executed notebook",
             found=name,
             todo="Set it as an environment variable or in .env",
         )

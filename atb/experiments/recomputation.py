@@ -1,4 +1,4 @@
-"""A run's columns computed again from what it pins, bar by bar as a runner computes them; its own word for it is not asked."""
+"""Recomputation of a run's columns from its pinned inputs, bar by bar as a runner does, without relying on the run's own proof."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 
 def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "Settings") -> bool | None:
-    """Return whether every traded bar's columns are those of a process that knows the warm-up and the bars up to it.
+    """Return True if a process that knows only the warm-up and the bars so far computes the same columns at every traded bar.
 
     Parameters
     ----------
     result
-        A run's, as published; its bars must be in the catalogue.
+        A run's published result; its bars must be in the catalogue.
     folder
-        Of its model, None where it has none.
+        Model bundle of the run; None without a model.
 
     Returns
     -------
     bool or None
-        None where it cannot be told: more than one slot, or a strategy that is in no register.
+        None if unknown: more than one slot, or an unregistered strategy.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "
         return None
     slot = _slot(slots[0], settings.bars_root, folder)
     problem = prepare((slot,), AccountPolicy.from_json(result["account"]), pd.Timestamp(result["start"]))
-    return all_of(one.report.everywhere for one in check_windows(problem))
+    return all_of(slot.report.everywhere for slot in check_windows(problem))
 
 
 def _slot(given: Mapping[str, Any], bars_root: Path, folder: Path | None) -> "Slot":

@@ -16,27 +16,27 @@ from atb.errors import InputError, did_you_mean
 from atb.experiments.publication import RECORD, to_json, write_text
 from atb.monitoring.processes import Holder
 
-RECENT = 200  # run ids that a mistyped one is compared with
+RECENT = 200  # newest run ids that a mistyped one is compared with
 SCRATCH = ".scratch"  # in a run's folder while it runs
-DEAD = {"status": "interrupted", "error": "its process ended without a word", "holder": None}
+DEAD = {"status": "interrupted", "error": "its process ended without writing an end", "holder": None}
 
 
 def add_run(database: Database, run: Run) -> None:
-    """Write the row of a run that begins."""
+    """Write the row of a run that starts."""
     with database.session() as session:
         session.add(run)
 
 
 def end_run(database: Database, run_id: str, **changes: Any) -> Run:
-    """Complete the row of a run, which no process holds any longer, and return it."""
+    """Complete the row of a run, release it, and return it."""
     with database.session() as session:
         return _changed(session.get_one(Run, run_id), {**changes, "holder": None})
 
 
 def end_dead_runs(database: Database) -> None:
-    """Mark the runs as interrupted that say `running` though their process is gone, as after a power cut or `kill -9`.
+    """Mark runs as interrupted that are `running` although their process is gone, as after a power cut or `kill -9`.
 
-    When they ended nobody knows, so `ended_at` stays empty. A database that cannot be written is left as it is.
+    Their end is unknown, so `ended_at` stays empty. If the database cannot be written, it is left unchanged.
     """
     with database.session(read_only=True) as session:
         dead = [run for run in session.scalars(select(Run).where(Run.status == "running")) if _is_dead(run)]
@@ -46,7 +46,7 @@ def end_dead_runs(database: Database) -> None:
 
 
 def _end_dead_run(database: Database, seen: Run) -> None:
-    """Mark one run, unless its process wrote its own ending after it was `seen`, and clear up what it left."""
+    """Mark one run, unless its process wrote its own end after it was `seen`, and remove its scratch files."""
     with database.session() as session:
         run = session.get_one(Run, seen.run_id)
         if (run.status, run.holder) != (seen.status, seen.holder):
@@ -68,8 +68,8 @@ def _changed(run: Run, changes: Mapping[str, Any]) -> Run:
     return run
 
 
-def _as_it_is(run: Run) -> Run:
-    """Say of a dead run that could not be marked in the database what marking would have said."""
+def _with_real_status(run: Run) -> Run:
+    """Return a dead run as marked, even if the database could not be written."""
     return _changed(run, DEAD) if _is_dead(run) else run
 
 
@@ -87,17 +87,17 @@ def list_runs(
         wanted = wanted.where(Run.notebook.in_([notebook, f"{notebook}.ipynb"]))
     with database.session(read_only=True) as session:
         found = session.scalars(wanted).all()
-    runs = [_as_it_is(run) for run in found]
+    runs = [_with_real_status(run) for run in found]
     return [run for run in runs if status in {None, run.status}]
 
 
 def get_run(database: Database, run_id: str) -> Run:
-    """Return one run by its id, or by the beginning of it when only one run begins so.
+    """Return one run by its id or a unique prefix of it.
 
     Raises
     ------
     InputError
-        No run, or more than one, has that id.
+        If no run matches, or several do.
     """
     end_dead_runs(database)
     with database.session(read_only=True) as session:
@@ -105,10 +105,12 @@ def get_run(database: Database, run_id: str) -> Run:
         exact = [run for run in found if run.run_id == run_id]
         if len(exact or found) == 1 and run_id:
             session.expunge_all()
-            return _as_it_is((exact or list(found))[0])
+            return _with_real_status((exact or list(found))[0])
         if found:
             raise InputError(
-                "Several runs begin so", found=run_id, todo=f"Known: {', '.join(run.run_id for run in found)}"
+                "Several runs have ids that start like this",
+                found=run_id,
+                todo=f"Known: {', '.join(run.run_id for run in found)}",
             )
         recent = session.scalars(select(Run.run_id).order_by(Run.started_at.desc()).limit(RECENT)).all()
     raise InputError("There is no such run", found=run_id, todo=_nearest(run_id, recent))
@@ -126,5 +128,5 @@ def run_json(run: Run) -> dict[str, Any]:
 
 
 def now() -> datetime:
-    """Return the present moment in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

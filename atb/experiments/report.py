@@ -1,8 +1,8 @@
-"""An executed notebook as one HTML file that shows everything offline.
+"""The HTML report of an executed notebook: one file that works offline.
 
-nbconvert alone leaves plotly figures blank and wants scripts from the network. Here its sanitised fragment is put into a
-page of our own: outputs lose their scripts first, then the figures are inserted, with plotly.js once. The page's content
-security policy forbids every load from elsewhere, and every script without this page's nonce.
+nbconvert alone leaves plotly figures blank and loads scripts from the network. Here its sanitised fragment goes into a page of our
+own: scripts are removed from outputs, then the figures are inserted, with plotly.js once. The content security policy forbids
+loading anything, and every script without the page's nonce.
 """
 
 import copy
@@ -20,11 +20,11 @@ from atb.experiments.publication import write_text
 from atb.experiments.sanitising import clean_html
 
 PLOTLY = "application/vnd.plotly.v1+json"
-# What is drawn by nothing here: widgets need a kernel, scripts and frames are refused.
+# Not shown: widgets need a kernel, scripts and frames are refused.
 DROPPED = ("application/vnd.jupyter.widget-view+json", "application/javascript", "text/javascript")
 TEMPLATE = """{% extends 'basic/index.html.j2' %}
 {% block input %}<div class="code">{{ super() }}</div>{% endblock %}"""
-CAPTION = "caption"  # what `atb.reports.theme` names a figure's caption
+CAPTION = "caption"  # the name that `atb.reports.theme` gives a figure's caption
 
 
 def html_report(notebook: Any, run: Mapping[str, Any], published: Mapping[str, Any] | None = None) -> str:
@@ -33,11 +33,11 @@ def html_report(notebook: Any, run: Mapping[str, Any], published: Mapping[str, A
     Parameters
     ----------
     notebook
-        The executed notebook as nbformat's node; it is left as it is.
+        The executed notebook as nbformat's node; it is not changed.
     run
         The run as JSON types (`run_id`, `notebook`, `status`, `parameters`, ...).
     published
-        What the notebook published; with it the head of the page shows verdict, findings and every value as it was used.
+        The published result; with it the head of the page shows headline, findings and every value used.
     """
     mark = f"figure-{secrets.token_hex(16)}-"
     marked, figures = _without_figures(notebook, mark)
@@ -47,7 +47,7 @@ def html_report(notebook: Any, run: Mapping[str, Any], published: Mapping[str, A
 
 
 def _without_figures(notebook: Any, mark: str) -> tuple[Any, list[dict[str, Any]]]:
-    """Return a copy whose figures are replaced by a mark that no output can know, and the figures."""
+    """Return a copy with each figure replaced by an unguessable mark, and the figures."""
     marked = copy.deepcopy(notebook)
     figures: list[dict[str, Any]] = []
     marked.metadata.pop("widgets", None)
@@ -59,12 +59,12 @@ def _without_figures(notebook: Any, mark: str) -> tuple[Any, list[dict[str, Any]
             figures.append({"data": data_and_layout.get("data", []), "layout": data_and_layout.get("layout", {})})
         for dropped in DROPPED:
             data.pop(dropped, None)
-        output.get("metadata", {}).pop("text/html", None)  # `isolated` asks for a frame
+        output.get("metadata", {}).pop("text/html", None)  # `isolated` would need a frame
     return marked, figures
 
 
 def _fragment(notebook: Any) -> str:
-    """Return nbconvert's sanitised HTML of the cells, without a page around it."""
+    """Return nbconvert's sanitised HTML of the cells, without page header and footer."""
     from jinja2 import DictLoader
     from nbconvert.exporters import HTMLExporter
 
@@ -77,15 +77,15 @@ def _fragment(notebook: Any) -> str:
         exclude_output_prompt=True,
         exclude_anchor_links=True,
     )
-    # nbconvert's own filter shows headings as tags.
+    # nbconvert's own filter shows heading tags as text.
     exporter.register_filter("clean_html", clean_html)  # type: ignore[no-untyped-call] # no types there
     body, _ = exporter.from_notebook_node(notebook)
-    # Only long names of rows may take two lines where there is little width; numbers never do.
+    # On narrow pages only long row names may wrap; numbers never do.
     return re.sub(r"<th([^>]*)>([^<]{15,})</th>", r'<th class="long"\1>\2</th>', str(body))
 
 
 def _figure(number: int, layout: Mapping[str, Any]) -> str:
-    """Return a figure's place in the page, with its title above and its caption below as text that wraps."""
+    """Return the placeholder of a figure, with its title above and its caption below as text that wraps."""
     title, *label = _lines(_title(layout))
     captions = [note.get("text") for note in layout.get("annotations") or [] if note.get("name") == CAPTION]
     parts = [
@@ -132,14 +132,14 @@ def _page(heading: str, body: str, figures: list[dict[str, Any]]) -> str:
 
 
 def _data(identity: str, place: str, value: Mapping[str, Any]) -> str:
-    """Return a data block, of a figure if it names its place: inert JSON, in which nothing can end the block."""
+    """Return a data block (of a figure, if `place` is given): inert JSON that cannot close the block."""
     text = json.dumps(value, ensure_ascii=False).replace("<", "\\u003c")
     names = f'class="figure-data" data-for="{place}"' if place else f'id="{identity}"'
     return f'<script type="application/json" {names}>{text}</script>'
 
 
 def _looks() -> dict[str, Any]:
-    """Return the house template for light and dark pages, and each colour's counterpart on a dark one."""
+    """Return the figure templates for light and dark pages, and the dark counterpart of each colour."""
     from atb.reports import theme
 
     templates = {name: theme.template(dark=name == "dark").to_plotly_json() for name in ("light", "dark")}

@@ -1,7 +1,7 @@
-"""One notebook run by papermill in a kernel of its own: its environment, its time limit, and what became of it.
+"""One notebook run by papermill in its own kernel: environment, time limit, outcome.
 
-papermill and Jupyter's folders are process-wide (working directory, `os.environ`): run batches in processes, never
-in threads. papermill records a cell that ran out of time as completed, so the outcome is decided here, not in the notebook.
+papermill and Jupyter use process-wide state (working directory, `os.environ`): run batches in processes, never in threads.
+papermill records a cell that ran out of time as completed, so the outcome is decided here, not in the notebook.
 """
 
 import logging
@@ -25,15 +25,15 @@ Progress = Callable[[int, int], None]
 INJECTED = "injected-parameters"
 START_SECONDS = 120  # a kernel on a busy machine
 SOCKET_BYTES = 100  # a socket's path may have 108 on Linux, 104 on macOS
-IDLE_SECONDS = 60  # until what a kernel printed has been heard, on a busy machine
+IDLE_SECONDS = 60  # to receive a kernel's last output, on a busy machine
 LONGEST_ERROR = 2_000  # characters
 GIB = 1 << 30
 UNREAD = "the kernel's answer could not be read"
-LOST = "its last outputs were lost: it showed more than could be received; show less"
+LOST = "its last outputs were lost: there were more than could be received; show less"
 ALWAYS = {
     "PLOTLY_RENDERER": "plotly_mimetype",
     "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's `python3`, not a stranger's of the same name
+    "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's `python3`, not another one of that name
 }
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
@@ -41,18 +41,18 @@ _FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended, and the notebook as far as it came.
+    """How a run ended, and the notebook as far as it ran.
 
     Parameters
     ----------
     status
         `succeeded`, `failed` or `interrupted`.
     error
-        One line: the cell, its line, and the error.
+        One line: cell, source line, and error.
     failed_cell
-        The cell's place in the notebook, counted from 1 over all its cells.
+        Number of the cell, counted from 1 over all cells.
     notebook
-        The executed notebook as nbformat's node; None when no kernel started.
+        The executed notebook as nbformat's node; None if no kernel started.
     """
 
     status: str
@@ -62,8 +62,8 @@ class Outcome:
 
 
 @dataclass
-class Watch:
-    """Follows the cells: which one runs, how much time is left, who is told."""
+class CellProgress:
+    """Tracks the running cell, the time left, and reports progress."""
 
     total: int
     timeout: float
@@ -73,22 +73,22 @@ class Watch:
     began: float = field(default_factory=time.monotonic)
 
     def started(self, cell: Any, cell_index: int) -> None:
-        """Note that a cell begins; the cell that papermill injects has no place of its own."""
+        """Record that a cell starts; the cell injected by papermill is not counted."""
         self.place += INJECTED not in cell.metadata.get("tags", [])
         self.places[cell_index] = self.place
         if self.progress is not None:
             self.progress(max(0, self.place - 1), self.total)
 
     def remaining(self, _cell: Any) -> float:
-        """Return the seconds left for the whole run; never 0, which nbclient takes for no limit."""
+        """Return the seconds left for the run; never 0, which nbclient treats as no limit."""
         return max(0.05, self.began + self.timeout - time.monotonic())
 
 
 @dataclass(frozen=True)
 class Job:
-    """What to run: a notebook in memory, its name and folder, its checked parameters, the kernel's environment, seconds, bytes.
+    """A notebook to run: in memory, with name, folder, checked parameters, the kernel's environment, time (s) and memory (bytes).
 
-    `scratch` is a folder that does not exist yet; it holds the unmasked notebooks while they run, and is removed.
+    `scratch` is a folder that must not exist yet; it holds the unmasked notebooks during the run and is removed afterwards.
     """
 
     node: Any
@@ -98,27 +98,27 @@ class Job:
     environment: Mapping[str, str]
     timeout: float
     scratch: Path
-    memory: int = 0  # of the kernel; 0 sets no ceiling
+    memory: int = 0  # of the kernel; 0 for no limit
 
 
 def run_notebook(job: Job, progress: Progress | None = None) -> Outcome:
-    """Run a notebook to its end, its first error or its time limit; no error of the notebook is raised here."""
+    """Run a notebook to its end, first error or time limit; errors of the notebook are returned, not raised."""
     with _terminable(), _private(job.scratch), TemporaryDirectory(prefix="atb-") as sockets:
         source, target = job.scratch / "source.ipynb", job.scratch / "executed.ipynb"
         _write(job.node, source)
-        watch = Watch(len(job.node.cells), job.timeout, progress)
+        cells = CellProgress(len(job.node.cells), job.timeout, progress)
         folders = {"JUPYTER_RUNTIME_DIR": sockets, "JUPYTER_PREFER_ENV_PATH": ALWAYS["JUPYTER_PREFER_ENV_PATH"]}
         with _environment(folders), _quiet("papermill"):
-            status, error, place = _attempt(job, watch, _options(job, watch, sockets), paths=(source, target))
+            status, error, place = _run_papermill(job, cells, _options(job, cells, sockets), paths=(source, target))
         if progress is not None and status == "succeeded":
-            progress(watch.total, watch.total)
+            progress(cells.total, cells.total)
         return Outcome(status, None if error is None else error[:LONGEST_ERROR], place, _read(target, job))
 
 
-def _attempt(
-    job: Job, watch: Watch, options: dict[str, Any], *, paths: tuple[Path, Path]
+def _run_papermill(
+    job: Job, cells: CellProgress, options: dict[str, Any], *, paths: tuple[Path, Path]
 ) -> tuple[str, str | None, int | None]:
-    """Call papermill, and turn each way in which it ends into (status, error, failing cell)."""
+    """Call papermill and return (status, error, failed cell)."""
     import papermill
     from papermill.exceptions import PapermillExecutionError
 
@@ -126,38 +126,38 @@ def _attempt(
 
     try:
         papermill.execute_notebook(*paths, dict(job.values), **options)
-    except PapermillExecutionError as problem:
-        place = watch.places.get(problem.cell_index, watch.place)
-        return "failed", describe(problem, place, gib=job.memory / GIB), place
-    except CellEndedError as problem:
-        return "failed", f"cell {watch.place}{_line(problem.line)}: {problem}", watch.place
+    except PapermillExecutionError as error:
+        place = cells.places.get(error.cell_index, cells.place)
+        return "failed", describe(error, place, gib=job.memory / GIB), place
+    except CellEndedError as error:
+        return "failed", f"cell {cells.place}{_line(error.line)}: {error}", cells.place
     except KeyboardInterrupt:
-        return "interrupted", f"cell {watch.place}: interrupted", watch.place or None
-    except Exception as problem:
-        if isinstance(problem, OSError) and not isinstance(problem, TimeoutError) and job.scratch.is_dir():
-            raise  # a full disk, say, is not the notebook's fault
-        where = f"cell {watch.place}: " if watch.place else ""
-        return "failed", f"{where}{_why(problem, job, begun=watch.place > 0)}", watch.place or None
+        return "interrupted", f"cell {cells.place}: interrupted", cells.place or None
+    except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, TimeoutError) and job.scratch.is_dir():
+            raise  # a full disk, for example, is not the notebook's fault
+        where = f"cell {cells.place}: " if cells.place else ""
+        return "failed", f"{where}{_lost_kernel_reason(error, job, begun=cells.place > 0)}", cells.place or None
     return "succeeded", None, None
 
 
-def _why(problem: Exception, job: Job, *, begun: bool) -> str:
-    """Say what happened between a run and its kernel; `begun` tells whether a cell was started before."""
+def _lost_kernel_reason(error: Exception, job: Job, *, begun: bool) -> str:
+    """Return why a run lost its kernel; `begun` is True once a cell was started."""
     from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
-    if isinstance(problem, CellTimeoutError):
+    if isinstance(error, CellTimeoutError):
         late = f"the run took longer than {job.timeout:g} s"
-        return LOST if "IOPub" in str(problem) else late
-    if isinstance(problem, DeadKernelError):
+        return LOST if "IOPub" in str(error) else late
+    if isinstance(error, DeadKernelError):
         return "the kernel died (out of memory, or killed)"
-    if isinstance(problem, OSError) and not job.scratch.is_dir():
-        return "the folder of the run is gone, which a cell must have deleted"
-    # A ValueError is jupyter_client's answer to a message with a foreign signature, or to what is no message at all.
-    unread = begun or isinstance(problem, ValueError)
-    return f"{UNREAD if unread else 'no kernel could be started'}: {' '.join(str(problem).split())}"
+    if isinstance(error, OSError) and not job.scratch.is_dir():
+        return "the folder of the run is gone; a cell must have deleted it"
+    # jupyter_client raises ValueError for a message with a wrong signature, and for anything that is not a message.
+    unread = begun or isinstance(error, ValueError)
+    return f"{UNREAD if unread else 'no kernel could be started'}: {' '.join(str(error).split())}"
 
 
-def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
+def _options(job: Job, cells: CellProgress, sockets: str) -> dict[str, Any]:
     from traitlets.config import Config
 
     from atb.experiments.client import ENGINE
@@ -170,8 +170,8 @@ def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
         "progress_bar": False,
         "start_timeout": START_SECONDS,
         "iopub_timeout": IDLE_SECONDS,
-        "timeout_func": watch.remaining,
-        "on_cell_start": watch.started,
+        "timeout_func": cells.remaining,
+        "on_cell_start": cells.started,
         "config": Config(
             {
                 "KernelManager": _channels(sockets),
@@ -187,10 +187,10 @@ def _options(job: Job, watch: Watch, sockets: str) -> dict[str, Any]:
 
 
 def _channels(folder: str) -> dict[str, str]:
-    """Return how to talk to the kernel: through socket files in a folder that belongs to this run and this user alone.
+    """Return the kernel's transport: socket files in a folder that belongs to this run and user alone.
 
-    TCP ports, to which every user of the machine can connect, serve only where the folder's name is too long for sockets.
-    Without `ip` jupyter_client would put the files into the working folder, where all runs would use the same ones.
+    TCP ports, which every user of the machine can connect to, are used only if the folder's name is too long for sockets. Without
+    `ip` jupyter_client would put the files into the working folder, shared by all runs.
     """
     prefix = str(Path(folder).absolute() / "kernel")
     if len(os.fsencode(f"{prefix}-0")) > SOCKET_BYTES:
@@ -198,16 +198,16 @@ def _channels(folder: str) -> dict[str, str]:
     return {"transport": "ipc", "ip": prefix}
 
 
-def describe(problem: Any, place: int, *, gib: float = 0) -> str:
-    """Return one line on a cell's error: where, the source line, and what was raised; under a ceiling of `gib`, what to do."""
-    frames = _FRAME.findall(_ANSI.sub("", "\n".join(problem.traceback)))
-    lines = [int(line) for number, line in frames if int(number) == (problem.exec_count or 0)]
-    source = str(problem.source).splitlines()
+def describe(error: Any, place: int, *, gib: float = 0) -> str:
+    """Return one line on a cell's error: cell, source line, exception; for a MemoryError under a limit of `gib` also the remedy."""
+    frames = _FRAME.findall(_ANSI.sub("", "\n".join(error.traceback)))
+    lines = [int(line) for number, line in frames if int(number) == (error.exec_count or 0)]
+    source = str(error.source).splitlines()
     where = f"cell {place}"
     if lines and lines[-1] <= len(source):
         where += _line((lines[-1], source[lines[-1] - 1].strip()))
-    what = " ".join(_ANSI.sub("", f"{problem.ename}: {problem.evalue}").split())
-    if "MemoryError" in str(problem.ename) and gib:
+    what = " ".join(_ANSI.sub("", f"{error.ename}: {error.evalue}").split())
+    if "MemoryError" in str(error.ename) and gib:
         what += f"; the kernel may take {gib:.3g} GiB: use less data, or raise the setting notebooks.memory_share"
     return f"{where}: {what}".rstrip(": ")
 
@@ -223,7 +223,7 @@ def _write(node: Any, path: Path) -> None:
 
 
 def _read(path: Path, job: Job) -> Any:
-    """Return the executed notebook, without the megabytes of widget state, under its own name."""
+    """Return the executed notebook without widget state, under its own name."""
     import nbformat
 
     if not path.exists():
@@ -236,7 +236,7 @@ def _read(path: Path, job: Job) -> Any:
 
 @contextmanager
 def _private(folder: Path) -> Iterator[None]:
-    """Make a folder for the length of a block, closed to other users."""
+    """Create a folder, closed to other users, and remove it at the end of the block."""
     folder.mkdir(mode=0o700)
     try:
         yield
@@ -246,7 +246,7 @@ def _private(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def _environment(changes: Mapping[str, str]) -> Iterator[None]:
-    """Set variables that Jupyter's own code reads here."""
+    """Set environment variables that Jupyter reads in this process."""
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
@@ -260,7 +260,7 @@ def _environment(changes: Mapping[str, str]) -> Iterator[None]:
 
 @contextmanager
 def _quiet(name: str) -> Iterator[None]:
-    """Silence one logger: what it would say is in the outcome."""
+    """Silence one logger, whose messages are in the outcome already."""
     logger = logging.getLogger(name)
     before, logger.disabled = logger.disabled, True
     try:
@@ -271,7 +271,7 @@ def _quiet(name: str) -> Iterator[None]:
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """Treat a polite kill like Ctrl-C, so that the run is recorded as interrupted and its kernel does not stay behind."""
+    """Treat SIGTERM like Ctrl-C, so that the run is recorded as interrupted and its kernel is stopped."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""What of a notebook's HTML may enter a report: the tags and attributes of text, tables and embedded pictures."""
+"""Sanitising of a notebook's HTML: only tags and attributes of text, tables and embedded pictures enter a report."""
 
 import re
 
@@ -33,7 +33,7 @@ STYLES = (
 
 
 def clean_html(text: str) -> str:
-    """Return HTML without scripts, handlers, frames, and anything that would be loaded from elsewhere."""
+    """Return HTML without scripts, event handlers, frames, and anything loaded from elsewhere."""
     import bleach  # type: ignore[import-untyped,unused-ignore] # no types
     from bleach.css_sanitizer import CSSSanitizer  # type: ignore[import-untyped,unused-ignore] # no types
 
@@ -50,7 +50,7 @@ def clean_html(text: str) -> str:
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:
-    """Tell whether an attribute stays; pictures only from inside the page, links never to data."""
+    """True if an attribute may stay: pictures only as embedded data, links never to data."""
     if name == "src":
         return tag == "img" and value.startswith("data:image/")
     if name == "href":

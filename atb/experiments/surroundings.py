@@ -1,8 +1,8 @@
-"""The environment of a notebook's kernel: built from a list of names, never from the parent's.
+"""The environment of a notebook's kernel: built from a list of names, never inherited.
 
-A notebook is code that a stranger may have written, and its outputs are kept and shown. What a kernel needs (paths, language,
-threads, certificates, the settings of atb that are no secret) is named here; what a notebook of yours needs beside that is named
-by the setting `notebooks.environment`. The account's keys never go there: research needs no account.
+A notebook may be somebody else's code, and its outputs are kept and shown. The variables a kernel needs (paths, language, threads,
+certificates, settings of atb that are not secret) are listed here; others that your notebooks need are listed in the setting
+`notebooks.environment`. The account's keys are never passed on: research needs no account.
 """
 
 from collections.abc import Iterable, Mapping
@@ -30,7 +30,7 @@ PREFIXES = ("LC_", "XDG_", "JUPYTER_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "V
 
 
 def kernel_environment(given: Mapping[str, str], declared: Iterable[str] = ()) -> dict[str, str]:
-    """Return what of an environment a kernel gets: what is listed and holds no secret, and what is `declared` by name.
+    """Return the part of an environment that a kernel gets: listed variables without secrets, and `declared` ones.
 
     A setting of atb that is an address is passed on without its password: then a server says who is not let in, where a
     missing address would mean another database.
@@ -44,7 +44,7 @@ def kernel_environment(given: Mapping[str, str], declared: Iterable[str] = ()) -
 
 
 def secrets_of(given: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
-    """Return the secrets in variables of these names: the value of one that is called like one, and what is inside others."""
+    """Return the secrets in variables of these names: whole values of those named like secrets, and secrets inside others."""
     found = {name: given[name] for name in names if name in given}
     whole = [value for name, value in found.items() if is_secret_name(name)]
     return (*whole, *(secret for value in found.values() for secret in find_secrets(value)))

@@ -1,9 +1,9 @@
-"""What a runner can load of this package: the modules that its imports reach, those inside functions included.
+"""The closure of the runner: every module of this package that its imports reach, imports inside functions included.
 
-Nothing is listed by name, so that a new module, a sub-folder or another import is pinned from the day it is there, and research,
-which a runner never loads, may be edited without ending a promotion. What only annotations need (`if TYPE_CHECKING`) is never
-loaded. Alembic alone loads files by their path: the migrations are added whole. What no import statement names cannot be loaded
-either: a runner is sealed, see `atb.sources`.
+Nothing is listed by name: a new module, sub-folder or import is pinned as soon as it exists, and research code, which a runner
+never loads, can be edited without ending a promotion. Imports for annotations only (`if TYPE_CHECKING`) are never executed.
+Alembic loads files by path, so all migrations are added. Modules that no import statement names cannot be loaded: a runner is
+sealed, see `atb.sources`.
 """
 
 import ast
@@ -23,7 +23,7 @@ _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def runner_files(package: Path, module: str) -> dict[str, bytes]:
-    """Return the content of every file that takes part when a strategy trades, by its path from the package's parent.
+    """Return the content of every file used when a strategy trades, by its path from the package's parent.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ def runner_files(package: Path, module: str) -> dict[str, bytes]:
     runner = package.parent / RUNNER
     if not runner.is_file():
         raise PromotionError(
-            "The runner is not beside the package, so that nothing says what it loads", found=str(runner),
+            "The runner is not beside the package, so it is not known what it loads", found=str(runner),
             todo="Promote and trade from a checkout: git clone, then make setup",
         )  # fmt: skip
     if _file_of(package, module) is None:
@@ -53,7 +53,7 @@ def runner_files(package: Path, module: str) -> dict[str, bytes]:
 
 
 def source_bytes(path: Path) -> bytes:
-    """Return the content of a source, which is a regular file: a pipe in its place would keep a runner waiting for ever.
+    """Return the content of a source, which is a regular file: reading a pipe in its place could block forever.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def source_bytes(path: Path) -> bytes:
 
 
 def _reached(package: Path, names: Iterable[str]) -> dict[str, bytes]:
-    """Return the modules that importing these names loads, as `runner_files` does."""
+    """Return the content of all modules that importing these names loads, by path."""
     found: dict[str, bytes] = {}
     seen: set[str] = set()
     waiting = list(names)
@@ -77,16 +77,16 @@ def _reached(package: Path, names: Iterable[str]) -> dict[str, bytes]:
         if name in seen or name.partition(".")[0] != package.name:
             continue
         seen.add(name)
-        waiting.append(name.rpartition(".")[0])  # a package is loaded before what lies in it
+        waiting.append(name.rpartition(".")[0])  # a package is loaded before its modules
         path = _file_of(package, name)
-        if path is not None:  # else it is a name inside a module
+        if path is not None:  # otherwise it is a name inside a module
             source = found[path.relative_to(package.parent).as_posix()] = source_bytes(path)
             waiting += imported_names(source, name if path.name == "__init__.py" else name.rpartition(".")[0])
     return found
 
 
 def _file_of(package: Path, name: str) -> Path | None:
-    """Return the source that Python takes for a module: a folder of its name comes first."""
+    """Return the source file of a module; as in Python, a package takes precedence."""
     place = package.parent.joinpath(*name.split("."))
     return next((path for path in (place / "__init__.py", place.with_suffix(".py")) if path.is_file()), None)
 
@@ -100,19 +100,19 @@ def imported_names(source: bytes, package: str) -> frozenset[str]:
     source
         The module's text.
     package
-        The name of the package that it lies in, to which `from . import x` is relative.
+        The name of its package, to which relative imports refer.
 
     Raises
     ------
     PromotionError
-        If the text is no Python.
+        If the text is not Python.
     """
     collecting = gc.isenabled()
-    gc.disable()  # a syntax tree is many objects and no circle: looking for circles takes two thirds of the time
+    gc.disable()  # a syntax tree has many objects and no cycles; searching for cycles takes two thirds of the time
     try:
         return frozenset(_imports(ast.parse(source).body, package))
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as broken:
-        raise PromotionError(f"A source of the package is no Python: {broken}") from None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise PromotionError(f"A source of the package is not Python: {error}") from None
     finally:
         if collecting:
             gc.enable()
@@ -133,5 +133,5 @@ def _imports(statements: Sequence[ast.AST], package: str) -> Iterator[str]:
 
 
 def _is_for_annotations(node: ast.AST) -> bool:
-    """Tell whether this is `if TYPE_CHECKING:`, whose block is never run."""
+    """True for `if TYPE_CHECKING:`, whose block never runs."""
     return isinstance(node, ast.If) and ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}

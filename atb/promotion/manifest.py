@@ -1,7 +1,7 @@
-"""The manifest: everything that decides, pinned by hashes and signed, in one canonical JSON file.
+"""The manifest: everything that decides a trade, pinned by hashes and signed, in one canonical JSON file.
 
-Its bytes are a function of its content (keys sorted, UTF-8, two blanks of indentation, no NaN), so that a byte which changed
-is a byte too many, whether it carries meaning or not.
+Its bytes follow from its content (sorted keys, UTF-8, two spaces of indentation, no NaN), so any changed byte is refused, whether
+it carries meaning or not.
 """
 
 import hashlib
@@ -26,7 +26,7 @@ SCHEMA = (
 MODES = ("paper", "live")
 LARGEST = MIB  # bytes of a manifest's file; one has about 30 KiB
 AGAIN = "Promote again: atb promote RUN_ID --to paper"
-# What is decided on, with what: manifests that agree in these trade the same, whoever promoted them and when.
+# Manifests that agree in these fields trade the same, whoever promoted them and when.
 _DECISIVE = (
     "strategy", "symbol", "timeframe", "venue", "policy", "execution", "account", "instrument", "model", "data", "kernel_hash",
     "versions", "sources", "locks", "warmup",
@@ -36,30 +36,30 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,79}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What may trade.
+    """A strategy that may trade, with everything it depends on.
 
     Parameters
     ----------
     schema, name, mode, created, run_id
-        Of the promotion; `created` in ISO 8601, UTC.
+        Identity of the promotion; `created` in ISO 8601, UTC.
     strategy
         `name`, `module` and `parameters`.
     symbol, timeframe, venue
         The bars it trades on.
     policy, execution, account, instrument
-        As their `to_json` gives them.
+        In the form of their `to_json`.
     model
         None, or the bundle: `path` below the models folder, `model_sha256`, `card_sha256`, `fingerprint`.
     data
         Identity and fingerprint of each series of the run.
     kernel_hash, versions, sources, locks
-        What decides: see `provenance`.
+        See `provenance`.
     warmup
         Bars before the first traded one.
     evidence, verdict
-        What the gate saw and said.
+        The gate's evidence and verdict, and figures of the run.
     public_key
-        Fingerprint of the key that signed.
+        Fingerprint of the signing key.
     content_sha256
         Hash of all of the above; signed.
     signature
@@ -93,11 +93,11 @@ class Manifest:
     signature: str = ""
 
     def content(self) -> dict[str, Any]:
-        """Return what the content hash covers: all but the hash itself and the signature."""
+        """Return the hashed content: everything but the hash itself and the signature."""
         return {key: value for key, value in asdict(self).items() if key not in {"content_sha256", "signature"}}
 
     def render(self) -> bytes:
-        """Return the only bytes the manifest's file may have."""
+        """Return the canonical bytes of the manifest's file."""
         return _canonical(asdict(self))
 
     @classmethod
@@ -107,12 +107,12 @@ class Manifest:
         Raises
         ------
         PromotionError
-            If the schema is another one, or a key is unknown, missing or of the wrong type.
+            If the schema differs, or a key is unknown, missing or of the wrong type.
         """
         if values.get("schema") != SCHEMA or isinstance(values["schema"], bool):
             found = values.get("schema")
-            what = "The manifest is of another schema, and does not pin what this version asks for"
-            raise PromotionError(f"{what}: must be of schema {SCHEMA}", found=found, todo=AGAIN)
+            what = "The manifest has another schema and does not pin what this version requires"
+            raise PromotionError(f"{what}: must be schema {SCHEMA}", found=found, todo=AGAIN)
         known = [field.name for field in fields(cls)]
         for key in values:
             if key not in known:
@@ -132,14 +132,14 @@ def sign_manifest(manifest: Manifest, keys_root: Path) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, folder: Path, keys_root: Path) -> Path:
-    """Sign a manifest and write it as `<folder>/<name>.json`, whole or not at all; return its path.
+    """Sign a manifest and write it atomically as `<folder>/<name>.json`; return its path.
 
-    A name that is taken gets the day and a hash as its suffix: a promoted manifest is never overwritten.
+    A name already in use gets the day and a hash as suffix: a promoted manifest is never overwritten.
 
     Raises
     ------
     InputError
-        If the name cannot be a file's.
+        If the name is not a valid file name.
     PromotionError
         If the folder cannot be written.
     """
@@ -159,14 +159,14 @@ def write_manifest(manifest: Manifest, folder: Path, keys_root: Path) -> Path:
 
 
 def load_manifest(path: Path) -> Manifest:
-    """Read a manifest's file and check that it is whole; `verify` then checks what it pins.
+    """Read a manifest's file and check that it is intact; `verify` then checks what it pins.
 
     Raises
     ------
     InputError
         If there is no such file.
     PromotionError
-        If it is no manifest, of another mode or schema, a byte of it was changed, or it is a live one without the evidence.
+        If it is not a manifest, has another mode or schema, was changed, or is a live one without the evidence.
     """
     raw = _read(path)
     manifest = Manifest.from_json(_parsed(raw, path))
@@ -181,12 +181,12 @@ def load_manifest(path: Path) -> Manifest:
 
 
 def load_past_manifest(path: Path) -> Manifest:
-    """Read a manifest to look at what traded by it, not to trade: one that an older version of atb wrote is read as well.
+    """Read a manifest of a past session, not to trade by it; manifests of older versions of atb are read too.
 
     Raises
     ------
     InputError, PromotionError
-        As `load_manifest`, but for the schema and what a live manifest asks for today.
+        As `load_manifest`, except for the schema and the evidence that live requires today.
     """
     raw = _read(path)
     values = _parsed(raw, path)
@@ -199,20 +199,20 @@ def load_past_manifest(path: Path) -> Manifest:
 
 
 def check_verdict(manifest: Manifest) -> None:
-    """Refuse a live manifest whose own evidence does not pass the gate for live today; paper needs no more than its signature.
+    """Refuse a live manifest whose evidence does not pass today's gate for live; paper needs only its signature.
 
     Raises
     ------
     PromotionError
-        With every reason.
+        The message has every reason.
     """
     if manifest.mode != "live":
         return
-    told = manifest.evidence.get("gate")
-    seen = Evidence.from_json(told) if isinstance(told, dict) else None
-    reasons: tuple[str, ...] = ("its evidence is not what the gate of this version asks for",)
-    if seen is not None:
-        reasons = gate(seen, mode="live").reasons
+    values = manifest.evidence.get("gate")
+    evidence = Evidence.from_json(values) if isinstance(values, dict) else None
+    reasons: tuple[str, ...] = ("its evidence is not what this version's gate requires",)
+    if evidence is not None:
+        reasons = gate(evidence, mode="live").reasons
     if (manifest.verdict.get("mode"), manifest.verdict.get("passed")) != ("live", True):
         reasons = (*reasons, "its verdict is not the gate's on live")
     if reasons:
@@ -220,9 +220,9 @@ def check_verdict(manifest: Manifest) -> None:
         raise PromotionError(f"{manifest.name} may not trade real money: {'; '.join(reasons)}", todo=todo)
 
 
-def decide_alike(one: Manifest, other: Manifest) -> bool:
-    """Tell whether two manifests trade the same: what a rehearsal of one shows holds for the other."""
-    return all(getattr(one, name) == getattr(other, name) for name in _DECISIVE)
+def decide_alike(first: Manifest, second: Manifest) -> bool:
+    """True if two manifests trade the same, so that a rehearsal of one holds for the other."""
+    return all(getattr(first, name) == getattr(second, name) for name in _DECISIVE)
 
 
 def verify(
@@ -233,20 +233,20 @@ def verify(
     trust_root: Path | None = None,
     package: Path = provenance.PACKAGE,
 ) -> list[str]:
-    """Check everything that the manifest pins against what is here; return warnings about what does not decide.
+    """Check everything the manifest pins against this installation; return warnings about differences that do not decide.
 
     Parameters
     ----------
     keys_root
-        Folder of this installation's own key, which may sign for paper.
+        Folder of this installation's key, which may sign paper manifests.
     trust_root
-        Folder of the list of keys that may sign for real money, and then for paper too; None is an empty list.
+        Folder of the trust store, whose keys may sign live and paper manifests; None is an empty store.
 
     Raises
     ------
     PromotionError
-        Saying which thing changed: signature, a source file, a lock file, a library, the kernel, model.onnx or card.json; or what
-        is not pinned.
+        The message names what changed (signature, source file, lock file, library, kernel, model.onnx, card.json) or what is not
+        pinned.
     """
     if _sha256(manifest.content()) != manifest.content_sha256:
         raise PromotionError("The manifest was changed: its content hash does not match", todo=AGAIN)
@@ -269,11 +269,11 @@ def _check_signer(manifest: Manifest, keys_root: Path, trust_root: Path | None) 
     check_signature(manifest.content_sha256, manifest.signature, signer=manifest.public_key, keys=keys, todo=todo)
 
 
-_TEXTS = ("instrument", "model", "versions", "sources", "locks")  # text by text
+_TEXTS = ("instrument", "model", "versions", "sources", "locks")  # dicts of text
 
 
 def _check_types(values: Mapping[str, Any]) -> None:
-    """Refuse a value that is not of its field's plain type: a signature says who wrote it, not that it can be read."""
+    """Refuse a value of the wrong type; a signature says who wrote it, not that it is well-formed."""
     for field in fields(Manifest):
         value = values[field.name]
         if field.name == "model" and value is None:
@@ -282,9 +282,9 @@ def _check_types(values: Mapping[str, Any]) -> None:
         if not isinstance(value, wanted) or isinstance(value, bool):
             raise PromotionError(f"The manifest's {field.name} must be a {wanted.__name__}", found=value, todo=AGAIN)
         if field.name in _TEXTS and not all(isinstance(text, str) for text in values[field.name].values()):
-            raise PromotionError(f"The manifest's {field.name} must hold text alone", found=value, todo=AGAIN)
+            raise PromotionError(f"The manifest's {field.name} must hold only text", found=value, todo=AGAIN)
     _check_strategy(values["strategy"])
-    if not all(isinstance(one, dict) for one in values["data"]):
+    if not all(isinstance(series, dict) for series in values["data"]):
         raise PromotionError("The manifest's data is a list of objects", found=values["data"], todo=AGAIN)
     if values["model"] is not None and set(values["model"]) != {"path", "model_sha256", "card_sha256", "fingerprint"}:
         raise PromotionError("The manifest's model has a path and three hashes", found=sorted(values["model"]))
@@ -294,7 +294,7 @@ def _check_strategy(strategy: Mapping[str, Any]) -> None:
     if set(strategy) != {"name", "module", "parameters"} or not isinstance(strategy["parameters"], dict):
         raise PromotionError("The manifest's strategy has name, module and parameters", found=sorted(strategy))
     if not isinstance(strategy["name"], str):
-        raise PromotionError("The manifest's strategy is named by text", found=strategy["name"], todo=AGAIN)
+        raise PromotionError("The manifest's strategy must have a text as its name", found=strategy["name"], todo=AGAIN)
     module = strategy["module"]
     if not isinstance(module, str) or not all(part.isidentifier() for part in module.split(".")):
         raise PromotionError("The manifest's strategy is a module, such as atb.strategies.sma_cross", found=module)
@@ -306,7 +306,7 @@ def _plain_name(annotation: Any) -> str:
 
 def _bounded(content: bytes) -> bytes:
     if len(content) > LARGEST:
-        raise PromotionError("The manifest is larger than one may be", found=f"{len(content):,} bytes")
+        raise PromotionError("The manifest is too large", found=f"{len(content):,} bytes")
     return content
 
 
@@ -320,19 +320,19 @@ def _read(path: Path) -> bytes:
     try:
         return read_file(path, max_bytes=LARGEST)
     except OSError as error:
-        todo = "Promoted manifests lie in runners/promoted; `atb promote RUN_ID --to paper` makes one"
+        todo = "Promoted manifests are in runners/promoted; `atb promote RUN_ID --to paper` makes one"
         raise InputError(f"The manifest cannot be read ({error.strerror})", found=str(path), todo=todo) from None
-    except ValueError as odd:
-        raise PromotionError(f"The manifest cannot be read: {odd}", found=str(path), todo=AGAIN) from None
+    except ValueError as error:
+        raise PromotionError(f"The manifest cannot be read: {error}", found=str(path), todo=AGAIN) from None
 
 
 def _parsed(raw: bytes, path: Path) -> dict[str, Any]:
     try:
         values = parse_json(raw)
-    except ValueError as broken:
-        raise PromotionError(f"The manifest is no JSON: {broken}", found=str(path), todo=AGAIN) from None
+    except ValueError as error:
+        raise PromotionError(f"The manifest is not JSON: {error}", found=str(path), todo=AGAIN) from None
     if not isinstance(values, dict):
-        raise PromotionError("The manifest is no JSON object", found=str(path), todo=AGAIN)
+        raise PromotionError("The manifest is not a JSON object", found=str(path), todo=AGAIN)
     return values
 
 

@@ -1,9 +1,9 @@
-"""What decides: the hashes of the sources, the lock files, the model and the libraries that turn a bar into an order.
+"""Provenance: hashes of the sources, lock files and model, and versions of the libraries, that turn a bar into an order.
 
-A manifest pins all that a runner loads of this package (`closure`), no more and no less: a file that changed, is missing or is new
-ends the promotion. The lock files say which libraries belong to it: those of research, which computed the evidence, and those of
-the runner. They lie beside the package in a checkout; an installed package has neither runner nor lock file, and does not promote.
-Of the libraries themselves the versions are pinned: one that decides is refused in another version, any other one warned of.
+A manifest pins exactly what a runner loads of this package (`closure`): a changed, missing or new file ends the promotion. The lock
+files list the libraries: those of research, which computed the evidence, and those of the runner. They lie beside the package in a
+checkout; an installed package has neither runner nor lock files, and cannot promote. Of libraries the versions are pinned: another
+version of one that decides is refused, of any other only warned of.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from atb.errors import PromotionError
 from atb.promotion.closure import runner_files, source_bytes
 
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder of the installed package `atb`
-DECISIVE = ("numba", "numpy", "TA-Lib", "onnxruntime", "ccxt")  # another version may give other numbers or other orders
+DECISIVE = ("numba", "numpy", "TA-Lib", "onnxruntime", "ccxt")  # another version may give other numbers or orders
 RECORDED = (*DECISIVE, "pandas", "atb-workbench")
 LOCKS = ("requirements.lock", "requirements-live.lock")
 _AGAIN = "Restore it, or backtest and promote again"
@@ -29,7 +29,7 @@ def file_sha256(path: Path) -> str:
 
 
 def source_hashes(module: str, *, package: Path = PACKAGE) -> dict[str, str]:
-    """Return the SHA-256 of every source file that takes part when a strategy trades, by its path from the package's parent.
+    """Return the SHA-256 of every source file used when a strategy trades, by its path from the package's parent.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def source_hashes(module: str, *, package: Path = PACKAGE) -> dict[str, str]:
     Raises
     ------
     PromotionError
-        If the strategy's file or the runner is not there.
+        If the strategy's file or the runner is missing.
     """
     return {name: hashlib.sha256(content).hexdigest() for name, content in runner_files(package, module).items()}
 
@@ -57,19 +57,19 @@ def lock_hashes(*, package: Path = PACKAGE) -> dict[str, str]:
     found = {name: file_sha256(package.parent / name) for name in LOCKS if (package.parent / name).is_file()}
     if not found:
         raise PromotionError(
-            "No lock file is beside the package, so that nothing says which libraries decide", found=str(package.parent),
+            "No lock file is beside the package, so the libraries are not known", found=str(package.parent),
             todo="Promote and trade from a checkout: git clone, then make setup",
         )  # fmt: skip
     return found
 
 
 def check_sources(pinned: Mapping[str, str], module: str, *, package: Path = PACKAGE) -> None:
-    """Refuse when what a runner loads is not what is pinned: another byte, a file too few or too many.
+    """Refuse if a runner would load other sources than the pinned ones: changed, missing or additional files.
 
     Raises
     ------
     PromotionError
-        Naming every such file.
+        The message names every such file.
     """
     _refuse("A source file", "source files", changed_sources(pinned, package=package))
     if missing := sorted(source_hashes(module, package=package).keys() - pinned.keys()):
@@ -79,17 +79,17 @@ def check_sources(pinned: Mapping[str, str], module: str, *, package: Path = PAC
 
 
 def changed_sources(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> list[str]:
-    """Return the pinned source files that are missing or have another byte."""
+    """Return the pinned source files that are missing or changed."""
     return [name for name, sha256 in pinned.items() if not _is(package.parent / name, sha256)]
 
 
 def check_locks(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
-    """Refuse when a lock file is another than the pinned one, is missing or is new.
+    """Refuse if a lock file is changed, missing or new.
 
     Raises
     ------
     PromotionError
-        Naming each.
+        The message names each.
     """
     here = lock_hashes(package=package)
     changed = sorted(name for name in here.keys() | pinned.keys() if here.get(name) != pinned.get(name))
@@ -97,12 +97,12 @@ def check_locks(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
 
 
 def seal(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
-    """Let this process run the pinned sources of the package and no others, those that it has loaded included.
+    """Let this process run only the pinned sources of the package; modules already loaded are checked too.
 
     Raises
     ------
     PromotionError
-        Naming each module that runs and is not pinned, or is pinned and was loaded from something else than its source.
+        The message names each running module that is not pinned, or was not loaded from its pinned source.
     """
     contents = {name: source_bytes(package.parent / name) for name in pinned}
     changed = [name for name, content in contents.items() if hashlib.sha256(content).hexdigest() != pinned[name]]
@@ -112,7 +112,7 @@ def seal(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
     foreign = [file for file, content in runs.items() if files.get(Path(file)) != content]
     if foreign := sorted({*foreign, *sources.unexplained()}):
         raise PromotionError(
-            f"This process runs modules that are not pinned: {_listed(foreign)}", todo="Start the runner anew"
+            f"This process runs modules that are not pinned: {_listed(foreign)}", todo="Start the runner again"
         )
     sources.seal(files)
 
@@ -129,29 +129,29 @@ def _listed(names: list[str]) -> str:
 
 
 def check_kernel(pinned: str, *, package: Path = PACKAGE) -> None:
-    """Refuse another kernel than the pinned one: any of its sources, its compile options or numba's version.
+    """Refuse a kernel other than the pinned one: sources, compile options, numba's version.
 
     Raises
     ------
     PromotionError
-        With the beginning of both hashes.
+        The message has the first digits of both hashes.
     """
     from atb.engine.cache import hash_source
 
     found = hash_source(package / "engine")
     if found != pinned:
         raise PromotionError(
-            f"The decision kernel is not the promoted one, which is {pinned[:12]}", found=found[:12], todo=_AGAIN
+            f"The decision kernel is not the promoted one, {pinned[:12]}", found=found[:12], todo=_AGAIN
         )
 
 
 def check_model(pinned: Mapping[str, str] | None, models_root: Path) -> None:
-    """Refuse when the pinned bundle's graph or card is missing, elsewhere or changed.
+    """Refuse if the pinned bundle's model or card is missing, elsewhere or changed.
 
     Raises
     ------
     PromotionError
-        Naming `model.onnx` or `card.json`.
+        The message names `model.onnx` or `card.json`.
     """
     if pinned is None:
         return
@@ -166,24 +166,24 @@ def check_model(pinned: Mapping[str, str] | None, models_root: Path) -> None:
 
 
 def installed_versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that a decision runs through, `none` where there is no such package."""
+    """Return the versions of Python and of the packages involved in decisions; `none` for one that is not installed."""
     return {"python": platform.python_version()} | {name: _installed(name) for name in RECORDED}
 
 
 def _installed(name: str) -> str:
     try:
-        return metadata.version(name) or "none"  # an installation under way has a folder without the file that says it
+        return metadata.version(name) or "none"  # during an installation the folder exists without its version
     except metadata.PackageNotFoundError:
         return "none"
 
 
 def check_versions(pinned: Mapping[str, str], installed: Mapping[str, str] | None = None) -> list[str]:
-    """Refuse another version of a library that decides, or one that is not pinned; return a warning for each other difference.
+    """Refuse another version of a decisive library, or one that is not pinned; return a warning for each other difference.
 
     Raises
     ------
     PromotionError
-        Naming the libraries with both versions.
+        The message names the libraries with both versions.
     """
     here = installed_versions() if installed is None else installed
     if missing := sorted(set(here) - set(pinned)):

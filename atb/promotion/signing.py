@@ -1,8 +1,8 @@
-"""Ed25519 signatures: the key pair is made on first use and stays in the data root; its private half is never shown.
+"""Ed25519 signatures: the key pair is made on first use and stays in the data root; the private key is never shown.
 
-A key is known by its fingerprint, the SHA-256 of its public bytes. The pair in the data folder signs what trades on paper, and
-a machine which only runs needs its public half alone: copy `promotion.pub`, never `promotion.pem`. Other files beside them are
-no keys of this installation. What trades real money is signed by a pair of its own, see `trust`.
+A key is identified by its fingerprint, the SHA-256 of its public bytes. The pair in the data folder signs paper manifests; a
+machine that only runs needs just the public key: copy `promotion.pub`, never `promotion.pem`. Other files beside them are not
+used. Live manifests are signed by a separate pair, see `trust`.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ def signing_key(keys_root: Path) -> "Ed25519PrivateKey":
     Raises
     ------
     PromotionError
-        If the key's file cannot be written, read, can be used by others, or is no Ed25519 key.
+        If the key's file cannot be written or read, is accessible to others, or holds no Ed25519 key.
     """
     path = keys_root / PRIVATE
     try:
@@ -56,27 +56,25 @@ def fingerprint(key: "Ed25519PublicKey") -> str:
 
 
 def sign(text: str, key: "Ed25519PrivateKey") -> str:
-    """Return the signature of `text` as 128 small hexadecimal digits."""
+    """Return the signature of `text` as 128 lower-case hexadecimal digits."""
     return key.sign(text.encode()).hex()
 
 
 def check_signature(
     text: str, signature: str, *, signer: str, keys: "Mapping[str, Ed25519PublicKey]", todo: str = _PROMOTE
 ) -> None:
-    """Refuse a signature that the key of fingerprint `signer` did not make, or whose key is none of `keys`.
+    """Refuse a signature that was not made by the key with fingerprint `signer`, or a signer not among `keys`.
 
     Raises
     ------
     PromotionError
-        If the signature is malformed, wrong, or by a key that is not known; `todo` says what then is to be done.
+        If the signature is malformed or wrong, or the key is unknown; `todo` is the advice for the last.
     """
     from cryptography.exceptions import InvalidSignature
 
     key = keys.get(signer)
     if key is None:
-        raise PromotionError(
-            "The manifest is signed by a key that is not trusted with it", found=signer[:16], todo=todo
-        )
+        raise PromotionError("The manifest is signed by a key that is not trusted for it", found=signer[:16], todo=todo)
     if not _SIGNATURE.fullmatch(signature):
         raise PromotionError("The manifest's signature is malformed", found=signature[:20], todo=_PROMOTE)
     try:
@@ -86,12 +84,12 @@ def check_signature(
 
 
 def own_key(keys_root: Path) -> "Ed25519PublicKey | None":
-    """Return the public half of a folder's own key pair; where the private half is not there, what `promotion.pub` holds.
+    """Return the public key of a folder's own pair; without the private key, the one in `promotion.pub`; None without either.
 
     Raises
     ------
     InputError, PromotionError
-        If the key is there and cannot be read.
+        If a key exists and cannot be read.
     """
     if (keys_root / PRIVATE).exists():
         return signing_key(keys_root).public_key()
@@ -112,23 +110,23 @@ def read_public_key(path: Path) -> "Ed25519PublicKey":
 
     try:
         key = load_pem_public_key(read_file(path, max_bytes=_LARGEST))
-    except (OSError, ValueError, UnsupportedAlgorithm) as odd:
-        reason = odd.strerror if isinstance(odd, OSError) else "it is no public key"
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not a public key"
         raise InputError(f"The key cannot be read ({reason})", found=str(path)) from None
     if not isinstance(key, Ed25519PublicKey):
-        raise InputError("The key is no Ed25519 public key", found=str(path))
+        raise InputError("The key is not an Ed25519 public key", found=str(path))
     return key
 
 
 def _make_key(keys_root: Path) -> None:
-    """Write a new pair; of two processes that try at once, the first to put the private key in place wins."""
+    """Write a new pair; if two processes try at once, the first to write the private key wins."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
     make_private_folder(keys_root)
     keys_root.chmod(PRIVATE_FOLDER)
     secret = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    with contextlib.suppress(FileExistsError):  # another process was first: its key is the one
+    with contextlib.suppress(FileExistsError):  # another process was first, and its key is used
         write_private(keys_root / PRIVATE, secret, new=True)
 
 
@@ -139,7 +137,7 @@ def _write_public(keys_root: Path, key: "Ed25519PrivateKey") -> None:
 
 
 def _private(pem: bytes) -> "Ed25519PrivateKey | None":
-    """Return the key in PEM text, None if there is none; the text itself never reaches a message."""
+    """Return the key in PEM text, None if there is none; the text itself never appears in a message."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 

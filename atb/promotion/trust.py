@@ -1,10 +1,10 @@
-"""Whose signature may stand under what trades real money: a list of its own, which a person's typed words extend.
+"""The trust store: keys that may sign manifests for real money, each added by typing its fingerprint.
 
-Who can write the data folder or `runners/promoted` can put keys and manifests there, sign manifests with keys of their own, and
-make a paper runner trade them. Real money asks for more: the key must be on this list, which lies in the user's own configuration
-(`~/.config/atb`, or the setting `live.trust_root`) and never inside the data folder. A file that somebody dropped there is no
-trust either: a key is on the list only with its fingerprint, as `atb keys trust` writes it after the fingerprint was typed. Live
-manifests are signed by a key of that folder, too, so that who reads the data folder cannot sign them.
+Anyone who can write the data folder or `runners/promoted` can put keys and manifests there and make a paper runner trade them. Real
+money requires more: the signing key must be on this list, which lies in the user's configuration (`~/.config/atb`, or the setting
+`live.trust_root`) and never inside the data folder. A file dropped there does not count: a key is on the list only with its
+fingerprint, as `atb keys trust` writes it after the fingerprint was typed. Live manifests are signed by a key in that folder, so
+reading the data folder is not enough to sign them.
 """
 
 import json
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 FILE = "trusted.json"
-DIGITS = 16  # of a fingerprint, which must be typed
+DIGITS = 16  # of a fingerprint that must be typed
 _LARGEST = 65_536  # bytes of the list
 
 
 @dataclass(frozen=True, slots=True)
 class Trusted:
-    """A key that may sign what trades real money: its fingerprint, and since when it may (ISO 8601, UTC)."""
+    """A key trusted for real money: its fingerprint, and since when (ISO 8601, UTC)."""
 
     fingerprint: str
     since: str
@@ -41,11 +41,11 @@ def check_place(trust_root: Path, data_root: Path) -> None:
     Raises
     ------
     ConfigError
-        Naming both.
+        The message names both.
     """
     if trust_root.resolve().is_relative_to(data_root.resolve()):
         raise ConfigError(
-            f"Who writes the data folder {data_root} must not decide which keys are trusted with real money",
+            f"The trust store must not lie in the data folder {data_root}, whose writers could then trust their own keys",
             found=str(trust_root), todo="Set live.trust_root to a folder outside of it",
         )  # fmt: skip
 
@@ -56,7 +56,7 @@ def trusted(trust_root: Path) -> list[Trusted]:
     Raises
     ------
     PromotionError
-        If the list is damaged, or others may write it.
+        If the list is damaged, or others can write it.
     """
     return [Trusted(name, str(entry["since"])) for name, entry in _entries(trust_root).items()]
 
@@ -67,18 +67,18 @@ def trusted_keys(trust_root: Path) -> "dict[str, Ed25519PublicKey]":
 
 
 def trust(trust_root: Path, key: "Ed25519PublicKey", typed: str) -> Trusted:
-    """Put a key on the list, if what was typed is its fingerprint: the first `DIGITS` digits at least.
+    """Add a key to the list, if `typed` is its fingerprint: at least the first `DIGITS` digits.
 
     Raises
     ------
     InputError
         If something else was typed.
     PromotionError
-        If the list is damaged, others may write it, or it cannot be written.
+        If the list is damaged, others can write it, or it cannot be written.
     """
     name = fingerprint(key)
-    said = typed.strip().lower()
-    if len(said) < DIGITS or not name.startswith(said):
+    entered = typed.strip().lower()
+    if len(entered) < DIGITS or not name.startswith(entered):
         raise InputError("That is not the key's fingerprint", found=typed, todo=f"It begins with {name[:DIGITS]}")
     entries = _entries(trust_root)
     since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -87,12 +87,12 @@ def trust(trust_root: Path, key: "Ed25519PublicKey", typed: str) -> Trusted:
 
 
 def distrust(trust_root: Path, beginning: str) -> Trusted:
-    """Take a key off the list, by the beginning of its fingerprint.
+    """Remove a key from the list, by a prefix of its fingerprint.
 
     Raises
     ------
     InputError
-        If no key, or more than one, begins so.
+        If no key matches, or several do.
     PromotionError
         As `trust`.
     """
@@ -100,7 +100,9 @@ def distrust(trust_root: Path, beginning: str) -> Trusted:
     found = [name for name in entries if name.startswith(beginning.strip().lower())]
     if len(found) != 1 or not beginning.strip():
         raise InputError(
-            f"{len(found)} trusted keys begin so", found=beginning, todo="`atb keys` lists them; type more digits"
+            f"{len(found)} trusted keys start like this",
+            found=beginning,
+            todo="`atb keys` lists them; type more digits",
         )
     _write(trust_root, {name: entry for name, entry in entries.items() if name != found[0]})
     return Trusted(found[0], str(entries[found[0]]["since"]))
@@ -114,16 +116,16 @@ def _entries(trust_root: Path) -> dict[str, dict[str, str]]:
         raise PromotionError(f"The list of trusted keys {wrong[0]}", found=str(path), todo=wrong[1])
     try:
         found = read_json(path, max_bytes=_LARGEST)
-    except (OSError, ValueError) as odd:
-        raise PromotionError(f"The list of trusted keys cannot be read: {odd}", found=str(path)) from None
-    if not isinstance(found, dict) or not all(_is_whole(name, entry) for name, entry in found.items()):
-        todo = "Move it away, and trust the keys anew: atb keys trust"
+    except (OSError, ValueError) as error:
+        raise PromotionError(f"The list of trusted keys cannot be read: {error}", found=str(path)) from None
+    if not isinstance(found, dict) or not all(_is_valid(name, entry) for name, entry in found.items()):
+        todo = "Move it away, and trust the keys again: atb keys trust"
         raise PromotionError("The list of trusted keys is damaged", found=str(path), todo=todo)
     return found
 
 
-def _is_whole(name: str, entry: Any) -> bool:
-    """Tell whether an entry holds the key of its fingerprint."""
+def _is_valid(name: str, entry: Any) -> bool:
+    """True if an entry holds the key of its fingerprint."""
     if not isinstance(entry, dict) or set(entry) != {"public_key", "since"}:
         return False
     try:
@@ -142,7 +144,7 @@ def _write(trust_root: Path, entries: Mapping[str, Any]) -> None:
     try:
         make_private_folder(trust_root)
         write_private(trust_root / FILE, (json.dumps(entries, indent=2) + "\n").encode())
-    except OSError as refused:
+    except OSError as error:
         raise PromotionError(
-            f"The list of trusted keys cannot be written ({refused.strerror})", found=str(trust_root)
+            f"The list of trusted keys cannot be written ({error.strerror})", found=str(trust_root)
         ) from None

@@ -1,7 +1,7 @@
-"""A backtest from the parameters of the backtest notebook, in this process: what is checked before a kernel is started for it.
+"""A backtest from the parameters of the backtest notebook, run in this process, before a kernel is started for the notebook.
 
-The command line prints this result at once and runs the notebook afterwards. Both go through the same functions over the same
-bars, so their figures are equal; where they are not, `differences` says which, and the command fails.
+The command line prints this result at once and runs the notebook afterwards. Both use the same functions on the same bars, so their
+figures must be equal; if they are not, `differences` names them, and the command fails.
 """
 
 import math
@@ -33,7 +33,7 @@ TRAINING = {"symbol", "timeframe", "start", "end", "venue", *RECIPE}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A backtest that can be run: its slot, the first open to trade, account limits, finer bars, and which part is traded."""
+    """A backtest ready to run: its slot, the first open to trade, account limits, finer bars, and the traded period in words."""
 
     slot: "Slot"
     first: "pd.Timestamp"
@@ -42,24 +42,24 @@ class Prepared:
     part: str
 
     def run(self) -> "Result":
-        """Return the result, as the backtest notebook computes it."""
+        """Run it as the backtest notebook does."""
         from atb.backtest import run
 
         return run(self.slot, account=self.account, start=self.first, finer=self.finer)
 
 
 def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
-    """Return what the backtest notebook would run, or refuse what it would refuse.
+    """Prepare the backtest that the notebook would run, and refuse whatever the notebook would refuse.
 
     Parameters
     ----------
     values
-        The notebook's parameters with their defaults.
+        The notebook's parameters, defaults filled in.
 
     Raises
     ------
     AtbError
-        Whatever is wrong with the strategy, its parameters, the policy, the costs, the period, the bars or the model.
+        If strategy, parameters, policy, costs, period, bars or model are wrong.
     """
     from atb.strategies import make_strategy
 
@@ -82,7 +82,7 @@ def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
 
 
 def make_sample_for(values: Mapping[str, Any]) -> None:
-    """Make the synthetic market where the catalogue is empty and it is what was asked for: the notebooks do so, too."""
+    """Write the synthetic market if the catalogue is empty and one of its series is wanted, as the notebooks do."""
     from atb.data.catalogue.series import all_series
 
     if (str(Symbol.parse(values["symbol"])), str(values["timeframe"])) in SAMPLE and not all_series(
@@ -92,12 +92,12 @@ def make_sample_for(values: Mapping[str, Any]) -> None:
 
 
 def check_training(values: Mapping[str, Any]) -> None:
-    """Refuse what the training notebook would refuse: bars that are not stored, and bars that no model can be made of.
+    """Refuse what the training notebook would refuse: missing bars, and bars that no model can be trained on.
 
     Raises
     ------
     DataError
-        As `load_bars`, with what is stored.
+        As `load_bars`; the message names what is stored.
     InputError
         As `atb.prediction.recipes.lay_out`.
     """
@@ -110,6 +110,6 @@ def check_training(values: Mapping[str, Any]) -> None:
 
 
 def differences(result: "Result", metrics: Mapping[str, Any]) -> dict[str, tuple[float | None, Any]]:
-    """Return the figures in which a result and a recorded run differ, with both values."""
+    """Return the figures that differ between a result and a recorded run, with both values."""
     ours = {name: value if math.isfinite(value) else None for name, value in result.stats.items()}
     return {name: (ours[name], metrics[name]) for name in ours if name in metrics and ours[name] != metrics[name]}

@@ -1,7 +1,7 @@
-"""The whole path once, offline: what `atb demo` shows, step by step, and whether each step held.
+"""The demo: all steps from sample data to a paper session, offline, each checked.
 
-Everything runs on the synthetic market and as a user would run it: notebooks by papermill, the runner as a process of its own. The
-model is trained on the bars before the backtest's first one, so that the backtest is out of sample.
+Everything runs on the synthetic market and as a user would run it: notebooks by papermill, the runner as a separate process. The
+model is trained on bars before the backtest's first one, so that the backtest is out of sample.
 """
 
 import subprocess
@@ -31,8 +31,8 @@ STOP_LOSS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """One finished step: its title, what came out in a sentence, and how long it took in seconds."""
+class FinishedStep:
+    """One finished step: its title, its outcome in a sentence, and its duration in seconds."""
 
     title: str
     outcome: str
@@ -40,8 +40,8 @@ class Done:
 
 
 @dataclass
-class Journey:
-    """The path's parts as they come into being; `steps` makes them in order."""
+class Demo:
+    """The demo's results so far; `steps` produces them in order."""
 
     settings: "Settings"
     database: "Database"
@@ -53,7 +53,7 @@ class Journey:
     published: dict[str, Any] = field(default_factory=dict)
 
     def steps(self) -> Iterator[tuple[str, Callable[[], str]]]:
-        """Yield each step's title and the function that does it and says what came out."""
+        """Yield each step's title and the function that runs it and returns its outcome."""
         yield "Sample market (synthetic)", self._sample
         yield "Train a model, export to ONNX", self._train
         yield "Backtest out of sample", self._backtest
@@ -64,13 +64,13 @@ class Journey:
         yield "Runner against backtest", self._compare
         yield "Report and picture", self._draw
 
-    def walk(self, announce: Callable[[str], None] = lambda _: None) -> Iterator[Done]:
-        """Do every step, announcing its title first and yielding it when it is done; a step that fails raises."""
+    def run(self, announce: Callable[[str], None] = lambda _: None) -> Iterator[FinishedStep]:
+        """Run every step: announce its title, then yield it when it is done; a step that fails raises."""
         for title, act in self.steps():
             announce(title)
             began = perf_counter()
             outcome = act()
-            yield Done(title, outcome, perf_counter() - began)
+            yield FinishedStep(title, outcome, perf_counter() - began)
 
     # --- the steps ----------------------------------------------------------------------------------------------------
 
@@ -153,17 +153,17 @@ class Journey:
 
     @property
     def account(self) -> str:
-        """The paper account of this journey: a new one each time."""
+        """The paper account of this demo: a new one each time."""
         return "demo-" + self._run.run_id.rpartition("-")[2]
 
     @property
     def picture(self) -> Path:
-        """The PNG of the year's equity."""
+        """PNG of the year's equity."""
         return Path(self._run.path) / "equity.png"
 
     @property
     def report(self) -> Path:
-        """The backtest's HTML report."""
+        """HTML report of the backtest."""
         return Path(self._run.path) / "report.html"
 
     def _parameters(self, start: str) -> dict[str, object]:
@@ -187,7 +187,7 @@ class Journey:
         return run
 
     def _result(self, start: str) -> "Result":
-        """Backtest the promoted strategy from `start` in this process, exactly as its run did."""
+        """Backtest the promoted strategy from `start` in this process, with the settings of its run."""
         from atb.backtest import run
         from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
         from atb.strategies import make_strategy
@@ -207,13 +207,13 @@ class Journey:
 
 
 def _trade_key(trade: Any) -> tuple[Any, ...]:
-    """Return what identifies a round trip: times in epoch milliseconds, exact prices, quantity and profit as floats."""
+    """Return the identity of a round trip: times in epoch milliseconds, prices, quantity and profit as floats."""
     names = ("entry_time", "entry_price", "exit_time", "exit_price", "quantity", "pnl")
     return tuple(trade[name].item() for name in names)
 
 
 def key_figures(result: "Result") -> "pd.DataFrame":
-    """Return the figures of the last screen: one row per figure, the strategy beside its baselines."""
+    """Return the figures printed at the end: one row per figure, the strategy beside its baselines."""
     import pandas as pd
 
     names = {

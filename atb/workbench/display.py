@@ -1,4 +1,4 @@
-"""How bars show themselves as the last line of a notebook cell; results know it themselves."""
+"""The display of bars in a notebook; results bring their own."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def register_formats() -> None:
-    """Tell the running kernel, if there is one, to show `Bars` as a card; outside a kernel do nothing."""
+    """Register an HTML card for `Bars` with the running kernel; do nothing outside a kernel."""
     if "IPython" not in sys.modules:
         return
     from IPython.core.getipython import get_ipython

@@ -1,4 +1,4 @@
-"""What a rehearsal found and why a trade was made, as small tables for notebooks."""
+"""A rehearsal's checks and the origin of a trade, as small tables for notebooks."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ Json = dict[str, Any]
 
 
 def last_rehearsal(run_id: str) -> Json | None:
-    """Return what the last rehearsal of a run's manifests found, as `atb rehearse --json` prints it; None where there was none."""
+    """Return the last rehearsal of a run's manifests, as `atb rehearse --json` prints it; None without one."""
     from sqlalchemy import select
 
     from atb.db import open_database
@@ -27,7 +27,7 @@ def last_rehearsal(run_id: str) -> Json | None:
 
 
 def rehearsal_table(rehearsal: Json | None) -> "pd.DataFrame":
-    """Return what a rehearsal found, one check per row; no row where there was none."""
+    """Return a rehearsal's checks, one per row; no rows without a rehearsal."""
     import pandas as pd
 
     from atb.rehearsal.table import COLUMNS, rows
@@ -37,14 +37,14 @@ def rehearsal_table(rehearsal: Json | None) -> "pd.DataFrame":
 
 
 def explained(trade: str | None = None, *, session: str | None = None) -> "pd.DataFrame":
-    """Return a trade's way back, one step per row: fills, decisions, manifest, run and notebook; the newest trade if none is named.
+    """Return the origin of a trade, one step per row: fills, decisions, manifest, run, notebook; by default of the newest trade.
 
     Parameters
     ----------
     trade
         `SESSION/NUMBER`, as `atb trades` shows it.
     session
-        Whose newest trade; of any session when None.
+        Session of the newest trade; None for any session.
     """
     import pandas as pd
 
@@ -56,13 +56,13 @@ def explained(trade: str | None = None, *, session: str | None = None) -> "pd.Da
     try:
         listed = [row["trade"] for row in trades(database) if session is None or row["trade"].startswith(session)]
         name = trade or next(iter(listed), None)
-        rows = _way_back(explain_trade(database, name)) if name else []
+        rows = _origin(explain_trade(database, name)) if name else []
     finally:
         database.close()
     return pd.DataFrame(rows, columns=["step", "what", "when"]).set_index("step")
 
 
-def _way_back(found: Json) -> list[tuple[str, str, str]]:
+def _origin(found: Json) -> list[tuple[str, str, str]]:
     trade = found["trade"]
     rows = [
         (
@@ -75,9 +75,10 @@ def _way_back(found: Json) -> list[tuple[str, str, str]]:
         (f"fill ({fill['role']})", f"{fill['side']} {fill['quantity']} at {fill['price']}", fill["time"])
         for fill in found["fills"]
     ]
-    for one in found["decisions"]:
-        seen = "" if one["prediction"] is None else f", prediction {one['prediction']:.3f}"
-        rows.append(("decision", f"signal {one['side']:g} at close {one['bar']['close']:,.2f}{seen}", one["time"]))
+    for decision in found["decisions"]:
+        seen = "" if decision["prediction"] is None else f", prediction {decision['prediction']:.3f}"
+        signal = f"signal {decision['side']:g} at close {decision['bar']['close']:,.2f}{seen}"
+        rows.append(("decision", signal, decision["time"]))
     promotion, run = found["promotion"] or {}, found["run"] or {}
     origin = {
         "manifest": promotion.get("name"),

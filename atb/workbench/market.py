@@ -1,4 +1,4 @@
-"""Bars for notebooks: the catalogue of the settings, and a synthetic market where there is none."""
+"""Bars for notebooks: from the catalogue of the settings, or from a synthetic market if that is empty."""
 
 from typing import TYPE_CHECKING
 
@@ -26,9 +26,9 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     venue: str | None = None,
     lead: int = 0,
 ) -> Bars:
-    """Return stored bars that open in [start, end) and `lead` bars before: `atb.data.catalogue.reading.load_bars` on the settings.
+    """Return stored bars that open in [start, end) and `lead` bars before, from the catalogue of the settings.
 
-    Without a `venue` the one of the settings counts, and without that one the only venue that has the series.
+    Without a `venue`, the one of the settings is used, or else the only venue that has the series.
     """
     from atb.data.catalogue import reading as stored
 
@@ -40,45 +40,47 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
 def sole_series(
     symbol: str | None = None, timeframe: str | None = None, *, venue: str | None = None, usual: tuple[str, str]
 ) -> "Series | None":
-    """Return the only stored series that fits what was given of it, None where `usual` (symbol and timeframe) decides.
+    """Return the only stored series that matches symbol, timeframe and venue; None if the `usual` one is to be used.
 
-    A market's bars count before synthetic ones: who imports one series means it.
+    Real bars take precedence over synthetic ones.
 
     Raises
     ------
     InputError
-        If several fit and the usual one is not among them: they are named.
+        If several match and the usual one is not among them; the message names them.
     """
     from atb.data.catalogue.series import all_series
 
     settings = load_settings()
     known = venue if venue is not None else settings.data.venue
-    stored = [one for one in all_series(settings.bars_root) if known in {None, one.venue}]
-    fitting = [one for one in stored if symbol in {None, str(one.symbol)} and timeframe in {None, str(one.timeframe)}]
-    real = [one for one in fitting if one.venue != SYNTHETIC] or fitting
+    stored = [series for series in all_series(settings.bars_root) if known in {None, series.venue}]
+    fitting = [
+        series
+        for series in stored
+        if symbol in {None, str(series.symbol)} and timeframe in {None, str(series.timeframe)}
+    ]
+    real = [series for series in fitting if series.venue != SYNTHETIC] or fitting
     wanted = (symbol or usual[0], timeframe or usual[1])
-    names = {(str(one.symbol), str(one.timeframe)) for one in real}
+    names = {(str(series.symbol), str(series.timeframe)) for series in real}
     if not names or (wanted in names and len(names) > 1):
         return None
     if len(names) > 1:
         found = ", ".join(map(str, real[:8])) + ", ..." * (len(real) > 8)
-        raise InputError(
-            "Several series are stored: say which is meant", found=found, todo="Use --symbol and --timeframe"
-        )
+        raise InputError("Several series are stored", found=found, todo="Choose one with --symbol and --timeframe")
     return real[0]
 
 
 def finer_bars(bars: Bars, timeframe: str | Timeframe | None, *, start: "Moment | None" = None) -> Bars | None:
-    """Return stored bars of a finer timeframe over the same symbol, venue and period, None without a timeframe.
+    """Return stored bars of a finer timeframe for the same symbol, venue and period; None without a timeframe.
 
     Parameters
     ----------
     bars
         The bars that a backtest trades.
     timeframe
-        What to settle their ambiguous fills by.
+        The finer timeframe, such as 5m.
     start
-        First open that is traded; the finer bars need not begin earlier.
+        First open to trade; finer bars are loaded from there.
 
     Raises
     ------
@@ -97,9 +99,9 @@ def finer_bars(bars: Bars, timeframe: str | Timeframe | None, *, start: "Moment 
 
 
 def ensure_sample() -> str:
-    """Write the synthetic market if the catalogue holds no series at all, and return what was found or done, as a sentence.
+    """Write the synthetic market if the catalogue is empty; return a sentence on what is there.
 
-    So every notebook runs by itself, and nobody's own data is ever joined by made-up bars.
+    This lets every notebook run by itself, and never adds made-up bars to a user's data.
     """
     from atb.data.catalogue.series import all_series
     from atb.data.providers.sample import write_sample
@@ -117,7 +119,7 @@ def ensure_sample() -> str:
 
 
 def catalogue() -> "pd.DataFrame":
-    """Return one row per stored series: period, number of bars and gaps, source, fingerprint; each was read and verified."""
+    """Return one row per stored series: period, number of bars and gaps, source, fingerprint. Each series is read and verified."""
     import pandas as pd
 
     from atb.data.catalogue.verification import list_series

@@ -1,4 +1,4 @@
-"""A runner's session for notebooks: what its journal holds, the backtest beside it, its rehearsals, and what is wrong with it."""
+"""A runner's session for notebooks: its journal, the backtest beside it, its last rehearsal, and findings."""
 
 import subprocess
 import sys
@@ -28,20 +28,20 @@ _PAPER_SECONDS = 600
 
 @dataclass(frozen=True)
 class Monitored:
-    """A session as the journal has it, and what comparing it with its backtest found.
+    """A session from the journal, compared with its backtest.
 
     Parameters
     ----------
     standing
         The row of `atb status`.
     record
-        Tables and backtest, which the session figures draw.
+        Tables and backtest, as the session figures need them.
     comparison
-        Decisions and executions against the backtest's; None where there is no backtest.
+        Decisions and executions compared with the backtest's; None without a backtest.
     rehearsal
-        The last rehearsal of what trades here, None where there was none.
+        The last rehearsal of the session's portfolio; None without one.
     changed
-        What is no longer as it was when this session was promoted.
+        Differences from the time of the promotion, a sentence each.
     """
 
     standing: Json
@@ -51,14 +51,14 @@ class Monitored:
     changed: tuple[str, ...] = ()
 
     def findings(self) -> list[str]:
-        """Return what a person should know before going on, worst first; empty where nothing was found."""
+        """Return the problems with a session, a sentence each, worst first; empty if there are none."""
         now, same, rehearsed = self.standing, self.comparison, self.rehearsal
-        told = [
-            (bool(self.changed), f"this is not what traded any more: {'; '.join(self.changed)}"),
-            (now["unknown"] > 0, f"{now['unknown']} orders were sent and their answer is not known"),
-            (now["state"] == "stale", "the runner died: start it again, it goes on after its last bar"),
+        checks = [
+            (bool(self.changed), f"this is no longer what traded: {'; '.join(self.changed)}"),
+            (now["unknown"] > 0, f"{now['unknown']} orders were sent and their outcome is unknown"),
+            (now["state"] == "stale", "the runner died: start it again, and it continues after its last bar"),
             (now["halt"] != "none", f"the kill switch is set to {now['halt']}: {now['halt_reason']}"),
-            (same is None, "it was not compared with a backtest: its strategy as promoted is not here any more"),
+            (same is None, "it was not compared with a backtest: its promoted strategy is no longer available"),
             (
                 same is not None and not same.equal,
                 f"it differs from its backtest, first in {_named(same.first_difference if same else None)}",
@@ -67,24 +67,24 @@ class Monitored:
             (rehearsed is not None and not rehearsed["passed"], "its last rehearsal failed"),
             (rehearsed is not None and rehearsed["faults"] == "none", "its last rehearsal was without faults"),
         ]
-        return [text for applies, text in told if applies]
+        return [text for applies, text in checks if applies]
 
     @property
     def headline(self) -> str:
-        """What was compared, under what has changed since the promotion, if anything."""
+        """The changes since the promotion, if any, and the outcome of the comparison."""
         same = self.comparison
         first = [f"CHANGED SINCE THE PROMOTION: {text}" for text in self.changed]
         if same is not None and self.changed:
-            first.append("The backtest beside it is of what is here now.")
+            first.append("The backtest beside it uses what is installed now.")
         compared = (
-            "Not compared with a backtest; what follows is the journal alone."
+            "Not compared with a backtest; everything below is from the journal alone."
             if same is None
             else f"{same.decisions:,} decisions and {same.orders:,} executions compared; equal: {same.equal}"
         )
         return "\n".join([*first, compared])
 
     def metrics(self) -> Json:
-        """Return the figures that a run publishes; None where nothing was compared."""
+        """Return the figures to publish; None for those of a comparison that was not made."""
         same = self.comparison
         return {
             "session": self.record.name,
@@ -98,7 +98,7 @@ class Monitored:
 
 
 def _named(difference: Json | None) -> str:
-    """Return a difference in words: what, where, and both values; nothing where there is none."""
+    """Return a difference in words: what, where, and both values; empty without one."""
     from atb.times import at_ms
 
     if difference is None:
@@ -109,10 +109,10 @@ def _named(difference: Json | None) -> str:
 
 
 def ensure_session(*, days: int = 30) -> str:
-    """Make a paper session if this database has none, and return what was found or done, as a sentence.
+    """Make a paper session if the database has none; return a sentence on what is there.
 
-    The newest paper manifest is traded by the real runner, a process of its own, over the last `days` of stored bars; where there
-    is no manifest, the newest backtest is promoted to paper first, and where there is none of those either, one is run.
+    The real runner, as a separate process, trades the newest paper manifest over the last `days` of stored bars. Without a manifest
+    the newest backtest is promoted to paper first, and without a backtest one is run.
 
     Raises
     ------
@@ -150,7 +150,7 @@ def _newest_manifest(database: "Database") -> Path | None:
 
 
 def _trade(manifest: Path, settings: "Settings", days: int) -> str:
-    """Run the real runner on paper, in a process of its own, and return its last line."""
+    """Run the real runner on paper, as a separate process, and return its last line."""
     from atb.promotion.manifest import load_manifest
     from atb.workbench.market import load_bars
 
@@ -168,7 +168,7 @@ def _trade(manifest: Path, settings: "Settings", days: int) -> str:
 
 
 def sessions_table() -> "pd.DataFrame":
-    """Return one row per session, the newest first: what `atb status` says of each, amounts in quote currency to the cent."""
+    """Return one row per session, newest first, with the columns of `atb status`; amounts in quote currency, to the cent."""
     import pandas as pd
 
     from atb.live.journal.overview import sessions
@@ -186,21 +186,21 @@ def sessions_table() -> "pd.DataFrame":
 
 
 def watch_session(session: str | None = None) -> Monitored:
-    """Return a session beside the backtest of the same bars by the same manifests: the newest one, or the one that is named.
+    """Return a session with the backtest of the same bars by the same manifests; by default the newest session.
 
-    The journal of a past session stays readable whatever has become of its strategy: what changed is said, and where the backtest
-    cannot be made any more, there is none.
+    A past session stays readable when its strategy has changed or is gone: changes are listed, and a backtest that can no longer be
+    made is left out.
 
     Parameters
     ----------
     session
-        A session's id, or the beginning of one.
+        A session's id, or a prefix of it.
 
     Raises
     ------
     InputError
-        If there is no such session, it has not decided on any bar yet, or its strategies changed hands, so that no single
-        backtest is its own.
+        If there is no such session, it has not decided on any bar yet, or its slots were handed over, so that no single
+        backtest matches it.
     DataError
         If its bars are not in the catalogue.
     """
@@ -279,7 +279,7 @@ def _reached_an_exchange(database: "Database", session_id: str) -> bool:
 
 
 def _rehearsal(database: "Database", key: str) -> Json | None:
-    """Return the last rehearsal of a portfolio."""
+    """Return the last rehearsal of a portfolio; None without one."""
     from sqlalchemy import select
 
     from atb.db.tables import Evidence

@@ -1,4 +1,4 @@
-"""Every rule by its name: one flat set of values, as a dict, as JSON text or as a file of it, becomes the three policies."""
+"""Policies from one flat set of rules, given as a dict, as JSON text or as a JSON file."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -15,7 +15,7 @@ _KINDS = {"policy": RiskPolicy, "execution": ExecutionModel, "account": AccountP
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How a slot trades, what that costs, and the account's limits."""
+    """The three policies of a backtest: sizing and exits, costs and fills, limits of the account."""
 
     policy: RiskPolicy = field(default_factory=RiskPolicy)
     execution: ExecutionModel = field(default_factory=ExecutionModel)
@@ -23,7 +23,7 @@ class Rules:
 
 
 def make_rules(given: Given | None = None, **common: Any) -> Rules:
-    """Return the policies that a flat set of rules makes; what is not named keeps its default.
+    """Return the policies made from a flat set of rules; rules not named keep their defaults.
 
     >>> make_rules('{"trailing_stop": 0.03, "daily_loss": 0.02}', fraction=0.5).account.daily_loss
     0.02
@@ -33,12 +33,12 @@ def make_rules(given: Given | None = None, **common: Any) -> Rules:
     given
         Fields of `RiskPolicy`, `ExecutionModel` and `AccountPolicy` by name: a dict, JSON text of one, or a file that holds it.
     common
-        Fields that `given` overrules: a notebook's own parameters.
+        Further rules, such as a notebook's parameters; `given` takes precedence.
 
     Raises
     ------
     InputError
-        If no policy has a field of that name (with the nearest), a value is out of its range, or rules contradict each other.
+        If there is no such rule (the message names the nearest), a value is out of range, or rules contradict each other.
     """
     homes = rule_homes()
     parts: dict[str, dict[str, Any]] = {part: {} for part in _KINDS}
@@ -54,8 +54,8 @@ def make_rules(given: Given | None = None, **common: Any) -> Rules:
 
 
 def rule_homes() -> dict[str, str]:
-    """Return every rule's name with the part that has it: `policy`, `execution` or `account`."""
-    return {one.name: part for part, kind in _KINDS.items() for one in fields(kind)}
+    """Return every rule's name with its policy: `policy`, `execution` or `account`."""
+    return {rule.name: part for part, kind in _KINDS.items() for rule in fields(kind)}
 
 
 def rule_hints() -> dict[str, Any]:
@@ -64,7 +64,7 @@ def rule_hints() -> dict[str, Any]:
 
 
 def read_rules(given: Given | None) -> dict[str, Any]:
-    """Return rules as a dict: a dict itself, JSON text of an object, or the content of a file; nothing where nothing was given."""
+    """Return rules from a dict, JSON text or a JSON file, as a dict; empty if nothing was given."""
     if not given:
         return {}
     if isinstance(given, Mapping):
@@ -74,18 +74,18 @@ def read_rules(given: Given | None) -> dict[str, Any]:
         text = _content(Path(given))
     try:
         found = parse_json(text)
-    except ValueError as problem:
-        raise InputError(f"The rules are no JSON ({problem})", found=str(given)) from None
+    except ValueError as error:
+        raise InputError(f"The rules are not JSON ({error})", found=str(given)) from None
     if not isinstance(found, dict):
-        raise InputError("Rules are one JSON object", found=str(given), todo='Such as {"trailing_stop": 0.03}')
+        raise InputError("Rules must be one JSON object", found=str(given), todo='Such as {"trailing_stop": 0.03}')
     return found
 
 
 def _content(path: Path) -> str:
     try:
         return read_file(path, max_bytes=MIB).decode("utf-8")
-    except (OSError, ValueError) as problem:
-        no_text = "it is no text" if isinstance(problem, UnicodeError) else str(problem)
-        reason = getattr(problem, "strerror", None) or no_text
+    except (OSError, ValueError) as error:
+        not_text = "it is not text" if isinstance(error, UnicodeError) else str(error)
+        reason = getattr(error, "strerror", None) or not_text
         todo = 'Rules are a JSON file or JSON text such as {"trailing_stop": 0.03}'
         raise InputError(f"The file of rules cannot be read ({reason})", found=str(path), todo=todo) from None

@@ -1,4 +1,4 @@
-"""Recorded runs for notebooks: the newest backtest, what the gate says about it, and its promotion."""
+"""Recorded runs for notebooks: the newest backtest, the gate's verdict on it, and its promotion."""
 
 from typing import TYPE_CHECKING
 
@@ -14,14 +14,14 @@ BACKTEST = "03_backtest.ipynb"
 
 
 def judged_run(run_id: str | None = None, *, days: int = 90) -> "Judged":
-    """Return a run with what the gate says about it: the one asked for, or the newest backtest that succeeded.
+    """Return a run with the gate's verdict; by default the newest backtest that succeeded.
 
-    Where there is none yet, the backtest notebook is executed over the last `days` with its defaults.
+    If there is none yet, the backtest notebook is executed over the last `days` with its defaults.
 
     Raises
     ------
     InputError
-        If there is no run with this id.
+        If there is no such run.
     RunError
         If the backtest had to be run and failed.
     """
@@ -49,7 +49,7 @@ def judged_run(run_id: str | None = None, *, days: int = 90) -> "Judged":
 
 
 def promote_run(run_id: str) -> "Promoted":
-    """Write a signed manifest for paper trading: what `atb promote RUN_ID --to paper` does.
+    """Write a signed manifest for paper trading, as `atb promote RUN_ID --to paper` does.
 
     Raises
     ------
@@ -68,15 +68,15 @@ def promote_run(run_id: str) -> "Promoted":
 
 
 def evidence_table(judged: "Judged") -> "pd.DataFrame":
-    """Return what the gate saw of a run, one fact per row, as text; `not proven` counts as a no for live."""
+    """Return the gate's evidence on a run, one fact per row, as text; `not proven` counts as a no for live."""
     import pandas as pd
 
     values = judged.evidence.to_json()
-    told = {name.replace("_", " "): _told(value) for name, value in values.items()}
-    return pd.DataFrame.from_dict(told, orient="index", columns=["found"]).rename_axis(index="evidence")
+    texts = {name.replace("_", " "): _text(value) for name, value in values.items()}
+    return pd.DataFrame.from_dict(texts, orient="index", columns=["found"]).rename_axis(index="evidence")
 
 
-def _told(value: object) -> str:
+def _text(value: object) -> str:
     if value is None:
         return "not proven"
     if isinstance(value, bool):

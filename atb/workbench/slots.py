@@ -1,4 +1,4 @@
-"""From names to a slot that can be run: bars with enough of them before the first traded one, instrument rules, model."""
+"""Slots for notebooks: from names to bars with their warm-up, instrument rules and model."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
     from atb.prediction.predictor import OnnxPredictor
 
-MOST_DAYS = 36_500  # a century: more would leave the calendar
+MOST_DAYS = 36_500  # a century; more could leave the calendar
 
 
 @dataclass(frozen=True, slots=True)
 class Period:
-    """The traded period: bars that open in [start, end); without a start, the last `days` before the end, or what there is of them.
+    """The traded period: bars that open in [start, end). Without a start, the last `days` before the end, or as many as are stored.
 
     Parameters
     ----------
     start, end
-        UTC, as text; an `end` of None is the close of the last stored bar.
+        UTC, as text; an `end` of None means the close of the last stored bar.
     days
-        Counts back from the end where there is no start. Where fewer are stored, those after the warm-up are traded:
+        Counted back from the end; ignored with a start. If fewer are stored, those after the warm-up are traded, and
         `traded_part` says so.
     """
 
@@ -44,12 +44,12 @@ class Period:
 def load_predictor(
     symbol: str | Symbol, timeframe: str | Timeframe, *, name: str = "basic", version: str | None = None
 ) -> "OnnxPredictor":
-    """Return the newest model of exactly this symbol and timeframe, or the version asked for, verified.
+    """Return the newest model of this symbol and timeframe, or the given version, verified.
 
     Raises
     ------
     ModelError
-        If there is none, or a byte of it was changed.
+        If there is none, or it was changed.
     """
     from atb.prediction.bundle import find_bundle, load_bundle
     from atb.prediction.predictor import OnnxPredictor
@@ -73,13 +73,13 @@ def prepare_slot(
     Parameters
     ----------
     strategy
-        One that predicts gets the newest model of this symbol and timeframe.
+        A strategy that predicts gets the newest model of this symbol and timeframe.
     symbol, timeframe
         In any accepted spelling.
     period
-        What to trade; by default the last 365 days.
+        Traded period; by default the last 365 days.
     venue
-        Where the bars come from; None as for `load_bars`.
+        Venue of the bars; None as in `load_bars`.
     policy, execution
         Sizing and protection; costs.
 
@@ -93,7 +93,7 @@ def prepare_slot(
     DataError
         If the catalogue does not cover the period and the warm-up before it.
     ModelError
-        If there is no model, or a model of synthetic data meets a market's bars or the other way round.
+        If there is no model, or it was trained on synthetic data and the bars are real, or the reverse.
     """
     predictor = load_predictor(symbol, timeframe) if strategy.predicts else None
     policy, execution = policy or RiskPolicy(), execution or ExecutionModel()
@@ -107,21 +107,21 @@ def prepare_slot(
 
 
 def traded_part(slot: Slot, first: "pd.Timestamp", period: Period) -> str:
-    """Return which bars are traded, as a sentence; that fewer days are stored than were asked for is said."""
+    """Return the traded bars in a sentence, which also says if fewer days are stored than wanted."""
     index = slot.bars.frame.index
     traded = int(len(index) - index.searchsorted(first))
     end = slot.bars.timeframe.next(index[-1].to_pydatetime())
     days = (end - first).total_seconds() / 86_400
-    told = f"{first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {traded:,} bars of {slot.bars.timeframe} ({days:,.1f} days)"
+    text = f"{first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {traded:,} bars of {slot.bars.timeframe} ({days:,.1f} days)"
     if period.start is not None or days > period.days - 1:
-        return told
-    return f"{told}: all that is stored after a warm-up of {slot.warmup:,} bars, not {period.days:,} days"
+        return text
+    return f"{text}: all that is stored after a warm-up of {slot.warmup:,} bars, not {period.days:,} days"
 
 
 def _bounds(
     symbol: str, timeframe: str, period: Period, *, venue: str | None, warmup: int
 ) -> "tuple[pd.Timestamp, pd.Timestamp | None]":
-    """Return the first open to trade and the end; without a start, as many of the last days as are stored after the warm-up."""
+    """Return the first open to trade and the end; without a start, as many of the last days as have a warm-up before them."""
     import pandas as pd
 
     from atb.data.catalogue.reading import coverage, earliest_start
@@ -139,17 +139,17 @@ def _bounds(
         wanted = (end if end is not None else closed) - pd.Timedelta(days=period.days)
         start = earliest_start(series, wanted, lead=warmup)
         if end is not None and start >= end:
-            told = f"the first bar of {series} that can be traded opens at {start:%Y-%m-%d %H:%M}, after {warmup:,} of warm-up"
-            raise InputError(f"No bar to trade: {told}", found=f"end {period.end}", todo="Choose a later end")
+            first = f"the first bar of {series} that can be traded opens at {start:%Y-%m-%d %H:%M}, after a warm-up of {warmup:,}"
+            raise InputError(f"No bar to trade: {first}", found=f"end {period.end}", todo="Choose a later end")
     return start, end
 
 
 def _check_origin(predictor: "OnnxPredictor | None", bars: Bars) -> None:
     if predictor is None or predictor.bundle.card["synthetic"] == bars.synthetic:
         return
-    learned, asked = ("SYNTHETIC data", "a market's bars") if not bars.synthetic else ("a market", "SYNTHETIC data")
+    trained, used = ("SYNTHETIC data", "real bars") if not bars.synthetic else ("real bars", "SYNTHETIC data")
     raise ModelError(
-        f"The newest model of {bars.symbol} {bars.timeframe} learned from {learned} and would be asked about {asked}",
+        f"The newest model of {bars.symbol} {bars.timeframe} was trained on {trained} and would be used on {used}",
         found=predictor.bundle.title,
         todo=f"Train one on these bars: atb run notebooks/02_train.ipynb -p symbol={bars.symbol} -p timeframe={bars.timeframe}",
     )

@@ -44,7 +44,7 @@ def test_another_machines_key_is_trusted_by_its_file_and_its_fingerprint(setting
     assert json.loads(done.stdout)["fingerprint"] == name
     assert [row["fingerprint"] for row in json.loads(atb("--json").stdout)] == [name]
     (tmp_path / "no.pub").write_text("no key")
-    assert "it is no public key" in atb("trust", tmp_path / "no.pub", "--fingerprint", name).output
+    assert "it is not a public key" in atb("trust", tmp_path / "no.pub", "--fingerprint", name).output
 
 
 def test_trust_is_never_given_from_a_notebook(monkeypatch):

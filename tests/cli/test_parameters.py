@@ -53,7 +53,7 @@ def test_a_strategy_s_parameter_is_named_alike_in_every_command_that_trades(comm
 def test_what_is_wrong_with_the_form_is_said_alike_by_every_command(command):
     assert "A parameter is given as NAME=VALUE; found 'fast'" in refused([*command, "-p", "fast"])
     assert "A parameter is given twice" in refused([*command, "-p", "seed=1", "-p", "seed=2"])
-    assert "A secret never is a parameter" in refused([*command, "-p", "api_key=x"])
+    assert "A secret cannot be a parameter" in refused([*command, "-p", "api_key=x"])
     assert "no such parameter" in refused([*command, "-p", "no_such_thing=1"])
 
 
@@ -148,7 +148,7 @@ def test_every_command_takes_parameters_from_a_file_whose_values_no_argument_sho
     assert "kNrY0" not in answer
     refused([*command, "-p", f"@{tmp_path}/other.json"], "The parameter file cannot be read (No such file")
     file.write_text('{"api_key": "kNrY0q7Xw2Lm9"}', encoding="utf-8")
-    refused([*command, "-p", f"@{file}"], "A secret never is a parameter")
+    refused([*command, "-p", f"@{file}"], "A secret cannot be a parameter")
     file.write_text("[1]", encoding="utf-8")
     refused([*command, "-p", f"@{file}"], "must hold one JSON object")
 

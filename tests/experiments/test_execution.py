@@ -138,7 +138,7 @@ def test_a_run_that_takes_too_long_is_failed_and_keeps_what_it_published(world, 
     publishes = "from atb.experiments import publish; publish(metrics={'half': 1})"
     path = notebook(folder / "slow.ipynb", publishes, "import time; time.sleep(3_600)")
     left = iter([600.0, 600.0, 1.0])
-    monkeypatch.setattr("atb.experiments.running.Watch.remaining", lambda _watch, _cell: next(left))
+    monkeypatch.setattr("atb.experiments.running.CellProgress.remaining", lambda _cells, _cell: next(left))
     run = execute(path, {}, settings=settings, database=database, timeout=600)
     assert next(left, None) is None
     assert (run.status, run.failed_cell) == ("failed", 4)

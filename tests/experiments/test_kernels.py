@@ -151,7 +151,7 @@ def test_a_cell_that_cannot_go_on_is_told_in_words_and_its_error_is_kept(run_of,
 @pytest.mark.parametrize("cell", ["while True: pass", pytest.param(STUBBORN, marks=SLOW)])
 def test_a_cell_that_never_ends_is_ended_by_the_time_limit(run_of, monkeypatch, cell):
     left = iter([600.0, 600.0, 1.0])
-    monkeypatch.setattr("atb.experiments.running.Watch.remaining", lambda _watch, _cell: next(left))
+    monkeypatch.setattr("atb.experiments.running.CellProgress.remaining", lambda _cells, _cell: next(left))
     row, text = run_of("import os; print('pid', os.getpid())", cell)
     assert row.error == "cell 4: the run took longer than 120 s"
     assert gone(re.search(r"pid (\d+)", text)[1])
@@ -169,7 +169,7 @@ def test_a_cell_that_shows_without_end_is_ended_and_what_it_showed_first_is_kept
     monkeypatch.setattr("atb.experiments.outputs.HOPELESS", 1_000_000)
     row, text = run_of(f"{PRINTS}\nwhile True: {shows}")
     assert (row.status, row.failed_cell) == ("failed", 3)
-    assert row.error == "cell 3: it was ended, for it showed 1,000,000,000 characters more than are kept; show less"
+    assert row.error == "cell 3: it was stopped after 1,000,000,000 characters beyond what is kept; show less"
     assert "kept so far" in text
     assert len(text) < 5_000_000
 
@@ -177,7 +177,7 @@ def test_a_cell_that_shows_without_end_is_ended_and_what_it_showed_first_is_kept
 def test_a_cell_that_deletes_the_folder_of_its_run_has_failed_and_the_run_is_kept(run_of):
     row, _ = run_of("import os, shutil; shutil.rmtree(os.environ['ATB_RUN_DIR'])")
     assert (row.status, row.failed_cell) == ("failed", 3)
-    assert row.error == "cell 3: the folder of the run is gone, which a cell must have deleted"
+    assert row.error == "cell 3: the folder of the run is gone; a cell must have deleted it"
 
 
 def test_no_process_gets_parameters_as_arguments(run_of, world):

@@ -42,7 +42,7 @@ while len(list(place.iterdir())) < 2:
     time.sleep(0.05)
 """
 SLEEPS = "import os, pathlib, time\npathlib.Path('pid').write_text(str(os.getpid()))\ntime.sleep(3_600)"
-WORDLESS = "its process ended without a word"
+WORDLESS = "its process ended without writing an end"
 
 
 def start(folder: Path, path: Path, repository: Path, scratch: Path) -> subprocess.Popen:

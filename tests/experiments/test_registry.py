@@ -51,8 +51,8 @@ def test_finds_a_run_by_the_beginning_of_its_id(registry):
 @pytest.mark.parametrize(
     ("wanted", "answer"),
     [
-        ("20240131-12", "Several runs begin so"),
-        ("", "Several runs begin so"),
+        ("20240131-12", "Several runs have ids that start like this"),
+        ("", "Several runs have ids that start like this"),
         ("20240131-120000-backtest-aaaaab", "Did you mean '20240131-120000-backtest-aaaaaa'"),
         ("%", "atb runs"),
         ("nothing", "atb runs"),

@@ -41,8 +41,8 @@ def test_good_evidence_makes_a_live_manifest_that_verifies(sqlite_desk, paper):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"evidence": {}}, "not what the gate of this version asks for"),
-        ({"evidence": {"gate": {"sharpe": 9}}}, "not what the gate of this version asks for"),
+        ({"evidence": {}}, "not what this version's gate requires"),
+        ({"evidence": {"gate": {"sharpe": 9}}}, "not what this version's gate requires"),
         ({"evidence": {"gate": {**SEEN.to_json(), "rehearsed": None}}}, "it was not rehearsed"),
         ({"evidence": {"gate": {**SEEN.to_json(), "sharpe": 0.1, "dirty": True}}}, "uncommitted.*Sharpe 0.10"),
         ({"verdict": {"mode": "paper", "passed": True}}, "verdict is not the gate's on live"),

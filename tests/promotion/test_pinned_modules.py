@@ -187,7 +187,7 @@ def test_sub_folders_functions_and_relative_imports_are_followed(tmp_path):
 
 def test_a_source_that_is_no_python_is_a_refusal():
     for text in (b"def (", b"x = " + b"-" * 200_000 + b"1", b"\0"):
-        with pytest.raises(PromotionError, match="no Python"):
+        with pytest.raises(PromotionError, match="not Python"):
             imported_names(text, "atb")
 
 

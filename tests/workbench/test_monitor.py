@@ -137,7 +137,7 @@ def test_an_order_without_an_answer_is_the_first_thing_to_know(traded, desk):
     name = watch_session().record.orders["client_id"].iloc[0]
     change(desk, update(Intent).where(Intent.client_id == name).values(state="sent"))
     seen = watch_session()
-    assert seen.findings()[0] == "1 orders were sent and their answer is not known"
+    assert seen.findings()[0] == "1 orders were sent and their outcome is unknown"
     caption = SESSION_REPORTS["session_orders"](seen.record).layout.annotations[-1].text
     assert "Of 1 the answer is not known." in caption.replace("<br>", " ")
 
@@ -235,9 +235,9 @@ def test_a_session_is_read_after_its_strategys_source_changed_and_says_so_on_top
     assert seen.headline.splitlines()[0] == (
         "CHANGED SINCE THE PROMOTION: A source file changed since the promotion: atb/strategies/sma_cross.py"
     )
-    assert "The backtest beside it is of what is here now." in seen.headline
+    assert "The backtest beside it uses what is installed now." in seen.headline
     assert seen.comparison.equal, "nothing but the file's hash differs here"
-    assert seen.findings()[0].startswith("this is not what traded any more: A source file changed")
+    assert seen.findings()[0].startswith("this is no longer what traded: A source file changed")
 
 
 def test_a_session_whose_strategy_no_longer_takes_its_parameters_is_read_from_its_journal(traded, desk):

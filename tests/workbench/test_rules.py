@@ -51,7 +51,7 @@ def test_what_a_policy_writes_is_read_back(kind):
         ({"trailing_stop": "x"}, "trailing_stop must be"),
         ({"ladder": [[0.01]]}, "ladder must be"),
         ({"stop_loss": 2}, "stop_loss must be"),
-        ("{", "no JSON"),
+        ("{", "not JSON"),
         ('{"cash": 1, "cash": 2}', "twice"),
         ("nowhere.json", "cannot be read"),
         (".", "cannot be read"),
@@ -82,5 +82,5 @@ def test_a_number_that_no_float_holds_is_refused_like_any_other(name, value):
 def test_rules_that_are_made_to_hurt_are_no_json(tmp_path, text):
     (tmp_path / "rules.json").write_text(text)
     for given in (text, tmp_path / "rules.json"):
-        with pytest.raises(InputError, match="The rules are no JSON"):
+        with pytest.raises(InputError, match="The rules are not JSON"):
             make_rules(given)

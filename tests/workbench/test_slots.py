@@ -80,7 +80,7 @@ def test_a_model_of_made_up_bars_is_not_asked_about_a_market(stocked):
 
     train_model(load_bars("BTC/USDT", "1h", end="2022-07-01"), stocked / "models")
     save_bars(bars_of(random_walk(3_000), venue="mine"), root=stocked / "bars", source="test")
-    with pytest.raises(ModelError, match="learned from SYNTHETIC data"):
+    with pytest.raises(ModelError, match="trained on SYNTHETIC data"):
         prepare_slot(make_strategy("ml_basic"), "BTC/USDT", "1h", period=Period(days=10))
 
 
