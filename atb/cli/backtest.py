@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from atb.db.tables import Run
     from atb.workbench.backtesting import Prepared
 
-# The strategy stands beside holding in these figures, and alone in the others.
+# Metrics shown beside those of holding; the others are shown for the strategy alone.
 COMPARED = (
     "total_return_pct",
     "cagr_pct",
@@ -56,7 +56,7 @@ UNRECORDED = "Not recorded, so it cannot be promoted: leave out --no-report for 
 @click.argument("strategy")
 @market_options
 @days_option
-@click.option("--finer", help="A finer stored timeframe that settles bars in which stop and target were both met.")
+@click.option("--finer", help="A finer stored timeframe to resolve bars that touch both stop and target.")
 @click.option("--no-report", is_flag=True, help="Stop after the table: no notebook, no proofs, no record.")
 @rule_options
 @run_options
@@ -76,7 +76,7 @@ def backtest(strategy: str, **options: Any) -> None:
     """
     from atb.strategies import make_strategy
 
-    make_strategy(strategy)  # an unknown name is answered before anything runs
+    make_strategy(strategy)  # refuse an unknown name before anything runs
     refuse_two_periods(options)
     settings = start()
     given = {"strategy": strategy, **chosen_market(options), **chosen_rules(options)}
@@ -85,7 +85,7 @@ def backtest(strategy: str, **options: Any) -> None:
     values = chosen_values(path, given, options["given"])
     prepared = check_values(path, values)
     quiet = options["as_json"]
-    if prepared is None:  # somebody's own backtest notebook: it alone knows what it does
+    if prepared is None:  # a user's own backtest notebook: only it knows what it does
         report(
             executed(path, values, settings, timeout=options["timeout"], quiet=quiet), _print_published, as_json=quiet
         )
@@ -107,16 +107,16 @@ def backtest(strategy: str, **options: Any) -> None:
 
 
 def _print_first(result: "Result", prepared: "Prepared", values: Mapping[str, Any], *, recorded: bool) -> None:
-    """Print what is known at once: headline, what was found, figures beside those of holding, and by which rules."""
+    """Print headline, findings, metrics beside those of holding, and rules."""
     from atb.experiments.findings import UNPROVEN, assumptions, findings
 
     click.echo(click.style(result.label, bold=True))
     print_text(prepared.part)
     click.echo()
     print_text(result.headline)
-    click.echo("\nFound, the gravest first")
-    told = findings(result)
-    print_points([text for text in told if not (recorded and text == UNPROVEN)] or ["nothing against it so far"])
+    click.echo("\nFindings, the gravest first")
+    found = findings(result)
+    print_points([text for text in found if not (recorded and text == UNPROVEN)] or ["nothing against it so far"])
     click.echo()
     _print_figures(result.stats, result.baselines["hold"])
     click.echo("\nRules as used")
@@ -124,7 +124,7 @@ def _print_first(result: "Result", prepared: "Prepared", values: Mapping[str, An
     click.echo()
     print_text(result.fill_model)
     click.echo()
-    print_text("Now the proofs and the report, by the notebook." if recorded else UNRECORDED)
+    print_text("Next: the proofs and the report, from the notebook." if recorded else UNRECORDED)
 
 
 def _named(values: Mapping[str, Any]) -> set[str]:
@@ -139,14 +139,14 @@ def _print_figures(stats: Mapping[str, Any], hold: Mapping[str, Any]) -> None:
 
 
 def _print_second(row: "Run", result: "Result") -> None:
-    """Print what the notebook adds: what was proven, what that speaks against the result, and where its files are."""
+    """Print what the notebook adds: further findings, proofs, and the paths of its files."""
     from atb.experiments.evidence import ResultEvidence
     from atb.experiments.findings import findings
     from atb.experiments.publication import published
 
     found = published(Path(row.path)) if row.status == "succeeded" else {}
     if new := [text for text in found.get("findings") or [] if text not in findings(result)]:
-        click.echo(click.style("\nFound by the proofs", bold=True))
+        click.echo(click.style("\nFindings from the proofs", bold=True))
         print_points(new)
     if evidence := found.get("evidence"):
         click.echo("\nProven")
@@ -158,7 +158,7 @@ def _print_second(row: "Run", result: "Result") -> None:
 
 
 def _print_published(found: dict[str, Any]) -> None:
-    """Print what a backtest notebook published that is not ours: its headline, and its figures beside those of holding."""
+    """Print the published result of a user's own backtest notebook: headline, and metrics beside those of holding."""
     from atb.cli.run import print_metrics
 
     result = found.get("result")
@@ -172,7 +172,7 @@ def _print_published(found: dict[str, Any]) -> None:
 
 
 def _rules(result: "Result", values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return for `--json` every rule with the value that was used, and which of them nobody gave."""
+    """Return for `--json` every rule with its value, and the names of those left at their defaults."""
     from atb.experiments.findings import assumptions, rules_used
 
     given, used = _named(values), rules_used(result)
@@ -184,7 +184,7 @@ def _rules(result: "Result", values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _unrecorded(result: "Result", values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return for `--json` a backtest that left no record; the keys are those of a recorded one."""
+    """Return for `--json` an unrecorded backtest, with the keys of a recorded one."""
     from atb.experiments.findings import findings
 
     kept = {"headline": result.headline, "findings": findings(result), "model": None, "result": result.to_json()}

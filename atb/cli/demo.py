@@ -1,4 +1,4 @@
-"""`atb demo`: the whole path on the synthetic market, one line per step, ending in a picture and a verdict."""
+"""`atb demo`: from sample data to a paper session on the synthetic market, one line per step."""
 
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 @click.command(cls=Command)
 @json_option
 def demo(as_json: bool) -> None:
-    """Go the whole path on a synthetic market, offline: from candles to a paper trade.
+    """Run all steps from candles to a paper session, offline, on a synthetic market.
 
-    Market, model, backtest, proof, verdict, promotion, a runner process and its comparison with the backtest.
+    Sample market, model, backtest, proofs, gate, promotion, a runner process, and its comparison with the backtest.
 
     \b
     Example:
@@ -41,7 +41,7 @@ def demo(as_json: bool) -> None:
 
 
 def _shown(demo_run: "Demo", *, as_json: bool) -> list["FinishedStep"]:
-    """Do the steps; print one line for each, with its title while it runs."""
+    """Run the steps and print one line for each, its title first."""
     done = []
     number = 0
 
@@ -89,6 +89,6 @@ def _last_screen(demo_run: "Demo", seconds: float) -> None:
     click.echo(click.style("Verdict: promoted to paper. Live would be refused:", bold=True))
     for reason in demo_run.verdict.live_reasons:
         click.echo(f"  - {reason}")
-    click.echo("A toy model on made-up bars: the path is what was shown here, not a way to make money.")
+    click.echo("A toy model on made-up bars: this shows the workflow, not a way to make money.")
     click.echo()
     click.echo(f"FinishedStep in {seconds:.0f} s. Next: atb status, or open the notebooks: make lab")

@@ -1,4 +1,4 @@
-"""Notebooks on behalf of a command: parameters checked before a kernel starts, progress while it runs, the record in words."""
+"""Notebook execution for commands: parameters checked before a kernel starts, progress, and the recorded run in words."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 TRAINING, BACKTEST = "02_train.ipynb", "03_backtest.ipynb"
-QUARTERS = 4  # lines of progress where there is no terminal
+QUARTERS = 4  # lines of progress without a terminal
 
 
 def run_options(command: C) -> C:
-    """Add what every command that executes a notebook takes: `-p`, `--timeout`, `--json`."""
+    """Add the options of every command that executes a notebook: `-p`, `--timeout`, `--json`."""
     added = [
         parameter_option("A parameter of the notebook; for a backtest one of the strategy, or a rule, too."),
         click.option("--timeout", type=float, default=3600.0, show_default=True, help="Seconds for the whole run."),
@@ -43,9 +43,9 @@ def market_options(command: C) -> C:
         click.option(
             "--timeframe", help="Duration of a bar: 1m ... 1h 4h 1d; by default the only one stored, else 1h."
         ),
-        click.option("--start", help="First day or moment (UTC)."),
-        click.option("--end", help="Day or moment (UTC) before which to stop."),
-        click.option("--venue", help="Where the bars come from, when several have the symbol."),
+        click.option("--start", help="First day or time (UTC)."),
+        click.option("--end", help="Day or time (UTC) before which to stop."),
+        click.option("--venue", help="Venue of the bars, if several have the symbol."),
     ]
     for option in reversed(added):
         command = option(command)
@@ -54,12 +54,12 @@ def market_options(command: C) -> C:
 
 def days_option(command: C) -> C:
     """Add the option that trades the last days of the data; `refuse_two_periods` checks it."""
-    told = "The last days of the data, instead of --start and --end."
-    return click.option("--days", type=click.IntRange(min=1), help=told)(command)
+    text = "Trade the last days of the data, instead of --start and --end."
+    return click.option("--days", type=click.IntRange(min=1), help=text)(command)
 
 
 def refuse_two_periods(options: Mapping[str, Any]) -> None:
-    """Refuse days beside a start or an end.
+    """Refuse --days together with --start or --end.
 
     Raises
     ------
@@ -67,7 +67,7 @@ def refuse_two_periods(options: Mapping[str, Any]) -> None:
         If both were given.
     """
     if options["days"] and (options["start"] or options["end"]):
-        raise InputError("--days and --start or --end are two ways to say the same", todo="Use one of them")
+        raise InputError("--days cannot be combined with --start or --end", todo="Use one of them")
 
 
 def chosen_market(options: Mapping[str, Any]) -> dict[str, object]:
@@ -86,21 +86,21 @@ def chosen_market(options: Mapping[str, Any]) -> dict[str, object]:
 def chosen_values(
     path: Path, given: Mapping[str, object], pairs: Sequence[str], *, file: Path | None = None
 ) -> dict[str, object]:
-    """Return the parameters that a notebook is given: by options, by `-p`, else by a file."""
+    """Return a notebook's parameters from options and `-p`, which take precedence over a file."""
     from atb.experiments.parameters import read_parameters
 
     spec = read_parameters(path)
     found = {**(parameter_file(file) if file else {}), **notebook_values(spec, given, read_pairs(pairs))}
-    return {**found, **sole_market(found, {one.name: one.default for one in spec})}
+    return {**found, **sole_market(found, {parameter.name: parameter.default for parameter in spec})}
 
 
 def sole_market(given: Mapping[str, object], defaults: Mapping[str, object]) -> dict[str, str]:
-    """Return symbol and timeframe where they were not given and the catalogue leaves no choice, and say so on standard error."""
+    """Return symbol and timeframe, if not given, from the only stored series, and say so on standard error."""
     from atb.domain import Symbol, Timeframe
     from atb.workbench.market import sole_series
 
-    open_ones = [name for name in ("symbol", "timeframe") if name in defaults and name not in given]
-    if not open_ones or not {"symbol", "timeframe"} <= {*defaults}:
+    missing = [name for name in ("symbol", "timeframe") if name in defaults and name not in given]
+    if not missing or not {"symbol", "timeframe"} <= {*defaults}:
         return {}
     symbol = str(Symbol.parse(str(given["symbol"]))) if "symbol" in given else None
     timeframe = str(Timeframe.parse(str(given["timeframe"]))) if "timeframe" in given else None
@@ -110,15 +110,15 @@ def sole_market(given: Mapping[str, object], defaults: Mapping[str, object]) -> 
     if series is None:
         return {}
     found = {"symbol": str(series.symbol), "timeframe": str(series.timeframe)}
-    if any(found[name] != defaults[name] for name in open_ones):
-        click.echo(f"Taking {series}: no other stored series fits.", err=True)
-    return {name: found[name] for name in open_ones}
+    if any(found[name] != defaults[name] for name in missing):
+        click.echo(f"Using {series}, the only stored series that fits.", err=True)
+    return {name: found[name] for name in missing}
 
 
 def check_values(path: Path, given: Mapping[str, object]) -> "Prepared | None":
-    """Refuse what the notebook would refuse, before a kernel is started for it; return the backtest it would run, if any.
+    """Refuse what the notebook would refuse, before a kernel is started; return the backtest it would run, if any.
 
-    Somebody's own notebook of the same name may have other parameters: it says itself what is wrong with them.
+    A user's own notebook of the same name may have other parameters, which it checks itself.
     """
     from atb.experiments.parameters import read_parameters, validate_parameters, with_defaults
     from atb.workbench.backtesting import BACKTEST as NEEDED
@@ -142,20 +142,20 @@ def notebook_at(settings: "Settings", name: str) -> Path:
 
 
 def executed(path: Path, given: Mapping[str, object], settings: "Settings", *, timeout: float, quiet: bool) -> "Run":
-    """Execute a notebook with progress on standard error, and return its completed row; Ctrl-C says where it was kept."""
+    """Execute a notebook with progress on standard error, and return its row; on Ctrl-C print where it was kept."""
     from atb.experiments.execution import RunInterrupted, execute
 
     with opened_database(settings) as database, _progress(path.name, hidden=quiet) as progress:
         try:
             return execute(path, given, settings=settings, database=database, progress=progress, timeout=timeout)
-        except RunInterrupted as stopped:
-            click.echo(f"Recorded as {stopped.run.run_id}; its notebook is in {stopped.run.path}", err=True)
+        except RunInterrupted as interrupted:
+            click.echo(f"Recorded as {interrupted.run.run_id}; its notebook is in {interrupted.run.path}", err=True)
             raise
 
 
 @contextmanager
 def opened_database(settings: "Settings") -> Iterator[Any]:
-    """Open the database of the settings for the length of a block."""
+    """Open the database of the settings for a block."""
     from atb.db import open_database
 
     database = open_database(settings.database.url)
@@ -167,7 +167,7 @@ def opened_database(settings: "Settings") -> Iterator[Any]:
 
 @contextmanager
 def _progress(name: str, *, hidden: bool) -> Iterator["Progress | None"]:
-    """Show the cells done, on standard error: as a bar in a terminal, elsewhere as a line at each quarter."""
+    """Show progress by cells on standard error: a bar in a terminal, otherwise a line per quarter."""
     if hidden:
         yield None
         return
@@ -184,19 +184,19 @@ def _progress(name: str, *, hidden: bool) -> Iterator["Progress | None"]:
 
 
 def _lines(name: str) -> "Progress":
-    told = -1
+    last = -1
 
-    def tell(done: int, total: int) -> None:
-        nonlocal told
-        if (quarter := QUARTERS * done // max(1, total)) > told:
-            told = quarter
+    def update(done: int, total: int) -> None:
+        nonlocal last
+        if (quarter := QUARTERS * done // max(1, total)) > last:
+            last = quarter
             click.echo(f"{name}: {done} of {total} cells", err=True)
 
-    return tell
+    return update
 
 
 def report(row: "Run", print_result: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
-    """Print how a run went and what it published, and fail when it failed."""
+    """Print a run and its published result; raise if it failed."""
     from atb.experiments.publication import published
 
     if as_json:
@@ -209,13 +209,13 @@ def report(row: "Run", print_result: Callable[[dict[str, Any]], None], *, as_jso
 
 
 def refuse_failed(row: "Run") -> None:
-    """Raise what a run that did not succeed says of itself."""
+    """Raise the error of a run that did not succeed."""
     if row.status != "succeeded":
         raise RunError(f"The notebook failed in {row.error}", todo=f"It was kept: {Path(row.path) / row.notebook}")
 
 
 def run_as_json(row: "Run") -> dict[str, Any]:
-    """Return the run's row, what it published and where its files are."""
+    """Return the run's row, its published result and the paths of its files."""
     from atb.experiments.publication import published
     from atb.experiments.registry import run_json
 
@@ -225,7 +225,7 @@ def run_as_json(row: "Run") -> dict[str, Any]:
 
 
 def run_facts(row: "Run") -> dict[str, object]:
-    """Return a run as fields for people: how it went, over which bars, where its files are."""
+    """Return a run as fields for printing: status, duration, bars, files."""
     seconds = None if row.seconds is None else f"{row.seconds:.1f} s"
     facts = {"run": row.run_id, "status": row.status, "took": seconds, "error": row.error}
     data = [
@@ -235,7 +235,7 @@ def run_facts(row: "Run") -> dict[str, object]:
 
 
 def _files(row: "Run") -> dict[str, Path]:
-    """Return the files of a run that exist, by what they are."""
+    """Return the existing files of a run by kind."""
     names = {"notebook": row.notebook, "report": "report.html", "result": "result.json"}
     names |= {table: f"{table}.csv" for table in ("orders", "trades", "equity", "refused")}
     found = {what: Path(row.path) / name for what, name in names.items()}

@@ -1,4 +1,4 @@
-"""`atb promote`: a run becomes a signed manifest that the runner accepts."""
+"""`atb promote`: turn a run into a signed manifest that the runner accepts."""
 
 from typing import TYPE_CHECKING
 
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
     """Turn a run into a signed manifest that the runner accepts.
 
-    RUN_ID is a run's id or the beginning of one; `atb runs` lists them. Paper takes every honest run; what keeps it from live is
-    shown all the same. Live asks for proofs, results and a rehearsal of the paper manifest.
+    RUN_ID is a run's id or a unique prefix of it; `atb runs` lists them. Paper accepts every run whose evidence is intact, and the
+    reasons against live are shown. Live requires proofs, results and a rehearsal of the paper manifest.
 
     \b
     Examples:
@@ -57,7 +57,7 @@ def _is_trusted(path: "Path", settings: "Settings") -> bool:
     from atb.promotion.manifest import load_manifest
     from atb.promotion.trust import trusted
 
-    return load_manifest(path).public_key in {one.fingerprint for one in trusted(settings.trust_root)}
+    return load_manifest(path).public_key in {key.fingerprint for key in trusted(settings.trust_root)}
 
 
 def print_verdict(verdict: "Verdict") -> None:
@@ -72,13 +72,13 @@ def print_verdict(verdict: "Verdict") -> None:
 
 
 def _root() -> str:
-    """Return the option that makes the runner use the data root of this call, where one was given."""
+    """Return the runner's --root option, if this call was given one."""
     root = click.get_current_context().find_root().params.get("root")
     return f" --root {_shown(str(root))}" if root else ""
 
 
 def _shown(path: str) -> str:
-    """Return a path as it can be typed from here."""
+    """Return a path relative to the working directory if possible."""
     import os
     import shlex
 

@@ -1,4 +1,4 @@
-"""`atb run`, `atb runs`, `atb train`: notebooks executed with checked parameters, and what they left behind."""
+"""`atb run`, `atb runs`, `atb train`: execute notebooks with checked parameters, and show recorded runs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("notebook", type=click.Path(path_type=Path))
-@click.option("--parameters", "file", type=click.Path(path_type=Path), help="JSON file of parameters; -p wins over it.")
+@click.option(
+    "--parameters", "file", type=click.Path(path_type=Path), help="JSON file of parameters; -p takes precedence."
+)
 @click.option("--list-parameters", is_flag=True, help="Show the notebook's parameters and run nothing.")
 @run_options
 def run(notebook: Path, file: Path | None, list_parameters: bool, **options: Any) -> None:
@@ -61,7 +63,7 @@ def run(notebook: Path, file: Path | None, list_parameters: bool, **options: Any
 @market_options
 @run_options
 def train(**options: Any) -> None:
-    """Train a model: the training notebook by one word.
+    """Train a model with the training notebook.
 
     \b
     Examples:
@@ -78,7 +80,9 @@ def train(**options: Any) -> None:
 
 
 @click.group(cls=Family, invoke_without_command=True)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs, newest first."
+)
 @click.option("--notebook", help="Only runs of this notebook, such as 03_backtest.")
 @click.option("--status", help="Only runs that are running, succeeded, failed or interrupted.")
 @json_option
@@ -111,7 +115,7 @@ def runs(ctx: click.Context, /, limit: int, notebook: str | None, **options: Any
 def show(run_id: str, as_json: bool) -> None:
     """Show one run: how it went, what it used and where its files are.
 
-    The beginning of an id is enough when only one run begins so.
+    A unique prefix of the id is enough.
 
     \b
     Examples:
@@ -131,7 +135,7 @@ def show(run_id: str, as_json: bool) -> None:
 
 
 def _locate(notebook: Path, settings: "Settings") -> Path:
-    """Return the notebook as given, or the one of that name, with or without its suffix, among the project's notebooks."""
+    """Return the notebook as given, or the project's notebook of that name, with or without suffix."""
     named = notebook.with_name(f"{notebook.name}.ipynb") if notebook.suffix != ".ipynb" else notebook
     for candidate in (notebook, named, notebook_at(settings, named.name)):
         if candidate.is_file():
@@ -161,11 +165,11 @@ def _show_parameters(spec: Any, *, as_json: bool) -> None:
 
 
 def print_metrics(found: dict[str, Any]) -> None:
-    """Print what a notebook published: its headline, what it found, its figures."""
+    """Print a notebook's published headline, findings and metrics."""
     if found.get("headline"):
         click.echo(f"\n{found['headline']}")
     if found.get("findings"):
-        click.echo("\nFound, the gravest first")
+        click.echo("\nFindings, the gravest first")
         print_points(found["findings"])
         click.echo()
     metrics = found.get("metrics") or {}

@@ -1,4 +1,4 @@
-"""Reports: a result or bars in, a plotly figure or a table out; nothing is read, printed or shown."""
+"""Reports: a result or bars in, a plotly figure or a table out; nothing is read, printed or displayed."""
 
 from collections.abc import Callable
 
@@ -24,21 +24,21 @@ REPORTS: dict[str, Callable[[Result], go.Figure]] = {
     "excursions": excursion_figure,
     "exposure": exposure_figure,
 }
-"""Figures of a backtest's result; the contract tests run over each."""
+"""Figures of a backtest's result; each is contract-tested."""
 
 BAR_REPORTS: dict[str, Callable[[Bars], go.Figure]] = {
     "bars": bars_figure,
     "returns": returns_figure,
     "volatility": volatility_figure,
 }
-"""Figures of a series of bars; the contract tests run over each."""
+"""Figures of a series of bars; each is contract-tested."""
 
 SESSION_REPORTS: dict[str, Callable[[SessionRecord], go.Figure]] = {
     "session_equity": session_equity_figure,
     "session_fills": session_fills_figure,
     "session_orders": session_orders_figure,
 }
-"""Figures of a runner's session beside its backtest; the contract tests run over each."""
+"""Figures of a session beside its backtest; each is contract-tested."""
 
 __all__ = [
     "BAR_REPORTS",
@@ -64,5 +64,5 @@ __all__ = [
 
 
 def __dir__() -> list[str]:
-    """Return the public names, loaded or not: what a notebook completes to."""
+    """Return the public names, imported or not, for completion in a notebook."""
     return sorted(__all__)

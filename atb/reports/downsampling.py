@@ -1,4 +1,4 @@
-"""Fewer points, same picture: lines keep the extremes of every stretch, candles are summed up over whole bars."""
+"""Downsampling of figures: lines keep the extremes of each segment, candles are aggregated over whole bars."""
 
 from itertools import pairwise
 from typing import Any
@@ -11,7 +11,7 @@ from atb.domain import Bars
 
 
 def extreme_rows(values: NDArray[np.floating[Any]], points: int) -> NDArray[np.int64]:
-    """Return ascending rows, at most about `points`: ends, and each stretch's lowest and highest value.
+    """Return ascending rows, at most about `points`: both ends, and the lowest and highest value of each segment.
 
     No peak and no trough of the line is lost, whatever its length. NaN are never extremes.
     """
@@ -27,7 +27,7 @@ def extreme_rows(values: NDArray[np.floating[Any]], points: int) -> NDArray[np.i
 
 
 def candles(bars: Bars, most: int) -> tuple[pd.DataFrame, int]:
-    """Return bars summed up into at most `most` candles, and how many bars one candle spans (1: the bars themselves).
+    """Return bars aggregated into at most `most` candles, and the number of bars per candle (1: the bars themselves).
 
     A candle covers a fixed span of time: bars on both sides of a hole are not drawn as one. Open is the first, close the last,
     high and low the extremes, volume the sum; the index is the first bar's open.
@@ -36,10 +36,10 @@ def candles(bars: Bars, most: int) -> tuple[pd.DataFrame, int]:
     if len(frame) <= most:
         return frame, 1
     step = bars.timeframe.seconds * 1_000
-    span = -(-len(frame) // (most - 1))  # one candle may begin in the middle of its span
+    span = -(-len(frame) // (most - 1))  # the first candle may start in the middle of its span
     bucket = bars.opened_ms // (step * span)
     first = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
-    while len(first) > most:  # holes cut spans in two
+    while len(first) > most:  # gaps split spans
         span += 1
         bucket = bars.opened_ms // (step * span)
         first = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
@@ -55,5 +55,5 @@ def candles(bars: Bars, most: int) -> tuple[pd.DataFrame, int]:
 
 
 def span_text(bars: Bars, span: int) -> str:
-    """Return what one candle is: `1h bars`, or `candles of 6 1h bars`."""
+    """Return the candle's description: `1h bars`, or `candles of 6 1h bars`."""
     return f"{bars.timeframe} bars" if span == 1 else f"candles of {span} {bars.timeframe} bars"

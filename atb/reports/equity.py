@@ -1,4 +1,4 @@
-"""What became of the account: equity beside holding, drawdown, months, exposure."""
+"""Figures of the account: equity beside holding, drawdown, monthly returns, exposure."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from atb.decimals import figure
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
-POINTS = 2_000  # of each line
+POINTS = 2_000  # per line
 BAND = "stop first to target first"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
@@ -23,19 +23,18 @@ Floats = NDArray[np.floating[Any]]
 
 
 def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
-    """Draw the account's value, holding from the same cash at the same costs, and both drawdowns below.
+    """Draw equity beside buy-and-hold with the same cash and costs, and both drawdowns below.
 
-    Where fills depend on the order of prices inside a bar, a light area spans the equity with every stop first and with every
-    target first.
+    If fills depend on the order of prices inside a bar, a light band spans equity with every stop first and every target first.
 
     Parameters
     ----------
     result
-        Of a backtest.
+        The result of a backtest.
     log
-        Whether the value axis is logarithmic: equal distances are equal percentages.
+        Whether the equity axis is logarithmic.
     """
-    cash = result.inputs.account.cash
+    cash = result.problem.account.cash
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.05)
     _add_band(figure, result)
     lines = (
@@ -55,7 +54,7 @@ def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
 
 
 def _add_band(figure: go.Figure, result: Result) -> None:
-    """Add the area between equity with every stop first and with every target first, if they ever differ."""
+    """Add the band between equity with every stop first and with every target first, if they differ."""
     if not result.band:
         return
     curves = np.column_stack([curve.to_numpy() for curve in result.band.values()])
@@ -83,7 +82,7 @@ def _add_band(figure: go.Figure, result: Result) -> None:
 def _add_equity(
     figure: go.Figure, index: pd.DatetimeIndex, equity: Floats, /, *, name: str, colour: str, cash: float
 ) -> None:
-    """Add one account's value to the upper panel and its drawdown to the lower one, each keeping its own extremes."""
+    """Add equity to the upper panel and drawdown to the lower one, each downsampled by its own extremes."""
     depth = -100 * drawdowns(equity, cash)
     gain = 100 * (equity[-1] / cash - 1)
     width = 1.8 if colour == theme.BLUE else 1.2
@@ -107,7 +106,7 @@ def _add_equity(
 
 def _equity_caption(result: Result) -> str:
     stats, held = result.stats, result.baselines["hold"]
-    ours, theirs = (figure(one["sharpe"], ".2f") for one in (stats, held))
+    ours, theirs = (figure(values["sharpe"], ".2f") for values in (stats, held))
     figures = (
         f"Sharpe {ours} (hold {theirs}) at {stats['periods_per_year']:,.0f} bars a year; largest "
         f"drawdown {stats['max_drawdown_pct']:.1f} % (hold {held['max_drawdown_pct']:.1f} %); fees {stats['fees_paid']:,.2f} "
@@ -117,7 +116,7 @@ def _equity_caption(result: Result) -> str:
 
 
 def monthly_returns_figure(result: Result) -> go.Figure:
-    """Draw each calendar month's return as a heat map, years down, with the whole year at the right."""
+    """Draw monthly returns as a heat map, one row per year, with the year's return at the right."""
     table = monthly_returns(result)
     values = table.to_numpy()
     top = max(1.0, float(np.nanmax(np.abs(values[:, :12]))))
@@ -143,10 +142,10 @@ def monthly_returns_figure(result: Result) -> go.Figure:
     positive = int((values[:, :12] > 0).sum())
     counted = int((~np.isnan(values[:, :12])).sum())
     caption = (
-        f"{positive} of {counted} months above zero. First and last month may be incomplete; a month's return is from the equity "
-        "at the close of the month before to that at its own last close (UTC), the first from the starting cash."
+        f"{positive} of {counted} months above zero. The first and last month may be incomplete. A month's return is measured "
+        "from the last close of the month before (UTC) to its own last close, the first month's from the starting cash."
     )
-    theme.style(figure, "Return of each month (%)", label=result.label, caption=caption, height=150 + 34 * len(years))
+    theme.style(figure, "Monthly returns (%)", label=result.label, caption=caption, height=150 + 34 * len(years))
     figure.update_yaxes(type="category", autorange="reversed", showgrid=False, ticks="")
     figure.add_vline(x=11.5, line={"color": theme.GREY, "width": 1})
     figure.update_xaxes(side="bottom", showgrid=False, ticks="")
@@ -155,26 +154,26 @@ def monthly_returns_figure(result: Result) -> go.Figure:
 
 
 def monthly_returns(result: Result) -> pd.DataFrame:
-    """Return percent per calendar month: one row per year, columns 1 to 12 and `year`; NaN where there was no bar."""
+    """Return monthly returns in percent: one row per year, columns 1 to 12 and `year`; NaN for a month without bars."""
     closed = result.equity.set_axis(_close_times(result))
     grouped = closed.groupby([closed.index.year, closed.index.month])  # type: ignore[attr-defined] # an index of times
     last = grouped.last()
-    before = last.shift(1).fillna(result.inputs.account.cash)
+    before = last.shift(1).fillna(result.problem.account.cash)
     months = (100 * (last / before - 1)).unstack().reindex(columns=range(1, 13))
     ends = last.groupby(level=0).last()
-    begins = ends.shift(1).fillna(result.inputs.account.cash)
+    begins = ends.shift(1).fillna(result.problem.account.cash)
     table = months.assign(year=100 * (ends / begins - 1))
     table.index.name = "year"
     return table
 
 
 def _close_times(result: Result) -> pd.DatetimeIndex:
-    """Return each bar's last moment: a bar that closes at midnight belongs to the day that ends."""
-    return pd.DatetimeIndex(pd.to_datetime(result.inputs.closes - 1, unit="ms", utc=True))
+    """Return the last millisecond of each bar: one that closes at midnight belongs to the day that ends."""
+    return pd.DatetimeIndex(pd.to_datetime(result.problem.closes - 1, unit="ms", utc=True))
 
 
 def exposure_figure(result: Result) -> go.Figure:
-    """Draw what percentage of the account's equity was in positions at each close: net, and gross where shorts make it differ."""
+    """Draw exposure at each close in percent of equity: net, and gross if shorts make it differ."""
     share = exposure(result)
     net, gross = share.sum(axis=1).to_numpy(), share.abs().sum(axis=1).to_numpy()
     figure = go.Figure()
@@ -200,7 +199,9 @@ def _differ(gross: Floats, net: Floats) -> bool:
 
 
 def _exposure_caption(result: Result, net: Floats, gross: Floats) -> str:
-    sides = "Shorts count as negative in net, as positive in gross. " if _differ(gross, net) else ""
+    sides = (
+        "Shorts count as negative in net exposure and as positive in gross exposure. " if _differ(gross, net) else ""
+    )
     return (
         f"{sides}In the market {result.stats['exposure_time_pct']:.1f} % of the bars; on average {gross.mean():.1f} % gross, "
         f"at most {gross.max():.1f} %; {result.stats['turnover']:.1f} times the starting cash was traded."
@@ -208,8 +209,8 @@ def _exposure_caption(result: Result, net: Floats, gross: Floats) -> str:
 
 
 def exposure(result: Result) -> pd.DataFrame:
-    """Return each slot's position value as percent of the account's equity after each bar's close."""
-    value = result.positions.to_numpy() * closes(result.slots, result.inputs.closes, result.index).to_numpy()
+    """Return each slot's position value at each close, in percent of the account's equity."""
+    value = result.positions.to_numpy() * closes(result.slots, result.problem.closes, result.index).to_numpy()
     return pd.DataFrame(100 * value / result.equity.to_numpy()[:, None], index=result.index)
 
 

@@ -1,4 +1,4 @@
-"""What the market did: candles with volume and holes, the distribution of returns, and how volatility clusters."""
+"""Figures of a market: candles with volume and gaps, the distribution of returns, volatility clustering."""
 
 import math
 
@@ -16,14 +16,14 @@ from atb.reports.downsampling import candles, extreme_rows, span_text
 from atb.reports.trades import price_trace
 
 CANDLES = 1_200
-GAPS = 40  # of the longest are marked: each is one shape
+GAPS = 40  # longest gaps to mark; each is one shape
 BINS = 121
 LAGS = 168  # a week of hours
 POINTS = 1_500
 
 
 def bars_figure(bars: Bars) -> go.Figure:
-    """Draw candles with volume below; the longest known gaps are shaded across both."""
+    """Draw candles with volume below; the longest gaps are shaded in both panels."""
     frame, span = candles(bars, CANDLES)
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.78, 0.22], vertical_spacing=0.04)
     figure.add_trace(price_trace(frame), row=1, col=1)
@@ -59,7 +59,7 @@ def _gaps_text(bars: Bars, marked: int) -> str:
 
 
 def returns_figure(bars: Bars) -> go.Figure:
-    """Draw how often each size of bar-to-bar return occurs, beside a normal distribution of equal variance, on a log scale."""
+    """Draw the histogram of bar returns beside a normal distribution of equal variance, on a log scale."""
     returns = 100 * log_returns(bars)
     deviation = float(returns.std())
     reach = max(float(np.abs(returns).max()), 1e-9)
@@ -76,15 +76,15 @@ def returns_figure(bars: Bars) -> go.Figure:
     caption = (
         f"{len(returns):,} log returns (none across a gap), standard deviation {deviation:.3f} %, excess kurtosis "
         f"{_kurtosis(returns):.1f}. {rare} lie beyond four standard deviations, where a normal distribution would have "
-        f"{len(returns) * 6.33e-5:.1f}: large moves are what a stop must survive, and averages do not show them."
+        f"{len(returns) * 6.33e-5:.1f}: averages do not show large moves, but a stop must survive them."
     )
-    theme.style(figure, "How large returns are", label=bars.label, caption=caption, height=400)
+    theme.style(figure, "Distribution of returns", label=bars.label, caption=caption, height=400)
     figure.update_xaxes(title_text=f"return of one {bars.timeframe} bar (%, log)")
     return figure.update_yaxes(title_text="number of bars", type="log", dtick=1)
 
 
 def volatility_figure(bars: Bars) -> go.Figure:
-    """Draw volatility over time, and how long returns and their sizes are remembered (autocorrelation by lag)."""
+    """Draw volatility over time, and the autocorrelation of returns and of their size by lag."""
     returns = log_returns(bars)
     moving, days = moving_volatility(bars)
     lags = max(1, min(LAGS, len(returns) // 3))
@@ -112,11 +112,11 @@ def volatility_figure(bars: Bars) -> go.Figure:
     bound = 1.96 / math.sqrt(len(returns))
     figure.add_hrect(y0=-bound, y1=bound, fillcolor=theme.SOFT, opacity=0.4, line_width=0, row=1, col=2)
     caption = (
-        f"Left: standard deviation of the returns of the last {days:.3g} days, holes included, a year of 365 days by the clock. "
-        "Right: the grey band is where unrelated values would lie 95 % of the time. Where the blue line is "
-        "above it, the size of moves is remembered, so risk can be forecast; the orange line would have to leave it for direction."
+        f"Left: standard deviation of the returns of the last {days:.3g} days, gaps included, annualised to 365 days. "
+        "Right: uncorrelated values would be inside the grey band 95 % of the time. While the blue line is above it, the size of "
+        "moves is autocorrelated, so risk can be forecast; direction could be forecast only if the orange line left the band."
     )
-    theme.style(figure, "Volatility, and what is remembered", label=bars.label, caption=caption, height=400)
+    theme.style(figure, "Volatility and autocorrelation", label=bars.label, caption=caption, height=400)
     figure.update_yaxes(title_text="volatility (% a year)", rangemode="tozero", row=1, col=1)
     figure.update_yaxes(title_text="autocorrelation", row=1, col=2)
     figure.update_xaxes(theme.time_axis(), row=1, col=1)
@@ -124,7 +124,7 @@ def volatility_figure(bars: Bars) -> go.Figure:
 
 
 def log_returns(bars: Bars) -> Floats:
-    """Return ln(close / close before) of each bar that follows its predecessor without a hole, in order.
+    """Return ln(close / previous close) of each bar that follows its predecessor without a gap, in order.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def log_returns(bars: Bars) -> Floats:
 
 
 def _follows(bars: Bars) -> NDArray[np.bool_]:
-    """Return, for each bar but the first, whether it opens when the one before closes."""
+    """Return, for each bar but the first, whether it opens when the previous one closes."""
     return np.asarray(bars.opened_ms[1:] == bars.closed_ms[:-1])
 
 
@@ -152,7 +152,7 @@ def autocorrelation(values: Floats, lags: int) -> Floats:
 
 
 def volatility(bars: Bars) -> float:
-    """Return the standard deviation of log returns over 365 days, as a fraction: by the clock, moves over holes included.
+    """Return the standard deviation of log returns over 365 days, as a fraction: by clock time, moves across gaps included.
 
     A period without a bar has a return of 0, as in the figures of a backtest (`atb.backtest.metrics`).
     """
@@ -176,7 +176,7 @@ def moving_volatility(bars: Bars) -> tuple[Floats, float]:
 
 
 def _moves(bars: Bars) -> tuple[Floats, Floats]:
-    """Return the log return from each close to the next, and how many periods after the first close that is."""
+    """Return the log return from each close to the next, and its time in periods after the first close."""
     returns = np.diff(np.log(bars.frame["close"].to_numpy(dtype=np.float64)))
     return returns, periods_between(int(bars.closed_ms[0]), bars.closed_ms[1:], bars.timeframe)
 

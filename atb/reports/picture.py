@@ -1,4 +1,4 @@
-"""The still picture of a result, for places that draw no plotly: a terminal's last line, a README, a chat."""
+"""Static pictures of a result, for places without plotly: a PNG and a sparkline."""
 
 import io
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 def equity_png(result: Result, *, width: int = 1200, height: int = 640) -> bytes:
-    """Return a PNG (pixels as given) of equity beside holding, with the drawdown below and the result's label above."""
+    """Return a PNG of equity beside holding with the drawdown below; sizes in pixels."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width / 100, height / 100), dpi=100, layout="constrained")

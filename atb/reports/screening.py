@@ -1,4 +1,4 @@
-"""Screens beside the kernel: how far a quick ranking can be trusted, and one trade on which the two part."""
+"""Figures of a screen beside the kernel: agreement of returns, and one trade with different exits."""
 
 from typing import Any
 
@@ -17,12 +17,12 @@ CANDLES = 300
 
 
 def agreement_figure(screen: Screen, returns: "pd.Series[float]") -> go.Figure:
-    """Draw the kernel's total return of each combination against the screen's; on the diagonal both say the same.
+    """Draw the kernel's total return of each combination against the screen's; on the diagonal they agree.
 
     Parameters
     ----------
     screen
-        Of some combinations.
+        A screen of several combinations.
     returns
         The kernel's total return (%) of each, indexed by the screen's columns.
 
@@ -52,15 +52,13 @@ def agreement_figure(screen: Screen, returns: "pd.Series[float]") -> go.Figure:
             hovertemplate="%{text}<br>screen %{x:+.2f} %, kernel %{y:+.2f} %<extra></extra>",
         )  # fmt: skip
     caption = f"{NOTICE} Ranks correlate by {rank_correlation(screen, returns):.2f}. " + " ".join(screen.fill_rules[:2])
-    theme.style(
-        figure, "What the screen says, and what the kernel does", label=screen.label, caption=caption, height=520
-    )
+    theme.style(figure, "Total return: screen against kernel", label=screen.label, caption=caption, height=520)
     figure.update_xaxes(title_text="total return by the screen (%)")
     return figure.update_yaxes(title_text="total return by the kernel (%)")
 
 
 def rank_correlation(screen: Screen, returns: "pd.Series[float]") -> float:
-    """Return Spearman's correlation of the kernel's and the screen's returns: 1 where both rank all columns alike."""
+    """Return Spearman's rank correlation of the kernel's and the screen's returns."""
     ranks = screen.ranking["total_return_pct"].rank()
     return float(ranks.corr(returns.reindex(ranks.index).rank()))
 
@@ -71,12 +69,12 @@ def _text(index: "pd.Index[Any]", column: Any) -> str:
 
 
 def difference_figure(bars: Bars, trade: "pd.Series[Any]") -> go.Figure:
-    """Draw one round trip that kernel and screen entered alike and ended differently, bar by bar.
+    """Draw one round trip with the same entry in kernel and screen and different exits, bar by bar.
 
     Parameters
     ----------
     bars
-        What was traded.
+        The traded bars.
     trade
         A row of `Screen.compare`.
 
@@ -110,14 +108,14 @@ def difference_figure(bars: Bars, trade: "pd.Series[Any]") -> go.Figure:
             )  # fmt: skip
     label = f"{bars.label}, entered {trade['entry_bar']:%Y-%m-%d %H:%M} UTC"
     theme.style(
-        figure, "One trade, two endings", label=label, caption=_reason(trade, span_text(around, span)), height=460
+        figure, "One trade, two exits", label=label, caption=_reason(trade, span_text(around, span)), height=460
     )
     figure.update_yaxes(title_text=f"price ({bars.symbol.quote})")
     return figure.update_xaxes(theme.time_axis(title=None, rangeslider={"visible": False}))
 
 
 def _around(bars: Bars, trade: "pd.Series[Any]") -> Bars:
-    """Return the bars from before the entry to after the later exit; of a trade that one never left, up to the last bar."""
+    """Return the bars from before the entry to after the later exit, or to the last bar if one is still open."""
     index = bars.frame.index
     first, last = int(index.searchsorted(trade["entry_bar"])), len(index)
     ends = [trade["exit_bar"], trade["exit_bar_screen"]]
@@ -127,5 +125,5 @@ def _around(bars: Bars, trade: "pd.Series[Any]") -> Bars:
 
 
 def _reason(trade: "pd.Series[Any]", span: str) -> str:
-    told = trade["difference"] or "both say the same"
-    return f"Why: {told}. Times in UTC; the price is drawn as {span}; each mark stands at the open of the bar it filled in."
+    reason = trade["difference"] or "both agree"
+    return f"Reason: {reason}. Times in UTC; the price is drawn as {span}; each mark is at the open of the bar of its fill."

@@ -1,4 +1,4 @@
-"""What a runner did, beside the backtest of the same bars: equity, executions on the price, and the life of every order."""
+"""Figures of a session beside the backtest of the same bars: equity, executions on the price, the life of every order."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from atb.reports import theme
 from atb.reports.downsampling import candles, extreme_rows, span_text
 from atb.reports.trades import price_trace
 
-POINTS = 2_000  # of each line
+POINTS = 2_000  # per line
 CANDLES = 1_200
 MOST_FILLS = 600  # drawn on the price, the newest ones
 MOST_ORDERS = 1_000
@@ -23,25 +23,25 @@ STATES = {
     "planned": theme.SKY, "sent": theme.RED, "live": theme.BLUE, "partially_filled": theme.PURPLE, "filled": theme.GREEN,
     "cancelled": theme.SOFT, "expired": theme.SOFT, "absent": theme.ORANGE, "withheld": theme.ORANGE, "rejected": theme.RED,
 }  # fmt: skip
-"""Colours of an order's states; `sent` is the one whose answer is not known."""
+"""Colours of order states; the outcome of a `sent` order is unknown."""
 
 
 @dataclass(frozen=True)
 class SessionRecord:
-    """What a session's journal holds, as tables, and the backtest of the same bars by the same manifests.
+    """A session's journal as tables, and the backtest of the same bars by the same manifests.
 
     Parameters
     ----------
     name
         The session's id.
     result
-        Of the backtest, from the session's first bar to its last; None where what traded is not here any more.
+        The backtest from the session's first bar to its last; None if the promoted strategy is no longer available.
     equity
-        Value of the account in quote at each bar's close, indexed by the bar's open.
+        Equity in quote at each bar's close, indexed by the bar's open.
     fills
         Oldest first: `time`, `slot`, `side`, `role`, `price`, `quantity`, `reason`.
     orders
-        Oldest first: `placed` and `ended` (exchange time; NaT while the order is out), `slot`, `role`, `state`, `price` (its stop
+        Oldest first: `placed` and `ended` (exchange time; NaT while the order is open), `slot`, `role`, `state`, `price` (its stop
         or limit price, NaN without one), `why`.
     """
 
@@ -53,7 +53,7 @@ class SessionRecord:
 
     @property
     def label(self) -> str:
-        """Title of figures: the session, and which data it traded."""
+        """Label of figures: the session and its data."""
         return self.name if self.result is None else f"{self.name} · {self.result.label}"
 
     @property
@@ -66,14 +66,14 @@ class SessionRecord:
 
     @property
     def slots(self) -> int:
-        """How many strategies and symbols it trades, as far as that is known."""
+        """Number of slots, as far as known."""
         if self.result is not None:
             return len(self.result.slots)
         return 1 + int(max((*self.fills["slot"], *self.orders["slot"]), default=0))
 
     @property
     def first(self) -> pd.Timestamp:
-        """Open of the first bar whose close is journalled, or of the backtest's first."""
+        """Open of the first journalled bar, or of the backtest's first."""
         return self.index[0]
 
     @property
@@ -86,13 +86,13 @@ class SessionRecord:
 
     @property
     def index(self) -> pd.DatetimeIndex:
-        """Opens of the bars whose closes are journalled, or else of the backtest's."""
+        """Opens of the journalled bars, or else of the backtest's."""
         index = self.equity.index if len(self.equity) or self.result is None else self.result.index
         return pd.DatetimeIndex(index)
 
     @property
     def difference(self) -> "pd.Series[float]":
-        """Equity of the runner less that of the backtest at each close that both know."""
+        """Equity of the runner minus that of the backtest at each common close."""
         if self.result is None:
             return self.equity.iloc[:0]
         both = self.equity.index.intersection(self.result.equity.index)
@@ -100,7 +100,7 @@ class SessionRecord:
 
 
 def session_equity_figure(record: SessionRecord) -> go.Figure:
-    """Draw the account's value as the runner journalled it on the backtest's, and the difference between them below."""
+    """Draw the journalled equity over the backtest's, and their difference below."""
     tested, apart = None if record.result is None else record.result.equity, record.difference
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
     lines = (
@@ -139,20 +139,20 @@ def session_equity_figure(record: SessionRecord) -> go.Figure:
 
 def _apart_text(apart: "pd.Series[float]", *, tested: bool) -> str:
     if apart.empty and not tested:
-        return "No backtest lies beside it: what traded is not here any more."
+        return "There is no backtest to compare with: the promoted strategy is no longer available."
     if apart.empty:
-        return "The runner journalled no bar that the backtest knows."
+        return "Runner and backtest have no bar in common."
     largest = float(apart.abs().max())
     if largest == 0:
-        return f"Equal to the last digit at each of {len(apart):,} closes: the two lines lie on each other."
+        return f"Equal to the last digit at each of {len(apart):,} closes: the two lines coincide."
     return (
-        f"They are at most {largest:,.8g} apart over {len(apart):,} closes. A real account differs by the prices it was given; "
-        "a difference that begins with a missing trade has another cause."
+        f"The largest difference over {len(apart):,} closes is {largest:,.8g}. A real account differs by its fill prices; "
+        "a difference that starts with a missing trade has another cause."
     )
 
 
 def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:
-    """Draw one slot's executions on its price, rings where the backtest had them, and the stops for as long as they rested.
+    """Draw one slot's executions on its price, with the backtest's as rings, and its resting stops as lines.
 
     Raises
     ------
@@ -171,21 +171,21 @@ def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:
             bars = bars.slice(fills["time"].min() - pd.Timedelta(seconds=MARGIN * bars.timeframe.seconds))
         frame, span = candles(bars, CANDLES)
         figure, first = go.Figure(price_trace(frame)), frame.index[0]
-        drawn = f"a ring is where the backtest of the same bars had one. The price is drawn as {span_text(bars, span)}"
+        drawn = f"rings are executions of the backtest of the same bars. The price is drawn as {span_text(bars, span)}"
     _add_stops(figure, record, slot=slot, first=first)
     if record.result is not None:
         _add_tested(figure, record.result, slot=slot, first=first)
     _add_fills(figure, fills)
-    told = f"The newest {len(fills):,} of {len(every):,} executions" if len(every) > len(fills) else "Every execution"
-    rested = "A line is a stop from the moment it was placed until it filled, was replaced, or its position was closed."
-    caption = f"{told}; {drawn}. {rested}"
-    theme.style(figure, "What was executed", label=record.label, caption=caption, height=520)
+    shown = f"The newest {len(fills):,} of {len(every):,} executions" if len(every) > len(fills) else "Every execution"
+    rested = "A line is a stop, from its placement until it filled, was replaced, or its position was closed."
+    caption = f"{shown}; {drawn}. {rested}"
+    theme.style(figure, "Executions", label=record.label, caption=caption, height=520)
     figure.update_yaxes(title_text=f"price ({record.quote})")
     return figure.update_xaxes(theme.time_axis(rangeslider={"visible": False}))
 
 
 def _add_stops(figure: go.Figure, record: SessionRecord, *, slot: int, first: pd.Timestamp) -> None:
-    """Add the stops that rested after `first` as one trace: a line at each one's price, and a break."""
+    """Add the stops that rested after `first` as one trace: a line at each stop's price, then a break."""
     orders = _lasting(record)
     at_venue = ~orders["state"].isin(("absent", "withheld", "rejected"))
     stops = orders[(orders["slot"] == slot) & (orders["role"] == "stop") & at_venue & (orders["ended"] >= first)]
@@ -231,7 +231,7 @@ def _add_fills(figure: go.Figure, fills: pd.DataFrame) -> None:
 
 
 def session_orders_figure(record: SessionRecord) -> go.Figure:
-    """Draw the life of every order, one lane for each role, from the moment it was written down; colour is its state now."""
+    """Draw the life of every order from its commit to the journal, one lane per role, coloured by its current state."""
     every = _lasting(record)
     orders = every.tail(MOST_ORDERS)
     lanes = [role for role in ROLES if role in set(orders["role"])] or ["entry"]
@@ -240,7 +240,7 @@ def session_orders_figure(record: SessionRecord) -> go.Figure:
         part = orders[orders["state"] == state]
         if len(part):
             _add_lives(figure, part, lanes, name=f"{state} ({len(part):,})", colour=colour)
-    theme.style(figure, "Orders and what became of them", label=record.label, caption=_orders_text(every, orders),
+    theme.style(figure, "Orders and their states", label=record.label, caption=_orders_text(every, orders),
                 height=170 + 60 * len(lanes))  # fmt: skip
     if every.empty:  # plotly would draw the year 2000
         figure.update_xaxes(range=theme.times(record.index[[0, -1]]))
@@ -249,7 +249,7 @@ def session_orders_figure(record: SessionRecord) -> go.Figure:
 
 
 def _add_lives(figure: go.Figure, part: pd.DataFrame, lanes: list[str], *, name: str, colour: str) -> None:
-    """Add orders of one state as one trace: placed, ended and a break, three points each."""
+    """Add orders of one state as one trace of three points each: placed, ended, break."""
     begins, ends = theme.times(pd.Index(part["placed"])), theme.times(pd.Index(part["ended"]))
     lane = part["role"].map(lanes.index).to_numpy(dtype=float)
     figure.add_scatter(
@@ -265,14 +265,14 @@ def _add_lives(figure: go.Figure, part: pd.DataFrame, lanes: list[str], *, name:
 
 
 def _lasting(record: SessionRecord) -> pd.DataFrame:
-    """Return the orders; those that are still out last until the session's last close."""
+    """Return the orders; those still open end at the session's last close."""
     return record.orders.assign(ended=record.orders["ended"].fillna(record.until))
 
 
 def _orders_text(every: pd.DataFrame, shown: pd.DataFrame) -> str:
     counts = every["state"].value_counts()
-    told = ", ".join(f"{counts[state]:,} {state}" for state in STATES if state in counts.index) or "none"
+    states = ", ".join(f"{counts[state]:,} {state}" for state in STATES if state in counts.index) or "none"
     newest = f" The newest {len(shown):,} are drawn." if len(shown) < len(every) else ""
     unknown = int(counts.get("sent", 0))
-    asked = f" Of {unknown:,} the answer is not known." if unknown else " No order is without an answer."
-    return f"{len(every):,} orders: {told}.{newest}{asked} Each was committed before it was sent; times are the exchange's."
+    outcome = f" The outcome of {unknown:,} is unknown." if unknown else " Every outcome is known."
+    return f"{len(every):,} orders: {states}.{newest}{outcome} Each was committed before it was sent; times are the exchange's."

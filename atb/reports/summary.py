@@ -1,4 +1,4 @@
-"""A result in words and numbers: the table of figures beside the baselines, and its card in a notebook."""
+"""A result in numbers: the table of figures beside the baselines, the last trades, and notebook cards."""
 
 from html import escape
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def summary_table(result: "Result") -> pd.DataFrame:
-    """Return the figures of merit beside the baselines, as text rounded for reading; `result.stats` has the exact values.
+    """Return the metrics beside the baselines, as rounded text; `result.stats` has the exact values.
 
     `random entry` is the median of runs that hold the same positions at random times, with the range of nine in ten.
     """
@@ -21,7 +21,7 @@ def summary_table(result: "Result") -> pd.DataFrame:
 
 
 def trades_table(result: "Result", last: int = 10) -> pd.DataFrame:
-    """Return the last round trips as text for reading, times in UTC; `result.trades` has the exact values."""
+    """Return the last round trips as rounded text, times in UTC; `result.trades` has the exact values."""
     trades = result.trades.tail(last)
     columns = {
         "symbol": trades["symbol"].to_list(),

@@ -1,8 +1,8 @@
-"""The house style of figures: one template, one palette, titles that name the data, a caption that says what is assumed.
+"""The style of figures: one template, one palette, titles that name the data, captions that state assumptions.
 
-Nothing is registered or changed on import: a figure gets the template as its own, wherever it is drawn. A figure by itself (in
-JupyterLab, as a PNG) is dark on white, so that it can be read on any page. A report page redraws it: `DARK` names each colour's
-counterpart on a dark page, and `layout.meta` says what to change where there is little width.
+Nothing is registered or changed on import: each figure carries its own template. A figure by itself (in JupyterLab, as a PNG) is
+dark on white. A report page redraws it: `DARK` gives each colour's counterpart on a dark page, and `layout.meta` the changes for
+narrow pages.
 """
 
 import textwrap
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-# Okabe and Ito's palette: told apart with any colour vision, and in grey by their lightness.
+# Okabe and Ito's palette: distinguishable with any colour vision, and by lightness in grey.
 BLUE, ORANGE, GREEN, RED = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 PURPLE, SKY = "#CC79A7", "#56B4E9"
 INK, GREY, SOFT, GRID = "#1F2933", "#6B7684", "#B8C0CA", "#E6EAEE"
@@ -28,11 +28,11 @@ DARK = {
     "#B34700": "#FFA45C", "#F0A868": "#8A5023", "#FAFAF8": "#242A31", "#7DBBDD": "#1E5F87", "#00548A": "#7CC4EE",
     "#FFFFFF": "#14181D", "#FFF": "#14181D", "BLACK": "#E6EAEE", "#000": "#E6EAEE", "#000000": "#E6EAEE",
 }  # fmt: skip
-"""Each colour of the palette on a dark page; orange and sky blue serve on both."""
+"""Each colour of the palette on a dark page; orange and sky blue are the same on both."""
 
 FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
-CAPTION = "caption"  # the name of its annotation
-CAPTION_WIDTH = 84  # characters a line: half a screen of JupyterLab holds it
+CAPTION = "caption"  # name of the caption's annotation
+CAPTION_WIDTH = 84  # characters per line; fits half a screen of JupyterLab
 _CAPTION_LINE = 16  # pixels
 _CAPTION_SHIFT = -58  # pixels: below tick labels of two lines and the axis title
 _TITLE_SPACE, _LEGEND_ROW = 66, 24  # pixels above the plot
@@ -40,7 +40,7 @@ _TIME = "%Y-%m-%d %H:%M"
 
 
 def template(*, dark: bool = False) -> go.layout.Template:
-    """Return the house template: few lines, one font, dark on white or the other way round."""
+    """Return the figure template: few lines, one font, dark on white or light on dark."""
     paper, ink, grey, soft, grid = ((DARK[colour] if dark else colour) for colour in (PAPER, INK, GREY, SOFT, GRID))
     colours = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY]
     axis = {
@@ -72,7 +72,7 @@ def template(*, dark: bool = False) -> go.layout.Template:
 
 
 def style(figure: go.Figure, title: str, *, label: str, caption: str = "", height: int = 480) -> go.Figure:
-    """Give a figure the template, a title with the data's label under it, and a caption under the plot.
+    """Style a figure: template, title with the data's label below it, caption below the plot.
 
     Parameters
     ----------
@@ -85,7 +85,7 @@ def style(figure: go.Figure, title: str, *, label: str, caption: str = "", heigh
     caption
         How to read it and what it rests on; wrapped.
     height
-        Of the plot with its title, in pixels; the caption's lines are added to it.
+        Height of the plot with its title, in pixels; the caption is added to it.
     """
     lines = textwrap.wrap(caption, CAPTION_WIDTH)
     above = _TITLE_SPACE + _LEGEND_ROW
@@ -106,7 +106,7 @@ def style(figure: go.Figure, title: str, *, label: str, caption: str = "", heigh
 
 
 def when_narrow(figure: go.Figure, *, layout: dict[str, Any], trace: dict[str, Any] | None = None) -> go.Figure:
-    """Say what a report page changes where a figure has little width, as on a telephone.
+    """Record the changes that a report page makes to a narrow figure, as on a phone.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def when_narrow(figure: go.Figure, *, layout: dict[str, Any], trace: dict[str, A
 
 
 def stacked_when_narrow(figure: go.Figure, *, height: int = 640) -> go.Figure:
-    """Say that the two plots of a row come one below the other where there is little width; `height` in pixels for both."""
+    """Stack the two plots of a row on narrow pages; `height` in pixels for both."""
     second = figure.layout.yaxis2.title.text or figure.layout.yaxis.title.text
     return when_narrow(
         figure,
@@ -142,7 +142,7 @@ def time_axis(**settings: Any) -> dict[str, Any]:
 
 
 def times(index: "pd.Index[Any]") -> "NDArray[np.datetime64]":
-    """Return UTC times to the second, without a zone: plotly draws them as they are."""
+    """Return UTC times to the second without a zone, which plotly draws unchanged."""
     import pandas as pd
 
     return pd.DatetimeIndex(index).tz_convert("UTC").tz_localize(None).to_numpy().astype("datetime64[s]")

@@ -1,4 +1,4 @@
-"""What was traded: entries and exits on the price, and how far each trade went for and against before it ended."""
+"""Figures of trades: entries and exits on the price, and the excursions (MAE, MFE) of each trade."""
 
 import numpy as np
 import pandas as pd
@@ -12,8 +12,8 @@ from atb.reports import theme
 from atb.reports.downsampling import candles, span_text
 
 CANDLES = 1_200
-MOST_TRADES = 1_000  # drawn on the price; more are neither legible nor small
-MOST_POINTS = 2_500  # of the excursions
+MOST_TRADES = 1_000  # drawn on the price; more would not be legible
+MOST_POINTS = 2_500  # drawn excursions
 MARGIN = 10  # bars drawn before the first and after the last trade
 LEGEND = "Up-triangles buy into a position, down-triangles sell into one; small ones add to it."
 SYMBOLS = {
@@ -32,20 +32,20 @@ SYMBOLS = {
         records.LIQUIDATION: "star-square",
     }.items()
 }
-"""How exits are marked, by their reason; circles where nothing else is said."""
+"""Markers of exits by reason; circles for all others."""
 
 
 def trades_figure(result: Result, last: int = 200, *, slot: int = 0) -> go.Figure:
-    """Draw the last round trips of one slot on its price: every fill, exits by their reason, and a line from entry to exit.
+    """Draw the last round trips of one slot on its price: every fill, exits by reason, and a line from entry to exit.
 
     Parameters
     ----------
     result
-        Of a backtest.
+        The result of a backtest.
     last
-        How many trades, 1 to 1000; the picture shows their period, and says how many came before.
+        Number of trades, 1 to 1000; the caption says how many came before.
     slot
-        Which of the result's slots.
+        Number of the slot.
 
     Raises
     ------
@@ -78,7 +78,7 @@ def _trades_of(result: Result, slot: int) -> pd.DataFrame:
 
 
 def _shown_text(every: pd.DataFrame, shown: pd.DataFrame) -> str:
-    """Return how many trades are drawn, and what the ones that are not made together."""
+    """Return the number of drawn trades, and the number and profit of those not drawn."""
     won = f"{(shown['pnl'] > 0).sum():,} with a profit after costs"
     if len(shown) == len(every):
         return f"All {len(every):,} trades, {won}."
@@ -90,7 +90,7 @@ def _shown_text(every: pd.DataFrame, shown: pd.DataFrame) -> str:
 
 
 def _window(result: Result, slot: int, trades: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the candles around the trades, all of them where there is no trade, and what one candle is."""
+    """Return the candles around the trades (all if there is none), and the description of one candle."""
     bars = result.bars[slot].slice(result.index[0])
     if len(trades):
         margin = pd.Timedelta(seconds=MARGIN * bars.timeframe.seconds)
@@ -100,7 +100,7 @@ def _window(result: Result, slot: int, trades: pd.DataFrame) -> tuple[pd.DataFra
 
 
 def price_trace(frame: pd.DataFrame, *, name: str = "price") -> go.Candlestick:
-    """Return candles in greys, hollow when rising: the background on which colour means profit and loss."""
+    """Return candles in grey, hollow when rising; colour is reserved for profit and loss."""
     line = {"color": theme.GREY, "width": 0.8}
     return go.Candlestick(
         x=theme.times(frame.index),
@@ -116,7 +116,7 @@ def price_trace(frame: pd.DataFrame, *, name: str = "price") -> go.Candlestick:
 
 
 def _add_trades(figure: go.Figure, trades: pd.DataFrame) -> None:
-    """Add two traces for all trades, profits and losses: entry, exit and a break, three points each.
+    """Add two traces, profits and losses, with three points per trade: entry, exit, break.
 
     A shape per trade would take minutes.
     """
@@ -136,7 +136,7 @@ def _add_trades(figure: go.Figure, trades: pd.DataFrame) -> None:
 
 
 def _add_entries(figure: go.Figure, orders: pd.DataFrame) -> None:
-    """Add every entry fill; the ones that add to a position are smaller."""
+    """Add every entry fill; those that add to a position are smaller."""
     part = orders[orders["role"] == "entry"]
     added = part.duplicated("trade_id").to_numpy()
     figure.add_scatter(
@@ -153,7 +153,7 @@ def _add_entries(figure: go.Figure, orders: pd.DataFrame) -> None:
 
 
 def _add_exits(figure: go.Figure, orders: pd.DataFrame, trades: pd.DataFrame) -> None:
-    """Add every exit fill, one trace for each reason, coloured by its trade's profit or loss; then what is still open."""
+    """Add every exit fill, one trace per reason, coloured by its trade's profit or loss; then positions still open."""
     of_trade = trades.set_index("trade_id")
     exits = orders[orders["role"] != "entry"]
     for reason, part in exits.groupby("reason", sort=True):
@@ -183,7 +183,7 @@ def _add_exits(figure: go.Figure, orders: pd.DataFrame, trades: pd.DataFrame) ->
 
 
 def excursion_figure(result: Result) -> go.Figure:
-    """Draw every closed trade's outcome against how far it ran against the position (MAE) and in its favour (MFE)."""
+    """Draw the outcome of every closed trade against its maximum adverse (MAE) and favourable (MFE) excursion."""
     closed = result.trades[result.trades["status"] == "closed"]
     shown = _spread(closed)
     figure = make_subplots(cols=2, horizontal_spacing=0.09, shared_yaxes=True)
@@ -191,11 +191,9 @@ def excursion_figure(result: Result) -> go.Figure:
     for level, column, name in _levels(result):
         figure.add_vline(x=level, line={"color": theme.GREY, "width": 1, "dash": "dash"}, row=1, col=column,
                          annotation={"text": f"{name} {level:g} %", "font": {"size": 12, "color": theme.GREY}})  # fmt: skip
-    theme.style(
-        figure, "How far trades ran before they ended", label=result.label, caption=_excursion_text(closed, shown)
-    )
-    figure.update_xaxes(title_text="farthest against: MAE (% of entry price)", rangemode="tozero", row=1, col=1)
-    figure.update_xaxes(title_text="farthest in favour: MFE (% of entry price)", rangemode="tozero", row=1, col=2)
+    theme.style(figure, "Excursions of trades", label=result.label, caption=_excursion_text(closed, shown))
+    figure.update_xaxes(title_text="adverse excursion, MAE (% of entry price)", rangemode="tozero", row=1, col=1)
+    figure.update_xaxes(title_text="favourable excursion, MFE (% of entry price)", rangemode="tozero", row=1, col=2)
     figure.update_yaxes(title_text="profit after costs (%)", row=1, col=1)
     return theme.stacked_when_narrow(figure.update_yaxes(zeroline=True, zerolinewidth=1.5))
 
@@ -220,12 +218,12 @@ def _add_excursions(figure: go.Figure, shown: pd.DataFrame) -> None:
                 col=column,
             )  # fmt: skip
     reach = float(shown["mfe_pct"].max()) if len(shown) else 1.0
-    figure.add_scatter(x=[0, reach], y=[0, reach], mode="lines", name="nothing given back", hoverinfo="skip",
+    figure.add_scatter(x=[0, reach], y=[0, reach], mode="lines", name="exit at the best price", hoverinfo="skip",
                        line={"color": theme.SOFT, "width": 1, "dash": "dot"}, row=1, col=2)  # fmt: skip
 
 
 def _spread(closed: pd.DataFrame) -> pd.DataFrame:
-    """Return all trades, or evenly many of each outcome, best and worst included."""
+    """Return all trades, or a sample evenly spread over outcomes, best and worst included."""
     if len(closed) <= MOST_POINTS:
         return closed
     rows = np.linspace(0, len(closed) - 1, MOST_POINTS).astype(np.int64)
@@ -245,10 +243,10 @@ def _excursion_text(closed: pd.DataFrame, shown: pd.DataFrame) -> str:
         return "No trade was closed."
     some = "" if len(shown) == len(closed) else f"{len(shown):,} of {len(closed):,} trades drawn, evenly by outcome. "
     winners, losers = closed[closed["pnl"] > 0], closed[closed["pnl"] <= 0]
-    spared = f"{winners['mae_pct'].quantile(0.9):.2f} %" if len(winners) else "nothing to say of"
-    missed = f"{losers['mfe_pct'].median():.2f} %" if len(losers) else "nothing to say of"
+    spared = f"{winners['mae_pct'].quantile(0.9):.2f} %" if len(winners) else "(none)"
+    missed = f"{losers['mfe_pct'].median():.2f} %" if len(losers) else "(none)"
     return (
-        f"{some}Nine of ten winning trades never went more than {spared} against the position; half of the losing ones had been "
-        f"at least {missed} in profit first. Measured on highs and lows of the bars held. A level that looks good here was "
+        f"{some}Nine of ten winning trades never went more than {spared} against the position; half of the losing ones were "
+        f"at least {missed} in profit first. Measured on the highs and lows of the bars held. A level that looks good here is "
         "chosen with hindsight: test it on other data before you use it."
     )

@@ -1,4 +1,4 @@
-"""Figures of a trained model: whether its probabilities are true, and whether they order the returns that followed."""
+"""Figures of a trained model: calibration of its probabilities, and returns by decile of prediction."""
 
 from typing import TYPE_CHECKING
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
 
 
 def calibration_figure(table: "pd.DataFrame", *, title: str) -> go.Figure:
-    """Return predicted against observed shares of rises, one point per bin, beside the line of a true model.
+    """Draw predicted against observed shares of rises, one point per bin, beside the line of a calibrated model.
 
     Parameters
     ----------
     table
         Columns `predicted`, `observed` (0 to 1) and `rows`: `atb.prediction.evaluation.calibration_table`.
     title
-        Says which rows and whose data: the bars' label belongs in it.
+        Names the rows and the data; should contain the bars' label.
     """
     low = float(min(table["predicted"].min(), table["observed"].min()))
     high = float(max(table["predicted"].max(), table["observed"].max()))
     truth = go.Scatter(
-        x=[low, high], y=[low, high], mode="lines", name="a true model", line={"color": theme.GREY, "dash": "dash"}
+        x=[low, high], y=[low, high], mode="lines", name="calibrated", line={"color": theme.GREY, "dash": "dash"}
     )
     model = go.Scatter(
         x=table["predicted"],
@@ -35,14 +35,16 @@ def calibration_figure(table: "pd.DataFrame", *, title: str) -> go.Figure:
         hovertemplate="predicted %{x:.1%}<br>observed %{y:.1%}<br>%{customdata} rows<extra></extra>",
     )
     figure = go.Figure([truth, model])
-    caption = "Each point is a tenth of the rows, by prediction. On the dashed line, what is predicted is what happens."
-    theme.style(figure, "Are the probabilities true?", label=title, caption=caption, height=440)
+    caption = (
+        "Each point is a tenth of the rows, by prediction. On the dashed line, predicted and observed shares agree."
+    )
+    theme.style(figure, "Calibration of the probabilities", label=title, caption=caption, height=440)
     figure.update_xaxes(title_text="predicted probability of a rise (%)", tickformat=".0%")
     return figure.update_yaxes(title_text="observed share of rises (%)", tickformat=".0%")
 
 
 def decile_figure(table: "pd.DataFrame", *, horizon: int, title: str) -> go.Figure:
-    """Return the mean forward return per decile of prediction, in basis points, with one standard error.
+    """Draw the mean forward return per decile of prediction, in basis points, with one standard error.
 
     Parameters
     ----------
@@ -50,9 +52,9 @@ def decile_figure(table: "pd.DataFrame", *, horizon: int, title: str) -> go.Figu
         Columns `forward_return` and `error` (log returns), index 1 (lowest predictions) upward:
         `atb.prediction.evaluation.decile_table`.
     horizon
-        Bars over which the return was taken.
+        Bars over which the return is measured.
     title
-        Says which rows and whose data: the bars' label belongs in it.
+        Names the rows and the data; should contain the bars' label.
     """
     basis_points = table["forward_return"] * 10_000
     bars = go.Bar(
@@ -64,9 +66,7 @@ def decile_figure(table: "pd.DataFrame", *, horizon: int, title: str) -> go.Figu
         hovertemplate="decile %{x}<br>%{y:.1f} bp<br>%{customdata} rows<extra></extra>",
     )
     figure = go.Figure([bars])
-    caption = (
-        "The lines are one standard error, too short: returns of neighbouring rows overlap and are not independent."
-    )
-    theme.style(figure, "What followed the predictions", label=title, caption=caption, height=400)
+    caption = "Error bars are one standard error; they are too short, since returns of neighbouring rows overlap."
+    theme.style(figure, "Return by decile of prediction", label=title, caption=caption, height=400)
     figure.update_xaxes(title_text="tenth of the rows, by prediction (1: lowest)", dtick=1)
     return figure.update_yaxes(title_text=f"mean return over the next {horizon} bars (bp)")

@@ -224,7 +224,7 @@ def test_the_only_series_that_is_stored_needs_no_options_and_is_named(tmp_path):
     store(tmp_path, 600, symbol="DOGE/EUR", timeframe="4h")
     done = atb("backtest", "sma_cross", "--no-report")
     assert done.exit_code == 0, done.output
-    assert "Taking DOGE/EUR 4h (file): no other stored series fits." in done.stderr
+    assert "Using DOGE/EUR 4h (file), the only stored series that fits." in done.stderr
     assert "DOGE/EUR 4h" in done.stdout
     assert atb("backtest", "sma_cross", "--symbol", "DOGEEUR", "--no-report").exit_code == 0
 

@@ -121,4 +121,4 @@ def test_the_last_days_are_chosen_as_for_a_backtest():
     assert longer["bars"] - short["bars"] == 240
     both = call("sma_cross", "--days", "10", "--end", "2024-07-01")
     assert both.exit_code == 2
-    assert "two ways to say the same" in both.output
+    assert "cannot be combined with --start or --end" in both.output

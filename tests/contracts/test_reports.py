@@ -240,7 +240,7 @@ def test_a_session_apart_from_its_backtest_says_by_how_much(ordinary):
     assert "Equal to the last digit" in SESSION_REPORTS["session_equity"](record).layout.annotations[-1].text
     other = replace(record, equity=record.equity + np.where(np.arange(len(record.equity)) > 100, -2.5, 0.0))
     figure = SESSION_REPORTS["session_equity"](other)
-    assert "at most 2.5 apart" in figure.layout.annotations[-1].text
+    assert "closes is 2.5." in figure.layout.annotations[-1].text
     assert min(figure.data[2].y) == pytest.approx(-2.5)
 
 

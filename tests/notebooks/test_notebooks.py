@@ -135,17 +135,17 @@ def test_the_monitor_trades_the_manifest_on_paper_and_finds_it_equal_to_its_back
 
 
 def test_the_tour_names_the_marks_and_colours_that_are_drawn():
-    (told,) = [cell.source for cell in cells("00_tour.ipynb", "markdown") if cell.id == "tour-11"]
+    (text,) = [cell.source for cell in cells("00_tour.ipynb", "markdown") if cell.id == "tour-11"]
     marks = {
-        records.SIGNAL_EXIT: ("square", "a square where the strategy's own signal"),
-        records.STOP_LOSS: ("x", "a cross where the stop"),
+        records.SIGNAL_EXIT: ("square", "a square for an exit signal"),
+        records.STOP_LOSS: ("x", "a cross for a stop"),
     }
     for reason, (symbol, words) in marks.items():
         assert SYMBOLS[codes.REASONS[reason]] == symbol
-        assert words in told
+        assert words in text
     assert (PROFIT, LOSS) == (GREEN, RED)  # the palette's red is a vermilion, which people call orange
-    assert "green where the trade made money after costs, orange where it lost" in told
-    assert "dot" not in told
+    assert "green if the trade made money after costs, orange if it lost" in text
+    assert "dot" not in text
 
 
 def test_no_chapter_can_arm_real_money():

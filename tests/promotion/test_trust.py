@@ -84,7 +84,7 @@ def test_the_store_never_lies_in_the_data_folder(tmp_path):
     data = tmp_path / "data"
     (tmp_path / "link").symlink_to(data)
     for inside in (data, data / "keys", tmp_path / "link" / "trust", data / ".." / "data" / "x"):
-        with pytest.raises(ConfigError, match=r"must not lie in the data folder"):
+        with pytest.raises(ConfigError, match=r"must not lie in the data folder.*live\.trust_root"):
             check_place(inside, data)
     check_place(tmp_path / "database", data)
     assert load_settings(data__root=data).trust_root.name == "atb"

@@ -139,7 +139,7 @@ def test_an_order_without_an_answer_is_the_first_thing_to_know(traded, desk):
     seen = watch_session()
     assert seen.findings()[0] == "1 orders were sent and their outcome is unknown"
     caption = SESSION_REPORTS["session_orders"](seen.record).layout.annotations[-1].text
-    assert "Of 1 the answer is not known." in caption.replace("<br>", " ")
+    assert "The outcome of 1 is unknown." in caption.replace("<br>", " ")
 
 
 @pytest.mark.parametrize("report", SESSION_REPORTS.values(), ids=SESSION_REPORTS)
