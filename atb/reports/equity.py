@@ -34,7 +34,7 @@ def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
     log
         Whether the equity axis is logarithmic.
     """
-    cash = result.problem.account.cash
+    cash = result.inputs.account.cash
     figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.05)
     _add_band(figure, result)
     lines = (
@@ -158,10 +158,10 @@ def monthly_returns(result: Result) -> pd.DataFrame:
     closed = result.equity.set_axis(_close_times(result))
     grouped = closed.groupby([closed.index.year, closed.index.month])  # type: ignore[attr-defined] # an index of times
     last = grouped.last()
-    before = last.shift(1).fillna(result.problem.account.cash)
+    before = last.shift(1).fillna(result.inputs.account.cash)
     months = (100 * (last / before - 1)).unstack().reindex(columns=range(1, 13))
     ends = last.groupby(level=0).last()
-    begins = ends.shift(1).fillna(result.problem.account.cash)
+    begins = ends.shift(1).fillna(result.inputs.account.cash)
     table = months.assign(year=100 * (ends / begins - 1))
     table.index.name = "year"
     return table
@@ -169,7 +169,7 @@ def monthly_returns(result: Result) -> pd.DataFrame:
 
 def _close_times(result: Result) -> pd.DatetimeIndex:
     """Return the last millisecond of each bar: one that closes at midnight belongs to the day that ends."""
-    return pd.DatetimeIndex(pd.to_datetime(result.problem.closes - 1, unit="ms", utc=True))
+    return pd.DatetimeIndex(pd.to_datetime(result.inputs.closes - 1, unit="ms", utc=True))
 
 
 def exposure_figure(result: Result) -> go.Figure:
@@ -210,7 +210,7 @@ def _exposure_caption(result: Result, net: Floats, gross: Floats) -> str:
 
 def exposure(result: Result) -> pd.DataFrame:
     """Return each slot's position value at each close, in percent of the account's equity."""
-    value = result.positions.to_numpy() * closes(result.slots, result.problem.closes, result.index).to_numpy()
+    value = result.positions.to_numpy() * closes(result.slots, result.inputs.closes, result.index).to_numpy()
     return pd.DataFrame(100 * value / result.equity.to_numpy()[:, None], index=result.index)
 
 
