@@ -60,4 +60,4 @@ def test_the_doctor_looks_at_keys(settings, tmp_path):
     (settings.keys_root / PRIVATE).chmod(0o640)
     assert [one.status for one in check_keys(settings)] == ["error", "warning"]
     inside = load_settings(live__trust_root=settings.data.root / "keys")
-    assert "must not decide" in check_keys(inside)[-1].found
+    assert "must not lie in the data folder" in check_keys(inside)[-1].found
