@@ -9,7 +9,7 @@ from typing import Any
 from atb.db import Database
 from atb.domain import Timer
 from atb.domain.ports import Broker
-from atb.live.execution.timing import Rules
+from atb.live.execution.timing import DeskTiming
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.kill_switch import KillSwitch
 from atb.live.loop import Bell
@@ -79,7 +79,7 @@ class VenueContext:
     ----------
     broker, timer
         The venue, and its time.
-    rules
+    timing
         Pauses and margins.
     compare_ms
         Exchange time between two comparisons of the account with the books.
@@ -95,7 +95,7 @@ class VenueContext:
 
     broker: Broker
     timer: Timer
-    rules: Rules = field(default_factory=Rules)
+    timing: DeskTiming = field(default_factory=DeskTiming)
     compare_ms: int = 60_000
     tolerance: Decimal = Decimal("1e-6")
     tick_ms: int | None = 1_000

@@ -18,11 +18,11 @@ from atb.live.context import RunnerContext, VenueContext, Window
 from atb.live.execution.blotter import Blotter
 from atb.live.execution.book import Book
 from atb.live.execution.desk import Desk, ExchangeTrading, PaperTrading
-from atb.live.execution.desk_state import DeskMemory
-from atb.live.execution.exchange_desk import ExchangeDesk, Trade
-from atb.live.execution.execution_reports import Hearing
+from atb.live.execution.desk_state import DeskState
+from atb.live.execution.exchange_desk import DeskParts, ExchangeDesk
+from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.paper_desk import PaperDesk
-from atb.live.execution.reconciliation import Synchroniser
+from atb.live.execution.reconciliation import Reconciler
 from atb.live.feed.candles import CandleFeed
 from atb.live.feed.market import Feed
 from atb.live.feed.replay import first_traded, replay_feed
@@ -107,10 +107,10 @@ async def trade_exchange(portfolio: Portfolio, context: RunnerContext, venue: Ve
     """
     async with _venue_session(portfolio, context, venue, exclusive=True) as (session, feed, book):
         desk = _exchange_desk(book, venue, session, sending=context.telemetry.sending)
-        synchroniser = Synchroniser(venue.broker, desk.hearing, tolerance=venue.tolerance, accepting=venue.accept)
-        context.telemetry.barred = lambda: desk.memory.quarantine
-        context.telemetry.drift = lambda: synchroniser.drift
-        trading = ExchangeTrading(desk, session.writer.commit, synchroniser=synchroniser, every_ms=venue.compare_ms)
+        reconciler = Reconciler(venue.broker, desk.reports, tolerance=venue.tolerance, accepting=venue.accept)
+        context.telemetry.barred = lambda: desk.desk_state.quarantine
+        context.telemetry.drift = lambda: reconciler.drift
+        trading = ExchangeTrading(desk, session.writer.commit, reconciler=reconciler, every_ms=venue.compare_ms)
         _warn_of_bare_entries(portfolio)
         while not session.journal.lease.fresh(SystemTimer().now_ms()):  # the previous holder may still be sending
             await asyncio.sleep(_FRESH_S)
@@ -158,16 +158,16 @@ def _paper_trading(book: Book, session: Session) -> PaperTrading:
 
 def _exchange_desk(book: Book, venue: VenueContext, session: Session, *, sending: Callable[[], None]) -> ExchangeDesk:
     saved = (session.resumed.state or {}).get("desk")
-    memory = DeskMemory.from_json(saved) if saved else DeskMemory(venue.broker.now_ms())
-    memory.cursors = dict(session.resumed.cursors)
-    memory.known = _known_fills(session)
+    desk_state = DeskState.from_json(saved) if saved else DeskState(venue.broker.now_ms())
+    desk_state.cursors = dict(session.resumed.cursors)
+    desk_state.known = _known_fills(session)
     makers = makers_of(book.portfolio, session)
-    hearing = Hearing(book, Blotter(session.resumed.working), memory, makers=makers)
+    reports = ExecutionReports(book, Blotter(session.resumed.working), desk_state, makers=makers)
     lease = session.journal.lease
-    trade = Trade(
-        venue.broker, hearing, makers, session.writer.commit, sending, lambda: lease.fresh(SystemTimer().now_ms())
+    parts = DeskParts(
+        venue.broker, reports, makers, session.writer.commit, sending, lambda: lease.fresh(SystemTimer().now_ms())
     )
-    return ExchangeDesk(trade, venue.rules)
+    return ExchangeDesk(parts, venue.timing)
 
 
 def _known_fills(session: Session) -> Callable[[Symbol, str], bool]:

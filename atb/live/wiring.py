@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from atb.domain import Timer
 from atb.errors import ConfigError, PromotionError
-from atb.live.execution.timing import Rules
+from atb.live.execution.timing import DeskTiming
 from atb.live.feed.timer import PacedTimer, SteppedTimer, SystemTimer
 from atb.live.journal.breakers import Breakers
 from atb.live.portfolio import Portfolio
@@ -233,7 +233,7 @@ async def venue(
         yield VenueContext(
             broker,
             timer,
-            Rules(entry_grace_ms=int(live.entry_grace * 1_000)),
+            DeskTiming(entry_grace_ms=int(live.entry_grace * 1_000)),
             compare_ms=_compare_ms(settings, portfolio),
             tolerance=live.drift_tolerance,
             tick_ms=_tick_ms(timer),

@@ -23,7 +23,7 @@ from atb.domain.ports import Broker
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot, warmup_bars
-from atb.live.execution.timing import Rules
+from atb.live.execution.timing import DeskTiming
 from atb.live.feed.timer import SteppedTimer
 from atb.live.loop import Bell, Summary
 from atb.live.plan import Plan
@@ -142,10 +142,10 @@ class Venue:
         await timer.open()
         broker = options.pop("wrap", lambda one: one)(self.connect(timer))
         database = context.pop("database", None) or open_database(self.url)
-        rules = options.pop("rules", Rules())
+        timing = options.pop("timing", DeskTiming())
         trade = trade_candles if paper else trade_exchange
         try:
-            exchange = VenueContext(broker, timer, rules, tick_ms=None, **options)
+            exchange = VenueContext(broker, timer, timing, tick_ms=None, **options)
             return await trade(portfolio, RunnerContext(database, ACCOUNT, **context), exchange)
         finally:
             await broker.close()

@@ -14,8 +14,8 @@ from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import VenueError
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
-from atb.live.execution.desk_state import DeskMemory
-from atb.live.execution.execution_reports import Hearing
+from atb.live.execution.desk_state import DeskState
+from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.orders import ClientIds, OrderMaker
 from atb.live.feed.market import History
 from atb.live.journal.step import Working
@@ -65,13 +65,13 @@ class Table:
 
     def __post_init__(self) -> None:
         self.book = book_of(self.portfolio)
-        self.memory = DeskMemory(BAR, bars=dict.fromkeys(range(len(self.portfolio.plans)), BAR))
+        self.desk_state = DeskState(BAR, bars=dict.fromkeys(range(len(self.portfolio.plans)), BAR))
         self.blotter = Blotter()
         self.makers = {
             slot: OrderMaker(ClientIds("sma_cross", ("main", str(slot))), plan.symbol)
             for slot, plan in enumerate(self.portfolio.plans)
         }
-        self.hearing = Hearing(self.book, self.blotter, self.memory, makers=self.makers)
+        self.reports = ExecutionReports(self.book, self.blotter, self.desk_state, makers=self.makers)
 
     def order(
         self, role: str = "entry", kind: str = "market", quantity: str = "1", *, slot: int = 0, **more: Any

@@ -54,7 +54,7 @@ def test_a_rehearsal_gets_the_simulators_clock_and_its_end(tmp_path, simulated):
     exchange, now = asyncio.run(given(settings, simulated=True, until="2024-01-04", accept=True))
     assert isinstance(exchange.timer, SteppedTimer)
     assert now == pytest.approx(int(BARS.opened_ms[60]), abs=60_000)
-    assert (exchange.tick_ms, exchange.compare_ms, exchange.rules.entry_grace_ms) == (None, 90_000, 7_000)
+    assert (exchange.tick_ms, exchange.compare_ms, exchange.timing.entry_grace_ms) == (None, 90_000, 7_000)
     assert (exchange.until_ms, exchange.accept) == (1_704_326_400_000, True)
 
 

@@ -11,9 +11,9 @@ import pytest
 
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.live.execution.exchange_desk import ExchangeDesk
-from atb.live.execution.order_status import Inquiry
+from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.orders import OrderMaker
-from atb.live.execution.planning import Cancel, Place, Replace, Wish
+from atb.live.execution.planning import Cancel, Place, Replace, SlotPlanner
 from atb.live.journal.session_rows import SessionRows, decision_log
 from atb.live.journal.step import Working
 from atb.live.loop import Loop
@@ -45,7 +45,7 @@ async def _place_then_record(self, request, step):
         return await self._cancel(request, step)
     sent = [request.order] if isinstance(request, Replace) else list(request.orders)
     list_id = request.list_id if isinstance(request, Place) else None
-    bar_ms, now = self.memory.bars[request.slot], self.broker.now_ms()
+    bar_ms, now = self.desk_state.bars[request.slot], self.broker.now_ms()
     working = [Working(order, bar_ms, request.slot, "sent", list_id, now) for order in sent]
     new = [self.blotter.add(one) for one in working]
     after, old = self._step(), (request.old,) if isinstance(request, Replace) else ()
@@ -60,7 +60,7 @@ async def _place_then_record(self, request, step):
             one.end("absent")
             after.changes[one.order.client_id] = one.change()
         return after
-    self.hearing.answer(answer, after, new=new, old=old)
+    self.reports.take_answer(answer, after, new=new, old=old)
     return after
 
 
@@ -78,7 +78,7 @@ def believe_the_first_not_found():
     async def closed(*_: object) -> bool:
         return False
 
-    with patch.object(Inquiry, "_over_ms", lambda *_: 0), patch.object(Inquiry, "_is_open", closed):
+    with patch.object(OrderStatus, "_over_ms", lambda *_: 0), patch.object(OrderStatus, "_is_open", closed):
         yield
 
 
@@ -142,13 +142,13 @@ def stops_at_half_the_price():
 @contextmanager
 def stops_that_never_move():
     """Protect a position once, and leave it at that."""
-    guard = Wish._guard
+    guard = SlotPlanner._guard
 
     def once(self):
         resting = [one for one in self.blotter.open(self.slot, "stop") if one.state == "live"]
         return None if resting else guard(self)
 
-    with patch.object(Wish, "_guard", once):
+    with patch.object(SlotPlanner, "_guard", once):
         yield
 
 

@@ -1,4 +1,4 @@
-"""The orders that are out at a venue, as far as it has told: states only go forward, whatever order the news comes in."""
+"""The orders that are open at a venue: states only go forward, in whatever order reports arrive."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -22,16 +22,18 @@ _STATES: dict[str, IntentState] = {
 
 @dataclass
 class Outstanding:
-    """One order: where it stands, and whether its answer was lost.
+    """One order: its state, its fills, and whether the answer to its request was lost.
 
     Parameters
     ----------
     filled
-        Executed in base, by the executions that were folded; never more than the order's quantity.
-    said
-        Executed in base by the venue's own word, which may run ahead of the executions it lists.
+        Filled quantity (base) by the executions that were applied; never more than the order's quantity.
+    reported
+        Filled quantity (base) by the venue's order report, which may be ahead of the executions it lists.
     unknown
-        Whether the request's answer was lost: it may have been executed, or may still be.
+        Whether the answer to the request was lost: it may have been executed, or may still be.
+    next_look_ms
+        Exchange time from which the venue is to be asked for an order whose answer was lost.
     """
 
     order: Order
@@ -42,116 +44,139 @@ class Outstanding:
     sent_ms: int = 0
     exchange_id: str | None = None
     filled: Decimal = Decimal(0)
-    said: Decimal = Decimal(0)
+    reported: Decimal = Decimal(0)
     unknown: bool = False
+    next_look_ms: int = 0
     cancelling: bool = False
 
     @property
-    def left(self) -> Decimal:
-        """What is still to be executed, in base."""
+    def leaves_quantity(self) -> Decimal:
+        """The quantity that is still to be filled, in base."""
         return self.order.quantity - self.filled
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more can come of it."""
+        """Whether it can have no further fills."""
         return self.state not in RANK
 
-    def hear(self, report: OrderReport) -> bool:
-        """Take the venue's word for the order; tell whether it is news."""
-        before = (self.state, self.exchange_id, self.said)
+    def update(self, report: OrderReport) -> bool:
+        """Take in an order report; return whether anything changed."""
+        before = (self.state, self.exchange_id, self.reported)
         self.exchange_id = report.exchange_id or self.exchange_id
-        self.said = max(self.said, report.filled)
+        self.reported = max(self.reported, report.filled)
         if self.list_id is not None and 0 < report.quantity < self.order.quantity:
-            # What waits for its entry sells what that one received: less than it bought, where the fee is paid in base.
+            # A stop or target that waits for its entry sells what the entry received: less than it bought, with fees in base.
             self.order = replace(self.order, quantity=report.quantity)
         self._advance(_STATES[report.state])
-        return before != (self.state, self.exchange_id, self.said)
+        return before != (self.state, self.exchange_id, self.reported)
 
     def execute(self, quantity: Decimal) -> None:
-        """Count an execution that was folded."""
+        """Count an execution that was applied."""
         self.filled += quantity
-        self.said = max(self.said, self.filled)
+        self.reported = max(self.reported, self.filled)
         self._advance("filled" if self.filled >= self.order.quantity else "partially_filled")
 
+    def mark_unknown(self, sent_ms: int = 0) -> None:
+        """Note that the answer to a request about it was lost, which left at `sent_ms`; it is looked up at once."""
+        self.unknown, self.next_look_ms = True, 0
+        self.sent_ms = max(self.sent_ms, sent_ms)
+
     def end(self, state: IntentState) -> None:
-        """Write down how it ended."""
+        """Set the state in which it ended."""
         self._advance(state)
 
     def change(self, refusal: str | None = None) -> Change:
-        """Return the journal's row of this order as it stands."""
+        """Return the journal's row of this order."""
         return Change(self.state, refusal, self.exchange_id, self.filled, self.sent_ms)
 
     def _advance(self, state: IntentState) -> None:
-        """Move on; an order that ended stays so, unless it turns out to be filled."""
+        """Go to a state; one that ended stays so, unless it turns out to be filled."""
         if state == "filled" and self.filled < self.order.quantity:
-            state = "partially_filled"  # executed by the venue's word, but not all executions were seen yet
+            state = "partially_filled"  # filled by its report, but not all executions have come yet
         if state == "filled" or (not self.ended and RANK.get(state, 9) >= RANK[self.state]):
             self.state = state
 
     @property
     def owed(self) -> bool:
-        """Whether the venue executed more than the executions seen so far."""
-        return self.said > self.filled
+        """Whether executions are missing: the report says more than was applied."""
+        return self.reported > self.filled
 
     @property
     def unsettled(self) -> bool:
-        """Whether its answer, or an execution of it, is missing."""
+        """Whether an answer or an execution is missing."""
         return self.owed or (self.unknown and not self.ended)
 
 
 class Blotter:
-    """Outstanding orders by client id; those that ended are kept until their executions are complete, then forgotten."""
+    """Outstanding orders by client id; an order that ended is kept until its executions are complete."""
 
     def __init__(self, working: Iterable[Working] = ()) -> None:
         self._orders: dict[str, Outstanding] = {}
-        for one in working:
-            self.add(one, unknown=one.state == "sent")
+        for order in working:
+            self.add(order, unknown=order.state == "sent")
 
     def __iter__(self) -> Iterator[Outstanding]:
-        """Go through them in the order in which they were sent."""
+        """Iterate in the order of sending."""
         return iter(list(self._orders.values()))
 
-    def add(self, one: Working, *, unknown: bool = False) -> Outstanding:
-        """Take an order that is about to be sent, or was when this process began."""
+    def add(self, working: Working, *, unknown: bool = False) -> Outstanding:
+        """Add an order that is about to be sent, or that was out when this process began."""
         made = Outstanding(
-            one.order,
-            one.slot,
-            one.bar_ms,
-            one.state,
-            one.list_id,
-            one.sent_ms,
-            one.exchange_id,
-            one.filled,
-            one.filled,
+            working.order,
+            working.slot,
+            working.bar_ms,
+            working.state,
+            working.list_id,
+            working.sent_ms,
+            working.exchange_id,
+            working.filled,
+            working.filled,
         )
         made.unknown = unknown
-        self._orders[one.order.client_id] = made
+        self._orders[working.order.client_id] = made
         return made
 
     def get(self, client_id: str) -> Outstanding | None:
         """Return an order by its client id."""
         return self._orders.get(client_id)
 
-    def of_fill(self, fill: Fill) -> Outstanding | None:
-        """Return the order that an execution belongs to, by client id or by the venue's id, None for a stranger's."""
+    def owner_of(self, fill: Fill) -> Outstanding | None:
+        """Return the order of an execution, by client id or by the venue's id; None where it is not ours."""
         if fill.client_id:
             return self._orders.get(fill.client_id)
-        return next((one for one in self if one.exchange_id and one.exchange_id == fill.order_id), None)
+        return next(
+            (
+                outstanding
+                for outstanding in self
+                if outstanding.exchange_id and outstanding.exchange_id == fill.order_id
+            ),
+            None,
+        )
 
-    def forget(self) -> None:
-        """Drop the orders of which nothing more can come."""
-        self._orders = {name: one for name, one in self._orders.items() if not one.ended or one.owed}
+    def drop_finished(self) -> None:
+        """Drop orders that ended and have all their executions."""
+        self._orders = {
+            name: outstanding for name, outstanding in self._orders.items() if not outstanding.ended or outstanding.owed
+        }
 
     def open(self, slot: int, *roles: str) -> list[Outstanding]:
-        """Return a slot's orders that have not ended, of the given roles or all."""
-        return [one for one in self if one.slot == slot and not one.ended and (not roles or one.order.role in roles)]
+        """Return a slot's open orders, of the given roles or all."""
+        return [
+            outstanding
+            for outstanding in self
+            if outstanding.slot == slot and not outstanding.ended and (not roles or outstanding.order.role in roles)
+        ]
 
     def unknown(self, slot: int | None = None) -> list[Outstanding]:
-        """Return the orders whose answers were lost, of a slot or of all."""
-        return [one for one in self if one.unknown and not one.ended and slot in {None, one.slot}]
+        """Return open orders whose answer was lost, of a slot or of all."""
+        return [
+            outstanding
+            for outstanding in self
+            if outstanding.unknown and not outstanding.ended and slot in {None, outstanding.slot}
+        ]
 
-    def together(self, one: Outstanding) -> list[Outstanding]:
-        """Return the order with those that are in the same list."""
-        if one.list_id is None:
-            return [one]
-        return [other for other in self if other.list_id == one.list_id]
+    def same_list(self, outstanding: Outstanding) -> list[Outstanding]:
+        """Return the order with the others of its order list."""
+        if outstanding.list_id is None:
+            return [outstanding]
+        return [other for other in self if other.list_id == outstanding.list_id]

@@ -7,7 +7,7 @@ from atb.errors import InputError, VenueError
 from atb.live.execution.book import Book
 from atb.live.execution.exchange_desk import ExchangeDesk
 from atb.live.execution.paper_desk import PaperDesk
-from atb.live.execution.reconciliation import Synchroniser
+from atb.live.execution.reconciliation import Reconciler
 from atb.live.feed.market import Moment
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Commit, Notice, Step
@@ -124,9 +124,9 @@ class ExchangeTrading:
         Who compares the account, and how often in exchange time.
     """
 
-    def __init__(self, desk: ExchangeDesk, commit: Commit, *, synchroniser: Synchroniser, every_ms: int) -> None:
+    def __init__(self, desk: ExchangeDesk, commit: Commit, *, reconciler: Reconciler, every_ms: int) -> None:
         self._desk, self._commit = desk, commit
-        self._synchroniser, self._every_ms = synchroniser, every_ms
+        self._reconciler, self._every_ms = reconciler, every_ms
         self._compared_ms = 0
         self._silent = False
         self.reconciled = False
@@ -139,7 +139,7 @@ class ExchangeTrading:
     @property
     def unsettled(self) -> bool:
         """Whether an answer or an execution is missing."""
-        return any(one.unsettled for one in self._desk.blotter)
+        return any(outstanding.unsettled for outstanding in self._desk.blotter)
 
     async def start(self) -> None:
         """Resolve what was out when the last process ended, make the venue equal to the book, compare the account.
@@ -160,7 +160,7 @@ class ExchangeTrading:
     async def look(self) -> None:
         """Look for lost answers and executions, and compare the account where it is time to."""
         await self._desk.look()
-        if self._desk.hearing.doubt or self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
+        if self._desk.reports.doubt or self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
             await self._compare()
 
     async def obey(self, level: Level) -> None:
@@ -178,7 +178,7 @@ class ExchangeTrading:
 
     async def verify(self) -> bool:
         """Tell whether nothing is held and nothing is out, by the books and by a venue that was asked just now."""
-        if not (self._desk.clear and await self._compare() and not self._synchroniser.ours_open):
+        if not (self._desk.clear and await self._compare() and not self._reconciler.ours_open):
             return False
         await self._desk.write_off()
         return True
@@ -191,16 +191,16 @@ class ExchangeTrading:
         """Compare the account with the books; tell whether the venue answered and nothing was missing."""
         done, desk = False, self._desk
         self._compared_ms = now = desk.broker.now_ms()
-        doubted, desk.hearing.doubt = desk.hearing.doubt, False
+        doubted = desk.reports.take_doubt()
         step = Step(now)
         try:
-            done = await self._synchroniser.compare(step, desk.look)
+            done = await self._reconciler.compare(step, desk.look)
             self._silent, self.reconciled = False, self.reconciled or done
-        except VenueError as silent:
-            if starting and silent.unauthorised:
-                raise InputError("The exchange does not accept the key", found=silent.found, todo=_KEY) from silent
+        except VenueError as error:
+            if starting and error.unauthorised:
+                raise InputError("The exchange does not accept the key", found=error.found, todo=_KEY) from error
             if not self._silent:  # said once, not at every try
-                step.notices.append(Notice("not_compared", {"error": str(silent)}, "warning"))
+                step.notices.append(Notice("not_compared", {"error": str(error)}, "warning"))
             self._silent = True
         if doubted and not done:
             self._compared_ms = now - self._every_ms + _AGAIN_MS

@@ -9,7 +9,7 @@ from atb.domain import Fill, Symbol
 
 
 @dataclass
-class DeskMemory:
+class DeskState:
     """Plain values that survive a restart.
 
     Parameters
@@ -41,7 +41,7 @@ class DeskMemory:
     surplus: dict[str, Decimal] = field(default_factory=dict)
     quarantine: dict[str, str] = field(default_factory=dict)
     present: dict[int, Decimal] = field(default_factory=dict)
-    strangers: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     known: Callable[[Symbol, str], bool] = field(default=lambda _symbol, _trade_id: False)
 
@@ -65,7 +65,7 @@ class DeskMemory:
             "surplus": {asset: str(amount) for asset, amount in self.surplus.items()},
             "quarantine": self.quarantine,
             "present": {str(slot): str(amount) for slot, amount in self.present.items()},
-            "strangers": self.strangers,
+            "strangers": self.foreign,
         }
 
     @classmethod

@@ -16,7 +16,7 @@ from atb.domain import Fill
 from atb.domain.venue import Answer, OrderReport
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
-from atb.live.execution.desk_state import DeskMemory
+from atb.live.execution.desk_state import DeskState
 from atb.live.execution.orders import PROTECTIVE, OrderMaker
 from atb.live.journal.step import WRITTEN_OFF, Heard, Notice, Step
 
@@ -27,7 +27,7 @@ _CLOSED = "market is closed"
 _REFUSALS = 3  # of one slot's protection in one bar, before the position is closed instead
 
 
-class Hearing:
+class ExecutionReports:
     """Book, blotter and memory under what a venue says.
 
     Parameters
@@ -39,8 +39,6 @@ class Hearing:
 
     Attributes
     ----------
-    looks
-        Client id to the exchange time of the next look for an order whose answer was lost.
     crossed
         Slots whose stop cannot rest, because the price has passed it: they are closed.
     reached
@@ -57,10 +55,11 @@ class Hearing:
         Slots whose market takes no orders, by the venue's last word on them.
     """
 
-    def __init__(self, book: Book, blotter: Blotter, memory: DeskMemory, *, makers: Mapping[int, OrderMaker]) -> None:
-        self.book, self.blotter, self.memory = book, blotter, memory
+    def __init__(
+        self, book: Book, blotter: Blotter, desk_state: DeskState, *, makers: Mapping[int, OrderMaker]
+    ) -> None:
+        self.book, self.blotter, self.desk_state = book, blotter, desk_state
         self._makers = makers
-        self.looks: dict[str, int] = {}
         self.crossed: set[int] = set()
         self.reached: set[int] = set()
         self.plain: set[int] = set()
@@ -70,7 +69,7 @@ class Hearing:
         self.closed: set[int] = set()
         self._refused: Counter[tuple[int, int, str]] = Counter()
 
-    def answer(
+    def take_answer(
         self, answer: Answer, step: Step, *, new: Iterable[Outstanding] = (), old: Iterable[Outstanding] = ()
     ) -> None:
         """Take down how a request ended.
@@ -81,82 +80,105 @@ class Hearing:
             The orders that it asked for, and those that it withdrew.
         """
         new, old = tuple(new), tuple(old)
-        self._quote(answer, new or old, step)
+        self._record_answer(answer, new or old, step)
         for report in answer.reports:
-            self.report(report, step)
+            self.take_report(report, step)
         for fill in answer.fills:
-            self.fill(fill, step)
+            self.take_fill(fill, step)
         if answer.outcome == "unknown":
-            self._lost(answer, (*new, *old))
-        for one in new:
-            if answer.outcome == "done" and one.state == "sent":
-                one.end("live")
-            elif answer.outcome == "rejected" and not one.ended:
-                self._rejected(one, new, answer, step=step)
-            if answer.outcome == "done" and one.order.role == "target" and one.list_id is None:
+            self._mark_unknown(answer, (*new, *old))
+        for outstanding in new:
+            if answer.outcome == "done" and outstanding.state == "sent":
+                outstanding.end("live")
+            elif answer.outcome == "rejected" and not outstanding.ended:
+                self._rejected(outstanding, new, answer, step=step)
+            if answer.outcome == "done" and outstanding.order.role == "target" and outstanding.list_id is None:
                 self.reached.discard(
-                    one.slot
+                    outstanding.slot
                 )  # taken, or not there any more: the next one is to rest beside a stop again
-            step.changes[one.order.client_id] = one.change(answer.code if answer.outcome == "rejected" else None)
-        for one in old if answer.outcome == "done" else ():
-            if not one.ended and not one.owed:
-                one.end("cancelled")
-            step.changes[one.order.client_id] = one.change()
+            step.changes[outstanding.order.client_id] = outstanding.change(
+                answer.code if answer.outcome == "rejected" else None
+            )
+        for outstanding in old if answer.outcome == "done" else ():
+            if not outstanding.ended and not outstanding.owed:
+                outstanding.end("cancelled")
+            step.changes[outstanding.order.client_id] = outstanding.change()
 
-    def report(self, report: OrderReport, step: Step) -> None:
+    def take_report(self, report: OrderReport, step: Step) -> None:
         """Take the venue's word for one order; a stranger's is passed over."""
-        one = self.blotter.get(report.client_id)
-        if one is None:
+        outstanding = self.blotter.get(report.client_id)
+        if outstanding is None:
             return
-        if one.hear(report):
-            step.changes[report.client_id] = one.change()
-            if one.ended and one.state != "filled" and one.order.role in PROTECTIVE and self._by_strangers(one):
-                detail = {"client_id": report.client_id, "state": one.state, "role": one.order.role}
+        if outstanding.update(report):
+            step.changes[report.client_id] = outstanding.change()
+            if (
+                outstanding.ended
+                and outstanding.state != "filled"
+                and outstanding.order.role in PROTECTIVE
+                and self._ended_by_others(outstanding)
+            ):
+                detail = {"client_id": report.client_id, "state": outstanding.state, "role": outstanding.order.role}
                 step.notices.append(Notice("protection_ended", detail, "warning"))
-        if one.ended and one.order.role == "entry" and one.state != "filled" and not (one.owed or one.cancelling):
-            self.drop_entry(one.slot)  # one that we withdrew says nothing about what is wanted now
+        if (
+            outstanding.ended
+            and outstanding.order.role == "entry"
+            and outstanding.state != "filled"
+            and not (outstanding.owed or outstanding.cancelling)
+        ):
+            self.drop_entry(outstanding.slot)  # one that we withdrew says nothing about what is wanted now
 
-    def fill(self, fill: Fill, step: Step) -> None:
+    def take_fill(self, fill: Fill, step: Step) -> None:
         """Fold one execution, once."""
-        if self.memory.has(fill.symbol, fill.trade_id):
+        if self.desk_state.has(fill.symbol, fill.trade_id):
             return
-        one = self.blotter.of_fill(fill)
-        if one is None:
-            self._stranger(fill, step)
+        outstanding = self.blotter.owner_of(fill)
+        if outstanding is None:
+            self._note_foreign_fill(fill, step)
             return
-        self.memory.seen.add((str(fill.symbol), fill.trade_id))
-        if one.order.role != "entry" and one.slot in self.memory.present:
-            self.memory.present[one.slot] = max(Decimal(0), self.memory.present[one.slot] - fill.quantity)
-        if one.order.role != "entry" and self.book.slot(one.slot)["quantity"] == 0.0:
-            detail = {"client_id": one.order.client_id, "trade_id": fill.trade_id, "quantity": str(fill.quantity)}
+        self.desk_state.seen.add((str(fill.symbol), fill.trade_id))
+        if outstanding.order.role != "entry" and outstanding.slot in self.desk_state.present:
+            self.desk_state.present[outstanding.slot] = max(
+                Decimal(0), self.desk_state.present[outstanding.slot] - fill.quantity
+            )
+        if outstanding.order.role != "entry" and self.book.slot(outstanding.slot)["quantity"] == 0.0:
+            detail = {
+                "client_id": outstanding.order.client_id,
+                "trade_id": fill.trade_id,
+                "quantity": str(fill.quantity),
+            }
             step.notices.append(Notice("sold_too_much", detail, "error"))
-            self.memory.quarantine[str(fill.symbol)] = "sold_too_much"
+            self.desk_state.quarantine[str(fill.symbol)] = "sold_too_much"
             return
-        self._brush(one, fill, step)
-        execution, trade = self.book.fold(fill, one.order, one.slot)
-        one.execute(fill.quantity)
-        self.memory.fee(fill)
+        self._set_aside_dust(outstanding, fill, step)
+        execution, trade = self.book.fold(fill, outstanding.order, outstanding.slot)
+        outstanding.execute(fill.quantity)
+        self.desk_state.fee(fill)
         step.fills.append(execution)
-        step.changes[one.order.client_id] = one.change()
+        step.changes[outstanding.order.client_id] = outstanding.change()
         if trade is not None:
-            self.crossed.discard(one.slot)
-            self.reached.discard(one.slot)
-            self.memory.present.pop(one.slot, None)
+            self.crossed.discard(outstanding.slot)
+            self.reached.discard(outstanding.slot)
+            self.desk_state.present.pop(outstanding.slot, None)
             step.trades.append((self.book.trades, trade))
-        if one.order.role == "entry" and one.ended and one.state != "filled" and not (one.owed or one.cancelling):
-            self.drop_entry(one.slot)
+        if (
+            outstanding.order.role == "entry"
+            and outstanding.ended
+            and outstanding.state != "filled"
+            and not (outstanding.owed or outstanding.cancelling)
+        ):
+            self.drop_entry(outstanding.slot)
 
-    def close(self, slot: int) -> None:
+    def begin_bar(self, slot: int) -> None:
         """Begin a bar: what the price or the account did not allow in the last one may be asked for again."""
         for barred in (self.crossed, self.reached, self.tight):
             barred.discard(slot)
 
-    def _brush(self, one: Outstanding, fill: Fill, step: Step) -> None:
+    def _set_aside_dust(self, outstanding: Outstanding, fill: Fill, step: Step) -> None:
         """Set aside what the last fill of an exit leaves unsellable."""
-        if one.order.role == "entry" or one.left > fill.quantity:
+        if outstanding.order.role == "entry" or outstanding.leaves_quantity > fill.quantity:
             return
-        if dust := self.book.set_aside_dust(one.slot, fill):
-            step.notices.append(Notice("dust", {"client_id": one.order.client_id, "quantity": dust}))
+        if dust := self.book.set_aside_dust(outstanding.slot, fill):
+            step.notices.append(Notice("dust", {"client_id": outstanding.order.client_id, "quantity": dust}))
 
     def write_off(self, slot: int, quantity: Decimal, step: Step) -> None:
         """Book as sold, at the last close and without a fee, what somebody else took of a position: nobody can sell it any more.
@@ -168,11 +190,11 @@ class Hearing:
         """
         record, plan, maker = self.book.slot(slot), self.book.portfolio.plans[slot], self._makers[slot]
         lost = self.book.write_off(slot, quantity)
-        self.memory.present.pop(slot, None)
+        self.desk_state.present.pop(slot, None)
         if lost == 0.0:
             return
         held = exact(lost)
-        order = maker.name(maker.leave(record, lost), self.memory.bars.get(slot, 0))
+        order = maker.name(maker.leave(record, lost), self.desk_state.bars.get(slot, 0))
         fill = Fill(
             f"{WRITTEN_OFF}{slot}-{step.time_ms}", order.client_id, plan.symbol, order.side, exact(record["mark"]),
             held, Decimal(0), plan.symbol.quote, Decimal(0), step.time_ms,
@@ -188,70 +210,78 @@ class Hearing:
         """Want no entry any more."""
         self.book.drop_entry(slot)
 
-    def _quote(self, answer: Answer, group: Iterable[Outstanding], step: Step) -> None:
+    def take_doubt(self) -> bool:
+        """Return whether the account is to be compared at once, and clear it."""
+        doubted, self.doubt = self.doubt, False
+        return doubted
+
+    def _record_answer(self, answer: Answer, group: Iterable[Outstanding], step: Step) -> None:
         """Keep the answer's words."""
-        for one in group:
+        for outstanding in group:
             detail = {"outcome": answer.outcome, "code": answer.code, "text": answer.text}
-            step.heard.append(Heard(one.order.client_id, "answer", detail, step.time_ms))
+            step.heard.append(Heard(outstanding.order.client_id, "answer", detail, step.time_ms))
 
-    def _lost(self, answer: Answer, group: Iterable[Outstanding]) -> None:
-        for one in group:
-            one.unknown = True
-            one.sent_ms = max(one.sent_ms, answer.sent_ms)
-            self.looks[one.order.client_id] = 0
+    def _mark_unknown(self, answer: Answer, group: Iterable[Outstanding]) -> None:
+        for outstanding in group:
+            outstanding.mark_unknown(answer.sent_ms)
 
-    def _rejected(self, one: Outstanding, group: tuple[Outstanding, ...], answer: Answer, *, step: Step) -> None:
+    def _rejected(
+        self, outstanding: Outstanding, group: tuple[Outstanding, ...], answer: Answer, *, step: Step
+    ) -> None:
         """Draw the conclusion of a definite refusal."""
-        one.end("rejected")
-        order = one.order
+        outstanding.end("rejected")
+        order = outstanding.order
         if group[0].order.role == "entry" and order.role in PROTECTIVE:
             return  # it came with its entry, and goes with it
         detail = {"client_id": order.client_id, "role": order.role, "code": answer.code, "text": answer.text}
-        self._mind(one, answer, step)
+        self._note_refusal(outstanding, answer, step)
         severity: Literal["warning", "error"] = "warning" if order.role == "entry" else "error"
         step.notices.append(Notice("rejected", detail, severity))
         if order.role == "entry" and order.type == "stop" and _TRIGGERS in answer.text:
-            self.book.enter_at_market(one.slot)
+            self.book.enter_at_market(outstanding.slot)
         elif order.role == "entry" and len(group) > 1:
-            (self.tight if _POOR in answer.text.lower() else self.plain).add(one.slot)
+            (self.tight if _POOR in answer.text.lower() else self.plain).add(outstanding.slot)
         elif order.role == "entry":
-            self.drop_entry(one.slot)
+            self.drop_entry(outstanding.slot)
         elif answer.retry_after_ms:
             return  # it was not looked at: that says nothing about what can rest
         elif order.role in PROTECTIVE and order.type != "market":
-            self._unprotected(one, answer.text)
+            self._unprotected(outstanding, answer.text)
 
-    def _mind(self, one: Outstanding, answer: Answer, step: Step) -> None:
+    def _note_refusal(self, outstanding: Outstanding, answer: Answer, step: Step) -> None:
         """Remember what a refusal says about more than its order."""
         self.silent_until_ms = max(self.silent_until_ms, step.time_ms + answer.retry_after_ms)
-        (self.closed.add if _CLOSED in answer.text.lower() else self.closed.discard)(one.slot)
-        if one.order.role != "entry" and _POOR in answer.text.lower():
+        (self.closed.add if _CLOSED in answer.text.lower() else self.closed.discard)(outstanding.slot)
+        if outstanding.order.role != "entry" and _POOR in answer.text.lower():
             self.doubt = True
 
-    def _unprotected(self, one: Outstanding, text: str) -> None:
+    def _unprotected(self, outstanding: Outstanding, text: str) -> None:
         """Choose what is done where protection cannot rest: take the target, or close the position."""
-        self._refused[one.slot, one.bar_ms, one.order.role] += 1
-        often = self._refused[one.slot, one.bar_ms, one.order.role] > _REFUSALS
+        self._refused[outstanding.slot, outstanding.bar_ms, outstanding.order.role] += 1
+        often = self._refused[outstanding.slot, outstanding.bar_ms, outstanding.order.role] > _REFUSALS
         if _MATCHES in text and not often:
-            self.reached.add(one.slot)
+            self.reached.add(outstanding.slot)
         elif _TRIGGERS in text or often:
-            self.crossed.add(one.slot)
+            self.crossed.add(outstanding.slot)
 
-    def _by_strangers(self, one: Outstanding) -> bool:
+    def _ended_by_others(self, outstanding: Outstanding) -> bool:
         """Tell whether an order that protects ended though nobody here withdrew it and its pair was not met."""
-        pair = [other for other in self.blotter.together(one) if other is not one]
-        met = any(other.said > 0 or other.state in {"filled", "partially_filled"} for other in pair)
-        return not one.cancelling and not met and self.book.slot(one.slot)["quantity"] != 0.0
+        pair = [other for other in self.blotter.same_list(outstanding) if other is not outstanding]
+        met = any(other.reported > 0 or other.state in {"filled", "partially_filled"} for other in pair)
+        return not outstanding.cancelling and not met and self.book.slot(outstanding.slot)["quantity"] != 0.0
 
-    def _stranger(self, fill: Fill, step: Step) -> None:
+    def _note_foreign_fill(self, fill: Fill, step: Step) -> None:
         """Write down an execution that is not ours; while an answer is missing it may be ours, and is looked at again."""
-        if any(one.order.symbol == fill.symbol and one.exchange_id is None for one in self.blotter.unknown()):
+        if any(
+            outstanding.order.symbol == fill.symbol and outstanding.exchange_id is None
+            for outstanding in self.blotter.unknown()
+        ):
             return
         name = f"{fill.symbol}:{fill.trade_id}"
-        if name in self.memory.strangers:
+        if name in self.desk_state.foreign:
             return
-        self.memory.strangers.append(name)
-        self.memory.quarantine.setdefault(str(fill.symbol), "stranger")
+        self.desk_state.foreign.append(name)
+        self.desk_state.quarantine.setdefault(str(fill.symbol), "stranger")
         self.doubt = self.doubt or fill.side == "sell"
         amount = {"side": fill.side, "quantity": str(fill.quantity), "price": str(fill.price)}
         detail = {"trade_id": fill.trade_id, "symbol": str(fill.symbol), **amount}

@@ -142,8 +142,8 @@ class OrderMaker:
             units.append(unit)
         if most is None or len(units) <= most or np.isnan(slot["stop"]):
             return units
-        together = side * sum(float(unit.quantity) for unit in units[most - 1 :])
-        return [*units[: most - 1], self._unit(slot, float(round_lots(together, parameters)), with_target=False)]
+        same_list = side * sum(float(unit.quantity) for unit in units[most - 1 :])
+        return [*units[: most - 1], self._unit(slot, float(round_lots(same_list, parameters)), with_target=False)]
 
     def past_stop(self, slot: np.void, quantity: float) -> Order:
         """Return the order for a stop that the price has passed already: out at the market, signed quantity given."""

@@ -63,7 +63,7 @@ Request = Place | Cancel | Replace
 
 
 @dataclass(frozen=True)
-class Wish:
+class SlotPlanner:
     """A slot as the kernel left it, and what is out for it.
 
     Parameters
@@ -100,7 +100,7 @@ class Wish:
     @property
     def settled(self) -> bool:
         """Whether the venue told enough about the slot's orders to go on."""
-        return not any(one.unsettled for one in self.blotter if one.slot == self.slot)
+        return not any(outstanding.unsettled for outstanding in self.blotter if outstanding.slot == self.slot)
 
     @property
     def leaving(self) -> bool:
@@ -114,8 +114,13 @@ class Wish:
             return True
         wanted = self.maker.units(self.record, self.parameters, most=self.most)
         groups = [group for group in self._groups(self.blotter.open(self.slot, "stop")) if not _waits(group)]
-        stops = [one for group in groups for one in group if one.order.role == "stop" and not one.unknown]
-        resting = sum((one.left for one in stops), Decimal(0))
+        stops = [
+            outstanding
+            for group in groups
+            for outstanding in group
+            if outstanding.order.role == "stop" and not outstanding.unknown
+        ]
+        resting = sum((outstanding.leaves_quantity for outstanding in stops), Decimal(0))
         return resting >= sum((unit.quantity for unit in wanted if unit.stop is not None), Decimal(0))
 
     def leave(self) -> Request | None:
@@ -123,7 +128,7 @@ class Wish:
         if not self.settled or not self.leaving:
             return None
         blotter, held = self.blotter, float(self.record["quantity"])
-        if any(one.order.type == "market" for one in blotter.open(self.slot)):
+        if any(outstanding.order.type == "market" for outstanding in blotter.open(self.slot)):
             return None  # it is on its way
         make = self.maker.past_stop if self.crossed and self.record["exit"] == 0.0 else self.maker.leave
         groups = self._groups(blotter.open(self.slot))
@@ -146,7 +151,7 @@ class Wish:
             return None
         if self.blotter.open(self.slot, "entry"):
             return None
-        (order,) = (one for one in self.maker.intents(record) if one.role == "entry")
+        (order,) = (intent for intent in self.maker.intents(record) if intent.role == "entry")
         return Place(self.slot, self._escorted(order) or self._named(order))
 
     def _escorted(self, order: Order) -> OrderList | None:
@@ -166,7 +171,7 @@ class Wish:
         if len(guards) == 2 and "opoco" not in self.capabilities.lists:
             guards = guards[:1]
         bounded = replace(order, price=self._bound()) if order.type == "market" else order
-        return self.maker.tie([self._named(one) for one in (bounded, *guards)], self.bar_ms)
+        return self.maker.tie([self._named(leg) for leg in (bounded, *guards)], self.bar_ms)
 
     def _expected(self, order: Order) -> np.void:
         """Return the slot as it will be once the entry is filled where it should be."""
@@ -180,11 +185,11 @@ class Wish:
 
     def _withdraw(self) -> Request | None:
         """Return the cancellation of an entry that the book has dropped or changed, if there is one."""
-        for one in self.blotter.open(self.slot, "entry"):
-            price = one.order.price or one.order.stop_price
+        for outstanding in self.blotter.open(self.slot, "entry"):
+            price = outstanding.order.price or outstanding.order.stop_price
             moved = price is not None and float(price) != float(self.record["entry_at"])
-            if moved or abs(float(self.record["entry"])) != float(one.left):
-                return Cancel(self.slot, tuple(self.blotter.together(one)))
+            if moved or abs(float(self.record["entry"])) != float(outstanding.leaves_quantity):
+                return Cancel(self.slot, tuple(self.blotter.same_list(outstanding)))
         return None
 
     def _guard(self) -> Request | None:
@@ -199,9 +204,11 @@ class Wish:
             return None
         for unit in missing:
             for group in surplus:
-                if unit.target is None and self._replaceable(group) and unit.quantity == group[0].left:
+                if unit.target is None and self._replaceable(group) and unit.quantity == group[0].leaves_quantity:
                     return Replace(self.slot, group[0], self._named(unit.orders[0]))
-        free = exact(abs(float(self.record["quantity"]))) - sum((group[0].left for group in groups), Decimal(0))
+        free = exact(abs(float(self.record["quantity"]))) - sum(
+            (group[0].leaves_quantity for group in groups), Decimal(0)
+        )
         fitting = next((unit for unit in missing if unit.quantity <= free), None)
         if fitting is not None and self.reached and fitting.target is not None:
             return Place(self.slot, self._named(fitting.target))
@@ -212,9 +219,9 @@ class Wish:
     def _groups(self, orders: Iterable[Outstanding]) -> list[tuple[Outstanding, ...]]:
         """Return orders with those that are tied to them and still out, each group once."""
         found: dict[str, tuple[Outstanding, ...]] = {}
-        for one in orders:
-            group = tuple(other for other in self.blotter.together(one) if not other.ended)
-            found.setdefault(one.list_id or one.order.client_id, group)
+        for outstanding in orders:
+            group = tuple(other for other in self.blotter.same_list(outstanding) if not other.ended)
+            found.setdefault(outstanding.list_id or outstanding.order.client_id, group)
         return list(found.values())
 
     def _replaceable(self, group: tuple[Outstanding, ...]) -> bool:
@@ -231,7 +238,7 @@ class Wish:
 
 def _waits(group: tuple[Outstanding, ...]) -> bool:
     """Tell whether a group's entry is still out: what protects it is not alive yet."""
-    return any(one.order.role == "entry" for one in group)
+    return any(outstanding.order.role == "entry" for outstanding in group)
 
 
 def _whole(units: list[Unit]) -> Order:
@@ -249,9 +256,9 @@ def _terms(unit: Unit) -> Terms:
 
 def _terms_of(group: tuple[Outstanding, ...]) -> Terms:
     """Return what a group that is out stands for."""
-    stops = [one.order.stop_price for one in group if one.order.role == "stop"]
-    targets = [one.order.price for one in group if one.order.role == "target"]
-    return group[0].left, stops[0] if stops else None, targets[0] if targets else None
+    stops = [outstanding.order.stop_price for outstanding in group if outstanding.order.role == "stop"]
+    targets = [outstanding.order.price for outstanding in group if outstanding.order.role == "target"]
+    return group[0].leaves_quantity, stops[0] if stops else None, targets[0] if targets else None
 
 
 def _without(wanted: list[Unit], there: Iterable[Terms]) -> list[Unit]:
@@ -281,5 +288,5 @@ def list_of(group: tuple[Outstanding, ...]) -> Order | OrderList:
     first = group[0]
     if first.list_id is None:
         return first.order
-    kind: ListKind = "oco" if all(one.order.role != "entry" for one in group) else "opo"
-    return OrderList(first.list_id, kind, tuple(one.order for one in group))
+    kind: ListKind = "oco" if all(outstanding.order.role != "entry" for outstanding in group) else "opo"
+    return OrderList(first.list_id, kind, tuple(outstanding.order for outstanding in group))

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Rules:
+class DeskTiming:
     """Times in milliseconds of exchange time.
 
     Parameters

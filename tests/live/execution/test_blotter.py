@@ -35,14 +35,14 @@ def test_states_and_amounts_never_go_back(news):
     order = table.order(quantity="4")
     one = table.out(order, state="sent")
     for kind, state, amount in news:
-        before = (rank(one), one.filled, one.said)
+        before = (rank(one), one.filled, one.reported)
         ended = one.state if one.ended else None
         if kind == "report":
-            one.hear(report_of(order, state, str(amount)))
+            one.update(report_of(order, state, str(amount)))
         elif one.filled + amount <= 4:
             one.execute(Decimal(amount))
-        assert (rank(one), one.filled, one.said) >= before
-        assert all(now >= then for now, then in zip((rank(one), one.filled, one.said), before, strict=True))
+        assert (rank(one), one.filled, one.reported) >= before
+        assert all(now >= then for now, then in zip((rank(one), one.filled, one.reported), before, strict=True))
         assert ended in {None, one.state} or one.state == "filled"
         assert one.state != "filled" or one.filled == 4
 
@@ -50,29 +50,29 @@ def test_states_and_amounts_never_go_back(news):
 def test_an_order_is_filled_when_its_executions_were_seen_and_not_before(table):
     order = table.order(quantity="2")
     one = table.out(order)
-    assert one.hear(report_of(order, "filled", "2"))
-    assert (one.state, one.owed, one.left) == ("partially_filled", True, Decimal(2))
+    assert one.update(report_of(order, "filled", "2"))
+    assert (one.state, one.owed, one.leaves_quantity) == ("partially_filled", True, Decimal(2))
     one.execute(Decimal("0.5"))
     assert (one.state, one.owed) == ("partially_filled", True)
     one.execute(Decimal("1.5"))
-    assert (one.state, one.owed, one.left, one.ended) == ("filled", False, Decimal(0), True)
+    assert (one.state, one.owed, one.leaves_quantity, one.ended) == ("filled", False, Decimal(0), True)
 
 
 def test_the_same_news_twice_is_news_once(table):
     order = table.order()
     one = table.out(order, state="sent")
-    assert one.hear(report_of(order, "new"))
-    assert not one.hear(report_of(order, "new"))
+    assert one.update(report_of(order, "new"))
+    assert not one.update(report_of(order, "new"))
     assert one.exchange_id
-    assert not one.hear(report_of(order, "pending", exchange_id=""))
+    assert not one.update(report_of(order, "pending", exchange_id=""))
     assert one.exchange_id, "an empty name forgets nothing"
 
 
 def test_an_order_that_was_cancelled_and_turns_out_filled_is_filled(table):
     order = table.order()
     one = table.out(order)
-    one.hear(report_of(order, "cancelled"))
-    one.hear(report_of(order, "new"))
+    one.update(report_of(order, "cancelled"))
+    one.update(report_of(order, "new"))
     assert one.state == "cancelled"
     one.execute(Decimal(1))
     assert one.state == "filled"
@@ -80,12 +80,12 @@ def test_an_order_that_was_cancelled_and_turns_out_filled_is_filled(table):
 
 def test_what_ended_is_kept_until_its_executions_are_complete(table):
     first, second = table.order(), table.order()
-    table.out(first).hear(report_of(first, "cancelled", "0.5"))
-    table.out(second).hear(report_of(second, "cancelled"))
-    table.blotter.forget()
+    table.out(first).update(report_of(first, "cancelled", "0.5"))
+    table.out(second).update(report_of(second, "cancelled"))
+    table.blotter.drop_finished()
     assert [one.order for one in table.blotter] == [first]
     table.blotter.get(first.client_id).execute(Decimal("0.5"))
-    table.blotter.forget()
+    table.blotter.drop_finished()
     assert list(table.blotter) == []
 
 
@@ -93,11 +93,11 @@ def test_an_execution_finds_its_order_by_either_name(table):
     order = table.order()
     one = table.out(order, exchange_id="77")
     fill = table.fill_of(order)
-    assert table.blotter.of_fill(fill) is one
+    assert table.blotter.owner_of(fill) is one
     nameless = table.fill_of(order, client_id="", order_id="77")
-    assert table.blotter.of_fill(nameless) is one
-    assert table.blotter.of_fill(table.fill_of(order, client_id="", order_id="78")) is None
-    assert table.blotter.of_fill(table.fill_of(order, client_id="web_1", order_id="77")) is None
+    assert table.blotter.owner_of(nameless) is one
+    assert table.blotter.owner_of(table.fill_of(order, client_id="", order_id="78")) is None
+    assert table.blotter.owner_of(table.fill_of(order, client_id="web_1", order_id="77")) is None
 
 
 def test_a_restart_counts_what_was_sent_as_lost(table):
@@ -106,7 +106,7 @@ def test_a_restart_counts_what_was_sent_as_lost(table):
     blotter = Blotter(working)
     assert [one.order for one in blotter.unknown()] == [sent]
     assert blotter.unknown(1) == []
-    assert blotter.get(live.client_id).left == Decimal("0.75")
+    assert blotter.get(live.client_id).leaves_quantity == Decimal("0.75")
     assert [one.order for one in blotter.open(0, "stop")] == [live]
     assert len(blotter.open(0)) == 2
     assert {one.state for one in blotter} <= set(OPEN_STATES)
@@ -119,5 +119,5 @@ def test_orders_of_a_list_stand_together(table):
     )
     pair = [table.out(order, list_id="list") for order in (stop, target)]
     alone = table.out(table.order())
-    assert table.blotter.together(pair[0]) == pair
-    assert table.blotter.together(alone) == [alone]
+    assert table.blotter.same_list(pair[0]) == pair
+    assert table.blotter.same_list(alone) == [alone]

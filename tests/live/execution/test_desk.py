@@ -108,9 +108,9 @@ def test_flatten_sells_everything_asks_the_venue_and_ends(v, way):
 
 def test_flatten_is_not_over_while_the_venue_has_an_order_of_ours(v, monkeypatch):
     """The books are flat; the venue is asked, and says otherwise until it does not."""
-    from atb.live.execution.reconciliation import Synchroniser
+    from atb.live.execution.reconciliation import Reconciler
 
-    compare, calls = Synchroniser.compare, []
+    compare, calls = Reconciler.compare, []
 
     async def lagging(self, step, look=None):
         done = await compare(self, step, look)
@@ -120,7 +120,7 @@ def test_flatten_is_not_over_while_the_venue_has_an_order_of_ours(v, monkeypatch
         self.ours_open = 1 if len(calls) < 4 else 0
         return done
 
-    monkeypatch.setattr(Synchroniser, "compare", lagging)
+    monkeypatch.setattr(Reconciler, "compare", lagging)
     with pytest.raises(HaltError):
         raised(v, "file", Level.FLATTEN)
     assert len(calls) >= 4

@@ -10,8 +10,8 @@ import pytest
 from atb.domain.venue import Answer
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import HaltError, InputError
-from atb.live.execution.exchange_desk import ExchangeDesk, Trade
-from atb.live.execution.timing import Rules
+from atb.live.execution.exchange_desk import DeskParts, ExchangeDesk
+from atb.live.execution.timing import DeskTiming
 from atb.live.feed.market import Moment
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.kill_switch import KillSwitch, Level
@@ -373,10 +373,10 @@ def test_stops_are_met_while_nobody_is_there(tmp_path):
 class Hand:
     """A desk at a forged broker, whose steps are kept."""
 
-    def __init__(self, **rules):
+    def __init__(self, **timing):
         self.table, self.broker, self.steps = Table(), ForgedBroker(now=BAR + HOUR), []
-        trade = Trade(self.broker, self.table.hearing, self.table.makers, self.commit)
-        self.desk = ExchangeDesk(trade, Rules(**rules))
+        parts = DeskParts(self.broker, self.table.reports, self.table.makers, self.commit)
+        self.desk = ExchangeDesk(parts, DeskTiming(**timing))
 
     async def commit(self, step):
         self.steps.append(step)
@@ -401,9 +401,9 @@ def test_an_entry_is_barred_with_the_reason_in_its_decision(why):
     hand = Hand()
     if why == "unknown_exposure":
         hand.table.out(hand.table.order(), slot=7, unknown=True)
-        hand.broker.silent = {"find"}
+        hand.broker.error = {"find"}
     if why == "quarantined":
-        hand.table.memory.quarantine["BTC/USDT"] = "drift"
+        hand.table.desk_state.quarantine["BTC/USDT"] = "drift"
     moment_late = 61_000 if why == "late" else 0
     hand.broker.now += moment_late
     bar = frame_of(np.array([110.0]), start="2024-01-02 16:00")
@@ -421,7 +421,7 @@ def test_a_refused_cancellation_is_followed_by_a_question_and_silence_counts_as_
     target = hand.table.out(hand.table.order("target", "limit", price=Decimal(110)))
     hand.broker.answers = [refusal("Unknown order sent.", "-2011")]
     hand.broker.opened = [report_of(stop.order), report_of(target.order)]
-    hand.broker.silent = {"find"}
+    hand.broker.error = {"find"}
     asyncio.run(hand.desk.look())
     assert len(hand.asked("cancel")) == 1
     assert stop.unknown or target.unknown

@@ -43,10 +43,10 @@ def entry_with_stop(table):
 
 def test_an_order_that_was_taken_is_live(table, step):
     (one,) = sent(table, table.order())
-    table.hearing.answer(Answer("done", sent_ms=BAR), step, new=[one])
+    table.reports.take_answer(Answer("done", sent_ms=BAR), step, new=[one])
     assert one.state == "live"
     assert step.changes[one.order.client_id].state == "live"
-    assert [(said.kind, said.detail["outcome"]) for said in step.heard] == [("answer", "done")]
+    assert [(reported.kind, reported.detail["outcome"]) for reported in step.heard] == [("answer", "done")]
 
 
 def test_the_answer_to_an_order_that_was_filled_at_once_is_folded(table, step):
@@ -54,28 +54,28 @@ def test_the_answer_to_an_order_that_was_filled_at_once_is_folded(table, step):
     (one,) = sent(table, table.order())
     fill = table.fill_of(one.order)
     answer = Answer("done", reports=(report_of(one.order, "filled", "1"),), fills=(fill,), sent_ms=BAR)
-    table.hearing.answer(answer, step, new=[one])
+    table.reports.take_answer(answer, step, new=[one])
     assert (one.state, float(table.book.slot(0)["quantity"])) == ("filled", 1.0)
     assert [done.fill for done in step.fills] == [fill]
 
 
 def test_a_lost_answer_leaves_the_order_unknown_to_be_looked_for_at_once(table, step):
     (one,) = sent(table, table.order())
-    table.hearing.answer(Answer("unknown", sent_ms=BAR + 7), step, new=[one])
+    table.reports.take_answer(Answer("unknown", sent_ms=BAR + 7), step, new=[one])
     assert (one.state, one.unknown, one.sent_ms) == ("sent", True, BAR + 7)
-    assert table.hearing.looks == {one.order.client_id: 0}
+    assert one.next_look_ms == 0
 
 
 def test_what_was_withdrawn_ended_unless_executions_are_owed(table, step):
     done, owing = table.out(table.order()), table.out(table.order())
-    owing.hear(report_of(owing.order, "partially_filled", "0.5"))
-    table.hearing.answer(Answer("done"), step, old=[done, owing])
+    owing.update(report_of(owing.order, "partially_filled", "0.5"))
+    table.reports.take_answer(Answer("done"), step, old=[done, owing])
     assert (done.state, owing.ended) == ("cancelled", False)
 
 
 def test_a_withdrawal_that_was_refused_changes_nothing(table, step):
     one = table.out(table.order())
-    table.hearing.answer(refused("Unknown order sent.", "-2011"), step, old=[one])
+    table.reports.take_answer(refused("Unknown order sent.", "-2011"), step, old=[one])
     assert one.state == "live"
 
 
@@ -85,7 +85,7 @@ def test_a_withdrawal_that_was_refused_changes_nothing(table, step):
 def test_an_entry_that_is_refused_is_wanted_no_more(table, step):
     want(table.book, 1.0)
     (one,) = sent(table, table.order())
-    table.hearing.answer(refused(POOR), step, new=[one])
+    table.reports.take_answer(refused(POOR), step, new=[one])
     assert (one.state, float(table.book.slot(0)["entry"])) == ("rejected", 0.0)
     assert [(notice.kind, notice.severity) for notice in step.notices] == [("rejected", "warning")]
     assert step.changes[one.order.client_id].refusal == "-2010"
@@ -93,22 +93,22 @@ def test_an_entry_that_is_refused_is_wanted_no_more(table, step):
 
 def test_an_entry_that_is_refused_with_its_stop_is_sent_without_it_and_said_once(table, step):
     new = entry_with_stop(table)
-    table.hearing.answer(refused("This symbol is not permitted."), step, new=new)
-    assert (table.hearing.plain, float(table.book.slot(0)["entry"])) == ({0}, 1.0)
+    table.reports.take_answer(refused("This symbol is not permitted."), step, new=new)
+    assert (table.reports.plain, float(table.book.slot(0)["entry"])) == ({0}, 1.0)
     assert len(step.notices) == 1
 
 
 def test_an_entry_whose_worst_price_is_too_dear_is_sent_without_one_in_this_bar_only(table, step):
-    table.hearing.answer(refused(POOR), step, new=entry_with_stop(table))
-    assert (table.hearing.tight, table.hearing.plain, float(table.book.slot(0)["entry"])) == ({0}, set(), 1.0)
-    table.hearing.close(0)
-    assert table.hearing.tight == set()
+    table.reports.take_answer(refused(POOR), step, new=entry_with_stop(table))
+    assert (table.reports.tight, table.reports.plain, float(table.book.slot(0)["entry"])) == ({0}, set(), 1.0)
+    table.reports.begin_bar(0)
+    assert table.reports.tight == set()
 
 
 def test_a_stop_entry_whose_price_is_there_already_becomes_a_market_order(table, step):
     want(table.book, 1.0, kind=records.AT_STOP, at=101.0)
     (one,) = sent(table, table.order("entry", "stop", stop_price=Decimal(101)))
-    table.hearing.answer(refused(TRIGGERS), step, new=[one])
+    table.reports.take_answer(refused(TRIGGERS), step, new=[one])
     assert table.book.slot(0)["entry"] == 1.0
     assert table.book.slot(0)["entry_kind"] == records.AT_MARKET
 
@@ -125,38 +125,38 @@ def test_a_stop_entry_whose_price_is_there_already_becomes_a_market_order(table,
 def test_protection_that_cannot_rest_is_acted_on_by_its_words(table, step, role, kind, text, crossed, reached):
     table.hold(1.0)
     (one,) = sent(table, table.order(role, kind))
-    table.hearing.answer(refused(text), step, new=[one])
-    assert (table.hearing.crossed, table.hearing.reached) == (crossed, reached)
+    table.reports.take_answer(refused(text), step, new=[one])
+    assert (table.reports.crossed, table.reports.reached) == (crossed, reached)
     assert step.notices[-1].severity == "error"
 
 
 def test_a_target_that_was_taken_or_that_rests_after_all_leaves_the_next_one_to_rest_beside_its_stop(table, step):
     table.hold(1.0)
-    table.hearing.reached.add(0)
+    table.reports.reached.add(0)
     paired, alone = sent(table, table.order("target", "limit"), list_id="list") + sent(
         table, table.order("target", "limit")
     )
-    table.hearing.answer(Answer("unknown", sent_ms=BAR), step, new=[alone])
-    table.hearing.answer(Answer("done", sent_ms=BAR), step, new=[paired])
-    assert table.hearing.reached == {0}
-    table.hearing.answer(Answer("done", sent_ms=BAR), step, new=[alone])
-    assert table.hearing.reached == set()
+    table.reports.take_answer(Answer("unknown", sent_ms=BAR), step, new=[alone])
+    table.reports.take_answer(Answer("done", sent_ms=BAR), step, new=[paired])
+    assert table.reports.reached == {0}
+    table.reports.take_answer(Answer("done", sent_ms=BAR), step, new=[alone])
+    assert table.reports.reached == set()
 
 
 def test_protection_that_is_refused_again_and_again_closes_the_position(table, step):
     table.hold(1.0)
     for _ in range(4):
         (one,) = sent(table, table.order("stop", "stop", stop_price=Decimal(95)))
-        assert table.hearing.crossed == set()
-        table.hearing.answer(refused("Too many algo orders"), step, new=[one])
-    assert table.hearing.crossed == {0}
+        assert table.reports.crossed == set()
+        table.reports.take_answer(refused("Too many algo orders"), step, new=[one])
+    assert table.reports.crossed == {0}
 
 
 # --- reports ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_strangers_report_is_passed_over(table, step):
-    table.hearing.report(report_of(table.order()), step)
+    table.reports.take_report(report_of(table.order()), step)
     assert (step.changes, step.notices) == ({}, [])
 
 
@@ -164,26 +164,26 @@ def test_an_entry_that_expired_is_wanted_no_more_but_one_that_we_withdrew_says_n
     want(table.book, 1.0)
     one = table.out(table.order())
     one.cancelling = True
-    table.hearing.report(report_of(one.order, "cancelled"), step)
+    table.reports.take_report(report_of(one.order, "cancelled"), step)
     assert table.book.slot(0)["entry"] == 1.0
     other = table.out(table.order())
-    table.hearing.report(report_of(other.order, "expired"), step)
+    table.reports.take_report(report_of(other.order, "expired"), step)
     assert table.book.slot(0)["entry"] == 0.0
 
 
 def test_an_entry_that_ended_with_executions_missing_is_wanted_until_they_are_seen(table, step):
     want(table.book, 1.0)
     one = table.out(table.order())
-    table.hearing.report(report_of(one.order, "expired", "0.5"), step)
+    table.reports.take_report(report_of(one.order, "expired", "0.5"), step)
     assert table.book.slot(0)["entry"] == 1.0
-    table.hearing.fill(table.fill_of(one.order, "0.5"), step)
+    table.reports.take_fill(table.fill_of(one.order, "0.5"), step)
     assert (float(table.book.slot(0)["entry"]), float(table.book.slot(0)["quantity"])) == (0.0, 0.5)
 
 
 def test_a_stop_that_somebody_else_cancelled_is_told(table, step):
     table.hold(1.0)
     stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
-    table.hearing.report(report_of(stop.order, "cancelled"), step)
+    table.reports.take_report(report_of(stop.order, "cancelled"), step)
     assert [notice.kind for notice in step.notices] == ["protection_ended"]
 
 
@@ -195,8 +195,8 @@ def test_a_stop_that_ended_for_a_reason_is_no_news(table, step, why):
     target = table.out(table.order("target", "limit", price=Decimal(110)), list_id="pair")
     stop.cancelling = why == "we did"
     if why == "its pair was met":
-        target.hear(report_of(target.order, "filled", "1"))
-    table.hearing.report(report_of(stop.order, "cancelled"), step)
+        target.update(report_of(target.order, "filled", "1"))
+    table.reports.take_report(report_of(stop.order, "cancelled"), step)
     assert step.notices == []
 
 
@@ -208,49 +208,49 @@ def test_an_execution_counts_once_however_often_it_comes(table, step):
     one = table.out(table.order())
     fill = table.fill_of(one.order, "0.4")
     for _ in range(3):
-        table.hearing.fill(fill, step)
+        table.reports.take_fill(fill, step)
     assert (len(step.fills), one.filled, float(table.book.slot(0)["quantity"])) == (1, Decimal("0.4"), 0.4)
 
 
 def test_an_execution_of_another_life_is_known_from_the_journal(table, step):
     one = table.out(table.order())
-    table.memory.known = lambda _symbol, trade_id: trade_id == "1"
-    table.hearing.fill(table.fill_of(one.order), step)
+    table.desk_state.known = lambda _symbol, trade_id: trade_id == "1"
+    table.reports.take_fill(table.fill_of(one.order), step)
     assert step.fills == []
 
 
 def test_the_execution_that_closes_a_position_is_a_trade_and_clears_what_was_in_the_way(table, step):
     table.hold(1.0)
-    table.hearing.crossed.add(0)
-    table.hearing.reached.add(0)
+    table.reports.crossed.add(0)
+    table.reports.reached.add(0)
     one = table.out(table.order("exit"))
-    table.hearing.fill(table.fill_of(one.order, price="101"), step)
+    table.reports.take_fill(table.fill_of(one.order, price="101"), step)
     assert [number for number, _ in step.trades] == [1]
-    assert (table.hearing.crossed, table.hearing.reached) == (set(), set())
+    assert (table.reports.crossed, table.reports.reached) == (set(), set())
 
 
 def test_a_sale_of_what_is_not_held_is_never_booked_and_bars_the_symbol(table, step):
     one = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
-    table.hearing.fill(table.fill_of(one.order), step)
+    table.reports.take_fill(table.fill_of(one.order), step)
     assert (step.fills, float(table.book.slot(0)["quantity"])) == ([], 0.0)
     assert [(notice.kind, notice.severity) for notice in step.notices] == [("sold_too_much", "error")]
-    assert table.memory.quarantine == {"BTC/USDT": "sold_too_much"}
+    assert table.desk_state.quarantine == {"BTC/USDT": "sold_too_much"}
 
 
 def test_a_strangers_execution_is_written_down_once_and_bars_its_symbol(table, step):
     fill = replace(table.fill_of(table.order()), client_id="web_1")
-    table.hearing.fill(fill, step)
-    table.hearing.fill(fill, step)
+    table.reports.take_fill(fill, step)
+    table.reports.take_fill(fill, step)
     assert [notice.kind for notice in step.notices] == ["stranger_trade"]
-    assert (table.memory.quarantine, step.fills) == ({"BTC/USDT": "stranger"}, [])
+    assert (table.desk_state.quarantine, step.fills) == ({"BTC/USDT": "stranger"}, [])
 
 
 def test_while_an_answer_is_missing_a_nameless_execution_may_be_ours(table, step):
     table.out(table.order(), unknown=True)
     fill = replace(table.fill_of(table.order()), client_id="", order_id="77")
-    table.hearing.fill(fill, step)
+    table.reports.take_fill(fill, step)
     assert step.notices == []
-    assert not table.memory.has(BTC, fill.trade_id)
+    assert not table.desk_state.has(BTC, fill.trade_id)
 
 
 # --- dust ---------------------------------------------------------------------------------------------------------------
@@ -260,10 +260,10 @@ def test_while_an_answer_is_missing_a_nameless_execution_may_be_ours(table, step
 def test_what_an_exit_leaves_is_dust_where_no_order_could_sell_it(table, step, sold, flat):
     """At 100 and a least value of 5, anything below 0.05 stays where it is."""
     want(table.book, 1.0)
-    table.hearing.fill(table.fill_of(table.out(table.order()).order), step)
+    table.reports.take_fill(table.fill_of(table.out(table.order()).order), step)
     (exit_order,) = sent(table, table.order("exit", quantity=sold))
     before = table.book.slot(0)["dust"]
-    table.hearing.fill(table.fill_of(exit_order.order), step)
+    table.reports.take_fill(table.fill_of(exit_order.order), step)
     record = table.book.slot(0)
     assert bool(record["quantity"] == 0.0) is flat
     assert len(step.trades) == int(flat)

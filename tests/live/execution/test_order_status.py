@@ -6,8 +6,8 @@ from decimal import Decimal
 
 import pytest
 
-from atb.live.execution.order_status import Inquiry
-from atb.live.execution.timing import Rules
+from atb.live.execution.order_status import OrderStatus
+from atb.live.execution.timing import DeskTiming
 from atb.live.journal.step import Step
 from tests.live.fake_broker import BAR, BOTH, BTC, ForgedBroker, Table, report_of, want
 
@@ -25,7 +25,7 @@ def broker():
 
 
 def inquiry(table, broker):
-    return Inquiry(broker, table.hearing, Rules())
+    return OrderStatus(broker, table.reports, DeskTiming())
 
 
 def resolve(table, broker):
@@ -90,20 +90,20 @@ def test_an_order_that_executes_late_is_found_late(table, broker):
 def test_looks_are_paced_and_end_right_after_the_bound(table, broker):
     one = lost(table)
     resolve(table, broker)
-    assert table.hearing.looks[one.order.client_id] == BAR + 500
+    assert one.next_look_ms == BAR + 500
     resolve(table, broker)
     assert len(broker.asked) == 1, "it is not asked again before its time"
     broker.now = LATE - 100
-    table.hearing.looks.clear()
+    one.next_look_ms = 0
     resolve(table, broker)
-    assert table.hearing.looks[one.order.client_id] == LATE + 1
+    assert one.next_look_ms == LATE + 1
 
 
 def test_a_silent_venue_is_asked_again_later(table, broker):
     one = lost(table)
-    broker.silent, broker.now = {"find"}, LATE + 1
+    broker.error, broker.now = {"find"}, LATE + 1
     assert resolve(table, broker).changes == {}
-    assert (one.unknown, table.hearing.looks[one.order.client_id]) == (True, LATE + 501)
+    assert (one.unknown, one.next_look_ms) == (True, LATE + 501)
 
 
 def test_a_venue_without_a_bound_gets_a_long_one(table, broker):
@@ -112,7 +112,7 @@ def test_a_venue_without_a_bound_gets_a_long_one(table, broker):
     resolve(table, broker)
     assert one.unknown
     broker.now = BAR + 61_001
-    table.hearing.looks.clear()
+    one.next_look_ms = 0
     resolve(table, broker)
     assert one.state == "absent"
 
@@ -157,7 +157,7 @@ def test_a_sweep_folds_what_came_since_the_last_one(table, broker):
     broker.fills = [table.fill_of(one.order, "0.25")]
     step, done = sweep(table, broker)
     assert done
-    assert (len(step.fills), table.memory.cursors) == (1, {"BTC/USDT": "1"})
+    assert (len(step.fills), table.desk_state.cursors) == (1, {"BTC/USDT": "1"})
     broker.fills.append(table.fill_of(one.order, "0.25"))
     step, _ = sweep(table, broker)
     assert [fill.fill.trade_id for fill in step.fills] == ["2"]
@@ -180,22 +180,22 @@ def test_an_order_that_should_be_out_and_is_not_is_asked_for(table, broker):
 
 def test_a_venue_that_cannot_be_asked_leaves_what_was_heard_so_far(table, broker):
     one = table.out(table.order())
-    broker.opened, broker.silent = [report_of(one.order, "partially_filled", "0.5")], {"trades"}
+    broker.opened, broker.error = [report_of(one.order, "partially_filled", "0.5")], {"trades"}
     step, done = sweep(table, broker)
     assert not done
     assert list(step.changes) == [one.order.client_id]
-    assert table.memory.cursors == {}
+    assert table.desk_state.cursors == {}
 
 
 def test_a_nameless_execution_of_a_lost_order_waits_for_its_order(table, broker):
     one = lost(table)
     broker.fills = [table.fill_of(one.order, client_id="", order_id="x-77")]
     step, _ = sweep(table, broker)
-    assert (step.fills, table.memory.cursors, table.memory.strangers) == ([], {}, [])
+    assert (step.fills, table.desk_state.cursors, table.desk_state.foreign) == ([], {}, [])
     broker.known[one.order.client_id] = report_of(one.order, "filled", "1", exchange_id="x-77")
     resolve(table, broker)
     step, _ = sweep(table, broker)
-    assert (len(step.fills), table.memory.cursors) == (1, {"BTC/USDT": "1"})
+    assert (len(step.fills), table.desk_state.cursors) == (1, {"BTC/USDT": "1"})
 
 
 def test_a_nameless_execution_makes_it_ask_for_orders_whose_name_at_the_venue_is_not_known(table, broker):
@@ -213,5 +213,5 @@ def test_a_strangers_execution_moves_the_cursor_and_is_told_once(table, broker):
     broker.fills = [table.fill_of(table.order(), client_id="web_7")]
     step, _ = sweep(table, broker)
     assert [notice.kind for notice in step.notices] == ["stranger_trade"]
-    assert table.memory.cursors == {"BTC/USDT": "1"}
+    assert table.desk_state.cursors == {"BTC/USDT": "1"}
     assert sweep(table, broker)[0].notices == []

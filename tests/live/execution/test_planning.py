@@ -10,16 +10,16 @@ from hypothesis import strategies as st
 from atb.domain.venue import OrderList
 from atb.engine import records
 from atb.engine.policy import RiskPolicy
-from atb.live.execution.planning import Cancel, Place, Replace, Wish, list_of
+from atb.live.execution.planning import Cancel, Place, Replace, SlotPlanner, list_of
 from tests.live.fake_broker import BAR, BOTH, GUARDED, PLAIN, Table, portfolio_of, report_of, want
 
 OCO = replace(BOTH, lists=frozenset(("oco",)), replaces=False)
 LADDER = replace(GUARDED, ladder=((0.02, 0.3), (0.04, 0.3)))
 
 
-def wish(table, capabilities=BOTH, **more):
+def planner(table, capabilities=BOTH, **more):
     values = {"bar_ms": BAR, "blotter": table.blotter, "capabilities": capabilities, **more}
-    return Wish(0, table.book.slot(0), table.book.parameters(0), table.makers[0], **values)
+    return SlotPlanner(0, table.book.slot(0), table.book.parameters(0), table.makers[0], **values)
 
 
 def held(quantity=1.0, policy=GUARDED):
@@ -49,13 +49,13 @@ def shape(request):
 
 def test_nothing_is_asked_for_where_nothing_is_wanted():
     table = Table()
-    assert [ask() for ask in (wish(table).leave, wish(table).protect, wish(table).enter)] == [None, None, None]
+    assert [ask() for ask in (planner(table).leave, planner(table).protect, planner(table).enter)] == [None, None, None]
 
 
 def test_a_market_entry_brings_stop_and_target_along_and_has_a_worst_price():
     table = Table()
     want(table.book, 1.0)
-    request = wish(table, band=0.02).enter()
+    request = planner(table, band=0.02).enter()
     assert isinstance(request.order, OrderList)
     assert request.order.kind == "opoco"
     assert shape(request) == [
@@ -69,13 +69,13 @@ def test_a_market_entry_brings_stop_and_target_along_and_has_a_worst_price():
 def test_the_stop_of_a_ladder_is_one_for_all_of_it():
     table = Table(portfolio_of(LADDER))
     want(table.book, 1.0)
-    assert shape(wish(table).enter())[1:] == [("stop", "stop", 1.0, 95.04)]  # of a fill with slippage
+    assert shape(planner(table).enter())[1:] == [("stop", "stop", 1.0, 95.04)]  # of a fill with slippage
 
 
 def test_a_limit_entry_brings_the_stop_of_its_own_price():
     table = Table(portfolio_of(replace(GUARDED, take_profit=None)))
     want(table.book, 1.0, kind=records.AT_LIMIT, at=90.0)
-    request = wish(table).enter()
+    request = planner(table).enter()
     assert (request.order.kind, shape(request)) == ("opo", [("entry", "limit", 1.0, 90.0), ("stop", "stop", 1.0, 85.5)])
 
 
@@ -88,7 +88,7 @@ def test_an_entry_goes_alone_where_it_cannot_bring_its_stop(why):
         want(table.book, 1.0, kind=records.AT_STOP, at=101.0)
     else:
         want(table.book, -1.0 if why == "short" else 1.0)
-    request = wish(table, PLAIN if why == "no lists" else BOTH, plain=why == "refused").enter()
+    request = planner(table, PLAIN if why == "no lists" else BOTH, plain=why == "refused").enter()
     assert [one.role for one in request.orders] == ["entry"]
     assert request.list_id is None
     assert request.orders[0].price is None
@@ -97,7 +97,7 @@ def test_an_entry_goes_alone_where_it_cannot_bring_its_stop(why):
 def test_a_venue_with_opo_alone_gets_the_stop_without_the_target():
     table = Table()
     want(table.book, 1.0)
-    request = wish(table, replace(BOTH, lists=frozenset(("oco", "opo")))).enter()
+    request = planner(table, replace(BOTH, lists=frozenset(("oco", "opo")))).enter()
     assert (request.order.kind, len(request.orders)) == ("opo", 2)
 
 
@@ -111,20 +111,20 @@ def test_no_second_entry_is_asked_for(state):
     if state != "leaving":
         one = table.out(table.order(), unknown=state == "unknown")
         if state == "owed":
-            one.hear(report_of(one.order, "cancelled", "0.5"))
-    assert wish(table).enter() is None
+            one.update(report_of(one.order, "cancelled", "0.5"))
+    assert planner(table).enter() is None
 
 
 def test_an_entry_that_the_book_dropped_or_changed_is_withdrawn_with_its_list():
     table = Table()
     pair = resting(table, table.order("entry", "limit", price=Decimal(90)), stop_at(table, 85), list_id="list")
-    assert shape(wish(table).protect()) == ["cancel", "entry", "stop"]
+    assert shape(planner(table).protect()) == ["cancel", "entry", "stop"]
     want(table.book, 1.0, kind=records.AT_LIMIT, at=90.0)
-    assert wish(table).protect() is None, "it is what is wanted"
+    assert planner(table).protect() is None, "it is what is wanted"
     want(table.book, 1.0, kind=records.AT_LIMIT, at=91.0)
-    assert wish(table).protect().group == tuple(pair)
+    assert planner(table).protect().group == tuple(pair)
     want(table.book, 0.5, kind=records.AT_LIMIT, at=90.0)
-    assert wish(table).protect().group == tuple(pair)
+    assert planner(table).protect().group == tuple(pair)
 
 
 # --- protection ---------------------------------------------------------------------------------------------------------
@@ -132,31 +132,31 @@ def test_an_entry_that_the_book_dropped_or_changed_is_withdrawn_with_its_list():
 
 def test_a_position_gets_a_pair_or_where_there_is_none_a_stop_for_all_of_it():
     table = held()
-    assert shape(wish(table).protect()) == [("stop", "stop", 1.0, 95.0), ("target", "limit", 1.0, 110.0)]
+    assert shape(planner(table).protect()) == [("stop", "stop", 1.0, 95.0), ("target", "limit", 1.0, 110.0)]
     bare = held(policy=replace(GUARDED, take_profit=None))
-    assert shape(wish(bare, PLAIN).protect()) == [("stop", "stop", 1.0, 95.0)]
+    assert shape(planner(bare, PLAIN).protect()) == [("stop", "stop", 1.0, 95.0)]
 
 
 def test_before_the_first_bar_nothing_is_named_and_so_nothing_placed():
-    assert wish(held(), bar_ms=0).protect() is None
+    assert planner(held(), bar_ms=0).protect() is None
 
 
 def test_a_stop_that_moved_is_replaced_in_one_request_where_the_venue_can():
     table = held(policy=replace(GUARDED, take_profit=None))
     (old,) = resting(table, stop_at(table, 90))
-    request = wish(table).protect()
+    request = planner(table).protect()
     assert isinstance(request, Replace)
     assert (request.old, shape(request)) == (old, [("stop", "stop", 1.0, 95.0)])
-    assert shape(wish(table, PLAIN).protect()) == ["cancel", "stop"]
+    assert shape(planner(table, PLAIN).protect()) == ["cancel", "stop"]
     old.execute(Decimal("0.5"))
-    assert shape(wish(table).protect()) == ["cancel", "stop"], "one that was executed in part is not replaced"
+    assert shape(planner(table).protect()) == ["cancel", "stop"], "one that was executed in part is not replaced"
 
 
 def test_what_is_free_is_protected_before_what_rests_is_touched():
     table = held(2.0, replace(GUARDED, take_profit=None))
     resting(table, stop_at(table, 95, "1"))
     table.book.state.slots[0]["quantity"] = 2.0
-    assert shape(wish(table).protect()) == ["cancel", "stop"], (
+    assert shape(planner(table).protect()) == ["cancel", "stop"], (
         "the wanted stop is for all: it does not fit beside the old"
     )
 
@@ -164,18 +164,18 @@ def test_what_is_free_is_protected_before_what_rests_is_touched():
 def test_a_stop_too_many_is_withdrawn():
     table = held(policy=replace(GUARDED, take_profit=None))
     resting(table, stop_at(table, 95), stop_at(table, 95))
-    assert shape(wish(table).protect()) == ["cancel", "stop"]
+    assert shape(planner(table).protect()) == ["cancel", "stop"]
 
 
 def test_a_target_that_cannot_rest_is_taken_alone():
-    assert shape(wish(held(), reached=True).protect()) == [("target", "limit", 1.0, 110.0)]
+    assert shape(planner(held(), reached=True).protect()) == [("target", "limit", 1.0, 110.0)]
 
 
 def test_the_guards_of_an_entry_that_is_out_are_not_alive_and_not_counted():
     table = held()
     want(table.book, 1.0)
     resting(table, table.order(), stop_at(table, 95), list_id="list")
-    assert shape(wish(table).protect())[0] == ("stop", "stop", 1.0, 95.0)
+    assert shape(planner(table).protect())[0] == ("stop", "stop", 1.0, 95.0)
 
 
 # --- leaving ------------------------------------------------------------------------------------------------------------
@@ -191,17 +191,17 @@ def leaving(crossed=False):
 def test_an_exit_first_withdraws_what_rests_group_by_group():
     table = leaving()
     pair = resting(table, stop_at(table, 95), table.order("target", "limit", price=Decimal(110)), list_id="pair")
-    request = wish(table, PLAIN).leave()
+    request = planner(table, PLAIN).leave()
     assert (request.group, shape(request)) == (tuple(pair), ["cancel", "stop", "target"])
     for one in pair:
         one.end("cancelled")
-    assert shape(wish(table, PLAIN).leave()) == [("exit", "market", 1.0, 0.0)]
+    assert shape(planner(table, PLAIN).leave()) == [("exit", "market", 1.0, 0.0)]
 
 
 def test_an_exit_takes_the_place_of_a_single_stop_where_the_venue_can():
     table = leaving()
     (stop,) = resting(table, stop_at(table, 95))
-    request = wish(table).leave()
+    request = planner(table).leave()
     assert isinstance(request, Replace)
     assert (request.old, shape(request)) == (stop, [("exit", "market", 1.0, 0.0)])
 
@@ -209,24 +209,24 @@ def test_an_exit_takes_the_place_of_a_single_stop_where_the_venue_can():
 def test_while_an_exit_is_on_its_way_or_an_answer_is_missing_nothing_more_is_asked():
     table = leaving()
     one = table.out(table.order("exit"))
-    assert wish(table).leave() is None
+    assert planner(table).leave() is None
     one.end("rejected")
     lost = table.out(table.order("exit"), unknown=True)
-    assert wish(table).leave() is None
+    assert planner(table).leave() is None
     lost.unknown = False
     lost.end("absent")
-    assert shape(wish(table).leave()) == [("exit", "market", 1.0, 0.0)]
-    assert wish(table).protect() is None, "what leaves is not protected anew"
+    assert shape(planner(table).leave()) == [("exit", "market", 1.0, 0.0)]
+    assert planner(table).protect() is None, "what leaves is not protected anew"
 
 
 def test_a_position_whose_stop_the_price_has_passed_is_sold_as_the_stop():
-    assert shape(wish(leaving(crossed=True), crossed=True).leave()) == [("stop", "market", 1.0, 0.0)]
+    assert shape(planner(leaving(crossed=True), crossed=True).leave()) == [("stop", "market", 1.0, 0.0)]
 
 
 def test_nothing_leaves_where_nothing_is_held():
     table = Table()
     table.book.state.slots[0]["exit"] = -1.0
-    assert wish(table).leave() is None
+    assert planner(table).leave() is None
 
 
 def test_a_group_is_withdrawn_under_the_name_it_was_sent_by():
@@ -273,7 +273,11 @@ def obey(table, request):
 
 def offered(table):
     """Return what the resting sells would sell, each pair once."""
-    groups = {one.list_id or one.order.client_id: one.left for one in table.blotter.open(0) if one.order.side == "sell"}
+    groups = {
+        one.list_id or one.order.client_id: one.leaves_quantity
+        for one in table.blotter.open(0)
+        if one.order.side == "sell"
+    }
     return sum(groups.values(), Decimal(0))
 
 
@@ -294,20 +298,22 @@ def test_wishes_end_with_what_is_wanted_and_never_offer_more_than_is_held(policy
         table.book.state.slots[0]["exit"] = -quantity
     requests = 0
     for ask in ("leave", "protect", "enter"):
-        while (request := getattr(wish(table, capabilities), ask)()) is not None:
+        while (request := getattr(planner(table, capabilities), ask)()) is not None:
             obey(table, request)
             requests += 1
             assert offered(table) <= Decimal(str(quantity))
             assert requests < 20, "it never ends"
-    assert [getattr(wish(table, capabilities), ask)() for ask in ("leave", "protect", "enter")] == [None] * 3
+    assert [getattr(planner(table, capabilities), ask)() for ask in ("leave", "protect", "enter")] == [None] * 3
     rests = table.blotter.open(0)
     if leaves:
-        assert [(one.order.role, float(one.left)) for one in rests] == [("exit", quantity)]
+        assert [(one.order.role, float(one.leaves_quantity)) for one in rests] == [("exit", quantity)]
         return
     wanted = table.makers[0].units(table.book.slot(0), table.book.parameters(0))
     terms = sorted((one.role, one.quantity, one.stop_price or one.price) for unit in wanted for one in unit.orders)
-    assert sorted((one.order.role, one.left, one.order.stop_price or one.order.price) for one in rests) == terms
-    covered = sum((one.left for one in rests if one.order.role == "stop"), Decimal(0))
+    assert (
+        sorted((one.order.role, one.leaves_quantity, one.order.stop_price or one.order.price) for one in rests) == terms
+    )
+    covered = sum((one.leaves_quantity for one in rests if one.order.role == "stop"), Decimal(0))
     assert covered == Decimal(str(quantity))
 
 
@@ -316,27 +322,27 @@ def test_wishes_end_with_what_is_wanted_and_never_offer_more_than_is_held(policy
 
 def test_a_position_is_covered_by_stops_that_are_known_to_rest_and_by_nothing_else():
     table = held()
-    assert not wish(table).covered
+    assert not planner(table).covered
     part, rest = resting(table, stop_at(table, "95", "0.4"), stop_at(table, "95", "0.6"))
-    assert wish(table).covered
+    assert planner(table).covered
     rest.unknown = True  # whether it rests nobody has said
-    assert not wish(table).covered
+    assert not planner(table).covered
     rest.unknown, part.state = False, "cancelled"
-    assert not wish(table).covered
+    assert not planner(table).covered
 
 
 def test_a_stop_that_waits_for_its_entry_covers_nothing():
     table = held()
     orders = (table.order("entry", "market", "1"), stop_at(table, "95"))
     entry, _ = resting(table, *orders, list_id="a-list")
-    assert not wish(table).covered
+    assert not planner(table).covered
     entry.state = "filled"
-    assert wish(table).covered
+    assert planner(table).covered
 
 
 def test_nothing_held_a_position_on_its_way_out_and_one_that_wants_no_stop_need_no_cover():
-    assert wish(Table()).covered
-    assert wish(held(policy=replace(GUARDED, stop_loss=None, take_profit=None))).covered
+    assert planner(Table()).covered
+    assert planner(held(policy=replace(GUARDED, stop_loss=None, take_profit=None))).covered
     table = held()
     table.book.state.slots[0]["exit"] = -1.0
-    assert wish(table).covered
+    assert planner(table).covered
