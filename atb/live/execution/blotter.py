@@ -50,6 +50,16 @@ class Outstanding:
     cancelling: bool = False
 
     @property
+    def client_id(self) -> str:
+        """The order's client id."""
+        return self.order.client_id
+
+    @property
+    def role(self) -> str:
+        """What the order is for: entry, exit, stop or target."""
+        return self.order.role
+
+    @property
     def leaves_quantity(self) -> Decimal:
         """The quantity that is still to be filled, in base."""
         return self.order.quantity - self.filled
@@ -100,6 +110,11 @@ class Outstanding:
     def owed(self) -> bool:
         """Whether executions are missing: the report says more than was applied."""
         return self.reported > self.filled
+
+    @property
+    def is_failed_entry(self) -> bool:
+        """Whether it is an entry that ended unfilled, and not because we cancelled it."""
+        return self.role == "entry" and self.ended and self.state != "filled" and not (self.owed or self.cancelling)
 
     @property
     def unsettled(self) -> bool:

@@ -21,7 +21,7 @@ from atb.live.portfolio import Portfolio
 
 
 class Newest:
-    """The bars that close (or open) now, as the kernel reads them: records, and for each slot its row, -1 where there is none."""
+    """The bars that close (or open) now as kernel input: records, and each slot's row in them, -1 for none."""
 
     def __init__(self, count: int, columns: Mapping[int, Columns]) -> None:
         self.slots = tuple(columns)
@@ -46,7 +46,7 @@ class Newest:
 
 
 class Book:
-    """The kernel's state on its way through time.
+    """Bar histories and the kernel's state.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ class Book:
         return not self.state.slots["quantity"].any()
 
     def learn(self, closing: Mapping[int, Bars], funding: Mapping[int, float] | None = None) -> Newest:
-        """Add newly closed bars to the histories; return them as the kernel reads them, with the funding paid at their close."""
+        """Add newly closed bars to the histories; return them as kernel input, with the funding paid at their close."""
         for slot, bar in closing.items():
             self._histories[slot].append(bar)
         now = Newest(len(self.portfolio.plans), newest_columns(self.portfolio, self._histories, frozenset(closing)))
@@ -114,14 +114,14 @@ class Book:
         return {slot: refused.get(slot) for slot in now.slots}
 
     def take_refusals(self) -> dict[int, str]:
-        """Return by slot what was refused or cut since this was last asked."""
+        """Return by slot what was refused or cut since the last call."""
         found: dict[int, list[str]] = {}
         for slot, code in self.state.take_refusals():
             found.setdefault(slot, []).append(REFUSALS[code])
         return {slot: ", ".join(words) for slot, words in found.items()}
 
     def fold(self, fill: Fill, order: Order, slot: int) -> tuple[Execution, np.void | None]:
-        """Fold an execution into the state; return it with its number and reason, and the trade that it closed if it closed one."""
+        """Apply an execution to the state; return it with its number and reason, and the trade that it closed, if any."""
         record = execution_record(
             fill, slot=slot, number=int(self.account["orders"]), role=order.role, kind=order.type,
             reason=reason_of(order.role, self.slot(slot)),
@@ -161,7 +161,7 @@ class Book:
         return record
 
     def decision(self, now: Newest, slot: int) -> dict[str, Any]:
-        """Return what the journal keeps of a slot's decision but for its intents and refusals."""
+        """Return the journal's columns of a slot's decision, without its intents and refusals."""
         market, signals = now.market_of(slot), now.signals_of(slot)
         prediction = now.predictions[slot]
         return {

@@ -1,4 +1,4 @@
-"""Two desks with one face: the loop gives either a moment of the market, and either writes what came of it."""
+"""The two desks behind one protocol: paper and exchange. The loop hands each a moment of the market; each writes its steps."""
 
 from typing import Protocol
 
@@ -19,7 +19,7 @@ _KEY = "Check exchange.api_key, exchange.api_secret and the permissions of the k
 
 
 class Desk(Protocol):
-    """What the loop drives."""
+    """What the loop needs of a desk."""
 
     @property
     def book(self) -> Book:
@@ -28,7 +28,7 @@ class Desk(Protocol):
 
     @property
     def reconciled(self) -> bool:
-        """Whether account and books were compared since this process began."""
+        """Whether account and books were compared since this process started."""
         ...
 
     @property
@@ -37,31 +37,31 @@ class Desk(Protocol):
         ...
 
     async def start(self) -> None:
-        """Find out where things stand; nothing is decided before."""
+        """Recover: nothing is decided before it."""
         ...
 
     async def on_moment(self, moment: Moment, level: Level) -> None:
-        """Trade a moment under the kill switch's level, and write what came of it."""
+        """Trade a moment under the kill switch's level, and write the steps."""
         ...
 
     async def look(self) -> None:
-        """Find out what happened between two closes."""
+        """Fetch what happened between two closes."""
         ...
 
     async def obey(self, level: Level) -> None:
-        """Do what a level of the kill switch asks for at once."""
+        """Apply a level of the kill switch at once."""
         ...
 
     def due_ms(self) -> int | None:
-        """Return when the desk wants to be asked to `look`, None where it need not be."""
+        """Return when `look` is due next (exchange time, ms), None if never."""
         ...
 
     async def verify(self) -> bool:
-        """Tell whether nothing is held and nothing is out, by the books and by the venue."""
+        """Return whether nothing is held and no order is open, by the books and by the venue."""
         ...
 
     def bare(self) -> set[Symbol]:
-        """Return the symbols in which something is held that no resting stop covers."""
+        """Return the symbols with a position that no resting stop covers."""
         ...
 
 
@@ -71,7 +71,7 @@ class PaperTrading:
     Parameters
     ----------
     desk, commit
-        What trades, and who writes its steps.
+        What trades, and the writer of its steps.
     """
 
     reconciled, unsettled = True, False
@@ -85,27 +85,27 @@ class PaperTrading:
         return self._desk.book
 
     async def start(self) -> None:
-        """Have nothing to find out: a step is written whole, with what the paper venue did."""
+        """No recovery needed: paper steps are atomic."""
 
     async def on_moment(self, moment: Moment, level: Level) -> None:
-        """Trade a moment: what is decided is written, and so passes the breakers, before anything of it is filled."""
+        """Trade a moment: decisions are written, and so pass the breakers, before any of them is filled."""
         if moment.closing:
             self._desk.drop(await self._commit(self._desk.on_close(moment, level=level)))
         if moment.opening and (opened := self._desk.on_open(moment)) is not None:
             await self._commit(opened)
 
     async def look(self) -> None:
-        """Have nothing to ask."""
+        """Nothing happens between two moments."""
 
     async def obey(self, level: Level) -> None:
-        """Wait for the next moment, where the level is obeyed: paper has no market in between."""
+        """The next moment applies the level: paper has no market in between."""
 
     def due_ms(self) -> int | None:
         """Return None."""
         return None
 
     async def verify(self) -> bool:
-        """Tell whether nothing is held and nothing is out; the books are all there is."""
+        """Return whether nothing is held and no order is open; on paper the books are all there is."""
         return self._desk.clear
 
     def bare(self) -> set[Symbol]:
@@ -119,9 +119,9 @@ class ExchangeTrading:
     Parameters
     ----------
     desk, commit
-        What trades, and who writes its steps.
-    synchroniser, every_ms
-        Who compares the account, and how often in exchange time.
+        What trades, and the writer of its steps.
+    reconciler, every_ms
+        What compares the account, and the pause between comparisons (exchange time).
     """
 
     def __init__(self, desk: ExchangeDesk, commit: Commit, *, reconciler: Reconciler, every_ms: int) -> None:
@@ -142,29 +142,29 @@ class ExchangeTrading:
         return any(outstanding.unsettled for outstanding in self._desk.blotter)
 
     async def start(self) -> None:
-        """Resolve what was out when the last process ended, make the venue equal to the book, compare the account.
+        """Resolve the orders of the last process, make the venue equal to the book, reconcile the account.
 
         Raises
         ------
         InputError
-            If the venue does not know the key or its signature: that does not get better by waiting.
+            If the venue rejects the key or its signature: waiting does not help.
         """
         await self._desk.look()
         await self._compare(starting=True)
 
     async def on_moment(self, moment: Moment, level: Level) -> None:
-        """Trade a moment; under a halt, or before account and books were compared once, its entries are dropped."""
+        """Trade a moment; under a halt, or before the first reconciliation, its entries are dropped."""
         reconciled = self.reconciled or await self._compare()
         await self._desk.on_moment(moment, barred="halted" if level else None if reconciled else "not_reconciled")
 
     async def look(self) -> None:
-        """Look for lost answers and executions, and compare the account where it is time to."""
+        """Fetch lost answers and executions, and reconcile the account when due."""
         await self._desk.look()
         if self._desk.reports.doubt or self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
             await self._compare()
 
     async def obey(self, level: Level) -> None:
-        """Drop entries, withdraw those that rest, or close everything."""
+        """Drop entries, cancel those that rest, or close everything."""
         self._desk.stop_entries(keep_resting=level < Level.CANCEL)
         if level >= Level.FLATTEN:
             self._desk.flatten()
@@ -177,18 +177,18 @@ class ExchangeTrading:
         return compare if looks is None else min(looks, compare)
 
     async def verify(self) -> bool:
-        """Tell whether nothing is held and nothing is out, by the books and by a venue that was asked just now."""
+        """Return whether nothing is held and no order is open, by the books and by the venue, asked now."""
         if not (self._desk.clear and await self._compare() and not self._reconciler.ours_open):
             return False
         await self._desk.write_off()
         return True
 
     def bare(self) -> set[Symbol]:
-        """Return the symbols in which something is held that no resting stop covers."""
+        """Return the symbols with a position that no resting stop covers."""
         return self._desk.bare()
 
     async def _compare(self, *, starting: bool = False) -> bool:
-        """Compare the account with the books; tell whether the venue answered and nothing was missing."""
+        """Reconcile; return whether the venue answered and no answer or execution was missing."""
         done, desk = False, self._desk
         self._compared_ms = now = desk.broker.now_ms()
         doubted = desk.reports.take_doubt()
@@ -199,7 +199,7 @@ class ExchangeTrading:
         except VenueError as error:
             if starting and error.unauthorised:
                 raise InputError("The exchange does not accept the key", found=error.found, todo=_KEY) from error
-            if not self._silent:  # said once, not at every try
+            if not self._silent:  # noted once, not at every attempt
                 step.notices.append(Notice("not_compared", {"error": str(error)}, "warning"))
             self._silent = True
         if doubted and not done:

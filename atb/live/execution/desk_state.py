@@ -1,4 +1,4 @@
-"""What an exchange desk remembers beside the kernel's state, saved with it: cursors, surpluses, quarantines."""
+"""An exchange desk's own state, saved beside the kernel's: cursors, surpluses, quarantines."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,29 +10,28 @@ from atb.domain import Fill, Symbol
 
 @dataclass
 class DeskState:
-    """Plain values that survive a restart.
+    """Values that survive a restart.
 
     Parameters
     ----------
     began_ms
-        Exchange time of the session's first step: no execution before it is ours.
+        Exchange time of the session's first step; earlier executions are not ours.
     cursors
-        By symbol, the last trade id that a sweep has folded; the journal keeps them beside the fills.
+        By symbol, the last trade id that a sweep has applied; the journal keeps them beside the fills.
     bars
-        By slot, the open of the last bar that was decided on: orders are made in its name.
+        By slot, the open of the last decided bar; orders are named after it.
     surplus
-        By asset, what the account had beyond the books when the session began, moved by fees that are paid in another asset
-        than the books pay them in.
+        By asset, the account's amount beyond the books when the session began, adjusted by fees that were paid in a third asset.
     quarantine
-        By symbol, why no entry may be sent: something there is not ours.
+        By symbol, why no entries may be sent.
     present
-        By slot, what is still there of a position (base) that somebody else has sold or moved: no more of it is ever sold.
-    strangers
-        Orders and executions that are not ours and were written down.
+        By slot, the quantity (base) still on the account of a position that somebody else has sold or moved; no more is ever sold.
+    foreign
+        Orders and executions that are not ours and were journalled; saved as `strangers`.
     seen
-        Executions (symbol, trade id) that this process folded.
+        Executions (symbol, trade id) that this process applied.
     known
-        Tells whether the journal has an execution, folded by a process before this one.
+        Looks up whether the journal has an execution, applied by an earlier process.
     """
 
     began_ms: int
@@ -46,11 +45,11 @@ class DeskState:
     known: Callable[[Symbol, str], bool] = field(default=lambda _symbol, _trade_id: False)
 
     def has(self, symbol: Symbol, trade_id: str) -> bool:
-        """Tell whether an execution was folded, ever."""
+        """Return whether an execution was ever applied."""
         return (str(symbol), trade_id) in self.seen or self.known(symbol, trade_id)
 
     def fee(self, fill: Fill) -> None:
-        """Note a fee in a third asset: the books pay its value in quote, the account pays the asset."""
+        """Adjust the surplus for a fee in a third asset: the books pay its value in quote, the account pays the asset."""
         if fill.fee_asset in {fill.symbol.base, fill.symbol.quote} or not self.surplus:
             return
         quote = fill.symbol.quote

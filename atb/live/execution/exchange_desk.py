@@ -1,9 +1,8 @@
-"""Trading at an exchange: decide at closes, send what is wanted, believe nothing that is not proven, and lose nothing.
+"""Trading at an exchange: decide at closes, send requests until the venue equals the book, and lose no order.
 
-One coroutine owns all of this. It commits what it is about to send, sends it, and takes the answer down with the next commit; so
-a process that dies at any point leaves `sent` intents, which the next one looks up before it does anything else. An answer that
-is not on the whitelist leaves the order *unknown*: its slot waits until the venue shows the order, or until the request cannot
-be executed any more.
+One coroutine does all of it. It commits what it is about to send, sends it, and commits the answer with the next step; so a process
+that dies at any point leaves `sent` intents, which the next one looks up before anything else. An answer that is not known to be
+final leaves the order *unknown*: its slot waits until the venue shows the order, or until the request can no longer be executed.
 """
 
 from collections import Counter
@@ -31,20 +30,20 @@ _MOST_DOUBLINGS = 5
 
 @dataclass(frozen=True)
 class DeskParts:
-    """What an exchange desk works with.
+    """The parts that an exchange desk works with.
 
     Parameters
     ----------
     broker, reports
         The venue, and what takes in its answers and executions.
     makers
-        Who makes each slot's orders.
+        Order factory per slot.
     commit
-        Who writes steps.
+        Writes steps.
     sending
         Called when a request leaves.
     fresh
-        Tells whether the lease was renewed so lately that nobody can have taken the account over.
+        Whether the lease was renewed so recently that no other process can hold the account.
     """
 
     broker: Broker
@@ -56,7 +55,7 @@ class DeskParts:
 
 
 class ExchangeDesk:
-    """A book with a broker.
+    """Keeps the orders at a venue equal to what the book wants.
 
     Parameters
     ----------
@@ -71,10 +70,10 @@ class ExchangeDesk:
         self.reports, self.broker = parts.reports, parts.broker
         self.blotter, self.desk_state = parts.reports.blotter, parts.reports.desk_state
         self._makers, self._write, self._sending, self._fresh = parts.makers, parts.commit, parts.sending, parts.fresh
-        self._cancels: Counter[str] = Counter()  # requests to withdraw an order since the last close
-        # By slot and role: when to try again, and how often it was tried.
+        self._cancels: Counter[str] = Counter()  # cancellations of an order since the last close
+        # By slot and role: exchange time of the next attempt, and attempts so far.
         self._tried: dict[tuple[int, str], tuple[int, int]] = {}
-        self._put_off: list[int] = []  # when it is to be tried again
+        self._put_off: list[int] = []  # exchange times of requests that were put off
         self._looked_ms = 0
         self._order_status = OrderStatus(parts.broker, parts.reports, self.timing)
 
@@ -86,14 +85,14 @@ class ExchangeDesk:
     # --- moments ------------------------------------------------------------------------------------------------------
 
     async def on_moment(self, moment: Moment, *, barred: str | None = None) -> None:
-        """Decide on the bars that closed and send what follows.
+        """Decide on the bars that closed, and send what follows.
 
         Parameters
         ----------
         moment
             What closed.
         barred
-            Why no entry may be sent now, None where it may.
+            Why no entry may be sent now, None if it may.
         """
         await self._sweep()
         self._cancels.clear()
@@ -111,7 +110,7 @@ class ExchangeDesk:
         await self.settle(step)
 
     async def look(self) -> None:
-        """Ask the venue what happened, and act on it; this is all that a restart needs."""
+        """Fetch what happened at the venue, and act on it; this is all the recovery that a restart needs."""
         step, self._looked_ms = self._step(), self.broker.now_ms()
         await self._order_status.resolve(step)
         if step.changes or step.notices:
@@ -120,10 +119,10 @@ class ExchangeDesk:
         await self.settle()
 
     def due_ms(self) -> int | None:
-        """Return when to look next, exchange time.
+        """Return when `look` is due next (exchange time, ms), None if nothing is pending.
 
-        For a lost answer, for executions that the venue counts and does not list yet, after a sweep that failed, to try again what
-        was refused too often, or at once where the account may hold less than the books.
+        Pending are: lost answers, executions that a report counts and the venue does not list yet, a sweep that failed, requests
+        that were put off, and at once a comparison where the account may hold less than the books.
         """
         looks = [outstanding.next_look_ms for outstanding in self.blotter.unknown()]
         if self._order_status.again_ms is not None:
@@ -136,25 +135,25 @@ class ExchangeDesk:
         return min(looks) if looks else None
 
     def stop_entries(self, *, keep_resting: bool) -> None:
-        """Drop the entries that are wanted; those that rest already may be kept."""
+        """Drop the intents to enter; entries that rest already may be kept."""
         for slot in self._makers:
             if not (keep_resting and self.blotter.open(slot, "entry")):
                 self.reports.drop_entry(slot)
 
     def flatten(self) -> None:
-        """Want every position closed at the market."""
+        """Close every position at the market."""
         self.stop_entries(keep_resting=False)
         for slot in self._makers:
             self.book.close_at_market(slot)
 
     @property
     def clear(self) -> bool:
-        """Whether nothing is held that could be sold, and nothing is out."""
+        """Whether nothing sellable is held and no order is open."""
         held = any(self._available(slot)["quantity"] != 0.0 for slot in self._makers)
         return not held and not any(self.blotter.open(slot) for slot in self._makers)
 
     async def write_off(self) -> None:
-        """Book as sold what the books still hold when all that could be sold is sold; crumbs may be left on the account."""
+        """Book as sold what is missing on the account, once all that could be sold is sold."""
         step = self._step()
         for slot in tuple(self.desk_state.present):
             self.reports.write_off(slot, owned(self.book.slot(slot)), step)
@@ -162,32 +161,30 @@ class ExchangeDesk:
             await self.write(step)
 
     def bare(self) -> set[Symbol]:
-        """Return the symbols in which something is held that no resting stop covers."""
+        """Return the symbols with a position that no resting stop covers."""
         plans = self.book.portfolio.plans
         return {plans[slot].symbol for slot in self._makers if not self._planner(slot).covered}
 
     # --- what is barred -----------------------------------------------------------------------------------------------
 
     def _bar(self, slot: int, why: str | None) -> str | None:
-        """Drop the entry of a decision where there is a reason to; return the reason where it acted."""
+        """Drop a decision's entry for a reason, if there is one; return the reason if an entry was dropped."""
         if why is None or self.book.slot(slot)["entry"] == 0.0 or self.blotter.open(slot, "entry"):
             return None
         self.reports.drop_entry(slot)
         return why
 
     def _barrier(self, slot: int, moment: Moment) -> str | None:
-        """Return why a slot's entry may not be sent: too late, something there is not ours, or an entry that may be out.
+        """Return why a slot's entry may not be sent: too late, symbol quarantined, or another entry whose answer was lost.
 
-        An entry whose answer was lost counts as if it had taken all the room there is.
+        An entry whose answer was lost counts as if it used up every limit.
         """
         if self.broker.now_ms() - moment.time_ms > self.timing.entry_grace_ms:
             return "late"
         if str(self.book.portfolio.plans[slot].symbol) in self.desk_state.quarantine:
             return "quarantined"
         return (
-            "unknown_exposure"
-            if any(outstanding.order.role == "entry" for outstanding in self.blotter.unknown())
-            else None
+            "unknown_exposure" if any(outstanding.role == "entry" for outstanding in self.blotter.unknown()) else None
         )
 
     def _decided(self, now: Newest, slot: int, refusal: str | None) -> Decided:
@@ -202,11 +199,11 @@ class ExchangeDesk:
     # --- making the venue equal to the book ---------------------------------------------------------------------------
 
     async def settle(self, step: Step | None = None) -> None:
-        """Send requests until nothing is left to ask for; then commit what the last answer told."""
+        """Send requests until the venue equals the book; then commit the last answer."""
         self._put_off.clear()
-        for wish in (SlotPlanner.leave, SlotPlanner.protect, SlotPlanner.enter):
+        for plan in (SlotPlanner.leave, SlotPlanner.protect, SlotPlanner.enter):
             for slot in self._makers:
-                while (request := wish(self._planner(slot))) is not None:
+                while (request := plan(self._planner(slot))) is not None:
                     step = step or self._step()
                     if self._exhausted(request, step):
                         break
@@ -216,7 +213,7 @@ class ExchangeDesk:
         self.blotter.drop_finished()
 
     async def _after_fills(self, step: Step) -> Step:
-        """Protect what was just bought before anything else is sent."""
+        """Protect new positions before anything else is sent."""
         for slot in {done.slot for done in step.fills}:
             while (request := self._planner(slot).protect()) is not None and not self._exhausted(request, step):
                 step = await self._perform(request, step)
@@ -239,19 +236,19 @@ class ExchangeDesk:
         )
 
     def _available(self, slot: int) -> np.void:
-        """Return a slot's record, but of its position only what the account still has."""
+        """Return a slot's record, limited to what the account still has of its position."""
         present = self.desk_state.present.get(slot)
         return self.book.slot(slot) if present is None else self.book.limited_to(slot, present)
 
     def _stop_limit(self, slot: int) -> int | None:
-        """Return how many stops of a slot may rest: the venue's number, shared by the slots of one symbol."""
+        """Return how many stops of a slot may rest: the venue's limit, shared by the slots of a symbol."""
         number = self.broker.capabilities.stops_per_symbol
         plans = self.book.portfolio.plans
         sharing = sum(plan.symbol == plans[slot].symbol for plan in plans)
         return None if number is None else max(1, number // sharing)
 
     def _exhausted(self, request: Request, step: Step) -> bool:
-        """Tell whether a request has to wait, and until when, or, if it is an entry, is not made at all."""
+        """Return whether a request is put off, or, for an entry, dropped."""
         role, asked = self._asked(request)
         now, again_ms = self.broker.now_ms(), 0
         if now < self.reports.silent_until_ms:
@@ -269,18 +266,18 @@ class ExchangeDesk:
         return True
 
     def _asked(self, request: Request) -> tuple[str, int]:
-        """Return what a request is for, and how often that was asked for in one bar."""
+        """Return what a request is for, and its attempts in this bar."""
         if isinstance(request, Cancel):
-            name = request.group[0].order.client_id
+            name = request.group[0].client_id
             self._cancels[name] += 1
             return "cancellation", self._cancels[name]
         role = request.orders[0].role if isinstance(request, Place) else request.order.role
         return role, self._makers[request.slot].made(self.desk_state.bars.get(request.slot, 0), role)
 
     def _after_many(self, slot: int, role: str, now: int, *, step: Step) -> int:
-        """Return when to try again what was refused too often in one bar, 0 for now.
+        """Return when to retry what was refused too often in one bar, 0 for now.
 
-        A market that is closed opens again without notice, and a position waits for it; all else is tried ever more rarely.
+        In a closed market, which may reopen without notice, the pause stays the same; otherwise it doubles with each attempt.
         """
         due, tries = self._tried.get((slot, role), (now + self.timing.retry_ms, 0))
         if not tries:
@@ -294,7 +291,7 @@ class ExchangeDesk:
         return 0
 
     async def _perform(self, request: Request, step: Step) -> Step:
-        """Commit a request's intents together with `step`, send it, and return the step that its answer begins."""
+        """Commit a request's intents with `step`, send it, and return a new step with its answer."""
         if isinstance(request, Cancel):
             return await self._cancel(request, step)
         sent = [request.order] if isinstance(request, Replace) else list(request.orders)
@@ -318,19 +315,17 @@ class ExchangeDesk:
                 await self._ask((request.old,), after)
         else:
             self.reports.take_answer(await self.broker.place(request.order), after, new=new)
-        if any(
-            outstanding.owed for outstanding in new
-        ):  # a list's answer tells what was executed, but not the executions
+        if any(outstanding.owed for outstanding in new):  # a list's answer has filled quantities, but no executions
             await self._order_status.sweep(self.book.portfolio.symbols, after)
         return after
 
     async def _check_lease(self) -> None:
-        """Prove once more that the account is held where this process slept between a commit and its request."""
+        """Prove that the lease is still held, if this process slept between a commit and its request."""
         if not self._fresh():
             await self.write(self._step())
 
     async def _cancel(self, request: Cancel, step: Step) -> Step:
-        """Withdraw a group; where the venue has no such open order it ended by itself, and how is asked."""
+        """Cancel a group; if the venue has no such open order, look up how it ended."""
         await self.write(step)
         after = self._step()
         for outstanding in request.group:
@@ -346,14 +341,14 @@ class ExchangeDesk:
     # --- asking -------------------------------------------------------------------------------------------------------
 
     async def _sweep(self) -> None:
-        """Hear what happened since the last sweep, and commit it before anything is decided on it."""
+        """Apply what happened since the last sweep, and commit it before anything is decided on it."""
         step = self._step()
         await self._order_status.sweep(self.book.portfolio.symbols, step)
         if step.fills or step.changes or step.notices:
             await self.write(step)
 
     async def _ask(self, group: tuple[Outstanding, ...], step: Step) -> None:
-        """Ask after orders that could not be withdrawn; where the venue is silent, their answers count as lost."""
+        """Look up orders that could not be cancelled; if the venue does not answer, their answers count as lost."""
         try:
             await self._order_status.ask(group, step)
         except VenueError:

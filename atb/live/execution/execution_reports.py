@@ -1,7 +1,7 @@
-"""What a venue says, taken down: answers, reports and executions become changes of the blotter, the book and a step.
+"""Execution reports: a venue's answers, order reports and fills become changes of the blotter, the book and a step.
 
-Everything may come twice, late or in the wrong order. An execution counts once, by its trade id; an order's state goes forward
-only; what is not ours is written down and never taken over.
+Everything may come twice, late or in the wrong order. A fill counts once, by its trade id; an order's state goes forward only;
+orders and fills that are not ours are journalled and never taken over.
 """
 
 from collections import Counter
@@ -28,31 +28,31 @@ _REFUSALS = 3  # of one slot's protection in one bar, before the position is clo
 
 
 class ExecutionReports:
-    """Book, blotter and memory under what a venue says.
+    """Applies what a venue reports to book, blotter and desk state; its flags are written here alone.
 
     Parameters
     ----------
-    book, blotter, memory
-        What changes.
+    book, blotter, desk_state
+        What is changed.
     makers
-        Who makes each slot's orders: how often they tried is theirs to know.
+        Order factory per slot; it counts attempts.
 
     Attributes
     ----------
     crossed
-        Slots whose stop cannot rest, because the price has passed it: they are closed.
+        Slots whose stop cannot rest because the price has passed it: the position is closed.
     reached
-        Slots whose target cannot rest, because the price has passed it: it is taken.
+        Slots whose target cannot rest because the price has passed it: it is taken at once.
     plain
-        Slots whose entries the venue does not take together with their stops.
+        Slots whose entries the venue refuses in one list with their stops.
     tight
-        Slots whose entry the account cannot pay at the worst price that it would carry, in this bar: it is sent without one.
+        Slots whose entry, at the worst price that its list would carry, the account cannot pay in this bar: it is sent alone.
     doubt
-        Whether something suggests that the account holds less than the books: it is to be compared at once.
+        Whether the account may hold less than the books: it is to be compared at once.
     silent_until_ms
-        Until when the venue wants no requests, exchange time.
+        Exchange time before which the venue wants no requests.
     closed
-        Slots whose market takes no orders, by the venue's last word on them.
+        Slots whose market is closed, by the venue's last answer.
     """
 
     def __init__(
@@ -72,12 +72,12 @@ class ExecutionReports:
     def take_answer(
         self, answer: Answer, step: Step, *, new: Iterable[Outstanding] = (), old: Iterable[Outstanding] = ()
     ) -> None:
-        """Take down how a request ended.
+        """Take in the answer to a request.
 
         Parameters
         ----------
         new, old
-            The orders that it asked for, and those that it withdrew.
+            The orders that it asked for, and those that it cancelled.
         """
         new, old = tuple(new), tuple(old)
         self._record_answer(answer, new or old, step)
@@ -92,20 +92,18 @@ class ExecutionReports:
                 outstanding.end("live")
             elif answer.outcome == "rejected" and not outstanding.ended:
                 self._rejected(outstanding, new, answer, step=step)
-            if answer.outcome == "done" and outstanding.order.role == "target" and outstanding.list_id is None:
-                self.reached.discard(
-                    outstanding.slot
-                )  # taken, or not there any more: the next one is to rest beside a stop again
-            step.changes[outstanding.order.client_id] = outstanding.change(
+            if answer.outcome == "done" and outstanding.role == "target" and outstanding.list_id is None:
+                self.reached.discard(outstanding.slot)  # taken: the next target is to rest beside a stop again
+            step.changes[outstanding.client_id] = outstanding.change(
                 answer.code if answer.outcome == "rejected" else None
             )
         for outstanding in old if answer.outcome == "done" else ():
             if not outstanding.ended and not outstanding.owed:
                 outstanding.end("cancelled")
-            step.changes[outstanding.order.client_id] = outstanding.change()
+            step.changes[outstanding.client_id] = outstanding.change()
 
     def take_report(self, report: OrderReport, step: Step) -> None:
-        """Take the venue's word for one order; a stranger's is passed over."""
+        """Take in the report of one order; one that is not ours is ignored."""
         outstanding = self.blotter.get(report.client_id)
         if outstanding is None:
             return
@@ -114,21 +112,16 @@ class ExecutionReports:
             if (
                 outstanding.ended
                 and outstanding.state != "filled"
-                and outstanding.order.role in PROTECTIVE
+                and outstanding.role in PROTECTIVE
                 and self._ended_by_others(outstanding)
             ):
-                detail = {"client_id": report.client_id, "state": outstanding.state, "role": outstanding.order.role}
+                detail = {"client_id": report.client_id, "state": outstanding.state, "role": outstanding.role}
                 step.notices.append(Notice("protection_ended", detail, "warning"))
-        if (
-            outstanding.ended
-            and outstanding.order.role == "entry"
-            and outstanding.state != "filled"
-            and not (outstanding.owed or outstanding.cancelling)
-        ):
-            self.drop_entry(outstanding.slot)  # one that we withdrew says nothing about what is wanted now
+        if outstanding.is_failed_entry:
+            self.drop_entry(outstanding.slot)  # one that we cancelled says nothing about the intent of now
 
     def take_fill(self, fill: Fill, step: Step) -> None:
-        """Fold one execution, once."""
+        """Apply one fill, once."""
         if self.desk_state.has(fill.symbol, fill.trade_id):
             return
         outstanding = self.blotter.owner_of(fill)
@@ -136,16 +129,12 @@ class ExecutionReports:
             self._note_foreign_fill(fill, step)
             return
         self.desk_state.seen.add((str(fill.symbol), fill.trade_id))
-        if outstanding.order.role != "entry" and outstanding.slot in self.desk_state.present:
+        if outstanding.role != "entry" and outstanding.slot in self.desk_state.present:
             self.desk_state.present[outstanding.slot] = max(
                 Decimal(0), self.desk_state.present[outstanding.slot] - fill.quantity
             )
-        if outstanding.order.role != "entry" and self.book.slot(outstanding.slot)["quantity"] == 0.0:
-            detail = {
-                "client_id": outstanding.order.client_id,
-                "trade_id": fill.trade_id,
-                "quantity": str(fill.quantity),
-            }
+        if outstanding.role != "entry" and self.book.slot(outstanding.slot)["quantity"] == 0.0:
+            detail = {"client_id": outstanding.client_id, "trade_id": fill.trade_id, "quantity": str(fill.quantity)}
             step.notices.append(Notice("sold_too_much", detail, "error"))
             self.desk_state.quarantine[str(fill.symbol)] = "sold_too_much"
             return
@@ -154,34 +143,29 @@ class ExecutionReports:
         outstanding.execute(fill.quantity)
         self.desk_state.fee(fill)
         step.fills.append(execution)
-        step.changes[outstanding.order.client_id] = outstanding.change()
+        step.changes[outstanding.client_id] = outstanding.change()
         if trade is not None:
             self.crossed.discard(outstanding.slot)
             self.reached.discard(outstanding.slot)
             self.desk_state.present.pop(outstanding.slot, None)
             step.trades.append((self.book.trades, trade))
-        if (
-            outstanding.order.role == "entry"
-            and outstanding.ended
-            and outstanding.state != "filled"
-            and not (outstanding.owed or outstanding.cancelling)
-        ):
+        if outstanding.is_failed_entry:
             self.drop_entry(outstanding.slot)
 
     def begin_bar(self, slot: int) -> None:
-        """Begin a bar: what the price or the account did not allow in the last one may be asked for again."""
+        """Begin a bar: what price or account did not allow in the last one may be tried again."""
         for barred in (self.crossed, self.reached, self.tight):
             barred.discard(slot)
 
     def _set_aside_dust(self, outstanding: Outstanding, fill: Fill, step: Step) -> None:
         """Set aside what the last fill of an exit leaves unsellable."""
-        if outstanding.order.role == "entry" or outstanding.leaves_quantity > fill.quantity:
+        if outstanding.role == "entry" or outstanding.leaves_quantity > fill.quantity:
             return
         if dust := self.book.set_aside_dust(outstanding.slot, fill):
-            step.notices.append(Notice("dust", {"client_id": outstanding.order.client_id, "quantity": dust}))
+            step.notices.append(Notice("dust", {"client_id": outstanding.client_id, "quantity": dust}))
 
     def write_off(self, slot: int, quantity: Decimal, step: Step) -> None:
-        """Book as sold, at the last close and without a fee, what somebody else took of a position: nobody can sell it any more.
+        """Book as sold, at the last close and without a fee, the part of a position that somebody else took.
 
         Parameters
         ----------
@@ -207,7 +191,7 @@ class ExecutionReports:
         step.notices.append(Notice("written_off", detail, "warning"))
 
     def drop_entry(self, slot: int) -> None:
-        """Want no entry any more."""
+        """Withdraw a slot's intent to enter."""
         self.book.drop_entry(slot)
 
     def take_doubt(self) -> bool:
@@ -216,10 +200,10 @@ class ExecutionReports:
         return doubted
 
     def _record_answer(self, answer: Answer, group: Iterable[Outstanding], step: Step) -> None:
-        """Keep the answer's words."""
+        """Keep the answer's text for the journal."""
         for outstanding in group:
             detail = {"outcome": answer.outcome, "code": answer.code, "text": answer.text}
-            step.heard.append(Heard(outstanding.order.client_id, "answer", detail, step.time_ms))
+            step.heard.append(Heard(outstanding.client_id, "answer", detail, step.time_ms))
 
     def _mark_unknown(self, answer: Answer, group: Iterable[Outstanding]) -> None:
         for outstanding in group:
@@ -228,11 +212,11 @@ class ExecutionReports:
     def _rejected(
         self, outstanding: Outstanding, group: tuple[Outstanding, ...], answer: Answer, *, step: Step
     ) -> None:
-        """Draw the conclusion of a definite refusal."""
+        """Act on a definite rejection."""
         outstanding.end("rejected")
         order = outstanding.order
-        if group[0].order.role == "entry" and order.role in PROTECTIVE:
-            return  # it came with its entry, and goes with it
+        if group[0].role == "entry" and order.role in PROTECTIVE:
+            return  # part of its entry's list: it goes with the entry
         detail = {"client_id": order.client_id, "role": order.role, "code": answer.code, "text": answer.text}
         self._note_refusal(outstanding, answer, step)
         severity: Literal["warning", "error"] = "warning" if order.role == "entry" else "error"
@@ -244,34 +228,34 @@ class ExecutionReports:
         elif order.role == "entry":
             self.drop_entry(outstanding.slot)
         elif answer.retry_after_ms:
-            return  # it was not looked at: that says nothing about what can rest
+            return  # rate limited: this says nothing about whether it can rest
         elif order.role in PROTECTIVE and order.type != "market":
             self._unprotected(outstanding, answer.text)
 
     def _note_refusal(self, outstanding: Outstanding, answer: Answer, step: Step) -> None:
-        """Remember what a refusal says about more than its order."""
+        """Note what a rejection says beyond its own order: pauses, closed markets, missing balance."""
         self.silent_until_ms = max(self.silent_until_ms, step.time_ms + answer.retry_after_ms)
         (self.closed.add if _CLOSED in answer.text.lower() else self.closed.discard)(outstanding.slot)
-        if outstanding.order.role != "entry" and _POOR in answer.text.lower():
+        if outstanding.role != "entry" and _POOR in answer.text.lower():
             self.doubt = True
 
     def _unprotected(self, outstanding: Outstanding, text: str) -> None:
-        """Choose what is done where protection cannot rest: take the target, or close the position."""
-        self._refused[outstanding.slot, outstanding.bar_ms, outstanding.order.role] += 1
-        often = self._refused[outstanding.slot, outstanding.bar_ms, outstanding.order.role] > _REFUSALS
+        """Decide what replaces protection that cannot rest: take the target, or close the position."""
+        self._refused[outstanding.slot, outstanding.bar_ms, outstanding.role] += 1
+        often = self._refused[outstanding.slot, outstanding.bar_ms, outstanding.role] > _REFUSALS
         if _MATCHES in text and not often:
             self.reached.add(outstanding.slot)
         elif _TRIGGERS in text or often:
             self.crossed.add(outstanding.slot)
 
     def _ended_by_others(self, outstanding: Outstanding) -> bool:
-        """Tell whether an order that protects ended though nobody here withdrew it and its pair was not met."""
-        pair = [other for other in self.blotter.same_list(outstanding) if other is not outstanding]
-        met = any(other.reported > 0 or other.state in {"filled", "partially_filled"} for other in pair)
+        """Return whether a protective order ended though we did not cancel it and its sibling did not fill."""
+        siblings = [other for other in self.blotter.same_list(outstanding) if other is not outstanding]
+        met = any(other.reported > 0 or other.state in {"filled", "partially_filled"} for other in siblings)
         return not outstanding.cancelling and not met and self.book.slot(outstanding.slot)["quantity"] != 0.0
 
     def _note_foreign_fill(self, fill: Fill, step: Step) -> None:
-        """Write down an execution that is not ours; while an answer is missing it may be ours, and is looked at again."""
+        """Journal a fill that is not ours; while an answer is missing it may be ours, and is looked at again later."""
         if any(
             outstanding.order.symbol == fill.symbol and outstanding.exchange_id is None
             for outstanding in self.blotter.unknown()
@@ -289,5 +273,5 @@ class ExecutionReports:
 
 
 def owned(record: np.void) -> Decimal:
-    """Return what a slot owns of its base asset, dust included."""
+    """Return a slot's quantity of its base asset, dust included."""
     return exact(record["quantity"]) + exact(record["dust"])

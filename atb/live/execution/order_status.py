@@ -1,4 +1,4 @@
-"""Asking a venue what became of our orders: sweeps of open orders and executions, and looks for lost answers."""
+"""Order status requests: sweeps of open orders and executions, and look-ups of orders whose answer was lost."""
 
 from collections.abc import Iterable
 
@@ -30,7 +30,7 @@ class OrderStatus:
     Attributes
     ----------
     again_ms
-        When to sweep again because the venue could not be asked, exchange time; None where it could.
+        Exchange time of the next sweep, after one that failed; None after one that did not.
     """
 
     def __init__(self, broker: Broker, reports: ExecutionReports, timing: DeskTiming) -> None:
@@ -39,9 +39,9 @@ class OrderStatus:
         self.again_ms: int | None = None
 
     async def sweep(self, symbols: Iterable[Symbol], step: Step) -> bool:
-        """Fold the executions that came since the last sweep, and ask after every order that should be out and is not.
+        """Apply the executions since the last sweep, and look up every order that should be open and is not.
 
-        Returns False where the venue could not be asked; what was heard until then is in the step.
+        Returns False where the venue did not answer; what came before that is in the step.
         """
         self.again_ms = None
         try:
@@ -67,7 +67,7 @@ class OrderStatus:
         gone = [
             outstanding
             for outstanding in here
-            if not outstanding.ended and outstanding.state != "sent" and outstanding.order.client_id not in reports
+            if not outstanding.ended and outstanding.state != "sent" and outstanding.client_id not in reports
         ]
         if any(
             not self._desk_state.has(symbol, fill.trade_id) and self._blotter.owner_of(fill) is None for fill in fills
@@ -76,18 +76,18 @@ class OrderStatus:
         await self.ask(gone, step)
         for fill in fills:
             self._reports.take_fill(fill, step)
-            if not self._blotter.unknown():  # an execution of an order that is not known yet has to be seen again
+            if not self._blotter.unknown():  # it may belong to an order that is not known yet: it has to come again
                 self._desk_state.cursors[str(symbol)] = fill.trade_id
 
     async def ask(self, orders: Iterable[Outstanding], step: Step) -> None:
-        """Ask for orders one by one."""
+        """Look up orders one by one."""
         for outstanding in orders:
             report = await self._broker.find(outstanding.order)
             if report is not None:
                 self._reports.take_report(report, step)
 
     async def resolve(self, step: Step) -> None:
-        """Look for the orders whose answers were lost, where it is time to."""
+        """Look up the orders whose answers were lost, each when it is due."""
         now = self._broker.now_ms()
         for outstanding in self._blotter.unknown():
             if now < outstanding.next_look_ms:
@@ -96,11 +96,11 @@ class OrderStatus:
                 await self._look_for(outstanding, step)
             except VenueError as error:
                 outstanding.next_look_ms = now + self._timing.look_ms
-                _log.warning("the venue cannot be asked", client_id=outstanding.order.client_id, error=str(error))
+                _log.warning("the venue cannot be asked", client_id=outstanding.client_id, error=str(error))
 
     async def _look_for(self, outstanding: Outstanding, step: Step) -> None:
-        """Ask for one of them; "not found" is believed only when the request cannot be executed any more."""
-        asked_ms, name = self._broker.now_ms(), outstanding.order.client_id
+        """Look up one order; "not found" is believed only once its request can no longer be executed."""
+        asked_ms, name = self._broker.now_ms(), outstanding.client_id
         over_ms = self._over_ms(outstanding)
         report = await self._broker.find(outstanding.order)
         if report is not None:
@@ -116,19 +116,19 @@ class OrderStatus:
         step.notices.append(Notice("resolved", {"client_id": name, "state": outstanding.state}))
 
     def _over_ms(self, outstanding: Outstanding) -> int:
-        """Return the exchange time after which the request cannot be executed any more."""
+        """Return the exchange time after which the request can no longer be executed."""
         bound = self._broker.capabilities.late_bound_ms
         return outstanding.sent_ms + (self._timing.unbounded_ms if bound is None else bound) + self._timing.margin_ms
 
     async def _is_open(self, outstanding: Outstanding) -> bool:
-        """Take a second look, among the open orders: a venue's look-up may lag behind its book."""
+        """Look among the open orders too: a venue's look-up may lag behind its order book."""
         reports = await self._broker.open_orders(outstanding.order.symbol)
-        return any(report.client_id == outstanding.order.client_id for report in reports)
+        return any(report.client_id == outstanding.client_id for report in reports)
 
     def _absent(self, outstanding: Outstanding) -> None:
-        """Let the slot ask again for what the venue never had, unless it is too late for an entry."""
+        """End an order that the venue never had; its slot may send it again, unless it is an entry and too late."""
         outstanding.unknown = False
         outstanding.end("absent")
         closed_ms = self._reports.book.portfolio.plans[outstanding.slot].timeframe.next_ms(outstanding.bar_ms)
-        if outstanding.order.role == "entry" and self._broker.now_ms() - closed_ms > self._timing.entry_grace_ms:
+        if outstanding.role == "entry" and self._broker.now_ms() - closed_ms > self._timing.entry_grace_ms:
             self._reports.drop_entry(outstanding.slot)

@@ -1,4 +1,4 @@
-"""Intents: what the kernel's state asks a venue for, as orders with an identity that a restart computes again."""
+"""Order factory: the kernel's intents as orders, with client ids that a restart computes again."""
 
 import base64
 import hashlib
@@ -36,7 +36,7 @@ class ClientIds:
     strategy
         Its first six characters are shown in the id.
     identity
-        What tells this slot from every other one: session, manifest, strategy, symbol.
+        What identifies the slot: session, manifest, strategy, symbol.
     """
 
     def __init__(self, strategy: str, identity: tuple[str, ...]) -> None:
@@ -80,14 +80,14 @@ class Unit:
 
 
 class OrderMaker:
-    """Makes one slot's orders; their names count the earlier orders of the same role in the same bar.
+    """Makes one slot's orders; a client id counts earlier orders of the same role in the same bar.
 
     Parameters
     ----------
     ids, symbol
-        Whose orders these are.
+        The slot's ids and symbol.
     attempts
-        How many orders of a role were made in a bar before this process began.
+        Orders made before this process started, by (bar, role).
     """
 
     def __init__(self, ids: ClientIds, symbol: Symbol, attempts: Mapping[tuple[int, str], int] | None = None) -> None:
@@ -104,7 +104,7 @@ class OrderMaker:
         return found
 
     def protection(self, slot: np.void) -> list[Order]:
-        """Return what a venue without a memory of its own must watch: a stop for all that is held, and the next target."""
+        """Return what must rest on a paper venue: a stop for the whole position, and the next target."""
         held = float(slot["quantity"])
         if held == 0.0:
             return []
@@ -123,22 +123,22 @@ class OrderMaker:
         small to be an order of its own goes with the rest, under the stop alone; so do the farthest rungs where the venue takes
         `most` stops and no more: they get their targets when a nearer one is done.
         """
-        one, side, units = slot, np.sign(slot["quantity"]), []
-        while one["quantity"] != 0.0 and not np.isnan(one["target"]) and one["target_quantity"] > 0.0:
+        after, side, units = slot, np.sign(slot["quantity"]), []
+        while after["quantity"] != 0.0 and not np.isnan(after["target"]) and after["target_quantity"] > 0.0:
             part = min(
-                float(one["target_quantity"]), float(abs(one["quantity"]))
+                float(after["target_quantity"]), float(abs(after["quantity"]))
             )  # less is left after a part of a stop
-            unit = self._unit(one, side * part, with_target=True)
+            unit = self._unit(after, side * part, with_target=True)
             if _too_small(unit, parameters):
                 break
             units.append(unit)
-            one = after_target(one, parameters)
-        rest = float(one["quantity"])
+            after = after_target(after, parameters)
+        rest = float(after["quantity"])
         if rest != 0.0 and not np.isnan(slot["stop"]):
-            unit = self._unit(one, rest, with_target=False)
+            unit = self._unit(after, rest, with_target=False)
             if _too_small(unit, parameters) and units:
                 last = units.pop()
-                unit = self._unit(one, rest + side * float(last.quantity), with_target=False)
+                unit = self._unit(after, rest + side * float(last.quantity), with_target=False)
             units.append(unit)
         if most is None or len(units) <= most or np.isnan(slot["stop"]):
             return units
@@ -146,19 +146,19 @@ class OrderMaker:
         return [*units[: most - 1], self._unit(slot, float(round_lots(same_list, parameters)), with_target=False)]
 
     def past_stop(self, slot: np.void, quantity: float) -> Order:
-        """Return the order for a stop that the price has passed already: out at the market, signed quantity given."""
+        """Return the market order that replaces a stop that the price has passed, for a signed position."""
         return self._order("stop", slot, -quantity, kind=records.AT_MARKET)
 
     def leave(self, slot: np.void, quantity: float) -> Order:
-        """Return the order that closes a signed quantity at the market."""
+        """Return the market order that closes a signed position."""
         return self._order("exit", slot, -quantity, kind=records.AT_MARKET)
 
     def name(self, order: Order, bar_ms: int) -> Order:
-        """Return the order with its client id: only an order that is really sent counts as an attempt."""
+        """Return the order with its client id; this counts as an attempt."""
         return replace(order, client_id=self._ids.make(bar_ms, order.role, self._attempt(bar_ms, order.role)))
 
     def tie(self, orders: Sequence[Order], bar_ms: int) -> OrderList:
-        """Return named orders as a list under a name of its own: a pair, or an entry with what protects it."""
+        """Return named orders as an order list with a client id of its own: stop and target, or an entry with them."""
         kind: ListKind = "oco" if orders[0].role != "entry" else "opo" if len(orders) == 2 else "opoco"
         return OrderList(self._ids.make(bar_ms, "list", self._attempt(bar_ms, "list")), kind, tuple(orders))
 
@@ -192,7 +192,7 @@ class OrderMaker:
 
 
 def _too_small(unit: Unit, parameters: np.void) -> bool:
-    """Tell whether a venue would refuse the part's cheapest order."""
+    """Return whether a venue would refuse the unit's cheapest order as too small."""
     quantity = float(unit.quantity)
     prices = [float(price) for order in unit.orders for price in (order.price, order.stop_price) if price is not None]
     return bool(quantity < parameters["min_quantity"] or quantity * min(prices) < parameters["min_notional"])
@@ -206,6 +206,6 @@ def reason_of(role: Role, slot: np.void) -> int:
 
 
 def same_terms(one: Order, other: Order) -> bool:
-    """Tell whether two orders ask for the same, whatever they are called."""
+    """Return whether two orders have the same terms, whatever their ids."""
     terms = ("symbol", "side", "role", "type", "quantity", "price", "stop_price")
     return all(getattr(one, name) == getattr(other, name) for name in terms)

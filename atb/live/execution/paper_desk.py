@@ -29,9 +29,9 @@ class PaperDesk:
     book
         Market and state so far.
     makers
-        Who makes and names each slot's orders.
+        Order factory per slot.
     working
-        The orders that are out.
+        The open orders.
     """
 
     def __init__(self, book: Book, *, makers: Mapping[int, OrderMaker], working: Iterable[Working] = ()) -> None:
@@ -40,7 +40,7 @@ class PaperDesk:
         self._broker = PaperFills(book.state, [plan.symbol for plan in book.portfolio.plans])
         for one in working:
             self._broker.submit(one.slot, [one.order])
-        self._forget_lost()
+        self._drop_withheld()
 
     def on_close(
         self, moment: Moment, funding: Mapping[int, float] | None = None, *, level: Level = Level.NONE
@@ -75,7 +75,7 @@ class PaperDesk:
         return step
 
     def drop(self, withheld: Iterable[Withheld]) -> None:
-        """Forget orders that may not be sent, and want them no more."""
+        """Drop orders that may not be sent, with the intents behind them."""
         names = {one.client_id for one in withheld}
         if not names:
             return
@@ -83,10 +83,10 @@ class PaperDesk:
             for order in self._broker.working(slot):
                 if order.client_id in names:
                     self._broker.cancel(slot, [order])
-        self._forget_lost()
+        self._drop_withheld()
 
-    def _forget_lost(self) -> None:
-        """Want nothing that is not out: it was withheld, perhaps just before the process before this one ended."""
+    def _drop_withheld(self) -> None:
+        """Drop intents without an open order: they were withheld, perhaps just before the last process ended."""
         for slot in self._makers:
             out = {order.role for order in self._broker.working(slot)}
             if "entry" not in out:
@@ -96,7 +96,7 @@ class PaperDesk:
 
     @property
     def working(self) -> tuple[Working, ...]:
-        """The orders that are out."""
+        """The open orders."""
         return tuple(Working(order, 0, slot) for slot in self._makers for order in self._broker.working(slot))
 
     # --- fills --------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ class PaperDesk:
             step.decided.append(Decided(slot, bar_ms, values))
 
     def _halt(self, slot: int, level: Level, *, resting: bool) -> bool:
-        """Drop what the level forbids, and want out where it says so; tell whether an entry was dropped."""
+        """Drop what the level forbids, and close positions where it says so; return whether an entry was dropped."""
         record = self.book.slot(slot)
         if level >= Level.FLATTEN:
             self.book.close_at_market(slot)
@@ -178,11 +178,11 @@ class PaperDesk:
 
     @property
     def clear(self) -> bool:
-        """Whether nothing is held and nothing is out."""
+        """Whether nothing is held and no order is open."""
         return self.book.flat and not any(self._broker.working(slot) for slot in self._makers)
 
     def _expired(self, now: Newest, slot: int, order: Order, *, left: int) -> bool:
-        """Tell whether an entry ran out of bars, rather than being called back by its signal or a halt."""
+        """Return whether an entry ran out of bars, rather than being cancelled by its signal or a halt."""
         return entry_expired(now, slot, order, left=left) and self.book.account["halt"] == records.HALT_NONE
 
 
@@ -192,14 +192,14 @@ def keeps_entry(slot: np.void, left: int) -> bool:
 
 
 def entry_expired(now: Newest, slot: int, order: Order, *, left: int) -> bool:
-    """Tell whether an entry had no bar left, and its signal did not call it back."""
+    """Return whether an entry had no bar left, and its signal still stood."""
     side = float(now.signals_of(slot)["side"])
     called_back = not np.isnan(side) and side != (1.0 if order.side == "buy" else -1.0)
     return left <= 1 and not called_back
 
 
 def intent_json(order: Order) -> dict[str, str]:
-    """Return an order as the decision's row tells it."""
+    """Return an order as JSON for the decision's row."""
     names = ("client_id", "side", "role", "type", "quantity", "price", "stop_price", "reason")
     values = {name: getattr(order, name) for name in names}
     return {name: str(value) for name, value in values.items() if value is not None}
@@ -210,7 +210,7 @@ def _bar_ms(now: Newest, slot: int) -> int:
 
 
 def _opening(count: int, bars: Mapping[int, Bars]) -> Newest:
-    """Return bars of which nothing but the open is known yet."""
+    """Return bars of which only the open is known yet."""
     opening = Newest(count, {})
     opening.slots = tuple(bars)
     opening.rows[list(bars)] = np.arange(len(bars))

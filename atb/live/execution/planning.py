@@ -1,7 +1,7 @@
-"""The next request that brings a venue nearer to what the book wants, from the two alone: after a crash the answer is the same.
+"""Plans the next request that brings a venue nearer to the book, from the two alone: after a crash the answer is the same.
 
-Nothing is remembered about what was being done. An order is wanted or it is not; it is out or it is not. So recovery needs no
-code of its own, and a request that failed is simply asked for again.
+Nothing is remembered about what was being done: an order is wanted or not, open or not. So recovery needs no code of its own, and a
+request that failed is simply planned again.
 """
 
 from collections import Counter
@@ -26,7 +26,7 @@ Terms = tuple[Decimal, Decimal | None, Decimal | None]  # quantity left, stop, t
 
 @dataclass(frozen=True)
 class Place:
-    """Send an order, or orders that are tied together."""
+    """Send an order or an order list."""
 
     slot: int
     order: Order | OrderList
@@ -44,7 +44,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Withdraw an order with all that is tied to it."""
+    """Cancel an order with all others of its list."""
 
     slot: int
     group: tuple[Outstanding, ...]
@@ -52,7 +52,7 @@ class Cancel:
 
 @dataclass(frozen=True)
 class Replace:
-    """Withdraw one order and send another in its place, in one request."""
+    """Cancel one order and send another in its place, in one request."""
 
     slot: int
     old: Outstanding
@@ -64,24 +64,24 @@ Request = Place | Cancel | Replace
 
 @dataclass(frozen=True)
 class SlotPlanner:
-    """A slot as the kernel left it, and what is out for it.
+    """Plans a slot's next request: the slot as the kernel left it, against its open orders.
 
     Parameters
     ----------
     record, parameters
         The kernel's records of the slot.
     maker, bar_ms
-        Who makes its orders, and the bar in whose name.
+        Its order factory, and the bar that orders are named after.
     crossed
         Whether the price has passed the stop, so that none can rest: the position is closed instead.
     reached
-        Whether the price has passed the next target: it is sold there and then, and the stops follow.
+        Whether the price has passed the next target: it is taken at once, and the stops follow.
     plain
-        Whether the venue has refused to take an entry together with what protects it.
+        Whether entries are sent without their stops, because the venue refused them in one list.
     band
-        How far above the last close a market entry may be filled, as a fraction, where its order has to carry a price.
+        How far above the last close a market entry in a list may be filled, as a fraction.
     most
-        How many stops of the slot may rest, None where the venue takes any number.
+        How many stops of the slot may rest, None for any number.
     """
 
     slot: int
@@ -99,7 +99,7 @@ class SlotPlanner:
 
     @property
     def settled(self) -> bool:
-        """Whether the venue told enough about the slot's orders to go on."""
+        """Whether no answer or execution of the slot's orders is missing."""
         return not any(outstanding.unsettled for outstanding in self.blotter if outstanding.slot == self.slot)
 
     @property
@@ -109,22 +109,22 @@ class SlotPlanner:
 
     @property
     def covered(self) -> bool:
-        """Whether stops that are known to rest cover what is held, as far as the kernel wants a stop at all."""
+        """Whether stops known to rest cover the position, as far as the kernel wants a stop."""
         if self.record["quantity"] == 0.0 or self.leaving:
             return True
         wanted = self.maker.units(self.record, self.parameters, most=self.most)
-        groups = [group for group in self._groups(self.blotter.open(self.slot, "stop")) if not _waits(group)]
+        groups = [group for group in self._groups(self.blotter.open(self.slot, "stop")) if not _awaits_entry(group)]
         stops = [
             outstanding
             for group in groups
             for outstanding in group
-            if outstanding.order.role == "stop" and not outstanding.unknown
+            if outstanding.role == "stop" and not outstanding.unknown
         ]
         resting = sum((outstanding.leaves_quantity for outstanding in stops), Decimal(0))
         return resting >= sum((unit.quantity for unit in wanted if unit.stop is not None), Decimal(0))
 
     def leave(self) -> Request | None:
-        """Close the position: first everything that rests is withdrawn, since it holds what is to be sold."""
+        """Close the position: first cancel what rests, since it locks what is to be sold."""
         if not self.settled or not self.leaving:
             return None
         blotter, held = self.blotter, float(self.record["quantity"])
@@ -139,26 +139,26 @@ class SlotPlanner:
         return Place(self.slot, self._named(make(self.record, held)))
 
     def protect(self) -> Request | None:
-        """Withdraw entries that are no longer wanted, and make what rests equal to the stops and targets that are wanted."""
+        """Cancel entries that are no longer wanted, and make what rests equal to the wanted stops and targets."""
         if not self.settled or self.leaving:
             return None
         return self._withdraw() or self._guard()
 
     def enter(self) -> Request | None:
-        """Send the entry that is wanted and not out."""
+        """Send the entry that is wanted and not open."""
         record = self.record
         if not self.settled or self.leaving or record["exit"] != 0.0 or record["entry"] == 0.0:
             return None
         if self.blotter.open(self.slot, "entry"):
             return None
         (order,) = (intent for intent in self.maker.intents(record) if intent.role == "entry")
-        return Place(self.slot, self._escorted(order) or self._named(order))
+        return Place(self.slot, self._with_protection(order) or self._named(order))
 
-    def _escorted(self, order: Order) -> OrderList | None:
-        """Return the entry with what protects it from the moment it is filled, None where that cannot be said beforehand.
+    def _with_protection(self, order: Order) -> OrderList | None:
+        """Return the entry in one list with its stop and target, None where that is not possible.
 
-        The venue then places the stop by itself: no process need be alive. Where the fill turns out at another price than
-        expected, the stop is moved to where the kernel wants it.
+        The venue then places the stop by itself, even if this process is dead. If the entry fills at another price than expected,
+        the stop is moved to where the kernel wants it.
         """
         if self.plain or "opo" not in self.capabilities.lists or self.record["quantity"] != 0.0 or order.side != "buy":
             return None
@@ -174,17 +174,17 @@ class SlotPlanner:
         return self.maker.tie([self._named(leg) for leg in (bounded, *guards)], self.bar_ms)
 
     def _expected(self, order: Order) -> np.void:
-        """Return the slot as it will be once the entry is filled where it should be."""
+        """Return the slot as it will be once the entry has filled at its expected price."""
         price = np.nan if order.price is None else float(order.price)
         slot: np.void = after_entry(self.record, self.parameters, quantity=float(order.quantity), price=price)
         return slot
 
     def _bound(self) -> Decimal:
-        """Return the worst price at which a market entry may be filled."""
+        """Return the worst price at which a market entry in a list may fill."""
         return exact(round_price(1, float(self.record["mark"]) * (1.0 + self.band), self.parameters))
 
     def _withdraw(self) -> Request | None:
-        """Return the cancellation of an entry that the book has dropped or changed, if there is one."""
+        """Cancel an entry that the book has dropped or changed, if there is one."""
         for outstanding in self.blotter.open(self.slot, "entry"):
             price = outstanding.order.price or outstanding.order.stop_price
             moved = price is not None and float(price) != float(self.record["entry_at"])
@@ -193,9 +193,11 @@ class SlotPlanner:
         return None
 
     def _guard(self) -> Request | None:
-        """Return the next step towards the wanted stops and targets, keeping as much of the position covered as can be."""
+        """Return the next request towards the wanted stops and targets, keeping as much as possible covered."""
         wanted = self.maker.units(self.record, self.parameters, most=self.most)
-        groups = [group for group in self._groups(self.blotter.open(self.slot, *PROTECTIVE)) if not _waits(group)]
+        groups = [
+            group for group in self._groups(self.blotter.open(self.slot, *PROTECTIVE)) if not _awaits_entry(group)
+        ]
         missing = _without(wanted, (_terms_of(group) for group in groups))
         surplus = _surplus(groups, [_terms(unit) for unit in wanted])
         if not missing:
@@ -217,15 +219,15 @@ class SlotPlanner:
         return Cancel(self.slot, surplus[0]) if surplus else None
 
     def _groups(self, orders: Iterable[Outstanding]) -> list[tuple[Outstanding, ...]]:
-        """Return orders with those that are tied to them and still out, each group once."""
+        """Return orders grouped with the open others of their list, each group once."""
         found: dict[str, tuple[Outstanding, ...]] = {}
         for outstanding in orders:
             group = tuple(other for other in self.blotter.same_list(outstanding) if not other.ended)
-            found.setdefault(outstanding.list_id or outstanding.order.client_id, group)
+            found.setdefault(outstanding.list_id or outstanding.client_id, group)
         return list(found.values())
 
     def _replaceable(self, group: tuple[Outstanding, ...]) -> bool:
-        """Tell whether a group is one whole order that a single request can replace."""
+        """Return whether a group is one unfilled order that a single request can replace."""
         return self.capabilities.replaces and len(group) == 1 and not group[0].filled
 
     def _named(self, order: Order) -> Order:
@@ -236,9 +238,9 @@ class SlotPlanner:
         return named[0] if len(named) == 1 else self.maker.tie(named, self.bar_ms)
 
 
-def _waits(group: tuple[Outstanding, ...]) -> bool:
-    """Tell whether a group's entry is still out: what protects it is not alive yet."""
-    return any(outstanding.order.role == "entry" for outstanding in group)
+def _awaits_entry(group: tuple[Outstanding, ...]) -> bool:
+    """Return whether a group's entry is still open: its stop and target do not rest yet."""
+    return any(outstanding.role == "entry" for outstanding in group)
 
 
 def _whole(units: list[Unit]) -> Order:
@@ -255,24 +257,24 @@ def _terms(unit: Unit) -> Terms:
 
 
 def _terms_of(group: tuple[Outstanding, ...]) -> Terms:
-    """Return what a group that is out stands for."""
-    stops = [outstanding.order.stop_price for outstanding in group if outstanding.order.role == "stop"]
-    targets = [outstanding.order.price for outstanding in group if outstanding.order.role == "target"]
+    """Return the terms of a group of open orders."""
+    stops = [outstanding.order.stop_price for outstanding in group if outstanding.role == "stop"]
+    targets = [outstanding.order.price for outstanding in group if outstanding.role == "target"]
     return group[0].leaves_quantity, stops[0] if stops else None, targets[0] if targets else None
 
 
-def _without(wanted: list[Unit], there: Iterable[Terms]) -> list[Unit]:
-    """Return the units that are not there, each counted as often as it is wanted."""
-    return _beyond(wanted, _terms, Counter(there))
+def _without(wanted: list[Unit], resting: Iterable[Terms]) -> list[Unit]:
+    """Return the wanted units that are missing, duplicates counted."""
+    return _beyond(wanted, _terms, Counter(resting))
 
 
 def _surplus(groups: list[tuple[Outstanding, ...]], wanted: list[Terms]) -> list[tuple[Outstanding, ...]]:
-    """Return the groups that are not wanted, each counted as often as it is there."""
+    """Return the groups that are not wanted, duplicates counted."""
     return _beyond(groups, _terms_of, Counter(wanted))
 
 
 def _beyond(things: Iterable[T], terms_of: Callable[[T], Terms], allowed: Counter[Terms]) -> list[T]:
-    """Return the things that come after as many of their terms as are allowed; `allowed` is used up."""
+    """Return the items beyond the allowed number of their terms; `allowed` is used up."""
     beyond = []
     for thing in things:
         terms = terms_of(thing)
@@ -284,9 +286,9 @@ def _beyond(things: Iterable[T], terms_of: Callable[[T], Terms], allowed: Counte
 
 
 def list_of(group: tuple[Outstanding, ...]) -> Order | OrderList:
-    """Return a group as it was sent: an order, or a list under its client id."""
+    """Return a group as it was sent: an order, or an order list."""
     first = group[0]
     if first.list_id is None:
         return first.order
-    kind: ListKind = "oco" if all(outstanding.order.role != "entry" for outstanding in group) else "opo"
+    kind: ListKind = "oco" if all(outstanding.role != "entry" for outstanding in group) else "opo"
     return OrderList(first.list_id, kind, tuple(outstanding.order for outstanding in group))

@@ -1,4 +1,4 @@
-"""How an exchange desk behaves: pauses, margins and patience."""
+"""Time-outs, pauses and retries of an exchange desk."""
 
 from dataclasses import dataclass
 
@@ -14,15 +14,15 @@ class DeskTiming:
     margin_ms
         Added to the venue's bound on late execution before "not found" is believed.
     unbounded_ms
-        The bound taken for a venue that gives none.
+        That bound for a venue that states none.
     look_ms
-        Pause between two looks for an order whose answer was lost.
+        Pause between two look-ups of an order whose answer was lost.
     entry_band
         How far beyond the last close a market entry may be filled, as a fraction, where its order has to carry a price.
     attempts
-        Requests of one role in the name of one bar before the desk says so, gives an entry up, and takes its time with all else.
+        Attempts per role and bar; then entries are dropped, and everything else is retried slowly.
     retry_ms
-        Pause between two further attempts to protect or close a position: an exchange that takes no orders now will again.
+        Pause between two further attempts to protect or close a position.
     """
 
     entry_grace_ms: int = 60_000

@@ -401,7 +401,7 @@ def test_an_entry_is_barred_with_the_reason_in_its_decision(why):
     hand = Hand()
     if why == "unknown_exposure":
         hand.table.out(hand.table.order(), slot=7, unknown=True)
-        hand.broker.error = {"find"}
+        hand.broker.silent = {"find"}
     if why == "quarantined":
         hand.table.desk_state.quarantine["BTC/USDT"] = "drift"
     moment_late = 61_000 if why == "late" else 0
@@ -421,7 +421,7 @@ def test_a_refused_cancellation_is_followed_by_a_question_and_silence_counts_as_
     target = hand.table.out(hand.table.order("target", "limit", price=Decimal(110)))
     hand.broker.answers = [refusal("Unknown order sent.", "-2011")]
     hand.broker.opened = [report_of(stop.order), report_of(target.order)]
-    hand.broker.error = {"find"}
+    hand.broker.silent = {"find"}
     asyncio.run(hand.desk.look())
     assert len(hand.asked("cancel")) == 1
     assert stop.unknown or target.unknown

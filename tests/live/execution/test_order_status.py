@@ -101,7 +101,7 @@ def test_looks_are_paced_and_end_right_after_the_bound(table, broker):
 
 def test_a_silent_venue_is_asked_again_later(table, broker):
     one = lost(table)
-    broker.error, broker.now = {"find"}, LATE + 1
+    broker.silent, broker.now = {"find"}, LATE + 1
     assert resolve(table, broker).changes == {}
     assert (one.unknown, one.next_look_ms) == (True, LATE + 501)
 
@@ -180,7 +180,7 @@ def test_an_order_that_should_be_out_and_is_not_is_asked_for(table, broker):
 
 def test_a_venue_that_cannot_be_asked_leaves_what_was_heard_so_far(table, broker):
     one = table.out(table.order())
-    broker.opened, broker.error = [report_of(one.order, "partially_filled", "0.5")], {"trades"}
+    broker.opened, broker.silent = [report_of(one.order, "partially_filled", "0.5")], {"trades"}
     step, done = sweep(table, broker)
     assert not done
     assert list(step.changes) == [one.order.client_id]

@@ -233,7 +233,7 @@ def test_nothing_is_compared_while_an_answer_or_an_execution_is_missing(table, b
 
 
 def test_a_venue_that_does_not_answer_is_an_error(broker, reconciler):
-    broker.error = {"balances"}
+    broker.silent = {"balances"}
     with pytest.raises(VenueError):
         compare(reconciler)
 
