@@ -4,11 +4,12 @@ Three pure functions over structured arrays, called once per timestamp with all 
 
     decide      once per closed bar: mark to market, watch limits, move stops, then write each slot's intents for its next bar
     next_order  simulated venues only: the next single order that meets a bar
-    apply_fill  every fill, simulated or an exchange's: fold it into the account and the slot
+    apply_fill  every fill, simulated or an exchange's: apply it to account and slot
 
 `atb.engine.loop` drives them over a history for backtests; the live runner calls the three, one bar at a time; both execute the
-same machine code. Everything here is in the subset of Python that numba compiles, and runs unchanged as plain Python. There
-is no clock, no randomness, no input or output, and no global that a caller could want to change.
+same machine code. What a venue changes between two bars is in `atb.engine.adjust`. Everything here is in the subset of Python that
+numba compiles, and runs unchanged as plain Python. There is no clock, no randomness, no input or output, and no global that a
+caller could want to change.
 
 Fill model. Decisions at the close of bar t. A market order fills at the open of the slot's next bar, worsened by slippage; exits
 come before entries. A stop rests from the moment of the entry's fill, the entry bar included: it fills at its price, or at the
@@ -137,7 +138,7 @@ def mark_to_market(
             slot["entry"] = 0.0
         if slot["quantity"] != 0.0:
             slot["bars_held"] += 1
-            long = slot["quantity"] > 0.0  # of the bar it was entered inside, what helped it may lie before the entry
+            long = slot["quantity"] > 0.0  # on the bar of a resting entry, the favourable extreme may precede the fill
             slot["highest"] = max(slot["highest"], bar["close"] if entered != 0 and long else bar["high"])
             slot["lowest"] = min(slot["lowest"], bar["close"] if entered != 0 and not long else bar["low"])
             accrue(account, slot, parameters[s], bar["close"], bar["funding"], bar["closed"])
@@ -164,7 +165,7 @@ def begin_day(account: Record, limit: Record, time: int, before: float) -> None:
 
 @jit
 def check_limits(account: Record, limit: Record, slots: Records) -> None:
-    """Set the throttle's level, and halt the account where a loss has reached a limit; a halt ends what would open more."""
+    """Set the throttle's level, and halt the account where a loss has reached a limit; a halt drops all entries."""
     equity, gross = account["equity"], 0.0
     for s in range(len(slots)):
         gross += abs(slots[s]["quantity"]) * slots[s]["mark"]
@@ -227,7 +228,7 @@ def favourable(slot: Record) -> float:
 
 @jit
 def exit_reason(slot: Record, par: Record, side: float, time: int) -> int:
-    """Return why a position is to be closed at the next open, 0 if it is not."""
+    """Return the reason code for closing a position at the next open, 0 to hold it."""
     if 0 < par["max_bars"] <= slot["bars_held"]:
         return TIME_LIMIT
     if not in_session(time, par):
@@ -241,7 +242,7 @@ def exit_reason(slot: Record, par: Record, side: float, time: int) -> int:
 
 @jit
 def manage(slot: Record, par: Record, side: float, time: int) -> None:
-    """Let a resting entry age, move the stop of a position, and close it where a rule says so."""
+    """Count down a resting entry, move the stop of a position, and close it where a rule says so."""
     if slot["entry"] != 0.0:
         slot["entry_bars"] -= 1
         wanted = np.sign(slot["entry"])
@@ -269,7 +270,7 @@ def manage(slot: Record, par: Record, side: float, time: int) -> None:
 
 @jit
 def entry_signal(slot: Record, par: Record, side: float) -> int:
-    """Return what the signal asks for now: SIGNAL_ENTRY, SCALE_IN, or 0 for nothing."""
+    """Return the entry that the signal asks for: SIGNAL_ENTRY, SCALE_IN, or 0 for none."""
     if side == 0.0 or slot["entry"] != 0.0:
         return 0
     held = np.sign(slot["quantity"])
@@ -368,7 +369,7 @@ def write_order(
 def exit_at_open(
     order: Record, account: Record, slots: Records, parameters: Records, bars: Records, rows: Rows
 ) -> bool:
-    """Write the first pending exit that meets its bar's open; tell whether there was one."""
+    """Write the first pending exit that meets its bar's open; return whether there was one."""
     for s in range(len(slots)):
         if rows[s] < 0 or slots[s]["exit"] == 0.0:
             continue
@@ -490,9 +491,9 @@ def clear(slot: Record) -> None:
 
 @jit
 def open_position(slot: Record, par: Record, fill: Record) -> None:
-    """Fold an entry fill into the slot; a venue's parts of a first entry add up to the unit, a scale-in counts with its last."""
+    """Apply an entry fill; partial fills of a first entry add up to the unit, a scale-in counts with its last partial fill."""
     received = fill["quantity"]
-    if fill["fee_base"] > 0.0:  # whole lots can be sold again; what is left of a lot waits for the next entry
+    if fill["fee_base"] > 0.0:  # only whole lots can be sold; the rest of a lot is dust until the next entry
         bought = received - fill["fee_base"] + slot["dust"]
         received = floor_lot(bought, par)
         slot["dust"] = bought - received
@@ -535,7 +536,7 @@ def write_trade(trade: Record, slot: Record, fill: Record, side: float) -> None:
 
 @jit
 def close_position(slot: Record, par: Record, fill: Record, trade: Record, side: float) -> None:
-    """End a position: write its trade, remember what Kelly and the rules on coming back need, and reset the slot."""
+    """Close a position: write its trade, keep what Kelly and the re-entry rules need, and reset the slot."""
     write_trade(trade, slot, fill, side)
     gain = trade["pnl"] / (slot["opened_quantity"] * slot["entry_price"])
     if gain > 0.0:
@@ -554,7 +555,7 @@ def close_position(slot: Record, par: Record, fill: Record, trade: Record, side:
 
 @jit
 def apply_fill(account: Records, slots: Records, parameters: Records, fill: Records, trade: Records) -> bool:
-    """Fold the fill `fill[0]` (an ORDER record) into account and slot; tell whether it closed the trade now in `trade[0]`."""
+    """Apply the fill `fill[0]` (an ORDER record) to account and slot; return whether it closed the trade now in `trade[0]`."""
     f = fill[0]
     a, slot, par = account[0], slots[f["slot"]], parameters[f["slot"]]
     value = f["quantity"] * f["price"]

@@ -18,8 +18,7 @@ from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.execution.order_status import OrderStatus
-from atb.live.execution.orders import OrderMaker
-from atb.live.execution.paper_desk import intent_json
+from atb.live.execution.orders import OrderMaker, intent_json
 from atb.live.execution.planning import Cancel, Place, Replace, Request, SlotPlanner, list_of
 from atb.live.execution.timing import DeskTiming
 from atb.live.feed.market import Moment

@@ -209,3 +209,10 @@ def same_terms(one: Order, other: Order) -> bool:
     """Return whether two orders have the same terms, whatever their ids."""
     terms = ("symbol", "side", "role", "type", "quantity", "price", "stop_price")
     return all(getattr(one, name) == getattr(other, name) for name in terms)
+
+
+def intent_json(order: Order) -> dict[str, str]:
+    """Return an order as JSON for the decision's row."""
+    names = ("client_id", "side", "role", "type", "quantity", "price", "stop_price", "reason")
+    values = {name: getattr(order, name) for name in names}
+    return {name: str(value) for name, value in values.items() if value is not None}

@@ -12,7 +12,7 @@ from atb.domain import Bars, Order
 from atb.engine import records
 from atb.engine.state import market_records
 from atb.live.execution.book import Book, Newest
-from atb.live.execution.orders import PROTECTIVE, OrderMaker, same_terms
+from atb.live.execution.orders import PROTECTIVE, OrderMaker, intent_json, same_terms
 from atb.live.feed.market import Moment
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Change, Decided, Step, Withheld, Working
@@ -196,13 +196,6 @@ def entry_expired(now: Newest, slot: int, order: Order, *, left: int) -> bool:
     side = float(now.signals_of(slot)["side"])
     called_back = not np.isnan(side) and side != (1.0 if order.side == "buy" else -1.0)
     return left <= 1 and not called_back
-
-
-def intent_json(order: Order) -> dict[str, str]:
-    """Return an order as JSON for the decision's row."""
-    names = ("client_id", "side", "role", "type", "quantity", "price", "stop_price", "reason")
-    values = {name: getattr(order, name) for name in names}
-    return {name: str(value) for name, value in values.items() if value is not None}
 
 
 def _bar_ms(now: Newest, slot: int) -> int:
