@@ -1,4 +1,4 @@
-"""Hearing a venue: executions count once, refusals lead to what their words mean, and strangers are written down."""
+"""Execution reports: fills count once, rejections lead to what their text means, and foreign orders and fills are journalled."""
 
 from dataclasses import replace
 from decimal import Decimal
