@@ -75,7 +75,7 @@ def _names(value: object) -> object:
 
 
 class NotebookSettings(Section):
-    """What executed notebooks may see and use of this machine."""
+    """Environment variables and memory that executed notebooks may use."""
 
     environment: Annotated[
         tuple[Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")], ...], NoDecode, BeforeValidator(_names)

@@ -69,8 +69,8 @@ class ExchangeSettings(Section):
         ways = [info.data.get(name) for name in ("base_url", "proxy")]
         hosts = [urlsplit(url).hostname for url in (value, *ways) if url]
         # Through a proxy the exchange keeps its own name: then certificates of one's own tell the simulated one from it.
-        told_apart = info.data.get("base_url") or info.data.get("ca_file")
-        if len(hosts) == 1 or not told_apart or not all(is_loopback(host) for host in hosts):
+        distinct = info.data.get("base_url") or info.data.get("ca_file")
+        if len(hosts) == 1 or not distinct or not all(is_loopback(host) for host in hosts):
             raise ValueError(
                 "an address of this machine, beside an exchange.base_url that is one too, or an exchange.proxy with an "
                 "exchange.ca_file: only a simulated exchange has a clock"

@@ -1,7 +1,7 @@
 """Opens a database read-only where it cannot be written: on a full or read-only disk, or by a user who may only read.
 
 `atb status` must answer on the night on which the disk is full. SQLite needs a file beside the database (`-shm`) even to read one
-with a write-ahead log; where that cannot be made and there is no log, nobody is writing, and the file is read as it stands
+with a write-ahead log; where that cannot be made and there is no log, no process is writing, and the file is read as it stands
 (`immutable`). A log that cannot be opened may hold rows that the file lacks: then nothing is shown rather than half of it.
 """
 

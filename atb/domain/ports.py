@@ -111,7 +111,7 @@ class Broker(Protocol):
         ...
 
     async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
-        """Return every open order of the account in a symbol, strangers' orders too."""
+        """Return every open order of the account in a symbol, including orders that are not ours."""
         ...
 
     async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> Sequence[Fill]:

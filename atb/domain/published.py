@@ -14,7 +14,7 @@ from atb.domain.symbol import Symbol
 from atb.errors import DataError
 
 Precision = Literal["tick_size", "decimal_places", "significant_digits"]
-_DIGITS = 5  # of a price step that is not told: a ten-thousandth of the price or less
+_DIGITS = 5  # of a price step that is not given: a ten-thousandth of the price or less
 _FINEST_LOT = Decimal("0.00000001")
 
 

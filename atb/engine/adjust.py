@@ -1,4 +1,4 @@
-"""What changes a slot's record between two bars: what a venue refused, left over or lost, and what the kill switch closes.
+"""Changes to a slot's record between two bars: refused entries, dust, losses at the venue, closing by the kill switch.
 
 Together with `kernel.decide` and `kernel.apply_fill` this is all that writes a position or an intent. Each rule is one small
 function over one SLOT record; those that say "copy" leave the record as it is and return what it would become.

@@ -70,7 +70,7 @@ def kernel_hash() -> str:
 
 
 def cache_key(folder: Path = FOLDER) -> str:
-    """Return what names the place of the machine code of the kernel in `folder` for this processor."""
+    """Return the key under which the machine code of the kernel in `folder` is cached for this processor."""
     import llvmlite.binding
     import numpy as np
 
@@ -128,7 +128,7 @@ def keep(name: str, data: bytes) -> None:
 
 
 def kept(name: str) -> bytes | None:
-    """Return what `keep` was given, or None where there is nothing or it is not what was written."""
+    """Return the content given to `keep`, or None if there is none or it was altered."""
     folder = cache_folder()
     try:
         found = (folder / f"{name}.kept").read_bytes() if folder else b""

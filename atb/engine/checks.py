@@ -1,4 +1,4 @@
-"""What a policy's values must be, each refused with one clear error; and their strict JSON."""
+"""Checks of a policy's values, each refused with one clear error, and their strict JSON."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, fields

@@ -55,7 +55,7 @@ def run_one(*arrays: NDArray[Any]) -> None:
 
 @functools.cache
 def _entry() -> Callable[..., Any]:
-    """Return what runs the loop: its object code, or the function itself where there is none."""
+    """Return the loop as object code, or the Python function where nothing is compiled."""
     if not cache.is_interpreted():
         found = cache.kept("run_one")
         if found is None and (found := _compiled()) is not None:

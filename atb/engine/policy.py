@@ -248,7 +248,7 @@ def grid(base: RiskPolicy | None = None, **axes: Iterable[Any]) -> list[RiskPoli
 
 @dataclass(frozen=True, slots=True)
 class ExecutionModel(Values):
-    """What trading costs and how a bar is read.
+    """Costs of trading, and how a bar is read.
 
     Parameters
     ----------
@@ -292,7 +292,7 @@ class ExecutionModel(Values):
 
 @dataclass(frozen=True, slots=True)
 class AccountPolicy(Values):
-    """What the account starts with and its account-wide limits. A limit cuts or refuses entries; exits always pass.
+    """Starting cash and account-wide limits. A limit cuts or refuses entries; exits always pass.
 
     Parameters
     ----------

@@ -54,7 +54,7 @@ _DAY = 86_400_000  # milliseconds
 
 
 class Exposure(NamedTuple):
-    """What positions and earlier entries take of the account at one timestamp: entries compete for the rest, in slot order.
+    """Exposure of positions and earlier entries at one timestamp: later entries compete for the rest, in slot order.
 
     `gross`, `net` and `turnover` are values in quote, `committed` is the cash that pending entries and pending buys of shorts
     will take, fees included; `positions` counts slots that hold or are about to, `sent` the orders of this close.
@@ -70,7 +70,7 @@ class Exposure(NamedTuple):
 
 @jit
 def exposure_of(slots: Records, parameters: Records, rows: Rows) -> Exposure:
-    """Return what is taken before the entries of this close."""
+    """Return the exposure before the entries of this close."""
     gross, net, committed, turnover, positions, sent = 0.0, 0.0, 0.0, 0.0, 0, 0
     for s in range(len(slots)):
         slot = slots[s]
@@ -88,7 +88,7 @@ def exposure_of(slots: Records, parameters: Records, rows: Rows) -> Exposure:
 
 @jit
 def with_entry(exposure: Exposure, slot: Record, par: Record) -> Exposure:
-    """Return what is taken once the entry that the slot was just given is counted."""
+    """Return the exposure with the entry that the slot was just given."""
     value = slot["entry"] * slot["mark"]
     return Exposure(
         exposure.gross + abs(slot["entry"]) * slot["mark"],

@@ -4,7 +4,7 @@ Exchange libraries put signed URLs and key headers into the text of their except
 enough; an unnamed secret, such as one pasted into a message, is found by its known value: in URL encoding, in JSON, in `repr`,
 and wrapped over lines too.
 
-What only resembles a secret stays: a message without the symbol, model or session it is about helps nobody. So a word after
+What only resembles a secret stays: a message without the symbol, model or session it is about is useless. So a word after
 `basic` is masked only if it is what that scheme sends (base64 of `user:password`), a sentence after `signature:` is none, and
 `COOKIE` and `TOKEN` with a number behind them are coins.
 """

@@ -66,7 +66,7 @@ def downgrade() -> None:
     known = "CASE state WHEN 'partially_filled' THEN 'live' WHEN 'withheld' THEN 'rejected' ELSE state END"
     _remake("intent", _intent_columns(new=False), state=known)
     op.create_index(op.f("ix_intent_session_id_state"), "intent", ["session_id", "state"])
-    _remake("fill", _fill_columns(new=False), trade_id=_told_apart())
+    _remake("fill", _fill_columns(new=False), trade_id=_distinct_ids())
     op.create_index(op.f("ix_fill_client_id"), "fill", ["client_id"])
     _remake("kernel_state", _state_columns(new=False))
     if _postgresql():
@@ -134,7 +134,7 @@ def _number_fills() -> None:
         bind.execute(number, rows)
 
 
-def _told_apart() -> str:
+def _distinct_ids() -> str:
     """Return SQL for a trade id that is unique again where two symbols share it."""
     same = "o.session_id = moved.session_id AND o.trade_id = moved.trade_id AND o.symbol != moved.symbol"
     return f"CASE WHEN EXISTS (SELECT 1 FROM moved o WHERE {same}) THEN symbol || ':' || trade_id ELSE trade_id END"
