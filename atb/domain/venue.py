@@ -57,7 +57,7 @@ class Answer:
     code, text
         The venue's code and words (without secrets), or the fault's class.
     reports, fills
-        Orders and executions that the answer reports and executions; hints for `unknown`, truth for `done`.
+        Orders and executions that the answer reports; hints for `unknown`, truth for `done`.
     retry_after_ms
         How long the venue asks to be left alone.
     sent_ms

@@ -1,6 +1,6 @@
 """The columns of a file without a header: the known orders, and which of them the prices themselves bear out.
 
-Nobody can name a column of bare numbers but by an order that is known, and orders differ: Coinbase writes low and high before
+No one can name a column of bare numbers but by an order that is known, and orders differ: Coinbase writes low and high before
 open, Bitfinex and KuCoin write close after open. In the right order the high is the highest of a row and the low the lowest,
 in every row. An order is taken only if it alone fits.
 """
