@@ -60,9 +60,15 @@ class KernelState:
 
     def slot(self, number: int) -> Record:
         """Return a slot's record: it shows every change, and cannot be written."""
-        row = self.slots[number : number + 1].view()
-        row.flags.writeable = False
-        return row[0]
+        return _read_only(self.slots, number)
+
+    def parameters_of(self, number: int) -> Record:
+        """Return a slot's parameters: they cannot be written."""
+        return _read_only(self.parameters, number)
+
+    def account_record(self) -> Record:
+        """Return the account's record: it shows every change, and cannot be written."""
+        return _read_only(self.account, 0)
 
     def drop_entry(self, number: int) -> None:
         """Withdraw a slot's intent to enter."""
@@ -138,6 +144,12 @@ class KernelState:
         return KernelState(
             self.account.copy(), self.slots.copy(), limits=self.limits.copy(), parameters=self.parameters.copy()
         )
+
+
+def _read_only(rows: Records, number: int) -> Record:
+    row = rows[number : number + 1].view()
+    row.flags.writeable = False
+    return row[0]
 
 
 def _named(record: np.void) -> dict[str, float | int | None]:

@@ -191,6 +191,9 @@ def test_a_record_that_was_handed_out_shows_changes_and_cannot_be_written():
     record = state.slot(0)
     with pytest.raises(ValueError, match="read-only"):
         record["entry"] = 0.0
+    for handed_out in (state.account_record(), state.parameters_of(1)):
+        with pytest.raises(ValueError, match="read-only"):
+            handed_out[handed_out.dtype.names[0]] = 5.0
     state.drop_entry(0)
     assert record["entry"] == 0.0
     assert state.slot(1)["quantity"] == 2.0

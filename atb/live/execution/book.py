@@ -64,8 +64,8 @@ class Book:
 
     @property
     def account(self) -> np.void:
-        """The kernel's record of the account."""
-        record: np.void = self.state.account[0]
+        """The kernel's record of the account: it shows every change, and cannot be written."""
+        record: np.void = self.state.account_record()
         return record
 
     def slot(self, number: int) -> np.void:
@@ -74,8 +74,8 @@ class Book:
         return record
 
     def parameters(self, number: int) -> np.void:
-        """Return the kernel's parameters of a slot."""
-        record: np.void = self.state.parameters[number]
+        """Return the kernel's parameters of a slot; they cannot be written."""
+        record: np.void = self.state.parameters_of(number)
         return record
 
     @property
