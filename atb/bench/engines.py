@@ -74,7 +74,7 @@ class Engine(ABC):
 
     @abstractmethod
     def result(self, raw: Any) -> EngineResult:
-        """Return what `single`, `several` or `many` returned, in the form shared by all engines."""
+        """Return the results of `single`, `several` or `many` in the form shared by all engines."""
 
 
 @dataclass(frozen=True)

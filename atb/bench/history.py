@@ -33,7 +33,7 @@ class Ratio:
 
     @property
     def key(self) -> Key:
-        """What two ratios must share to be compared."""
+        """Key of a ratio: two ratios are compared if theirs are equal."""
         return self.case, self.engine, self.bars, self.combos, self.workers
 
 

@@ -18,7 +18,7 @@ RESET = Path("/proc/self/clear_refs")
 
 @dataclass(frozen=True)
 class Timing:
-    """What one call took, in seconds; CPU counts every thread of this process."""
+    """Duration of one call in seconds; CPU counts every thread of this process."""
 
     cpu: float
     wall: float

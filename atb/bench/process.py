@@ -187,7 +187,7 @@ def _chunks(combinations: list[Combination], size: int | None) -> list[list[Comb
 
 
 def _facts(timings: list[Timing], peak: float, found: EngineResult) -> dict[str, Any]:
-    """Return what was measured: times of the fastest repeat, peak memory, results."""
+    """Return the measurements: times of the fastest repeat, peak memory, results."""
     return {
         "cpu_s": min(timing.cpu for timing in timings),
         "wall_s": min(timing.wall for timing in timings),

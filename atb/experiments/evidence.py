@@ -24,7 +24,7 @@ CHECKED_BARS = (
 
 @dataclass(frozen=True, slots=True)
 class ModelEvidence:
-    """What decides whether a result is out of sample for one model.
+    """Whether a result is out of sample for one model, and why.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ class ModelEvidence:
 
 @dataclass(frozen=True, slots=True)
 class ResultEvidence:
-    """What is proven of one backtest result.
+    """Proofs of one backtest result.
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class ResultEvidence:
         return Proofs(self.parity.equal, self.lookahead_clean, self.columns_equal, self.out_of_sample)
 
     def sentences(self) -> list[str]:
-        """Return what was proven: orders and bars, columns as a runner computes them, what each model has seen."""
+        """Prove a result: parity of its orders, its columns as a runner computes them, bars each model has seen."""
         parity = self.parity
         ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity.ways.items())
         part = "" if parity.bars == self.bars_in_all else f"the last of {self.bars_in_all:,}, "
@@ -234,5 +234,5 @@ def _model_evidence(predictor: "OnnxPredictor", slot: "Slot", start: "pd.Timesta
 
 
 def proofs(proven: ResultEvidence) -> list[str]:
-    """Return what was proven, as sentences, for a notebook to print."""
+    """Return the proofs as sentences, for a notebook to print."""
     return proven.sentences()

@@ -1,4 +1,4 @@
-"""What speaks against a result, the gravest first, and the rules it was traded by, as sentences for the reader."""
+"""Findings against a result, the gravest first, and the rules it was traded by, as sentences for the reader."""
 
 import math
 from collections.abc import Collection
@@ -16,7 +16,7 @@ _WITHIN_ANOTHER = {"sizing"}  # rules that are part of another one's sentence
 
 
 def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
-    """Return what speaks against trusting a result, a sentence each, the gravest first; empty if nothing was found.
+    """Return the findings against a result, a sentence each, the gravest first; empty if there are none.
 
     Parameters
     ----------

@@ -27,7 +27,7 @@ SCHEMA = 1
 
 
 class Publishable(Protocol):
-    """What a result must have to be published; `atb.backtest.Result` has it."""
+    """Interface of a result that can be published; `atb.backtest.Result` has it."""
 
     @property
     def bars(self) -> tuple[Bars, ...]:
@@ -128,7 +128,7 @@ def _check_evidence(evidence: object) -> None:
 
 
 def published(folder: Path) -> dict[str, Any]:
-    """Return what the notebook of a run folder published; empty if it published nothing."""
+    """Return the JSON that the notebook of a run folder published; empty if it published nothing."""
     path = folder / FILE
     if not path.exists():
         return {}

@@ -35,7 +35,7 @@ class GatePolicy:
 
 @dataclass(frozen=True, slots=True)
 class Proofs:
-    """What a run proved of its own result; None is "not proven".
+    """Proofs that a run made of its own result; None is "not proven".
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ class Proofs:
 
 @dataclass(frozen=True, slots=True)
 class RehearsalEvidence:
-    """What counts of a rehearsal: outcome, days traded, level of faults, and whether the kill switch had a position to close."""
+    """A rehearsal as the gate sees it: outcome, days traded, level of faults, whether the kill switch had a position to close."""
 
     passed: bool
     days: float
@@ -77,7 +77,7 @@ class RehearsalEvidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """What is known of one run, as plain values; None is "not proven", which live counts as a no.
+    """Facts of one run, as plain values; None is "not proven", which live counts as a no.
 
     Parameters
     ----------
@@ -218,7 +218,7 @@ def _integrity(evidence: Evidence) -> tuple[str, ...]:
 
 
 def _proofs(evidence: Evidence) -> tuple[str, ...]:
-    """Return what live requires to be proven and is not."""
+    """Return the proofs that live requires and the run lacks."""
     return _chosen(
         (evidence.synthetic, "the bars are SYNTHETIC: nothing was shown on a real market"),
         (evidence.parity is None, "parity of the kernel was not proven in this run"),

@@ -1,4 +1,4 @@
-"""What the judge needs beside ledger and journal: the slots, the limits, and when the runner was down."""
+"""Context of the judge beside ledger and journal: the slots, the limits, and when the runner was down."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

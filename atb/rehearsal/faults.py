@@ -1,4 +1,4 @@
-"""What goes wrong in a rehearsal: a seeded schedule of exchange faults and kills of the runner."""
+"""Faults of a rehearsal: a seeded schedule of exchange faults and kills of the runner."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def _draw_kill(random: Random, start_ms: int, end_ms: int, *, bar_ms: int) -> tu
 
 
 def _draw_foreign(kind: str, at_ms: int, symbol: str, *, quote: str, bar_ms: int) -> Fault:
-    """Return what others do: a small purchase or a deposit on the account, or a candle revised by the exchange."""
+    """Draw an event from outside: a small purchase or a deposit on the account, or a candle revised by the exchange."""
     order = {"symbol": symbol, "side": "BUY", "type": "MARKET", "quoteOrderQty": "25"}
     details: dict[str, dict[str, Any]] = {
         "manual": {"order": order},

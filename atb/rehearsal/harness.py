@@ -43,7 +43,7 @@ class TradedPeriod:
 
 @dataclass
 class HarnessRun:
-    """What one run of the harness left.
+    """Outcome of one run of the harness.
 
     Parameters
     ----------

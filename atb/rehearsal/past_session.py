@@ -53,7 +53,7 @@ def portfolio_of_session(
 
 
 def _changed(manifest: Manifest, sha256: str, settings: Settings) -> list[str]:
-    """Return what keeps a manifest of the past from trading today, in a sentence; nothing where it might."""
+    """Return why a manifest of the past may not trade today, a sentence each; empty where it may."""
     if manifest.content_sha256 != sha256:
         raise PromotionError("Its manifest is another one than the session was promoted by")
     if not manifest.locks:

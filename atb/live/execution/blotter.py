@@ -56,7 +56,7 @@ class Outstanding:
 
     @property
     def role(self) -> str:
-        """What the order is for: entry, exit, stop or target."""
+        """Role of the order: entry, exit, stop or target."""
         return self.order.role
 
     @property

@@ -19,7 +19,7 @@ _KEY = "Check exchange.api_key, exchange.api_secret and the permissions of the k
 
 
 class Desk(Protocol):
-    """What the loop needs of a desk."""
+    """Interface of a desk, as the loop uses it."""
 
     @property
     def book(self) -> Book:

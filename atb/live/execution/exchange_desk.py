@@ -265,7 +265,7 @@ class ExchangeDesk:
         return True
 
     def _asked(self, request: Request) -> tuple[str, int]:
-        """Return what a request is for, and its attempts in this bar."""
+        """Return the role of a request, and its attempts in this bar."""
         if isinstance(request, Cancel):
             name = request.group[0].client_id
             self._cancels[name] += 1

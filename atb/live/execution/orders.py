@@ -45,7 +45,7 @@ class ClientIds:
 
     @property
     def prefix(self) -> str:
-        """What all ids of the slot begin with."""
+        """Prefix of all client ids of the slot."""
         return self._prefix
 
     def make(self, bar_ms: int, role: str, attempt: int) -> str:
@@ -104,7 +104,7 @@ class OrderMaker:
         return found
 
     def protection(self, slot: np.void) -> list[Order]:
-        """Return what must rest on a paper venue: a stop for the whole position, and the next target."""
+        """Return the orders that must rest on a paper venue: a stop for the whole position, and the next target."""
         held = float(slot["quantity"])
         if held == 0.0:
             return []
@@ -117,7 +117,7 @@ class OrderMaker:
         return found
 
     def units(self, slot: np.void, parameters: np.void, *, most: int | None = None) -> list[Unit]:
-        """Return what must rest at an exchange: every rung of the ladder with its share of the stop, and a stop for the rest.
+        """Return the orders that rest at an exchange: each rung of the ladder with its share of the stop, and a stop for the rest.
 
         The rungs to come are the kernel's own: each is what it would place once the one before is filled. A part that is too
         small to be an order of its own goes with the rest, under the stop alone; so do the farthest rungs where the venue takes
