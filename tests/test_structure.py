@@ -206,7 +206,7 @@ def test_pickle_goes_to_the_process_of_the_columns_check_and_back_and_nowhere_el
 
 
 def kernel_writes(text: str) -> list[int]:
-    """Return the lines that assign to a field of account, slot or order, told by the field's name."""
+    """Return the lines that assign to a field of account, slot or order, by the field's name; views that the engine hands out are read-only."""
     from atb.engine import records
 
     fields = {name for record in (records.ACCOUNT, records.SLOT, records.ORDER) for name in record.names or ()}
@@ -218,7 +218,7 @@ def kernel_writes(text: str) -> list[int]:
     return [store.lineno for store in stores if isinstance(store.slice, ast.Constant) and store.slice.value in fields]
 
 
-def test_a_write_to_a_kernel_record_is_seen_however_it_is_made():
+def test_a_write_to_a_field_of_a_kernel_record_is_seen():
     lines = (
         'record["entry"] = 0.0',
         'a, slots[0]["dust"] = 1, 2',
