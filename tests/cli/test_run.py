@@ -153,7 +153,7 @@ WRONG = [
     (["backtest", "sma_cross", "--policy", '{"stop_atr": -1}'], "stop_atr must be"),
     (["backtest", "sma_cross", "--policy", '{"ladder": [[0.1, 0.5]], "take_profit": 0.05}'], "beyond the ladder"),
     (["backtest", "sma_cross", "--policy", '{"fee_in_base": true, "allow_short": true}'], "no short positions"),
-    (["backtest", "sma_cross", "--policy", "{"], "no JSON"),
+    (["backtest", "sma_cross", "--policy", "{"], "not JSON"),
     (["backtest", "sma_cross", "--policy", "nowhere.json"], "cannot be read"),
     (["backtest", "sma_cross", "--policy", '{"fee": 0.1}', "--fee", "0.2"], "given twice"),
     (["backtest", "sma_cross", "--policy", '{"fee": 0.1}', "-p", "fee=0.2"], "given twice"),

@@ -109,7 +109,7 @@ def test_a_report_is_the_same_each_time(name, ordinary):
 def test_a_report_stays_small_on_a_long_history(name, large):
     assert len(large.trades) >= 5_000
     assert large.band
-    large.trades, large.orders, large.positions, large.held  # noqa: B018  what every figure shares is not the figure's cost
+    large.trades, large.orders, large.positions, large.benchmark_equity  # noqa: B018  what every figure shares is not the figure's cost
     began = time.process_time()
     size = len(REPORTS[name](large).to_json())
     print(f"{name}: {size / 1e6:.2f} MB, {time.process_time() - began:.3f} s of CPU time")  # noqa: T201  shown, never asserted

@@ -71,7 +71,7 @@ TEXTS = {
     "an empty price": (cell(3, 1, ""), "open is no number in row 4"),
     "an empty volume": (csv(EPOCHS.assign(volume="")), "volume is missing in every row of x.csv"),
     "one empty volume": (cell(3, 5, ""), r"volume is missing in row 4 \(line 5\)"),
-    "the header once more": (csv(EPOCHS[:12]) + csv(EPOCHS[12:]), r"header stands once more in row 13 \(line 14\) of x.csv"),
+    "the header once more": (csv(EPOCHS[:12]) + csv(EPOCHS[12:]), r"header is repeated in row 13 \(line 14\) of x.csv"),
     "a line cut short": (csv(EPOCHS)[:-20], "line 49 has . cells, the others 6"),
     "a longer line": (csv(EPOCHS[:9]) + "1,2,3,4,5,6,7,8\n" + csv(EPOCHS[9:], header=False), "line 11 has 8 cells"),
     "a longer line below blank ones": (
