@@ -43,7 +43,7 @@ def test_a_halt_holds_for_its_account_and_rises_but_never_falls(database):
     halt = halted(database, "paper")
     assert (halt.name, halt.reason, halt.source) == ("flatten", "out", "cli")
     assert halt.since is not None
-    assert [kill_switch.level for halt in halts(database, "paper")] == [Level.FLATTEN, Level.CANCEL]
+    assert [halt.level for halt in halts(database, "paper")] == [Level.FLATTEN, Level.CANCEL]
 
 
 def test_an_unknown_level_is_refused_with_the_nearest(database):
@@ -215,7 +215,7 @@ def test_a_folder_that_hangs_blocks_no_caller_holds_entries_after_a_while_and_li
     assert folder.looks == looks, "one look hangs, and no other is begun"
     switch.signal(Level.CANCEL, "SIGUSR1")
     folder.answers.set()
-    wait_until(lambda: switch._looking.done)
+    wait_until(lambda: switch._reading.done)
     monkeypatch.setattr(kill_switch, "_MOMENT_S", PATIENCE_S)
     write_halt_file(tmp_path, Level.FLATTEN, "out")
     assert (switch.read().level, switch.read().reason) == (Level.FLATTEN, "out")
