@@ -206,7 +206,7 @@ def test_pickle_goes_to_the_process_of_the_columns_check_and_back_and_nowhere_el
 
 
 def kernel_writes(text: str) -> list[int]:
-    """Return the lines that assign to a field of account, slot or order, by the field's name; views that the engine hands out are read-only."""
+    """Return the lines that assign to a field of account, slot or order, by its name; what the engine hands out is read-only."""
     from atb.engine import records
 
     fields = {name for record in (records.ACCOUNT, records.SLOT, records.ORDER) for name in record.names or ()}

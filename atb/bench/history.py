@@ -12,7 +12,7 @@ from typing import Any, Self
 
 from atb.bench.cases import ATB, Row
 from atb.errors import InputError
-from atb.files import write_public
+from atb.files import make_public_folder, write_public
 from atb.reading import read_json
 
 SCHEMA = 1
@@ -101,7 +101,7 @@ def keep(rows: Sequence[Row], folder: Path, version: str) -> Path:
     ratios = {ratio.key: ratio for ratio in Kept.load(path).ratios} if path.exists() else {}
     ratios |= {ratio.key: ratio for ratio in ratios_of(rows)}
     kept = Kept(version, datetime.now(UTC).date().isoformat(), tuple(ratios.values()))
-    folder.mkdir(parents=True, exist_ok=True)
+    make_public_folder(folder)
     write_public(path, (json.dumps(kept.to_json(), indent=2) + "\n").encode())
     return path
 

@@ -91,6 +91,7 @@ def test_the_cases_of_the_command_are_those_that_can_be_run():
     assert all(f"{name} " in text for name in CASES)
 
 
+@pytest.mark.slow
 def test_kept_ratios_are_compared_with_those_of_the_next_run(monkeypatch, tmp_path):
     monkeypatch.setattr("atb.bench.history.RESULTS", tmp_path / "results")
     first = call("--case", "single", "--keep")

@@ -229,7 +229,8 @@ def test_a_database_that_may_not_even_be_read_is_one_sentence(openers, monkeypat
         if os.geteuid() == 0:
             os.chown(place, NOBODY, NOBODY)
         monkeypatch.setenv("ATB__DATA__ROOT", name)
-        monkeypatch.setenv("XDG_CONFIG_HOME", name)
+        for variable in ("HOME", "XDG_CONFIG_HOME", "IPYTHONDIR", "JUPYTER_CONFIG_DIR"):
+            monkeypatch.setenv(variable, name)
         monkeypatch.chdir(place)
         with without_rights():
             for command, line in openers.items():

@@ -31,6 +31,7 @@ def test_a_strategy_is_proven_and_its_parameters_are_used():
     assert "SYNTHETIC data" in call("sma_cross", *YEAR).output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sample")
 def test_rules_are_given_as_flags_as_json_and_as_a_file(tmp_path):
     (tmp_path / "rules.json").write_text('{"stop_loss": 0.01}')

@@ -77,6 +77,7 @@ def test_what_the_lock_file_does_not_name_is_not_there(runners_place, sqlite_des
         assert f"No module named '{module}'" in done.stderr
 
 
+@pytest.mark.slow
 def test_paper_trading_and_the_kill_switch_need_the_lock_file_of_the_runner_alone(runners_place, sqlite_desk):
     manifest, first = modelled(sqlite_desk)
     page = {"ATB__LIVE__HEALTH_PORT": "0"}

@@ -104,6 +104,6 @@ def test_a_state_that_differs_is_told_by_its_fields_alone(problem):
     state.load_bytes(ours.state)
     state.slots[0]["cooldown_left"] = 7
     found = parity.first_difference(problem, ours, trace(problem, way="other", state=state.to_bytes()))
-    assert found["stepwise"] == {"slot 0.cool": 0}
-    assert found["other"] == {"slot 0.cool": 7}
+    assert found["stepwise"] == {"slot 0.cooldown_left": 0}
+    assert found["other"] == {"slot 0.cooldown_left": 7}
     assert np.isfinite(ours.equity).all()

@@ -201,7 +201,7 @@ def test_strategies_that_changed_hands_have_no_backtest_of_their_own(traded, des
             "content hash does not match",
         ),
         (lambda path: path.unlink(), "cannot be read"),
-        (lambda path: path.write_text("[" * 50_000), "no JSON"),
+        (lambda path: path.write_text("[" * 50_000), "not JSON"),
     ],
 )
 def test_a_session_whose_manifest_is_gone_or_changed_is_read_from_its_journal(traded, break_it, reason):
