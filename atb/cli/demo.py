@@ -91,4 +91,4 @@ def _last_screen(demo_run: "Demo", seconds: float) -> None:
         click.echo(f"  - {reason}")
     click.echo("A toy model on made-up bars: this shows the workflow, not a way to make money.")
     click.echo()
-    click.echo(f"FinishedStep in {seconds:.0f} s. Next: atb status, or open the notebooks: make lab")
+    click.echo(f"Done in {seconds:.0f} s. Next: atb status, or open the notebooks: make lab")
