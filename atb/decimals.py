@@ -15,6 +15,11 @@ def exact(value: float) -> Decimal:
     return Decimal(repr(float(value)))
 
 
+def power_of_ten(exponent: int) -> Decimal:
+    """Return a power of ten, written out: `0.001`, `1000`, never `1E+3`."""
+    return Decimal(f"{Decimal(1).scaleb(exponent):f}")
+
+
 def number(value: float) -> str:
     """Return a number as people write it: six significant digits, at least two decimals if it has any, never an exponent.
 

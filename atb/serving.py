@@ -9,7 +9,6 @@ and large bodies. It waits forever for a body that arrives slowly and for a clie
 """
 
 import asyncio
-from contextlib import suppress
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
@@ -172,7 +171,8 @@ async def drop_stalled_clients(runner: "web.AppRunner", bounds: Bounds) -> None:
 
 
 async def cancel_and_wait(task: "asyncio.Task[None]") -> None:
-    """Cancel a task and wait until it has ended."""
+    """Cancel a task and wait until it has ended; what it raised is raised, and a cancellation of the caller is the caller's."""
     task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait([task])
+    if not task.cancelled() and (problem := task.exception()) is not None:
+        raise problem

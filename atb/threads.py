@@ -47,7 +47,7 @@ class Call(Generic[T]):
         loop, arrived = asyncio.get_running_loop(), asyncio.Event()
 
         def ring(_done: Future[T]) -> None:
-            with suppress(RuntimeError):  # the loop was closed meanwhile: nobody waits any more
+            with suppress(RuntimeError):  # the loop was closed meanwhile: the result is not awaited any more
                 loop.call_soon_threadsafe(arrived.set)
 
         self._future.add_done_callback(ring)

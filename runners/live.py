@@ -5,7 +5,7 @@ is recovering: a session goes on after the last bar in its journal, and every op
 
     live.py NAME.json                      paper, over bars of the catalogue
     live.py NAME.json --candles            paper, over the exchange's candles as they close
-    live.py NAME.json --rehearse           the exchange of the settings, which must be a simulator with a virtual clock
+    live.py NAME.json --rehearse           the exchange of the settings, which must be a simulator; its clock may be virtual
     live.py NAME.json OTHER.json --live    real money: a live manifest, the account of the settings, a typed acknowledgement
 
 Exit codes: 0 the bars ended, or a signal (SIGTERM, SIGINT) stopped it after the step in hand; a second signal ends it at once.
@@ -71,7 +71,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _refuse(error: Exception, code: int) -> int:
-    print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - no logs yet
+    print(f"Error: {error}", file=sys.stderr)  # noqa: T201 - there is no log yet
     return code
 
 
@@ -82,7 +82,7 @@ def _main(arguments: argparse.Namespace) -> int:
 
     try:
         with hide_secrets(), owner_only_writes():
-            print(_trade(arguments))  # noqa: T201 - no logs yet - the last line is for people
+            print(_trade(arguments))  # noqa: T201 - the last line is for people
     except Exception as error:
         refused = error if isinstance(error, AtbError) else _refusal(error)
         if refused is None:

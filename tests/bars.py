@@ -40,3 +40,10 @@ def ramp(*, up: int = 0, down: int = 0, price: float = 100.0) -> pd.DataFrame:
 def bars_of(frame: pd.DataFrame, symbol: str = "BTC/USDT", timeframe: str = "1h", venue: str = "test") -> Bars:
     """Wrap a frame as `Bars`."""
     return Bars(Symbol.parse(symbol), Timeframe.parse(timeframe), frame, venue)
+
+
+def pandas_freq(timeframe: Timeframe) -> str:
+    """Return the alias of pandas whose range gives the open times of a timeframe."""
+    if timeframe.unit == "w":
+        return "W-MON"
+    return "MS" if timeframe.unit == "M" else f"{timeframe.count}{ {'m': 'min', 'h': 'h', 'd': 'D'}[timeframe.unit] }"

@@ -17,7 +17,6 @@ from atb.bench.workload import CALM, generate
 from atb.decimals import exact
 
 CASE = "live"
-LIMIT_S = 0.050
 BARS, _WARM = 400, 10
 EDGES_MS = (5, 10, 20, 30, 40, 50, 75, 100, 200)
 

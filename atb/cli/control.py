@@ -124,17 +124,18 @@ def _halt(settings: "Settings", word: str, account: str | None, *, reason: str, 
     level, lost = Level.parse(word), None
     if not reason.strip():
         raise InputError("Say why", todo='--reason "..."')
+    path: Path | None = None
+    if with_file:  # the folder's runners are meant, whatever the database knows of them
+        path = write_halt_file(settings.data.root, level, f"{reason} ({_source()})")
     try:
         rows = _in_time(lambda: _latch(settings, level, account, reason=reason))
     except InputError:
-        if with_file:  # the folder's runners are meant, whatever the database knows of them
-            write_halt_file(settings.data.root, level, reason)
+        if path is not None:
+            click.echo(f"Every runner over this folder was halted: {level.word}, by {path}", err=True)
         raise
     except SetupError as gone:
         rows, lost = [], str(gone)
-    path: Path | None = None
-    if with_file or lost:
-        path = write_halt_file(settings.data.root, level, f"{reason} ({_source()})")
+        path = path or write_halt_file(settings.data.root, level, f"{reason} ({_source()})")
     return {
         "level": level.word,
         "accounts": rows,

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from atb.domain import Instrument, Symbol, Timeframe
 
 SHOWN_GAPS = 10
-INTERRUPTED = 130
 
 
 @click.group(cls=Family)
@@ -131,6 +130,8 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
     else:
         _print_download(report)
     if report.interrupted:
+        from atb.cli import INTERRUPTED
+
         ctx.exit(INTERRUPTED)
 
 

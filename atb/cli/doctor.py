@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -244,8 +245,12 @@ def check_private(settings: "Settings") -> list[Check]:
     """Check that other users cannot read or change `.env`, `atb.toml`, the database and the data folder."""
     from atb.config.exposed import exposed, exposed_files
 
-    database = Path(settings.database.url.removeprefix("sqlite:///"))
-    journal = [path for path in (database, Path(f"{database}-wal")) if path.is_absolute()]
+    database = None
+    with suppress(ImportError, SetupError):  # which `check_database` tells of
+        from atb.db.database import sqlite_file
+
+        database = sqlite_file(settings.database.url)
+    journal = [] if database is None else [database, Path(f"{database}-wal")]
     problems = [_private(file, "error") for file in exposed_files(settings)]
     problems += [_private(file, "warning") for file in exposed(journal)]
     folders = {"data": settings.data.root, "manifests": settings.promoted_root, "models": settings.models_root}

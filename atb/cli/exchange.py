@@ -50,7 +50,7 @@ COINBASE_KEY = "organizations/simulated/apiKeys/key"
 )  # fmt: skip
 @click.option(
     "--port",
-    type=click.IntRange(0, 65_535),
+    type=PORT,
     default=8080,
     show_default=True,
     help="Port to listen on; 0 takes a free one.",
@@ -75,7 +75,7 @@ COINBASE_KEY = "organizations/simulated/apiKeys/key"
 )
 @click.option(
     "--proxy-port",
-    type=click.IntRange(0, 65_535),
+    type=PORT,
     help="Start a CONNECT proxy for clients that keep their production URLs.",
 )
 @click.option(
@@ -199,7 +199,7 @@ def _series(options: dict[str, Any]) -> tuple[Any, int]:
 
     from atb.config import load_settings
     from atb.data.catalogue import load_bars
-    from atb.times import moment
+    from atb.times import in_ms, moment
     from atb.venues.simulator.scripts import walk
 
     root, timeframe = load_settings().bars_root, options["timeframe"]
@@ -207,13 +207,13 @@ def _series(options: dict[str, Any]) -> tuple[Any, int]:
     since = moment(options["since"] or "2024-01-01") if not found or options["since"] else None
     for k, symbol in enumerate(options["walks"]):
         first = since if since is not None else found[0].frame.index[0]
-        start_ms = int(first.floor("D").timestamp() * 1_000)
+        start_ms = in_ms(first.floor("D"))
         found.append(walk(symbol, timeframe, start_ms=start_ms, count=20_000, seed=options["seed"] + k, price=100.0))
     if not found:
         raise InputError("An exchange needs a market", todo="Pass --bars BTC/USDT, or --walk BTC/USDT for a drawn one")
     if since is None:
         since = max(found[0].frame.index[-1] - pd.Timedelta(days=30), found[0].frame.index[0])
-    return tuple(found), int(since.timestamp() * 1_000)
+    return tuple(found), in_ms(since)
 
 
 def _keys(coinbase: Path | None) -> "tuple[Key, ...]":

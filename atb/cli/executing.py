@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from atb.cli.accounts import journal
 from atb.cli.output import json_option, print_fields, print_json
 from atb.cli.parameters import notebook_values, parameter_file, parameter_option, read_pairs
 from atb.errors import InputError, RunError
@@ -145,24 +146,12 @@ def executed(path: Path, given: Mapping[str, object], settings: "Settings", *, t
     """Execute a notebook with progress on standard error, and return its row; on Ctrl-C print where it was kept."""
     from atb.experiments.execution import RunInterrupted, execute
 
-    with opened_database(settings) as database, _progress(path.name, hidden=quiet) as progress:
+    with journal(settings) as database, _progress(path.name, hidden=quiet) as progress:
         try:
             return execute(path, given, settings=settings, database=database, progress=progress, timeout=timeout)
         except RunInterrupted as interrupted:
             click.echo(f"Recorded as {interrupted.run.run_id}; its notebook is in {interrupted.run.path}", err=True)
             raise
-
-
-@contextmanager
-def opened_database(settings: "Settings") -> Iterator[Any]:
-    """Open the database of the settings for a block."""
-    from atb.db import open_database
-
-    database = open_database(settings.database.url)
-    try:
-        yield database
-    finally:
-        database.close()
 
 
 @contextmanager

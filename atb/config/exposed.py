@@ -1,4 +1,4 @@
-"""Finds the files with secrets that other users can read or change: `.env`, `atb.toml` and the keys that sign what trades."""
+"""Files with secrets that other users can read or change: the project's `.env` and `atb.toml`, and any others that are named."""
 
 from pathlib import Path
 from typing import NamedTuple

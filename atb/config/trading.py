@@ -1,12 +1,13 @@
 """The settings of trading: how an exchange is reached, which account may trade real money, and what stops a runaway."""
 
 from decimal import Decimal
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
+
+from atb.serving import is_loopback
 
 ACCOUNT = r"^[A-Za-z0-9_-]{1,32}$"
 
@@ -15,16 +16,6 @@ def _number(value: object) -> object:
     if isinstance(value, bool):
         raise ValueError("a truth value is not a number")  # noqa: TRY004 - pydantic reports a ValueError with its place
     return value
-
-
-def is_loopback(host: str | None) -> bool:
-    """Return True if a host is this machine, by name or address, without a lookup."""
-    if host in {None, ""}:
-        return False
-    try:
-        return ip_address(str(host)).is_loopback
-    except ValueError:
-        return str(host).lower() == "localhost"
 
 
 class Section(BaseModel):
@@ -48,7 +39,9 @@ class ExchangeSettings(Section):
     base_url: Server | None = Field(
         None, repr=False, description="Another server that speaks the exchange's protocol, such as a simulator"
     )
-    proxy: Server | None = Field(None, repr=False, description="HTTP proxy for every request and stream, by CONNECT")
+    proxy: Server | None = Field(
+        None, repr=False, description="HTTP proxy of the runner, for every request and stream, by CONNECT"
+    )
     ca_file: Path | None = Field(
         None, description="Certificates (PEM) to trust instead of the system's; relative to the project"
     )

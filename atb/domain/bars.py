@@ -67,11 +67,7 @@ class Bars:
     @cached_property
     def closed_ms(self) -> "NDArray[np.int64]":
         """Close times in epoch milliseconds: when each bar became known."""
-        import numpy as np
-
-        if self.timeframe.unit != "M":
-            return self.opened_ms + self.timeframe.seconds * 1_000
-        return np.array([self.timeframe.next_ms(int(ms)) for ms in self.opened_ms], dtype=np.int64)
+        return self.timeframe.closes_ms(self.opened_ms)
 
     @cached_property
     def fingerprint(self) -> str:
@@ -84,9 +80,13 @@ class Bars:
             digest.update(np.ascontiguousarray(self.frame[column].to_numpy(), dtype="<f8").tobytes())
         return digest.hexdigest()
 
+    def rows(self, first: int, end: int) -> "Bars":
+        """Return the bars of rows [first, end), counted from 0; gaps are not carried along."""
+        return Bars(self.symbol, self.timeframe, self.frame.iloc[first:end], self.venue)
+
     def last(self, count: int) -> "Bars":
         """Return the newest `count` bars, or all where there are fewer; gaps are not carried along."""
-        return Bars(self.symbol, self.timeframe, self.frame.iloc[max(0, len(self.frame) - count) :], self.venue)
+        return self.rows(max(0, len(self.frame) - count), len(self.frame))
 
     def slice(self, start: "pd.Timestamp | None" = None, end: "pd.Timestamp | None" = None) -> "Bars":
         """Return the bars that open in [start, end)."""

@@ -14,6 +14,7 @@ import math
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from atb.decimals import power_of_ten
 from atb.domain.bars import Bars
 from atb.domain.instrument import Instrument
 from atb.domain.symbol import Symbol
@@ -55,11 +56,11 @@ def observed_rules(bars: Bars) -> Instrument:
     """
     import numpy as np
 
+    if bars.synthetic:
+        return exchange_rules(bars)
     prices, frame = _prices(bars), bars.frame
     tick = price_step(prices)
     least = LEAST_ORDERS.get(bars.symbol.settle or bars.symbol.quote, Decimal(0))
-    if bars.synthetic:
-        return exchange_rules(bars)
     lot = lot_step(frame["volume"].to_numpy(dtype=np.float64), price=_typical(prices), least=float(least))
     known = (
         f"least value as usual for {bars.symbol.quote}" if least else f"no least value known for {bars.symbol.quote}"
@@ -85,7 +86,7 @@ def written_step(bars: Bars) -> Decimal | None:
 
 def price_step(prices: "Floats") -> Decimal:
     """Return the step of prices, never coarser than they are written but for a few odd ones (see the module)."""
-    return _written(_sample(prices)) or _power(math.floor(math.log10(_typical(prices))) + 1 - _DIGITS)
+    return _written(_sample(prices)) or power_of_ten(math.floor(math.log10(_typical(prices))) + 1 - _DIGITS)
 
 
 def _prices(bars: Bars) -> "Floats":
@@ -119,23 +120,18 @@ def lot_step(volumes: "Floats", *, price: float, least: float) -> Decimal:
         places += 1
     while least > 0 and places < MOST_DECIMALS and 10.0**-places * price > least:
         places += 1
-    return _power(-places)
+    return power_of_ten(-places)
 
 
 def _multiple(units: "Floats", places: int, *, most: float) -> Decimal:
     """Return the coarsest usual multiple of 10^-places that all prices (in units of it) are multiples of, at most `most`."""
     import numpy as np
 
-    step = _power(-places)
+    step = power_of_ten(-places)
     if len(np.unique(units)) < _DISTINCT:
         return step
     found = (m for m in _MULTIPLES if m * 10.0**-places <= most and not (units % m).any())
     return step * next(found, 1)
-
-
-def _power(exponent: int) -> Decimal:
-    """Return a power of ten, written out."""
-    return Decimal(f"{Decimal(1).scaleb(exponent):f}")
 
 
 def _typical(prices: "Floats") -> float:

@@ -9,6 +9,7 @@ tell is taken well below its last price, and `source` says so; without a price i
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 
+from atb.decimals import power_of_ten
 from atb.domain.instrument import Instrument
 from atb.domain.symbol import Symbol
 from atb.errors import DataError
@@ -68,8 +69,8 @@ def step_of(precision: Any, mode: Precision, *, price: Decimal | None = None) ->
         return None
     digits = int(Decimal(str(precision)))
     if mode == "decimal_places":
-        return _power(-digits)
-    return _power(price.adjusted() - digits + 1) if price else None
+        return power_of_ten(-digits)
+    return power_of_ten(price.adjusted() - digits + 1) if price else None
 
 
 def _below(symbol: Symbol, last: Decimal | None) -> Decimal:
@@ -79,12 +80,7 @@ def _below(symbol: Symbol, last: Decimal | None) -> Decimal:
             f"The venue does not tell the price step of {symbol}, and no last price to take one from",
             todo="Trade another symbol there, or import bars: a step is then taken from them",
         )
-    return _power(last.adjusted() - _DIGITS + 1)
-
-
-def _power(exponent: int) -> Decimal:
-    """Return a power of ten, written out."""
-    return Decimal(f"{Decimal(1).scaleb(exponent):f}")
+    return power_of_ten(last.adjusted() - _DIGITS + 1)
 
 
 def _number(value: Any) -> Decimal:

@@ -4,9 +4,13 @@ import math
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from atb.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 _SECONDS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _YEAR = 365 * 86_400  # crypto trades every day: a year is 365 days in every ratio
@@ -59,12 +63,13 @@ class Timeframe:
         """Bars in 365 days: 8760 for `1h`, 365 for `1d`, 12 for `1M`."""
         return _YEAR / self.seconds
 
-    @property
-    def pandas_freq(self) -> str:
-        """The pandas offset alias whose range gives the same open times."""
-        if self.unit == "w":
-            return "W-MON"
-        return f"{self.count}{ {'m': 'min', 'h': 'h', 'd': 'D', 'M': 'MS'}[self.unit] }".replace("1MS", "MS")
+    def closes_ms(self, opened_ms: "NDArray[np.int64]") -> "NDArray[np.int64]":
+        """Return the close times of bars by their open times, both epoch milliseconds."""
+        import numpy as np
+
+        if self.unit != "M":
+            return opened_ms + self.seconds * 1_000
+        return np.array([self.next_ms(int(ms)) for ms in opened_ms], dtype=np.int64)
 
     def floor(self, moment: datetime) -> datetime:
         """Return the open time (UTC) of the bar that contains `moment`.

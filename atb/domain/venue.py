@@ -11,7 +11,6 @@ ListKind = Literal["oco", "opo", "opoco"]
 OrderState = Literal["pending", "new", "partially_filled", "filled", "cancelled", "rejected", "expired"]
 Outcome = Literal["done", "rejected", "unknown"]
 Ended = Literal["answered", "refused", "lost"]
-ENDED: frozenset[OrderState] = frozenset(("filled", "cancelled", "rejected", "expired"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def set_aside_dust(slot: Record, par: Record, *, filled: float, price: float) ->
 
 
 def write_off(slot: Record, quantity: float) -> float:
-    """Prepare a long slot for losing `quantity` of its base asset that somebody else took: the position first, then its dust.
+    """Prepare a long slot for losing `quantity` of its base asset outside of the runner: the position first, then its dust.
 
     Returns
     -------

@@ -37,8 +37,6 @@ _HEAD = (
 _ENTRY = "enter"
 _LOCK = threading.Lock()
 
-Arrays = tuple[NDArray[Any], ...]
-
 
 def run_one(*arrays: NDArray[Any]) -> None:
     """Call `loop.run_one`: its arguments, in its order.

@@ -8,7 +8,7 @@ exactly as many bars before it as the declared warm-up says, so that its decisio
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -114,11 +114,9 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
     InputError
         If the strategy returned columns of another length.
     """
-    import pandas as pd
-
     frame = slot.bars.frame
     features = slot.strategy.features(frame.copy(deep=False))
-    table = pd.concat([frame, features], axis=1) if len(features.columns) else frame.copy(deep=False)
+    table = _joined(frame, features) if len(features.columns) else frame.copy(deep=False)
     prediction = None
     if slot.strategy.predicts and slot.predictor is not None:
         prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False)), dtype=np.float64)
@@ -129,6 +127,23 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
     return _wanted(_measured(slot) | _given(given), len(frame)), prediction
+
+
+def _joined(frame: "pd.DataFrame", features: "pd.DataFrame") -> "pd.DataFrame":
+    """Return bars and features side by side."""
+    import pandas as pd
+
+    table = pd.concat([frame, features], axis=1, ignore_index=True)
+    table.columns = _names(tuple(frame.columns), tuple(features.columns)).view()
+    return table
+
+
+@lru_cache(maxsize=64)
+def _names(bars: tuple[str, ...], features: tuple[str, ...]) -> "pd.Index[str]":
+    """Return the joined names, kept: pandas takes longer to make an index of text than to join a window of bars."""
+    import pandas as pd
+
+    return pd.Index([*bars, *features])
 
 
 def _wanted(found: dict[str, Any], count: int) -> SignalColumns:

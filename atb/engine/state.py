@@ -9,6 +9,7 @@ Saved states carry a schema. Those of schema 3, in which three fields had other 
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Self
 
 import numpy as np
@@ -86,8 +87,18 @@ class KernelState:
         """Turn a slot's resting entry into a market order."""
         adjust.enter_at_market(self.slots[number])
 
-    def set_aside_dust(self, number: int, filled: float, price: float) -> float:
-        """Set aside what an exit's last fill leaves unsellable; return how much (base), 0 where nothing."""
+    def set_aside_dust(self, number: int, fill: Fill, *, role: str, leaves: Decimal) -> float:
+        """Set aside what an exit's last fill leaves unsellable; return how much (base), 0 where nothing.
+
+        Parameters
+        ----------
+        role, leaves
+            Of the fill's order: its role, and the quantity (base) left to be filled after this fill. Nothing is set aside for an
+            entry, or while anything is left.
+        """
+        if role == "entry" or leaves > 0:
+            return 0.0
+        filled, price = float(fill.quantity), float(fill.price)
         return adjust.set_aside_dust(self.slots[number], self.parameters[number], filled=filled, price=price)
 
     def write_off(self, number: int, quantity: float) -> float:

@@ -50,7 +50,7 @@ def limit_memory(most: int) -> None:
 
 
 def _release_reserve_for_errors(most: int) -> None:
-    """Release the reserve when IPython original an error."""
+    """Release the reserve when IPython shows an error."""
     import resource
 
     from IPython.core.interactiveshell import InteractiveShell

@@ -103,7 +103,7 @@ class ResultEvidence:
         return Proofs(self.parity.equal, self.lookahead_clean, self.columns_equal, self.out_of_sample)
 
     def sentences(self) -> list[str]:
-        """Prove a result: parity of its orders, its columns as a runner computes them, bars each model has seen."""
+        """Return the proofs as sentences: parity of its orders, its columns as a runner computes them, bars each model has seen."""
         parity = self.parity
         ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity.ways.items())
         part = "" if parity.bars == self.bars_in_all else f"the last of {self.bars_in_all:,}, "

@@ -31,7 +31,7 @@ function darkened(value, name) {
 const legible = (value, name, owner) =>
   name === "size" && /font$/i.test(owner) && typeof value === "number" ? Math.max(value, TEXT) : value;
 
-function colourless(layout) { // a stranger's figure gives up its background and lines for those of a dark page
+function colourless(layout) { // a figure of another library gives up its background and lines for those of a dark page
   return Object.fromEntries(Object.entries(layout).filter(([name]) => !/color$/.test(name)).map(
     ([name, value]) => [name, isObject(value) && !KEPT.test(name) ? colourless(value) : value]));
 }

@@ -1,8 +1,8 @@
 """The environment of a notebook's kernel: built from a list of names, never inherited.
 
-A notebook may be somebody else's code, and its outputs are kept and shown. The variables a kernel needs (paths, language, threads,
-certificates, settings of atb that are not secret) are listed here; others that your notebooks need are listed in the setting
-`notebooks.environment`. The account's keys are never passed on: research needs no account.
+A notebook may be code that the user did not write, and its outputs are kept and shown. The variables a kernel needs (paths,
+language, threads, certificates, settings of atb that are not secret) are listed here; others that your notebooks need are listed
+in the setting `notebooks.environment`. The account's keys are never passed on: research needs no account.
 """
 
 from collections.abc import Iterable, Mapping

@@ -13,8 +13,8 @@ from atb.domain import Clock, Instrument, Order, Symbol
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.ports import Broker
 from atb.errors import AtbError, SetupError
+from atb.live.journal.handover import locate_session
 from atb.live.journal.kill_switch import NO_HALT, Halt, effective_halt, halted, read_halt_file
-from atb.live.journal.recovery import find_session
 from atb.live.plan import Plan
 from atb.monitoring.processes import Holder
 from atb.times import DAY_MS
@@ -88,13 +88,33 @@ class AccountState:
 
     @classmethod
     def read(
-        cls, database: Database, settings: "Settings", portfolio: "Portfolio", *, account: str, now_ms: int
+        cls,
+        database: Database,
+        settings: "Settings",
+        portfolio: "Portfolio",
+        *,
+        account: str,
+        now_ms: int,
+        adopt: bool = False,
     ) -> Self:
-        """Read it; `now_ms` is the present (epoch milliseconds), by which leases expire."""
+        """Read it.
+
+        Parameters
+        ----------
+        now_ms
+            The present (epoch milliseconds), by which leases expire.
+        adopt
+            Whether the session is read that the portfolio takes over.
+
+        Raises
+        ------
+        InputError
+            As for `locate_session`.
+        """
         with database.session(read_only=True) as session:
             lease = session.get(AccountLease, account)
         halt = effective_halt(halted(database, account), read_halt_file(settings.data.root))
-        found = find_session(database, account, portfolio.key)
+        found, _ = locate_session(database, account, portfolio, adopt=adopt, exclusive=True)
         held: dict[Symbol, Decimal] = {}
         if found is None or found.state is None:
             return cls(_other_holder(lease, now_ms), halt)

@@ -268,12 +268,16 @@ async def inspect(portfolio: Portfolio, settings: "Settings", *, context: Runner
     ------
     SetupError
         With every check that failed.
+    InputError
+        If there is no session to take over, or the account holds positions of other manifests.
     """
     from atb.live.preflight import AccountState, preflight
 
     await venue.broker.open(portfolio.symbols)
     now_ms = SystemTimer().now_ms()
-    situation = AccountState.read(context.database, settings, portfolio, account=context.account, now_ms=now_ms)
+    situation = AccountState.read(
+        context.database, settings, portfolio, account=context.account, now_ms=now_ms, adopt=context.adopt
+    )
     checks = await preflight(venue.broker, portfolio, settings, clock=venue.timer, situation=situation)
     _log.info("checked before the first order", checks=checks.to_json())
     checks.require()

@@ -38,7 +38,7 @@ def draw_schedule(
     Parameters
     ----------
     level
-        `none`, `standard` (each kind once in ten days) or `hard` (four times as frequency, and others trade on the account).
+        `none`, `standard` (each kind once in ten days) or `hard` (four times as often, and others trade on the account).
     symbols
         As the exchange writes them.
     bar_ms
@@ -114,8 +114,8 @@ def _draw_fault(
         "cancel_stop": {"symbol": symbol},
         "freeze": {"symbol": symbol},
     }
-    fault_spans = kind in {"maintenance", "halt", "freeze"}
-    return Fault(kind, "*", at_ms=at_ms, until_ms=until if fault_spans else None, detail=details.get(kind, {}))
+    lasts = kind in {"maintenance", "halt", "freeze"}
+    return Fault(kind, "*", at_ms=at_ms, until_ms=until if lasts else None, detail=details.get(kind, {}))
 
 
 def _request_detail(kind: str, random: Random) -> dict[str, Any]:

@@ -74,7 +74,7 @@ class _KillSwitchTrigger:
     """Sets the kill switch once, at a time of the exchange."""
 
     def __init__(self, harness: Harness, at_ms: int) -> None:
-        self._stage, self._at_ms, self._armed = harness, at_ms, False
+        self._harness, self._at_ms, self._armed = harness, at_ms, False
         self.set_ms, self.began = 0, 0.0
 
     def arm(self, running: Running) -> None:
@@ -84,7 +84,7 @@ class _KillSwitchTrigger:
             running.call(lambda: running.exchange.plan(self._at_ms, lambda: self._set(running)))
 
     def _set(self, running: Running) -> None:
-        database = open_database(self._stage.url)
+        database = open_database(self._harness.url)
         set_halt(database, ACCOUNT, Level.FLATTEN, reason="kill drill of a rehearsal", source="rehearsal")
         database.close()
         self.set_ms, self.began = running.exchange.now_ms(), time.monotonic()

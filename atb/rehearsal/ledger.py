@@ -197,7 +197,7 @@ class Ledger:
         return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] in _ON_REQUESTS_OR_STREAMS]
 
     def stops_cancelled_by_others(self) -> list[int]:
-        """Return when somebody else cancelled a protective order."""
+        """Return when a protective order was cancelled from outside."""
         return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] == "cancel_stop"]
 
     @cached_property

@@ -85,4 +85,4 @@ def session_backtest(portfolio: Portfolio, start_ms: int, end_ms: int, *, bars_r
         slots.append(
             plan.slot(load_bars(plan.symbol, plan.timeframe, start, end, root=bars_root, venue=venue, lead=lead))
         )
-    return run(slots[0] if len(slots) == 1 else slots, account=portfolio.account, start=start)
+    return run(slots, account=portfolio.account, start=start)

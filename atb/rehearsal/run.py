@@ -196,7 +196,7 @@ def _backtest(portfolio: Portfolio, period: TradedPeriod) -> Result:
     slots = [
         plan.slot(_bars_before(bars, period.end_ms)) for plan, bars in zip(portfolio.plans, period.bars, strict=True)
     ]
-    return backtest(slots[0] if len(slots) == 1 else slots, account=portfolio.account, start=at_ms(period.start_ms))
+    return backtest(slots, account=portfolio.account, start=at_ms(period.start_ms))
 
 
 def _bars_before(bars: Bars, end_ms: int) -> Bars:

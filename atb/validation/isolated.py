@@ -143,7 +143,7 @@ def main() -> None:
         importlib.import_module(name)
     Clock.install()
     with suppress(EOFError):
-        slot = _slot(pickle.load(requests))  # noqa: S301
+        slot = _slot(pickle.load(requests))  # noqa: S301 - from the process that started this one
         while True:
             while pickle.load(requests) != BEGINS:  # noqa: S301 - only its fork reads a block's content
                 pass  # left unread by a fork that ended
@@ -190,7 +190,7 @@ def _unload_strategies(own: str = _REGISTER) -> None:
 
 
 def _load(part: Source | bytes) -> Any:
-    return part.make() if isinstance(part, Source) else pickle.loads(part)  # noqa: S301
+    return part.make() if isinstance(part, Source) else pickle.loads(part)  # noqa: S301 - from the process that started this one
 
 
 def _answer(requests: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> None:
@@ -229,7 +229,7 @@ def _answer_block(requests: BinaryIO, slot: "Slot | PermissionError", answers: B
         except Exception as error:  # noqa: BLE001 - any error here did not occur in the backtest
             return f"PermissionError: {walls.NO_FILES}" if walls.is_file(error) else f"{type(error).__name__}: {error}"
         _write(answers, "rows", rows)
-        more = pickle.load(requests)  # noqa: S301
+        more = pickle.load(requests)  # noqa: S301 - from the process that started this one
         if more is None:
             return ""
         known.add(*more)
@@ -243,14 +243,15 @@ class Known:
         self._block, self._index = block, frame.index
         self._opened, self._values = frame.index.asi8, frame.to_numpy().T  # type: ignore[attr-defined] # an index of times
 
-    def add(self, opened: Any, values: Any) -> None:
-        """Add bars that closed since: opens (K,) in the index's unit, and (K, 5) columns."""
+    def add(self, opened: bytes, values: bytes) -> None:
+        """Add bars that closed since: the bytes of K opens in the index's unit, and of (K, 5) columns."""
         import numpy as np
 
+        times, rows = np.frombuffer(opened, np.int64), np.frombuffer(values).reshape(-1, len(self._values))
         window = self._block.window
-        first = 0 if window is None else max(0, len(self._opened) + len(opened) - window - 1)
-        self._opened = np.concatenate([self._opened, opened])[first:]
-        self._values = np.concatenate([self._values, values.T], axis=1)[:, first:]
+        first = 0 if window is None else max(0, len(self._opened) + len(times) - window - 1)
+        self._opened = np.concatenate([self._opened, times])[first:]
+        self._values = np.concatenate([self._values, rows.T], axis=1)[:, first:]
 
     def bars(self) -> "Bars":
         """Return a copy of the bars in the window, each column in one piece as in a catalogue's."""

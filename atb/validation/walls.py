@@ -134,7 +134,7 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse actions that could reveal more than the bars; reading code for a late import is allowed."""
     if event == "open":
         if isinstance(arguments[0], str | bytes | os.PathLike):
-            _audit_open(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100
+            _audit_open(os.path.abspath(os.fsdecode(arguments[0])))  # noqa: PTH100 - runs at every file that is opened
         return
     if event not in _EVENTS and (event.partition(".")[0] not in _PARTS or event in _HARMLESS):
         return
@@ -176,8 +176,8 @@ def _calling_files() -> list[str]:
 def _place(error: BaseException) -> str:
     """Return the line outside all libraries where the error was raised."""
     frames = ((one.tb_frame.f_code.co_filename, one.tb_lineno) for one in _lines(error.__traceback__))
-    around = (*_OWN, os.path.dirname(__file__))  # noqa: PTH120
-    own = [f"{name}:{line}" for name, line in frames if os.path.isabs(name) and not name.startswith(around)]  # noqa: PTH117
+    around = (*_OWN, os.path.dirname(__file__))  # noqa: PTH120 - pathlib opens files
+    own = [f"{name}:{line}" for name, line in frames if os.path.isabs(name) and not name.startswith(around)]  # noqa: PTH117 - as above
     return f" ({own[-1]})" if own else ""
 
 

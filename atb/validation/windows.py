@@ -277,17 +277,18 @@ class _Span:
             return Block(_part(bars, self.first, self.end), None, tuple(row - self.first for row in self.rows))
         return Block(_part(bars, self.first, self.rows[0] + 1), self.window)
 
-    def later(self, bars: Bars) -> "Iterator[tuple[Any, Any] | None]":
-        """Yield the bars that closed since the row before, for each row but the first; then None."""
-        opened, values = bars.frame.index.asi8, bars.frame[list(BAR_COLUMNS)].to_numpy()  # type: ignore[attr-defined]
+    def later(self, bars: Bars) -> "Iterator[tuple[bytes, bytes] | None]":
+        """Yield the bars that closed since the row before, for each row but the first, as bytes; then None."""
+        index: Any = bars.frame.index  # its integers are not in the stubs
+        opened, values = index.asi8, bars.frame.to_numpy(np.float64)
         for before, row in itertools.pairwise(self.rows if self.window != -1 else ()):
-            yield opened[before + 1 : row + 1], values[before + 1 : row + 1]
+            yield opened[before + 1 : row + 1].tobytes(), values[before + 1 : row + 1].tobytes()
         yield None
 
 
 def _part(bars: Bars, first: int, end: int) -> Bars:
-    frame = bars.frame[list(BAR_COLUMNS)].iloc[first:end].copy()
-    return Bars(bars.symbol, bars.timeframe, frame, bars.venue)
+    part = bars.rows(first, end)
+    return dataclasses.replace(part, frame=part.frame.copy())
 
 
 def _spans(rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[_Span]:
@@ -303,8 +304,9 @@ def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Recomputed:
     """Return the columns that isolated processes compute at `rows`, the rows of all spans in order."""
     workers = min(2, os.cpu_count() or 1, 1 + len(rows) // 500)
     parts = parts_of(slot)
+    bars = dataclasses.replace(slot.bars, frame=slot.bars.frame[list(BAR_COLUMNS)], gaps=())
     with ThreadPoolExecutor(workers) as pool:
-        shares = list(pool.map(lambda first: _run_process(parts, spans[first::workers], slot.bars), range(workers)))
+        shares = list(pool.map(lambda first: _run_process(parts, spans[first::workers], bars), range(workers)))
     values, raised, at = np.full((len(rows), len(NAMES)), np.inf), {}, 0  # infinity equals no value
     for number, span in enumerate(spans):
         answered, error = shares[number % workers][number // workers]
@@ -329,7 +331,7 @@ def _run_process(parts: dict[str, Any], spans: Sequence[_Span], bars: Bars) -> l
             _send(process, parts)
             answers.extend(_answers_of(process, span, bars) for span in spans)
         stderr.seek(0)
-        if process.returncode:
+        if process.returncode or len(answers) < len(spans):
             last_line = stderr.read().decode(errors="replace").strip().splitlines()[-1:]
             raise InputError("A strategy could not be taken to a process of its own", found=" ".join(last_line),
                              todo="Put it into a module that can be imported, with parameters that are plain values")  # fmt: skip

@@ -268,7 +268,7 @@ def _end_ms(row: "LiveSession", standing: Json) -> int:
 
 
 def _reached_an_exchange(database: "Database", session_id: str) -> bool:
-    """Progress whether an exchange, real or simulated, ever gave an order of the session a name of its own."""
+    """Return whether an exchange, real or simulated, ever gave an order of the session a name of its own."""
     from sqlalchemy import exists, select
 
     from atb.db.tables import Intent

@@ -210,7 +210,10 @@ def test_each_method_of_the_state_changes_its_own_slot_alone():
     assert state.limited_to(1, 0.25)["exit"] == -0.25
     assert state.write_off(1, 1.25) == 1.0
     assert state.slot(1)["dust"] == 0.25
-    assert state.set_aside_dust(1, 0.5, 1e-9) == 0.5
+    sold = Fill("1", "c", rules().symbol, "sell", Decimal("1e-9"), Decimal("0.5"), Decimal(0), "USDT", Decimal(0), 0)
+    assert state.set_aside_dust(1, sold, role="entry", leaves=Decimal(0)) == 0.0
+    assert state.set_aside_dust(1, sold, role="exit", leaves=Decimal("0.1")) == 0.0, "more of the order may be filled"
+    assert state.set_aside_dust(1, sold, role="exit", leaves=Decimal(0)) == 0.5
     assert state.slots[0].tobytes() == other.tobytes()
 
 

@@ -111,14 +111,7 @@ def check_grid(
             found=f"{at_ms(opened_ms[row])}",
             todo="Is the timeframe right? A bar is stamped with its open time, in UTC",
         )
-    return find_gaps(opened_ms, closes_of(opened_ms, timeframe))
-
-
-def closes_of(opened_ms: "NDArray[np.int64]", timeframe: Timeframe) -> "NDArray[np.int64]":
-    """Return the close time of each bar, epoch milliseconds."""
-    if timeframe.unit != "M":
-        return opened_ms + timeframe.seconds * 1_000
-    return np.array([timeframe.next_ms(int(ms)) for ms in opened_ms], dtype=np.int64)
+    return find_gaps(opened_ms, timeframe.closes_ms(opened_ms))
 
 
 def infer_timeframe(opened_ms: "NDArray[np.int64]") -> Timeframe:

@@ -53,7 +53,7 @@ class CcxtCandles:
             raise InputError("Unknown exchange", found=exchange_id, todo=did_you_mean(exchange_id, ccxt.exchanges))
         if needs_history and exchange_id in _SHORT_HISTORY:
             raise DataError(
-                f"{exchange_id} serves only its latest {720} candles", todo="Download from another exchange, or import"
+                f"{exchange_id} serves only its latest 720 candles", todo="Download from another exchange, or import"
             )
         options = dict(_BINANCE) if exchange_id == "binance" else {}
         config = {"timeout": 10_000, "enableRateLimit": base_url is None, "options": options}

@@ -147,9 +147,9 @@ class Book:
         """Turn a slot's resting entry into a market order."""
         self.state.enter_at_market(slot)
 
-    def set_aside_dust(self, slot: int, fill: Fill) -> float:
+    def set_aside_dust(self, slot: int, fill: Fill, *, role: str, leaves: Decimal) -> float:
         """Set aside what an exit's last fill leaves unsellable; return how much (base), 0 where nothing."""
-        return self.state.set_aside_dust(slot, float(fill.quantity), float(fill.price))
+        return self.state.set_aside_dust(slot, fill, role=role, leaves=leaves)
 
     def write_off(self, slot: int, quantity: Decimal) -> float:
         """Prepare a slot for losing a base quantity; return how much of its position is to be booked as sold."""

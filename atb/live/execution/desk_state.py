@@ -25,7 +25,7 @@ class DeskState:
     quarantine
         By symbol, why no entries may be sent.
     present
-        By slot, the quantity (base) still on the account of a position that somebody else has sold or moved; no more is ever sold.
+        By slot, the quantity (base) that is left on the account of a position sold or moved by hand; no more is ever sold.
     foreign
         Orders and executions that are not ours and were journalled; saved as `strangers`.
     seen

@@ -137,6 +137,8 @@ class ExecutionReports:
             detail = {"client_id": outstanding.client_id, "trade_id": fill.trade_id, "quantity": str(fill.quantity)}
             step.notices.append(Notice("sold_too_much", detail, "error"))
             self.desk_state.quarantine[str(fill.symbol)] = "sold_too_much"
+            outstanding.execute(fill.quantity)  # the order is complete, though this execution is not booked
+            step.changes[outstanding.client_id] = outstanding.change()
             return
         self._set_aside_dust(outstanding, fill, step)
         execution, trade = self.book.fold(fill, outstanding.order, outstanding.slot)
@@ -159,13 +161,12 @@ class ExecutionReports:
 
     def _set_aside_dust(self, outstanding: Outstanding, fill: Fill, step: Step) -> None:
         """Set aside what the last fill of an exit leaves unsellable."""
-        if outstanding.role == "entry" or outstanding.leaves_quantity > fill.quantity:
-            return
-        if dust := self.book.set_aside_dust(outstanding.slot, fill):
+        leaves = outstanding.leaves_quantity - fill.quantity
+        if dust := self.book.set_aside_dust(outstanding.slot, fill, role=outstanding.role, leaves=leaves):
             step.notices.append(Notice("dust", {"client_id": outstanding.client_id, "quantity": dust}))
 
     def write_off(self, slot: int, quantity: Decimal, step: Step) -> None:
-        """Book as sold, at the last close and without a fee, the part of a position that somebody else took.
+        """Book as sold, at the last close and without a fee, the part of a position that is missing from the account.
 
         Parameters
         ----------

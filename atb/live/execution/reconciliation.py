@@ -1,9 +1,9 @@
 """Reconciliation: the account's balances and open orders against the books. Each difference is journalled.
 
 A symbol with a difference in its base asset, or with orders that are not ours, gets no entries. Nothing is ever closed or taken
-over because of a difference. Where part of a position is missing, because somebody sold or moved it, the missing part is never
-sold again, whatever arrives later; it stays in the books until the account is accepted as it is or everything is closed, and is
-then written off at the last close.
+over because of a difference. The part of a position that is missing, because it was sold or moved by hand, is never sold again,
+whatever arrives later; it stays in the books until the account is accepted as it is or everything is closed, and is then written
+off at the last close.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -11,7 +11,6 @@ from decimal import Decimal
 from typing import Literal
 
 from atb.decimals import exact
-from atb.domain import Symbol
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.ports import Broker
 from atb.domain.venue import Balance, OrderReport
@@ -203,8 +202,3 @@ class Reconciler:
 
 def _total(balances: Mapping[str, Balance], asset: str) -> Decimal:
     return balances[asset].total if asset in balances else Decimal(0)
-
-
-def assets(symbols: tuple[Symbol, ...]) -> tuple[str, ...]:
-    """Return every asset of the symbols, each once."""
-    return tuple(dict.fromkeys(asset for symbol in symbols for asset in (symbol.base, symbol.quote)))

@@ -75,9 +75,9 @@ class CandleFeed:
                     found=f"nothing after {int(bars.opened_ms[count - 1])}, decided was {last}",
                     todo="Start again in a moment",
                 )
-            self._histories[slot] = _rows(bars, 0, count)
-            waiting = [_rows(bars, row, row + 1) for row in range(count, len(bars))]
-            self._series[slot] = _Series(_rows(bars, count - 1, count), waiting)
+            self._histories[slot] = bars.rows(0, count)
+            waiting = [bars.rows(row, row + 1) for row in range(count, len(bars))]
+            self._series[slot] = _Series(bars.rows(count - 1, count), waiting)
             if last is not None:
                 self._given_ms = max(self._given_ms, plan.timeframe.next_ms(last))
 
@@ -137,13 +137,9 @@ class CandleFeed:
         if first and not bars.frame.iloc[0].equals(last.frame.iloc[-1]):
             detail = {"symbol": str(plan.symbol), "bar_ms": int(last.opened_ms[-1])}
             self.notices.append(Notice("bar_revised", detail, "warning"))
-            series.last = _rows(bars, 0, 1)  # reported once; the decision stays
-        series.waiting += [_rows(bars, row, row + 1) for row in range(first, len(bars))]
+            series.last = bars.rows(0, 1)  # reported once; the decision stays
+        series.waiting += [bars.rows(row, row + 1) for row in range(first, len(bars))]
 
 
 def _close_ms(bar: Bars) -> int:
     return bar.timeframe.next_ms(int(bar.opened_ms[-1]))
-
-
-def _rows(bars: Bars, first: int, end: int) -> Bars:
-    return Bars(bars.symbol, bars.timeframe, bars.frame.iloc[first:end], bars.venue)

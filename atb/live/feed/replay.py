@@ -38,7 +38,7 @@ class ReplayFeed:
     def __init__(self, series: Mapping[int, Bars], after_ms: Mapping[int, int], *, end_ms: int | None = None) -> None:
         self._series = dict(series)
         self._first = {slot: int(bars.opened_ms.searchsorted(after_ms[slot])) for slot, bars in series.items()}
-        self._closes = {slot: _closes(bars) for slot, bars in series.items()}
+        self._closes = {slot: bars.closed_ms for slot, bars in series.items()}
         coming = [self._closes[slot][first:] for slot, first in self._first.items()]
         coming += [bars.opened_ms[self._first[slot] :] for slot, bars in series.items()]
         times = np.unique(np.concatenate(coming)) if coming else np.zeros(0, np.int64)
@@ -54,7 +54,7 @@ class ReplayFeed:
 
     def histories(self) -> dict[int, Bars]:
         """Return by slot the bars known at the start."""
-        return {slot: _rows(bars, 0, self._first[slot]) for slot, bars in self._series.items()}
+        return {slot: bars.rows(0, self._first[slot]) for slot, bars in self._series.items()}
 
     def next_ms(self) -> int | None:
         """Return when the next bar closes or opens, None at the end."""
@@ -78,7 +78,7 @@ class ReplayFeed:
         for slot, bars in self._series.items():
             row = int(times[slot].searchsorted(time_ms))
             if self._first[slot] <= row < len(bars) and times[slot][row] == time_ms:
-                found[slot] = _rows(bars, row, row + 1)
+                found[slot] = bars.rows(row, row + 1)
         return found
 
 
@@ -90,14 +90,6 @@ def _end_ms(series: Iterable[Bars]) -> int | None:
             after = bars.timeframe.next_ms(int(bars.opened_ms[-1]))
             ends.append(bars.timeframe.next_ms(after))
     return min(ends, default=None)
-
-
-def _rows(bars: Bars, first: int, end: int) -> Bars:
-    return Bars(bars.symbol, bars.timeframe, bars.frame.iloc[first:end], bars.venue)
-
-
-def _closes(bars: Bars) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    return np.array([bars.timeframe.next_ms(int(opened)) for opened in bars.opened_ms], np.int64)
 
 
 def first_traded(portfolio: Portfolio, root: Path, since: str | None) -> int:

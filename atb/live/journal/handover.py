@@ -128,7 +128,13 @@ def _resting_stop(resumed: ResumePoint, slot: int) -> str | None:
 
 def previous_session(database: Database, account: str, key: str) -> PreviousSession | None:
     """Return the newest session of an account; None if there is none, or if it is that of portfolio `key`."""
-    newest = select(LiveSession).where(LiveSession.account == account).order_by(LiveSession.started_at.desc()).limit(1)
+    # Newest as for the kill switch and for `sql.FIND`: an older session that was resumed last is the one that may hold something.
+    newest = (
+        select(LiveSession)
+        .where(LiveSession.account == account)
+        .order_by(LiveSession.updated_at.desc(), LiveSession.session_id)
+        .limit(1)
+    )
     with database.session(read_only=True) as session:
         row = session.scalars(newest).one_or_none()
         if row is None or row.key == key:

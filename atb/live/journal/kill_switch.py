@@ -116,7 +116,7 @@ class KillSwitch:
         self._holds.pop(source, None)
 
     def read(self) -> Halt:
-        """Return the highest halt of file, signal and holds; a folder that hangs blocks the caller for a moment, once."""
+        """Return the highest halt of file, signal and holds; a slow folder blocks the caller for a moment at most."""
         if self._root is not None:
             with self._lock:
                 self._read_file(self._root)
@@ -127,15 +127,19 @@ class KillSwitch:
         return effective_halt(self._signalled, self._file_halt)
 
     def _read_file(self, root: Path) -> None:
-        """Take the file's halt; while an earlier reading hangs, no other begins."""
-        if self._reading is None or self._reading.done:
+        """Take the file's halt, that of a late reading too; while one hangs, no other begins."""
+        self._take_reading()
+        if self._reading is None:
             self._reading, self._began = Call(lambda: read_halt_file(root), "kill switch"), monotonic()
             self._reading.wait(_MOMENT_S)
-        if self._reading.done:
-            self._file_halt = self._reading.result()
-            self.release(FILE)
-        elif monotonic() - self._began > _SILENT_S:
+            self._take_reading()
+        if self._reading is not None and monotonic() - self._began > _SILENT_S:
             self.hold(FILE, f"the folder of the file {FILE} has not answered for {_SILENT_S:g} s")
+
+    def _take_reading(self) -> None:
+        if self._reading is not None and self._reading.done:
+            self._file_halt, self._reading = self._reading.result(), None
+            self.release(FILE)
 
 
 # --- the file ---------------------------------------------------------------------------------------------------------

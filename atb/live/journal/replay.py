@@ -59,7 +59,10 @@ class SessionReplay:
     def __init__(self, rows: SessionRows, portfolio: Portfolio, series: Sequence[Bars]) -> None:
         self._rows, self._portfolio, self.state = rows, portfolio, portfolio.fresh_state()
         self._intents = {row["client_id"]: row for row in rows.intents}
-        self._open = {name: row["quantity"] for name, row in self._intents.items()}  # what is still to be filled, base
+        # What is still to be filled, base. A filled order ends at what it filled: a venue may have made the leg of a list smaller.
+        self._leaves = {
+            name: row["filled"] if row["state"] == "filled" else row["quantity"] for name, row in self._intents.items()
+        }
         self._columns = [
             columns_as_decided(
                 plan.slot(bars), {row["bar_ms"]: row["bar"] for row in rows.decisions if row["slot"] == slot}
@@ -94,9 +97,9 @@ class SessionReplay:
         """Apply an execution; what an exit's last one leaves unsellable is set aside first."""
         slot, fill = row["slot"], self._fill(row)
         intent = self._intents.get(fill.client_id)  # None where a position was written off: nothing was sent
-        self._open[fill.client_id] = self._open.get(fill.client_id, fill.quantity) - fill.quantity
-        if row["role"] != "entry" and self._open[fill.client_id] <= 0:
-            self.state.set_aside_dust(slot, float(fill.quantity), float(fill.price))
+        if intent is not None:
+            self._leaves[fill.client_id] -= fill.quantity
+            self.state.set_aside_dust(slot, fill, role=row["role"], leaves=self._leaves[fill.client_id])
         kind = intent["type"] if intent else "market"
         reason = REASON_CODES.get(row["reason"], 0)
         self.state.apply(

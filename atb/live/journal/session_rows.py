@@ -50,7 +50,9 @@ class SessionRows:
 def read_session(database: Database) -> SessionRows:
     """Read the rows of the newest session in a database."""
     with database.session(read_only=True) as session:
-        newest = session.scalars(select(LiveSession).order_by(LiveSession.started_at.desc())).first()
+        newest = session.scalars(
+            select(LiveSession).order_by(LiveSession.updated_at.desc(), LiveSession.session_id)
+        ).first()
         if newest is None:
             return SessionRows("", Decimal(0), {}, [], [], [], [])
 

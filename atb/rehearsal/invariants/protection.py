@@ -108,7 +108,8 @@ def _longest_ms(slot: SlotContext, span: Span, ledger: Ledger, *, context: Judge
     """Return the longest part of a span in which the runner could have acted and did not, in milliseconds.
 
     The count starts again after the process was killed within the span, after the exchange refused orders, and after a fault hit
-    a request. A runner that was already down when the position opened has no excuse, unless somebody else cancelled its stop.
+    a request. Time of a runner that was already down when the position opened counts against it, unless its stop was cancelled
+    from outside.
     Where a cancel of ours was executed late, deaths count from when it was sent.
     """
     since = span[0]

@@ -124,7 +124,7 @@ def _of_slot(
 
 
 def _longest(slot: SlotContext, span: Span, ledger: Ledger, *, context: JudgeContext) -> int:
-    """Return the longest part in which the stop could have been moved: somebody lived, and knew that the bar had closed."""
+    """Return the longest part in which the stop could have been moved: a runner lived, and knew that the bar had closed."""
     deaths = [one for one in context.deaths if one[1] >= span[0]]
     excuses = [*deaths, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]
     return max(0, longest_unexcused_ms(span, excuses) - ledger.largest_skew_ms)

@@ -15,8 +15,9 @@ class Ledger:
     """Append-only entries in the order in which they happened.
 
     An entry has `seq` (0, 1, ...), `ms` (exchange time) and `kind`:
-    `request` (`id method path client_id params`), `answer` (`id path status code fate`: send, reset, hold, truncate, late),
-    `order` (one change of an order: `execution` and its state after it), `trade`, `balance` (`asset free locked`), `transfer`,
+    `request` (`id method path client_id via params`), `answer` (`id status code fate`; fate: send, reset, hold, truncate),
+    `late` (`id status code`: a delayed request was executed), `order` (one change of an order: `execution` and its state after
+    it), `trade`, `balance` (`balances`: free and locked by asset), `transfer`,
     `list`, `subscription` (`stream event`: a client subscribed), `frame` (a stream sent something), `fault` (one struck),
     `mark` (a note by a test).
     Amounts are decimals as text, so that sums are exact.

@@ -13,11 +13,11 @@ class Participant:
 
     Parameters
     ----------
-    answer
+    resume
         Called with (now, woken) when a wait ends.
     until_ms
         Time it waits for; None while it works.
-    missed
+    woken
         Whether something happened since it was last resumed: its next wait then ends at once.
     """
 

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.data.catalogue.checks import check_bars, check_grid, closes_of, infer_timeframe
+from atb.data.catalogue.checks import check_bars, check_grid, infer_timeframe
 from atb.domain import Bars, Symbol, Timeframe
 from atb.errors import DataError
 from atb.times import in_ms
-from tests.bars import random_walk
+from tests.bars import pandas_freq, random_walk
 
 ALL = ["1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M"]
 
@@ -17,7 +17,7 @@ def opens(text, n=30):
     """Return open times (epoch ms) of `n` bars of a timeframe."""
     timeframe = Timeframe.parse(text)
     first = timeframe.floor(pd.Timestamp("2024-01-31", tz="UTC"))
-    return pd.date_range(first, periods=n, freq=timeframe.pandas_freq).as_unit("ms").asi8
+    return pd.date_range(first, periods=n, freq=pandas_freq(timeframe)).as_unit("ms").asi8
 
 
 @pytest.mark.parametrize("text", ALL)
@@ -29,7 +29,7 @@ def test_bars_on_the_grid_pass_and_tell_their_timeframe(text):
 @pytest.mark.parametrize("text", ALL)
 def test_each_bar_closes_when_the_next_one_opens(text):
     opened = opens(text)
-    np.testing.assert_array_equal(closes_of(opened, Timeframe.parse(text))[:-1], opened[1:])
+    np.testing.assert_array_equal(Timeframe.parse(text).closes_ms(opened)[:-1], opened[1:])
 
 
 @pytest.mark.parametrize(

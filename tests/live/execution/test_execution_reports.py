@@ -231,7 +231,9 @@ def test_the_execution_that_closes_a_position_is_a_trade_and_clears_what_was_in_
 
 def test_a_sale_of_what_is_not_held_is_never_booked_and_bars_the_symbol(table, step):
     one = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    one.reported = one.order.quantity
     table.reports.take_fill(table.fill_of(one.order), step)
+    assert not one.unsettled, "nothing more will come for it"
     assert (step.fills, float(table.book.slot(0)["quantity"])) == ([], 0.0)
     assert [(notice.kind, notice.severity) for notice in step.notices] == [("sold_too_much", "error")]
     assert table.desk_state.quarantine == {"BTC/USDT": "sold_too_much"}

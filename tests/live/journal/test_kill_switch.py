@@ -215,12 +215,24 @@ def test_a_folder_that_hangs_blocks_no_caller_holds_entries_after_a_while_and_li
     assert folder.looks == looks, "one look hangs, and no other is begun"
     switch.signal(Level.CANCEL, "SIGUSR1")
     folder.answers.set()
-    wait_until(lambda: switch._reading.done)
+    wait_until(lambda: switch._reading is None or switch._reading.done)
     monkeypatch.setattr(kill_switch, "_MOMENT_S", PATIENCE_S)
     write_halt_file(tmp_path, Level.FLATTEN, "out")
     assert (switch.read().level, switch.read().reason) == (Level.FLATTEN, "out")
     (tmp_path / "HALT").unlink()
     assert switch.read().reason == "SIGUSR1"
+
+
+def test_a_folder_that_is_slow_at_every_look_is_heard_at_the_next_one(tmp_path, monkeypatch):
+    folder, switch = Folder(monkeypatch), KillSwitch(tmp_path)
+    write_halt_file(tmp_path, Level.FLATTEN, "out")
+    folder.answers.clear()
+    assert not switch.read()
+    folder.answers.set()
+    wait_until(lambda: switch._reading.done)
+    folder.answers.clear()
+    assert switch.read().level == Level.FLATTEN
+    folder.answers.set()
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)

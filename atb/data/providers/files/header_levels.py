@@ -8,8 +8,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from atb.data.providers.files.identity import parsed_symbol
 from atb.domain import Symbol
-from atb.errors import DataError, InputError
+from atb.errors import DataError
 
 Label = tuple[str, ...]
 """A column's name on each level; empty where it has none."""
@@ -92,9 +93,9 @@ def _parted(names: Sequence[str]) -> list[Label] | None:
 def _pair(name: str) -> Label:
     if match := _TUPLE.fullmatch(name):
         return match[1].strip(), match[2].strip()
-    if (match := _WORD_FIRST.fullmatch(name)) and _parsed(match[2]):
+    if (match := _WORD_FIRST.fullmatch(name)) and parsed_symbol(match[2]):
         return match[1], match[2]
-    if (match := _WORD_LAST.fullmatch(name)) and _parsed(match[1]):
+    if (match := _WORD_LAST.fullmatch(name)) and parsed_symbol(match[1]):
         return match[2], match[1]
     return name, ""
 
@@ -112,7 +113,7 @@ def _ticker_levels(labels: Sequence[Label], prices: int) -> list[int]:
         for label in labels:
             if label[level] and label[prices]:
                 columns.setdefault(label[level], set()).add(label[prices])
-        if columns and all(map(_names_prices, columns.values())) and any(map(_parsed, columns)):
+        if columns and all(map(_names_prices, columns.values())) and any(map(parsed_symbol, columns)):
             found.append(level)
     return found
 
@@ -132,22 +133,15 @@ def _joined(labels: Sequence[Label], levels: Sequence[int]) -> list[str]:
 
 def _chosen(tickers: set[str], symbol: Symbol | None, name: str) -> tuple[str, list[str]]:
     """Return the ticker of the symbol, and a note if the only one is of the same asset in another currency."""
-    exact = [ticker for ticker in tickers if _parsed(ticker) == symbol]
+    exact = [ticker for ticker in tickers if parsed_symbol(ticker) == symbol]
     if len(exact) == 1:
         return exact[0], []
     listed = ", ".join(sorted(tickers)[:8])
     if len(tickers) > 1:
         raise DataError(f"{name} holds several symbols, and not one that is {symbol}", found=listed)
-    parsed = _parsed(listed)
+    parsed = parsed_symbol(listed)
     if symbol is None or parsed is None:
         return listed, []
     if parsed.base != symbol.base:
         raise DataError(f"{name} holds no row of {symbol}", found=listed, todo="Pass --symbol as the file says it")
     return listed, [f"the file itself calls its symbol {listed}"]
-
-
-def _parsed(text: str) -> Symbol | None:
-    try:
-        return Symbol.parse(text)
-    except InputError:
-        return None

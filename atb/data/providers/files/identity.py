@@ -105,3 +105,11 @@ def timeframe_of(given: str | Timeframe | None, opened_ms: "NDArray[np.int64]") 
             f"These are not {wanted} bars: the most common step between rows is {inferred}", found=str(inferred)
         )
     return wanted
+
+
+def parsed_symbol(text: str) -> Symbol | None:
+    """Return the symbol that a text spells, None if it spells none."""
+    try:
+        return Symbol.parse(text)
+    except InputError:
+        return None

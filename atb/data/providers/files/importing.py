@@ -7,36 +7,24 @@ from typing import Literal
 
 from atb.data.catalogue.gaps import missing_bars
 from atb.data.catalogue.writing import Saved, save_bars
-from atb.data.providers.files.reading import ImportRules, read_files
-from atb.domain import Bars, Symbol, Timeframe
+from atb.data.providers.files.reading import FileBars, ImportRules, read_files
+from atb.domain import Symbol, Timeframe
 
 
 @dataclass(frozen=True)
-class ImportReport:
-    """Result of an import: the bars, how the files were read, and the bars stored.
+class ImportReport(FileBars):
+    """Result of an import: the bars that were read, how, and what the catalogue made of them.
 
     Parameters
     ----------
     path
         The path given, the first of several.
-    bars
-        The file's closed bars as `Bars`, with the accepted gaps.
-    columns
-        The file's column for each of ours.
-    notes
-        What was guessed, converted or dropped, one sentence each.
     saved
         Bars added, unchanged and replaced.
-    files
-        The names of all files read, those inside archives too.
     """
 
     path: Path
-    bars: Bars
-    columns: dict[str, str]
-    notes: tuple[str, ...]
     saved: Saved
-    files: tuple[str, ...] = ()
 
     @property
     def unchanged(self) -> bool:
@@ -106,7 +94,7 @@ def import_file(
     found = read_files(paths, symbol=symbol, timeframe=timeframe, venue=venue, gaps=gaps, rules=rules)
     saved = save_bars(found.bars, root=root, source=found.origin, replace=rules.replace, accept_gaps=gaps == "keep")
     notes = (*found.notes, *_saved_notes(saved))
-    return ImportReport(paths[0], found.bars, found.columns, notes, saved, found.files)
+    return ImportReport(found.bars, found.columns, notes, found.files, path=paths[0], saved=saved)
 
 
 def _saved_notes(saved: Saved) -> tuple[str, ...]:

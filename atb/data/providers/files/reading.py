@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import pandas as pd
 
-from atb.data.catalogue.checks import check_grid, check_order, check_values, closes_of
+from atb.data.catalogue.checks import check_grid, check_order, check_values
 from atb.data.catalogue.gaps import Gap, describe_gaps
 from atb.data.catalogue.series import venue_name
 from atb.data.providers.files.columns import CLOCK, CLOSE_TIMES, names_utc, normal_name
@@ -230,7 +230,7 @@ def _closed_only(
     frame: pd.DataFrame, opened_ms: "NDArray[np.int64]", timeframe: Timeframe, *, now_ms: int | None
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     now = int(time.time() * 1_000) if now_ms is None else now_ms
-    open_still = closes_of(opened_ms, timeframe) > now
+    open_still = timeframe.closes_ms(opened_ms) > now
     if not open_still.any():
         return frame, ()
     if open_still.all():

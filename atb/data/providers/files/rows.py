@@ -7,9 +7,10 @@ import numpy as np
 import pandas as pd
 
 from atb.data.catalogue.checks import on_grid
+from atb.data.providers.files.identity import parsed_symbol
 from atb.data.providers.files.table import Table
 from atb.domain import BAR_COLUMNS, Symbol, Timeframe
-from atb.errors import DataError, InputError
+from atb.errors import DataError
 from atb.times import at_ms, short
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def of_symbol(table: Table, wanted: Symbol) -> tuple[Table, list[str]]:
     if table.symbols is None:
         return table, []
     names = [str(name) for name in table.symbols.dropna().unique()]
-    parsed = {name: _parsed(name) for name in names}
+    parsed = {name: parsed_symbol(name) for name in names}
     if len(names) == 1:
         only = parsed[names[0]]
         if only is None or only == wanted:
@@ -47,13 +48,6 @@ def of_symbol(table: Table, wanted: Symbol) -> tuple[Table, list[str]]:
         return table, []
     kept = table.symbols.isin(mine)
     return replace(table, frame=table.frame[kept]), [f"{int((~kept).sum())} rows of other symbols left out"]
-
-
-def _parsed(name: str) -> Symbol | None:
-    try:
-        return Symbol.parse(name)
-    except InputError:
-        return None
 
 
 def without_empty_rows(table: Table) -> tuple[pd.DataFrame, list[str]]:
