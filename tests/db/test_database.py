@@ -2,10 +2,11 @@
 
 import multiprocessing
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
-from sqlalchemy import inspect, make_url, select, text
+from sqlalchemy import event, inspect, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from atb.db import open_database
@@ -126,6 +127,42 @@ def test_a_file_that_cannot_be_written_is_refused(tmp_path):
 
 def open_and_close(url: str) -> None:
     open_database(url).close()
+
+
+def write_in_turn(url: str, name: str, count: int) -> None:
+    database = open_database(url)
+    for number in range(count):
+        with database.session() as session:
+            session.add(lease(f"{name}-{number}"))
+    database.close()
+
+
+@pytest.mark.slow
+def test_fifty_processes_that_write_at_once_lose_nothing(tmp_path):
+    url = f"sqlite:///{tmp_path}/atb.db"
+    spawn = multiprocessing.get_context("spawn")
+    with spawn.Pool(50) as pool:
+        pool.starmap(write_in_turn, [(url, str(number), 20) for number in range(50)], chunksize=1)
+    database = open_database(url)
+    with database.session(read_only=True) as session:
+        assert len(session.scalars(select(AccountLease.account)).all()) == 1_000
+    database.close()
+
+
+def test_a_writer_that_waits_tries_by_the_driver_alone_which_costs_next_to_nothing(tmp_path):
+    waiting = open_database(f"sqlite:///{tmp_path}/atb.db")
+    holding = sqlite3.connect(tmp_path / "atb.db", isolation_level=None, check_same_thread=False)
+    holding.execute("BEGIN IMMEDIATE")
+    dear = []
+    event.listen(waiting.engine, "handle_error", dear.append)
+    release = threading.Timer(0.3, lambda: holding.execute("COMMIT"))
+    release.start()
+    with waiting.session() as session:
+        session.add(lease())
+    release.join()
+    assert not dear
+    holding.close()
+    waiting.close()
 
 
 def test_four_processes_may_open_a_new_database_at_once(database_url):
