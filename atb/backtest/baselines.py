@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.backtest.metrics import Columns, metrics
-from atb.backtest.simulation import Outcome, RunSummary, simulate, summarise
+from atb.backtest.simulation import RunSummary, SimulationRecords, simulate, summarise
 from atb.backtest.span import Span
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
@@ -32,7 +32,7 @@ def figures_of(inputs: KernelInput, ended: Sequence[RunSummary]) -> Columns:
     )
 
 
-def hold(inputs: KernelInput) -> Outcome:
+def hold(inputs: KernelInput) -> SimulationRecords:
     """Buy every slot's symbol in equal parts at its first open and hold it; the account's reserve stays in cash.
 
     The kernel itself trades it, with the slots' own fees, slippage and instrument rules and without any stop, target or limit.
@@ -103,7 +103,7 @@ class RandomEntry:
         return {"seed": self.seed, "runs": self.runs, "beaten": self.beaten, **kept}
 
 
-def random_entry(inputs: KernelInput, outcome: Outcome, *, runs: int = RUNS, seed: int = SEED) -> RandomEntry:
+def random_entry(inputs: KernelInput, outcome: SimulationRecords, *, runs: int = RUNS, seed: int = SEED) -> RandomEntry:
     """Run the inputs repeatedly with each slot's stretches of wanted sides moved to random times.
 
     Parameters

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.backtest.simulation import Outcome, simulate
+from atb.backtest.simulation import SimulationRecords, simulate
 from atb.domain.bars import Bars
 from atb.engine import records
 from atb.engine.prepare import KernelInput
@@ -33,7 +33,7 @@ class DrillDown:
         return f"{self.settled} of {self.settled + self.open} ambiguous bars settled by {self.timeframe} bars"
 
 
-def drill_down(inputs: KernelInput, finer: Sequence[Bars]) -> tuple[KernelInput, Outcome, DrillDown]:
+def drill_down(inputs: KernelInput, finer: Sequence[Bars]) -> tuple[KernelInput, SimulationRecords, DrillDown]:
     """Run the kernel with ambiguous bars settled by finer bars.
 
     Parameters
@@ -109,7 +109,7 @@ class _FinerBars:
 
 
 def _answers(
-    inputs: KernelInput, outcome: Outcome, *, finer: dict[int, _FinerBars], answered: dict[int, int]
+    inputs: KernelInput, outcome: SimulationRecords, *, finer: dict[int, _FinerBars], answered: dict[int, int]
 ) -> dict[int, tuple[int, int]]:
     """Return (answer, slot) of each ambiguous row not looked up before, in the order the run met them."""
     orders, found = outcome.orders, {}

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from atb.backtest.frames import folded_ms
-from atb.backtest.simulation import Outcome
+from atb.backtest.simulation import SimulationRecords
 from atb.backtest.span import Span
 from atb.engine.prepare import KernelInput, finest
 from atb.engine.slot import Slot
@@ -62,7 +62,7 @@ def order_records(inputs: KernelInput, orders: "NDArray[np.void]", times: "NDArr
     return records
 
 
-def wrap(inputs: KernelInput, outcome: Outcome, index: pd.DatetimeIndex) -> "vbt.Portfolio":
+def wrap(inputs: KernelInput, outcome: SimulationRecords, index: pd.DatetimeIndex) -> "vbt.Portfolio":
     """Wrap a run's orders as a `vectorbt.Portfolio` whose columns share the account's cash.
 
     It has a row for every period of the clock, also where a bar is missing, so that its ratios are per time and not per bar.
@@ -94,7 +94,7 @@ def wrap(inputs: KernelInput, outcome: Outcome, index: pd.DatetimeIndex) -> "vbt
     )
 
 
-def _check(outcome: Outcome) -> None:
+def _check(outcome: SimulationRecords) -> None:
     unknown = {
         "fees in the base currency": bool(outcome.orders["fee_base"].any()),
         "borrow or funding": bool(outcome.account["financing"] != 0),

@@ -12,7 +12,7 @@ from atb.backtest import frames
 from atb.backtest.baselines import RandomEntry, figures_of, hold, idle, random_entry
 from atb.backtest.fill_model import fill_model
 from atb.backtest.ruin import RUINED, Ruin, ruin_of
-from atb.backtest.simulation import Outcome, RunSummary, simulate
+from atb.backtest.simulation import RunSummary, SimulationRecords, simulate
 from atb.backtest.span import Holes
 from atb.decimals import figure
 from atb.domain.bars import Bars
@@ -48,7 +48,7 @@ class Result:
     The last line of a notebook cell shows it as a card, `print` as a table; neither changes it.
     """
 
-    def __init__(self, inputs: KernelInput, outcome: Outcome, *, drilled: "DrillDown | None" = None) -> None:
+    def __init__(self, inputs: KernelInput, outcome: SimulationRecords, *, drilled: "DrillDown | None" = None) -> None:
         self.inputs, self.outcome, self.drilled = inputs, outcome, drilled
 
     # --- identity -----------------------------------------------------------------------------------------------------
@@ -96,7 +96,7 @@ class Result:
         """Account value in quote at each bar's close, indexed by the bar's open."""
         return self._curve(self.outcome, "equity")
 
-    def _curve(self, outcome: Outcome, name: str) -> "pd.Series[float]":
+    def _curve(self, outcome: SimulationRecords, name: str) -> "pd.Series[float]":
         import pandas as pd
 
         return pd.Series(outcome.equity, index=self.index, name=name)
@@ -142,7 +142,7 @@ class Result:
         return self._curve(self._benchmark, "hold")
 
     @cached_property
-    def _benchmark(self) -> Outcome:
+    def _benchmark(self) -> SimulationRecords:
         return hold(self.inputs)
 
     @cached_property

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from atb.backtest.simulation import Outcome
+    from atb.backtest.simulation import SimulationRecords
     from atb.engine.prepare import KernelInput
 
 RUINED = "ruined"
@@ -71,7 +71,7 @@ class Ruin:
         return {"at": self.at.isoformat(), **values}
 
 
-def ruin_of(outcome: "Outcome", inputs: "KernelInput") -> Ruin | None:
+def ruin_of(outcome: "SimulationRecords", inputs: "KernelInput") -> Ruin | None:
     """Return when and how an account was ruined; None if it was not.
 
     Ruined is an account that was liquidated, or that traded and ended without a position and with too little for any order: less
@@ -93,7 +93,7 @@ def ruin_of(outcome: "Outcome", inputs: "KernelInput") -> Ruin | None:
     return Ruin(since, left, cash, symbol.settle or symbol.quote, liquidated, len(after))
 
 
-def _least(outcome: "Outcome", inputs: "KernelInput") -> float:
+def _least(outcome: "SimulationRecords", inputs: "KernelInput") -> float:
     """Return the least value (quote) of an order that any slot could send at the last price."""
     rules = inputs.parameters
     smallest: NDArray[np.float64] = rules["min_quantity"] * outcome.slots["mark"]

@@ -14,7 +14,7 @@ from atb.engine.records import Records, fresh_account, fresh_slots
 
 
 @dataclass(frozen=True)
-class Outcome:
+class SimulationRecords:
     """The records of one run.
 
     ORDER, TRADE and REFUSAL records, equity (quote) at each close, the account and the slots as they ended, and the SUMMARY of
@@ -30,7 +30,7 @@ class Outcome:
     summary: Any
 
 
-def simulate(inputs: KernelInput) -> Outcome:
+def simulate(inputs: KernelInput) -> SimulationRecords:
     """Run the kernel over its inputs.
 
     Buffers are sized for most strategies; if the kernel counts more records than fit, it runs again with buffers that are large
@@ -85,7 +85,7 @@ def run_loop(inputs: KernelInput, state: tuple[Records, Records, Records, Record
         run_many(*state, *bars, *buffers, *scratch())
 
 
-def _attempt(inputs: KernelInput, sizes: list[int]) -> tuple[Outcome, list[int]]:
+def _attempt(inputs: KernelInput, sizes: list[int]) -> tuple[SimulationRecords, list[int]]:
     """Run once with buffers of these sizes; return the outcome and how many records there were in all."""
     account, slots = fresh_account(inputs.account.cash), fresh_slots(len(inputs.slots))
     orders, trades = np.empty(sizes[0], records.ORDER), np.empty(sizes[1], records.TRADE)
@@ -96,7 +96,7 @@ def _attempt(inputs: KernelInput, sizes: list[int]) -> tuple[Outcome, list[int]]
     total = summary[0]
     counts = [int(account[0]["orders"]), int(account[0]["trades"]), int(total["refused"] + total["shrunk"])]
     kept = (orders[: counts[0]], trades[: counts[1]], refusals[: counts[2]])
-    return Outcome(*kept, equity, account.copy()[0], slots, total), counts
+    return SimulationRecords(*kept, equity, account.copy()[0], slots, total), counts
 
 
 class RunSummary(NamedTuple):
@@ -112,7 +112,7 @@ class RunSummary(NamedTuple):
     exposed: float
 
     @classmethod
-    def of(cls, outcome: Outcome, inputs: KernelInput) -> "RunSummary":
+    def of(cls, outcome: SimulationRecords, inputs: KernelInput) -> "RunSummary":
         """Summarise an outcome; where bars are missing, times are taken from equity and orders by the clock."""
         span, total = Span.of(inputs), outcome.summary
         below, exposed = float(total["longest"]), float(total["exposed"])

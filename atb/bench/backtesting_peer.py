@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from atb.bench.engines import Engine, EngineResult
-from atb.bench.workload import CASH, FEE, FRACTION, STAKE, Combination, Market
+from atb.bench.workload import CASH, FEE, FRACTION, STAKE, BenchParameters, GeneratedBars
 
 
 class BacktestingPy(Engine):
@@ -23,7 +23,7 @@ class BacktestingPy(Engine):
 
     chunk: ClassVar[int | None] = 1
 
-    def load(self, market: Market) -> Any:
+    def load(self, market: GeneratedBars) -> Any:
         """Import backtesting.py and return a frame with its column names."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -33,14 +33,14 @@ class BacktestingPy(Engine):
 
     def single(self, data: Any, *, tables: bool = False) -> Any:  # noqa: ARG002 - it always makes its tables
         """Return the statistics of one run, trades and equity among them."""
-        return [_run(data, _strategy(Combination()))]
+        return [_run(data, _strategy(BenchParameters()))]
 
     def several(self, data: Sequence[Any]) -> Any:
         """Run one market after the other, since a run has one, and add up the equity curves."""
-        runs = [_run(frame, _strategy(Combination(), stake=STAKE)) for frame in data]
+        runs = [_run(frame, _strategy(BenchParameters(), stake=STAKE)) for frame in data]
         return runs, CASH + np.sum([stats["_equity_curve"]["Equity"].to_numpy() - CASH for stats in runs], axis=0)
 
-    def many(self, data: Any, combinations: Sequence[Combination]) -> Any:
+    def many(self, data: Any, combinations: Sequence[BenchParameters]) -> Any:
         """Return the statistics of each combination."""
         return [_run(data, _strategy(one)) for one in combinations]
 
@@ -75,7 +75,7 @@ def _run(data: Any, strategy: Any) -> Any:
         return Backtest(data, strategy, cash=CASH, commission=FEE).run()
 
 
-def _strategy(combination: Combination, *, stake: float = 0.0) -> Any:
+def _strategy(combination: BenchParameters, *, stake: float = 0.0) -> Any:
     """Return the rule as a class, which is what backtesting.py runs."""
     from backtesting import Strategy
 

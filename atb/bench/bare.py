@@ -11,7 +11,7 @@ import numba
 import numpy as np
 
 from atb.bench.engines import Engine, EngineResult, FillRules
-from atb.bench.workload import CASH, FEE, FRACTION, STAKE, STEP, Combination, Market
+from atb.bench.workload import CASH, FEE, FRACTION, STAKE, STEP, BenchParameters, GeneratedBars
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -133,18 +133,18 @@ class BareLoop(Engine):
     def __init__(self, rules: FillRules | None = None) -> None:
         self.fills = rules or FillRules()
 
-    def load(self, market: Market) -> Market:
+    def load(self, market: GeneratedBars) -> GeneratedBars:
         """Return the market as it is."""
         return market
 
-    def single(self, data: Market, *, tables: bool = False) -> Any:  # noqa: ARG002 - it has no tables
+    def single(self, data: GeneratedBars, *, tables: bool = False) -> Any:  # noqa: ARG002 - it has no tables
         """Return counts, trades and the equity curve of one combination."""
-        figures, trades, _ = self._whole(data, self._settings(Combination()))
+        figures, trades, _ = self._whole(data, self._settings(BenchParameters()))
         return [figures], trades
 
-    def several(self, data: Sequence[Market]) -> Any:
+    def several(self, data: Sequence[GeneratedBars]) -> Any:
         """Trade one market after the other and add up their profits."""
-        settings = self._settings(Combination())._replace(stake=STAKE)
+        settings = self._settings(BenchParameters())._replace(stake=STAKE)
         walks = [self._whole(market, settings) for market in data]
         equity = CASH + np.sum([curve - CASH for _, _, curve in walks], axis=0)
         offsets = np.cumsum([0] + [len(market) for market in data[:-1]])
@@ -153,7 +153,7 @@ class BareLoop(Engine):
         closed = sum(figures[0] for figures, _, _ in walks)
         return [(closed, float(equity[-1]), float(np.max(1.0 - equity / peak)))], np.concatenate(trades)
 
-    def many(self, data: Market, combinations: Sequence[Combination]) -> Any:
+    def many(self, data: GeneratedBars, combinations: Sequence[BenchParameters]) -> Any:
         """Return the figures of each combination; the averages are computed once per pair of windows."""
         nothing, empty = np.empty((0, 5)), np.empty(0)
         pairs = {(one.fast, one.slow) for one in combinations}
@@ -169,12 +169,12 @@ class BareLoop(Engine):
         counts, values, worst = (list(column) for column in zip(*figures, strict=True))
         return EngineResult(values, counts, worst, trades.tolist())
 
-    def _whole(self, market: Market, settings: LoopSettings) -> Any:
+    def _whole(self, market: GeneratedBars, settings: LoopSettings) -> Any:
         """Return the figures, the trades and the equity curve of one walk."""
-        sides = signal_sides(market.prices[3], Combination().fast, Combination().slow)
+        sides = signal_sides(market.prices[3], BenchParameters().fast, BenchParameters().slow)
         trades, equity = np.empty((len(market) // 2 + 1, 5)), np.empty(len(market))
         figures = walk(market.prices, sides, settings, trades, equity)
         return figures, trades[: figures[0]], equity
 
-    def _settings(self, one: Combination) -> LoopSettings:
+    def _settings(self, one: BenchParameters) -> LoopSettings:
         return LoopSettings(one.stop, one.target, CASH, FRACTION, 0.0, FEE, self.fills.entry_bar, self.fills.exit_first)

@@ -8,12 +8,12 @@ from typing import Any
 
 from atb.bench.agreement import EXACT, ROUNDED, SUMMED, WHOLE_UNITS, compare, equal_prices
 from atb.bench.engines import ENGINES, EngineResult, FillRules
-from atb.bench.process import Job
+from atb.bench.process import BenchJob
 from atb.bench.workload import SEED, WILD
 
 Facts = dict[str, Any]
-Runner = Callable[[Job], Facts]
-Progress = Callable[[int, int, Job], None]
+Runner = Callable[[BenchJob], Facts]
+Progress = Callable[[int, int, BenchJob], None]
 
 ATB, BARE = "atb", "bare loop"
 # Fill rules of engines that do not fill as atb does; the bare loop also runs under them.
@@ -69,10 +69,10 @@ class Row:
         return asdict(self) | {"notes": "; ".join(self.notes)}
 
 
-def jobs_of(case: str, options: Options, engines: Sequence[str]) -> list[Job]:
+def jobs_of(case: str, options: Options, engines: Sequence[str]) -> list[BenchJob]:
     """Return the jobs of a case, one per engine and size."""
     task = {"fills": "single", "cores": "sweep", "memory": "sweep"}.get(case, case)
-    first = Job(ATB, task, bars=options.bars, seed=options.seed, repeat=options.repeat, budget=options.budget)
+    first = BenchJob(ATB, task, bars=options.bars, seed=options.seed, repeat=options.repeat, budget=options.budget)
     if case == "cold":
         return [first]
     if case == "start":
@@ -88,7 +88,7 @@ def jobs_of(case: str, options: Options, engines: Sequence[str]) -> list[Job]:
     return [_with_rules(replace(first, engine=name)) for name in engines]
 
 
-def _memory_jobs(first: Job, combos: int, engines: Sequence[str]) -> list[Job]:
+def _memory_jobs(first: BenchJob, combos: int, engines: Sequence[str]) -> list[BenchJob]:
     """Return sweeps of atb in three sizes, and the smallest one for peers that hold all combinations in memory."""
     few = max(2, combos // 10)
     mine = [replace(first, combos=count) for count in (few, combos, combos * 10)]
@@ -110,7 +110,7 @@ def run_cases(
         yield from rows_of(case, jobs, facts)
 
 
-def rows_of(case: str, jobs: Sequence[Job], facts: Sequence[Facts]) -> list[Row]:
+def rows_of(case: str, jobs: Sequence[BenchJob], facts: Sequence[Facts]) -> list[Row]:
     """Return the rows of a case from the facts of its jobs."""
     if case == "start":
         jobs, facts = _quickest(jobs, facts)
@@ -126,14 +126,14 @@ def rows_of(case: str, jobs: Sequence[Job], facts: Sequence[Facts]) -> list[Row]
     return rows
 
 
-def _with_rules(job: Job) -> Job:
+def _with_rules(job: BenchJob) -> BenchJob:
     """Let the bare loop also run under the other engines' fill rules."""
     if job.engine != BARE:
         return job
     return replace(job, rules=tuple(dict.fromkeys((r.entry_bar, r.exit_first) for r in OTHER_RULES.values())))
 
 
-def _row(case: str, job: Job, facts: Facts) -> Row:
+def _row(case: str, job: BenchJob, facts: Facts) -> Row:
     row = Row(case, job.engine, job.bars, job.combos, None, None, None, None, workers=job.workers)
     if "error" in facts:
         row.notes.append(f"failed: {facts['error']}")
@@ -148,7 +148,7 @@ def _ratio(theirs: float | None, mine: float | None) -> float | None:
     return theirs / mine if theirs and mine else None
 
 
-def _quickest(jobs: Sequence[Job], facts: Sequence[Facts]) -> tuple[list[Job], list[Facts]]:
+def _quickest(jobs: Sequence[BenchJob], facts: Sequence[Facts]) -> tuple[list[BenchJob], list[Facts]]:
     """Return one job and the facts of the fastest start per engine; a failed start counts only if all failed."""
     by_engine: dict[str, list[Facts]] = {}
     for job, one in zip(jobs, facts, strict=True):
@@ -157,7 +157,7 @@ def _quickest(jobs: Sequence[Job], facts: Sequence[Facts]) -> tuple[list[Job], l
     return [next(job for job in jobs if job.engine == name) for name in chosen], list(chosen.values())
 
 
-def _check_agreement(rows: Sequence[Row], jobs: Sequence[Job], facts: Sequence[Facts]) -> None:
+def _check_agreement(rows: Sequence[Row], jobs: Sequence[BenchJob], facts: Sequence[Facts]) -> None:
     """Write into each row whether its engine agrees with the bare loop under the same fill rules."""
     reference = next((one for job, one in zip(jobs, facts, strict=True) if job.engine == BARE), {})
     if "found" not in reference:
@@ -181,7 +181,7 @@ def _check_agreement(rows: Sequence[Row], jobs: Sequence[Job], facts: Sequence[F
 _WHY = ": it checks no stop or target in the entry bar, and fills them before an exit due at the same bar's open"
 
 
-def _rules_of(jobs: Sequence[Job]) -> tuple[tuple[bool, bool], ...]:
+def _rules_of(jobs: Sequence[BenchJob]) -> tuple[tuple[bool, bool], ...]:
     return next(job.rules for job in jobs if job.engine == BARE)
 
 

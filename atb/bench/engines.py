@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
-from atb.bench.workload import Combination, Market
+from atb.bench.workload import BenchParameters, GeneratedBars
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Engine(ABC):
     chunk: ClassVar[int | None] = None  # combinations per call of `many`; None takes all at once
 
     @abstractmethod
-    def load(self, market: Market) -> Any:
+    def load(self, market: GeneratedBars) -> Any:
         """Import what is needed and return the bars in the engine's own form."""
 
     @abstractmethod
@@ -69,7 +69,7 @@ class Engine(ABC):
         """Return one backtest of the rule on several markets on one account, each position worth `STAKE`."""
 
     @abstractmethod
-    def many(self, data: Any, combinations: Sequence[Combination]) -> Any:
+    def many(self, data: Any, combinations: Sequence[BenchParameters]) -> Any:
         """Return final equity, number of trades and largest drawdown of each combination."""
 
     @abstractmethod

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import atb
-from atb.bench.process import Job
+from atb.bench.process import BenchJob
 
 COMMAND = (sys.executable, "-m", "atb.bench.process")
 PACKAGE = Path(atb.__file__).parent
 
 
-def launch(job: Job) -> dict[str, Any]:
+def launch(job: BenchJob) -> dict[str, Any]:
     """Run a job in a new process; if it fails, `error` has the last line of its standard error.
 
     The wall time of `start` includes interpreter and imports. `cold` runs a copy of atb with an empty kernel cache.

@@ -13,8 +13,8 @@ from atb.bench.workload import (
     MARKETS,
     SEED,
     SIGMA,
-    Combination,
-    Market,
+    BenchParameters,
+    GeneratedBars,
     generate,
     policy_grid,
     strategy_grid,
@@ -27,7 +27,7 @@ LONG_ENOUGH, MOST = 1.0, 20
 
 
 @dataclass(frozen=True)
-class Job:
+class BenchJob:
     """One measurement.
 
     Parameters
@@ -60,12 +60,12 @@ class Job:
 
 def main() -> None:
     """Read a job, run it, print what it measured."""
-    job = Job(**json.loads(sys.stdin.read()))
+    job = BenchJob(**json.loads(sys.stdin.read()))
     facts = TASKS[job.task](job)
     print("\n" + json.dumps(facts))  # noqa: T201 - the answer to the process that asked
 
 
-def measure_single(job: Job) -> dict[str, Any]:
+def measure_single(job: BenchJob) -> dict[str, Any]:
     """Time one backtest, with everything that a reader of its result needs.
 
     Each timed call gets bars in new memory, so that no cached result helps, right after an untimed call on other bars: the code is
@@ -94,13 +94,13 @@ def measure_single(job: Job) -> dict[str, Any]:
     return _facts(timings, peak, engine.result(raw)) | _replays(job, replay)
 
 
-def _enough(timings: list[Timing], job: Job, gone: float) -> bool:
+def _enough(timings: list[Timing], job: BenchJob, gone: float) -> bool:
     """True if there are enough repeats (more for short calls), or the budget is used up."""
     short = sum(timing.cpu for timing in timings) < LONG_ENOUGH and len(timings) < MOST
     return gone > job.budget or (len(timings) >= job.repeat and not (short and job.repeat > 1))
 
 
-def measure_many(job: Job) -> dict[str, Any]:
+def measure_many(job: BenchJob) -> dict[str, Any]:
     """Time a sweep chunk by chunk; if the budget ends first, the time is scaled up to all chunks."""
     engine, (market,), memory = _ready(job)
     combinations = combinations_of(job)
@@ -121,14 +121,14 @@ def measure_many(job: Job) -> dict[str, Any]:
     return _facts(timings, memory.megabytes(), found) | _replays(job, lambda loop: loop.many(market, combinations))
 
 
-def measure_start(job: Job) -> dict[str, Any]:
+def measure_start(job: BenchJob) -> dict[str, Any]:
     """Import, make bars and run once, as a script does; return when the result was ready."""
     engine, (market,) = make_engine(job.engine), _markets(job)
     found = engine.result(engine.single(engine.load(market)))
     return {"at": time.time(), "cpu_s": time.process_time(), "found": found.to_json(), "measured": 1}
 
 
-def measure_cold(_: Job) -> dict[str, Any]:
+def measure_cold(_: BenchJob) -> dict[str, Any]:
     """Compile the kernel into this copy's empty cache."""
     from atb.engine.cache import cache_folder, is_compiled
 
@@ -144,7 +144,7 @@ def measure_cold(_: Job) -> dict[str, Any]:
     return {"cpu_s": timing.cpu, "wall_s": timing.wall, "measured": 1}
 
 
-TASKS: dict[str, Callable[[Job], dict[str, Any]]] = {
+TASKS: dict[str, Callable[[BenchJob], dict[str, Any]]] = {
     "single": measure_single,
     "tables": measure_single,
     "multi": measure_single,
@@ -155,12 +155,12 @@ TASKS: dict[str, Callable[[Job], dict[str, Any]]] = {
 }
 
 
-def combinations_of(job: Job) -> list[Combination]:
+def combinations_of(job: BenchJob) -> list[BenchParameters]:
     """Return the combinations of a sweep's job."""
     return strategy_grid(job.combos) if job.task == "grid" else policy_grid(job.combos)
 
 
-def _ready(job: Job) -> tuple[Engine, list[Market], PeakMemory]:
+def _ready(job: BenchJob) -> tuple[Engine, list[GeneratedBars], PeakMemory]:
     """Return engine, bars, and the start of the memory count: after imports, with the bars loaded."""
     engine, markets = make_engine(job.engine), _markets(job)
     for market in markets:
@@ -168,12 +168,12 @@ def _ready(job: Job) -> tuple[Engine, list[Market], PeakMemory]:
     return engine, markets, PeakMemory()
 
 
-def _markets(job: Job) -> list[Market]:
+def _markets(job: BenchJob) -> list[GeneratedBars]:
     count = MARKETS if job.task == "multi" else 1
     return [generate(job.bars, job.seed + k, sigma=job.sigma) for k in range(count)]
 
 
-def _sweeper(engine: Engine, job: Job) -> Callable[[Any, list[Combination]], Any]:
+def _sweeper(engine: Engine, job: BenchJob) -> Callable[[Any, list[BenchParameters]], Any]:
     from atb.bench.subject import Atb
 
     if isinstance(engine, Atb):
@@ -181,7 +181,7 @@ def _sweeper(engine: Engine, job: Job) -> Callable[[Any, list[Combination]], Any
     return engine.many
 
 
-def _chunks(combinations: list[Combination], size: int | None) -> list[list[Combination]]:
+def _chunks(combinations: list[BenchParameters], size: int | None) -> list[list[BenchParameters]]:
     step = size or len(combinations)
     return [combinations[i : i + step] for i in range(0, len(combinations), step)]
 
@@ -198,7 +198,7 @@ def _facts(timings: list[Timing], peak: float, found: EngineResult) -> dict[str,
     }
 
 
-def _replays(job: Job, run: Callable[[Engine], Any]) -> dict[str, Any]:
+def _replays(job: BenchJob, run: Callable[[Engine], Any]) -> dict[str, Any]:
     """Return the bare loop's results under the fill rules of other engines."""
     if not job.rules:
         return {}

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from atb.bench.engines import Engine, EngineResult
-from atb.bench.workload import CASH, FEE, FRACTION, STAKE, STEP, Combination, Market
+from atb.bench.workload import CASH, FEE, FRACTION, STAKE, STEP, BenchParameters, GeneratedBars
 
 
 class Atb(Engine):
     """`atb.backtest.run` and `atb.backtest.sweep` with the full kernel."""
 
-    def load(self, market: Market) -> Any:
+    def load(self, market: GeneratedBars) -> Any:
         """Import the engine and return the bars."""
         import atb.backtest  # noqa: F401 - so that no timed call has to
         from atb.domain import Bars, Symbol, Timeframe
@@ -24,18 +24,18 @@ class Atb(Engine):
 
     def single(self, data: Any, *, tables: bool = False) -> Any:
         """Return the result with records, equity and drawdown; or with the tables that a notebook shows."""
-        return _looked_at(_slot(data, Combination()), tables=tables)
+        return _looked_at(_slot(data, BenchParameters()), tables=tables)
 
     def several(self, data: Sequence[Any]) -> Any:
         """Return the result of one account that trades a slot per market."""
-        stake = replace(_policy(Combination()), sizing="fixed_stake", stake=STAKE)
-        return _looked_at([replace(_slot(bars, Combination()), policy=stake) for bars in data], tables=False)
+        stake = replace(_policy(BenchParameters()), sizing="fixed_stake", stake=STAKE)
+        return _looked_at([replace(_slot(bars, BenchParameters()), policy=stake) for bars in data], tables=False)
 
-    def many(self, data: Any, combinations: Sequence[Combination]) -> Any:
+    def many(self, data: Any, combinations: Sequence[BenchParameters]) -> Any:
         """Return the sweep over all combinations, on one worker."""
         return self.sweep(data, combinations, workers=1)
 
-    def sweep(self, data: Any, combinations: Sequence[Combination], *, workers: int) -> Any:
+    def sweep(self, data: Any, combinations: Sequence[BenchParameters], *, workers: int) -> Any:
         """Return the sweep over all combinations: of policies where only those differ, else of strategies."""
         from atb.backtest import sweep
 
@@ -79,7 +79,7 @@ def _round_trips(orders: Any) -> Any:
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
-def _slot(bars: Any, one: Combination) -> Any:
+def _slot(bars: Any, one: BenchParameters) -> Any:
     from atb.domain import Instrument
     from atb.engine.policy import ExecutionModel
     from atb.engine.slot import Slot
@@ -91,7 +91,7 @@ def _slot(bars: Any, one: Combination) -> Any:
     return Slot(strategy, bars, _policy(one), ExecutionModel(fee=FEE, slippage=0.0), instrument)
 
 
-def _policy(one: Combination) -> Any:
+def _policy(one: BenchParameters) -> Any:
     from atb.engine.policy import RiskPolicy
 
     return RiskPolicy(fraction=FRACTION, stop_loss=one.stop, take_profit=one.target)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from atb.bench.engines import Engine, EngineResult, FillRules
-from atb.bench.workload import CASH, FEE, FRACTION, STAKE, Combination, Market
+from atb.bench.workload import CASH, FEE, FRACTION, STAKE, BenchParameters, GeneratedBars
 
 
 class Vectorbt(Engine):
@@ -24,7 +24,7 @@ class Vectorbt(Engine):
     chunk: ClassVar[int | None] = 100  # 100,000 bars x 100 columns already take 2 GB
     engine: ClassVar[str]
 
-    def load(self, market: Market) -> Any:
+    def load(self, market: GeneratedBars) -> Any:
         """Import vectorbt, choose its engine and return a frame without a time zone."""
         import vectorbt as vbt
 
@@ -33,7 +33,7 @@ class Vectorbt(Engine):
 
     def single(self, data: Any, *, tables: bool = False) -> Any:
         """Return the figures and the trade records of one combination, with its equity computed."""
-        figures, portfolio = self._simulate(data, [Combination()])
+        figures, portfolio = self._simulate(data, [BenchParameters()])
         portfolio.value()
         if tables:
             _ = portfolio.orders.records_readable, portfolio.trades.records_readable
@@ -48,7 +48,7 @@ class Vectorbt(Engine):
             for name in ("open", "high", "low", "close")
         }
         entries, exits = (
-            np.hstack(parts) for parts in zip(*(_signals(frame, [Combination()]) for frame in data), strict=True)
+            np.hstack(parts) for parts in zip(*(_signals(frame, [BenchParameters()]) for frame in data), strict=True)
         )
         quantity = STAKE / columns["close"].shift(1)
         portfolio = self._portfolio(
@@ -64,7 +64,7 @@ class Vectorbt(Engine):
         )
         return self._figures(portfolio), portfolio.trades.records, len(data[0])
 
-    def many(self, data: Any, combinations: Sequence[Combination]) -> Any:
+    def many(self, data: Any, combinations: Sequence[BenchParameters]) -> Any:
         """Return the figures of one chunk, simulated as one block of columns."""
         return self._simulate(data, combinations)[0], None, 0
 
@@ -84,7 +84,7 @@ class Vectorbt(Engine):
             trades,
         )
 
-    def _simulate(self, data: Any, combinations: Sequence[Combination]) -> Any:
+    def _simulate(self, data: Any, combinations: Sequence[BenchParameters]) -> Any:
         entries, exits = _signals(data, combinations)
         portfolio = self._portfolio(
             data,
@@ -124,7 +124,7 @@ class VectorbtRust(Vectorbt):
     engine = "rust"
 
 
-def _signals(data: Any, combinations: Sequence[Combination]) -> tuple[Any, Any]:
+def _signals(data: Any, combinations: Sequence[BenchParameters]) -> tuple[Any, Any]:
     """Return entries and exits, one bar after the fast average crossed above or below the slow one."""
     import vectorbt as vbt
 

@@ -40,7 +40,7 @@ CALM = 400  # falling bars at the start, so that no engine has a signal before a
 
 
 @dataclass(frozen=True)
-class Combination:
+class BenchParameters:
     """Parameters of the strategy: two windows in bars, stop and target as fractions of the entry price."""
 
     fast: int = 20
@@ -50,7 +50,7 @@ class Combination:
 
 
 @dataclass(frozen=True)
-class Market:
+class GeneratedBars:
     """Generated bars as one (4, bars) array of open, high, low and close."""
 
     prices: Floats
@@ -59,9 +59,9 @@ class Market:
         """Return the number of bars."""
         return int(self.prices.shape[1])
 
-    def copy(self) -> "Market":
+    def copy(self) -> "GeneratedBars":
         """Return the same bars in new memory, so that caches keyed by the old ones do not help."""
-        return Market(self.prices.copy())
+        return GeneratedBars(self.prices.copy())
 
     def frame(self, *, zone: str | None = "UTC") -> "pd.DataFrame":
         """Return hourly bars with a volume of 1 as a new frame; `zone` None gives times without one."""
@@ -72,7 +72,7 @@ class Market:
         return pd.DataFrame({name: column.copy() for name, column in columns.items()} | {"volume": 1.0}, index=index)
 
 
-def generate(bars: int, seed: int, *, sigma: float = SIGMA, gap: float = 0.0) -> Market:
+def generate(bars: int, seed: int, *, sigma: float = SIGMA, gap: float = 0.0) -> GeneratedBars:
     """Return a seeded random walk around a slow swing, rounded to `TICK`, after `CALM` bars of steady fall.
 
     Parameters
@@ -94,17 +94,17 @@ def generate(bars: int, seed: int, *, sigma: float = SIGMA, gap: float = 0.0) ->
     reach = np.abs(rng.normal(0.0, sigma / 4, (2, bars)))
     high = np.ceil(np.maximum(opened, close) * (1.0 + reach[0]) / TICK) * TICK
     low = np.maximum(np.floor(np.minimum(opened, close) * (1.0 - reach[1]) / TICK), 1.0) * TICK
-    return Market(np.stack([opened, high, low, close]))
+    return GeneratedBars(np.stack([opened, high, low, close]))
 
 
-def policy_grid(count: int) -> list[Combination]:
+def policy_grid(count: int) -> list[BenchParameters]:
     """Return `count` settings that differ in stop and target, as near to a square as `count` allows.
 
     No stop or target falls exactly on a market price, where rounding of the last bit would decide whether it was touched.
     """
     few, many = _sides(count)
     stops, targets = np.linspace(0.015, 0.04, few), np.linspace(0.02, 0.08, many)
-    return [Combination(stop=_off_grid(stop), target=_off_grid(target)) for stop in stops for target in targets]
+    return [BenchParameters(stop=_off_grid(stop), target=_off_grid(target)) for stop in stops for target in targets]
 
 
 def _off_grid(distance: float) -> float:
@@ -112,11 +112,11 @@ def _off_grid(distance: float) -> float:
     return next(k for k in itertools.count(round(distance * 1e6)) if math.gcd(k, 10) == 1) / 1e6
 
 
-def strategy_grid(count: int) -> list[Combination]:
+def strategy_grid(count: int) -> list[BenchParameters]:
     """Return `count` settings that differ in the two windows; stop and target off the market's prices, as in `policy_grid`."""
     few, many = _sides(count)
     stop, target = _off_grid(0.02), _off_grid(0.04)
-    return [Combination(5 + i, 10 + few + 2 * j, stop, target) for i in range(few) for j in range(many)]
+    return [BenchParameters(5 + i, 10 + few + 2 * j, stop, target) for i in range(few) for j in range(many)]
 
 
 def _sides(count: int) -> tuple[int, int]:

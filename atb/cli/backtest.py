@@ -34,7 +34,7 @@ from atb.errors import RunError
 
 if TYPE_CHECKING:
     from atb.backtest import Result
-    from atb.db.tables import Run
+    from atb.db.tables import RunRow
     from atb.workbench.backtesting import Prepared
 
 # Metrics shown beside those of holding; the others are shown for the strategy alone.
@@ -138,7 +138,7 @@ def _print_figures(stats: Mapping[str, Any], hold: Mapping[str, Any]) -> None:
     print_table(rows)
 
 
-def _print_second(row: "Run", result: "Result") -> None:
+def _print_second(row: "RunRow", result: "Result") -> None:
     """Print what the notebook adds: further findings, proofs, and the paths of its files."""
     from atb.experiments.evidence import ResultEvidence
     from atb.experiments.findings import findings
@@ -192,7 +192,7 @@ def _unrecorded(result: "Result", values: Mapping[str, Any]) -> dict[str, Any]:
     return {**record, **kept, "evidence": None, "files": {}, **_rules(result, values)}
 
 
-def _refuse_other_figures(row: "Run", result: "Result") -> None:
+def _refuse_other_figures(row: "RunRow", result: "Result") -> None:
     from atb.workbench.backtesting import differences
 
     if others := differences(result, row.metrics):

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from atb.bench.cases import Row
-    from atb.bench.process import Job
+    from atb.bench.process import BenchJob
 
 # Repeated from `atb.bench.cases`, so that --help imports nothing heavy; a test keeps them equal.
 CASES = ("single", "tables", "multi", "fills", "sweep", "grid", "cores", "memory", "start", "cold", "live")
@@ -105,7 +105,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
         sys.exit(1)
 
 
-def _show_progress(number: int, total: int, job: "Job") -> None:
+def _show_progress(number: int, total: int, job: "BenchJob") -> None:
     combos = f" x {job.combos:,} combinations" if job.combos > 1 else ""
     text = f"[{number}/{total}] {job.task}: {job.engine}, {job.bars:,} bars{combos}"
     terminal = sys.stderr.isatty()

@@ -15,7 +15,7 @@ from atb.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from atb.config import Settings
-    from atb.db.tables import Run
+    from atb.db.tables import RunRow
     from atb.experiments.parameters import Parameter
     from atb.experiments.running import Progress
     from atb.workbench.backtesting import Prepared
@@ -142,7 +142,7 @@ def notebook_at(settings: "Settings", name: str) -> Path:
     return part_of(settings.project, "notebooks", name)
 
 
-def executed(path: Path, given: Mapping[str, object], settings: "Settings", *, timeout: float, quiet: bool) -> "Run":
+def executed(path: Path, given: Mapping[str, object], settings: "Settings", *, timeout: float, quiet: bool) -> "RunRow":
     """Execute a notebook with progress on standard error, and return its row; on Ctrl-C print where it was kept."""
     from atb.experiments.execution import RunInterrupted, execute
 
@@ -184,7 +184,7 @@ def _lines(name: str) -> "Progress":
     return update
 
 
-def report(row: "Run", print_result: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
+def report(row: "RunRow", print_result: Callable[[dict[str, Any]], None], *, as_json: bool) -> None:
     """Print a run and its published result; raise if it failed."""
     from atb.experiments.publication import published
 
@@ -197,13 +197,13 @@ def report(row: "Run", print_result: Callable[[dict[str, Any]], None], *, as_jso
     refuse_failed(row)
 
 
-def refuse_failed(row: "Run") -> None:
+def refuse_failed(row: "RunRow") -> None:
     """Raise the error of a run that did not succeed."""
     if row.status != "succeeded":
         raise RunError(f"The notebook failed in {row.error}", todo=f"It was kept: {Path(row.path) / row.notebook}")
 
 
-def run_as_json(row: "Run") -> dict[str, Any]:
+def run_as_json(row: "RunRow") -> dict[str, Any]:
     """Return the run's row, its published result and the paths of its files."""
     from atb.experiments.publication import published
     from atb.experiments.registry import run_json
@@ -213,7 +213,7 @@ def run_as_json(row: "Run") -> dict[str, Any]:
     return {**run_json(row), **kept, "files": {name: str(path) for name, path in _files(row).items()}}
 
 
-def run_facts(row: "Run") -> dict[str, object]:
+def run_facts(row: "RunRow") -> dict[str, object]:
     """Return a run as fields for printing: status, duration, bars, files."""
     seconds = None if row.seconds is None else f"{row.seconds:.1f} s"
     facts = {"run": row.run_id, "status": row.status, "took": seconds, "error": row.error}
@@ -223,7 +223,7 @@ def run_facts(row: "Run") -> dict[str, object]:
     return {name: value for name, value in {**facts, "data": "; ".join(data), **_files(row)}.items() if value}
 
 
-def _files(row: "Run") -> dict[str, Path]:
+def _files(row: "RunRow") -> dict[str, Path]:
     """Return the existing files of a run by kind."""
     names = {"notebook": row.notebook, "report": "report.html", "result": "result.json"}
     names |= {table: f"{table}.csv" for table in ("orders", "trades", "equity", "refused")}

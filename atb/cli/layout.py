@@ -28,7 +28,7 @@ def terminal_width() -> int | None:
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Rows as texts under their headings.
 
     Parameters
@@ -45,10 +45,10 @@ class Table:
     cells: Sequence[Sequence[str]]
     right: Sequence[bool]
 
-    def only(self, kept: Sequence[int]) -> "Table":
+    def only(self, kept: Sequence[int]) -> "TextTable":
         """Return the table with these columns alone."""
         cells = [[row[i] for i in kept] for row in self.cells]
-        return Table([self.names[i] for i in kept], cells, [self.right[i] for i in kept])
+        return TextTable([self.names[i] for i in kept], cells, [self.right[i] for i in kept])
 
     @property
     def widths(self) -> list[int]:
@@ -61,7 +61,7 @@ class Table:
         return len(GAP) * (len(self.names) - 1)
 
 
-def table_lines(table: Table, width: int | None, *, spare: Sequence[str] = ()) -> list[str]:
+def table_lines(table: TextTable, width: int | None, *, spare: Sequence[str] = ()) -> list[str]:
     """Return the lines of a table, a heading first.
 
     One that is too wide for `width` (None is no limit) loses its empty columns, then those of `spare` from the last on, which a
@@ -80,13 +80,13 @@ def table_lines(table: Table, width: int | None, *, spare: Sequence[str] = ()) -
     return _blocks(full, width)
 
 
-def _whole_cells(table: Table) -> list[int]:
+def _whole_cells(table: TextTable) -> list[int]:
     """Return how wide each column is; a long text may be folded to two thirds of that."""
     words = _whole_words(table)
     return [max(word, size * 2 // 3) if size > LONG else size for size, word in zip(table.widths, words, strict=True)]
 
 
-def _with_fewer_columns(table: Table, spare: Sequence[str]) -> Iterator[Table]:
+def _with_fewer_columns(table: TextTable, spare: Sequence[str]) -> Iterator[TextTable]:
     """Yield the table, and then with one more of the spare columns left out each time, the last one first."""
     left = list(table.names)
     yield table
@@ -96,28 +96,28 @@ def _with_fewer_columns(table: Table, spare: Sequence[str]) -> Iterator[Table]:
             yield table.only([i for i, column in enumerate(table.names) if column in left])
 
 
-def _left_out(full: Table, part: Table, width: int) -> list[str]:
+def _left_out(full: TextTable, part: TextTable, width: int) -> list[str]:
     names = [name for name in full.names if name not in part.names]
     note = f"Left out, for want of room: {', '.join(names)}; a wider terminal or --json shows them."
     return ["", *paragraph(note, width).split("\n")] if names else []
 
 
-def _laid_out(table: Table, widths: Sequence[int]) -> list[str]:
+def _laid_out(table: TextTable, widths: Sequence[int]) -> list[str]:
     return [line for row in [table.names, *table.cells] for line in _lines(row, widths, table.right)]
 
 
-def _whole_words(table: Table) -> list[int]:
+def _whole_words(table: TextTable) -> list[int]:
     """Return how narrow each column may become without a broken word, such as an id."""
     rows = [table.names, *table.cells]
     return [max((len(word) for row in rows for word in row[i].split()), default=0) for i in range(len(table.names))]
 
 
-def _whole_headings(table: Table) -> list[int]:
+def _whole_headings(table: TextTable) -> list[int]:
     """Return how narrow each column may become when only its heading's words stay whole."""
     return [max(NARROWEST, *map(len, name.split() or [""])) for name in table.names]
 
 
-def _narrowed(table: Table, least: Sequence[int], width: int) -> list[int] | None:
+def _narrowed(table: TextTable, least: Sequence[int], width: int) -> list[int] | None:
     """Take characters from the widest columns of text until all fit; None if they cannot."""
     found, room = table.widths, width - table.gaps
     low = [size if end else min(size, few) for size, few, end in zip(found, least, table.right, strict=True)]
@@ -155,7 +155,7 @@ def _folded(text: str, width: int) -> list[str]:
     return lines
 
 
-def _blocks(table: Table, width: int) -> list[str]:
+def _blocks(table: TextTable, width: int) -> list[str]:
     """Return each row as lines of `name  value`, empty cells left out, an empty line between two rows."""
     found: list[str] = []
     for row in table.cells:

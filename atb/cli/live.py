@@ -190,12 +190,12 @@ def _changed_sources(database: "Database") -> dict[str, list[str]]:
     """Return the source files that changed since each promotion, by the manifest's hash; what cannot be read is left out."""
     from sqlalchemy import select
 
-    from atb.db.tables import Promotion
+    from atb.db.tables import PromotionRow
     from atb.promotion.manifest import load_past_manifest
     from atb.promotion.provenance import changed_sources
 
     with database.session(read_only=True) as session:
-        paths = {row.manifest_sha256: Path(row.path) for row in session.scalars(select(Promotion))}
+        paths = {row.manifest_sha256: Path(row.path) for row in session.scalars(select(PromotionRow))}
     found = {}
     for sha256, path in paths.items():
         with suppress(AtbError):

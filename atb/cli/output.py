@@ -111,7 +111,7 @@ def table_lines(rows: Sequence[Row], columns: Sequence[str] | None = None, *, sp
     names = list(columns) if columns is not None else list(rows[0]) if rows else []
     cells = [[cell(row.get(name)) for name in names] for row in rows]
     right = [bool(rows) and all(_is_number(row.get(name)) for row in rows) for name in names]
-    return layout.table_lines(layout.Table(names, cells, right), layout.terminal_width(), spare=spare)
+    return layout.table_lines(layout.TextTable(names, cells, right), layout.terminal_width(), spare=spare)
 
 
 def _is_number(value: object) -> bool:

@@ -24,7 +24,7 @@ from atb.cli.output import json_option, print_fields, print_json, print_points, 
 
 if TYPE_CHECKING:
     from atb.config import Settings
-    from atb.db.tables import Run
+    from atb.db.tables import RunRow
 
 
 @click.command(cls=Command)
@@ -143,7 +143,7 @@ def _locate(notebook: Path, settings: "Settings") -> Path:
     return named if named.parent != Path() else notebook_at(settings, named.name)
 
 
-def _line(row: "Run") -> dict[str, object]:
+def _line(row: "RunRow") -> dict[str, object]:
     wanted = ("strategy", "symbol", "timeframe")
     about = " ".join(str(row.parameters[name]) for name in wanted if row.parameters.get(name))
     return {

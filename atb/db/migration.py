@@ -53,9 +53,9 @@ def _require_tables(connection: Connection) -> None:
     SetupError
         Naming what is missing.
     """
-    from atb.db.tables import Run
+    from atb.db.tables import RunRow
 
-    missing = sorted(set(Run.metadata.tables) - set(inspect(connection).get_table_names()))
+    missing = sorted(set(RunRow.metadata.tables) - set(inspect(connection).get_table_names()))
     if missing:
         what = "the table" if len(missing) == 1 else "the tables"
         raise SetupError(

@@ -18,7 +18,7 @@ HANDOVER_KINDS = ("shadowed", "adopted", "rolled_back")
 _OPEN_ENTRY = sql(f"role = 'entry' AND state IN ({', '.join(repr(state) for state in OPEN_STATES)})")
 
 
-class Run(Table):
+class RunRow(Table):
     """One execution of a notebook, successful or not."""
 
     __tablename__ = "run"
@@ -46,7 +46,7 @@ class Run(Table):
     holder: Mapped[str | None]
 
 
-class Promotion(Table):
+class PromotionRow(Table):
     """A signed manifest. Its run may be in another database, so there is no foreign key."""
 
     __tablename__ = "promotion"
@@ -60,7 +60,7 @@ class Promotion(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Evidence(Table):
+class EvidenceRow(Table):
     """The result of a check of a promoted manifest, such as a rehearsal.
 
     For several manifests together, `manifest_sha256` is the portfolio's key.
@@ -78,7 +78,7 @@ class Evidence(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class LiveSession(Table):
+class SessionRow(Table):
     """One portfolio of promoted strategies trading one account; it survives restarts of the runner.
 
     `key` identifies the portfolio: the content hash of a single manifest, or a hash over those of several. A hand-over changes it,
@@ -118,7 +118,7 @@ class SlotRow(Table):
     last_bar_ms: Mapped[int | None] = mapped_column(BigInteger)
 
 
-class Handover(Table):
+class HandoverRow(Table):
     """A slot's passage from one manifest to another before the bar `from_bar_ms`: the position then, and the stop that stayed."""
 
     __tablename__ = "handover"
@@ -137,7 +137,7 @@ class Handover(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Acknowledgement(Table):
+class AcknowledgementRow(Table):
     """Words a person typed to trade real money, bound to an account, a largest loss (quote) and one configuration."""
 
     __tablename__ = "acknowledgement"
@@ -169,7 +169,7 @@ class HaltRow(Table):
     set_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class AccountLease(Table):
+class LeaseRow(Table):
     """Which runner may trade an account, until when; the epoch fences off a holder that stalled."""
 
     __tablename__ = "account_lease"
@@ -200,7 +200,7 @@ class DecisionRow(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Intent(Table):
+class IntentRow(Table):
     """An order, committed before its request is sent, and its state since.
 
     `reason` says why it is sent (exit_signal, trailing_stop, scale_in), `refusal` why it was not filled. `placed_ms` is the
@@ -252,7 +252,7 @@ class Intent(Table):
     updated_at: Mapped[datetime] = mapped_column(default=now, onupdate=now)
 
 
-class OrderEvent(Table):
+class OrderEventRow(Table):
     """A message of the venue about an order, in order of arrival; rows are added, never changed."""
 
     __tablename__ = "order_event"
@@ -295,7 +295,7 @@ class FillRow(Table):
     created_at: Mapped[datetime] = mapped_column(default=now)
 
 
-class Cursor(Table):
+class CursorRow(Table):
     """The newest execution of a symbol that the session has seen, its own or a foreign one: the next sweep begins after it."""
 
     __tablename__ = "cursor"
@@ -343,7 +343,7 @@ class EquityRow(Table):
     cash: Mapped[Decimal]
 
 
-class KernelState(Table):
+class KernelStateRow(Table):
     """The kernel state after the newest step, from which a restarted runner goes on. `step_no` counts the session's steps."""
 
     __tablename__ = "kernel_state"
@@ -355,7 +355,7 @@ class KernelState(Table):
     payload: Mapped[Json]
 
 
-class Event(Table):
+class EventRow(Table):
     """The audit trail; rows are added, never changed."""
 
     __tablename__ = "event"

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from atb.db import Database
-from atb.db.tables import Run
+from atb.db.tables import RunRow
 from atb.environment import variables
 from atb.errors import InputError, SetupError
 from atb.experiments.ceiling import kernel_memory
@@ -45,7 +45,7 @@ TIMEOUT_SECONDS = 3_600.0
 class RunInterrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM ended a run; `run` is its completed row."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: RunRow) -> None:
         super().__init__(run.run_id)
         self.run = run
 
@@ -58,7 +58,7 @@ def execute(
     database: Database,
     progress: Progress | None = None,
     timeout: float = TIMEOUT_SECONDS,
-) -> Run:
+) -> RunRow:
     """Execute a notebook with parameters, record it, and return its row.
 
     A notebook that fails does not raise here: see `status`, `error` and `failed_cell`. The folder `path` then holds the notebook
@@ -132,7 +132,7 @@ def _secrets(settings: "Settings", values: Mapping[str, Plain]) -> tuple[str, ..
     )
 
 
-def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", database: Database) -> Run:
+def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", database: Database) -> RunRow:
     """Create the run's folder and row with status `running`."""
     from atb.engine.cache import kernel_hash
 
@@ -145,7 +145,7 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
     except OSError as error:
         raise SetupError(f"The folder of the run cannot be made ({error.strerror})", found=str(folder)) from None
     commit, dirty = commit_of(path.parent)
-    run = Run(
+    run = RunRow(
         run_id=name,
         notebook=path.name,
         notebook_sha256=file_sha256(path),
@@ -173,7 +173,7 @@ def _seed(values: Mapping[str, Plain]) -> int | None:
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
-def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) -> Run:
+def _end(run: RunRow, outcome: Outcome, redactor: Redactor, *, database: Database) -> RunRow:
     """Write the run's files, masked, flush them to disk, then complete its row."""
     folder = Path(run.path)
     make_private_folder(folder)  # a cell may have deleted it
@@ -201,7 +201,7 @@ def _end(run: Run, outcome: Outcome, redactor: Redactor, *, database: Database) 
     return end_run(database, run.run_id, **changes)
 
 
-def _abandon(run: Run, error: BaseException, redactor: Redactor, *, database: Database) -> None:
+def _abandon(run: RunRow, error: BaseException, redactor: Redactor, *, database: Database) -> None:
     """Record an error, or Ctrl-C, outside the notebook; a row that cannot be written stays `running`, never `succeeded`."""
     run.status = "interrupted" if isinstance(error, KeyboardInterrupt) else "failed"
     run.error, run.ended_at, run.holder = redactor.text(f"{type(error).__name__}: {error}"), now(), None

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.db import Database
-from atb.db.tables import Evidence as EvidenceRow
-from atb.db.tables import Promotion, Run
+from atb.db.tables import EvidenceRow, PromotionRow, RunRow
 from atb.engine.policy import RiskPolicy
 from atb.errors import AtbError, InputError, PromotionError, did_you_mean
 from atb.experiments.publication import published
@@ -33,7 +32,7 @@ REHEARSED_DAYS = 30  # shortest rehearsal that counts before real money
 class Judged:
     """A run, its published result (empty if it published none), and the gate's verdict."""
 
-    run: Run
+    run: RunRow
     result: Mapping[str, Any]
     evidence: Evidence
     verdict: Verdict
@@ -138,9 +137,9 @@ def _rehearsed(judged: Judged, settings: "Settings", database: Database) -> bool
     from sqlalchemy import select
 
     query = (
-        select(EvidenceRow.passed, EvidenceRow.detail, Promotion.path)
-        .join(Promotion, Promotion.manifest_sha256 == EvidenceRow.manifest_sha256)
-        .where(EvidenceRow.kind == REHEARSAL, Promotion.run_id == judged.run.run_id)
+        select(EvidenceRow.passed, EvidenceRow.detail, PromotionRow.path)
+        .join(PromotionRow, PromotionRow.manifest_sha256 == EvidenceRow.manifest_sha256)
+        .where(EvidenceRow.kind == REHEARSAL, PromotionRow.run_id == judged.run.run_id)
         .order_by(EvidenceRow.id.desc())
     )
     with database.session(read_only=True) as session:
@@ -164,7 +163,7 @@ def _decides_as(draft: Manifest, path: Path) -> bool:
 
 
 def _record(database: Database, promoted: Promoted, run_id: str) -> None:
-    row = Promotion(
+    row = PromotionRow(
         manifest_sha256=promoted.manifest_sha256,
         name=promoted.name,
         mode=promoted.verdict.mode,
@@ -183,7 +182,7 @@ def _default_name(slot: Mapping[str, Any], mode: str) -> str:
 
 
 def _evidence(
-    run: Run, result: Mapping[str, Any], proofs: Proofs, *, folder: Path | None, settings: "Settings"
+    run: RunRow, result: Mapping[str, Any], proofs: Proofs, *, folder: Path | None, settings: "Settings"
 ) -> Evidence:
     from atb.engine.cache import kernel_hash
 

@@ -20,7 +20,7 @@ from pydantic import BaseModel, SecretStr
 from sqlalchemy import insert, select
 
 from atb.db import Database
-from atb.db.tables import Acknowledgement as Row
+from atb.db.tables import AcknowledgementRow as Row
 from atb.errors import ConfigError, InputError, PromotionError, SetupError
 from atb.monitoring.processes import Holder
 from atb.redaction.addresses import mask_url

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from atb.checks import Check
 from atb.db import Database
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.decimals import exact
 from atb.domain import Clock, Instrument, Order, Symbol
 from atb.domain.orders import CLIENT_ID_PREFIX
@@ -112,7 +112,7 @@ class AccountState:
             As for `locate_session`.
         """
         with database.session(read_only=True) as session:
-            lease = session.get(AccountLease, account)
+            lease = session.get(LeaseRow, account)
         halt = effective_halt(halted(database, account), read_halt_file(settings.data.root))
         found, _ = locate_session(database, account, portfolio, adopt=adopt, exclusive=True)
         held: dict[Symbol, Decimal] = {}
@@ -130,7 +130,7 @@ class AccountState:
         )
 
 
-def _other_holder(lease: AccountLease | None, now_ms: int) -> str | None:
+def _other_holder(lease: LeaseRow | None, now_ms: int) -> str | None:
     if lease is None or lease.until_ms <= now_ms or lease.holder == str(Holder.here()):
         return None
     return None if Holder.parse(lease.holder).is_dead() else lease.holder

@@ -21,7 +21,7 @@ from atb.live.portfolio import Portfolio
 from atb.rehearsal.context import JudgeContext, slot_contexts
 from atb.rehearsal.invariants import accounting, behaviour, order_life, stop_prices
 from atb.rehearsal.invariants.protection import uncovered_spans
-from atb.rehearsal.ledger import Entry, Ledger, Span
+from atb.rehearsal.ledger import Entry, LedgerReading, Span
 
 INVARIANTS = {
     "I1": "executions and balances agree",
@@ -154,7 +154,7 @@ def examine(
     wanted
         By slot, the stop prices that `stop_prices.wanted_stops` computed; None checks only the presence of stops.
     """
-    history, judgement = Ledger(ledger), Judgement()
+    history, judgement = LedgerReading(ledger), Judgement()
     found = judgement.violations
     uncovered = list(uncovered_spans(history, context))
     found["I1"] += accounting.executions(history, journal) + accounting.balances(history, journal, context)
@@ -181,7 +181,7 @@ def examine(
     return judgement
 
 
-def _checked(history: Ledger, journal: SessionRows, decisions: int) -> dict[str, int]:
+def _checked(history: LedgerReading, journal: SessionRows, decisions: int) -> dict[str, int]:
     """Return how many things each invariant was checked on, in the order of `INVARIANTS`."""
     ours = [order for orders in history.by_client_id.values() for order in orders]
     intents, requests = len(journal.intents), len(history.entries_of("request"))

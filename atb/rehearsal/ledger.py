@@ -129,7 +129,7 @@ class LedgerOrders:
         return [order for order in self.by_id.values() if order.open]
 
 
-class Ledger:
+class LedgerReading:
     """A whole ledger, with its orders, trades, requests and faults.
 
     Parameters

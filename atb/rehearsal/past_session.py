@@ -9,7 +9,7 @@ from atb.backtest import Result, run
 from atb.config import Settings
 from atb.data.catalogue import load_bars
 from atb.db import Database
-from atb.db.tables import Handover, Promotion
+from atb.db.tables import HandoverRow, PromotionRow
 from atb.errors import AtbError, InputError, PromotionError
 from atb.live.plan import make_plan
 from atb.live.portfolio import Portfolio
@@ -32,7 +32,7 @@ def portfolio_of_session(
     InputError
         If its slots were handed over, so that no single backtest is its own.
     """
-    passed = select(exists().where(Handover.session_id == standing["session"], Handover.kind != "shadowed"))
+    passed = select(exists().where(HandoverRow.session_id == standing["session"], HandoverRow.kind != "shadowed"))
     wanted = [slot["manifest_sha256"] for slot in standing["slots"] if slot["status"] != "shadow"]
     with database.session(read_only=True) as session:
         if session.scalar(passed):
@@ -40,7 +40,7 @@ def portfolio_of_session(
                 "The strategies of this session changed hands, so no one backtest is its own", found=standing["session"],
                 todo="`atb trades` and `atb why` explain its trades one by one",
             )  # fmt: skip
-        paths = {one.manifest_sha256: Path(one.path) for one in session.scalars(select(Promotion))}
+        paths = {one.manifest_sha256: Path(one.path) for one in session.scalars(select(PromotionRow))}
     if missing := [sha for sha in wanted if sha not in paths]:
         return None, (f"its manifest {missing[0][:12]} was promoted into another database",)
     changed: list[str] = []

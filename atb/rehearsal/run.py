@@ -244,7 +244,7 @@ def _save(found: Rehearsal, portfolio: Portfolio, settings: Settings) -> None:
     """Store the result for every manifest of the portfolio and for the portfolio itself."""
     from sqlalchemy import insert
 
-    from atb.db.tables import Evidence
+    from atb.db.tables import EvidenceRow
 
     keys = dict.fromkeys([portfolio.key, *(plan.manifest.content_sha256 for plan in portfolio.plans)])
     runs = {plan.manifest.content_sha256: plan.manifest.run_id for plan in portfolio.plans}
@@ -261,6 +261,6 @@ def _save(found: Rehearsal, portfolio: Portfolio, settings: Settings) -> None:
     database: Database = open_database(settings.database.url)
     try:
         with database.engine.begin() as connection:
-            connection.execute(insert(Evidence), rows)
+            connection.execute(insert(EvidenceRow), rows)
     finally:
         database.close()

@@ -90,7 +90,7 @@ class Block:
     rows: tuple[int, ...] = ()
 
 
-class Clock:
+class BarClock:
     """The clock that a strategy sees: the close of the newest known bar."""
 
     now_s: ClassVar[float] = 0.0
@@ -114,21 +114,21 @@ class Clock:
 class _Time(dt.datetime):
     @classmethod
     def now(cls, tz: Any = None) -> Any:
-        return _TIME.fromtimestamp(Clock.now_s, tz)
+        return _TIME.fromtimestamp(BarClock.now_s, tz)
 
     @classmethod
     def utcnow(cls) -> Any:
-        return _TIME.fromtimestamp(Clock.now_s, dt.UTC).replace(tzinfo=None)
+        return _TIME.fromtimestamp(BarClock.now_s, dt.UTC).replace(tzinfo=None)
 
     @classmethod
     def today(cls) -> Any:
-        return _TIME.fromtimestamp(Clock.now_s)
+        return _TIME.fromtimestamp(BarClock.now_s)
 
 
 class _Day(dt.date):
     @classmethod
     def today(cls) -> Any:
-        return _TIME.fromtimestamp(Clock.now_s).date()
+        return _TIME.fromtimestamp(BarClock.now_s).date()
 
 
 def main() -> None:
@@ -141,7 +141,7 @@ def main() -> None:
     walls.prepare()
     for name in ("pandas", "talib", "atb.engine.prepare"):  # once, for all forks
         importlib.import_module(name)
-    Clock.install()
+    BarClock.install()
     with suppress(EOFError):
         slot = _slot(pickle.load(requests))  # noqa: S301 - from the process that started this one
         while True:
@@ -269,7 +269,7 @@ class Known:
         from atb.engine.prepare import signals_of
 
         bars = self.bars()
-        Clock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[-1])) / 1_000
+        BarClock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[-1])) / 1_000
         signals, prediction = signals_of(replace(slot, bars=bars))
         return [_row(signals, prediction, at) for at in self._block.rows or (-1,)]
 

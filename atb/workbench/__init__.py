@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
-    from atb.workbench.rules import Rules, make_rules
+    from atb.workbench.rules import BacktestRules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run
     from atb.workbench.slots import Period, load_predictor, prepare_slot, traded_part
 
@@ -28,7 +28,7 @@ _HOMES = {
     "Period": "atb.workbench.slots",
     "Result": "atb.backtest",
     "RiskPolicy": "atb.engine.policy",
-    "Rules": "atb.workbench.rules",
+    "BacktestRules": "atb.workbench.rules",
     "Slot": "atb.engine.slot",
     "assumptions": "atb.experiments.findings",
     "catalogue": "atb.workbench.market",
@@ -63,12 +63,12 @@ _HOMES = {
 
 __all__ = [
     "AccountPolicy",
+    "BacktestRules",
     "ExecutionModel",
     "Monitored",
     "Period",
     "Result",
     "RiskPolicy",
-    "Rules",
     "Slot",
     "assumptions",
     "catalogue",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from atb.backtest import Result
     from atb.config import Settings
     from atb.db import Database
-    from atb.db.tables import Run
+    from atb.db.tables import RunRow
     from atb.promotion.gate import Verdict
 
 SYMBOL, TIMEFRAME, VENUE = "BTC/USDT", "1h", "synthetic"
@@ -45,7 +45,7 @@ class Demo:
 
     settings: "Settings"
     database: "Database"
-    backtest_run: "Run | None" = None
+    backtest_run: "RunRow | None" = None
     manifest: Path | None = None
     verdict: "Verdict | None" = None
     month: "Result | None" = None
@@ -146,7 +146,7 @@ class Demo:
     # --- what the steps share -----------------------------------------------------------------------------------------
 
     @property
-    def _run(self) -> "Run":
+    def _run(self) -> "RunRow":
         if self.backtest_run is None:
             raise RunError("There is no backtest yet")
         return self.backtest_run
@@ -177,7 +177,7 @@ class Demo:
             "stop_loss": STOP_LOSS,
         }
 
-    def _execute(self, notebook: str, parameters: dict[str, object]) -> "Run":
+    def _execute(self, notebook: str, parameters: dict[str, object]) -> "RunRow":
         from atb.experiments import execute
 
         path = part_of(self.settings.project, "notebooks", notebook)

@@ -15,13 +15,13 @@ def last_rehearsal(run_id: str) -> Json | None:
     from sqlalchemy import select
 
     from atb.db import open_database
-    from atb.db.tables import Evidence
+    from atb.db.tables import EvidenceRow
 
-    query = select(Evidence.detail).where(Evidence.kind == "rehearsal", Evidence.run_id == run_id)
+    query = select(EvidenceRow.detail).where(EvidenceRow.kind == "rehearsal", EvidenceRow.run_id == run_id)
     database = open_database(load_settings().database.url)
     try:
         with database.session(read_only=True) as session:
-            return session.scalars(query.order_by(Evidence.id.desc()).limit(1)).one_or_none()
+            return session.scalars(query.order_by(EvidenceRow.id.desc()).limit(1)).one_or_none()
     finally:
         database.close()
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atb.backtest import Result
     from atb.config import Settings
     from atb.db import Database
-    from atb.db.tables import LiveSession
+    from atb.db.tables import SessionRow
     from atb.rehearsal.comparison import Comparison
     from atb.reports import SessionRecord
 
@@ -142,9 +142,9 @@ def _promoted(days: int) -> Path:
 def _newest_manifest(database: "Database") -> Path | None:
     from sqlalchemy import select
 
-    from atb.db.tables import Promotion
+    from atb.db.tables import PromotionRow
 
-    query = select(Promotion.path).where(Promotion.mode == "paper").order_by(Promotion.created_at.desc())
+    query = select(PromotionRow.path).where(PromotionRow.mode == "paper").order_by(PromotionRow.created_at.desc())
     with database.session(read_only=True) as session:
         return next((Path(path) for path in session.scalars(query) if Path(path).is_file()), None)
 
@@ -234,22 +234,22 @@ def _open(settings: "Settings") -> "Database":
     return open_database(settings.database.url)
 
 
-def _chosen(database: "Database", wanted: str | None) -> tuple["LiveSession", Json]:
-    from atb.db.tables import LiveSession
+def _chosen(database: "Database", wanted: str | None) -> tuple["SessionRow", Json]:
+    from atb.db.tables import SessionRow
     from atb.live.journal.overview import sessions
 
     found = [row for row in sessions(database) if wanted is None or row["session"].startswith(wanted)]
     if not found:
         raise InputError("There is no such session", found=wanted, todo="`atb status` lists them")
     with database.session(read_only=True) as session:
-        row = session.get_one(LiveSession, found[0]["session"])
+        row = session.get_one(SessionRow, found[0]["session"])
         session.expunge(row)
     if row.last_bar_ms is None:
         raise InputError("This session has not decided on any bar yet", found=row.session_id)
     return row, found[0]
 
 
-def _record(row: "LiveSession", result: "Result | None", database: "Database") -> "SessionRecord":
+def _record(row: "SessionRow", result: "Result | None", database: "Database") -> "SessionRecord":
     from atb.live.journal.frames import equity_table, fills_table, orders_table
     from atb.reports import SessionRecord
 
@@ -258,7 +258,7 @@ def _record(row: "LiveSession", result: "Result | None", database: "Database") -
     return SessionRecord(row.session_id, result, equity_table(database, row.session_id), fills, orders)
 
 
-def _end_ms(row: "LiveSession", standing: Json) -> int:
+def _end_ms(row: "SessionRow", standing: Json) -> int:
     """Return the close of the session's last bar, epoch milliseconds."""
     from atb.domain import Timeframe
 
@@ -271,9 +271,9 @@ def _reached_an_exchange(database: "Database", session_id: str) -> bool:
     """Return whether an exchange, real or simulated, ever gave an order of the session a name of its own."""
     from sqlalchemy import exists, select
 
-    from atb.db.tables import Intent
+    from atb.db.tables import IntentRow
 
-    named = select(exists().where(Intent.session_id == session_id, Intent.exchange_id.is_not(None)))
+    named = select(exists().where(IntentRow.session_id == session_id, IntentRow.exchange_id.is_not(None)))
     with database.session(read_only=True) as session:
         return bool(session.scalar(named))
 
@@ -282,8 +282,8 @@ def _rehearsal(database: "Database", key: str) -> Json | None:
     """Return the last rehearsal of a portfolio; None without one."""
     from sqlalchemy import select
 
-    from atb.db.tables import Evidence
+    from atb.db.tables import EvidenceRow
 
-    query = select(Evidence.detail).where(Evidence.kind == "rehearsal", Evidence.manifest_sha256 == key)
+    query = select(EvidenceRow.detail).where(EvidenceRow.kind == "rehearsal", EvidenceRow.manifest_sha256 == key)
     with database.session(read_only=True) as session:
-        return session.scalars(query.order_by(Evidence.id.desc()).limit(1)).one_or_none()
+        return session.scalars(query.order_by(EvidenceRow.id.desc()).limit(1)).one_or_none()

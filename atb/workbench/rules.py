@@ -14,7 +14,7 @@ _KINDS = {"policy": RiskPolicy, "execution": ExecutionModel, "account": AccountP
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class BacktestRules:
     """The three policies of a backtest: sizing and exits, costs and fills, limits of the account."""
 
     policy: RiskPolicy = field(default_factory=RiskPolicy)
@@ -22,7 +22,7 @@ class Rules:
     account: AccountPolicy = field(default_factory=AccountPolicy)
 
 
-def make_rules(given: Given | None = None, **common: Any) -> Rules:
+def make_rules(given: Given | None = None, **common: Any) -> BacktestRules:
     """Return the policies made from a flat set of rules; rules not named keep their defaults.
 
     >>> make_rules('{"trailing_stop": 0.03, "daily_loss": 0.02}', fraction=0.5).account.daily_loss
@@ -46,7 +46,7 @@ def make_rules(given: Given | None = None, **common: Any) -> Rules:
         if name not in homes:
             raise InputError("There is no such rule", found=name, todo=did_you_mean(name, homes))
         parts[homes[name]][name] = value
-    return Rules(
+    return BacktestRules(
         RiskPolicy.from_json(parts["policy"]),
         ExecutionModel.from_json(parts["execution"]),
         AccountPolicy.from_json(parts["account"]),

@@ -14,9 +14,9 @@ from atb.bench.cases import ATB, BARE, CASES, Options, Row, jobs_of, measurable,
 from atb.bench.engines import EngineResult, FillRules, make_engine, missing_engines
 from atb.bench.launch import launch
 from atb.bench.measure import MEGABYTE, PeakMemory, busy, timed
-from atb.bench.process import TASKS, Job
+from atb.bench.process import TASKS, BenchJob
 from atb.bench.targets import check_targets
-from atb.bench.workload import CALM, SEED, TICK, Combination, generate, policy_grid, strategy_grid
+from atb.bench.workload import CALM, SEED, TICK, BenchParameters, generate, policy_grid, strategy_grid
 
 SMALL = Options(bars=2_000, combos=4, repeat=1)
 KEYS = {"case", "engine", "bars", "combos", "cpu_s", "ratio_to_atb", "peak_mb", "agrees"}
@@ -27,7 +27,7 @@ def silent(*_):
     pass
 
 
-def in_this_process(job: Job):
+def in_this_process(job: BenchJob):
     return TASKS[job.task](job)
 
 
@@ -231,18 +231,19 @@ def test_progress_counts_all_jobs_of_all_cases():
 def test_what_the_budget_did_not_allow_is_scaled_and_said(monkeypatch):
     monkeypatch.setattr(BareLoop, "chunk", 2)
     whole, part = (
-        in_this_process(Job(BARE, "sweep", bars=2_000, combos=8, repeat=1, budget=budget)) for budget in (60.0, 0.0)
+        in_this_process(BenchJob(BARE, "sweep", bars=2_000, combos=8, repeat=1, budget=budget))
+        for budget in (60.0, 0.0)
     )
     assert (whole["measured"], part["measured"]) == (8, 2)
     assert part["found"]["final_equity"] == whole["found"]["final_equity"][:2]
-    (row,) = rows_of("memory", [Job(BARE, "sweep", combos=8)], [part])
+    (row,) = rows_of("memory", [BenchJob(BARE, "sweep", combos=8)], [part])
     assert row.notes == ["2 of 8 combinations measured, the time is scaled up"]
 
 
 def test_an_engine_that_fails_is_a_row_with_its_last_words():
-    facts = launch(Job(ATB, "nonsense"))
+    facts = launch(BenchJob(ATB, "nonsense"))
     assert facts == {"error": "KeyError: 'nonsense'"}
-    (row,) = rows_of("cold", [Job(ATB, "cold")], [facts])
+    (row,) = rows_of("cold", [BenchJob(ATB, "cold")], [facts])
     assert (row.cpu_s, row.agrees) == (None, None)
     assert row.notes == ["failed: KeyError: 'nonsense'"]
 
@@ -351,5 +352,5 @@ def test_every_engine_is_got_by_a_target_of_make_that_there_is(repository):
 
 
 def test_the_plain_rule_is_the_one_that_is_promised():
-    assert Combination() == Combination(fast=20, slow=50, stop=0.02, target=0.04)
+    assert BenchParameters() == BenchParameters(fast=20, slow=50, stop=0.02, target=0.04)
     assert list(CASES) == [*dict.fromkeys(CASES)]

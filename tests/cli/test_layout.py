@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.cli import main
-from atb.cli.layout import Table, field_lines, paragraph, table_lines
+from atb.cli.layout import TextTable, field_lines, paragraph, table_lines
 from atb.cli.output import print_table
 from atb.decimals import FINEST, number
 
@@ -39,7 +39,7 @@ def tables(draw):
     names = [f"column{i}" for i in range(columns)]
     right = draw(st.lists(st.booleans(), min_size=columns, max_size=columns))
     cell = [st.integers(0, 10**6).map(str) if end else TEXTS for end in right]
-    return Table(names, draw(st.lists(st.tuples(*cell), min_size=1, max_size=4)), right)
+    return TextTable(names, draw(st.lists(st.tuples(*cell), min_size=1, max_size=4)), right)
 
 
 @given(tables(), st.integers(60, 100))
@@ -53,12 +53,12 @@ def test_a_table_is_never_wider_than_the_terminal_and_keeps_every_character(tabl
 
 
 def test_without_a_width_nothing_is_folded():
-    table = Table(["run", "about"], [["a" * 60, "b " * 60]], [False, False])
+    table = TextTable(["run", "about"], [["a" * 60, "b " * 60]], [False, False])
     assert len(table_lines(table, None)) == 2
 
 
 def test_a_wide_table_first_loses_empty_columns_then_the_spare_ones_and_says_so():
-    table = Table(["run", "error", "about", "id"], [["r1", "", "x y", "i" * 40]], [False] * 4)
+    table = TextTable(["run", "error", "about", "id"], [["r1", "", "x y", "i" * 40]], [False] * 4)
     assert table_lines(table, 50)[0].split() == ["run", "about", "id"]
     lines = table_lines(table, 42, spare=("id",))
     assert lines[:2] == ["run  about", "r1   x y"]
@@ -66,7 +66,7 @@ def test_a_wide_table_first_loses_empty_columns_then_the_spare_ones_and_says_so(
 
 
 def test_an_id_stays_whole_as_long_as_a_sentence_can_be_folded_instead():
-    table = Table(
+    table = TextTable(
         ["run", "about"], [["20240131-094500-03-backtest-1f9a3c", "sma_cross BTC/USDT 1h over a year"]], [False] * 2
     )
     lines = table_lines(table, 60)
@@ -75,7 +75,7 @@ def test_an_id_stays_whole_as_long_as_a_sentence_can_be_folded_instead():
 
 
 def test_a_table_that_cannot_be_folded_becomes_a_block_for_each_row():
-    table = Table([f"name{i}" for i in range(9)], [["1234567"] * 9, ["7654321"] * 9], [True] * 9)
+    table = TextTable([f"name{i}" for i in range(9)], [["1234567"] * 9, ["7654321"] * 9], [True] * 9)
     lines = table_lines(table, 60)
     assert lines[0] == "name0  1234567"
     assert lines[9] == ""

@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from atb.cli import main
 from atb.db import open_database
-from atb.db.tables import Evidence, LiveSession, Promotion, Run
+from atb.db.tables import EvidenceRow, PromotionRow, RunRow, SessionRow
 from atb.engine.cache import kernel_hash
 from atb.experiments.publication import publish
 from atb.live.journal.overview import sessions
@@ -36,7 +36,7 @@ def record(desk, result, monkeypatch, *, run_id=RUN, **columns):
     }  # fmt: skip
     database = open_database(desk.url)
     with database.session() as session:
-        session.add(Run(run_id=run_id, **{**facts, **columns}))
+        session.add(RunRow(run_id=run_id, **{**facts, **columns}))
     database.close()
 
 
@@ -59,7 +59,7 @@ def atb(*arguments):
 def promotions(desk):
     database = open_database(desk.url)
     with database.session(read_only=True) as session:
-        rows = session.scalars(select(Promotion)).all()
+        rows = session.scalars(select(PromotionRow)).all()
     database.close()
     return rows
 
@@ -135,7 +135,7 @@ def test_a_session_whose_runner_died_is_stale(desk, result):
     desk.trade(next((desk.root / "promoted").glob("*.json")), since=first_open(result))
     database = open_database(desk.url)
     with database.session() as session:
-        session.scalars(select(LiveSession)).one().status = "running"
+        session.scalars(select(SessionRow)).one().status = "running"
     (row,) = sessions(database)
     database.close()
     assert row["state"] == "stale"
@@ -168,7 +168,9 @@ def rehearsed(desk, name, *, passed=True, **detail):
     database = open_database(desk.url)
     with database.session() as session:
         session.add(
-            Evidence(kind="rehearsal", manifest_sha256=manifest.content_sha256, passed=passed, detail=THOROUGH | detail)
+            EvidenceRow(
+                kind="rehearsal", manifest_sha256=manifest.content_sha256, passed=passed, detail=THOROUGH | detail
+            )
         )
     database.close()
 

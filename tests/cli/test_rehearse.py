@@ -11,7 +11,7 @@ from sqlalchemy import select
 from atb.cli import main
 from atb.config import load_settings
 from atb.db import open_database
-from atb.db.tables import Evidence
+from atb.db.tables import EvidenceRow
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import load_portfolio
@@ -49,7 +49,7 @@ def evidence(desk):
     database = open_database(desk.url)
     try:
         with database.session(read_only=True) as session:
-            return [(row.passed, row.detail) for row in session.scalars(select(Evidence).order_by(Evidence.id))]
+            return [(row.passed, row.detail) for row in session.scalars(select(EvidenceRow).order_by(EvidenceRow.id))]
     finally:
         database.close()
 

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.db.tables import Promotion, Run
+from atb.db.tables import PromotionRow, RunRow
 from tests.database import database, database_url, postgres
 from tests.rehearsal.ledger import HOUR, START, became, close, filled, open_journal, round_trip, working
 
@@ -151,8 +151,8 @@ def promoted(database, tmp_path):
     }  # fmt: skip
     manifest = {"name": "desk", "mode": "paper", "path": "promoted/desk.json", "verdict": {"mode": "paper"}}
     with database.session() as session:
-        session.add(Run(run_id=RUN, **facts))
-        session.add(Promotion(manifest_sha256="a" * 64, run_id=RUN, **manifest))
+        session.add(RunRow(run_id=RUN, **facts))
+        session.add(PromotionRow(manifest_sha256="a" * 64, run_id=RUN, **manifest))
 
 
 def test_a_trade_leads_back_to_its_notebook(traded, tmp_path):

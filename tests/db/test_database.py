@@ -10,12 +10,12 @@ from sqlalchemy import event, inspect, make_url, select, text
 from sqlalchemy.exc import OperationalError
 
 from atb.db import open_database
-from atb.db.tables import AccountLease, Table
+from atb.db.tables import LeaseRow, Table
 from atb.errors import SetupError
 
 
-def lease(account: str = "a") -> AccountLease:
-    return AccountLease(account=account, epoch=1, holder="h", until_ms=1)
+def lease(account: str = "a") -> LeaseRow:
+    return LeaseRow(account=account, epoch=1, holder="h", until_ms=1)
 
 
 def test_makes_the_folder_and_the_tables(tmp_path):
@@ -45,7 +45,7 @@ def test_a_session_commits_and_an_error_rolls_everything_back(database):
     with pytest.raises(KeyboardInterrupt):
         write_then_fail()
     with database.session() as session:
-        assert session.scalars(select(AccountLease.account)).all() == ["kept"]
+        assert session.scalars(select(LeaseRow.account)).all() == ["kept"]
 
 
 def test_a_reading_session_neither_waits_for_a_writer_nor_writes(database):
@@ -53,7 +53,7 @@ def test_a_reading_session_neither_waits_for_a_writer_nor_writes(database):
         writer.add(lease())
         writer.flush()
         with database.session(read_only=True) as reader:
-            assert reader.scalars(select(AccountLease)).all() == []
+            assert reader.scalars(select(LeaseRow)).all() == []
     if database.dialect == "postgresql":
         with pytest.raises(Exception, match="read-only"), database.session(read_only=True) as session:
             session.add(lease("b"))
@@ -76,7 +76,7 @@ def test_opening_again_keeps_what_is_there(database_url):
     first.close()
     second = open_database(database_url)
     with second.session() as session:
-        assert session.get_one(AccountLease, "a").holder == "h"
+        assert session.get_one(LeaseRow, "a").holder == "h"
     second.close()
 
 

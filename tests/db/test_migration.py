@@ -11,7 +11,7 @@ from sqlalchemy import create_engine, inspect, text
 from atb.db import open_database
 from atb.db.migration import HEAD, alembic_config, current_revision, downgrade, upgrade
 from atb.db.partitions import Month, ensure_months, is_partition
-from atb.db.tables import SLOT_STATUSES, DecisionRow, Intent, Table, TradeRow
+from atb.db.tables import SLOT_STATUSES, DecisionRow, IntentRow, Table, TradeRow
 from atb.errors import SetupError
 from tests.db.test_tables import fill, intent
 from tests.db.test_types import session_row
@@ -92,7 +92,7 @@ def test_a_journal_of_the_first_schema_is_carried_over_and_back(database_url):
         first_rows(connection)
     database = open_database(database_url)
     with database.session(read_only=True) as session:
-        order, trade = session.get_one(Intent, "atb-1"), session.get_one(TradeRow, ("s1", 1))
+        order, trade = session.get_one(IntentRow, "atb-1"), session.get_one(TradeRow, ("s1", 1))
         assert (order.refusal, order.reason) == ("no_cash", None)
         assert session.get_one(DecisionRow, ("s1", 1, 0)).refusal == "cooldown"
         assert (trade.pnl, trade.financing, trade.additions) == (9, None, None)

@@ -15,7 +15,7 @@ from sqlalchemy import text
 from atb.cli import main
 from atb.db import open_database, open_to_read
 from atb.db.refusals import refusal
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.errors import SetupError
 
 NOBODY = 65_534
@@ -30,7 +30,7 @@ def place(monkeypatch):
         folder.chmod(0o755)
         database = open_database(f"sqlite:///{folder}/atb.db")
         with database.session() as session:
-            session.add(AccountLease(account="main", epoch=1, holder="h", until_ms=1))
+            session.add(LeaseRow(account="main", epoch=1, holder="h", until_ms=1))
         database.close()
         (folder / "atb.db").chmod(0o644)
         (folder / "atb.toml").touch(0o644)

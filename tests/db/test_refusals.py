@@ -81,11 +81,11 @@ def test_no_command_shows_a_traceback_over_a_spoilt_database(tmp_path, how):
 WRITER = """
 import sys
 from atb.db import open_database
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 database = open_database(sys.argv[1])
 for number in range(int(sys.argv[3])):
     with database.session() as session:
-        session.add(AccountLease(account=f"{sys.argv[2]}-{number}", epoch=1, holder="h", until_ms=1))
+        session.add(LeaseRow(account=f"{sys.argv[2]}-{number}", epoch=1, holder="h", until_ms=1))
 """
 
 

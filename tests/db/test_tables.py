@@ -7,17 +7,17 @@ import pytest
 from sqlalchemy.exc import DataError, IntegrityError
 
 from atb.db.partitions import Month, ensure_months
-from atb.db.tables import OPEN_STATES, DecisionRow, FillRow, Intent
+from atb.db.tables import OPEN_STATES, DecisionRow, FillRow, IntentRow
 from tests.db.test_types import session_row
 
 
-def intent(**changes) -> Intent:
+def intent(**changes) -> IntentRow:
     columns = {
         "client_id": "atb-1", "session_id": "s1", "slot": 0, "strategy": "sma_cross", "symbol": "BTC/USDT",
         "bar_ms": 1_700_000_000_000, "role": "entry", "attempt": 0, "side": "buy", "type": "market",
         "quantity": Decimal("0.5"), "state": "planned", "epoch": 1,
     }  # fmt: skip
-    return Intent(**columns | changes)
+    return IntentRow(**columns | changes)
 
 
 def fill(**changes) -> FillRow:
@@ -36,7 +36,7 @@ def test_a_journal_is_written_and_read_back(database):
         key = {"session_id": "s1", "bar_ms": 1, "slot": 0, "strategy": "sma_cross", "symbol": "BTC/USDT"}
         session.add(DecisionRow(**key, bar={"close": 1.5}, intents=[{"role": "entry"}]))
     with database.session(read_only=True) as session:
-        assert session.get_one(Intent, "atb-1").quantity == Decimal("0.5")
+        assert session.get_one(IntentRow, "atb-1").quantity == Decimal("0.5")
         assert session.get_one(FillRow, ("s1", "BTC/USDT", "t1")).fee == Decimal("0.05")
         assert session.get_one(DecisionRow, ("s1", 1, 0)).intents == [{"role": "entry"}]
 

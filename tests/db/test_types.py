@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, text
 
 from atb.db.partitions import Month, ensure_months
-from atb.db.tables import AccountLease, EquityRow, Event, LiveSession
+from atb.db.tables import EquityRow, EventRow, LeaseRow, SessionRow
 from atb.errors import InputError
 
 EXACT = [
@@ -24,12 +24,12 @@ EXACT = [
 ]
 
 
-def session_row(**changes) -> LiveSession:
+def session_row(**changes) -> SessionRow:
     columns = {
         "session_id": "s1", "account": "paper", "mode": "paper", "key": "0" * 64, "cash": Decimal(10_000),
         "trade_from_ms": 1_700_000_000_000, "status": "running", "versions": {}, "config": {},
     }  # fmt: skip
-    return LiveSession(**columns | changes)
+    return SessionRow(**columns | changes)
 
 
 @pytest.mark.parametrize("digits", EXACT)
@@ -37,7 +37,7 @@ def test_a_decimal_comes_back_equal(database, digits):
     with database.session() as session:
         session.add(session_row(cash=Decimal(digits)))
     with database.session() as session:
-        assert session.get_one(LiveSession, "s1").cash == Decimal(digits)
+        assert session.get_one(SessionRow, "s1").cash == Decimal(digits)
 
 
 def test_a_decimal_is_kept_as_text_on_sqlite_and_as_numeric_on_postgresql(database):
@@ -48,7 +48,7 @@ def test_a_decimal_is_kept_as_text_on_sqlite_and_as_numeric_on_postgresql(databa
         assert session.scalar(text(f"SELECT {kind} FROM session")) == (
             "text" if database.dialect == "sqlite" else "numeric"
         )
-        assert str(session.get_one(LiveSession, "s1").cash) == "0.3"
+        assert str(session.get_one(SessionRow, "s1").cash) == "0.3"
 
 
 REFUSED = [0.1, 1.0, True, "0.1", np.float64(1), Decimal("NaN"), Decimal("Infinity"), Decimal("1e70"), Decimal("1e-70")]
@@ -59,14 +59,14 @@ def test_an_inexact_amount_is_refused_and_nothing_is_written(database, amount):
     with pytest.raises(InputError, match="An amount"), database.session() as session:
         session.add_all([session_row(session_id="before"), session_row(cash=amount)])
     with database.session() as session:
-        assert session.scalars(select(LiveSession)).all() == []
+        assert session.scalars(select(SessionRow)).all() == []
 
 
 def test_a_whole_number_is_an_exact_amount(database):
     with database.session() as session:
         session.add(session_row(cash=7))
     with database.session() as session:
-        assert session.get_one(LiveSession, "s1").cash == Decimal(7)
+        assert session.get_one(SessionRow, "s1").cash == Decimal(7)
 
 
 def test_times_come_back_aware_and_in_utc(database):
@@ -74,7 +74,7 @@ def test_times_come_back_aware_and_in_utc(database):
     with database.session() as session:
         session.add(session_row(started_at=moment))
     with database.session() as session:
-        found = session.get_one(LiveSession, "s1").started_at
+        found = session.get_one(SessionRow, "s1").started_at
     assert found == moment
     assert found.tzinfo is UTC
 
@@ -95,15 +95,15 @@ def test_json_comes_back_as_it_was(database):
     with database.session() as session:
         session.add(session_row(config=config))
     with database.session() as session:
-        assert session.get_one(LiveSession, "s1").config == config
+        assert session.get_one(SessionRow, "s1").config == config
 
 
 def test_epoch_milliseconds_and_event_numbers_are_wider_than_32_bits(database):
     with database.session() as session:
-        session.add_all([session_row(), AccountLease(account="a", epoch=2**40, holder="h", until_ms=2**45)])
+        session.add_all([session_row(), LeaseRow(account="a", epoch=2**40, holder="h", until_ms=2**45)])
         ensure_months(session.connection(), [Month.of(1_700_000_000_000)])
         session.add(EquityRow(session_id="s1", bar_ms=1_700_000_000_000, equity=Decimal(1), cash=Decimal(1)))
-        session.add_all([Event(severity="info", kind="start", detail={}) for _ in range(3)])
+        session.add_all([EventRow(severity="info", kind="start", detail={}) for _ in range(3)])
     with database.session() as session:
-        assert session.get_one(AccountLease, "a").until_ms == 2**45
-        assert session.scalars(select(Event.id).order_by(Event.id)).all() == [1, 2, 3]
+        assert session.get_one(LeaseRow, "a").until_ms == 2**45
+        assert session.scalars(select(EventRow.id).order_by(EventRow.id)).all() == [1, 2, 3]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from atb.backtest.simulation import Outcome, simulate
+from atb.backtest.simulation import SimulationRecords, simulate
 from atb.domain import Instrument, Symbol, Timeframe
 from atb.engine import codes, records
 from atb.engine.parameters import slot_parameters
@@ -55,7 +55,7 @@ class Played:
     """A problem and what the kernel made of it."""
 
     problem: KernelInput
-    outcome: Outcome
+    outcome: SimulationRecords
 
     @property
     def orders(self) -> list[tuple[str, str, float, float]]:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.backtest.simulation import Outcome, simulate
+from atb.backtest.simulation import SimulationRecords, simulate
 from atb.domain import Symbol
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
@@ -36,7 +36,7 @@ CODES = {  # the names of the refusals' constants, which follow each other in th
 }
 
 
-def orders_of(outcome: Outcome) -> list[tuple]:
+def orders_of(outcome: SimulationRecords) -> list[tuple]:
     """Return the kernel's orders in the reference's terms."""
     return [
         Order(
@@ -56,7 +56,7 @@ def orders_of(outcome: Outcome) -> list[tuple]:
     ]
 
 
-def trades_of(outcome: Outcome) -> list[tuple]:
+def trades_of(outcome: SimulationRecords) -> list[tuple]:
     """Return the kernel's trades in the reference's terms."""
     return [
         Trade(*(trade[name].item() for name in Trade._fields[:-1]), REASONS[int(trade["reason"])])
@@ -64,7 +64,7 @@ def trades_of(outcome: Outcome) -> list[tuple]:
     ]
 
 
-def refusals_of(outcome: Outcome) -> list[tuple]:
+def refusals_of(outcome: SimulationRecords) -> list[tuple]:
     """Return what the kernel refused or shrunk as (slot, time, name of the constant)."""
     return [(int(found["slot"]), int(found["time"]), CODES[int(found["reason"])]) for found in outcome.refusals]
 

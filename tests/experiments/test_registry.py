@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from atb.db.tables import Run
+from atb.db.tables import RunRow
 from atb.errors import InputError
 from atb.experiments.execution import run_id
 from atb.experiments.registry import add_run, end_run, get_run, list_runs, run_json
@@ -14,13 +14,13 @@ __all__ = ["database", "database_url", "postgres"]
 NOON = datetime(2024, 1, 31, 12, tzinfo=UTC)
 
 
-def row(name: str, minutes: int = 0, **changes) -> Run:
+def row(name: str, minutes: int = 0, **changes) -> RunRow:
     columns = {
         "run_id": name, "notebook": "03_backtest.ipynb", "notebook_sha256": "0", "parameters": {"fast": 10},
         "parameters_sha256": "0", "status": "running", "started_at": NOON + timedelta(minutes=minutes),
         "versions": {}, "data": [], "metrics": {}, "path": "/runs/x",
     }  # fmt: skip
-    return Run(**columns | changes)
+    return RunRow(**columns | changes)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from atb.db import Database, open_database
-from atb.db.tables import LiveSession
+from atb.db.tables import SessionRow
 from tests.live.desk import Desk, first_open, read_journal, warm_result
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.timeouts import PATIENCE_S
@@ -18,7 +18,7 @@ from tests.timeouts import PATIENCE_S
 
 def last_bar(database: Database) -> int:
     with database.session(read_only=True) as session:
-        return session.scalars(select(LiveSession.last_bar_ms)).one_or_none() or 0
+        return session.scalars(select(SessionRow.last_bar_ms)).one_or_none() or 0
 
 
 def wait_until(database: Database, beyond: int, process) -> None:
@@ -34,7 +34,7 @@ def wait_for_session(database: Database, process) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while process.poll() is None and time.monotonic() < deadline:
         with database.session(read_only=True) as session:
-            if session.scalars(select(LiveSession.session_id)).one_or_none() is not None:
+            if session.scalars(select(SessionRow.session_id)).one_or_none() is not None:
                 return
         time.sleep(0.02)
     raise AssertionError("the runner begins no session")

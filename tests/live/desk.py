@@ -15,7 +15,7 @@ from atb.backtest import run as backtest
 from atb.backtest.result import Result
 from atb.data.catalogue.writing import save_bars
 from atb.db import Database, open_database
-from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, KernelState, LiveSession, SlotRow, TradeRow
+from atb.db.tables import DecisionRow, EquityRow, FillRow, IntentRow, KernelStateRow, SessionRow, SlotRow, TradeRow
 from atb.domain import Bars, Strategy
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot
@@ -170,7 +170,7 @@ def first_open(result: Result) -> str:
 
 def journal(database: Database) -> dict[str, list[dict[str, Any]]]:
     """Return every row of a session's tables, in order, without what is incidental."""
-    tables = (LiveSession, SlotRow, DecisionRow, Intent, FillRow, TradeRow, EquityRow, KernelState)
+    tables = (SessionRow, SlotRow, DecisionRow, IntentRow, FillRow, TradeRow, EquityRow, KernelStateRow)
     found = {}
     with database.session(read_only=True) as session:
         for table in tables:

@@ -16,7 +16,7 @@ from sqlalchemy import select
 from atb.backtest import run as backtest
 from atb.backtest.result import Result
 from atb.db import Database, open_database
-from atb.db.tables import EquityRow, Event, FillRow, Intent, KernelState
+from atb.db.tables import EquityRow, EventRow, FillRow, IntentRow, KernelStateRow
 from atb.decimals import exact
 from atb.domain import Bars, Strategy
 from atb.domain.ports import Broker
@@ -213,13 +213,13 @@ class Venue:
         """Return the journal's executions in the order in which they were folded."""
         return self.rows(FillRow, by=FillRow.fill_no)
 
-    def intents(self, *roles: str) -> list[Intent]:
+    def intents(self, *roles: str) -> list[IntentRow]:
         """Return the journal's orders, oldest first."""
-        return [one for one in self.rows(Intent, by=Intent.created_at) if not roles or one.role in roles]
+        return [one for one in self.rows(IntentRow, by=IntentRow.created_at) if not roles or one.role in roles]
 
-    def events(self, *kinds: str) -> list[Event]:
+    def events(self, *kinds: str) -> list[EventRow]:
         """Return the audit trail's entries."""
-        return [one for one in self.rows(Event, by=Event.id) if not kinds or one.kind in kinds]
+        return [one for one in self.rows(EventRow, by=EventRow.id) if not kinds or one.kind in kinds]
 
     def curve(self) -> list[tuple[int, float, float]]:
         """Return bar, equity and cash of every bar."""
@@ -227,7 +227,7 @@ class Venue:
 
     def state(self) -> dict[str, Any]:
         """Return the kernel's state as it was left."""
-        (row,) = self.rows(KernelState, by=KernelState.session_id)
+        (row,) = self.rows(KernelStateRow, by=KernelStateRow.session_id)
         return row.payload
 
     def open_orders(self) -> list[Any]:

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 
 from atb.config import load_settings
 from atb.db import open_database
-from atb.db.tables import Acknowledgement as Row
+from atb.db.tables import AcknowledgementRow as Row
 from atb.errors import AtbError, ConfigError, InputError, PromotionError, SetupError
 from atb.live import acknowledgement
 from atb.live.acknowledgement import StartRequest, arm, config_sha256, person, words

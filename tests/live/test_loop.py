@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from atb.db import open_database
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.errors import HaltError
 from atb.live import loop
 from atb.live.execution.desk import PaperTrading
@@ -172,7 +172,7 @@ def test_a_slow_replay_keeps_its_lease_while_it_waits(promoted, monkeypatch):
 
     def watch():
         with database.session(read_only=True) as session:
-            until.append(session.scalars(select(AccountLease.until_ms)).one_or_none() or 0)
+            until.append(session.scalars(select(LeaseRow.until_ms)).one_or_none() or 0)
 
     database = open_database(desk.url)
     timers = [threading.Timer(seconds, watch) for seconds in (2.0, 5.0)] + [threading.Timer(6.0, bell.stop)]

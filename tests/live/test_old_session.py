@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from atb.db import open_database
-from atb.db.tables import Handover, KernelState, LiveSession
+from atb.db.tables import HandoverRow, KernelStateRow, SessionRow
 from atb.live.journal.recovery import find_session
 from tests.live.exchange_harness import venue
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
@@ -45,10 +45,10 @@ def test_it_is_handed_over_with_adopt_and_nothing_moves_before_the_next_close(v)
     before, held = resting(v), v.held("BTC")
     v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD)
     assert resting(v) == before
-    (passed,) = v.rows(Handover, by=Handover.id)
+    (passed,) = v.rows(HandoverRow, by=HandoverRow.id)
     assert (passed.kind, passed.position) == ("adopted", held)
     assert passed.stop_client_id in {client_id for client_id, *_ in before}
-    (session,) = v.rows(LiveSession, by=LiveSession.session_id)
+    (session,) = v.rows(SessionRow, by=SessionRow.session_id)
     assert session.key == successor().key
     assert v.events("drift", "stranger_order", "stranger_trade", "unrecorded_order") == []
 
@@ -63,13 +63,13 @@ def test_the_new_rules_move_its_stop_and_its_exit_closes_the_trade(v):
 
 def test_it_goes_on_under_its_own_manifest_as_a_session_without_a_break_does(v, tmp_path):
     v.trade()
-    (mended,) = v.rows(KernelState, by=KernelState.session_id)
+    (mended,) = v.rows(KernelStateRow, by=KernelStateRow.session_id)
     whole = tmp_path / "whole"
     whole.mkdir()
     with venue(whole, [(CROSS, rising(), GUARDED)], first=FIRST, count=20, execution=COSTS) as unbroken:
         unbroken.trade(bars=HELD)
         unbroken.trade()
-        (expected,) = unbroken.rows(KernelState, by=KernelState.session_id)
+        (expected,) = unbroken.rows(KernelStateRow, by=KernelStateRow.session_id)
         assert [vars_of(fill) for fill in v.fills()] == [vars_of(fill) for fill in unbroken.fills()]
     assert mended.payload == expected.payload
 

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import event
 
 from atb.db import open_database
-from atb.db.tables import DecisionRow, FillRow, Intent
+from atb.db.tables import DecisionRow, FillRow, IntentRow
 from atb.errors import DatabaseLostError, InputError, LeaseError
 from atb.live.journal.journal import Journal, find_session
 from atb.live.journal.lease import held_lease
@@ -224,12 +224,12 @@ def test_a_process_killed_inside_a_commit_leaves_all_of_the_step_or_nothing(data
     whole = moment == "committed"
     found = (
         count(database, DecisionRow),
-        count(database, Intent),
+        count(database, IntentRow),
         count(database, FillRow),
         found_session.state["bar"],
     )
     assert found == ((2, 2, 1, 1) if whole else (1, 1, 0, 0))
-    assert [row.state for row in rows(database, Intent)] == (["filled", "sent"] if whole else ["sent"])
+    assert [row.state for row in rows(database, IntentRow)] == (["filled", "sent"] if whole else ["sent"])
     with held_lease(database, "paper", StillClock()) as lease:  # the dead one's account is free at once
         assert (lease.epoch, lease.quiet_until_ms) == (2, 0)
 

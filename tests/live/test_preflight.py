@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from atb.config import load_settings
 from atb.db import open_database
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.domain import Symbol
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.errors import SetupError, VenueError
@@ -263,7 +263,7 @@ def test_another_runners_lease_and_the_kill_switch_stand_against_it(database, tm
     with database.session() as session:  # another process that lives: this one's parent
         parent = os.getppid()
         started = str(Holder(here.host, parent, _started(parent)))
-        session.execute(update(AccountLease).values(holder=started))
+        session.execute(update(LeaseRow).values(holder=started))
     set_halt(database, "paper", "pause", reason="by hand", source="me")
     situation = read(database, portfolio())
     assert (situation.holder, situation.halt.level) == (started, Level.PAUSE)

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from atb.db import open_database
-from atb.db.tables import Acknowledgement, LiveSession
+from atb.db.tables import AcknowledgementRow, SessionRow
 from atb.promotion.manifest import load_manifest
 from tests.live.desk import warm_result
 from tests.promotion.test_live import signed_live
@@ -74,7 +74,7 @@ def test_half_of_it_is_refused_before_anything_is_asked_of_the_exchange(
     assert asked == []
     database = open_database(sqlite_desk.url)
     with database.session(read_only=True) as session:
-        counts = [session.scalar(select(func.count()).select_from(table)) for table in (Acknowledgement, LiveSession)]
+        counts = [session.scalar(select(func.count()).select_from(table)) for table in (AcknowledgementRow, SessionRow)]
     database.close()
     assert counts == [0, 0]
 
@@ -96,7 +96,7 @@ def test_the_words_alone_reach_the_preflight_which_refuses_what_it_cannot_see(sq
     assert asked, "the exchange was asked, and did not answer as one"
     database = open_database(sqlite_desk.url)
     with database.session(read_only=True) as session:
-        rows = [row.text for row in session.scalars(select(Acknowledgement))]
+        rows = [row.text for row in session.scalars(select(AcknowledgementRow))]
     database.close()
     assert rows == [WORDS]
     assert "kkkk" not in stderr

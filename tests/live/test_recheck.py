@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError
 import pytest
 
 from atb.db import open_database
-from atb.db.tables import Event
+from atb.db.tables import EventRow
 from atb.errors import PromotionError
 from atb.live.journal.kill_switch import KillSwitch, Level, halted
 from atb.live.recheck import SOURCE, Recheck
@@ -143,7 +143,7 @@ def test_while_a_check_is_late_entries_are_refused_and_both_ends_are_on_record(s
 
     sqlite_desk.trade(path, since=first_open(result), recheck=Turning(check, 0.0, 10.0, clock=lambda: check.now))
     database = open_database(sqlite_desk.url)
-    kinds = [event.kind for event in table_of(database, Event)]
+    kinds = [event.kind for event in table_of(database, EventRow)]
     assert not halted(database, "paper")
     database.close()
     assert [kinds.count(kind) for kind in ("recheck_late", "recheck_back", "halted")] == [1, 1, 0]

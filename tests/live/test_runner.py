@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import create_engine, make_url, select, update
 
 from atb.db import open_database
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import RiskPolicy
 from atb.errors import DatabaseLostError, DataError, InputError, LeaseError
@@ -195,7 +195,7 @@ def test_a_step_is_one_transaction(sqlite_desk, monkeypatch):
         except Broken:
             failed += 1
             with database.engine.begin() as connection:  # as if the process were dead: giving back may be what failed
-                connection.execute(update(AccountLease).values(until_ms=0))
+                connection.execute(update(LeaseRow).values(until_ms=0))
     event.remove(database.engine, "before_cursor_execute", fail)
     run_paper(portfolio, RunnerContext(database, "rough"), **rough)
     database.close()
@@ -269,11 +269,11 @@ def test_a_runner_whose_account_was_taken_over_writes_nothing_more(desk, run_wit
 
     def take_over():
         with other.engine.begin() as connection:
-            connection.execute(update(AccountLease).values(epoch=AccountLease.epoch + 1, holder="elsewhere 1 ?"))
+            connection.execute(update(LeaseRow).values(epoch=LeaseRow.epoch + 1, holder="elsewhere 1 ?"))
 
     with pytest.raises(LeaseError, match="taken over"):
         run_with(take_over, result, path)
     with other.session(read_only=True) as session:
-        assert session.scalars(select(AccountLease)).one().until_ms > 0  # the new holder keeps it
+        assert session.scalars(select(LeaseRow)).one().until_ms > 0  # the new holder keeps it
     other.close()
     assert len(read_journal(desk.url)["decision"]) == 9

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import update
 
 from atb.db import open_database
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.engine.policy import RiskPolicy
 from atb.errors import LeaseError
 from atb.live.journal.lease import Lease
@@ -23,9 +23,7 @@ def test_a_request_never_leaves_after_another_runner_has_taken_the_account_over(
             if len(asked) == 2:  # the first is asked at the start, this one between the first commit and its request
                 other = open_database(traded.url)
                 with other.engine.begin() as connection:
-                    connection.execute(
-                        update(AccountLease).values(epoch=AccountLease.epoch + 1, holder="elsewhere 1 ?")
-                    )
+                    connection.execute(update(LeaseRow).values(epoch=LeaseRow.epoch + 1, holder="elsewhere 1 ?"))
                 other.close()
             return len(asked) == 1
 

@@ -12,7 +12,7 @@ import pytest
 from atb.config import load_settings
 from atb.data.providers.sample import write_sample
 from atb.db import open_database
-from atb.db.tables import Run
+from atb.db.tables import RunRow
 from atb.experiments import execute
 from tests.conftest import REPOSITORY
 from tests.timeouts import PATIENCE_S
@@ -56,13 +56,13 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def executed(world: Path) -> Iterator[Callable[[str], Run]]:
+def executed(world: Path) -> Iterator[Callable[[str], RunRow]]:
     """Execute a notebook as `atb run` does, once a session, after those whose traces it uses."""
     settings = load_settings(data={"root": world}, database={"url": f"sqlite:///{world}/atb.db"})
     database = open_database(settings.database.url)
 
     @cache
-    def run(name: str) -> Run:
+    def run(name: str) -> RunRow:
         if name in NEEDS:
             run(NEEDS[name])
         return execute(FOLDER / name, PARAMETERS[name], settings=settings, database=database, timeout=PATIENCE_S)

@@ -14,7 +14,7 @@ import ccxt.async_support
 
 from atb.cli.output import print_error, print_json
 from atb.db import open_database
-from atb.db.tables import Event
+from atb.db.tables import EventRow
 from atb.errors import VenueError
 from atb.monitoring import bound, configure_logging, get_logger, redact
 
@@ -117,7 +117,7 @@ Finalized()
 database = open_database(f"sqlite:///{folder}/atb.db")
 with database.session() as session:
     session.add(
-        Event(
+        EventRow(
             severity="error",
             kind="venue",
             detail=redact({"url": f"https://x?signature={secret}", "key": {"apiKey": [key]}, key: 1}),

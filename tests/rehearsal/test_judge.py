@@ -20,7 +20,7 @@ from atb.live.loop import Loop
 from atb.rehearsal.context import JudgeContext
 from atb.rehearsal.invariants.stop_prices import wanted_stops
 from atb.rehearsal.judge import Judgement, examine
-from atb.rehearsal.ledger import ClientIdParts, Ledger
+from atb.rehearsal.ledger import ClientIdParts, LedgerReading
 from atb.venues.simulator.faults import Fault
 from tests.rehearsal.harness import Play, play
 from tests.rehearsal.schedules import HOUR, WARM, Schedule, draw, market, plan_of
@@ -287,8 +287,8 @@ def test_only_the_symbol_that_is_halted_takes_no_orders():
         {"ms": 40, "kind": "fault", "fault": "halt", "ended": "BTCUSDT"},
         {"ms": 50, "kind": "answer", "retry_after_s": 2},
     ]
-    assert Ledger(ledger).refusal_spans("ETHUSDT") == [(20, 30), (50, 2_050)]
-    assert Ledger(ledger).refusal_spans("BTCUSDT") == [(10, 40), (20, 30), (50, 2_050)]
+    assert LedgerReading(ledger).refusal_spans("ETHUSDT") == [(20, 30), (50, 2_050)]
+    assert LedgerReading(ledger).refusal_spans("BTCUSDT") == [(10, 40), (20, 30), (50, 2_050)]
 
 
 def test_i4_more_rests_than_is_held(run):

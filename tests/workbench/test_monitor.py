@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import delete, insert, update
 
 from atb.db import open_database
-from atb.db.tables import DecisionRow, Evidence, FillRow, Handover, Intent, LiveSession, Promotion, SlotRow
+from atb.db.tables import DecisionRow, EvidenceRow, FillRow, HandoverRow, IntentRow, PromotionRow, SessionRow, SlotRow
 from atb.errors import DataError, InputError
 from atb.promotion import manifest as manifest_module
 from atb.promotion.manifest import load_manifest, sign_manifest
@@ -60,7 +60,7 @@ def traded(once: Path, desk: Desk) -> Path:
     """The test's own copy of that session; the manifest that it traded."""
     shutil.copytree(once, desk.root, dirs_exist_ok=True)
     (path,) = (desk.root / "promoted").glob("*.json")
-    change(desk, update(Promotion).values(path=str(path)))
+    change(desk, update(PromotionRow).values(path=str(path)))
     return path
 
 
@@ -69,7 +69,7 @@ def record(desk: Desk, path: Path) -> None:
     known = load_manifest(path)
     change(
         desk,
-        insert(Promotion).values(
+        insert(PromotionRow).values(
             manifest_sha256=known.content_sha256, name=known.name, mode="paper", path=str(path), verdict={}
         ),
     )
@@ -86,7 +86,9 @@ def change(desk: Desk, statement: object) -> None:
 
 def rehearsed(desk: Desk, path: Path, detail: dict[str, object]) -> None:
     key = load_manifest(path).content_sha256
-    change(desk, insert(Evidence).values(kind="rehearsal", manifest_sha256=key, passed=detail["passed"], detail=detail))
+    change(
+        desk, insert(EvidenceRow).values(kind="rehearsal", manifest_sha256=key, passed=detail["passed"], detail=detail)
+    )
 
 
 def test_a_session_equals_its_backtest_in_every_decision_execution_and_close(traded):
@@ -135,7 +137,7 @@ def test_a_column_that_the_runner_computed_otherwise_is_named_with_its_bar(trade
 
 def test_an_order_without_an_answer_is_the_first_thing_to_know(traded, desk):
     name = watch_session().record.orders["client_id"].iloc[0]
-    change(desk, update(Intent).where(Intent.client_id == name).values(state="sent"))
+    change(desk, update(IntentRow).where(IntentRow.client_id == name).values(state="sent"))
     seen = watch_session()
     assert seen.findings()[0] == "1 orders were sent and their outcome is unknown"
     caption = SESSION_REPORTS["session_orders"](seen.record).layout.annotations[-1].text
@@ -188,7 +190,7 @@ def test_strategies_that_changed_hands_have_no_backtest_of_their_own(traded, des
     seen = watch_session().record
     row = {"session_id": seen.name, "slot": 0, "kind": "adopted", "from_manifest_sha256": "a", "to_manifest_sha256": "b",
            "from_bar_ms": 0, "position": Decimal(0), "detail": {}}  # fmt: skip
-    change(desk, insert(Handover).values(**row))
+    change(desk, insert(HandoverRow).values(**row))
     with pytest.raises(InputError, match="changed hands"):
         watch_session()
 
@@ -224,7 +226,7 @@ def sign_again(desk, path, **changes):
     """Sign the session's manifest with other pins, as if its sources were another's today, and let the session be its own."""
     signed = sign_manifest(dataclasses.replace(load_manifest(path), **changes), desk.keys_root)
     path.write_bytes(signed.render())
-    change(desk, update(Promotion).values(manifest_sha256=signed.content_sha256))
+    change(desk, update(PromotionRow).values(manifest_sha256=signed.content_sha256))
     change(desk, update(SlotRow).values(manifest_sha256=signed.content_sha256))
 
 
@@ -255,7 +257,7 @@ def test_a_session_of_an_older_manifest_is_read_and_compared(traded, desk):
     hashed = {key: value for key, value in values.items() if key not in {"content_sha256", "signature"}}
     values["content_sha256"] = manifest_module._sha256(hashed)
     traded.write_bytes(manifest_module._canonical(values))
-    change(desk, update(Promotion).values(manifest_sha256=values["content_sha256"]))
+    change(desk, update(PromotionRow).values(manifest_sha256=values["content_sha256"]))
     change(desk, update(SlotRow).values(manifest_sha256=values["content_sha256"]))
     seen = watch_session()
     assert "older version of atb" in seen.headline
@@ -270,7 +272,7 @@ def test_a_session_whose_bars_are_not_stored_says_so(traded, desk):
 
 
 def test_a_session_without_a_bar_is_refused(traded, desk):
-    change(desk, update(LiveSession).values(last_bar_ms=None))
+    change(desk, update(SessionRow).values(last_bar_ms=None))
     with pytest.raises(InputError, match="not decided on any bar"):
         watch_session()
 

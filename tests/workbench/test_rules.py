@@ -7,13 +7,13 @@ import pytest
 
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.errors import InputError
-from atb.workbench.rules import Rules, make_rules
+from atb.workbench.rules import BacktestRules, make_rules
 
 MANY = {
     "trailing_stop": 0.03, "ladder": [[0.01, 0.5]], "session": ["08:00", "20:00"], "borrow_rate": 0.1, "daily_loss": 0.02,
     "throttle": [[0.05, 0.8]],
 }  # fmt: skip
-MADE = Rules(
+MADE = BacktestRules(
     RiskPolicy(trailing_stop=0.03, ladder=((0.01, 0.5),), session=("08:00", "20:00")),
     ExecutionModel(borrow_rate=0.1),
     AccountPolicy(daily_loss=0.02, throttle=((0.05, 0.8),)),
@@ -33,7 +33,7 @@ def test_rules_are_the_same_from_a_dict_from_text_and_from_a_file(tmp_path):
 
 
 def test_what_is_not_named_keeps_its_default_and_given_rules_overrule_common_ones():
-    assert make_rules() == make_rules({}) == make_rules("") == Rules()
+    assert make_rules() == make_rules({}) == make_rules("") == BacktestRules()
     rules = make_rules({"stop_loss": None}, stop_loss=0.05, cash=500.0)
     assert (rules.policy.stop_loss, rules.account.cash) == (None, 500.0)
 

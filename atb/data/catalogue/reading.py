@@ -10,7 +10,7 @@ import pandas as pd
 
 from atb.data.catalogue.gaps import describe_gap, find_gaps, unknown_gaps
 from atb.data.catalogue.series import Series, find_series
-from atb.data.catalogue.yearfile import Header, empty_frame, read_header, read_year
+from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, read_header, read_year
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError, InputError
@@ -168,7 +168,7 @@ def read_series(series: Series, years: list[int]) -> Bars:
     return Bars(series.symbol, series.timeframe, frame, series.venue, known)
 
 
-def sound_year(series: Series, year: int) -> tuple[Header, pd.DataFrame] | None:
+def sound_year(series: Series, year: int) -> tuple[YearFileHeader, pd.DataFrame] | None:
     """Return a stored year, or None if its file is damaged, of another series or of another year."""
     try:
         header, frame = read_year(series.years[year])
@@ -178,7 +178,7 @@ def sound_year(series: Series, year: int) -> tuple[Header, pd.DataFrame] | None:
     return header, frame
 
 
-def _check_identity(series: Series, header: Header, path: Path) -> None:
+def _check_identity(series: Series, header: YearFileHeader, path: Path) -> None:
     if (header.symbol, header.timeframe, header.venue) != (series.symbol, series.timeframe, series.venue):
         raise DataError(
             f"A file lies in the wrong folder: {path}",

@@ -16,7 +16,7 @@ from atb.data.catalogue.checks import check_bars, check_grid
 from atb.data.catalogue.gaps import Gap, describe_gaps, unknown_gaps
 from atb.data.catalogue.reading import sound_year
 from atb.data.catalogue.series import Series, series_at, venue_name
-from atb.data.catalogue.yearfile import Header, empty_frame, encode, read_header
+from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, encode, read_header
 from atb.domain import BAR_COLUMNS, Bars
 from atb.errors import DataError
 from atb.times import short
@@ -89,7 +89,7 @@ class _Origin(TypedDict):
     seed: int | None
 
 
-_Stored = dict[int, tuple[Header, pd.DataFrame]]
+_Stored = dict[int, tuple[YearFileHeader, pd.DataFrame]]
 
 
 def _touched(series: Series, bars: Bars) -> _Stored:
@@ -124,7 +124,7 @@ def _damaged(series: Series, bars: Bars, stored: _Stored, *, partial: bool) -> l
     return damaged
 
 
-def _described(series: Series, year: int) -> Header | None:
+def _described(series: Series, year: int) -> YearFileHeader | None:
     """Return a year file's header, or None if it cannot be read or is of another series."""
     try:
         header = read_header(series.years[year])
@@ -216,7 +216,7 @@ def _changed_files(
     return files
 
 
-def _origin(was: tuple[Header, pd.DataFrame] | None, bars: Bars, new: _Origin) -> _Origin:
+def _origin(was: tuple[YearFileHeader, pd.DataFrame] | None, bars: Bars, new: _Origin) -> _Origin:
     """Return where a file's bars come from: both sources where stored bars remain in it."""
     if was is None or was[1].index.isin(bars.frame.index).all():
         return new

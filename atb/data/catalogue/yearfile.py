@@ -30,7 +30,7 @@ _SCHEMA = pa.schema([("timestamp", pa.timestamp("ms", "UTC")), *((name, pa.float
 
 
 @dataclass(frozen=True)
-class Header:
+class YearFileHeader:
     """A year file's description of itself.
 
     Parameters
@@ -76,7 +76,7 @@ def encode(bars: Bars, *, source: str, seed: int | None) -> bytes:
     return content[:at] + hashlib.sha256(content).hexdigest().encode() + content[at + 64 :]
 
 
-def read_year(path: Path) -> tuple[Header, pd.DataFrame]:
+def read_year(path: Path) -> tuple[YearFileHeader, pd.DataFrame]:
     """Read a file, verified to the byte.
 
     Raises
@@ -95,7 +95,7 @@ def read_year(path: Path) -> tuple[Header, pd.DataFrame]:
     return header, pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path) -> YearFileHeader:
     """Read the file's description, without its bars.
 
     Raises
@@ -140,11 +140,11 @@ def _metadata(bars: Bars, source: str, seed: int | None) -> dict[str, str]:
     }
 
 
-def _header(metadata: Any) -> Header:
+def _header(metadata: Any) -> YearFileHeader:
     pairs = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
     if pairs["atb.format"] != FORMAT:
         raise ValueError(pairs["atb.format"])
-    return Header(
+    return YearFileHeader(
         symbol=Symbol.parse(pairs["atb.symbol"]),
         timeframe=Timeframe.parse(pairs["atb.timeframe"]),
         venue=pairs["atb.venue"],

@@ -13,7 +13,7 @@ from atb.data.catalogue.instruments import save_instruments
 from atb.data.catalogue.reading import sound_year
 from atb.data.catalogue.series import Series, series_at
 from atb.data.catalogue.writing import save_bars
-from atb.data.catalogue.yearfile import Header
+from atb.data.catalogue.yearfile import YearFileHeader
 from atb.data.providers.candle_source import CandleSource, Row
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
 from atb.errors import DataError, InputError
@@ -196,17 +196,17 @@ class _Job:
         return series_at(self.root, venue=self.source.venue, symbol=self.symbol, timeframe=self.timeframe)
 
     @staticmethod
-    def _sound(series: Series, year: int) -> Header | None:
+    def _sound(series: Series, year: int) -> YearFileHeader | None:
         stored = sound_year(series, year)
         return stored[0] if stored else None
 
     @staticmethod
-    def _lost_before(series: Series, sound: list[Header]) -> list[int]:
+    def _lost_before(series: Series, sound: list[YearFileHeader]) -> list[int]:
         """Return the start (epoch ms) of each damaged year before the first sound bar."""
         first = sound[0].first.year if sound else max(series.years, default=0) + 1
         return [in_ms(pd.Timestamp(year, 1, 1, tz="UTC")) for year in series.years if year < first]
 
-    def _lost_between(self, sound: list[Header]) -> list[tuple[int, int]]:
+    def _lost_between(self, sound: list[YearFileHeader]) -> list[tuple[int, int]]:
         """Return the gaps between sound years that were not accepted: a year's file is damaged or missing."""
         edges = [(self.timeframe.next_ms(in_ms(earlier.last)), later) for earlier, later in pairwise(sound)]
         gaps = [(start, later) for start, later in edges if start < in_ms(later.first)]

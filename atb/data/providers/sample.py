@@ -51,14 +51,14 @@ _JUMPS_PER_HOUR = 1 / 240
 
 
 @dataclass(frozen=True)
-class _Market:
+class _SampleMarket:
     symbol: str
     price: float  # quote per base at the start
     sigma: float  # typical standard deviation of an hourly log return
     volume: float  # typical volume per hour, base
 
 
-_MARKETS = (_Market("BTC/USDT", 46_200.0, 0.0050, 1_800.0), _Market("ETH/USDT", 3_680.0, 0.0064, 14_000.0))
+_MARKETS = (_SampleMarket("BTC/USDT", 46_200.0, 0.0050, 1_800.0), _SampleMarket("ETH/USDT", 3_680.0, 0.0064, 14_000.0))
 
 
 def sample_bars(seed: int = 7) -> tuple[Bars, ...]:
@@ -139,7 +139,9 @@ def _regimes(rng: "Generator", n: int) -> "NDArray[np.int64]":
     return np.repeat(steps, lengths)[:n]
 
 
-def _frame(rng: "Generator", market: _Market, *, returns: "Column", sigma: "Column", hidden: "Column") -> pd.DataFrame:
+def _frame(
+    rng: "Generator", market: _SampleMarket, *, returns: "Column", sigma: "Column", hidden: "Column"
+) -> pd.DataFrame:
     n = len(returns)
     # Whole multiples of 1e-10 add up exactly, in any order and on any machine.
     path = np.cumsum(np.round(returns * 1e10).astype(np.int64)) * 1e-10

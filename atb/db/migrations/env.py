@@ -3,11 +3,11 @@
 from alembic import context
 
 from atb.db.partitions import is_partition
-from atb.db.tables import Run
+from atb.db.tables import RunRow
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=Run.metadata,
+    target_metadata=RunRow.metadata,
     render_as_batch=True,
     transactional_ddl=True,  # the connection begins real transactions on SQLite too
     compare_type=True,

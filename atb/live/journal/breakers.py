@@ -86,14 +86,14 @@ class Proposed:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class BreakerVerdict:
     """The withheld orders by client id, and the reason for which a breaker halts the account; None if none tripped."""
 
     withheld: dict[str, Reason]
     trip: str | None = None
 
 
-def judge(proposed: Proposed, used: Used, breakers: Breakers, *, halted: bool) -> Verdict:
+def judge(proposed: Proposed, used: Used, breakers: Breakers, *, halted: bool) -> BreakerVerdict:
     """Return which orders of a step must be withheld.
 
     Under a halt, and once a breaker trips, no entry is sent. The other orders of a list are withheld with its entry.
@@ -111,7 +111,7 @@ def judge(proposed: Proposed, used: Used, breakers: Breakers, *, halted: bool) -
         unprotective = (working.order for working in proposed.placed if working.order.role in {"entry", "exit"})
         withheld.update({order.client_id: "order_rate" for order in unprotective})
     sentence = f"{orders} orders within a minute, the last resort is {breakers.last_resort}" if flood else None
-    return Verdict(
+    return BreakerVerdict(
         _with_lists(withheld, proposed.placed),
         sentence or next((text for _, text in trips.values()), None),
     )

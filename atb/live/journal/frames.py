@@ -6,7 +6,7 @@ import pandas as pd
 from sqlalchemy import select
 
 from atb.db import Database
-from atb.db.tables import OPEN_STATES, EquityRow, FillRow, Intent
+from atb.db.tables import OPEN_STATES, EquityRow, FillRow, IntentRow
 
 
 def equity_table(database: Database, session_id: str) -> "pd.Series[float]":
@@ -38,7 +38,7 @@ def orders_table(database: Database, session_id: str, fills: pd.DataFrame) -> pd
     fills
         Of the same session, as `fills_table` gives them.
     """
-    query = select(Intent).where(Intent.session_id == session_id).order_by(Intent.placed_ms, Intent.bar_ms)
+    query = select(IntentRow).where(IntentRow.session_id == session_id).order_by(IntentRow.placed_ms, IntentRow.bar_ms)
     with database.session(read_only=True) as session:
         rows = session.scalars(query).all()
         values = {name: [getattr(row, name) for row in rows] for name in ("client_id", "slot", "role", "state")}

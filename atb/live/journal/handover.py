@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, select
 
 from atb.db import Database
-from atb.db.tables import Handover, LiveSession, SlotRow
+from atb.db.tables import HandoverRow, SessionRow, SlotRow
 from atb.decimals import exact
 from atb.errors import InputError
 from atb.live.journal import sql
@@ -130,9 +130,9 @@ def previous_session(database: Database, account: str, key: str) -> PreviousSess
     """Return the newest session of an account; None if there is none, or if it is that of portfolio `key`."""
     # Newest as for the kill switch and for `sql.FIND`: an older session that was resumed last is the one that may hold something.
     newest = (
-        select(LiveSession)
-        .where(LiveSession.account == account)
-        .order_by(LiveSession.updated_at.desc(), LiveSession.session_id)
+        select(SessionRow)
+        .where(SessionRow.account == account)
+        .order_by(SessionRow.updated_at.desc(), SessionRow.session_id)
         .limit(1)
     )
     with database.session(read_only=True) as session:
@@ -140,7 +140,7 @@ def previous_session(database: Database, account: str, key: str) -> PreviousSess
         if row is None or row.key == key:
             return None
         slots = select(SlotRow).where(SlotRow.session_id == row.session_id).order_by(SlotRow.slot)
-        passed = select(Handover).where(Handover.session_id == row.session_id, Handover.kind != "shadowed")
+        passed = select(HandoverRow).where(HandoverRow.session_id == row.session_id, HandoverRow.kind != "shadowed")
         return PreviousSession(
             row.session_id,
             row.key,

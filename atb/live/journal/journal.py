@@ -18,12 +18,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from atb.db import Database
 from atb.db.partitions import Month, ensure_months
-from atb.db.tables import KernelState, LiveSession, SlotRow
+from atb.db.tables import KernelStateRow, SessionRow, SlotRow
 from atb.decimals import exact
 from atb.domain import Clock, Symbol
 from atb.errors import DatabaseLostError, InputError, LeaseError
 from atb.live.journal import sql
-from atb.live.journal.breakers import Breakers, Proposed, Verdict, judge
+from atb.live.journal.breakers import Breakers, BreakerVerdict, Proposed, judge
 from atb.live.journal.handover import HandOver, write_hand_over
 from atb.live.journal.kill_switch import NO_HALT, Halt, KillSwitch, Level, effective_halt, latch, latched
 from atb.live.journal.lease import Lease
@@ -229,11 +229,11 @@ class Journal:
                 sql.ADVANCE_SLOT, {"of": self.session_id, "in_slot": decision.slot, "bar": decision.bar_ms}
             )
 
-    def _judge(self, connection: Connection, step: Step, values: dict[str, Decimal | None]) -> Verdict:
+    def _judge(self, connection: Connection, step: Step, values: dict[str, Decimal | None]) -> BreakerVerdict:
         """Apply the kill switch and the breakers; one that trips halts the account in this transaction."""
         sending = [working for working in step.placed if _is_open(working, step)]
         if not any(working.order.role in {"entry", "exit"} for working in sending):
-            return Verdict({})
+            return BreakerVerdict({})
         used = sql.used(connection, self.session_id, sending, time_ms=step.time_ms)
         equity = exact(step.equity) if step.bar_ms is not None else self._written.equity
         halted = bool(self.halt or self._switch.read())
@@ -353,13 +353,13 @@ class Journal:
             "versions": installed_versions(),
             "config": config,
         }
-        connection.execute(insert(LiveSession), [row])
+        connection.execute(insert(SessionRow), [row])
         connection.execute(insert(SlotRow), self._rows.slots())
         saved = {"session_id": self.session_id, "bar_ms": 0, "schema": state["schema"], "payload": state}
-        connection.execute(insert(KernelState), [saved])
+        connection.execute(insert(KernelStateRow), [saved])
 
     def _set(self, connection: Connection, **values: Any) -> None:
-        connection.execute(update(LiveSession).where(LiveSession.session_id == self.session_id).values(**values))
+        connection.execute(update(SessionRow).where(SessionRow.session_id == self.session_id).values(**values))
 
     def _read_written(self, connection: Connection) -> None:
         """Read once what the journal keeps track of itself from then on."""

@@ -19,7 +19,7 @@ from time import monotonic
 from sqlalchemy import Connection, bindparam, insert, select
 
 from atb.db import Database
-from atb.db.tables import Event, HaltRow, KernelState, LiveSession
+from atb.db.tables import EventRow, HaltRow, KernelStateRow, SessionRow
 from atb.errors import HaltError, InputError, did_you_mean
 from atb.files import write_private
 from atb.reading import MIB, read_file
@@ -205,13 +205,13 @@ def remove_halt_file(root: Path) -> None:
 _COLUMNS = (HaltRow.level, HaltRow.reason, HaltRow.source, HaltRow.set_at)
 _NEWEST = select(*_COLUMNS).where(HaltRow.account == bindparam("of")).order_by(HaltRow.id.desc()).limit(1)
 _SESSION = (
-    select(LiveSession.session_id)
-    .where(LiveSession.account == bindparam("of"))
-    .order_by(LiveSession.updated_at.desc(), LiveSession.session_id)
+    select(SessionRow.session_id)
+    .where(SessionRow.account == bindparam("of"))
+    .order_by(SessionRow.updated_at.desc(), SessionRow.session_id)
     .limit(1)
 )
-_STATE = select(KernelState.payload).where(KernelState.session_id == bindparam("of"))
-_ADD, _AUDIT = insert(HaltRow), insert(Event)
+_STATE = select(KernelStateRow.payload).where(KernelStateRow.session_id == bindparam("of"))
+_ADD, _AUDIT = insert(HaltRow), insert(EventRow)
 
 
 def latched(connection: Connection, account: str) -> Halt:

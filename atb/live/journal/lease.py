@@ -16,7 +16,7 @@ from sqlalchemy import Connection, bindparam, insert, select, text, update
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from atb.db import Database
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.domain import Clock
 from atb.errors import LeaseError
 from atb.files import private_opener
@@ -27,11 +27,11 @@ from atb.threads import Call
 TTL_MS = 30_000
 _PARTING_S = 30.0  # at its end the process waits no longer for a database that hangs
 _EXTEND = (
-    update(AccountLease)
+    update(LeaseRow)
     .where(
-        AccountLease.account == bindparam("of"),
-        AccountLease.epoch == bindparam("in_epoch"),
-        AccountLease.holder == bindparam("held_by"),
+        LeaseRow.account == bindparam("of"),
+        LeaseRow.epoch == bindparam("in_epoch"),
+        LeaseRow.holder == bindparam("held_by"),
     )
     .values(until_ms=bindparam("until"))
 )
@@ -161,7 +161,7 @@ def _release(database: Database, lease: Lease) -> None:
 
 
 def _take(database: Database, account: str, clock: Clock, *, lock: AdvisoryLock | None = None) -> Lease:
-    row, me, now_ms = AccountLease, str(Holder.here()), clock.now_ms()
+    row, me, now_ms = LeaseRow, str(Holder.here()), clock.now_ms()
     try:
         with database.session() as session:
             held = session.execute(select(row).where(row.account == account).with_for_update()).scalar_one_or_none()
@@ -180,7 +180,7 @@ def _take(database: Database, account: str, clock: Clock, *, lock: AdvisoryLock 
     return lease
 
 
-def _quiet_ms(held: AccountLease, now_ms: int, *, ended: bool) -> int:
+def _quiet_ms(held: LeaseRow, now_ms: int, *, ended: bool) -> int:
     """Return until when the previous holder may still send, 0 if it cannot; refuse if it still holds the account.
 
     `ended` says that PostgreSQL saw its connection end: the process may be dead, or may only have lost the server.

@@ -13,14 +13,14 @@ from sqlalchemy.orm import Session
 from atb.db import Database
 from atb.db.tables import (
     OPEN_STATES,
-    AccountLease,
     EquityRow,
-    Event,
+    EventRow,
     FillRow,
-    Intent,
-    KernelState,
-    LiveSession,
-    Promotion,
+    IntentRow,
+    KernelStateRow,
+    LeaseRow,
+    PromotionRow,
+    SessionRow,
     SlotRow,
     TradeRow,
 )
@@ -53,7 +53,7 @@ def sessions(
     """
     present = _Present(time_ns() // 1_000_000 if now_ms is None else now_ms, is_dead or _is_dead)
     with database.session(read_only=True) as session:
-        rows = session.scalars(select(LiveSession).order_by(LiveSession.updated_at.desc(), LiveSession.session_id))
+        rows = session.scalars(select(SessionRow).order_by(SessionRow.updated_at.desc(), SessionRow.session_id))
         return [_described(session, row, present) for row in rows]
 
 
@@ -62,7 +62,7 @@ class _Present:
     now_ms: int
     is_dead: Callable[[str], bool]
 
-    def holds(self, lease: AccountLease | None) -> bool:
+    def holds(self, lease: LeaseRow | None) -> bool:
         return lease is not None and lease.until_ms > self.now_ms and not self.is_dead(lease.holder)
 
 
@@ -70,10 +70,10 @@ def _is_dead(holder: str) -> bool:
     return Holder.parse(holder).is_dead()
 
 
-def _described(session: Session, row: LiveSession, present: _Present) -> Json:
-    lease = session.get(AccountLease, row.account)
+def _described(session: Session, row: SessionRow, present: _Present) -> Json:
+    lease = session.get(LeaseRow, row.account)
     alive = present.holds(lease)
-    saved = session.get(KernelState, row.session_id)
+    saved = session.get(KernelStateRow, row.session_id)
     state = saved.payload if saved else {}
     barred = dict(state.get("desk", {}).get("quarantine", {}))
     slots = _slots(session, row, kernel=state.get("slots", []), barred=barred)
@@ -99,16 +99,16 @@ def _described(session: Session, row: LiveSession, present: _Present) -> Json:
 
 def _drift(session: Session, session_id: str) -> Json:
     """Return by asset how much more the account has than the books, as exact text, from the latest drift events."""
-    mine = (Event.session_id == session_id, Event.kind.in_(("drift", *_COMPARED_ANEW)))
+    mine = (EventRow.session_id == session_id, EventRow.kind.in_(("drift", *_COMPARED_ANEW)))
     newest: Json = {}
-    for event in session.scalars(select(Event).where(*mine).order_by(Event.id.desc())):
+    for event in session.scalars(select(EventRow).where(*mine).order_by(EventRow.id.desc())):
         if event.kind in _COMPARED_ANEW:
             break
         newest.setdefault(str(event.detail["asset"]), str(event.detail["drift"]))
     return {asset: amount for asset, amount in sorted(newest.items()) if Decimal(amount)}
 
 
-def _slots(session: Session, row: LiveSession, *, kernel: list[Json], barred: Json) -> list[Json]:
+def _slots(session: Session, row: SessionRow, *, kernel: list[Json], barred: Json) -> list[Json]:
     """Return the strategy and the position of each slot."""
     found = session.scalars(select(SlotRow).where(SlotRow.session_id == row.session_id).order_by(SlotRow.slot))
     records = dict(enumerate(kernel))
@@ -117,7 +117,7 @@ def _slots(session: Session, row: LiveSession, *, kernel: list[Json], barred: Js
 
 def _slot(session: Session, row: SlotRow, record: Json) -> Json:
     """Return a slot's strategy, signed position, average entry price, stop and target; None where there is none."""
-    promotion = session.get(Promotion, row.manifest_sha256)
+    promotion = session.get(PromotionRow, row.manifest_sha256)
     held = record.get("quantity") or 0.0
     return {
         "slot": row.slot,
@@ -143,7 +143,7 @@ def _together(slots: list[Json]) -> Json:
     return named | {name: slots[0][name] if len(slots) == 1 else None for name in single}
 
 
-def _money(session: Session, row: LiveSession, account: Json) -> Json:
+def _money(session: Session, row: SessionRow, account: Json) -> Json:
     """Return cash now and at the start, equity, profit and closed trades; amounts as exact text in quote currency."""
     last = select(EquityRow.equity).where(EquityRow.session_id == row.session_id).order_by(EquityRow.bar_ms.desc())
     equity = session.scalars(last.limit(1)).one_or_none()
@@ -159,12 +159,12 @@ def _money(session: Session, row: LiveSession, account: Json) -> Json:
     }
 
 
-def _out(session: Session, row: LiveSession) -> Json:
+def _out(session: Session, row: SessionRow) -> Json:
     """Return the number of open orders, and of those without a known answer."""
     query = (
-        select(Intent.state, func.count())
-        .where(Intent.session_id == row.session_id, Intent.state.in_(OPEN_STATES))
-        .group_by(Intent.state)
+        select(IntentRow.state, func.count())
+        .where(IntentRow.session_id == row.session_id, IntentRow.state.in_(OPEN_STATES))
+        .group_by(IntentRow.state)
     )
     states = {row.state: row[1] for row in session.execute(query)}
     return {"open_orders": sum(states.values()), "unknown": states.get("sent", 0)}
@@ -173,7 +173,7 @@ def _out(session: Session, row: LiveSession) -> Json:
 def accounts(database: Database) -> list[str]:
     """Return the names of all accounts that ever traded here."""
     with database.session(read_only=True) as session:
-        return list(session.scalars(select(LiveSession.account).distinct().order_by(LiveSession.account)))
+        return list(session.scalars(select(SessionRow.account).distinct().order_by(SessionRow.account)))
 
 
 def strategies(database: Database) -> list[str]:
@@ -201,10 +201,10 @@ def orders(
 
     `average_price` is that of the fills, weighted by their quantities, `fees` what they cost by asset; None and empty without one.
     """
-    query = _of(select(Intent), Intent, account=account, symbol=symbol)
+    query = _of(select(IntentRow), IntentRow, account=account, symbol=symbol)
     if open_only:
-        query = query.where(Intent.state.in_(OPEN_STATES))
-    query = query.order_by(Intent.bar_ms.desc(), Intent.created_at.desc(), Intent.client_id).limit(limit)
+        query = query.where(IntentRow.state.in_(OPEN_STATES))
+    query = query.order_by(IntentRow.bar_ms.desc(), IntentRow.created_at.desc(), IntentRow.client_id).limit(limit)
     with database.session(read_only=True) as session:
         found = session.scalars(query).all()
         fills = _fills(session, [row.client_id for row in found])
@@ -235,10 +235,10 @@ def _filled(fills: Sequence[FillRow]) -> Json:
     return {"average_price": exact_text(average), "fees": {asset: exact_text(fee) for asset, fee in fees.items()}}
 
 
-def _of(query: Select[Any], table: type[TradeRow | Intent], **wanted: str | None) -> Select[Any]:
+def _of(query: Select[Any], table: type[TradeRow | IntentRow], **wanted: str | None) -> Select[Any]:
     """Filter by account, symbol and strategy; None keeps all."""
-    query = query.join(LiveSession, LiveSession.session_id == table.session_id)
-    columns = {"account": LiveSession.account, "symbol": table.symbol, "strategy": table.strategy}
+    query = query.join(SessionRow, SessionRow.session_id == table.session_id)
+    columns = {"account": SessionRow.account, "symbol": table.symbol, "strategy": table.strategy}
     for name, value in wanted.items():
         if value is not None:
             query = query.where(columns[name] == value)
@@ -258,7 +258,7 @@ def trade_json(row: TradeRow) -> Json:
     }
 
 
-def intent_json(row: Intent) -> Json:
+def intent_json(row: IntentRow) -> Json:
     """Return an order as plain values, amounts as exact text."""
     money = ("quantity", "filled", "price", "stop_price", "notional")
     names = ("client_id", "slot", "strategy", "symbol", "role", "attempt", "side", "type", "state", "reason", "refusal",

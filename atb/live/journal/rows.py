@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from atb.db.tables import Intent
+from atb.db.tables import IntentRow
 from atb.decimals import exact
 from atb.domain import Fill, Order, Symbol
 from atb.engine.codes import DIRECTIONS, REASONS
@@ -153,7 +153,7 @@ def entry_values(step: Step, closes: Mapping[int, float]) -> dict[str, Decimal |
     return values
 
 
-def working(row: Intent, sent_after_ms: int = 0) -> Working:
+def working(row: IntentRow, sent_after_ms: int = 0) -> Working:
     """Return an open order from its row.
 
     `sent_after_ms`: until then the previous runner may still have sent what it had committed.

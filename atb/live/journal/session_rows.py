@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 
 from atb.db import Database
-from atb.db.tables import DecisionRow, EquityRow, FillRow, Intent, LiveSession, SlotRow
+from atb.db.tables import DecisionRow, EquityRow, FillRow, IntentRow, SessionRow, SlotRow
 from atb.live.journal.step import WRITTEN_OFF
 
 Row = Mapping[str, Any]
@@ -51,7 +51,7 @@ def read_session(database: Database) -> SessionRows:
     """Read the rows of the newest session in a database."""
     with database.session(read_only=True) as session:
         newest = session.scalars(
-            select(LiveSession).order_by(LiveSession.updated_at.desc(), LiveSession.session_id)
+            select(SessionRow).order_by(SessionRow.updated_at.desc(), SessionRow.session_id)
         ).first()
         if newest is None:
             return SessionRows("", Decimal(0), {}, [], [], [], [])
@@ -65,7 +65,7 @@ def read_session(database: Database) -> SessionRows:
             newest.session_id,
             newest.cash,
             {row["slot"]: row["symbol"] for row in rows(SlotRow, SlotRow.slot)},
-            rows(Intent, Intent.created_at, Intent.client_id),
+            rows(IntentRow, IntentRow.created_at, IntentRow.client_id),
             rows(FillRow, FillRow.fill_no),
             rows(DecisionRow, DecisionRow.bar_ms, DecisionRow.slot),
             rows(EquityRow, EquityRow.bar_ms),

@@ -10,16 +10,16 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from atb.db.tables import (
     OPEN_STATES,
-    Cursor,
+    CursorRow,
     DecisionRow,
     EquityRow,
-    Event,
+    EventRow,
     FillRow,
-    Handover,
-    Intent,
-    KernelState,
-    LiveSession,
-    OrderEvent,
+    HandoverRow,
+    IntentRow,
+    KernelStateRow,
+    OrderEventRow,
+    SessionRow,
     SlotRow,
     TradeRow,
 )
@@ -34,34 +34,34 @@ _NEVER_OUT = ("withheld", "rejected", "absent")
 # --- where a session stands -------------------------------------------------------------------------------------------
 
 FIND = (
-    select(LiveSession.session_id, LiveSession.trade_from_ms, LiveSession.last_bar_ms)
-    .where(LiveSession.account == bindparam("of"), LiveSession.key == bindparam("key"))
-    .order_by(LiveSession.updated_at.desc(), LiveSession.session_id)
+    select(SessionRow.session_id, SessionRow.trade_from_ms, SessionRow.last_bar_ms)
+    .where(SessionRow.account == bindparam("of"), SessionRow.key == bindparam("key"))
+    .order_by(SessionRow.updated_at.desc(), SessionRow.session_id)
     .limit(1)
 )
-SESSION_IDS = select(LiveSession.session_id).where(LiveSession.session_id.startswith(bindparam("like")))
+SESSION_IDS = select(SessionRow.session_id).where(SessionRow.session_id.startswith(bindparam("like")))
 PLACES = (
     select(SlotRow.last_bar_ms, SlotRow.timeframe).where(SlotRow.session_id == bindparam("of")).order_by(SlotRow.slot)
 )
-PAYLOAD = select(KernelState.payload).where(KernelState.session_id == bindparam("of"))
-STEP_NO = select(KernelState.step_no).where(KernelState.session_id == bindparam("of"))
+PAYLOAD = select(KernelStateRow.payload).where(KernelStateRow.session_id == bindparam("of"))
+STEP_NO = select(KernelStateRow.step_no).where(KernelStateRow.session_id == bindparam("of"))
 WORKING = (
-    select(Intent)
-    .where(Intent.session_id == bindparam("of"), Intent.state.in_(OPEN_STATES))
-    .order_by(Intent.bar_ms, Intent.created_at, Intent.client_id)
+    select(IntentRow)
+    .where(IntentRow.session_id == bindparam("of"), IntentRow.state.in_(OPEN_STATES))
+    .order_by(IntentRow.bar_ms, IntentRow.created_at, IntentRow.client_id)
 )
-CURSORS = select(Cursor.symbol, Cursor.trade_id).where(Cursor.session_id == bindparam("of"))
+CURSORS = select(CursorRow.symbol, CursorRow.trade_id).where(CursorRow.session_id == bindparam("of"))
 ATTEMPTS = (
-    select(Intent.slot, Intent.bar_ms, Intent.role, func.max(Intent.attempt) + 1)
-    .where(Intent.session_id == bindparam("of"), Intent.bar_ms >= bindparam("since"))
-    .group_by(Intent.slot, Intent.bar_ms, Intent.role)
+    select(IntentRow.slot, IntentRow.bar_ms, IntentRow.role, func.max(IntentRow.attempt) + 1)
+    .where(IntentRow.session_id == bindparam("of"), IntentRow.bar_ms >= bindparam("since"))
+    .group_by(IntentRow.slot, IntentRow.bar_ms, IntentRow.role)
 )
 KNOWN_FILL = select(FillRow.trade_id).where(
     FillRow.session_id == bindparam("of"),
     FillRow.symbol == bindparam("in_symbol"),
     FillRow.trade_id == bindparam("trade"),
 )
-LAST_EVENT = select(func.max(OrderEvent.event_no)).where(OrderEvent.session_id == bindparam("of"))
+LAST_EVENT = select(func.max(OrderEventRow.event_no)).where(OrderEventRow.session_id == bindparam("of"))
 LAST_EQUITY = (
     select(EquityRow.equity).where(EquityRow.session_id == bindparam("of")).order_by(EquityRow.bar_ms.desc()).limit(1)
 )
@@ -74,14 +74,16 @@ LAST_BAR = (
 
 # --- a step -----------------------------------------------------------------------------------------------------------
 
-DECISIONS, INTENTS, FILLS, TRADES = insert(DecisionRow), insert(Intent), insert(FillRow), insert(TradeRow)
-EQUITY, HEARD, AUDIT, HANDOVERS = insert(EquityRow), insert(OrderEvent), insert(Event), insert(Handover)
+DECISIONS, INTENTS, FILLS, TRADES = insert(DecisionRow), insert(IntentRow), insert(FillRow), insert(TradeRow)
+EQUITY, HEARD, AUDIT, HANDOVERS = insert(EquityRow), insert(OrderEventRow), insert(EventRow), insert(HandoverRow)
 COUNT_STEP = (
-    update(KernelState)
-    .where(KernelState.session_id == bindparam("of"), KernelState.step_no == bindparam("before", type_=BigInteger))
+    update(KernelStateRow)
+    .where(
+        KernelStateRow.session_id == bindparam("of"), KernelStateRow.step_no == bindparam("before", type_=BigInteger)
+    )
     .values(step_no=bindparam("after"))
 )
-ADVANCE = update(LiveSession).where(LiveSession.session_id == bindparam("of")).values(last_bar_ms=bindparam("bar"))
+ADVANCE = update(SessionRow).where(SessionRow.session_id == bindparam("of")).values(last_bar_ms=bindparam("bar"))
 ADVANCE_SLOT = (
     update(SlotRow)
     .where(SlotRow.session_id == bindparam("of"), SlotRow.slot == bindparam("in_slot"))
@@ -96,26 +98,26 @@ TRADED_BY = select(SlotRow.manifest_sha256).where(
     SlotRow.session_id == bindparam("of"), SlotRow.slot == bindparam("in_slot")
 )
 SAVE_BETWEEN = (
-    update(KernelState)
-    .where(KernelState.session_id == bindparam("of"))
+    update(KernelStateRow)
+    .where(KernelStateRow.session_id == bindparam("of"))
     .values(schema=bindparam("version"), payload=bindparam("state"))
 )
 SAVE = SAVE_BETWEEN.values(bar_ms=bindparam("bar"))
-STATES = select(Intent.client_id, Intent.state, Intent.filled).where(
-    Intent.client_id.in_(bindparam("names", expanding=True))
+STATES = select(IntentRow.client_id, IntentRow.state, IntentRow.filled).where(
+    IntentRow.client_id.in_(bindparam("names", expanding=True))
 )
-REFUSED = select(Intent.client_id, Intent.refusal).where(
-    Intent.client_id.in_(bindparam("names", expanding=True)), Intent.state == "withheld"
+REFUSED = select(IntentRow.client_id, IntentRow.refusal).where(
+    IntentRow.client_id.in_(bindparam("names", expanding=True)), IntentRow.state == "withheld"
 )
 BECOME = (
-    update(Intent)
-    .where(Intent.client_id == bindparam("of"))
+    update(IntentRow)
+    .where(IntentRow.client_id == bindparam("of"))
     .values(
         state=bindparam("becomes"),
-        refusal=func.coalesce(bindparam("why"), Intent.refusal),
-        exchange_id=func.coalesce(bindparam("venue_id"), Intent.exchange_id),
-        filled=func.coalesce(bindparam("executed", type_=ExactDecimal()), Intent.filled),
-        sent_ms=func.coalesce(bindparam("sent_at", type_=BigInteger), Intent.sent_ms),
+        refusal=func.coalesce(bindparam("why"), IntentRow.refusal),
+        exchange_id=func.coalesce(bindparam("venue_id"), IntentRow.exchange_id),
+        filled=func.coalesce(bindparam("executed", type_=ExactDecimal()), IntentRow.filled),
+        sent_ms=func.coalesce(bindparam("sent_at", type_=BigInteger), IntentRow.sent_ms),
         updated_at=bindparam("at"),
     )
 )
@@ -130,7 +132,7 @@ NUMBER_FILLS = (
     .values(trade_no=bindparam("number"))
 )
 _KEY = ["session_id", "symbol"]
-_TO_SQLITE, _TO_POSTGRESQL = sqlite.insert(Cursor), postgresql.insert(Cursor)
+_TO_SQLITE, _TO_POSTGRESQL = sqlite.insert(CursorRow), postgresql.insert(CursorRow)
 CURSOR = {
     "sqlite": _TO_SQLITE.on_conflict_do_update(index_elements=_KEY, set_={"trade_id": _TO_SQLITE.excluded.trade_id}),
     "postgresql": _TO_POSTGRESQL.on_conflict_do_update(
@@ -140,18 +142,18 @@ CURSOR = {
 
 # --- breakers ---------------------------------------------------------------------------------------------------------
 
-_SENT = Intent.session_id == bindparam("of"), Intent.state != "withheld"
-_ORDERS = select(func.count()).where(*_SENT, Intent.placed_ms > bindparam("since"))
+_SENT = IntentRow.session_id == bindparam("of"), IntentRow.state != "withheld"
+_ORDERS = select(func.count()).where(*_SENT, IntentRow.placed_ms > bindparam("since"))
 _ENTRIES = (
-    select(Intent.slot, Intent.bar_ms, func.count())
-    .where(*_SENT, Intent.role == "entry", Intent.bar_ms.in_(bindparam("bars", expanding=True)))
-    .group_by(Intent.slot, Intent.bar_ms)
+    select(IntentRow.slot, IntentRow.bar_ms, func.count())
+    .where(*_SENT, IntentRow.role == "entry", IntentRow.bar_ms.in_(bindparam("bars", expanding=True)))
+    .group_by(IntentRow.slot, IntentRow.bar_ms)
 )
-_TURNOVER = select(Intent.notional, Intent.state, Intent.filled, Intent.quantity).where(
-    Intent.session_id == bindparam("of"),
-    Intent.placed_ms >= bindparam("since"),
-    Intent.role == "entry",
-    Intent.state.not_in(_NEVER_OUT),
+_TURNOVER = select(IntentRow.notional, IntentRow.state, IntentRow.filled, IntentRow.quantity).where(
+    IntentRow.session_id == bindparam("of"),
+    IntentRow.placed_ms >= bindparam("since"),
+    IntentRow.role == "entry",
+    IntentRow.state.not_in(_NEVER_OUT),
 )
 
 

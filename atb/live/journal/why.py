@@ -6,7 +6,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from atb.db import Database
-from atb.db.tables import DecisionRow, FillRow, Handover, Intent, LiveSession, Promotion, Run, SlotRow, TradeRow
+from atb.db.tables import (
+    DecisionRow,
+    FillRow,
+    HandoverRow,
+    IntentRow,
+    PromotionRow,
+    RunRow,
+    SessionRow,
+    SlotRow,
+    TradeRow,
+)
 from atb.errors import InputError
 from atb.live.journal.overview import exact_text, intent_json, moment_text, trade_json
 
@@ -45,7 +55,7 @@ def _explained(session: Session, trade: TradeRow) -> Json:
     of_trade = FillRow.session_id == trade.session_id, FillRow.trade_no == trade.trade_no
     fills = session.scalars(select(FillRow).where(*of_trade).order_by(FillRow.fill_no)).all()
     names = list(dict.fromkeys(fill.client_id for fill in fills))
-    orders = session.scalars(select(Intent).where(Intent.client_id.in_(names)).order_by(Intent.bar_ms)).all()
+    orders = session.scalars(select(IntentRow).where(IntentRow.client_id.in_(names)).order_by(IntentRow.bar_ms)).all()
     bars = {order.bar_ms for order in orders}
     of_slot = DecisionRow.session_id == trade.session_id, DecisionRow.slot == trade.slot
     query = select(DecisionRow).where(*of_slot, DecisionRow.bar_ms.in_(bars)).order_by(DecisionRow.bar_ms)
@@ -76,11 +86,11 @@ def _decision(row: DecisionRow) -> Json:
 
 def _origin(session: Session, trade: TradeRow, bar_ms: int) -> Json:
     """Return session and slot, and the manifest, promotion, run and notebook behind a bar's decision."""
-    home = session.get_one(LiveSession, trade.session_id)
+    home = session.get_one(SessionRow, trade.session_id)
     slot = session.get(SlotRow, (trade.session_id, trade.slot))
     manifest = _manifest(session, trade, bar_ms) or (slot.manifest_sha256 if slot else None)
-    promotion = session.get(Promotion, manifest) if manifest else None
-    run = session.get(Run, promotion.run_id) if promotion and promotion.run_id else None
+    promotion = session.get(PromotionRow, manifest) if manifest else None
+    run = session.get(RunRow, promotion.run_id) if promotion and promotion.run_id else None
     return {
         "session": {"session": home.session_id, "account": home.account, "mode": home.mode, "versions": home.versions},
         "slot": slot and {"slot": slot.slot, "strategy": trade.strategy, "symbol": slot.symbol, "timeframe": slot.timeframe},
@@ -94,14 +104,14 @@ def _origin(session: Session, trade: TradeRow, bar_ms: int) -> Json:
 def _manifest(session: Session, trade: TradeRow, bar_ms: int) -> str | None:
     """Return the manifest that the first hand-over after a bar replaced, None if there was none since."""
     query = (
-        select(Handover.from_manifest_sha256)
+        select(HandoverRow.from_manifest_sha256)
         .where(
-            Handover.session_id == trade.session_id,
-            Handover.slot == trade.slot,
-            Handover.kind != "shadowed",
-            Handover.from_bar_ms > bar_ms,
+            HandoverRow.session_id == trade.session_id,
+            HandoverRow.slot == trade.slot,
+            HandoverRow.kind != "shadowed",
+            HandoverRow.from_bar_ms > bar_ms,
         )
-        .order_by(Handover.from_bar_ms, Handover.id)
+        .order_by(HandoverRow.from_bar_ms, HandoverRow.id)
         .limit(1)
     )
     return session.scalars(query).one_or_none()

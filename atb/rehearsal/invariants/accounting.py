@@ -8,14 +8,14 @@ from atb.decimals import exact
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.live.journal.session_rows import Row, SessionRows
 from atb.rehearsal.context import JudgeContext
-from atb.rehearsal.ledger import Ledger
+from atb.rehearsal.ledger import LedgerReading
 
 _EXACT = Decimal("1e-12")
 _FLOATS = Decimal("1e-9")  # relative: the journal's equity is a float
 Key = tuple[str, str]
 
 
-def executions(ledger: Ledger, journal: SessionRows) -> list[str]:
+def executions(ledger: LedgerReading, journal: SessionRows) -> list[str]:
     """Compare the executions of our orders by trade id: client id, quantity, price, fee and fee asset."""
     at_exchange = {
         (entry["symbol"], str(entry["trade_id"])): (
@@ -48,7 +48,7 @@ def _key(row: Row) -> Key:
     return row["symbol"].replace("/", ""), row["trade_id"]
 
 
-def balances(ledger: Ledger, journal: SessionRows, context: JudgeContext) -> list[str]:
+def balances(ledger: LedgerReading, journal: SessionRows, context: JudgeContext) -> list[str]:
     """Recompute the balances from the initial ones, our executions in the journal, and other trades and transfers in the ledger."""
     expected: dict[str, Decimal] = dict(context.balances)
     parts = {symbol.replace("/", ""): symbol.split("/") for symbol in (slot.symbol for slot in context.slots)}

@@ -8,7 +8,7 @@ from typing import Any
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.live.journal.session_rows import Row, SessionRows
 from atb.rehearsal.context import JudgeContext
-from atb.rehearsal.ledger import ClientIdParts, Entry, Ledger
+from atb.rehearsal.ledger import ClientIdParts, Entry, LedgerReading
 from atb.times import MINUTE_MS
 
 _HALT_GRACE_MS = 1_000
@@ -16,7 +16,7 @@ _PAUSE, _CANCEL, _FLATTEN = 1, 2, 3
 _OPEN_STATES = {"live", "partially_filled"}
 
 
-def requests_without_intent(ledger: Ledger, journal: SessionRows) -> list[str]:
+def requests_without_intent(ledger: LedgerReading, journal: SessionRows) -> list[str]:
     """Find orders that were requested without an intent committed before the request."""
     found, rows = [], {row["client_id"]: row for row in journal.intents}
     for entry, names in ledger.order_requests():
@@ -31,12 +31,12 @@ def requests_without_intent(ledger: Ledger, journal: SessionRows) -> list[str]:
     return found
 
 
-def _comparable(ledger: Ledger, entry: Entry) -> bool:
+def _comparable(ledger: LedgerReading, entry: Entry) -> bool:
     """True if the journal's times can be compared with the ledger's: until the exchange's clock first jumps."""
     return ledger.first_skew_ms is None or int(entry["ms"]) < ledger.first_skew_ms
 
 
-def unowned_orders(ledger: Ledger, context: JudgeContext) -> list[str]:
+def unowned_orders(ledger: LedgerReading, context: JudgeContext) -> list[str]:
     """Find orders with our client ids that belong to no slot: no other check would see them."""
     return [f"{name} belongs to no slot" for name in ledger.by_client_id if not _owned(name, context)]
 
@@ -46,7 +46,7 @@ def _owned(client_id: str, context: JudgeContext) -> bool:
     return name is not None and context.slot(name.slot) is not None
 
 
-def unresolved_orders(ledger: Ledger, journal: SessionRows) -> list[str]:
+def unresolved_orders(ledger: LedgerReading, journal: SessionRows) -> list[str]:
     """Find orders whose outcome is unknown, and orders that are open only in the journal or only at the exchange."""
     found = []
     for row in journal.intents:
@@ -94,7 +94,7 @@ def _required_until_ms(bar_ms: int, context: JudgeContext) -> int | None:
     return min([last_closed, *(begin for begin, end in context.deaths if begin < last_closed <= end)])
 
 
-def order_rates(ledger: Ledger, context: JudgeContext) -> list[str]:
+def order_rates(ledger: LedgerReading, context: JudgeContext) -> list[str]:
     """Find the first minute with an order beyond its limit: entries and exits have one, stops and targets have none."""
     recent: deque[int] = deque()
     for entry, names in ledger.order_requests():
@@ -108,7 +108,7 @@ def order_rates(ledger: Ledger, context: JudgeContext) -> list[str]:
     return []
 
 
-def requests_within_retry_after(ledger: Ledger, context: JudgeContext) -> list[str]:
+def requests_within_retry_after(ledger: LedgerReading, context: JudgeContext) -> list[str]:
     """Find requests within a Retry-After; a process that was started since then cannot know of it."""
     found, until, since = [], 0, 0
     for entry in ledger.entries:
@@ -120,7 +120,7 @@ def requests_within_retry_after(ledger: Ledger, context: JudgeContext) -> list[s
     return found
 
 
-def halt_violations(ledger: Ledger, context: JudgeContext) -> list[str]:
+def halt_violations(ledger: LedgerReading, context: JudgeContext) -> list[str]:
     """Find entries that were requested or left resting, and orders left open, against the kill switch."""
     found = []
     for begin, end, level in context.halts:
@@ -138,7 +138,7 @@ def halt_violations(ledger: Ledger, context: JudgeContext) -> list[str]:
     return found
 
 
-def _still_open(ledger: Ledger) -> list[str]:
+def _still_open(ledger: LedgerReading) -> list[str]:
     return [
         order.client_id
         for order in ledger.orders.values()
@@ -165,7 +165,7 @@ def differences(here: Sequence[Row], again: Sequence[Row]) -> list[str]:
     return [] if len(here) == len(again) else [f"{len(here)} decisions, the other run has {len(again)}"]
 
 
-def counts(ledger: Ledger, journal: SessionRows, context: JudgeContext) -> dict[str, Any]:
+def counts(ledger: LedgerReading, journal: SessionRows, context: JudgeContext) -> dict[str, Any]:
     """Return the run's counts: requests, orders, executions, bars, deaths, and faults by kind."""
     faults: dict[str, int] = {}
     for entry in ledger.entries_of("fault"):

@@ -7,7 +7,7 @@ from typing import Any
 
 from atb.live.journal.session_rows import SessionRows
 from atb.rehearsal.context import JudgeContext, SlotContext
-from atb.rehearsal.ledger import ClientIdParts, Ledger, LedgerOrder, LedgerOrders
+from atb.rehearsal.ledger import ClientIdParts, LedgerOrder, LedgerOrders, LedgerReading
 
 # By state in the journal: the exchange's states of which the order must have shown one.
 _EXCHANGE_STATES = {
@@ -23,7 +23,7 @@ _RANK = {"planned": 0, "sent": 0, "live": 1, "partially_filled": 2}
 _ENDED = 3
 
 
-def duplicate_entries(ledger: Ledger) -> list[str]:
+def duplicate_entries(ledger: LedgerReading) -> list[str]:
     """Find slots with two entries (filled or open) in one bar, or with two open entries."""
     orders, found = LedgerOrders(), dict[str, None]()
     ours: dict[str, dict[int, tuple[ClientIdParts, LedgerOrder]]] = {}
@@ -44,7 +44,7 @@ def duplicate_entries(ledger: Ledger) -> list[str]:
     return list(found)
 
 
-def sales_beyond_holdings(ledger: Ledger, context: JudgeContext) -> list[str]:
+def sales_beyond_holdings(ledger: LedgerReading, context: JudgeContext) -> list[str]:
     """Find sales, filled or resting, of more than a slot holds, and balances below 0."""
     orders, found = LedgerOrders(), dict[str, None]()
     held: Counter[str] = Counter()
@@ -86,7 +86,7 @@ def _oversold(slot: SlotContext, held: Decimal, orders: dict[int, LedgerOrder]) 
     return [f"{slot.prefix} holds {held} and has {resting} resting to be sold"] if resting > held else []
 
 
-def mismatched_states(ledger: Ledger, journal: SessionRows) -> list[str]:
+def mismatched_states(ledger: LedgerReading, journal: SessionRows) -> list[str]:
     """Compare each order's state and filled quantity in the journal with those it had at the exchange."""
     found = []
     for row in journal.intents:

@@ -6,7 +6,7 @@ from decimal import ROUND_DOWN, Decimal
 from itertools import groupby
 
 from atb.rehearsal.context import JudgeContext, SlotContext
-from atb.rehearsal.ledger import ClientIdParts, Ledger, LedgerOrder, LedgerOrders, Span
+from atb.rehearsal.ledger import ClientIdParts, LedgerOrder, LedgerOrders, LedgerReading, Span
 
 STOPS = frozenset(("STOP_LOSS", "STOP_LOSS_LIMIT"))
 RESTS = frozenset(("NEW", "PARTIALLY_FILLED"))
@@ -61,7 +61,7 @@ class _Position:
         return sum((order.rest for order in stops), Decimal(0))
 
 
-def uncovered_spans(ledger: Ledger, context: JudgeContext) -> Iterator[UncoveredSpan]:
+def uncovered_spans(ledger: LedgerReading, context: JudgeContext) -> Iterator[UncoveredSpan]:
     """Yield every span in which a position that needs a stop was not covered, at the resolution of the exchange's clock."""
     orders = LedgerOrders()
     positions = {slot.prefix: _Position(slot) for slot in context.slots if slot.needs_stop}
@@ -84,7 +84,7 @@ def uncovered_spans(ledger: Ledger, context: JudgeContext) -> Iterator[Uncovered
             yield _uncovered_span(position, ledger.end_ms, ledger, context=context)
 
 
-def _update(position: _Position, now: int, ledger: Ledger, *, context: JudgeContext) -> Iterator[UncoveredSpan]:
+def _update(position: _Position, now: int, ledger: LedgerReading, *, context: JudgeContext) -> Iterator[UncoveredSpan]:
     """Compare position and stops after the last entry of one exchange time."""
     position.orders = {key: order for key, order in position.orders.items() if order.open}
     covered = position.covered
@@ -96,7 +96,9 @@ def _update(position: _Position, now: int, ledger: Ledger, *, context: JudgeCont
         position.since = None
 
 
-def _uncovered_span(position: _Position, until_ms: int, ledger: Ledger, *, context: JudgeContext) -> UncoveredSpan:
+def _uncovered_span(
+    position: _Position, until_ms: int, ledger: LedgerReading, *, context: JudgeContext
+) -> UncoveredSpan:
     since_ms, held, covered = position.since or (until_ms, Decimal(0), Decimal(0))
     span = (since_ms, until_ms)
     return UncoveredSpan(
@@ -104,7 +106,7 @@ def _uncovered_span(position: _Position, until_ms: int, ledger: Ledger, *, conte
     )
 
 
-def _longest_ms(slot: SlotContext, span: Span, ledger: Ledger, *, context: JudgeContext) -> int:
+def _longest_ms(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
     """Return the longest part of a span in which the runner could have acted and did not, in milliseconds.
 
     The count starts again after the process was killed within the span, after the exchange refused orders, and after a fault hit
@@ -121,7 +123,7 @@ def _longest_ms(slot: SlotContext, span: Span, ledger: Ledger, *, context: Judge
     return longest_unexcused_ms(span, [*deaths, *obstructions(slot, since, ledger)])
 
 
-def obstructions(slot: SlotContext, since: int, ledger: Ledger) -> list[Span]:
+def obstructions(slot: SlotContext, since: int, ledger: LedgerReading) -> list[Span]:
     """Return the spans after `since` in which a slot could not act: refused orders, and faults that hit a request."""
     faults = [(time_ms, time_ms) for time_ms in ledger.fault_times_ms() if time_ms >= since]
     return [*faults, *(span for span in ledger.refusal_spans(slot.joined) if span[1] >= since)]

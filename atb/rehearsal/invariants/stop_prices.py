@@ -17,7 +17,7 @@ from atb.live.journal.session_rows import SessionRows
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.context import JudgeContext, SlotContext
 from atb.rehearsal.invariants.protection import RESTS, STOPS, longest_unexcused_ms, obstructions
-from atb.rehearsal.ledger import Ledger, LedgerOrder, LedgerOrders, Span
+from atb.rehearsal.ledger import LedgerOrder, LedgerOrders, LedgerReading, Span
 
 Wanted = list[tuple[int, Decimal | None]]  # from when (exchange time) which price, None without a position or a stop
 
@@ -71,7 +71,7 @@ class Misplaced:
         return f"{where}, for {self.longest_ms} ms from {self.span[0]} to {self.span[1]}"
 
 
-def altered(ledger: Ledger, books: SessionRows) -> list[str]:
+def altered(ledger: LedgerReading, books: SessionRows) -> list[str]:
     """Find orders whose stop price at the exchange is not the one of their intent."""
     wanted = {row["client_id"]: row["stop_price"] for row in books.intents if row["stop_price"] is not None}
     return [
@@ -82,14 +82,14 @@ def altered(ledger: Ledger, books: SessionRows) -> list[str]:
     ]
 
 
-def misplaced_times(ledger: Ledger, context: JudgeContext, wanted: Sequence[Wanted]) -> Iterator[Misplaced]:
+def misplaced_times(ledger: LedgerReading, context: JudgeContext, wanted: Sequence[Wanted]) -> Iterator[Misplaced]:
     """Give every time in which a stop rested at another price than the one that is wanted, at the exchange's resolution."""
     resting = _resting(ledger)
     for slot, prices in zip(context.slots, wanted, strict=True):
         yield from _of_slot(slot, dict(prices), resting.get(slot.prefix, {}), ledger=ledger, context=context)
 
 
-def _resting(ledger: Ledger) -> dict[str, dict[int, tuple[Decimal, ...]]]:
+def _resting(ledger: LedgerReading) -> dict[str, dict[int, tuple[Decimal, ...]]]:
     """Return by slot the prices of the stops that rest, after each moment that changed them."""
     orders, found = LedgerOrders(), dict[str, dict[int, tuple[Decimal, ...]]]()
     ours: dict[str, dict[int, LedgerOrder]] = {}
@@ -108,7 +108,7 @@ def _resting(ledger: Ledger) -> dict[str, dict[int, tuple[Decimal, ...]]]:
 
 def _of_slot(
     slot: SlotContext, wanted: Mapping[int, Decimal | None], resting: Mapping[int, tuple[Decimal, ...]], *,
-    ledger: Ledger, context: JudgeContext,
+    ledger: LedgerReading, context: JudgeContext,
 ) -> Iterator[Misplaced]:  # fmt: skip
     since: tuple[int, Decimal, tuple[Decimal, ...]] | None = None
     price, there = None, tuple[Decimal, ...]()
@@ -123,7 +123,7 @@ def _of_slot(
             since = None
 
 
-def _longest(slot: SlotContext, span: Span, ledger: Ledger, *, context: JudgeContext) -> int:
+def _longest(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
     """Return the longest part in which the stop could have been moved: a runner lived, and knew that the bar had closed."""
     deaths = [one for one in context.deaths if one[1] >= span[0]]
     excuses = [*deaths, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]

@@ -11,7 +11,7 @@ ExecutionType = Literal["NEW", "CANCELED", "REPLACED", "REJECTED", "TRADE", "EXP
 
 
 @dataclass(frozen=True, slots=True)
-class Execution:
+class ExecutionReport:
     """An order changed (`executionReport`).
 
     Parameters
@@ -101,6 +101,6 @@ class BookTicker:
     ask_quantity: Decimal
 
 
-AccountEvent = Execution | AccountPosition | BalanceUpdate | ListStatus
+AccountEvent = ExecutionReport | AccountPosition | BalanceUpdate | ListStatus
 MarketEvent = Kline | MarketTrade | BookTicker
 Event = AccountEvent | MarketEvent

@@ -9,7 +9,7 @@ from atb.venues.simulator.events import (
     BalanceUpdate,
     BookTicker,
     Event,
-    Execution,
+    ExecutionReport,
     Kline,
     ListStatus,
     MarketTrade,
@@ -48,7 +48,7 @@ def frame(event: Event) -> Frame:
 
 
 @frame.register
-def _(event: Execution) -> Frame:
+def _(event: ExecutionReport) -> Frame:
     order, trade = event.order, event.trade
     on_book = order.working and order.open
     return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from atb.files import make_private_folder, private_opener
-from atb.venues.simulator.events import AccountEvent, AccountPosition, BalanceUpdate, Execution
+from atb.venues.simulator.events import AccountEvent, AccountPosition, BalanceUpdate, ExecutionReport
 from atb.venues.simulator.orders import Order, Trade
 
 
@@ -75,7 +75,7 @@ def text(amount: Decimal) -> str:
 
 def entry_of(event: AccountEvent) -> tuple[str, dict[str, Any]]:
     """Return the kind and the values of an event's ledger entry."""
-    if isinstance(event, Execution):
+    if isinstance(event, ExecutionReport):
         if event.trade is not None:
             return "trade", _trade(event.trade, event.order)
         return "order", {"execution": event.type, "reason": event.reason} | order_values(event.order)

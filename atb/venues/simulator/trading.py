@@ -10,7 +10,14 @@ from atb.venues.simulator.accounts import Account
 from atb.venues.simulator.book import OrderBook
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.contingent_orders import ContingentOrders, Finish, Start, Step
-from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Event, Execution, ExecutionType, MarketTrade
+from atb.venues.simulator.events import (
+    AccountPosition,
+    BalanceUpdate,
+    Event,
+    ExecutionReport,
+    ExecutionType,
+    MarketTrade,
+)
 from atb.venues.simulator.fees import BNB, Fees
 from atb.venues.simulator.matching import (
     exchange_price,
@@ -367,7 +374,7 @@ class Trading:
         cancelled = what == "CANCELED"
         name = client_id or self.book.new_client_id() if cancelled else order.client_id
         original = order.client_id if cancelled else ""
-        self.announce(Execution(self.now(), what, copy.copy(order), trade, name, original, reason))
+        self.announce(ExecutionReport(self.now(), what, copy.copy(order), trade, name, original, reason))
 
     def _announce_balances(self) -> None:
         """Announce the balances that changed since the last announcement."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from atb.venues.simulator.events import AccountPosition, BalanceUpdate, Execution, ListStatus
+from atb.venues.simulator.events import AccountPosition, BalanceUpdate, ExecutionReport, ListStatus
 from atb.venues.simulator.frames import frame, terminated
 from atb.venues.simulator.gateway import ApiRequest
 from atb.venues.simulator.refusals import Refusal
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from atb.venues.simulator.server import Server
 
 _NOT_PARAMETERS = frozenset(("apiKey", "signature", "returnRateLimits"))
-_ACCOUNT = (Execution, AccountPosition, BalanceUpdate, ListStatus)
+_ACCOUNT = (ExecutionReport, AccountPosition, BalanceUpdate, ListStatus)
 
 
 def add_routes(app: web.Application, server: "Server") -> None:

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from atb.db import open_database
-from atb.db.tables import Handover, LiveSession
+from atb.db.tables import HandoverRow, SessionRow
 from atb.engine.policy import RiskPolicy
 from atb.errors import InputError
 from atb.live.journal.handover import previous_session
@@ -37,7 +37,7 @@ def successor(policy=TIGHTER, bars=None):
 def handovers(v):
     return [
         (one.kind, one.slot, one.from_manifest_sha256, one.to_manifest_sha256)
-        for one in v.rows(Handover, by=Handover.id)
+        for one in v.rows(HandoverRow, by=HandoverRow.id)
     ]
 
 
@@ -47,11 +47,11 @@ def test_the_position_and_its_stop_stay_and_the_record_says_whose_they_were_and_
     v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD)
     assert {order.client_id: order.status for order in v.open_orders()} == before, "nothing moved before a close"
     old, new = v.portfolio.plans[0].manifest.content_sha256, successor().plans[0].manifest.content_sha256
-    (row,) = v.rows(Handover, by=Handover.id)
+    (row,) = v.rows(HandoverRow, by=HandoverRow.id)
     assert handovers(v) == [("adopted", 0, old, new)]
     assert row.position == held
     assert row.stop_client_id in before
-    (session,) = v.rows(LiveSession, by=LiveSession.session_id)
+    (session,) = v.rows(SessionRow, by=SessionRow.session_id)
     assert session.key == successor().key
 
 
@@ -72,7 +72,7 @@ def test_to_go_back_is_a_hand_over_too_and_is_called_that(v):
     assert [kind for kind, *_ in handovers(v)] == ["adopted", "rolled_back"]
     assert sorted(order.type for order in v.open_orders()) == ["LIMIT_MAKER", "STOP_LOSS"]
     assert v.trade(bars=HELD + 4).status == "finished", "it is its own session again"
-    assert len(v.rows(Handover, by=Handover.id)) == 2
+    assert len(v.rows(HandoverRow, by=HandoverRow.id)) == 2
 
 
 def test_what_was_adopted_trades_on_without_being_asked_again(v):
@@ -81,7 +81,7 @@ def test_what_was_adopted_trades_on_without_being_asked_again(v):
     assert v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 3).bars == 1, (
         "asked twice, it is done once"
     )
-    assert len(v.rows(Handover, by=Handover.id)) == 1
+    assert len(v.rows(HandoverRow, by=HandoverRow.id)) == 1
 
 
 @pytest.mark.parametrize("adopt", [False, True])
@@ -121,7 +121,7 @@ def test_a_flat_account_may_begin_under_other_manifests_without_any_hand_over(tm
         v.trade(bars=2)
         v.trade(portfolio=successor(), bars=4)
         assert handovers(v) == []
-        assert len(v.rows(LiveSession, by=LiveSession.session_id)) == 2
+        assert len(v.rows(SessionRow, by=SessionRow.session_id)) == 2
 
 
 def test_a_runner_that_dies_right_after_the_hand_over_goes_on_under_the_new_rules(v):
@@ -138,7 +138,7 @@ def test_a_runner_that_dies_right_after_the_hand_over_goes_on_under_the_new_rule
         with pytest.raises(Died):
             v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 1)
     assert v.trade(portfolio=successor(), bars=HELD + 2).bars == 2
-    assert len(v.rows(Handover, by=Handover.id)) == 1
+    assert len(v.rows(HandoverRow, by=HandoverRow.id)) == 1
     assert {order.quantity for order in v.open_orders()} == {v.held("BTC")}
 
 
@@ -161,13 +161,13 @@ def test_on_paper_a_session_is_taken_over_and_given_back(desk):
     desk.trade(new, adopt=True, until=until)
     database = open_database(desk.url)
     with database.session(read_only=True) as session:
-        (row,) = session.scalars(select(Handover)).all()
+        (row,) = session.scalars(select(HandoverRow)).all()
     assert (row.kind, float(row.position)) == ("adopted", held)
     assert desk.trade(new).status == "finished"
     assert desk.trade(old, adopt=True).status == "finished"
     with database.session(read_only=True) as session:
-        kinds = [one.kind for one in session.scalars(select(Handover).order_by(Handover.id))]
-        sessions = len(session.scalars(select(LiveSession)).all())
+        kinds = [one.kind for one in session.scalars(select(HandoverRow).order_by(HandoverRow.id))]
+        sessions = len(session.scalars(select(SessionRow)).all())
     database.close()
     assert (kinds, sessions) == (["adopted", "rolled_back"], 1)
 

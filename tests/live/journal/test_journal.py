@@ -12,14 +12,14 @@ from atb.db.tables import (
     OPEN_STATES,
     DecisionRow,
     EquityRow,
-    Event,
+    EventRow,
     FillRow,
     HaltRow,
-    Handover,
-    Intent,
-    KernelState,
-    LiveSession,
-    OrderEvent,
+    HandoverRow,
+    IntentRow,
+    KernelStateRow,
+    OrderEventRow,
+    SessionRow,
     SlotRow,
     TradeRow,
 )
@@ -66,13 +66,13 @@ def test_the_states_of_the_tables_are_those_of_the_contract():
 
 def test_a_new_session_has_a_slot_per_plan_and_the_kernels_first_state(database):
     journal = open_journal(database)
-    (session,) = rows(database, LiveSession)
+    (session,) = rows(database, SessionRow)
     assert (session.session_id, session.key, session.mode) == (f"paper-{'c' * 16}", "c" * 64, "paper")
     assert [(one.slot, one.symbol, one.manifest_sha256) for one in rows(database, SlotRow)] == [
         (0, "BTC/USDT", "a" * 64),
         (1, "ETH/USDT", "b" * 64),
     ]
-    assert [event.kind for event in rows(database, Event)] == ["started"]
+    assert [event.kind for event in rows(database, EventRow)] == ["started"]
     resumed = journal.begin(START, {})
     assert resumed.state == Plans().fresh_state().to_json()
     assert [place.last_bar_ms for place in resumed.slots] == [None, None]
@@ -104,11 +104,11 @@ def test_a_step_is_written_whole_and_a_restart_finds_it(database):
     assert (out.exchange_id, out.filled, out.sent_ms) == ("10", Decimal(0), 8)
     assert found.cursors == {"BTC/USDT": "77"}
     assert found.attempts == {(0, START, "entry"): 1, (0, START, "stop"): 1}
-    sent = rows(database, Intent)[0]
+    sent = rows(database, IntentRow)[0]
     assert (sent.state, sent.filled, sent.exchange_id, sent.sent_ms) == ("filled", Decimal("0.5"), "9", 7)
     assert (sent.notional, sent.placed_ms, sent.epoch) == (Decimal(50), START + HOUR, 1)
-    assert [(event.event_no, event.kind) for event in rows(database, OrderEvent)] == [(1, "answer")]
-    assert [event.kind for event in rows(database, Event)] == ["started", "drift"]
+    assert [(event.event_no, event.kind) for event in rows(database, OrderEventRow)] == [(1, "answer")]
+    assert [event.kind for event in rows(database, EventRow)] == ["started", "drift"]
     assert [row.equity for row in rows(database, EquityRow)] == [Decimal(10_000)]
     assert journal.known_fill(BTC, "77")
     assert not journal.known_fill(ETH, "77")
@@ -124,7 +124,7 @@ def test_the_same_trade_id_of_two_symbols_is_two_fills_and_of_one_symbol_none(da
     with pytest.raises(IntegrityError):
         journal.commit(Step(START, fills=[filled(one.order, 2, trade_id="5")], notices=[Notice("twice")]))
     assert count(database, FillRow) == 2
-    assert [event.kind for event in rows(database, Event)] == ["started"]
+    assert [event.kind for event in rows(database, EventRow)] == ["started"]
     journal.commit(Step(START, notices=[Notice("goes on")]))
 
 
@@ -140,7 +140,7 @@ def test_an_order_that_ends_within_its_own_step_is_written_with_its_end(database
     journal = open_journal(database)
     stop = working("stop", type="stop", stop_price=Decimal(95))
     journal.commit(close(0, placed=[stop], changes=became(stop, "cancelled")))
-    assert rows(database, Intent)[0].state == "cancelled"
+    assert rows(database, IntentRow)[0].state == "cancelled"
 
 
 def test_a_second_entry_of_a_slot_must_wait_for_the_first(database):
@@ -151,7 +151,7 @@ def test_a_second_entry_of_a_slot_must_wait_for_the_first(database):
         journal.commit(close(1, placed=[working(bar=1)]))
     assert count(database, DecisionRow) == 1
     journal.commit(close(1, placed=[working(bar=1)], changes=became(first, "absent")))
-    assert [one.state for one in rows(database, Intent)] == ["absent", "sent"]
+    assert [one.state for one in rows(database, IntentRow)] == ["absent", "sent"]
 
 
 @pytest.mark.parametrize("again", ["live", "sent", "partially_filled"])
@@ -211,7 +211,7 @@ def test_an_overtaken_runner_writes_nothing_more(database):
     with pytest.raises(LeaseError, match="taken over"):
         slept.end("stopped", {})
     taken.commit(close(1))
-    assert count(database, Intent) == 0
+    assert count(database, IntentRow) == 0
     assert [row.bar_ms for row in rows(database, DecisionRow)] == [START, START + HOUR]
 
 
@@ -223,7 +223,7 @@ def test_two_journals_under_one_lease_cannot_write_over_each_other(database):
     first.commit(Step(START, notices=[Notice("mine")]))
     with pytest.raises(LeaseError, match="moved on by another process"):
         second.commit(Step(START, notices=[Notice("late")]))
-    assert "late" not in [event.kind for event in rows(database, Event)]
+    assert "late" not in [event.kind for event in rows(database, EventRow)]
 
 
 def test_a_commit_makes_the_lease_fresh_for_half_its_length(database):
@@ -254,7 +254,7 @@ def test_a_halt_withholds_entries_with_their_lists_and_lets_everything_else_go(d
     leaving = working("exit", slot=1), working("target", slot=1, type="limit", price=Decimal(120))
     withheld = journal.commit(close(0, placed=[*listed, *leaving]))
     assert {one.client_id: one.reason for one in withheld} == {one.order.client_id: "halted" for one in listed}
-    states = {row.client_id: (row.state, row.refusal) for row in rows(database, Intent)}
+    states = {row.client_id: (row.state, row.refusal) for row in rows(database, IntentRow)}
     assert {states[one.order.client_id] for one in listed} == {("withheld", "halted")}
     assert {states[one.order.client_id] for one in leaving} == {("sent", None)}
     assert journal.halt.reason == "lunch"
@@ -364,14 +364,14 @@ def test_a_slot_is_handed_over_with_its_position_and_back(database):
     journal.commit(close(1, placed=[working(bar=1)]))
     (slot, _) = rows(database, SlotRow)
     assert (slot.manifest_sha256, slot.strategy) == ("d" * 64, "breakout")
-    assert rows(database, Intent)[0].strategy == "breakout"
+    assert rows(database, IntentRow)[0].strategy == "breakout"
     assert find_session(database, "paper", "e" * 64).last_bar_ms == START + HOUR
     assert find_session(database, "paper", "c" * 64) is None
     back = HandOver(0, "rolled_back", old.plans[0], START + 2 * HOUR, Decimal(0))
     journal.hand_over([back], old, state)
-    owners = [(row.kind, row.from_manifest_sha256[0], row.to_manifest_sha256[0]) for row in rows(database, Handover)]
+    owners = [(row.kind, row.from_manifest_sha256[0], row.to_manifest_sha256[0]) for row in rows(database, HandoverRow)]
     assert owners == [("adopted", "a", "d"), ("rolled_back", "d", "a")]
-    assert count(database, LiveSession) == 1
+    assert count(database, SessionRow) == 1
 
 
 def test_a_shadow_is_noted_and_trades_nothing(database):
@@ -379,7 +379,7 @@ def test_a_shadow_is_noted_and_trades_nothing(database):
     shadow = HandOver(0, "shadowed", plan(sha="d" * 64), START + HOUR, Decimal(0))
     journal.hand_over([shadow], Plans(), close(0).state)
     assert rows(database, SlotRow)[0].manifest_sha256 == "a" * 64
-    assert rows(database, Handover)[0].kind == "shadowed"
+    assert rows(database, HandoverRow)[0].kind == "shadowed"
 
 
 def test_a_portfolio_that_was_handed_over_begins_anew_under_another_id(database):
@@ -394,8 +394,8 @@ def test_a_portfolio_that_was_handed_over_begins_anew_under_another_id(database)
 def test_an_ended_session_says_how_and_goes_on_when_asked(database):
     journal = open_journal(database)
     journal.end("halted", {"trades": 0})
-    assert rows(database, LiveSession)[0].status == "halted"
+    assert rows(database, SessionRow)[0].status == "halted"
     open_journal(database, clock=StillClock(START + HOUR))
-    assert rows(database, LiveSession)[0].status == "running"
-    assert [event.kind for event in rows(database, Event)] == ["started", "halted", "resumed"]
-    assert rows(database, KernelState)[0].step_no == 0
+    assert rows(database, SessionRow)[0].status == "running"
+    assert [event.kind for event in rows(database, EventRow)] == ["started", "halted", "resumed"]
+    assert rows(database, KernelStateRow)[0].step_no == 0

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from atb.db.tables import Event
+from atb.db.tables import EventRow
 from atb.errors import HaltError, InputError
 from atb.live.journal import kill_switch
 from atb.live.journal.kill_switch import (
@@ -60,10 +60,15 @@ def test_resuming_lifts_the_halt_of_one_account_and_is_on_record(database):
     assert clear_halt(database, "paper", source="ann", reason="back").reason == "lunch"
     assert not halted(database, "paper")
     assert halted(database, "other")
-    events = [(event.kind, event.session_id) for event in rows(database, Event)]
+    events = [(event.kind, event.session_id) for event in rows(database, EventRow)]
     assert events == [("started", f"paper-{'c' * 16}"), ("halted", f"paper-{'c' * 16}"), ("halted", None),
                     ("resumed", f"paper-{'c' * 16}")]  # fmt: skip
-    assert rows(database, Event)[-1].detail == {"account": "paper", "level": "none", "reason": "back", "source": "ann"}
+    assert rows(database, EventRow)[-1].detail == {
+        "account": "paper",
+        "level": "none",
+        "reason": "back",
+        "source": "ann",
+    }
     with pytest.raises(InputError, match="not halted"):
         clear_halt(database, "paper", source="ann")
     set_halt(database, "paper", "pause", reason="again", source="cli")

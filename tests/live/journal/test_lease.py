@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from sqlalchemy import update
 
-from atb.db.tables import AccountLease
+from atb.db.tables import LeaseRow
 from atb.errors import LeaseError
 from atb.live.journal.lease import TTL_MS, AdvisoryLock, Holder, Lease, _take, held_lease
 from tests.timeouts import PATIENCE_S
@@ -27,7 +27,7 @@ class Clock:
 
 def give_to(database, holder: str) -> None:
     with database.engine.begin() as connection:
-        connection.execute(update(AccountLease).values(holder=holder))
+        connection.execute(update(LeaseRow).values(holder=holder))
 
 
 def living_holder() -> str:

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from atb.db.tables import Promotion, Run
+from atb.db.tables import PromotionRow, RunRow
 from atb.errors import InputError
 from atb.live.journal.handover import HandOver
 from atb.live.journal.kill_switch import set_halt
@@ -114,8 +114,8 @@ def test_orders_and_trades_are_listed_newest_first(database):
     json.dumps([orders(database), trade])
 
 
-def run_row() -> Run:
-    return Run(
+def run_row() -> RunRow:
+    return RunRow(
         run_id="r1", notebook="03_backtest.ipynb", notebook_sha256="0", parameters={}, parameters_sha256="0",
         status="succeeded", versions={}, data=[], metrics={}, path="runs/r1", started_at=datetime.now(UTC),
     )  # fmt: skip
@@ -126,7 +126,7 @@ def test_a_trade_is_explained_back_to_the_notebook(database):
     with database.session() as session:
         session.add(run_row())
         session.add(
-            Promotion(manifest_sha256="a" * 64, name="btc", mode="paper", run_id="r1", path="p", verdict=VERDICT)
+            PromotionRow(manifest_sha256="a" * 64, name="btc", mode="paper", run_id="r1", path="p", verdict=VERDICT)
         )
     (trade,) = trades(database)
     why = explain_trade(database, trade["trade"])

@@ -18,7 +18,7 @@ def an_order(**changed):
 
 
 def test_a_new_order_has_no_trade():
-    told = frame(events.Execution(NOW + 1, "NEW", an_order()))
+    told = frame(events.ExecutionReport(NOW + 1, "NEW", an_order()))
     assert told["e"] == "executionReport"
     assert (told["x"], told["X"], told["t"], told["n"], told["N"], told["w"]) == ("NEW", "NEW", -1, "0", None, True)
     assert (told["c"], told["C"], told["q"], told["p"], told["z"]) == (
@@ -36,7 +36,7 @@ def test_a_trade_tells_what_it_cost():
         3, 7, -1, "BTCUSDT", "BUY", Decimal("99.5"), Decimal("0.2"), Decimal("0.0002"), "BTC", NOW, maker=True
     )
     order = an_order(status="PARTIALLY_FILLED", filled=Decimal("0.2"), spent=Decimal("19.9"), trades=[trade])
-    told = frame(events.Execution(NOW, "TRADE", order, trade))
+    told = frame(events.ExecutionReport(NOW, "TRADE", order, trade))
     assert (told["x"], told["X"], told["t"], told["m"]) == ("TRADE", "PARTIALLY_FILLED", 3, True)
     assert (told["l"], told["L"], told["Y"], told["n"], told["N"]) == (
         "0.20000000", "99.50000000", "19.90000000", "0.00020000", "BTC",
@@ -45,12 +45,12 @@ def test_a_trade_tells_what_it_cost():
 
 
 def test_a_cancellation_has_an_id_of_its_own():
-    told = frame(events.Execution(NOW, "CANCELED", an_order(status="CANCELED"), None, "another", "mine"))
+    told = frame(events.ExecutionReport(NOW, "CANCELED", an_order(status="CANCELED"), None, "another", "mine"))
     assert (told["c"], told["C"], told["w"]) == ("another", "mine", False)
 
 
 def test_a_stop_that_waits_is_not_on_the_book():
-    told = frame(events.Execution(NOW, "NEW", an_order(type="STOP_LOSS", stop_price=Decimal(90), working_ms=-1)))
+    told = frame(events.ExecutionReport(NOW, "NEW", an_order(type="STOP_LOSS", stop_price=Decimal(90), working_ms=-1)))
     assert (told["P"], told["w"]) == ("90.00000000", False)
     assert "W" not in told
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 import pytest
 
 from atb.venues.simulator.configuration import BookDepth
-from atb.venues.simulator.events import Execution, ListStatus
+from atb.venues.simulator.events import ExecutionReport, ListStatus
 from tests.venues.simulator.client import HOUR, Asker, closes, exchange_of
 
 PRICES = (100, 100, 105, 98, 90, 120, 110, 110)
@@ -179,7 +179,7 @@ def test_each_order_of_a_cancelled_list_is_cancelled_once():
     body = opoco(ask, workingPrice=99)[1]
     ask.exchange.subscribe(events.append)
     ask("DELETE", "orderList", symbol="BTCUSDT", orderListId=body["orderListId"])
-    cancelled = [one.order.id for one in events if isinstance(one, Execution)]
+    cancelled = [one.order.id for one in events if isinstance(one, ExecutionReport)]
     assert sorted(cancelled) == sorted(one["orderId"] for one in body["orders"])
     assert [one.orders.status_type for one in events if isinstance(one, ListStatus)] == ["ALL_DONE"]
 
@@ -230,9 +230,9 @@ def test_events_tell_the_life_of_a_list_in_order():
     opoco(ask, workingPrice=105)
     ask.advance(begun(ask) + 5 * HOUR)
     told = [
-        (one.type, one.order.type, one.order.status) if isinstance(one, Execution) else one.orders.status_type
+        (one.type, one.order.type, one.order.status) if isinstance(one, ExecutionReport) else one.orders.status_type
         for one in events
-        if isinstance(one, Execution | ListStatus)
+        if isinstance(one, ExecutionReport | ListStatus)
     ]
     assert told == [
         ("NEW", "LIMIT", "NEW"),
