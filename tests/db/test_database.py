@@ -145,7 +145,7 @@ def test_fifty_processes_that_write_at_once_lose_nothing(tmp_path):
         pool.starmap(write_in_turn, [(url, str(number), 20) for number in range(50)], chunksize=1)
     database = open_database(url)
     with database.session(read_only=True) as session:
-        assert len(session.scalars(select(AccountLease.account)).all()) == 1_000
+        assert len(session.scalars(select(LeaseRow.account)).all()) == 1_000
     database.close()
 
 
