@@ -1,6 +1,7 @@
 """Frozen values of the trading domain and the ports through which the outside world is reached."""
 
 from atb.domain.bars import BAR_COLUMNS, Bars
+from atb.domain.inputs import BarsInput, FundingInput, Known, SentimentInput, UniverseInput
 from atb.domain.instrument import Instrument
 from atb.domain.orders import Fill, Order
 from atb.domain.ports import Broker, Clock, Predictor, Strategy, Timer
@@ -11,17 +12,22 @@ from atb.domain.timeframe import Timeframe
 __all__ = [
     "BAR_COLUMNS",
     "Bars",
+    "BarsInput",
     "Broker",
     "Clock",
     "Fill",
+    "FundingInput",
     "Instrument",
+    "Known",
     "Order",
     "Predictor",
+    "SentimentInput",
     "Signals",
     "Strategy",
     "Symbol",
     "Timeframe",
     "Timer",
+    "UniverseInput",
 ]
 
 

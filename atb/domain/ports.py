@@ -1,7 +1,7 @@
 """The ports: what the core needs from the outside world, as protocols."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from atb.domain.bars import Bars
 from atb.domain.instrument import Instrument
@@ -24,7 +24,8 @@ class Strategy(Protocol):
     """A frozen dataclass of parameters with two pure functions.
 
     `name` is the register's key; `predicts` says that `signals` reads a column `prediction`, which `prepare` adds from
-    a `Predictor`; `warmup` is the number of bars before the first one whose signal is exact to the last bit.
+    a `Predictor`; `warmup` is the number of bars before the first one whose signal is exact to the last bit. A strategy that reads
+    more than its own bars has `inputs` as well (`atb.domain.inputs`).
     """
 
     name: ClassVar[str]
@@ -35,8 +36,12 @@ class Strategy(Protocol):
         """Bars needed before the first signal."""
         ...
 
-    def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":
-        """Return causal columns on the index of `bars`: row t depends on bars up to and including t."""
+    def features(self, *args: Any, **kwargs: Any) -> "pd.DataFrame":
+        """Return causal columns on the index of the bars: row t depends on bars up to and including t.
+
+        Called as `features(bars)` with a frame of bars; as `features(bars, inputs)`, with a `Known` for each name, where the
+        strategy declares `inputs`.
+        """
         ...
 
     def signals(self, frame: "pd.DataFrame") -> Signals:
@@ -46,7 +51,7 @@ class Strategy(Protocol):
 
 @runtime_checkable
 class Predictor(Protocol):
-    """A fitted model: bars in, one prediction per bar out."""
+    """A fitted model: bars in, one prediction per bar out; with `inputs` of its own (`atb.domain.inputs`) these too."""
 
     @property
     def warmup(self) -> int:
@@ -58,8 +63,11 @@ class Predictor(Protocol):
         """SHA-256 of the model's bytes and card."""
         ...
 
-    def predict(self, bars: "pd.DataFrame") -> "NDArray[np.float64]":
-        """Return one value per row; NaN while warming up. Row t uses bars up to and including t."""
+    def predict(self, *args: Any, **kwargs: Any) -> "NDArray[np.float64]":
+        """Return one value per bar; NaN while warming up. Row t uses bars up to and including t.
+
+        Called as `predict(bars)`; as `predict(bars, inputs)` where the predictor declares `inputs`.
+        """
         ...
 
 

@@ -1,0 +1,233 @@
+"""The rows of one declared input, with when each became known and when it is too old: what a slot holds and a strategy is cut.
+
+Rows are in the order of their stated times, and what is known never falls: a row that became known only after a later-stated one is
+left out. A strategy computes columns over the rows, and the later row's value would otherwise contain one that nobody had yet; a
+runner, which appends what arrives, leaves it out too.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atb.domain.bars import BAR_COLUMNS, Bars
+from atb.domain.inputs import (
+    BarsInput,
+    FundingInput,
+    Input,
+    Known,
+    SentimentInput,
+    UniverseInput,
+    duration_ms,
+    input_to_json,
+)
+from atb.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Times = NDArray[np.int64]
+FOR_EVER_MS = 2**62
+_NOT_A_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class InputSeries:
+    """Rows of an input.
+
+    Parameters
+    ----------
+    declared
+        What they are rows of, symbol and timeframe filled in.
+    stated_ms
+        The time each row is about, epoch milliseconds, increasing; a bar's is its open.
+    known_ms
+        When each became known; never falling.
+    stale_ms
+        From when on each is too old to be used.
+    columns, values
+        Names, and float64 values (rows x columns).
+    venue
+        Where the rows come from.
+    """
+
+    declared: Input
+    stated_ms: Times
+    known_ms: Times
+    stale_ms: Times
+    columns: tuple[str, ...]
+    values: NDArray[np.float64]
+    venue: str = ""
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.stated_ms)
+
+    def __str__(self) -> str:
+        """Return what the rows are of, and where from."""
+        return f"{self.declared} ({self.venue or 'unnamed source'})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over identity, times and values; another warm-up or age of the same rows is the same content."""
+        name = {key: value for key, value in input_to_json(self.declared).items() if key not in {"warmup", "max_age"}}
+        digest = hashlib.sha256(json.dumps([name, self.venue, self.columns], sort_keys=True).encode())
+        for part in (self.stated_ms, self.known_ms):
+            digest.update(np.ascontiguousarray(part, dtype="<i8").tobytes())
+        digest.update(np.ascontiguousarray(self.values, dtype="<f8").tobytes())
+        return digest.hexdigest()
+
+    def identity(self) -> dict[str, Any]:
+        """Return what a run and a manifest record: the declaration, the venue, the fingerprint, and which rows."""
+        from atb.times import at_ms
+
+        edges = [at_ms(int(self.stated_ms[at])).isoformat() for at in (0, -1)] if len(self) else [None, None]
+        return {
+            **input_to_json(self.declared),
+            "venue": self.venue,
+            "fingerprint": self.fingerprint,
+            "first": edges[0],
+            "last": edges[1],
+            "rows": len(self),
+        }
+
+    def part(self, first: int, end: int) -> "InputSeries":
+        """Return the rows [first, end), counted from 0."""
+        return InputSeries(
+            self.declared, self.stated_ms[first:end], self.known_ms[first:end], self.stale_ms[first:end], self.columns,
+            self.values[first:end], self.venue,
+        )  # fmt: skip
+
+    def span(self, first_close_ms: int, last_close_ms: int) -> tuple[int, int]:
+        """Return the rows [first, end) that a strategy may have over bars closing from `first_close_ms` to `last_close_ms`.
+
+        They begin the declared warm-up before the row that is newest at the first close, and end with what is known at the last.
+        """
+        newest, end = np.searchsorted(self.known_ms, [first_close_ms, last_close_ms], side="right").tolist()
+        return max(0, newest - 1 - self.declared.warmup), end
+
+    def cut(self, closes_ms: Times) -> "InputSeries":
+        """Return the rows that a strategy may have over bars with these closes."""
+        if not len(closes_ms):
+            return self.part(0, 0)
+        return self.part(*self.span(int(closes_ms[0]), int(closes_ms[-1])))
+
+    def known(self, closes_ms: Times) -> Known:
+        """Return what a strategy is handed over bars with these closes, epoch milliseconds in order."""
+        import pandas as pd
+
+        rows = self.cut(closes_ms)
+        stated = rows.stated_ms.view("M8[ms]").astype("M8[us]")
+        index = pd.DatetimeIndex(stated, name="timestamp").tz_localize("UTC")
+        table = _sealed(np.asfortranarray(rows.values))  # each column in one piece, as a catalogue's bars
+        frame = pd.DataFrame(table, index, list(self.columns), copy=False)
+        return Known(frame, _sealed(rows.known_ms), stale_ms=rows.stale_ms, closes_ms=closes_ms)
+
+    def appended(self, later: "InputSeries") -> "InputSeries":
+        """Return these rows and later ones; what is no later than the newest row here is left out.
+
+        Raises
+        ------
+        InputError
+            If the others are of another input.
+        """
+        if (later.declared, later.columns) != (self.declared, self.columns):
+            raise InputError("Rows of another input cannot be added", found=f"{later} to {self}")
+        if not len(self):
+            return later
+        first = int(np.searchsorted(later.stated_ms, self.stated_ms[-1], side="right"))
+        known = np.maximum(later.known_ms[first:], self.known_ms[-1])
+        return InputSeries(
+            self.declared, np.concatenate([self.stated_ms, later.stated_ms[first:]]), np.concatenate([self.known_ms, known]),
+            np.concatenate([self.stale_ms, later.stale_ms[first:]]), self.columns,
+            np.concatenate([self.values, later.values[first:]]), self.venue,
+        )  # fmt: skip
+
+    @classmethod
+    def of_bars(cls, declared: BarsInput, bars: Bars) -> Self:
+        """Return bars as an input, each known at its close.
+
+        Raises
+        ------
+        InputError
+            If they are of another symbol or timeframe.
+        """
+        if (declared.symbol, declared.timeframe) != (str(bars.symbol), str(bars.timeframe)):
+            raise InputError(f"Bars of another series than {declared}", found=f"{bars.symbol} {bars.timeframe}")
+        closed = bars.closed_ms
+        stale = (
+            bars.timeframe.closes_ms(closed) if declared.max_age is None else closed + duration_ms(declared.max_age) + 1
+        )
+        values = np.ascontiguousarray(bars.frame[list(BAR_COLUMNS)].to_numpy(np.float64))
+        return cls(declared, bars.opened_ms, closed, stale, BAR_COLUMNS, values, bars.venue)
+
+    @classmethod
+    def of_events(
+        cls, declared: FundingInput | SentimentInput | UniverseInput, frame: "pd.DataFrame", *, venue: str = ""
+    ) -> Self:
+        """Return dated rows as an input: funding by payment, sentiment by stated time, a universe by day.
+
+        Parameters
+        ----------
+        frame
+            On an increasing UTC index. Funding has `funding_rate`; sentiment has `value` and `published`, and may have
+            `first_seen` (no time where it was not seen live); a universe has a column for each symbol.
+
+        Raises
+        ------
+        DataError
+            If a column is missing, times are not increasing UTC, or a row was published before its stated time.
+        """
+        stated = _milliseconds(frame.index, f"{declared}")
+        if (np.diff(stated) <= 0).any():
+            raise DataError(f"Rows of {declared} must be in time order, one for each time")
+        names = {"funding": ("funding_rate",), "sentiment": ("value",)}.get(
+            declared.kind, tuple(str(name) for name in frame.columns)
+        )
+        known = _published(declared, frame, stated) if declared.kind == "sentiment" else stated
+        columns = [_column(declared, frame, name).to_numpy(np.float64) for name in names]
+        age = FOR_EVER_MS if declared.max_age is None else duration_ms(declared.max_age) + 1
+        table = np.column_stack(columns) if columns else np.empty((len(stated), 0))
+        stale = np.full(len(stated), FOR_EVER_MS) if declared.max_age is None else stated + age
+        kept = known <= np.minimum.accumulate(known[::-1])[::-1]  # the others came after a later-stated one
+        return cls(declared, stated[kept], known[kept], stale[kept], names, table[kept], venue)
+
+
+def _published(declared: Input, frame: "pd.DataFrame", stated: Times) -> Times:
+    """Return when each value was known: at its publication, or when it was first seen if that was later."""
+    published = _milliseconds(_column(declared, frame, "published"), f"{declared}: published")
+    if (early := published < stated).any():
+        found = str(frame.index[early][0])
+        raise DataError(f"A value of {declared} has no publication, or one before its stated time", found=found)
+    if "first_seen" not in frame.columns:
+        return published
+    return np.maximum(published, _milliseconds(frame["first_seen"], f"{declared}: first_seen"))
+
+
+def _column(declared: Input, frame: "pd.DataFrame", name: str) -> "pd.Series[Any]":
+    if name not in frame.columns:
+        raise DataError(f"{declared} lacks a column", found=list(frame.columns), todo=f"It needs {name}")
+    return frame[name]
+
+
+def _milliseconds(times: Any, what: str) -> Times:
+    """Return UTC times as epoch milliseconds; no time is the least number."""
+    import pandas as pd
+
+    index = pd.DatetimeIndex(times)
+    if index.tz is None and not index.isna().all():
+        raise DataError(f"Times of {what} must be UTC", found=str(index.dtype))
+    found = index.as_unit("ms").asi8.copy()
+    found[index.isna()] = _NOT_A_TIME
+    return np.asarray(found, dtype=np.int64)
+
+
+def _sealed(array: "NDArray[Any]") -> "NDArray[Any]":
+    """Return a view that cannot be written."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
