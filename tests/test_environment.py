@@ -116,7 +116,7 @@ def test_a_secret_may_stand_in_a_file_of_its_own(secret_file, tmp_path, monkeypa
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (lambda path: path.chmod(0o640), "chmod 600"),
         (lambda path: path.chmod(0o602), "chmod 600"),
@@ -128,9 +128,9 @@ def test_a_secret_may_stand_in_a_file_of_its_own(secret_file, tmp_path, monkeypa
         (lambda path: os.environ.__setitem__("ATB__EXCHANGE__API_SECRET", "too"), "given twice"),
     ],
 )
-def test_a_secrets_file_that_others_can_use_is_refused_with_what_to_do(secret_file, monkeypatch, spoil, told):
+def test_a_secrets_file_that_others_can_use_is_refused_with_what_to_do(secret_file, monkeypatch, spoil, message):
     monkeypatch.setenv("ATB__EXCHANGE__API_SECRET", "")
     spoil(secret_file)
-    with pytest.raises(ConfigError, match=told) as refused:
+    with pytest.raises(ConfigError, match=message) as refused:
         load_settings()
     assert "kNrY" not in str(refused.value)

@@ -81,8 +81,8 @@ def test_every_module_that_only_helps_tests_stands_on_their_page_with_what_it_gi
 
 def test_the_runner_s_manual_has_every_exit_code_of_the_runner():
     source = (REPOSITORY / "runners/live.py").read_text(encoding="utf-8")
-    told = source[source.index("Exit codes:") : source.index("SIGUSR1 pauses")]
-    codes = set(re.findall(r"(?:codes: |\. )(\d) ", " ".join(told.split())))
+    section = source[source.index("Exit codes:") : source.index("SIGUSR1 pauses")]
+    codes = set(re.findall(r"(?:codes: |\. )(\d) ", " ".join(section.split())))
     manual = (REPOSITORY / "runners/README.md").read_text(encoding="utf-8")
     assert codes == set(re.findall(r"^\| (\d) \|", manual, re.MULTILINE)) >= set("0123456")
 

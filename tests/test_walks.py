@@ -128,7 +128,7 @@ def test_each_file_of_a_walk_imports_or_is_imported_by_another_of_it(name):
     reached, new = set[str](), {walk(name)[0]}
     while new:
         reached |= new
-        new = {file for file in walked if ties[file] & reached or any(file in ties[one] for one in reached)} - reached
+        new = {file for file in walked if ties[file] & reached or any(file in ties[name] for name in reached)} - reached
     assert walked - reached == set()
 
 

@@ -56,7 +56,7 @@ def test_a_result_is_one_line_as_its_name_and_a_table_when_printed(result):
 
 def test_text_and_html_say_the_same(result):
     page, text = Page(result._repr_html_()), " ".join(str(result).split())
-    told = " ".join(page.text.split())
+    shown = " ".join(page.text.split())
     notes = (
         card.chance(result.card),
         card.blocked(result.card),
@@ -66,12 +66,12 @@ def test_text_and_html_say_the_same(result):
     )
     for note in (*notes, *result.fill_model.split(". ")):
         assert note in text
-        assert note in told
+        assert note in shown
     names = {name for name, key, _ in card.FIGURES if key in card.ON_CARD and key != "financing_paid"}
     for name, cells in card.figures(result.card).items():
         if name in names:
             assert " ".join([name, *cells]) in text
-            assert " ".join([name, *cells]) in told
+            assert " ".join([name, *cells]) in shown
 
 
 def test_the_figures_are_those_of_the_result(result):
@@ -86,13 +86,13 @@ def test_the_figures_are_those_of_the_result(result):
 
 
 def test_what_blocked_it_is_told_in_plain_words(result):
-    told = card.blocked(result.card)
-    assert "drawdown halt" in told
-    assert "shrunk by exposure limit" in told
-    assert "The account ended halted for good by its drawdown." in told
-    assert "The drawdown throttle stood at step 1" in told
+    text = card.blocked(result.card)
+    assert "drawdown halt" in text
+    assert "shrunk by exposure limit" in text
+    assert "The account ended halted for good by its drawdown." in text
+    assert "The drawdown throttle stood at step 1" in text
     for reason, count in result.refusal_counts.items():
-        assert f"{reason.replace('_', ' ')} {count:,}" in told
+        assert f"{reason.replace('_', ' ')} {count:,}" in text
 
 
 def test_nothing_blocked_is_told_too():

@@ -40,16 +40,16 @@ COSTS = [
 PLAIN = run(scripted_slot(ramp(up=5), (1.0,))).fill_model
 
 
-@pytest.mark.parametrize(("rules", "told"), POLICIES)
-def test_a_rule_is_told_when_it_is_on(rules, told):
-    assert told in run(scripted_slot(ramp(up=5), (1.0,), RiskPolicy(**rules))).fill_model
-    assert told not in PLAIN
+@pytest.mark.parametrize(("rules", "sentence"), POLICIES)
+def test_a_rule_is_told_when_it_is_on(rules, sentence):
+    assert sentence in run(scripted_slot(ramp(up=5), (1.0,), RiskPolicy(**rules))).fill_model
+    assert sentence not in PLAIN
 
 
-@pytest.mark.parametrize(("costs", "told"), COSTS)
-def test_a_cost_is_told(costs, told):
-    assert told in run(scripted_slot(ramp(up=5), (1.0,), execution=ExecutionModel(**costs))).fill_model
-    assert told not in PLAIN
+@pytest.mark.parametrize(("costs", "sentence"), COSTS)
+def test_a_cost_is_told(costs, sentence):
+    assert sentence in run(scripted_slot(ramp(up=5), (1.0,), execution=ExecutionModel(**costs))).fill_model
+    assert sentence not in PLAIN
 
 
 def test_the_basis_is_always_told():

@@ -29,12 +29,12 @@ def result():
 
 
 def test_the_first_line_of_everything_says_it(result):
-    told = f"The account was RUINED on {result.ruin.at:%Y-%m-%d %H:%M} UTC: "
-    assert result.headline.startswith(told)
+    sentence = f"The account was RUINED on {result.ruin.at:%Y-%m-%d %H:%M} UTC: "
+    assert result.headline.startswith(sentence)
     assert result.ruin.left < 10
     assert result.ruin.at_ms < result.inputs.closes[100]
-    assert findings(result)[0].startswith(told)
-    assert told in str(result)
+    assert findings(result)[0].startswith(sentence)
+    assert sentence in str(result)
     assert result.to_json()["ruin"]["missed_signals"] == result.ruin.missed > N / 3
 
 

@@ -185,15 +185,15 @@ def test_on_real_candles_every_difference_has_its_reason(real_data):
     frame = pd.read_parquet(real_data / "binance_ETHUSDT_1h.parquet").set_index("timestamp")
     bars = bars_of(frame[["open", "high", "low", "close", "volume"]].astype(float), "ETH/USDT")
     fine = dataclasses.replace(FINE, symbol=bars.symbol)
-    told = {}
+    differences = {}
     for stop in (None, 0.02):
         policy = RiskPolicy(stop_loss=stop)
         result = run(Slot(SmaCross(20, 50), bars, policy, COSTS, fine), account=NO_RESERVE)
-        told[stop] = screen(SmaCross(20, 50), bars, policy=policy, execution=COSTS).compare(result)["difference"]
-    assert set(told[None]) == {""}
-    assert len(told[0.02]) > 500
-    assert (told[0.02] == "").mean() > 0.9
-    assert set(told[0.02]) <= {
+        differences[stop] = screen(SmaCross(20, 50), bars, policy=policy, execution=COSTS).compare(result)["difference"]
+    assert set(differences[None]) == {""}
+    assert len(differences[0.02]) > 500
+    assert (differences[0.02] == "").mean() > 0.9
+    assert set(differences[0.02]) <= {
         "",
         "the kernel's stop_loss was touched in the entry bar",
         "the kernel left at the open, the screen at a stop or target in that bar",
@@ -345,14 +345,14 @@ class TestWhatIsShown:
             found.label = "x"  # type: ignore[misc]
 
     def test_only_rules_that_apply_are_stated(self):
-        def told(**policy: object) -> str:
+        def notes(**policy: object) -> str:
             return " ".join(vectorbt_settings.fill_rules(RiskPolicy(**policy), COSTS))
 
-        assert "entry bar" not in told()
-        assert "entry bar" in told(stop_loss=0.1)
-        assert "pays slippage" not in told(take_profit=0.1)
-        assert "pays slippage" in told(take_profit=0.1, stop_loss=0.1)
-        assert "reversal" in told(sizing="fixed_stake", stake=1.0, allow_short=True)
+        assert "entry bar" not in notes()
+        assert "entry bar" in notes(stop_loss=0.1)
+        assert "pays slippage" not in notes(take_profit=0.1)
+        assert "pays slippage" in notes(take_profit=0.1, stop_loss=0.1)
+        assert "reversal" in notes(sizing="fixed_stake", stake=1.0, allow_short=True)
 
 
 class TestIndicatorsOfVectorbt:
@@ -365,7 +365,7 @@ class TestIndicatorsOfVectorbt:
         fast, slow = vbt.MA.run_combs(bars.frame["close"], [5, 20, 60], r=2, short_names=["fast", "slow"])
         sides = sides_from(fast.ma_crossed_above(slow), fast.ma_crossed_below(slow))
         strategies = strategies_from(sides)
-        assert [one.label for one in strategies] == [
+        assert [strategy.label for strategy in strategies] == [
             "fast_window=5, slow_window=20", "fast_window=5, slow_window=60", "fast_window=20, slow_window=60",
         ]  # fmt: skip
         own = run(Slot(SmaCross(5, 60), bars)).orders.drop(columns=["order_id", "strategy"])

@@ -192,8 +192,8 @@ def test_progress_true_draws_a_bar_that_ends_at_all_combinations(monkeypatch):
     drawn = []
     advance = rich.progress.Progress.update
 
-    def update(bar, task, **told):
-        advance(bar, task, **told)
+    def update(bar, task, **shown):
+        advance(bar, task, **shown)
         drawn.append((bar.tasks[0].completed, bar.tasks[0].total))
 
     monkeypatch.setattr(rich.progress.Progress, "update", update)

@@ -56,12 +56,12 @@ def test_no_engine_has_a_signal_before_all_are_warm():
 @pytest.mark.parametrize("count", [2, 4, 7, 100, 1_000])
 def test_a_grid_has_as_many_different_combinations_as_were_asked_for(count):
     assert len(set(policy_grid(count))) == len(set(strategy_grid(count))) == count
-    assert all(one.fast < one.slow for one in strategy_grid(count))
+    assert all(parameters.fast < parameters.slow for parameters in strategy_grid(count))
 
 
 def test_no_distance_of_a_grid_puts_a_stop_on_a_price_of_the_market():
-    for one in [*policy_grid(1_000), *strategy_grid(4)]:
-        assert {math.gcd(round(distance * 1e6), 10) for distance in (one.stop, one.target)} == {1}
+    for parameters in [*policy_grid(1_000), *strategy_grid(4)]:
+        assert {math.gcd(round(distance * 1e6), 10) for distance in (parameters.stop, parameters.target)} == {1}
 
 
 def test_with_the_usual_bars_the_fill_rules_of_all_engines_lead_to_the_same_trades():
@@ -167,7 +167,7 @@ def test_every_row_has_its_keys_and_every_engine_agrees(facts):
 
 def test_a_price_that_an_engine_got_wrong_is_seen(facts):
     jobs, honest = facts
-    broken = [dict(one) for one in honest]
+    broken = [dict(fact) for fact in honest]
     trades = [list(trade) for trade in honest[-1]["found"]["trades"]]
     trades[3][2] *= 1.001
     broken[-1]["found"] = honest[-1]["found"] | {"trades": trades}

@@ -25,16 +25,16 @@ def test_only_ratios_to_atb_are_kept_without_seconds_or_memory(folder):
     path = keep([*rows, row("cold", ATB, None)], folder, "0.1.0")
     found = json.loads(path.read_text())
     assert (path.name, found["version"], found["schema"]) == ("0.1.0.json", "0.1.0", 1)
-    assert [sorted(one) for one in found["ratios"]] == [
+    assert [sorted(ratio) for ratio in found["ratios"]] == [
         ["bars", "case", "combos", "engine", "ratio_to_atb", "workers"]
     ] * 2
-    assert {one["case"]: one["ratio_to_atb"] for one in found["ratios"]} == {"cores": 0.55, "single": 11.23}
+    assert {ratio["case"]: ratio["ratio_to_atb"] for ratio in found["ratios"]} == {"cores": 0.55, "single": 11.23}
 
 
 def test_cases_that_are_measured_again_replace_their_ratios_and_the_others_stay(folder):
     keep([row("single", "bare loop", 0.2), row("sweep", "bare loop", 0.3, combos=9)], folder, "0.1.0")
     keep([row("single", "bare loop", 0.4)], folder, "0.1.0")
-    assert {one.case: one.ratio_to_atb for one in last_kept(folder).ratios} == {"single": 0.4, "sweep": 0.3}
+    assert {ratio.case: ratio.ratio_to_atb for ratio in last_kept(folder).ratios} == {"single": 0.4, "sweep": 0.3}
 
 
 def test_the_last_kept_version_goes_by_its_number_and_other_files_are_left_alone(folder):
@@ -80,4 +80,4 @@ def test_what_is_kept_here_can_be_read():
     for path in history.RESULTS.glob("*.json"):
         kept = history.Kept.load(path)
         assert kept.version == path.stem
-        assert ratios_of([row(one.case, one.engine, one.ratio_to_atb) for one in kept.ratios])
+        assert ratios_of([row(ratio.case, ratio.engine, ratio.ratio_to_atb) for ratio in kept.ratios])

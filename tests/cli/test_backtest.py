@@ -159,8 +159,8 @@ def test_bars_that_the_model_has_seen_stand_on_the_terminal(tmp_path):
     done = atb("backtest", "ml_basic", "--no-report")
     assert done.exit_code == 0, done.output
     assert "of the traded bars in training: for them this is no test" in done.stdout
-    told = json.loads(atb("backtest", "ml_basic", "--no-report", "--json").stdout)["findings"]
-    assert any("in training: for them this is no test" in text for text in told)
+    sentences = json.loads(atb("backtest", "ml_basic", "--no-report", "--json").stdout)["findings"]
+    assert any("in training: for them this is no test" in text for text in sentences)
 
 
 def test_dates_outside_of_the_data_are_refused_with_advice_that_can_be_followed(tmp_path):
@@ -183,7 +183,7 @@ def test_training_refuses_dates_outside_of_the_data_as_a_backtest_does(tmp_path)
 
 
 @pytest.mark.parametrize(
-    ("bars", "options", "told"),
+    ("bars", "options", "sentence"),
     [
         (600, [], "Too few bars to train, validate and test"),
         (3_000, ["--start", "2024-04-20"], "Too few bars to train, validate and test"),
@@ -194,7 +194,7 @@ def test_training_refuses_dates_outside_of_the_data_as_a_backtest_does(tmp_path)
         (3_000, ["-p", "seed=-1"], "A seed is a whole number"),
     ],
 )
-def test_training_refuses_what_no_model_can_be_made_of_before_a_kernel_starts(tmp_path, bars, options, told):
+def test_training_refuses_what_no_model_can_be_made_of_before_a_kernel_starts(tmp_path, bars, options, sentence):
     """One sentence, exit 2, and no run."""
     frame = random_walk(bars if isinstance(bars, int) else 3_000)
     first = {"up": 0, "up at last": 2_000}.get(bars, len(frame))
@@ -203,7 +203,7 @@ def test_training_refuses_what_no_model_can_be_made_of_before_a_kernel_starts(tm
     save_bars(bars_of(frame, venue="file"), root=tmp_path / "bars", source="a file of the test")
     done = atb("train", *options)
     assert (done.exit_code, done.stdout) == (2, ""), done.output
-    assert told in done.stderr
+    assert sentence in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "runs").exists()
 

@@ -26,8 +26,8 @@ def every_command() -> list[tuple[tuple[str, ...], click.Command]]:
 
 def options() -> list[tuple[str, click.Option]]:
     """Return each option of one value: the words that call its command, and the option."""
-    return [(" ".join(words), one) for words, command in every_command() for one in command.params
-            if isinstance(one, click.Option) and not one.multiple and not one.is_flag]  # fmt: skip
+    return [(" ".join(words), parameter) for words, command in every_command() for parameter in command.params
+            if isinstance(parameter, click.Option) and not parameter.multiple and not parameter.is_flag]  # fmt: skip
 
 
 def test_every_command_is_of_the_kind_that_looks_for_options_given_twice():

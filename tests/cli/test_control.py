@@ -132,7 +132,7 @@ def test_resuming_lifts_it_and_the_history_stays(desk):
     atb("halt", "--reason", "one")
     done = atb("resume", "--reason", "looked at it")
     assert "paper may trade again; it was: pause" in done.stdout
-    assert [(one.name, one.reason) for one in halts(desk, "paper")] == [("none", "looked at it"), ("pause", "one")]
+    assert [(halt.name, halt.reason) for halt in halts(desk, "paper")] == [("none", "looked at it"), ("pause", "one")]
 
 
 def test_an_account_that_is_being_flattened_does_not_resume_before_it_is_flat(database, database_url, monkeypatch):

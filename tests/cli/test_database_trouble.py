@@ -54,14 +54,18 @@ def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
 def lines_of(path: tuple[str, ...], command: click.Command) -> Iterator[list[str]]:
     """Yield command lines: with what is required alone, then with each of its flags too."""
     needed: list[str] = []
-    for one in command.params:
-        if one.required or (isinstance(one, click.Argument) and one.nargs != 0):
-            value = one.type.choices[0] if isinstance(one.type, click.Choice) else VALUES.get(one.name or "", "1")
-            needed += [str(value)] if isinstance(one, click.Argument) else [one.opts[0], str(value)]
+    for parameter in command.params:
+        if parameter.required or (isinstance(parameter, click.Argument) and parameter.nargs != 0):
+            value = (
+                parameter.type.choices[0]
+                if isinstance(parameter.type, click.Choice)
+                else VALUES.get(parameter.name or "", "1")
+            )
+            needed += [str(value)] if isinstance(parameter, click.Argument) else [parameter.opts[0], str(value)]
     yield [*path, *needed]
-    for one in command.params:
-        if isinstance(one, click.Option) and one.is_flag:
-            yield [*path, *needed, one.opts[0]]
+    for option in command.params:
+        if isinstance(option, click.Option) and option.is_flag:
+            yield [*path, *needed, option.opts[0]]
 
 
 @pytest.fixture(scope="module")

@@ -54,10 +54,12 @@ def test_trust_is_never_given_from_a_notebook(monkeypatch):
 
 
 def test_the_doctor_looks_at_keys(settings, tmp_path):
-    assert [(one.status, one.found) for one in check_keys(settings)] == [("ok", "none is trusted with real money")]
+    assert [(check.status, check.found) for check in check_keys(settings)] == [
+        ("ok", "none is trusted with real money")
+    ]
     signing_key(settings.keys_root)
     (settings.keys_root / "dropped.pub").write_bytes(b"x")
     (settings.keys_root / PRIVATE).chmod(0o640)
-    assert [one.status for one in check_keys(settings)] == ["error", "warning"]
+    assert [check.status for check in check_keys(settings)] == ["error", "warning"]
     inside = load_settings(live__trust_root=settings.data.root / "keys")
     assert "must not lie in the data folder" in check_keys(inside)[-1].found

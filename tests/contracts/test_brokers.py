@@ -97,13 +97,13 @@ async def test_an_order_at_market_is_filled_and_reported_as_the_ledger_has_it(ve
         reported = [(fill.price, fill.quantity, fill.fee, fill.fee_asset, fill.order_id) for fill in fills]
         assert reported == [
             (
-                Decimal(one["price"]),
-                Decimal(one["quantity"]),
-                Decimal(one["commission"]),
-                one["commission_asset"],
+                Decimal(execution["price"]),
+                Decimal(execution["quantity"]),
+                Decimal(execution["commission"]),
+                execution["commission_asset"],
                 found.exchange_id,
             )
-            for one in scene.executions(order.client_id)
+            for execution in scene.executions(order.client_id)
         ]
         after, quote = await broker.balances(), scene.symbol.quote
         spent = sum(fill.price * fill.quantity + fill.fee_value for fill in fills)

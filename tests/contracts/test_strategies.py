@@ -45,9 +45,9 @@ def test_a_runner_decides_the_same_at_every_bar(strategy):
     frame.iloc[330:400] = frame.iloc[330].to_numpy()
     policy = RiskPolicy(stop_atr=2.0, atr_window=5, sizing="volatility", volatility_window=30)
     slot = Slot(strategy, bars_of(frame), policy, predictor=Odds() if strategy.predicts else None)
-    (one,) = check_windows(prepare((slot,), AccountPolicy(), frame.index[slot.warmup]))
-    assert one.report.everywhere, str(one.report)
-    assert one.report.checked == 480 - slot.warmup
+    (checked_slot,) = check_windows(prepare((slot,), AccountPolicy(), frame.index[slot.warmup]))
+    assert checked_slot.report.everywhere, str(checked_slot.report)
+    assert checked_slot.report.checked == 480 - slot.warmup
 
 
 def test_features_keep_the_index_and_add_only_new_columns(strategy):

@@ -114,32 +114,32 @@ def test_a_long_result_is_proven_over_its_last_bars():
 def test_broken_parity_comes_first():
     proven = proven_without()
     broken = replace(proven, parity=replace(proven.parity, equal=False))
-    told = findings(run(scripted_slot(random_walk(100), SIDES)), broken)
-    assert told[0].startswith("Parity FAILED")
+    sentences = findings(run(scripted_slot(random_walk(100), SIDES)), broken)
+    assert sentences[0].startswith("Parity FAILED")
 
 
 def test_synthetic_bars_few_trades_and_losses_are_said():
     result = run(scripted_slot(ramp(down=50), (1.0,), venue="synthetic"))
-    told = "\n".join(findings(result, proven_without()))
-    assert "SYNTHETIC" in told
-    assert "too few" in told
-    assert "loses money" in told
+    sentences = "\n".join(findings(result, proven_without()))
+    assert "SYNTHETIC" in sentences
+    assert "too few" in sentences
+    assert "loses money" in sentences
 
 
 def test_a_result_that_is_worse_than_holding_says_so():
-    told = "\n".join(findings(run(scripted_slot(ramp(up=100), (1.0,) * 20 + (0.0,))), proven_without()))
-    assert "Holding would have earned more" in told
-    assert "loses money" not in told
+    sentences = "\n".join(findings(run(scripted_slot(ramp(up=100), (1.0,) * 20 + (0.0,))), proven_without()))
+    assert "Holding would have earned more" in sentences
+    assert "loses money" not in sentences
 
 
 def test_a_result_without_trades_neither_loses_nor_is_worse_than_a_holder_who_could_not_buy_either():
     result = run(scripted_slot(random_walk(100), SIDES), account=AccountPolicy(cash=1.0))
-    told = "\n".join(findings(result, proven_without()))
+    sentences = "\n".join(findings(result, proven_without()))
     assert (result.stats["total_return_pct"], result.baselines["hold"]["total_return_pct"]) == (0.0, 0.0)
-    assert "It earned nothing, and lost nothing" in told
-    assert "0 closed trades are too few" in told
-    assert "loses money" not in told
-    assert "Holding" not in told
+    assert "It earned nothing, and lost nothing" in sentences
+    assert "0 closed trades are too few" in sentences
+    assert "loses money" not in sentences
+    assert "Holding" not in sentences
 
 
 @pytest.mark.parametrize(("end", "seen"), [("2024-12-31", True), ("2024-06-01", False)])
@@ -195,6 +195,8 @@ def test_what_is_not_a_boolean_proves_nothing():
 
 def test_results_stand_before_the_rules_that_were_assumed():
     slot = replace(scripted_slot(ramp(down=50), (1.0,)), instrument=None)
-    told = findings(run(slot), proven_without())
-    assumed, lost = (next(i for i, one in enumerate(told) if word in one) for word in ("No venue's rules", "It loses"))
+    sentences = findings(run(slot), proven_without())
+    assumed, lost = (
+        next(i for i, row in enumerate(sentences) if word in row) for word in ("No venue's rules", "It loses")
+    )
     assert lost < assumed

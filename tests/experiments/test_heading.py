@@ -64,7 +64,7 @@ def test_the_verdict_comes_before_everything_that_was_used(result):
 
 
 @pytest.mark.parametrize(
-    ("published", "told"),
+    ("published", "expected"),
     [
         ({"headline": "x", "findings": []}, True),
         ({"headline": "x", "findings": None}, False),
@@ -72,8 +72,8 @@ def test_the_verdict_comes_before_everything_that_was_used(result):
         ({}, False),
     ],
 )
-def test_nothing_found_is_told_apart_from_nothing_looked_for(published, told):
-    assert (NOTHING_FOUND in head(RUN, published)) == told
+def test_nothing_found_is_told_apart_from_nothing_looked_for(published, expected):
+    assert (NOTHING_FOUND in head(RUN, published)) == expected
 
 
 def test_a_run_without_a_result_shows_its_parameters_in_words():

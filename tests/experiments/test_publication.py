@@ -64,10 +64,10 @@ def test_a_result_is_written_with_its_bars_and_its_exports(run_folder):
     assert published(run_folder) == found
 
 
-@pytest.mark.parametrize("told", [None, [], ["Only 3 trades", "It loses money"]])
-def test_what_was_found_against_a_result_is_kept_and_nothing_looked_for_is_not_nothing_found(told, run_folder):
-    publish(metrics={}, findings=told)
-    assert published(run_folder)["findings"] == told
+@pytest.mark.parametrize("sentences", [None, [], ["Only 3 trades", "It loses money"]])
+def test_what_was_found_against_a_result_is_kept_and_nothing_looked_for_is_not_nothing_found(sentences, run_folder):
+    publish(metrics={}, findings=sentences)
+    assert published(run_folder)["findings"] == sentences
 
 
 def test_evidence_that_no_proof_made_is_refused(run_folder):

@@ -266,7 +266,7 @@ def test_what_no_house_style_knows_fits_a_telephone_and_is_legible_in_light_and_
         )
         polluted = page.evaluate("({}).polluted")
         browser.close()
-    assert {view: told for view, told in found.items() if told} == {}
+    assert {view: problems for view, problems in found.items() if problems} == {}
     assert scrolled >= 1  # the wide table, in its own box
     assert polluted is None
     assert errors == []

@@ -37,9 +37,9 @@ def test_rsi_of_the_stockcharts_example():
         44.3389, 44.0902, 44.1497, 43.6124, 44.3278, 44.8264, 45.0955, 45.4245, 45.8433, 46.0826, 45.8931,
         46.0328, 45.6140, 46.2820, 46.2820, 46.0028, 46.0328, 46.4116, 46.2222, 45.6439,
     )  # fmt: skip
-    told = rsi(closes, 14)
-    assert np.isnan(told[:14]).all()
-    np.testing.assert_allclose(told[14:], [70.53, 66.32, 66.55, 69.41, 66.36, 57.97], atol=0.006)
+    values = rsi(closes, 14)
+    assert np.isnan(values[:14]).all()
+    np.testing.assert_allclose(values[14:], [70.53, 66.32, 66.55, 69.41, 66.36, 57.97], atol=0.006)
 
 
 def test_rsi_of_a_market_that_only_rises_is_100_and_of_one_that_stands_still_is_0():
@@ -70,8 +70,8 @@ def test_macd_histogram_by_hand():
 
     EMA(2): 3, 6.333, 12.778; EMA(3): 2.333, 5.167, 10.583; difference: 0.667, 1.167, 2.194; its EMA(2): 0.917 and 1.769.
     """
-    told = macd_histogram(column(1, 2, 4, 8, 16), 2, 3, signal=2)
-    np.testing.assert_allclose(told, [NAN, NAN, NAN, 0.25, 0.425926], atol=1e-6)
+    values = macd_histogram(column(1, 2, 4, 8, 16), 2, 3, signal=2)
+    np.testing.assert_allclose(values, [NAN, NAN, NAN, 0.25, 0.425926], atol=1e-6)
 
 
 def test_macd_needs_fast_below_slow():

@@ -78,7 +78,7 @@ def traded(problem):
         count += bool(moment.closing)
         if moment.closing:
             steps.append(desk.on_close(moment, funding))
-            assert terms(one.order for one in desk.working) == wishes(desk)
+            assert terms(working.order for working in desk.working) == wishes(desk)
             if count % RESTARTED == RESTARTED // 2:  # decided and written, and nothing filled yet
                 desk = started(portfolio, feed, gone, desk)
         steps += filter(None, [desk.on_open(moment)])
@@ -133,7 +133,9 @@ def wanted(order):
 
 def refused(steps):
     """Return every refusal that a journal of these steps holds, by decision and by order."""
-    by_decision = [one.values["refusal"] for step in steps for one in step.decided if one.values["refusal"]]
+    by_decision = [
+        decision.values["refusal"] for step in steps for decision in step.decided if decision.values["refusal"]
+    ]
     return by_decision + [change.refusal for step in steps for change in step.changes.values() if change.refusal]
 
 

@@ -194,10 +194,10 @@ class Venue:
             length = self.portfolio.plans[fill.slot].timeframe.seconds * 1_000
             opened = fill.time_ms // length * length
             mine[opened, fill.slot, fill.role, fill.side, float(fill.price), fill.reason] += float(fill.quantity)
-        for one in result.outcome.orders:
-            words = (ROLES[one["role"]], SIDES[one["side"]], float(one["price"]), REASONS[one["reason"]])
-            opened = int(result.inputs.market["opened"][int(one["row"])])
-            theirs[(opened, int(one["slot"]), *words)] += float(one["quantity"])
+        for order in result.outcome.orders:
+            words = (ROLES[order["role"]], SIDES[order["side"]], float(order["price"]), REASONS[order["reason"]])
+            opened = int(result.inputs.market["opened"][int(order["row"])])
+            theirs[(opened, int(order["slot"]), *words)] += float(order["quantity"])
         keys = sorted(set(mine) | set(theirs))
         return [(*key, mine[key], theirs[key]) for key in keys if round(mine[key] - theirs[key], _CENT)]
 
@@ -215,15 +215,15 @@ class Venue:
 
     def intents(self, *roles: str) -> list[IntentRow]:
         """Return the journal's orders, oldest first."""
-        return [one for one in self.rows(IntentRow, by=IntentRow.created_at) if not roles or one.role in roles]
+        return [row for row in self.rows(IntentRow, by=IntentRow.created_at) if not roles or row.role in roles]
 
     def events(self, *kinds: str) -> list[EventRow]:
         """Return the audit trail's entries."""
-        return [one for one in self.rows(EventRow, by=EventRow.id) if not kinds or one.kind in kinds]
+        return [row for row in self.rows(EventRow, by=EventRow.id) if not kinds or row.kind in kinds]
 
     def curve(self) -> list[tuple[int, float, float]]:
         """Return bar, equity and cash of every bar."""
-        return [(one.bar_ms, one.equity, one.cash) for one in self.rows(EquityRow, by=EquityRow.bar_ms)]
+        return [(row.bar_ms, row.equity, row.cash) for row in self.rows(EquityRow, by=EquityRow.bar_ms)]
 
     def state(self) -> dict[str, Any]:
         """Return the kernel's state as it was left."""

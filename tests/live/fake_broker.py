@@ -142,11 +142,13 @@ class ForgedBroker:
 
     async def open_orders(self, symbol: Symbol) -> list[OrderReport]:
         self._ask("open_orders", symbol)
-        return [one for one in self.opened if one.symbol == symbol]
+        return [order for order in self.opened if order.symbol == symbol]
 
     async def trades(self, symbol: Symbol, *, after: str | None, since_ms: int) -> list[Fill]:
         self._ask("trades", after)
-        return [one for one in self.fills if one.symbol == symbol and (after is None or int(one.trade_id) > int(after))]
+        return [
+            fill for fill in self.fills if fill.symbol == symbol and (after is None or int(fill.trade_id) > int(after))
+        ]
 
     async def balances(self) -> dict[str, Balance]:
         self._ask("balances", None)

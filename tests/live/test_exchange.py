@@ -106,7 +106,9 @@ def test_two_timeframes_share_an_account(tmp_path):
 
 def session_of(v):
     """Return what a session did, without what says when and by whom it was written."""
-    fills = [(one.time_ms, one.slot, one.role, one.price, one.quantity, one.fee, one.reason) for one in v.fills()]
+    fills = [
+        (fill.time_ms, fill.slot, fill.role, fill.price, fill.quantity, fill.fee, fill.reason) for fill in v.fills()
+    ]
     return {"fills": fills, "curve": v.curve(), "state": {k: v for k, v in v.state().items() if k != "desk"}}
 
 

@@ -50,7 +50,7 @@ def test_another_set_or_order_of_manifests_is_another_portfolio():
 
 def test_money_is_real_only_if_every_manifest_says_so():
     modes = [("paper", "paper"), ("live", "paper"), ("paper", "live"), ("live", "live")]
-    found = [Portfolio((plan("a", mode=one), plan("b", mode=other))).mode for one, other in modes]
+    found = [Portfolio((plan("a", mode=mode), plan("b", mode=other))).mode for mode, other in modes]
     assert found == ["paper", "paper", "paper", "live"]
 
 
@@ -98,8 +98,8 @@ def together(seed):
     noise[1] = np.where(drift == 0, shared + 0.2 * noise[1], noise[1])
     noise[0] = shared + 0.2 * noise[0]
     frames = []
-    for one in noise:
-        frame = frame_of(100 * np.exp(np.cumsum(one)))
+    for bars in noise:
+        frame = frame_of(100 * np.exp(np.cumsum(bars)))
         frame.index = pd.date_range(START, periods=count, freq="h", tz="UTC", name="timestamp")
         frames.append(frame)
     return [bars_of(frame, f"{base}/USDT") for frame, base in zip(frames, ("BTC", "ETH", "SOL"), strict=True)]
@@ -116,8 +116,8 @@ def test_clusters_of_many_slots_equal_the_backtest_with_no_more_bars_than_their_
     assert portfolio.lead_days == CLUSTERED.cluster_days + 2
     start = pd.Timestamp(START, tz="UTC") + pd.Timedelta(days=20, hours=5)
     slots = tuple(
-        Slot(one.strategy, bars, one.policy, one.execution, one.instrument)
-        for one, bars in zip(plans, markets, strict=True)
+        Slot(plan_of_slot.strategy, bars, plan_of_slot.policy, plan_of_slot.execution, plan_of_slot.instrument)
+        for plan_of_slot, bars in zip(plans, markets, strict=True)
     )
     problem = prepare(slots, CLUSTERED, start)
     outcome = simulate(problem)
@@ -127,7 +127,9 @@ def test_clusters_of_many_slots_equal_the_backtest_with_no_more_bars_than_their_
     start_ms = start.value // 10**6
     feed = ReplayFeed(dict(enumerate(known)), dict.fromkeys(range(3), start_ms))
     histories = {slot: History(bars) for slot, bars in feed.histories().items()}
-    makers = {slot: OrderMaker(ClientIds("s", (str(slot),)), one.symbol) for slot, one in enumerate(plans)}
+    makers = {
+        slot: OrderMaker(ClientIds("s", (str(slot),)), plan_of_slot.symbol) for slot, plan_of_slot in enumerate(plans)
+    }
     desk = PaperDesk(Book(portfolio, histories, portfolio.fresh_state()), makers=makers)
     steps = []
     for moment in all_of(feed):
@@ -138,4 +140,4 @@ def test_clusters_of_many_slots_equal_the_backtest_with_no_more_bars_than_their_
     assert len(equity) == 6 * 24
     wanted = problem.signals["cluster"].reshape(3, -1)[:, : len(equity)]
     assert len({tuple(column) for column in wanted.T}) > 1, "the clusters never change"
-    assert any("cluster" in (one.values["refusal"] or "") for step in steps for one in step.decided)
+    assert any("cluster" in (decision.values["refusal"] or "") for step in steps for decision in step.decided)

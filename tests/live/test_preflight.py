@@ -195,8 +195,8 @@ def test_executions_that_the_books_do_not_know_yet_are_no_drift():
                 await trade(broker)
                 known = replace(books, cursors={BTC: seen[0]})
                 return [
-                    await preflight(broker, portfolio(), load_settings(**SETTINGS), clock=running.clock, situation=one)
-                    for one in (known, books)
+                    await preflight(broker, portfolio(), load_settings(**SETTINGS), clock=running.clock, situation=part)
+                    for part in (known, books)
                 ]
 
         recovering, lost = asyncio.run(whole())

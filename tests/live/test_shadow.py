@@ -27,7 +27,7 @@ def shadow_decisions(v):
 
 def shapes(intents):
     """Return intents without their names: those are each session's own."""
-    return [{name: value for name, value in one.items() if name != "client_id"} for one in intents]
+    return [{name: value for name, value in intent.items() if name != "client_id"} for intent in intents]
 
 
 def test_what_is_watched_decides_as_it_would_on_paper_and_sends_nothing(tmp_path):

@@ -58,7 +58,7 @@ def session(tmp_path_factory):
 
 def test_the_page_is_ready_once_lease_database_streams_clock_and_account_are(session):
     _, telemetry = session
-    assert {one["/livez"][0] for one in telemetry.seen} == {200}
+    assert {answers["/livez"][0] for answers in telemetry.seen} == {200}
     shown = json.loads(telemetry.seen[-1]["/readyz"][1])
     good = {name: state["ok"] for name, state in (shown.get("conditions") or shown).items() if isinstance(state, dict)}
     assert {name for name, ok in good.items() if ok} >= {"lease", "database", "reconciled", "clock"}
@@ -101,7 +101,7 @@ def test_requests_their_weight_and_the_silence_of_streams_are_measured(session):
     assert metric(text, 'atb_requests_total{kind="read",outcome="answered"}') > 10
     counted = sum(float(value) for value in re.findall(r"^atb_requests_total\{.*\} (\S+)$", text, re.MULTILINE))
     assert metric(text, "atb_request_seconds_count") == counted
-    assert any(metric(one["/metrics"][1], "atb_exchange_weight_used") > 0 for one in telemetry.seen)
+    assert any(metric(answers["/metrics"][1], "atb_exchange_weight_used") > 0 for answers in telemetry.seen)
     ages = re.findall(r"^atb_stream_last_frame_age_seconds\{.*\} (\S+)$", text, re.MULTILINE)
     assert ages
     assert all(float(age) >= 0 for age in ages)

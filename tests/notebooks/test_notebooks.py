@@ -193,7 +193,7 @@ def test_a_report_can_be_read_on_a_telephone_and_a_screen_in_light_and_in_dark(n
         for scheme in ("light", "dark")
     }
     page.close()
-    assert {view: told for view, told in found.items() if told} == {}
+    assert {view: problems for view, problems in found.items() if problems} == {}
     assert errors == []
 
 

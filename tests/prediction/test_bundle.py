@@ -237,6 +237,6 @@ def test_nothing_is_pickled():
 
 def test_the_cards_answers_are_the_graphs(tmp_path):
     card = load_bundle(saved("logistic", tmp_path)).card
-    told = trained().classifier.predict_proba(np.array(card["fixtures"]["inputs"], np.float32))[:, 1]
-    np.testing.assert_allclose(card["fixtures"]["outputs"], told, atol=1e-6)
+    expected = trained().classifier.predict_proba(np.array(card["fixtures"]["inputs"], np.float32))[:, 1]
+    np.testing.assert_allclose(card["fixtures"]["outputs"], expected, atol=1e-6)
     assert card["verdict"] == exported()[2].verdict

@@ -51,12 +51,12 @@ def product(inputs, outputs, **more):
 def outside(model):
     """Say that the weights are in a file beside the graph, as exporters do with large ones."""
     graph = onnx.load_from_string(model)
-    for one in graph.graph.initializer:
-        content = one.raw_data
-        one.ClearField("raw_data")
-        one.data_location = TensorProto.EXTERNAL
+    for tensor in graph.graph.initializer:
+        content = tensor.raw_data
+        tensor.ClearField("raw_data")
+        tensor.data_location = TensorProto.EXTERNAL
         for key, value in (("location", "weights.bin"), ("offset", "0"), ("length", str(len(content)))):
-            one.external_data.add(key=key, value=value)
+            tensor.external_data.add(key=key, value=value)
     return graph.SerializeToString()
 
 

@@ -33,21 +33,21 @@ def test_is_a_domain_predictor_of_one_symbol_and_timeframe(bundle):
 
 def test_is_silent_until_warm_and_complete_after(bundle):
     predictor = OnnxPredictor(bundle)
-    told = predictor.predict(BARS)
-    assert told.dtype == np.float64
-    assert np.isnan(told[: predictor.warmup]).all()
-    assert ((told[predictor.warmup :] > 0) & (told[predictor.warmup :] < 1)).all()
+    predictions = predictor.predict(BARS)
+    assert predictions.dtype == np.float64
+    assert np.isnan(predictions[: predictor.warmup]).all()
+    assert ((predictions[predictor.warmup :] > 0) & (predictions[predictor.warmup :] < 1)).all()
 
 
 def test_the_window_of_a_prediction_ends_at_the_decision_bar(bundle):
     """Whatever comes after bar t, the prediction at t has the same bits."""
     cuts = (600, 601, 777, 1499)
     assert prefix_differences(lambda bars: OnnxPredictor(bundle).predict(bars), BARS, cuts) == []
-    told = OnnxPredictor(bundle).predict(BARS)
+    predictions = OnnxPredictor(bundle).predict(BARS)
     for cut in cuts:
         future = BARS.copy()
         future.iloc[cut:] = BARS.iloc[cut:] * 2
-        assert OnnxPredictor(bundle).predict(future)[:cut].tobytes() == told[:cut].tobytes()
+        assert OnnxPredictor(bundle).predict(future)[:cut].tobytes() == predictions[:cut].tobytes()
 
 
 def test_the_decision_bar_itself_is_in_the_window(bundle):
@@ -92,9 +92,9 @@ def test_remembers_nothing_of_another_history(bundle):
 
 def test_what_it_returned_can_be_changed_without_harm(bundle):
     predictor = OnnxPredictor(bundle)
-    told = predictor.predict(BARS)
-    kept = told.copy()
-    told[:] = 0
+    predictions = predictor.predict(BARS)
+    kept = predictions.copy()
+    predictions[:] = 0
     assert predictor.predict(BARS).tobytes() == kept.tobytes()
 
 
@@ -119,7 +119,7 @@ def test_loading_a_model_loads_no_training_library(bundle):
         "heavy = ('sklearn', 'skl2onnx', 'onnx', 'scipy', 'plotly', 'vectorbt', 'papermill', 'IPython');"
         "print([name for name in heavy if name in sys.modules])"
     )
-    told = subprocess.run(
+    predictions = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert told.stdout.strip() == "[]"
+    assert predictions.stdout.strip() == "[]"

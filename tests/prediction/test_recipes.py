@@ -64,8 +64,8 @@ def test_uses_no_row_across_a_hole():
 
 
 def test_a_recipe_is_plain_json():
-    told = json.loads(json.dumps(Recipe().to_json()))
-    assert Recipe(**{**told, "fractions": tuple(told["fractions"])}) == Recipe()
+    plain = json.loads(json.dumps(Recipe().to_json()))
+    assert Recipe(**{**plain, "fractions": tuple(plain["fractions"])}) == Recipe()
 
 
 @pytest.mark.parametrize(

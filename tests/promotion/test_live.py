@@ -24,8 +24,8 @@ def signed_live(desk, paper, **changes):
     """Write a live manifest signed by a key that is trusted with real money, whatever it says."""
     key = signing_key(desk.trust_root).public_key()
     trust(desk.trust_root, key, fingerprint(key))
-    told = {"evidence": {"gate": SEEN.to_json()}, "verdict": gate(SEEN, mode="live").to_json(), **changes}
-    manifest = sign_manifest(replace(paper, mode="live", **told), desk.trust_root)
+    changed = {"evidence": {"gate": SEEN.to_json()}, "verdict": gate(SEEN, mode="live").to_json(), **changes}
+    manifest = sign_manifest(replace(paper, mode="live", **changed), desk.trust_root)
     path = desk.root / "live.json"
     path.write_bytes(manifest.render())
     return path

@@ -232,7 +232,7 @@ def test_another_signature_of_a_known_key_is_refused(desk, path):
 )
 def test_a_manifest_that_pins_less_than_everything_is_refused_even_with_a_good_signature(desk, path, name):
     manifest = load_manifest(path)
-    rest = {one: digest for one, digest in manifest.sources.items() if one != name}
+    rest = {file: digest for file, digest in manifest.sources.items() if file != name}
     forged = sign_manifest(replace(manifest, sources=rest), desk.keys_root)
     with pytest.raises(PromotionError, match=f"pins less than the runner loads: {name}"):
         verify(forged, models_root=desk.models_root, keys_root=desk.keys_root)

@@ -26,8 +26,8 @@ def places(value, path=()):
         for key in keys:
             yield from places(value[key], (*path, key))
     elif isinstance(value, list):
-        for number, one in enumerate(value[:2]):
-            yield from places(one, (*path, number))
+        for number, part in enumerate(value[:2]):
+            yield from places(part, (*path, number))
 
 
 def replaced(value, path, odd):

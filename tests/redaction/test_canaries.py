@@ -80,7 +80,7 @@ def test_no_secret_leaves_a_process_by_any_path(tmp_path, exchange, form):
         path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()
     }
     assert {"beside.log", "atb.db"} <= set(written)
-    told = (
+    texts = (
         "it failed",
         "too few",
         "finalizer",
@@ -90,14 +90,14 @@ def test_no_secret_leaves_a_process_by_any_path(tmp_path, exchange, form):
         "ExceptionGroup",
         "BTC/USDT",
     )
-    assert [text for text in told if text not in done.stderr.decode()] == []
+    assert [text for text in texts if text not in done.stderr.decode()] == []
     assert b"root said" in written["beside.log"]
-    wanted = [spelling for one in (key, secret, *exchange.signatures) for spelling in spellings(one)]
+    wanted = [spelling for secret_text in (key, secret, *exchange.signatures) for spelling in spellings(secret_text)]
     leaks = [
         (name, line[:300])
         for name, content in written.items()
         for line in content.splitlines()
-        if any(one in line for one in wanted)
+        if any(secret_text in line for secret_text in wanted)
     ]
     assert leaks == []
     assert all(b"kNrY" not in content for content in written.values())
@@ -112,16 +112,16 @@ def test_no_secret_reaches_a_row_of_the_journal(tmp_path):
     try:
         journal = open_journal(database)
         entry, late = working(), working("stop", type="stop")
-        told = {
+        texts = {
             "text": f"{signed} {secret}",
             "headers": {"X-MBX-APIKEY": "kNrY"},
             "nested": [{"apiKey": ["kNrY"]}, secret],
         }
-        notice, heard = Notice("venue", told, "error"), Heard(entry.order.client_id, "answer", told, START)
+        notice, heard = Notice("venue", texts, "error"), Heard(entry.order.client_id, "answer", texts, START)
         journal.commit(close(0, placed=[entry, late], notices=[notice], heard=[heard]))
         journal.commit(close(1, changes=became(entry, "rejected", refusal=f"{signed} {secret}")))
         set_halt(database, "paper", "pause", reason=f"leaked {secret}", source="a test")
-        journal.end("stopped", told)
+        journal.end("stopped", texts)
     finally:
         database.close()
         install(Redactor())

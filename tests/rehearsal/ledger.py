@@ -55,7 +55,7 @@ class Plans:
         return {"mode": "paper", "key": self.key}
 
     def fresh_state(self) -> KernelState:
-        rows = [slot_parameters(RiskPolicy(), ExecutionModel(), usual(one.symbol)) for one in self.plans]
+        rows = [slot_parameters(RiskPolicy(), ExecutionModel(), usual(plan.symbol)) for plan in self.plans]
         return KernelState.fresh(
             self.account.cash,
             limits=account_parameters(self.account),
@@ -127,11 +127,11 @@ def round_trip(*, slot: int = 0, entry_ms: int = START, exit_ms: int = START + H
     return record
 
 
-def became(one: Working, state: str, **changes: Any) -> dict[str, Change]:
-    return {one.order.client_id: Change(state, **changes)}
+def became(working: Working, state: str, **changes: Any) -> dict[str, Change]:
+    return {working.order.client_id: Change(state, **changes)}
 
 
-def resend(one: Working) -> Working:
+def resend(working: Working) -> Working:
     """Make the next attempt at an order."""
-    head, _, tail = one.order.client_id.rpartition("-")
-    return replace(one, order=replace(one.order, client_id=f"{head}-{tail[0]}{int(tail[1:]) + 1}"))
+    head, _, tail = working.order.client_id.rpartition("-")
+    return replace(working, order=replace(working.order, client_id=f"{head}-{tail[0]}{int(tail[1:]) + 1}"))

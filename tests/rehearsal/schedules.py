@@ -154,7 +154,7 @@ def draw(seed: int, *, hard: bool = True) -> Schedule:
     slots = rng.choice((1, 1, 2, 3))
     for number in range(slots):
         symbol = rng.choice(("BTC/USDT", "ETH/USDT"))
-        bars = next((one for one in series if str(one.symbol) == symbol), None)
+        bars = next((candidate for candidate in series if str(candidate.symbol) == symbol), None)
         bars = bars or market(symbol, WARM + count + 2, seed * 10 + number)
         policy = RiskPolicy(fraction=0.9 / slots, **rng.choice(POLICIES))
         fast = rng.randint(2, 4)

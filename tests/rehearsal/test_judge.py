@@ -47,7 +47,7 @@ async def _place_then_record(self, request, step):
     list_id = request.list_id if isinstance(request, Place) else None
     bar_ms, now = self.desk_state.bars[request.slot], self.broker.now_ms()
     working = [Working(order, bar_ms, request.slot, "sent", list_id, now) for order in sent]
-    new = [self.blotter.add(one) for one in working]
+    new = [self.blotter.add(entry) for entry in working]
     after, old = self._step(), (request.old,) if isinstance(request, Replace) else ()
     if old:
         answer = await self.broker.replace(request.old.order, request.order)
@@ -56,9 +56,9 @@ async def _place_then_record(self, request, step):
     step.placed += working
     await self.write(step)
     if answer.outcome == "unknown":
-        for one in new:
-            one.end("absent")
-            after.changes[one.order.client_id] = one.change()
+        for entry in new:
+            entry.end("absent")
+            after.changes[entry.order.client_id] = entry.change()
         return after
     self.reports.take_answer(answer, after, new=new, old=old)
     return after
@@ -145,7 +145,7 @@ def stops_that_never_move():
     guard = SlotPlanner._guard
 
     def once(self):
-        resting = [one for one in self.blotter.open(self.slot, "stop") if one.state == "live"]
+        resting = [working for working in self.blotter.open(self.slot, "stop") if working.state == "live"]
         return None if resting else guard(self)
 
     with patch.object(SlotPlanner, "_guard", once):
@@ -414,11 +414,15 @@ def test_i10_another_run_decides_otherwise(run):
 
 
 def test_a_stage_that_is_included_keeps_its_name():
-    one, other = Judgement(), Judgement()
+    judgement, other = Judgement(), Judgement()
     other.violations["I9"].append("a position was kept")
     other.checked["I9"] = 3
-    one.include(other, "drill")
-    assert (one.clean, one.violations["I9"], one.checked["I9"]) == (False, ["drill: a position was kept"], 3)
+    judgement.include(other, "drill")
+    assert (judgement.clean, judgement.violations["I9"], judgement.checked["I9"]) == (
+        False,
+        ["drill: a position was kept"],
+        3,
+    )
 
 
 @pytest.mark.slow

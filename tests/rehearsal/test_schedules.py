@@ -127,8 +127,8 @@ def test_a_day_of_minutes_on_ten_symbols_loses_nothing_and_keeps_its_memory_flat
 
 def resident() -> int:
     """Return the memory of this process in bytes, 0 where the system does not tell."""
-    told = Path("/proc/self/statm")
-    return int(told.read_text().split()[1]) * resource.getpagesize() if told.exists() else 0
+    statm = Path("/proc/self/statm")
+    return int(statm.read_text().split()[1]) * resource.getpagesize() if statm.exists() else 0
 
 
 # --- the real process ---------------------------------------------------------------------------------------------------

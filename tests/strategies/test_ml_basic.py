@@ -22,9 +22,9 @@ def test_is_long_from_enter_up_flat_from_leave_down_and_holds_between():
 
 
 def test_has_no_opinion_without_a_prediction():
-    told = signals(NAN, 0.9, NAN)
-    np.testing.assert_array_equal(told.side, [NAN, 1, NAN])
-    np.testing.assert_array_equal(told.confidence == 0, [True, False, True])
+    made = signals(NAN, 0.9, NAN)
+    np.testing.assert_array_equal(made.side, [NAN, 1, NAN])
+    np.testing.assert_array_equal(made.confidence == 0, [True, False, True])
 
 
 def test_confidence_is_the_distance_from_an_even_chance():

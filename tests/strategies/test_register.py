@@ -48,7 +48,7 @@ def test_the_register_is_sorted_so_that_choices_are():
 
 def test_naming_strategies_loads_neither_pandas_nor_talib():
     program = "import sys, atb.strategies; print([m for m in ('pandas', 'talib', 'onnxruntime', 'sklearn') if m in sys.modules])"
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
-    assert told.stdout.strip() == "[]"
+    assert done.stdout.strip() == "[]"

@@ -99,8 +99,8 @@ def _by_socket(folder: Path) -> bool:
 
 
 def _mapped(folder: Path) -> bool:
-    with (folder / "text").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as told:
-        return told[:].decode() == SECRET
+    with (folder / "text").open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return mapped[:].decode() == SECRET
 
 
 def _numbered(folder: Path) -> bool:
@@ -213,24 +213,26 @@ class GoesOut(biased_strategies.Plain):
         return Signals(np.zeros(len(frame)), confidence=np.full(len(frame), found))
 
 
-def _is_later(one: object, last: pd.Timestamp) -> bool:
-    if isinstance(one, pd.DataFrame | pd.Series):
-        one = one.index
-    if isinstance(one, pd.DatetimeIndex):
-        return len(one) > 0 and one.tz is not None and one.max() > last  # of other tests there are some without a zone
-    if isinstance(one, np.ndarray) and one.dtype.kind in "iM" and one.ndim == 1 and len(one):
-        return bool((one.astype("i8") > last.value // 1_000).any() and one.astype("i8").min() > last.value // 2_000)
+def _is_later(item: object, last: pd.Timestamp) -> bool:
+    if isinstance(item, pd.DataFrame | pd.Series):
+        item = item.index
+    if isinstance(item, pd.DatetimeIndex):
+        return (
+            len(item) > 0 and item.tz is not None and item.max() > last
+        )  # of other tests there are some without a zone
+    if isinstance(item, np.ndarray) and item.dtype.kind in "iM" and item.ndim == 1 and len(item):
+        return bool((item.astype("i8") > last.value // 1_000).any() and item.astype("i8").min() > last.value // 2_000)
     return False
 
 
 def _in_memory(frame: pd.DataFrame) -> bool:
-    return any(_is_later(one, frame.index[-1]) for one in gc.get_objects())
+    return any(_is_later(item, frame.index[-1]) for item in gc.get_objects())
 
 
 def _in_callers(frame: pd.DataFrame) -> bool:
     caller = sys._getframe()
     while caller is not None:
-        if any(_is_later(one, frame.index[-1]) for one in [*caller.f_locals.values(), *caller.f_globals.values()]):
+        if any(_is_later(item, frame.index[-1]) for item in [*caller.f_locals.values(), *caller.f_globals.values()]):
             return True
         caller = caller.f_back
     return False

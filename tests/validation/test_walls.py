@@ -18,14 +18,14 @@ CONFIDENCE = NAMES.index("confidence")
 def test_no_way_leads_out_of_the_process_that_leads_out_of_any_other(tmp_path):
     make_files(tmp_path)
     assert named(found_by(WAYS, tmp_path) / SCALE, WAYS) == list(WAYS)
-    one = checked(GoesOut(folder=str(tmp_path)), BARS.last(26))
-    assert (one.report.checked, one.report.equal) == (6, False)
-    assert [named(found, WAYS) for found in one.values[:, CONFIDENCE]] == [[]] * 6, one.report
+    seen = checked(GoesOut(folder=str(tmp_path)), BARS.last(26))
+    assert (seen.report.checked, seen.report.equal) == (6, False)
+    assert [named(found, WAYS) for found in seen.values[:, CONFIDENCE]] == [[]] * 6, seen.report
 
 
 def test_no_later_bar_is_in_the_memory_the_frames_or_the_pipes_of_the_process():
-    one = checked(Searches(), BARS.last(24))
-    assert one.report.equal, [named(found, MEMORY) for found in one.values[:, CONFIDENCE] if np.isfinite(found)][:3]
+    seen = checked(Searches(), BARS.last(24))
+    assert seen.report.equal, [named(found, MEMORY) for found in seen.values[:, CONFIDENCE] if np.isfinite(found)][:3]
 
 
 def test_later_bars_would_be_found_where_they_are():

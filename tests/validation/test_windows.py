@@ -28,8 +28,8 @@ BARS = bars_of(random_walk(260, 1, sigma=0.01))
 def checked(strategy, bars=BARS, policy=None, most=None, **options):
     slot = Slot(strategy, bars, policy or RiskPolicy(), **options)
     start = bars.frame.index[min(slot.warmup, len(bars) - 1)]
-    (one,) = check_windows(prepare((slot,), AccountPolicy(), start), most=most)
-    return one
+    (checked_slot,) = check_windows(prepare((slot,), AccountPolicy(), start), most=most)
+    return checked_slot
 
 
 def test_an_honest_strategy_says_the_same_at_every_bar():
@@ -78,9 +78,9 @@ def test_what_knows_more_than_a_runner_is_found_and_named(cheat, kind, column, t
 
 def test_bars_that_a_strategy_writes_into_are_its_own():
     before = BARS.fingerprint
-    one = signals_of(Slot(biased_strategies.Overwrites(), BARS))[0]
+    checked_slot = signals_of(Slot(biased_strategies.Overwrites(), BARS))[0]
     assert replace(BARS).fingerprint == before
-    assert one.side.tobytes() == signals_of(Slot(biased_strategies.Plain(), BARS))[0].side.tobytes()
+    assert checked_slot.side.tobytes() == signals_of(Slot(biased_strategies.Plain(), BARS))[0].side.tobytes()
 
 
 def test_orders_follow_from_columns_that_are_apart_by_their_last_bits():
@@ -109,16 +109,16 @@ def test_a_strategy_that_trades_otherwise_fails_parity_by_name():
 
 
 def test_a_sample_says_so_and_proves_nothing_about_the_rest():
-    one = checked(biased_strategies.Plain(), most=25)
-    assert (one.report.checked, one.report.bars, one.report.everywhere) == (25, 240, None)
-    assert (np.diff(one.rows) > 0).all()
-    assert "25 of 240 bars" in str(one.report)
+    checked_slot = checked(biased_strategies.Plain(), most=25)
+    assert (checked_slot.report.checked, checked_slot.report.bars, checked_slot.report.everywhere) == (25, 240, None)
+    assert (np.diff(checked_slot.rows) > 0).all()
+    assert "25 of 240 bars" in str(checked_slot.report)
 
 
 def test_bars_without_their_warm_up_are_checked_with_what_there_is_and_counted():
     slot = Slot(biased_strategies.Plain(), BARS)
-    (one,) = check_windows(prepare((slot,), AccountPolicy()))
-    assert (one.report.cold, one.report.checked, one.report.equal) == (20, 260, True)
+    (checked_slot,) = check_windows(prepare((slot,), AccountPolicy()))
+    assert (checked_slot.report.cold, checked_slot.report.checked, checked_slot.report.equal) == (20, 260, True)
 
 
 def test_given_sides_have_no_source_and_are_not_checked():
@@ -260,9 +260,9 @@ def test_a_difference_by_rounding_is_let_pass_and_a_larger_one_is_not():
     for factor, equal in ((1 + 1e-10, True), (1 + 1e-8, False)):
         signals = problem.signals.copy()
         signals["stop"] *= factor
-        (one,) = check_windows(problem.with_signals(signals))
-        assert one.report.equal is equal
-        assert (one.report.largest > 0) is equal
+        (checked_slot,) = check_windows(problem.with_signals(signals))
+        assert checked_slot.report.equal is equal
+        assert (checked_slot.report.largest > 0) is equal
 
 
 def test_answers_are_all_true_only_if_each_is():

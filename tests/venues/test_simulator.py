@@ -107,7 +107,7 @@ def test_exchange_info_carries_the_trading_rules():
         _, body, _ = ask(address, "exchangeInfo")
     symbols = {symbol["symbol"]: symbol for symbol in body["symbols"]}
     assert sorted(symbols) == ["BTCUSDT", "ETHUSDT"]
-    filters = {one["filterType"]: one for one in symbols["BTCUSDT"]["filters"]}
+    filters = {row["filterType"]: row for row in symbols["BTCUSDT"]["filters"]}
     assert filters["PRICE_FILTER"]["tickSize"] == "0.10000000"
     assert (filters["LOT_SIZE"]["stepSize"], filters["LOT_SIZE"]["minQty"]) == ("0.00100000", "0.00200000")
     assert filters["NOTIONAL"]["minNotional"] == "10.00000000"

@@ -21,7 +21,7 @@ MADE = BacktestRules(
 
 
 def test_no_name_belongs_to_two_policies():
-    names = [one.name for kind in (RiskPolicy, ExecutionModel, AccountPolicy) for one in fields(kind)]
+    names = [field.name for kind in (RiskPolicy, ExecutionModel, AccountPolicy) for field in fields(kind)]
     assert len(names) == len(set(names))
 
 

@@ -41,8 +41,8 @@ def test_sound_series_have_no_problems(tmp_path):
 
 def test_verify_can_be_narrowed(tmp_path):
     store(tmp_path, BARS, days(20, venue="kraken", symbol="ETH/USDT"))
-    assert [str(one.symbol) for one in verify(tmp_path, symbol="ethusdt")] == ["ETH/USDT"]
-    assert [one.venue for one in verify(tmp_path, timeframe="1d", venue="test")] == ["test"]
+    assert [str(check.symbol) for check in verify(tmp_path, symbol="ethusdt")] == ["ETH/USDT"]
+    assert [check.venue for check in verify(tmp_path, timeframe="1d", venue="test")] == ["test"]
     assert verify(tmp_path, timeframe="1h") == []
 
 

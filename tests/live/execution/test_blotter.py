@@ -25,57 +25,59 @@ def table():
     return Table()
 
 
-def rank(one):
-    return RANK.get(one.state, 3)
+def rank(working):
+    return RANK.get(working.state, 3)
 
 
 @given(NEWS)
 def test_states_and_amounts_never_go_back(news):
     table = Table()
     order = table.order(quantity="4")
-    one = table.out(order, state="sent")
+    working = table.out(order, state="sent")
     for kind, state, amount in news:
-        before = (rank(one), one.filled, one.reported)
-        ended = one.state if one.ended else None
+        before = (rank(working), working.filled, working.reported)
+        ended = working.state if working.ended else None
         if kind == "report":
-            one.update(report_of(order, state, str(amount)))
-        elif one.filled + amount <= 4:
-            one.execute(Decimal(amount))
-        assert (rank(one), one.filled, one.reported) >= before
-        assert all(now >= then for now, then in zip((rank(one), one.filled, one.reported), before, strict=True))
-        assert ended in {None, one.state} or one.state == "filled"
-        assert one.state != "filled" or one.filled == 4
+            working.update(report_of(order, state, str(amount)))
+        elif working.filled + amount <= 4:
+            working.execute(Decimal(amount))
+        assert (rank(working), working.filled, working.reported) >= before
+        assert all(
+            now >= then for now, then in zip((rank(working), working.filled, working.reported), before, strict=True)
+        )
+        assert ended in {None, working.state} or working.state == "filled"
+        assert working.state != "filled" or working.filled == 4
 
 
 def test_an_order_is_filled_when_its_executions_were_seen_and_not_before(table):
     order = table.order(quantity="2")
-    one = table.out(order)
-    assert one.update(report_of(order, "filled", "2"))
-    assert (one.state, one.owed, one.leaves_quantity) == ("partially_filled", True, Decimal(2))
-    one.execute(Decimal("0.5"))
-    assert (one.state, one.owed) == ("partially_filled", True)
-    one.execute(Decimal("1.5"))
-    assert (one.state, one.owed, one.leaves_quantity, one.ended) == ("filled", False, Decimal(0), True)
+    working = table.out(order)
+    assert working.update(report_of(order, "filled", "2"))
+    assert (working.state, working.owed, working.leaves_quantity) == ("partially_filled", True, Decimal(2))
+    working.execute(Decimal("0.5"))
+    assert (working.state, working.owed) == ("partially_filled", True)
+    working.execute(Decimal("1.5"))
+    assert (working.state, working.owed, working.leaves_quantity, working.ended) == ("filled", False, Decimal(0), True)
 
 
 def test_the_same_news_twice_is_news_once(table):
     order = table.order()
-    one = table.out(order, state="sent")
-    assert one.update(report_of(order, "new"))
-    assert not one.update(report_of(order, "new"))
-    assert one.exchange_id
-    assert not one.update(report_of(order, "pending", exchange_id=""))
-    assert one.exchange_id, "an empty name forgets nothing"
+    working = table.out(order, state="sent")
+    assert working.update(report_of(order, "new"))
+    assert not working.update(report_of(order, "new"))
+    assert working.exchange_id
+    assert not working.update(report_of(order, "pending", exchange_id=""))
+    assert working.exchange_id, "an empty name forgets nothing"
 
 
 def test_an_order_that_was_cancelled_and_turns_out_filled_is_filled(table):
     order = table.order()
-    one = table.out(order)
-    one.update(report_of(order, "cancelled"))
-    one.update(report_of(order, "new"))
-    assert one.state == "cancelled"
-    one.execute(Decimal(1))
-    assert one.state == "filled"
+    working = table.out(order)
+    working.update(report_of(order, "cancelled"))
+    working.update(report_of(order, "new"))
+    assert working.state == "cancelled"
+    working.execute(Decimal(1))
+    assert working.state == "filled"
 
 
 def test_what_ended_is_kept_until_its_executions_are_complete(table):
@@ -83,7 +85,7 @@ def test_what_ended_is_kept_until_its_executions_are_complete(table):
     table.out(first).update(report_of(first, "cancelled", "0.5"))
     table.out(second).update(report_of(second, "cancelled"))
     table.blotter.drop_finished()
-    assert [one.order for one in table.blotter] == [first]
+    assert [working.order for working in table.blotter] == [first]
     table.blotter.get(first.client_id).execute(Decimal("0.5"))
     table.blotter.drop_finished()
     assert list(table.blotter) == []
@@ -91,11 +93,11 @@ def test_what_ended_is_kept_until_its_executions_are_complete(table):
 
 def test_an_execution_finds_its_order_by_either_name(table):
     order = table.order()
-    one = table.out(order, exchange_id="77")
+    working = table.out(order, exchange_id="77")
     fill = table.fill_of(order)
-    assert table.blotter.owner_of(fill) is one
+    assert table.blotter.owner_of(fill) is working
     nameless = table.fill_of(order, client_id="", order_id="77")
-    assert table.blotter.owner_of(nameless) is one
+    assert table.blotter.owner_of(nameless) is working
     assert table.blotter.owner_of(table.fill_of(order, client_id="", order_id="78")) is None
     assert table.blotter.owner_of(table.fill_of(order, client_id="web_1", order_id="77")) is None
 

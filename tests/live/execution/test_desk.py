@@ -154,7 +154,7 @@ def test_cancel_withdraws_resting_entries_and_pause_does_not(tmp_path, level, re
     with venue(tmp_path, [(CROSS, rising(), LIMITED)], first=FIRST, count=6, execution=COSTS) as v:
         raised(v, "signal", level, closes=2)
         assert bool(v.open_orders()) is rests
-        states = {one.state for one in v.intents("entry")}
+        states = {intent.state for intent in v.intents("entry")}
         assert states == ({"live"} if rests else {"cancelled"})
 
 
@@ -247,7 +247,7 @@ def test_a_file_that_says_flatten_sells_everything_without_a_database_and_writes
     assert_flat(v)
     assert [fill.role for fill in v.fills()] == ["entry", "exit"]
     assert latched(v) == Level.FLATTEN
-    assert {one.state for one in v.intents()} <= {"filled", "cancelled", "expired"}
+    assert {intent.state for intent in v.intents()} <= {"filled", "cancelled", "expired"}
 
 
 def test_the_books_agree_with_the_account_after_every_kind_of_end(v):

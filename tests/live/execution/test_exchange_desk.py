@@ -58,7 +58,7 @@ def test_a_lost_answer_to_an_entry_never_doubles_it(v, kind):
     v.trade()
     entries = [fill for fill in v.fills() if fill.role == "entry"]
     assert len(entries) == 1
-    states = [one.state for one in v.intents("entry")]
+    states = [intent.state for intent in v.intents("entry")]
     assert states == (
         ["filled"] if kind in {"lost", "held_after", "error_after", "truncated"} else ["absent", "filled"]
     )
@@ -70,7 +70,7 @@ def test_a_lost_answer_to_an_entry_never_doubles_it(v, kind):
 def test_an_entry_that_is_executed_late_is_waited_for_and_one_that_cannot_be_is_not(v, delay, states):
     v.fault("late", 1, "POST /api/v3/orderList/opoco", delay_ms=delay)
     v.trade()
-    assert [one.state for one in v.intents("entry")] == states
+    assert [intent.state for intent in v.intents("entry")] == states
     assert len(v.fills()) == 1
     assert v.held("BTC") == v.fills()[0].quantity
 
@@ -97,7 +97,7 @@ def test_an_entry_that_is_filled_in_parts_is_one_position_under_one_stop(tmp_pat
         parts = [fill.quantity for fill in v.fills()]
         assert len(parts) > 2
         assert sum(parts) == v.held("BTC") == covered(v)
-        assert [one.state for one in v.intents("entry")] == ["filled"]
+        assert [intent.state for intent in v.intents("entry")] == ["filled"]
         assert v.unlike() == []
 
 
@@ -130,14 +130,14 @@ def test_a_refused_entry_is_told_once_and_not_tried_again_in_its_bar(tmp_path):
     with venue(tmp_path, [(CROSS, rising(), GUARDED)], first=FIRST, count=3, filters=filters) as v:
         v.trade(bars=1)
         assert v.fills() == []
-        assert {one.state for one in v.intents("entry")} == {"rejected"}
+        assert {intent.state for intent in v.intents("entry")} == {"rejected"}
         assert len(v.intents("entry")) <= 2  # with its stop, and without
         assert {event.severity for event in v.events("rejected")} == {"warning"}
 
 
 def test_a_breaker_withholds_an_entry_which_never_leaves(v):
     v.trade(context={"breakers": Breakers(largest_order=Decimal(10))})
-    assert {one.state for one in v.intents()} == {"withheld"}
+    assert {intent.state for intent in v.intents()} == {"withheld"}
     assert v.requests("POST") == []
 
 
@@ -157,21 +157,21 @@ def test_a_stop_that_somebody_cancels_is_back_before_the_next_bar(tmp_path):
 
 
 def test_while_the_venue_takes_no_orders_a_position_whose_stop_is_gone_is_timed(tmp_path):
-    told = []
+    notices = []
 
     class Timed(Telemetry):
         def unprotected(self, bare, now_ms):
             super().unprotected(bare, now_ms)
-            told.append((now_ms, bool(bare)))
+            notices.append((now_ms, bool(bare)))
 
     policy = replace(GUARDED, take_profit=None)
     with venue(tmp_path, [(CROSS, rising(), policy)], first=FIRST, count=6, execution=COSTS) as v:
         v.fault("cancel_stop", 2.5, symbol="BTCUSDT")
         v.fault("error", 2.5, "POST /api/v3/order", times=2)
         v.trade(context={"telemetry": Timed()})
-        bare = [now_ms for now_ms, without in told if without]
+        bare = [now_ms for now_ms, without in notices if without]
         assert bare
-        assert told[-1][1] is False
+        assert notices[-1][1] is False
         assert covered(v) == v.held("BTC")
 
 
@@ -183,11 +183,11 @@ def test_a_position_whose_database_was_lost_keeps_its_stop_and_bars_entries_unti
         assert held > 0
         v.url = f"sqlite:///{tmp_path / 'fresh.db'}"
         v.trade(bars=5)
-        (told,) = v.events("unrecorded_order")
-        assert (told.severity, told.detail["client_id"]) == ("error", stop.client_id)
+        (notice,) = v.events("unrecorded_order")
+        assert (notice.severity, notice.detail["client_id"]) == ("error", stop.client_id)
         assert v.state()["desk"]["quarantine"] == {"BTC/USDT": "unrecorded"}
         assert (v.fills(), v.held("BTC")) == ([], held)
-        assert [one.client_id for one in v.open_orders()] == [stop.client_id]
+        assert [order.client_id for order in v.open_orders()] == [stop.client_id]
         v.trade(bars=6, accept=True)
         assert v.state()["desk"]["quarantine"] == {}
 
@@ -196,7 +196,7 @@ def test_at_its_end_a_run_waits_for_an_answer_that_was_lost(rising_market):
     v = rising_market
     v.fault("lost", 1, "POST /api/v3/orderList/opo")
     v.trade(bars=1)
-    assert [one.state for one in v.intents()] == ["filled", "live"]
+    assert [intent.state for intent in v.intents()] == ["filled", "live"]
     assert covered(v) == v.held("BTC") > 0
 
 
@@ -299,7 +299,7 @@ def test_a_rate_limit_between_the_old_stop_and_the_new_one_is_waited_out_and_clo
     with venue(tmp_path, [(CROSS, rising(), policy)], first=FIRST, count=8, execution=COSTS) as v:
         v.fault("rate_limit", 2.0, "POST /api/v3/orderList/oco", retry_after_s=wait_s)
         v.trade()
-        gone, back = [one for one in v.intents("stop") if one.placed_ms >= v.start_ms + 2 * HOUR][:2]
+        gone, back = [intent for intent in v.intents("stop") if intent.placed_ms >= v.start_ms + 2 * HOUR][:2]
         assert gone.state == "rejected"
         assert 0 <= back.placed_ms - gone.placed_ms - wait_s * 1_000 < 1_000
         assert v.unlike() == []
@@ -310,10 +310,10 @@ def test_a_trade_by_hand_is_told_bars_entries_and_is_left_alone(tmp_path):
         order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.25"}
         v.fault("manual", 10.5, order=order)
         v.trade(compare_ms=HOUR)
-        (told,) = v.events("stranger_trade", "drift")[:1]
-        assert told.severity == "warning"
+        (notice,) = v.events("stranger_trade", "drift")[:1]
+        assert notice.severity == "warning"
         assert v.state()["desk"]["quarantine"]["BTC/USDT"] in {"stranger", "drift"}
-        entries = [one for one in v.intents("entry") if one.placed_ms > v.start_ms + 12 * HOUR]
+        entries = [intent for intent in v.intents("entry") if intent.placed_ms > v.start_ms + 12 * HOUR]
         assert entries == []
         assert float(v.held("BTC")) == pytest.approx(v.state()["slots"][0]["quantity"] + 0.25)
         v.trade(accept=True)
@@ -333,16 +333,16 @@ def test_money_that_comes_in_is_told_and_changes_nothing(tmp_path):
     with venue(tmp_path, [(CROSS, BTC, PAIRED)], first=200, count=20, execution=COSTS) as v:
         v.fault("deposit", 5.5, asset="USDT", amount="250")
         v.trade(compare_ms=HOUR)
-        (told,) = v.events("drift")
-        assert (told.detail["asset"], float(told.detail["drift"])) == ("USDT", pytest.approx(250))
+        (notice,) = v.events("drift")
+        assert (notice.detail["asset"], float(notice.detail["drift"])) == ("USDT", pytest.approx(250))
         assert v.unlike() == []
 
 
 def test_a_candle_that_the_venue_revises_is_told(v):
     v.fault("revise", 3.2, until_ms=v.start_ms + 5 * HOUR, symbol="BTCUSDT", opened=v.start_ms + 2 * HOUR)
     v.trade()
-    told = {event.detail["bar_ms"] for event in v.events("bar_revised")}
-    assert told == {v.start_ms + 2 * HOUR}
+    notices = {event.detail["bar_ms"] for event in v.events("bar_revised")}
+    assert notices == {v.start_ms + 2 * HOUR}
 
 
 def test_an_entry_that_is_too_late_is_not_sent(tmp_path):
@@ -352,7 +352,7 @@ def test_an_entry_that_is_too_late_is_not_sent(tmp_path):
         v.trade(bars=2)
         assert v.requests("POST") == []
         v.trade(bars=4)
-        assert [one.role for one in v.fills()] == ["entry"]
+        assert [fill.role for fill in v.fills()] == ["entry"]
 
 
 def test_stops_are_met_while_nobody_is_there(tmp_path):
@@ -456,8 +456,8 @@ def test_protection_that_was_refused_too_often_is_tried_again_after_a_pause_and_
     asyncio.run(hand.desk.look())
     assert hand.desk.due_ms() is None
     assert hand.desk.bare() == set()
-    told = [notice.kind for step in hand.steps for notice in step.notices]
-    assert told.count("gave_up") == 1
+    notices = [notice.kind for step in hand.steps for notice in step.notices]
+    assert notices.count("gave_up") == 1
 
 
 def test_an_entry_that_is_refused_for_ever_is_dropped():
@@ -474,7 +474,7 @@ def test_what_the_journal_withholds_is_not_sent():
 
     async def withhold(step):
         hand.steps.append(step)
-        return tuple(Withheld(one.order.client_id, "halted") for one in step.placed)
+        return tuple(Withheld(working.order.client_id, "halted") for working in step.placed)
 
     hand.desk._write = withhold
     want(hand.table.book, 1.0)

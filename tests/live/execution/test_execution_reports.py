@@ -42,28 +42,28 @@ def entry_with_stop(table):
 
 
 def test_an_order_that_was_taken_is_live(table, step):
-    (one,) = sent(table, table.order())
-    table.reports.take_answer(Answer("done", sent_ms=BAR), step, new=[one])
-    assert one.state == "live"
-    assert step.changes[one.order.client_id].state == "live"
+    (working,) = sent(table, table.order())
+    table.reports.take_answer(Answer("done", sent_ms=BAR), step, new=[working])
+    assert working.state == "live"
+    assert step.changes[working.order.client_id].state == "live"
     assert [(reported.kind, reported.detail["outcome"]) for reported in step.heard] == [("answer", "done")]
 
 
 def test_the_answer_to_an_order_that_was_filled_at_once_is_folded(table, step):
     want(table.book, 1.0)
-    (one,) = sent(table, table.order())
-    fill = table.fill_of(one.order)
-    answer = Answer("done", reports=(report_of(one.order, "filled", "1"),), fills=(fill,), sent_ms=BAR)
-    table.reports.take_answer(answer, step, new=[one])
-    assert (one.state, float(table.book.slot(0)["quantity"])) == ("filled", 1.0)
+    (working,) = sent(table, table.order())
+    fill = table.fill_of(working.order)
+    answer = Answer("done", reports=(report_of(working.order, "filled", "1"),), fills=(fill,), sent_ms=BAR)
+    table.reports.take_answer(answer, step, new=[working])
+    assert (working.state, float(table.book.slot(0)["quantity"])) == ("filled", 1.0)
     assert [done.fill for done in step.fills] == [fill]
 
 
 def test_a_lost_answer_leaves_the_order_unknown_to_be_looked_for_at_once(table, step):
-    (one,) = sent(table, table.order())
-    table.reports.take_answer(Answer("unknown", sent_ms=BAR + 7), step, new=[one])
-    assert (one.state, one.unknown, one.sent_ms) == ("sent", True, BAR + 7)
-    assert one.next_look_ms == 0
+    (working,) = sent(table, table.order())
+    table.reports.take_answer(Answer("unknown", sent_ms=BAR + 7), step, new=[working])
+    assert (working.state, working.unknown, working.sent_ms) == ("sent", True, BAR + 7)
+    assert working.next_look_ms == 0
 
 
 def test_what_was_withdrawn_ended_unless_executions_are_owed(table, step):
@@ -74,9 +74,9 @@ def test_what_was_withdrawn_ended_unless_executions_are_owed(table, step):
 
 
 def test_a_withdrawal_that_was_refused_changes_nothing(table, step):
-    one = table.out(table.order())
-    table.reports.take_answer(refused("Unknown order sent.", "-2011"), step, old=[one])
-    assert one.state == "live"
+    working = table.out(table.order())
+    table.reports.take_answer(refused("Unknown order sent.", "-2011"), step, old=[working])
+    assert working.state == "live"
 
 
 # --- refusals -----------------------------------------------------------------------------------------------------------
@@ -84,11 +84,11 @@ def test_a_withdrawal_that_was_refused_changes_nothing(table, step):
 
 def test_an_entry_that_is_refused_is_wanted_no_more(table, step):
     want(table.book, 1.0)
-    (one,) = sent(table, table.order())
-    table.reports.take_answer(refused(POOR), step, new=[one])
-    assert (one.state, float(table.book.slot(0)["entry"])) == ("rejected", 0.0)
+    (working,) = sent(table, table.order())
+    table.reports.take_answer(refused(POOR), step, new=[working])
+    assert (working.state, float(table.book.slot(0)["entry"])) == ("rejected", 0.0)
     assert [(notice.kind, notice.severity) for notice in step.notices] == [("rejected", "warning")]
-    assert step.changes[one.order.client_id].refusal == "-2010"
+    assert step.changes[working.order.client_id].refusal == "-2010"
 
 
 def test_an_entry_that_is_refused_with_its_stop_is_sent_without_it_and_said_once(table, step):
@@ -107,8 +107,8 @@ def test_an_entry_whose_worst_price_is_too_dear_is_sent_without_one_in_this_bar_
 
 def test_a_stop_entry_whose_price_is_there_already_becomes_a_market_order(table, step):
     want(table.book, 1.0, kind=records.AT_STOP, at=101.0)
-    (one,) = sent(table, table.order("entry", "stop", stop_price=Decimal(101)))
-    table.reports.take_answer(refused(TRIGGERS), step, new=[one])
+    (working,) = sent(table, table.order("entry", "stop", stop_price=Decimal(101)))
+    table.reports.take_answer(refused(TRIGGERS), step, new=[working])
     assert table.book.slot(0)["entry"] == 1.0
     assert table.book.slot(0)["entry_kind"] == records.AT_MARKET
 
@@ -124,8 +124,8 @@ def test_a_stop_entry_whose_price_is_there_already_becomes_a_market_order(table,
 )
 def test_protection_that_cannot_rest_is_acted_on_by_its_words(table, step, role, kind, text, crossed, reached):
     table.hold(1.0)
-    (one,) = sent(table, table.order(role, kind))
-    table.reports.take_answer(refused(text), step, new=[one])
+    (working,) = sent(table, table.order(role, kind))
+    table.reports.take_answer(refused(text), step, new=[working])
     assert (table.reports.crossed, table.reports.reached) == (crossed, reached)
     assert step.notices[-1].severity == "error"
 
@@ -146,9 +146,9 @@ def test_a_target_that_was_taken_or_that_rests_after_all_leaves_the_next_one_to_
 def test_protection_that_is_refused_again_and_again_closes_the_position(table, step):
     table.hold(1.0)
     for _ in range(4):
-        (one,) = sent(table, table.order("stop", "stop", stop_price=Decimal(95)))
+        (working,) = sent(table, table.order("stop", "stop", stop_price=Decimal(95)))
         assert table.reports.crossed == set()
-        table.reports.take_answer(refused("Too many algo orders"), step, new=[one])
+        table.reports.take_answer(refused("Too many algo orders"), step, new=[working])
     assert table.reports.crossed == {0}
 
 
@@ -162,9 +162,9 @@ def test_a_strangers_report_is_passed_over(table, step):
 
 def test_an_entry_that_expired_is_wanted_no_more_but_one_that_we_withdrew_says_nothing(table, step):
     want(table.book, 1.0)
-    one = table.out(table.order())
-    one.cancelling = True
-    table.reports.take_report(report_of(one.order, "cancelled"), step)
+    working = table.out(table.order())
+    working.cancelling = True
+    table.reports.take_report(report_of(working.order, "cancelled"), step)
     assert table.book.slot(0)["entry"] == 1.0
     other = table.out(table.order())
     table.reports.take_report(report_of(other.order, "expired"), step)
@@ -173,10 +173,10 @@ def test_an_entry_that_expired_is_wanted_no_more_but_one_that_we_withdrew_says_n
 
 def test_an_entry_that_ended_with_executions_missing_is_wanted_until_they_are_seen(table, step):
     want(table.book, 1.0)
-    one = table.out(table.order())
-    table.reports.take_report(report_of(one.order, "expired", "0.5"), step)
+    working = table.out(table.order())
+    table.reports.take_report(report_of(working.order, "expired", "0.5"), step)
     assert table.book.slot(0)["entry"] == 1.0
-    table.reports.take_fill(table.fill_of(one.order, "0.5"), step)
+    table.reports.take_fill(table.fill_of(working.order, "0.5"), step)
     assert (float(table.book.slot(0)["entry"]), float(table.book.slot(0)["quantity"])) == (0.0, 0.5)
 
 
@@ -205,17 +205,17 @@ def test_a_stop_that_ended_for_a_reason_is_no_news(table, step, why):
 
 def test_an_execution_counts_once_however_often_it_comes(table, step):
     want(table.book, 1.0)
-    one = table.out(table.order())
-    fill = table.fill_of(one.order, "0.4")
+    working = table.out(table.order())
+    fill = table.fill_of(working.order, "0.4")
     for _ in range(3):
         table.reports.take_fill(fill, step)
-    assert (len(step.fills), one.filled, float(table.book.slot(0)["quantity"])) == (1, Decimal("0.4"), 0.4)
+    assert (len(step.fills), working.filled, float(table.book.slot(0)["quantity"])) == (1, Decimal("0.4"), 0.4)
 
 
 def test_an_execution_of_another_life_is_known_from_the_journal(table, step):
-    one = table.out(table.order())
+    working = table.out(table.order())
     table.desk_state.known = lambda _symbol, trade_id: trade_id == "1"
-    table.reports.take_fill(table.fill_of(one.order), step)
+    table.reports.take_fill(table.fill_of(working.order), step)
     assert step.fills == []
 
 
@@ -223,17 +223,17 @@ def test_the_execution_that_closes_a_position_is_a_trade_and_clears_what_was_in_
     table.hold(1.0)
     table.reports.crossed.add(0)
     table.reports.reached.add(0)
-    one = table.out(table.order("exit"))
-    table.reports.take_fill(table.fill_of(one.order, price="101"), step)
+    working = table.out(table.order("exit"))
+    table.reports.take_fill(table.fill_of(working.order, price="101"), step)
     assert [number for number, _ in step.trades] == [1]
     assert (table.reports.crossed, table.reports.reached) == (set(), set())
 
 
 def test_a_sale_of_what_is_not_held_is_never_booked_and_bars_the_symbol(table, step):
-    one = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
-    one.reported = one.order.quantity
-    table.reports.take_fill(table.fill_of(one.order), step)
-    assert not one.unsettled, "nothing more will come for it"
+    working = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    working.reported = working.order.quantity
+    table.reports.take_fill(table.fill_of(working.order), step)
+    assert not working.unsettled, "nothing more will come for it"
     assert (step.fills, float(table.book.slot(0)["quantity"])) == ([], 0.0)
     assert [(notice.kind, notice.severity) for notice in step.notices] == [("sold_too_much", "error")]
     assert table.desk_state.quarantine == {"BTC/USDT": "sold_too_much"}

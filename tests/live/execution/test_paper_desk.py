@@ -92,7 +92,7 @@ def test_an_entry_that_the_open_cannot_pay_is_rejected_with_its_reason():
     steps, result = steps_of(bars_of(random_walk(200, 8)), RiskPolicy(fraction=1.0), AccountPolicy(reserve=0.0))
     changes = [change for step in steps for change in step.changes.values()]
     rejected = [change.refusal for change in changes if change.state == "rejected"]
-    noted = [one.values["refusal"] for step in steps for one in step.decided if one.values["refusal"]]
+    noted = [decision.values["refusal"] for step in steps for decision in step.decided if decision.values["refusal"]]
     assert len(rejected) > 3
     assert set(rejected) == {"no_cash"}
     assert sorted(rejected + noted) == sorted(result.refused["reason"])
@@ -136,11 +136,11 @@ def halted_after(policy, level, *, calm=3, bars=12, strategy=Bull()):
 
 
 def placed(steps, role):
-    return [one for step in steps for one in step.placed if one.order.role == role]
+    return [working for step in steps for working in step.placed if working.order.role == role]
 
 
 def refusals(steps):
-    return [one.values["refusal"] for step in steps for one in step.decided]
+    return [decision.values["refusal"] for step in steps for decision in step.decided]
 
 
 def test_a_pause_makes_no_entry_and_says_so_at_every_decision():
@@ -152,7 +152,7 @@ def test_a_pause_makes_no_entry_and_says_so_at_every_decision():
 def test_a_pause_keeps_what_is_held_with_its_stop():
     desk, before, after, out = halted_after(RiskPolicy(fraction=0.5, stop_loss=0.9), Level.PAUSE)
     assert len(placed(before, "entry")) == 1
-    assert [one.order.role for one in desk.working] == [one.order.role for one in out] == ["stop"]
+    assert [working.order.role for working in desk.working] == [working.order.role for working in out] == ["stop"]
     assert not desk.book.flat
     assert [step.fills for step in after if step.fills] == []
 
@@ -160,7 +160,7 @@ def test_a_pause_keeps_what_is_held_with_its_stop():
 def test_a_pause_lets_a_resting_entry_run_out_and_makes_no_other():
     desk, before, after, out = halted_after(RESTING, Level.PAUSE, bars=16)
     (entry,) = placed(before, "entry")
-    assert [one.order for one in out] == [entry.order]
+    assert [working.order for working in out] == [entry.order]
     changes = [change for step in after for change in step.changes.items()]
     assert [(name, change.state) for name, change in changes] == [(entry.order.client_id, "expired")]
     assert (placed(after, "entry"), desk.clear) == ([], True)
@@ -175,7 +175,7 @@ def test_a_cancel_withdraws_the_resting_entry_at_the_next_close():
 
 def test_a_cancel_keeps_what_is_held_with_its_stop():
     desk, _, _, _ = halted_after(RiskPolicy(fraction=0.5, stop_loss=0.9), Level.CANCEL)
-    assert [one.order.role for one in desk.working] == ["stop"]
+    assert [working.order.role for working in desk.working] == ["stop"]
     assert not desk.book.flat
 
 
@@ -212,7 +212,7 @@ def test_an_order_that_was_not_withheld_stays():
     desk, step, _, moment = one_close(RiskPolicy(fraction=0.5))
     desk.drop([Withheld("another", "order_rate")])
     desk.drop([])
-    assert [one.order for one in desk.working] == [one.order for one in step.placed]
+    assert [working.order for working in desk.working] == [working.order for working in step.placed]
     assert [done.order.role for done in desk.on_open(moment).fills] == ["entry"]
 
 

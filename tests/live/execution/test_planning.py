@@ -39,9 +39,11 @@ def stop_at(table, price, quantity="1"):
 def shape(request):
     """Return what a request asks for: role, type, quantity and price of each order."""
     if isinstance(request, Cancel):
-        return ["cancel", *(one.order.role for one in request.group)]
+        return ["cancel", *(order.order.role for order in request.group)]
     orders = [request.order] if isinstance(request, Replace) else request.orders
-    return [(one.role, one.type, float(one.quantity), float(one.stop_price or one.price or 0)) for one in orders]
+    return [
+        (order.role, order.type, float(order.quantity), float(order.stop_price or order.price or 0)) for order in orders
+    ]
 
 
 # --- entries ------------------------------------------------------------------------------------------------------------
@@ -89,7 +91,7 @@ def test_an_entry_goes_alone_where_it_cannot_bring_its_stop(why):
     else:
         want(table.book, -1.0 if why == "short" else 1.0)
     request = planner(table, PLAIN if why == "no lists" else BOTH, plain=why == "refused").enter()
-    assert [one.role for one in request.orders] == ["entry"]
+    assert [order.role for order in request.orders] == ["entry"]
     assert request.list_id is None
     assert request.orders[0].price is None
 
@@ -109,9 +111,9 @@ def test_no_second_entry_is_asked_for(state):
         table.book.state.slots[0]["exit"] = -1.0
     want(table.book, 1.0)
     if state != "leaving":
-        one = table.out(table.order(), unknown=state == "unknown")
+        working = table.out(table.order(), unknown=state == "unknown")
         if state == "owed":
-            one.update(report_of(one.order, "cancelled", "0.5"))
+            working.update(report_of(working.order, "cancelled", "0.5"))
     assert planner(table).enter() is None
 
 
@@ -193,8 +195,8 @@ def test_an_exit_first_withdraws_what_rests_group_by_group():
     pair = resting(table, stop_at(table, 95), table.order("target", "limit", price=Decimal(110)), list_id="pair")
     request = planner(table, PLAIN).leave()
     assert (request.group, shape(request)) == (tuple(pair), ["cancel", "stop", "target"])
-    for one in pair:
-        one.end("cancelled")
+    for order in pair:
+        order.end("cancelled")
     assert shape(planner(table, PLAIN).leave()) == [("exit", "market", 1.0, 0.0)]
 
 
@@ -208,9 +210,9 @@ def test_an_exit_takes_the_place_of_a_single_stop_where_the_venue_can():
 
 def test_while_an_exit_is_on_its_way_or_an_answer_is_missing_nothing_more_is_asked():
     table = leaving()
-    one = table.out(table.order("exit"))
+    working = table.out(table.order("exit"))
     assert planner(table).leave() is None
-    one.end("rejected")
+    working.end("rejected")
     lost = table.out(table.order("exit"), unknown=True)
     assert planner(table).leave() is None
     lost.unknown = False
@@ -259,8 +261,8 @@ LEFT = st.lists(  # what an earlier state of affairs left resting: quantity, sto
 def obey(table, request):
     """Do at a perfect venue what is asked for."""
     if isinstance(request, Cancel):
-        for one in request.group:
-            one.end("cancelled")
+        for working in request.group:
+            working.end("cancelled")
         return
     if isinstance(request, Replace):
         request.old.end("cancelled")
@@ -274,9 +276,9 @@ def obey(table, request):
 def offered(table):
     """Return what the resting sells would sell, each pair once."""
     groups = {
-        one.list_id or one.order.client_id: one.leaves_quantity
-        for one in table.blotter.open(0)
-        if one.order.side == "sell"
+        working.list_id or working.order.client_id: working.leaves_quantity
+        for working in table.blotter.open(0)
+        if working.order.side == "sell"
     }
     return sum(groups.values(), Decimal(0))
 
@@ -306,14 +308,20 @@ def test_wishes_end_with_what_is_wanted_and_never_offer_more_than_is_held(policy
     assert [getattr(planner(table, capabilities), ask)() for ask in ("leave", "protect", "enter")] == [None] * 3
     rests = table.blotter.open(0)
     if leaves:
-        assert [(one.order.role, float(one.leaves_quantity)) for one in rests] == [("exit", quantity)]
+        assert [(working.order.role, float(working.leaves_quantity)) for working in rests] == [("exit", quantity)]
         return
     wanted = table.makers[0].units(table.book.slot(0), table.book.parameters(0))
-    terms = sorted((one.role, one.quantity, one.stop_price or one.price) for unit in wanted for one in unit.orders)
-    assert (
-        sorted((one.order.role, one.leaves_quantity, one.order.stop_price or one.order.price) for one in rests) == terms
+    terms = sorted(
+        (order.role, order.quantity, order.stop_price or order.price) for unit in wanted for order in unit.orders
     )
-    covered = sum((one.leaves_quantity for one in rests if one.order.role == "stop"), Decimal(0))
+    assert (
+        sorted(
+            (working.order.role, working.leaves_quantity, working.order.stop_price or working.order.price)
+            for working in rests
+        )
+        == terms
+    )
+    covered = sum((rest.leaves_quantity for rest in rests if rest.order.role == "stop"), Decimal(0))
     assert covered == Decimal(str(quantity))
 
 

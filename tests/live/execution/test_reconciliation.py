@@ -106,8 +106,8 @@ def test_an_order_in_our_name_that_is_in_no_journal_is_an_error(table, broker, r
 
 
 def test_our_own_orders_are_counted_and_are_no_news(table, broker, reconciler):
-    one = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
-    broker.opened = [report_of(one.order)]
+    working = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    broker.opened = [report_of(working.order)]
     assert compare(reconciler) == []
     assert reconciler.ours_open == 1
 
@@ -223,11 +223,11 @@ def test_a_drift_that_differs_by_rounding_alone_is_not_told_again(broker, reconc
 
 def test_nothing_is_compared_while_an_answer_or_an_execution_is_missing(table, broker, reconciler):
     broker.wallet |= wallet(BTC=9)
-    one = table.out(table.order(), unknown=True)
+    working = table.out(table.order(), unknown=True)
     step = Step(BAR)
     assert not asyncio.run(reconciler.compare(step))
-    one.unknown = False
-    one.update(report_of(one.order, "filled", "1"))
+    working.unknown = False
+    working.update(report_of(working.order, "filled", "1"))
     assert not asyncio.run(reconciler.compare(step))
     assert step.notices == []
 

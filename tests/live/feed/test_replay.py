@@ -36,7 +36,7 @@ def test_a_moment_closes_one_bar_and_opens_the_next():
     bars = walk(4, 1)
     feed = ReplayFeed({0: bars}, {0: int(bars.opened_ms[2])})
     assert len(feed) == 2
-    assert [len(one) for one in feed.histories().values()] == [2]
+    assert [len(frame) for frame in feed.histories().values()] == [2]
     first, second, last = all_of(feed)
     assert (first.closing, list(first.opening), first.bar_ms) == ({}, [0], None)
     assert (second.bar_ms, second.closing[0].opened_ms[0]) == (bars.opened_ms[2], bars.opened_ms[2])
@@ -80,8 +80,8 @@ def test_a_month_is_told_by_its_own_open():
 
 
 def test_a_slot_that_was_traded_further_than_another_goes_on_from_its_own_bar():
-    one, other = walk(6, 1), walk(6, 2, symbol="ETH/USDT")
-    feed = ReplayFeed({0: one, 1: other}, {0: int(one.opened_ms[4]), 1: int(other.opened_ms[2])})
+    frame, other = walk(6, 1), walk(6, 2, symbol="ETH/USDT")
+    feed = ReplayFeed({0: frame, 1: other}, {0: int(frame.opened_ms[4]), 1: int(other.opened_ms[2])})
     assert {slot: len(bars) for slot, bars in feed.histories().items()} == {0: 4, 1: 2}
     moments = all_of(feed)
     assert [sorted(moment.closing) for moment in moments] == [[], [1], [1], [0, 1], [0, 1]]

@@ -12,7 +12,9 @@ EQUITY = Decimal(10_000)
 
 
 def asked(*placed, value="50", equity=EQUITY):
-    return Proposed(placed, {one.order.client_id: None if value is None else Decimal(value) for one in placed}, equity)
+    return Proposed(
+        placed, {working.order.client_id: None if value is None else Decimal(value) for working in placed}, equity
+    )
 
 
 def reasons(judged):

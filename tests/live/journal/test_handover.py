@@ -36,8 +36,8 @@ def successor(policy=TIGHTER, bars=None):
 
 def handovers(v):
     return [
-        (one.kind, one.slot, one.from_manifest_sha256, one.to_manifest_sha256)
-        for one in v.rows(HandoverRow, by=HandoverRow.id)
+        (row.kind, row.slot, row.from_manifest_sha256, row.to_manifest_sha256)
+        for row in v.rows(HandoverRow, by=HandoverRow.id)
     ]
 
 
@@ -57,7 +57,7 @@ def test_the_position_and_its_stop_stay_and_the_record_says_whose_they_were_and_
 
 def test_the_new_rules_apply_from_the_next_close(v):
     v.trade(portfolio=successor(), context={"adopt": True}, bars=HELD + 1)
-    order, target = sorted(v.open_orders(), key=lambda one: one.stop_price, reverse=True)
+    order, target = sorted(v.open_orders(), key=lambda order: order.stop_price, reverse=True)
     assert (order.type, target.type) == ("STOP_LOSS", "LIMIT_MAKER"), "the position keeps the target that it was given"
     close = rising().frame["high"].iloc[FIRST : FIRST + HELD + 1].max()
     assert float(order.stop_price) == pytest.approx(close * 0.98, rel=2e-3)

@@ -68,7 +68,7 @@ def test_a_new_session_has_a_slot_per_plan_and_the_kernels_first_state(database)
     journal = open_journal(database)
     (session,) = rows(database, SessionRow)
     assert (session.session_id, session.key, session.mode) == (f"paper-{'c' * 16}", "c" * 64, "paper")
-    assert [(one.slot, one.symbol, one.manifest_sha256) for one in rows(database, SlotRow)] == [
+    assert [(row.slot, row.symbol, row.manifest_sha256) for row in rows(database, SlotRow)] == [
         (0, "BTC/USDT", "a" * 64),
         (1, "ETH/USDT", "b" * 64),
     ]
@@ -116,13 +116,13 @@ def test_a_step_is_written_whole_and_a_restart_finds_it(database):
 
 def test_the_same_trade_id_of_two_symbols_is_two_fills_and_of_one_symbol_none(database):
     journal = open_journal(database)
-    one, other = working(), working(slot=1)
-    journal.commit(close(0, slots=(0, 1), placed=[one, other]))
+    entry, other = working(), working(slot=1)
+    journal.commit(close(0, slots=(0, 1), placed=[entry, other]))
     journal.commit(
-        Step(START, fills=[filled(one.order, 0, trade_id="5"), filled(other.order, 1, trade_id="5", slot=1)])
+        Step(START, fills=[filled(entry.order, 0, trade_id="5"), filled(other.order, 1, trade_id="5", slot=1)])
     )
     with pytest.raises(IntegrityError):
-        journal.commit(Step(START, fills=[filled(one.order, 2, trade_id="5")], notices=[Notice("twice")]))
+        journal.commit(Step(START, fills=[filled(entry.order, 2, trade_id="5")], notices=[Notice("twice")]))
     assert count(database, FillRow) == 2
     assert [event.kind for event in rows(database, EventRow)] == ["started"]
     journal.commit(Step(START, notices=[Notice("goes on")]))
@@ -151,7 +151,7 @@ def test_a_second_entry_of_a_slot_must_wait_for_the_first(database):
         journal.commit(close(1, placed=[working(bar=1)]))
     assert count(database, DecisionRow) == 1
     journal.commit(close(1, placed=[working(bar=1)], changes=became(first, "absent")))
-    assert [one.state for one in rows(database, IntentRow)] == ["absent", "sent"]
+    assert [row.state for row in rows(database, IntentRow)] == ["absent", "sent"]
 
 
 @pytest.mark.parametrize("again", ["live", "sent", "partially_filled"])
@@ -253,10 +253,12 @@ def test_a_halt_withholds_entries_with_their_lists_and_lets_everything_else_go(d
     listed = working(list_id="l"), working("stop", list_id="l", type="stop", stop_price=Decimal(95))
     leaving = working("exit", slot=1), working("target", slot=1, type="limit", price=Decimal(120))
     withheld = journal.commit(close(0, placed=[*listed, *leaving]))
-    assert {one.client_id: one.reason for one in withheld} == {one.order.client_id: "halted" for one in listed}
+    assert {order.client_id: order.reason for order in withheld} == {
+        order.order.client_id: "halted" for order in listed
+    }
     states = {row.client_id: (row.state, row.refusal) for row in rows(database, IntentRow)}
-    assert {states[one.order.client_id] for one in listed} == {("withheld", "halted")}
-    assert {states[one.order.client_id] for one in leaving} == {("sent", None)}
+    assert {states[order.order.client_id] for order in listed} == {("withheld", "halted")}
+    assert {states[order.order.client_id] for order in leaving} == {("sent", None)}
     assert journal.halt.reason == "lunch"
     journal.commit(close(1, placed=[working("exit", bar=1)]))
 
@@ -339,7 +341,7 @@ def test_the_share_of_equity_is_that_of_the_last_close(database):
         working(slot=1, quantity=Decimal("0.51"), type="limit", price=Decimal(100)),
     )
     withheld = restarted.commit(Step(START + HOUR, placed=list(between)))  # 50 and 51 of 10,000
-    assert {one.client_id: one.reason for one in withheld} == {
+    assert {order.client_id: order.reason for order in withheld} == {
         between[0].order.client_id: "halted",
         between[1].order.client_id: "share",
     }

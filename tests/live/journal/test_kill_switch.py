@@ -245,7 +245,7 @@ def test_what_hangs_pauses_and_is_not_latched(database, tmp_path):
     switch = KillSwitch(tmp_path)
     journal = open_journal(database, switch=switch)
     switch.hold("disk", "it does not answer")
-    assert [one.reason for one in journal.commit(close(0, placed=[working()]))] == ["halted"]
+    assert [order.reason for order in journal.commit(close(0, placed=[working()]))] == ["halted"]
     assert not halted(database, "paper")
     switch.release("disk")
     assert journal.commit(close(1, placed=[working(bar=1)])) == ()

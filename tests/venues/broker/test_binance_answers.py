@@ -158,7 +158,7 @@ async def test_a_replacement_tells_both_halves(answer, outcome, code, reported):
         forged.say("POST", "cancelReplace", answer)
         found = await broker.replace(OLD, NEW)
     assert (found.outcome, found.code) == (outcome, code)
-    assert [(one.client_id, one.state) for one in found.reports] == reported
+    assert [(report.client_id, report.state) for report in found.reports] == reported
     sent = forged.asked("POST", "cancelReplace")[0]
     assert sent["cancelReplaceMode"] == "STOP_ON_FAILURE"
     assert (sent["cancelOrigClientOrderId"], sent["newClientOrderId"], sent["stopPrice"]) == (
@@ -178,7 +178,7 @@ async def test_answers_to_requests_at_the_same_time_are_not_mixed_up():
     async with binance() as (broker, forged):
         forged.say("POST", "order", by_id)
         found = await asyncio.gather(*map(broker.place, orders))
-    assert [one.text for one in found] == [f"for {n}" for n in range(12)]
+    assert [item.text for item in found] == [f"for {n}" for n in range(12)]
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ async def test_what_is_no_answer_about_an_order_is_an_error_and_never_none(answe
 
 
 @pytest.mark.parametrize(
-    ("told", "state"),
+    ("status", "state"),
     [("NEW", "new"), ("PENDING_NEW", "pending"), ("FILLED", "filled"), ("CANCELED", "cancelled"), ("REJECTED", "rejected"),
      ("EXPIRED", "expired"), ("EXPIRED_IN_MATCH", "expired")],
 )  # fmt: skip
@@ -70,10 +70,10 @@ async def test_what_is_no_answer_about_an_order_is_an_error_and_never_none(answe
      ("TAKE_PROFIT_LIMIT", "limit")],
 )  # fmt: skip
 @in_loop
-async def test_states_and_types_of_strangers_orders_too(told, state, kind, ours):
+async def test_states_and_types_of_strangers_orders_too(status, state, kind, ours):
     async with binance() as (broker, forged):
         kind, _, in_force = kind.partition(" ")
-        row = order_row(ORDER, status=told, type=kind, clientOrderId="web_1", orderListId=9, updateTime=NOW + 5)
+        row = order_row(ORDER, status=status, type=kind, clientOrderId="web_1", orderListId=9, updateTime=NOW + 5)
         row["timeInForce"] = in_force or "GTC"
         forged.say("GET", "openOrders", Forgery([row]))
         found = (await broker.open_orders(BTC))[0]
@@ -98,8 +98,11 @@ async def test_executions_come_with_the_answer_and_fees_have_a_value_in_quote():
         forged.say("GET", "price", Forgery({"symbol": "BNBUSDT", "price": "600.50"}))
         answer = await broker.place(ORDER)
         assert forged.asked("GET", "price") == [{"symbol": "BNBUSDT"}]
-    told = [(one.trade_id, one.client_id, one.order_id, one.fee, one.fee_asset, one.fee_value) for one in answer.fills]
-    assert told == [
+    status = [
+        (fill.trade_id, fill.client_id, fill.order_id, fill.fee, fill.fee_asset, fill.fee_value)
+        for fill in answer.fills
+    ]
+    assert status == [
         ("1", ORDER.client_id, "11", Decimal("0.000004"), "BTC", Decimal("0.2")),
         ("2", ORDER.client_id, "11", Decimal("0.15003"), "USDT", Decimal("0.15003")),
         ("3", ORDER.client_id, "11", Decimal("0.0002"), "BNB", Decimal("0.1201")),
@@ -129,8 +132,8 @@ async def test_trades_after_one_are_paged_to_the_end():
     async with binance() as (broker, forged):
         forged.say("GET", "myTrades", *map(Forgery, pages))
         found = await broker.trades(BTC, after="7", since_ms=0)
-        assert [one["fromId"] for one in forged.asked("GET", "myTrades")] == ["8", "1008"]
-    assert [one.trade_id for one in found] == [str(n) for n in range(8, 1_010)]
+        assert [query["fromId"] for query in forged.asked("GET", "myTrades")] == ["8", "1008"]
+    assert [item.trade_id for item in found] == [str(n) for n in range(8, 1_010)]
     assert found[0].client_id == ""
 
 
@@ -141,7 +144,7 @@ async def test_the_client_id_of_a_trade_is_known_for_orders_that_were_seen():
         forged.say("GET", "myTrades", Forgery([trade(2, isBuyer=False), trade(1), trade(3, orderId=12)]))
         await broker.open_orders(BTC)
         found = await broker.trades(BTC, after=None, since_ms=NOW)
-    assert [(one.trade_id, one.client_id, one.side) for one in found] == [
+    assert [(item.trade_id, item.client_id, item.side) for item in found] == [
         ("1", ORDER.client_id, "buy"), ("2", ORDER.client_id, "sell"), ("3", "", "buy"),
     ]  # fmt: skip
 
@@ -161,7 +164,7 @@ async def test_trades_from_a_time_on_need_one_request_while_there_are_few():
         forged.say("GET", "myTrades", Forgery([trade(1), trade(5)]))
         found = await broker.trades(BTC, after=None, since_ms=NOW + 5)
         assert len(forged.asked("GET", "myTrades")) == 1
-    assert [one.trade_id for one in found] == ["5"]
+    assert [item.trade_id for item in found] == ["5"]
 
 
 @in_loop
@@ -185,7 +188,7 @@ async def test_many_trades_from_a_time_on_are_searched_by_days():
         found = await broker.trades(BTC, after=None, since_ms=NOW - 2 * 86_400_000)
         forged.say("GET", "myTrades", lambda values: newest if "startTime" not in values else Forgery([]))
         none = await broker.trades(BTC, after=None, since_ms=NOW - 2 * 86_400_000)
-    assert [one.trade_id for one in found] == ["1500", "1501", "1502"]
+    assert [item.trade_id for item in found] == ["1500", "1501", "1502"]
     assert none == []
 
 
@@ -234,7 +237,10 @@ async def test_bars_are_paged_and_only_those_that_are_closed_by_exchange_time():
         await broker.open([BTC])
         forged.say("GET", "klines", served)
         found = await broker.bars(BTC, HOUR, since_ms=start)
-        assert [one["startTime"] for one in forged.asked("GET", "klines")] == [str(start), str(start + 1_000 * HOUR_MS)]
+        assert [query["startTime"] for query in forged.asked("GET", "klines")] == [
+            str(start),
+            str(start + 1_000 * HOUR_MS),
+        ]
         assert found.closed_ms[-1] == NOW - HOUR_MS
         clock.time += 1
         found = await broker.bars(BTC, HOUR, since_ms=start)
@@ -291,7 +297,7 @@ async def test_inside_a_retry_after_nothing_is_sent_not_even_what_protects():
         clock.time += 3_000
         assert (await broker.cancel(ORDER)).code == "-2011"
     assert (limited.value.retry_after_ms, silent.value.retry_after_ms) == (3_000, 3_000)
-    assert [(one.outcome, one.code, one.retry_after_ms) for one in held] == [
+    assert [(contact.outcome, contact.code, contact.retry_after_ms) for contact in held] == [
         ("rejected", "local:rate_limit", 3_000), ("rejected", "local:rate_limit", 3_000), ("unknown", "local:rate_limit", 3_000),
     ]  # fmt: skip
 

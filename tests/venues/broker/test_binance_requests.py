@@ -83,7 +83,7 @@ async def test_an_order_is_sent_with_exactly_these_parameters(order, terms):
 )  # fmt: skip
 @in_loop
 async def test_a_list_is_sent_with_exactly_these_parameters(orders, terms):
-    rows = [order_row(one, orderId=n, orderListId=7) for n, one in enumerate(orders.orders)]
+    rows = [order_row(order, orderId=n, orderListId=7) for n, order in enumerate(orders.orders)]
     answer = {"orderListId": 7, "listClientOrderId": "atb-l0", "transactionTime": NOW, "orderReports": rows}
     async with binance() as (broker, forged):
         forged.say("POST", orders.kind, Forgery(answer))
@@ -94,8 +94,8 @@ async def test_a_list_is_sent_with_exactly_these_parameters(orders, terms):
         named = forged.asked("DELETE", "orderList")[0]["listClientOrderId"]
     known = {"symbol": "BTCUSDT", "listClientOrderId": "atb-l0", "newOrderRespType": "FULL"}
     assert {name: value for name, value in sent.items() if name not in SIGNED} == known | terms
-    assert [(one.client_id, one.list_id) for one in placed.reports] == [
-        (one.client_id, "atb-l0") for one in orders.orders
+    assert [(report.client_id, report.list_id) for report in placed.reports] == [
+        (order.client_id, "atb-l0") for order in orders.orders
     ]
     assert (named, cancelled.outcome) == ("atb-l0", "done")
 
@@ -130,10 +130,10 @@ def test_a_list_that_is_none_is_refused(orders):
 
 @in_loop
 async def test_cancelling_a_leg_tells_that_its_list_is_gone():
-    rows = [order_row(one, orderId=n, orderListId=7, status="CANCELED") for n, one in enumerate((STOP, TARGET))]
+    rows = [order_row(order, orderId=n, orderListId=7, status="CANCELED") for n, order in enumerate((STOP, TARGET))]
     async with binance() as (broker, forged):
         forged.say("DELETE", "order", Forgery({"orderListId": 7, "listClientOrderId": "x", "orderReports": rows}))
         answer = await broker.cancel(STOP)
-    assert [(one.client_id, one.state, one.list_id) for one in answer.reports] == [
+    assert [(report.client_id, report.state, report.list_id) for report in answer.reports] == [
         ("atb-test-s0", "cancelled", "7"), ("atb-test-t0", "cancelled", "7"),
     ]  # fmt: skip

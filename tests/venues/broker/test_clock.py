@@ -13,9 +13,9 @@ def measured(clock, *answers, **settings):
     present, left = VenueClock(clock, **settings), list(answers)
 
     async def server_time():
-        way_out, told, way_back = left.pop(0)
+        way_out, answer, way_back = left.pop(0)
         clock.time += way_out + way_back
-        return told
+        return answer
 
     asyncio.run(present.measure(server_time))
     return present, left
@@ -96,7 +96,7 @@ async def test_a_skewed_reading_measures_the_clock_and_asks_again_once():
         forged.say("GET", "openOrders", skewed, Forgery([]))
         forged.say("GET", "time", Forgery({"serverTime": NOW + 15_000}))
         assert await broker.open_orders(ORDER.symbol) == ()
-        assert [one["timestamp"] for one in forged.asked("GET", "openOrders")] == [str(NOW), str(NOW + 15_000)]
+        assert [query["timestamp"] for query in forged.asked("GET", "openOrders")] == [str(NOW), str(NOW + 15_000)]
 
 
 @in_loop

@@ -92,8 +92,8 @@ async def test_a_list_whose_answer_was_lost_is_there_with_every_leg(kind):
         async with broker_at(running) as broker:
             running.add_faults(Fault("lost", f"POST /api/v3/orderList/{kind}"))
             assert (await broker.place(orders)).outcome == "unknown"
-            found = [await broker.find(one) for one in orders.orders]
-            assert [one.state for one in found] == ["new"] + ["pending"] * (len(found) - 1)
+            found = [await broker.find(order) for order in orders.orders]
+            assert [item.state for item in found] == ["new"] + ["pending"] * (len(found) - 1)
 
 
 @in_loop
@@ -149,7 +149,7 @@ async def test_a_clock_that_jumps_costs_one_attempt_and_no_order(ms):
             first, second = make(), make(name="1")
             refused, done = await broker.place(first), await broker.place(second)
             assert (refused.outcome, refused.code, done.outcome) == ("rejected", "-1021", "done")
-            assert [executed(running, one.client_id) for one in (first, second)] == [None, "FILLED"]
+            assert [executed(running, order.client_id) for order in (first, second)] == [None, "FILLED"]
             assert broker.now_ms() == START + 1 + ms
 
 

@@ -228,10 +228,11 @@ async def test_krakens_trades_balances_and_bars():
         bars = await broker.bars(USD, Timeframe.parse("1h"), since_ms=NOW - 2 * hour * 1_000)
         with pytest.raises(VenueError, match="does not report a key"):
             await broker.permissions()
-    told = [
-        (one.trade_id, one.order_id, one.price, one.quantity, one.fee, one.fee_asset, one.fee_value) for one in fills
+    values = [
+        (fill.trade_id, fill.order_id, fill.price, fill.quantity, fill.fee, fill.fee_asset, fill.fee_value)
+        for fill in fills
     ]
-    assert told == [("T1", "O1", Decimal(50_000), Decimal("0.01"), Decimal("1.3"), "USD", Decimal("1.3"))]
+    assert values == [("T1", "O1", Decimal(50_000), Decimal("0.01"), Decimal("1.3"), "USD", Decimal("1.3"))]
     assert balances["BTC"].locked == Decimal("0.1")
     assert "USD" not in balances
     assert bars.opened_ms.tolist() == [NOW - 2 * hour * 1_000, NOW - hour * 1_000]
@@ -253,7 +254,7 @@ async def test_an_exchange_that_can_neither_rest_a_stop_nor_judge_an_order_says_
     broker = UnifiedBroker(Access("kraken"), StandingClock())
     broker.capabilities = replace(broker.capabilities, stops=False, checks=False)
     answers = [await broker.place(usd("stop", "stop")), await broker.check(usd())]
-    assert [(one.outcome, one.code) for one in answers] == [("rejected", "local:unsupported")] * 2
+    assert [(answer.outcome, answer.code) for answer in answers] == [("rejected", "local:unsupported")] * 2
     assert {"stops that rest at the venue", "judging an order without placing it"} <= set(broker.capabilities.missing())
     broker._exchange.has = {}
     with pytest.raises(VenueError, match="does not list closed orders"):

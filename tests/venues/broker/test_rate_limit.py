@@ -90,4 +90,4 @@ def test_takes_the_limits_that_the_exchange_gives():
         ]
     )
     assert rate_limiter.weight.limit == 1200
-    assert [(one.length_ms, one.limit) for one in rate_limiter.orders] == [(10_000, 50)]
+    assert [(limit.length_ms, limit.limit) for limit in rate_limiter.orders] == [(10_000, 50)]

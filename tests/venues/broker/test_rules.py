@@ -147,7 +147,7 @@ async def test_what_a_rule_refuses_is_never_sent():
                 )
             ),
         ]
-        assert [(one.outcome, one.code) for one in answers] == [("rejected", "local:lot_size")] * 3 + [
+        assert [(answer.outcome, answer.code) for answer in answers] == [("rejected", "local:lot_size")] * 3 + [
             ("rejected", "local:price_filter")
         ]
         assert len(forged.seen) == asked

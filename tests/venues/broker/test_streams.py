@@ -46,7 +46,9 @@ async def test_orders_balances_and_bars_give_hints_and_every_connection_is_a_gap
             await until(lambda: any(hint.kind == "balance" for hint in hints))
             running.advance(START + 2 * HOUR_MS)
             await until(
-                lambda: [one.detail["open_ms"] for one in hints if one.kind == "bar"][-1:] == [str(START + 2 * HOUR_MS)]
+                lambda: (
+                    [hint.detail["open_ms"] for hint in hints if hint.kind == "bar"][-1:] == [str(START + 2 * HOUR_MS)]
+                )
             )
             assert {hint.detail["state"] for hint in hints if hint.kind == "gap"} == {"up"}
             assert not any("key" in str(hint) or "signature" in str(hint) for hint in hints)
@@ -110,7 +112,9 @@ async def test_a_stream_of_bars_that_says_nothing_more_is_cut_and_opened_again()
             await until(lambda: len(gaps(hints, "up")) == 3)
             running.advance(START + 4 * HOUR_MS)
             await until(
-                lambda: [one.detail["open_ms"] for one in hints if one.kind == "bar"][-1:] == [str(START + 4 * HOUR_MS)]
+                lambda: (
+                    [hint.detail["open_ms"] for hint in hints if hint.kind == "bar"][-1:] == [str(START + 4 * HOUR_MS)]
+                )
             )
 
 
@@ -172,7 +176,7 @@ async def test_a_watch_that_fails_is_tried_again_each_time_later(monkeypatch):
         await real(0)
     await streams.stop()
     assert hints == [Hint("order", None, {"news": "news"})]
-    assert [one for one in pauses if one != 0.5] == [0.1, 0.2, 0.1]
+    assert [pause for pause in pauses if pause != 0.5] == [0.1, 0.2, 0.1]
 
 
 @in_loop

@@ -12,7 +12,7 @@ ENDED = {"FILLED", "CANCELED", "EXPIRED", "REJECTED"}
 
 
 @dataclass(frozen=True)
-class Told:
+class OrderState:
     """One order as a client parsed it."""
 
     client_id: str
@@ -42,10 +42,10 @@ class Client(Protocol):
     async def last_price(self) -> Decimal: ...
     async def best(self) -> tuple[Decimal, Decimal]: ...
     async def balance(self, asset: str) -> tuple[Decimal, Decimal]: ...
-    async def place(self, client_id: str, side: str, **order: str) -> Told: ...
-    async def order(self, client_id: str) -> Told: ...
+    async def place(self, client_id: str, side: str, **order: str) -> OrderState: ...
+    async def order(self, client_id: str) -> OrderState: ...
     async def open_orders(self) -> list[str]: ...
-    async def cancel(self, client_id: str) -> Told: ...
+    async def cancel(self, client_id: str) -> OrderState: ...
     async def replace(self, old_id: str, new_id: str, **order: str) -> str: ...
     async def trades(self) -> list[Traded]: ...
     async def place_list(self, kind: str, **parameters: str) -> None: ...
@@ -77,9 +77,9 @@ async def order_life(client: Client, last: Decimal) -> None:
     """Rest, ask, cancel; buy at the market; put a stop under it; every step seen from every side."""
     usdt, btc = await client.balance("USDT"), await client.balance("BTC")
     low = f"{last * Decimal('0.9'):.2f}"
-    told = await client.place("life-limit", "BUY", type="LIMIT", quantity="0.5", price=low)
-    assert (told.client_id, told.status, told.filled) == ("life-limit", "NEW", 0)
-    assert await client.order("life-limit") == told
+    placed = await client.place("life-limit", "BUY", type="LIMIT", quantity="0.5", price=low)
+    assert (placed.client_id, placed.status, placed.filled) == ("life-limit", "NEW", 0)
+    assert await client.order("life-limit") == placed
     assert "life-limit" in await client.open_orders()
     free, locked = await client.balance("USDT")
     assert (free, locked) == (usdt[0] - Decimal("0.5") * Decimal(low), usdt[1] + Decimal("0.5") * Decimal(low))
@@ -112,7 +112,7 @@ def list_parameters(kind: str, last: Decimal) -> dict[str, str]:
     entry, stop, target = (f"{last * factor:.2f}" for factor in map(Decimal, ("0.95", "0.8", "1.2")))
     working = {"workingType": "LIMIT", "workingSide": "BUY", "workingPrice": entry, "workingQuantity": "0.3"}
     working |= {"workingTimeInForce": "GTC", "workingClientOrderId": f"{kind}-entry"}
-    one = {"pendingType": "STOP_LOSS", "pendingSide": "SELL", "pendingStopPrice": stop}
+    pending = {"pendingType": "STOP_LOSS", "pendingSide": "SELL", "pendingStopPrice": stop}
     pair = {"pendingSide": "SELL", "pendingAboveType": "LIMIT_MAKER", "pendingAbovePrice": target}
     pair |= {"pendingBelowType": "STOP_LOSS", "pendingBelowStopPrice": stop}
     pair |= {"pendingAboveClientOrderId": f"{kind}-target", "pendingBelowClientOrderId": f"{kind}-stop"}
@@ -121,9 +121,9 @@ def list_parameters(kind: str, last: Decimal) -> dict[str, str]:
     oco |= {"aboveClientOrderId": "oco-target", "belowClientOrderId": "oco-stop"}
     lists = {
         "oco": oco,
-        "oto": working | one | {"pendingQuantity": "0.3", "pendingClientOrderId": "oto-stop"},
+        "oto": working | pending | {"pendingQuantity": "0.3", "pendingClientOrderId": "oto-stop"},
         "otoco": working | pair | {"pendingQuantity": "0.3"},
-        "opo": working | one | {"pendingClientOrderId": "opo-stop"},
+        "opo": working | pending | {"pendingClientOrderId": "opo-stop"},
         "opoco": working | pair,
     }
     return {"symbol": VENUE_SYMBOL, "listClientOrderId": f"{kind}-list", **lists[kind]}

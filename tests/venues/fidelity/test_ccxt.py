@@ -67,8 +67,8 @@ def test_orders_over_the_websocket_api(world, way):
             assert bought["status"] == "closed"
             trades = await exchange.fetch_my_trades_ws("BTC/USDT")
             assert [trade["order"] for trade in trades] == [bought["id"]]
-            told = (await exchange.fetch_balance_ws())["info"]["balances"]  # ccxt reads it as a futures account's
-            assert {row["asset"]: row["free"] for row in told}["BTC"] == "5.09990000"
+            balances = (await exchange.fetch_balance_ws())["info"]["balances"]  # ccxt reads it as a futures account's
+            assert {row["asset"]: row["free"] for row in balances}["BTC"] == "5.09990000"
 
     asyncio.run(session())
 

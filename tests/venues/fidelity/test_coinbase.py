@@ -75,8 +75,8 @@ def test_completes_the_session(running, bars, pem, way):
         low = round(last * 0.9, 2)
         order = await client.create_order(SYMBOL, "limit", "buy", 0.5, low, {"client_order_id": "my-limit"})
         fetched = await client.fetch_order(order["id"], SYMBOL)
-        told = (fetched["clientOrderId"], fetched["status"], fetched["price"], fetched["amount"])
-        assert told == ("my-limit", "open", low, 0.5)
+        values = (fetched["clientOrderId"], fetched["status"], fetched["price"], fetched["amount"])
+        assert values == ("my-limit", "open", low, 0.5)
         assert [one["id"] for one in await client.fetch_open_orders(SYMBOL)] == [order["id"]]
         balance = await client.fetch_balance({"v3": True})  # version 2 knows no holds
         assert balance["USD"]["used"] >= 0.5 * low
@@ -120,9 +120,9 @@ def test_an_order_whose_answer_was_lost_is_found_by_listing(running, bars, pem):
         found, cursor = [], None
         while not found:
             page = await client.fetch_orders(SYMBOL, limit=2, params={"cursor": cursor} if cursor else {})
-            found = [one for one in page if one["clientOrderId"] == "mine-1"]
+            found = [row for row in page if row["clientOrderId"] == "mine-1"]
             cursor = page[0]["info"].get("cursor") or next(
-                (one["info"]["cursor"] for one in page if "cursor" in one["info"]), None
+                (row["info"]["cursor"] for row in page if "cursor" in row["info"]), None
             )
         assert found[0]["status"] == "open"
 

@@ -10,7 +10,7 @@ import ccxt
 import ccxt.async_support
 import ccxt.pro
 
-from tests.venues.fidelity.session import SYMBOL, VENUE_SYMBOL, Told, Traded
+from tests.venues.fidelity.session import SYMBOL, VENUE_SYMBOL, OrderState, Traded
 
 OPTIONS = {"fetchCurrencies": False, "fetchMargins": False, "fetchMarkets": {"types": ["spot"]}}
 STATUS = {"open": "NEW", "closed": "FILLED", "canceled": "CANCELED", "expired": "EXPIRED", "rejected": "REJECTED"}
@@ -69,24 +69,26 @@ class Ccxt:
         return Decimal(str(book["bids"][0][0])), Decimal(str(book["asks"][0][0]))
 
     async def balance(self, asset: str) -> tuple[Decimal, Decimal]:
-        told = (await answer(self.client.fetch_balance()))[asset]
-        return Decimal(str(told["free"])), Decimal(str(told["used"]))
+        balance = (await answer(self.client.fetch_balance()))[asset]
+        return Decimal(str(balance["free"])), Decimal(str(balance["used"]))
 
-    async def place(self, client_id: str, side: str, **order: str) -> Told:
+    async def place(self, client_id: str, side: str, **order: str) -> OrderState:
         extra = {"clientOrderId": client_id} | ({"stopPrice": order["stopPrice"]} if "stopPrice" in order else {})
         price, kind = order.get("price"), order["type"]
         if kind in ("LIMIT", "MARKET"):
             kind = kind.lower()
-        return told(await answer(self.client.create_order(SYMBOL, kind, side.lower(), order["quantity"], price, extra)))
+        return state_of(
+            await answer(self.client.create_order(SYMBOL, kind, side.lower(), order["quantity"], price, extra))
+        )
 
-    async def order(self, client_id: str) -> Told:
-        return told(await answer(self.client.fetch_order(None, SYMBOL, {"clientOrderId": client_id})))
+    async def order(self, client_id: str) -> OrderState:
+        return state_of(await answer(self.client.fetch_order(None, SYMBOL, {"clientOrderId": client_id})))
 
     async def open_orders(self) -> list[str]:
-        return [one["clientOrderId"] for one in await answer(self.client.fetch_open_orders(SYMBOL))]
+        return [order["clientOrderId"] for order in await answer(self.client.fetch_open_orders(SYMBOL))]
 
-    async def cancel(self, client_id: str) -> Told:
-        return told(await answer(self.client.cancel_order(None, SYMBOL, {"clientOrderId": client_id})))
+    async def cancel(self, client_id: str) -> OrderState:
+        return state_of(await answer(self.client.cancel_order(None, SYMBOL, {"clientOrderId": client_id})))
 
     async def replace(self, old_id: str, new_id: str, **order: str) -> str:
         names = {"cancelOrigClientOrderId": old_id, "newClientOrderId": new_id}
@@ -150,7 +152,7 @@ class CcxtListener:
         return Decimal(str(self.balances[asset]["free"])) if asset in self.balances else None
 
 
-def told(order: dict[str, Any]) -> Told:
+def state_of(order: dict[str, Any]) -> OrderState:
     """Read a unified order."""
     filled = Decimal(str(order["filled"] or 0))
-    return Told(order["clientOrderId"], order["id"], STATUS[order["status"]], filled)
+    return OrderState(order["clientOrderId"], order["id"], STATUS[order["status"]], filled)

@@ -12,7 +12,7 @@ from binance_common.configuration import (
 )
 from binance_sdk_spot.spot import Spot
 
-from tests.venues.fidelity.session import VENUE_SYMBOL, Told, Traded
+from tests.venues.fidelity.session import VENUE_SYMBOL, OrderState, Traded
 
 NUMBERS = {"quantity", "price", "stop_price"}
 
@@ -48,8 +48,8 @@ class OfficialSdk:
         self.rest = client.rest_api
 
     async def rules(self) -> tuple[Decimal, Decimal]:
-        (one,) = self.rest.exchange_info(symbol=VENUE_SYMBOL).data().symbols
-        filters = {plain(each).filter_type: plain(each) for each in one.filters}
+        (rules,) = self.rest.exchange_info(symbol=VENUE_SYMBOL).data().symbols
+        filters = {plain(each).filter_type: plain(each) for each in rules.filters}
         return Decimal(filters["PRICE_FILTER"].tick_size), Decimal(filters["LOT_SIZE"].step_size)
 
     async def candles(self, limit: int) -> list[list[float]]:
@@ -67,24 +67,26 @@ class OfficialSdk:
         rows = {row.asset: row for row in self.rest.get_account().data().balances}
         return Decimal(rows[asset].free), Decimal(rows[asset].locked)
 
-    async def place(self, client_id: str, side: str, **order: str) -> Told:
+    async def place(self, client_id: str, side: str, **order: str) -> OrderState:
         values = {snake(name): value for name, value in order.items()}
         values = {name: float(value) if name in NUMBERS else value for name, value in values.items()}
         if values["type"] == "LIMIT":
             values["time_in_force"] = "GTC"
         answer = self.rest.new_order(VENUE_SYMBOL, side, **values, new_client_order_id=client_id, recv_window=5000)
         # Binance answers stop orders with an acknowledgement unless asked for more.
-        return told(answer.data()) if plain(answer.data()).status else await self.order(client_id)
+        return state_of(answer.data()) if plain(answer.data()).status else await self.order(client_id)
 
-    async def order(self, client_id: str) -> Told:
-        return told(self.rest.get_order(VENUE_SYMBOL, orig_client_order_id=client_id).data())
+    async def order(self, client_id: str) -> OrderState:
+        return state_of(self.rest.get_order(VENUE_SYMBOL, orig_client_order_id=client_id).data())
 
     async def open_orders(self) -> list[str]:
-        return [one.client_order_id for one in self.rest.get_open_orders(symbol=VENUE_SYMBOL).data()]
+        return [order.client_order_id for order in self.rest.get_open_orders(symbol=VENUE_SYMBOL).data()]
 
-    async def cancel(self, client_id: str) -> Told:
+    async def cancel(self, client_id: str) -> OrderState:
         answer = self.rest.delete_order(VENUE_SYMBOL, orig_client_order_id=client_id).data()
-        return Told(answer.orig_client_order_id, str(answer.order_id), answer.status, Decimal(answer.executed_qty))
+        return OrderState(
+            answer.orig_client_order_id, str(answer.order_id), answer.status, Decimal(answer.executed_qty)
+        )
 
     async def replace(self, old_id: str, new_id: str, **order: str) -> str:
         names = {"cancel_orig_client_order_id": old_id, "new_client_order_id": new_id}
@@ -155,6 +157,6 @@ def plain(value: Any) -> Any:
     return getattr(value, "actual_instance", value)
 
 
-def told(order: Any) -> Told:
+def state_of(order: Any) -> OrderState:
     order = plain(order)
-    return Told(order.client_order_id, str(order.order_id), order.status, Decimal(order.executed_qty))
+    return OrderState(order.client_order_id, str(order.order_id), order.status, Decimal(order.executed_qty))

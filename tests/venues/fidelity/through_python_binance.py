@@ -5,7 +5,7 @@ from typing import Any
 
 from binance import AsyncClient, BinanceSocketManager
 
-from tests.venues.fidelity.session import VENUE_SYMBOL, Told, Traded
+from tests.venues.fidelity.session import VENUE_SYMBOL, OrderState, Traded
 
 
 def subclass(url: str) -> type[AsyncClient]:
@@ -33,7 +33,7 @@ class PythonBinance:
         self.client = client
 
     async def rules(self) -> tuple[Decimal, Decimal]:
-        filters = {one["filterType"]: one for one in (await self.client.get_symbol_info(VENUE_SYMBOL))["filters"]}
+        filters = {row["filterType"]: row for row in (await self.client.get_symbol_info(VENUE_SYMBOL))["filters"]}
         return Decimal(filters["PRICE_FILTER"]["tickSize"]), Decimal(filters["LOT_SIZE"]["stepSize"])
 
     async def candles(self, limit: int) -> list[list[float]]:
@@ -48,25 +48,25 @@ class PythonBinance:
         return Decimal(book["bids"][0][0]), Decimal(book["asks"][0][0])
 
     async def balance(self, asset: str) -> tuple[Decimal, Decimal]:
-        told = await self.client.get_asset_balance(asset=asset)
-        return Decimal(told["free"]), Decimal(told["locked"])
+        balance = await self.client.get_asset_balance(asset=asset)
+        return Decimal(balance["free"]), Decimal(balance["locked"])
 
-    async def place(self, client_id: str, side: str, **order: str) -> Told:
+    async def place(self, client_id: str, side: str, **order: str) -> OrderState:
         if order["type"] == "LIMIT":
             order["timeInForce"] = "GTC"
         answer = await self.client.create_order(symbol=VENUE_SYMBOL, side=side, newClientOrderId=client_id, **order)
         # Binance answers stop orders with an acknowledgement unless asked for more.
-        return told(answer) if "status" in answer else await self.order(client_id)
+        return state_of(answer) if "status" in answer else await self.order(client_id)
 
-    async def order(self, client_id: str) -> Told:
-        return told(await self.client.get_order(symbol=VENUE_SYMBOL, origClientOrderId=client_id))
+    async def order(self, client_id: str) -> OrderState:
+        return state_of(await self.client.get_order(symbol=VENUE_SYMBOL, origClientOrderId=client_id))
 
     async def open_orders(self) -> list[str]:
-        return [one["clientOrderId"] for one in await self.client.get_open_orders(symbol=VENUE_SYMBOL)]
+        return [order["clientOrderId"] for order in await self.client.get_open_orders(symbol=VENUE_SYMBOL)]
 
-    async def cancel(self, client_id: str) -> Told:
+    async def cancel(self, client_id: str) -> OrderState:
         answer = await self.client.cancel_order(symbol=VENUE_SYMBOL, origClientOrderId=client_id)
-        return told(answer | {"clientOrderId": answer["origClientOrderId"]})
+        return state_of(answer | {"clientOrderId": answer["origClientOrderId"]})
 
     async def replace(self, old_id: str, new_id: str, **order: str) -> str:
         names = {"cancelOrigClientOrderId": old_id, "newClientOrderId": new_id}
@@ -113,5 +113,5 @@ class PythonBinanceListener:
         return Decimal(mine[-1]["f"]) if mine else None
 
 
-def told(order: dict[str, Any]) -> Told:
-    return Told(order["clientOrderId"], str(order["orderId"]), order["status"], Decimal(order["executedQty"]))
+def state_of(order: dict[str, Any]) -> OrderState:
+    return OrderState(order["clientOrderId"], str(order["orderId"]), order["status"], Decimal(order["executedQty"]))

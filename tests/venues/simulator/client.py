@@ -19,7 +19,7 @@ def config_of(*frames, start=0, **settings):
     """Return a configuration of one hour-bar market per frame (BTC, ETH), `start` bars after its begin."""
     names = ("BTC/USDT", "ETH/USDT")
     series = tuple(bars_of(frame, symbol=name) for frame, name in zip(frames, names, strict=False))
-    rules = tuple(usual(one.symbol, lot=Decimal("0.001"), min_quantity=Decimal("0.001")) for one in series)
+    rules = tuple(usual(bars.symbol, lot=Decimal("0.001"), min_quantity=Decimal("0.001")) for bars in series)
     settings = {"instruments": rules, "execution": FREE} | settings
     return ExchangeConfig(series, int(series[0].opened_ms[start]), **settings)
 

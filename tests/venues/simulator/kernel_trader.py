@@ -100,14 +100,16 @@ class Trader:
         opened = self.market["open"][self.row] if opening else 0.0
         while True:
             orders = self.exchange.trading.book.orders
-            self.resting = {terms: ids for terms, ids in self.resting.items() if any(orders[one].open for one in ids)}
+            self.resting = {
+                terms: ids for terms, ids in self.resting.items() if any(orders[order_id].open for order_id in ids)
+            }
             wanted = self.wanted()
             stale = [terms for terms in self.resting if terms not in wanted]
             kept = [terms for terms in stale if terms[2] and opened >= float(terms[2])]
             missing = [
                 terms
                 for terms in wanted
-                if terms not in self.resting and not any(one[::2] == terms[::2] for one in kept)
+                if terms not in self.resting and not any(order[::2] == terms[::2] for order in kept)
             ]
             if len(stale) == len(kept) and not missing:
                 return

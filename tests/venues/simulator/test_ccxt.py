@@ -86,7 +86,7 @@ def test_a_limit_order_is_found_by_its_client_id_and_cancelled(running):
         assert order["status"] == "open"
         found = await client.fetch_order(None, "BTC/USDT", {"clientOrderId": "atb-l"})
         assert (found["id"], found["price"]) == (order["id"], 95)
-        assert [one["id"] for one in await client.fetch_open_orders("BTC/USDT")] == [order["id"]]
+        assert [row["id"] for row in await client.fetch_open_orders("BTC/USDT")] == [order["id"]]
         assert (await client.fetch_balance())["USDT"]["used"] == 95.095
         assert (await client.cancel_order(order["id"], "BTC/USDT"))["status"] == "canceled"
         with pytest.raises(ccxt.OrderNotFound):
@@ -117,8 +117,8 @@ def test_lists_of_orders_pass_through_its_implicit_methods(running):
             "pendingAboveClientOrderId": "atb-t", "pendingBelowType": "STOP_LOSS", "pendingBelowStopPrice": "95",
             "pendingBelowClientOrderId": "atb-s",
         })  # fmt: skip
-        assert [one["clientOrderId"] for one in body["orderReports"]] == ["atb-t", "atb-s", "atb-e"]
-        assert {one["clientOrderId"] for one in await client.fetch_open_orders("BTC/USDT")} == {"atb-t", "atb-s"}
+        assert [report["clientOrderId"] for report in body["orderReports"]] == ["atb-t", "atb-s", "atb-e"]
+        assert {order["clientOrderId"] for order in await client.fetch_open_orders("BTC/USDT")} == {"atb-t", "atb-s"}
         cancelled = await client.privateDeleteOrderList({"symbol": "BTCUSDT", "listClientOrderId": "atb-list"})
         assert cancelled["listOrderStatus"] == "ALL_DONE"
         restrictions = await client.sapiGetAccountApiRestrictions()

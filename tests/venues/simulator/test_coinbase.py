@@ -129,9 +129,9 @@ def test_candles_are_asked_for_as_they_must_be(running, query):
     ],
 )
 def test_an_order_that_makes_no_sense_is_refused(running, body):
-    status, told = ask(running, "POST", f"{V3}/orders", body=body)
+    status, answered = ask(running, "POST", f"{V3}/orders", body=body)
     assert status == 400
-    assert told["error"] in ("INVALID_ARGUMENT", "UNSUPPORTED_ORDER_CONFIGURATION")
+    assert answered["error"] in ("INVALID_ARGUMENT", "UNSUPPORTED_ORDER_CONFIGURATION")
     assert running.exchange.trading.book.orders == {}
 
 
@@ -181,7 +181,7 @@ def test_lists_by_product_status_side_time_and_page(running):
 
     def names(**query):
         body = ask(running, "GET", f"{V3}/orders/historical/batch", **query)[1]
-        return [one["client_order_id"] for one in body["orders"]], body["cursor"]
+        return [order["client_order_id"] for order in body["orders"]], body["cursor"]
 
     assert names()[0] == ["sell", "buy-2", "buy-1", "buy-0"]
     assert names(limit=3) == (["sell", "buy-2", "buy-1"], "3")
@@ -217,7 +217,7 @@ def test_each_cancellation_has_an_outcome_of_its_own(running):
         "order_id"
     ]
     body = ask(running, "POST", f"{V3}/orders/batch_cancel", body={"order_ids": [open_one, done, "nobody's"]})[1]
-    assert [(one["success"], one["failure_reason"]) for one in body["results"]] == [
+    assert [(result["success"], result["failure_reason"]) for result in body["results"]] == [
         (True, "UNKNOWN_CANCEL_FAILURE_REASON"),
         (False, "INVALID_CANCEL_REQUEST"),
         (False, "UNKNOWN_CANCEL_ORDER"),
@@ -244,11 +244,11 @@ class TestABracket:
     def test_is_one_order(self, running):
         name = self.made(running)
         listed = ask(running, "GET", f"{V3}/orders/historical/batch")[1]["orders"]
-        assert [one["order_id"] for one in listed] == [name]
-        told = self.order(running, name)
+        assert [order["order_id"] for order in listed] == [name]
+        answered = self.order(running, name)
         prices = {"base_size": "0.5", "limit_price": HIGH.rstrip("0"), "stop_trigger_price": LOW.rstrip("0")}
-        assert (told["order_type"], told["status"]) == ("BRACKET", "OPEN")
-        assert {k: v.rstrip("0") for k, v in told["order_configuration"]["trigger_bracket_gtc"].items()} == prices
+        assert (answered["order_type"], answered["status"]) == ("BRACKET", "OPEN")
+        assert {k: v.rstrip("0") for k, v in answered["order_configuration"]["trigger_bracket_gtc"].items()} == prices
 
     def test_is_cancelled_whole(self, running):
         name = self.made(running)
@@ -266,9 +266,9 @@ class TestABracket:
             running.exchange.trading.match_bar(tape)
 
         running.call(trade)
-        told = self.order(running, name)
-        assert (told["order_id"], told["client_order_id"]) == (name, "mine")
-        assert (told["status"], told["filled_size"], Decimal(told["average_filled_price"])) == (
+        answered = self.order(running, name)
+        assert (answered["order_id"], answered["client_order_id"]) == (name, "mine")
+        assert (answered["status"], answered["filled_size"], Decimal(answered["average_filled_price"])) == (
             "FILLED",
             "0.5",
             Decimal(price),

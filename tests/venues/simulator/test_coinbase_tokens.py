@@ -34,8 +34,8 @@ def test_the_signer_of_this_request_is_known():
 
 
 def test_an_address_override_signs_its_own_host():
-    told = token(uri="GET http://127.0.0.1:9/api/v3/x")
-    assert authorize(told, "GET 127.0.0.1:9/api/v3/x", KEYS, now_ms=NOW).name == NAME
+    text = token(uri="GET http://127.0.0.1:9/api/v3/x")
+    assert authorize(text, "GET 127.0.0.1:9/api/v3/x", KEYS, now_ms=NOW).name == NAME
 
 
 @pytest.mark.parametrize("late_s", [-5, 0, 120])

@@ -179,7 +179,7 @@ def test_scripts_move_the_price_and_cancel_orders():
 def test_frames_are_struck_by_the_same_table():
     ask = asker(Fault("drop", path="btcusdt@kline_1h", after=1), Fault("duplicate", path="*"))
     strike = ask.exchange.fault_injector.frame_fault
-    assert [one.kind if one else None for one in (strike("btcusdt@kline_1h"), strike("btcusdt@kline_1h"), strike("x"))] == [
+    assert [fault.kind if fault else None for fault in (strike("btcusdt@kline_1h"), strike("btcusdt@kline_1h"), strike("x"))] == [
         "duplicate", "drop", None,
     ]  # fmt: skip
     assert ask("GET", "account")[0] == 200

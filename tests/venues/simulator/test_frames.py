@@ -18,17 +18,24 @@ def an_order(**changed):
 
 
 def test_a_new_order_has_no_trade():
-    told = frame(events.ExecutionReport(NOW + 1, "NEW", an_order()))
-    assert told["e"] == "executionReport"
-    assert (told["x"], told["X"], told["t"], told["n"], told["N"], told["w"]) == ("NEW", "NEW", -1, "0", None, True)
-    assert (told["c"], told["C"], told["q"], told["p"], told["z"]) == (
+    sent = frame(events.ExecutionReport(NOW + 1, "NEW", an_order()))
+    assert sent["e"] == "executionReport"
+    assert (sent["x"], sent["X"], sent["t"], sent["n"], sent["N"], sent["w"]) == (
+        "NEW",
+        "NEW",
+        -1,
+        "0",
+        None,
+        True,
+    )
+    assert (sent["c"], sent["C"], sent["q"], sent["p"], sent["z"]) == (
         "mine",
         "",
         "0.50000000",
         "100.00000000",
         "0.00000000",
     )
-    assert (told["E"], told["T"], told["O"], told["W"]) == (NOW + 1, NOW + 1, NOW, NOW)
+    assert (sent["E"], sent["T"], sent["O"], sent["W"]) == (NOW + 1, NOW + 1, NOW, NOW)
 
 
 def test_a_trade_tells_what_it_cost():
@@ -36,37 +43,37 @@ def test_a_trade_tells_what_it_cost():
         3, 7, -1, "BTCUSDT", "BUY", Decimal("99.5"), Decimal("0.2"), Decimal("0.0002"), "BTC", NOW, maker=True
     )
     order = an_order(status="PARTIALLY_FILLED", filled=Decimal("0.2"), spent=Decimal("19.9"), trades=[trade])
-    told = frame(events.ExecutionReport(NOW, "TRADE", order, trade))
-    assert (told["x"], told["X"], told["t"], told["m"]) == ("TRADE", "PARTIALLY_FILLED", 3, True)
-    assert (told["l"], told["L"], told["Y"], told["n"], told["N"]) == (
+    sent = frame(events.ExecutionReport(NOW, "TRADE", order, trade))
+    assert (sent["x"], sent["X"], sent["t"], sent["m"]) == ("TRADE", "PARTIALLY_FILLED", 3, True)
+    assert (sent["l"], sent["L"], sent["Y"], sent["n"], sent["N"]) == (
         "0.20000000", "99.50000000", "19.90000000", "0.00020000", "BTC",
     )  # fmt: skip
-    assert (told["z"], told["Z"]) == ("0.20000000", "19.90000000")
+    assert (sent["z"], sent["Z"]) == ("0.20000000", "19.90000000")
 
 
 def test_a_cancellation_has_an_id_of_its_own():
-    told = frame(events.ExecutionReport(NOW, "CANCELED", an_order(status="CANCELED"), None, "another", "mine"))
-    assert (told["c"], told["C"], told["w"]) == ("another", "mine", False)
+    sent = frame(events.ExecutionReport(NOW, "CANCELED", an_order(status="CANCELED"), None, "another", "mine"))
+    assert (sent["c"], sent["C"], sent["w"]) == ("another", "mine", False)
 
 
 def test_a_stop_that_waits_is_not_on_the_book():
-    told = frame(events.ExecutionReport(NOW, "NEW", an_order(type="STOP_LOSS", stop_price=Decimal(90), working_ms=-1)))
-    assert (told["P"], told["w"]) == ("90.00000000", False)
-    assert "W" not in told
+    sent = frame(events.ExecutionReport(NOW, "NEW", an_order(type="STOP_LOSS", stop_price=Decimal(90), working_ms=-1)))
+    assert (sent["P"], sent["w"]) == ("90.00000000", False)
+    assert "W" not in sent
 
 
 def test_a_very_small_amount_is_printed_without_an_exponent():
-    told = frame(events.AccountPosition(NOW, (("BTC", Decimal("1E-8"), Decimal("0E-8")),)))
-    assert told["B"] == [{"a": "BTC", "f": "0.00000001", "l": "0.00000000"}]
+    sent = frame(events.AccountPosition(NOW, (("BTC", Decimal("1E-8"), Decimal("0E-8")),)))
+    assert sent["B"] == [{"a": "BTC", "f": "0.00000001", "l": "0.00000000"}]
 
 
 def test_other_events_of_the_account():
     orders = OrderList(2, "pair", "BTCUSDT", "OCO", (7, 8), NOW)
-    told = frame(events.ListStatus(NOW, orders, (an_order(),)))
-    assert (told["e"], told["g"], told["c"], told["l"], told["L"], told["C"]) == (
+    sent = frame(events.ListStatus(NOW, orders, (an_order(),)))
+    assert (sent["e"], sent["g"], sent["c"], sent["l"], sent["L"], sent["C"]) == (
         "listStatus", 2, "OCO", "EXEC_STARTED", "EXECUTING", "pair",
     )  # fmt: skip
-    assert told["O"] == [{"s": "BTCUSDT", "i": 7, "c": "mine"}]
+    assert sent["O"] == [{"s": "BTCUSDT", "i": 7, "c": "mine"}]
     update = frame(events.BalanceUpdate(NOW, "BTC", Decimal("-0.5")))
     assert (update["e"], update["a"], update["d"]) == ("balanceUpdate", "BTC", "-0.50000000")
     assert terminated(NOW) == {"e": "eventStreamTerminated", "E": NOW}
@@ -74,10 +81,16 @@ def test_other_events_of_the_account():
 
 def test_a_candle_says_whether_it_is_closed():
     candle = Candle(NOW, NOW + 3_599_999, 1.0, 3.0, 0.5, 2.0, 10.0)
-    told = frame(events.Kline(NOW, "BTCUSDT", "1h", candle, closed=True))["k"]
-    assert told["x"] is True
-    assert [told[name] for name in "ohlcv"] == ["1.00000000", "3.00000000", "0.50000000", "2.00000000", "10.00000000"]
-    assert (told["t"], told["T"], told["i"]) == (NOW, NOW + 3_599_999, "1h")
+    sent = frame(events.Kline(NOW, "BTCUSDT", "1h", candle, closed=True))["k"]
+    assert sent["x"] is True
+    assert [sent[name] for name in "ohlcv"] == [
+        "1.00000000",
+        "3.00000000",
+        "0.50000000",
+        "2.00000000",
+        "10.00000000",
+    ]
+    assert (sent["t"], sent["T"], sent["i"]) == (NOW, NOW + 3_599_999, "1h")
 
 
 def test_each_event_of_the_market_has_its_stream():

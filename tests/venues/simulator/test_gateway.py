@@ -160,7 +160,7 @@ def test_the_remaining_market_requests_answer(ask):
     assert public(ask, "trades", symbol="BTCUSDT")[0]["price"] == "100.00000000"
     assert public(ask, "aggTrades", symbol="BTCUSDT")[0]["p"] == "100.00000000"
     assert public(ask, "/sapi/v1/system/status") == {"status": 0, "msg": "normal"}
-    filters = {one["filterType"]: one for one in public(ask, "exchangeInfo", symbol="BTCUSDT")["symbols"][0]["filters"]}
+    filters = {row["filterType"]: row for row in public(ask, "exchangeInfo", symbol="BTCUSDT")["symbols"][0]["filters"]}
     assert filters["MAX_NUM_ALGO_ORDERS"] == {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": 5}
     assert filters["MARKET_LOT_SIZE"]["stepSize"] == "0.00000000"
 

@@ -94,11 +94,11 @@ def explained(entries, start):
 
 def reported(entries, start):
     """Return the balances that the ledger reported last, free and locked together."""
-    told = dict(start)
+    balances = dict(start)
     for entry in entries:
         if entry["kind"] == "balance":
-            told |= {asset: Decimal(free) + Decimal(locked) for asset, (free, locked) in entry["balances"].items()}
-    return told
+            balances |= {asset: Decimal(free) + Decimal(locked) for asset, (free, locked) in entry["balances"].items()}
+    return balances
 
 
 @examples(60)

@@ -25,7 +25,7 @@ def begun(ask):
 
 def reports(body):
     """Return a list answer's orders by type."""
-    return {one["type"]: one for one in body["orderReports"]}
+    return {report["type"]: report for report in body["orderReports"]}
 
 
 def oco(ask, **params):
@@ -43,7 +43,7 @@ def test_a_pair_sets_aside_what_it_sells_once():
     assert (status, body["contingencyType"], body["listStatusType"], body["listOrderStatus"]) == (
         200, "OCO", "EXEC_STARTED", "EXECUTING",
     )  # fmt: skip
-    assert (body["listClientOrderId"], {one["clientOrderId"] for one in body["orders"]}) == ("l-1", {"a-1", "b-1"})
+    assert (body["listClientOrderId"], {order["clientOrderId"] for order in body["orders"]}) == ("l-1", {"a-1", "b-1"})
     assert ask.balance("BTC") == (0, 2)
     assert ask("GET", "openOrderList")[1][0]["orderListId"] == body["orderListId"]
 
@@ -52,7 +52,7 @@ def test_one_leg_that_fills_lets_the_other_expire():
     ask = asker()
     body = oco(ask)[1]
     ask.advance(begun(ask) + 5 * HOUR - 1)
-    found = {name: ask.status(one["orderId"]) for name, one in reports(body).items()}
+    found = {name: ask.status(report["orderId"]) for name, report in reports(body).items()}
     assert found == {"STOP_LOSS": "FILLED", "LIMIT_MAKER": "EXPIRED"}
     assert ask.balance("BTC") == (0, 0)
     assert ask("GET", "orderList", orderListId=body["orderListId"])[1]["listOrderStatus"] == "ALL_DONE"
@@ -63,7 +63,7 @@ def test_a_target_that_fills_in_part_already_ends_its_stop():
     ask = asker(book=BookDepth(max_execution=Decimal(1)))
     body = oco(ask, abovePrice=104)[1]
     ask.advance(begun(ask) + 3 * HOUR - 1)
-    found = {name: ask.status(one["orderId"]) for name, one in reports(body).items()}
+    found = {name: ask.status(report["orderId"]) for name, report in reports(body).items()}
     assert found == {"STOP_LOSS": "EXPIRED", "LIMIT_MAKER": "PARTIALLY_FILLED"}
     assert ask.balance("BTC") == (0, 1)
 
@@ -77,7 +77,7 @@ def test_cancelling_a_leg_or_the_list_cancels_both(by):
     else:
         name = {"listClientOrderId": "l-9"} if by == "list name" else {"orderListId": body["orderListId"]}
         assert ask("DELETE", "orderList", symbol="BTCUSDT", **name)[1]["listOrderStatus"] == "ALL_DONE"
-    assert {ask.status(one["orderId"]) for one in body["orders"]} == {"CANCELED"}
+    assert {ask.status(order["orderId"]) for order in body["orders"]} == {"CANCELED"}
     assert ask.balance("BTC") == (2, 0)
     assert ask("DELETE", "orderList", symbol="BTCUSDT", orderListId=body["orderListId"])[1]["code"] == -2011
 
@@ -128,7 +128,7 @@ def test_a_paying_list_protects_what_was_received_net_of_the_fee_in_whole_lots()
     status, body = opoco(ask, workingPrice=105)
     assert (status, body["contingencyType"]) == (200, "OTO")
     found = reports(body)
-    assert [one["type"] for one in body["orderReports"]] == ["LIMIT_MAKER", "STOP_LOSS", "LIMIT"]
+    assert [report["type"] for report in body["orderReports"]] == ["LIMIT_MAKER", "STOP_LOSS", "LIMIT"]
     assert found["LIMIT"]["status"] == "FILLED"
     assert {found[name]["origQty"] for name in ("STOP_LOSS", "LIMIT_MAKER")} == {"1.99800000"}
     assert {found[name]["status"] for name in ("STOP_LOSS", "LIMIT_MAKER")} == {"NEW"}
@@ -155,7 +155,7 @@ def test_a_stop_of_an_entry_inside_a_bar_may_fill_in_it_but_its_target_may_not()
     ask = asker()
     body = opoco(ask, workingPrice=99, pendingAbovePrice=103, pendingBelowStopPrice=97)[1]
     ask.advance(begun(ask) + 4 * HOUR - 1)  # from 105 down to 98: the target lies before the entry
-    assert {name: ask.status(one["orderId"]) for name, one in reports(body).items()} == {
+    assert {name: ask.status(report["orderId"]) for name, report in reports(body).items()} == {
         "LIMIT": "FILLED", "STOP_LOSS": "NEW", "LIMIT_MAKER": "NEW",
     }  # fmt: skip
     other = asker()
@@ -169,7 +169,7 @@ def test_a_cancelled_working_order_takes_its_legs_along_and_frees_what_it_receiv
     body = opoco(ask, workingPrice=99)[1]
     ask.advance(begun(ask) + 4 * HOUR - 1)
     ask("DELETE", "order", symbol="BTCUSDT", orderId=reports(body)["LIMIT"]["orderId"])
-    assert {ask.status(one["orderId"]) for one in body["orders"]} == {"CANCELED"}
+    assert {ask.status(order["orderId"]) for order in body["orders"]} == {"CANCELED"}
     assert ask.balance("BTC") == (Decimal("2.999"), 0)
     assert ask.balance("USDT") == (901, 0)
 
@@ -179,15 +179,15 @@ def test_each_order_of_a_cancelled_list_is_cancelled_once():
     body = opoco(ask, workingPrice=99)[1]
     ask.exchange.subscribe(events.append)
     ask("DELETE", "orderList", symbol="BTCUSDT", orderListId=body["orderListId"])
-    cancelled = [one.order.id for one in events if isinstance(one, ExecutionReport)]
-    assert sorted(cancelled) == sorted(one["orderId"] for one in body["orders"])
-    assert [one.orders.status_type for one in events if isinstance(one, ListStatus)] == ["ALL_DONE"]
+    cancelled = [event.order.id for event in events if isinstance(event, ExecutionReport)]
+    assert sorted(cancelled) == sorted(order["orderId"] for order in body["orders"])
+    assert [event.orders.status_type for event in events if isinstance(event, ListStatus)] == ["ALL_DONE"]
 
 
 def test_a_working_order_that_expires_lets_its_legs_expire():
     ask = asker()
     body = opoco(ask, workingPrice=90, workingTimeInForce="IOC")[1]
-    assert {one["status"] for one in body["orderReports"]} == {"EXPIRED"}
+    assert {report["status"] for report in body["orderReports"]} == {"EXPIRED"}
 
 
 def test_a_paying_list_sells_what_it_bought():
@@ -200,7 +200,7 @@ def test_one_order_triggers_another_with_a_quantity_of_its_own():
     ask = asker()
     terms = {"symbol": "BTCUSDT", "pendingType": "STOP_LOSS", "pendingSide": "SELL", "pendingStopPrice": 95}
     body = ask("POST", "orderList/oto", **terms, **WORKING, workingPrice=101, pendingQuantity="1.5")[1]
-    assert {name: one["status"] for name, one in reports(body).items()} == {"LIMIT": "FILLED", "STOP_LOSS": "NEW"}
+    assert {name: report["status"] for name, report in reports(body).items()} == {"LIMIT": "FILLED", "STOP_LOSS": "NEW"}
     assert ask.balance("BTC") == (Decimal("2.498"), Decimal("1.5"))
     body = ask("POST", "orderList/opo", **terms, **WORKING, workingPrice=101)[1]
     assert reports(body)["STOP_LOSS"]["origQty"] == "1.99800000"
@@ -210,7 +210,7 @@ def test_a_pending_order_that_cannot_be_paid_is_rejected():
     ask = asker(balances={"USDT": Decimal(1_000)})
     terms = {"symbol": "BTCUSDT", "pendingSide": "SELL", "pendingQuantity": 2, "workingPrice": 101}
     body = ask("POST", "orderList/otoco", **terms, **WORKING, **ABOVE, **BELOW)[1]  # the fee leaves 1.998
-    assert {one["status"] for one in body["orderReports"]} == {"FILLED", "REJECTED"}
+    assert {report["status"] for report in body["orderReports"]} == {"FILLED", "REJECTED"}
     assert ask.balance("BTC") == (Decimal("1.998"), 0)
 
 
@@ -229,12 +229,14 @@ def test_events_tell_the_life_of_a_list_in_order():
     end = ask.exchange.subscribe(events.append)
     opoco(ask, workingPrice=105)
     ask.advance(begun(ask) + 5 * HOUR)
-    told = [
-        (one.type, one.order.type, one.order.status) if isinstance(one, ExecutionReport) else one.orders.status_type
-        for one in events
-        if isinstance(one, ExecutionReport | ListStatus)
+    changes = [
+        (event.type, event.order.type, event.order.status)
+        if isinstance(event, ExecutionReport)
+        else event.orders.status_type
+        for event in events
+        if isinstance(event, ExecutionReport | ListStatus)
     ]
-    assert told == [
+    assert changes == [
         ("NEW", "LIMIT", "NEW"),
         ("NEW", "STOP_LOSS", "PENDING_NEW"),
         ("NEW", "LIMIT_MAKER", "PENDING_NEW"),

@@ -60,15 +60,15 @@ def ca_file(tmp_path):
 
 def test_every_host_is_the_simulator_and_is_written_down(ca_file):
     async def ask(session, proxy, tls):
-        told = []
+        answers = []
         for url in ("https://api.binance.com/a", "https://stream.binance.com:9443/b", "https://api.coinbase.com/c"):
             async with session.get(url, proxy=proxy.url, ssl=tls) as answer:
-                told.append(await answer.json())
-        return told, proxy.hosts
+                answers.append(await answer.json())
+        return answers, proxy.hosts
 
-    told, hosts = behind_proxy(ca_file, ask)
-    assert [one["host"] for one in told] == ["api.binance.com", "stream.binance.com:9443", "api.coinbase.com"]
-    assert all(one["secure"] for one in told)
+    answers, hosts = behind_proxy(ca_file, ask)
+    assert [row["host"] for row in answers] == ["api.binance.com", "stream.binance.com:9443", "api.coinbase.com"]
+    assert all(row["secure"] for row in answers)
     assert hosts == ["api.binance.com:443", "stream.binance.com:9443", "api.coinbase.com:443"]
 
 
@@ -143,5 +143,5 @@ def test_closing_cuts_open_connections(ca_file):
             await proxy.stop()
             return (await ws.receive(timeout=PATIENCE_S)).type
 
-    told = behind_proxy(ca_file, talk)
-    assert told in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE)
+    answers = behind_proxy(ca_file, talk)
+    assert answers in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR, aiohttp.WSMsgType.CLOSE)

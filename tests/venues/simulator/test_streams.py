@@ -22,7 +22,7 @@ def running():
         yield running
 
 
-def told(frame):
+def candle_of(frame):
     return frame["k"]["t"], frame["k"]["x"]
 
 
@@ -39,8 +39,8 @@ def test_a_bar_closes_and_the_next_one_opens(running):
         return await socket.hear_all(2)
 
     closed, opened = talk(running, f"/ws/{KLINE}", listen)
-    assert told(closed) == (BARS.opened_ms[20], True)
-    assert told(opened) == (NEXT, False)
+    assert candle_of(closed) == (BARS.opened_ms[20], True)
+    assert candle_of(opened) == (NEXT, False)
     assert closed["k"]["c"] == f"{BARS.frame['close'].iloc[20]:.8f}"
     assert opened["k"]["c"] == opened["k"]["o"] == f"{BARS.frame['open'].iloc[21]:.8f}"
     assert (closed["e"], closed["s"], closed["E"]) == ("kline", "BTCUSDT", NEXT)
@@ -70,7 +70,7 @@ def test_subscribes_and_unsubscribes_on_the_way(running):
             await socket.say(method=method, params=params, id=len(answers))
             answers.append(await socket.hear())
         running.advance(NEXT)
-        return answers, [told(frame) for frame in await socket.hear_all(2)], await socket.silent()
+        return answers, [candle_of(frame) for frame in await socket.hear_all(2)], await socket.silent()
 
     answers, frames, silent = talk(running, "/ws", listen)
     assert [answer["result"] for answer in answers] == [None, [KLINE, "btcusdt@trade"], None, [KLINE]]
@@ -161,7 +161,9 @@ class TestFaults:
             frames = []
             while not await self.over(socket):
                 frames.append(self.last)
-            return [(row - BARS.opened_ms[20]) // HOUR * 2 + (0 if closed else -1) for row, closed in map(told, frames)]
+            return [
+                (row - BARS.opened_ms[20]) // HOUR * 2 + (0 if closed else -1) for row, closed in map(candle_of, frames)
+            ]
 
         with running_exchange(exchange(faults=list(faults))) as running:
             return talk(running, f"/ws/{KLINE}", listen)
@@ -196,7 +198,7 @@ class TestFaults:
             frames = await socket.hear_all(1)
             await socket.ws.ping()
             await socket.say(method="LIST_SUBSCRIPTIONS", id=1)
-            return [told(frame)[1] for frame in frames], await socket.silent(), socket.ws.closed
+            return [candle_of(frame)[1] for frame in frames], await socket.silent(), socket.ws.closed
 
         with running_exchange(exchange(faults=[Fault("half_open", KLINE, after=1)])) as running:
             assert talk(running, f"/ws/{KLINE}", listen) == ([True], True, False)
@@ -211,7 +213,7 @@ class TestFaults:
             running.advance(NEXT + 4_999)
             before = await socket.silent()
             running.advance(NEXT + 5_000)
-            return told(first)[1], before, told(await socket.hear())[1]
+            return candle_of(first)[1], before, candle_of(await socket.hear())[1]
 
         with running_exchange(exchange(faults=[Fault("delay", KLINE, detail={"delay_ms": 5_000})])) as running:
             assert talk(running, f"/ws/{KLINE}", listen) == (False, True, True)
@@ -228,7 +230,7 @@ class TestFaults:
             async def again(socket):
                 await settled(socket)
                 running.advance(running.exchange.now_ms() + HOUR)
-                return told(await socket.hear())
+                return candle_of(await socket.hear())
 
             assert talk(running, f"/ws/{KLINE}", again)[1] is True
 
@@ -247,7 +249,9 @@ def test_longer_candles_of_a_symbol_have_streams_of_their_own():
     with running_exchange(config) as running:
         frames, silent = talk(running, "/ws/btcusdt@kline_4h", listen)
     assert silent
-    assert [told(frame) for frame in frames] == [(row, x) for row in four.opened_ms[5:8] for x in (False, True)][1:5]
+    assert [candle_of(frame) for frame in frames] == [(row, x) for row in four.opened_ms[5:8] for x in (False, True)][
+        1:5
+    ]
     assert (frames[0]["k"]["i"], frames[0]["k"]["h"]) == ("4h", f"{four.frame['high'].iloc[5]:.8f}")
 
 
@@ -255,7 +259,7 @@ def test_in_real_time_the_open_candle_is_told_again_and_again(monkeypatch):
     monkeypatch.setattr("atb.venues.simulator.streams._REFRESH_S", 0.02)
 
     async def listen(socket):
-        return [told(await socket.hear()) for _ in range(3)]
+        return [candle_of(await socket.hear()) for _ in range(3)]
 
     with running_exchange(exchange(clock="real")) as running:
         assert talk(running, f"/ws/{KLINE}", listen) == [(BARS.opened_ms[20], False)] * 3
@@ -292,6 +296,6 @@ def test_who_waits_for_a_time_is_woken_by_what_a_stream_tells(running):
             await clock.hear()
             await settled(stream)
             await clock.say(until=NEXT + HOUR // 2)
-            return [await clock.hear(), told(await stream.hear())]
+            return [await clock.hear(), candle_of(await stream.hear())]
 
     assert asyncio.run(wait()) == [{"now": NEXT, "woken": True}, (BARS.opened_ms[20], True)]

@@ -37,7 +37,7 @@ def test_orders_as_rest_does(running):
     placed, tested, found, resting, gone, bought, trades = (answer["result"] for answer in answers)
     assert (placed["clientOrderId"], found["status"], gone["status"]) == ("mine", "NEW", "CANCELED")
     assert tested == {}
-    assert [one["clientOrderId"] for one in resting] == ["mine"]
+    assert [row["clientOrderId"] for row in resting] == ["mine"]
     assert (bought["status"], bought["fills"][0]["qty"]) == ("FILLED", "0.20000000")
     assert [trade["orderId"] for trade in trades] == [bought["orderId"]]
     assert {"rateLimitType", "interval", "intervalNum", "limit", "count"} <= set(answers[0]["rateLimits"][0])
@@ -126,7 +126,7 @@ def test_tells_of_lists_of_orders(running):
         "executionReport", "executionReport", "listStatus", "outboundAccountPosition",
     ]  # fmt: skip
     (status,) = [event for event in begun if event["e"] == "listStatus"]
-    assert (status["C"], status["c"], {one["c"] for one in status["O"]}) == ("pair", "OCO", {"stop", "target"})
+    assert (status["C"], status["c"], {row["c"] for row in status["O"]}) == ("pair", "OCO", {"stop", "target"})
     assert [event["L"] for event in ended if event["e"] == "listStatus"] == ["ALL_DONE"]
 
 
