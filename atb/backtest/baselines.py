@@ -23,10 +23,10 @@ LOW, HIGH = 5, 95  # percentiles of the range that is shown
 def figures_of(inputs: KernelInput, ended: Sequence[RunSummary]) -> Columns:
     """Return the figures of merit of several runs on the same inputs, one value per run."""
     return metrics(
-        np.array([one.summary for one in ended], SUMMARY),
-        np.array([one.account for one in ended], ACCOUNT),
-        np.stack([one.slots for one in ended]),
-        times=np.array([[one.below, one.exposed] for one in ended], np.float64),
+        np.array([run.summary for run in ended], SUMMARY),
+        np.array([run.account for run in ended], ACCOUNT),
+        np.stack([run.slots for run in ended]),
+        times=np.array([[run.below, run.exposed] for run in ended], np.float64),
         cash=inputs.account.cash,
         span=Span.of(inputs),
     )

@@ -57,10 +57,10 @@ def _frame(given: Any, bars: Bars) -> pd.DataFrame:
     if isinstance(given, np.ndarray):
         return _of_array(given, index)
     strategies = [given] if isinstance(given, Strategy) else given
-    if isinstance(strategies, Sequence) and all(isinstance(one, Strategy) for one in strategies):
-        found = [_of_strategy(one, bars) for one in strategies]
+    if isinstance(strategies, Sequence) and all(isinstance(strategy, Strategy) for strategy in strategies):
+        found = [_of_strategy(strategy, bars) for strategy in strategies]
         table = np.column_stack(found) if found else np.empty((len(bars), 0))
-        return _of_array(table, index, [strategy_label(one) for one in strategies])
+        return _of_array(table, index, [strategy_label(strategy) for strategy in strategies])
     raise InputError("A screen reads strategies, Signals, or sides as a frame or array", found=type(given).__name__)
 
 

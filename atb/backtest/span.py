@@ -41,7 +41,7 @@ class Span:
     @classmethod
     def of(cls, inputs: "KernelInput") -> "Span":
         """Return the span of the traded bars."""
-        timeframe = min((slot.bars.timeframe for slot in inputs.slots), key=lambda one: one.seconds)
+        timeframe = min((slot.bars.timeframe for slot in inputs.slots), key=lambda frame: frame.seconds)
         at = periods_between(int(inputs.bar_columns.opened.min()), inputs.closes, timeframe)
         return cls(at, timeframe.bars_per_year)
 

@@ -271,10 +271,10 @@ class _Task:
         )
         ended = [summarise(self.inputs, own) for own in parameters]
         sums, rows = self.sums, np.array(self.members)
-        sums.summaries[rows] = np.array([one.summary for one in ended], records.SUMMARY)
-        sums.accounts[rows] = np.array([one.account for one in ended], records.ACCOUNT)
-        sums.slots[rows] = np.stack([one.slots for one in ended])
-        sums.times[rows] = [[one.below, one.exposed] for one in ended]
+        sums.summaries[rows] = np.array([run.summary for run in ended], records.SUMMARY)
+        sums.accounts[rows] = np.array([run.account for run in ended], records.ACCOUNT)
+        sums.slots[rows] = np.stack([run.slots for run in ended])
+        sums.times[rows] = [[run.below, run.exposed] for run in ended]
         sums.done[rows] = True
 
 

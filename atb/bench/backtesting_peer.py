@@ -42,7 +42,7 @@ class BacktestingPy(Engine):
 
     def many(self, data: Any, combinations: Sequence[BenchParameters]) -> Any:
         """Return the statistics of each combination."""
-        return [_run(data, _strategy(one)) for one in combinations]
+        return [_run(data, _strategy(parameters)) for parameters in combinations]
 
     def result(self, raw: Any) -> EngineResult:
         """Return the figures, and the trades where there is one result."""
@@ -51,7 +51,7 @@ class BacktestingPy(Engine):
             offsets = np.cumsum([0] + [len(stats["_equity_curve"]) for stats in runs[:-1]])
             trades = [_trades(stats, int(first)) for stats, first in zip(runs, offsets, strict=True)]
             worst = float(np.max(1.0 - equity / np.maximum.accumulate(equity)))
-            closed = sum(len(one) for one in trades)
+            closed = sum(len(closed_trades) for closed_trades in trades)
             return EngineResult([float(equity[-1])], [closed], [worst], np.concatenate(trades).tolist())
         return EngineResult(
             [float(stats["Equity Final [$]"]) for stats in raw],

@@ -148,7 +148,7 @@ class BareLoop(Engine):
         walks = [self._whole(market, settings) for market in data]
         equity = CASH + np.sum([curve - CASH for _, _, curve in walks], axis=0)
         offsets = np.cumsum([0] + [len(market) for market in data[:-1]])
-        trades = [one + np.array([first, first, 0, 0, 0]) for (_, one, _), first in zip(walks, offsets, strict=True)]
+        trades = [rows + np.array([first, first, 0, 0, 0]) for (_, rows, _), first in zip(walks, offsets, strict=True)]
         peak = np.maximum(np.maximum.accumulate(equity), CASH)
         closed = sum(figures[0] for figures, _, _ in walks)
         return [(closed, float(equity[-1]), float(np.max(1.0 - equity / peak)))], np.concatenate(trades)
@@ -156,10 +156,11 @@ class BareLoop(Engine):
     def many(self, data: GeneratedBars, combinations: Sequence[BenchParameters]) -> Any:
         """Return the figures of each combination; the averages are computed once per pair of windows."""
         nothing, empty = np.empty((0, 5)), np.empty(0)
-        pairs = {(one.fast, one.slow) for one in combinations}
+        pairs = {(parameters.fast, parameters.slow) for parameters in combinations}
         sides = {pair: signal_sides(data.prices[3], *pair) for pair in pairs}
         figures = [
-            walk(data.prices, sides[one.fast, one.slow], self._settings(one), nothing, empty) for one in combinations
+            walk(data.prices, sides[parameters.fast, parameters.slow], self._settings(parameters), nothing, empty)
+            for parameters in combinations
         ]
         return figures, nothing
 
@@ -176,5 +177,7 @@ class BareLoop(Engine):
         figures = walk(market.prices, sides, settings, trades, equity)
         return figures, trades[: figures[0]], equity
 
-    def _settings(self, one: BenchParameters) -> LoopSettings:
-        return LoopSettings(one.stop, one.target, CASH, FRACTION, 0.0, FEE, self.fills.entry_bar, self.fills.exit_first)
+    def _settings(self, parameters: BenchParameters) -> LoopSettings:
+        return LoopSettings(
+            parameters.stop, parameters.target, CASH, FRACTION, 0.0, FEE, self.fills.entry_bar, self.fills.exit_first
+        )

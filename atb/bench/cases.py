@@ -114,7 +114,7 @@ def rows_of(case: str, jobs: Sequence[BenchJob], facts: Sequence[Facts]) -> list
     """Return the rows of a case from the facts of its jobs."""
     if case == "start":
         jobs, facts = _quickest(jobs, facts)
-    rows = [_row(case, job, one) for job, one in zip(jobs, facts, strict=True)]
+    rows = [_row(case, job, fact) for job, fact in zip(jobs, facts, strict=True)]
     clock = "wall_s" if case in {"start", "cores"} else "cpu_s"
     for row in rows:
         mine = next((r for r in rows if r.engine == ATB and (r.combos, r.workers) == (row.combos, 1)), None)
@@ -151,23 +151,23 @@ def _ratio(theirs: float | None, mine: float | None) -> float | None:
 def _quickest(jobs: Sequence[BenchJob], facts: Sequence[Facts]) -> tuple[list[BenchJob], list[Facts]]:
     """Return one job and the facts of the fastest start per engine; a failed start counts only if all failed."""
     by_engine: dict[str, list[Facts]] = {}
-    for job, one in zip(jobs, facts, strict=True):
-        by_engine.setdefault(job.engine, []).append(one)
-    chosen = {name: min(found, key=lambda one: one.get("wall_s", math.inf)) for name, found in by_engine.items()}
+    for job, fact in zip(jobs, facts, strict=True):
+        by_engine.setdefault(job.engine, []).append(fact)
+    chosen = {name: min(found, key=lambda fact: fact.get("wall_s", math.inf)) for name, found in by_engine.items()}
     return [next(job for job in jobs if job.engine == name) for name in chosen], list(chosen.values())
 
 
 def _check_agreement(rows: Sequence[Row], jobs: Sequence[BenchJob], facts: Sequence[Facts]) -> None:
     """Write into each row whether its engine agrees with the bare loop under the same fill rules."""
-    reference = next((one for job, one in zip(jobs, facts, strict=True) if job.engine == BARE), {})
+    reference = next((fact for job, fact in zip(jobs, facts, strict=True) if job.engine == BARE), {})
     if "found" not in reference:
         return
     plain = EngineResult(**reference["found"])
     replays = {pair: EngineResult(**found) for pair, found in zip(_rules_of(jobs), reference["replays"], strict=True)}
-    for row, one in zip(rows, facts, strict=True):
-        if "found" not in one:
+    for row, fact in zip(rows, facts, strict=True):
+        if "found" not in fact:
             continue
-        found, tolerance = EngineResult(**one["found"]), TOLERANCES.get(row.engine, ROUNDED)
+        found, tolerance = EngineResult(**fact["found"]), TOLERANCES.get(row.engine, ROUNDED)
         rules = OTHER_RULES.get(row.engine)
         held = plain if rules is None else replays[rules.entry_bar, rules.exit_first]
         verdict = compare(held, found, tolerance=tolerance, sums=SUMMED if row.case == "multi" else EXACT)

@@ -35,7 +35,7 @@ class Latency:
         """Return the number of values in each bin of `EDGES_MS`, with the bin's label."""
         found, low = [], 0.0
         for high in (*EDGES_MS, math.inf):
-            count = sum(low < one * 1_000 <= high for one in self.seconds)
+            count = sum(low < seconds * 1_000 <= high for seconds in self.seconds)
             found.append((f"<= {high} ms" if high != math.inf else f"> {low:.0f} ms", count))
             low = high
         return found

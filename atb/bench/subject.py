@@ -40,9 +40,11 @@ class Atb(Engine):
         from atb.backtest import sweep
 
         slot = _slot(data, combinations[0])
-        if len({(one.fast, one.slow) for one in combinations}) == 1:
-            return sweep(slot, policies=[_policy(one) for one in combinations], account=_account(), workers=workers)
-        strategies = [_slot(data, one).strategy for one in combinations]
+        if len({(parameters.fast, parameters.slow) for parameters in combinations}) == 1:
+            return sweep(
+                slot, policies=[_policy(parameters) for parameters in combinations], account=_account(), workers=workers
+            )
+        strategies = [_slot(data, parameters).strategy for parameters in combinations]
         return sweep(slot, strategies=strategies, account=_account(), workers=workers)
 
     def result(self, raw: Any) -> EngineResult:
@@ -79,7 +81,7 @@ def _round_trips(orders: Any) -> Any:
     return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
 
 
-def _slot(bars: Any, one: BenchParameters) -> Any:
+def _slot(bars: Any, parameters: BenchParameters) -> Any:
     from atb.domain import Instrument
     from atb.engine.policy import ExecutionModel
     from atb.engine.slot import Slot
@@ -87,14 +89,14 @@ def _slot(bars: Any, one: BenchParameters) -> Any:
 
     step = Decimal(STEP)
     instrument = Instrument(bars.symbol, tick=step, lot=step, min_quantity=step, min_notional=Decimal(0))
-    strategy = make_strategy("sma_cross", fast=one.fast, slow=one.slow)
-    return Slot(strategy, bars, _policy(one), ExecutionModel(fee=FEE, slippage=0.0), instrument)
+    strategy = make_strategy("sma_cross", fast=parameters.fast, slow=parameters.slow)
+    return Slot(strategy, bars, _policy(parameters), ExecutionModel(fee=FEE, slippage=0.0), instrument)
 
 
-def _policy(one: BenchParameters) -> Any:
+def _policy(parameters: BenchParameters) -> Any:
     from atb.engine.policy import RiskPolicy
 
-    return RiskPolicy(fraction=FRACTION, stop_loss=one.stop, take_profit=one.target)
+    return RiskPolicy(fraction=FRACTION, stop_loss=parameters.stop, take_profit=parameters.target)
 
 
 def _account() -> Any:

@@ -92,8 +92,8 @@ class Vectorbt(Engine):
             exits,
             size=FRACTION * (1 + FEE),  # its percentage pays the fee too
             size_type="percent",
-            sl_stop=_row([one.stop for one in combinations]),
-            tp_stop=_row([one.target for one in combinations]),
+            sl_stop=_row([parameters.stop for parameters in combinations]),
+            tp_stop=_row([parameters.target for parameters in combinations]),
         )
         return self._figures(portfolio), portfolio
 
@@ -128,7 +128,7 @@ def _signals(data: Any, combinations: Sequence[BenchParameters]) -> tuple[Any, A
     """Return entries and exits, one bar after the fast average crossed above or below the slow one."""
     import vectorbt as vbt
 
-    pairs = [(one.fast, one.slow) for one in combinations]
+    pairs = [(parameters.fast, parameters.slow) for parameters in combinations]
     pairs = pairs[:1] if len(set(pairs)) == 1 else pairs  # one column serves all, by broadcasting
     fast, slow = (vbt.MA.run(data["close"], window=list(windows)) for windows in zip(*pairs, strict=True))
     above = fast.ma_above(slow).to_numpy().reshape(len(data), -1)

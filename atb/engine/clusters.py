@@ -26,7 +26,7 @@ def clusters(
     last = max(int(market["closed"][-1]) for market in markets if len(market)) // DAY_MS
     closes = np.column_stack([_midnights(market, first, last) for market in markets])
     returns = np.diff(np.log(closes), axis=0)
-    same = np.array([[one.bars.symbol == other.bars.symbol for other in slots] for one in slots])
+    same = np.array([[slot.bars.symbol == other.bars.symbol for other in slots] for slot in slots])
     numbers = np.array(
         [
             _groups(same | _correlated(returns[max(0, day - account.cluster_days) : day], account))

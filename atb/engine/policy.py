@@ -178,7 +178,7 @@ class RiskPolicy(Values):
     def rests_stop(self) -> bool:
         """Whether a stop rests at some time while a position is open."""
         later = (self.trailing_stop, self.trailing_atr, self.break_even)
-        return self.has_stop or any(one is not None for one in later)
+        return self.has_stop or any(distance is not None for distance in later)
 
     @property
     def enters_bare(self) -> bool:

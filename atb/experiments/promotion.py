@@ -145,7 +145,11 @@ def _rehearsed(judged: Judged, settings: "Settings", database: Database) -> bool
     with database.session(read_only=True) as session:
         rows = session.execute(query).all()
     rehearsals = [(RehearsalEvidence.from_json(bool(passed), detail), Path(path)) for passed, detail, path in rows]
-    found = [(one.passed, path) for one, path in rehearsals if not one.passed or one.thorough(REHEARSED_DAYS)]
+    found = [
+        (rehearsal.passed, path)
+        for rehearsal, path in rehearsals
+        if not rehearsal.passed or rehearsal.thorough(REHEARSED_DAYS)
+    ]
     if not found:
         return None
     try:

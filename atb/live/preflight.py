@@ -125,7 +125,7 @@ class AccountState:
             halt,
             held,
             exact(found.state["account"]["cash"]),
-            frozenset(one.order.client_id for one in found.working),
+            frozenset(order.order.client_id for order in found.working),
             {Symbol.parse(symbol): trade_id for symbol, trade_id in found.cursors.items()},
         )
 

@@ -229,7 +229,7 @@ class Health:
 
     async def _readyz(self, _request: "web.Request") -> "web.Response":
         found = self.vitals.conditions()
-        return _answer({"ok": all(one["ok"] for one in found.values()), "conditions": found})
+        return _answer({"ok": all(condition["ok"] for condition in found.values()), "conditions": found})
 
     async def _status(self, _request: "web.Request") -> "web.Response":
         from aiohttp import web

@@ -172,8 +172,8 @@ def _check_form(session: Any, columns: int, where: Path) -> None:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     if len(inputs) != 1 or len(outputs) != 1 or not (_is_table(inputs[0], columns) and _is_table(outputs[0], 2)):
         found = "; ".join(
-            f"{what} {[(one.type, one.shape) for one in ones]}"
-            for what, ones in (("inputs", inputs), ("outputs", outputs))
+            f"{what} {[(node.type, node.shape) for node in nodes]}"
+            for what, nodes in (("inputs", inputs), ("outputs", outputs))
         )
         raise ModelError(f"{where} has other shapes than its card says", found=found, todo=RETRAIN)
 

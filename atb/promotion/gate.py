@@ -51,7 +51,7 @@ class Proofs:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """Read the proofs of a published result; whatever is not a JSON boolean proves nothing."""
-        read = {one.name: values.get(one.name) for one in fields(cls)}
+        read = {spec.name: values.get(spec.name) for spec in fields(cls)}
         return cls(**{name: value if isinstance(value, bool) else None for name, value in read.items()})
 
 
@@ -142,14 +142,14 @@ class Evidence:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self | None:
         """Read what `to_json` wrote; None if a value is missing, unknown or of the wrong type."""
-        if sorted(values) != sorted(one.name for one in fields(cls)):
+        if sorted(values) != sorted(spec.name for spec in fields(cls)):
             return None
-        numbers = {one.name for one in fields(cls) if one.type is float}
+        numbers = {spec.name for spec in fields(cls) if spec.type is float}
         read: dict[str, Any] = {
             name: math.nan if name in numbers and value is None else value for name, value in values.items()
         }
         evidence = cls(**read)
-        if not all(_is_plain(getattr(evidence, one.name), one.type) for one in fields(cls)):
+        if not all(_is_plain(getattr(evidence, spec.name), spec.type) for spec in fields(cls)):
             return None
         return evidence if all(type(count) is int for count in evidence.refused.values()) else None
 

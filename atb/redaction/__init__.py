@@ -196,7 +196,7 @@ def _is_basic(text: str) -> bool:
 
 
 def _is_bearer(text: str) -> bool:
-    mixed = any(one.isdigit() for one in text) and any(one.isalpha() for one in text)
+    mixed = any(character.isdigit() for character in text) and any(character.isalpha() for character in text)
     return len(text) >= _OPAQUE and mixed and not _OURS.fullmatch(text)
 
 

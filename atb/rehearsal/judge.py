@@ -159,10 +159,10 @@ def examine(
     uncovered = list(uncovered_spans(history, context))
     found["I1"] += accounting.executions(history, journal) + accounting.balances(history, journal, context)
     found["I2"] += order_life.duplicate_entries(history)
-    found["I3"] += [str(one) for one in uncovered if one.longest_ms > context.max_uncovered_ms]
+    found["I3"] += [str(gap) for gap in uncovered if gap.longest_ms > context.max_uncovered_ms]
     found["I3"] += stop_prices.altered(history, journal)
     misplaced = list(stop_prices.misplaced_times(history, context, wanted)) if wanted is not None else []
-    found["I3"] += [str(one) for one in misplaced if one.longest_ms > context.max_uncovered_ms]
+    found["I3"] += [str(gap) for gap in misplaced if gap.longest_ms > context.max_uncovered_ms]
     found["I4"] += order_life.sales_beyond_holdings(history, context)
     found["I5"] += order_life.mismatched_states(history, journal) + order_life.backward_steps(readings, journal)
     found["I6"] += accounting.equity(journal)
@@ -174,9 +174,9 @@ def examine(
     judgement.checked = _checked(history, journal, 0 if again is None else len(again))
     judgement.facts = {
         **behaviour.counts(history, journal, context),
-        "longest_uncovered_ms": max((one.longest_ms for one in uncovered), default=0),
-        "longest_misplaced_ms": max((one.longest_ms for one in misplaced), default=0),
-        "longest_uncovered_while_dead_ms": max((_time_dead(one.span, context) for one in uncovered), default=0),
+        "longest_uncovered_ms": max((gap.longest_ms for gap in uncovered), default=0),
+        "longest_misplaced_ms": max((gap.longest_ms for gap in misplaced), default=0),
+        "longest_uncovered_while_dead_ms": max((_time_dead(gap.span, context) for gap in uncovered), default=0),
     }
     return judgement
 

@@ -40,14 +40,16 @@ def portfolio_of_session(
                 "The strategies of this session changed hands, so no one backtest is its own", found=standing["session"],
                 todo="`atb trades` and `atb why` explain its trades one by one",
             )  # fmt: skip
-        paths = {one.manifest_sha256: Path(one.path) for one in session.scalars(select(PromotionRow))}
+        paths = {row.manifest_sha256: Path(row.path) for row in session.scalars(select(PromotionRow))}
     if missing := [sha for sha in wanted if sha not in paths]:
         return None, (f"its manifest {missing[0][:12]} was promoted into another database",)
     changed: list[str] = []
     try:
         manifests = [load_past_manifest(paths[sha]) for sha in wanted]
-        changed = [text for sha, one in zip(wanted, manifests, strict=True) for text in _changed(one, sha, settings)]
-        return Portfolio(tuple(make_plan(one, settings.models_root) for one in manifests)), tuple(changed)
+        changed = [
+            text for sha, manifest in zip(wanted, manifests, strict=True) for text in _changed(manifest, sha, settings)
+        ]
+        return Portfolio(tuple(make_plan(manifest, settings.models_root) for manifest in manifests)), tuple(changed)
     except AtbError as gone:  # what traded then cannot be made from what is here
         return None, (*changed, gone.wrong)
 

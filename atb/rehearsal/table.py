@@ -50,13 +50,15 @@ def _faults(rehearsal: Json) -> list[Check]:
         sides += f"; {with_faults['served_otherwise']} bars were served with other values at first"
         sides += f", {with_faults['by_served']} more sides differ because of them"
     firsts = [with_faults[name] for name in ("first_decision", "first_order") if with_faults[name] is not None]
-    first = "".join(f"; first: {_difference(one)}" for one in firsts)
+    first = "".join(f"; first: {_difference(difference)}" for difference in firsts)
     return [*found, Check.of("decides as its backtest, with faults", with_faults["decided_alike"], sides + first)]
 
 
-def _difference(one: Json) -> str:
-    struck = ", ".join(f"{count} {name}" for name, count in sorted(one.get("struck", {}).items()))
-    return f"{one['key']} {one['runner']}, in the backtest {one['backtest']}" + (f" ({struck})" if struck else "")
+def _difference(difference: Json) -> str:
+    struck = ", ".join(f"{count} {name}" for name, count in sorted(difference.get("struck", {}).items()))
+    return f"{difference['key']} {difference['runner']}, in the backtest {difference['backtest']}" + (
+        f" ({struck})" if struck else ""
+    )
 
 
 def _ends(rehearsal: Json) -> list[Check]:

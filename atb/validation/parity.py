@@ -110,7 +110,7 @@ def prove_inputs(inputs: KernelInput, *, vectorbt: bool = True, checked: Sequenc
     recomputed = with_recomputed(inputs, checked)
     theirs = ours if recomputed is inputs else _kernel_trace(recomputed)
     found["stepwise"] = first_difference(recomputed, theirs, stepwise(recomputed))
-    if any(one.report.checked for one in checked):
+    if any(slot.report.checked for slot in checked):
         found["columns"] = _other_columns(checked) or _other_orders(recomputed, ours, theirs)
     return ParityReport(
         equal=not any(found.values()),
@@ -119,27 +119,31 @@ def prove_inputs(inputs: KernelInput, *, vectorbt: bool = True, checked: Sequenc
         ways={way: difference is None for way, difference in found.items()},
         first_difference=next((difference for difference in found.values() if difference), None),
         left_out=left_out,
-        windows=tuple(one.report for one in checked),
+        windows=tuple(slot.report for slot in checked),
     )
 
 
 def with_recomputed(inputs: KernelInput, checked: Sequence[Checked]) -> KernelInput:
     """Return the inputs with the recomputed columns in place; the same object if not a bit differs."""
     signals = inputs.signals.copy()
-    for number, one in enumerate(checked):
+    for number, slot in enumerate(checked):
         first = inputs.offsets[number]
         end = inputs.offsets[number + 1] if number + 1 < len(inputs.slots) else len(signals)
-        rows = one.rows - (one.report.bars - (end - first))  # of what may be the last bars only
-        inside = (rows >= 0) & np.isfinite(one.values[:, 1])
+        rows = slot.rows - (slot.report.bars - (end - first))  # of what may be the last bars only
+        inside = (rows >= 0) & np.isfinite(slot.values[:, 1])
         for column, name in enumerate(NAMES[:-1]):
-            signals[name][first + rows[inside]] = one.values[inside, column]
+            signals[name][first + rows[inside]] = slot.values[inside, column]
     return inputs if signals.tobytes() == inputs.signals.tobytes() else inputs.with_signals(signals)
 
 
 def _other_columns(checked: Sequence[Checked]) -> dict[str, Any] | None:
     """Return the first difference of columns from the backtest's, or None."""
-    found = [one.report.first_difference for one in checked if one.report.first_difference is not None]
-    return {"table": "columns", "index": 0, **min(found, key=lambda one: str(one["opened"]))} if found else None
+    found = [slot.report.first_difference for slot in checked if slot.report.first_difference is not None]
+    return (
+        {"table": "columns", "index": 0, **min(found, key=lambda difference: str(difference["opened"]))}
+        if found
+        else None
+    )
 
 
 def _other_orders(inputs: KernelInput, ours: Trace, theirs: Trace) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ _PLAIN = (bool, int, float, str, bytes)
 
 def parts_of(slot: "Slot") -> dict[str, Any]:
     """Return the parts from which another process makes the slot."""
-    names = [one.name for one in dataclasses.fields(slot) if one.name not in {"strategy", "funding"}]
+    names = [field.name for field in dataclasses.fields(slot) if field.name not in {"strategy", "funding"}]
     values = {name: getattr(slot, name) for name in names} | {"bars": slot.bars.last(0)}
     return {name: _pickled(value) for name, value in values.items()} | {"strategy": _source(slot.strategy)}
 
@@ -44,7 +44,7 @@ def _parameters(strategy: Any) -> dict[str, Any] | None:
     """
     if not dataclasses.is_dataclass(strategy):
         return None
-    values = {one.name: getattr(strategy, one.name) for one in dataclasses.fields(strategy) if one.init}
+    values = {field.name: getattr(strategy, field.name) for field in dataclasses.fields(strategy) if field.init}
     plain = {name: value for name, value in values.items() if _is_plain(value)}
     kind: Any = type(strategy)
     try:

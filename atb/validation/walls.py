@@ -25,7 +25,7 @@ from typing import Any, ClassVar
 NO_FILES = "a strategy has no business with files"
 _CODE = (".py", ".pyc", ".so", ".pyd", ".dylib")
 _PREFIXES = (sys.prefix, sys.base_prefix)
-_OWN = tuple({f"{path}{os.sep}" for one in _PREFIXES for path in (one, os.path.realpath(one))})
+_OWN = tuple({f"{path}{os.sep}" for prefix in _PREFIXES for path in (prefix, os.path.realpath(prefix))})
 _SYSTEM = ("/usr/", "/etc/", "/lib", "/System/", "/Library/")
 _DEVICES = re.compile(r"/dev/(null|u?random)|/proc/(\d+/)?(cpuinfo|meminfo|stat|status|maps|cgroup|mountinfo|version)")
 _PARTS = ("socket", "subprocess", "sqlite3", "shutil", "pty", "urllib", "http", "ftplib", "webbrowser")
@@ -175,13 +175,13 @@ def _calling_files() -> list[str]:
 
 def _place(error: BaseException) -> str:
     """Return the line outside all libraries where the error was raised."""
-    frames = ((one.tb_frame.f_code.co_filename, one.tb_lineno) for one in _lines(error.__traceback__))
+    frames = ((entry.tb_frame.f_code.co_filename, entry.tb_lineno) for entry in _lines(error.__traceback__))
     around = (*_OWN, os.path.dirname(__file__))  # noqa: PTH120 - pathlib opens files
     own = [f"{name}:{line}" for name, line in frames if os.path.isabs(name) and not name.startswith(around)]  # noqa: PTH117 - as above
     return f" ({own[-1]})" if own else ""
 
 
-def _lines(one: TracebackType | None) -> Iterator[TracebackType]:
-    while one is not None:
-        yield one
-        one = one.tb_next
+def _lines(entry: TracebackType | None) -> Iterator[TracebackType]:
+    while entry is not None:
+        yield entry
+        entry = entry.tb_next

@@ -127,17 +127,17 @@ def catalogue() -> "pd.DataFrame":
 
     rows = [
         {
-            "symbol": str(one.symbol),
-            "timeframe": str(one.timeframe),
-            "venue": one.venue,
-            "bars": one.bars,
-            "first open": short(one.first) if one.first is not None else "",
-            "last open": short(one.last) if one.last is not None else "",
-            "gaps": len(one.gaps),
-            "source": "; ".join(one.sources),
-            "fingerprint": one.fingerprint[:16],
-            "problem": one.problem,
+            "symbol": str(stored.symbol),
+            "timeframe": str(stored.timeframe),
+            "venue": stored.venue,
+            "bars": stored.bars,
+            "first open": short(stored.first) if stored.first is not None else "",
+            "last open": short(stored.last) if stored.last is not None else "",
+            "gaps": len(stored.gaps),
+            "source": "; ".join(stored.sources),
+            "fingerprint": stored.fingerprint[:16],
+            "problem": stored.problem,
         }
-        for one in list_series(load_settings().bars_root)
+        for stored in list_series(load_settings().bars_root)
     ]
     return pd.DataFrame(rows)

@@ -38,8 +38,8 @@ class PaperDesk:
         self.book = book
         self._makers = makers
         self._broker = PaperFills(book.state, [plan.symbol for plan in book.portfolio.plans])
-        for one in working:
-            self._broker.submit(one.slot, [one.order])
+        for order in working:
+            self._broker.submit(order.slot, [order.order])
         self._drop_withheld()
 
     def on_close(
@@ -76,7 +76,7 @@ class PaperDesk:
 
     def drop(self, withheld: Iterable[Withheld]) -> None:
         """Drop orders that may not be sent, with the intents behind them."""
-        names = {one.client_id for one in withheld}
+        names = {order.client_id for order in withheld}
         if not names:
             return
         for slot in self._makers:

@@ -96,7 +96,7 @@ def equity(journal: SessionRows) -> list[str]:
     for row in journal.decisions:
         decided.setdefault(row["bar_ms"], []).append(row)
     for row in journal.equity:
-        rows = sorted(decided.get(row["bar_ms"], []), key=lambda one: one["created_at"])
+        rows = sorted(decided.get(row["bar_ms"], []), key=lambda row: row["created_at"])
         written = rows[0]["created_at"] if rows else None
         while written is not None and at < len(fills) and fills[at]["created_at"] < written:
             cash += _apply_fill(fills[at], held)
@@ -111,7 +111,7 @@ def equity(journal: SessionRows) -> list[str]:
 
 
 def _closes(rows: list[Row]) -> dict[int, Decimal]:
-    return {one["slot"]: exact(one["bar"]["close"]) for one in rows if "close" in one["bar"]}
+    return {row["slot"]: exact(row["bar"]["close"]) for row in rows if "close" in row["bar"]}
 
 
 def _value(held: dict[int, Decimal], closes: dict[int, Decimal]) -> Decimal:

@@ -101,7 +101,7 @@ def _resting(ledger: LedgerReading) -> dict[str, dict[int, tuple[Decimal, ...]]]
         there[order.order_id] = order
         if not order.open:
             del there[order.order_id]
-        prices = tuple(sorted(one.stop_price for one in there.values() if one.state in RESTS))
+        prices = tuple(sorted(order.stop_price for order in there.values() if order.state in RESTS))
         found.setdefault(order.name.slot, {})[int(entry["ms"])] = prices
     return found
 
@@ -114,7 +114,7 @@ def _of_slot(
     price, there = None, tuple[Decimal, ...]()
     for now in sorted({*wanted, *resting, ledger.end_ms}):
         price, there = wanted.get(now, price), resting.get(now, there)
-        wrong = tuple(one for one in there if price is not None and abs(one - price) > slot.tick)
+        wrong = tuple(stop for stop in there if price is not None and abs(stop - price) > slot.tick)
         if wrong and price is not None and since is None:
             since = now, price, wrong
         elif since is not None and (not wrong or now == ledger.end_ms):
@@ -125,6 +125,6 @@ def _of_slot(
 
 def _longest(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
     """Return the longest part in which the stop could have been moved: a runner lived, and knew that the bar had closed."""
-    deaths = [one for one in context.deaths if one[1] >= span[0]]
+    deaths = [death for death in context.deaths if death[1] >= span[0]]
     excuses = [*deaths, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]
     return max(0, longest_unexcused_ms(span, excuses) - ledger.largest_skew_ms)
