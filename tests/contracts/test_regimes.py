@@ -1,0 +1,93 @@
+"""Every method of regimes: never repainted, the same at every bar as a runner computes it, and made of parameters that matter."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atb.engine.policy import AccountPolicy
+from atb.engine.prepare import prepare
+from atb.engine.slot import Slot
+from atb.validation.windows import check_windows
+from tests.bars import bars_of, random_walk
+from tests.contracts.regime_methods import METHODS, OTHER_VALUES, Follows
+from tests.seeds import examples
+
+
+@pytest.fixture(params=METHODS)
+def method(request) -> Any:
+    return METHODS[request.param]
+
+
+def bits(frame: pd.DataFrame) -> bytes:
+    return frame.to_numpy().tobytes()
+
+
+@given(st.integers(0, 10_000), st.integers(1, 599), st.sampled_from(list(METHODS)))
+@examples(40)
+def test_no_label_is_repainted_at_any_cut(seed, cut, name):
+    bars = random_walk(600, seed)
+    whole, past = METHODS[name].compute(bars), METHODS[name].compute(bars.iloc[:cut])
+    assert bits(past) == bits(whole.iloc[:cut])
+
+
+def test_poison_after_a_bar_changes_nothing_up_to_it(method):
+    bars = random_walk(600, 3)
+    poisoned = bars.copy()
+    poisoned.iloc[450:] *= 7.0
+    assert bits(method.compute(poisoned).iloc[:450]) == bits(method.compute(bars).iloc[:450])
+
+
+def test_a_history_of_the_warm_up_gives_the_bits_of_a_longer_one(method):
+    bars = random_walk(600, 4)
+    bars.iloc[330:400] = bars.iloc[330].to_numpy()
+    whole = method.compute(bars)
+    for row in range(method.warmup, 600, 11):
+        assert bits(method.compute(bars.iloc[row - method.warmup : row + 1]).iloc[[-1]]) == bits(whole.iloc[[row]])
+
+
+def test_a_second_call_gives_the_same_bits(method):
+    """No state survives a call: not even one over other bars."""
+    bars = random_walk(400, 5)
+    before = method.compute(bars)
+    method.compute(random_walk(400, 6))
+    assert bits(method.compute(bars)) == bits(before)
+
+
+def test_a_runner_computes_the_same_at_every_bar(method):
+    bars = bars_of(random_walk(400, 7))
+    slot = Slot(Follows(method.name), bars)
+    (one,) = check_windows(prepare((slot,), AccountPolicy(), bars.frame.index[slot.warmup]))
+    assert one.report.everywhere, str(one.report)
+
+
+def test_every_column_is_missing_until_warm_and_there_from_then_on(method):
+    found = method.compute(random_walk(600, 8))
+    assert found.iloc[: method.warmup].isna().all(axis=None)
+    assert found.iloc[method.warmup].notna().any()
+    assert found["regime"].iloc[method.warmup :].notna().mean() > 0.9
+    assert set(found["regime"].dropna()) <= set(range(len(method.labels)))
+
+
+def test_bars_are_left_alone_and_their_index_kept(method):
+    bars = random_walk(400, 9)
+    before = bars.copy(deep=True)
+    assert method.compute(bars).index is bars.index
+    pd.testing.assert_frame_equal(bars, before, check_exact=True)
+
+
+def test_every_parameter_matters(method):
+    bars = random_walk(600, 10)
+    default, others = method.compute(bars)["regime"].to_numpy(), OTHER_VALUES[method.name]
+    assert others.keys() == {field.name for field in dataclasses.fields(method)}
+    for name, value in others.items():
+        other = dataclasses.replace(method, **{name: value}).compute(bars)["regime"].to_numpy()
+        assert not np.array_equal(default, other, equal_nan=True), name
+
+
+def test_a_method_survives_its_parameters(method):
+    assert type(method)(**dataclasses.asdict(method)) == method

@@ -1,0 +1,1 @@
+"""Tests of regimes: hysteresis, rolling statistics, and each method."""
