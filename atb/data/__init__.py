@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atb.data.catalogue import load_bars
+    from atb.data.catalogue.funding import funding_holes, load_funding
     from atb.data.catalogue.instruments import load_instrument, rules_of, save_instruments
+    from atb.data.catalogue.sentiment import load_sentiment
     from atb.data.catalogue.verification import SeriesInfo, Verification, list_series, verify
     from atb.data.catalogue.writing import Saved, save_bars
     from atb.data.providers.files import ImportReport, ImportRules, import_file
@@ -21,10 +23,13 @@ _HOMES = {
     "Saved": "catalogue.writing",
     "SeriesInfo": "catalogue.verification",
     "Verification": "catalogue.verification",
+    "funding_holes": "catalogue.funding",
     "import_file": "providers.files",
     "list_series": "catalogue.verification",
     "load_bars": "catalogue",
+    "load_funding": "catalogue.funding",
     "load_instrument": "catalogue.instruments",
+    "load_sentiment": "catalogue.sentiment",
     "rules_of": "catalogue.instruments",
     "sample_bars": "providers.sample",
     "save_bars": "catalogue.writing",
@@ -39,10 +44,13 @@ __all__ = [
     "Saved",
     "SeriesInfo",
     "Verification",
+    "funding_holes",
     "import_file",
     "list_series",
     "load_bars",
+    "load_funding",
     "load_instrument",
+    "load_sentiment",
     "rules_of",
     "sample_bars",
     "save_bars",

@@ -49,11 +49,15 @@ def sole_series(
     InputError
         If several match and the usual one is not among them; the message names them.
     """
-    from atb.data.catalogue.series import all_series
+    from atb.data.catalogue.series import MARK, all_series
 
     settings = load_settings()
     known = venue if venue is not None else settings.data.venue
-    stored = [series for series in all_series(settings.bars_root) if known in {None, series.venue}]
+    stored = [
+        series
+        for series in all_series(settings.bars_root)
+        if series.venue == known or (known is None and not series.venue.endswith(MARK))
+    ]
     fitting = [
         series
         for series in stored

@@ -60,6 +60,19 @@ def sole_writer(folder: Path, *, wait_s: float = 10.0) -> Iterator[None]:
         lock.release()
 
 
+def set_aside(path: Path) -> Path:
+    """Rename a damaged file to a name that the catalogue does not read; return it."""
+    names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 1_000))))
+    aside = next(name for name in names if not name.exists())
+    try:
+        path.rename(aside)
+    except OSError as error:
+        raise DataError(
+            "Cannot set a damaged file aside", found=str(path), todo="Check the disk and its rights"
+        ) from error
+    return aside
+
+
 def _cannot_write(error: OSError) -> DataError:
     return DataError("Cannot write market data", found=str(error), todo="Check the disk and its rights")
 

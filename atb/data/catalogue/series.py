@@ -10,6 +10,8 @@ from atb.domain import Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError, InputError, did_you_mean
 
+MARK = "-mark"
+"""Ends the name under which a venue's mark prices are stored: they are no market, and are used only when named."""
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 _YEAR = re.compile(r"\d{4}")
 
@@ -33,7 +35,12 @@ class Series:
         """The command that fetches missing bars: from an exchange if the venue is one, else from a file."""
         if self.venue == SYNTHETIC:
             return "`atb data sample`"
-        if is_exchange(self.venue):
+        if is_exchange(self.venue.removesuffix(MARK)):
+            if self.venue.endswith(MARK):
+                venue = f"{self.venue.removesuffix(MARK)} --mark"
+                return (
+                    f"`atb data download {self.symbol} --timeframe {self.timeframe} --venue {venue} --start YYYY-MM-DD`"
+                )
             return f"`atb data download {self.symbol} --timeframe {self.timeframe} --venue {self.venue} --start YYYY-MM-DD`"
         return f"`atb data import FILE --symbol {self.symbol} --timeframe {self.timeframe} --venue {self.venue}`"
 
@@ -94,6 +101,7 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
             raise _unknown(symbol, timeframe, root=root, venue=venue)
         return series
     found = [series for series in all_series(root) if (series.symbol, series.timeframe) == (symbol, timeframe)]
+    found = [series for series in found if not series.venue.endswith(MARK)]
     real = [series for series in found if series.venue != SYNTHETIC]
     if len(real) > 1:
         raise DataError(

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import pandas as pd
 
-from atb.data.catalogue.atomic import sole_writer, write_files
+from atb.data.catalogue.atomic import set_aside, sole_writer, write_files
 from atb.data.catalogue.checks import check_bars, check_grid
 from atb.data.catalogue.gaps import Gap, describe_gaps, unknown_gaps
 from atb.data.catalogue.reading import sound_year
@@ -134,19 +134,6 @@ def _described(series: Series, year: int) -> YearFileHeader | None:
     return header if same and header.first.year == header.last.year == year else None
 
 
-def _set_aside(path: Path) -> Path:
-    """Rename a damaged file to a name that the catalogue does not read; return it."""
-    names = (path.with_name(f"{path.name}.damaged{number}") for number in ("", *(f"-{n}" for n in range(2, 1_000))))
-    aside = next(name for name in names if not name.exists())
-    try:
-        path.rename(aside)
-    except OSError as error:
-        raise DataError(
-            "Cannot set a damaged file aside", found=str(path), todo="Check the disk and its rights"
-        ) from error
-    return aside
-
-
 def _merge(
     series: Series,
     bars: Bars,
@@ -172,7 +159,7 @@ def _merge(
         )
     whole = Bars(bars.symbol, bars.timeframe, merged, bars.venue, gaps)
     files = _changed_files(series, whole, stored, bars=bars, origin=origin)
-    aside = tuple(_set_aside(series.years[year]) for year in damaged)
+    aside = tuple(set_aside(series.years[year]) for year in damaged)
     write_files(files)
     return Saved(len(bars) - len(both), len(both) - len(changed), len(changed), gaps, aside)
 

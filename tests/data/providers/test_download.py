@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from atb.data import load_bars, load_instrument, verify
-from atb.data.providers.ccxt_candles import RETRY_WAITS_S, CcxtCandles
+from atb.data.providers.ccxt_candles import CcxtCandles
+from atb.data.providers.ccxt_client import RETRY_WAITS_S
 from atb.data.providers.download import download_bars
 from atb.domain import Instrument, Symbol
 from atb.errors import DataError, InputError
@@ -232,14 +233,12 @@ def test_trading_rules_are_kept_exactly(tmp_path):
 def test_unknown_and_unusable_exchanges_are_refused():
     with pytest.raises(InputError, match="Did you mean 'binance'"):
         CcxtCandles("binanse")
-    with pytest.raises(DataError, match="only its latest 720 candles"):
-        CcxtCandles("kraken")
-    with pytest.raises(InputError, match="Only binance"):
-        CcxtCandles("bybit", base_url="http://127.0.0.1:1")
+    with pytest.raises(InputError, match="no candles of mark prices"):
+        CcxtCandles("kraken", price="mark")
 
 
 def test_the_exchange_of_a_user_is_asked_politely_and_for_spot_only():
     source = CcxtCandles("binance")
     assert source.page == 1_000
-    assert source._exchange.enableRateLimit
-    assert source._exchange.options["fetchMarkets"]["types"] == ["spot"]
+    assert source._client.exchange.enableRateLimit
+    assert source._client.exchange.options["fetchMarkets"]["types"] == ["spot"]
