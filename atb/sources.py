@@ -126,3 +126,8 @@ def unexplained() -> list[str]:
 def seal(files: "Mapping[Path, bytes]") -> None:
     """Restrict imports of the package to these files, read from these bytes; further calls add files."""
     _sealed.update({os.path.realpath(path): content for path, content in files.items()})
+
+
+def is_sealed() -> bool:
+    """Return True if only sealed files can be imported."""
+    return bool(_sealed)

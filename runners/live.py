@@ -16,7 +16,9 @@ exchange cannot be reached. SIGUSR1 pauses entries.
 It runs in Python's isolated mode (`-I -B`; started otherwise, it restarts itself so): modules come from the environment's own
 folders, not from the working directory, this folder, or one named by a variable. The package is the one beside this file, compiled
 from its sources (`atb.sources`), and only from those that the manifests pin: their hashes are compared here, before any of the
-package runs and with the standard library alone, since a changed checker inside the package would pass itself.
+package runs and with the standard library alone, since a changed checker inside the package would pass itself. A strategy of your
+own (`own/...` in a manifest) lies in the folder that the settings name: the package, proven by then, compares its bytes before
+anything of that folder runs.
 """
 
 import sys
@@ -53,6 +55,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1]
 _LARGEST = 1 << 20  # bytes of a manifest or a source
+_OWN = "own/"  # before the names of files in the folder of own strategies
 _PARTING_S = 30.0  # at the end the process waits no longer for a database that hangs
 
 
@@ -108,7 +111,9 @@ class _RefusedError(Exception):
 
 
 def _pinned(manifests: Iterable[Path]) -> dict[Path, bytes]:
-    """Return the content of each source that the manifests pin; their signatures are checked later, by `atb.promotion`.
+    """Return the content of each source of the package that the manifests pin.
+
+    Their signatures are checked later, by `atb.promotion`, and so are the files of your own strategies.
 
     Raises
     ------
@@ -119,6 +124,8 @@ def _pinned(manifests: Iterable[Path]) -> dict[Path, bytes]:
     for manifest in manifests:
         pinned, changed = _sources_of(manifest), []
         for name, sha256 in pinned.items():
+            if name.startswith(_OWN):
+                continue
             content = _read(ROOT / name)
             if isinstance(content, str) or hashlib.sha256(content).hexdigest() != sha256:
                 changed.append(name if name.isprintable() else ascii(name))

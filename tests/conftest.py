@@ -57,6 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Stand and write in `tmp_path`, a project of its own, never in the repository."""
+    from atb.config.own import mount_settings
+
+    mount_settings()
     (tmp_path / "atb.toml").touch()
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path.with_name(f"{tmp_path.name}-config")))
     monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path))

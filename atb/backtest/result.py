@@ -1,5 +1,6 @@
 """The result of a backtest: tables, figures of merit, baselines, refused signals, and vectorbt's view of the same orders."""
 
+import hashlib
 import math
 from dataclasses import replace
 from functools import cached_property
@@ -340,6 +341,7 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
     bars = slot.bars
     return {
         "strategy": {"name": slot.strategy.name, "parameters": strategy_params(slot.strategy)},
+        "source": _source_json(type(slot.strategy)),
         "symbol": str(bars.symbol),
         "timeframe": str(bars.timeframe),
         "venue": bars.venue,
@@ -351,6 +353,18 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
         "data": bars_json(bars),
         "funding": slot.funding is not None,
     }
+
+
+def _source_json(kind: type) -> dict[str, str | None]:
+    """Return a strategy's module and the SHA-256 of its text that ran, None if that is no file of atb: a notebook's cell, say."""
+    import os
+    import sys
+
+    from atb.sources import executed
+
+    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    text = None if file is None else executed().get(os.path.realpath(file))
+    return {"module": kind.__module__, "sha256": None if text is None else hashlib.sha256(text).hexdigest()}
 
 
 def bars_json(bars: Bars) -> dict[str, Any]:

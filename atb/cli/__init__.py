@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import click
 
-from atb import __version__
+from atb import __version__, strategy_folder
 from atb.errors import AtbError, did_you_mean
 
 ROOT_VARIABLE = "ATB__DATA__ROOT"
@@ -211,3 +211,11 @@ def main(ctx: click.Context, root: Path | None) -> None:
     sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]  # None: an import of it raises ImportError
     if root is not None:
         ctx.with_resource(_data_root(root.expanduser().absolute()))
+    strategy_folder.mount(_own_strategies)
+
+
+def _own_strategies() -> strategy_folder.StrategyFolder:
+    """Return the folder of the settings, which are loaded only when a strategy is looked up."""
+    from atb.config.own import folder_of_settings
+
+    return folder_of_settings()

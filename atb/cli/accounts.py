@@ -54,9 +54,9 @@ def known_strategy(database: "Database", name: str) -> str:
         If it is not registered and never traded here, with the one that was probably meant.
     """
     from atb.live.journal.overview import strategies
-    from atb.strategies import STRATEGIES
+    from atb.strategies import strategy_names
 
-    known = {*strategies(database), *STRATEGIES}
+    known = {*strategies(database), *strategy_names()}
     if name not in known:
         raise InputError("No such strategy", found=name, todo=did_you_mean(name, known))
     return name

@@ -65,6 +65,7 @@ def path(ctx: click.Context, as_json: bool) -> None:
         "bars": settings.bars_root,
         "runs": settings.runs_root,
         "cache": settings.cache_root,
+        "strategies": settings.strategies_root,
         "models": settings.models_root,
         "promoted": settings.promoted_root,
     }

@@ -1,6 +1,7 @@
 """Typed settings, read once at the edge of the program: where everything is written, and what it talks to."""
 
 from atb.config.load import LoadedSettings, SettingsSource, load_settings, load_with_sources
+from atb.config.own import mount_settings
 from atb.config.project import find_project, part_of
 from atb.config.settings import Settings, settings_schema
 
@@ -14,6 +15,8 @@ __all__ = [
     "part_of",
     "settings_schema",
 ]
+
+mount_settings()
 
 
 def __dir__() -> list[str]:

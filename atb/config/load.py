@@ -97,7 +97,7 @@ def _resolve_paths(values: dict[str, Any], sources: Mapping[str, SettingsSource]
     url = values.get("database.url")
     if isinstance(url, str) and url.startswith(_SQLITE) and url.removeprefix(_SQLITE)[:1] not in {"", ":", "/", "~"}:
         values["database.url"] = f"{_SQLITE}{project / url.removeprefix(_SQLITE)}"
-    for key in ("exchange.ca_file", "live.trust_root"):
+    for key in ("exchange.ca_file", "live.trust_root", "strategies.folder"):
         if isinstance(path := values.get(key), str | Path):
             values[key] = Path(os.path.normpath(project / Path(path).expanduser()))
 

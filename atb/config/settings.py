@@ -88,6 +88,14 @@ class NotebookSettings(Section):
     )
 
 
+class StrategySettings(Section):
+    """Where your own strategies are."""
+
+    folder: Path | None = Field(
+        None, description="Folder of your own strategies, one file each; default: strategies in data.root"
+    )
+
+
 class Settings(BaseSettings):
     """All settings of one process; read them with `load_settings`, which alone looks at the world."""
 
@@ -106,6 +114,7 @@ class Settings(BaseSettings):
     live: LiveSettings = LiveSettings()
     log: LogSettings = LogSettings()
     notebooks: NotebookSettings = NotebookSettings()
+    strategies: StrategySettings = StrategySettings()
     seed: Annotated[int, BeforeValidator(_whole_number), Field(ge=0, lt=2**32)] = Field(
         42, description="Seed of everything random: sample data, training, resampling"
     )
@@ -132,6 +141,11 @@ class Settings(BaseSettings):
     def promoted_root(self) -> Path:
         """Folder of the manifests that the runner accepts."""
         return self._beside("promoted", self.project / "runners" / "promoted")
+
+    @property
+    def strategies_root(self) -> Path:
+        """Folder of your own strategies."""
+        return self.strategies.folder or self.data.root / "strategies"
 
     @property
     def keys_root(self) -> Path:

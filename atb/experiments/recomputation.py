@@ -35,11 +35,11 @@ def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "
 
     from atb.engine.policy import AccountPolicy
     from atb.engine.prepare import prepare
-    from atb.strategies import STRATEGIES
+    from atb.strategies import strategy_names
     from atb.validation.windows import all_of, check_windows
 
     slots = result["slots"]
-    if len(slots) != 1 or slots[0]["strategy"]["name"] not in STRATEGIES:
+    if len(slots) != 1 or slots[0]["strategy"]["name"] not in strategy_names():
         return None
     slot = _slot(slots[0], settings.bars_root, folder)
     problem = prepare((slot,), AccountPolicy.from_json(result["account"]), pd.Timestamp(result["start"]))

@@ -36,9 +36,11 @@ def load_portfolio(paths: Sequence[Path], settings: "Settings", *, seal: bool = 
     InputError, PromotionError
         If one cannot be read, something it pins has changed, or they cannot share an account.
     """
+    from atb.config.own import mount_folder
     from atb.live.plan import make_plan
     from atb.promotion import provenance
 
+    mount_folder(settings)
     manifests = [_verified(path, settings) for path in paths]
     if seal:
         for manifest in manifests:

@@ -9,6 +9,7 @@ from typing import Any
 from atb.engine.cache import kernel_hash
 from atb.errors import PromotionError
 from atb.promotion import provenance
+from atb.promotion.closure import module_name
 from atb.promotion.gate import Evidence, Verdict
 from atb.promotion.manifest import SCHEMA, Manifest
 
@@ -46,10 +47,9 @@ def draft_manifest(
     Raises
     ------
     PromotionError
-        If a source or model file cannot be found, or the result used funding rates or finer bars, which no runner has.
+        If the strategy is in no file or its file changed since the run, a source or model file cannot be found, or the result used
+        funding rates or finer bars, which no runner has.
     """
-    from atb.strategies import strategy_module
-
     (slot,) = result["slots"]
     if slot.get("funding"):
         raise PromotionError(
@@ -62,7 +62,7 @@ def draft_manifest(
             found=result["drilled"],
             todo="Backtest without finer bars, and promote that",
         )
-    module = strategy_module(slot["strategy"]["name"])
+    module = _promotable_module(slot)
     figures = {key: result[key] for key in ("start", "end", "stats", "baselines", "refused", "headline", "fill_model")}
     return Manifest(
         schema=SCHEMA,
@@ -92,6 +92,28 @@ def draft_manifest(
         evidence={"gate": evidence.to_json(), "commit": run.commit, "dirty": run.dirty, **figures},
         verdict=verdict.to_json(),
     )
+
+
+def _promotable_module(slot: Mapping[str, Any]) -> str:
+    """Return the strategy's module, whose file must be the one that ran."""
+    from atb.strategies import strategy_module, strategy_names
+
+    name, ran = slot["strategy"]["name"], slot.get("source") or {}
+    if name not in strategy_names() or not str(ran.get("module", "atb.")).startswith("atb."):
+        raise PromotionError(
+            f"Only a strategy in a file can be promoted: {name} was defined in a notebook or a script",
+            found=ran.get("module", name),
+            todo=f"Begin its cell with `%%strategy {name}`, which writes the file; then backtest and promote that",
+        )
+    module = strategy_module(name)
+    here = provenance.source_hashes(module)[module_name(provenance.PACKAGE, module)]
+    if (module, here) != (ran.get("module"), ran.get("sha256")):
+        raise PromotionError(
+            f"The run did not trade {name} as it is now: its file changed since, or the run does not say which one it traded",
+            found=f"{ran.get('module')}, source {str(ran.get('sha256'))[:12]}",
+            todo="Backtest again, and promote that run",
+        )
+    return module
 
 
 def _model(slot: Mapping[str, Any], folder: Path, models_root: Path) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from atb import sources
 from atb.errors import PromotionError
-from atb.promotion.closure import runner_files, source_bytes
+from atb.promotion.closure import runner_files, source_bytes, source_file
 
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder of the installed package `atb`
 DECISIVE = ("numba", "numpy", "TA-Lib", "onnxruntime", "ccxt")  # another version may give other numbers or orders
@@ -80,7 +80,7 @@ def check_sources(pinned: Mapping[str, str], module: str, *, package: Path = PAC
 
 def changed_sources(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> list[str]:
     """Return the pinned source files that are missing or changed."""
-    return [name for name, sha256 in pinned.items() if not _is(package.parent / name, sha256)]
+    return [name for name, sha256 in pinned.items() if not _is(source_file(name, package), sha256)]
 
 
 def check_locks(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
@@ -104,10 +104,10 @@ def seal(pinned: Mapping[str, str], *, package: Path = PACKAGE) -> None:
     PromotionError
         The message names each running module that is not pinned, or was not loaded from its pinned source.
     """
-    contents = {name: source_bytes(package.parent / name) for name in pinned}
+    contents = {name: source_bytes(source_file(name, package)) for name in pinned}
     changed = [name for name, content in contents.items() if hashlib.sha256(content).hexdigest() != pinned[name]]
     _refuse("A source file", "source files", changed)
-    files = {(package.parent / name).resolve(): content for name, content in contents.items()}
+    files = {source_file(name, package).resolve(): content for name, content in contents.items()}
     runs = sources.executed()
     foreign = [file for file, content in runs.items() if files.get(Path(file)) != content]
     if foreign := sorted({*foreign, *sources.unexplained()}):

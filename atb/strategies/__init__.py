@@ -1,4 +1,8 @@
-"""The register of strategies: one line each; everything that offers a choice of strategies reads it here."""
+"""The register of strategies: one line each; everything that offers a choice of strategies reads it here.
+
+Built-in strategies stand in `STRATEGIES`. Beside them are those of the folder of your own strategies (`atb.strategies.own`), which
+are found by the names of their files; a file under the name of a built-in strategy is never loaded.
+"""
 
 import dataclasses
 import functools
@@ -8,9 +12,11 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, get_type_hints
 
+from atb.domain.declaration import KINDS
 from atb.domain.ports import Strategy
 from atb.errors import InputError, did_you_mean
 from atb.strategies.ml_basic import MlBasic
+from atb.strategies.own import load_own, own_names
 from atb.strategies.sma_cross import SmaCross
 
 STRATEGIES: dict[str, type[Strategy]] = {
@@ -18,7 +24,6 @@ STRATEGIES: dict[str, type[Strategy]] = {
     "sma_cross": SmaCross,
 }
 _LARGEST = 2**63 - 1
-_KINDS: dict[type, str] = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
 
 
 def make_strategy(name: str, **params: Any) -> Strategy:
@@ -31,7 +36,7 @@ def make_strategy(name: str, **params: Any) -> Strategy:
         pass as floats, nothing else is converted) or the strategy itself refuses the values.
     """
     cls = _registered(name)
-    types = parameter_types(name)
+    types = dict(_types(cls))
     for key in params:
         if key not in types:
             raise InputError(f"{name} has no such parameter", found=key, todo=did_you_mean(key, types))
@@ -57,7 +62,8 @@ def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
     InputError
         If the name or an axis is unknown, a value has the wrong type, or no combination is left.
     """
-    types = parameter_types(name)
+    cls = _registered(name)
+    types = dict(_types(cls))
     values = {}
     for key, axis in axes.items():
         if key not in types:
@@ -66,7 +72,7 @@ def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
     found = []
     for chosen in itertools.product(*values.values()):
         with suppress(ValueError):  # InputError is one: the strategy refuses this combination
-            found.append(_registered(name)(**dict(zip(values, chosen, strict=True))))
+            found.append(cls(**dict(zip(values, chosen, strict=True))))
     if not found:
         raise InputError(f"{name} accepts no combination of these axes", found=values)
     return found
@@ -93,19 +99,42 @@ def strategy_module(name: str) -> str:
     return _registered(name).__module__
 
 
+def strategy_names() -> list[str]:
+    """Return the names of all strategies: the built-in ones, then your own, whether their files can be loaded or not."""
+    return [*STRATEGIES, *(name for name in own_names() if name not in STRATEGIES)]
+
+
+def strategy_class(name: str) -> type[Strategy]:
+    """Return the class of a registered strategy.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name (the message names the nearest), or its file cannot be loaded.
+    """
+    return _registered(name)
+
+
+def is_own(name: str) -> bool:
+    """Return True if a strategy comes from the folder of your own strategies."""
+    return name not in STRATEGIES and name in own_names()
+
+
 def _registered(name: str) -> type[Strategy]:
-    if name not in STRATEGIES:
-        raise InputError("Unknown strategy", found=name, todo=did_you_mean(str(name), STRATEGIES))
-    return STRATEGIES[name]
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    if name not in own_names():
+        raise InputError("Unknown strategy", found=name, todo=did_you_mean(str(name), strategy_names()))
+    return load_own(name)
 
 
 def _typed(name: str, value: Any, wanted: type) -> Any:
     """Return the value as `wanted`; a bool is never a number, and a float must be finite."""
     if isinstance(value, int) and abs(value) > _LARGEST:
-        raise InputError(f"{name} must be {_KINDS[wanted]} of 64 bits", found=value)
+        raise InputError(f"{name} must be {KINDS[wanted]} of 64 bits", found=value)
     if wanted is float and isinstance(value, int | float) and not isinstance(value, bool):
         if math.isfinite(value):
             return float(value)
     elif isinstance(value, wanted) and not (isinstance(value, bool) and wanted is not bool):
         return value
-    raise InputError(f"{name} must be {_KINDS[wanted]}", found=value)
+    raise InputError(f"{name} must be {KINDS[wanted]}", found=value)

@@ -38,6 +38,7 @@ NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction
 _TIME = dt.datetime
 BEGINS = "a block begins"
 _REGISTER = "atb.strategies"
+_OWN = "atb.strategies.own"
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Source:
         return found(**self.values)
 
     def _module(self) -> ModuleType:
+        if self.module.startswith(f"{_OWN}."):
+            importlib.import_module(_OWN).open_folder(str(Path(str(self.file)).parent))
         with suppress(ImportError):
             found = importlib.import_module(self.module)
             if self.file is None or getattr(found, "__file__", self.file) == self.file:

@@ -3,6 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
+import atb.config  # noqa: F401 - it names the folder of your own strategies to the register
 from atb.workbench.display import register_formats
 
 if TYPE_CHECKING:

@@ -1,0 +1,89 @@
+"""Finds the one strategy that a module defines, and says in one sentence what is wrong with its declaration."""
+
+import dataclasses
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any, ClassVar, get_origin, get_type_hints
+
+from atb.domain.ports import Strategy
+from atb.errors import InputError
+
+KINDS: dict[type, str] = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
+_FUNCTIONS = ("features", "signals")
+_EXAMPLES = {"name": 'name: ClassVar[str] = "{name}"', "predicts": "predicts: ClassVar[bool] = False"}
+
+
+def declared_strategy(module: ModuleType, name: str) -> type[Strategy]:
+    """Return the strategy that a module defines, which must have this name.
+
+    Raises
+    ------
+    InputError
+        If it defines none or two, or one that is no frozen dataclass of plain parameters with defaults under this name.
+    """
+    file = str(module.__file__)
+    found = [kind for kind in _classes(module) if any(hasattr(kind, function) for function in _FUNCTIONS)]
+    if not found:
+        raise InputError(
+            f"The file of {name} defines no strategy", found=file, todo="Write a class with features and signals"
+        )
+    if len(found) > 1:
+        both = ", ".join(kind.__name__ for kind in found)
+        todo = "Give each a file of its own; begin the name of a class that only helps with _"
+        raise InputError(f"The file of {name} defines more than one strategy", found=f"{both} in {file}", todo=todo)
+    check_declaration(found[0], name, place=file)
+    return found[0]
+
+
+def _classes(module: ModuleType) -> Iterator[type]:
+    """Yield the public classes that a module itself defines."""
+    for key, value in vars(module).items():
+        if isinstance(value, type) and value.__module__ == module.__name__ and not key.startswith("_"):
+            yield value
+
+
+def check_declaration(kind: type, name: str, *, place: str) -> None:
+    """Refuse a class that is no strategy of this name.
+
+    Raises
+    ------
+    InputError
+        With the first fault and the line to write.
+    """
+    for fault, todo in _faults(kind, name):
+        raise InputError(f"{kind.__name__} {fault}", found=place, todo=todo)
+
+
+def _faults(kind: Any, name: str) -> Iterator[tuple[str, str]]:
+    """Yield each fault in a declaration with what to write."""
+    for attribute, example in _EXAMPLES.items():
+        if not isinstance(getattr(kind, attribute, None), str if attribute == "name" else bool):
+            yield f"has no {attribute}", f"Write {example.format(name=name)}"
+    if kind.name != name:
+        yield (
+            f"has the name {kind.name!r} in a file of another name",
+            f"Name the file {kind.name}.py, or the class {name!r}",
+        )
+    for attribute in ("warmup", *_FUNCTIONS):
+        if not hasattr(kind, attribute):
+            yield f"has no {attribute}", f"Write a {'property' if attribute == 'warmup' else 'function'} {attribute}"
+    parameters = getattr(kind, "__dataclass_params__", None)
+    if parameters is None or "__dataclass_fields__" not in vars(kind) or not parameters.frozen:
+        yield "is no frozen dataclass", "Write @dataclass(frozen=True) above the class"
+    yield from _parameter_faults(kind)
+
+
+def _parameter_faults(kind: Any) -> Iterator[tuple[str, str]]:
+    try:
+        hints = get_type_hints(kind)
+    except Exception as error:  # noqa: BLE001 - whatever an annotation raises
+        yield f"has an annotation that cannot be read: {error}", "Import the name where the file is loaded"
+        return
+    for field in dataclasses.fields(kind):
+        if field.name in _EXAMPLES:
+            yield f"takes {field.name} for a parameter", f"Write {_EXAMPLES[field.name].format(name=kind.name)}"
+        if hints[field.name] not in KINDS or get_origin(hints[field.name]) is ClassVar:
+            allowed = ", ".join(kind.__name__ for kind in KINDS)
+            yield f"has a parameter {field.name} that is no plain value", f"A parameter is one of {allowed}"
+        if field.default is dataclasses.MISSING:
+            yield f"has a parameter {field.name} without a default", f"Write {field.name}: TYPE = VALUE"
