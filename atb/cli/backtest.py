@@ -19,7 +19,7 @@ from atb.cli.executing import (
     chosen_values,
     days_option,
     executed,
-    market_options,
+    markets_options,
     notebook_at,
     refuse_failed,
     refuse_two_periods,
@@ -54,7 +54,7 @@ UNRECORDED = "Not recorded, so it cannot be promoted: leave out --no-report for 
 
 @click.command(cls=Command)
 @click.argument("strategy")
-@market_options
+@markets_options
 @days_option
 @click.option("--finer", help="A finer stored timeframe to resolve bars that touch both stop and target.")
 @click.option("--no-report", is_flag=True, help="Stop after the table: no notebook, no proofs, no record.")
@@ -71,6 +71,7 @@ def backtest(strategy: str, **options: Any) -> None:
       atb backtest sma_cross --start 2023-01-01 --end 2024-01-01 -p fast=10 -p slow=40
       atb backtest sma_cross --stop-loss 0.03 --policy '{"trailing_stop": 0.03, "max_bars": 48, "daily_loss": 0.02}'
       atb backtest ml_basic --symbol BTC/USDT --policy rules.json --json
+      atb backtest sma_cross --symbol BTC/USDT --symbol ETH/USDT --days 365
       atb backtest sma_cross --timeframe 1h --stop-loss 0.01 -p take_profit=0.01 --finer 5m
       atb backtest sma_cross --days 30 --no-report
     """
@@ -153,7 +154,9 @@ def _print_second(row: "RunRow", result: "Result") -> None:
         print_points(ResultEvidence.from_json(evidence).sentences())
     click.echo()
     print_fields(run_facts(row))
-    if found:
+    if found and len(result.slots) > 1:
+        print_text("\nTo promote it, backtest each symbol alone: a manifest holds one, and a runner takes several.")
+    elif found:
         click.echo(f"\nNext: {command_line(f'promote {row.run_id} --to paper')}")
 
 

@@ -39,8 +39,19 @@ def run_options(command: C) -> C:
 
 def market_options(command: C) -> C:
     """Add the options that choose bars."""
+    return _market_options(command)
+
+
+def markets_options(command: C) -> C:
+    """Add the options that choose bars, of one symbol or of several that share an account."""
+    return _market_options(command, multiple=True)
+
+
+def _market_options(command: C, *, multiple: bool = False) -> C:
+    help_text = "Such as BTC/USDT or BTCUSDT; by default the only one stored, else BTC/USDT."
+    more = " Repeat it for several that share the account."
     added = [
-        click.option("--symbol", help="Such as BTC/USDT or BTCUSDT; by default the only one stored, else BTC/USDT."),
+        click.option("--symbol", multiple=multiple, help=help_text + more * multiple),
         click.option(
             "--timeframe", help="Duration of a bar: 1m ... 1h 4h 1d; by default the only one stored, else 1h."
         ),
@@ -77,7 +88,12 @@ def chosen_market(options: Mapping[str, Any]) -> dict[str, object]:
     from atb.times import moment
 
     readers: dict[str, Callable[[Any], object]] = {"symbol": Symbol.parse, "timeframe": Timeframe.parse, "venue": str}
-    found = {name: str(read(options[name])) for name, read in readers.items() if options[name] is not None}
+    symbols = (
+        [str(Symbol.parse(symbol)) for symbol in options["symbol"]] if isinstance(options["symbol"], tuple) else []
+    )
+    one = {**options, "symbol": symbols[0] if symbols else None} if isinstance(options["symbol"], tuple) else options
+    found: dict[str, object] = {name: str(read(one[name])) for name, read in readers.items() if one[name] is not None}
+    found |= {"symbols": symbols} if len(symbols) > 1 else {}
     bounds = {name: moment(options[name]) for name in ("start", "end")}
     if bounds["start"] is not None and bounds["end"] is not None and bounds["start"] >= bounds["end"]:
         raise InputError("The start must be before the end", found=f"{options['start']} .. {options['end']}")

@@ -128,6 +128,8 @@ def assumptions(result: Result, given: Collection[str] = ()) -> dict[str, str]:
         **type(result.inputs.account)().to_json(),
     }
     size = f"{_percent(rules['fraction'])} of equity a position"
+    if (count := len(result.slots)) > 1:
+        size += f", of {count} that share the account"
     if rules["sizing"] != "fixed_fraction":
         size = f"by {rules['sizing'].replace('_', ' ')}, at most {size}"
     named = {

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.rules import BacktestRules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run
-    from atb.workbench.slots import Period, load_predictor, prepare_slot, traded_part
+    from atb.workbench.slots import Period, load_predictor, prepare_slot, prepare_slots, traded_part
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
@@ -50,6 +50,7 @@ _HOMES = {
     "make_rules": "atb.workbench.rules",
     "make_strategy": "atb.strategies",
     "prepare_slot": "atb.workbench.slots",
+    "prepare_slots": "atb.workbench.slots",
     "promote_run": "atb.workbench.runs",
     "proofs": "atb.experiments.evidence",
     "publish": "atb.experiments",
@@ -89,6 +90,7 @@ __all__ = [
     "make_rules",
     "make_strategy",
     "prepare_slot",
+    "prepare_slots",
     "promote_run",
     "proofs",
     "publish",

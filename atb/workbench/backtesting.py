@@ -15,7 +15,7 @@ from atb.domain.observed import synthetic_rules
 from atb.engine.parameters import slot_parameters
 from atb.workbench.market import SAMPLE, ensure_sample, finer_bars, load_bars
 from atb.workbench.rules import make_rules
-from atb.workbench.slots import Period, prepare_slot, traded_part
+from atb.workbench.slots import Period, prepare_slots, traded_part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,19 +33,19 @@ TRAINING = {"symbol", "timeframe", "start", "end", "venue", *RECIPE}
 
 @dataclass(frozen=True)
 class Prepared:
-    """A backtest ready to run: its slot, the first open to trade, account limits, finer bars, and the traded period in words."""
+    """A backtest ready to run: its slots, the first open to trade, account limits, finer bars, and the traded period in words."""
 
-    slot: "Slot"
+    slots: "tuple[Slot, ...]"
     first: "pd.Timestamp"
     account: "AccountPolicy"
-    finer: "Bars | None"
+    finer: "list[Bars] | None"
     part: str
 
     def run(self) -> "Result":
         """Run it as the backtest notebook does."""
         from atb.backtest import run
 
-        return run(self.slot, account=self.account, start=self.first, finer=self.finer)
+        return run(self.slots, account=self.account, start=self.first, finer=self.finer)
 
 
 def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
@@ -65,20 +65,21 @@ def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
 
     strategy = make_strategy(values["strategy"], **values["params"])
     rules = make_rules(values.get("policy"), **{name: values[name] for name in COMMON})
-    slot_parameters(rules.policy, rules.execution, synthetic_rules(Symbol.parse(values["symbol"])))
+    symbols = values.get("symbols") or [values["symbol"]]
+    slot_parameters(rules.policy, rules.execution, synthetic_rules(Symbol.parse(symbols[0])))
     period = Period(values["start"], values["end"], values["days"])
     make_sample_for(values)
-    slot, first = prepare_slot(
+    slots, first = prepare_slots(
         strategy,
-        values["symbol"],
+        symbols,
         values["timeframe"],
         period=period,
         venue=values["venue"],
         policy=rules.policy,
         execution=rules.execution,
     )
-    finer = finer_bars(slot.bars, values.get("finer"), start=first)
-    return Prepared(slot, first, rules.account, finer, traded_part(slot, first, period))
+    finer = finer_bars([slot.bars for slot in slots], values.get("finer"), start=first)
+    return Prepared(slots, first, rules.account, finer, traded_part(slots, first, period))
 
 
 def make_sample_for(values: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Bars for notebooks: from the catalogue of the settings, or from a synthetic market if that is empty."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from atb.config import load_settings
@@ -74,13 +75,15 @@ def sole_series(
     return real[0]
 
 
-def finer_bars(bars: Bars, timeframe: str | Timeframe | None, *, start: "Moment | None" = None) -> Bars | None:
-    """Return stored bars of a finer timeframe for the same symbol, venue and period; None without a timeframe.
+def finer_bars(
+    series: Sequence[Bars], timeframe: str | Timeframe | None, *, start: "Moment | None" = None
+) -> list[Bars] | None:
+    """Return stored bars of a finer timeframe for the same symbols, venues and periods; None without a timeframe.
 
     Parameters
     ----------
-    bars
-        The bars that a backtest trades.
+    series
+        The bars that a backtest trades, one series per slot.
     timeframe
         The finer timeframe, such as 5m.
     start
@@ -94,12 +97,14 @@ def finer_bars(bars: Bars, timeframe: str | Timeframe | None, *, start: "Moment 
     if not timeframe:
         return None
     wanted = Timeframe.parse(timeframe) if isinstance(timeframe, str) else timeframe
+    return [_finer(bars, wanted, bars.frame.index[0] if start is None else start) for bars in series]
+
+
+def _finer(bars: Bars, wanted: Timeframe, first: "Moment") -> Bars:
     if wanted.seconds >= bars.timeframe.seconds:
         raise InputError("Drilling down needs a finer timeframe", found=f"{wanted} for bars of {bars.timeframe}")
-    first = bars.frame.index[0] if start is None else start
-    return load_bars(
-        bars.symbol, wanted, first, bars.timeframe.next(bars.frame.index[-1].to_pydatetime()), venue=bars.venue
-    )
+    end = bars.timeframe.next(bars.frame.index[-1].to_pydatetime())
+    return load_bars(bars.symbol, wanted, first, end, venue=bars.venue)
 
 
 def ensure_sample() -> str:

@@ -12,7 +12,7 @@ from atb.decimals import number
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.experiments.findings import UNPROVEN, findings
-from atb.workbench import Period, load_bars, make_strategy, prepare_slot, run
+from atb.workbench import Period, ensure_sample, load_bars, make_strategy, prepare_slot, run
 from atb.workbench.backtesting import differences
 from tests.bars import bars_of, random_walk
 from tests.cli.test_run import real_backtest
@@ -269,14 +269,36 @@ def test_findings_without_proofs_end_in_saying_so(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("strategy", ["sma_cross", "ml_basic"])
-def test_the_backtest_chapter_finds_what_the_command_printed(tmp_path, strategy):
+@pytest.mark.parametrize(
+    ("strategy", "options"),
+    [("sma_cross", ()), ("ml_basic", ()), ("sma_cross", ("--symbol", "BTC/USDT", "--symbol", "ETH/USDT"))],
+)
+def test_the_backtest_chapter_finds_what_the_command_printed(tmp_path, strategy, options):
     atb("data", "sample")
     if strategy == "ml_basic":
         assert atb("train").exit_code == 0
-    done = atb("backtest", strategy, "--days", "90", "--json")
+    done = atb("backtest", strategy, "--days", "90", *options, "--json")
     assert done.exit_code == 0, done.output
     found = json.loads(done.stdout)
-    alone = json.loads(atb("backtest", strategy, "--days", "90", "--no-report", "--json").stdout)
+    alone = json.loads(atb("backtest", strategy, "--days", "90", *options, "--no-report", "--json").stdout)
     assert found["result"]["stats"] == alone["result"]["stats"]
     assert [text for text in alone["findings"] if text != UNPROVEN] == found["findings"]
+
+
+def test_two_symbols_share_the_account_in_one_recorded_run(tmp_path):
+    real_backtest(tmp_path)
+    done = atb("backtest", "sma_cross", "--symbol", "BTCUSDT", "--symbol", "ETH/USDT", "--days", "40", "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert [slot["symbol"] for slot in found["result"]["slots"]] == ["BTC/USDT", "ETH/USDT"]
+    assert [series["symbol"] for series in found["data"]] == ["BTC/USDT", "ETH/USDT"]
+    assert "of 2 that share the account" in found["assumptions"]["fraction"]
+
+
+def test_two_symbols_are_shown_line_by_line_and_the_way_to_promote_them_is_said(tmp_path):
+    ensure_sample()
+    options = ("--symbol", "BTC/USDT", "--symbol", "ETH/USDT", "--days", "20", "--no-report")
+    done = atb("backtest", "sma_cross", *options)
+    assert done.exit_code == 0, done.output
+    assert "BTC/USDT: 2024-12-12" in done.stdout
+    assert "ETH/USDT: 2024-12-12" in done.stdout

@@ -13,6 +13,7 @@ BACKTEST = """
 strategy: str = "sma_cross"
 params: dict = {}
 symbol: str = "BTC/USDT"
+symbols: list[str] = []
 timeframe: str = "1h"
 start: str | None = None
 end: str | None = None
@@ -26,8 +27,8 @@ slippage: float = 0.0005
 policy: dict = {}
 venue: str | None = None
 """
-NAMES = ("strategy", "params", "symbol", "timeframe", "start", "end", "days", "cash", "fraction", "stop_loss", "take_profit",
-         "fee", "slippage", "policy", "venue")  # fmt: skip
+NAMES = ("strategy", "params", "symbol", "symbols", "timeframe", "start", "end", "days", "cash", "fraction",
+         "stop_loss", "take_profit", "fee", "slippage", "policy", "venue")  # fmt: skip
 RESULT = f"""
 from atb.experiments import publish
 from atb.workbench.backtesting import prepare_backtest

@@ -356,3 +356,34 @@ def test_what_closes_later_changes_nothing_that_was_decided_before(given_problem
     problem = prepare(slots, account)
     time = int(problem.closes[int(share * (len(problem.closes) - 1))])
     assert until(problem, time) == until(prepare(other_future(slots, time, seed), account), time)
+
+
+# --- several symbols on one account ---
+
+
+def alone_and_together(slots: tuple[Slot, ...], **limits: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the first slot's orders, traded alone and beside the others, sized by a fixed stake from a full purse."""
+    staked = tuple(replace(slot, policy=replace(slot.policy, sizing="fixed_stake", stake=100.0)) for slot in slots)
+    account = AccountPolicy(cash=1e9, **limits)
+    alone, together = (simulate(prepare(part, account)).orders for part in (staked[:1], staked))
+    own = together[together["slot"] == 0]
+    own["id"] = np.arange(len(own))  # numbered over the account
+    return alone, own
+
+
+@examples(80)
+@given(problems())
+def test_a_symbol_more_changes_no_fill_of_another_while_no_shared_limit_binds(given_problem):
+    slots, _ = given_problem
+    alone, together = alone_and_together(slots)
+    assert alone.tobytes() == together.tobytes()
+
+
+def test_a_shared_limit_that_binds_does_change_the_fills_of_another():
+    problems_of_two = (random_slots(seed)[0] for seed in range(60))
+    changed = [
+        slots
+        for slots in problems_of_two
+        if len(slots) > 1 and len({len(orders) for orders in alone_and_together(slots[::-1], max_positions=1)}) == 2
+    ]
+    assert changed

@@ -57,11 +57,11 @@ def test_finer_bars_cover_what_is_traded_and_come_from_the_same_venue(tmp_path):
     save_bars(coarse, root=tmp_path / "bars", source="test")
     save_bars(bars_of(fine, timeframe="5m", venue="mine"), root=tmp_path / "bars", source="test")
     first = coarse.frame.index[10]
-    found = finer_bars(coarse, "5m", start=first)
+    (found,) = finer_bars([coarse], "5m", start=first)
     assert (found.frame.index[0], len(found), found.venue) == (first, 30 * 12, "mine")
-    assert len(finer_bars(coarse, "5m")) == len(fine)
-    assert finer_bars(coarse, None) is None
+    assert len(finer_bars([coarse], "5m")[0]) == len(fine)
+    assert finer_bars([coarse], None) is None
     with pytest.raises(DataError):
-        finer_bars(coarse, "1m")
+        finer_bars([coarse], "1m")
     with pytest.raises(InputError, match="finer timeframe"):
-        finer_bars(coarse, "4h")
+        finer_bars([coarse], "4h")
