@@ -7,7 +7,7 @@ runner, which appends what arrives, leaves it out too.
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,7 +24,9 @@ from atb.domain.inputs import (
     UniverseInput,
     duration_ms,
     input_to_json,
+    same_rows,
 )
+from atb.domain.timeframe import Timeframe
 from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -47,8 +49,6 @@ class InputSeries:
         The time each row is about, epoch milliseconds, increasing; a bar's is its open.
     known_ms
         When each became known; never falling.
-    stale_ms
-        From when on each is too old to be used.
     columns, values
         Names, and float64 values (rows x columns).
     venue
@@ -58,7 +58,6 @@ class InputSeries:
     declared: Input
     stated_ms: Times
     known_ms: Times
-    stale_ms: Times
     columns: tuple[str, ...]
     values: NDArray[np.float64]
     venue: str = ""
@@ -70,6 +69,16 @@ class InputSeries:
     def __str__(self) -> str:
         """Return what the rows are of, and where from."""
         return f"{self.declared} ({self.venue or 'unnamed source'})"
+
+    @cached_property
+    def stale_ms(self) -> Times:
+        """From when on each row is too old to be used, epoch milliseconds."""
+        age = self.declared.max_age
+        if isinstance(self.declared, BarsInput):
+            if age is None:  # due is the bar after it
+                return Timeframe.parse(str(self.declared.timeframe)).closes_ms(self.known_ms)
+            return self.known_ms + duration_ms(age) + 1
+        return np.full(len(self), FOR_EVER_MS) if age is None else self.stated_ms + duration_ms(age) + 1
 
     @cached_property
     def fingerprint(self) -> str:
@@ -97,10 +106,28 @@ class InputSeries:
 
     def part(self, first: int, end: int) -> "InputSeries":
         """Return the rows [first, end), counted from 0."""
-        return InputSeries(
-            self.declared, self.stated_ms[first:end], self.known_ms[first:end], self.stale_ms[first:end], self.columns,
-            self.values[first:end], self.venue,
-        )  # fmt: skip
+        rows = slice(first, end)
+        return replace(self, stated_ms=self.stated_ms[rows], known_ms=self.known_ms[rows], values=self.values[rows])
+
+    def copied(self) -> "InputSeries":
+        """Return the rows in memory of their own: no later row lies behind them."""
+        return replace(
+            self, stated_ms=self.stated_ms.copy(), known_ms=self.known_ms.copy(), values=self.values.copy(order="C")
+        )
+
+    def used_as(self, declared: Input) -> "InputSeries":
+        """Return the same rows under a declaration with another warm-up or age.
+
+        Raises
+        ------
+        InputError
+            If it means other rows.
+        """
+        if declared == self.declared:
+            return self
+        if not same_rows(declared, self.declared):
+            raise InputError(f"Rows of another input than {declared}", found=str(self.declared))
+        return replace(self, declared=declared)
 
     def span(self, first_close_ms: int, last_close_ms: int) -> tuple[int, int]:
         """Return the rows [first, end) that a strategy may have over bars closing from `first_close_ms` to `last_close_ms`.
@@ -135,17 +162,18 @@ class InputSeries:
         InputError
             If the others are of another input.
         """
-        if (later.declared, later.columns) != (self.declared, self.columns):
+        if not same_rows(later.declared, self.declared) or later.columns != self.columns:
             raise InputError("Rows of another input cannot be added", found=f"{later} to {self}")
         if not len(self):
-            return later
+            return later.used_as(self.declared)
         first = int(np.searchsorted(later.stated_ms, self.stated_ms[-1], side="right"))
         known = np.maximum(later.known_ms[first:], self.known_ms[-1])
-        return InputSeries(
-            self.declared, np.concatenate([self.stated_ms, later.stated_ms[first:]]), np.concatenate([self.known_ms, known]),
-            np.concatenate([self.stale_ms, later.stale_ms[first:]]), self.columns,
-            np.concatenate([self.values, later.values[first:]]), self.venue,
-        )  # fmt: skip
+        return replace(
+            self,
+            stated_ms=np.concatenate([self.stated_ms, later.stated_ms[first:]]),
+            known_ms=np.concatenate([self.known_ms, known]),
+            values=np.concatenate([self.values, later.values[first:]]),
+        )
 
     @classmethod
     def of_bars(cls, declared: BarsInput, bars: Bars) -> Self:
@@ -158,12 +186,8 @@ class InputSeries:
         """
         if (declared.symbol, declared.timeframe) != (str(bars.symbol), str(bars.timeframe)):
             raise InputError(f"Bars of another series than {declared}", found=f"{bars.symbol} {bars.timeframe}")
-        closed = bars.closed_ms
-        stale = (
-            bars.timeframe.closes_ms(closed) if declared.max_age is None else closed + duration_ms(declared.max_age) + 1
-        )
         values = np.ascontiguousarray(bars.frame[list(BAR_COLUMNS)].to_numpy(np.float64))
-        return cls(declared, bars.opened_ms, closed, stale, BAR_COLUMNS, values, bars.venue)
+        return cls(declared, bars.opened_ms, bars.closed_ms, BAR_COLUMNS, values, bars.venue)
 
     @classmethod
     def of_events(
@@ -190,11 +214,9 @@ class InputSeries:
         )
         known = _published(declared, frame, stated) if declared.kind == "sentiment" else stated
         columns = [_column(declared, frame, name).to_numpy(np.float64) for name in names]
-        age = FOR_EVER_MS if declared.max_age is None else duration_ms(declared.max_age) + 1
         table = np.column_stack(columns) if columns else np.empty((len(stated), 0))
-        stale = np.full(len(stated), FOR_EVER_MS) if declared.max_age is None else stated + age
         kept = known <= np.minimum.accumulate(known[::-1])[::-1]  # the others came after a later-stated one
-        return cls(declared, stated[kept], known[kept], stale[kept], names, table[kept], venue)
+        return cls(declared, stated[kept], known[kept], names, table[kept], venue)
 
 
 def _published(declared: Input, frame: "pd.DataFrame", stated: Times) -> Times:

@@ -21,7 +21,6 @@ sentiment for `max_age` from their stated time. What is missing or too old is Na
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from atb.domain.symbol import Symbol
@@ -142,7 +141,7 @@ class SentimentInput:
 
 @dataclass(frozen=True, slots=True)
 class UniverseInput:
-    """Which symbols were listed: a column for each, 1 while it is listed and 0 while it is not, each row known at its time."""
+    """Listed symbols: a column for each, 1 while it is listed and 0 while it is not, each row known at its time."""
 
     kind: ClassVar[str] = "universe"
     name: str
@@ -167,7 +166,12 @@ Input = BarsInput | FundingInput | SentimentInput | UniverseInput
 _KINDS: dict[str, type[Input]] = {one.kind: one for one in (BarsInput, FundingInput, SentimentInput, UniverseInput)}
 
 
-def declared_inputs(owner: object) -> Mapping[str, Input]:
+def same_rows(first: Input, second: Input) -> bool:
+    """Return whether two declarations mean the same rows; warm-up and age say only how they are used."""
+    return replace(first, warmup=0, max_age=None) == replace(second, warmup=0, max_age=None)
+
+
+def declared_inputs(owner: object) -> dict[str, Input]:
     """Return the inputs that a strategy, predictor or feature set declares, by name; empty where it declares none.
 
     Raises
@@ -177,7 +181,7 @@ def declared_inputs(owner: object) -> Mapping[str, Input]:
     """
     declared = getattr(owner, "inputs", None)
     if not declared:
-        return MappingProxyType({})
+        return {}
     who = getattr(owner, "name", type(owner).__name__)
     if not isinstance(declared, Mapping):
         raise InputError(f"{who}.inputs must be a mapping from names to inputs", found=type(declared).__name__,
@@ -188,7 +192,7 @@ def declared_inputs(owner: object) -> Mapping[str, Input]:
         if not isinstance(one, Input):
             todo = "Use " + ", ".join(kind.__name__ for kind in _KINDS.values())
             raise InputError(f"{who}: {name} is no input", found=one, todo=todo)
-    return MappingProxyType(dict(declared))
+    return dict(declared)
 
 
 def input_to_json(declared: Input) -> dict[str, Any]:

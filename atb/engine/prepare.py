@@ -6,15 +6,17 @@ exactly as many bars before it as the declared warm-up says, so that its decisio
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atb.domain.bars import BAR_COLUMNS, Bars
+from atb.domain.inputs import Known, declared_inputs
 from atb.domain.timeframe import Timeframe
 from atb.engine import records
 from atb.engine.clusters import clusters
@@ -22,7 +24,7 @@ from atb.engine.columns import BarColumns, Columns, SignalColumns, check_bars
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
 from atb.engine.records import Floats, Records
-from atb.engine.slot import Slot
+from atb.engine.slot import OF_THE_MODEL, Slot
 from atb.errors import InputError
 from atb.features.indicators import atr, stddev
 
@@ -109,17 +111,20 @@ def latest(slot: Slot) -> Columns:
 def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
     """Return a strategy's signals at every bar, from its own copy of the bars, and the predictions it read (None if it reads none).
 
+    A strategy or predictor that declares inputs is handed these as well, each cut at what was known at the newest bar.
+
     Raises
     ------
     InputError
         If the strategy returned columns of another length.
     """
     frame = slot.bars.frame
-    features = slot.strategy.features(frame.copy(deep=False))
+    features = slot.strategy.features(frame.copy(deep=False), *_known(slot, slot.strategy))
     table = _joined(frame, features) if len(features.columns) else frame.copy(deep=False)
     prediction = None
     if slot.strategy.predicts and slot.predictor is not None:
-        prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False)), dtype=np.float64)
+        known = _known(slot, slot.predictor, prefix=OF_THE_MODEL)
+        prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False), *known), dtype=np.float64)
         table = table.assign(prediction=prediction)
     given = slot.strategy.signals(table)
     if len(given.side) != len(frame):
@@ -127,6 +132,18 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
     return _wanted(_measured(slot) | _given(given), len(frame)), prediction
+
+
+def _known(slot: Slot, owner: object, *, prefix: str = "") -> tuple[Mapping[str, Known], ...]:
+    """Return the argument with the inputs that a strategy or predictor declares; nothing where it declares none."""
+    declared, bars = declared_inputs(owner), slot.bars
+    if not declared:
+        return ()
+    found = {}
+    for name, one in declared.items():
+        series = slot.inputs[prefix + name].used_as(one.resolved(bars.symbol, bars.timeframe))
+        found[name] = series.known(bars.closed_ms)
+    return (MappingProxyType(found),)
 
 
 def _joined(frame: "pd.DataFrame", features: "pd.DataFrame") -> "pd.DataFrame":

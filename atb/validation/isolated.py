@@ -20,7 +20,7 @@ import pickle
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from atb.domain import Bars
+    from atb.domain.input_series import InputSeries
     from atb.engine.columns import SignalColumns
     from atb.engine.slot import Slot
 
@@ -86,11 +87,14 @@ class Block:
         Number of bars before a row that are known at it; None: all.
     rows
         Rows that one call over all bars answers for.
+    inputs
+        By name, the rows of each input that are known at the last of these bars, with its warm-up before the first.
     """
 
     bars: "Bars"
     window: int | None
     rows: tuple[int, ...] = ()
+    inputs: dict[str, "InputSeries"] = field(default_factory=dict)
 
 
 class BarClock:
@@ -225,7 +229,7 @@ def _answer_block(requests: BinaryIO, slot: "Slot | PermissionError", answers: B
     block = pickle.load(requests)  # noqa: S301 - from the process that started this one
     if isinstance(slot, PermissionError):
         return f"PermissionError: {slot}"
-    known = Known(block)
+    known = KnownMarket(block)
     while True:
         try:
             rows = known.signals_of(slot)
@@ -238,16 +242,17 @@ def _answer_block(requests: BinaryIO, slot: "Slot | PermissionError", answers: B
         known.add(*more)
 
 
-class Known:
-    """The bars known at the newest row, within its window."""
+class KnownMarket:
+    """The bars known at the newest row, within its window, and the rows of inputs known then."""
 
     def __init__(self, block: Block) -> None:
         frame = block.bars.frame
         self._block, self._index = block, frame.index
         self._opened, self._values = frame.index.asi8, frame.to_numpy().T  # type: ignore[attr-defined] # an index of times
+        self._inputs = dict(block.inputs)
 
-    def add(self, opened: bytes, values: bytes) -> None:
-        """Add bars that closed since: the bytes of K opens in the index's unit, and of (K, 5) columns."""
+    def add(self, opened: bytes, values: bytes, inputs: "dict[str, InputSeries]") -> None:
+        """Add bars that closed since, the bytes of K opens in the index's unit and of (K, 5) columns; and rows of inputs."""
         import numpy as np
 
         times, rows = np.frombuffer(opened, np.int64), np.frombuffer(values).reshape(-1, len(self._values))
@@ -255,6 +260,8 @@ class Known:
         first = 0 if window is None else max(0, len(self._opened) + len(times) - window - 1)
         self._opened = np.concatenate([self._opened, times])[first:]
         self._values = np.concatenate([self._values, rows.T], axis=1)[:, first:]
+        for name, series in inputs.items():
+            self._inputs[name] = self._inputs[name].appended(series)
 
     def bars(self) -> "Bars":
         """Return a copy of the bars in the window, each column in one piece as in a catalogue's."""
@@ -273,7 +280,8 @@ class Known:
 
         bars = self.bars()
         BarClock.now_s = bars.timeframe.next_ms(int(bars.opened_ms[-1])) / 1_000
-        signals, prediction = signals_of(replace(slot, bars=bars))
+        self._inputs = {name: series.cut(bars.closed_ms) for name, series in self._inputs.items()}
+        signals, prediction = signals_of(replace(slot, bars=bars, inputs=self._inputs))
         return [_row(signals, prediction, at) for at in self._block.rows or (-1,)]
 
 

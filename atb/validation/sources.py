@@ -18,6 +18,7 @@ def parts_of(slot: "Slot") -> dict[str, Any]:
     """Return the parts from which another process makes the slot."""
     names = [field.name for field in dataclasses.fields(slot) if field.name not in {"strategy", "funding"}]
     values = {name: getattr(slot, name) for name in names} | {"bars": slot.bars.last(0)}
+    values["inputs"] = {name: series.part(0, 0) for name, series in slot.handed.items()}
     return {name: _pickled(value) for name, value in values.items()} | {"strategy": _source(slot.strategy)}
 
 

@@ -19,7 +19,7 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,6 +30,7 @@ import numpy as np
 
 from atb.domain import Bars
 from atb.domain.bars import BAR_COLUMNS
+from atb.domain.input_series import InputSeries
 from atb.engine.records import Floats, Rows
 from atb.errors import InputError
 from atb.strategies.from_signals import GivenSides
@@ -271,19 +272,43 @@ class _Span:
     rows: tuple[int, ...]
     window: int | None
 
-    def begun(self, bars: Bars) -> Block:
+    def begun(self, market: "_Market") -> Block:
         """Return the block known at the first row."""
         if self.window == -1:
-            return Block(_part(bars, self.first, self.end), None, tuple(row - self.first for row in self.rows))
-        return Block(_part(bars, self.first, self.rows[0] + 1), self.window)
+            bars, rows = _part(market.bars, self.first, self.end), tuple(row - self.first for row in self.rows)
+            return Block(bars, None, rows, market.inputs_over(bars))
+        bars = _part(market.bars, self.first, self.rows[0] + 1)
+        return Block(bars, self.window, inputs=market.inputs_over(bars))
 
-    def later(self, bars: Bars) -> "Iterator[tuple[bytes, bytes] | None]":
-        """Yield the bars that closed since the row before, for each row but the first, as bytes; then None."""
-        index: Any = bars.frame.index  # its integers are not in the stubs
-        opened, values = index.asi8, bars.frame.to_numpy(np.float64)
+    def later(self, market: "_Market") -> "Iterator[tuple[bytes, bytes, dict[str, InputSeries]] | None]":
+        """Yield what became known since the row before, for each row but the first: bars as bytes, and inputs; then None."""
+        index: Any = market.bars.frame.index  # its integers are not in the stubs
+        opened, values = index.asi8, market.bars.frame.to_numpy(np.float64)
         for before, row in itertools.pairwise(self.rows if self.window != -1 else ()):
-            yield opened[before + 1 : row + 1].tobytes(), values[before + 1 : row + 1].tobytes()
+            new = market.inputs_between(before, row)
+            yield opened[before + 1 : row + 1].tobytes(), values[before + 1 : row + 1].tobytes(), new
         yield None
+
+
+@dataclass(frozen=True)
+class _Market:
+    """A slot's bars, and the rows of its inputs by name."""
+
+    bars: Bars
+    inputs: Mapping[str, InputSeries]
+
+    def inputs_over(self, bars: Bars) -> dict[str, InputSeries]:
+        """Return the rows of each input that are known over these bars, with its warm-up."""
+        return {name: series.cut(bars.closed_ms).copied() for name, series in self.inputs.items()}
+
+    def inputs_between(self, before: int, row: int) -> dict[str, InputSeries]:
+        """Return the rows of each input that became known after one bar's close and up to another's; only inputs that have any."""
+        found = {}
+        for name, series in self.inputs.items():
+            ends = np.searchsorted(series.known_ms, self.bars.closed_ms[[before, row]], side="right")
+            if ends[0] < ends[1]:
+                found[name] = series.part(int(ends[0]), int(ends[1])).copied()
+        return found
 
 
 def _part(bars: Bars, first: int, end: int) -> Bars:
@@ -305,8 +330,9 @@ def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Recomputed:
     workers = min(2, os.cpu_count() or 1, 1 + len(rows) // 500)
     parts = parts_of(slot)
     bars = dataclasses.replace(slot.bars, frame=slot.bars.frame[list(BAR_COLUMNS)], gaps=())
+    market = _Market(bars, slot.handed)
     with ThreadPoolExecutor(workers) as pool:
-        shares = list(pool.map(lambda first: _run_process(parts, spans[first::workers], bars), range(workers)))
+        shares = list(pool.map(lambda first: _run_process(parts, spans[first::workers], market), range(workers)))
     values, raised, at = np.full((len(rows), len(NAMES)), np.inf), {}, 0  # infinity equals no value
     for number, span in enumerate(spans):
         answered, error = shares[number % workers][number // workers]
@@ -317,7 +343,7 @@ def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Recomputed:
     return _Recomputed(values, raised)
 
 
-def _run_process(parts: dict[str, Any], spans: Sequence[_Span], bars: Bars) -> list[_Answer]:
+def _run_process(parts: dict[str, Any], spans: Sequence[_Span], market: _Market) -> list[_Answer]:
     """Start a process, send it the spans one after another, and return its answers."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
     with tempfile.TemporaryFile() as stderr:
@@ -329,7 +355,7 @@ def _run_process(parts: dict[str, Any], spans: Sequence[_Span], bars: Bars) -> l
         with suppress(BrokenPipeError, EOFError), process:  # it ended: stderr says why
             _send(process, [path or str(Path.cwd()) for path in sys.path])
             _send(process, parts)
-            answers.extend(_answers_of(process, span, bars) for span in spans)
+            answers.extend(_answers_of(process, span, market) for span in spans)
         stderr.seek(0)
         if process.returncode or len(answers) < len(spans):
             last_line = stderr.read().decode(errors="replace").strip().splitlines()[-1:]
@@ -338,11 +364,11 @@ def _run_process(parts: dict[str, Any], spans: Sequence[_Span], bars: Bars) -> l
     return answers
 
 
-def _answers_of(process: Any, span: _Span, bars: Bars) -> _Answer:
+def _answers_of(process: Any, span: _Span, market: _Market) -> _Answer:
     """Request the rows of a span one after another; return the answers, and the error raised at the next row."""
     _send(process, BEGINS)
     answers: list[tuple[float, ...]] = []
-    error, later = "", span.later(bars)
+    error, later = "", span.later(market)
     while True:
         kind, value = pickle.load(process.stdout)  # noqa: S301 - from the process that was started here
         if kind == "ended":
@@ -350,7 +376,7 @@ def _answers_of(process: Any, span: _Span, bars: Bars) -> _Answer:
         if kind == "raised":
             error = value
         elif kind == "begun":
-            _send(process, span.begun(bars))
+            _send(process, span.begun(market))
         else:
             answers.extend(value)
             _send(process, next(later))

@@ -1,5 +1,7 @@
 """Inputs: declarations, what is known at each bar, and what of it is handed over."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,7 +164,7 @@ def test_rows_added_as_they_come_are_the_rows_of_the_whole(cut, overlap):
 
 
 def test_rows_of_another_input_cannot_be_added():
-    other = slow_series(3, declared=BarsInput(timeframe="4h", symbol="BTC/USDT", warmup=1))
+    other = replace(slow_series(3), declared=BarsInput(timeframe="4h", symbol="ETH/USDT"))
     with pytest.raises(InputError, match="another input"):
         slow_series(3).appended(other)
 
