@@ -1,4 +1,4 @@
-"""One check of anything: its name, whether it passed, what was found, and what to do next."""
+"""One check of anything: its name, whether it passed, what was found, what was wanted, and what to do next."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -21,17 +21,22 @@ class Check:
         What was seen, with its numbers.
     todo
         What to do about it; empty where there is nothing to do.
+    wanted
+        What it takes to pass; empty where the name says it.
     """
 
     name: str
     status: Status
     found: str
     todo: str = ""
+    wanted: str = ""
 
     @classmethod
-    def of(cls, name: str, passed: bool, found: str, todo: str = "") -> Self:  # noqa: PLR0917 - the fields in order
+    def of(  # noqa: PLR0917 - the fields in order
+        cls, name: str, passed: bool, found: str, todo: str = "", *, wanted: str = ""
+    ) -> Self:
         """Return a check that either passed (`ok`) or failed (`error`)."""
-        return cls(name, "ok" if passed else "error", found, todo)
+        return cls(name, "ok" if passed else "error", found, todo, wanted)
 
     @property
     def ok(self) -> bool:

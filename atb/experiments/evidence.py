@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
+from atb.checks import Check, Status
 from atb.errors import InputError
-from atb.promotion.gate import Proofs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,7 +51,7 @@ class ModelEvidence:
     def __str__(self) -> str:
         """Return one sentence: the card's verdict, and how many traded bars were seen in training."""
         seen = f"it had seen {self.bars_seen_before:,} of the {self.bars:,} traded bars"
-        return f"Model {self.name} {self.version}: {self.verdict.rstrip('.')}; {seen}"
+        return f"{self.verdict.rstrip('.')}; {seen}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +61,8 @@ class ResultEvidence:
     Parameters
     ----------
     parity
-        Whether all ways of execution agree; a backtest longer than `PARITY_BARS` is proven over its last bars.
-    columns
-        One report per slot: whether a runner would compute the same columns.
+        Whether all ways of execution agree, and one report per slot on whether a runner would compute the same columns; a backtest
+        longer than `PARITY_BARS` is proven over its last bars.
     models
         One entry per slot that predicts.
     synthetic
@@ -73,10 +72,14 @@ class ResultEvidence:
     """
 
     parity: "ParityReport"
-    columns: tuple["WindowsReport", ...]
     models: tuple[ModelEvidence, ...]
     synthetic: bool
     bars_in_all: int
+
+    @property
+    def columns(self) -> tuple["WindowsReport", ...]:
+        """One report per slot: whether a runner would compute the same columns."""
+        return self.parity.windows
 
     @property
     def columns_equal(self) -> bool | None:
@@ -97,34 +100,35 @@ class ResultEvidence:
         """Whether every traded bar is out of sample for every model; None without a model."""
         return all(model.out_of_sample for model in self.models) if self.models else None
 
-    @property
-    def proofs(self) -> Proofs:
-        """The four answers that the gate asks for."""
-        return Proofs(self.parity.equal, self.lookahead_clean, self.columns_equal, self.out_of_sample)
+    def checks(self) -> list[Check]:
+        """Return the proofs, a check each: parity of its orders, columns as a runner computes them, bars each model has seen."""
+        parity = Check.of("Parity", self.parity.equal, self._compared(), wanted="every way equal to the kernel")
+        return [parity, *map(_columns_check, self.columns), *map(_model_check, self.models)]
 
     def sentences(self) -> list[str]:
-        """Return the proofs as sentences: parity of its orders, its columns as a runner computes them, bars each model has seen."""
+        """Return the checks as sentences."""
+        return [f"{check.name}: {check.found}" for check in self.checks()]
+
+    def _compared(self) -> str:
+        """Return in words what was compared in the proof of parity, and with what outcome."""
         parity = self.parity
         ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity.ways.items())
         part = "" if parity.bars == self.bars_in_all else f"the last of {self.bars_in_all:,}, "
-        compared = (
-            f"{parity.orders:,} orders over {parity.bars:,} bars, {part}compared bit by bit with the kernel's: {ways}"
-        )
         without = f"; vectorbt does not support {', '.join(parity.left_out)}" if parity.left_out else ""
-        return [
-            f"Parity: {compared}{without}",
-            *(f"Columns: {report}" for report in self.columns),
-            *map(str, self.models),
-        ]
+        bars = f"{parity.orders:,} orders over {parity.bars:,} bars, {part}compared bit by bit with the kernel's"
+        return f"{bars}: {ways}{without}"
 
     def to_json(self) -> dict[str, Any]:
         """Return the published form, plain values."""
+        parity = {
+            name: value for name, value in self.parity.to_json().items() if name != "columns"
+        }  # they have their own key
         return {
             "parity": self.parity.equal,
             "columns_equal": self.columns_equal,
             "lookahead_clean": self.lookahead_clean,
             "synthetic": self.synthetic,
-            "parity_report": self.parity.to_json() | {"bars_in_all": self.bars_in_all},
+            "parity_report": parity | {"bars_in_all": self.bars_in_all},
             "columns_reports": [report.to_json() | {"verdict": str(report)} for report in self.columns],
             "model": [asdict(model) for model in self.models],
             "out_of_sample": self.out_of_sample,
@@ -146,10 +150,22 @@ class ResultEvidence:
                 _parity_report(values["parity_report"], columns),
                 values["parity_report"]["bars_in_all"],
             )
-            return cls(parity, columns, models, values["synthetic"], bars_in_all)
+            return cls(parity, models, values["synthetic"], bars_in_all)
         except (KeyError, TypeError, AttributeError) as error:
             wrong = f"The published evidence cannot be read ({type(error).__name__}: {error})"
             raise InputError(wrong, todo="Run the notebook again") from None
+
+
+def _columns_check(report: "WindowsReport") -> Check:
+    """Return whether a runner computes the columns of a slot; a warning if not every bar was computed again."""
+    status: Status = "error" if report.equal is False else "ok" if report.everywhere else "warning"
+    return Check("Columns", status, str(report), wanted="those of a runner, at every bar")
+
+
+def _model_check(model: ModelEvidence) -> Check:
+    held = model.beats_baselines and model.out_of_sample
+    wanted = "it beats its baselines and had seen no traded bar"
+    return Check(f"Model {model.name} {model.version}", "ok" if held else "warning", str(model), wanted=wanted)
 
 
 def _windows_report(values: Mapping[str, Any]) -> "WindowsReport":
@@ -186,7 +202,6 @@ def evidence(
     checked = check_windows(result.inputs, most=max(1, checked_bars // len(result.slots)), seed=seed)
     return ResultEvidence(
         _prove(result, parity_bars, checked),
-        tuple(slot.report for slot in checked),
         models_used(result),
         synthetic=any(bars.synthetic for bars in result.bars),
         bars_in_all=len(result.inputs.market),

@@ -16,7 +16,8 @@ from atb.experiments.publication import published
 from atb.experiments.recomputation import columns_equal
 from atb.experiments.registry import get_run
 from atb.promotion.drafting import RunIdentity, draft_manifest
-from atb.promotion.gate import Evidence, Proofs, RehearsalEvidence, Verdict, gate
+from atb.promotion.evidence import Evidence, Proofs, RehearsalEvidence
+from atb.promotion.gate import Verdict, gate
 from atb.promotion.manifest import MODES, Manifest, decide_alike, load_manifest, write_manifest
 from atb.promotion.trust import check_place
 from atb.reading import read_json

@@ -10,7 +10,8 @@ from atb.engine.cache import kernel_hash
 from atb.errors import PromotionError
 from atb.promotion import provenance
 from atb.promotion.closure import module_name
-from atb.promotion.gate import Evidence, Verdict
+from atb.promotion.evidence import Evidence
+from atb.promotion.gate import Verdict
 from atb.promotion.manifest import SCHEMA, Manifest
 
 

@@ -1,17 +1,20 @@
-"""The gate: evidence in, verdict with every reason out; pure.
+"""The gate: evidence in, a verdict of named checks out; pure.
 
 Paper is refused only if the evidence does not belong to what would trade: other bars, another kernel, or a strategy that decides
 differently when it does not know the whole history. Results never keep a strategy from paper, which is where they are found out.
 Live also needs proofs, results and a rehearsal. Both verdicts are always given.
+
+Every answer is a `Check`: its name, what was found, what the gate wants, and whether it held. What a check that did not hold has
+found is a reason. A verdict is stored with its reasons beside its checks, because manifests signed earlier have only the reasons.
 """
 
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from types import UnionType
-from typing import Any, Self, get_args, get_origin
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
 
+from atb.checks import Check
 from atb.decimals import figure
+from atb.promotion.evidence import Evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,146 +37,37 @@ class GatePolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class Proofs:
-    """Proofs that a run made of its own result; None is "not proven".
-
-    Parameters
-    ----------
-    parity, lookahead_clean, columns_equal, out_of_sample
-        As in `Evidence`.
-    """
-
-    parity: bool | None = None
-    lookahead_clean: bool | None = None
-    columns_equal: bool | None = None
-    out_of_sample: bool | None = None
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read the proofs of a published result; whatever is not a JSON boolean proves nothing."""
-        read = {spec.name: values.get(spec.name) for spec in fields(cls)}
-        return cls(**{name: value if isinstance(value, bool) else None for name, value in read.items()})
-
-
-@dataclass(frozen=True, slots=True)
-class RehearsalEvidence:
-    """A rehearsal as the gate sees it: outcome, days traded, level of faults, whether the kill switch had a position to close."""
-
-    passed: bool
-    days: float
-    faults: str
-    drilled: bool
-
-    @classmethod
-    def from_json(cls, passed: bool, detail: Mapping[str, Any]) -> Self:
-        """Read the stored detail of a rehearsal."""
-        drill = detail.get("drill") or {}
-        return cls(passed, float(detail.get("days", 0)), str(detail.get("faults", "none")), bool(drill.get("held")))
-
-    def thorough(self, min_days: float = 30) -> bool:
-        """Whether it was long enough, had faults, and gave the kill switch a position to close."""
-        return self.days >= min_days and self.faults != "none" and self.drilled
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """Facts of one run, as plain values; None is "not proven", which live counts as a no.
-
-    Parameters
-    ----------
-    run_status
-        Status in the registry; only a run that `succeeded` is evidence.
-    strategies
-        Number of slots of the run's result; 0 if it published none.
-    data_matches
-        Whether the catalogue still holds exactly the run's bars.
-    kernel_matches
-        Whether the run used the installed kernel.
-    warm
-        Whether the warm-up before the first traded bar is complete.
-    synthetic
-        Whether the bars were generated.
-    n_trades, sharpe, total_return_pct, hold_return_pct, max_drawdown_pct
-        Results of the run after costs; NaN if not computable.
-    parity, lookahead_clean
-        Whether kernel parity and the absence of look-ahead were proven for the run.
-    columns_equal
-        Whether a process that knows, at every traded bar, only the declared warm-up and the bars so far computed the columns that
-        the backtest traded, as a runner does.
-    predicts, beats_baselines, out_of_sample
-        Whether the strategy uses a model, whether that beat its baselines out of sample, and whether every traded bar opened after
-        the last bar of its training and validation.
-    dirty
-        Whether the checkout had uncommitted changes.
-    refused
-        Number of refused or reduced intents by reason.
-    shorts
-        Whether the policy allows short positions.
-    enters_bare
-        Whether an entry can fill before the policy's stop can rest at the exchange.
-    rehearsed
-        Whether the last rehearsal of a manifest that decides the same passed; one that was not `thorough` counts only if it
-        failed.
-    """
-
-    run_status: str
-    strategies: int
-    data_matches: bool
-    kernel_matches: bool
-    warm: bool
-    synthetic: bool
-    n_trades: float
-    sharpe: float
-    total_return_pct: float
-    hold_return_pct: float
-    max_drawdown_pct: float
-    parity: bool | None = None
-    lookahead_clean: bool | None = None
-    columns_equal: bool | None = None
-    predicts: bool = False
-    beats_baselines: bool | None = None
-    out_of_sample: bool | None = None
-    dirty: bool | None = None
-    refused: Mapping[str, int] = field(default_factory=dict)
-    shorts: bool = False
-    enters_bare: bool = False
-    rehearsed: bool | None = None
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self | None:
-        """Read what `to_json` wrote; None if a value is missing, unknown or of the wrong type."""
-        if sorted(values) != sorted(spec.name for spec in fields(cls)):
-            return None
-        numbers = {spec.name for spec in fields(cls) if spec.type is float}
-        read: dict[str, Any] = {
-            name: math.nan if name in numbers and value is None else value for name, value in values.items()
-        }
-        evidence = cls(**read)
-        if not all(_is_plain(getattr(evidence, spec.name), spec.type) for spec in fields(cls)):
-            return None
-        return evidence if all(type(count) is int for count in evidence.refused.values()) else None
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain JSON values; NaN becomes None."""
-        values = asdict(self) | {"refused": dict(self.refused)}
-        return {name: None if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
-
-
-def _is_plain(value: object, annotation: Any) -> bool:
-    """True if a value has its field's type; a bool is not a number, an int is also a float."""
-    kinds = get_args(annotation) if isinstance(annotation, UnionType) else (get_origin(annotation) or annotation,)
-    if isinstance(value, bool):
-        return bool in kinds
-    return isinstance(value, (*kinds, int) if float in kinds else kinds)
-
-
-@dataclass(frozen=True, slots=True)
 class Verdict:
-    """Why a run may not be promoted, to the requested mode and to live; no reasons mean that it may."""
+    """Whether a run may be promoted, to the requested mode and to live, check by check.
+
+    Parameters
+    ----------
+    mode
+        The requested mode, `paper` or `live`.
+    paper
+        What paper requires, and live too.
+    beyond_paper
+        What only live requires.
+    """
 
     mode: str
-    reasons: tuple[str, ...]
-    live_reasons: tuple[str, ...]
+    paper: tuple[Check, ...]
+    beyond_paper: tuple[Check, ...]
+
+    @property
+    def checks(self) -> tuple[Check, ...]:
+        """Every check that live requires, those of paper first."""
+        return (*self.paper, *self.beyond_paper)
+
+    @property
+    def live_reasons(self) -> tuple[str, ...]:
+        """What speaks against live."""
+        return _reasons(self.checks)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What speaks against the requested mode."""
+        return self.live_reasons if self.mode == "live" else _reasons(self.paper)
 
     @property
     def passed(self) -> bool:
@@ -181,92 +75,235 @@ class Verdict:
         return not self.reasons
 
     def to_json(self) -> dict[str, Any]:
-        """Return both verdicts as plain JSON values."""
+        """Return both verdicts as plain JSON values: reasons as text, and every check with the mode from which it is required."""
         live = {"passed": not self.live_reasons, "reasons": list(self.live_reasons)}
-        return {"mode": self.mode, "passed": self.passed, "reasons": list(self.reasons), "live": live}
+        checks = [
+            {
+                "required_for": mode,
+                "name": check.name,
+                "status": check.status,
+                "found": check.found,
+                "wanted": check.wanted,
+            }
+            for mode, group in (("paper", self.paper), ("live", self.beyond_paper))
+            for check in group
+        ]
+        reasons = list(self.reasons)
+        return {"mode": self.mode, "passed": self.passed, "reasons": reasons, "live": live, "checks": checks}
 
 
 def gate(evidence: Evidence, policy: GatePolicy | None = None, *, mode: str = "paper") -> Verdict:
     """Return the verdict on `evidence` for `mode` (`paper` or `live`), and always for live too."""
-    broken = _integrity(evidence)
-    live = (*broken, *_proofs(evidence), *_results(evidence, policy or GatePolicy()))
-    return Verdict(mode, live if mode == "live" else broken, live)
+    return Verdict(mode, _integrity(evidence), (*_proofs(evidence), *_results(evidence, policy or GatePolicy())))
 
 
-def _chosen(*findings: tuple[bool, str]) -> tuple[str, ...]:
-    return tuple(text for applies, text in findings if applies)
+def _reasons(checks: Iterable[Check]) -> tuple[str, ...]:
+    return tuple(check.found for check in checks if check.failed)
 
 
-def _integrity(evidence: Evidence) -> tuple[str, ...]:
-    """Return why this is no evidence, or evidence of something else than what would trade."""
-    if evidence.run_status != "succeeded":  # a failed run lacks more, which are no further reasons
-        return (f"the run did not succeed (status {evidence.run_status})",)
+def _check(name: str, wanted: str, holds: str, *wrong: tuple[bool, str]) -> Check:
+    """Return a check with the text of the first fault that applies; it held if none does."""
+    fault = next((text for applies, text in wrong if applies), None)
+    return Check(name, "error" if fault else "ok", fault or holds, wanted=wanted)
+
+
+def _integrity(evidence: Evidence) -> tuple[Check, ...]:
+    """Return whether this is evidence, and of what would trade."""
+    status = f"the run did not succeed (status {evidence.run_status})"
+    ended = _check("run", "it succeeded", "the run succeeded", (evidence.run_status != "succeeded", status))
+    slots = f"the run has {evidence.strategies} slots, and a manifest holds one; a runner takes several manifests"
+    one_slot = _check(
+        "slots",
+        "one strategy on one symbol",
+        "the run has one slot",
+        (evidence.strategies == 0, "the run published no strategy result"),
+        (evidence.strategies > 1, slots),
+    )
+    if ended.failed:  # a failed run lacks more, which are no further reasons
+        return (ended,)
     if evidence.strategies == 0:
-        return ("the run published no strategy result",)
-    return _chosen(
-        (
-            evidence.strategies > 1,
-            f"the run has {evidence.strategies} slots, and a manifest holds one; a runner takes several manifests",
+        return ended, one_slot
+    return ended, one_slot, *_same(evidence)
+
+
+def _same(evidence: Evidence) -> tuple[Check, ...]:
+    """Return whether bars, kernel and decisions are those that would trade."""
+    knows = "a runner, which knows only the declared warm-up and the bars so far"
+    differs = f"{knows}, would decide differently from the backtest"
+    return (
+        _check(
+            "bars",
+            "the catalogue holds exactly the run's bars",
+            "the bars of the run are in the catalogue",
+            (not evidence.data_matches, "the bars of the run are not, or no longer, in the catalogue"),
         ),
-        (not evidence.data_matches, "the bars of the run are not, or no longer, in the catalogue"),
-        (not evidence.kernel_matches, "the run used another decision kernel than the installed one"),
-        (
-            evidence.columns_equal is False,
-            "a runner, which knows only the declared warm-up and the bars so far, would decide differently from the backtest",
+        _check(
+            "kernel",
+            "the installed decision kernel",
+            "the run used the installed decision kernel",
+            (not evidence.kernel_matches, "the run used another decision kernel than the installed one"),
+        ),
+        _check(
+            "decisions of a runner",
+            "not known to differ from the backtest's",
+            "no bar is known at which a runner would decide differently from the backtest",
+            (evidence.columns_equal is False, differs),
         ),
     )
 
 
-def _proofs(evidence: Evidence) -> tuple[str, ...]:
-    """Return the proofs that live requires and the run lacks."""
-    return _chosen(
-        (evidence.synthetic, "the bars are SYNTHETIC: nothing was shown on a real market"),
-        (evidence.parity is None, "parity of the kernel was not proven in this run"),
-        (evidence.parity is False, "parity of the kernel failed"),
-        (evidence.lookahead_clean is None, "the absence of look-ahead was not proven in this run"),
-        (evidence.lookahead_clean is False, "the strategy looks ahead"),
-        (evidence.columns_equal is None, "not every bar's columns were computed again as a runner computes them"),
-        (not evidence.warm, "features were not settled at the first traded bar"),
-        (evidence.predicts and evidence.beats_baselines is None, "the model's baselines are not known"),
-        (
-            evidence.predicts and evidence.beats_baselines is False,
-            "the model does not beat its baselines out of sample",
+def _proofs(evidence: Evidence) -> tuple[Check, ...]:
+    """Return the proofs that live requires."""
+    return (*_proofs_of_columns(evidence), *_proofs_of_model(evidence), *_proofs_of_trading(evidence))
+
+
+def _proofs_of_columns(evidence: Evidence) -> tuple[Check, ...]:
+    return (
+        _check(
+            "market",
+            "bars of a real market",
+            "the bars were not generated",
+            (evidence.synthetic, "the bars are SYNTHETIC: nothing was shown on a real market"),
         ),
-        (
-            evidence.predicts and evidence.out_of_sample is not True,
-            "the model had seen some of the traded bars, or it is not known whether it had",
+        _check(
+            "parity",
+            "proven in the run",
+            "the kernel and its two other ways agree",
+            (evidence.parity is None, "parity of the kernel was not proven in this run"),
+            (evidence.parity is False, "parity of the kernel failed"),
         ),
-        (evidence.dirty is None, "the commit of the run is not known"),
-        (evidence.dirty is True, "the run's checkout had uncommitted changes"),
-        (evidence.shorts, "its policy sells short, which a spot account cannot"),
-        (
-            evidence.enters_bare,
-            "its policy enters at a stop, which no exchange takes together with the position's own: enter at market or limit",
+        _check(
+            "look-ahead",
+            "its absence is proven in the run",
+            "the strategy does not look ahead",
+            (evidence.lookahead_clean is None, "the absence of look-ahead was not proven in this run"),
+            (evidence.lookahead_clean is False, "the strategy looks ahead"),
         ),
-        (
-            evidence.rehearsed is None,
-            "it was not rehearsed over 30 days or more with faults and a kill drill: promote it to paper, then rehearse it",
+        _check(
+            "columns",
+            "every bar's computed again as a runner computes them",
+            "every bar's columns were computed again as a runner computes them",
+            (
+                evidence.columns_equal is None,
+                "not every bar's columns were computed again as a runner computes them",
+            ),
         ),
-        (evidence.rehearsed is False, "its last rehearsal failed"),
+        _check(
+            "warm-up",
+            "complete before the first traded bar",
+            "features were settled at the first traded bar",
+            (not evidence.warm, "features were not settled at the first traded bar"),
+        ),
     )
 
 
-def _results(evidence: Evidence, policy: GatePolicy) -> tuple[str, ...]:
-    """Return the results that are too weak; every comparison is false for NaN, which is therefore too weak."""
+def _proofs_of_model(evidence: Evidence) -> tuple[Check, ...]:
+    baselines, unseen = (
+        "it beats its baselines out of sample",
+        "every traded bar opened after its training and validation",
+    )
+    if not evidence.predicts:
+        skipped = [("model's baselines", baselines), ("model's training", unseen)]
+        return tuple(Check(name, "skipped", "the strategy uses no model", wanted=wanted) for name, wanted in skipped)
+    return (
+        _check(
+            "model's baselines",
+            baselines,
+            "the model beats its baselines out of sample",
+            (evidence.beats_baselines is None, "the model's baselines are not known"),
+            (evidence.beats_baselines is False, "the model does not beat its baselines out of sample"),
+        ),
+        _check(
+            "model's training",
+            unseen,
+            "the model had seen none of the traded bars",
+            (
+                evidence.out_of_sample is not True,
+                "the model had seen some of the traded bars, or it is not known whether it had",
+            ),
+        ),
+    )
+
+
+def _proofs_of_trading(evidence: Evidence) -> tuple[Check, ...]:
+    bare = "its policy enters at a stop, which no exchange takes together with the position's own: enter at market or limit"
+    unrehearsed = (
+        "it was not rehearsed over 30 days or more with faults and a kill drill: promote it to paper, then rehearse it"
+    )
+    return (
+        _check(
+            "commit",
+            "a known one, without uncommitted changes",
+            "the run's checkout had no uncommitted changes",
+            (evidence.dirty is None, "the commit of the run is not known"),
+            (evidence.dirty is True, "the run's checkout had uncommitted changes"),
+        ),
+        _check(
+            "short sales",
+            "none",
+            "its policy sells nothing short",
+            (evidence.shorts, "its policy sells short, which a spot account cannot"),
+        ),
+        _check(
+            "protection of entries",
+            "the stop can rest as soon as the entry is filled",
+            "no entry is filled before its stop can rest",
+            (evidence.enters_bare, bare),
+        ),
+        _check(
+            "rehearsal",
+            "the last one passed, over 30 days or more, with faults and a kill drill",
+            "its last rehearsal passed",
+            (evidence.rehearsed is None, unrehearsed),
+            (evidence.rehearsed is False, "its last rehearsal failed"),
+        ),
+    )
+
+
+def _results(evidence: Evidence, policy: GatePolicy) -> tuple[Check, ...]:
+    """Return whether the results suffice; every comparison is false for NaN, which is therefore too weak."""
     gain, hold = evidence.total_return_pct, evidence.hold_return_pct
+    sharpe, drawdown = f"Sharpe {figure(evidence.sharpe, '.2f')}", f"drawdown {evidence.max_drawdown_pct:.1f} %"
+    trades, returns = f"{evidence.n_trades:.0f} trades", f"{gain:+.2f} % against {hold:+.2f} %"
     refused = sum(evidence.refused.values())
-    reasons = ", ".join(f"{name} {count}" for name, count in sorted(evidence.refused.items()))
-    return _chosen(
-        ("ruined" in evidence.refused, "the account was ruined"),
-        (not evidence.n_trades >= policy.min_trades, f"{evidence.n_trades:.0f} trades, fewer than {policy.min_trades}"),
-        (not gain > hold, f"it does not beat holding after costs: {gain:+.2f} % against {hold:+.2f} %"),
-        (
-            not evidence.sharpe >= policy.min_sharpe,
-            f"Sharpe {figure(evidence.sharpe, '.2f')}, below {policy.min_sharpe:.2f}",
+    counts = ", ".join(f"{name} {count}" for name, count in sorted(evidence.refused.items()))
+    few, weak = not evidence.n_trades >= policy.min_trades, not evidence.sharpe >= policy.min_sharpe
+    deep = not evidence.max_drawdown_pct <= policy.max_drawdown_pct
+    return (
+        _check(
+            "ruin",
+            "none",
+            "the account was not ruined",
+            ("ruined" in evidence.refused, "the account was ruined"),
         ),
-        (
-            not evidence.max_drawdown_pct <= policy.max_drawdown_pct,
-            f"drawdown {evidence.max_drawdown_pct:.1f} %, above {policy.max_drawdown_pct:.1f} %",
+        _check(
+            "trades",
+            f"{policy.min_trades} or more",
+            trades,
+            (few, f"{trades}, fewer than {policy.min_trades}"),
         ),
-        (refused > 0, f"{refused} signals were not traded as given: {reasons}"),
+        _check(
+            "holding",
+            "a higher return than holding, after costs",
+            f"it beats holding after costs: {returns}",
+            (not gain > hold, f"it does not beat holding after costs: {returns}"),
+        ),
+        _check(
+            "Sharpe ratio",
+            f"{policy.min_sharpe:.2f} or more",
+            sharpe,
+            (weak, f"{sharpe}, below {policy.min_sharpe:.2f}"),
+        ),
+        _check(
+            "drawdown",
+            f"{policy.max_drawdown_pct:.1f} % or less",
+            drawdown,
+            (deep, f"{drawdown}, above {policy.max_drawdown_pct:.1f} %"),
+        ),
+        _check(
+            "signals not traded",
+            "none refused or reduced",
+            "all signals were traded as given",
+            (refused > 0, f"{refused} signals were not traded as given: {counts}"),
+        ),
     )

@@ -15,7 +15,8 @@ from typing import Any, Self
 from atb.errors import InputError, PromotionError, did_you_mean
 from atb.files import make_public_folder, write_public
 from atb.promotion import provenance
-from atb.promotion.gate import Evidence, gate
+from atb.promotion.evidence import Evidence
+from atb.promotion.gate import gate
 from atb.promotion.signing import check_signature, fingerprint, own_key, sign, signing_key
 from atb.promotion.trust import trusted_keys
 from atb.reading import MIB, parse_json, read_file

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.rules import BacktestRules, make_rules
-    from atb.workbench.runs import evidence_table, judged_run, promote_run
+    from atb.workbench.runs import evidence_table, judged_run, promote_run, verdict_table
     from atb.workbench.slots import Period, load_predictor, prepare_slot, prepare_slots, traded_part
 
 _HOMES = {
@@ -38,6 +38,7 @@ _HOMES = {
     "ensure_session": "atb.workbench.monitor",
     "evidence": "atb.experiments.evidence",
     "evidence_table": "atb.workbench.runs",
+    "verdict_table": "atb.workbench.runs",
     "explained": "atb.workbench.explanation",
     "findings": "atb.experiments.findings",
     "fragility": "atb.experiments.findings",
@@ -101,6 +102,7 @@ __all__ = [
     "start_spread",
     "strategy_params",
     "traded_part",
+    "verdict_table",
     "watch_session",
 ]
 

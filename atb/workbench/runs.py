@@ -76,6 +76,24 @@ def evidence_table(judged: "Judged") -> "pd.DataFrame":
     return pd.DataFrame.from_dict(texts, orient="index", columns=["found"]).rename_axis(index="evidence")
 
 
+def verdict_table(judged: "Judged") -> "pd.DataFrame":
+    """Return the gate's checks of a run, one a row: what requires it, what was found, what is wanted, and whether it held."""
+    import pandas as pd
+
+    words = {"ok": "yes", "error": "NO", "skipped": "-"}
+    rows = [
+        {
+            "check": check["name"],
+            "required for": check["required_for"],
+            "held": words.get(check["status"], check["status"]),
+            "found": check["found"],
+            "wanted": check["wanted"],
+        }
+        for check in judged.verdict.to_json()["checks"]
+    ]
+    return pd.DataFrame(rows).set_index("check")
+
+
 def _text(value: object) -> str:
     if value is None:
         return "not proven"

@@ -12,7 +12,7 @@ from atb.engine.policy import AccountPolicy
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.experiments.evidence import ResultEvidence
-from atb.promotion.gate import Proofs
+from atb.promotion.evidence import Proofs
 from atb.strategies.from_signals import GivenSides
 from atb.workbench import Period, evidence, findings, load_bars, make_strategy, prepare_slot, proofs, run
 from tests.bars import bars_of, ramp, random_walk
@@ -27,7 +27,7 @@ def proven_without(*left_out):
     from atb.validation.parity import ParityReport  # not for the processes that import this module for its strategies
 
     parity = ParityReport(True, 7, 50, {"vectorbt": True}, None, left_out)
-    return ResultEvidence(parity, (), (), synthetic=False, bars_in_all=50)
+    return ResultEvidence(parity, (), synthetic=False, bars_in_all=50)
 
 
 class Peeking(Scripted):
@@ -66,7 +66,8 @@ def test_an_honest_result_is_proven():
     assert proven.parity.bars == 400
     published = json.loads(json.dumps(proven.to_json()))
     assert ResultEvidence.from_json(published).to_json() == proven.to_json()
-    assert Proofs.from_json(published) == proven.proofs
+    assert Proofs.from_json(published) == Proofs(parity=True, lookahead_clean=True, columns_equal=True)
+    assert [(check.name, check.status) for check in proven.checks()] == [("Parity", "ok"), ("Columns", "ok")]
     assert any("400 bars" in line for line in proofs(proven))
 
 

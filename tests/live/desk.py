@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from atb.backtest import run as backtest
 from atb.backtest.result import Result
+from atb.checks import Check
 from atb.data.catalogue.writing import save_bars
 from atb.db import Database, open_database
 from atb.db.tables import DecisionRow, EquityRow, FillRow, IntentRow, KernelStateRow, SessionRow, SlotRow, TradeRow
@@ -24,7 +25,8 @@ from atb.live.plan import Plan, make_plan
 from atb.live.portfolio import Portfolio
 from atb.live.runner import RunnerContext, Window, run_paper
 from atb.promotion.drafting import RunIdentity, draft_manifest
-from atb.promotion.gate import Evidence, Verdict
+from atb.promotion.evidence import Evidence
+from atb.promotion.gate import Verdict
 from atb.promotion.manifest import load_manifest, write_manifest
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, random_walk
@@ -48,7 +50,7 @@ EVIDENCE = Evidence(
     run_status="succeeded", strategies=1, data_matches=True, kernel_matches=True, warm=True, synthetic=True, n_trades=3.0,
     sharpe=1.0, total_return_pct=1.0, hold_return_pct=0.5, max_drawdown_pct=5.0,
 )  # fmt: skip
-VERDICT = Verdict("paper", (), ("a test",))
+VERDICT = Verdict("paper", (), (Check("market", "error", "a test"),))
 # What tells one execution of a session from another and nothing else: when it was written, under which epoch.
 INCIDENTAL = {"created_at", "updated_at", "started_at", "epoch", "config", "versions"}
 

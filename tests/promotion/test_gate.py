@@ -5,7 +5,8 @@ import math
 
 import pytest
 
-from atb.promotion.gate import Evidence, GatePolicy, gate
+from atb.promotion.evidence import Evidence
+from atb.promotion.gate import GatePolicy, gate
 
 GOOD = {
     "run_status": "succeeded", "strategies": 1, "data_matches": True, "kernel_matches": True, "warm": True,
@@ -23,12 +24,9 @@ def verdict(mode="paper", **changes):
 def test_good_evidence_passes_both():
     assert verdict("live").passed
     assert verdict("live", **MODEL).passed
-    assert verdict().to_json() == {
-        "mode": "paper",
-        "passed": True,
-        "reasons": [],
-        "live": {"passed": True, "reasons": []},
-    }
+    stored = verdict().to_json()
+    assert stored.pop("checks")
+    assert stored == {"mode": "paper", "passed": True, "reasons": [], "live": {"passed": True, "reasons": []}}
 
 
 @pytest.mark.parametrize(
@@ -126,3 +124,29 @@ def test_evidence_of_another_form_is_none(wrong):
         Evidence.from_json({key: value for key, value in Evidence(**GOOD).to_json().items() if key != "rehearsed"})
         is None
     )
+
+
+def test_every_check_has_a_name_of_its_own_and_says_what_was_found_and_what_is_wanted():
+    checks = verdict("live", **MODEL).checks
+    assert len({check.name for check in checks}) == len(checks) > 20
+    assert all(check.status == "ok" and check.found and check.wanted for check in checks)
+    without = verdict("live").checks
+    assert [check.name for check in without] == [check.name for check in checks], "the list is the same for every run"
+    assert {check.name for check in without if check.status == "skipped"} == {"model's baselines", "model's training"}
+
+
+def test_a_check_holds_the_figure_of_the_policy_and_of_the_run():
+    strict = GatePolicy(min_trades=500, min_sharpe=2.0, max_drawdown_pct=5.0)
+    found = {check.name: check for check in gate(Evidence(**GOOD), strict).checks if check.failed}
+    assert {name: (check.found, check.wanted) for name, check in found.items()} == {
+        "trades": ("200 trades, fewer than 500", "500 or more"),
+        "Sharpe ratio": ("Sharpe 1.60, below 2.00", "2.00 or more"),
+        "drawdown": ("drawdown 12.0 %, above 5.0 %", "5.0 % or less"),
+    }
+
+
+def test_a_verdict_is_stored_with_each_check_and_the_mode_that_requires_it():
+    stored = json.loads(json.dumps(verdict(sharpe=0.5, kernel_matches=False).to_json()))
+    wrong = [(check["required_for"], check["name"]) for check in stored["checks"] if check["status"] == "error"]
+    assert wrong == [("paper", "kernel"), ("live", "Sharpe ratio")]
+    assert stored["live"]["reasons"] == [check["found"] for check in stored["checks"] if check["status"] == "error"]

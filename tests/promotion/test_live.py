@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from atb.errors import PromotionError
-from atb.promotion.gate import Evidence, gate
+from atb.promotion.evidence import Evidence
+from atb.promotion.gate import gate
 from atb.promotion.manifest import decide_alike, load_manifest, sign_manifest, verify
 from atb.promotion.signing import fingerprint, signing_key
 from atb.promotion.trust import trust
