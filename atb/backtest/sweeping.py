@@ -72,6 +72,17 @@ class Sweep:
         self.slots, self.account, self.start = slots, account, start
         self.combinations, self.table, self.complete = combinations, table, complete
 
+    @property
+    def swept(self) -> list[str]:
+        """The columns of the table that are parameters: those that differ."""
+        return list(self.table.columns[: self.table.columns.get_loc("final_equity")])
+
+    @property
+    def label(self) -> str:
+        """Title of reports: strategies and markets, synthetic data named as such."""
+        names = ", ".join(dict.fromkeys(combination.strategy.name for combination in self.combinations))
+        return f"{names} · " + "; ".join(dict.fromkeys(slot.bars.label for slot in self.slots))
+
     def __len__(self) -> int:
         """Return the number of combinations that were run: the trials that a later test must count."""
         return len(self.table)

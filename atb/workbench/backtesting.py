@@ -14,15 +14,16 @@ from atb.domain import Symbol
 from atb.domain.observed import synthetic_rules
 from atb.engine.parameters import slot_parameters
 from atb.workbench.market import SAMPLE, ensure_sample, finer_bars, load_bars
-from atb.workbench.rules import make_rules
-from atb.workbench.slots import Period, prepare_slots, traded_part
+from atb.workbench.rules import make_rules, read_rules
+from atb.workbench.slots import Period, prepare_slots, shared, traded_part
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from atb.backtest import Result
-    from atb.domain import Bars
-    from atb.engine.policy import AccountPolicy
+    from atb.backtest.sweeping import Sweep
+    from atb.domain import Bars, Strategy
+    from atb.engine.policy import AccountPolicy, RiskPolicy
     from atb.engine.slot import Slot
 
 COMMON = ("fraction", "stop_loss", "take_profit", "fee", "slippage", "cash")  # rules that a backtest has as parameters
@@ -80,6 +81,74 @@ def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
     )
     finer = finer_bars([slot.bars for slot in slots], values.get("finer"), start=first)
     return Prepared(slots, first, rules.account, finer, traded_part(slots, first, period))
+
+
+@dataclass(frozen=True)
+class PreparedSweep:
+    """A sweep ready to run: a backtest with bars enough for every combination, strategies, policies, and how many were refused."""
+
+    backtest: Prepared
+    strategies: "list[Strategy]"
+    policies: "list[RiskPolicy]"
+    refused: int
+
+    def run(self, *, workers: int | None = None, progress: bool = False) -> "Sweep":
+        """Run every combination."""
+        from atb.backtest.sweeping import sweep
+
+        base = self.backtest
+        return sweep(
+            base.slots,
+            strategies=self.strategies,
+            policies=self.policies,
+            account=base.account,
+            start=base.first,
+            workers=workers,
+            progress=progress,
+        )
+
+
+def prepare_sweep(
+    values: Mapping[str, Any], params: Mapping[str, list[Any]], rules: Mapping[str, list[Any]]
+) -> PreparedSweep:
+    """Prepare backtests of every combination of strategy parameters and rules, over the bars of the backtest notebook.
+
+    All begin at the first bar that the longest warm-up allows, so that their figures can be compared.
+
+    Parameters
+    ----------
+    values
+        The backtest notebook's parameters, defaults filled in: what all combinations share.
+    params, rules
+        Swept values by the strategy's parameter and by the policy's rule.
+
+    Raises
+    ------
+    AtbError
+        As `prepare_backtest`, or if the strategy or the policy refuses every combination.
+    """
+    from atb.engine import policy
+    from atb.engine.slot import warmup_bars
+    from atb.strategies import grid
+
+    fixed = {name: [value] for name, value in values["params"].items()}
+    strategies = grid(values["strategy"], **fixed, **params)
+    base = make_rules(values.get("policy"), **{name: values[name] for name in COMMON})
+    policies = policy.grid(base.policy, **rules)
+    longest = max(strategies, key=lambda strategy: strategy.warmup)
+    widest = max(policies, key=lambda chosen: warmup_bars(longest, chosen, base.execution))
+    own = {name: getattr(longest, name) for name in {**fixed, **params}}
+    prepared = prepare_backtest({**values, "params": own, "policy": _ruled(values, widest, rules)})
+    wanted = math.prod(len(axis) for axis in params.values())
+    count = len(prepared.slots)
+    return PreparedSweep(
+        prepared, strategies, [shared(each, count) for each in policies], (wanted - len(strategies)) * len(policies)
+    )
+
+
+def _ruled(values: Mapping[str, Any], chosen: "RiskPolicy", rules: Mapping[str, list[Any]]) -> dict[str, Any]:
+    """Return the notebook's `policy` with the swept rules as one policy has them."""
+    return {**read_rules(values.get("policy")), **{name: getattr(chosen, name) for name in rules}}
 
 
 def make_sample_for(values: Mapping[str, Any]) -> None:

@@ -135,9 +135,9 @@ def prepare_slots(
     if not names or len(set(names)) < len(names):
         raise InputError("A backtest trades one or more symbols, each once", found=", ".join(names) or "none")
     policy = policy or RiskPolicy()
-    shared = replace(policy, fraction=policy.fraction / len(names)) if len(names) > 1 else policy
+    share = shared(policy, len(names))
     found = [
-        prepare_slot(strategy, name, timeframe, period=period, venue=venue, policy=shared, execution=execution)
+        prepare_slot(strategy, name, timeframe, period=period, venue=venue, policy=share, execution=execution)
         for name in names
     ]
     first = max(start for _, start in found)
@@ -149,6 +149,11 @@ def prepare_slots(
                 todo="Give --start and --end of a time in which all were traded",
             )
     return tuple(slot for slot, _ in found), first
+
+
+def shared(policy: RiskPolicy, symbols: int) -> RiskPolicy:
+    """Return the policy of one of several symbols: its part of the account's `fraction`."""
+    return replace(policy, fraction=policy.fraction / symbols) if symbols > 1 else policy
 
 
 def traded_part(slot: Slot | Sequence[Slot], first: "pd.Timestamp", period: Period) -> str:
