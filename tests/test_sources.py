@@ -13,7 +13,7 @@ from tests.promotion.checkout import copied_checkout, plant
 EVIL = "raise SystemExit('planted code ran')"
 MODULES = (
     "strategies/sma_cross.py",
-    "features/indicators.py",
+    "features/indicators/averages.py",
     "prediction/predictor.py",
     "engine/prepare.py",
     "engine/matching.py",

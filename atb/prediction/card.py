@@ -94,8 +94,9 @@ def content_sha256(card: Mapping[str, Any]) -> str:
 def feature_source_sha256() -> str:
     """Return the hash of the source of the features: another source may mean other inputs under the same names."""
     digest = hashlib.sha256()
-    for module in (indicators, sets):
-        digest.update(Path(str(module.__file__)).read_bytes().replace(b"\r\n", b"\n"))
+    files = [*Path(str(indicators.__file__)).parent.glob("*.py"), Path(str(sets.__file__))]
+    for file in sorted(files, key=lambda file: file.name):
+        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
 
 

@@ -52,7 +52,7 @@ def test_what_was_promoted_verifies_without_a_warning(desk, path, package):
 
 def test_a_manifest_pins_everything_that_decides(desk, path):
     manifest = load_manifest(path)
-    assert {"atb/strategies/sma_cross.py", "atb/strategies/__init__.py", "atb/features/indicators.py", "atb/engine/kernel.py",
+    assert {"atb/strategies/sma_cross.py", "atb/strategies/__init__.py", "atb/features/indicators/averages.py", "atb/engine/kernel.py",
             "atb/engine/records.py", "atb/domain/bars.py", "atb/live/loop.py", "atb/venues/broker/binance.py", "atb/sources.py",
             "atb/db/migrations/versions/0001_the_first_schema.py", "runners/live.py"} <= set(manifest.sources)  # fmt: skip
     assert {"python", "numba", "numpy", "TA-Lib", "onnxruntime", "ccxt", "pandas", "atb-workbench"} == set(
@@ -172,7 +172,7 @@ def test_a_path_that_leads_nowhere_says_where_manifests_are(tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["strategies/sma_cross.py", "features/indicators.py", "features/__init__.py", "engine/kernel.py", "engine/matching.py",
+    ["strategies/sma_cross.py", "features/indicators/averages.py", "features/__init__.py", "engine/kernel.py", "engine/matching.py",
      "engine/sizing.py", "engine/policy.py", "domain/signals.py", "live/loop.py", "venues/broker/binance.py",
      "strategies/__init__.py",     "db/migrations/env.py", "sources.py", "promotion/closure.py"],
 )  # fmt: skip

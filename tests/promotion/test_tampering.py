@@ -54,7 +54,7 @@ def test_a_runner_runs_no_code_that_was_put_beside_its_own(sqlite_desk, promoted
     path, since = promoted
     planted = [
         plant(package / name, EVIL)
-        for name in ("__init__.py", "sources.py", "strategies/sma_cross.py", "features/indicators.py")
+        for name in ("__init__.py", "sources.py", "strategies/sma_cross.py", "features/indicators/averages.py")
     ]
     for folder in (package.parent / "runners", sqlite_desk.root, tmp_path / "elsewhere"):
         folder.mkdir(exist_ok=True)
