@@ -11,7 +11,7 @@ from atb.backtest import run, sweep
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy, grid
 from atb.engine.slot import Slot
 from atb.errors import InputError
-from atb.features import indicators
+from atb.features.indicators import averages, register
 from atb.strategies import grid as strategy_grid
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
@@ -84,18 +84,14 @@ def test_the_number_of_workers_changes_nothing(workers, monkeypatch):
 
 def test_an_indicator_is_computed_once_for_each_distinct_parameter(monkeypatch):
     calls = []
-    original = indicators._mean
-    monkeypatch.setitem(
-        indicators._OF_WINDOWS,
-        "SMA",
-        lambda *args, **kwargs: calls.append(kwargs["timeperiod"]) or original(*args, **kwargs),
-    )
+    original = averages.mean
+    monkeypatch.setattr(averages, "mean", lambda x, n: calls.append(n) or original(x, n))
     sweep(slot(), strategies=strategy_grid("sma_cross", fast=[3, 4, 5], slow=[10, 20, 30]), policies=POLICIES)
     assert sorted(calls) == [3, 4, 5, 10, 20, 30]
 
 
 def test_what_is_remembered_is_bounded_and_right(monkeypatch):
-    monkeypatch.setattr(indicators, "_REMEMBERED_BYTES", 3 * 600 * 8)
+    monkeypatch.setattr(register, "_REMEMBERED_BYTES", 3 * 600 * 8)
     found = sweep(slot(), strategies=strategy_grid("sma_cross", fast=[3, 4, 5], slow=[10, 20, 30]))
     assert_rows_are_runs(found)
 

@@ -42,9 +42,9 @@ def test_rsi_of_the_stockcharts_example():
     np.testing.assert_allclose(values[14:], [70.53, 66.32, 66.55, 69.41, 66.36, 57.97], atol=0.006)
 
 
-def test_rsi_of_a_market_that_only_rises_is_100_and_of_one_that_stands_still_is_0():
+def test_rsi_of_a_market_that_only_rises_is_100_and_of_one_that_stands_still_50():
     assert rsi(np.arange(1.0, 40.0), 14)[-1] == 100
-    assert rsi(np.full(40, 5.0), 14)[-1] == 0
+    assert rsi(np.full(40, 5.0), 14)[-1] == 50
 
 
 def test_atr_by_hand():

@@ -52,8 +52,9 @@ def test_what_was_promoted_verifies_without_a_warning(desk, path, package):
 
 def test_a_manifest_pins_everything_that_decides(desk, path):
     manifest = load_manifest(path)
-    assert {"atb/strategies/sma_cross.py", "atb/strategies/__init__.py", "atb/features/indicators/averages.py", "atb/engine/kernel.py",
-            "atb/engine/records.py", "atb/domain/bars.py", "atb/live/loop.py", "atb/venues/broker/binance.py", "atb/sources.py",
+    assert {"atb/strategies/sma_cross.py", "atb/strategies/__init__.py", "atb/features/indicators/averages.py",
+            "atb/engine/kernel.py", "atb/engine/records.py", "atb/domain/bars.py", "atb/live/loop.py",
+            "atb/venues/broker/binance.py", "atb/sources.py",
             "atb/db/migrations/versions/0001_the_first_schema.py", "runners/live.py"} <= set(manifest.sources)  # fmt: skip
     assert {"python", "numba", "numpy", "TA-Lib", "onnxruntime", "ccxt", "pandas", "atb-workbench"} == set(
         manifest.versions

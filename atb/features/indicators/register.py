@@ -79,7 +79,9 @@ class Indicator:
             raise InputError(f"{self.name} has no such parameter", found=unknown[0], todo=todo)
         complete = {**self.parameters, **parameters}
         if missing := [name for name, value in complete.items() if value is None]:
-            raise InputError(f"{self.name} needs a value", found=f"none for {missing[0]}", todo=f"Give {missing[0]}")
+            raise InputError(
+                f"{self.name} needs a value for {missing[0]}", todo=f"Give {missing[0]}, it has no default"
+            )
         return complete
 
 

@@ -4,7 +4,7 @@ Running sums, TA-Lib's too, keep a rounding error of everything that ever passed
 stands still are then apart by where the history starts, and one that is above the other in a backtest is below it in a runner. Here
 the statistic of a window is put together from those of parts of 1, 2, 4, 8... rows, always in the same order: log n steps for all
 windows of a column, and as many for a live row. Moments are merged as mean and squared deviations from it (Chan, Golub, LeVeque
-1979), so that they do not cancel where the level dwarfs the spread: equal values have exactly their value for a mean and 0 for a spread.
+1979): they do not cancel where the level dwarfs the spread, and the spread of equal values is exactly 0.
 """
 
 from collections import deque
