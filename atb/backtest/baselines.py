@@ -121,13 +121,11 @@ def random_entry(inputs: KernelInput, outcome: SimulationRecords, *, runs: int =
     their sides in order, and their contents; the order of their lengths and the flat time between them are drawn.
     """
     rng = np.random.default_rng(seed)
-    ends = (*inputs.offsets[1:], len(inputs.market))
-    parts = [slice(a, b) for a, b in zip(inputs.offsets, ends, strict=True)]
-    stretches = [Stretches.of(inputs.signals["side"][part]) for part in parts]
+    stretches = [Stretches.of(inputs.signals["side"][part]) for part in inputs.parts]
     other = inputs.with_signals(inputs.signals.copy())
     ends_of_runs = []
     for _ in range(runs):
-        for part, stretch in zip(parts, stretches, strict=True):
+        for part, stretch in zip(inputs.parts, stretches, strict=True):
             _move(inputs, other, part, source=stretch.drawn(rng))
         other.signal_columns.side[:] = other.signals["side"]  # the loop for one slot reads this copy of the sides
         ends_of_runs.append(summarise(other))

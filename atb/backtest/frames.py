@@ -151,7 +151,6 @@ def _open_trades(slots: Records, inputs: KernelInput, dtype: "np.dtype[np.void]"
     rows = np.zeros(len(held), dtype)
     for row, s in zip(rows, held, strict=True):
         slot, side = slots[s], int(np.sign(slots[s]["quantity"]))
-        last = inputs.offsets[s + 1] if s + 1 < len(slots) else len(inputs.market)
         best, worst = (slot["highest"], slot["lowest"])[::side]
         values = {
             "slot": s,
@@ -159,7 +158,7 @@ def _open_trades(slots: Records, inputs: KernelInput, dtype: "np.dtype[np.void]"
             "quantity": slot["opened_quantity"],
             "entry_time": slot["entry_time"],
             "entry_price": slot["entry_price"],
-            "exit_time": inputs.market["closed"][last - 1],
+            "exit_time": inputs.market["closed"][inputs.parts[s].stop - 1],
             "exit_price": slot["mark"],
             "fees": slot["fees"],
             "financing": slot["financing"],

@@ -11,6 +11,7 @@ import numpy as np
 
 from atb.backtest.frames import folded_ms
 from atb.engine import records
+from atb.times import at_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -52,9 +53,7 @@ class Ruin:
     @property
     def at(self) -> "pd.Timestamp":
         """When its last order was filled, UTC."""
-        import pandas as pd
-
-        return pd.Timestamp(self.at_ms, unit="ms", tz="UTC")
+        return at_ms(self.at_ms)
 
     def __str__(self) -> str:
         """Return it as a sentence."""

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from atb.domain.bars import Bars
 from atb.domain.timeframe import Timeframe
+from atb.engine.prepare import finest
 from atb.engine.records import Floats
+from atb.times import at_ms
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,7 +43,7 @@ class Span:
     @classmethod
     def of(cls, inputs: "KernelInput") -> "Span":
         """Return the span of the traded bars."""
-        timeframe = min((slot.bars.timeframe for slot in inputs.slots), key=lambda frame: frame.seconds)
+        timeframe = finest(inputs.slots)
         at = periods_between(int(inputs.bar_columns.opened.min()), inputs.closes, timeframe)
         return cls(at, timeframe.bars_per_year)
 
@@ -90,15 +92,13 @@ class Holes:
     @classmethod
     def of(cls, bars: Bars, first_ms: int) -> "Holes | None":
         """Return the holes of the bars that open at `first_ms` (epoch ms) or later, or None."""
-        import pandas as pd
-
         opened, closed = (times[bars.opened_ms >= first_ms] for times in (bars.opened_ms, bars.closed_ms))
         at = np.flatnonzero(opened[1:] > closed[:-1])
         if not len(at):
             return None
         sizes = [round(periods_between(int(closed[k]), opened[k + 1 : k + 2], bars.timeframe)[0]) for k in at]
         worst = int(np.argmax(sizes))
-        start, end = (pd.Timestamp(int(ms), unit="ms", tz="UTC") for ms in (closed[at[worst]], opened[at[worst] + 1]))
+        start, end = at_ms(closed[at[worst]]), at_ms(opened[at[worst] + 1])
         missing = sum(sizes)
         return cls(bars.label, str(bars.timeframe), len(at), missing, len(opened) + missing, sizes[worst], start, end)
 

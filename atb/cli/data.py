@@ -8,6 +8,7 @@ import click
 
 from atb.cli.commands import Family
 from atb.cli.output import json_option, print_fields, print_json, print_table
+from atb.cli.routes import route_to
 from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
 
     settings = load_settings()
     venue = _text(options["venue"]) or settings.exchange.id
-    base_url = settings.exchange.base_url if venue.lower() == settings.exchange.id else None
     with _progress_bar(
         f"{symbol} {options['timeframe']}", hidden=bool(options["quiet"] or options["as_json"])
     ) as progress:
@@ -122,7 +122,7 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
             _text(options["start"]),
             _text(options["end"]),
             root=settings.bars_root,
-            source=open_provider("ccxt", venue, base_url=base_url or None),
+            source=open_provider("ccxt", venue, route=route_to(venue, settings)),
             progress=progress,
         )
     if options["as_json"]:
@@ -160,8 +160,7 @@ def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
     wanted = [Symbol.parse(symbol) for symbol in symbols]
     settings = load_settings()
     exchange = venue or settings.exchange.id
-    base_url = settings.exchange.base_url if exchange.lower() == settings.exchange.id else None
-    source = CcxtCandles(exchange, base_url=base_url or None, needs_history=False)
+    source = CcxtCandles(exchange, route=route_to(exchange, settings), needs_history=False)
     try:
         found = [source.rules(symbol) for symbol in wanted]
     except DataError as error:

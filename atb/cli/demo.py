@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 
@@ -23,21 +24,17 @@ def demo(as_json: bool) -> None:
     Example:
       atb demo
     """
-    from atb.db import open_database
     from atb.workbench.demo import Demo
 
     settings = start()
     began = perf_counter()
-    database = open_database(settings.database.url)
-    try:
+    with journal(settings) as database:
         demo_run = Demo(settings, database)
         steps = list(_shown(demo_run, as_json=as_json))
         if as_json:
             print_json(_facts(demo_run, steps))
         else:
             _last_screen(demo_run, perf_counter() - began)
-    finally:
-        database.close()
 
 
 def _shown(demo_run: "Demo", *, as_json: bool) -> list["FinishedStep"]:

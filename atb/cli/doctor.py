@@ -301,23 +301,18 @@ def check_exchange(settings: "Settings", timeout_ms: int = TIMEOUT_MS) -> Check:
     """Ask the configured exchange for its time, and compare the clock here with it; being offline is only a warning."""
     import ccxt
 
+    from atb.cli.routes import route_to
+    from atb.data.providers.ccxt_client import CcxtClient
+
     name = f"exchange {settings.exchange.id}"
     if settings.exchange.id not in ccxt.exchanges:
         from atb.errors import did_you_mean
 
         near = did_you_mean(settings.exchange.id, ccxt.exchanges) if settings.exchange.id else ""
         return Check(name, "error", "ccxt does not know it", near if near.startswith("Did") else "See ccxt.exchanges")
-    exchange = getattr(ccxt, settings.exchange.id)({"timeout": timeout_ms})
-    if settings.exchange.base_url:
-        exchange.urls["api"] = _moved(exchange.urls["api"], settings.exchange.base_url.rstrip("/"))
+    exchange = CcxtClient(settings.exchange.id, route=route_to(settings.exchange.id, settings)).exchange
+    exchange.timeout = timeout_ms
     return _compare_clocks(name, exchange.fetch_time, ccxt.BaseError)
-
-
-def _moved(addresses: object, base_url: str) -> object:
-    """Point every address of a ccxt exchange to another server."""
-    if isinstance(addresses, dict):
-        return {key: _moved(address, base_url) for key, address in addresses.items()}
-    return re.sub(r"^https?://[^/]+", base_url, addresses) if isinstance(addresses, str) else addresses
 
 
 def _compare_clocks(name: str, fetch_time: Callable[[], int | None], failure: type[Exception]) -> Check:

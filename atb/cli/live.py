@@ -95,7 +95,6 @@ def _promoted(
 ) -> tuple[Path, str, str]:
     """Backtest the last stored `days`, promote the run, and return the manifest with the traded period."""
     from atb.config import part_of
-    from atb.db import open_database
     from atb.domain import Instrument, Symbol, Timeframe
     from atb.errors import RunError
     from atb.experiments.execution import execute
@@ -107,14 +106,11 @@ def _promoted(
     pairs = rules.pop("given")
     given = chosen_values(notebook, {"strategy": strategy, **market, "days": days, **rules}, pairs)
     check_values(notebook, given)
-    database = open_database(settings.database.url)
-    try:
+    with journal(settings) as database:
         run = execute(notebook, given, settings=settings, database=database)
         if run.status != "succeeded":
             raise RunError(f"The backtest failed in {run.error}", todo=f"It was kept: {Path(run.path) / run.notebook}")
         promoted = promote(run.run_id, settings=settings, database=database)
-    finally:
-        database.close()
     report = published(settings.runs_root / run.run_id)
     result = report["result"]
     print_text(f"Backtest {run.run_id}: {result['headline']}")

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
 
@@ -32,15 +33,11 @@ def promote(run_id: str, *, mode: str, name: str | None, as_json: bool) -> None:
       atb promote 20240131-094500-03-backtest-1f9a3c --to paper
       atb promote 20240131-094500 --to live --json
     """
-    from atb.db import open_database
     from atb.experiments.promotion import promote as promote_run
 
     settings = start()
-    database = open_database(settings.database.url)
-    try:
+    with journal(settings) as database:
         promoted = promote_run(run_id, settings=settings, database=database, name=name, mode=mode)
-    finally:
-        database.close()
     real = " --live" if mode == "live" else ""
     command = f"python runners/live.py {_shown(str(promoted.path))}{real}{_root()}"
     if as_json:

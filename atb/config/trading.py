@@ -40,7 +40,7 @@ class ExchangeSettings(Section):
         None, repr=False, description="Another server that speaks the exchange's protocol, such as a simulator"
     )
     proxy: Server | None = Field(
-        None, repr=False, description="HTTP proxy of the runner, for every request and stream, by CONNECT"
+        None, repr=False, description="HTTP proxy for every request and stream to an exchange, by CONNECT"
     )
     ca_file: Path | None = Field(
         None, description="Certificates (PEM) to trust instead of the system's; relative to the project"

@@ -96,19 +96,3 @@ def partitions(database: Database, table: str) -> list[str]:
         return []
     with database.engine.connect() as connection:
         return list(connection.scalars(_ATTACHED, {"of": table}))
-
-
-def detach_month(database: Database, month: Month) -> list[str]:
-    """Detach a month from every partitioned table; return the tables that now hold its rows.
-
-    On PostgreSQL only; elsewhere nothing is partitioned and nothing is returned. The month must be over for the sessions that
-    still trade: their journal reads and writes present months only.
-    """
-    detached = []
-    for table in PARTITIONED:
-        name = month.partition_of(table)
-        if name in partitions(database, table):
-            with database.engine.begin() as connection:
-                connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {name}"))
-            detached.append(name)
-    return detached

@@ -11,10 +11,19 @@ from atb.domain.timeframe import Timeframe
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 SYNTHETIC = "synthetic"
+
+
+def bar_index(opened_ms: "ArrayLike") -> "pd.DatetimeIndex":
+    """Return the index of bars that open at these epoch milliseconds: UTC, in microseconds, named `timestamp`."""
+    import numpy as np
+    import pandas as pd
+
+    opened = np.asarray(opened_ms, dtype="datetime64[ms]").astype("datetime64[us]")
+    return pd.DatetimeIndex(opened, tz="UTC", name="timestamp")
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,12 @@ class KernelInput:
         return replace(self, signal_columns=SignalColumns(np.ascontiguousarray(signals["side"]), signals))
 
     @cached_property
+    def parts(self) -> tuple[slice, ...]:
+        """The rows of each slot: slots lie one after another in `market` and `signals`."""
+        ends = (*self.offsets[1:], len(self.bar_columns.opened))
+        return tuple(slice(first, end) for first, end in zip(self.offsets, ends, strict=True))
+
+    @cached_property
     def funded(self) -> bool:
         """True if any bar pays funding."""
         return bool(self.bar_columns.funding.any())
@@ -92,8 +98,7 @@ class KernelInput:
 
     @cached_property
     def _schedule(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        ends = (*self.offsets[1:], len(self.bar_columns.opened))
-        return schedule([self.market[a:b] for a, b in zip(self.offsets, ends, strict=True)], self.offsets)
+        return schedule([self.market[part] for part in self.parts], self.offsets)
 
 
 def columns(slot: Slot) -> Columns:

@@ -12,7 +12,6 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -58,13 +57,12 @@ class StartRequest:
 
 @dataclass(frozen=True, slots=True)
 class Acknowledgement:
-    """Typed words, what they are bound to, and when they were typed; `max_loss` in quote currency."""
+    """Typed words and what they are bound to; `max_loss` in quote currency."""
 
     account: str
     max_loss: Decimal
     config_sha256: str
     text: str
-    typed_at: datetime
 
 
 def words(account: str, max_loss: Decimal) -> str:
@@ -192,7 +190,7 @@ def _stored(database: Database, account: str, bound_to: str) -> Acknowledgement 
         row = session.scalars(query).one_or_none()
     if row is None:
         return None
-    return Acknowledgement(row.account, row.max_loss, row.config_sha256, row.text, row.created_at)
+    return Acknowledgement(row.account, row.max_loss, row.config_sha256, row.text)
 
 
 def person() -> Callable[[str], str] | None:

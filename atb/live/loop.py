@@ -191,9 +191,9 @@ class Loop:
         level = self._level()
         if level > self._obeyed:
             halt = effective_halt(self.journal.halt, self.switch.read())
-            _log.warning("halted", asked=level.word, reason=halt.reason, source=halt.source)
+            _log.warning("halted", level_wanted=level.word, reason=halt.reason, source=halt.source)
         elif level < self._obeyed:
-            _log.info("less is forbidden", asked=level.word, before=self._obeyed.word)
+            _log.info("less is forbidden", level_wanted=level.word, before=self._obeyed.word)
         if level > self._obeyed or level >= Level.FLATTEN:
             await self.desk.obey(level)
         self._obeyed = level

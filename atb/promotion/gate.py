@@ -61,12 +61,12 @@ class Verdict:
 
     @property
     def live_reasons(self) -> tuple[str, ...]:
-        """What speaks against live."""
+        """The reasons against live."""
         return _reasons(self.checks)
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """What speaks against the requested mode."""
+        """The reasons against the requested mode."""
         return self.live_reasons if self.mode == "live" else _reasons(self.paper)
 
     @property

@@ -211,10 +211,9 @@ def _read(url: str, session_id: str | None) -> tuple[Sequence[DecisionRow], Sequ
 def _decisions(result: Result) -> dict[tuple[int, int], tuple[float | None, dict[str, float]]]:
     """Return by bar and slot the side and the bar it was decided on."""
     problem, found = result.inputs, {}
-    ends = (*problem.offsets[1:], len(problem.market))
     names = problem.market.dtype.names or ()
-    for slot, (first, end) in enumerate(zip(problem.offsets, ends, strict=True)):
-        for bar, signal in zip(problem.market[first:end], problem.signals[first:end], strict=True):
+    for slot, part in enumerate(problem.parts):
+        for bar, signal in zip(problem.market[part], problem.signals[part], strict=True):
             side = float(signal["side"])
             values = {name: bar[name].item() for name in names}
             found[int(bar["opened"]), slot] = (None if side != side else side, values)  # noqa: PLR0124 (NaN)
@@ -232,7 +231,7 @@ def _differing_column(decided: Sequence[DecisionRow], result: Result) -> dict[st
         if at is None or any(row.bar.get(name) != problem.market[name][at].item() for name in BAR_COLUMNS):
             continue
         signal, predictions = problem.signals[at], problem.predictions[slot]
-        prediction = math.nan if predictions is None else float(predictions[at - problem.offsets[slot]])
+        prediction = math.nan if predictions is None else float(predictions[at - problem.parts[slot].start])
         theirs = {"side": float(signal["side"]), "confidence": float(signal["confidence"]), "prediction": prediction}
         for name, value in theirs.items():
             ours = getattr(row, name)
@@ -244,10 +243,10 @@ def _differing_column(decided: Sequence[DecisionRow], result: Result) -> dict[st
 
 def _row(result: Result, bar_ms: int, slot: int) -> int | None:
     """Return the backtest's row of a slot's bar, None if it has none."""
-    first, *after = result.inputs.offsets[slot:]
-    opened = result.inputs.market["opened"][first : after[0] if after else None]
+    part = result.inputs.parts[slot]
+    opened = result.inputs.market["opened"][part]
     at = int(opened.searchsorted(bar_ms))
-    return first + at if at < len(opened) and opened[at] == bar_ms else None
+    return part.start + at if at < len(opened) and opened[at] == bar_ms else None
 
 
 def _earlier(first: dict[str, Any] | None, second: dict[str, Any] | None) -> dict[str, Any] | None:

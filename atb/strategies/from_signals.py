@@ -175,8 +175,3 @@ def strategies_from(sides: "pd.DataFrame") -> list[GivenSides]:
 def _label(names: list[str], column: object) -> str:
     values = column if isinstance(column, tuple) else (column,)
     return ", ".join(f"{name}={value}" if name else str(value) for name, value in zip(names, values, strict=True))
-
-
-def from_columns(entries: "pd.DataFrame", exits: "pd.DataFrame") -> list[GivenSides]:
-    """Return one strategy per column of entries and exits: what `backtest.sweep(slot, strategies=...)` takes."""
-    return strategies_from(sides_from(entries, exits))

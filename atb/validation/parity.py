@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.backtest.running import as_slots
 from atb.backtest.simulation import simulate
 from atb.engine import codes, records
 from atb.engine.policy import AccountPolicy
@@ -95,8 +96,7 @@ def prove(
     most
         Bars per slot whose columns are recomputed, spread over all; None: every one.
     """
-    chosen = (slots,) if isinstance(slots, Slot) else tuple(slots)
-    inputs = prepare(chosen, account or AccountPolicy(), start)
+    inputs = prepare(as_slots(slots), account or AccountPolicy(), start)
     return prove_inputs(inputs, vectorbt=vectorbt, checked=check_windows(inputs, most=most))
 
 
@@ -127,12 +127,11 @@ def with_recomputed(inputs: KernelInput, checked: Sequence[Checked]) -> KernelIn
     """Return the inputs with the recomputed columns in place; the same object if not a bit differs."""
     signals = inputs.signals.copy()
     for number, slot in enumerate(checked):
-        first = inputs.offsets[number]
-        end = inputs.offsets[number + 1] if number + 1 < len(inputs.slots) else len(signals)
-        rows = slot.rows - (slot.report.bars - (end - first))  # of what may be the last bars only
+        part = inputs.parts[number]
+        rows = slot.rows - (slot.report.bars - (part.stop - part.start))  # of what may be the last bars only
         inside = (rows >= 0) & np.isfinite(slot.values[:, 1])
         for column, name in enumerate(NAMES[:-1]):
-            signals[name][first + rows[inside]] = slot.values[inside, column]
+            signals[name][part.start + rows[inside]] = slot.values[inside, column]
     return inputs if signals.tobytes() == inputs.signals.tobytes() else inputs.with_signals(signals)
 
 
@@ -262,8 +261,7 @@ def _difference(inputs: KernelInput, table: str, at: int, *, sides: dict[str, Re
 
 def _inputs(inputs: KernelInput, s: int, time: int, *, row: int | None = None) -> dict[str, Any]:
     """Return the slot, the time, the bar that an order met or that closed then, and the signal of the bar before it."""
-    first = inputs.offsets[s]
-    last = inputs.offsets[s + 1] if s + 1 < len(inputs.slots) else len(inputs.market)
+    first, last = inputs.parts[s].start, inputs.parts[s].stop
     if row is None:
         row = first + min(int(np.searchsorted(inputs.market["closed"][first:last], time)), last - first - 1)
     slot = inputs.slots[s]

@@ -156,10 +156,9 @@ def check_windows(inputs: "KernelInput", *, most: int | None = None, seed: int =
     InputError
         If a strategy or predictor cannot be taken to another process.
     """
-    ends = (*inputs.offsets[1:], len(inputs.market))
     return tuple(
-        _check_slot(inputs, number, range(first, end), most=most, seed=seed)
-        for number, (first, end) in enumerate(zip(inputs.offsets, ends, strict=True))
+        _check_slot(inputs, number, range(part.start, part.stop), most=most, seed=seed)
+        for number, part in enumerate(inputs.parts)
     )
 
 

@@ -15,7 +15,7 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.experiments.publication import RUN_FOLDER, publish
-from atb.strategies.from_signals import GivenSides, from_columns, sides_from, strategies_from
+from atb.strategies.from_signals import GivenSides, sides_from, strategies_from
 from atb.strategies.ml_basic import MlBasic
 from atb.strategies.sma_cross import SmaCross
 from tests.bars import bars_of, frame_of, random_walk
@@ -383,9 +383,10 @@ class TestIndicatorsOfVectorbt:
         rng = np.random.default_rng(1)
         entries, exits = (pd.DataFrame(rng.random((600, 3)) < 0.05, bars.frame.index, list("abc")) for _ in range(2))
         slot = Slot(Scripted(), bars, RiskPolicy(stop_loss=0.03))
-        swept = sweep(slot, strategies=from_columns(entries, exits))
+        strategies = strategies_from(sides_from(entries, exits))
+        swept = sweep(slot, strategies=strategies)
         assert swept.table["label"].tolist() == ["a", "b", "c"]
-        for row, strategy in enumerate(from_columns(entries, exits)):
+        for row, strategy in enumerate(strategies):
             alone = run(dataclasses.replace(slot, strategy=strategy))
             assert swept.table.loc[row, "total_return_pct"] == alone.stats["total_return_pct"]
             assert swept.table.loc[row, "n_trades"] == alone.stats["n_trades"] > 5

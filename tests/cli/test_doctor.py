@@ -12,7 +12,12 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import doctor, main
+from atb.cli.routes import route_to
 from atb.config import load_settings
+from atb.data.providers.ccxt_candles import CcxtCandles
+from atb.domain import Symbol
+from atb.venues.simulator.server import running_exchange
+from tests.venues.fidelity.conftest import config, hours_until_now
 
 
 def put_distribution(folder, name, version, requires=()):
@@ -195,6 +200,17 @@ def test_an_exchange_that_cannot_be_reached_is_only_a_warning(monkeypatch):
         monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
         found = doctor.check_exchange(load_settings(), timeout_ms=1_000)
     assert (found.status, found.found) == ("warning", "did not answer: NetworkError")
+
+
+def test_the_exchange_is_reached_through_the_proxy_and_by_the_certificates_of_the_settings(tmp_path):
+    ca_file = tmp_path / "ca.pem"
+    with running_exchange(config(hours_until_now("BTC/USDT")), ca_file=ca_file) as running:
+        through = {"proxy": running.proxy_url, "ca_file": str(ca_file)}
+        assert doctor.check_exchange(load_settings(exchange=through)).found.startswith("answered")
+        unknown = doctor.check_exchange(load_settings(exchange={"proxy": running.proxy_url}))
+        assert (unknown.status, unknown.found) == ("warning", "did not answer: NetworkError")
+        source = CcxtCandles("binance", route=route_to("binance", load_settings(exchange=through)))
+        assert source.rules(Symbol.parse("BTC/USDT")).symbol == Symbol.parse("BTC/USDT")
 
 
 def test_an_exchange_that_ccxt_does_not_know_is_an_error():

@@ -9,6 +9,7 @@ from pathlib import Path
 from atb.data import ImportRules, sample_bars
 from atb.data.providers import open_provider
 from atb.data.providers.candle_source import CandleSource
+from atb.data.providers.ccxt_client import Route
 from atb.domain import Bars
 from atb.venues.simulator.server import running_server
 from tests.bars import bars_of, random_walk
@@ -37,7 +38,9 @@ def ccxt(folder: Path) -> Iterator[Stage]:
     """A real ccxt client at the simulated exchange."""
     bars, now_ms = market("binance")
     with running_server(bars, now_ms=now_ms) as url:
-        yield Stage(lambda: open_provider("ccxt", "binance", base_url=url, sleep=_no_sleep), bars.slice(end=_at(bars)))
+        yield Stage(
+            lambda: open_provider("ccxt", "binance", route=Route(url), sleep=_no_sleep), bars.slice(end=_at(bars))
+        )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.domain import Bars, Symbol, Timeframe
+from atb.domain.bars import bar_index
 from tests.bars import bars_of, random_walk
 
 
@@ -76,3 +77,10 @@ def test_a_slice_keeps_the_gaps_inside_it(start, end, kept):
     bars = Bars(Symbol("BTC", "USDT"), Timeframe(1, "h"), full.drop(full.index[4:6]), "test", (gap,))
     part = bars.slice(full.index[start], full.index[end])
     assert len(part.gaps) == kept
+
+
+@pytest.mark.parametrize("given", [[], [1_704_067_200_000, 1_704_070_800_000], np.array([1_704_067_200_000.0])])
+def test_an_index_of_bars_has_one_form_whatever_its_times_come_as(given):
+    index = bar_index(given)
+    assert (str(index.dtype), index.name) == ("datetime64[us, UTC]", "timestamp")
+    assert (index.asi8 // 1_000).tolist() == [int(time) for time in given]

@@ -164,3 +164,11 @@ def test_funding_that_is_no_number_or_has_no_time_zone_is_refused():
     ):
         with pytest.raises(InputError, match="Funding rates"):
             prepare((replace(slot, funding=rates),), ALL_IN)
+
+
+def test_the_rows_of_a_slot_are_those_of_its_own_bars():
+    slots = tuple(scripted_slot(ramp(up=count), (1.0,)) for count in (5, 3, 7))
+    inputs = prepare(slots, AccountPolicy())
+    assert [(part.start, part.stop) for part in inputs.parts] == [(0, 5), (5, 8), (8, 15)]
+    for slot, part in zip(slots, inputs.parts, strict=True):
+        np.testing.assert_array_equal(inputs.market["close"][part], slot.bars.frame["close"])

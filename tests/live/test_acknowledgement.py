@@ -57,7 +57,6 @@ def test_the_words_arm_one_account_and_are_kept(database):
     assert armed is not None
     assert (armed.account, armed.max_loss, armed.text) == ("main", Decimal(250), WORDS)
     assert armed.config_sha256 == config_sha256(settings())
-    assert armed.typed_at.tzinfo is not None
     with database.session(read_only=True) as session:
         row = session.scalars(select(Row)).one()
     assert str(os.getpid()) in row.holder

@@ -46,7 +46,7 @@ def decided(portfolio, bars, start, rows):
     history, found = History(bars.slice(end=index[start])), {}
     for known, row in zip([start, *(row + 1 for row in rows)], rows, strict=False):
         history.append(bars.slice(index[known], index[row] + index.freq))
-        now = newest_columns(portfolio, {0: history}, frozenset({0}))[0]
+        now = newest_columns(portfolio, {0: history}, [0])[0]
         prediction = None if now.prediction is None else now.prediction.tobytes()
         found[row] = now.signals.tobytes(), now.market.tobytes(), prediction
     return found

@@ -12,7 +12,7 @@ import pytest
 from atb.domain import Strategy
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, strategy_params
-from atb.strategies.from_signals import GivenSides, from_columns, sides_from, strategies_from
+from atb.strategies.from_signals import GivenSides, sides_from, strategies_from
 from tests.bars import random_walk
 
 BARS = random_walk(8)
@@ -132,7 +132,7 @@ def test_shorts_are_entered_reversed_and_left():
 def test_a_column_becomes_a_strategy_with_its_label():
     columns = pd.MultiIndex.from_tuples([(10, 50, "BTC"), (20, 50, "BTC")], names=["fast_window", "slow_window", None])
     frame = booleans("x...", ".x..").set_axis(columns, axis=1)
-    one, other = from_columns(frame, booleans("..x.", "...x").set_axis(columns, axis=1))
+    one, other = strategies_from(sides_from(frame, booleans("..x.", "...x").set_axis(columns, axis=1)))
     assert one.label == "fast_window=10, slow_window=50, BTC"
     np.testing.assert_array_equal(other.signals(BARS.iloc[:4]).side, [np.nan, 1, 1, 0])
 

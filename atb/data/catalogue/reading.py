@@ -4,6 +4,7 @@ Each year is one file that describes itself (`yearfile`). `load_bars` fails on m
 a changed byte; accepted gaps come back in `Bars.gaps` and are never filled.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -151,11 +152,20 @@ def _lead_start(series: Series, bars: Bars, since: pd.Timestamp, *, lead: int) -
 
 def read_series(series: Series, years: list[int]) -> Bars:
     """Read years, verified, and refuse a gap that was not accepted."""
-    parts = [read_year(series.years[year]) for year in years]
+    return join_years(series, [_identified_year(series, year) for year in years])
+
+
+def _identified_year(series: Series, year: int) -> tuple[YearFileHeader, pd.DataFrame]:
+    """Read a year, verified, and refuse the file of another series or of another year."""
+    header, frame = read_year(series.years[year])
+    check_identity(series, header, series.years[year])
+    return header, frame
+
+
+def join_years(series: Series, parts: Sequence[tuple[YearFileHeader, pd.DataFrame]]) -> Bars:
+    """Return years that were read as one series, and refuse a gap that was not accepted."""
     if not parts:
         return Bars(series.symbol, series.timeframe, empty_frame(), series.venue)
-    for year, (header, _) in zip(years, parts, strict=True):
-        _check_identity(series, header, series.years[year])
     frame = parts[0][1] if len(parts) == 1 else pd.concat([frame for _, frame in parts])
     known = tuple(gap for header, _ in parts for gap in header.gaps)
     bars = Bars(series.symbol, series.timeframe, frame, series.venue)
@@ -171,14 +181,13 @@ def read_series(series: Series, years: list[int]) -> Bars:
 def sound_year(series: Series, year: int) -> tuple[YearFileHeader, pd.DataFrame] | None:
     """Return a stored year, or None if its file is damaged, of another series or of another year."""
     try:
-        header, frame = read_year(series.years[year])
-        _check_identity(series, header, series.years[year])
+        return _identified_year(series, year)
     except DataError:
         return None
-    return header, frame
 
 
-def _check_identity(series: Series, header: YearFileHeader, path: Path) -> None:
+def check_identity(series: Series, header: YearFileHeader, path: Path) -> None:
+    """Refuse a file that is of another series than its folder, or of another year than its name."""
     if (header.symbol, header.timeframe, header.venue) != (series.symbol, series.timeframe, series.venue):
         raise DataError(
             f"A file lies in the wrong folder: {path}",

@@ -7,13 +7,12 @@ import pandas as pd
 
 from atb.data.catalogue.checks import check_bars
 from atb.data.catalogue.gaps import Gap
-from atb.data.catalogue.reading import coverage, read_series
+from atb.data.catalogue.reading import check_identity, coverage, join_years, read_series
 from atb.data.catalogue.series import Series, all_series, venue_name
-from atb.data.catalogue.yearfile import read_header, read_year
+from atb.data.catalogue.yearfile import YearFileHeader, read_header, read_year
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.errors import AtbError, DataError
-from atb.times import short
 
 
 @dataclass(frozen=True)
@@ -142,30 +141,30 @@ def verify(
 
 
 def _verify_series(series: Series) -> Verification:
+    """Read each file once; what they hold together is checked if each is sound."""
     problems: list[str] = []
-    rows = 0
-    for year, path in series.years.items():
+    parts: list[tuple[YearFileHeader, pd.DataFrame]] = []
+    for _, path in sorted(series.years.items()):
         try:
-            rows += _verify_file(series, year, path)
+            parts.append(_verified(series, path))
         except AtbError as error:
             problems.append(f"{path.name}: {error}")
     if not problems:
         try:
-            read_series(series, sorted(series.years))
+            join_years(series, parts)
         except AtbError as error:
             problems.append(str(error))
+    rows = sum(len(frame) for _, frame in parts)
     return Verification(series.symbol, series.timeframe, series.venue, rows, tuple(problems))
 
 
-def _verify_file(series: Series, year: int, path: Path) -> int:
+def _verified(series: Series, path: Path) -> tuple[YearFileHeader, pd.DataFrame]:
+    """Read a file and check its bars, its description and its place."""
     header, frame = read_year(path)
     bars = Bars(header.symbol, header.timeframe, frame, header.venue)
     check_bars(bars)
     first, last = frame.index[0], frame.index[-1]
     if (header.rows, header.first, header.last, header.fingerprint) != (len(bars), first, last, bars.fingerprint):
         raise DataError("The file's description does not fit its bars", found=header.fingerprint)
-    if first.year != year or last.year != year:
-        raise DataError(f"Not a file of {year}", found=f"{short(first)} to {short(last)}")
-    if (header.symbol, header.timeframe, header.venue) != (series.symbol, series.timeframe, series.venue):
-        raise DataError("The file lies in the wrong folder", found=f"{header.venue} {header.symbol} {header.timeframe}")
-    return len(bars)
+    check_identity(series, header, path)
+    return header, frame

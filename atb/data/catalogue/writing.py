@@ -14,7 +14,7 @@ import pandas as pd
 from atb.data.catalogue.atomic import set_aside, sole_writer, write_files
 from atb.data.catalogue.checks import check_bars, check_grid
 from atb.data.catalogue.gaps import Gap, describe_gaps, unknown_gaps
-from atb.data.catalogue.reading import sound_year
+from atb.data.catalogue.reading import check_identity, sound_year
 from atb.data.catalogue.series import Series, series_at, venue_name
 from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, encode, read_header
 from atb.domain import BAR_COLUMNS, Bars
@@ -128,10 +128,10 @@ def _described(series: Series, year: int) -> YearFileHeader | None:
     """Return a year file's header, or None if it cannot be read or is of another series."""
     try:
         header = read_header(series.years[year])
+        check_identity(series, header, series.years[year])
     except DataError:
         return None
-    same = (header.symbol, header.timeframe, header.venue) == (series.symbol, series.timeframe, series.venue)
-    return header if same and header.first.year == header.last.year == year else None
+    return header
 
 
 def _merge(

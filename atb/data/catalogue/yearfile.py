@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from atb.data.catalogue.gaps import Gap, edges_of, gaps_of
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
-from atb.domain.bars import SYNTHETIC
+from atb.domain.bars import SYNTHETIC, bar_index
 from atb.errors import DataError
 from atb.times import at_ms
 
@@ -91,7 +91,7 @@ def read_year(path: Path) -> tuple[YearFileHeader, pd.DataFrame]:
         header = _header(pq.read_metadata(pa.BufferReader(content)))
     except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
         raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path)) from error
-    index = pd.DatetimeIndex(table["timestamp"].to_numpy(), tz="UTC", name="timestamp").as_unit("us")
+    index = bar_index(table["timestamp"].to_numpy())
     return header, pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index)
 
 
@@ -111,8 +111,7 @@ def read_header(path: Path) -> YearFileHeader:
 
 def empty_frame() -> pd.DataFrame:
     """Return a frame of bars without any."""
-    index = pd.DatetimeIndex([], tz="UTC", name="timestamp").as_unit("us")
-    return pd.DataFrame({name: pd.Series(dtype="float64") for name in BAR_COLUMNS}, index=index)
+    return pd.DataFrame({name: pd.Series(dtype="float64") for name in BAR_COLUMNS}, index=bar_index([]))
 
 
 def _todo(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from atb.data.catalogue.series import MARK
 from atb.data.providers.candle_source import Row
-from atb.data.providers.ccxt_client import CcxtClient, Pace
+from atb.data.providers.ccxt_client import DIRECT, CcxtClient, Pace, Route
 from atb.domain import Instrument, Symbol, Timeframe
 from atb.domain.published import Precision, needs_price, published_rules
 from atb.errors import DataError, InputError
@@ -26,7 +26,7 @@ class CcxtCandles:
     ----------
     exchange_id
         ccxt's name of the exchange, such as `binance`, in any case.
-    base_url, sleep, pace
+    route, sleep, pace
         As for `CcxtClient`.
     needs_history
         Whether candles will be asked for, and not only rules.
@@ -44,13 +44,13 @@ class CcxtCandles:
         self,
         exchange_id: str,
         *,
-        base_url: str | None = None,
+        route: Route = DIRECT,
         sleep: Callable[[float], None] = time.sleep,
         pace: Pace | None = None,
         needs_history: bool = True,
         price: Literal["trade", "mark"] = "trade",
     ) -> None:
-        self._client = CcxtClient(exchange_id, base_url=base_url, sleep=sleep, pace=pace, resumes=needs_history)
+        self._client = CcxtClient(exchange_id, route=route, sleep=sleep, pace=pace, resumes=needs_history)
         self._price = price
         if price == "mark" and not self._client.exchange.has.get("fetchMarkOHLCV"):
             raise InputError("This exchange publishes no candles of mark prices", found=self._client.id)

@@ -3,6 +3,8 @@
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,6 +44,28 @@ class Pace:
             self._sleep(turn - now)
 
 
+@dataclass(frozen=True)
+class Route:
+    """How an exchange is reached.
+
+    Parameters
+    ----------
+    base_url
+        Another address with the exchange's API, such as a simulator's; None for its own.
+    proxy
+        URL of an HTTP proxy for every request; None for none.
+    ca_file
+        Certificates (PEM) to trust instead of the usual ones.
+    """
+
+    base_url: str | None = None
+    proxy: str | None = None
+    ca_file: Path | None = None
+
+
+DIRECT = Route()
+
+
 class CcxtClient:
     """An exchange through ccxt, without an account.
 
@@ -49,8 +73,8 @@ class CcxtClient:
     ----------
     exchange_id
         ccxt's name of the exchange, such as `binance`, in any case.
-    base_url
-        Another address with the exchange's API, such as a simulator's.
+    route
+        How it is reached.
     sleep
         Called to wait that many seconds.
     pace
@@ -68,7 +92,7 @@ class CcxtClient:
         self,
         exchange_id: str,
         *,
-        base_url: str | None = None,
+        route: Route = DIRECT,
         sleep: Callable[[float], None] = time.sleep,
         pace: Pace | None = None,
         resumes: bool = True,
@@ -80,13 +104,17 @@ class CcxtClient:
             raise InputError("Unknown exchange", found=exchange_id, todo=did_you_mean(exchange_id, ccxt.exchanges))
         config = {
             "timeout": 10_000,
-            "enableRateLimit": base_url is None or pace is not None,
+            "enableRateLimit": route.base_url is None or pace is not None,
             "options": dict(_OPTIONS.get(exchange_id, {})),
         }
+        if route.proxy is not None:
+            config["httpsProxy"] = route.proxy
+        if route.ca_file is not None:
+            config["validateServerSsl"] = str(route.ca_file)  # what `requests` gets as `verify`
         self.id, self._ccxt, self._sleep, self._resumes = exchange_id, ccxt, sleep, resumes
         self.exchange: Any = getattr(ccxt, exchange_id)(config)
-        if base_url is not None:
-            self.exchange.urls["api"] = _moved(self.exchange.urls["api"], base_url.rstrip("/"))
+        if route.base_url is not None:
+            self.exchange.urls["api"] = _moved(self.exchange.urls["api"], route.base_url.rstrip("/"))
         if pace is not None:
             self.exchange.throttle = lambda cost=None: pace.wait((cost or 1.0) * self.exchange.rateLimit / 1_000)
 

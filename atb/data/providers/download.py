@@ -16,6 +16,7 @@ from atb.data.catalogue.writing import save_bars
 from atb.data.catalogue.yearfile import YearFileHeader
 from atb.data.providers.candle_source import CandleSource, Row
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
+from atb.domain.bars import bar_index
 from atb.errors import DataError, InputError
 from atb.times import DAY_MS, Moment, at_ms, in_ms, moment, short
 
@@ -333,7 +334,7 @@ class _Job:
         if not rows:
             return
         table = np.array(sorted(rows), dtype=np.float64)
-        index = pd.DatetimeIndex(table[:, 0].astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us")
+        index = bar_index(table[:, 0])
         frame = pd.DataFrame({name: table[:, i + 1] for i, name in enumerate(BAR_COLUMNS)}, index=index)
         bars = Bars(self.symbol, self.timeframe, frame, self.source.venue, tuple(self.gaps))
         self.added += save_bars(bars, root=self.root, source=self.source.origin, partial=True).added

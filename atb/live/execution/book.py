@@ -102,7 +102,7 @@ class Book:
         """Add newly closed bars to the histories; return them as kernel input, with the funding paid at their close."""
         for slot, bar in closing.items():
             self._histories[slot].append(bar)
-        now = Newest(len(self.portfolio.plans), newest_columns(self.portfolio, self._histories, frozenset(closing)))
+        now = Newest(len(self.portfolio.plans), newest_columns(self.portfolio, self._histories, sorted(closing)))
         if funding:
             now.market = with_funding(now.market, {int(now.rows[slot]): rate for slot, rate in funding.items()})
         return now

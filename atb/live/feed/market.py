@@ -1,6 +1,6 @@
 """The market as a runner sees it: moments of closing bars, the feed they come from, and the history the kernel decides on."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from atb.domain import BAR_COLUMNS, Bars, Timeframe
+from atb.domain.bars import bar_index
 from atb.engine.clusters import clusters
 from atb.engine.columns import Columns
 from atb.engine.prepare import bar_columns_of, latest
@@ -121,13 +122,12 @@ class History:
     def last(self, count: int) -> Bars:
         """Return a copy of the newest `count` bars, or of all if there are fewer."""
         known = slice(max(0, self._count - count), self._count)
-        opened = self._opened[known].astype("datetime64[ms]").astype("datetime64[us]")
-        index = pd.DatetimeIndex(opened, tz="UTC", name="timestamp")
+        index = bar_index(self._opened[known])
         frame = pd.DataFrame(self._values[:, known].copy().T, index=index, columns=list(BAR_COLUMNS), copy=False)
         return Bars(self._like.symbol, self._like.timeframe, frame, self._like.venue)
 
 
-def newest_columns(portfolio: Portfolio, known: Mapping[int, History], closing: frozenset[int]) -> dict[int, Columns]:
+def newest_columns(portfolio: Portfolio, known: Mapping[int, History], closing: Iterable[int]) -> dict[int, Columns]:
     """Return the kernel's columns of the newest bar of each slot whose bar closes now.
 
     They are computed from that bar and the slot's warm-up before it, and from nothing else, so that a decision does not depend on
@@ -138,7 +138,7 @@ def newest_columns(portfolio: Portfolio, known: Mapping[int, History], closing: 
     known
         Every slot's bars so far.
     closing
-        The slots whose newest bar closes now.
+        The slots whose newest bar closes now; the answer is in their order.
     """
     plans = portfolio.plans
     rows = {slot: latest(plans[slot].slot(known[slot].last(plans[slot].warmup + 1))) for slot in closing}

@@ -10,7 +10,7 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
-from atb.domain.bars import BAR_COLUMNS, Bars
+from atb.domain.bars import BAR_COLUMNS, Bars, bar_index
 from atb.domain.instrument import Instrument
 from atb.domain.orders import Fill, Order
 from atb.domain.ports import Clock
@@ -150,9 +150,8 @@ class Venue:
         opened = [int(row[0]) for row in rows]
         if any(later <= earlier for earlier, later in itertools.pairwise(opened)):
             raise VenueError("The venue's bars are out of order", found=f"{symbol} {timeframe}")
-        index = pd.to_datetime(pd.Index(opened, dtype="int64"), unit="ms", utc=True).rename("timestamp")
         values = [[float(value) for value in row[1:6]] for row in rows]
-        frame = pd.DataFrame(values, index=index.as_unit("us"), columns=list(BAR_COLUMNS), dtype="float64")
+        frame = pd.DataFrame(values, index=bar_index(opened), columns=list(BAR_COLUMNS), dtype="float64")
         return Bars(symbol, timeframe, frame, self._access.id)
 
     async def _load_markets(

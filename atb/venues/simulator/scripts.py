@@ -6,7 +6,7 @@ from typing import Any, Literal
 import numpy as np
 
 from atb.domain import Bars, Symbol, Timeframe
-from atb.domain.bars import SYNTHETIC
+from atb.domain.bars import SYNTHETIC, bar_index
 
 ScriptedEventKind = Literal["price", "deposit", "order", "cancel"]
 
@@ -63,5 +63,5 @@ def walk(
     times = [start_ms]
     while len(times) < count:
         times.append(duration.next_ms(times[-1]))
-    index = pd.DatetimeIndex(pd.to_datetime(times, unit="ms", utc=True), name="timestamp")
+    index = bar_index(times)
     return Bars(Symbol.parse(symbol), duration, pd.DataFrame(columns, index=index).round(2), SYNTHETIC)

@@ -3,6 +3,7 @@
 import pytest
 
 from atb.data import list_series, load_bars, verify
+from atb.data.catalogue import reading, verification, yearfile
 from atb.data.catalogue.yearfile import encode
 from atb.domain import Bars
 from tests.data.markets import days, part, store, without
@@ -77,8 +78,8 @@ def drop_a_bar(path):
     [
         (damage_byte, "2022.parquet: A file of the catalogue has changed"),
         (lambda path: path.write_bytes(b""), "2022.parquet: This file was not written by the catalogue"),
-        (swap_year, "2022.parquet: Not a file of 2022"),
-        (swap_symbol, "2022.parquet: The file lies in the wrong folder"),
+        (swap_year, "2022.parquet: A file holds another year than its name says"),
+        (swap_symbol, "2022.parquet: A file lies in the wrong folder"),
         (break_a_bar, "2022.parquet: high is below low in row 4"),
         (drop_a_bar, "never accepted as missing"),
         (lambda path: path.unlink(), "never accepted as missing"),
@@ -99,3 +100,12 @@ def test_a_damaged_series_is_listed_with_its_problem_beside_the_sound_ones(tmp_p
     assert (sound.problem, sound.bars) == ("", 20)
     assert "2022.parquet" in damaged.problem
     assert damaged.fingerprint == ""
+
+
+def test_verify_reads_each_file_once(tmp_path, monkeypatch):
+    store(tmp_path, BARS)
+    read = []
+    for module in (verification, reading):
+        monkeypatch.setattr(module, "read_year", lambda path: read.append(path.name) or yearfile.read_year(path))
+    assert [check.problems for check in verify(tmp_path)] == [()]
+    assert sorted(read) == ["2021.parquet", "2022.parquet", "2023.parquet"]

@@ -8,7 +8,7 @@ import pytest
 
 from atb.data import load_bars, load_instrument, verify
 from atb.data.providers.ccxt_candles import CcxtCandles
-from atb.data.providers.ccxt_client import RETRY_WAITS_S
+from atb.data.providers.ccxt_client import RETRY_WAITS_S, Route
 from atb.data.providers.download import download_bars
 from atb.domain import Instrument, Symbol
 from atb.errors import DataError, InputError
@@ -30,7 +30,7 @@ class Naps(list):
 
 def fetch(url, root, start=START, end=None, *, symbol="BTC/USDT", naps=None, **options):
     """Download from the server at `url`."""
-    source = CcxtCandles("binance", base_url=url, sleep=Naps() if naps is None else naps)
+    source = CcxtCandles("binance", route=Route(url), sleep=Naps() if naps is None else naps)
     return download_bars(symbol, "1h", start, end, root=root, source=source, **options)
 
 

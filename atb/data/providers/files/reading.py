@@ -25,6 +25,7 @@ from atb.data.providers.files.table import Table
 from atb.data.providers.files.timestamps import Times, check_zone, read_times
 from atb.data.providers.files.unpacking import Content, read_contents
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
+from atb.domain.bars import bar_index
 from atb.errors import DataError
 from atb.times import at_ms, short
 
@@ -117,7 +118,7 @@ def read_files(
     duration = timeframe_of(timeframe or named.get("timeframe"), opened)
     opened, moved = opens_of_closes(opened, duration, named=all(part.closes for part in parts))
     found_gaps = check_grid(opened, duration, parts[0].numbers if len(parts) == 1 else None)
-    frame = frame.set_axis(pd.DatetimeIndex(opened.astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us"))
+    frame = frame.set_axis(bar_index(opened))
     frame, dropped = _closed_only(frame, opened, duration, now_ms=rules.now_ms)
     notes = list(dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *joined, *moved, *dropped]))
     if found_gaps and gaps == "refuse":
@@ -201,7 +202,7 @@ def _bars_frame(table: Table, *, zone: str | None) -> tuple[pd.DataFrame, Times]
     )
     note = times.note.replace("as asked", f"as the column's name {column!r} says") if named else times.note
     times = Times(times.opened_ms, note, closes=normal_name(column) in CLOSE_TIMES)
-    index = pd.DatetimeIndex(times.opened_ms.astype("datetime64[ms]"), tz="UTC", name="timestamp").as_unit("us")
+    index = bar_index(times.opened_ms)
     return table.frame[list(BAR_COLUMNS)].set_axis(index), times
 
 
