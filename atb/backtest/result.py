@@ -351,6 +351,7 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
         "warmup": slot.warmup,
         "model": None if slot.predictor is None else {"fingerprint": slot.predictor.fingerprint},
         "data": bars_json(bars),
+        "inputs": {name: series.identity() for name, series in slot.handed.items()},
         "funding": slot.funding is not None,
     }
 

@@ -1,7 +1,7 @@
-"""The rows of one declared input, with when each became known and when it is too old: what a slot holds and a strategy is cut.
+"""The rows of one declared input, with when each became known and when it is too old.
 
 Rows are in the order of their stated times, and what is known never falls: a row that became known only after a later-stated one is
-left out. A strategy computes columns over the rows, and the later row's value would otherwise contain one that nobody had yet; a
+left out. A strategy computes columns over the rows, and the later row's value would otherwise contain one that was not known yet; a
 runner, which appends what arrives, leaves it out too.
 """
 
@@ -91,13 +91,13 @@ class InputSeries:
         return digest.hexdigest()
 
     def identity(self) -> dict[str, Any]:
-        """Return what a run and a manifest record: the declaration, the venue, the fingerprint, and which rows."""
+        """Return the identity that runs and manifests record: the declaration, the provider, the fingerprint, and which rows."""
         from atb.times import at_ms
 
         edges = [at_ms(int(self.stated_ms[at])).isoformat() for at in (0, -1)] if len(self) else [None, None]
         return {
             **input_to_json(self.declared),
-            "venue": self.venue,
+            "provider": self.venue,
             "fingerprint": self.fingerprint,
             "first": edges[0],
             "last": edges[1],
@@ -144,7 +144,7 @@ class InputSeries:
         return self.part(*self.span(int(closes_ms[0]), int(closes_ms[-1])))
 
     def known(self, closes_ms: Times) -> Known:
-        """Return what a strategy is handed over bars with these closes, epoch milliseconds in order."""
+        """Return the input as a strategy is handed it over bars with these closes, epoch milliseconds in order."""
         import pandas as pd
 
         rows = self.cut(closes_ms)

@@ -20,7 +20,7 @@ sentiment for `max_age` from their stated time. What is missing or too old is Na
 
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from atb.domain.symbol import Symbol
@@ -80,26 +80,32 @@ class FundingInput:
     Parameters
     ----------
     symbol
-        The perpetual, in any accepted spelling; None means the slot's own symbol.
+        The perpetual, in any accepted spelling; None means the slot's own symbol. A spot pair means its perpetual, settled in its
+        quote asset.
     warmup
         Rows needed before the first one whose value is exact.
     max_age
         How long after its payment a rate still counts; None is for ever.
+    venue
+        Where it is paid; None means the venue of the slot's bars if it has such payments, else the only one that has.
     """
 
     kind: ClassVar[str] = "funding"
     symbol: str | None = None
     warmup: int = 0
     max_age: str | None = "8h"
+    venue: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse an unknown name; spell it in the canonical way."""
-        _spell(self, "symbol", Symbol.parse)
+        _spell(self, "symbol", _perpetual)
+        if self.venue is not None:
+            _check_name("A venue", self.venue)
         _check_common(self)
 
     def resolved(self, symbol: Symbol, timeframe: Timeframe) -> Self:  # noqa: ARG002 - as every declaration
         """Return the declaration with the slot's own symbol where it names none."""
-        return replace(self, symbol=self.symbol or str(symbol))
+        return replace(self, symbol=self.symbol or str(_perpetual(symbol)))
 
     def __str__(self) -> str:
         """Return it in words."""
@@ -208,15 +214,28 @@ def input_from_json(values: Mapping[str, Any]) -> Input:
     InputError
         If the kind is unknown, or a value is missing, unknown or wrong.
     """
-    fields = {name: value for name, value in values.items() if name != "kind"}
+    given = {name: value for name, value in values.items() if name != "kind"}
     kind = _KINDS.get(str(values.get("kind")))
     if kind is None:
         found = values.get("kind")
         raise InputError("Unknown kind of input", found=found, todo=did_you_mean(str(found), _KINDS))
     try:
-        return kind(**fields)
+        return kind(**given)
     except TypeError as error:
-        raise InputError(f"An input of {kind.kind} has other fields ({error})", found=fields) from None
+        raise InputError(f"An input of {kind.kind} has other fields ({error})", found=given) from None
+
+
+def identified_input(identity: Mapping[str, Any]) -> Input:
+    """Return the declaration in an input's recorded identity (`InputSeries.identity`).
+
+    Raises
+    ------
+    InputError
+        As `input_from_json`.
+    """
+    kind = _KINDS.get(str(identity.get("kind")))
+    names = {one.name for one in fields(kind)} if kind is not None else set()
+    return input_from_json({name: value for name, value in identity.items() if name in {"kind", *names}})
 
 
 class Known:
@@ -312,6 +331,12 @@ def _spell(declared: Any, name: str, parse: Any) -> None:
     value = getattr(declared, name)
     if value is not None:
         object.__setattr__(declared, name, str(parse(value)))
+
+
+def _perpetual(text: str | Symbol) -> Symbol:
+    """Return a symbol's perpetual: one without a settlement asset is settled in its quote asset."""
+    symbol = Symbol.parse(text)
+    return symbol if symbol.settle else Symbol(symbol.base, symbol.quote, symbol.quote)
 
 
 def _check_name(what: str, name: object) -> None:

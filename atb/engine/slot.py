@@ -29,7 +29,7 @@ class Slot:
 
     `funding` holds a perpetual's funding rates (fractions of the position's value, paid by longs to shorts) by time; each is paid
     at the close of the bar it falls in. `inputs` holds the rows of what strategy and predictor declare, by name; a name of the
-    predictor's begins with `model.`. Rows that nobody declares are handed to nobody.
+    predictor's begins with `model.`. Rows that are not declared are not handed in.
     """
 
     strategy: Strategy

@@ -225,9 +225,11 @@ def _number(values: Mapping[str, Any], name: str) -> float:
 
 
 def _check_data(slot: Mapping[str, Any], start: str, bars_root: Path) -> tuple[bool, bool]:
-    """Return whether the catalogue still holds exactly the slot's bars, and whether enough of them come before `start`."""
+    """Return whether the catalogue still holds exactly the slot's bars and inputs, and whether enough bars come before `start`."""
     from atb.data.catalogue import load_bars
+    from atb.data.catalogue.inputs import load_inputs
     from atb.domain import Timeframe
+    from atb.domain.inputs import identified_input
 
     data = slot["data"]
     end = Timeframe.parse(data["timeframe"]).next(datetime.fromisoformat(data["last"]))
@@ -235,10 +237,15 @@ def _check_data(slot: Mapping[str, Any], start: str, bars_root: Path) -> tuple[b
         bars = load_bars(
             data["symbol"], data["timeframe"], data["first"], end, root=bars_root, venue=data["venue"] or None
         )
+        wanted = {name: identified_input(one) for name, one in slot.get("inputs", {}).items()}
+        inputs = load_inputs(wanted, bars, root=bars_root)
     except AtbError:  # bars that cannot be read are not those of the run
         return False, False
     before = int((bars.frame.index < datetime.fromisoformat(start)).sum())
-    return bars.fingerprint == data["fingerprint"], before >= slot["warmup"]
+    same = {name: one.fingerprint for name, one in inputs.items()} == {
+        name: one["fingerprint"] for name, one in slot.get("inputs", {}).items()
+    }
+    return same and bars.fingerprint == data["fingerprint"], before >= slot["warmup"]
 
 
 def _model_folder(result: Mapping[str, Any], models_root: Path) -> Path | None:

@@ -48,21 +48,26 @@ def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "
 
 def _slot(given: Mapping[str, Any], bars_root: Path, folder: Path | None) -> "Slot":
     from atb.data.catalogue import load_bars
+    from atb.data.catalogue.inputs import load_inputs
     from atb.domain import Instrument, Timeframe
     from atb.engine.policy import ExecutionModel, RiskPolicy
-    from atb.engine.slot import Slot
+    from atb.engine.slot import Slot, slot_inputs
     from atb.strategies import make_strategy
 
     data = given["data"]
     end = Timeframe.parse(data["timeframe"]).next(datetime.fromisoformat(data["last"]))
     bars = load_bars(data["symbol"], data["timeframe"], data["first"], end, root=bars_root, venue=data["venue"] or None)
+    strategy = make_strategy(given["strategy"]["name"], **given["strategy"]["parameters"])
+    predictor = _predictor(folder)
+    declared = slot_inputs(strategy, bars.symbol, bars.timeframe, predictor=predictor if strategy.predicts else None)
     return Slot(
-        make_strategy(given["strategy"]["name"], **given["strategy"]["parameters"]),
+        strategy,
         bars,
         RiskPolicy.from_json(given["policy"]),
         ExecutionModel.from_json(given["execution"]),
         Instrument.from_json(given["instrument"]),
-        _predictor(folder),
+        predictor,
+        inputs=load_inputs(declared, bars, root=bars_root),
     )
 
 

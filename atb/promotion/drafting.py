@@ -84,7 +84,10 @@ def draft_manifest(
         account=dict(result["account"]),
         instrument=dict(slot["instrument"]),
         model=None if model_folder is None else _model(slot, model_folder, models_root),
-        data=[dict(slot["data"])],
+        data=[
+            dict(slot["data"]),
+            *({"input": name, **identity} for name, identity in slot.get("inputs", {}).items()),
+        ],
         kernel_hash=kernel_hash(),
         versions=provenance.installed_versions(),
         sources=provenance.source_hashes(module),

@@ -52,7 +52,7 @@ class Manifest:
     model
         None, or the bundle: `path` below the models folder, `model_sha256`, `card_sha256`, `fingerprint`.
     data
-        Identity and fingerprint of each series of the run.
+        Identity and fingerprint of each series of the run: its bars, then each input with its name under `input`.
     kernel_hash, versions, sources, locks
         See `provenance`.
     warmup

@@ -4,14 +4,15 @@ Several symbols share one account: `fraction`, the value of a new position as a 
 every symbol can be held at once, and a symbol's own share does not depend on whether the others hold something.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from atb.config import load_settings
 from atb.domain import Bars, Instrument, Strategy, Symbol, Timeframe
+from atb.domain.inputs import Input
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.slot import Slot, warmup_bars
+from atb.engine.slot import Slot, slot_inputs, warmup_bars
 from atb.errors import InputError, ModelError
 from atb.workbench.market import load_bars
 
@@ -78,7 +79,8 @@ def prepare_slot(
     Parameters
     ----------
     strategy
-        A strategy that predicts gets the newest model of this symbol and timeframe.
+        A strategy that predicts gets the newest model of this symbol and timeframe; one that declares inputs gets them from the
+        catalogue.
     symbol, timeframe
         In any accepted spelling.
     period
@@ -96,19 +98,23 @@ def prepare_slot(
     Raises
     ------
     DataError
-        If the catalogue does not cover the period and the warm-up before it.
+        If the catalogue does not cover the period and the warm-up before it, of the bars and of every input.
     ModelError
         If there is no model, or it was trained on synthetic data and the bars are real, or the reverse.
     """
+    from atb.data.catalogue.inputs import load_inputs
+
     predictor = load_predictor(symbol, timeframe) if strategy.predicts else None
     policy, execution = policy or RiskPolicy(), execution or ExecutionModel()
     warmup = warmup_bars(strategy, policy, execution, predictor=predictor)
-    start, end = _bounds(symbol, timeframe, period or Period(), venue=venue, warmup=warmup)
+    declared = slot_inputs(strategy, Symbol.parse(symbol), Timeframe.parse(timeframe), predictor=predictor)
+    start, end = _bounds(symbol, timeframe, period or Period(), venue=venue, warmup=warmup, declared=declared)
     bars = load_bars(symbol, timeframe, start, end, venue=venue, lead=warmup)
     if not len(bars) or bars.frame.index[-1] < start:
         raise InputError("No bar to trade", found=f"start {start}", todo="Choose an earlier start")
     _check_origin(predictor, bars)
-    return Slot(strategy, bars, policy, execution, _instrument(bars), predictor=predictor), start
+    inputs = load_inputs(declared, bars, root=load_settings().bars_root) if declared else {}
+    return Slot(strategy, bars, policy, execution, _instrument(bars), predictor=predictor, inputs=inputs), start
 
 
 def prepare_slots(
@@ -172,11 +178,15 @@ def traded_part(slot: Slot | Sequence[Slot], first: "pd.Timestamp", period: Peri
 
 
 def _bounds(
-    symbol: str, timeframe: str, period: Period, *, venue: str | None, warmup: int
+    symbol: str, timeframe: str, period: Period, *, venue: str | None, warmup: int, declared: Mapping[str, Input]
 ) -> "tuple[pd.Timestamp, pd.Timestamp | None]":
-    """Return the first open to trade and the end; without a start, as many of the last days as have a warm-up before them."""
+    """Return the first open to trade and the end; without a start, as many of the last days as have a warm-up before them.
+
+    The inputs must have their warm-up at the first bar of the slot's own.
+    """
     import pandas as pd
 
+    from atb.data.catalogue.inputs import known_from
     from atb.data.catalogue.reading import coverage, earliest_start
     from atb.data.catalogue.series import find_series
     from atb.times import at_ms, in_ms, moment
@@ -190,6 +200,9 @@ def _bounds(
     if start is None:
         closed = at_ms(series.timeframe.next_ms(in_ms(coverage(series)[1])))
         wanted = (end if end is not None else closed) - pd.Timedelta(days=period.days)
+        if declared:
+            known = known_from(declared, root=settings.bars_root, venue=series.venue)
+            wanted = max(wanted, at_ms((known or 0) + warmup * series.timeframe.seconds * 1_000).ceil("D"))
         start = earliest_start(series, wanted, lead=warmup)
         if end is not None and start >= end:
             first = f"the first bar of {series} that can be traded opens at {start:%Y-%m-%d %H:%M}, after a warm-up of {warmup:,}"
