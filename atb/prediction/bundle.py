@@ -163,8 +163,12 @@ def _checked_part(what: str, part: str) -> str:
 
 
 def _versions(family: Path) -> list[Path]:
-    """Return the version folders, oldest first: versions start with their time; drafts start with a dot."""
-    return sorted(path for path in family.glob("[!.]*") if path.is_dir())
+    """Return the version folders, oldest first: versions start with their time; drafts start with a dot.
+
+    A folder with neither a model nor its card is none: regimes are kept beside the models (`regime_bundle`).
+    """
+    found = [path for path in family.glob("[!.]*") if path.is_dir()]
+    return sorted(path for path in found if (path / MODEL).exists() or (path / CARD).exists())
 
 
 def _identity(path: Path) -> dict[str, str]:

@@ -19,8 +19,13 @@ from tests.seeds import examples
 
 
 @pytest.fixture(params=METHODS)
-def method(request) -> Any:
-    return METHODS[request.param]
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def method(name) -> Any:
+    return METHODS[name]
 
 
 def bits(frame: pd.DataFrame) -> bytes:
@@ -58,9 +63,9 @@ def test_a_second_call_gives_the_same_bits(method):
     assert bits(method.compute(bars)) == bits(before)
 
 
-def test_a_runner_computes_the_same_at_every_bar(method):
+def test_a_runner_computes_the_same_at_every_bar(name):
     bars = bars_of(random_walk(400, 7))
-    slot = Slot(Follows(method.name), bars)
+    slot = Slot(Follows(name), bars)
     (one,) = check_windows(prepare((slot,), AccountPolicy(), bars.frame.index[slot.warmup]))
     assert one.report.everywhere, str(one.report)
 
@@ -80,14 +85,18 @@ def test_bars_are_left_alone_and_their_index_kept(method):
     pd.testing.assert_frame_equal(bars, before, check_exact=True)
 
 
-def test_every_parameter_matters(method):
+def test_every_parameter_matters(name, method):
     bars = random_walk(600, 10)
-    default, others = method.compute(bars)["regime"].to_numpy(), OTHER_VALUES[method.name]
+    default, others = method.compute(bars)["regime"].to_numpy(), OTHER_VALUES[name]
     assert others.keys() == {field.name for field in dataclasses.fields(method)}
-    for name, value in others.items():
-        other = dataclasses.replace(method, **{name: value}).compute(bars)["regime"].to_numpy()
-        assert not np.array_equal(default, other, equal_nan=True), name
+    for field, value in others.items():
+        other = dataclasses.replace(method, **{field: value}).compute(bars)["regime"].to_numpy()
+        assert not np.array_equal(default, other, equal_nan=True), field
 
 
-def test_a_method_survives_its_parameters(method):
-    assert type(method)(**dataclasses.asdict(method)) == method
+def test_a_method_is_the_values_it_was_made_of(method):
+    again = type(method)(**{field.name: getattr(method, field.name) for field in dataclasses.fields(method)})
+    assert again == method
+    assert hash(again) == hash(method)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        setattr(method, dataclasses.fields(method)[0].name, 3)
