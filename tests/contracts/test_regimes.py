@@ -63,11 +63,13 @@ def test_a_second_call_gives_the_same_bits(method):
     assert bits(method.compute(bars)) == bits(before)
 
 
-def test_a_runner_computes_the_same_at_every_bar(name):
+@pytest.mark.parametrize("most", [40, pytest.param(None, marks=pytest.mark.slow)], ids=["sample", "every bar"])
+def test_a_runner_computes_the_same_at_every_bar(name, most):
     bars = bars_of(random_walk(400, 7))
     slot = Slot(Follows(name), bars)
-    (one,) = check_windows(prepare((slot,), AccountPolicy(), bars.frame.index[slot.warmup]))
-    assert one.report.everywhere, str(one.report)
+    (one,) = check_windows(prepare((slot,), AccountPolicy(), bars.frame.index[slot.warmup]), most=most)
+    assert one.report.equal, str(one.report)
+    assert one.report.checked == (most or 400 - slot.warmup)
 
 
 def test_every_column_is_missing_until_warm_and_there_from_then_on(method):
