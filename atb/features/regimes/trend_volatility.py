@@ -112,8 +112,7 @@ class TrendVolatility:
         import pandas as pd
 
         score, share = self.scores(bars)
-        direction = np.sign(score) * (np.abs(score) > self.trend_threshold)
-        raw = 2 * (direction + 1) + (share >= self.high)
+        raw = 2 * (self._directions(score) + 1) + (share >= self.high)
         raw[: self._raw_warmup] = np.nan
         regime, age = self.hysteresis.settle(raw, len(self.labels))
         trend, volatility = np.divmod(regime, 2)
@@ -122,20 +121,45 @@ class TrendVolatility:
         columns = {"regime": regime, "trend": trend - 1, "volatility": volatility, "age": age, "confidence": confidence}
         return pd.DataFrame(columns, index=bars.index, copy=False)
 
+    @property
+    def trend_warmup(self) -> int:
+        """Bars before the first value of `trends`."""
+        return self.slope_window - 1 + self.hysteresis.warmup
+
+    def trends(self, bars: "pd.DataFrame") -> Array:
+        """Return the trend alone at each bar, settled by its own labels: -1 down, 0 range, 1 up; NaN before, or where undecided.
+
+        Raises
+        ------
+        InputError
+            If a price is missing.
+        """
+        return self.hysteresis.settle(self._directions(self._trend_score(bars)) + 1, 3)[0] - 1
+
     def scores(self, bars: "pd.DataFrame") -> tuple[Array, Array]:
         """Return the trend score (slope times R squared, log return per bar) and the percentile of the range (0 to 1)."""
         high, low, close = (bars[name].to_numpy(dtype=np.float64) for name in ("high", "low", "close"))
+        return self._trend_score(bars), percentile(
+            relative_range(high, low, close, n=self.atr_window), self.rank_window
+        )
+
+    def _trend_score(self, bars: "pd.DataFrame") -> Array:
+        close = bars["close"].to_numpy(dtype=np.float64)
         if not (np.isfinite(close).all() and (close > 0).all()):
             raise InputError("A regime needs a price above 0 in each bar", todo="Repair or drop the bar first")
         slope, fit = regression(np.log(close), self.slope_window)
         score = np.where(fit < self.min_r2, 0.0, slope * fit)
         score[: self.slope_window - 1] = np.nan
-        return score, percentile(relative_range(high, low, close, n=self.atr_window), self.rank_window)
+        return score
+
+    def _directions(self, score: Array) -> Array:
+        """Return the raw trend of each score: -1, 0 or 1."""
+        return np.asarray(np.sign(score) * (np.abs(score) > self.trend_threshold))
 
 
 PRESETS = {
     "1h": TrendVolatility(slope_window=30, trend_threshold=0.001, confirmations=3, dwell=10),
-    "4h": TrendVolatility(slope_window=20, trend_threshold=0.002, confirmations=2, dwell=5),
-    "1d": TrendVolatility(slope_window=15, trend_threshold=0.003, confirmations=2, dwell=3),
+    "4h": TrendVolatility(slope_window=20, trend_threshold=0.002, confirmations=2, dwell=5, memory=120),
+    "1d": TrendVolatility(slope_window=15, trend_threshold=0.003, confirmations=2, dwell=3, memory=60),
 }
 """Parameters by timeframe; the thresholds mark steep trends only."""
