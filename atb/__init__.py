@@ -38,6 +38,13 @@ def __getattr__(name: str) -> Any:
     return importlib.import_module(f"{__name__}.{name}")
 
 
+def load_ipython_extension(shell: Any) -> None:
+    """Add the magics to a notebook: `%load_ext atb`."""
+    import importlib
+
+    importlib.import_module(f"{__name__}.workbench.magics").load_magics(shell)
+
+
 def __dir__() -> list[str]:
     """Return the packages with public names, whether they are loaded or not."""
     return sorted([*_PUBLIC, "__version__"])

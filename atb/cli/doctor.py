@@ -17,7 +17,7 @@ import click
 
 from atb.checks import Check
 from atb.cli.commands import Command
-from atb.cli.output import json_option, print_json
+from atb.cli.output import json_option, print_check, print_json
 from atb.errors import AtbError, ConfigError, SetupError
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ TIMEOUT_MS = 5_000  # of the request to the exchange
 CLOCK_WARNING_MS, CLOCK_ERROR_MS = 500, 1_000
 _PIN = re.compile(r"^[A-Za-z0-9._-]+==")
 _SETUP = "Run `make setup`"
-_COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 @click.command(cls=Command)
@@ -48,7 +47,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     for check in check_all():
         checks.append(check)
         if not as_json:
-            _print(check)
+            print_check(check)
     errors = sum(check.status == "error" for check in checks)
     warnings = sum(check.status == "warning" for check in checks)
     if as_json:
@@ -56,13 +55,6 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     else:
         click.echo(f"\n{len(checks)} checks: {errors} errors, {warnings} warnings.")
     ctx.exit(1 if errors else 0)
-
-
-def _print(check: Check) -> None:
-    verdict = click.style(check.status.ljust(7), fg=_COLOURS[check.status])
-    click.echo(f"{verdict}  {check.name}: {check.found}")
-    if check.todo:
-        click.echo(f"         {check.todo}")
 
 
 def check_all() -> Iterator[Check]:
@@ -83,6 +75,7 @@ def check_all() -> Iterator[Check]:
     yield check_database(settings.database.url)
     yield from check_keys(settings)
     yield from check_private(settings)
+    yield from check_strategies(settings)
     yield check_kernel()
     yield check_jupyter()
     yield check_exchange(settings)
@@ -264,6 +257,16 @@ def check_private(settings: "Settings") -> list[Check]:
 
 def _private(file: "Exposed", status: Literal["warning", "error"]) -> Check:
     return Check(f"private {file.path.name}", status, f"{file.path} {file.fault}", file.todo)
+
+
+def check_strategies(settings: "Settings") -> list[Check]:
+    """Load every file in the folder of your own strategies, and name each that cannot be used."""
+    from atb.workbench.own import own_strategies
+
+    found = own_strategies(settings)
+    broken = [Check(f"strategy {one.name}", "warning", one.fault, f"Correct {one.path}") for one in found if one.fault]
+    whole = f"{len(found) - len(broken)} of your own in {settings.strategies_root}"
+    return [*broken, Check("strategies", "ok", whole)]
 
 
 def check_kernel() -> Check:

@@ -14,11 +14,13 @@ from atb.cli.layout import Row
 from atb.decimals import number
 
 if TYPE_CHECKING:
+    from atb.checks import Check
     from atb.config import Settings
 
 C = TypeVar("C", bound=Callable[..., Any])
 
 
+_COLOURS = {"ok": "green", "warning": "yellow", "error": "red", "skipped": "yellow", "info": "white"}
 _LONGEST_HARMLESS = 24  # a signed address or a header with its key is longer
 
 
@@ -133,6 +135,13 @@ def print_table(
     click.echo(click.style(heading, bold=True))
     for line in lines:
         click.echo(line)
+
+
+def print_check(check: "Check") -> None:
+    """Print the outcome of a check, and what to do about it."""
+    click.echo(f"{click.style(check.status.ljust(7), fg=_COLOURS[check.status])}  {check.name}: {_clean(check.found)}")
+    if check.todo:
+        click.echo(f"         {check.todo}")
 
 
 def print_fields(fields: Row) -> None:

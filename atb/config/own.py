@@ -25,11 +25,11 @@ class OwnStrategies:
 
     def names(self) -> list[str]:
         """Return the names of the files that are strategies; files whose names cannot be a module's are left to `misnamed`."""
-        return [name for name in self._stems() if _is_module(name)]
+        return [name for name in self._stems() if is_strategy_name(name)]
 
     def misnamed(self) -> list[str]:
         """Return the files whose names cannot be a strategy's."""
-        return [f"{name}.py" for name in self._stems() if not _is_module(name)]
+        return [f"{name}.py" for name in self._stems() if not is_strategy_name(name)]
 
     def is_stale(self) -> bool:
         """Return True if a loaded module differs from its file, or lies in another folder."""
@@ -51,8 +51,10 @@ class OwnStrategies:
         return [file.stem for file in files if not file.name.startswith(_ASIDE) and file.is_file()]
 
 
-def _is_module(name: str) -> bool:
-    return name.isidentifier() and name.isascii() and name == name.lower() and not keyword.iskeyword(name)
+def is_strategy_name(name: str) -> bool:
+    """Return True if a file of this name can be a strategy: small letters, digits and _, no word of Python, no test."""
+    plain = name.isidentifier() and name.isascii() and name == name.lower() and not keyword.iskeyword(name)
+    return plain and not f"{name}.py".startswith(_ASIDE)
 
 
 def _content(file: str) -> bytes | None:

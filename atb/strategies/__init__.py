@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, get_type_hints
 
-from atb.domain.declaration import KINDS
+from atb.domain.declaration import KINDS, check_declaration
 from atb.domain.ports import Strategy
 from atb.errors import InputError, did_you_mean
 from atb.strategies.ml_basic import MlBasic
@@ -49,8 +49,10 @@ def make_strategy(name: str, **params: Any) -> Strategy:
         raise InputError(f"{name} refuses its parameters: {error}") from error
 
 
-def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
-    """Return a registered strategy with every combination of the axes that it accepts, the last axis changing fastest.
+def grid(name: str | type[Strategy], **axes: Iterable[Any]) -> list[Strategy]:
+    """Return a strategy with every combination of the axes that it accepts, the last axis changing fastest.
+
+    It is given by its name, or as a class, such as one of a notebook's cell.
 
     Combinations that the strategy refuses, such as a fast window above the slow one, are left out.
 
@@ -62,8 +64,8 @@ def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
     InputError
         If the name or an axis is unknown, a value has the wrong type, or no combination is left.
     """
-    cls = _registered(name)
-    types = dict(_types(cls))
+    cls = strategy_class(name)
+    name, types = cls.name, dict(_types(cls))
     values = {}
     for key, axis in axes.items():
         if key not in types:
@@ -78,9 +80,9 @@ def grid(name: str, **axes: Iterable[Any]) -> list[Strategy]:
     return found
 
 
-def parameter_types(name: str) -> dict[str, type]:
-    """Return the parameters of a registered strategy with their types (`int`, `float`, `bool` or `str`)."""
-    return dict(_types(_registered(name)))
+def parameter_types(name: str | type[Strategy]) -> dict[str, type]:
+    """Return the parameters of a strategy, given by name or class, with their types (`int`, `float`, `bool` or `str`)."""
+    return dict(_types(strategy_class(name)))
 
 
 @functools.cache
@@ -104,14 +106,17 @@ def strategy_names() -> list[str]:
     return [*STRATEGIES, *(name for name in own_names() if name not in STRATEGIES)]
 
 
-def strategy_class(name: str) -> type[Strategy]:
-    """Return the class of a registered strategy.
+def strategy_class(name: str | type[Strategy]) -> type[Strategy]:
+    """Return the class of a registered strategy; a class itself is checked and returned.
 
     Raises
     ------
     InputError
-        If there is none of this name (the message names the nearest), or its file cannot be loaded.
+        If there is none of this name (the message names the nearest), its file cannot be loaded, or the class is no strategy.
     """
+    if isinstance(name, type):
+        check_declaration(name, getattr(name, "name", name.__name__.lower()), place=f"class {name.__qualname__}")
+        return name
     return _registered(name)
 
 

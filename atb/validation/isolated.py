@@ -15,6 +15,7 @@ It exchanges pickles over its standard streams with the process that started it 
 import datetime as dt
 import importlib
 import importlib.util
+import linecache
 import os
 import pickle
 import sys
@@ -44,12 +45,13 @@ _OWN = "atb.strategies.own"
 
 @dataclass(frozen=True)
 class Source:
-    """A class by the place of its source, and the plain values to make an instance from."""
+    """A class by the place of its source or by its text, and the plain values to make an instance from."""
 
     module: str
     file: str | None
     name: str
     values: dict[str, Any]
+    text: str = ""
 
     def make(self) -> Any:
         """Return a new instance; the source is loaded from its file where the module is not found by its name."""
@@ -59,6 +61,8 @@ class Source:
         return found(**self.values)
 
     def _module(self) -> ModuleType:
+        if self.text:
+            return _run_text(self.module, self.text)
         if self.module.startswith(f"{_OWN}."):
             importlib.import_module(_OWN).open_folder(str(Path(str(self.file)).parent))
         with suppress(ImportError):
@@ -73,6 +77,15 @@ class Source:
         sys.modules[self.module] = loaded
         spec.loader.exec_module(loaded)
         return loaded
+
+
+def _run_text(name: str, text: str) -> ModuleType:
+    """Return a module made from its text, which tracebacks show."""
+    file = f"<{name}>"
+    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
+    module = sys.modules[name] = ModuleType(name)
+    exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 - the strategy's own text, as its file would be
+    return module
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""Sends a strategy and its predictor to another process as sources and plain values, without their memory."""
+"""Sends a strategy and its predictor to another process as sources and plain values, without their memory.
+
+A class of a module goes as the place of its file, a class of a notebook's cell as its text (`atb.validation.cells`). Where there is
+neither, or an instance cannot be made from plain values, it goes by value, and what it has kept goes with it, unless that is data.
+"""
 
 import dataclasses
 import pickle
@@ -6,11 +10,13 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from atb.errors import InputError
+from atb.validation import cells
 from atb.validation.isolated import Source
 
 if TYPE_CHECKING:
     from atb.engine.slot import Slot
 
+_CELL = "cell"  # the module that a cell's text becomes
 _PLAIN = (bool, int, float, str, bytes)
 
 
@@ -28,7 +34,11 @@ def _source(strategy: Any) -> Source | bytes:
     values = _parameters(strategy)
     file = getattr(sys.modules.get(kind.__module__), "__file__", None) or _file_of(kind)
     if values is None or file is None or kind.__module__ == "__main__" or "<" in kind.__qualname__:
-        return _pickled(strategy)
+        text = None if values is None else cells.text_of(kind)
+        if text is None:
+            cells.refuse_data(kind)
+            return _pickled(strategy)
+        return Source(_CELL, None, kind.__name__, values or {}, text)
     return Source(kind.__module__, file, kind.__qualname__, values)
 
 

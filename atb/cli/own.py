@@ -1,0 +1,78 @@
+"""`atb new` and `atb test-strategy`: a strategy of your own in a file, and the contract that every strategy keeps."""
+
+from dataclasses import asdict
+
+import click
+
+from atb.checks import Check
+from atb.cli.commands import Command
+from atb.cli.output import command_line, json_option, print_check, print_fields, print_json, start
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@json_option
+def new(name: str, as_json: bool) -> None:
+    """Write a strategy NAME that works, to be changed: its file, a test and a notebook, in the folder strategies.folder.
+
+    It is found by its name at once. In a notebook `%%strategy NAME` as the first line of a cell writes that cell instead.
+
+    \b
+    Examples:
+      atb new rsi
+      ATB__STRATEGIES__FOLDER=~/strategies atb new rsi --json
+    """
+    from atb.workbench.scaffold import new_strategy
+
+    written = new_strategy(name, start())
+    if as_json:
+        print_json(written.to_json())
+        return
+    print_fields(written.to_json())
+    click.echo(f"\nNext: {command_line(f'test-strategy {name}')}, then {command_line(f'backtest {name}')}")
+
+
+@click.command(cls=Command)
+@click.argument("name")
+@json_option
+@click.pass_context
+def test_strategy(ctx: click.Context, name: str, as_json: bool) -> None:
+    """Check what every strategy must keep, on seeded markets; exit 1 if anything is broken.
+
+    It must know nothing of later bars, be silent until warm, keep no memory, change none of its inputs, use every parameter, and
+    decide at each bar as a runner does, in a process that knows the declared warm-up and the bars so far.
+
+    \b
+    Examples:
+      atb test-strategy rsi
+      atb test-strategy sma_cross --json
+    """
+    from atb.strategies import is_own
+    from atb.validation.contract import check_strategy
+    from atb.workbench.own import check_own
+
+    settings = start()
+    if is_own(name):
+        check_own(name, settings)
+    checks = [*check_strategy(name), _pinned(name)]
+    broken = [check for check in checks if check.failed]
+    if as_json:
+        print_json({"strategy": name, "holds": not broken, "checks": [asdict(check) for check in checks]})
+    else:
+        for check in checks:
+            print_check(check)
+        click.echo(f"\n{name}: {len(checks) - len(broken)} of {len(checks)} checks hold.")
+    ctx.exit(1 if broken else 0)
+
+
+def _pinned(name: str) -> Check:
+    """Check that a promotion can pin all that the strategy loads."""
+    from atb.errors import PromotionError
+    from atb.promotion.provenance import source_hashes
+    from atb.strategies import strategy_module
+
+    title = "loads what a promotion pins"
+    try:
+        return Check(title, "ok", f"{len(source_hashes(strategy_module(name)))} sources")
+    except PromotionError as error:
+        return Check(title, "error", str(error))

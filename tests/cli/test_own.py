@@ -1,0 +1,61 @@
+"""`atb new` and `atb test-strategy`: from nothing to a checked strategy, with exit codes and one JSON value."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from atb.cli import main
+from atb.cli.doctor import check_strategies
+from atb.config import load_settings
+from tests.strategies.own_files import FADE, write_strategy
+
+
+def atb(*arguments):
+    return CliRunner().invoke(main, arguments)
+
+
+def test_a_new_strategy_passes_its_test():
+    made = atb("new", "turtle")
+    assert made.exit_code == 0, made.output
+    assert "atb test-strategy turtle" in made.stdout
+    done = atb("test-strategy", "turtle")
+    assert done.exit_code == 0, done.output
+    assert "turtle: 13 of 13 checks hold." in done.stdout
+
+
+def test_json_is_one_value_and_exit_1_says_that_something_is_broken():
+    assert set(json.loads(atb("new", "turtle", "--json").stdout)) == {"name", "source", "test", "notebook"}
+    write_strategy("fade", "import scipy\n" + FADE.replace(".max().set_axis", ".max().shift(-1).set_axis"))
+    done = atb("test-strategy", "fade", "--json")
+    found = json.loads(done.stdout)
+    broken = {check["name"]: check for check in found["checks"] if check["status"] == "error"}
+    assert (done.exit_code, found["strategy"], found["holds"]) == (1, "fade", False)
+    assert {"knows nothing of later bars", "decides alike at every bar", "loads what a promotion pins"} <= set(broken)
+    assert "scipy" in broken["loads what a promotion pins"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("new", "sma_cross"), "built-in"),
+        (("new", "Big"), "name of its file"),
+        (("test-strategy", "nobody_s"), "Unknown strategy"),
+        (("test-strategy", "broken"), "not Python"),
+        (("backtest", "broken"), "not Python"),
+    ],
+)
+def test_what_is_wrong_is_one_error(arguments, message):
+    write_strategy("broken", "def f(:\n")
+    done = atb(*arguments)
+    assert done.exit_code == 2
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_doctor_names_each_file_that_cannot_be_used():
+    write_strategy("broken", "def f(:\n")
+    write_strategy("fade", FADE)
+    broken, whole = check_strategies(load_settings())
+    assert (broken.name, broken.status, "line 1" in broken.found) == ("strategy broken", "warning", True)
+    assert (whole.status, whole.found.split()[0]) == ("ok", "1")
