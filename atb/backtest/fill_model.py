@@ -1,12 +1,17 @@
 """The fill model in words: how the orders of a run met its bars and what they cost, for exactly the rules that were on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from atb.domain.bars import FEW
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.engine.prepare import KernelInput
 from atb.engine.slot import Slot
 
 BASIS = "Decisions at the close of each bar; market orders fill at the next bar's open."
+LISTED = (
+    "A symbol trades while its universe lists it; one that leaves is sold at the next open, a delisted one at the open of its "
+    "last bar."
+)
 ROUNDING = "Sizes are floored to lots and prices rounded to ticks against the trader."
 
 
@@ -14,10 +19,27 @@ def fill_model(inputs: KernelInput) -> list[str]:
     """Return how orders were filled, in paragraphs: first what holds for all slots, then each slot's costs and own rules."""
     policies = dict.fromkeys(slot.policy for slot in inputs.slots)
     shared = list(_rules(next(iter(policies)))) if len(policies) == 1 else []
-    each = dict.fromkeys(
-        " ".join([_costs(slot), *([] if shared else _rules(slot.policy)), f"{slot.rules}."]) for slot in inputs.slots
-    )
-    return [" ".join([BASIS, *shared, ROUNDING, *_finer(inputs)]), *each]
+    listed = [LISTED] if any(slot.listings is not None for slot in inputs.slots) else []
+    if shared and len(inputs.slots) > FEW:
+        each = _together(inputs.slots)
+    else:
+        each = dict.fromkeys(
+            " ".join([_costs(slot), *([] if shared else _rules(slot.policy)), f"{slot.rules}."])
+            for slot in inputs.slots
+        )
+    return [" ".join([BASIS, *shared, ROUNDING, *listed, *_finer(inputs)]), *each]
+
+
+def _together(slots: Sequence[Slot]) -> dict[str, None]:
+    """Return the costs of many slots, each sentence once for all symbols that it holds for, and where their rules are from."""
+    symbols: dict[str, list[str]] = {}
+    for slot in slots:
+        symbols.setdefault(_costs(slot).partition(": ")[2], []).append(str(slot.bars.symbol))
+    costs = (f"{', '.join(names[:2])} and {len(names) - 2} more: {text}" if len(names) > FEW else f"{', '.join(names)}: {text}"
+             for text, names in symbols.items())  # fmt: skip
+    inferred = sum(slot.rules.source.startswith("from the data") for slot in slots)
+    rules = f"Trading rules of {inferred} of {len(slots)} symbols are read from their data; `atb data rules SYMBOL` shows them."
+    return dict.fromkeys([*costs, rules])
 
 
 def _rules(policy: RiskPolicy) -> Iterator[str]:

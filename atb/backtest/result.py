@@ -16,7 +16,7 @@ from atb.backtest.ruin import RUINED, Ruin, ruin_of
 from atb.backtest.simulation import RunSummary, SimulationRecords, simulate
 from atb.backtest.span import Holes
 from atb.decimals import figure
-from atb.domain.bars import Bars
+from atb.domain.bars import Bars, series_label
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
 from atb.engine.prepare import KernelInput, finest
@@ -68,7 +68,7 @@ class Result:
     def label(self) -> str:
         """Title of reports: strategies and markets, synthetic data named as such."""
         names = ", ".join(dict.fromkeys(slot.strategy.name for slot in self.slots))
-        return f"{names} · " + "; ".join(dict.fromkeys(bars.label for bars in self.bars))
+        return f"{names} · {series_label(self.bars)}"
 
     @property
     def kernel_hash(self) -> str:
@@ -353,6 +353,7 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
         "data": bars_json(bars),
         "inputs": {name: series.identity() for name, series in slot.handed.items()},
         "funding": slot.funding is not None,
+        "listings": None if slot.listings is None else [listing.to_json() for listing in slot.listings],
     }
 
 

@@ -22,6 +22,7 @@ from atb.backtest.running import as_slots, run
 from atb.backtest.simulation import summarise
 from atb.backtest.span import Span
 from atb.decimals import number
+from atb.domain.bars import series_label
 from atb.domain.ports import Strategy
 from atb.engine import records
 from atb.engine.checks import check_count
@@ -81,7 +82,7 @@ class Sweep:
     def label(self) -> str:
         """Title of reports: strategies and markets, synthetic data named as such."""
         names = ", ".join(dict.fromkeys(combination.strategy.name for combination in self.combinations))
-        return f"{names} · " + "; ".join(dict.fromkeys(slot.bars.label for slot in self.slots))
+        return f"{names} · {series_label(slot.bars for slot in self.slots)}"
 
     def __len__(self) -> int:
         """Return the number of combinations that were run: the trials that a later test must count."""

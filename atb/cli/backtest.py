@@ -30,7 +30,7 @@ from atb.cli.executing import (
 )
 from atb.cli.output import command_line, print_fields, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import chosen_rules, rule_options
-from atb.errors import RunError
+from atb.errors import InputError, RunError
 
 if TYPE_CHECKING:
     from atb.backtest import Result
@@ -56,6 +56,7 @@ UNRECORDED = "Not recorded, so it cannot be promoted: leave out --no-report for 
 @click.argument("strategy")
 @markets_options
 @days_option
+@click.option("--universe", help="A stored universe (atb data universe): its symbols trade while they belong to it.")
 @click.option("--finer", help="A finer stored timeframe to resolve bars that touch both stop and target.")
 @click.option("--no-report", is_flag=True, help="Stop after the table: no notebook, no proofs, no record.")
 @rule_options
@@ -79,9 +80,11 @@ def backtest(strategy: str, **options: Any) -> None:
 
     make_strategy(strategy)  # refuse an unknown name before anything runs
     refuse_two_periods(options)
+    if options["universe"] and options["symbol"]:
+        raise InputError("--universe names the symbols; --symbol cannot be combined with it", todo="Use one of them")
     settings = start()
     given = {"strategy": strategy, **chosen_market(options), **chosen_rules(options)}
-    given |= {name: options[name] for name in ("days", "finer") if options[name]}
+    given |= {name: options[name] for name in ("days", "finer", "universe") if options[name]}
     path = notebook_at(settings, BACKTEST)
     values = chosen_values(path, given, options["given"])
     prepared = check_values(path, values)

@@ -2,13 +2,14 @@
 
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from atb.cli.commands import Family
 from atb.cli.output import json_option, print_fields, print_json, print_table
 from atb.cli.routes import route_to
+from atb.cli.universe import print_symbols, universe
 from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -36,12 +37,17 @@ def data() -> None:
       atb data rules BTC/USDT
       atb data list
       atb data verify
+      atb data universe derive daily --venue binance --timeframe 1d
     """
+
+
+data.add_command(universe)
 
 
 @data.command(name="import")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--symbol", help="Such as BTC/USDT; by default from a file name like binance_BTCUSDT_1h.csv.")
+@click.option("--every-symbol", is_flag=True, help="Import each symbol that the file names, as a series of its own.")
 @click.option("--timeframe", help="Such as 1h; by default from the file name, or the most common step.")
 @click.option("--venue", help="Where the bars come from; by default from the file name, else 'file'.")
 @click.option("--accept-gaps", is_flag=True, help="Record the gaps and import; they are never filled.")
@@ -62,24 +68,29 @@ def import_command(files: tuple[Path, ...], **options: str | bool | None) -> Non
       atb data import BTCUSDT-1h-2024-*.zip --venue binance
       atb data import prices.csv --symbol BTC/USDT --timeframe 1h --venue kraken
       atb data import binance_BTCUSDT_1h.parquet --accept-gaps --json
+      atb data import binance_PANEL_1d.parquet --every-symbol --accept-gaps
     """
     from atb.config import load_settings
-    from atb.data import ImportRules, import_file, rules_of
+    from atb.data import ImportRules, import_file, import_symbols, rules_of
 
     if options["assume_utc"] and options["zone"]:
         raise InputError("Times are either UTC or of another zone", found=options["zone"], todo="Pass --utc or --tz")
     root = load_settings().bars_root
-    report = import_file(
-        files,
-        root=root,
-        symbol=_text(options["symbol"]),
-        timeframe=_text(options["timeframe"]),
-        venue=_text(options["venue"]),
-        gaps="keep" if options["accept_gaps"] else "refuse",
-        rules=ImportRules(
-            assume_utc=bool(options["assume_utc"]), zone=_text(options["zone"]), replace=bool(options["replace"])
-        ),
+    identity = {name: _text(options[name]) for name in ("symbol", "timeframe", "venue")}
+    kept: Literal["refuse", "keep"] = "keep" if options["accept_gaps"] else "refuse"
+    rules = ImportRules(
+        assume_utc=bool(options["assume_utc"]), zone=_text(options["zone"]), replace=bool(options["replace"])
     )
+    if options["every_symbol"]:
+        if options["symbol"]:
+            raise InputError(
+                "--every-symbol takes all symbols; --symbol cannot be combined with it", todo="Use one of them"
+            )
+        del identity["symbol"]
+        reports = import_symbols(files, root=root, **identity, gaps=kept, rules=rules)
+        print_symbols(reports, as_json=bool(options["as_json"]))
+        return
+    report = import_file(files, root=root, **identity, gaps=kept, rules=rules)
     if options["as_json"]:
         print_json(report.to_json() | {"rules": rules_of(report.bars, root=root).to_json()})
     else:

@@ -116,6 +116,8 @@ def sole_market(given: Mapping[str, object], defaults: Mapping[str, object]) -> 
     from atb.domain import Symbol, Timeframe
     from atb.workbench.market import sole_series
 
+    if given.get("universe"):
+        return {}  # it names the symbols
     missing = [name for name in ("symbol", "timeframe") if name in defaults and name not in given]
     if not missing or not {"symbol", "timeframe"} <= {*defaults}:
         return {}

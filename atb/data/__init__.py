@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from atb.data.catalogue.funding import funding_holes, load_funding
     from atb.data.catalogue.instruments import load_instrument, rules_of, save_instruments
     from atb.data.catalogue.sentiment import load_sentiment
+    from atb.data.catalogue.universes import derive_universe, load_universe, save_universe
     from atb.data.catalogue.verification import SeriesInfo, Verification, list_series, verify
     from atb.data.catalogue.writing import Saved, save_bars
-    from atb.data.providers.files import ImportReport, ImportRules, import_file
+    from atb.data.providers.files import ImportReport, ImportRules, import_file, import_symbols
     from atb.data.providers.sample import sample_bars, write_sample
 
 _HOMES = {
@@ -23,17 +24,21 @@ _HOMES = {
     "Saved": "catalogue.writing",
     "SeriesInfo": "catalogue.verification",
     "Verification": "catalogue.verification",
+    "derive_universe": "catalogue.universes",
     "funding_holes": "catalogue.funding",
     "import_file": "providers.files",
+    "import_symbols": "providers.files",
     "list_series": "catalogue.verification",
     "load_bars": "catalogue",
     "load_funding": "catalogue.funding",
     "load_instrument": "catalogue.instruments",
     "load_sentiment": "catalogue.sentiment",
+    "load_universe": "catalogue.universes",
     "rules_of": "catalogue.instruments",
     "sample_bars": "providers.sample",
     "save_bars": "catalogue.writing",
     "save_instruments": "catalogue.instruments",
+    "save_universe": "catalogue.universes",
     "verify": "catalogue.verification",
     "write_sample": "providers.sample",
 }
@@ -44,17 +49,21 @@ __all__ = [
     "Saved",
     "SeriesInfo",
     "Verification",
+    "derive_universe",
     "funding_holes",
     "import_file",
+    "import_symbols",
     "list_series",
     "load_bars",
     "load_funding",
     "load_instrument",
     "load_sentiment",
+    "load_universe",
     "rules_of",
     "sample_bars",
     "save_bars",
     "save_instruments",
+    "save_universe",
     "verify",
     "write_sample",
 ]

@@ -1,6 +1,7 @@
 """A series of closed bars of one symbol and timeframe, with where it came from and its fingerprint."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+FEW = 4  # series that a title names one by one
 BAR_COLUMNS = ("open", "high", "low", "close", "volume")
 SYNTHETIC = "synthetic"
 
@@ -109,3 +111,11 @@ class Bars:
         first, last = frame.index[0], frame.index[-1]
         kept = tuple(gap for gap in self.gaps if first < gap[0] <= gap[1] <= last)
         return Bars(self.symbol, self.timeframe, frame, self.venue, kept)
+
+
+def series_label(series: Iterable[Bars]) -> str:
+    """Return the names of several series for a title; of many the first ones, and how many more there are."""
+    labels = list(dict.fromkeys(bars.label for bars in series))
+    return (
+        "; ".join(labels) if len(labels) <= FEW else f"{'; '.join(labels[: FEW - 2])} and {len(labels) - FEW + 2} more"
+    )

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from atb.domain.bars import BAR_COLUMNS, Bars
 from atb.domain.inputs import Known, declared_inputs
 from atb.domain.timeframe import Timeframe
+from atb.domain.universe import tradable
 from atb.engine import records
 from atb.engine.clusters import clusters
 from atb.engine.columns import BarColumns, Columns, SignalColumns, check_bars
@@ -136,7 +137,7 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
         raise InputError(
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
-    return _wanted(_measured(slot) | _given(given), len(frame)), prediction
+    return _wanted(_measured(slot) | _listed(slot, _given(given)), len(frame)), prediction
 
 
 def _known(slot: Slot, owner: object, *, prefix: str = "") -> tuple[Mapping[str, Known], ...]:
@@ -185,6 +186,14 @@ def _given(given: Any) -> dict[str, Any]:
     """Return the columns that the strategy gave."""
     names = ("side", "confidence", "atr", "volatility", "stop", "price")
     return {name: np.asarray(getattr(given, name)) for name in names if getattr(given, name) is not None}
+
+
+def _listed(slot: Slot, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the strategy's columns with side 0 where the symbol does not belong to its universe."""
+    if slot.listings is None:
+        return given
+    belongs = tradable(slot.listings, slot.bars.opened_ms, slot.bars.closed_ms)
+    return given | {"side": np.where(belongs, given["side"], 0.0)}
 
 
 def _measured(slot: Slot) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from atb.domain.observed import observed_rules
 from atb.domain.ports import Predictor, Strategy
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
+from atb.domain.universe import Listing
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import InputError
 from atb.features.indicators import INDICATORS
@@ -29,7 +30,8 @@ class Slot:
 
     `funding` holds a perpetual's funding rates (fractions of the position's value, paid by longs to shorts) by time; each is paid
     at the close of the bar it falls in. `inputs` holds the rows of what strategy and predictor declare, by name; a name of the
-    predictor's begins with `model.`. Rows that are not declared are not handed in.
+    predictor's begins with `model.`. Rows that are not declared are not handed in. `listings` holds the times in
+    which the symbol belongs to a universe: outside them the side is 0; None is always.
     """
 
     strategy: Strategy
@@ -40,6 +42,7 @@ class Slot:
     predictor: Predictor | None = None
     funding: "pd.Series[float] | None" = None
     inputs: Mapping[str, InputSeries] = field(default_factory=dict)
+    listings: tuple[Listing, ...] | None = None
 
     def __post_init__(self) -> None:
         """Refuse a predicting strategy without a predictor, an instrument of another symbol, and inputs that are missing."""

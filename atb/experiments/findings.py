@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.backtest import Result
 from atb.backtest.ruin import RUINED
+from atb.domain.bars import FEW
 from atb.experiments.evidence import ResultEvidence, models_used
 
 if TYPE_CHECKING:
@@ -76,10 +77,14 @@ def _failed_proofs(proven: ResultEvidence | None) -> list[str]:
 
 def _unchecked(proven: ResultEvidence | None) -> list[str]:
     """Return the slots whose columns were not all computed again, with how many were."""
+    columns = () if proven is None else proven.columns
+    if len(columns) > FEW and all(report.checked and report.equal is not False for report in columns):
+        checked, bars = sum(report.checked for report in columns), sum(report.bars for report in columns)
+        return [f"Look-ahead and warm-up were checked at {checked:,} of {bars:,} bars"] if checked < bars else []
     return [
         f"Look-ahead and warm-up of {report.strategy} were checked at {report.checked:,} of {report.bars:,} bars"
         + ("" if report.checked else ": its sides were given, and how they were made is not known")
-        for report in (() if proven is None else proven.columns)
+        for report in columns
         if report.equal is not False and report.checked < report.bars
     ]
 
@@ -94,8 +99,10 @@ def _rules_in_bars(result: Result) -> str:
 
 def _inferred_rules(result: Result) -> list[str]:
     """Return the trading rules that were inferred from the bars, a sentence each."""
-    found = (str(slot.rules) for slot in result.slots if slot.rules.source.startswith("from the data"))
-    return list(dict.fromkeys(found))
+    found = list(
+        dict.fromkeys(str(slot.rules) for slot in result.slots if slot.rules.source.startswith("from the data"))
+    )
+    return found if len(found) <= FEW else [f"those of {len(found)} symbols are read from their data"]
 
 
 def _counts(counts: dict[str, int]) -> str:

@@ -215,6 +215,7 @@ def _evidence(
         dirty=run.dirty,
         refused=result.get("refused", {}),
         shorts=any(bool(slot["policy"].get("allow_short")) for slot in slots),
+        of_universe=any(slot.get("listings") is not None for slot in slots),
         enters_bare=any(RiskPolicy.from_json(slot["policy"]).enters_bare for slot in slots),
     )
 

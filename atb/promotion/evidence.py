@@ -83,6 +83,8 @@ class Evidence:
         Number of refused or reduced intents by reason.
     shorts
         Whether the policy allows short positions.
+    of_universe
+        Whether a slot was traded only while a universe listed it.
     enters_bare
         Whether an entry can fill before the policy's stop can rest at the exchange.
     rehearsed
@@ -111,6 +113,7 @@ class Evidence:
     refused: Mapping[str, int] = field(default_factory=dict)
     shorts: bool = False
     enters_bare: bool = False
+    of_universe: bool = False
     rehearsed: bool | None = None
 
     @classmethod

@@ -118,6 +118,10 @@ def _integrity(evidence: Evidence) -> tuple[Check, ...]:
         "the run has one slot",
         (evidence.strategies == 0, "the run published no strategy result"),
         (evidence.strategies > 1, slots),
+        (
+            evidence.of_universe,
+            "the run traded its symbol as a universe lists it, as no runner does: backtest it alone",
+        ),
     )
     if ended.failed:  # a failed run lacks more, which are no further reasons
         return (ended,)

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
+    from atb.workbench.portfolio import prepare_slots, traded_parts
     from atb.workbench.rules import BacktestRules, make_rules
     from atb.workbench.runs import evidence_table, judged_run, promote_run, verdict_table
-    from atb.workbench.slots import Period, load_predictor, prepare_slot, prepare_slots, traded_part
+    from atb.workbench.slots import Period, load_predictor, prepare_slot, traded_part
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
@@ -51,7 +52,7 @@ _HOMES = {
     "make_rules": "atb.workbench.rules",
     "make_strategy": "atb.strategies",
     "prepare_slot": "atb.workbench.slots",
-    "prepare_slots": "atb.workbench.slots",
+    "prepare_slots": "atb.workbench.portfolio",
     "promote_run": "atb.workbench.runs",
     "proofs": "atb.experiments.evidence",
     "publish": "atb.experiments",
@@ -61,6 +62,7 @@ _HOMES = {
     "shift_table": "atb.validation.sensitivity",
     "strategy_params": "atb.strategies",
     "traded_part": "atb.workbench.slots",
+    "traded_parts": "atb.workbench.portfolio",
     "watch_session": "atb.workbench.monitor",
 }
 
@@ -102,6 +104,7 @@ __all__ = [
     "start_spread",
     "strategy_params",
     "traded_part",
+    "traded_parts",
     "verdict_table",
     "watch_session",
 ]

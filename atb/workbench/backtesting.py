@@ -6,7 +6,7 @@ figures must be equal; if they are not, `differences` names them, and the comman
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings
@@ -14,8 +14,9 @@ from atb.domain import Symbol
 from atb.domain.observed import synthetic_rules
 from atb.engine.parameters import slot_parameters
 from atb.workbench.market import SAMPLE, ensure_sample, finer_bars, load_bars
+from atb.workbench.portfolio import prepare_slots, traded_parts
 from atb.workbench.rules import make_rules, read_rules
-from atb.workbench.slots import Period, prepare_slots, shared, traded_part
+from atb.workbench.slots import Period
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,11 +77,11 @@ def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
         values["timeframe"],
         period=period,
         venue=values["venue"],
-        policy=rules.policy,
-        execution=rules.execution,
+        rules=rules,
+        universe=values.get("universe"),
     )
     finer = finer_bars([slot.bars for slot in slots], values.get("finer"), start=first)
-    return Prepared(slots, first, rules.account, finer, traded_part(slots, first, period))
+    return Prepared(slots, first, rules.account, finer, traded_parts(slots, first, period))
 
 
 @dataclass(frozen=True)
@@ -140,9 +141,12 @@ def prepare_sweep(
     own = {name: getattr(longest, name) for name in {**fixed, **params}}
     prepared = prepare_backtest({**values, "params": own, "policy": _ruled(values, widest, rules)})
     wanted = math.prod(len(axis) for axis in params.values())
-    count = len(prepared.slots)
+    part = prepared.slots[0].policy.fraction / widest.fraction  # of the account's fraction, for each symbol
     return PreparedSweep(
-        prepared, strategies, [shared(each, count) for each in policies], (wanted - len(strategies)) * len(policies)
+        prepared,
+        strategies,
+        [replace(each, fraction=each.fraction * part) for each in policies],
+        (wanted - len(strategies)) * len(policies),
     )
 
 

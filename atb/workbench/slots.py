@@ -1,11 +1,7 @@
-"""Slots for notebooks: from names to bars with their warm-up, instrument rules and model.
+"""Slots for notebooks: from names to bars with their warm-up, instrument rules and model."""
 
-Several symbols share one account: `fraction`, the value of a new position as a fraction of equity, is then divided equally, so that
-every symbol can be held at once, and a symbol's own share does not depend on whether the others hold something.
-"""
-
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atb.config import load_settings
@@ -117,56 +113,8 @@ def prepare_slot(
     return Slot(strategy, bars, policy, execution, _instrument(bars), predictor=predictor, inputs=inputs), start
 
 
-def prepare_slots(
-    strategy: Strategy,
-    symbols: Sequence[str],
-    timeframe: str,
-    *,
-    period: Period | None = None,
-    venue: str | None = None,
-    policy: RiskPolicy | None = None,
-    execution: ExecutionModel | None = None,
-) -> "tuple[tuple[Slot, ...], pd.Timestamp]":
-    """Return one slot per symbol on one account, and the open of the first bar to trade; arguments and errors of `prepare_slot`.
-
-    The policy's `fraction` is that of the whole account, divided equally. Without a start, trading begins when every symbol has its
-    warm-up; with one, each must have it by then.
-
-    Raises
-    ------
-    InputError
-        If no symbol is given, or one twice.
-    """
-    names = [str(Symbol.parse(symbol)) for symbol in symbols]
-    if not names or len(set(names)) < len(names):
-        raise InputError("A backtest trades one or more symbols, each once", found=", ".join(names) or "none")
-    policy = policy or RiskPolicy()
-    share = shared(policy, len(names))
-    found = [
-        prepare_slot(strategy, name, timeframe, period=period, venue=venue, policy=share, execution=execution)
-        for name in names
-    ]
-    first = max(start for _, start in found)
-    for slot, _ in found:
-        if slot.bars.frame.index[-1] < first:
-            raise InputError(
-                f"{slot.bars.symbol} has no bar from {first:%Y-%m-%d %H:%M} on, when every symbol can be traded",
-                found=f"its last bar opens {slot.bars.frame.index[-1]:%Y-%m-%d %H:%M}",
-                todo="Give --start and --end of a time in which all were traded",
-            )
-    return tuple(slot for slot, _ in found), first
-
-
-def shared(policy: RiskPolicy, symbols: int) -> RiskPolicy:
-    """Return the policy of one of several symbols: its part of the account's `fraction`."""
-    return replace(policy, fraction=policy.fraction / symbols) if symbols > 1 else policy
-
-
-def traded_part(slot: Slot | Sequence[Slot], first: "pd.Timestamp", period: Period) -> str:
-    """Return the traded bars in a sentence, which also says if fewer days are stored than wanted; a line per slot."""
-    if not isinstance(slot, Slot):
-        parts = {each.bars.symbol: traded_part(each, first, period) for each in slot}
-        return "\n".join(f"{symbol}: {part}" if len(parts) > 1 else part for symbol, part in parts.items())
+def traded_part(slot: Slot, first: "pd.Timestamp", period: Period) -> str:
+    """Return the traded bars in a sentence, which also says if fewer days are stored than wanted."""
     index = slot.bars.frame.index
     traded = int(len(index) - index.searchsorted(first))
     end = slot.bars.timeframe.next(index[-1].to_pydatetime())

@@ -14,6 +14,7 @@ strategy: str = "sma_cross"
 params: dict = {}
 symbol: str = "BTC/USDT"
 symbols: list[str] = []
+universe: str | None = None
 timeframe: str = "1h"
 start: str | None = None
 end: str | None = None
@@ -27,7 +28,7 @@ slippage: float = 0.0005
 policy: dict = {}
 venue: str | None = None
 """
-NAMES = ("strategy", "params", "symbol", "symbols", "timeframe", "start", "end", "days", "cash", "fraction",
+NAMES = ("strategy", "params", "symbol", "symbols", "universe", "timeframe", "start", "end", "days", "cash", "fraction",
          "stop_loss", "take_profit", "fee", "slippage", "policy", "venue")  # fmt: skip
 RESULT = f"""
 from atb.experiments import publish

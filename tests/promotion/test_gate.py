@@ -37,6 +37,7 @@ def test_good_evidence_passes_both():
         ({"strategies": 3}, "3 slots"),
         ({"data_matches": False}, "bars of the run"),
         ({"kernel_matches": False}, "another decision kernel"),
+        ({"of_universe": True}, "as a universe lists it, as no runner does"),
         ({"columns_equal": False}, "would decide differently from the backtest"),
     ],
 )

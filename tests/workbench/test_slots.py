@@ -3,8 +3,6 @@
 import pandas as pd
 import pytest
 
-from atb.config import load_settings
-from atb.data.catalogue.writing import save_bars
 from atb.errors import DataError, InputError, ModelError
 from atb.prediction.bundle import save_bundle
 from atb.prediction.evaluation import evaluate
@@ -17,9 +15,7 @@ from atb.workbench import (
     load_bars,
     make_strategy,
     prepare_slot,
-    prepare_slots,
     run,
-    traded_part,
 )
 from tests.bars import bars_of, random_walk
 
@@ -100,35 +96,3 @@ def test_a_model_of_made_up_bars_is_not_asked_about_a_market(stocked):
 def test_a_period_of_no_length_or_beyond_the_calendar_is_refused(days):
     with pytest.raises(InputError, match="days must be"):
         Period(days=days)
-
-
-def test_several_symbols_share_the_fraction_and_begin_together(stocked):
-    slots, start = prepare_slots(CROSS, ["BTCUSDT", "ETH/USDT"], "1h", period=Period(days=30))
-    assert [str(slot.bars.symbol) for slot in slots] == ["BTC/USDT", "ETH/USDT"]
-    assert {slot.policy.fraction for slot in slots} == {0.95 / 2}
-    result = run(slots, start=start)
-    assert len(result.index) == 30 * 24
-    assert {*result.trades["symbol"]} == {"BTC/USDT", "ETH/USDT"}
-    part = traded_part(slots, start, Period(days=30))
-    assert [line.split(":")[0] for line in part.splitlines()] == ["BTC/USDT", "ETH/USDT"]
-
-
-def test_one_symbol_of_a_list_is_what_it_is_alone(stocked):
-    (slot,), start = prepare_slots(CROSS, ["BTC/USDT"], "1h", period=Period(days=30))
-    alone, same = prepare_slot(CROSS, "BTC/USDT", "1h", period=Period(days=30))
-    assert (slot.policy, slot.bars.fingerprint, start) == (alone.policy, alone.bars.fingerprint, same)
-    assert traded_part((slot,), start, Period(days=30)) == traded_part(alone, same, Period(days=30))
-
-
-@pytest.mark.parametrize("symbols", [[], ["BTC/USDT", "btcusdt"]])
-def test_no_symbol_and_one_given_twice_are_refused(stocked, symbols):
-    with pytest.raises(InputError, match="each once"):
-        prepare_slots(CROSS, symbols, "1h")
-
-
-def test_symbols_that_were_never_traded_at_one_time_are_refused(stocked, tmp_path):
-    dead = random_walk(300)
-    dead.index -= pd.Timedelta(days=4 * 365)
-    save_bars(bars_of(dead, "LUNA/USDT", "1h", "synthetic"), root=load_settings().bars_root, source="a test")
-    with pytest.raises(InputError, match=r"LUNA/USDT has no bar from 20"):
-        prepare_slots(CROSS, ["BTC/USDT", "LUNA/USDT"], "1h", period=Period(days=5))

@@ -7,8 +7,9 @@ from typing import Literal
 
 from atb.data.catalogue.gaps import missing_bars
 from atb.data.catalogue.writing import Saved, save_bars
-from atb.data.providers.files.reading import FileBars, ImportRules, read_files
+from atb.data.providers.files.reading import FileBars, ImportRules, read_files, symbols_named
 from atb.domain import Symbol, Timeframe
+from atb.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -99,3 +100,46 @@ def import_file(
 
 def _saved_notes(saved: Saved) -> tuple[str, ...]:
     return tuple(f"a damaged file of the catalogue was replaced; it is kept as {path}" for path in saved.set_aside)
+
+
+def import_symbols(
+    path: Path | str | Iterable[Path | str],
+    *,
+    root: Path,
+    timeframe: str | Timeframe | None = None,
+    venue: str | None = None,
+    gaps: Literal["refuse", "keep"] = "refuse",
+    rules: ImportRules | None = None,
+) -> list[ImportReport]:
+    """Import each symbol that the files' rows name, as a series of its own; all are read and checked before one is written.
+
+    Parameters and errors as for `import_file`.
+
+    Raises
+    ------
+    InputError
+        If no row names a symbol, or one names something else.
+    """
+    rules = rules or ImportRules()
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(item) for item in path]
+    symbols = symbols_named(paths)
+    found = [_of_panel(paths, symbol, timeframe=timeframe, venue=venue, gaps=gaps, rules=rules) for symbol in symbols]
+    reports = []
+    for one in found:
+        saved = save_bars(one.bars, root=root, source=one.origin, replace=rules.replace, accept_gaps=gaps == "keep")
+        reports.append(
+            ImportReport(
+                one.bars, one.columns, (*one.notes, *_saved_notes(saved)), one.files, path=paths[0], saved=saved
+            )
+        )
+    return reports
+
+
+def _of_panel(
+    paths: list[Path], symbol: Symbol, *, timeframe: str | Timeframe | None, venue: str | None,
+    gaps: Literal["refuse", "keep"], rules: ImportRules,
+) -> FileBars:  # fmt: skip
+    try:
+        return read_files(paths, symbol=symbol, timeframe=timeframe, venue=venue, gaps=gaps, rules=rules)
+    except DataError as error:
+        raise DataError(f"{symbol}: {error.wrong}", found=error.found, todo=error.todo) from error

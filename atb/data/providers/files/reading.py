@@ -5,7 +5,7 @@ Each file is checked by itself, so that a message can name its row. What is gues
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -19,14 +19,14 @@ from atb.data.catalogue.series import venue_name
 from atb.data.providers.files.columns import CLOCK, CLOSE_TIMES, names_utc, normal_name
 from atb.data.providers.files.csv_reader import read_csv
 from atb.data.providers.files.frame_reader import read_columnar, read_json
-from atb.data.providers.files.identity import identity_of_names, symbol_of, timeframe_of
+from atb.data.providers.files.identity import identity_of_names, parsed_symbol, symbol_of, timeframe_of
 from atb.data.providers.files.rows import in_order, of_symbol, opens_of_closes, without_empty_rows
 from atb.data.providers.files.table import Table
 from atb.data.providers.files.timestamps import Times, check_zone, read_times
 from atb.data.providers.files.unpacking import Content, read_contents
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
 from atb.domain.bars import bar_index
-from atb.errors import DataError
+from atb.errors import DataError, InputError
 from atb.times import at_ms, short
 
 if TYPE_CHECKING:
@@ -127,6 +127,30 @@ def read_files(
     kept = tuple(gap for gap in found_gaps if gap[1] <= last)
     bars = Bars(wanted, duration, frame, venue_name(venue or named.get("venue", "file")), kept)
     return FileBars(bars, parts[0].table.columns, tuple(notes), files)
+
+
+def symbols_named(paths: Sequence[Path]) -> list[Symbol]:
+    """Return the symbols that the rows of files name, in alphabetical order.
+
+    Raises
+    ------
+    InputError
+        If no row names a symbol, or one names something else.
+    """
+    names: set[str] = set()
+    for content in read_contents(paths)[0]:
+        table = _read_table(content, Symbol("BTC", "USDT"))
+        names |= set() if table.symbols is None else {str(name) for name in table.symbols.dropna().unique()}
+    if not names:
+        raise InputError(
+            "No row names its symbol", found=str(paths[0]), todo="Pass --symbol, and import one file at a time"
+        )
+    parsed = {name: parsed_symbol(name) for name in sorted(names)}
+    if unknown := [name for name, symbol in parsed.items() if symbol is None]:
+        raise InputError(
+            "A row names no symbol", found=unknown[0][:40], todo="Import each with --symbol, as the file says it"
+        )
+    return sorted({symbol for symbol in parsed.values() if symbol is not None}, key=str)
 
 
 @dataclass(frozen=True)
