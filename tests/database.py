@@ -85,6 +85,12 @@ def _run(url: URL, *statements: str) -> None:
         engine.dispose()
 
 
+# For what a test of the journal already shows on both: the same on PostgreSQL is a slow test.
+mainly_sqlite = pytest.mark.parametrize(
+    "database_url", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)], indirect=True
+)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database of this test's own, on each dialect in turn."""
@@ -97,6 +103,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
         yield server.set(database=name).render_as_string(hide_password=False)
     finally:
         _run(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@functools.cache
+def migrated_sqlite() -> bytes:
+    """Return the file of a migrated, empty SQLite database: to make one costs a runner as much as its start."""
+    with tempfile.TemporaryDirectory() as folder:
+        open_database(f"sqlite:///{folder}/atb.db").close()
+        return Path(folder, "atb.db").read_bytes()
 
 
 @pytest.fixture

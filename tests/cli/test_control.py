@@ -17,7 +17,7 @@ from atb.db import open_database
 from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import Level, halted, halts, is_flat, read_halt_file, write_halt_file
 from atb.live.journal.step import Notice
-from tests.database import database, database_url, postgres
+from tests.database import database, database_url, mainly_sqlite, postgres
 from tests.rehearsal.ledger import START, Plans, StillClock, close, open_journal, take
 from tests.timeouts import PATIENCE_S
 
@@ -236,6 +236,7 @@ def test_a_database_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     assert "stuck" in read_halt_file(tmp_path).reason
 
 
+@mainly_sqlite
 def test_a_real_process_halts_what_another_one_trades(database, database_url, monkeypatch, tmp_path):
     """The journal is written to all the time; the command is a process of its own, as an operator's would be."""
     monkeypatch.setenv("ATB__DATABASE__URL", database_url)

@@ -100,6 +100,7 @@ def openers(market: Path) -> dict[str, list[str]]:
                             (os, "fork"), (time, "sleep")):  # fmt: skip
             patch.setattr(owner, name, stop)
         patch.setattr(databases, "_engine", opened)
+        patch.setattr("atb.engine.warm.warm_up", stop)  # a minute where nothing is compiled yet
         patch.setenv("ATB__DATA__ROOT", str(market))
         patch.chdir(market)
         (market / "atb.toml").touch()

@@ -219,7 +219,13 @@ def test_the_last_rehearsal_counts(desk, good):
     refused(atb("promote", RUN, "--to", "live"), "its last rehearsal failed")
 
 
-@pytest.mark.parametrize("weak", [{"days": 29}, {"faults": "none"}, {"drill": {"held": False}}])
+@pytest.mark.parametrize(
+    "weak",
+    [
+        {"days": 29},
+        *(pytest.param(weak, marks=pytest.mark.slow) for weak in ({"faults": "none"}, {"drill": {"held": False}})),
+    ],
+)
 def test_a_rehearsal_that_proves_too_little_counts_only_where_it_failed(desk, good, weak):
     name = json.loads(atb("promote", RUN, "--json").stdout)["name"]
     rehearsed(desk, name, **weak)

@@ -111,6 +111,7 @@ def test_text_in_small_pieces_is_one_output_and_cut_where_a_large_one_would_be()
     assert kernel.outputs()[2].data == {"text/plain": "a table"}
 
 
+@pytest.mark.slow
 def test_a_display_that_is_replaced_for_ever_weighs_what_it_shows_last():
     kernel = Kernel(2)
     for _ in range(3):

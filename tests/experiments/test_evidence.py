@@ -143,7 +143,9 @@ def test_a_result_without_trades_neither_loses_nor_is_worse_than_a_holder_who_co
     assert "Holding" not in sentences
 
 
-@pytest.mark.parametrize(("end", "seen"), [("2024-12-31", True), ("2024-06-01", False)])
+@pytest.mark.parametrize(
+    ("end", "seen"), [("2024-12-31", True), pytest.param("2024-06-01", False, marks=pytest.mark.slow)]
+)
 def test_bars_that_the_model_has_seen_are_counted(stocked, end, seen):
     train_model(load_bars("BTC/USDT", "1h", "2024-01-01", end), stocked / "models")
     slot, start = prepare_slot(make_strategy("ml_basic"), "BTC/USDT", "1h", period=Period("2024-09-01", "2024-10-01"))

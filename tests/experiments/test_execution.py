@@ -268,7 +268,9 @@ PRINTS = "for _ in range(3):\n    print('x' * 900_000)"
 WRITES = "import os; open(os.environ['ATB_RUN_DIR'] + '/orders.csv', 'w').write('x' * 3_000_000)"
 
 
-@pytest.mark.parametrize("source", [DRAWS, WRITES, pytest.param(PRINTS + "\n" + PRINTS, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "source", [WRITES, *(pytest.param(source, marks=pytest.mark.slow) for source in (DRAWS, PRINTS + "\n" + PRINTS))]
+)
 def test_a_run_whose_files_do_not_fit_on_the_disk_has_not_succeeded(tmp_path, source):
     path = notebook(tmp_path / "big.ipynb", source, "'xy' * 600_000" if source.startswith(PRINTS) else "1")
     done = subprocess.run(
@@ -315,7 +317,7 @@ except RunInterrupted as stopped:
 """
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_ctrl_c_and_a_polite_kill_are_recorded_and_leave_no_kernel_behind(world, repository, stop):
     folder, _, database = world
     flag = folder / f"{stop.name}.pid"

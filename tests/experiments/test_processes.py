@@ -93,7 +93,9 @@ def test_what_a_kernel_says_while_it_ends_does_not_reach_the_terminal(tmp_path, 
     assert (out.split()[0], out.count("torn"), err) == ("succeeded", 0, "")
 
 
-@pytest.mark.parametrize("cell", ["1 / 0", "import time; time.sleep(60)", "import os; os._exit(3)"])
+@pytest.mark.parametrize(
+    "cell", ["1 / 0", pytest.param("import time; time.sleep(60)", marks=pytest.mark.slow), "import os; os._exit(3)"]
+)
 def test_a_run_that_fails_leaves_nothing_in_the_notebook_s_folder_or_the_scratch(tmp_path, short, monkeypatch, cell):
     monkeypatch.setattr("tempfile.tempdir", str(short))
     settings = settings_in(tmp_path)
@@ -167,6 +169,7 @@ def test_a_killed_run_is_listed_as_interrupted_and_its_scratch_removed(killed):
     assert not (folder / ".scratch").exists()
 
 
+@pytest.mark.slow
 def test_atb_runs_says_that_a_killed_run_was_interrupted(killed, tmp_path, repository):
     _, folder = killed
     database = f"sqlite:///{tmp_path}/data/atb.db"

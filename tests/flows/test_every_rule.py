@@ -22,6 +22,7 @@ from atb.live.feed.market import History
 from atb.live.feed.replay import ReplayFeed
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
+from tests.database import mainly_sqlite
 from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.scenarios import Timed, random_slots
@@ -146,7 +147,7 @@ def many_slots(seed):
 
 
 @pytest.mark.parametrize("make", [one_slot, many_slots])
-@pytest.mark.parametrize("seed", seeds(len(SEEDS), quick=10))
+@pytest.mark.parametrize("seed", seeds(len(SEEDS), quick=3))
 def test_paper_equals_the_backtest_order_by_order_under_random_rules(seed, make):
     problem = make(seed)
     outcome = simulate(problem)
@@ -180,6 +181,7 @@ def assert_every_rule_acted(result):
     assert set(result.refused["reason"]) >= {"cooldown", "entry_expired", "out_of_session"}
 
 
+@pytest.mark.slow
 def test_the_real_runner_with_many_rules_equals_its_backtest(sqlite_desk):
     result = ruled_result(sqlite_desk.stock(480, 26))
     process = sqlite_desk.start(sqlite_desk.promote(result), "--from", first_open(result))
@@ -203,6 +205,7 @@ def test_the_real_runner_with_many_rules_equals_its_backtest(sqlite_desk):
         assert (intent["state"], intent["quantity"], intent["reason"]) == ("filled", fill["quantity"], fill["reason"])
 
 
+@mainly_sqlite
 def test_a_session_of_many_rules_goes_on_wherever_it_stopped(desk):
     """Stopped every few bars, with entries resting, ladders half done and stops moved, on either database."""
     result = ruled_result(desk.stock(300, 5))

@@ -3,7 +3,7 @@
 import pytest
 
 from atb.monitoring import configure_logging
-from tests.database import database, database_url, postgres
+from tests.database import database, database_url, migrated_sqlite, postgres
 from tests.live.desk import Desk
 
 __all__ = ["database", "database_url", "desk", "postgres", "quiet", "sqlite_desk"]
@@ -16,6 +16,8 @@ def desk(tmp_path, database_url) -> Desk:
 
 @pytest.fixture
 def sqlite_desk(tmp_path) -> Desk:
+    (tmp_path / "atb.db").write_bytes(migrated_sqlite())
+    (tmp_path / "atb.db").chmod(0o600)
     return Desk(tmp_path, f"sqlite:///{tmp_path / 'atb.db'}")
 
 

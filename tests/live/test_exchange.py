@@ -47,9 +47,19 @@ def market(seed=5, symbol="BTC/USDT", timeframe="1h", n=FIRST + COUNT + 2):
 
 
 BTC, ETH = market(), market(6, "ETH/USDT")
+# Between them: a stop, targets, a trail, break-even, resting entries, scale-ins, sizing by risk.
+REPRESENTATIVE = {
+    "a ladder",
+    "a trailing stop and break-even",
+    "limit entries that expire",
+    "scale-ins",
+    "risk sized by ATR, sessions, weekends and a time limit",
+}
 
 
-@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in REPRESENTATIVE else pytest.mark.slow) for name in POLICIES]
+)
 def test_every_order_is_the_backtests(tmp_path, name):
     with venue(tmp_path, [(CROSS, BTC, POLICIES[name])], first=FIRST, count=COUNT, execution=COSTS) as v:
         summary = v.trade()
@@ -112,7 +122,13 @@ def session_of(v):
     return {"fills": fills, "curve": v.curve(), "state": {k: v for k, v in v.state().items() if k != "desk"}}
 
 
-@pytest.mark.parametrize("name", ["a ladder", "a trailing stop and break-even", "limit entries that expire"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a trailing stop and break-even",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("a ladder", "limit entries that expire")),
+    ],
+)
 def test_stopped_and_started_again_every_few_bars_it_is_the_uninterrupted_run(tmp_path, name):
     runs = []
     for every in (None, 5):

@@ -188,11 +188,16 @@ def test_an_entry_that_rests_without_its_stop_is_warned_of(sqlite_desk):
     ("mode", "arguments", "more"),
     [
         ("paper", ("--live", "--account", "main", "--ack", WORDS), {}),
-        ("live", ("--live", "--account", "main"), {}),
-        ("live", ("--live", "--account", "main", "--ack", WORDS), {"ATB__LIVE__MAX_LOSS": ""}),
-        ("live", ("--live", "--account", "main", "--ack", WORDS), {"ATB__LIVE__ACCOUNT": ""}),
-        ("live", ("--live", "--account", "main", "--ack", WORDS, "--rehearse"), {}),
-        ("live", ("--account", "main", "--ack", WORDS), {}),
+        *(
+            pytest.param("live", arguments, more, marks=pytest.mark.slow)
+            for arguments, more in (
+                (("--live", "--account", "main"), {}),
+                (("--live", "--account", "main", "--ack", WORDS), {"ATB__LIVE__MAX_LOSS": ""}),
+                (("--live", "--account", "main", "--ack", WORDS), {"ATB__LIVE__ACCOUNT": ""}),
+                (("--live", "--account", "main", "--ack", WORDS, "--rehearse"), {}),
+                (("--account", "main", "--ack", WORDS), {}),
+            )
+        ),
         ("live", ("--live", "--account", "main", "--ack", WORDS), {"withdraw": "yes"}),
     ],
 )

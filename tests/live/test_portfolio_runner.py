@@ -5,6 +5,7 @@ import pytest
 from atb.data.catalogue.writing import save_bars
 from atb.errors import InputError
 from tests.bars import bars_of, random_walk
+from tests.database import mainly_sqlite
 from tests.live.desk import Desk, first_open, many_result, promote_each, read_journal
 from tests.live.test_runner import assert_equal_to_backtest
 from tests.timeouts import PATIENCE_S
@@ -30,6 +31,7 @@ def test_three_slots_of_two_timeframes_equal_their_backtest(sqlite_desk):
     assert sorted(", ".join(refused).split(", ")) == sorted(result.refused["reason"])
 
 
+@mainly_sqlite
 def test_three_slots_go_on_wherever_they_stopped(desk):
     """On either database; slots of other timeframes stand at other bars each time."""
     result = many_result(three_markets(desk))

@@ -53,6 +53,7 @@ def test_help_answers_without_loading_anything_heavy():
     assert not loaded & {"numpy", "pandas", "numba", "sqlalchemy", "pydantic", "structlog", "onnxruntime"}
 
 
+@pytest.mark.slow
 def test_a_second_runner_is_told_of_the_first_and_not_of_its_page(sqlite_desk):
     result = warm_result(sqlite_desk.stock(60, 1))
     path, arguments = sqlite_desk.promote(result), ("--from", first_open(result), "--speed", "60")

@@ -53,14 +53,21 @@ def manifests(sqlite_desk):
     ("mode", "arguments", "message"),
     [
         ("live", ("--account", "main"), "--live was not given"),
-        ("paper", ("--account", "main", "--live", "--ack", WORDS), "promoted to live, not to paper"),
-        ("live", ("--account", "main", "--live"), f'Type it: --ack "{WORDS}"'),
+        pytest.param(
+            "paper",
+            ("--account", "main", "--live", "--ack", WORDS),
+            "promoted to live, not to paper",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param("live", ("--account", "main", "--live"), f'Type it: --ack "{WORDS}"', marks=pytest.mark.slow),
         (
             "live",
             ("--account", "main", "--live", "--ack", "main max-loss 2500"),
             "not of this account and its largest loss",
         ),
-        ("live", ("--account", "other", "--live", "--ack", WORDS), "account main alone"),
+        pytest.param(
+            "live", ("--account", "other", "--live", "--ack", WORDS), "account main alone", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_half_of_it_is_refused_before_anything_is_asked_of_the_exchange(

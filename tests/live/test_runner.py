@@ -51,7 +51,7 @@ def assert_equal_to_backtest(journal, result):
     assert [row["side"] for row in decided] == [None if s != s else s for s in signals]
 
 
-@pytest.mark.parametrize("seed", seeds(4))
+@pytest.mark.parametrize("seed", seeds(4, quick=2))
 def test_a_session_equals_the_backtest_bit_by_bit(sqlite_desk, seed):
     result = warm_result(sqlite_desk.stock(260, seed))
     summary = sqlite_desk.trade(sqlite_desk.promote(result), since=first_open(result))

@@ -16,10 +16,15 @@ from atb.reports.theme import GREEN, LOSS, PROFIT, RED
 from atb.reports.trades import SYMBOLS
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS, PARAMETERS
 from tests.page_layout import complaints
+from tests.timeouts import PATIENCE_S
 
 MOST_CELLS = 32
 LONGEST_CELL = 24  # lines: more belongs into the package
+DRAWN = ".js-plotly-plot .main-svg:first-of-type"
 PLOT = "application/vnd.plotly.v1+json"
+# A model, its backtest and its promotion, which read one another's traces; the tour runs in the Lab (`test_in_browser.py`).
+QUICK = {"02_train.ipynb", "03_backtest.ipynb", "05_promote.ipynb"}
+REPRESENTATIVE = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NOTEBOOKS]
 
 
 def cells(name: str, kind: str) -> list[nbformat.NotebookNode]:
@@ -80,15 +85,18 @@ class TestEachChapter:
         text = (FOLDER / name).read_text(encoding="utf-8")
         assert re.findall(r"[\"'\s(]/(?:home|Users|root|work|opt|mnt|tmp)/", text) == []
 
-    def test_runs_with_other_parameters(self, name, executed):
-        run = executed(name)
-        assert (run.status, run.error) == ("succeeded", None)
-        problems = [output.text for output in outputs(Path(run.path) / name) if output.get("name") == "stderr"]
-        assert problems == []
-        assert run.metrics
-        assert published(Path(run.path))["metrics"] == run.metrics
+
+@pytest.mark.parametrize("name", REPRESENTATIVE)
+def test_runs_with_other_parameters(name, executed):
+    run = executed(name)
+    assert (run.status, run.error) == ("succeeded", None)
+    problems = [output.text for output in outputs(Path(run.path) / name) if output.get("name") == "stderr"]
+    assert problems == []
+    assert run.metrics
+    assert published(Path(run.path))["metrics"] == run.metrics
 
 
+@pytest.mark.slow
 def test_the_tour_ends_with_what_speaks_against_it(executed):
     run = executed("00_tour.ipynb")
     assert "SYNTHETIC: the result says nothing about any market" in texts(Path(run.path) / run.notebook)
@@ -122,6 +130,7 @@ def test_a_promotion_writes_a_manifest_only_when_told_to(executed, world):
     assert str(manifest) in texts(Path(run.path) / run.notebook)
 
 
+@pytest.mark.slow
 def test_the_monitor_trades_the_manifest_on_paper_and_finds_it_equal_to_its_backtest(executed, world):
     run = executed("07_monitor.ipynb")
     assert (run.metrics["equal"], run.metrics["unknown"]) == (True, 0)
@@ -170,17 +179,20 @@ def test_every_chapter_runs_alone_with_its_defaults(tmp_path):
     assert f"{code} passed" in done.stdout
 
 
-# Last, since no event loop can start while the browser is open: all chapters have run by then.
+# Last, since no event loop can start while the browser is open: their chapters have run by then.
 
 
 @pytest.fixture(scope="module")
-def reports(executed) -> dict[str, Path]:
-    return {name: Path(executed(name).path) / "report.html" for name in NOTEBOOKS}
+def reports(request: pytest.FixtureRequest, executed) -> dict[str, Path]:
+    """The reports of the chapters that were selected, and of the backtest."""
+    selected = [item for item in request.session.items if "reports" in getattr(item, "fixturenames", ())]
+    names = {item.callspec.params["name"] for item in selected if hasattr(item, "callspec")} | {"03_backtest.ipynb"}
+    return {name: Path(executed(name).path) / "report.html" for name in sorted(names)}
 
 
 @pytest.mark.browser
-@pytest.mark.timeout(1_200)  # run alone, the first of them executes all chapters
-@pytest.mark.parametrize("name", NOTEBOOKS)
+@pytest.mark.timeout(1_200)  # run alone, the first of them executes the chapters
+@pytest.mark.parametrize("name", REPRESENTATIVE)
 def test_a_report_can_be_read_on_a_telephone_and_a_screen_in_light_and_in_dark(name, reports, browser):
     page = browser.new_page(viewport={"width": 390, "height": 900})
     errors: list[str] = []
@@ -199,7 +211,7 @@ def test_a_report_can_be_read_on_a_telephone_and_a_screen_in_light_and_in_dark(n
 
 @pytest.mark.browser
 @pytest.mark.timeout(1_200)
-@pytest.mark.parametrize("name", ["00_tour.ipynb", "03_backtest.ipynb", "04_validate.ipynb"])
+@pytest.mark.parametrize("name", [one for one in REPRESENTATIVE if one.values[0][:2] in {"00", "03", "04"}])
 def test_a_report_begins_with_the_verdict_and_the_strategy_s_parameters_as_used(name, reports, browser):
     kept = published(reports[name].parent)
     page = browser.new_page(viewport={"width": 390, "height": 900})
@@ -216,3 +228,24 @@ def test_a_report_begins_with_the_verdict_and_the_strategy_s_parameters_as_used(
         assert f"{parameter}\t{value:g}" in strategy
     assert "{}" not in "".join(tables)
     assert "null" not in "".join(tables)
+
+
+@pytest.mark.browser
+def test_every_figure_of_a_report_is_drawn_without_a_network(reports, browser):
+    report = reports["03_backtest.ipynb"]
+    page = browser.new_page(viewport={"width": 1200, "height": 900})
+    asked: list[str] = []
+    errors: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(report.as_uri())
+    wanted = len(
+        [output for output in outputs(report.with_name("03_backtest.ipynb")) if PLOT in output.get("data", {})]
+    )
+    page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length >= {wanted}", timeout=PATIENCE_S * 1_000)
+    labels = page.locator(".figure-label").all_text_contents()
+    page.close()
+    assert wanted == len(labels) == 4
+    assert all("SYNTHETIC data" in label for label in labels)
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert errors == []

@@ -92,7 +92,7 @@ def test_paper_over_stored_bars(sqlite_desk, manifest):
     assert {"atb/live/execution/paper_desk.py", "atb/engine/kernel.py", "atb/sources.py"} <= names
 
 
-@pytest.mark.parametrize("way", ["--candles", "--rehearse"])
+@pytest.mark.parametrize("way", [pytest.param("--candles", marks=pytest.mark.slow), "--rehearse"])
 def test_at_a_simulated_exchange(sqlite_desk, manifest, way):
     with exchange() as running:
         code, names = loaded(started(sqlite_desk, running, manifest, way, "--until", until_of(FIRST + 5)), manifest)
@@ -109,6 +109,7 @@ def around_now():
     return Bars(bars.symbol, bars.timeframe, frame, "binance")
 
 
+@pytest.mark.slow
 def test_real_money_at_an_exchange_that_is_none(sqlite_desk):
     bars = around_now()
     save_bars(bars, root=sqlite_desk.bars_root, source="made by hand")

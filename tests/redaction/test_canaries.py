@@ -64,7 +64,7 @@ def spellings(secret: str) -> set[bytes]:
     return {text.encode() for text in texts} | {base64.b64encode(raw), raw.hex().encode()}
 
 
-@pytest.mark.parametrize("form", ["json", "text"])
+@pytest.mark.parametrize("form", ["json", pytest.param("text", marks=pytest.mark.slow)])
 def test_no_secret_leaves_a_process_by_any_path(tmp_path, exchange, form):
     key, secret = "kNrY" + entropy.token_urlsafe(30) + "+/=", "kNrY" + entropy.token_urlsafe(30) + "&?%"
     folder = tmp_path / "out"

@@ -160,7 +160,9 @@ def ends_early():
         yield
 
 
-@pytest.mark.parametrize("wrong", [stops_at_half_the_price, stops_that_never_move])
+@pytest.mark.parametrize(
+    "wrong", [stops_at_half_the_price, pytest.param(stops_that_never_move, marks=pytest.mark.slow)]
+)
 def test_finds_stops_that_do_not_rest_where_the_policy_wants_them(tmp_path, wrong):
     assert violated(tmp_path, [plain(**TRAILING)], wrong) == {"I3"}
     assert not violated(tmp_path, [plain(**TRAILING)])

@@ -25,6 +25,7 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk
+from tests.database import mainly_sqlite
 from tests.instruments import usual
 from tests.live.desk import Desk
 from tests.rehearsal.harness import Play, check, say
@@ -36,11 +37,12 @@ KEPT_BYTES = 2_000  # what the simulated exchange keeps for each entry of its le
 HARMLESS = {"lost", "error", "reset", "truncated", "late", "error_after"}  # the process is still there afterwards
 
 
-@pytest.mark.parametrize("seed", seeds(8, quick=6))
+@pytest.mark.parametrize("seed", seeds(8, quick=2))
 def test_a_schedule_violates_nothing(seed, tmp_path):
     check(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
 
 
+@mainly_sqlite
 @pytest.mark.parametrize("seed", range(1_000, 1_001))
 def test_a_schedule_violates_nothing_on_either_database(seed, tmp_path, database_url):
     check(seed, database_url, tmp_path)
@@ -55,6 +57,7 @@ def test_many_schedules_violate_nothing_on_either_database(seed, tmp_path, datab
 # --- two runners on one account -----------------------------------------------------------------------------------------
 
 
+@mainly_sqlite
 def test_of_two_runners_on_one_account_one_is_refused(tmp_path, database_url):
     run = Play(draw(1, hard=False), database_url, tmp_path)
 

@@ -52,7 +52,15 @@ def covered(v):
 # --- answers that are lost ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["lost", "held_after", "error_after", "truncated", "error", "reset", "held"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "lost",
+        "held_after",
+        "error",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("error_after", "truncated", "reset", "held")),
+    ],
+)
 def test_a_lost_answer_to_an_entry_never_doubles_it(v, kind):
     v.fault(kind, 1, "POST /api/v3/orderList/opoco")
     v.trade()
@@ -76,7 +84,7 @@ def test_an_entry_that_is_executed_late_is_waited_for_and_one_that_cannot_be_is_
 
 
 @pytest.mark.parametrize("path", ["POST /api/v3/order", "DELETE /api/v3/orderList", "POST /api/v3/order/cancelReplace"])
-@pytest.mark.parametrize("kind", ["lost", "reset"])
+@pytest.mark.parametrize("kind", ["lost", pytest.param("reset", marks=pytest.mark.slow)])
 def test_lost_answers_to_exits_cancellations_and_replacements_leave_the_books_right(tmp_path, path, kind):
     policy = POLICIES["a trailing stop and break-even"] if "Replace" in path else PAIRED
     with venue(tmp_path, [(CROSS, BTC, policy)], first=200, count=30, execution=COSTS) as v:

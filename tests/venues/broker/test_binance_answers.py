@@ -86,7 +86,7 @@ async def test_an_order_is_judged_by_status_code_and_body(answer, outcome, code)
         (refusal(-1003, 429), "unknown"),
         (refusal(-1003, 418), "unknown"),
         (refusal(-1006), "unknown"),
-        (Forgery({}, break_="hold"), "unknown"),
+        pytest.param(Forgery({}, break_="hold"), "unknown", marks=pytest.mark.slow),
     ],
 )
 @in_loop
@@ -186,7 +186,7 @@ async def test_answers_to_requests_at_the_same_time_are_not_mixed_up():
     [
         Forgery({"code": -2015, "msg": f"Invalid API-key {KEY}, IP, or permissions for action."}, 401),
         Forgery(f"<html>{KEY} {SECRET}</html>", 403),
-        Forgery({}, break_="hold"),
+        pytest.param(Forgery({}, break_="hold"), marks=pytest.mark.slow),
         Forgery({}, break_="reset"),
         Forgery({}, break_="cut"),
     ],

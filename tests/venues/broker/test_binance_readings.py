@@ -46,7 +46,7 @@ async def test_an_order_is_found_by_our_id_and_none_only_if_the_venue_does_not_k
         Forgery("", 503),
         Forgery({}),
         Forgery(order_row(ORDER, status="MELTED")),
-        Forgery({}, break_="hold"),
+        pytest.param(Forgery({}, break_="hold"), marks=pytest.mark.slow),
         Forgery({}, break_="cut"),
     ],
 )

@@ -48,7 +48,11 @@ async def patience(running, answer):
     running.advance(max(answer.sent_ms, running.exchange.now_ms()) + max(BOUND, answer.retry_after_ms) + 1)
 
 
-@pytest.mark.parametrize(("fault", "outcome", "done"), STRUCK, ids=NAMES)
+@pytest.mark.parametrize(
+    ("fault", "outcome", "done"),
+    [pytest.param(*case, marks=pytest.mark.slow if case[0].kind == "held" else ()) for case in STRUCK],
+    ids=NAMES,
+)
 @in_loop
 async def test_whatever_is_struck_is_judged_as_the_ledger_has_it(fault, outcome, done):
     single, old, new, gone = (make("stop", "stop", name) for name in "0123")
