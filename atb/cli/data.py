@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from atb.cli.commands import Family
+from atb.cli.known import known
 from atb.cli.output import json_option, print_fields, print_json, print_table
 from atb.cli.routes import route_to
 from atb.cli.universe import print_symbols, universe
@@ -38,10 +39,12 @@ def data() -> None:
       atb data list
       atb data verify
       atb data universe derive daily --venue binance --timeframe 1d
+      atb data known 2022-05-10T12:00 --symbol BTC/USDT
     """
 
 
 data.add_command(universe)
+data.add_command(known)
 
 
 @data.command(name="import")

@@ -1,7 +1,7 @@
 """A universe: which symbols could be traded when. A backtest over it trades each symbol from its listing on and to its end.
 
 Only what was known counts: at a time T a symbol belongs if it was listed by then and had not ended; that it will
-end later is not told. A symbol that leaves is sold at the first open afterwards. If its
+end later is not known yet. A symbol that leaves is sold at the first open afterwards. If its
 trading ends altogether there is no such open: then it is sold at the
 open of its last bar, since exchanges announce a delisting days ahead, and nothing is bought for its last bar.
 """

@@ -111,3 +111,12 @@ def test_the_daily_panel_is_a_universe_with_its_dead_symbols(tmp_path):
     symbols = [slot["symbol"] for slot in json.loads(done.stdout)["result"]["slots"]]
     assert "BSV/USDT" in symbols
     assert "AAVE/USDT" not in symbols
+
+
+def test_what_was_known_at_a_time_is_a_table_and_json(panel):
+    atb("data", "import", str(panel), "--every-symbol", "--timeframe", "1d", "--venue", "kraken")
+    rows = json.loads(atb("data", "known", "2024-02-01T12:00", "--symbol", "AAA/USDT", "--json").stdout)
+    assert [(row["kind"], row["stated"][:10]) for row in rows] == [("bars", "2024-01-31")]
+    assert "AAA/USDT 1d (kraken)" in atb("data", "known", "2024-02-01").stdout
+    assert atb("data", "known", "2001-01-01").stdout == "Nothing stored was known by then.\n"
+    assert atb("data", "known", "soon").exit_code == 2
