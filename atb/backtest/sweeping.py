@@ -312,6 +312,7 @@ def _plain(value: Any) -> dict[str, Any]:
     found = {"strategy": value.name} if hasattr(value, "name") else {}
     if is_dataclass(value):
         found |= {each.name: getattr(value, each.name) for each in fields(value)}
+    found |= getattr(value, "table_values", {})  # a rule's constants are columns of their own
     return {name: each for name, each in found.items() if each is None or isinstance(each, int | float | str | tuple)}
 
 

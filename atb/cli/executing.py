@@ -101,13 +101,14 @@ def chosen_market(options: Mapping[str, Any]) -> dict[str, object]:
 
 
 def chosen_values(
-    path: Path, given: Mapping[str, object], pairs: Sequence[str], *, file: Path | None = None
+    path: Path, given: Mapping[str, object], pairs: Sequence[str] | Mapping[str, object], *, file: Path | None = None
 ) -> dict[str, object]:
-    """Return a notebook's parameters from options and `-p`, which take precedence over a file."""
+    """Return a notebook's parameters from options and `-p`, read or not yet, which take precedence over a file."""
     from atb.experiments.parameters import read_parameters
 
     spec = read_parameters(path)
-    found = {**(parameter_file(file) if file else {}), **notebook_values(spec, given, read_pairs(pairs))}
+    read = pairs if isinstance(pairs, Mapping) else read_pairs(pairs)
+    found = {**(parameter_file(file) if file else {}), **notebook_values(spec, given, read)}
     return {**found, **sole_market(found, {parameter.name: parameter.default for parameter in spec})}
 
 

@@ -1,6 +1,7 @@
 """The axes of a sweep, given as `NAME=VALUES` or in a YAML file, typed and sorted into a strategy's parameters and rules.
 
 Values are listed (`fast=10,20,30`) or counted (`fast=10:30:10`, both ends included; exact for decimals such as 0.01:0.05:0.01).
+Texts, which may hold commas, are listed with semicolons (`entry=close > open; rising(close, 3)`).
 A YAML file has one list, or one such text, by name:
 
     fast: [10, 20, 30]
@@ -36,8 +37,17 @@ class Axes:
         return math.prod(len(values) for values in (*self.params.values(), *self.rules.values()))
 
 
-def read_axes(given: Sequence[str], strategy: str) -> Axes:
+def read_axes(given: Sequence[str], strategy: str, shared: Mapping[str, object] | None = None) -> Axes:
     """Return the axes, each value in the type that the strategy or the policy declares.
+
+    Parameters
+    ----------
+    given
+        Axes as texts, or names of files.
+    strategy
+        A registered one.
+    shared
+        Parameters that all combinations share; texts among them may name further ones, as a rule names its constants.
 
     Raises
     ------
@@ -48,12 +58,15 @@ def read_axes(given: Sequence[str], strategy: str) -> Axes:
     from dataclasses import fields
 
     from atb.engine.policy import RiskPolicy
+    from atb.strategies import parameter_types
 
     swept = {rule.name for rule in fields(RiskPolicy)}
     found = Axes()
-    for name, values in _texts(given).items():
+    texts = _texts(given, [name for name, kind in parameter_types(strategy).items() if kind is str])
+    types = _types(strategy, [shared or {}, *({name: value} for name, values in texts.items() for value in values)])
+    for name, values in texts.items():
         for value in values:
-            typed = sort_pairs({name: value}, strategy)
+            typed = sort_pairs({name: value}, strategy, types=types)
             if name in typed.rules and name not in swept:
                 raise InputError(
                     "Costs and limits of the account are those of the whole sweep",
@@ -74,11 +87,22 @@ def read_axes(given: Sequence[str], strategy: str) -> Axes:
     return found
 
 
-def _texts(given: Sequence[str]) -> dict[str, list[object]]:
+def _types(strategy: str, given: Sequence[Mapping[str, object]]) -> dict[str, type]:
+    """Return the strategy's parameters, and those that the given texts name."""
+    from atb.strategies import parameter_types
+
+    found: dict[str, type] = {}
+    for values in given:
+        found |= parameter_types(strategy, values)
+    return found
+
+
+def _texts(given: Sequence[str], with_semicolons: Sequence[str]) -> dict[str, list[object]]:
     found: dict[str, list[object]] = {}
     for text in given:
         name, equals, values = text.partition("=")
-        axes = {name.strip(): _values(name, values)} if equals else _file(Path(text))
+        between = ";" if name.strip() in with_semicolons else ","
+        axes = {name.strip(): _values(name, values, between)} if equals else _file(Path(text), with_semicolons)
         for axis, listed in axes.items():
             if axis in found:
                 raise InputError("An axis is given twice", found=axis, todo="Give all its values once")
@@ -86,10 +110,10 @@ def _texts(given: Sequence[str]) -> dict[str, list[object]]:
     return found
 
 
-def _values(name: str, text: str) -> list[object]:
-    if text.count(":") == 2 and "," not in text:
+def _values(name: str, text: str, between: str = ",") -> list[object]:
+    if between == "," and text.count(":") == 2 and "," not in text:
         return list(_counted(name, text))
-    values = [value.strip() for value in text.split(",")]
+    values = [value.strip() for value in text.split(between)]
     if not name.strip() or not all(values):
         raise InputError("An axis is NAME=VALUES", found=f"{name}={text}"[:200], todo=_EXAMPLE)
     return list(values)
@@ -108,7 +132,7 @@ def _counted(name: str, text: str) -> list[str]:
     return [f"{(start + number * step).normalize():f}" for number in range(count)]
 
 
-def _file(path: Path) -> dict[str, list[object]]:
+def _file(path: Path, with_semicolons: Sequence[str]) -> dict[str, list[object]]:
     import yaml
 
     from atb.reading import read_file
@@ -126,12 +150,14 @@ def _file(path: Path) -> dict[str, list[object]]:
         raise InputError(
             "A grid's file has one list of values by name", found=str(path), todo="Such as fast: [10, 20, 30]"
         )
-    return {str(name): _listed(str(name), values) for name, values in found.items()}
+    return {
+        str(name): _listed(str(name), values, ";" if name in with_semicolons else ",") for name, values in found.items()
+    }
 
 
-def _listed(name: str, values: object) -> list[object]:
+def _listed(name: str, values: object, between: str) -> list[object]:
     if isinstance(values, str):
-        return _values(name, values)
+        return _values(name, values, between)
     if not isinstance(values, list) or not values or any(isinstance(value, list | dict) for value in values):
         raise InputError("An axis is a list of plain values", found=f"{name}: {values}"[:200], todo=_EXAMPLE)
     return values

@@ -1,7 +1,8 @@
 """Parameters of every command: `-p NAME=VALUE`, where NAME is the strategy's, a rule, or the notebook's own; rules as options too.
 
 The declared type decides: `fast=10` is a whole number, `stop_loss=0.03` is not. A name that could mean two things and one given
-twice, in whatever ways, are refused; a mistyped one is answered with the nearest.
+twice, in whatever ways, are refused; a mistyped one is answered with the nearest. A text for a strategy under the name of a rule
+that is one of few words means the strategy unless it is such a word: `entry=limit` is the rule, `entry=close > open` is not.
 
 `-p @FILE` takes the parameters of a JSON file, `-p @-` those of standard input. Every user of the machine can read a command's
 arguments (`ps`), and the shell keeps them: private values, such as an address with a password, are given this way. No
@@ -89,7 +90,13 @@ class Sorted:
     own: dict[str, Any] = field(default_factory=dict)
 
 
-def sort_pairs(pairs: Mapping[str, object], strategy: str, notebook: Sequence["Parameter"] = ()) -> Sorted:
+def sort_pairs(
+    pairs: Mapping[str, object],
+    strategy: str,
+    notebook: Sequence["Parameter"] = (),
+    *,
+    types: Mapping[str, type] | None = None,
+) -> Sorted:
     """Return each parameter, in the type that its target declares, under what it belongs to.
 
     Parameters
@@ -100,23 +107,29 @@ def sort_pairs(pairs: Mapping[str, object], strategy: str, notebook: Sequence["P
         A registered one, whose parameters may be named.
     notebook
         Parameters of the notebook that takes the rest; what it declares itself wins over a rule of that name.
+    types
+        The strategy's parameters with their types; None: its own, and those that texts among the pairs name.
 
     Raises
     ------
     InputError
         A name is unknown or means two things, or a value does not fit.
     """
+    from atb.engine.policy import CHOICES
     from atb.experiments.conversion import convert
     from atb.strategies import parameter_types
     from atb.workbench.rules import rule_hints
 
     own = {parameter.name: parameter.kind for parameter in notebook}
-    params = {name: kind_of(hint) for name, hint in parameter_types(strategy).items()}
+    known = parameter_types(strategy, pairs) if types is None else types
+    params = {name: kind_of(hint) for name, hint in known.items()}
     rules = {name: kind_of(hint) for name, hint in rule_hints().items() if name not in own}
     found = Sorted()
     homes = ((found.params, params), (found.own, own), (found.rules, rules))
     for name, value in pairs.items():
         places = [(home, kinds[name]) for home, kinds in homes if name in kinds]
+        if len(places) > 1 and name in CHOICES and known.get(name) is str:
+            places = [places[-1 if value in CHOICES[name] else 0]]
         if not places:
             near = did_you_mean(name[:80], {**own, **params, **rules})
             raise InputError("There is no such parameter", found=name[:80], todo=near)

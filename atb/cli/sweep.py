@@ -19,7 +19,7 @@ from atb.cli.executing import (
 )
 from atb.cli.grid import Axes, read_axes
 from atb.cli.output import command_line, json_option, print_json, print_table, print_text, start
-from atb.cli.parameters import FLAGS, chosen_rules, joined, parameter_option, rule_options
+from atb.cli.parameters import FLAGS, chosen_rules, joined, parameter_option, read_pairs, rule_options
 from atb.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -68,13 +68,15 @@ def sweep(strategy: str, **options: Any) -> None:
       atb sweep sma_cross --grid stop_loss=0.02,0.05,none --grid take_profit=0.05,0.1 -p fast=10 --by calmar
       atb sweep sma_cross --grid grid.yaml --start 2022-01-01 --end 2024-01-01 --figure heat.html --csv rows.csv
       atb sweep sma_cross --grid fast=5:60:1 --grid slow=20:300:5 --dry-run
+      atb sweep rule -p entry='rsi({n}) < {low}' -p exit='rsi({n}) > 60' --grid n=7,14,21 --grid low=20:40:5
     """
     from atb.strategies import make_strategy
 
     make_strategy(strategy)
     refuse_two_periods(options)
-    axes = read_axes(options["grid"], strategy)
-    prepared = _prepared(strategy, axes, options)
+    pairs = read_pairs(options["given"])  # once: standard input can be read once
+    axes = read_axes(options["grid"], strategy, pairs)
+    prepared = _prepared(strategy, axes, pairs=pairs, options=options)
     quiet = options["as_json"]
     if options["dry_run"]:
         _print_counts(prepared, as_json=quiet)
@@ -93,7 +95,7 @@ def sweep(strategy: str, **options: Any) -> None:
         raise click.exceptions.Exit(INTERRUPTED)
 
 
-def _prepared(strategy: str, axes: Axes, options: dict[str, Any]) -> "PreparedSweep":
+def _prepared(strategy: str, axes: Axes, *, pairs: dict[str, object], options: dict[str, Any]) -> "PreparedSweep":
     """Return the sweep over the bars, costs and rules that `atb backtest` would use with the same options."""
     from atb.experiments.parameters import read_parameters, validate_parameters, with_defaults
     from atb.workbench.backtesting import prepare_sweep
@@ -101,7 +103,7 @@ def _prepared(strategy: str, axes: Axes, options: dict[str, Any]) -> "PreparedSw
     path = notebook_at(start(), BACKTEST)
     given = {"strategy": strategy, **chosen_market(options), **chosen_rules(options)}
     given |= {"days": options["days"]} if options["days"] else {}
-    chosen = chosen_values(path, given, options["given"])
+    chosen = chosen_values(path, given, pairs)
     for part in (chosen, chosen.get("params"), chosen.get("policy")):
         joined(part if isinstance(part, dict) else {}, {**axes.params, **axes.rules})
     spec = read_parameters(path)

@@ -15,6 +15,7 @@ from atb.errors import InputError, did_you_mean
 SIZINGS = ("fixed_fraction", "fixed_stake", "risk", "confidence", "volatility", "kelly")
 ENTRIES = ("market", "limit", "stop")
 OPPOSITES = ("reverse", "exit", "ignore")
+CHOICES = {"sizing": SIZINGS, "entry": ENTRIES, "opposite": OPPOSITES}  # rules that are words
 HALTS = ("close_only", "flatten")
 
 
@@ -127,9 +128,8 @@ class RiskPolicy(Values):
 
     def __post_init__(self) -> None:
         """Refuse values outside their range and rules that contradict each other."""
-        check_choice("sizing", self.sizing, SIZINGS)
-        check_choice("entry", self.entry, ENTRIES)
-        check_choice("opposite", self.opposite, OPPOSITES)
+        for name, choices in CHOICES.items():
+            check_choice(name, getattr(self, name), choices)
         for name in ("allow_short", "reenter", "signal_stop", "flat_weekend", "signal_exit"):
             check_flag(name, getattr(self, name))
         for name, low, high in _RISK_NUMBERS:

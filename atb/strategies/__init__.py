@@ -2,13 +2,16 @@
 
 Built-in strategies stand in `STRATEGIES`. Beside them are those of the folder of your own strategies (`atb.strategies.own`), which
 are found by the names of their files; a file under the name of a built-in strategy is never loaded.
+
+A strategy's parameters are the fields of its class. One that reads texts may take more, which these texts name: it then has two
+class methods, `named_parameters(given)` for their types and `with_parameters(given)` to make it (`atb.strategies.rules`).
 """
 
 import dataclasses
 import functools
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, get_type_hints
 
@@ -17,10 +20,12 @@ from atb.domain.ports import Strategy
 from atb.errors import InputError, did_you_mean
 from atb.strategies.ml_basic import MlBasic
 from atb.strategies.own import load_own, own_names
+from atb.strategies.rules.strategy import Rule
 from atb.strategies.sma_cross import SmaCross
 
 STRATEGIES: dict[str, type[Strategy]] = {
     "ml_basic": MlBasic,
+    "rule": Rule,
     "sma_cross": SmaCross,
 }
 _LARGEST = 2**63 - 1
@@ -36,13 +41,11 @@ def make_strategy(name: str, **params: Any) -> Strategy:
         pass as floats, nothing else is converted) or the strategy itself refuses the values.
     """
     cls = _registered(name)
-    types = dict(_types(cls))
-    for key in params:
-        if key not in types:
-            raise InputError(f"{name} has no such parameter", found=key, todo=did_you_mean(key, types))
+    types = _all_types(cls, [params])
+    _check_names(name, params, types)
     values = {key: _typed(f"{name}.{key}", value, types[key]) for key, value in params.items()}
     try:
-        return cls(**values)
+        return _made(cls, values)
     except InputError:
         raise
     except ValueError as error:
@@ -58,6 +61,8 @@ def grid(name: str | type[Strategy], **axes: Iterable[Any]) -> list[Strategy]:
 
     >>> [strategy.slow for strategy in grid("sma_cross", fast=[10, 30], slow=[20, 40])]
     [20, 40, 40]
+    >>> [strategy.entry for strategy in grid("rule", entry="rsi({n}) < 30", n=[7, 14])]
+    ['rsi({n=7}) < 30', 'rsi({n=14}) < 30']
 
     Raises
     ------
@@ -65,24 +70,46 @@ def grid(name: str | type[Strategy], **axes: Iterable[Any]) -> list[Strategy]:
         If the name or an axis is unknown, a value has the wrong type, or no combination is left.
     """
     cls = strategy_class(name)
-    name, types = cls.name, dict(_types(cls))
-    values = {}
-    for key, axis in axes.items():
-        if key not in types:
-            raise InputError(f"{name} has no such parameter", found=key, todo=did_you_mean(key, types))
-        values[key] = [_typed(f"{name}.{key}", value, types[key]) for value in axis]
+    name = cls.name
+    given = {key: [axis] if isinstance(axis, str) else list(axis) for key, axis in axes.items()}
+    types = _all_types(cls, [{key: value} for key, axis in given.items() for value in axis])
+    _check_names(name, given, types)
+    values = {key: [_typed(f"{name}.{key}", value, types[key]) for value in axis] for key, axis in given.items()}
     found = []
     for chosen in itertools.product(*values.values()):
         with suppress(ValueError):  # InputError is one: the strategy refuses this combination
-            found.append(cls(**dict(zip(values, chosen, strict=True))))
+            found.append(_made(cls, dict(zip(values, chosen, strict=True))))
     if not found:
         raise InputError(f"{name} accepts no combination of these axes", found=values)
     return found
 
 
-def parameter_types(name: str | type[Strategy]) -> dict[str, type]:
-    """Return the parameters of a strategy, given by name or class, with their types (`int`, `float`, `bool` or `str`)."""
-    return dict(_types(strategy_class(name)))
+def parameter_types(name: str | type[Strategy], given: Mapping[str, Any] | None = None) -> dict[str, type]:
+    """Return the parameters of a strategy, given by name or class, with their types (`int`, `float`, `bool` or `str`).
+
+    Those that texts among the `given` values name are among them, such as the constants of a rule.
+    """
+    return _all_types(strategy_class(name), [given or {}])
+
+
+def _all_types(cls: type[Strategy], given: Iterable[Mapping[str, Any]]) -> dict[str, type]:
+    """Return the types of the fields and of what the given texts name."""
+    types = dict(_types(cls))
+    for values in given if hasattr(cls, "named_parameters") else ():
+        types |= cls.named_parameters(values)  # type: ignore[attr-defined] # it has one
+    return types
+
+
+def _check_names(name: str, given: Iterable[str], types: Mapping[str, type]) -> None:
+    for key in given:
+        if key not in types:
+            raise InputError(f"{name} has no such parameter", found=key, todo=did_you_mean(key, types))
+
+
+def _made(cls: type[Strategy], values: dict[str, Any]) -> Strategy:
+    if hasattr(cls, "with_parameters"):
+        return cls.with_parameters(values)  # type: ignore[no-any-return] # it has one
+    return cls(**values)
 
 
 @functools.cache

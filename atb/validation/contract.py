@@ -1,5 +1,8 @@
 """The contract of a strategy as a list of checks, the same for built-in strategies and your own: `atb test-strategy`.
 
+A strategy is checked with its defaults. Where these do not use all of its parameters, its class has `example`, the parameters to
+check it with; texts have no values nearby, so `other_texts` of the class are tried for them, and none if it has none.
+
 Each check is a function of a `Subject`: it returns what was seen, or raises `Broken` with what was found and what to do. The
 markets are seeded walks, so a strategy that passes is sound, and nothing is said of whether it earns anything.
 """
@@ -55,7 +58,7 @@ class Odds:
 
 @dataclass(frozen=True)
 class Subject:
-    """A strategy with its defaults, and the markets on which it is checked."""
+    """A strategy, and the markets on which it is checked."""
 
     strategy: Strategy
 
@@ -110,7 +113,7 @@ def check_strategy(name: "str | type[Strategy]", *, steps: bool = True) -> list[
         If there is no such strategy, or its declaration is wrong.
     """
     kind = strategy_class(name)
-    subject = Subject(kind())
+    subject = Subject(kind(**getattr(kind, "example", {})))
     return [outcome(check, subject) for check in CHECKS if steps or check is not decides_alike_at_every_bar]
 
 
@@ -254,7 +257,9 @@ def keeps_no_memory(subject: Subject) -> str:
 def every_parameter_matters(subject: Subject) -> str:
     """Some other value of each parameter changes a signal."""
     usual, params = subject.columns(subject.bars), strategy_params(subject.strategy)
-    for name in params:
+    for name, value in params.items():
+        if isinstance(value, str) and not _texts(subject):
+            continue
         if not any(
             subject.columns(subject.bars, other).tobytes() != usual.tobytes() for other in _others(subject, name)
         ):
@@ -273,7 +278,7 @@ def _others(subject: Subject, name: str) -> Iterator[Strategy]:
     elif isinstance(value, float):
         near = [value * 1.1, value * 0.9, value * 2, value + 0.01, value - 0.01]
     else:
-        near = []
+        near = list(_texts(subject))
     found = False
     for other in near:
         try:
@@ -284,6 +289,10 @@ def _others(subject: Subject, name: str) -> Iterator[Strategy]:
         yield made
     if not found and near:
         raise Broken(f"no other legal value near {name}={value!r}", "Allow more than one value, or leave it out")
+
+
+def _texts(subject: Subject) -> tuple[str, ...]:
+    return tuple(getattr(subject.strategy, "other_texts", ()))
 
 
 def is_frozen(subject: Subject) -> str:

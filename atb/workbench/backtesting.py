@@ -130,7 +130,7 @@ def prepare_sweep(
     """
     from atb.engine import policy
     from atb.engine.slot import warmup_bars
-    from atb.strategies import grid
+    from atb.strategies import grid, strategy_params
 
     fixed = {name: [value] for name, value in values["params"].items()}
     strategies = grid(values["strategy"], **fixed, **params)
@@ -138,8 +138,7 @@ def prepare_sweep(
     policies = policy.grid(base.policy, **rules)
     longest = max(strategies, key=lambda strategy: strategy.warmup)
     widest = max(policies, key=lambda chosen: warmup_bars(longest, chosen, base.execution))
-    own = {name: getattr(longest, name) for name in {**fixed, **params}}
-    prepared = prepare_backtest({**values, "params": own, "policy": _ruled(values, widest, rules)})
+    prepared = prepare_backtest({**values, "params": strategy_params(longest), "policy": _ruled(values, widest, rules)})
     wanted = math.prod(len(axis) for axis in params.values())
     part = prepared.slots[0].policy.fraction / widest.fraction  # of the account's fraction, for each symbol
     return PreparedSweep(

@@ -28,6 +28,21 @@ def test_a_file_has_lists_or_counted_texts_and_stands_beside_options(tmp_path):
     assert axes.rules == {"stop_loss": [0.02, None], "opposite": ["exit", "ignore"]}
 
 
+def test_constants_that_a_rule_names_are_axes():
+    shared = {"entry": "rsi({n}) < {low=30}"}
+    assert read_axes(["n=7:21:7", "low=20,32.5"], "rule", shared).params == {"n": [7, 14, 21], "low": [20, 32.5]}
+    with pytest.raises(InputError, match="Did you mean 'low'"):
+        read_axes(["lov=20"], "rule", shared)
+
+
+def test_texts_are_listed_with_semicolons(tmp_path):
+    axes = read_axes(["entry=cross_above(close, {level}); rising(close, 3)", "level=100,110"], "rule")
+    assert axes.params == {"entry": ["cross_above(close, {level})", "rising(close, 3)"], "level": [100, 110]}
+    path = tmp_path / "grid.yaml"
+    path.write_text('entry: ["rsi({n}) < 30", "ema(close, {n}) > close"]\nn: [7, 14]\n')
+    assert read_axes([str(path)], "rule").params["entry"] == ["rsi({n}) < 30", "ema(close, {n}) > close"]
+
+
 @examples(60)
 @given(st.integers(-50, 50), st.integers(1, 40), st.integers(0, 3), st.integers(1, 9))
 def test_a_counted_axis_steps_exactly(start, count, decimals, step):

@@ -132,11 +132,20 @@ def test_different_rules_in_different_ways_are_joined():
 
 
 def test_a_name_of_both_strategy_and_rules_is_asked_about(monkeypatch):
-    monkeypatch.setattr("atb.strategies.parameter_types", lambda _: {"fast": int, "fraction": float, "cooldown": int})
+    monkeypatch.setattr("atb.strategies.parameter_types", lambda *_: {"fast": int, "fraction": float, "cooldown": int})
     for name in ("fraction", "cooldown"):
         with pytest.raises(InputError, match=rf"Both sma_cross and the rules have .* '{name}'"):
             notebook_values(SPEC, {"strategy": "sma_cross"}, {name: "1"})
         assert notebook_values(SPEC, {"strategy": "sma_cross"}, {"params": f'{{"{name}": 1}}'})["params"] == {name: 1}
+
+
+def test_a_text_under_the_name_of_a_rule_of_few_words_means_the_strategy_unless_it_is_such_a_word():
+    texts = {"entry": "rsi({n}) < {low=30}", "exit": "rsi({n}) > 70", "n": "7"}
+    found = notebook_values(SPEC, {"strategy": "rule"}, texts)
+    assert found["params"] == {"entry": "rsi({n}) < {low=30}", "exit": "rsi({n}) > 70", "n": 7}
+    assert notebook_values(SPEC, {"strategy": "rule"}, {"entry": "limit"})["policy"] == {"entry": "limit"}
+    with pytest.raises(InputError, match="Did you mean 'low'"):
+        notebook_values(SPEC, {"strategy": "rule"}, {**texts, "lov": "3"})
 
 
 @pytest.mark.parametrize("command", EVERY, ids=" ".join)

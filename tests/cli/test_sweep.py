@@ -48,6 +48,27 @@ def test_the_command_that_it_prints_computes_the_figures_of_the_best_row(project
     assert {name: best[name] for name in figures} == {name: alone[name] for name in figures}
 
 
+def test_constants_of_a_rule_are_swept_and_the_printed_command_binds_them(project):
+    options = (
+        "-p",
+        "entry=rsi({n}) < {low=40}",
+        "-p",
+        "exit=rsi({n}) > 60",
+        "--grid",
+        "n=7,14",
+        "--grid",
+        "low=30,45",
+        "--days",
+        "40",
+    )
+    found = json.loads(atb("sweep", "rule", *options, "--json").stdout)
+    assert found["swept"] == ["n", "low"]
+    printed = next(line for line in atb("sweep", "rule", *options).stdout.splitlines() if line.startswith("Next: atb "))
+    command = shlex.split(printed.removeprefix("Next: atb "))
+    alone = json.loads(atb(*command, "--no-report", "--json").stdout)["result"]["stats"]
+    assert alone["total_return_pct"] == found["rows"][0]["total_return_pct"]
+
+
 def test_a_longer_warm_up_of_one_combination_moves_the_start_of_all(project):
     found = json.loads(atb("sweep", "sma_cross", "--grid", "slow=60,5000", "--days", "2000", "--json").stdout)
     alone = json.loads(

@@ -1,11 +1,11 @@
 """Every registered strategy keeps the contract of `atb test-strategy`, and is made entirely of typed parameters."""
 
+import inspect
 import math
-from pathlib import Path
+import sys
 
 import pytest
 
-import atb.strategies
 from atb.domain import Strategy
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_class, strategy_module, strategy_params
@@ -16,7 +16,7 @@ from tests.contracts.columns import prefix_differences
 
 @pytest.fixture(params=STRATEGIES)
 def strategy(request) -> Strategy:
-    return make_strategy(request.param)
+    return make_strategy(request.param, **getattr(STRATEGIES[request.param], "example", {}))
 
 
 def test_is_what_the_register_says(strategy):
@@ -63,7 +63,6 @@ def test_refuses_unknown_parameters_and_names_the_nearest(strategy):
 
 
 def test_imports_no_other_strategy(strategy):
-    module = strategy_module(strategy.name).rpartition(".")[2]
-    text = (Path(atb.strategies.__file__).parent / f"{module}.py").read_text()
+    text = inspect.getsource(sys.modules[strategy_module(strategy.name)])
     others = {strategy_module(name) for name in STRATEGIES} - {strategy_module(strategy.name)}
     assert not [other for other in others if other in text]
