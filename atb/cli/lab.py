@@ -46,8 +46,9 @@ PIPE = "ATB_TOKEN_PIPE"  # the number of a descriptor: no secret itself
 @click.command(cls=Command)
 @click.option("--port", default=8888, show_default=True, type=click.IntRange(0, 65535), help="0 picks a free port.")
 @click.option("--browser/--no-browser", default=True, show_default=True, help="Open a browser.")
-def lab(port: int, browser: bool) -> None:
-    """Open JupyterLab on the notebooks.
+@click.option("--strategies", "own", is_flag=True, help="Open the folder of your own strategies instead.")
+def lab(port: int, browser: bool, own: bool) -> None:
+    """Open JupyterLab on the notebooks, or on the folder of your own strategies and their notebooks.
 
     It listens on this machine only. Its token comes from JUPYTER_TOKEN, or is made for this call; it is neither an
     argument nor a variable of the server, which others could read. News and update checks are off. Kernels get the variables
@@ -57,6 +58,7 @@ def lab(port: int, browser: bool) -> None:
     Examples:
       atb lab
       atb lab --no-browser --port 8899
+      atb lab --strategies
     """
     import sys
 
@@ -64,6 +66,11 @@ def lab(port: int, browser: bool) -> None:
 
     settings = load_settings()
     folder = part_of(settings.project, "notebooks")
+    if own:
+        from atb.files import make_public_folder
+
+        folder = settings.strategies_root
+        make_public_folder(folder)
     if not folder.is_dir():
         raise SetupError("There is no folder of notebooks", found=str(folder), todo="Call `atb lab` inside the project")
     _require_jupyter()

@@ -35,6 +35,24 @@ def declared_strategy(module: ModuleType, name: str) -> type[Strategy]:
     return found[0]
 
 
+def refuse_other_than_strategy(value: object) -> None:
+    """Refuse what is no instance of a strategy, such as its class, or lacks a part of one.
+
+    Raises
+    ------
+    InputError
+        With the first part that is missing and the line to write.
+    """
+    if isinstance(value, type):
+        raise InputError("A strategy is wanted, not its class", found=value.__name__, todo=f"Write {value.__name__}()")
+    kind: Any = type(value)
+    if missing := [part for part in ("name", "predicts", "warmup", *_FUNCTIONS) if not hasattr(kind, part)]:
+        check_declaration(
+            kind, str(getattr(kind, "name", kind.__name__.lower())), place=f"an object of {kind.__name__}"
+        )
+        raise InputError(f"{kind.__name__} is no strategy", found=f"no {', '.join(missing)}")
+
+
 def _classes(module: ModuleType) -> Iterator[type]:
     """Yield the public classes that a module itself defines."""
     for key, value in vars(module).items():

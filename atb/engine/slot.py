@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from atb.domain.bars import Bars
+from atb.domain.declaration import refuse_other_than_strategy
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import Input, declared_inputs, same_rows
 from atb.domain.instrument import Instrument
@@ -46,6 +47,7 @@ class Slot:
 
     def __post_init__(self) -> None:
         """Refuse a predicting strategy without a predictor, an instrument of another symbol, and inputs that are missing."""
+        refuse_other_than_strategy(self.strategy)
         if self.strategy.predicts and self.predictor is None:
             raise InputError(
                 f"{self.strategy.name} needs a prediction, and no predictor was given",

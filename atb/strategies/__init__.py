@@ -119,8 +119,17 @@ def _types(cls: type[Strategy]) -> tuple[tuple[str, type], ...]:
 
 
 def strategy_params(strategy: Strategy) -> dict[str, Any]:
-    """Return every parameter of a strategy as plain values: `make_strategy(name, **params)` gives an equal one back."""
-    return dataclasses.asdict(strategy)  # type: ignore[call-overload,no-any-return] # a dataclass
+    """Return every parameter of a strategy as plain values: `make_strategy(name, **params)` gives an equal one back.
+
+    Raises
+    ------
+    InputError
+        If it is no dataclass, whose parameters cannot be known.
+    """
+    if not dataclasses.is_dataclass(strategy):
+        todo = "Write @dataclass(frozen=True) above the class"
+        raise InputError("A strategy is a frozen dataclass of its parameters", found=type(strategy).__name__, todo=todo)
+    return dataclasses.asdict(strategy)  # type: ignore[arg-type] # an instance
 
 
 def strategy_module(name: str) -> str:
