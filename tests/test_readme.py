@@ -1,14 +1,18 @@
 """The README's first hour: short enough, its terms explained, its links whole, every command and example works in order."""
 
+import csv
+import json
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from tests.bars import random_walk
@@ -114,47 +118,81 @@ def program(line: str) -> list[str]:
     """Return a line of a shell block as this interpreter's command."""
     words = shlex.split(line, comments=True)
     if words[0] == "pytest":
-        return [sys.executable, "-m", "pytest", "-q", "-k", "momentum", "-p", "no:cacheprovider", *words[1:]]
+        return [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words[1:]]
     return [sys.executable, *(["-m", "atb"] if words[0] == "atb" else []), *words[1:]]
 
 
-def written(project: Path, before: str, block: str) -> bool:
-    """Write a block under the name that the sentence before it gives, if it gives one."""
-    named = re.search(r"Save this as `([^`]+)`:\s*\Z", before)
-    if named:
-        (project / named[1]).write_text(block, encoding="utf-8")
-    return named is not None
+NOTEBOOK = """
+import json, sys
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+for cell in json.loads(sys.argv[1]):
+    shell.run_cell(cell).raise_error()
+"""
 
 
-def patch(project: Path, before: str, block: str) -> None:
-    """Add the lines of a diff below the lines that stand above them."""
-    path = project / re.findall(r"`([^`]+\.py)`", before)[-1]
-    text, above = path.read_text(encoding="utf-8"), ""
-    for line in block.splitlines():
-        if line.startswith("+"):
-            assert f"{above}\n" in text
-            text = text.replace(f"{above}\n", f"{above}\n{line[1:]}\n", 1)
-        above = line[1:]
-    path.write_text(text, encoding="utf-8")
+def notebook(project: Path, cells: list[str]) -> str:
+    """Run cells one after another as a notebook does, and return what they printed."""
+    return ran(project, [sys.executable, "-c", NOTEBOOK, json.dumps(["%load_ext atb", *cells])])
+
+
+def closed_trades(rows: Iterable[dict[str, Any]]) -> list[tuple[str, str, float, float]]:
+    """Return when each closed trade began and ended, and at which prices."""
+    times = [(row, *(str(pd.Timestamp(row[name])) for name in ("entry_time", "exit_time"))) for row in rows]
+    return sorted((since, until, float(row["entry_price"]), float(row["exit_price"])) for row, since, until in times)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1_200)
 def test_everything_in_the_first_hour_works_in_order_on_candles_of_one_s_own(project):
+    """An RSI strategy goes from a cell to its file, a run and a manifest, and trades on paper as it was backtested."""
     said: dict[str, str] = {}
+    cells: list[str] = []
     for block in BLOCK.finditer(FIRST_HOUR):
-        kind, text, before = block[1], block[2], FIRST_HOUR[: block.start()]
-        if kind == "diff":
-            patch(project, before, text)
-        elif kind == "python" and not written(project, before, text):
-            said["python"] = ran(project, [sys.executable, "-c", text])
+        kind, text = block[1], block[2]
+        if kind == "python":
+            cells.append(text)
         elif not kind:
+            if cells:
+                said["cells"], cells = notebook(project, cells), []
             for line in text.splitlines():
                 if line.strip() and not line.startswith(ELSEWHERE):
                     run_id = re.search(r"\d{8}-\d{6}-03-backtest-[0-9a-f]{6}", said.get("backtest", ""))
                     given = line.replace("RUN_ID", run_id[0] if run_id else "RUN_ID")
                     said[line.split()[1]] = ran(project, program(given))
-    assert "momentum · BTC/USDT 1h" in said["python"]
-    assert "momentum" in said["backtest"]
-    assert "momentum" in said["runners/live.py"]
+    assert "rsi · BTC/USDT 1h" in said["cells"]
+    assert "13 of 13 checks hold" in said["test-strategy"]
+    assert "rsi" in said["backtest"]
+    assert "rsi" in said["runners/live.py"]
     assert "BTC/USDT" in said["status"]
+    check_paper_equals_backtest(project)
+    assert dirty(project) == []
+
+
+def check_paper_equals_backtest(project: Path) -> None:
+    """Trade the promoted run over its own period, and compare its closed trades with those of the backtest."""
+    (manifest,) = (project / "runners" / "promoted").glob("*.json")
+    values = json.loads(manifest.read_text(encoding="utf-8"))
+    assert {name for name in values["sources"] if name.startswith("own/")} == {"own/rsi.py"}
+    runner = [
+        sys.executable,
+        "runners/live.py",
+        str(manifest),
+        "--account",
+        "again",
+        "--from",
+        values["evidence"]["start"],
+    ]
+    ran(project, runner)
+    traded = json.loads(ran(project, program("atb trades --account again --limit 1000 --json")))
+    with (project / "data" / "runs" / values["run_id"] / "trades.csv").open(encoding="utf-8") as file:
+        tested = [row for row in csv.DictReader(file) if row["status"] == "closed"]
+    assert len(tested) > 5
+    assert closed_trades(traded) == closed_trades(tested)
+
+
+def dirty(project: Path) -> list[str]:
+    """Return what a user's strategy leaves in the checkout outside the folders that git ignores."""
+    files = {path.relative_to(project).as_posix() for path in project.rglob("*") if path.is_file()}
+    mine = {name for name in files if "rsi" in name and not name.startswith(("data/", "runners/promoted/"))}
+    return sorted(name for name in mine if not (REPOSITORY / name).exists() and "__pycache__" not in name)

@@ -2,8 +2,10 @@
 
 import hashlib
 
+import pandas as pd
 import pytest
 
+from atb.config import load_settings
 from atb.engine.policy import RiskPolicy
 from atb.engine.slot import Slot
 from atb.errors import PromotionError
@@ -12,6 +14,7 @@ from atb.promotion.drafting import RunIdentity, draft_manifest
 from atb.promotion.manifest import load_manifest, verify
 from atb.promotion.provenance import changed_sources, source_hashes
 from atb.strategies import make_strategy
+from atb.workbench.scaffold import write_cell
 from tests.live.desk import EVIDENCE, RUNNER, VERDICT, first_open, warm_result
 from tests.promotion.test_tampering import eventually, outcome, standing
 from tests.strategies.own_files import FADE, write_strategy
@@ -135,3 +138,14 @@ def test_imports_that_no_promotion_pins_are_refused(folder):
     (folder / "fade.py").write_text("import json\nimport scipy.stats\nimport sklearn\n" + FADE)
     with pytest.raises(PromotionError, match=r"imports what no promotion pins: scipy, sklearn"):
         source_hashes("atb.strategies.own.fade")
+
+
+def test_a_class_of_a_cell_trades_as_the_file_that_it_is_written_to(sqlite_desk):
+    bars, scope = sqlite_desk.stock(120, 1), {"__name__": "__main__"}
+    exec(FADE, scope)
+    of_the_cell = warm_result(bars, strategy=scope["Fade"](window=6), policy=RiskPolicy())
+    write_cell("fade", FADE, load_settings(), known={})
+    of_the_file = warm_result(bars, strategy=make_strategy("fade", window=6), policy=RiskPolicy())
+    assert len(of_the_cell.orders) > 4
+    pd.testing.assert_frame_equal(of_the_cell.orders, of_the_file.orders, check_exact=True)
+    assert draft(of_the_file).strategy["module"] == "atb.strategies.own.fade"
