@@ -234,7 +234,7 @@ def checked(kind: EventKind, events: pd.DataFrame) -> pd.DataFrame:
 
 
 def _old(series: EventSeries) -> tuple[pd.DataFrame, str] | None:
-    """Return what is stored; a damaged file is set aside under a name that the catalogue does not read."""
+    """Return the stored events; a damaged file is set aside under a name that the catalogue does not read."""
     if not series.stored:
         return None
     try:
