@@ -146,7 +146,7 @@ def test_download_stores_closed_bars_from_the_configured_exchange(monkeypatch):
 def test_download_without_a_network_exits_with_2_and_one_clear_line(monkeypatch):
     with running_server(BARS, now_ms=NOW) as url:
         monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", url)
-    monkeypatch.setattr("atb.data.providers.ccxt_candles.RETRY_WAITS_S", (0.0, 0.0))
+    monkeypatch.setattr("atb.data.providers.ccxt_client.RETRY_WAITS_S", (0.0, 0.0))
     failed = atb("download", "BTC/USDT", "--start", "2024-01-01")
     assert (failed.exit_code, failed.stdout) == (2, "")
     assert failed.stderr.startswith("Error: binance cannot be reached")
@@ -188,7 +188,7 @@ def test_rules_are_fetched_kept_and_used_from_then_on(monkeypatch):
 
 def test_rules_without_a_network_say_which_rules_hold(monkeypatch):
     monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("atb.data.providers.ccxt_candles.RETRY_WAITS_S", ())
+    monkeypatch.setattr("atb.data.providers.ccxt_client.RETRY_WAITS_S", ())
     refused = atb("rules", "BTCUSDT", "AAA/USDT")
     assert refused.exit_code == 2
     answer = " ".join(str(refused.exception or refused.stderr).split()) + " ".join(refused.stderr.split())

@@ -41,13 +41,18 @@ def unknown_gaps(gaps: Iterable[Gap], known: Sequence[Gap]) -> list[Gap]:
     found = list(gaps)
     if not known or not found:
         return found
-    edges = edges_of(known)
-    edges = edges[np.argsort(edges[:, 0], kind="stable")]
-    furthest = np.maximum.accumulate(edges[:, 1])  # the latest end of all known gaps that begin at or before this one
-    starts, ends = edges_of(found).T
-    preceding = np.searchsorted(edges[:, 0], starts, side="right") - 1
-    inside = (preceding >= 0) & (furthest[preceding] >= ends)
-    return [found[at] for at in np.flatnonzero(~inside)]
+    return list(gaps_of(*uncovered(edges_of(found), edges_of(known)).T))
+
+
+def uncovered(found: "NDArray[np.int64]", known: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    """Return the gaps that lie inside none of the known ones; rows of first missing open and first open after it, epoch ms."""
+    if not len(known) or not len(found):
+        return found
+    known = known[np.argsort(known[:, 0], kind="stable")]
+    furthest = np.maximum.accumulate(known[:, 1])  # the latest end of all known gaps that begin at or before this one
+    preceding = np.searchsorted(known[:, 0], found[:, 0], side="right") - 1
+    inside = (preceding >= 0) & (furthest[preceding] >= found[:, 1])
+    return np.asarray(found[~inside])
 
 
 def missing_bars(gap: Gap, timeframe: Timeframe) -> int:

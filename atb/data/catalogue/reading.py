@@ -7,11 +7,12 @@ a changed byte; accepted gaps come back in `Bars.gaps` and are never filled.
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from atb.data.catalogue.gaps import describe_gap, find_gaps, unknown_gaps
+from atb.data.catalogue.gaps import describe_gap, gaps_of, uncovered
 from atb.data.catalogue.series import Series, find_series
-from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, read_header, read_year
+from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, read_header, read_year, read_years, whole_file
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError, InputError
@@ -63,7 +64,8 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     if lead < 0:
         raise InputError("lead must be at least 0", found=lead)
     _check_coverage(series, since, until)
-    bars = read_series(series, _needed_years(series, since, until, lead=lead))
+    years = _needed_years(series, since, until, lead=lead)
+    bars = read_series(series, years, since_ms=_first_needed(series, years, since, lead=lead), until=until)
     if since is not None and lead:
         since = _lead_start(series, bars, since, lead=lead)
     part = bars.slice(since, until)
@@ -138,6 +140,20 @@ def _needed_years(series: Series, since: pd.Timestamp | None, until: pd.Timestam
     return needed
 
 
+def _first_needed(series: Series, years: list[int], since: pd.Timestamp | None, *, lead: int) -> int | None:
+    """Return the first open (epoch ms) of the group of rows with which to begin: `lead` bars lie before `since`; None for all."""
+    if since is None:
+        return None
+    headers = [read_header(series.years[year]) for year in years if year <= since.year]
+    groups = [group for header in headers for group in header.groups or (whole_file(header),)]
+    before = [group for group in groups if group.first_ms <= in_ms(since)]
+    rows, at = 0, max(len(before) - 1, 0)
+    while at > 0 and rows < lead:
+        at -= 1
+        rows += before[at].rows
+    return before[at].first_ms if before else None
+
+
 def _lead_start(series: Series, bars: Bars, since: pd.Timestamp, *, lead: int) -> pd.Timestamp:
     available = int(bars.frame.index.searchsorted(since))
     if available < lead:
@@ -150,9 +166,38 @@ def _lead_start(series: Series, bars: Bars, since: pd.Timestamp, *, lead: int) -
     return at_ms(bars.opened_ms[available - lead])
 
 
-def read_series(series: Series, years: list[int]) -> Bars:
-    """Read years, verified, and refuse a gap that was not accepted."""
-    return join_years(series, [_identified_year(series, year) for year in years])
+def read_series(
+    series: Series, years: list[int], *, since_ms: int | None = None, until: pd.Timestamp | None = None
+) -> Bars:
+    """Read years, or of them the groups of rows that reach into [since, until), verified; refuse a gap that was not accepted."""
+    loaded = read_years([series.years[year] for year in years], since_ms, None if until is None else in_ms(until))
+    for year, header in zip(years, loaded.headers, strict=True):
+        check_identity(series, header, series.years[year])
+    return _joined(series, loaded.headers, loaded.frame, partly=since_ms is not None or until is not None)
+
+
+def join_years(series: Series, parts: Sequence[tuple[YearFileHeader, pd.DataFrame]]) -> Bars:
+    """Return years that were read as one series, and refuse a gap that was not accepted."""
+    frame = pd.concat([frame for _, frame in parts]) if parts else empty_frame()
+    return _joined(series, [header for header, _ in parts], frame)
+
+
+def _joined(series: Series, headers: Sequence[YearFileHeader], frame: pd.DataFrame, *, partly: bool = False) -> Bars:
+    """Return bars with their accepted gaps; of a part of the files only those between two of its bars."""
+    bars = Bars(series.symbol, series.timeframe, frame, series.venue)
+    known = np.array([edge for header in headers for edge in header.edges], dtype=np.int64).reshape(-1, 2)
+    closed = bars.closed_ms
+    at = np.flatnonzero(closed[:-1] != bars.opened_ms[1:])
+    found = np.stack([closed[at], bars.opened_ms[at + 1]], axis=1)
+    if len(unknown := uncovered(found, known)):
+        raise DataError(
+            f"Bars of {series} are missing that were never accepted as missing",
+            found=describe_gap(gaps_of(*unknown[:1].T)[0], series.timeframe),
+            todo=f"Fetch them: {series.advice}, or run `atb data verify`",
+        )
+    if len(bars) and partly:
+        known = known[(known[:, 0] > bars.opened_ms[0]) & (known[:, 1] <= bars.opened_ms[-1])]
+    return Bars(series.symbol, series.timeframe, frame, series.venue, gaps_of(*known.T))
 
 
 def _identified_year(series: Series, year: int) -> tuple[YearFileHeader, pd.DataFrame]:
@@ -160,22 +205,6 @@ def _identified_year(series: Series, year: int) -> tuple[YearFileHeader, pd.Data
     header, frame = read_year(series.years[year])
     check_identity(series, header, series.years[year])
     return header, frame
-
-
-def join_years(series: Series, parts: Sequence[tuple[YearFileHeader, pd.DataFrame]]) -> Bars:
-    """Return years that were read as one series, and refuse a gap that was not accepted."""
-    if not parts:
-        return Bars(series.symbol, series.timeframe, empty_frame(), series.venue)
-    frame = parts[0][1] if len(parts) == 1 else pd.concat([frame for _, frame in parts])
-    known = tuple(gap for header, _ in parts for gap in header.gaps)
-    bars = Bars(series.symbol, series.timeframe, frame, series.venue)
-    if unknown := unknown_gaps(find_gaps(bars.opened_ms, bars.closed_ms), known):
-        raise DataError(
-            f"Bars of {series} are missing that were never accepted as missing",
-            found=describe_gap(unknown[0], series.timeframe),
-            todo=f"Fetch them: {series.advice}, or run `atb data verify`",
-        )
-    return Bars(series.symbol, series.timeframe, frame, series.venue, known)
 
 
 def sound_year(series: Series, year: int) -> tuple[YearFileHeader, pd.DataFrame] | None:

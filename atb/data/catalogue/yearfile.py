@@ -1,16 +1,21 @@
-"""One Parquet file of the catalogue: a year of bars with its own description and a checksum over every byte.
+"""One Parquet file of the catalogue: a year of bars with its own description and checksums over every byte.
 
-The key-value metadata hold symbol, timeframe, venue, source, seed, gaps, first and last open, fingerprint and checksum.
-The fingerprint is that of the bars (`Bars.fingerprint`). The checksum is the SHA-256 of the whole file with the
-checksum's own 64 digits read as zeros, so that one byte changed anywhere, data or metadata, is found.
+The key-value metadata hold symbol, timeframe, venue, source, seed, gaps, first and last open, fingerprint, coding (`packing`),
+groups and checksum. The fingerprint is that of the bars (`Bars.fingerprint`). Rows lie in groups, each with its own SHA-256 in the
+description; the checksum is that of all bytes outside the groups, its own 64 digits read as zeros. So one byte changed anywhere is
+found, and a short period is read, and verified, without the rest of the file. Files of format 1 had doubles and one checksum over
+everything: they are read as before, and written anew in format 2 when bars are added.
 """
 
 import hashlib
+import io
 import json
-import re
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,15 +23,31 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from atb.data.catalogue.gaps import Gap, edges_of, gaps_of
+from atb.data.catalogue.packing import Coding, pack, unpack
+from atb.data.catalogue.sealing import BLANK, KEY, checksum_at, unbroken
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC, bar_index
 from atb.errors import DataError
-from atb.times import at_ms
+from atb.times import at_ms, in_ms
 
-FORMAT = "1"
-_BLANK = b"0" * 64
-_CHECKSUM = re.compile(rb"atb\.checksum[^0-9a-f]{1,8}?([0-9a-f]{64})", re.DOTALL)
-_SCHEMA = pa.schema([("timestamp", pa.timestamp("ms", "UTC")), *((name, pa.float64()) for name in BAR_COLUMNS)])
+FORMAT, OLD_FORMAT = "2", "1"
+ROWS = 32_768
+"""Rows of a group: 23 days of minutes."""
+_TAIL = 64 * 1024  # bytes from a file's end that usually hold all of its description
+_MANY = 150_000  # rows from which reading on two threads pays
+_OLD_SCHEMA = pa.schema([("timestamp", pa.timestamp("ms", "UTC")), *((name, pa.float64()) for name in BAR_COLUMNS)])
+_UNREADABLE = (OSError, pa.ArrowException, ValueError, KeyError, TypeError, AttributeError)
+
+
+class Group(NamedTuple):
+    """Rows that lie together: the first open (epoch ms), their number, their bytes [start, end), the close before, the SHA-256."""
+
+    first_ms: int
+    rows: int
+    start: int
+    end: int
+    base: int
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -39,14 +60,17 @@ class YearFileHeader:
         What the bars are of.
     rows, first, last
         Number of bars, and the open times of the first and the last one.
-    gaps
-        Accepted gaps that end in this file: each is kept with the bar that follows it.
+    edges
+        Edges of the accepted gaps that end in this file, first missing open and first open after it by turns, epoch ms: each gap is
+        kept with the bar that follows it.
     source
         Where the bars came from: a file's name, an exchange's address, the generator.
     seed
         The generator's seed, of synthetic bars only.
     fingerprint
         `Bars.fingerprint` of this file's bars.
+    coding, groups
+        How the columns are stored and where each group of rows lies; None and empty in format 1.
     """
 
     symbol: Symbol
@@ -55,25 +79,58 @@ class YearFileHeader:
     rows: int
     first: pd.Timestamp
     last: pd.Timestamp
-    gaps: tuple[Gap, ...]
+    edges: tuple[int, ...]
     source: str
     seed: int | None
     fingerprint: str
+    coding: Coding | None = None
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return the accepted gaps that end in this file."""
+        return gaps_of(*np.array(self.edges, dtype=np.int64).reshape(-1, 2).T)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Bars of some year files: the headers, the bars, and how many bytes were read."""
+
+    headers: tuple[YearFileHeader, ...]
+    frame: pd.DataFrame
+    read: int
 
 
 def encode(bars: Bars, *, source: str, seed: int | None) -> bytes:
     """Return the file's bytes; equal arguments give equal bytes."""
-    columns = [pa.array(bars.opened_ms, pa.timestamp("ms", "UTC"))]
-    columns += [pa.array(np.ascontiguousarray(bars.frame[name], dtype=np.float64)) for name in BAR_COLUMNS]
-    sink = pa.BufferOutputStream()
-    # Statistics and the Arrow schema would only repeat what the file holds already.
-    with pq.ParquetWriter(sink, _SCHEMA, compression="zstd", store_schema=False, write_statistics=False) as writer:
-        writer.write_table(pa.Table.from_arrays(columns, schema=_SCHEMA))
-        writer.add_key_value_metadata(_metadata(bars, source, seed))
-    content = bytes(sink.getvalue())
-    at = _checksum_at(content)
-    assert content[at : at + 64] == _BLANK, "the writer put the checksum's place elsewhere"
-    return content[:at] + hashlib.sha256(content).hexdigest().encode() + content[at + 64 :]
+    packed = pack(bars.frame, bars.opened_ms, rows=ROWS)
+    sink, groups = io.BytesIO(), []
+    # Statistics would only repeat what the file holds already; with the Arrow schema decimals are read at their own width.
+    with pq.ParquetWriter(
+        sink,
+        packed.groups[0][0].schema,
+        compression="lz4",
+        use_dictionary=packed.coding.dictionaries,
+        column_encoding=packed.coding.encodings,
+        store_decimal_as_integer=True,
+        store_schema=True,
+        write_statistics=False,
+    ) as writer:
+        for table, base in packed.groups:
+            start = sink.tell() or len(b"PAR1")
+            writer.write_table(table, row_group_size=ROWS)
+            digest = hashlib.sha256(sink.getbuffer()[start:]).hexdigest()
+            first = int(table["timestamp"][0].value)
+            groups.append(Group(first, table.num_rows, start, sink.tell(), base, digest))
+        writer.add_key_value_metadata(
+            {
+                **_metadata(bars, source, seed),
+                "atb.coding": json.dumps(packed.coding.to_json()),
+                "atb.groups": json.dumps([list(group) for group in groups]),
+                KEY: BLANK.decode(),
+            }
+        )
+    return _sealed(sink.getvalue(), groups[-1].end)
 
 
 def read_year(path: Path) -> tuple[YearFileHeader, pd.DataFrame]:
@@ -84,15 +141,35 @@ def read_year(path: Path) -> tuple[YearFileHeader, pd.DataFrame]:
     DataError
         If the file is missing, damaged, or not of the catalogue; the message names it.
     """
-    content = _read(path)
-    _check_bytes(content, path)
-    try:
-        table = pq.read_table(pa.BufferReader(content), schema=_SCHEMA)
-        header = _header(pq.read_metadata(pa.BufferReader(content)))
-    except (pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path)) from error
-    index = bar_index(table["timestamp"].to_numpy())
-    return header, pd.DataFrame({name: table[name].to_numpy() for name in BAR_COLUMNS}, index=index)
+    loaded = read_years([path])
+    return loaded.headers[0], loaded.frame
+
+
+def read_years(paths: Sequence[Path], since_ms: int | None = None, until_ms: int | None = None) -> Loaded:
+    """Read files, one after the other in time, and of them the groups of rows that reach into [since, until), verified.
+
+    Raises
+    ------
+    DataError
+        As for `read_year`.
+    """
+    files = [_open(path, since_ms, until_ms) for path in paths]
+    rows = sum(group.rows for file in files for group in file.groups)
+    times, block = np.empty(rows, dtype=np.int64), np.empty((len(BAR_COLUMNS), rows))
+    tasks, at = [], 0
+    for file in files:
+        for group in file.groups:
+            tasks.append((file, group, slice(at, at + group.rows)))
+            at += group.rows
+    if rows >= _MANY and (os.cpu_count() or 1) > 1:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda task: _decode(*task, into=(times, block)), tasks))
+    else:
+        for task in tasks:
+            _decode(*task, into=(times, block))
+    index = bar_index(times)
+    frame = pd.DataFrame(block.T, index=index, columns=list(BAR_COLUMNS), copy=False)
+    return Loaded(tuple(file.header for file in files), frame, sum(file.read for file in files))
 
 
 def read_header(path: Path) -> YearFileHeader:
@@ -104,9 +181,16 @@ def read_header(path: Path) -> YearFileHeader:
         If the file is missing or its end is damaged.
     """
     try:
-        return _header(pq.read_metadata(path))
-    except (OSError, pa.ArrowException, ValueError, KeyError, TypeError) as error:
-        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path)) from error
+        with path.open("rb") as file:
+            tail = _tail(file, path)
+        return _header(tail.metadata)
+    except (DataError, *_UNREADABLE) as error:
+        raise _unreadable(path) from error
+
+
+def whole_file(header: YearFileHeader) -> Group:
+    """Return all rows of a file of format 1 as one group, whose bytes are not known apart."""
+    return Group(in_ms(header.first), header.rows, 0, 0, 0, "")
 
 
 def empty_frame() -> pd.DataFrame:
@@ -114,11 +198,146 @@ def empty_frame() -> pd.DataFrame:
     return pd.DataFrame({name: pd.Series(dtype="float64") for name in BAR_COLUMNS}, index=bar_index([]))
 
 
+@dataclass(frozen=True)
+class _Tail:
+    """The end of a file, from the last group on: its bytes, where they begin, the file's size, and the description in them."""
+
+    content: bytes
+    start: int
+    size: int
+    metadata: Any
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A file of which some groups were read into their places of `content`, the rest of which is zeros."""
+
+    path: Path
+    header: YearFileHeader
+    groups: tuple[Group, ...]
+    metadata: Any
+    content: bytes | bytearray
+    read: int
+
+
+def _open(path: Path, since_ms: int | None, until_ms: int | None) -> _Opened:
+    """Read and verify a file's description and the bytes of the groups that reach into [since, until)."""
+    try:
+        with path.open("rb") as file:
+            tail = _tail(file, path)
+            header = _header(tail.metadata)
+            if not header.groups:
+                file.seek(0)
+                return _opened_old(path, header, file.read())
+            groups = _reaching(header.groups, since_ms, until_ms)
+            content = bytearray(tail.size)
+            content[tail.start :] = tail.content
+            if groups:
+                file.seek(groups[0].start)
+                with memoryview(content)[groups[0].start : groups[-1].end] as place:
+                    file.readinto(place)
+    except _UNREADABLE as error:
+        raise _unreadable(path) from error
+    read = len(tail.content) + sum(group.end - group.start for group in groups)
+    return _Opened(path, header, groups, tail.metadata, content, read)
+
+
+def _opened_old(path: Path, header: YearFileHeader, content: bytes) -> _Opened:
+    """Return a file of format 1 as one group: its only checksum is over everything."""
+    if not unbroken(content):
+        raise _changed(path)
+    return _Opened(path, header, (whole_file(header),), None, content, len(content))
+
+
+def _tail(file: Any, path: Path) -> _Tail:
+    """Read a file's end back to the last byte of its rows, and check the checksum over that.
+
+    Raises
+    ------
+    DataError
+        If the end is damaged, or the file was not written by the catalogue.
+    """
+    size = file.seek(0, os.SEEK_END)
+    length = min(size, _TAIL)
+    content = _last(file, size, length)
+    needed = int.from_bytes(content[-8:-4], "little") + 8
+    if content[-4:] != b"PAR1" or needed > size:
+        raise DataError("This file was not written by the catalogue, or is damaged", found=str(path), todo=_todo(path))
+    if needed > length:
+        content = _last(file, size, needed)
+    metadata = pq.read_metadata(pa.BufferReader(content))
+    pairs = metadata.metadata or {}
+    if KEY.encode() not in pairs:
+        raise DataError("This file was not written by the catalogue, or is damaged", found=str(path), todo=_todo(path))
+    if pairs.get(b"atb.format") == OLD_FORMAT.encode():
+        return _Tail(content, size - len(content), size, metadata)
+    ends = json.loads(pairs[b"atb.groups"])[-1][3]
+    file.seek(0)
+    begin = file.read(len(b"PAR1"))
+    content = content[-(size - ends) :] if size - ends <= len(content) else _last(file, size, size - ends)
+    if _footer_checksum(begin, content) != pairs[KEY.encode()].decode():
+        raise _changed(path)
+    return _Tail(content, ends, size, metadata)
+
+
+def _last(file: Any, size: int, length: int) -> bytes:
+    file.seek(size - length)
+    content: bytes = file.read(length)
+    return content
+
+
+def _reaching(groups: tuple[Group, ...], since_ms: int | None, until_ms: int | None) -> tuple[Group, ...]:
+    first = 0
+    if since_ms is not None:
+        first = max(sum(group.first_ms <= since_ms for group in groups) - 1, 0)
+    end = len(groups) if until_ms is None else sum(group.first_ms < until_ms for group in groups)
+    return groups[first : max(end, first)]
+
+
+def _decode(file: _Opened, group: Group, rows: slice, *, into: tuple[Any, Any]) -> None:
+    """Verify a group's bytes and write its rows into their places of times and block."""
+    times, block = into[0][rows], into[1][:, rows]
+    try:
+        if file.header.coding is None:
+            table = pq.read_table(pa.BufferReader(file.content), schema=_OLD_SCHEMA)
+            times[:] = table["timestamp"].to_numpy().view(np.int64)
+            for name, row in zip(BAR_COLUMNS, block, strict=True):
+                row[:] = table[name].to_numpy()
+            return
+        if hashlib.sha256(memoryview(file.content)[group.start : group.end]).hexdigest() != group.sha256:
+            raise _changed(file.path)
+        source = pq.ParquetFile(pa.BufferReader(pa.py_buffer(file.content)), metadata=file.metadata, pre_buffer=False)
+        table = source.read_row_group(file.header.groups.index(group), use_threads=False)
+        unpack(table, file.header.coding, group.base, times=times, block=block)
+    except _UNREADABLE as error:
+        raise _unreadable(file.path) from error
+
+
 def _todo(path: Path) -> str:
     """Return the advice for a damaged file; its path names the venue."""
     if SYNTHETIC in path.parts[-4:-3]:
         return "Make the synthetic market again: `atb data sample`"
     return "Import or download the series again, or restore the file from a backup"
+
+
+def _unreadable(path: Path) -> DataError:
+    return DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path))
+
+
+def _changed(path: Path) -> DataError:
+    return DataError("A file of the catalogue has changed since it was written", found=str(path), todo=_todo(path))
+
+
+def _sealed(content: bytes, end: int) -> bytes:
+    """Write the checksum over the first four bytes and all from `end` on into its place there."""
+    tail = content[end:]
+    at = end + checksum_at(tail)
+    return content[:at] + _footer_checksum(content[:4], tail).encode() + content[at + len(BLANK) :]
+
+
+def _footer_checksum(begin: bytes, tail: bytes) -> str:
+    at = checksum_at(tail)
+    return hashlib.sha256(begin + tail[:at] + BLANK + tail[at + len(BLANK) :]).hexdigest()
 
 
 def _metadata(bars: Bars, source: str, seed: int | None) -> dict[str, str]:
@@ -133,15 +352,14 @@ def _metadata(bars: Bars, source: str, seed: int | None) -> dict[str, str]:
         "atb.seed": json.dumps(seed),
         "atb.first": str(opened[0]),
         "atb.last": str(opened[-1]),
-        "atb.gaps": json.dumps(edges_of(bars.gaps).tolist()),
+        "atb.gaps": json.dumps(np.diff(edges_of(bars.gaps).ravel(), prepend=0).tolist(), separators=(",", ":")),
         "atb.fingerprint": bars.fingerprint,
-        "atb.checksum": _BLANK.decode(),
     }
 
 
 def _header(metadata: Any) -> YearFileHeader:
     pairs = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items()}
-    if pairs["atb.format"] != FORMAT:
+    if pairs["atb.format"] not in {FORMAT, OLD_FORMAT}:
         raise ValueError(pairs["atb.format"])
     return YearFileHeader(
         symbol=Symbol.parse(pairs["atb.symbol"]),
@@ -150,31 +368,16 @@ def _header(metadata: Any) -> YearFileHeader:
         rows=metadata.num_rows,
         first=at_ms(int(pairs["atb.first"])),
         last=at_ms(int(pairs["atb.last"])),
-        gaps=gaps_of(*np.array(json.loads(pairs["atb.gaps"]), dtype=np.int64).reshape(-1, 2).T),
+        edges=tuple(_edges(json.loads(pairs["atb.gaps"]), pairs["atb.format"]).tolist()),
         source=pairs["atb.source"],
         seed=json.loads(pairs["atb.seed"]),
         fingerprint=pairs["atb.fingerprint"],
+        coding=Coding.from_json(json.loads(pairs["atb.coding"])) if "atb.coding" in pairs else None,
+        groups=tuple(Group(*values) for values in json.loads(pairs.get("atb.groups", "[]"))),
     )
 
 
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError("A file of the catalogue cannot be read", found=str(path), todo=_todo(path)) from error
-
-
-def _checksum_at(content: bytes) -> int:
-    """Return where the checksum's digits begin: in the footer, so near the end; -1 if there are none."""
-    start = content.rfind(b"atb.checksum")
-    match = _CHECKSUM.match(content, start) if start >= 0 else None
-    return match.start(1) if match else -1
-
-
-def _check_bytes(content: bytes, path: Path) -> None:
-    at = _checksum_at(content)
-    if at < 0:
-        raise DataError("This file was not written by the catalogue, or is damaged", found=str(path), todo=_todo(path))
-    blanked = content[:at] + _BLANK + content[at + 64 :]
-    if hashlib.sha256(blanked).hexdigest().encode() != content[at : at + 64]:
-        raise DataError("A file of the catalogue has changed since it was written", found=str(path), todo=_todo(path))
+def _edges(stored: Any, form: str) -> Any:
+    """Return the edges of gaps: format 1 holds them in pairs, format 2 the step from each to the next."""
+    numbers = np.array(stored, dtype=np.int64).ravel()
+    return numbers if form == OLD_FORMAT else np.cumsum(numbers)
