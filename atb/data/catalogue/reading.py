@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from atb.data.catalogue.gaps import describe_gap, gaps_of, uncovered
+from atb.data.catalogue.resampling import resample
 from atb.data.catalogue.series import Series, find_series
 from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, read_header, read_year, read_years, whole_file
 from atb.domain import Bars, Symbol, Timeframe
@@ -29,7 +30,9 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     venue: str | None = None,
     lead: int = 0,
 ) -> Bars:
-    """Return the stored bars that open in [start, end), all closed, every file verified.
+    """Return the stored bars that open in [start, end), all closed, every byte that is read verified.
+
+    If a timeframe is not stored and a shorter one that divides it is, its bars are made of those; see `resample`.
 
     Parameters
     ----------
@@ -63,9 +66,13 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
         raise InputError("start must be before end", found=f"{short(since)} and {short(until)}")
     if lead < 0:
         raise InputError("lead must be at least 0", found=lead)
-    _check_coverage(series, since, until)
-    years = _needed_years(series, since, until, lead=lead)
-    bars = read_series(series, years, since_ms=_first_needed(series, years, since, lead=lead), until=until)
+    if series.base:
+        bars = _made(series)
+        _check_coverage(series, since, until, stored=_ends(bars))
+    else:
+        _check_coverage(series, since, until, stored=coverage(series))
+        years = _needed_years(series, since, until, lead=lead)
+        bars = read_series(series, years, since_ms=_first_needed(series, years, since, lead=lead), until=until)
     if since is not None and lead:
         since = _lead_start(series, bars, since, lead=lead)
     part = bars.slice(since, until)
@@ -76,6 +83,8 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
 
 def coverage(series: Series) -> tuple[pd.Timestamp, pd.Timestamp]:
     """Return the open times of the first and the last stored bar."""
+    if series.base:
+        return _ends(_made(series))
     paths = [series.years[year] for year in (min(series.years), max(series.years))]
     return read_header(paths[0]).first, read_header(paths[1]).last
 
@@ -88,16 +97,9 @@ def earliest_start(series: Series, wanted: pd.Timestamp, *, lead: int) -> pd.Tim
     DataError
         If no stored bar has so many before it.
     """
-    earlier = [year for year in sorted(series.years) if year < wanted.year]
-    if sum(read_header(series.years[year]).rows for year in earlier) >= lead and earlier:
+    bars = _made(series) if series.base else _up_to(series, wanted, lead=lead)
+    if bars is None:
         return wanted
-    needed, rows = [], 0
-    for year in sorted(series.years):
-        needed.append(year)
-        rows += read_header(series.years[year]).rows
-        if rows > lead and year >= wanted.year:
-            break
-    bars = read_series(series, needed)
     if len(bars) <= lead:
         raise DataError(
             f"There are too few bars of {series}: the first {lead:,} are the warm-up, and none is left to trade",
@@ -107,8 +109,46 @@ def earliest_start(series: Series, wanted: pd.Timestamp, *, lead: int) -> pd.Tim
     return max(wanted, at_ms(bars.opened_ms[lead]))
 
 
-def _check_coverage(series: Series, since: pd.Timestamp | None, until: pd.Timestamp | None) -> None:
-    first, last = coverage(series)
+def _up_to(series: Series, wanted: pd.Timestamp, *, lead: int) -> Bars | None:
+    """Return the first years, with more than `lead` bars if there are so many; None if those before `wanted` hold the lead."""
+    earlier = [year for year in sorted(series.years) if year < wanted.year]
+    if sum(read_header(series.years[year]).rows for year in earlier) >= lead and earlier:
+        return None
+    needed, rows = [], 0
+    for year in sorted(series.years):
+        needed.append(year)
+        rows += read_header(series.years[year]).rows
+        if rows > lead and year >= wanted.year:
+            break
+    return read_series(series, needed)
+
+
+def _made(series: Series) -> Bars:
+    """Return all bars of a series that is resampled from a stored one.
+
+    Raises
+    ------
+    DataError
+        If not one of them is whole.
+    """
+    base = series.base
+    assert base is not None
+    bars = resample(read_series(base, sorted(base.years)), series.timeframe)
+    if not len(bars):
+        raise DataError(
+            f"No whole bar of {series.timeframe} can be made of the bars of {base}", todo=f"Fetch more: {base.advice}"
+        )
+    return bars
+
+
+def _ends(bars: Bars) -> tuple[pd.Timestamp, pd.Timestamp]:
+    return at_ms(bars.opened_ms[0]), at_ms(bars.opened_ms[-1])
+
+
+def _check_coverage(
+    series: Series, since: pd.Timestamp | None, until: pd.Timestamp | None, *, stored: tuple[pd.Timestamp, pd.Timestamp]
+) -> None:
+    first, last = stored
     covered_to = at_ms(series.timeframe.next_ms(in_ms(last)))
     # A bar opens in each step of the grid: those before `first` are missing only if one of them opens after `since`.
     covered_from = first - (covered_to - last)

@@ -3,12 +3,13 @@
 import importlib.util
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from atb.domain import Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError, InputError, did_you_mean
+from atb.times import DAY_MS
 
 MARK = "-mark"
 """Ends the name under which a venue's mark prices are stored: they are no market, and are used only when named."""
@@ -25,14 +26,19 @@ class Series:
     timeframe: Timeframe
     folder: Path
     years: dict[int, Path]
+    base: "Series | None" = None
+    """The stored bars that these are resampled from; None if they are stored themselves."""
 
     def __str__(self) -> str:
         """Return the series as messages name it."""
-        return f"{self.symbol} {self.timeframe} ({self.venue})"
+        made = f", from {self.base.timeframe}" if self.base else ""
+        return f"{self.symbol} {self.timeframe} ({self.venue}{made})"
 
     @property
     def advice(self) -> str:
         """The command that fetches missing bars: from an exchange if the venue is one, else from a file."""
+        if self.base:
+            return self.base.advice
         if self.venue == SYNTHETIC:
             return "`atb data sample`"
         if is_exchange(self.venue.removesuffix(MARK)):
@@ -90,18 +96,23 @@ def all_series(root: Path) -> list[Series]:
 def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None = None) -> Series:
     """Return the series that a request means: the named venue's, else the only real one, else the synthetic one.
 
+    Where none is stored, it is one that can be resampled from the longest shorter timeframe of that venue.
+
     Raises
     ------
     DataError
         If there is none (the message lists what there is), or several venues have it.
     """
+    venue = None if venue is None else venue_name(venue)
+    stored = [
+        series
+        for series in all_series(root)
+        if series.symbol == symbol and (series.venue == venue if venue else not series.venue.endswith(MARK))
+    ]
     if venue is not None:
-        series = series_at(root, venue=venue, symbol=symbol, timeframe=timeframe)
-        if not series.years:
-            raise _unknown(symbol, timeframe, root=root, venue=venue)
-        return series
-    found = [series for series in all_series(root) if (series.symbol, series.timeframe) == (symbol, timeframe)]
-    found = [series for series in found if not series.venue.endswith(MARK)]
+        stored = stored or [series_at(root, venue=venue, symbol=symbol, timeframe=timeframe)]
+    found = [series for series in stored if series.timeframe == timeframe and series.years]
+    found = found or _resampled(stored, timeframe)
     real = [series for series in found if series.venue != SYNTHETIC]
     if len(real) > 1:
         raise DataError(
@@ -110,8 +121,24 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
             todo="Name one: `--venue` on the command line, venue= in Python",
         )
     if not found:
-        raise _unknown(symbol, timeframe, root=root, venue=None)
+        raise _unknown(symbol, timeframe, root=root, venue=venue)
     return (real or found)[0]
+
+
+def divides(short: Timeframe, long: Timeframe) -> bool:
+    """Return whether bars of one timeframe can be made of whole bars of another."""
+    if short.seconds >= long.seconds or short.unit in {"w", "M"}:
+        return False
+    if long.unit in {"w", "M"}:
+        return DAY_MS % (short.seconds * 1_000) == 0
+    return long.seconds % short.seconds == 0
+
+
+def _resampled(stored: list[Series], timeframe: Timeframe) -> list[Series]:
+    """Return for each venue the series made of its longest timeframe that divides this one."""
+    shorter = [series for series in stored if series.years and divides(series.timeframe, timeframe)]
+    longest = {series.venue: series for series in sorted(shorter, key=lambda one: one.timeframe.seconds)}
+    return [replace(base, timeframe=timeframe, base=base) for base in longest.values()]
 
 
 def _walk(root: Path) -> Iterator[Series]:
