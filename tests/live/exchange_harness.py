@@ -35,6 +35,7 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import Running, running_exchange
 from tests.instruments import usual
+from tests.timeouts import PATIENCE_S
 
 HOUR = 3_600_000
 ACCOUNT = "main"
@@ -82,9 +83,16 @@ class StopsAfter(Telemetry):
             self.bell.stop()
 
 
+UNANSWERED = {"held", "held_after", "late"}  # faults after which a request never gets its answer
+
+
 @dataclass
 class Venue:
-    """One market, its plans, and how often its runner was started."""
+    """One market, its plans, and how often its runner was started.
+
+    An answer is waited for as long as it takes, so that a busy machine loses none; once a fault is planned that leaves a request
+    without one, it counts as lost after two seconds.
+    """
 
     running: Running
     portfolio: Portfolio
@@ -93,6 +101,7 @@ class Venue:
     first: int
     count: int
     url: str = ""
+    timeout_s: float = PATIENCE_S
 
     @property
     def start_ms(self) -> int:
@@ -155,7 +164,8 @@ class Venue:
     def connect(self, clock: Any) -> Broker:
         """Return a broker at the exchange."""
         return connect(
-            Access("binance", "key", "secret", base_url=self.running.url, timeout_s=2.0, frame_gap_ms=HOUR), clock
+            Access("binance", "key", "secret", base_url=self.running.url, timeout_s=self.timeout_s, frame_gap_ms=HOUR),
+            clock,
         )
 
     def advance(self, bars: float) -> None:
@@ -164,6 +174,8 @@ class Venue:
 
     def fault(self, kind: str, bar: float, path: str = "*", **values: Any) -> None:
         """Have something go wrong `bar` bars after the first one's open."""
+        if kind in UNANSWERED:
+            self.timeout_s = 2.0
         names = {"times", "until_ms", "retry_after_s"}
         own = {name: values.pop(name) for name in names & set(values)}
         at_ms = self.start_ms + int(bar * HOUR)
