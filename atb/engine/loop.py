@@ -289,6 +289,10 @@ def run_one(
     `sides` (N,) is the same in every row; `funding` and `firsts` may be (1,) where they are 0 in every row. `equity` is (N,)
     or empty; buffers as in `run`. `order`, `trade`, `bars`, `signal` and `rows` are (1,) and hold the step at hand; row 0 of
     `bars` and of `signal` is the slot's, so `rows` is [0].
+
+    The arguments are flat for two reasons. Arrays of different types and lengths do not fit into one array, and numba would take a
+    tuple of them apart again on each call. And `native` calls the machine code with the address and length of each array, in this
+    order, which it could not do with a Python object.
     """
     a, slot, bar, total = account[0], slots[0], bars[0], summary[0]
     open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each

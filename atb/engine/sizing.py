@@ -257,6 +257,9 @@ def entry_quantity(
     """Return the quantity (>= 0) to enter with, and write the slot's refusal code when the wanted size is cut or refused.
 
     Cash that an exit of this same timestamp would free is not counted: that exit has not filled yet.
+
+    The arguments are flat: the records are rows of arrays that lie elsewhere, which a record cannot hold without a copy, and
+    `what`, `side` and `price` differ with each call.
     """
     slot, equity, own = slots[s], account["equity"], abs(slots[s]["quantity"]) * slots[s]["mark"]
     stop = first_stop(side, price, signal["atr"], signal["stop"], par)
