@@ -8,7 +8,7 @@ import pytest
 
 from atb.live.journal.rows import Rows, entry_values, working
 from atb.live.journal.step import WRITTEN_OFF, Change, Decided, Heard, Step
-from tests.rehearsal.ledger import ETH, HOUR, START, filled, order, plan, round_trip
+from tests.rehearsal.ledger import ETH, START, filled, order, plan, round_trip
 from tests.rehearsal.ledger import working as made
 
 ROWS = Rows("s1", (plan(), plan(ETH, "b" * 64)), epoch=7)
@@ -47,7 +47,7 @@ def test_an_order_that_is_read_back_is_the_one_that_was_written(state):
 
 def test_a_trade_takes_the_fills_up_to_the_last_that_reduced_its_position():
     entry, leaves = order(), order("exit")
-    step = [filled(entry, 0), filled(leaves, 1, time_ms=START + 1), filled(order(bar=1), 2, time_ms=START + HOUR)]
+    step = [filled(entry, 0), filled(leaves, 1, time_ms=START + 1), filled(order(bar=1), 2, time_ms=START + 1)]
     assert ROWS.closing(1, round_trip(exit_ms=START + 1), step) == {"of": "s1", "in_slot": 0, "last": 1, "number": 1}
     only_entry = ROWS.closing(2, round_trip(exit_ms=START + 1), step[:1])
     assert only_entry is not None
