@@ -7,7 +7,6 @@ comparisons that the array form does for a row, or updates a stateful stream of 
 
 import operator
 from collections.abc import Callable, Mapping
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -144,8 +143,7 @@ class Stream:
         made = function(*self._sources, **(parameters or {}))
         self._results: tuple[Live, ...] = tuple(made) if isinstance(made, tuple) else (made,)
         self._steps = graph.steps
-        self._begun = [False] * len(inputs)
-        self._rows = count()
+        self._waiting = set(inputs)  # columns that have had no number yet
         self._one = not isinstance(made, tuple)
 
     def update(self, *bar: float) -> Any:
@@ -158,15 +156,20 @@ class Stream:
         """
         if len(bar) != len(self._sources):
             raise InputError("A bar has one value per input", found=len(bar), todo=f"Give {' '.join(self.inputs)}")
-        for at, value in enumerate(bar):
-            if not value - value == 0 and (self._begun[at] or value == value):  # noqa: PLR0124 - NaN or infinite
-                raise InputError(f"A bar has no number for {self.inputs[at]}", found=value, todo="Repair the bar first")
-        for at, value in enumerate(bar):
-            self._sources[at].value = float(value)
-            self._begun[at] = self._begun[at] or value == value  # noqa: PLR0124
+        if not all(value - value == 0.0 for value in bar) or self._waiting:
+            self._check(bar)
+        for source, value in zip(self._sources, bar, strict=True):
+            source.value = float(value)
         for step in self._steps:
             step()
         return self.value
+
+    def _check(self, bar: tuple[float, ...]) -> None:
+        """Refuse a bar with a hole, and note which columns have begun."""
+        for name, value in zip(self.inputs, bar, strict=True):
+            if value - value != 0.0 and (name not in self._waiting or value == value):  # noqa: PLR0124 - NaN or infinite
+                raise InputError(f"A bar has no number for {name}", found=value, todo="Repair the bar first")
+        self._waiting -= {name for name, value in zip(self.inputs, bar, strict=True) if value == value}  # noqa: PLR0124
 
     @property
     def value(self) -> Any:

@@ -6,6 +6,7 @@ of a history that a runner never saw. So it counts as having arrived once it is 
 that it could still remember, and it always has when all these values are equal.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -37,8 +38,10 @@ def wilder_memory(n: int) -> int:
 
 def settled(average: Any, x: Any, memory: int) -> Any:
     """Return a recursive average of `x`, and `x` itself where the average has arrived at it."""
+    if isinstance(x, Live):
+        return derived(_Settled(memory), average, x)
     gap = abs(average - x)
-    if not isinstance(x, Live) and not _may_have_arrived(gap, x):
+    if not _may_have_arrived(gap, x):
         return average
     high, low = highest(x, memory), lowest(x, memory)
     arrived = (gap <= maximum(high, -low) * ARRIVED) | (high == low)
@@ -49,6 +52,25 @@ def _may_have_arrived(gap: Any, x: Any) -> bool:
     """Tell whether any row could have: for most histories none, which saves the search for the largest values."""
     largest = np.nanmax(abs(x), initial=0.0)
     return bool(((gap > 0) & (gap <= largest * ARRIVED)).any())
+
+
+class _Settled:
+    """The live form: it searches the remembered values only where the average may have arrived."""
+
+    def __init__(self, memory: int) -> None:
+        self._kept: deque[float] = deque(maxlen=memory)
+        self._memory, self._largest = memory, 0.0
+
+    def __call__(self, average: float, value: float) -> float:
+        if value != value:  # noqa: PLR0124 - NaN
+            return average
+        self._kept.append(value)
+        self._largest = max(self._largest, abs(value))
+        gap = abs(average - value)
+        if not 0.0 < gap <= self._largest * ARRIVED or len(self._kept) < self._memory:
+            return average
+        high, low = max(self._kept), min(self._kept)
+        return value if gap <= max(high, -low) * ARRIVED or high == low else average
 
 
 def scan(step: Callable[..., tuple[Any, float]], start: Any, *columns: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from atb.features.indicators.columns import Array, Delay, lag, maximum, quotient
+from atb.features.indicators.columns import Array, lag, maximum, quotient
 from atb.features.indicators.library import library, parts
 from atb.features.indicators.live import NAN, Live, derived
 
@@ -25,7 +25,7 @@ Merge = Callable[[Statistic, Statistic, int, int], Statistic]  # older part, new
 def window_sum(x: Any, n: int) -> Any:
     """Return the sum of the last `n` values."""
     if isinstance(x, Live):
-        return folded(_added, n, x)[0]
+        return derived(_Sums(n), x)
     sums = np.full(len(x), np.nan)
     for first in range(0, len(x) - n + 1, _BLOCK):
         block = x[first : first + _BLOCK + n - 1]
@@ -36,7 +36,7 @@ def window_sum(x: Any, n: int) -> Any:
 def mean(x: Any, n: int) -> Any:
     """Return the mean of the last `n` values; of equal values exactly their value."""
     if isinstance(x, Live):
-        return derived(_EqualWindow(n), x, window_sum(x, n) / n)
+        return derived(_Means(n), x)
     means = window_sum(x, n)
     means /= n
     for first, end in _equal_runs(x, n):
@@ -135,32 +135,47 @@ class _Fold:
 
     def __init__(self, merge: Merge, n: int, width: int) -> None:
         self._merge, self._n = merge, n
-        empty, covered, length = (NAN,) * width, 0, 1
-        self._levels: list[tuple[int, int, Delay | None, Delay | None]] = []
-        while covered < n:
-            takes, goes_on = bool(n & length), covered + (n & length) < n
-            self._levels.append(
-                (
-                    length,
-                    covered,
-                    Delay(covered, empty) if takes else None,
-                    Delay(length, empty) if goes_on else None,
-                )
-            )
-            covered, length = covered + (n & length), 2 * length
+        self._levels = _levels(n, (NAN,) * width)
 
     def __call__(self, *part: Any) -> Statistic:
         total, merge = part, self._merge
         for length, covered, taken, older in self._levels:
             if taken is not None:
-                total = merge(taken(part), total, length, covered) if covered else part
+                taken.append(part)
+                total = merge(taken[0], total, length, covered) if covered else part
             if older is not None:
-                part = merge(older(part), part, length, length)
+                older.append(part)
+                part = merge(older[0], part, length, length)
         return total
 
 
-def _added(older: Statistic, newer: Statistic, _: int, __: int) -> Statistic:
-    return (newer[0] + older[0],)
+def _levels(n: int, empty: Any) -> list[tuple[int, int, deque[Any] | None, deque[Any] | None]]:
+    """Return for each length of a part: the rows covered before it, and the parts kept to be merged with these and with the next."""
+    levels, covered, length = [], 0, 1
+    while covered < n:
+        takes, goes_on = bool(n & length), covered + (n & length) < n
+        taken = deque([empty] * covered, maxlen=covered + 1) if takes else None
+        levels.append((length, covered, taken, deque([empty] * length, maxlen=length + 1) if goes_on else None))
+        covered, length = covered + (n & length), 2 * length
+    return levels
+
+
+class _Sums:
+    """The live form of `_sums`."""
+
+    def __init__(self, n: int) -> None:
+        self._levels = [(covered, taken, older) for _, covered, taken, older in _levels(n, NAN)]
+
+    def __call__(self, part: float) -> float:
+        total = part
+        for covered, taken, older in self._levels:
+            if taken is not None:
+                taken.append(part)
+                total = total + taken[0] if covered else part
+            if older is not None:
+                older.append(part)
+                part += older[0]
+        return total
 
 
 def _moments(older: Statistic, newer: Statistic, n: int, m: int) -> Statistic:
@@ -218,19 +233,23 @@ def _equal_runs(x: Array, n: int) -> list[tuple[int, int]]:
         return []
     breaks = np.flatnonzero(np.diff(same) > 1)
     firsts, lasts = np.r_[0, breaks + 1], np.r_[breaks, len(same) - 1]
-    return [(int(same[a]), int(same[b]) + 2) for a, b in zip(firsts, lasts, strict=True) if b - a >= n - 2]
+    enough = lasts - firsts >= n - 2
+    ends = same[lasts[enough]] + 2
+    return list(zip(same[firsts[enough]].tolist(), ends.tolist(), strict=True))
 
 
-class _EqualWindow:
-    """The live form of `_equal_runs`: the newest value if the last `n` were equal to it, else the mean."""
+class _Means:
+    """The live form of `mean`: the newest value if the last `n` were equal to it, else their sum by their number."""
 
     def __init__(self, n: int) -> None:
         self._n, self._run, self._last = n, 0, NAN
+        self._sums = _Sums(n)
 
-    def __call__(self, value: float, average: float) -> float:
+    def __call__(self, value: float) -> float:
         self._run = self._run + 1 if value == self._last else 1
         self._last = value
-        return value if self._run >= self._n else average
+        total = self._sums(value)
+        return value if self._run >= self._n else total / self._n
 
 
 class _Distances:
