@@ -1,11 +1,16 @@
 """Checks that every causal column must pass, and a prediction made by hand for strategies that want one."""
 
 from collections.abc import Callable, Iterable
+from functools import cache
 
 import numpy as np
 import pandas as pd
 
-from atb.domain import Signals, Strategy
+from atb.domain import Signals, Strategy, Symbol, Timeframe
+from atb.domain.input_series import InputSeries
+from atb.domain.inputs import BarsInput, FundingInput, Known
+from atb.features.sets import FEATURE_SETS, FeatureSet
+from tests.bars import START, bars_of, random_walk
 
 CUTS = (1, 2, 30, 77, 540, 541, 700, 899)  # lengths of the histories that are compared with the whole one
 
@@ -51,3 +56,41 @@ def stacked(signals: Signals) -> np.ndarray:
     """Return side and whatever else a strategy says, column by column."""
     columns = (signals.side, signals.confidence, signals.atr, signals.stop)
     return np.column_stack([column for column in columns if column is not None])
+
+
+HOUR_MS = 3_600_000
+
+
+@cache
+def input_rows(features: str) -> dict[str, InputSeries]:
+    """Return rows of every input that a feature set declares, from 60 days before `tests.bars.START` on."""
+    rng, declared = np.random.default_rng(11), FEATURE_SETS[features].inputs
+    found = {}
+    for name, one in declared.items():
+        resolved = one.resolved(Symbol.parse("ETH/USDT"), Timeframe.parse("1h"))
+        start = pd.Timestamp(START, tz="UTC") - pd.Timedelta(days=60)
+        if isinstance(resolved, BarsInput):
+            frame = random_walk(3_500, seed=21)
+            frame.index = pd.date_range(start, periods=len(frame), freq="1h", name="timestamp")
+            found[name] = InputSeries.of_bars(resolved, bars_of(frame, str(resolved.symbol)))
+            continue
+        if isinstance(resolved, FundingInput):
+            times = pd.date_range(start, periods=430, freq="8h")
+            frame = pd.DataFrame({"funding_rate": rng.normal(1e-4, 1e-4, len(times))}, index=times)
+        else:
+            times = pd.date_range(start, periods=145, freq="1D")
+            mood = np.clip(50 + np.cumsum(rng.normal(0, 6, len(times))), 1, 99).round()
+            frame = pd.DataFrame({"value": mood, "published": times + pd.Timedelta(hours=25)}, index=times)
+        found[name] = InputSeries.of_events(resolved, frame)
+    return found
+
+
+def inputs_for(features: FeatureSet, bars: pd.DataFrame) -> dict[str, Known]:
+    """Return what a feature set is handed over these hourly bars."""
+    closes = bars.index.as_unit("ms").asi8 + HOUR_MS
+    return {name: rows.known(closes) for name, rows in input_rows(features.name).items()}
+
+
+def feature_values(features: FeatureSet, bars: pd.DataFrame) -> np.ndarray:
+    """Return a feature set's values, rows x columns, with made inputs."""
+    return features.values(bars, inputs_for(features, bars))

@@ -94,15 +94,28 @@ def log(x: Any) -> Any:
         If a value is not above 0.
     """
     if isinstance(x, Live):
-        return derived(lambda v: float(np.log(_above_zero(v))), x)
-    return np.log(_above_zero(x))
+        return derived(_log, x)
+    if (low := x <= 0.0).any():
+        raise _no_logarithm(float(x[low][0]))
+    return np.log(x)
 
 
-def _above_zero(x: Any) -> Any:
-    if np.any(low := np.asarray(x) <= 0):
-        found = float(np.atleast_1d(x)[np.atleast_1d(low)][0])
-        raise InputError("A logarithm needs values above 0", found=found, todo="Prices of 0 are holes: repair them")
-    return x
+def _log(x: float) -> float:
+    if x <= 0.0:
+        raise _no_logarithm(x)
+    return float(np.log(x))
+
+
+def _no_logarithm(found: float) -> InputError:
+    return InputError("A logarithm needs values above 0", found=found, todo="Prices of 0 are holes: repair them")
+
+
+def cycle(x: Any, period: float) -> tuple[Any, Any]:
+    """Return sine and cosine of where `x` (0 or more) is in the period: a point on a circle that has no end of the year."""
+    angle = (x % period) * (2.0 * math.pi / period)
+    if isinstance(x, Live):
+        return derived(lambda v: float(np.sin(v)), angle), derived(lambda v: float(np.cos(v)), angle)
+    return np.sin(angle), np.cos(angle)
 
 
 def quotient(above: Any, below: Any, otherwise: float, least: Any = 0.0) -> Any:

@@ -56,6 +56,9 @@ class Live:
     def __truediv__(self, other: float) -> "Live":
         return derived(operator.truediv, self, other)  # by a number; columns are divided by `columns.quotient`
 
+    def __mod__(self, other: float) -> "Live":
+        return derived(operator.mod, self, other)
+
     def __neg__(self) -> "Live":
         return derived(operator.neg, self)
 
@@ -127,6 +130,8 @@ class Stream:
         Names of the columns that go in and of those that come out.
     parameters
         Further arguments of `function`.
+    holes
+        Inputs that may be NaN at any bar.
     """
 
     def __init__(
@@ -136,6 +141,7 @@ class Stream:
         outputs: tuple[str, ...],
         *,
         parameters: Mapping[str, Any] | None = None,
+        holes: tuple[str, ...] = (),
     ) -> None:
         self.inputs, self.outputs = inputs, outputs
         graph = Graph()
@@ -144,6 +150,7 @@ class Stream:
         self._results: tuple[Live, ...] = tuple(made) if isinstance(made, tuple) else (made,)
         self._steps = graph.steps
         self._waiting = set(inputs)  # columns that have had no number yet
+        self._holes = frozenset(holes)
         self._one = not isinstance(made, tuple)
 
     def update(self, *bar: float) -> Any:
@@ -169,7 +176,8 @@ class Stream:
         for name, value in zip(self.inputs, bar, strict=True):
             if value - value != 0.0 and (name not in self._waiting or value == value):  # noqa: PLR0124 - NaN or infinite
                 raise InputError(f"A bar has no number for {name}", found=value, todo="Repair the bar first")
-        self._waiting -= {name for name, value in zip(self.inputs, bar, strict=True) if value == value}  # noqa: PLR0124
+        begun = {name for name, value in zip(self.inputs, bar, strict=True) if value == value}  # noqa: PLR0124
+        self._waiting -= begun - self._holes
 
     @property
     def value(self) -> Any:

@@ -150,7 +150,7 @@ class _Fold:
 
 
 def _levels(n: int, empty: Any) -> list[tuple[int, int, deque[Any] | None, deque[Any] | None]]:
-    """Return for each length of a part: the rows covered before it, and the parts kept to be merged with these and with the next."""
+    """Return for each length of a part the rows covered before it, and the parts kept to be merged with these and the next."""
     levels, covered, length = [], 0, 1
     while covered < n:
         takes, goes_on = bool(n & length), covered + (n & length) < n
