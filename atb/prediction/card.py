@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from atb.prediction.export import Parity
     from atb.prediction.recipes import Trained
 
-SCHEMA = 1
+SCHEMA = 2  # 1 had neither the version nor the inputs of the feature set
 FIXTURES = 8  # rows with known answers that every loading asks again
 REPLAY_TOLERANCE = 1e-6  # float32 on another processor; a wrong model is off by far more
 LIBRARIES = ("numpy", "pandas", "TA-Lib", "scikit-learn", "skl2onnx", "onnx", "onnxruntime")
 FIELDS: dict[str, type | tuple[type, ...]] = {
     "schema": int, "name": str, "version": str, "created": str, "symbol": str, "timeframe": str, "venue": str,
-    "synthetic": bool, "inputs": list, "feature_set": str, "feature_source_sha256": str, "warmup": int, "window": int,
-    "horizon": int, "output": str, "normalisation": str, "recipe": dict, "seed": int, "periods": dict, "data": list,
+    "synthetic": bool, "inputs": list, "feature_set": str, "feature_set_version": int, "feature_inputs": dict,
+    "feature_source_sha256": str, "warmup": int, "window": int, "horizon": int, "output": str, "normalisation": str,
+    "recipe": dict, "seed": int, "periods": dict, "data": list,
     "versions": dict, "metrics": dict, "baselines": dict, "beats_baselines": bool, "verdict": str, "parity": dict,
     "fixtures": dict, "model_sha256": str, "content_sha256": str,
 }  # fmt: skip
@@ -54,6 +55,8 @@ def make_card(
         "synthetic": bars.synthetic,
         "inputs": list(trained.features.columns),
         "feature_set": recipe.feature_set,
+        "feature_set_version": trained.features.version,
+        "feature_inputs": {name: rows.identity() for name, rows in trained.given.items()},
         "feature_source_sha256": feature_source_sha256(),
         "warmup": trained.features.warmup,
         "window": trained.features.warmup + 1,
@@ -94,9 +97,9 @@ def content_sha256(card: Mapping[str, Any]) -> str:
 def feature_source_sha256() -> str:
     """Return the hash of the source of the features: another source may mean other inputs under the same names."""
     digest = hashlib.sha256()
-    files = [*Path(str(indicators.__file__)).parent.glob("*.py"), Path(str(sets.__file__))]
-    for file in sorted(files, key=lambda file: file.name):
-        digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
+    for package in (indicators, sets):
+        for file in sorted(Path(str(package.__file__)).parent.glob("*.py")):
+            digest.update(file.read_bytes().replace(b"\r\n", b"\n"))
     return digest.hexdigest()
 
 
@@ -126,11 +129,15 @@ def check_features(card: Mapping[str, Any], where: Path) -> None:
     Raises
     ------
     ModelError
-        If the feature set is unknown, has other columns or another warm-up, or its source changed since the training.
+        If the feature set is unknown, has another version, other columns or another warm-up, or its source changed since
+        the training.
     """
     known = sets.FEATURE_SETS.get(card["feature_set"])
     if known is None:
         raise ModelError(f"{where}: unknown feature set", found=card["feature_set"], todo=RETRAIN)
+    if known.version != card["feature_set_version"]:
+        raise ModelError(f"{where}: feature set {known.name} has another version now", todo=RETRAIN,
+                         found=f"{known.version}, the model read {card['feature_set_version']}")  # fmt: skip
     if list(known.columns) != card["inputs"] or known.warmup != card["warmup"]:
         raise ModelError(f"{where}: feature set {known.name} has other columns or another warm-up now", todo=RETRAIN)
     if card["feature_source_sha256"] != feature_source_sha256():

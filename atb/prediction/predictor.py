@@ -1,10 +1,12 @@
 """The predictor: a verified bundle's graph behind the domain's port, one ONNX call for a whole history."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from atb.domain import Symbol, Timeframe
+from atb.domain.inputs import Input, Known
 from atb.features.sets import feature_set
 from atb.prediction.bundle import Bundle
 from atb.prediction.inference import Array, FeatureRows, open_session, predict_rows
@@ -47,16 +49,24 @@ class OnnxPredictor:
         return self._features.warmup
 
     @property
+    def inputs(self) -> Mapping[str, Input]:
+        """What the model reads beside the bars; empty for most."""
+        return self._features.inputs
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the model's bytes and card."""
         return self.bundle.fingerprint
 
-    def predict(self, bars: "pd.DataFrame") -> Array:
-        """Return one probability per row; NaN while warming up. Row t uses bars up to and including t."""
-        inputs = self._features.values(bars).astype(np.float32)
-        known = _common_rows(self._seen, inputs)
-        predictions = np.concatenate([self._predictions[:known], predict_rows(self._session, inputs[known:])])
-        self._seen, self._predictions = inputs, predictions
+    def predict(self, bars: "pd.DataFrame", inputs: Mapping[str, Known] | None = None) -> Array:
+        """Return one probability per row; NaN while warming up, and where an input is missing.
+
+        Row t uses bars up to and including t, and what was known at its close.
+        """
+        rows = self._features.values(bars, inputs).astype(np.float32)
+        known = _common_rows(self._seen, rows)
+        predictions = np.concatenate([self._predictions[:known], predict_rows(self._session, rows[known:])])
+        self._seen, self._predictions = rows, predictions
         return predictions.copy()
 
 

@@ -1,13 +1,14 @@
 """Training recipes: bars and a recipe in, a fitted scikit-learn classifier out; the same in gives the same out."""
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atb.domain import Bars
+from atb.domain.input_series import InputSeries
 from atb.errors import InputError, did_you_mean
 from atb.features.sets import FeatureSet, feature_set
 from atb.prediction.inference import Array
@@ -64,7 +65,8 @@ class Trained:
     """A fitted model with the rows it was fitted and judged on.
 
     `inputs` are the features of every bar as float32, just as the exported graph reads them; `forward` and `label` come
-    from `labels`; `classifier.predict_proba(inputs)[:, 1]` is the probability that `forward` is above 0.
+    from `labels`; `classifier.predict_proba(inputs)[:, 1]` is the probability that `forward` is above 0. `given` holds the rows
+    of what the feature set reads beside the bars.
     """
 
     recipe: Recipe
@@ -74,6 +76,7 @@ class Trained:
     forward: Array
     label: Array
     classifier: "ClassifierMixin | None"
+    given: Mapping[str, InputSeries] = field(default_factory=dict)
 
     @property
     def features(self) -> FeatureSet:
@@ -91,36 +94,44 @@ class Trained:
         return np.asarray(self.classifier.predict_proba(self.inputs[rows])[:, 1], dtype=np.float64)
 
 
-def train(bars: Bars, recipe: Recipe | None = None) -> Trained:
+def train(bars: Bars, recipe: Recipe | None = None, inputs: Mapping[str, InputSeries] | None = None) -> Trained:
     """Fit a recipe on the oldest part of the bars; validation and test rows are not looked at.
+
+    `inputs` holds the rows of what the feature set declares beside the bars.
 
     Raises
     ------
     InputError
         As `lay_out`.
     """
-    laid = lay_out(bars, recipe or Recipe())
+    laid = lay_out(bars, recipe or Recipe(), inputs)
     rows = laid.rows("train")
     classifier = MODELS[laid.recipe.model](laid.recipe.seed).fit(laid.inputs[rows], laid.label[rows].astype(np.int64))
     return replace(laid, classifier=classifier)
 
 
-def lay_out(bars: Bars, recipe: Recipe) -> Trained:
+def lay_out(bars: Bars, recipe: Recipe, inputs: Mapping[str, InputSeries] | None = None) -> Trained:
     """Return all of a training but its fit: what is refused here would be refused in the middle of it.
 
     Raises
     ------
     InputError
-        If the bars are too few to split, or a part of the split has too few labels, or only rises or only falls.
+        If an input of the feature set is not given, the bars are too few to split, or a part of the split has too few labels, or
+        only rises or only falls.
     """
     features = feature_set(recipe.feature_set)
     split = chronological_split(
         len(bars), horizon=recipe.horizon, embargo=recipe.embargo, warmup=features.warmup, fractions=recipe.fractions
     )
-    inputs = features.compute(bars.frame).to_numpy(dtype=np.float32)
+    given = {name: rows for name, rows in (inputs or {}).items() if name in features.inputs}
+    known = {
+        name: rows.used_as(features.inputs[name].resolved(bars.symbol, bars.timeframe)).known(bars.closed_ms)
+        for name, rows in given.items()
+    }
+    table = features.values(bars.frame, known).astype(np.float32)
     forward = forward_returns(bars, recipe.horizon)
     label = labels(forward)
-    laid = Trained(recipe, bars, split, inputs, forward, label, None)
+    laid = Trained(recipe, bars, split, table, forward, label, None, given)
     for part in split.parts():
         _check_part(part, laid.label[laid.rows(part)])
     return laid

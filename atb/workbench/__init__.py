@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from atb.strategies import make_strategy, strategy_params
     from atb.validation.sensitivity import cost_table, shift_table
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
-    from atb.workbench.market import catalogue, ensure_sample, finer_bars, load_bars
+    from atb.workbench.market import catalogue, ensure_sample, feature_inputs, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.portfolio import prepare_slots, traded_parts
     from atb.workbench.rules import BacktestRules, make_rules
@@ -41,6 +41,7 @@ _HOMES = {
     "evidence_table": "atb.workbench.runs",
     "verdict_table": "atb.workbench.runs",
     "explained": "atb.workbench.explanation",
+    "feature_inputs": "atb.workbench.market",
     "findings": "atb.experiments.findings",
     "fragility": "atb.experiments.findings",
     "start_spread": "atb.experiments.findings",
@@ -83,6 +84,7 @@ __all__ = [
     "evidence",
     "evidence_table",
     "explained",
+    "feature_inputs",
     "findings",
     "finer_bars",
     "fragility",

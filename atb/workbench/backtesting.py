@@ -13,7 +13,7 @@ from atb.config import load_settings
 from atb.domain import Symbol
 from atb.domain.observed import synthetic_rules
 from atb.engine.parameters import slot_parameters
-from atb.workbench.market import SAMPLE, ensure_sample, finer_bars, load_bars
+from atb.workbench.market import SAMPLE, ensure_sample, feature_inputs, finer_bars, load_bars
 from atb.workbench.portfolio import prepare_slots, traded_parts
 from atb.workbench.rules import make_rules, read_rules
 from atb.workbench.slots import Period
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 COMMON = ("fraction", "stop_loss", "take_profit", "fee", "slippage", "cash")  # rules that a backtest has as parameters
 BACKTEST = {"strategy", "params", "symbol", "timeframe", "start", "end", "days", "venue", *COMMON}
-RECIPE = ("horizon", "model", "seed")
+RECIPE = ("feature_set", "horizon", "model", "seed")
 TRAINING = {"symbol", "timeframe", "start", "end", "venue", *RECIPE}
 
 
@@ -170,7 +170,7 @@ def check_training(values: Mapping[str, Any]) -> None:
     Raises
     ------
     DataError
-        As `load_bars`; the message names what is stored.
+        As `load_bars` and `feature_inputs`; the message names what is stored.
     InputError
         As `atb.prediction.recipes.lay_out`.
     """
@@ -179,7 +179,7 @@ def check_training(values: Mapping[str, Any]) -> None:
     recipe = Recipe(**{name: values[name] for name in RECIPE})
     make_sample_for(values)
     bars = load_bars(values["symbol"], values["timeframe"], values["start"], values["end"], venue=values["venue"])
-    lay_out(bars, recipe)
+    lay_out(bars, recipe, feature_inputs(recipe.feature_set, bars))
 
 
 def differences(result: "Result", metrics: Mapping[str, Any]) -> dict[str, tuple[float | None, Any]]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atb.data.catalogue.series import Series
+    from atb.domain.input_series import InputSeries
     from atb.times import Moment
 
 
@@ -36,6 +37,23 @@ def load_bars(  # noqa: PLR0917 - the everyday call of every notebook reads well
     settings = load_settings()
     known = venue if venue is not None else settings.data.venue
     return stored.load_bars(symbol, timeframe, start, end, root=settings.bars_root, venue=known, lead=lead)
+
+
+def feature_inputs(feature_set: str, bars: Bars) -> "dict[str, InputSeries]":
+    """Return the stored rows of what a feature set reads beside the bars; none for a set of bars alone.
+
+    Raises
+    ------
+    InputError
+        If there is no such set.
+    DataError
+        If an input is not stored, or does not cover the bars and its warm-up before them.
+    """
+    from atb.data.catalogue.inputs import load_inputs
+    from atb.features.sets import feature_set as find_set
+
+    declared = {name: one.resolved(bars.symbol, bars.timeframe) for name, one in find_set(feature_set).inputs.items()}
+    return load_inputs(declared, bars, root=load_settings().bars_root) if declared else {}
 
 
 def sole_series(

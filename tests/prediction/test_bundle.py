@@ -1,6 +1,7 @@
 """Bundles: written whole, found exactly, and refused for any difference."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -90,14 +91,16 @@ def test_refuses_a_card_without_one_of_its_fields(field, tmp_path):
     card = json.loads((bundle / "card.json").read_bytes())
     del card[field]
     (bundle / "card.json").write_bytes(cards.render(card))
-    with pytest.raises(ModelError, match=rf"card\.json.*({field}|schema 1)"):
+    with pytest.raises(ModelError, match=rf"card\.json.*({field}|schema 2)"):
         load_bundle(bundle)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"feature_set": "sentiment"}, "unknown feature set; found 'sentiment'"),
+        ({"feature_set": "opinions"}, "unknown feature set; found 'opinions'"),
+        ({"feature_set": "volatility"}, "feature set volatility has another version now; found '1, the model read 2'"),
+        ({"feature_set_version": 1}, "feature set basic has another version now"),
         ({"inputs": ["momentum_1"]}, "other columns or another warm-up"),
         ({"warmup": 1}, "other columns or another warm-up"),
         ({"feature_source_sha256": "0" * 64}, r"source of the features \(atb/features\) changed"),
@@ -105,7 +108,7 @@ def test_refuses_a_card_without_one_of_its_fields(field, tmp_path):
         ({"timeframe": "7h"}, "Not a timeframe"),
         ({"horizon": "12"}, "horizon has the wrong type"),
         ({"warmup": True}, "warmup has the wrong type"),
-        ({"schema": 2}, "no model card of schema 1"),
+        ({"schema": 1}, "no model card of schema 2"),
         ({"model_sha256": "0" * 64}, r"model\.onnx was changed"),
         ({"nickname": "x"}, "lacks or has too much of: nickname"),
     ],
@@ -154,9 +157,11 @@ def test_refuses_a_graph_of_other_shapes(tmp_path):
 
 def test_a_change_in_the_features_source_refuses_old_models(tmp_path, monkeypatch):
     bundle = saved("logistic", tmp_path)
-    changed = tmp_path / "sets.py"
-    changed.write_bytes(Path(sets.__file__).read_bytes() + b"\n# another thought\n")
-    monkeypatch.setattr(sets, "__file__", str(changed))
+    copied = tmp_path / "sets"
+    shutil.copytree(Path(sets.__file__).parent, copied)
+    with (copied / "of_bars.py").open("ab") as file:
+        file.write(b"\n# another thought\n")
+    monkeypatch.setattr(sets, "__file__", str(copied / "__init__.py"))
     with pytest.raises(ModelError, match="changed since this model was trained"):
         load_bundle(bundle)
 

@@ -2,15 +2,25 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
 
 from atb.domain import Predictor
-from atb.prediction.bundle import load_bundle
+from atb.engine.prepare import signals_of
+from atb.engine.slot import OF_THE_MODEL, Slot
+from atb.errors import InputError
+from atb.features.sets import FEATURE_SETS
+from atb.prediction.bundle import load_bundle, save_bundle
+from atb.prediction.evaluation import evaluate
+from atb.prediction.export import check_parity, to_onnx
+from atb.prediction.inference import open_session, predict_rows
 from atb.prediction.predictor import OnnxPredictor
+from atb.prediction.recipes import Recipe, train
 from atb.strategies import make_strategy
-from tests.contracts.columns import prefix_differences
+from tests.bars import bars_of, random_walk
+from tests.contracts.columns import input_rows, prefix_differences
 from tests.prediction.models import market, saved, trained
 from tests.timeouts import PATIENCE_S
 
@@ -123,3 +133,32 @@ def test_loading_a_model_loads_no_training_library(bundle):
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     assert predictions.stdout.strip() == "[]"
+
+
+def test_a_set_with_an_input_trains_a_model_that_declares_it_and_reads_it_again(tmp_path):
+    bars, rows = bars_of(random_walk(2_000, seed=5), symbol="ETH/USDT"), input_rows("sentiment")
+    with pytest.raises(InputError, match="feature set sentiment needs an input that was not given; found 'mood"):
+        train(bars, Recipe(feature_set="sentiment"))
+    model = train(bars, Recipe(name="moody", feature_set="sentiment"), rows)
+    graph = to_onnx(model)
+    parity, evaluation = check_parity(model, graph), evaluate(model, graph)
+    folder = save_bundle(
+        model, evaluation, model=graph, parity=parity, root=tmp_path, now=datetime(2025, 1, 1, tzinfo=UTC)
+    )
+    moody = load_bundle(folder)
+    assert moody.card["feature_set_version"] == 1
+    assert moody.card["feature_inputs"]["mood"]["fingerprint"] == rows["mood"].fingerprint
+    predictor = OnnxPredictor(moody)
+    assert predictor.inputs == FEATURE_SETS["sentiment"].inputs
+    slot = Slot(make_strategy("ml_basic"), bars, predictor=predictor, inputs={OF_THE_MODEL + "mood": rows["mood"]})
+    _, prediction = signals_of(slot)
+    np.testing.assert_array_equal(prediction, predict_rows(open_session(graph), model.inputs))
+
+
+def test_rows_without_an_input_are_not_learned_from():
+    bars = bars_of(random_walk(2_000, seed=5), symbol="ETH/USDT")
+    rows = input_rows("sentiment")["mood"]
+    ended = rows.part(0, int(np.searchsorted(rows.known_ms, bars.closed_ms[1_900])))
+    model = train(bars, Recipe(feature_set="sentiment"), {"mood": ended})
+    assert np.isnan(model.inputs[-1]).any()
+    assert 1_850 < max(model.rows("test")) < 1_980
