@@ -50,7 +50,7 @@ class OnnxPredictor:
 
     @property
     def inputs(self) -> Mapping[str, Input]:
-        """What the model reads beside the bars; empty for most."""
+        """The inputs that the model reads beside the bars; empty for most."""
         return self._features.inputs
 
     @property
