@@ -18,8 +18,8 @@ from tests.conftest import REPOSITORY
 BACKTEST, LIVE = "Through a backtest", "To an order at the exchange"
 # Files and lines that a walk may have.
 BOUNDS = {BACKTEST: (12, 3_000), LIVE: (25, 6_000)}
-# A runner knows a broker, and an engine a strategy, by the protocols of this file alone.
-PORTS = "atb/domain/ports.py"
+# A runner knows a broker by the protocols of the first file alone, and an engine a strategy by those and as a part of a slot.
+TIES = ("atb/domain/ports.py", "atb/engine/slot.py")
 # Compiled code is not seen by a profile; that it is on the way is said by the imports.
 COMPILED = {f"atb/engine/{name}.py" for name in ("kernel", "loop", "matching", "sizing")}
 BESIDE_BACKTEST = {
@@ -34,7 +34,10 @@ BESIDE_BACKTEST = {
         "atb/domain/instrument",
         "atb/domain/bars",
         "atb/domain/timeframe",
+        "atb/domain/inputs",
+        "atb/domain/declaration",
     ),
+    "the arithmetic and the register of indicators": ("atb/features/indicators/",),
     "the records, empty before the first bar": ("atb/engine/state", "atb/engine/records"),
     "what is made of the outcome": ("atb/backtest/result",),
 }
@@ -56,8 +59,11 @@ BESIDE_LIVE = {
         "domain/timeframe",
         "domain/instrument",
         "domain/orders",
+        "domain/inputs",
+        "domain/declaration",
         "decimals",
     ),
+    "the arithmetic and the register of indicators": ("features/indicators/",),
     "what may stop it": (
         "live/journal/kill_switch",
         "live/journal/lease",
@@ -93,13 +99,29 @@ def lines_of(file: str) -> int:
     return len((REPOSITORY / file).read_text(encoding="utf-8").splitlines())
 
 
+def handed_on(module: str, name: str) -> set[str]:
+    """Return the file from which a package hands on a name, none if it is a module or the package's own."""
+    package = REPOSITORY / module.replace(".", "/") / "__init__.py"
+    if not package.exists():
+        return set()
+    nodes = [
+        node for node in ast.walk(ast.parse(package.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
+    ]
+    return {
+        f"{(node.module or '').replace('.', '/')}.py"
+        for node in nodes
+        if name in {alias.asname or alias.name for alias in node.names}
+    }
+
+
 def imported_by(file: str) -> set[str]:
-    """Return the files of the package that a file imports, inside functions and for annotations too."""
+    """Return the files of the package that a file imports, inside functions, for annotations and through a package too."""
     found = set()
     for node in ast.walk(ast.parse((REPOSITORY / file).read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            found |= {handed for alias in node.names for handed in handed_on(node.module, alias.name)}
         found |= {f"{name.replace('.', '/')}.py" for name in names}
     return found
 
@@ -123,7 +145,7 @@ def measured(files: list[str]) -> str:
 
 @pytest.mark.parametrize("name", BOUNDS)
 def test_each_file_of_a_walk_imports_or_is_imported_by_another_of_it(name):
-    walked = {*walk(name), PORTS}
+    walked = {*walk(name), *TIES}
     ties = {file: imported_by(file) & walked for file in walked}
     reached, new = set[str](), {walk(name)[0]}
     while new:
