@@ -181,7 +181,11 @@ class LeaseRow(Table):
 
 
 class DecisionRow(Table):
-    """The kernel's decision for one slot at one closed bar, with that bar; `refusal` says what it cut or refused."""
+    """The kernel's decision for one slot at one closed bar, with that bar; `refusal` says what it cut or refused.
+
+    `inputs` has by name the rows that were handed in beside it (`atb.live.execution.known_inputs`), None where the strategy reads
+    none.
+    """
 
     __tablename__ = "decision"
     __table_args__ = ({"postgresql_partition_by": "RANGE (bar_ms)"},)
@@ -195,6 +199,7 @@ class DecisionRow(Table):
     prediction: Mapped[float | None]
     confidence: Mapped[float | None]
     bar: Mapped[Json]
+    inputs: Mapped[Json | None]
     intents: Mapped[list[Json]]
     refusal: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(default=now)

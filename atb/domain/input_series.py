@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 Times = NDArray[np.int64]
 FOR_EVER_MS = 2**62
+COLUMNS = {"bars": BAR_COLUMNS, "funding": ("funding_rate",), "sentiment": ("value",)}  # a universe's are its symbols
 _NOT_A_TIME = np.iinfo(np.int64).min
 
 
@@ -176,6 +177,12 @@ class InputSeries:
         )
 
     @classmethod
+    def empty(cls, declared: Input) -> Self:
+        """Return an input without rows; a universe has no columns then."""
+        none, columns = np.zeros(0, dtype=np.int64), COLUMNS.get(declared.kind, ())
+        return cls(declared, none, none, columns, np.empty((0, len(columns))))
+
+    @classmethod
     def of_bars(cls, declared: BarsInput, bars: Bars) -> Self:
         """Return bars as an input, each known at its close.
 
@@ -209,9 +216,7 @@ class InputSeries:
         stated = _milliseconds(frame.index, f"{declared}")
         if (np.diff(stated) <= 0).any():
             raise DataError(f"Rows of {declared} must be in time order, one for each time")
-        names = {"funding": ("funding_rate",), "sentiment": ("value",)}.get(
-            declared.kind, tuple(str(name) for name in frame.columns)
-        )
+        names = COLUMNS.get(declared.kind, tuple(str(name) for name in frame.columns))
         known = _published(declared, frame, stated) if declared.kind == "sentiment" else stated
         columns = [_column(declared, frame, name).to_numpy(np.float64) for name in names]
         table = np.column_stack(columns) if columns else np.empty((len(stated), 0))

@@ -10,6 +10,7 @@ from atb.db import Database
 from atb.domain import Timer
 from atb.domain.ports import Broker
 from atb.live.execution.timing import DeskTiming
+from atb.live.feed.inputs import EventSource
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.kill_switch import KillSwitch
 from atb.live.loop import Bell
@@ -89,6 +90,8 @@ class VenueContext:
         Longest wait between two looks at the kill switch; None on a virtual clock.
     until_ms
         End of trading (a rehearsal's), None where there is none.
+    events
+        Where funding and sentiment that strategies read come from; None where there is no source.
     accept
         Whether what the account has beyond the books is ignored from now on.
     """
@@ -101,3 +104,4 @@ class VenueContext:
     tick_ms: int | None = 1_000
     until_ms: int | None = None
     accept: bool = False
+    events: EventSource | None = None

@@ -1,13 +1,17 @@
 """A plan: a verified manifest as objects of the domain, ready to trade."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.domain import Bars, Instrument, Predictor, Strategy, Symbol, Timeframe
+from atb.domain.input_series import InputSeries
+from atb.domain.inputs import Input, identified_input
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.slot import Slot, warmup_bars
+from atb.engine.slot import Slot, slot_inputs, warmup_bars
 from atb.errors import PromotionError
 from atb.promotion.manifest import Manifest
 
@@ -34,9 +38,17 @@ class Plan:
         """Bars before the first traded one."""
         return self.manifest.warmup
 
-    def slot(self, bars: Bars) -> Slot:
-        """Return the kernel's slot over the bars known so far."""
-        return Slot(self.strategy, bars, self.policy, self.execution, self.instrument, self.predictor)
+    @cached_property
+    def inputs(self) -> dict[str, Input]:
+        """What strategy and model read beside the slot's own bars, by name."""
+        predictor = self.predictor if self.strategy.predicts else None
+        return slot_inputs(self.strategy, self.symbol, self.timeframe, predictor=predictor)
+
+    def slot(self, bars: Bars, inputs: Mapping[str, InputSeries] | None = None) -> Slot:
+        """Return the kernel's slot over the bars and rows of inputs known so far."""
+        return Slot(
+            self.strategy, bars, self.policy, self.execution, self.instrument, self.predictor, inputs=inputs or {}
+        )
 
 
 def make_plan(manifest: Manifest, models_root: Path) -> Plan:
@@ -69,7 +81,17 @@ def make_plan(manifest: Manifest, models_root: Path) -> Plan:
     needed = warmup_bars(plan.strategy, plan.policy, plan.execution, predictor=plan.predictor)
     if needed != plan.warmup:
         raise PromotionError(f"The promoted warm-up is {plan.warmup} bars, the strategy's is another", found=needed)
+    _check_inputs(plan)
     return plan
+
+
+def _check_inputs(plan: Plan) -> None:
+    """Refuse other inputs than the backtest was handed."""
+    pinned = {str(one["input"]): identified_input(one) for one in plan.manifest.data if "input" in one}
+    if plan.inputs != pinned:
+        found = {name: str(one) for name, one in plan.inputs.items()}
+        wanted = {name: str(one) for name, one in pinned.items()}
+        raise PromotionError(f"The promoted strategy reads {wanted or 'no inputs'}, this one others", found=found)
 
 
 def _refuse_defaults(rules: str, given: dict[str, Any], read: dict[str, Any]) -> None:

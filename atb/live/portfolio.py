@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from atb.domain import Symbol, Timeframe
+from atb.domain import BarsInput, Symbol, Timeframe
 from atb.engine import records
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy
@@ -62,6 +62,17 @@ class Portfolio:
     def symbols(self) -> tuple[Symbol, ...]:
         """The symbols traded, each once."""
         return tuple(dict.fromkeys(plan.symbol for plan in self.plans))
+
+    @cached_property
+    def read_symbols(self) -> tuple[Symbol, ...]:
+        """The symbols whose bars are read: those traded, and those of inputs, each once."""
+        others = [
+            Symbol.parse(str(one.symbol))
+            for plan in self.plans
+            for one in plan.inputs.values()
+            if isinstance(one, BarsInput)
+        ]
+        return tuple(dict.fromkeys([*self.symbols, *others]))
 
     @cached_property
     def finest(self) -> Timeframe:

@@ -74,7 +74,7 @@ async def trade_paper(
         for name in ("streams", "clock"):
             context.telemetry.vitals.tell(name, good=True, found="stored bars need none")
         tick_ms = None if speed is None else max(1, int(_LOOK_S * 1_000 * speed))
-        trading = _paper_trading(book_of(portfolio, feed.histories(), session), session)
+        trading = _paper_trading(book_of(portfolio, feed, session), session)
         timer = ReplayTimer(feed.next_ms() or 0, speed)
         return await _loop(trading, feed, timer, context=context, session=session, tick_ms=tick_ms).run()
 
@@ -126,14 +126,14 @@ async def _venue_session(
 ) -> AsyncIterator[tuple[Session, CandleFeed, Book]]:
     """Open a session under its lease, with the venue's candles and the book that they continue."""
     with hold_account(portfolio, context, exclusive=exclusive) as account:
-        await venue.broker.open(portfolio.symbols)
+        await venue.broker.open(portfolio.read_symbols)
         found = account.found
         session = account.open_session(
             _first_candle(portfolio, venue) if found is None else found.trade_from_ms, threads=True
         )
-        feed = CandleFeed(venue.broker, portfolio, until_ms=venue.until_ms)
+        feed = CandleFeed(venue.broker, portfolio, until_ms=venue.until_ms, events=venue.events)
         await feed.open(session.resumed.trade_from_ms, session.last_bars)
-        book = book_of(portfolio, feed.histories(), session)
+        book = book_of(portfolio, feed, session)
         venue.broker.listen(_on_hint(context))
         venue.broker.observe(context.telemetry.requested)
         context.telemetry.silences = venue.broker.silences
@@ -208,7 +208,7 @@ def _loop(
     _log.info("running", session=journal.session_id)
     context.telemetry.plans = dict(enumerate(trading.book.portfolio.plans))
     cash = trading.book.portfolio.account.cash
-    shadow = shadow_of(context, feed.histories(), session)
+    shadow = shadow_of(context, feed, session)
     floor = 0.0 if context.max_loss is None else cash - context.max_loss
     return Loop(
         trading, feed, timer, session.writer, journal, context.switch, context.bell,

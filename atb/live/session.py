@@ -5,11 +5,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from atb.domain import Bars
 from atb.live.context import RunnerContext
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker
-from atb.live.feed.market import History
+from atb.live.feed.market import Feed, History
 from atb.live.feed.timer import SystemTimer
 from atb.live.journal.handover import PreviousSession, locate_session
 from atb.live.journal.journal import Journal
@@ -106,7 +105,7 @@ def hold_account(portfolio: Portfolio, context: RunnerContext, *, exclusive: boo
         yield HeldAccount(portfolio, context, lease, found, previous)
 
 
-def book_of(portfolio: Portfolio, histories: dict[int, Bars], session: Session) -> Book:
+def book_of(portfolio: Portfolio, feed: Feed, session: Session) -> Book:
     """Return the book as the session left it, under the portfolio's rules; a hand-over is written here, once."""
     resumed, state = session.resumed, portfolio.fresh_state()
     saved = dict(resumed.state or {})
@@ -117,15 +116,16 @@ def book_of(portfolio: Portfolio, histories: dict[int, Bars], session: Session) 
         current = state.to_json()
         passed = session.previous.slots_passed(portfolio, resumed, current)
         session.journal.hand_over(passed, portfolio, {**current, **desk})
-    return Book(portfolio, {slot: History(bars) for slot, bars in histories.items()}, state)
+    histories = {slot: History(bars) for slot, bars in feed.histories().items()}
+    return Book(portfolio, histories, state, inputs=feed.input_histories())
 
 
-def shadow_of(context: RunnerContext, histories: dict[int, Bars], session: Session) -> Shadow | None:
+def shadow_of(context: RunnerContext, feed: Feed, session: Session) -> Shadow | None:
     """Return the session's shadow, warmed up on the known bars; None without one."""
     if context.shadow is None:
         return None
     shadow = Shadow(context.shadow, makers_of(context.shadow, session), session.writer.commit)
-    shadow.begin(histories)
+    shadow.begin(feed.histories(), feed.input_histories())
     return shadow
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from atb.domain import Bars
+from atb.domain.input_series import InputSeries
 from atb.errors import InputError
 from atb.live.execution.book import Book
 from atb.live.execution.orders import OrderMaker
@@ -30,14 +31,17 @@ class Shadow:
         self._desk: PaperDesk | None = None
         self.decisions = 0
 
-    def begin(self, histories: Mapping[int, Bars]) -> None:
-        """Take the bars known at the start, enough for each slot's warm-up.
+    def begin(
+        self, histories: Mapping[int, Bars], inputs: Mapping[int, Mapping[str, InputSeries]] | None = None
+    ) -> None:
+        """Take the bars and inputs known at the start, enough for each slot's warm-up.
 
         Raises
         ------
         InputError
-            If they are of other markets than the portfolio's, or too few.
+            If they are of other markets than the portfolio's, or too few; if the portfolio reads other inputs than these.
         """
+        given = {slot: {name: rows.declared for name, rows in named.items()} for slot, named in (inputs or {}).items()}
         for slot, plan in enumerate(self._portfolio.plans):
             bars = histories.get(slot)
             if bars is None or (bars.symbol, bars.timeframe) != (plan.symbol, plan.timeframe):
@@ -48,8 +52,13 @@ class Shadow:
                     f"{plan.manifest.name} needs {plan.warmup} bars to warm up", found=f"{len(bars)} in this session",
                     todo="Watch it once the session has seen more",
                 )  # fmt: skip
+            if plan.inputs != given.get(slot, {}):
+                raise InputError(
+                    f"{plan.manifest.name} reads other inputs than what trades in slot {slot}, and cannot be watched beside it",
+                    found={name: str(one) for name, one in plan.inputs.items()}, todo="Run it on an account of its own, on paper",
+                )  # fmt: skip
         known = {slot: History(bars) for slot, bars in histories.items()}
-        book = Book(self._portfolio, known, self._portfolio.fresh_state())
+        book = Book(self._portfolio, known, self._portfolio.fresh_state(), inputs=inputs)
         self._desk = PaperDesk(book, makers=self._makers)
 
     async def on_moment(self, moment: Moment) -> None:

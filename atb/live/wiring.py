@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from atb.domain import Timer
 from atb.errors import ConfigError, PromotionError
 from atb.live.execution.timing import DeskTiming
+from atb.live.feed.inputs import CatalogueEvents
 from atb.live.feed.timer import PacedTimer, SteppedTimer, SystemTimer
 from atb.live.journal.breakers import Breakers
 from atb.live.portfolio import Portfolio
@@ -241,6 +242,7 @@ async def venue(
             tick_ms=_tick_ms(timer),
             until_ms=None if end is None else in_ms(end),
             accept=accept,
+            events=CatalogueEvents(settings.bars_root, venue=portfolio.plans[0].manifest.venue or None),
         )
     finally:
         await broker.close()
@@ -275,7 +277,7 @@ async def inspect(portfolio: Portfolio, settings: "Settings", *, context: Runner
     """
     from atb.live.preflight import AccountState, preflight
 
-    await venue.broker.open(portfolio.symbols)
+    await venue.broker.open(portfolio.read_symbols)
     now_ms = SystemTimer().now_ms()
     situation = AccountState.read(
         context.database, settings, portfolio, account=context.account, now_ms=now_ms, adopt=context.adopt

@@ -101,8 +101,9 @@ def compare_with_faults(
     sides = {(row.bar_ms, row.slot): row.side for row in decided}
     theirs = _decisions(result)
     differing = sorted(key for key in sides.keys() | theirs.keys() if key not in sides or sides[key] != theirs[key][0])
-    served = {(row.bar_ms, row.slot): row.bar for row in decided if row.bar != theirs[row.bar_ms, row.slot][1]}
-    seen = _sides_as_seen(result, served) if differing and served else {}
+    served = [row for row in decided if row.bar != theirs[row.bar_ms, row.slot][1]]
+    reads = any(slot.declared for slot in result.inputs.slots)
+    seen = _sides_as_seen(result, decided if reads else served) if differing and (served or reads) else {}
     others = [key for key in differing if key not in sides or sides[key] != seen.get(key, ...)]
     first = None
     if others:
@@ -122,13 +123,11 @@ def compare_with_faults(
     )
 
 
-def _sides_as_seen(
-    result: Result, served: Mapping[tuple[int, int], Mapping[str, float]]
-) -> dict[tuple[int, int], float | None]:
-    """Return the strategies' sides over the bars that the exchange served to the runner."""
+def _sides_as_seen(result: Result, decided: Sequence[DecisionRow]) -> dict[tuple[int, int], float | None]:
+    """Return the strategies' sides over the bars and inputs that the runner was given at these decisions."""
     found: dict[tuple[int, int], float | None] = {}
     for number, slot in enumerate(result.inputs.slots):
-        seen = {bar_ms: bar for (bar_ms, its_slot), bar in served.items() if its_slot == number}
+        seen = {row.bar_ms: {"bar": row.bar, "inputs": row.inputs} for row in decided if row.slot == number}
         known = columns_as_decided(slot, seen)
         for opened, side in zip(known.market["opened"], known.signals["side"], strict=True):
             found[int(opened), number] = None if side != side else float(side)  # noqa: PLR0124 (NaN)

@@ -14,7 +14,7 @@ from typing import Any
 from atb.config import part_of
 from atb.config.settings import Settings
 from atb.decimals import exact
-from atb.domain import Bars
+from atb.domain import Bars, Symbol
 from atb.errors import RunError
 from atb.files import make_private_folder, open_private_log, write_private
 from atb.live.portfolio import Portfolio
@@ -34,11 +34,23 @@ _IN_FLIGHT_S = 0.05  # requests of a killed process that are in flight arrive be
 
 @dataclass(frozen=True)
 class TradedPeriod:
-    """Bars by slot with their warm-up, and the traded period in epoch milliseconds."""
+    """Bars by slot with their warm-up, the traded period in epoch milliseconds, and the bars that strategies read as inputs."""
 
     bars: tuple[Bars, ...]
     start_ms: int
     end_ms: int
+    read: tuple[Bars, ...] = ()
+
+    def moving(self) -> dict[Symbol, Bars]:
+        """Return by symbol the series that moves its price: the shortest that is traded, else the shortest that is read."""
+        found = {bars.symbol: bars for bars in sorted(self.read, key=lambda b: -b.timeframe.seconds)}
+        return found | {bars.symbol: bars for bars in sorted(self.bars, key=lambda b: -b.timeframe.seconds)}
+
+    def served(self) -> tuple[Bars, ...]:
+        """Return the other series, which the exchange only serves as candles."""
+        moving = self.moving()
+        series = {(bars.symbol, bars.timeframe): bars for bars in (*self.read, *self.bars)}
+        return tuple(bars for (symbol, timeframe), bars in series.items() if moving[symbol].timeframe != timeframe)
 
 
 @dataclass
@@ -95,9 +107,9 @@ class Harness:
     def exchange(self, schedule: Schedule, *, exact_fees: bool) -> Iterator[Running]:
         """Run the simulated exchange from the first bar's open, with the portfolio's cash in the account."""
         first = self.portfolio.plans[0]
-        symbols = {str(bars.symbol): bars for bars in sorted(self.period.bars, key=lambda b: -b.timeframe.seconds)}
         config = ExchangeConfig(
-            tuple(symbols.values()),
+            tuple(self.period.moving().values()),
+            candles=self.period.served(),
             start_ms=self.period.start_ms,
             instruments=tuple({str(plan.symbol): plan.instrument for plan in self.portfolio.plans}.values()),
             balances={first.symbol.quote: exact(self.portfolio.account.cash)},

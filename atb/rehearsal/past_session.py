@@ -8,6 +8,7 @@ from sqlalchemy import exists, select
 from atb.backtest import Result, run
 from atb.config import Settings
 from atb.data.catalogue import load_bars
+from atb.data.catalogue.inputs import load_inputs
 from atb.db import Database
 from atb.db.tables import HandoverRow, PromotionRow
 from atb.errors import AtbError, InputError, PromotionError
@@ -84,7 +85,7 @@ def session_backtest(portfolio: Portfolio, start_ms: int, end_ms: int, *, bars_r
     slots = []
     for plan in portfolio.plans:
         lead, venue = portfolio.lead_bars(plan), plan.manifest.venue
-        slots.append(
-            plan.slot(load_bars(plan.symbol, plan.timeframe, start, end, root=bars_root, venue=venue, lead=lead))
-        )
+        bars = load_bars(plan.symbol, plan.timeframe, start, end, root=bars_root, venue=venue, lead=lead)
+        first = max(0, int(bars.opened_ms.searchsorted(start_ms)) - plan.warmup)
+        slots.append(plan.slot(bars, load_inputs(plan.inputs, bars, root=bars_root, from_row=first)))
     return run(slots, account=portfolio.account, start=start)

@@ -11,8 +11,9 @@ from atb.backtest import run as backtest
 from atb.backtest.result import Result
 from atb.config.settings import Settings
 from atb.data.catalogue import load_bars
+from atb.data.catalogue.inputs import load_inputs
 from atb.db import Database, open_database
-from atb.domain import Bars
+from atb.domain import Bars, BarsInput
 from atb.errors import InputError, did_you_mean
 from atb.live.journal.session_rows import Row, decision_log, read_session
 from atb.live.portfolio import Portfolio
@@ -126,7 +127,7 @@ def rehearse(
 
     calm = stage("calm")
     runs = {"calm": calm.run(Schedule(), exact_fees=True, progress=_progress_of(report, "without faults", period))}
-    result = _backtest(portfolio, period)
+    result = _backtest(portfolio, period, settings)
     comparison = compare(calm.url, result, end_ms=period.end_ms)
     judgement = _judge_run(runs["calm"], calm)
     faults, with_faults = _draw_schedule(portfolio, period, level, seed=seed), None
@@ -189,13 +190,30 @@ def _period(portfolio: Portfolio, settings: Settings, days: int) -> TradedPeriod
                 f"{plan.manifest.name} needs {needed} bars before the first of {days} days", found=f"{before} bars",
                 todo="Rehearse fewer --days, or download more bars",
             )  # fmt: skip
-    return TradedPeriod(tuple(whole), start_ms, end_ms)
+    return TradedPeriod(tuple(whole), start_ms, end_ms, _read_bars(portfolio, settings))
 
 
-def _backtest(portfolio: Portfolio, period: TradedPeriod) -> Result:
-    slots = [
-        plan.slot(_bars_before(bars, period.end_ms)) for plan, bars in zip(portfolio.plans, period.bars, strict=True)
-    ]
+def _read_bars(portfolio: Portfolio, settings: Settings) -> tuple[Bars, ...]:
+    """Return all stored bars that strategies read as inputs, each series once."""
+    wanted = {
+        (str(one.symbol), str(one.timeframe)): plan.manifest.venue
+        for plan in portfolio.plans
+        for one in plan.inputs.values()
+        if isinstance(one, BarsInput)
+    }
+    return tuple(
+        load_bars(symbol, timeframe, root=settings.bars_root, venue=venue)
+        for (symbol, timeframe), venue in wanted.items()
+    )
+
+
+def _backtest(portfolio: Portfolio, period: TradedPeriod, settings: Settings) -> Result:
+    slots = []
+    for plan, whole in zip(portfolio.plans, period.bars, strict=True):
+        bars = _bars_before(whole, period.end_ms)
+        first = max(0, int(bars.opened_ms.searchsorted(period.start_ms)) - plan.warmup)
+        inputs = load_inputs(plan.inputs, bars, root=settings.bars_root, from_row=first)
+        slots.append(plan.slot(bars.rows(first, len(bars)) if inputs else bars, inputs))
     return backtest(slots, account=portfolio.account, start=at_ms(period.start_ms))
 
 

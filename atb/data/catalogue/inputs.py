@@ -21,7 +21,7 @@ from atb.times import at_ms, in_ms, short
 _SPARE = 20  # rows read beyond the warm-up, since a series may have gaps
 
 
-def load_inputs(declared: Mapping[str, Input], bars: Bars, *, root: Path) -> dict[str, InputSeries]:
+def load_inputs(declared: Mapping[str, Input], bars: Bars, *, root: Path, from_row: int = 0) -> dict[str, InputSeries]:
     """Return the rows of inputs by name: what may be known over `bars`, with each input's warm-up before the first.
 
     Parameters
@@ -32,13 +32,16 @@ def load_inputs(declared: Mapping[str, Input], bars: Bars, *, root: Path) -> dic
         The slot's bars, warm-up included. Bars of other series come from their venue.
     root
         The folder of the catalogue.
+    from_row
+        First row of the bars that is used; those before it are there for other reasons.
 
     Raises
     ------
     DataError
         If an input is not stored, begins too late for its warm-up before the first of the bars, or ends before the last of them.
     """
-    return {name: _load(name, one, bars, root=root) for name, one in declared.items()} if len(bars) else {}
+    used = bars.rows(from_row, len(bars))
+    return {name: _load(name, one, used, root=root) for name, one in declared.items()} if len(used) else {}
 
 
 def known_from(declared: Mapping[str, Input], *, root: Path, venue: str | None) -> int | None:

@@ -9,13 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from atb.domain import Bars, Fill, Order
+from atb.domain import Fill, Order
+from atb.domain.input_series import InputSeries
 from atb.engine import records
 from atb.engine.codes import REASONS, REFUSALS
 from atb.engine.columns import Columns
 from atb.engine.state import KernelState, execution_record, with_funding
+from atb.live.execution.known_inputs import KnownInputs
 from atb.live.execution.orders import reason_of
-from atb.live.feed.market import History, newest_columns
+from atb.live.feed.market import History, Moment, newest_columns
 from atb.live.journal.step import Execution
 from atb.live.portfolio import Portfolio
 
@@ -23,7 +25,10 @@ from atb.live.portfolio import Portfolio
 class Newest:
     """The bars that close (or open) now as kernel input: records, and each slot's row in them, -1 for none."""
 
-    def __init__(self, count: int, columns: Mapping[int, Columns]) -> None:
+    def __init__(
+        self, count: int, columns: Mapping[int, Columns], inputs: Mapping[int, dict[str, Any]] | None = None
+    ) -> None:
+        self.inputs = inputs or {}  # by slot, what the journal records of the inputs that were handed in
         self.slots = tuple(columns)
         self.rows = np.full(count, -1, np.int64)
         self.rows[list(self.slots)] = np.arange(len(self.slots))
@@ -56,11 +61,17 @@ class Book:
         The bars known so far, one series per slot.
     state
         The kernel's state after the last of them.
+    inputs
+        By slot and name, the rows of inputs known so far.
     """
 
-    def __init__(self, portfolio: Portfolio, histories: Mapping[int, History], state: KernelState) -> None:
+    def __init__(
+        self, portfolio: Portfolio, histories: Mapping[int, History], state: KernelState, *,
+        inputs: Mapping[int, Mapping[str, InputSeries]] | None = None,
+    ) -> None:  # fmt: skip
         self.portfolio, self.state = portfolio, state
         self._histories = histories
+        self._inputs = KnownInputs(portfolio, inputs or {})
 
     @property
     def account(self) -> np.void:
@@ -98,11 +109,14 @@ class Book:
         """Whether no slot holds anything."""
         return not self.state.slots["quantity"].any()
 
-    def learn(self, closing: Mapping[int, Bars], funding: Mapping[int, float] | None = None) -> Newest:
-        """Add newly closed bars to the histories; return them as kernel input, with the funding paid at their close."""
-        for slot, bar in closing.items():
+    def learn(self, moment: Moment, funding: Mapping[int, float] | None = None) -> Newest:
+        """Add what became known; return the bars that close as kernel input, with the funding paid at their close."""
+        for slot, bar in moment.closing.items():
             self._histories[slot].append(bar)
-        now = Newest(len(self.portfolio.plans), newest_columns(self.portfolio, self._histories, sorted(closing)))
+        handed = self._inputs.learn(moment, self._histories)
+        closing = sorted(moment.closing)
+        columns = newest_columns(self.portfolio, self._histories, closing, inputs=self._inputs.rows)
+        now = Newest(len(self.portfolio.plans), columns, handed)
         if funding:
             now.market = with_funding(now.market, {int(now.rows[slot]): rate for slot, rate in funding.items()})
         return now
@@ -169,6 +183,7 @@ class Book:
             "prediction": None if prediction is None else number(prediction),
             "confidence": number(signals["confidence"]),
             "bar": {name: market[name].item() for name in records.MARKET.names or ()},
+            "inputs": now.inputs.get(slot),
         }
 
 

@@ -97,7 +97,7 @@ class ExchangeDesk:
         self._cancels.clear()
         self._tried.clear()
         step = self._step(moment.bar_ms)
-        now = self.book.learn(moment.closing)
+        now = self.book.learn(moment)
         refused = self.book.decide(now)
         for slot in now.slots:
             self.desk_state.bars[slot] = int(now.market_of(slot)["opened"])

@@ -57,7 +57,7 @@ class PaperDesk:
             What the kill switch forbids.
         """
         step = Step(moment.time_ms, moment.bar_ms)
-        now = self.book.learn(moment.closing, funding)
+        now = self.book.learn(moment, funding)
         self._meet(now, phase=records.OPEN, step=step)
         self._meet(now, phase=records.RANGE, step=step)
         self._decide(now, step, level)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from atb.domain import Bars
 from atb.domain.ports import Broker
 from atb.errors import DataError, VenueError
+from atb.live.feed.inputs import EventSource, InputFeed, Rows
 from atb.live.feed.market import Moment
 from atb.live.journal.step import Notice
 from atb.live.portfolio import Portfolio
@@ -39,10 +40,16 @@ class CandleFeed:
         Whose symbols and timeframes.
     until_ms
         Exchange time of the last moment; None where there is no end.
+    events
+        Where funding and sentiment come from.
     """
 
-    def __init__(self, broker: Broker, portfolio: Portfolio, *, until_ms: int | None = None) -> None:
+    def __init__(
+        self, broker: Broker, portfolio: Portfolio, *, until_ms: int | None = None, events: EventSource | None = None
+    ) -> None:
         self._broker, self._portfolio, self._until_ms = broker, portfolio, until_ms
+        self._inputs = InputFeed(broker, portfolio, events)
+        self._input_histories: dict[int, Rows] = {}
         self._series: dict[int, _Series] = {}
         self._histories: dict[int, Bars] = {}
         self._retry_ms = self._given_ms = 0
@@ -80,10 +87,20 @@ class CandleFeed:
             self._series[slot] = _Series(bars.rows(count - 1, count), waiting)
             if last is not None:
                 self._given_ms = max(self._given_ms, plan.timeframe.next_ms(last))
+        windows = {
+            slot: self._histories[slot].last(plan.warmup + 1).closed_ms[[0, -1]].tolist()
+            for slot, plan in enumerate(self._portfolio.plans)
+            if plan.inputs
+        }
+        self._input_histories = await self._inputs.open(windows)
 
     def histories(self) -> dict[int, Bars]:
         """Return by slot the bars known at the start."""
         return self._histories
+
+    def input_histories(self) -> dict[int, Rows]:
+        """Return by slot and name the rows of inputs known at the start."""
+        return self._input_histories
 
     def next_ms(self) -> int | None:
         """Return when the next bar closes; a second from now if one is overdue."""
@@ -101,20 +118,24 @@ class CandleFeed:
             self._retry_ms = now + _RETRY_MS
             return None
         time_ms = min(closes.values())
-        if self._awaited(time_ms, now):
+        slots = [slot for slot, close in closes.items() if close == time_ms]
+        await self._inputs.fetch(slots, time_ms)
+        behind = self._awaited(time_ms) or bool(self._inputs.missing(slots, time_ms))
+        if behind and now - time_ms < _RETRY_MS * 2:
             self._retry_ms = now + _RETRY_MS
             return None
         self._retry_ms = 0
+        inputs = self._inputs.take(slots, time_ms)
+        self.notices += self._inputs.take_notices()
         closing = {}
-        for slot in (slot for slot, close in closes.items() if close == time_ms):
+        for slot in slots:
             closing[slot] = self._series[slot].last = self._series[slot].waiting.pop(0)
         late, self._given_ms = time_ms <= self._given_ms, max(time_ms, self._given_ms)
-        return Moment(time_ms, closing, finest=self._portfolio.finest, late=late)
+        return Moment(time_ms, closing, finest=self._portfolio.finest, late=late, inputs=inputs)
 
-    def _awaited(self, time_ms: int, now: int) -> bool:
+    def _awaited(self, time_ms: int) -> bool:
         """Return whether another slot's bar of this close may still arrive: shared cash wants them decided together."""
-        behind = [slot for slot, series in self._series.items() if not series.waiting and self._due_ms(slot) <= time_ms]
-        return bool(behind) and now - time_ms < _RETRY_MS * 2
+        return any(not series.waiting and self._due_ms(slot) <= time_ms for slot, series in self._series.items())
 
     def _due_ms(self, slot: int) -> int:
         """Return the close of the slot's next bar."""

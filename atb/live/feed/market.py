@@ -9,6 +9,7 @@ import pandas as pd
 
 from atb.domain import BAR_COLUMNS, Bars, Timeframe
 from atb.domain.bars import bar_index
+from atb.domain.input_series import InputSeries
 from atb.engine.clusters import clusters
 from atb.engine.columns import Columns
 from atb.engine.prepare import bar_columns_of, latest
@@ -31,6 +32,8 @@ class Moment:
         Bars that open now, as far as they are known yet; only their open may be used.
     finest
         The shortest timeframe traded, whether a bar of it closes now or not; None takes the shortest that closes.
+    inputs
+        By slot that closes and by name, the rows of inputs that became known since its last close.
     late
         True if another slot has already reached this time: equity for it was written then, and is not written again.
     """
@@ -40,6 +43,7 @@ class Moment:
     opening: Mapping[int, Bars] = field(default_factory=dict)
     finest: Timeframe | None = None
     late: bool = False
+    inputs: Mapping[int, Mapping[str, InputSeries]] = field(default_factory=dict)
 
     @property
     def bar_ms(self) -> int | None:
@@ -60,6 +64,10 @@ class Feed(Protocol):
 
     def histories(self) -> dict[int, Bars]:
         """Return by slot the bars known at the start: the warm-up, and the bars traded already."""
+        ...
+
+    def input_histories(self) -> Mapping[int, Mapping[str, InputSeries]]:
+        """Return by slot and name the rows of inputs known at the start, their warm-up included."""
         ...
 
     def next_ms(self) -> int | None:
@@ -127,11 +135,14 @@ class History:
         return Bars(self._like.symbol, self._like.timeframe, frame, self._like.venue)
 
 
-def newest_columns(portfolio: Portfolio, known: Mapping[int, History], closing: Iterable[int]) -> dict[int, Columns]:
+def newest_columns(
+    portfolio: Portfolio, known: Mapping[int, History], closing: Iterable[int], *,
+    inputs: Mapping[int, Mapping[str, InputSeries]] | None = None,
+) -> dict[int, Columns]:  # fmt: skip
     """Return the kernel's columns of the newest bar of each slot whose bar closes now.
 
-    They are computed from that bar and the slot's warm-up before it, and from nothing else, so that a decision does not depend on
-    when the runner was started.
+    They are computed from that bar and the slot's warm-up before it, from the inputs known then with theirs, and from nothing else,
+    so that a decision does not depend on when the runner was started.
 
     Parameters
     ----------
@@ -139,14 +150,21 @@ def newest_columns(portfolio: Portfolio, known: Mapping[int, History], closing: 
         Every slot's bars so far.
     closing
         The slots whose newest bar closes now; the answer is in their order.
+    inputs
+        Every slot's rows of inputs so far, by name.
     """
-    plans = portfolio.plans
-    rows = {slot: latest(plans[slot].slot(known[slot].last(plans[slot].warmup + 1))) for slot in closing}
-    return rows if portfolio.account.max_cluster is None else _clustered(rows, portfolio, known)
+    plans, handed = portfolio.plans, inputs or {}
+    rows = {
+        slot: latest(plans[slot].slot(known[slot].last(plans[slot].warmup + 1), handed.get(slot))) for slot in closing
+    }
+    return rows if portfolio.account.max_cluster is None else _clustered(rows, portfolio, known, inputs=handed)
 
 
-def _clustered(rows: dict[int, Columns], portfolio: Portfolio, known: Mapping[int, History]) -> dict[int, Columns]:
+def _clustered(
+    rows: dict[int, Columns], portfolio: Portfolio, known: Mapping[int, History], *,
+    inputs: Mapping[int, Mapping[str, InputSeries]],
+) -> dict[int, Columns]:  # fmt: skip
     """Number the clusters as the backtest does, from every slot's closes of the days before."""
-    slots = [plan.slot(known[number].bars) for number, plan in enumerate(portfolio.plans)]
+    slots = [plan.slot(known[number].bars, inputs.get(number)) for number, plan in enumerate(portfolio.plans)]
     numbers = clusters([bar_columns_of(slot).records for slot in slots], slots, portfolio.account)
     return {slot: row.in_cluster(float(numbers[slot][-1])) for slot, row in rows.items()}

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from atb.data.catalogue.inputs import known_from, load_inputs
 from atb.data.catalogue.reading import coverage, load_bars
 from atb.data.catalogue.series import find_series
 from atb.domain import Bars
+from atb.domain.input_series import FOR_EVER_MS, InputSeries
 from atb.errors import InputError
 from atb.live.feed.market import Moment
 from atb.live.plan import Plan
@@ -33,10 +35,16 @@ class ReplayFeed:
         By slot, the earliest open of a bar to trade; bars before it are history.
     end_ms
         First moment not to give; None gives all bars.
+    inputs
+        By slot and name, all rows of inputs: each is given once it is known.
     """
 
-    def __init__(self, series: Mapping[int, Bars], after_ms: Mapping[int, int], *, end_ms: int | None = None) -> None:
+    def __init__(
+        self, series: Mapping[int, Bars], after_ms: Mapping[int, int], *, end_ms: int | None = None,
+        inputs: Mapping[int, Mapping[str, InputSeries]] | None = None,
+    ) -> None:  # fmt: skip
         self._series = dict(series)
+        self._inputs = inputs or {}
         self._first = {slot: int(bars.opened_ms.searchsorted(after_ms[slot])) for slot, bars in series.items()}
         self._closes = {slot: bars.closed_ms for slot, bars in series.items()}
         coming = [self._closes[slot][first:] for slot, first in self._first.items()]
@@ -56,6 +64,23 @@ class ReplayFeed:
         """Return by slot the bars known at the start."""
         return {slot: bars.rows(0, self._first[slot]) for slot, bars in self._series.items()}
 
+    def input_histories(self) -> dict[int, dict[str, InputSeries]]:
+        """Return by slot and name the rows of inputs known at the start."""
+        return {slot: self._known_after(slot, -FOR_EVER_MS, self._close_before(slot)) for slot in self._inputs}
+
+    def _close_before(self, slot: int) -> int:
+        """Return the close of the last bar before those to come."""
+        first = self._first[slot]
+        return int(self._closes[slot][first - 1]) if first else -FOR_EVER_MS
+
+    def _known_after(self, slot: int, after_ms: int, until_ms: int) -> dict[str, InputSeries]:
+        """Return by name the rows that became known in (after, until]."""
+        found = {}
+        for name, rows in self._inputs.get(slot, {}).items():
+            first, end = np.searchsorted(rows.known_ms, [after_ms, until_ms], side="right").tolist()
+            found[name] = rows.part(first, end)
+        return found
+
     def next_ms(self) -> int | None:
         """Return when the next bar closes or opens, None at the end."""
         return int(self._times[self._next]) if self._next < len(self._times) else None
@@ -66,7 +91,12 @@ class ReplayFeed:
         if time_ms is None:
             return None
         self._next += 1
-        return Moment(time_ms, self._at(time_ms, self._closes), self._at(time_ms, self._opens), self._finest)
+        closing = self._at(time_ms, self._closes)
+        inputs = {}
+        for slot in closing.keys() & self._inputs.keys():
+            row = int(self._closes[slot].searchsorted(time_ms))
+            inputs[slot] = self._known_after(slot, int(self._closes[slot][row - 1]) if row else -FOR_EVER_MS, time_ms)
+        return Moment(time_ms, closing, self._at(time_ms, self._opens), self._finest, inputs=inputs)
 
     @property
     def _opens(self) -> dict[int, np.ndarray[tuple[int], np.dtype[np.int64]]]:
@@ -103,7 +133,9 @@ def first_traded(portfolio: Portfolio, root: Path, since: str | None) -> int:
 def _default_start(plan: Plan, root: Path, lead: int) -> pd.Timestamp:
     first, last = coverage(find_series(plan.symbol, plan.timeframe, root=root, venue=plan.manifest.venue))
     step = pd.Timedelta(seconds=plan.timeframe.seconds)
-    return max(first + lead * step, last + step - pd.Timedelta(days=DEFAULT_DAYS))
+    start = max(first + lead * step, last + step - pd.Timedelta(days=DEFAULT_DAYS))
+    known = known_from(plan.inputs, root=root, venue=plan.manifest.venue)
+    return start if known is None else max(start, (at_ms(known) + plan.warmup * step).ceil("D"))
 
 
 def replay_feed(
@@ -123,7 +155,7 @@ def replay_feed(
     InputError
         If a new session would have no bar to trade.
     """
-    series, after = {}, {}
+    series, after, inputs = {}, {}, {}
     for slot, plan in enumerate(portfolio.plans):
         series[slot] = load_bars(
             plan.symbol,
@@ -136,7 +168,10 @@ def replay_feed(
         )
         last = (last_bars or {}).get(slot)
         after[slot] = trade_from_ms if last is None else last + 1
-    feed = ReplayFeed(series, after, end_ms=_end_ms(series.values()))
+        if plan.inputs:
+            first = max(0, int(series[slot].opened_ms.searchsorted(trade_from_ms)) - plan.warmup)
+            inputs[slot] = load_inputs(plan.inputs, series[slot], root=root, from_row=first)
+    feed = ReplayFeed(series, after, end_ms=_end_ms(series.values()), inputs=inputs)
     if not last_bars and not len(feed):  # a session that begins after the last bar could never trade, nor be moved
         raise InputError("No bar to trade", found=f"from {at_ms(trade_from_ms)}", todo="Choose an earlier --from")
     return feed

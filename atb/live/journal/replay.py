@@ -14,13 +14,16 @@ from typing import Literal
 import numpy as np
 
 from atb.domain import Bars, Fill
+from atb.domain.input_series import InputSeries
 from atb.engine import records
 from atb.engine.codes import REASON_CODES
-from atb.engine.columns import Columns
+from atb.engine.columns import Columns, SignalColumns
 from atb.engine.prepare import columns
 from atb.engine.slot import Slot
 from atb.engine.state import execution_record, market_records
+from atb.live.journal.handed_inputs import handed_inputs
 from atb.live.journal.session_rows import Row, SessionRows
+from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 
 
@@ -64,9 +67,7 @@ class SessionReplay:
             name: row["filled"] if row["state"] == "filled" else row["quantity"] for name, row in self._intents.items()
         }
         self._columns = [
-            columns_as_decided(
-                plan.slot(bars), {row["bar_ms"]: row["bar"] for row in rows.decisions if row["slot"] == slot}
-            )
+            columns_as_decided(_slot(plan, bars), {row["bar_ms"]: row for row in rows.decisions if row["slot"] == slot})
             for slot, (plan, bars) in enumerate(zip(portfolio.plans, series, strict=True))
         ]
         self._at = [{int(opened): row for row, opened in enumerate(part.market["opened"])} for part in self._columns]
@@ -131,11 +132,53 @@ def in_written_order(rows: SessionRows) -> Iterator[Applied]:
             yield Applied("execution", parts, int(parts[0]["time_ms"]))
 
 
-def columns_as_decided(slot: Slot, bars: Mapping[int, Mapping[str, float]]) -> Columns:
-    """Return a slot's columns over the bars as the runner had them (open to values): a candle may have been revised since."""
-    frame = slot.bars.frame.copy()
-    places = {int(opened): row for row, opened in enumerate(slot.bars.opened_ms)}
-    for opened, values in bars.items():
+def _slot(plan: Plan, bars: Bars) -> Slot:
+    """Return a plan's slot whose inputs have no rows yet: the journal has them."""
+    return plan.slot(bars, {name: InputSeries.empty(one) for name, one in plan.inputs.items()})
+
+
+def columns_as_decided(slot: Slot, decided: Mapping[int, Row]) -> Columns:
+    """Return a slot's columns over the bars and inputs as the runner had them.
+
+    A candle may have been revised since, and a row of an input may have come late: a decision that was made without it is computed
+    without it.
+
+    Parameters
+    ----------
+    slot
+        With its bars and their warm-up.
+    decided
+        Rows of decisions by the open of their bar, with `bar` and `inputs`; all of the slot's where it reads inputs.
+    """
+    bars = slot.bars
+    frame = bars.frame.copy()
+    places = {int(opened): row for row, opened in enumerate(bars.opened_ms)}
+    for opened, row in decided.items():
         for name in ("open", "high", "low", "close", "volume"):
-            frame.loc[frame.index[places[opened]], name] = values[name]
-    return columns(replace(slot, bars=Bars(slot.bars.symbol, slot.bars.timeframe, frame, slot.bars.venue)))
+            frame.loc[frame.index[places[opened]], name] = row["bar"][name]
+    seen = Bars(bars.symbol, bars.timeframe, frame, bars.venue)
+    if not slot.declared:
+        return columns(replace(slot, bars=seen))
+    inputs = handed_inputs(slot.declared, decided.values())
+    found = columns(replace(slot, bars=seen, inputs=inputs))
+    late = {places[opened]: row["inputs"] for opened, row in decided.items() if _came_late(inputs, row)}
+    if not late:
+        return found
+    signals = found.signals.copy()
+    for at, record in late.items():
+        known = {name: rows.part(0, _count_up_to(rows, record[name]["newest_ms"])) for name, rows in inputs.items()}
+        signals[at] = columns(replace(slot, bars=seen.rows(0, at + 1), inputs=known)).signals[-1]
+    return replace(found, signal_columns=SignalColumns(np.ascontiguousarray(signals["side"]), signals))
+
+
+def _came_late(inputs: Mapping[str, InputSeries], row: Row) -> bool:
+    """Return whether a decision was made without a row that was known at its close."""
+    return any(
+        int(np.searchsorted(rows.known_ms, row["bar"]["closed"], side="right"))
+        != _count_up_to(rows, row["inputs"][name]["newest_ms"])
+        for name, rows in inputs.items()
+    )
+
+
+def _count_up_to(rows: InputSeries, stated_ms: int | None) -> int:
+    return 0 if stated_ms is None else int(np.searchsorted(rows.stated_ms, stated_ms, side="right"))

@@ -15,7 +15,9 @@ from atb.live.plan import Plan
 from atb.redaction import redact
 
 Row = dict[str, Any]
-_DECISION: Row = {"side": None, "prediction": None, "confidence": None, "bar": {}, "intents": [], "refusal": None}
+_DECISION: Row = {
+    "side": None, "prediction": None, "confidence": None, "bar": {}, "inputs": None, "intents": [], "refusal": None
+}  # fmt: skip
 
 
 class Rows:

@@ -106,6 +106,8 @@ class ExchangeConfig:
     series
         Bars of each symbol; the shortest timeframe of a symbol moves its price, the others are served as candles. Bars after
         the exchange's time stay hidden.
+    candles
+        Bars of the same symbols in other timeframes that are served as candles and never move a price.
     start_ms
         The exchange's time when it starts, in epoch milliseconds.
     instruments
@@ -165,6 +167,7 @@ class ExchangeConfig:
     control_token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     names: tuple[str, ...] = ()
     bounds: Bounds = field(default_factory=Bounds)
+    candles: tuple[Bars, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse an exchange without a market, or with a balance below 0."""

@@ -42,7 +42,7 @@ class Exchange:
         self.config = config
         made = VirtualClock(config.start_ms) if config.clock == "virtual" else RealClock(config.start_ms, config.speed)
         self.clock = made if clock is None else clock
-        self.market = Market.from_bars(config.series, self.clock, config.instruments)
+        self.market = Market.from_bars(config.series, self.clock, config.instruments, candles=config.candles)
         rules, costs, window = self.market.instruments, config.execution, config.atr_window
         self.tapes = {
             name: Tape(bars, rules[name], costs, atr_window=window) for name, bars in self.market.finest().items()

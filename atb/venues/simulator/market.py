@@ -40,6 +40,8 @@ class Market:
         Trading rules by symbol as the exchange spells it (`BTCUSDT`).
     frozen
         Symbols (or `*`) whose candles stopped at a time: a fault.
+    others
+        Series that are served as candles and never move a price.
     revised
         Factors by (symbol, open time) of candles that are served wrong until they are revised: a fault.
     """
@@ -49,21 +51,26 @@ class Market:
     instruments: dict[str, Instrument] = field(default_factory=dict)
     frozen: dict[str, int] = field(default_factory=dict)
     revised: dict[tuple[str, int], float] = field(default_factory=dict)
+    others: tuple[Bars, ...] = ()
     _rows: dict[int, NDArray[np.float64]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def from_bars(
-        cls, bars: Bars | Iterable[Bars], clock: VirtualClock | RealClock, instruments: Iterable[Instrument] = ()
-    ) -> "Market":
+        cls, bars: Bars | Iterable[Bars], clock: VirtualClock | RealClock, instruments: Iterable[Instrument] = (),
+        *, candles: Iterable[Bars] = (),
+    ) -> "Market":  # fmt: skip
         """Build a market from one series or many; symbols without an instrument get this exchange's own rules."""
         series = (bars,) if isinstance(bars, Bars) else tuple(bars)
         rules = {bars.symbol.joined: exchange_rules(bars) for bars in reversed(series)}
-        return cls(series, clock, rules | {instrument.symbol.joined: instrument for instrument in instruments})
+        rules |= {instrument.symbol.joined: instrument for instrument in instruments}
+        return cls(series, clock, rules, others=tuple(candles))
 
     def find(self, venue_symbol: str, interval: str) -> Bars | None:
         """Return the series of a symbol and interval, or None."""
         wanted = (venue_symbol, interval)
-        return next((bars for bars in self.series if (bars.symbol.joined, str(bars.timeframe)) == wanted), None)
+        return next(
+            (bars for bars in (*self.series, *self.others) if (bars.symbol.joined, str(bars.timeframe)) == wanted), None
+        )
 
     def finest(self) -> dict[str, Bars]:
         """Return each symbol's series of the shortest timeframe: the one that moves its price."""

@@ -122,7 +122,7 @@ def longer_candles(market: "Market", event: "Event") -> "Iterator[Kline]":
     """Yield the candles of a symbol's longer intervals that open or close when one of its shortest does."""
     if not isinstance(event, Kline):
         return
-    for bars in market.series:
+    for bars in (*market.series, *market.others):
         if bars.symbol.joined == event.symbol and str(bars.timeframe) != event.interval:
             times = bars.closed_ms if event.closed else bars.opened_ms
             row = int(np.searchsorted(times, event.time_ms))
