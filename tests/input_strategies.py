@@ -32,7 +32,7 @@ class SlowTrend(Above):
     """Long while the average of slower bars rises: the close against it, of the newest slower bar."""
 
     name: ClassVar[str] = "slow_trend"
-    n: int = 5
+    n: int = 2
 
     @property
     def inputs(self):
@@ -178,3 +178,66 @@ def rows_of(strategy, bars: Bars, other: Bars) -> dict[str, InputSeries]:
 def slot_of(strategy, bars: Bars, other: Bars, **given) -> Slot:
     """Return a slot with every input that its strategy declares."""
     return Slot(strategy, bars, inputs=rows_of(strategy, bars, other), **given)
+
+
+READER = '''"""Reader: long while what it reads is above 0, flat below."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from atb.domain.inputs import BarsInput, FundingInput, Input, Known, SentimentInput
+from atb.domain.signals import Signals
+from atb.features.indicators import sma
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+INPUTS: dict[str, Input] = {
+    "slow": BarsInput(timeframe="4h", warmup=4),
+    "other": BarsInput(symbol="ETH/USDT", warmup=4),
+    "funding": FundingInput(warmup=2),
+    "mood": SentimentInput(),
+}
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Long while the inputs that it reads are above 0 in sum, no opinion where one is missing."""
+
+    name: ClassVar[str] = "reader"
+    predicts: ClassVar[bool] = False
+    reads: str = "slow"
+
+    @property
+    def warmup(self) -> int:
+        """Bars before the first signal."""
+        return 3
+
+    @property
+    def inputs(self) -> Mapping[str, Input]:
+        """The chosen inputs."""
+        return {name: INPUTS[name] for name in self.reads.split("+")}
+
+    def features(self, bars: "pd.DataFrame", inputs: Mapping[str, Known]) -> "pd.DataFrame":
+        """Return the sum of what is read."""
+        import pandas as pd
+
+        total = np.zeros(len(bars))
+        for name, known in inputs.items():
+            if name == "mood":
+                total = total + (50.0 - known.as_of("value"))
+            elif name == "funding":
+                total = total - 1e5 * known.as_of(sma(known.frame["funding_rate"].to_numpy(), 3))
+            else:
+                close = known.frame["close"].to_numpy()
+                total = total + known.as_of(close - sma(close, 5))
+        return pd.DataFrame({"above": total}, index=bars.index)
+
+    def signals(self, frame: "pd.DataFrame") -> Signals:
+        """Return 1 above 0, 0 below, NaN where it is missing."""
+        above = frame["above"].to_numpy()
+        return Signals(np.where(np.isnan(above), np.nan, (above > 0).astype(float)))
+'''

@@ -19,10 +19,11 @@ from atb.db import Database, open_database
 from atb.db.tables import EquityRow, EventRow, FillRow, IntentRow, KernelStateRow
 from atb.decimals import exact
 from atb.domain import Bars, Strategy
+from atb.domain.input_series import InputSeries
 from atb.domain.ports import Broker
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.slot import Slot, warmup_bars
+from atb.engine.slot import warmup_bars
 from atb.live.execution.timing import DeskTiming
 from atb.live.feed.timer import SteppedTimer
 from atb.live.loop import Bell, Summary
@@ -102,6 +103,7 @@ class Venue:
     count: int
     url: str = ""
     timeout_s: float = PATIENCE_S
+    inputs: dict[int, dict[str, InputSeries]] = field(default_factory=dict)
 
     @property
     def start_ms(self) -> int:
@@ -186,8 +188,8 @@ class Venue:
     def backtest(self) -> Result:
         """Return the backtest of what the runner traded."""
         slots = [
-            Slot(plan.strategy, self._until(bars), plan.policy, plan.execution, plan.instrument)
-            for plan, bars in zip(self.portfolio.plans, self.bars, strict=True)
+            plan.slot(self._until(bars), self.inputs.get(number))
+            for number, (plan, bars) in enumerate(zip(self.portfolio.plans, self.bars, strict=True))
         ]
         start = self.bars[0].frame.index[self.first]
         return backtest(slots if len(slots) > 1 else slots[0], account=self.portfolio.account, start=start)

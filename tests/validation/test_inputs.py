@@ -43,7 +43,7 @@ def test_an_input_used_before_it_was_known_is_look_ahead(kind):
 
 @pytest.mark.slow
 def test_an_input_with_too_short_a_warm_up_is_named():
-    _, one = checked(TooShortAWarmUp())
+    _, one = checked(TooShortAWarmUp(n=9))
     assert one.report.everywhere is False
     assert list(one.report.kinds) == [SHORT_WARMUP]
 

@@ -16,7 +16,7 @@ from atb.domain import BarsInput, Symbol, Timeframe
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import Input
 from atb.domain.ports import Broker
-from atb.errors import AtbError, DataError, VenueError
+from atb.errors import AtbError, DataError
 from atb.live.journal.step import Notice
 from atb.live.portfolio import Portfolio
 from atb.monitoring import get_logger
@@ -91,6 +91,7 @@ class InputFeed:
         self._broker, self._portfolio, self._events = broker, portfolio, events
         self._streams: dict[Input, _Stream] = {}
         self._late: set[tuple[int, str, int]] = set()
+        self._silent: set[Input] = set()
         self.notices: list[Notice] = []
 
     async def open(self, known: Mapping[int, tuple[int, int]]) -> dict[int, Rows]:
@@ -109,8 +110,8 @@ class InputFeed:
             If the venue cannot be asked.
         """
         found: dict[int, Rows] = {}
-        for slot, plan in enumerate(self._portfolio.plans):
-            first, last = known[slot]
+        for slot, (first, last) in known.items():
+            plan = self._portfolio.plans[slot]
             for name, declared in plan.inputs.items():
                 series = (await self._begun(declared, first)).used_as(declared)
                 begin, end = series.span(first, last)
@@ -132,9 +133,12 @@ class InputFeed:
             if not isinstance(declared, BarsInput) or self._due_ms(stream, declared) <= time_ms:
                 try:
                     rows = await self._newer(declared, stream.rows)
-                except (VenueError, AtbError) as error:
-                    _log.warning("an input cannot be had", input=str(declared), error=str(error))
+                except AtbError as error:
+                    if key not in self._silent:  # noted once, not at every attempt
+                        _log.warning("an input cannot be had", input=str(declared), error=str(error))
+                    self._silent.add(key)
                     continue
+                self._silent.discard(key)
                 if rows is not None:
                     stream.rows = stream.rows.appended(rows)
 
