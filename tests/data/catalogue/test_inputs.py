@@ -74,7 +74,7 @@ def test_the_funding_of_a_spot_pair_is_its_perpetuals(root):
 @pytest.mark.parametrize(
     ("one", "message"),
     [
-        (BarsInput("1d"), "No bars of BTC/USDT 1d"), (BarsInput(symbol="ETH/USDT"), "No bars of ETH/USDT 1h"),
+        (BarsInput("1m"), "No bars of BTC/USDT 1m"), (BarsInput(symbol="ETH/USDT"), "No bars of ETH/USDT 1h"),
         (FundingInput("ETH/USDT"), "No funding of ETH/USDT:USDT"), (FundingInput(venue="okx"), "for okx"),
         (SentimentInput("tweets"), "No sentiment of tweets"), (BarsInput("4h", warmup=500), "needs 501 rows"),
         (SentimentInput(warmup=50), "needs 51 rows"),

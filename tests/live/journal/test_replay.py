@@ -52,7 +52,7 @@ def test_a_candle_that_was_revised_since_counts_as_it_was_decided_on():
     slot = scripted_slot(random_walk(5), (1.0,))
     opened = int(slot.bars.opened_ms[3])
     seen = {"open": 1.0, "high": 3.0, "low": 0.5, "close": 2.0, "volume": 9.0}
-    market = columns_as_decided(slot, {opened: seen}).market
+    market = columns_as_decided(slot, {opened: {"bar": seen, "inputs": None}}).market
     assert {name: float(market[name][3]) for name in seen} == seen
     np.testing.assert_array_equal(market["close"][:3], slot.bars.frame["close"].to_numpy()[:3])
     assert slot.bars.frame["close"].iloc[3] != 2.0, "the given bars stay as they are"
