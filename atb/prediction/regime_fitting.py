@@ -15,9 +15,9 @@ import numpy as np
 
 from atb.domain import Bars
 from atb.domain.inputs import duration_ms
-from atb.errors import InputError
+from atb.errors import InputError, did_you_mean
 from atb.features.indicators import Array
-from atb.features.regimes import Fit, GaussianHmm, Hysteresis, JumpModel, Refitted, Scale
+from atb.features.regimes import Fit, GaussianHmm, Hysteresis, JumpModel, Refitted, Scale, TrendVolatility
 from atb.features.regimes.hidden_markov import STATES, Rows
 from atb.features.regimes.observations import downside_and_sortino, returns_and_ranges
 from atb.features.regimes.refitted import Model
@@ -27,6 +27,31 @@ _RARE = 1e-6  # least probability of a transition: what was never seen is not im
 _HMM_LIMIT, _JUMP_LIMIT = 10.0, 3.0  # deviations beyond which an observation is cut
 _STARTS = 4  # of the jump model's search
 _SLOW_SORTINO = 2  # column of the jump model's observations
+
+
+def make_regime(
+    method: str, bars: Bars, *, hysteresis: Hysteresis | None = None, every: str = "90d", span: str = "730d"
+) -> TrendVolatility | Refitted:
+    """Return a method of regimes by its name, ready to compute; one that is fitted is refitted on a schedule, as by `refit`.
+
+    Parameters
+    ----------
+    method
+        `trend_volatility`, `gaussian_hmm` or `jump_model`.
+
+    Raises
+    ------
+    InputError
+        If the method is unknown, or as `refit`.
+    """
+    rules = hysteresis or Hysteresis()
+    if method == TrendVolatility.name:
+        return TrendVolatility(confirmations=rules.confirmations, dwell=rules.dwell, memory=rules.memory)
+    if method not in FITTED:
+        raise InputError(
+            "Unknown method of regimes", found=method, todo=did_you_mean(method, [TrendVolatility.name, *FITTED])
+        )
+    return refit(bars, FITTED[method], every=every, span=span, hysteresis=rules)
 
 
 def fit_gaussian_hmm(bars: Bars, *, states: int = 2, window: int = 24, memory: int = 250) -> GaussianHmm:
@@ -155,3 +180,7 @@ def _stationary(transition: Array) -> Array:
 
 def _rows(table: Array) -> Rows:
     return tuple(tuple(float(value) for value in row) for row in table)
+
+
+FITTED: dict[str, Callable[[Bars], Model]] = {"gaussian_hmm": fit_gaussian_hmm, "jump_model": fit_jump_model}
+"""Methods that are fitted, by name."""

@@ -4,14 +4,15 @@ import dataclasses
 from functools import cache
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.domain import Bars
 from atb.errors import InputError
-from atb.features.regimes import Hysteresis, Refitted
-from atb.prediction.regime_fitting import fit_gaussian_hmm, fit_jump_model, fit_once, refit
+from atb.features.regimes import Hysteresis, Refitted, TrendVolatility
+from atb.prediction.regime_fitting import fit_gaussian_hmm, fit_jump_model, fit_once, make_regime, refit
 from tests.bars import bars_of, frame_of
 from tests.features.regimes.fitted import changing_market
 from tests.seeds import examples
@@ -75,17 +76,15 @@ def test_a_schedule_fits_on_the_span_before_each_of_its_times(method):
     assert len(made.fits) == 4
     for fit in made.fits:
         assert fit.known_ms % (10 * DAY_MS) == 0
-        part = bars.slice(*(np_time(bars, moment) for moment in (fit.known_ms - 20 * DAY_MS, fit.known_ms)))
+        part = bars.slice(*(moment_of(moment) for moment in (fit.known_ms - 20 * DAY_MS, fit.known_ms)))
         assert (fit.bars, fit.fingerprint) == (len(part), part.fingerprint)
         assert fit.first_open_ms == part.opened_ms[0]
         assert part.closed_ms[-1] <= fit.known_ms
         assert fit.model == FITS[method](part)
 
 
-def np_time(bars: Bars, moment: int):
-    return bars.frame.index[0] + (bars.frame.index[1] - bars.frame.index[0]) * (
-        (moment - int(bars.opened_ms[0])) / 3_600_000
-    )
+def moment_of(milliseconds: int) -> pd.Timestamp:
+    return pd.Timestamp(milliseconds, unit="ms", tz="UTC")
 
 
 @given(st.integers(800, 1_499), st.sampled_from(list(FITS)))
@@ -138,3 +137,15 @@ def test_a_hole_in_the_bars_is_fitted_around(method):
 def test_other_numbers_of_states_are_refused(states):
     with pytest.raises(InputError, match="2 or 3 states"):
         fit_gaussian_hmm(market(), states=states)
+
+
+def test_a_method_is_made_by_its_name():
+    rules = Hysteresis(2, 6, 40)
+    assert make_regime("trend_volatility", market(), hysteresis=rules) == TrendVolatility(
+        confirmations=2, dwell=6, memory=40
+    )
+    for name in FITS:
+        made = make_regime(name, market(), hysteresis=rules, every="20d", span="30d")
+        assert (made.name, made.hysteresis) == (name, rules)
+    with pytest.raises(InputError, match="gaussian_hmm"):
+        make_regime("gausian_hmm", market())
