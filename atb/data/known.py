@@ -1,4 +1,4 @@
-"""What could have been known at a time: the newest bar, payment, published value and listing of everything stored.
+"""The newest bar, payment, published value and listing of everything stored that were known at a time.
 
 A bar is known at its close, a payment when it is made, a sentiment value at its publication or when it was first seen here,
 whichever is later, a listing at its day. A value that was corrected afterwards is shown as it stood then.

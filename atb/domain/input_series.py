@@ -68,7 +68,7 @@ class InputSeries:
         return len(self.stated_ms)
 
     def __str__(self) -> str:
-        """Return what the rows are of, and where from."""
+        """Return the declaration and the venue."""
         return f"{self.declared} ({self.venue or 'unnamed source'})"
 
     @cached_property

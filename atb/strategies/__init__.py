@@ -18,13 +18,27 @@ from typing import Any, get_type_hints
 from atb.domain.declaration import KINDS, check_declaration
 from atb.domain.ports import Strategy
 from atb.errors import InputError, did_you_mean
+from atb.strategies.bear import Bear
+from atb.strategies.breakout import Breakout
+from atb.strategies.bull import Bull
+from atb.strategies.hold import Hold
+from atb.strategies.mean_reversion import MeanReversion
 from atb.strategies.ml_basic import MlBasic
+from atb.strategies.momentum import Momentum
 from atb.strategies.own import load_own, own_names
+from atb.strategies.random import Random
 from atb.strategies.rules.strategy import Rule
 from atb.strategies.sma_cross import SmaCross
 
 STRATEGIES: dict[str, type[Strategy]] = {
+    "bear": Bear,
+    "breakout": Breakout,
+    "bull": Bull,
+    "hold": Hold,
+    "mean_reversion": MeanReversion,
     "ml_basic": MlBasic,
+    "momentum": Momentum,
+    "random": Random,
     "rule": Rule,
     "sma_cross": SmaCross,
 }
@@ -126,10 +140,11 @@ def strategy_params(strategy: Strategy) -> dict[str, Any]:
     InputError
         If it is no dataclass, whose parameters cannot be known.
     """
-    if not dataclasses.is_dataclass(strategy):
+    given: Any = strategy  # a class of a notebook's cell may be anything
+    if not dataclasses.is_dataclass(given):
         todo = "Write @dataclass(frozen=True) above the class"
         raise InputError("A strategy is a frozen dataclass of its parameters", found=type(strategy).__name__, todo=todo)
-    return dataclasses.asdict(strategy)  # type: ignore[arg-type] # an instance
+    return dict(dataclasses.asdict(given))  # type: ignore[arg-type] # an instance
 
 
 def strategy_module(name: str) -> str:

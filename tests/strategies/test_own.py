@@ -153,14 +153,15 @@ def test_a_class_is_as_good_as_a_name_where_parameters_are_chosen():
     scope = {"__name__": "__main__"}
     exec(FADE, scope)
     assert [one.depth for one in grid(scope["Fade"], depth=[0.1, 0.2])] == [0.1, 0.2]
-    with pytest.raises(InputError, match="fade has no such parameter.*Did you mean 'depth'"):
+    with pytest.raises(InputError, match=r"fade has no such parameter.*Did you mean 'depth'"):
         grid(scope["Fade"], dept=[1.0])
 
 
 LOOSE = {
     "its class": (lambda kind: kind, r"not its class; found 'Fade'. Write Fade\(\)"),
     "no name": (lambda kind: type("Nameless", (), {"predicts": False, "features": 1, "signals": 1})(), "Nameless has no name"),
-    "no signals": (lambda kind: type("Mute", (), {"name": "mute", "predicts": False, "features": 1, "warmup": 0})(), "Mute has no signals"),
+    "no signals": (lambda kind: type("Mute", (), {"name": "mute", "predicts": False, "features": 1, "warmup": 0})(),
+                   "Mute has no signals"),
     "a text": (lambda kind: "fade", "str has no name"),
 }  # fmt: skip
 
@@ -178,5 +179,5 @@ def test_what_is_no_strategy_is_refused_where_a_slot_is_made(kind):
 
 
 def test_parameters_of_what_is_no_dataclass_are_refused():
-    with pytest.raises(InputError, match="frozen dataclass.*Write @dataclass"):
+    with pytest.raises(InputError, match=r"frozen dataclass.*Write @dataclass"):
         strategy_params(object())

@@ -127,7 +127,7 @@ class GaussianHmm:
         return ("regime", *(f"p_{label}" for label in self.labels))
 
     def observed(self, bars: "pd.DataFrame") -> Array:
-        """Return what the model sees of each bar, unscaled: (rows, observations)."""
+        """Return the observations of each bar, unscaled: (rows, observations)."""
         return returns_and_ranges(bars, self.window)
 
     def compute(self, bars: "pd.DataFrame") -> "pd.DataFrame":

@@ -72,7 +72,7 @@ class JumpModel:
         return self.slow + self.memory - 1
 
     def observed(self, bars: "pd.DataFrame") -> Array:
-        """Return what the model sees of each bar, unscaled: (rows, observations)."""
+        """Return the observations of each bar, unscaled: (rows, observations)."""
         return downside_and_sortino(bars, self.fast, self.slow)
 
     def compute(self, bars: "pd.DataFrame") -> "pd.DataFrame":
@@ -111,5 +111,5 @@ class JumpModel:
 
 
 def cheapest_before(cost: Array, penalty: float) -> Array:
-    """Return what it costs at least to come to each state (rows), less the cheapest: 0 up to the penalty."""
+    """Return the least cost of coming to each state (rows), less the cheapest: 0 up to the penalty."""
     return np.asarray(np.minimum(cost - cost.min(axis=0), penalty))
