@@ -11,8 +11,12 @@ from atb.cli.output import command_line, json_option, print_check, print_fields,
 
 @click.command(cls=Command)
 @click.argument("name")
+@click.option("--entry", help="A rule as text, such as 'rsi(14) < 30': the strategy is then these rules.")
+@click.option("--exit", help="The rule by which a long position is left.")
+@click.option("--short-entry", help="The rule by which a short position is entered.")
+@click.option("--short-exit", help="The rule by which it is left.")
 @json_option
-def new(name: str, as_json: bool) -> None:
+def new(name: str, *, as_json: bool, **rules: str | None) -> None:
     """Write a strategy NAME that works, to be changed: its file, a test and a notebook, in the folder strategies.folder.
 
     It is found by its name at once. In a notebook `%%strategy NAME` as the first line of a cell writes that cell instead.
@@ -20,11 +24,12 @@ def new(name: str, as_json: bool) -> None:
     \b
     Examples:
       atb new rsi
+      atb new dip --entry 'rsi(14) < 30 and close > sma(200)' --exit 'rsi(14) > 70'
       ATB__STRATEGIES__FOLDER=~/strategies atb new rsi --json
     """
     from atb.workbench.scaffold import new_strategy
 
-    written = new_strategy(name, start())
+    written = new_strategy(name, start(), rules={key: text for key, text in rules.items() if text})
     if as_json:
         print_json(written.to_json())
         return

@@ -11,10 +11,11 @@ import dataclasses
 import json
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from atb.checks import Check
 from atb.domain import Signals, Strategy
@@ -22,13 +23,14 @@ from atb.domain.input_series import InputSeries
 from atb.engine.slot import slot_inputs
 from atb.errors import AtbError, InputError
 from atb.strategies import parameter_types, strategy_class, strategy_params
-from atb.validation.markets import SYMBOL, TIMEFRAME, random_walk, series_of, standing_still, synthetic_input
+from atb.validation.markets import START, SYMBOL, TIMEFRAME, random_walk, series_of, standing_still, synthetic_input
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
 _LENGTH = 900  # bars beyond the warm-up on which columns are compared
+_WALKS = ((5, 0.01), (6, 0.01), (7, 0.03), (8, 0.03), (9, 0.002))  # seeds and hourly volatilities
 _STEPS = 200  # bars checked one by one as a runner computes them
 _CUTS = (1, 2, 30, 77, 360, 361, 700, 899)  # lengths of the histories that are compared with the whole one
 
@@ -64,8 +66,11 @@ class Subject:
 
     @cached_property
     def bars(self) -> "pd.DataFrame":
-        """A random walk, longer than the warm-up."""
-        return random_walk(self.strategy.warmup + _LENGTH, seed=5)
+        """The first of some random walks, longer than the warm-up, on which the strategy changes its mind; or else the first."""
+        walks = [random_walk(self.strategy.warmup + _LENGTH, seed, sigma=sigma) for seed, sigma in _WALKS]
+        with suppress(Exception):  # each check that uses the bars says which it is
+            return next(bars for bars in walks if len(sides(self.signals(bars))) > 1)
+        return walks[0]
 
     def features(self, frame: "pd.DataFrame", strategy: Strategy | None = None) -> "pd.DataFrame":
         """Return the features over bars, made with the inputs that the strategy declares."""
@@ -77,8 +82,12 @@ class Subject:
 
     def rows(self, frame: "pd.DataFrame", strategy: Strategy) -> dict[str, InputSeries]:
         """Return the rows of every input that a strategy declares, on and around these bars."""
-        declared, long = slot_inputs(strategy, SYMBOL, TIMEFRAME), self.bars if len(frame) <= len(self.bars) else frame
-        return {name: synthetic_input(one, cast("pd.DatetimeIndex", long.index)) for name, one in declared.items()}
+        import pandas as pd
+
+        count = max(len(frame), self.strategy.warmup + _LENGTH)
+        opens = pd.date_range(START, periods=count, freq="h", tz="UTC")
+        declared = slot_inputs(strategy, SYMBOL, TIMEFRAME)
+        return {name: synthetic_input(one, opens) for name, one in declared.items()}
 
     def frame(self, bars: "pd.DataFrame", strategy: Strategy | None = None) -> "pd.DataFrame":
         """Return the frame that `signals` reads: bars, features and, if wanted, a prediction."""
@@ -132,6 +141,11 @@ def outcome(check: Callable[[Subject], str], subject: Subject) -> Check:
         return Check(title, "error", found, "Correct it, or refuse such parameters in __post_init__")
 
 
+def sides(signals: Signals) -> list[float]:
+    """Return the different sides of signals, in order."""
+    return sorted({float(side) for side in signals.side if side == side})  # noqa: PLR0124 - NaN equals nothing
+
+
 # --- the checks -----------------------------------------------------------------------------------------------------------
 
 
@@ -141,10 +155,12 @@ def returns_one_signal_a_bar(subject: Subject) -> str:
     if not isinstance(signals, Signals) or len(signals.side) != len(subject.bars):
         found = f"{type(signals).__name__} of {len(getattr(signals, 'side', ()))} rows for {len(subject.bars)} bars"
         raise Broken(found, "Return Signals(side) with a side for each bar")
-    sides = sorted({float(side) for side in signals.side if side == side})  # noqa: PLR0124 - NaN equals nothing
-    if len(sides) < 2 and strategy_params(subject.strategy):
-        raise Broken(f"sides {sides} on a random walk", "Choose defaults that trade: it never changes its mind")
-    return f"sides {', '.join(f'{side:g}' for side in sides)}"
+    found = sides(signals)
+    if len(found) < 2 and strategy_params(subject.strategy):
+        raise Broken(
+            f"sides {found} on {len(_WALKS)} random walks", "Choose defaults that trade: it never changes its mind"
+        )
+    return f"sides {', '.join(f'{side:g}' for side in found)}"
 
 
 def knows_nothing_of_later_bars(subject: Subject) -> str:
@@ -258,7 +274,7 @@ def every_parameter_matters(subject: Subject) -> str:
     """Some other value of each parameter changes a signal."""
     usual, params = subject.columns(subject.bars), strategy_params(subject.strategy)
     for name, value in params.items():
-        if isinstance(value, str) and not _texts(subject):
+        if isinstance(value, str) and not (value and _texts(subject)):  # an empty text is a rule that is not there
             continue
         if not any(
             subject.columns(subject.bars, other).tobytes() != usual.tobytes() for other in _others(subject, name)

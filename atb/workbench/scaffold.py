@@ -64,6 +64,24 @@ class {title}:
         close, average = frame["close"].to_numpy(), frame["average"].to_numpy()
         return Signals(np.where(np.isnan(average), np.nan, close > average * (1 + self.margin)))
 '''
+_RULES = '''"""{title}: rules as text, whose words the docstring of `atb.strategies.rules` explains."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from atb.strategies.rules.strategy import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class {title}(Rule):
+    """Enter and leave where these conditions hold."""
+
+    name: ClassVar[str] = "{name}"
+    example: ClassVar[Mapping[str, object]] = {{}}  # it is checked with the rules below
+{rules}
+'''
+_ONE_SIDE = "    memory: ClassVar[int] = 500  # rules for both sides alone read it"
 _TEST = '''"""{name}: the contract of every strategy; add what this one must do, on bars made by hand."""
 
 import atb.workbench  # noqa: F401 - it knows the folder of your own strategies
@@ -116,18 +134,27 @@ class Written:
         return {"name": self.name, "source": str(self.source), "test": str(self.test), "notebook": str(self.notebook)}
 
 
-def new_strategy(name: str, settings: "Settings") -> Written:
+def new_strategy(name: str, settings: "Settings", *, rules: Mapping[str, str] | None = None) -> Written:
     """Write a small strategy that works, to be changed.
+
+    Parameters
+    ----------
+    rules
+        Texts by `entry`, `exit`, `short_entry` and `short_exit`: then the strategy is these rules.
 
     Raises
     ------
     InputError
-        If the name is none or taken, or the file exists.
+        If the name is none or taken, the file exists, or a text is no rule.
     """
     path = _path(name, settings)
     if path.exists():
         raise InputError(f"There is a strategy {name} already", found=str(path), todo="Edit it, or choose another name")
     title = "".join(part.capitalize() for part in name.split("_"))
+    if rules:
+        lines = [f"    {rule}: str = {json.dumps(text)}" for rule, text in rules.items()]
+        lines += [] if {"entry", "short_entry"} <= rules.keys() else [_ONE_SIDE]
+        return _written(name, _RULES.format(name=name, title=title, rules="\n".join(lines)), settings)
     return _written(name, _START.format(name=name, title=title), settings)
 
 
@@ -234,7 +261,7 @@ def _try(name: str, text: str, path: Path) -> None:
     sys.modules[module.__name__] = module  # where `dataclass` looks for the module of a class
     try:
         exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - as its file will be
-        declared_strategy(module, name)
+        declared_strategy(module, name)()
     except InputError:
         raise
     except Exception as error:

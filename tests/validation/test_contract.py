@@ -97,3 +97,11 @@ def test_rows_of_every_input_reach_from_its_warm_up_to_the_last_bar(declared):
     assert (rows.known_ms[: declared.warmup + 1] <= first).all()
     assert rows.stated_ms[-1] >= last - 32 * 86_400_000
     assert len(rows.values) == len(rows.stated_ms)
+
+
+def test_a_strategy_that_seldom_trades_is_checked_on_a_market_on_which_it_does():
+    rare = FADE.replace("fall > self.depth", "fall > self.depth + 0.12")
+    write_strategy("fade", rare)
+    assert broken("fade") == {}
+    write_strategy("fade", rare.replace("0.12", "0.9"))
+    assert "5 random walks" in broken("fade")["returns one signal a bar"].found

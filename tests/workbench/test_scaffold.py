@@ -142,3 +142,22 @@ def test_the_list_names_every_file_with_its_fault_and_none_keeps_the_others_wait
     assert "my-idea" not in strategy_names()
     with pytest.raises(InputError, match=r"broken cannot be used.*not Python"):
         check_own("broken", load_settings())
+
+
+def test_rules_as_text_become_a_strategy_of_its_own_name():
+    rules = {"entry": "rsi(7) < 30", "exit": "rsi(7) > 60"}
+    written = new_strategy("dip", load_settings(), rules=rules)
+    strategy = make_strategy("dip", exit="rsi(7) > 50")
+    assert (strategy.entry, strategy.exit, strategy.short_entry) == ("rsi(7) < 30", "rsi(7) > 50", "")
+    assert (type(strategy).__module__, written.kind.__name__) == ("atb.strategies.own.dip", "Dip")
+    assert [check for check in check_strategy("dip", steps=False) if check.failed] == []
+    both = {**rules, "short_entry": "rsi(7) > 70", "short_exit": "rsi(7) < 40"}
+    assert "memory" not in new_strategy("swing", load_settings(), rules=both).source.read_text()
+    assert make_strategy("swing", memory=9).memory == 9
+
+
+def test_texts_that_are_no_rules_write_nothing():
+    for rules, message in (({"entry": 'rsi(7) > "x"'}, "no place here"), ({"exit": "rsi(7) > 60"}, "none for entry")):
+        with pytest.raises(InputError, match=message):
+            new_strategy("dip", load_settings(), rules=rules)
+    assert files() == []
