@@ -84,6 +84,15 @@ def _live(rows: Sequence[Row]) -> TargetResult | None:
     return TargetResult(target, f"{row.wall_s * 1_000:.1f} ms", row.wall_s <= 0.050)
 
 
+def _indicators(rows: Sequence[Row]) -> TargetResult | None:
+    row = next((row for row in rows if row.case == "indicators" and row.engine == "pandas"), None)
+    if row is None or row.ratio_to_atb is None:
+        return None
+    figure = f"{row.ratio_to_atb:,.0f}x{_sizes(row)}" + ("" if row.agrees else ", values do not agree")
+    target = "a live bar's indicators at least 500x pandas over 100,000 bars"
+    return TargetResult(target, figure, row.ratio_to_atb >= 500.0 and bool(row.agrees))
+
+
 def _cold(rows: Sequence[Row]) -> TargetResult | None:
     return _seconds(rows, "cold", limit=15.0, target="cold compile within 15 s")
 
@@ -107,5 +116,6 @@ CHECKS: tuple[Callable[[Sequence[Row]], TargetResult | None], ...] = (
     _cores,
     _start,
     _cold,
+    _indicators,
     _live,
 )

@@ -15,7 +15,20 @@ if TYPE_CHECKING:
     from atb.bench.process import BenchJob
 
 # Repeated from `atb.bench.cases`, so that --help imports nothing heavy; a test keeps them equal.
-CASES = ("single", "tables", "multi", "fills", "sweep", "grid", "cores", "memory", "start", "cold", "live")
+CASES = (
+    "single",
+    "tables",
+    "multi",
+    "fills",
+    "sweep",
+    "grid",
+    "cores",
+    "memory",
+    "start",
+    "cold",
+    "indicators",
+    "live",
+)
 COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ratio_to_atb", "peak_mb", "agrees")
 
 
@@ -62,6 +75,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
       memory  the sweep with a tenth, all and ten times the combinations
       start   from the start of the process to the first result
       cold    compiling the kernel into an empty cache
+      indicators  a closed bar's indicators by the live form, beside pandas computing them again
       live    from a closed bar seen by the runner to the request it sends, as a histogram
 
     \b
@@ -85,8 +99,12 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
     seed = SEED if sizes["seed"] is None else sizes["seed"]
     options = Options(sizes["bars"], sizes["combos"], sizes["repeat"], seed)
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
-    peers = tuple(case for case in chosen if case != "live")
+    peers = tuple(case for case in chosen if case not in {"indicators", "live"})
     rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
+    if "indicators" in chosen:
+        from atb.bench.indicators import measure_indicators
+
+        rows += measure_indicators(options.bars, options.seed)
     if "live" in chosen:
         from atb.bench.latency import measure_latency
         from atb.monitoring import configure_logging
