@@ -111,7 +111,7 @@ def _strength(bars: "pd.DataFrame") -> list[Any]:
 
 def _range(bars: "pd.DataFrame") -> list[Any]:
     before = bars["close"].shift()
-    span = np.maximum(bars["high"], before) - np.minimum(bars["low"], before)
+    span: Any = np.maximum(bars["high"], before) - np.minimum(bars["low"], before)
     return [span.iloc[1:].ewm(alpha=1 / 14, adjust=False).mean()]
 
 

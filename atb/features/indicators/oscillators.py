@@ -15,7 +15,7 @@ from atb.features.indicators.columns import (
     sign,
     where,
 )
-from atb.features.indicators.recursion import ARRIVED, SETTLED, exponential, peak, scan, wilder, wilder_memory
+from atb.features.indicators.recursion import ARRIVED, SETTLED, exponential, scan, still, wilder, wilder_memory
 from atb.features.indicators.register import Column, check_spans, indicator
 from atb.features.indicators.windows import highest, lowest, mean, mean_deviation, window_sum
 
@@ -54,7 +54,7 @@ def _strength(x: Any, n: int) -> Any:
     moved = change(x)
     up = maximum(moved, 0.0)
     gain, loss = wilder(up, n), wilder(up - moved, n)
-    return quotient(gain, gain + loss, 0.5, least=peak(x, wilder_memory(n)) * STILL)
+    return quotient(gain, gain + loss, 0.5, least=still(gain + loss, x, wilder_memory(n)))
 
 
 @indicator("close", family=_FAMILY, warmup=lambda n, fast_k, fast_d: wilder_memory(n) + fast_k + fast_d - 2, least=2,
@@ -186,7 +186,7 @@ def tsi(x: Column, slow: int = 25, fast: int = 13) -> Column:
     moved = change(x)
     way = exponential(exponential(moved, slow), fast)
     walked = exponential(exponential(abs(moved), slow), fast)
-    return quotient(way, walked, 0.0, least=peak(x, SETTLED * slow) * STILL) * 100.0
+    return quotient(way, walked, 0.0, least=still(walked, x, SETTLED * slow)) * 100.0
 
 
 @indicator("high", "low", family=_FAMILY, warmup=lambda slow, **_: slow - 1, example={"fast": 5, "slow": 34})

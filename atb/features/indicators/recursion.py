@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from atb.features.indicators.columns import maximum, where
+from atb.features.indicators.columns import STILL, maximum, where
 from atb.features.indicators.library import library
 from atb.features.indicators.live import NAN, Live, derived
 from atb.features.indicators.windows import highest, lowest
@@ -94,6 +94,31 @@ class _Scan:
         return result
 
 
-def peak(x: Any, memory: int) -> Any:
-    """Return the largest absolute value of the last `memory` rows: the scale that small movements are compared with."""
-    return maximum(highest(x, memory), -lowest(x, memory))
+def still(moved: Any, x: Any, memory: int) -> Any:
+    """Return the movement of `x` that counts as none: STILL of the largest of its last `memory` values; 0 if none is so small.
+
+    `moved` is an average movement. Its parts shrink alike at a standstill, and their ratio would be of a market long gone.
+    """
+    if isinstance(x, Live):
+        return derived(_Still(memory), moved, x)
+    if not (moved <= np.nanmax(abs(x), initial=0.0) * STILL).any():
+        return 0.0
+    return maximum(highest(x, memory), -lowest(x, memory)) * STILL
+
+
+class _Still:
+    """The live form: it searches the remembered values only where the movement may be none."""
+
+    def __init__(self, memory: int) -> None:
+        self._kept: deque[float] = deque(maxlen=memory)
+        self._memory, self._largest = memory, 0.0
+
+    def __call__(self, moved: float, value: float) -> float:
+        if value != value:  # noqa: PLR0124 - NaN
+            return 0.0
+        self._kept.append(value)
+        self._largest = max(self._largest, abs(value))
+        if not moved <= self._largest * STILL or len(self._kept) < self._memory:
+            return 0.0
+        high, low = max(self._kept), min(self._kept)
+        return max(high, -low) * STILL
