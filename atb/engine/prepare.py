@@ -126,13 +126,11 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
     """
     frame = slot.bars.frame
     features = slot.strategy.features(frame.copy(deep=False), *_known(slot, slot.strategy))
-    table = _joined(frame, features) if len(features.columns) else frame.copy(deep=False)
     prediction = None
     if slot.strategy.predicts and slot.predictor is not None:
         known = _known(slot, slot.predictor, prefix=OF_THE_MODEL)
         prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False), *known), dtype=np.float64)
-        table = table.assign(prediction=prediction)
-    given = slot.strategy.signals(table)
+    given = slot.strategy.signals(_joined(frame, features, prediction))
     if len(given.side) != len(frame):
         raise InputError(
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
@@ -152,21 +150,31 @@ def _known(slot: Slot, owner: object, *, prefix: str = "") -> tuple[Mapping[str,
     return (MappingProxyType(found),)
 
 
-def _joined(frame: "pd.DataFrame", features: "pd.DataFrame") -> "pd.DataFrame":
-    """Return bars and features side by side."""
+def _joined(frame: "pd.DataFrame", features: "pd.DataFrame", prediction: "Floats | None") -> "pd.DataFrame":
+    """Return bars, features and the prediction, where there is one, side by side."""
     import pandas as pd
 
-    table = pd.concat([frame, features], axis=1, ignore_index=True)
-    table.columns = _names(tuple(frame.columns), tuple(features.columns)).view()
+    parts = [frame]
+    if prediction is not None and "prediction" in features.columns:
+        features = features.drop(columns="prediction")
+    if len(features.columns):
+        parts.append(features)
+    if prediction is not None:
+        parts.append(pd.DataFrame(prediction, frame.index))
+    if len(parts) == 1:
+        return frame.copy(deep=False)
+    table = pd.concat(parts, axis=1, ignore_index=True)
+    last = () if prediction is None else ("prediction",)
+    table.columns = _names(tuple(frame.columns), tuple(features.columns) + last).view()
     return table
 
 
 @lru_cache(maxsize=64)
-def _names(bars: tuple[str, ...], features: tuple[str, ...]) -> "pd.Index[str]":
+def _names(bars: tuple[str, ...], others: tuple[str, ...]) -> "pd.Index[str]":
     """Return the joined names, kept: pandas takes longer to make an index of text than to join a window of bars."""
     import pandas as pd
 
-    return pd.Index([*bars, *features])
+    return pd.Index([*bars, *others])
 
 
 def _wanted(found: dict[str, Any], count: int) -> SignalColumns:

@@ -25,6 +25,7 @@ _LAUNCHER = ["-m", "ipykernel_launcher"]
 # As `python -m ipykernel_launcher`, after loading the package from its sources.
 _BEGIN = """
 import runpy, sys
+sys.modules["rfc3987_syntax"] = None  # as in `atb.cli.main`: it would build a grammar for two seconds, unasked
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 class FromSource(SourceFileLoader):

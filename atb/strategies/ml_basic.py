@@ -40,7 +40,9 @@ class MlBasic:
 
     def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":
         """Return no columns: everything it knows is the prediction."""
-        return bars[[]]
+        import pandas as pd
+
+        return pd.DataFrame(index=bars.index)  # quicker than `bars[[]]` by a tenth of what a runner computes at a close
 
     def signals(self, frame: "pd.DataFrame") -> Signals:
         """Return 1 from `enter` up, 0 from `leave` down and NaN (hold) between or where there is no prediction.

@@ -13,6 +13,7 @@ It exchanges pickles over its standard streams with the process that started it 
 """
 
 import datetime as dt
+import gc
 import importlib
 import importlib.util
 import linecache
@@ -164,6 +165,7 @@ def main() -> None:
     BarClock.install()
     with suppress(EOFError):
         slot = _slot(pickle.load(requests))  # noqa: S301 - from the process that started this one
+        gc.freeze()  # or each fork's first collection would copy the memory that it shares with this process
         while True:
             while pickle.load(requests) != BEGINS:  # noqa: S301 - only its fork reads a block's content
                 pass  # left unread by a fork that ended

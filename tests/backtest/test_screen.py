@@ -200,6 +200,7 @@ def test_on_real_candles_every_difference_has_its_reason(real_data):
     }
 
 
+@pytest.mark.slow
 def test_both_engines_give_the_same_orders():
     bars = bars_of(random_walk(1_000, 9))
     sides = pd.DataFrame({seed: sides_of(seed, 1_000) for seed in range(5)}, index=bars.frame.index)

@@ -152,6 +152,7 @@ def facts():
     return jobs, [launch(job) for job in jobs]
 
 
+@pytest.mark.slow
 def test_every_row_has_its_keys_and_every_engine_agrees(facts):
     rows = rows_of("fills", *facts)
     assert [row.engine for row in rows] == HERE
@@ -165,6 +166,7 @@ def test_every_row_has_its_keys_and_every_engine_agrees(facts):
     assert rows[0].ratio_to_atb == 1.0
 
 
+@pytest.mark.slow
 def test_a_price_that_an_engine_got_wrong_is_seen(facts):
     jobs, honest = facts
     broken = [dict(fact) for fact in honest]
@@ -176,6 +178,7 @@ def test_a_price_that_an_engine_got_wrong_is_seen(facts):
     assert any("trades are equal" in note for note in rows[-1].notes)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif("vectorbt rust" not in HERE, reason="needs vectorbt and vectorbt-rust")
 def test_vectorbt_is_held_to_its_own_rules_and_the_difference_is_counted(facts):
     row = next(row for row in rows_of("fills", *facts) if row.engine == "vectorbt rust")
@@ -192,6 +195,7 @@ def test_atb_agrees_with_the_bare_loop_in_every_case(case):
     assert {row.combos for row in rows} == {4 if case in {"sweep", "grid"} else 1}
 
 
+@pytest.mark.slow
 def test_cores_and_memory_are_rows_of_atb():
     cores = list(run_cases(["cores"], SMALL, [ATB, BARE], runner=in_this_process, progress=silent))
     assert [(row.engine, row.workers) for row in cores] == [(ATB, 1), (ATB, 2)]
@@ -228,6 +232,7 @@ def test_progress_counts_all_jobs_of_all_cases():
     assert seen == [(k, 5) for k in range(1, 6)]
 
 
+@pytest.mark.slow
 def test_what_the_budget_did_not_allow_is_scaled_and_said(monkeypatch):
     monkeypatch.setattr(BareLoop, "chunk", 2)
     whole, part = (

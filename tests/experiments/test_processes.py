@@ -85,6 +85,7 @@ def test_two_runs_at_once_in_one_folder_both_succeed_and_leave_no_sockets(tmp_pa
     assert not list((tmp_path / "data" / "runs").glob("*/.scratch"))
 
 
+@pytest.mark.slow
 def test_what_a_kernel_says_while_it_ends_does_not_reach_the_terminal(tmp_path, short, repository):
     says = "import atexit, os\natexit.register(os.system, 'echo torn; echo torn >&2')"
     open_database(settings_in(tmp_path).database.url).close()
@@ -188,6 +189,7 @@ def test_the_next_run_marks_a_killed_one(killed, tmp_path):
     assert json.loads((folder / "run.json").read_text())["status"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_killed_run_in_a_database_that_cannot_be_written_is_reported_all_the_same(killed):
     database, folder = killed
     event.listen(database.engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only=ON"))

@@ -136,6 +136,7 @@ def test_what_lies_where_modules_are_looked_for_never_runs(sqlite_desk, promoted
     assert (process.returncode, "finished: 53 bars" in out) == (0, True), err
 
 
+@pytest.mark.slow
 def test_a_link_to_the_runner_trades_with_the_package_that_lies_beside_the_runner(
     sqlite_desk, promoted, package, tmp_path
 ):
