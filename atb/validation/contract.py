@@ -17,7 +17,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from atb.checks import Check
+from atb.checks import Check, Status
 from atb.domain import Signals, Strategy
 from atb.domain.input_series import InputSeries
 from atb.engine.slot import slot_inputs
@@ -38,9 +38,9 @@ _CUTS = (1, 2, 30, 77, 360, 361, 700, 899)  # lengths of the histories that are 
 class Broken(Exception):  # noqa: N818 - a check's answer, not an error of the program
     """A strategy does not keep a part of the contract."""
 
-    def __init__(self, found: str, todo: str) -> None:
+    def __init__(self, found: str, todo: str, *, status: Status = "error") -> None:
         super().__init__(found)
-        self.found, self.todo = found, todo
+        self.found, self.todo, self.status = found, todo, status
 
 
 class Odds:
@@ -132,7 +132,7 @@ def outcome(check: Callable[[Subject], str], subject: Subject) -> Check:
     try:
         return Check(title, "ok", check(subject))
     except Broken as broken:
-        return Check(title, "error", broken.found, broken.todo)
+        return Check(title, broken.status, broken.found, broken.todo)
     except AtbError as error:
         return Check(title, "error", str(error))
     except Exception as error:  # noqa: BLE001 - whatever the strategy raises is its fault
@@ -155,12 +155,11 @@ def returns_one_signal_a_bar(subject: Subject) -> str:
     if not isinstance(signals, Signals) or len(signals.side) != len(subject.bars):
         found = f"{type(signals).__name__} of {len(getattr(signals, 'side', ()))} rows for {len(subject.bars)} bars"
         raise Broken(found, "Return Signals(side) with a side for each bar")
-    found = sides(signals)
-    if len(found) < 2 and strategy_params(subject.strategy):
-        raise Broken(
-            f"sides {found} on {len(_WALKS)} random walks", "Choose defaults that trade: it never changes its mind"
-        )
-    return f"sides {', '.join(f'{side:g}' for side in found)}"
+    different = sides(signals)
+    if len(different) < 2 and strategy_params(subject.strategy):
+        todo = "Choose defaults that trade more often, or look at real bars: atb backtest"
+        raise Broken(f"it never changes its mind on {len(_WALKS)} random walks", todo, status="warning")
+    return f"sides {', '.join(f'{side:g}' for side in different)}"
 
 
 def knows_nothing_of_later_bars(subject: Subject) -> str:
@@ -279,7 +278,9 @@ def every_parameter_matters(subject: Subject) -> str:
         if not any(
             subject.columns(subject.bars, other).tobytes() != usual.tobytes() for other in _others(subject, name)
         ):
-            raise Broken(f"{name} changes nothing", "Use it, or leave it out")
+            seldom = len(sides(subject.signals(subject.bars))) < 2
+            found = f"{name} changes nothing{' on markets where it never changes its mind' if seldom else ''}"
+            raise Broken(found, "Use it, or leave it out", status="warning" if seldom else "error")
     return ", ".join(params) or "no parameters"
 
 

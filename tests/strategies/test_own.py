@@ -157,13 +157,17 @@ def test_a_class_is_as_good_as_a_name_where_parameters_are_chosen():
         grid(scope["Fade"], dept=[1.0])
 
 
+def loose(kind, /, **parts):
+    """Return an object of a class of the given parts."""
+    return type(kind, (), {"predicts": False, "features": 1, **parts})()
+
+
 LOOSE = {
     "its class": (lambda kind: kind, r"not its class; found 'Fade'. Write Fade\(\)"),
-    "no name": (lambda kind: type("Nameless", (), {"predicts": False, "features": 1, "signals": 1})(), "Nameless has no name"),
-    "no signals": (lambda kind: type("Mute", (), {"name": "mute", "predicts": False, "features": 1, "warmup": 0})(),
-                   "Mute has no signals"),
-    "a text": (lambda kind: "fade", "str has no name"),
-}  # fmt: skip
+    "no name": (lambda _: loose("Nameless", signals=1, warmup=0), "Nameless has no name"),
+    "no signals": (lambda _: loose("Mute", name="mute", warmup=0), "Mute has no signals"),
+    "a text": (lambda _: "fade", "str has no name"),
+}
 
 
 @pytest.mark.parametrize("kind", LOOSE)
