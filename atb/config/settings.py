@@ -48,6 +48,7 @@ class DataSettings(Section):
     venue: Annotated[str, Field(pattern=r"^[a-z0-9_-]+$")] | None = Field(
         None, description="Venue whose bars are read when several have the symbol: binance, synthetic, ..."
     )
+    offline: bool = Field(False, description="Refuse every command that fetches market data over the network")
 
 
 class DatabaseSettings(Section):

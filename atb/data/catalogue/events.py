@@ -58,11 +58,15 @@ class EventSeries:
         What they are of, in words: `BTC/USDT:USDT (binanceusdm)`, `fear_greed`.
     folder
         Where they lie.
+    name, venue
+        The perpetual and where it is traded; the index, and no venue.
     """
 
     kind: EventKind
     subject: str
     folder: Path
+    name: str
+    venue: str = ""
 
     @property
     def path(self) -> Path:
@@ -100,7 +104,7 @@ def funding_at(root: Path, *, symbol: Symbol, venue: str) -> EventSeries:
         todo = f"Name the perpetual by what it is settled in, like {symbol}:{symbol.quote}"
         raise InputError("Only perpetuals pay funding", found=str(symbol), todo=todo)
     venue = venue_name(venue)
-    return EventSeries(FUNDING, f"{symbol} ({venue})", root / venue / symbol.slug / FUNDING.name)
+    return EventSeries(FUNDING, f"{symbol} ({venue})", root / venue / symbol.slug / FUNDING.name, str(symbol), venue)
 
 
 def sentiment_at(root: Path, source: str) -> EventSeries:
@@ -112,7 +116,7 @@ def sentiment_at(root: Path, source: str) -> EventSeries:
         If the source's name cannot be a folder.
     """
     source = venue_name(source)
-    return EventSeries(SENTIMENT, source, root / _SENTIMENT / source)
+    return EventSeries(SENTIMENT, source, root / _SENTIMENT / source, source)
 
 
 def all_events(root: Path) -> list[EventSeries]:

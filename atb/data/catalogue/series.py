@@ -35,6 +35,11 @@ class Series:
         return f"{self.symbol} {self.timeframe} ({self.venue}{made})"
 
     @property
+    def exchange(self) -> str:
+        """The venue's name without that of its mark prices."""
+        return self.venue.removesuffix(MARK)
+
+    @property
     def advice(self) -> str:
         """The command that fetches missing bars: from an exchange if the venue is one, else from a file."""
         if self.base:

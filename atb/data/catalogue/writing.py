@@ -7,7 +7,7 @@ the series. The damaged file is kept beside it under a name that the catalogue d
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import pandas as pd
 
@@ -15,9 +15,11 @@ from atb.data.catalogue.atomic import set_aside, sole_writer, write_files
 from atb.data.catalogue.checks import check_bars, check_grid
 from atb.data.catalogue.gaps import Gap, describe_gaps, unknown_gaps
 from atb.data.catalogue.reading import check_identity, sound_year
+from atb.data.catalogue.revisions import differences, with_revisions
 from atb.data.catalogue.series import Series, series_at, venue_name
 from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, encode, read_header
 from atb.domain import BAR_COLUMNS, Bars
+from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError
 from atb.times import short
 
@@ -59,7 +61,7 @@ def save_bars(
     seed
         The generator's seed, for synthetic bars.
     replace
-        Whether the new bars win where stored ones differ.
+        Whether the new bars win where stored ones differ; the ledger of revisions keeps both.
     accept_gaps
         Whether every gap is accepted and recorded, also one between stored and new bars.
     partial
@@ -71,6 +73,46 @@ def save_bars(
         If a bar breaks a rule, differs from a stored one, or leaves a gap that was not accepted; or a year that they belong to is
         damaged and held more. Nothing is written then.
     """
+    rules = _Rules("replace" if replace else "refuse", accept_gaps, partial)
+    return _store(bars, root, origin=_Origin(source=source, seed=seed), rules=rules)
+
+
+def recheck_bars(bars: Bars, *, root: Path, source: str, replace: bool = False) -> Saved:
+    """Compare bars that came again with the stored ones: those that differ go into the ledger, and missing ones are added.
+
+    Parameters
+    ----------
+    bars
+        Of a stored series, with a venue.
+    root, source
+        As for `save_bars`.
+    replace
+        Whether the new values replace the stored ones; otherwise what was stored first stays.
+
+    Returns
+    -------
+    Saved
+        `replaced` counts the bars that differ, whichever value was kept.
+
+    Raises
+    ------
+    DataError
+        As for `save_bars`.
+    """
+    rules = _Rules("replace" if replace else "keep", accept_gaps=False, partial=True)
+    return _store(bars, root, origin=_Origin(source=source, seed=None), rules=rules)
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """Decisions of a save: where stored bars differ, whether gaps are accepted, whether it is a part of a damaged year."""
+
+    conflict: Literal["refuse", "replace", "keep"]
+    accept_gaps: bool
+    partial: bool
+
+
+def _store(bars: Bars, root: Path, *, origin: "_Origin", rules: _Rules) -> Saved:
     check_bars(bars)
     bars = replace_fields(bars, venue=venue_name(bars.venue))
     folder = series_at(root, venue=bars.venue, symbol=bars.symbol, timeframe=bars.timeframe).folder
@@ -78,10 +120,9 @@ def save_bars(
         for stale in folder.glob(".*.tmp"):  # a writer that was killed left them
             stale.unlink()
         series = series_at(root, venue=bars.venue, symbol=bars.symbol, timeframe=bars.timeframe)
-        origin = _Origin(source=source, seed=seed)
         stored = _touched(series, bars)
-        damaged = _damaged(series, bars, stored, partial=partial)
-        return _merge(series, bars, stored, damaged=damaged, origin=origin, replace=replace, accept_gaps=accept_gaps)
+        damaged = _damaged(series, bars, stored, partial=rules.partial)
+        return _merge(series, bars, stored, damaged=damaged, origin=origin, rules=rules)
 
 
 class _Origin(TypedDict):
@@ -134,34 +175,38 @@ def _described(series: Series, year: int) -> YearFileHeader | None:
     return header
 
 
-def _merge(
-    series: Series,
-    bars: Bars,
-    stored: _Stored,
-    *,
-    damaged: list[int],
-    origin: _Origin,
-    replace: bool,
-    accept_gaps: bool,
-) -> Saved:
+def _merge(series: Series, bars: Bars, stored: _Stored, *, damaged: list[int], origin: _Origin, rules: _Rules) -> Saved:
     old = pd.concat([frame for _, frame in stored.values()]) if stored else empty_frame()
     both = old.index.intersection(bars.frame.index)
     changed = _conflicts(old.loc[both], bars.frame.loc[both])
-    if len(changed) and not replace:
+    if len(changed) and rules.conflict == "refuse":
         _refuse_conflict(bars, old, changed)
-    merged = pd.concat([old.drop(both), bars.frame]).sort_index()
+    ledger = _ledger(series, old.loc[changed], bars.frame.loc[changed], origin=origin, kept=rules.conflict)
+    new = bars.frame.drop(changed) if rules.conflict == "keep" else bars.frame
+    merged = pd.concat([old.drop(new.index.intersection(old.index)), new]).sort_index()
     known = tuple(gap for header, _ in stored.values() for gap in header.gaps) + bars.gaps
     gaps = _gaps(series, merged, before_year=bars.frame.index[0].year)
-    if (unknown := unknown_gaps(gaps, known)) and not accept_gaps:
+    if (unknown := unknown_gaps(gaps, known)) and not rules.accept_gaps:
         raise DataError(
             f"{bars.symbol} {bars.timeframe} would be stored with {describe_gaps(unknown, bars.timeframe)}",
             todo="Fetch what is missing, or accept the gaps with --accept-gaps: they are recorded, never filled",
         )
     whole = Bars(bars.symbol, bars.timeframe, merged, bars.venue, gaps)
-    files = _changed_files(series, whole, stored, bars=bars, origin=origin)
+    files = ledger | _changed_files(series, whole, stored, bars=bars, origin=origin)
     aside = tuple(set_aside(series.years[year]) for year in damaged)
     write_files(files)
     return Saved(len(bars) - len(both), len(both) - len(changed), len(changed), gaps, aside)
+
+
+def _ledger(
+    series: Series, stored: pd.DataFrame, came: pd.DataFrame, *, origin: _Origin, kept: str
+) -> dict[Path, bytes]:
+    """Return the series' ledger with the bars that came with other values."""
+    if not len(stored) or series.venue == SYNTHETIC:  # another seed is another market, and no revision
+        return {}
+    now = pd.Timestamp.now(tz="UTC").floor("ms")
+    which = "first" if kept == "keep" else "later"
+    return with_revisions(series.folder, differences(stored, came, seen=now, kept=which, source=origin["source"]))
 
 
 def _conflicts(old: pd.DataFrame, new: pd.DataFrame) -> pd.DatetimeIndex:
