@@ -1,6 +1,5 @@
 """`atb data`: import, download, list and verify market data, fetch trading rules, or make a synthetic market."""
 
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -9,16 +8,15 @@ import click
 from atb.cli.commands import Family
 from atb.cli.known import known
 from atb.cli.output import json_option, print_fields, print_json, print_table
-from atb.cli.routes import route_to
+from atb.cli.routes import route_to, route_to_archive
 from atb.cli.universe import print_symbols, universe
+from atb.cli.updates import funding, gaps, progress_bar, refuse_offline, revisions, sentiment, update
 from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from atb.data import ImportReport, SeriesInfo
     from atb.data.catalogue.gaps import Gap
-    from atb.data.providers.download import DownloadReport, Progress
+    from atb.data.providers.download import DownloadReport
     from atb.domain import Instrument, Symbol, Timeframe
 
 SHOWN_GAPS = 10
@@ -36,14 +34,19 @@ def data() -> None:
       atb data import binance_BTCUSDT_1h.parquet
       atb data download BTC/USDT --timeframe 1h --start 2022-01-01
       atb data rules BTC/USDT
+      atb data update
+      atb data funding BTC/USDT:USDT --venue binanceusdm
+      atb data sentiment
       atb data list
+      atb data gaps
       atb data verify
       atb data universe derive daily --venue binance --timeframe 1d
       atb data known 2022-05-10T12:00 --symbol BTC/USDT
     """
 
 
-data.add_command(universe)
+for _command in (universe, update, funding, sentiment, gaps, revisions):
+    data.add_command(_command)
 data.add_command(known)
 
 
@@ -106,6 +109,8 @@ def import_command(files: tuple[Path, ...], **options: str | bool | None) -> Non
 @click.option("--start", help="First day or moment (UTC); needed unless bars are stored already.")
 @click.option("--end", help="Day or moment (UTC) before which to stop; by default the present.")
 @click.option("--venue", help="The exchange's ccxt name; by default the setting exchange.id.")
+@click.option("--source", type=click.Choice(["exchange", "archive"]), default="exchange", help="archive: bulk files.")
+@click.option("--mark", is_flag=True, help="Mark prices of a perpetual, stored as the venue's name with -mark.")
 @click.option("--quiet", is_flag=True, help="No progress bar.")
 @json_option
 @click.pass_context
@@ -119,15 +124,20 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
     Examples:
       atb data download BTC/USDT --timeframe 1h --start 2022-01-01
       atb data download ETHUSDT --timeframe 1d --start 2020-01-01 --end 2024-01-01
-      atb data download BTC/USDT --timeframe 1h
+      atb data download BTC/USDT --timeframe 1m --start 2020-01-01 --source archive
+      atb data download BTC/USDT:USDT --venue binanceusdm --mark --start 2024-01-01
     """
     from atb.config import load_settings
     from atb.data.providers import open_provider
     from atb.data.providers.download import download_bars
 
     settings = load_settings()
+    refuse_offline(settings, "atb data download")
     venue = _text(options["venue"]) or settings.exchange.id
-    with _progress_bar(
+    archive, price = options["source"] == "archive", "mark" if options["mark"] else "trade"
+    route = route_to_archive(settings) if archive else route_to(venue, settings)
+    source = open_provider("archive" if archive else "ccxt", venue, route=route, price=price)
+    with progress_bar(
         f"{symbol} {options['timeframe']}", hidden=bool(options["quiet"] or options["as_json"])
     ) as progress:
         report = download_bars(
@@ -136,9 +146,13 @@ def download(ctx: click.Context, /, symbol: str, **options: str | bool | None) -
             _text(options["start"]),
             _text(options["end"]),
             root=settings.bars_root,
-            source=open_provider("ccxt", venue, route=route_to(venue, settings)),
+            source=source,
             progress=progress,
         )
+    if archive:
+        from atb.data.providers.archives import remember_download
+
+        remember_download(report, source, root=settings.bars_root)
     if options["as_json"]:
         print_json(report.to_json())
     else:
@@ -169,6 +183,7 @@ def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
     from atb.data.providers.ccxt_candles import CcxtCandles
     from atb.domain import Symbol
 
+    refuse_offline(load_settings(), "atb data rules")
     if not symbols:
         raise InputError("No symbol was given", todo="Name one or more: atb data rules BTC/USDT")
     wanted = [Symbol.parse(symbol) for symbol in symbols]
@@ -377,16 +392,3 @@ def _print_gaps(gaps: "tuple[Gap, ...]", timeframe: "Timeframe") -> None:
         click.echo(f"  {describe_gap(gap, timeframe)}")
     if len(gaps) > SHOWN_GAPS:
         click.echo(f"  and {len(gaps) - SHOWN_GAPS} more (--json lists all)")
-
-
-@contextmanager
-def _progress_bar(title: str, *, hidden: bool) -> "Iterator[Progress]":
-    """Show the share of market time done, on standard error and only in a terminal."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=hidden or not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

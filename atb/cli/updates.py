@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.output import json_option, print_fields, print_json, print_table
-from atb.cli.routes import route_to
+from atb.cli.routes import route_to, route_to_archive, route_to_sentiment
 from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--quiet", is_flag=True, help="No progress bars.")
 @json_option
 @click.pass_context
-def update(ctx: click.Context, symbols: tuple[str, ...], **options: Any) -> None:
+def update(ctx: click.Context, /, symbols: tuple[str, ...], **options: Any) -> None:
     """Fetch the closed bars, funding and sentiment that are new since the last time; synthetic and imported series stay.
 
     Several series are fetched at the same time, within the exchange's rate limit. The last bars are asked for again: one that the
@@ -104,12 +104,12 @@ def funding(symbol: str, **options: Any) -> None:
         given = _columns(options["columns"])
         zone = "UTC" if options["assume_utc"] else None
         source = open_events("files", options["files"], FUNDING, str(Symbol.parse(symbol)), columns=given, zone=zone)
-        start = None if options["start"] is None else options["start"]
-        report = download_events(series, source, start=start or _beginning(), replace=options["replace"])
+        report = download_events(series, source, start=options["start"] or _beginning(), replace=options["replace"])
     else:
         refuse_offline(settings, "atb data funding")
-        name = "ccxt" if options["source"] == "exchange" else "archive"
-        source = open_events(name, venue, symbol, route=route_to(venue, settings))
+        archive = options["source"] == "archive"
+        route = route_to_archive(settings) if archive else route_to(venue, settings)
+        source = open_events("archive" if archive else "ccxt", venue, symbol, route=route)
         report = download_events(series, source, start=options["start"], replace=options["replace"])
     _print_events(report, as_json=options["as_json"])
 
@@ -151,7 +151,7 @@ def sentiment(name: str, **options: Any) -> None:
             raise InputError("Only fear_greed can be downloaded", found=name, todo="Import it: --file FILE")
         refuse_offline(settings, "atb data sentiment")
         report = download_events(
-            series, open_events("fear_greed", route=route_to(NAME, settings)), replace=options["replace"]
+            series, open_events("fear_greed", route=route_to_sentiment(settings)), replace=options["replace"]
         )
     _print_events(report, as_json=options["as_json"])
 
@@ -250,47 +250,43 @@ def _wanted(settings: "Settings", symbols: tuple[str, ...], options: dict[str, A
 
 
 def _tasks(settings: "Settings", wanted: "list[Series | EventSeries]", options: dict[str, Any]) -> "list[Task]":
-    from atb.data.catalogue.series import MARK, Series
+    from atb.data.catalogue.series import MARK
     from atb.data.providers.ccxt_client import Pace
     from atb.data.providers.updating import Task
 
     paces: dict[str, Pace] = {}
-    tasks = []
-    for one in wanted:
-        if options["max_age"] and _is_young(one, options["max_age"]):
-            continue
-        pace = paces.setdefault(one.venue.removesuffix(MARK) if isinstance(one, Series) else one.venue, Pace())
-        maker = _bars_task if isinstance(one, Series) else _events_task
-        tasks.append(Task(str(one), maker(one, settings, pace, options)))  # type: ignore[operator] # each maker takes its kind
-    return tasks
+    old = [one for one in wanted if not (options["max_age"] and _is_young(one, options["max_age"]))]
+    return [
+        Task(
+            str(one), _work(one, settings, pace=paces.setdefault(one.venue.removesuffix(MARK), Pace()), options=options)
+        )
+        for one in old
+    ]
 
 
-def _bars_task(
-    series: "Series", settings: "Settings", pace: "Pace", options: dict[str, Any]
-) -> "Callable[[Progress], Any]":  # noqa: PLR0917 - one call
+def _work(
+    one: "Series | EventSeries", settings: "Settings", *, pace: "Pace", options: dict[str, Any]
+) -> "Callable[[Progress], Any]":
+    """Return the function that brings a series up to date."""
+
     def work(progress: "Progress") -> dict[str, Any]:
-        from atb.data.providers.updating import update_bars
-
-        return update_bars(
-            series, root=settings.bars_root, route=route_to(series.exchange, settings), pace=pace,
-            recheck_last=options["recheck"], replace=options["replace"], progress=progress,
-        )  # fmt: skip
-
-    return work
-
-
-def _events_task(
-    series: "EventSeries", settings: "Settings", pace: "Pace", options: dict[str, Any]
-) -> "Callable[[Progress], Any]":  # noqa: PLR0917 - one call
-    def work(_progress: "Progress") -> dict[str, Any]:
+        from atb.data.catalogue.series import Series
         from atb.data.providers import open_events
-        from atb.data.providers.updating import download_events
+        from atb.data.providers.archives import is_archived
+        from atb.data.providers.updating import download_events, update_bars
 
-        if series.venue:
-            source = open_events("ccxt", series.venue, series.name, route=route_to(series.venue, settings), pace=pace)
+        root, replace = settings.bars_root, bool(options["replace"])
+        if isinstance(one, Series):
+            again = int(options["recheck"])
+            route = route_to_archive(settings) if is_archived(one) else route_to(one.exchange, settings)
+            return update_bars(
+                one, root=root, route=route, pace=pace, recheck_last=again, replace=replace, progress=progress
+            )
+        if one.venue:
+            source = open_events("ccxt", one.venue, one.name, route=route_to(one.venue, settings), pace=pace)
         else:
-            source = open_events("fear_greed", route=route_to(series.name, settings))
-        return download_events(series, source, replace=options["replace"]).to_json()
+            source = open_events("fear_greed", route=route_to_sentiment(settings))
+        return download_events(one, source, replace=replace).to_json()
 
     return work
 
@@ -340,6 +336,13 @@ def _print_events(report: "EventReport", *, as_json: bool) -> None:
     reach = f"{short(report.first)} to {short(report.last)}" if report.first and report.last else "nothing stored"
     found = f"{report.added:,} added, {report.unchanged:,} unchanged, {report.revised:,} differ (kept in the ledger)"
     print_fields({"series": str(report.series), "events": found, "stored": reach})
+
+
+@contextmanager
+def progress_bar(title: str, *, hidden: bool) -> "Iterator[Progress]":
+    """Show the share of market time done, on standard error and only in a terminal."""
+    with _bars(hidden=hidden) as show:
+        yield lambda done, total: show(title, done, total)
 
 
 @contextmanager

@@ -49,6 +49,8 @@ class DataSettings(Section):
         None, description="Venue whose bars are read when several have the symbol: binance, synthetic, ..."
     )
     offline: bool = Field(False, description="Refuse every command that fetches market data over the network")
+    archive_url: str | None = Field(None, description="Another address of the exchange's archive of files")
+    sentiment_url: str | None = Field(None, description="Another address of the Fear & Greed index")
 
 
 class DatabaseSettings(Section):

@@ -14,7 +14,7 @@ from atb.errors import InputError
 from tests.contracts.providers import HOUR_MS, STAGES
 
 HOUR, BITCOIN = Timeframe.parse("1h"), Symbol.parse("BTC/USDT")
-of_each = pytest.mark.parametrize("name", sorted(PROVIDERS))
+of_each = pytest.mark.parametrize("name", sorted(STAGES))
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ def stored(root):
 
 
 def test_every_provider_is_tried_here_and_a_mistyped_one_is_recognised():
-    assert set(STAGES) == set(PROVIDERS)
+    assert {name.split()[0] for name in STAGES} == set(PROVIDERS)
     with pytest.raises(InputError, match=r"Unknown provider; found 'smaple'\. Did you mean 'sample'\?"):
         open_provider("smaple")
 
@@ -41,7 +41,7 @@ def test_every_provider_is_tried_here_and_a_mistyped_one_is_recognised():
 @of_each
 def test_a_page_begins_where_asked_and_is_in_order_each_candle_once(stage):
     source = stage.make()
-    for row in (0, 1, 1_234, len(stage.bars) - 3):
+    for row in (0, 1, len(stage.bars) // 2, len(stage.bars) - 3):
         since = int(stage.bars.opened_ms[row])
         page = source.candles(BITCOIN, HOUR, since)
         opened = [candle[0] for candle in page]
@@ -102,10 +102,11 @@ def test_the_same_is_given_again_byte_for_byte(stage, tmp_path):
 @of_each
 def test_a_part_goes_on_where_it_stopped_backwards_too_and_adds_nothing_twice(stage, tmp_path):
     root, index = tmp_path / "bars", stage.bars.frame.index
-    assert fetch(stage, root, index[500], index[900]).added == 400
-    assert fetch(stage, root, end=index[1_300]).added == 400
-    assert fetch(stage, root, index[0], index[1_300]).added == 500
-    assert fetch(stage, root, index[0]).added == len(stage.bars) - 1_300
+    step = min(100, len(index) // 15)
+    assert fetch(stage, root, index[5 * step], index[9 * step]).added == 4 * step
+    assert fetch(stage, root, end=index[13 * step]).added == 4 * step
+    assert fetch(stage, root, index[0], index[13 * step]).added == 5 * step
+    assert fetch(stage, root, index[0]).added == len(stage.bars) - 13 * step
     assert fetch(stage, root).added == 0
     assert stored(root).fingerprint == fingerprint_of(stage)
 

@@ -33,8 +33,8 @@ def gap_report(
     Returns
     -------
     list of dict
-        `series`; `start` and `end`, ISO 8601: first missing open and first open after it, or the events on both sides; `missing`, the
-        number of bars or events.
+        `series`; `start` and `end`, ISO 8601: first missing open and first open after it, or the events on both sides; `missing`,
+        the number of bars or events.
 
     Raises
     ------
@@ -93,11 +93,11 @@ def _event_holes(root: Path, events: EventSeries) -> list[dict[str, Any]]:
             _gap(str(events), hole, round((hole[1] - hole[0]) / pd.Timedelta(hours[hole[1]], "h")) - 1)
             for hole in holes
         ]
-    index = read_events(events)[0].index
+    index = pd.DatetimeIndex(read_events(events)[0].index)
     step = usual_step(index)
     steps = np.diff(stated_ms(index)) / (step.total_seconds() * 1_000)
     at = np.flatnonzero(steps >= 1.5)
-    return [_gap(str(events), (index[row] + step, index[row + 1]), round(steps[row]) - 1) for row in at]
+    return [_gap(str(events), (index[row] + step, index[row + 1]), round(steps[row]) - 1) for row in at.tolist()]
 
 
 def _gap(name: str, gap: tuple[pd.Timestamp, pd.Timestamp], missing: int) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Providers, where bars and events come from: a `CandleSource` in the register `PROVIDERS`, an `EventSource` in `EVENT_PROVIDERS`.
 
 To add one: its class in a file of its own, a line in the register, and how to make one in `tests/contracts/providers.py`; the
-contract tests then run on it, and `download_bars` or `download_events` stores what it gives. A provider is imported when it is opened.
+contract tests then run on it, and `download_bars` or `download_events` stores what it gives. A provider is imported when opened.
 """
 
 import importlib

@@ -19,9 +19,10 @@ import pandas as pd
 
 from atb.data.catalogue.atomic import write_files
 from atb.data.catalogue.events import FUNDING
-from atb.data.catalogue.series import MARK, Series
+from atb.data.catalogue.series import MARK, Series, series_at
 from atb.data.providers.candle_source import Row
 from atb.data.providers.ccxt_client import DIRECT, Route
+from atb.data.providers.download import DownloadReport
 from atb.data.providers.event_files import events_of
 from atb.data.providers.files.reading import ImportRules, read_files
 from atb.data.providers.files.unpacking import read_contents
@@ -36,6 +37,7 @@ _MARKETS = {"binance": "spot", "binanceusdm": "futures/um", "binancecoinm": "fut
 _TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 _LATE_DAYS = 40  # the file of a month is there some days after its end
 _FIRST_YEAR = 2017
+_LEAST = 100  # candles of an answer, where there are so many: the end of a month goes on into the next
 FILE = "archives.json"
 
 
@@ -157,7 +159,7 @@ class ArchiveCandles:
         return None
 
     def candles(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[Row]:
-        """Return up to `page` candles that open at `since_ms` (epoch ms) or later, oldest first: of one month at most.
+        """Return up to `page` candles that open at `since_ms` (epoch ms) or later, oldest first: of a month, or of two.
 
         Raises
         ------
@@ -166,12 +168,11 @@ class ArchiveCandles:
         """
         day = max(datetime.fromtimestamp(since_ms / 1_000, UTC), datetime(_FIRST_YEAR, 1, 1, tzinfo=UTC))
         today = datetime.fromtimestamp(self.now_ms() / 1_000, UTC)
-        while day <= today:
-            rows = [row for row in self._month(symbol, timeframe, day) if row[0] >= since_ms]
-            if rows:
-                return rows[: self.page]
+        rows: list[Row] = []
+        while day <= today and len(rows) < _LEAST:
+            rows += [row for row in self._month(symbol, timeframe, day) if row[0] >= since_ms]
             day = (day.replace(day=1) + timedelta(32)).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-        return []
+        return rows[: self.page]
 
     def _dates(self) -> Iterator[str]:
         """Yield the dates of all files that may be there, the newest first."""
@@ -187,7 +188,8 @@ class ArchiveCandles:
             rows = self._rows(symbol, timeframe, f"{day:%Y-%m}")
             if rows is None:
                 rows = self._days(symbol, timeframe, day)
-            self._held = {name: rows}
+            kept = list(self._held.items())[-1:]
+            self._held = {**dict(kept), name: rows}
         return self._held[name]
 
     def _days(self, symbol: Symbol, timeframe: Timeframe, day: datetime) -> list[Row]:
@@ -219,6 +221,18 @@ def remember(series: Series, checksums: Mapping[str, str]) -> None:
     if checksums:
         known = _remembered(series) | dict(checksums)
         write_files({series.folder / FILE: (json.dumps(known, indent=1, sort_keys=True) + "\n").encode()})
+
+
+def remember_download(report: DownloadReport, source: Any, *, root: Path) -> None:
+    """Keep beside the series of a download which files of the archive it was made of."""
+    series = series_at(root, venue=report.venue, symbol=report.symbol, timeframe=report.timeframe)
+    if series.years:
+        remember(series, source.archive.checksums)
+
+
+def is_archived(series: Series) -> bool:
+    """Return whether a series was made of an archive's files."""
+    return (series.folder / FILE).is_file()
 
 
 def revised_archives(series: Series, source: ArchiveCandles) -> list[str]:

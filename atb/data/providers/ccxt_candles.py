@@ -116,7 +116,8 @@ class CcxtCandles:
     def _refuse_lost(self, rows: list[Row], timeframe: Timeframe, since_ms: int) -> None:
         """Refuse a start before the first candle that a venue of short history still serves."""
         most = _SHORT_HISTORY.get(self._client.id)
-        if most is None or not rows or len(rows) < most - 1 or rows[0][0] <= since_ms:
+        # A download begins one candle before the first that it wants.
+        if most is None or len(rows) < most - 1 or rows[0][0] <= since_ms + timeframe.seconds * 1_000:
             return
         raise DataError(
             f"{self._client.id} serves only its latest {most} candles of {timeframe}, from {short(at_ms(int(rows[0][0])))}",

@@ -11,6 +11,7 @@ from atb.data.catalogue.events import FUNDING
 from atb.data.providers.ccxt_client import DIRECT, CcxtClient, Pace, Route
 from atb.domain import Symbol
 from atb.errors import DataError, InputError
+from atb.times import at_ms
 
 _FIRST_MS = 1_451_606_400_000  # 2016: no perpetual is older
 _PAGE = 1_000
@@ -75,7 +76,10 @@ class CcxtFunding:
             rows = [payment for payment in payments if int(payment["timestamp"]) >= at]
             if not rows:
                 return
-            yield self._frame(rows)
+            frame = self._frame(rows)
+            frame = frame if since_ms is None else frame[frame.index >= at_ms(since_ms)]
+            if len(frame):
+                yield frame
             at = int(rows[-1]["timestamp"]) + 1
 
     def _page(self, since_ms: int) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Updates: events and bars that are new, bars of late asked for again, and many series at the same time.
 
-Series of one exchange are fetched by several clients that share its pace (`Pace`), so that waiting for answers overlaps and its rate
-limit is kept. Whatever has come is stored; Ctrl-C stops all of them after their present page.
+Series of one exchange are fetched by several clients that share its pace (`Pace`): waiting for answers overlaps, and its rate limit
+is kept. Whatever has come is stored; Ctrl-C stops all of them after their present page.
 """
 
 import threading
@@ -19,8 +19,8 @@ from atb.data.catalogue.events import EventSeries, SavedEvents, held, save_event
 from atb.data.catalogue.reading import coverage
 from atb.data.catalogue.series import Series
 from atb.data.catalogue.writing import Saved, recheck_bars
+from atb.data.providers.archives import ArchiveCandles, candles_of, is_archived, remember, revised_archives
 from atb.data.providers.candle_source import CandleSource
-from atb.data.providers.archives import FILE, ArchiveCandles, candles_of, remember, revised_archives
 from atb.data.providers.ccxt_candles import CcxtCandles
 from atb.data.providers.ccxt_client import Pace, Route
 from atb.data.providers.download import Progress, download_bars
@@ -155,7 +155,7 @@ def update_bars(
         If the exchange cannot be reached or refuses; what has come until then is stored.
     """
     price = "mark" if series.venue != series.exchange else "trade"
-    archived = (series.folder / FILE).is_file()
+    archived = is_archived(series)
     source: Any = (
         ArchiveCandles(series.exchange, route=route, price=price)
         if archived
