@@ -40,7 +40,7 @@ class Plan:
 
     @cached_property
     def inputs(self) -> dict[str, Input]:
-        """What strategy and model read beside the slot's own bars, by name."""
+        """The inputs that strategy and model read beside the slot's own bars, by name."""
         predictor = self.predictor if self.strategy.predicts else None
         return slot_inputs(self.strategy, self.symbol, self.timeframe, predictor=predictor)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from atb.domain.input_series import InputSeries
 from atb.live.feed.market import History, Moment
+from atb.live.journal.handed_inputs import record_of
 from atb.live.portfolio import Portfolio
 
 
@@ -48,21 +49,3 @@ class KnownInputs:
             record[name] = record_of(known[name], known[name] if slot not in self._recorded else new)
         self._recorded.add(slot)
         return record
-
-
-def record_of(handed: InputSeries, new: InputSeries | None) -> dict[str, Any]:
-    """Return what the journal keeps of an input: the newest row handed in, and the rows that were new, as plain values.
-
-    `newest_ms` is the stated time of the newest row, None where there is none; a row is its stated time, when it became known, and
-    its values in the order of `columns`.
-    """
-    rows = [] if new is None else zip(new.stated_ms.tolist(), new.known_ms.tolist(), new.values.tolist(), strict=True)
-    return {
-        "newest_ms": int(handed.stated_ms[-1]) if len(handed) else None,
-        "columns": list(handed.columns),
-        "rows": [[stated, known, *(_plain(value) for value in values)] for stated, known, values in rows],
-    }
-
-
-def _plain(value: float) -> float | None:
-    return None if value != value else value  # noqa: PLR0124 - NaN; JSON has none

@@ -53,7 +53,7 @@ class CatalogueEvents:
         self._hanging: Call[InputSeries] | None = None
 
     async def rows(self, declared: Input) -> InputSeries | None:
-        """Return what is stored; None where it cannot be read in time."""
+        """Return the stored rows; None where they cannot be read in time."""
         from atb.data.catalogue.inputs import stored_input
 
         if self._hanging is not None and not self._hanging.done:

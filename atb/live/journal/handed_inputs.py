@@ -1,4 +1,4 @@
-"""The inputs that a session's decisions were handed, read back from its journal (`atb.live.execution.known_inputs` writes them)."""
+"""The inputs that a session's decisions were handed, as the journal keeps them, and read back."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -7,6 +7,24 @@ import numpy as np
 
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import Input
+
+
+def record_of(handed: InputSeries, new: InputSeries | None) -> dict[str, Any]:
+    """Return an input as the journal keeps it: the newest row handed in, and the rows that were new, as plain values.
+
+    `newest_ms` is the stated time of the newest row, None where there is none; a row is its stated time, when it became known, and
+    its values in the order of `columns`.
+    """
+    rows = [] if new is None else zip(new.stated_ms.tolist(), new.known_ms.tolist(), new.values.tolist(), strict=True)
+    return {
+        "newest_ms": int(handed.stated_ms[-1]) if len(handed) else None,
+        "columns": list(handed.columns),
+        "rows": [[stated, known, *(_plain(value) for value in values)] for stated, known, values in rows],
+    }
+
+
+def _plain(value: float) -> float | None:
+    return None if value != value else value  # noqa: PLR0124 - NaN; JSON has none
 
 
 def handed_inputs(declared: Mapping[str, Input], decisions: Iterable[Mapping[str, Any]]) -> dict[str, InputSeries]:
