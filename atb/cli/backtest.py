@@ -75,6 +75,7 @@ def backtest(strategy: str, **options: Any) -> None:
       atb backtest sma_cross --symbol BTC/USDT --symbol ETH/USDT --days 365
       atb backtest sma_cross --timeframe 1h --stop-loss 0.01 -p take_profit=0.01 --finer 5m
       atb backtest sma_cross --days 30 --no-report
+      atb backtest rule -p entry='close > lag(highest(high, {n=20}), 1)' -p exit='close < lag(lowest(low, {n}), 1)' -p n=40
     """
     from atb.strategies import make_strategy
 

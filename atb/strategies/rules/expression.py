@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Expression:
     """A typed tree; equal where the canonical texts are.
 
@@ -46,7 +46,7 @@ class Expression:
         """The named constants with their values."""
         return {node.name: node.value for node in nodes_of(self.root) if isinstance(node, Named)}
 
-    @property
+    @functools.cached_property
     def needs(self) -> dict[Rows, int]:
         """Rows before the newest that it reads: of the bars under None, and of each input."""
         return {None: 0, **needed(self.root)}

@@ -15,6 +15,7 @@ from atb.strategies import grid, make_strategy, parameter_types, strategy_params
 from atb.strategies.rules import Rule
 from atb.validation.windows import check_windows
 from tests.bars import bars_of, random_walk
+from tests.input_strategies import slot_of
 
 NAN = np.nan
 FOUR = dict.fromkeys(("entry", "exit", "short_entry", "short_exit"), "close > 1")
@@ -156,6 +157,7 @@ def test_a_cross_of_two_averages_trades_as_the_strategy_of_that_name():
     pd.testing.assert_frame_equal(mine.orders.drop(columns="strategy"), theirs.orders.drop(columns="strategy"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "rule",
     [
@@ -173,7 +175,23 @@ def test_a_cross_of_two_averages_trades_as_the_strategy_of_that_name():
 def test_a_runner_decides_the_same_at_every_bar(rule):
     frame = random_walk(420, 5, price=0.9, sigma=0.02)
     frame.iloc[330:390] = frame.iloc[330].to_numpy()
-    (one,) = check_windows(
-        prepare((Slot(rule, bars_of(frame), RiskPolicy()),), AccountPolicy(), frame.index[rule.warmup])
-    )
-    assert one.report.everywhere, str(one.report)
+    problem = prepare((Slot(rule, bars_of(frame), RiskPolicy()),), AccountPolicy(), frame.index[rule.warmup])
+    (checked,) = check_windows(problem)
+    assert checked.report.everywhere, str(checked.report)
+
+
+EVERYTHING = Rule(
+    entry='close > ema(close, {n=3}, timeframe="4h") and (hour < 20 or sma(funding, 2) < 0)',
+    exit='close(symbol="ETH/USDT") < sma(close, 5, symbol="ETH/USDT") and (sentiment > 30 or weekday == 6)',
+)
+
+
+def test_a_rule_that_reads_other_bars_funding_sentiment_and_the_calendar_is_one_in_research_and_at_every_bar():
+    bars, other = bars_of(random_walk(360, 3)), bars_of(random_walk(360, 9), symbol="ETH/USDT")
+    slot = slot_of(EVERYTHING, bars, other)
+    problem = prepare((slot,), AccountPolicy(), bars.frame.index[300])
+    assert len(EVERYTHING.inputs) == 5
+    assert len(run(slot).orders) > 8
+    (checked,) = check_windows(problem)
+    assert checked.report.everywhere, str(checked.report)
+    assert checked.report.checked == 60
