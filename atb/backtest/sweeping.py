@@ -303,7 +303,7 @@ def _table(done: list[Combination], rows: NDArray[np.int64], figures: dict[str, 
         for name in dict.fromkeys(itertools.chain.from_iterable(values)):
             column = [value.get(name) for value in values]
             if any(value != column[0] for value in column):
-                columns[name if name not in columns else f"{prefix}.{name}"] = column
+                columns[name if name not in {*columns, *figures} else f"{prefix}.{name}"] = column
     return pd.DataFrame(columns | figures, index=pd.Index(rows, name="row"))
 
 

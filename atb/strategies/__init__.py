@@ -12,7 +12,6 @@ import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from typing import Any, get_type_hints
 
 from atb.domain.declaration import KINDS, check_declaration
@@ -45,7 +44,7 @@ STRATEGIES: dict[str, type[Strategy]] = {
 _LARGEST = 2**63 - 1
 
 
-def make_strategy(name: str, **params: Any) -> Strategy:
+def make_strategy(name: str, /, **params: Any) -> Strategy:
     """Return a registered strategy with its parameters; those not given keep their defaults.
 
     Raises
@@ -66,7 +65,7 @@ def make_strategy(name: str, **params: Any) -> Strategy:
         raise InputError(f"{name} refuses its parameters: {error}") from error
 
 
-def grid(name: str | type[Strategy], **axes: Iterable[Any]) -> list[Strategy]:
+def grid(name: str | type[Strategy], /, **axes: Iterable[Any]) -> list[Strategy]:
     """Return a strategy with every combination of the axes that it accepts, the last axis changing fastest.
 
     It is given by its name, or as a class, such as one of a notebook's cell.
@@ -89,12 +88,15 @@ def grid(name: str | type[Strategy], **axes: Iterable[Any]) -> list[Strategy]:
     types = _all_types(cls, [{key: value} for key, axis in given.items() for value in axis])
     _check_names(name, given, types)
     values = {key: [_typed(f"{name}.{key}", value, types[key]) for value in axis] for key, axis in given.items()}
-    found = []
+    found, refusals = [], []
     for chosen in itertools.product(*values.values()):
-        with suppress(ValueError):  # InputError is one: the strategy refuses this combination
+        try:
             found.append(_made(cls, dict(zip(values, chosen, strict=True))))
+        except ValueError as error:  # InputError is one: the strategy refuses this combination
+            refusals.append(error)
     if not found:
-        raise InputError(f"{name} accepts no combination of these axes", found=values)
+        reason = f": {refusals[0]}" if refusals else ""
+        raise InputError(f"{name} accepts no combination of these axes{reason}", found=None if reason else values)
     return found
 
 

@@ -121,9 +121,19 @@ def _parsed(text: str, constants: tuple[tuple[str, Value], ...]) -> Expression:
 def columns_of(
     expressions: Iterable[Expression], bars: "pd.DataFrame", inputs: Mapping[str, Known] | None = None
 ) -> list[Array]:
-    """Return the columns of several expressions over the same bars; what they share is computed once."""
+    """Return the columns of several expressions over the same bars; what they share is computed once.
+
+    Raises
+    ------
+    InputError
+        If an input that they read is missing, or an indicator refuses its values.
+    """
     several = list(expressions)
     sources = {_plain(declared): name for name, declared in named_inputs(several).items()}
+    if missing := [name for name in sources.values() if name not in (inputs or {})]:
+        raise InputError(
+            "The text reads more than the bars", found=", ".join(missing), todo="Pass inputs by these names"
+        )
     evaluation = Evaluation(bars, {source: (inputs or {})[name] for source, name in sources.items()})
     return [evaluation.column(each.root) for each in several]
 

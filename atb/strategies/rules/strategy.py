@@ -135,7 +135,8 @@ class Rule:
         """Return 1 where a rule says to enter, 0 where one says to leave, -1 for short; NaN elsewhere, which keeps what is held.
 
         Nothing is entered while any rule is not known. Where rules contradict each other, entry and exit of one side or entries of
-        both, neither counts, as in vectorbt; an entry goes before the other side's exit.
+        both, neither counts, as in vectorbt; an entry goes before the other side's exit. After a stop the kernel waits for an exit
+        or the other side before it takes an entry of the same side again, unless the policy says `reenter`.
         """
         columns = {name: frame[name].to_numpy(dtype=np.float64) for name in RULES if getattr(self, name)}
         nought = np.zeros(len(frame))

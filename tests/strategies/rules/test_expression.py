@@ -54,6 +54,11 @@ def test_a_column_comes_from_bars_alone_where_nothing_else_is_read():
     assert parse("close > 0").column(bars).tolist() == [1.0] * 30
 
 
+def test_says_which_inputs_are_missing():
+    with pytest.raises(InputError, match="reads more than the bars; found 'bars_4h, funding'"):
+        parse('close(timeframe="4h") > 1 and funding > 0').column(random_walk(30))
+
+
 def test_an_expression_is_frozen():
     with pytest.raises(AttributeError):
         parse("close > 1").root = None  # type: ignore[misc] # that is what is tried

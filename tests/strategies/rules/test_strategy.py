@@ -139,6 +139,18 @@ def test_refuses_constants_that_do_not_fit(params, words):
         make_strategy("rule", **params)
 
 
+def test_a_constant_may_have_any_name_that_no_parameter_has():
+    found = grid("rule", entry="rsi({name}) < {sharpe}", name=[2, 3], sharpe=[20, 30])
+    assert found[0] == make_strategy("rule", entry="rsi({name}) < {sharpe}", name=2, sharpe=20)
+    table = sweep(Slot(found[0], bars_of(random_walk(200, 3))), strategies=found).table
+    assert table["strategy.sharpe"].tolist() == [20, 30] * 2
+
+
+def test_a_grid_that_is_refused_says_why():
+    with pytest.raises(InputError, match="The constant low has no value"):
+        grid("rule", entry="rsi({n}) < {low}", n=[2, 3])
+
+
 def test_a_grid_sweeps_constants_and_texts():
     strategies = grid("rule", entry="rsi({n}) < {low}", exit=["rsi({n}) > 70", ""], n=[2, 3], low=[20, 30])
     assert len(strategies) == 8
