@@ -72,7 +72,7 @@ class RegimeEffect:
 
     @property
     def verdict(self) -> str:
-        """Whether the regime told anything about the next bar, in one sentence."""
+        """Whether the regime tells anything of the next bar, in one sentence."""
         returns, size = (_said(p) for p in (self.p_return, self.p_volatility))
         return (
             f"{self.switches_per_year:.0f} changes a year. The return of the next bar {returns} by regime "

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from atb.experiments.findings import assumptions, findings, fragility, start_spread
     from atb.strategies import make_strategy, strategy_params
     from atb.validation.sensitivity import cost_table, shift_table
+    from atb.workbench.comparison import Comparison, compare_strategies
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, feature_inputs, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
+    "Comparison": "atb.workbench.comparison",
     "ExecutionModel": "atb.engine.policy",
     "Monitored": "atb.workbench.monitor",
     "Period": "atb.workbench.slots",
@@ -34,6 +36,7 @@ _HOMES = {
     "Slot": "atb.engine.slot",
     "assumptions": "atb.experiments.findings",
     "catalogue": "atb.workbench.market",
+    "compare_strategies": "atb.workbench.comparison",
     "cost_table": "atb.validation.sensitivity",
     "ensure_sample": "atb.workbench.market",
     "ensure_session": "atb.workbench.monitor",
@@ -70,6 +73,7 @@ _HOMES = {
 __all__ = [
     "AccountPolicy",
     "BacktestRules",
+    "Comparison",
     "ExecutionModel",
     "Monitored",
     "Period",
@@ -78,6 +82,7 @@ __all__ = [
     "Slot",
     "assumptions",
     "catalogue",
+    "compare_strategies",
     "cost_table",
     "ensure_sample",
     "ensure_session",

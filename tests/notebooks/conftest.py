@@ -29,6 +29,7 @@ PARAMETERS: dict[str, dict[str, object]] = {
     "05_promote.ipynb": {"write": True},
     "06_screen.ipynb": {"symbol": "ETH/USDT", "days": 60, "windows": [5, 10, 20, 40], "stop_loss": 0.02},
     "07_monitor.ipynb": {"days": 10},
+    "09_strategies.ipynb": {"symbols": ["BTC/USDT"], "days": 40, "names": ["sma_cross", "breakout", "random", "bear"]},
     "08_regimes.ipynb": {
         "method": "gaussian_hmm",
         "start": "2024-01-01",

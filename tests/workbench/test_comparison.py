@@ -1,0 +1,57 @@
+"""Strategies side by side: each beside holding and chance, and one that cannot run left out with its reason."""
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from atb.errors import InputError
+from atb.reports.comparison import comparison_figure
+from atb.workbench import Period, compare_strategies, make_rules, make_strategy, prepare_slot, run
+
+PERIOD = Period(days=40)
+
+
+@pytest.fixture
+def compared(stocked):
+    names = ("sma_cross", "bear", "hold", "ml_basic")
+    strategies = [make_strategy(name) for name in names]
+    return compare_strategies(
+        strategies, ["BTC/USDT", "ETH/USDT"], "1h", period=PERIOD, rules=make_rules(stop_loss=0.05)
+    )
+
+
+def test_each_row_is_the_backtest_of_its_strategy_alone(compared):
+    slot, start = prepare_slot(
+        make_strategy("sma_cross"), "ETH/USDT", "1h", period=PERIOD, policy=make_rules(stop_loss=0.05).policy
+    )
+    alone = run(slot, start=start)
+    row = compared.table.query("strategy == 'sma_cross' and symbol == 'ETH/USDT'").iloc[0]
+    assert row["total_return_pct"] == alone.stats["total_return_pct"]
+    assert row["hold_return_pct"] == alone.baselines["hold"]["total_return_pct"]
+    assert row["random_beaten_pct"] == 100 * alone.random_entry.beaten / alone.random_entry.runs
+
+
+def test_the_table_is_ranked_within_each_symbol_and_what_cannot_move_in_time_has_no_chance(compared):
+    table = compared.table
+    assert list(table["symbol"].unique()) == ["BTC/USDT", "ETH/USDT"]
+    for _, rows in table.groupby("symbol"):
+        assert (np.diff(rows["total_return_pct"]) <= 0).all()
+    assert "5" not in table.dtypes["n_trades"].name
+    assert "SYNTHETIC" in compared.label
+    assert compared.verdict.startswith("Of 6 results ")
+
+
+def test_a_strategy_without_its_model_is_left_out_with_the_reason_and_one_that_shorts_may(compared):
+    assert set(compared.left_out) == {("ml_basic", "BTC/USDT"), ("ml_basic", "ETH/USDT")}
+    assert all("No model" in reason for reason in compared.left_out.values())
+    assert (compared.results["bear", "BTC/USDT"].trades["side"] == "short").all()
+
+
+def test_the_figure_has_a_dot_a_bar_and_a_line_for_each(compared):
+    figure = comparison_figure(compared.table, label=compared.label)
+    dots = [trace for trace in figure.data if isinstance(trace, go.Scatter)]
+    assert sum(len(trace.x) for trace in dots) == len(compared.table)
+    assert [axis.title.text for axis in figure.select_yaxes()] == ["BTC/USDT", "ETH/USDT"]
+    assert len(figure.layout.shapes) == 2
+    with pytest.raises(InputError, match="no result to draw"):
+        comparison_figure(compared.table.iloc[:0], label="none")
