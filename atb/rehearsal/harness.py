@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +15,7 @@ from atb.config import part_of
 from atb.config.settings import Settings
 from atb.decimals import exact
 from atb.domain import Bars, Symbol
+from atb.domain.input_series import InputSeries
 from atb.errors import RunError
 from atb.files import make_private_folder, open_private_log, write_private
 from atb.live.portfolio import Portfolio
@@ -34,12 +35,16 @@ _IN_FLIGHT_S = 0.05  # requests of a killed process that are in flight arrive be
 
 @dataclass(frozen=True)
 class TradedPeriod:
-    """Bars by slot with their warm-up, the traded period in epoch milliseconds, and the bars that strategies read as inputs."""
+    """Bars by slot with their warm-up, and the traded period in epoch milliseconds.
+
+    `read` are the series that strategies read as inputs, `inputs` the rows of inputs over the period, by slot and name.
+    """
 
     bars: tuple[Bars, ...]
     start_ms: int
     end_ms: int
     read: tuple[Bars, ...] = ()
+    inputs: Mapping[int, Mapping[str, InputSeries]] = field(default_factory=dict)
 
     def moving(self) -> dict[Symbol, Bars]:
         """Return by symbol the series that moves its price: the shortest that is traded, else the shortest that is read."""

@@ -16,6 +16,7 @@ from atb.db import Database, open_database
 from atb.domain import Bars, BarsInput
 from atb.errors import InputError, did_you_mean
 from atb.live.journal.session_rows import Row, decision_log, read_session
+from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import breakers, load_portfolio
 from atb.rehearsal.comparison import Comparison, FaultComparison, compare, compare_with_faults
@@ -127,7 +128,7 @@ def rehearse(
 
     calm = stage("calm")
     runs = {"calm": calm.run(Schedule(), exact_fees=True, progress=_progress_of(report, "without faults", period))}
-    result = _backtest(portfolio, period, settings)
+    result = _backtest(portfolio, period)
     comparison = compare(calm.url, result, end_ms=period.end_ms)
     judgement = _judge_run(runs["calm"], calm)
     faults, with_faults = _draw_schedule(portfolio, period, level, seed=seed), None
@@ -190,7 +191,12 @@ def _period(portfolio: Portfolio, settings: Settings, days: int) -> TradedPeriod
                 f"{plan.manifest.name} needs {needed} bars before the first of {days} days", found=f"{before} bars",
                 todo="Rehearse fewer --days, or download more bars",
             )  # fmt: skip
-    return TradedPeriod(tuple(whole), start_ms, end_ms, _read_bars(portfolio, settings))
+    inputs = {}
+    for slot, (plan, bars) in enumerate(zip(portfolio.plans, whole, strict=True)):
+        before = _bars_before(bars, end_ms)
+        first = _first_row(plan, before, start_ms)
+        inputs[slot] = load_inputs(plan.inputs, before, root=settings.bars_root, from_row=first)
+    return TradedPeriod(tuple(whole), start_ms, end_ms, _read_bars(portfolio, settings), inputs)
 
 
 def _read_bars(portfolio: Portfolio, settings: Settings) -> tuple[Bars, ...]:
@@ -207,14 +213,20 @@ def _read_bars(portfolio: Portfolio, settings: Settings) -> tuple[Bars, ...]:
     )
 
 
-def _backtest(portfolio: Portfolio, period: TradedPeriod, settings: Settings) -> Result:
+def _backtest(portfolio: Portfolio, period: TradedPeriod) -> Result:
+    """Return the backtest of the period; a slot with inputs has the bars for which they were loaded."""
     slots = []
-    for plan, whole in zip(portfolio.plans, period.bars, strict=True):
-        bars = _bars_before(whole, period.end_ms)
-        first = max(0, int(bars.opened_ms.searchsorted(period.start_ms)) - plan.warmup)
-        inputs = load_inputs(plan.inputs, bars, root=settings.bars_root, from_row=first)
-        slots.append(plan.slot(bars.rows(first, len(bars)) if inputs else bars, inputs))
+    for slot, (plan, whole) in enumerate(zip(portfolio.plans, period.bars, strict=True)):
+        bars, inputs = _bars_before(whole, period.end_ms), period.inputs.get(slot, {})
+        slots.append(
+            plan.slot(bars.rows(_first_row(plan, bars, period.start_ms), len(bars)) if inputs else bars, inputs)
+        )
     return backtest(slots, account=portfolio.account, start=at_ms(period.start_ms))
+
+
+def _first_row(plan: Plan, bars: Bars, start_ms: int) -> int:
+    """Return the row at which the warm-up before `start_ms` begins."""
+    return max(0, int(bars.opened_ms.searchsorted(start_ms)) - plan.warmup)
 
 
 def _bars_before(bars: Bars, end_ms: int) -> Bars:

@@ -59,11 +59,11 @@ def stock(root, bars: int = 420):
     save_events(sentiment_at(root, "fear_greed"), mood, source="a test", fetched=LATER)
 
 
-def result_of(root, reads: str, *, start: pd.Timestamp = START):
+def result_of(root, reads: str, *, policy: RiskPolicy = BUSY, start: pd.Timestamp = START):
     strategy = make_strategy("reader", reads=reads)
     bars = load_bars("BTC/USDT", "1h", start, root=root, lead=strategy.warmup)
     inputs = load_inputs(slot_inputs(strategy, bars.symbol, bars.timeframe), bars, root=root)
-    return backtest(Slot(strategy, bars, BUSY, instrument=usual(bars.symbol), inputs=inputs), start=start)
+    return backtest(Slot(strategy, bars, policy, instrument=usual(bars.symbol), inputs=inputs), start=start)
 
 
 @pytest.fixture
