@@ -209,7 +209,7 @@ def refuse_offline(settings: "Settings", command: str) -> None:
     if settings.data.offline:
         raise InputError(
             f"{command} needs the network, and data.offline is set",
-            todo="Unset it (ATB_DATA__OFFLINE, atb.toml), or work with what is stored: atb data list",
+            todo="Unset it (ATB__DATA__OFFLINE, atb.toml), or work with what is stored: atb data list",
         )
 
 

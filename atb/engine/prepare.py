@@ -267,7 +267,7 @@ def _funding(slot: Slot) -> Floats:
     rates = np.zeros(len(slot.bars))
     paid = slot.funding.index.as_unit("ms").asi8  # type: ignore[attr-defined] # an index of times
     row = np.searchsorted(slot.bars.closed_ms, paid)
-    inside = row < len(rates)
+    inside = (row < len(rates)) & (paid > slot.bars.opened_ms[0])
     np.add.at(rates, row[inside], slot.funding.to_numpy()[inside])
     return rates
 

@@ -42,6 +42,7 @@ def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
         ),
         (seen > 0, f"The model had seen {seen:,} of the traded bars in training: for them this is no test"),
         (not all(model.beats_baselines for model in models), "The model does not beat its baselines out of sample"),
+        *((True, text) for text in _unpaid(result)),
         *((True, str(holes)) for holes in result.holes),
         (
             bool(result.holes and _rules_in_bars(result)),
@@ -87,6 +88,27 @@ def _unchecked(proven: ResultEvidence | None) -> list[str]:
         for report in columns
         if report.equal is not False and report.checked < report.bars
     ]
+
+
+def _unpaid(result: Result) -> list[str]:
+    """Return the perpetuals whose funding is not, or not all, in the figures."""
+    import pandas as pd
+
+    from atb.data.catalogue.funding import missing_hours
+
+    found = []
+    for slot in result.slots:
+        if not slot.bars.symbol.settle:
+            continue
+        end = slot.bars.timeframe.next(slot.bars.frame.index[-1].to_pydatetime())
+        name = f"{slot.bars.symbol} at {slot.bars.venue}"
+        if slot.funding is None:
+            found.append(f"No funding of {name} is stored: its cost is not in the figures (atb data funding)")
+        elif hours := missing_hours(slot.funding.index, slot.bars.frame.index[0], pd.Timestamp(end)):
+            found.append(
+                f"Funding of {name} is missing for {hours / 24:,.1f} days: its cost then is not in the figures"
+            )
+    return found
 
 
 def _rules_in_bars(result: Result) -> str:

@@ -54,8 +54,8 @@ def draft_manifest(
     (slot,) = result["slots"]
     if slot.get("funding"):
         raise PromotionError(
-            "The backtest paid funding, and the runner has no source of funding rates",
-            todo="Backtest without funding rates, and promote that",
+            "The backtest paid the funding of a perpetual, and the runner books none",
+            todo="Promote it on a spot pair",
         )
     if result.get("drilled"):
         raise PromotionError(

@@ -72,6 +72,8 @@ def prepare_slot(
 ) -> "tuple[Slot, pd.Timestamp]":
     """Return a slot whose bars begin a warm-up before the period, and the open of the first bar to trade.
 
+    A perpetual pays and receives the funding that is stored for it (`atb data funding`).
+
     Parameters
     ----------
     strategy
@@ -110,7 +112,8 @@ def prepare_slot(
         raise InputError("No bar to trade", found=f"start {start}", todo="Choose an earlier start")
     _check_origin(predictor, bars)
     inputs = load_inputs(declared, bars, root=load_settings().bars_root) if declared else {}
-    return Slot(strategy, bars, policy, execution, _instrument(bars), predictor=predictor, inputs=inputs), start
+    rules, funding = _instrument(bars), _funding(bars)
+    return Slot(strategy, bars, policy, execution, rules, predictor=predictor, funding=funding, inputs=inputs), start
 
 
 def traded_part(slot: Slot, first: "pd.Timestamp", period: Period) -> str:
@@ -167,6 +170,19 @@ def _check_origin(predictor: "OnnxPredictor | None", bars: Bars) -> None:
         found=predictor.bundle.title,
         todo=f"Train one on these bars: atb run notebooks/02_train.ipynb -p symbol={bars.symbol} -p timeframe={bars.timeframe}",
     )
+
+
+def _funding(bars: Bars) -> "pd.Series[float] | None":
+    """Return the stored funding of a perpetual over its bars; None for another symbol, or where nothing of it is stored."""
+    from atb.data.catalogue.events import funding_at
+    from atb.data.catalogue.funding import load_funding
+
+    root = load_settings().bars_root
+    if not bars.symbol.settle or not funding_at(root, symbol=bars.symbol, venue=bars.venue).stored:
+        return None
+    end = bars.timeframe.next(bars.frame.index[-1].to_pydatetime())
+    paid = load_funding(bars.symbol, root=root, venue=bars.venue)["funding_rate"]
+    return paid[(paid.index > bars.frame.index[0]) & (paid.index <= end)]
 
 
 def _instrument(bars: Bars) -> Instrument:

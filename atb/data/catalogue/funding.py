@@ -123,6 +123,15 @@ def funding_holes(payments: pd.DataFrame, start: pd.Timestamp, end: pd.Timestamp
     return tuple((first, last) for first, last in holes if last > start and first < end)
 
 
+def missing_hours(paid: pd.Index, start: pd.Timestamp, end: pd.Timestamp) -> float:
+    """Return the hours of (start, end] for which payments at these times do not account; 0 where none is missing."""
+    payments = pd.DataFrame({"interval_hours": np.full(len(paid), np.nan)}, index=paid)
+    if len(paid):
+        payments = payments.assign(interval_hours=_intervals(payments))
+    holes = funding_holes(payments, start, end)
+    return float(sum((min(last, end) - max(first, start)).total_seconds() for first, last in holes)) / 3_600
+
+
 def _intervals(frame: pd.DataFrame) -> "NDArray[np.float64]":
     """Return the hours of each payment's interval: as stated, else the step before it, else that of the payment beside it."""
     steps = _steps(frame.index)

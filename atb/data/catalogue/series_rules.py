@@ -15,7 +15,7 @@ import pandas as pd
 
 from atb.data.catalogue.atomic import write_files
 from atb.data.catalogue.reading import sound_year
-from atb.data.catalogue.series import Series, series_at
+from atb.data.catalogue.series import Series, find_series, series_at
 from atb.data.catalogue.yearfile import read_header
 from atb.domain import Bars, Instrument, observed
 from atb.errors import AtbError, DataError
@@ -38,13 +38,17 @@ class Observed:
 
 
 def observe(bars: Bars, *, root: Path) -> Observed:
-    """Return the rules of the stored series of these bars, or of the bars themselves if none is stored.
+    """Return the rules of the stored series of these bars or that they were made of, or of the bars themselves if none is stored.
 
     A damaged year is left out.
     """
     series = series_at(root, venue=bars.venue, symbol=bars.symbol, timeframe=bars.timeframe)
     if not series.years:
-        return Observed.from_bars(bars)
+        try:
+            made = find_series(bars.symbol, bars.timeframe, root=root, venue=bars.venue)
+        except AtbError:
+            return Observed.from_bars(bars)
+        series = made.base or made
     inputs = _inputs(series)
     if inputs and (cached := _cached(series, inputs)):
         return cached

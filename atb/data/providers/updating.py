@@ -162,15 +162,15 @@ def update_bars(
         else CcxtCandles(series.exchange, route=route, pace=pace, price="mark" if price == "mark" else "trade")
     )
     compared = recheck(series, source, root=root, bars=recheck_last, replace=replace) if recheck_last else None
-    revised = compared.replaced if compared else 0
-    if archived:
-        for path in revised_archives(series, source):
-            bars = candles_of(path, source, series)
-            revised += recheck_bars(bars, root=root, source=source.origin, replace=replace).replaced
+    came = [compared] if compared else []
+    for path in revised_archives(series, source) if archived else ():
+        bars = candles_of(path, source, series)
+        came.append(recheck_bars(bars, root=root, source=source.origin, replace=replace))
     report = download_bars(series.symbol, series.timeframe, root=root, source=source, progress=progress)
     if archived:
         remember(series, source.archive.checksums)
-    return {**report.to_json(), "revised": revised}
+    added = report.added + sum(saved.added for saved in came)
+    return {**report.to_json(), "added": added, "revised": sum(saved.replaced for saved in came)}
 
 
 def _own_gaps(series: Series, opened_ms: Any) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:

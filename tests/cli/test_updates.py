@@ -1,0 +1,180 @@
+"""atb data update, funding, sentiment, gaps, revisions: what is new, missing, corrected; with the real command line in this process."""
+
+import json
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from atb.cli import main
+from atb.config import load_settings
+from atb.data import load_bars, load_funding, load_sentiment, save_bars
+from atb.data.catalogue.revisions import load_revisions
+from atb.data.catalogue.series import all_series
+from atb.venues.simulator.market import VirtualClock
+from atb.venues.simulator.server import running_server
+from tests.bars import bars_of, random_walk
+from tests.data.providers.web import ArchiveFiles, fear_greed_pages, served
+
+HOUR = 3_600_000
+BARS = bars_of(random_walk(1_500, 4, sigma=0.001), venue="binance")
+OTHER = bars_of(random_walk(1_500, 8, sigma=0.001), symbol="ETH/USDT", venue="binance")
+
+
+def atb(*arguments):
+    """Run `atb data ...` and return its result."""
+    return CliRunner().invoke(main, ["data", *map(str, arguments)])
+
+
+def parsed(*arguments):
+    result = atb(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def exchange(monkeypatch):
+    """A simulated exchange with two markets, and its clock, at which the commands are pointed."""
+    clock = VirtualClock(int(BARS.opened_ms[1_000]) + HOUR // 2)
+    with running_server((BARS, OTHER), now_ms=clock) as url:
+        monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", url)
+        yield clock
+
+
+def part(bars, rows):
+    return bars_of(bars.frame.iloc[:rows], symbol=str(bars.symbol), venue="binance")
+
+
+def store(*series):
+    for bars in series:
+        save_bars(bars, root=load_settings().bars_root, source="before")
+
+
+def test_update_fetches_what_is_new_of_every_series_of_an_exchange_at_the_same_time(exchange):
+    store(part(BARS, 900), part(OTHER, 700), bars_of(BARS.frame.iloc[:50], symbol="LTC/USDT", venue="file"))
+    rows = parsed("update", "--jobs", 2)
+    assert [(row["series"], row["added"], row["revised"]) for row in rows] == [
+        ("BTC/USDT 1h (binance)", 100, 0),
+        ("ETH/USDT 1h (binance)", 300, 0),
+    ]
+    exchange.advance(2 * HOUR)
+    assert [row["added"] for row in parsed("update", "ETH/USDT")] == [2]
+    assert [row["added"] for row in parsed("update")] == [2, 0]
+    root = load_settings().bars_root
+    assert load_bars("ETH/USDT", "1h", root=root).frame.equals(
+        OTHER.frame.iloc[:1_002].set_axis(load_bars("ETH/USDT", "1h", root=root).frame.index)
+    )
+    assert "Nothing to update" in atb("update", "--max-age", "20000d").stdout
+
+
+def test_a_corrected_bar_stays_as_it_was_seen_first_and_both_are_in_the_ledger(exchange):
+    wrong = part(BARS, 1_000).frame.copy()
+    wrong.iloc[-3, 3] = wrong.iloc[-3, 3] - 0.0 if wrong.iloc[-3, 3] == wrong.iloc[-3, 2] else wrong.iloc[-3, 2]
+    wrong.iloc[-3, 4] += 1.5
+    store(bars_of(wrong, venue="binance"))
+    assert [row["revised"] for row in parsed("update")] == [1]
+    assert [row["revised"] for row in parsed("update")] == [1]
+    (series,) = all_series(load_settings().bars_root)
+    assert len(load_revisions(series.folder)) == 1
+    (row,) = parsed("revisions", "BTC/USDT")
+    assert (row["kept"], row["first"]["volume"]) == ("first", wrong.iloc[-3, 4])
+    assert row["later"]["volume"] == BARS.frame.iloc[997, 4]
+    assert load_bars("BTC/USDT", "1h", root=load_settings().bars_root).frame.iloc[997, 4] == wrong.iloc[-3, 4]
+    parsed("update", "--replace")
+    assert load_bars("BTC/USDT", "1h", root=load_settings().bars_root).frame.iloc[997, 4] == BARS.frame.iloc[997, 4]
+    assert [row["kept"] for row in parsed("revisions")] == ["first", "later"]
+
+
+def test_one_that_fails_does_not_keep_the_others_and_the_exit_code_says_so(exchange):
+    gone = bars_of(BARS.frame.iloc[:900], symbol="GONE/USDT", venue="binance")
+    store(part(BARS, 900), gone)
+    result = atb("update", "--json", "--recheck", 0)
+    assert result.exit_code == 2
+    rows = {row["series"]: row for row in json.loads(result.stdout)}
+    assert rows["BTC/USDT 1h (binance)"]["added"] == 100
+    assert "has no such symbol" in rows["GONE/USDT 1h (binance)"]["problem"]
+
+
+def test_offline_nothing_is_fetched_and_one_line_says_why(exchange, monkeypatch):
+    store(part(BARS, 900))
+    monkeypatch.setenv("ATB__DATA__OFFLINE", "true")
+    for command in (
+        ["update"],
+        ["sentiment"],
+        ["funding", "BTC/USDT:USDT"],
+        ["download", "BTC/USDT"],
+        ["rules", "BTC/USDT"],
+    ):
+        result = atb(*command)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "needs the network, and data.offline is set" in result.stderr
+    assert parsed("list")[0]["bars"] == 900
+
+
+def test_an_archive_is_downloaded_gone_on_with_and_its_corrected_files_are_read_again(tmp_path, monkeypatch):
+    files, old = ArchiveFiles(), bars_of(random_walk(24 * 60, 6), venue="binance")
+    files.put_bars(old, "2024-01")
+    with served(files.pages) as url:
+        monkeypatch.setenv("ATB__DATA__ARCHIVE_URL", url)
+        start = ("download", "BTC/USDT", "--source", "archive", "--start", "2024-01-01", "--end", "2024-01-20")
+        assert parsed(*start)["added"] == 19 * 24
+        changed = old.frame.copy()
+        changed.iloc[30, 4] += 7.0
+        files.put_bars(bars_of(changed, venue="binance"), "2024-01")
+        files.put_bars(old, "2024-02")
+        (row,) = parsed("update", "--recheck", 0)
+    assert (row["added"], row["revised"]) == (24 * (60 - 19), 1)
+    assert [one["first"]["volume"] for one in parsed("revisions")] == [old.frame.iloc[30, 4]]
+
+
+def test_a_file_of_the_archive_that_is_not_what_its_checksum_says_is_refused(monkeypatch):
+    files = ArchiveFiles()
+    files.put_bars(bars_of(random_walk(24 * 31, 6), venue="binance"), "2024-01")
+    path = next(path for path in files.files if path.endswith(".zip"))
+    files.files[path] = files.files[path][:-5] + b"xxxxx"
+    with served(files.pages) as url:
+        monkeypatch.setenv("ATB__DATA__ARCHIVE_URL", url)
+        result = atb("download", "BTC/USDT", "--source", "archive", "--start", "2024-01-01", "--end", "2024-01-20")
+    assert result.exit_code == 2
+    assert "not what its CHECKSUM file says" in result.stderr
+    assert not all_series(load_settings().bars_root)
+
+
+def test_sentiment_is_downloaded_with_when_it_came_and_imported_from_any_dated_file(tmp_path, monkeypatch):
+    index = pd.date_range("2024-01-01", periods=30, freq="D", tz="UTC")
+    with served(fear_greed_pages(pd.Series(range(30, 60), index=index))) as url:
+        monkeypatch.setenv("ATB__DATA__SENTIMENT_URL", url)
+        assert parsed("sentiment")["added"] == 30
+        assert [row["added"] for row in parsed("update")] == [0]
+    found = load_sentiment("fear_greed", root=load_settings().bars_root)
+    assert found["value"].tolist() == [float(value) for value in range(30, 60)]
+    assert found["reconstructed"].all()
+    file = tmp_path / "mine.csv"
+    file.write_text("Day;Mood;Out\n2024-01-01 00:00;1.5;2024-01-01 09:00\n2024-01-02 00:00;-2;2024-01-02 10:00\n")
+    refused = atb("sentiment", "mine", "--file", file, "--utc")
+    assert refused.exit_code == 2
+    assert "Name it: --column value=NAME" in refused.stderr
+    given = ("--column", "value=mood", "--column", "published=Out")
+    assert parsed("sentiment", "mine", "--file", file, "--utc", *given)["added"] == 2
+    mine = load_sentiment("mine", root=load_settings().bars_root)
+    assert mine["published"].dt.hour.tolist() == [9, 10]
+    assert "Only fear_greed can be downloaded" in atb("sentiment", "mine").stderr
+
+
+def test_funding_is_imported_and_its_holes_are_listed_beside_those_of_bars(tmp_path):
+    store(part(BARS, 100))
+    moments = pd.Timestamp("2024-01-01", tz="UTC") + pd.to_timedelta([0, 8, 16, 32, 40, 44, 48], unit="h")
+    file = tmp_path / "funding.csv"
+    rates = [0.0001, 0.0002, -0.0001, 0.0001, 0.0001, 0.0, 0.0001]
+    file.write_text(
+        "fundingTime,fundingRate\n"
+        + "".join(f"{int(at.timestamp() * 1_000) + 4},{rate}\n" for at, rate in zip(moments, rates, strict=True))
+    )
+    report = parsed("funding", "BTC/USDT:USDT", "--venue", "binanceusdm", "--file", file)
+    assert (report["added"], report["first"]) == (7, "2024-01-01T00:00:00+00:00")
+    assert load_funding("BTC/USDT:USDT", root=load_settings().bars_root)["funding_rate"].tolist() == rates
+    (hole,) = parsed("gaps")
+    assert (hole["series"], hole["start"], hole["missing"]) == (
+        "funding of BTC/USDT:USDT (binanceusdm)", "2024-01-01T16:00:00+00:00", 1,
+    )  # fmt: skip
+    assert "Only perpetuals" in atb("funding", "BTC/USDT", "--file", file).stderr
