@@ -182,7 +182,8 @@ def _funding(bars: Bars) -> "pd.Series[float] | None":
         return None
     end = bars.timeframe.next(bars.frame.index[-1].to_pydatetime())
     paid = load_funding(bars.symbol, root=root, venue=bars.venue)["funding_rate"]
-    return paid[(paid.index > bars.frame.index[0]) & (paid.index <= end)]
+    due: pd.Series[float] = paid[(paid.index > bars.frame.index[0]) & (paid.index <= end)]
+    return due
 
 
 def _instrument(bars: Bars) -> Instrument:
