@@ -149,11 +149,18 @@ class InputSeries:
         import pandas as pd
 
         rows = self.cut(closes_ms)
+        if self.declared.kind == "universe":
+            rows = rows.listed()
         stated = rows.stated_ms.view("M8[ms]").astype("M8[us]")
         index = pd.DatetimeIndex(stated, name="timestamp").tz_localize("UTC")
         table = _sealed(np.asfortranarray(rows.values))  # each column in one piece, as a catalogue's bars
-        frame = pd.DataFrame(table, index, list(self.columns), copy=False)
+        frame = pd.DataFrame(table, index, list(rows.columns), copy=False)
         return Known(frame, _sealed(rows.known_ms), stale_ms=rows.stale_ms, closes_ms=closes_ms)
+
+    def listed(self) -> "InputSeries":
+        """Return the rows with the columns that have a value in the newest of them."""
+        there = np.flatnonzero(~np.isnan(self.values[-1])) if len(self) else np.zeros(0, dtype=np.int64)
+        return replace(self, columns=tuple(self.columns[at] for at in there), values=self.values[:, there])
 
     def appended(self, later: "InputSeries") -> "InputSeries":
         """Return these rows and later ones; what is no later than the newest row here is left out.

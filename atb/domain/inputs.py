@@ -147,7 +147,17 @@ class SentimentInput:
 
 @dataclass(frozen=True, slots=True)
 class UniverseInput:
-    """Listed symbols: a column for each, 1 while it is listed and 0 while it is not, each row known at its time."""
+    """Listed symbols: a column for each, 1 while it belongs and 0 after it left; each row is known at its time.
+
+    A symbol that was never listed up to the newest row has no column: its name is not known yet.
+
+    Parameters
+    ----------
+    name
+        Of the universe in the catalogue.
+    warmup, max_age
+        As of every input.
+    """
 
     kind: ClassVar[str] = "universe"
     name: str

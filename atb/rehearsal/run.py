@@ -193,9 +193,9 @@ def _period(portfolio: Portfolio, settings: Settings, days: int) -> TradedPeriod
             )  # fmt: skip
     inputs = {}
     for slot, (plan, bars) in enumerate(zip(portfolio.plans, whole, strict=True)):
-        before = _bars_before(bars, end_ms)
-        first = _first_row(plan, before, start_ms)
-        inputs[slot] = load_inputs(plan.inputs, before, root=settings.bars_root, from_row=first)
+        traded = _bars_before(bars, end_ms)
+        first = _first_row(plan, traded, start_ms)
+        inputs[slot] = load_inputs(plan.inputs, traded, root=settings.bars_root, from_row=first)
     return TradedPeriod(tuple(whole), start_ms, end_ms, _read_bars(portfolio, settings), inputs)
 
 

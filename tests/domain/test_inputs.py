@@ -148,6 +148,16 @@ def test_a_universe_has_a_column_for_each_symbol():
     assert known.as_of("LUNA/USDT").tolist() == [1.0] * 23 + [0.0] * 3
 
 
+def test_a_symbol_that_is_not_listed_yet_has_no_column():
+    frame = pd.DataFrame(
+        {"BTC/USDT": [1.0, 1.0], "SOL/USDT": [np.nan, 1.0]},
+        index=pd.DatetimeIndex(["2024-01-01", "2024-01-02"], tz="UTC"),
+    )
+    series = InputSeries.of_events(UniverseInput("large"), frame)
+    assert list(series.known(hours(20)).frame.columns) == ["BTC/USDT"]
+    assert list(series.known(hours(25)).frame.columns) == ["BTC/USDT", "SOL/USDT"]
+
+
 @given(first=st.integers(0, 60), count=st.integers(1, 40), later=st.integers(0, 40), warmup=st.integers(0, 5))
 def test_what_comes_later_and_how_much_came_before_changes_nothing(first, count, later, warmup):
     declared = BarsInput(timeframe="4h", symbol="BTC/USDT", warmup=warmup)

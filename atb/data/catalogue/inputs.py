@@ -7,14 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from atb.data.catalogue.funding import find_funding, load_funding
 from atb.data.catalogue.reading import coverage, load_bars
 from atb.data.catalogue.sentiment import load_sentiment
 from atb.data.catalogue.series import find_series
-from atb.domain import Bars, BarsInput, FundingInput, SentimentInput, Symbol, Timeframe
+from atb.data.catalogue.universes import load_universe
+from atb.domain import Bars, BarsInput, FundingInput, SentimentInput, Symbol, Timeframe, UniverseInput
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import Input
+from atb.domain.universe import Universe
 from atb.errors import DataError
 from atb.times import at_ms, in_ms, short
 
@@ -118,8 +121,8 @@ def _bars_before(declared: BarsInput, first_ms: int, last_ms: int, *, root: Path
         back *= 2
 
 
-def _events(declared: Input, *, root: Path, venue: str | None) -> InputSeries:
-    """Return all stored rows of funding or sentiment."""
+def _events(declared: FundingInput | SentimentInput | UniverseInput, *, root: Path, venue: str | None) -> InputSeries:
+    """Return all stored rows of funding, sentiment or a universe."""
     if isinstance(declared, FundingInput):
         symbol = Symbol.parse(str(declared.symbol))
         own = venue is not None and (root / venue / symbol.slug / "funding").is_dir()
@@ -128,7 +131,25 @@ def _events(declared: Input, *, root: Path, venue: str | None) -> InputSeries:
         return InputSeries.of_events(declared, load_funding(symbol, root=root, venue=at), venue=name)
     if isinstance(declared, SentimentInput):
         return InputSeries.of_events(declared, load_sentiment(declared.source, root=root), venue=declared.source)
-    raise DataError(f"The catalogue holds no {declared}", todo="Universes are read as of a day: atb data --help")
+    universe = load_universe(declared.name, root=root)
+    return InputSeries.of_events(declared, _memberships(universe), venue=declared.name)
+
+
+def _memberships(universe: Universe) -> pd.DataFrame:
+    """Return a row for each change: 1 while a symbol belongs, 0 after it left, NaN before it was listed."""
+    ends = [one.ended_ms for one in universe.listings if one.ended_ms is not None]
+    times = sorted({one.listed_ms for one in universe.listings} | set(ends))
+    index = pd.DatetimeIndex(np.array(times, dtype="datetime64[ms]"), tz="UTC")
+    names = list(dict.fromkeys(str(one.symbol) for one in universe.listings))
+    table = pd.DataFrame(np.nan, index=index, columns=names)
+    for one in universe.listings:  # those of one symbol come in order
+        column = table[str(one.symbol)].to_numpy(copy=True)
+        row = np.searchsorted(times, one.listed_ms)
+        column[row:] = 1.0
+        if one.ended_ms is not None:
+            column[np.searchsorted(times, one.ended_ms) :] = 0.0
+        table[str(one.symbol)] = column
+    return table
 
 
 def _series_of(declared: BarsInput) -> tuple[Symbol, Timeframe]:

@@ -133,14 +133,13 @@ class InputFeed:
             if not isinstance(declared, BarsInput) or self._due_ms(stream, declared) <= time_ms:
                 try:
                     rows = await self._newer(declared, stream.rows)
+                    stream.rows = stream.rows if rows is None else stream.rows.appended(rows)
                 except AtbError as error:
                     if key not in self._silent:  # noted once, not at every attempt
                         _log.warning("an input cannot be had", input=str(declared), error=str(error))
                     self._silent.add(key)
                     continue
                 self._silent.discard(key)
-                if rows is not None:
-                    stream.rows = stream.rows.appended(rows)
 
     def missing(self, slots: Iterable[int], time_ms: int) -> list[tuple[int, str]]:
         """Return slot and name of each input whose bar should be closed by `time_ms`, and is not here."""

@@ -7,8 +7,10 @@ import pytest
 from atb.data.catalogue import load_bars
 from atb.data.catalogue.events import funding_at, save_events, sentiment_at
 from atb.data.catalogue.inputs import known_from, load_inputs, stored_input
+from atb.data.catalogue.universes import save_universe
 from atb.data.catalogue.writing import save_bars
-from atb.domain import BarsInput, FundingInput, SentimentInput, Symbol, Timeframe
+from atb.domain import BarsInput, FundingInput, SentimentInput, Symbol, Timeframe, UniverseInput
+from atb.domain.universe import Listing, Universe
 from atb.errors import DataError
 from atb.times import in_ms
 from tests.bars import bars_of, random_walk
@@ -104,6 +106,18 @@ def test_every_input_is_known_from_a_time_on(root):
     load_inputs(ALL, own(root, start), root=root)
     with pytest.raises(DataError, match="needs 11 rows"):
         load_inputs(ALL, own(root, start - pd.Timedelta(1, "h")), root=root)
+
+
+def test_a_universe_is_read_as_its_symbols_were_listed(root):
+    days = [in_ms(pd.Timestamp(day, tz="UTC")) for day in ("2024-01-01", "2024-01-15", "2024-01-20", "2024-03-01")]
+    btc, eth, sol = (Symbol.parse(f"{base}/USDT") for base in ("BTC", "ETH", "SOL"))
+    listings = (Listing(btc, days[0]), Listing(eth, days[0], days[1]), Listing(eth, days[2]), Listing(sol, days[3]))
+    save_universe(Universe("large", listings), root=root)
+    series = load_inputs(declared(UniverseInput("large")), own(root), root=root)["input0"]
+    known = series.known(own(root).closed_ms)
+    assert list(known.frame.columns) == ["BTC/USDT", "ETH/USDT"]
+    found = known.as_of("ETH/USDT")
+    assert [found[0], found[24 * 4], found[-1], found.sum()] == [1.0, 0.0, 1.0, 24 * 15 + 0]
 
 
 def test_stored_rows_of_an_input_are_read_from_a_time_on(root):
