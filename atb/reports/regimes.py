@@ -99,7 +99,7 @@ def effect_figure(effect: RegimeEffect) -> go.Figure:
     figure.add_hline(y=0, line={"color": theme.SOFT, "width": 1}, row=1, col=1)
     caption = (
         f"{effect.verdict} p is the share of turns of the labels against the returns that separate them as well; below 0.05 the "
-        f"regime told something. Intervals from blocks of bars; none with fewer than {LEAST_STRETCHES} stretches. Before costs."
+        f"regime matters. Intervals from blocks of bars; none with fewer than {LEAST_STRETCHES} stretches. Before costs."
     )
     theme.style(figure, "What followed each regime", label=effect.title, caption=caption, height=420)
     figure.update_yaxes(title_text="mean return of the next bar (% a year, log)", row=1, col=1)

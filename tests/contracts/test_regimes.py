@@ -1,6 +1,8 @@
 """Every method of regimes: never repainted, the same at every bar as a runner computes it, and made of parameters that matter."""
 
 import dataclasses
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
+from atb.prediction.regime_fitting import make_regime
 from atb.validation.windows import check_windows
 from tests.bars import bars_of, random_walk
 from tests.contracts.regime_methods import METHODS, OTHER_VALUES, Follows
@@ -102,3 +105,24 @@ def test_a_method_is_the_values_it_was_made_of(method):
     assert hash(again) == hash(method)
     with pytest.raises(dataclasses.FrozenInstanceError):
         setattr(method, dataclasses.fields(method)[0].name, 3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["trend_volatility", "gaussian_hmm", "jump_model"])
+def test_real_candles_are_labelled_alike_at_any_cut_and_by_a_runner(name):
+    """Four years of hours by the defaults; a fitted method is fitted again on the bars before each cut."""
+    folder = os.environ.get("ATB_TEST_DATA")
+    if folder is None:
+        pytest.skip("ATB_TEST_DATA names no folder of real candles")
+    candles = pd.read_parquet(Path(folder) / "binance_BTCUSDT_1h.parquet").set_index("timestamp")
+    bars = bars_of(candles.loc["2021":"2024"])
+    method = make_regime(name, bars, every="90d", span="365d")
+    whole = method.compute(bars.frame)
+    for cut in (15_000, 21_111, 30_003):
+        past = bars.rows(0, cut)
+        assert bits(make_regime(name, past, every="90d", span="365d").compute(past.frame)) == bits(whole.iloc[:cut])
+    for row in range(15_000, len(bars), 997):
+        assert bits(method.compute(bars.frame.iloc[row - method.warmup : row + 1]).iloc[[-1]]) == bits(
+            whole.iloc[[row]]
+        )
+    assert whole["regime"].iloc[15_000:].notna().all()

@@ -5,8 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from atb.engine.policy import AccountPolicy
+from atb.engine.prepare import prepare
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.features.regimes import Hysteresis, Refitted
+from atb.strategies import make_strategy
+from atb.validation.windows import check_windows
+from tests.bars import bars_of
 from tests.features.regimes.fitted import HMM, HOUR_MS, JUMP, changing_market, fit_of
 
 BARS, _ = changing_market(600, 1)
@@ -50,6 +56,23 @@ def test_hysteresis_is_laid_over_the_labels_of_all_fits():
 def test_it_is_a_predictor_of_regimes():
     assert TWO.predict(BARS).tobytes() == TWO.compute(BARS)["regime"].to_numpy().tobytes()
     assert (TWO.name, TWO.labels) == ("gaussian_hmm", ("calm", "volatile"))
+
+
+def test_a_strategy_that_reads_it_as_its_model_decides_alike_in_a_runner():
+    bars = bars_of(BARS)
+    slot = Slot(make_strategy("ml_basic"), bars, predictor=TWO)
+    assert slot.warmup == HMM.warmup
+    (one,) = check_windows(prepare((slot,), AccountPolicy(), bars.frame.index[200]), most=40)
+    assert one.report.equal, str(one.report)
+    assert set(one.values[:, -1]) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("rows", [0, 1, 40])
+def test_too_few_bars_have_no_regime(rows):
+    for method in (TWO, Refitted(TWO.fits, Hysteresis()), HMM, JUMP):
+        found = method.compute(BARS.iloc[:rows])
+        assert len(found) == rows
+        assert found.isna().all(axis=None)
 
 
 def test_any_other_number_gives_another_fingerprint():
