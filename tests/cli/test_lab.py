@@ -54,6 +54,15 @@ def test_it_listens_on_this_machine_only():
     assert "--ServerApp.ip=127.0.0.1" in lab_arguments("python", Path("n"), port=1, browser=True)
 
 
+def test_the_folder_of_your_own_strategies_is_opened_and_made_if_it_is_not_there(monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr(os, "execve", lambda *given: started.append(given))
+    done = CliRunner().invoke(main, ["lab", "--strategies", "--no-browser"])
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "strategies").is_dir()
+    assert f"--ServerApp.root_dir={tmp_path / 'strategies'}" in started[0][1]
+
+
 def test_it_refuses_to_start_where_there_are_no_notebooks(monkeypatch, tmp_path):
     monkeypatch.setattr("atb.config.part_of", lambda *_: tmp_path / "notebooks")
     done = CliRunner().invoke(main, ["lab"])
