@@ -155,7 +155,10 @@ def strategy_module(name: str) -> str:
 
 
 def strategy_names() -> list[str]:
-    """Return the names of all strategies: the built-in ones, then your own, whether their files can be loaded or not."""
+    """Return the names of all strategies: the built-in ones, then your own, whether their files can be loaded or not.
+
+    What is wrong with a file says `strategy_class`; a list that no file can keep waiting is `atb.workbench.own.own_strategies`.
+    """
     return [*STRATEGIES, *(name for name in own_names() if name not in STRATEGIES)]
 
 

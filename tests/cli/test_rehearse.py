@@ -23,6 +23,7 @@ from atb.rehearsal.kill_drill import KillDrill, position_to_close, resting_order
 from atb.strategies import make_strategy
 from atb.venues.simulator.faults import Fault
 from tests.live.desk import Desk, warm_result
+from tests.strategies.own_files import FADE, write_strategy
 
 POLICY = RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.04, reenter=True)
 COSTS = ExecutionModel(fee=0.001, fee_in_base=True)
@@ -77,6 +78,18 @@ def test_without_faults_the_runner_is_its_backtest_and_the_drill_repeats_its_dec
     for stage in ("calm", "drill"):
         ledger = [json.loads(line) for line in (Path(detail["folder"]) / stage / "ledger.jsonl").open(encoding="utf-8")]
         assert {entry["kind"] for entry in ledger} >= {"request", "order", "trade", "balance"}
+
+
+@pytest.mark.slow
+def test_a_strategy_of_one_s_own_folder_is_rehearsed_as_a_built_in_one(desk):
+    write_strategy("fade", FADE)
+    strategy = make_strategy("fade", window=6, depth=0.01)
+    path = desk.promote(warm_result(desk.stock(400), strategy=strategy, policy=POLICY, execution=COSTS))
+    done = atb("rehearse", path, "--days", 3, "--faults", "none")
+    assert done.exit_code == 0, done.output
+    ((passed, detail),) = evidence(desk)
+    assert (passed, detail["comparison"]["decisions"]) == (True, 72)
+    assert detail["comparison"]["orders"] > 2
 
 
 @pytest.mark.slow
