@@ -4,7 +4,7 @@ from typing import Any
 
 from atb.features.indicators.columns import change, quotient
 from atb.features.indicators.recursion import SETTLED, exponential, scan, settled, wilder, wilder_memory
-from atb.features.indicators.register import Column, indicator
+from atb.features.indicators.register import Column, check_spans, indicator
 from atb.features.indicators.windows import line, mean, weighted_mean, window_sum
 
 _FAMILY = "averages"
@@ -106,6 +106,7 @@ def kama(x: Column, n: int = 10, fast: int = 2, slow: int = 30) -> Column:
     The smoothing is ((1 - r) 2 / (slow + 1) + r 2 / (fast + 1))^2, where r is the way from end to end over `n` bars as a part of
     the way walked (Kaufman 1995). In a market without direction it forgets so slowly that the warm-up is SETTLED times that span.
     """
+    check_spans("KAMA", fast, slow)
     straight = quotient(abs(change(x, n)), window_sum(abs(change(x)), n), 0.0)
     slowest, quickest = 2.0 / (slow + 1), 2.0 / (fast + 1)
     speed = straight * (quickest - slowest) + slowest

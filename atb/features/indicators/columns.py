@@ -110,6 +110,25 @@ def _no_logarithm(found: float) -> InputError:
     return InputError("A logarithm needs values above 0", found=found, todo="Prices of 0 are holes: repair them")
 
 
+def held(x: Any, unchanged: Any) -> Any:
+    """Return `x`, and where it is unchanged the value before: rounding alone would move a ratio whose parts shrink alike."""
+    if isinstance(x, Live):
+        return derived(_Held(), x, unchanged)
+    rows, first = np.arange(len(x)), int(np.isnan(x).sum())
+    kept = np.where(unchanged & (rows > first), 0, rows)
+    return x[np.maximum.accumulate(kept)]
+
+
+class _Held:
+    def __init__(self) -> None:
+        self._value = NAN
+
+    def __call__(self, value: float, unchanged: bool) -> float:
+        if not unchanged or self._value != self._value:
+            self._value = value
+        return self._value
+
+
 def cycle(x: Any, period: float) -> tuple[Any, Any]:
     """Return sine and cosine of where `x` (0 or more) is in the period: a point on a circle that has no end of the year."""
     angle = (x % period) * (2.0 * math.pi / period)

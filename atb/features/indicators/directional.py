@@ -2,7 +2,7 @@
 
 from typing import Any, Generic, NamedTuple
 
-from atb.features.indicators.columns import STILL, change, lag, maximum, quotient, where
+from atb.features.indicators.columns import STILL, change, held, lag, maximum, quotient, where
 from atb.features.indicators.library import library
 from atb.features.indicators.recursion import wilder, wilder_memory
 from atb.features.indicators.register import Column, indicator
@@ -61,15 +61,24 @@ def adxr(high: Column, low: Column, close: Column, n: int = 14) -> Column:
 
 def _index(high: Any, low: Any, close: Any, n: int) -> Any:
     plus, minus = _indicators(high, low, close, n)
-    return quotient(abs(plus - minus), plus + minus, 0.0, least=100 * STILL) * 100.0
+    both, (up, down) = plus + minus, _movements(high, low)
+    index = quotient(abs(plus - minus), both, 0.0, least=100 * STILL) * 100.0
+    return held(index, (up == 0.0) & (down == 0.0) & (both > 100 * STILL))
 
 
 def _indicators(high: Any, low: Any, close: Any, n: int) -> tuple[Any, Any]:
+    span = true_range(high, low, close)
+    reach, least = wilder(span, n), abs(close) * STILL
+    unchanged = (span == 0.0) & (reach > least)
+    plus, minus = (quotient(wilder(part, n), reach, 0.0, least=least) * 100.0 for part in _movements(high, low))
+    return held(plus, unchanged), held(minus, unchanged)
+
+
+def _movements(high: Any, low: Any) -> tuple[Any, Any]:
+    """Return by how much a bar reached above the one before it, and by how much below: the larger of the two, the other 0."""
     up, down = change(high), -change(low)
-    plus = where(up > down, maximum(up, 0.0), up * 0.0)
-    minus = where(down > up, maximum(down, 0.0), up * 0.0)
-    reach, least = wilder(true_range(high, low, close), n), abs(close) * STILL
-    return tuple(quotient(wilder(abs(part), n), reach, 0.0, least=least) * 100.0 for part in (plus, minus))
+    plus = where(up > down, maximum(up, 0.0), abs(up) * 0.0)
+    return plus, where(down > up, maximum(down, 0.0), abs(up) * 0.0)
 
 
 @indicator("high", "low", family=_FAMILY, warmup=lambda n: n, least=2, outputs=("down", "up"), example={"n": 14})

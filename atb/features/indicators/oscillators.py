@@ -7,6 +7,7 @@ from atb.features.indicators.columns import (
     change,
     clip,
     delayed,
+    held,
     lag,
     log,
     maximum,
@@ -54,7 +55,9 @@ def _strength(x: Any, n: int) -> Any:
     moved = change(x)
     up = maximum(moved, 0.0)
     gain, loss = wilder(up, n), wilder(up - moved, n)
-    return quotient(gain, gain + loss, 0.5, least=still(gain + loss, x, wilder_memory(n)))
+    both = gain + loss
+    least = still(both, x, wilder_memory(n))
+    return held(quotient(gain, both, 0.5, least=least), (moved == 0.0) & (both > least))
 
 
 @indicator("close", family=_FAMILY, warmup=lambda n, fast_k, fast_d: wilder_memory(n) + fast_k + fast_d - 2, least=2,

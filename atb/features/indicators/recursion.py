@@ -103,7 +103,8 @@ def still(moved: Any, x: Any, memory: int) -> Any:
         return derived(_Still(memory), moved, x)
     if not (moved <= np.nanmax(abs(x), initial=0.0) * STILL).any():
         return 0.0
-    return maximum(highest(x, memory), -lowest(x, memory)) * STILL
+    largest = maximum(highest(x, memory), -lowest(x, memory))
+    return np.where(np.isnan(largest), 0.0, largest * STILL)
 
 
 class _Still:
