@@ -9,7 +9,7 @@ from atb.features import indicators as ours
 from tests.bars import random_walk
 
 BARS = random_walk(2_000, seed=8)
-O, H, L, C, V = (BARS[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
+P, H, L, C, V = (BARS[name].to_numpy() for name in ("open", "high", "low", "close", "volume"))
 SETTLED = 1_100
 PAIRS = {
     "sma": lambda: (ours.sma(C, 20), talib.SMA(C, 20)),
@@ -40,7 +40,7 @@ PAIRS = {
     "ultosc": lambda: (ours.ultosc(H, L, C), talib.ULTOSC(H, L, C)),
     "trix": lambda: (ours.trix(C, 15), talib.TRIX(C, 15)),
     "tsi": lambda: (ours.tsi(C), talib.TSI(C)),
-    "bop": lambda: (ours.bop(O, H, L, C), talib.BOP(O, H, L, C)),
+    "bop": lambda: (ours.bop(P, H, L, C), talib.BOP(P, H, L, C)),
     "plus_di": lambda: (ours.plus_di(H, L, C), talib.PLUS_DI(H, L, C)),
     "minus_di": lambda: (ours.minus_di(H, L, C), talib.MINUS_DI(H, L, C)),
     "dx": lambda: (ours.dx(H, L, C), talib.DX(H, L, C)),
@@ -77,10 +77,10 @@ def test_equals_talib_to_rounding(name):
 
 @pytest.mark.parametrize("pattern", ["engulfing", "hammer", "3whitesoldiers", "hikkake", "morningstar"])
 def test_a_pattern_is_talibs(pattern):
-    mine = ours.candle_pattern(O, H, L, C, pattern=pattern)
-    np.testing.assert_array_equal(mine[30:], getattr(talib, f"CDL{pattern.upper()}")(O, H, L, C)[30:])
+    mine = ours.candle_pattern(P, H, L, C, pattern=pattern)
+    np.testing.assert_array_equal(mine[30:], getattr(talib, f"CDL{pattern.upper()}")(P, H, L, C)[30:])
 
 
 def test_an_unknown_pattern_is_answered_with_the_nearest():
     with pytest.raises(InputError, match="Unknown candle pattern"):
-        ours.candle_pattern(O, H, L, C, pattern="engulfin")
+        ours.candle_pattern(P, H, L, C, pattern="engulfin")

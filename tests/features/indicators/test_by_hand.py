@@ -4,7 +4,20 @@ import numpy as np
 import pytest
 
 from atb.errors import InputError
-from atb.features.indicators import atr, bollinger_position, ema, macd_histogram, roc, rsi, sma, stddev
+from atb.features.indicators import (
+    adx,
+    atr,
+    bollinger_position,
+    dx,
+    ema,
+    kama,
+    macd_histogram,
+    plus_di,
+    roc,
+    rsi,
+    sma,
+    stddev,
+)
 
 NAN = np.nan
 
@@ -98,3 +111,36 @@ def test_refuses_infinity_even_before_the_first_number():
 def test_refuses_a_table():
     with pytest.raises(InputError, match="one column"):
         sma(np.ones((3, 2)), 2)
+
+
+def moved_then_stood(bars: int) -> np.ndarray:
+    walk = 0.7 * np.exp(np.cumsum(np.random.default_rng(6).normal(0, 0.02, 900)))
+    return np.concatenate([walk, np.full(bars, walk[-1])])
+
+
+def test_a_ratio_stands_still_with_the_market_and_then_has_no_side():
+    """Its parts shrink alike, bar by bar: rounding must not move it, and a history that is long gone must not decide it."""
+    close = moved_then_stood(600)
+    for column in (rsi(close), plus_di(close, close, close), dx(close, close, close)):
+        assert len(set(column[900:950])) == 1
+        assert column[950] != column[-1]
+    assert rsi(close)[-1] == 50
+    assert dx(close, close, close)[-1] == plus_di(close, close, close)[-1] == 0
+
+
+@pytest.mark.parametrize("n", range(2, 60))
+def test_averages_of_a_market_that_stands_still_are_its_price(n):
+    close = moved_then_stood(25 * n)
+    assert sma(close, n)[-1] == ema(close, n)[-1] == close[-1]
+    assert stddev(close, n)[-1] == 0
+
+
+def test_the_range_of_a_market_that_stands_still_is_0():
+    close = moved_then_stood(600)
+    assert atr(close, close, close)[-1] == 0
+    assert adx(*[moved_then_stood(1_500)] * 3)[-1] == 0
+
+
+def test_kama_needs_fast_below_slow():
+    with pytest.raises(InputError, match="KAMA needs fast below slow"):
+        kama(np.arange(50.0), 5, 9, 9)
