@@ -30,6 +30,7 @@ CASES = {
     "memory": "the sweep with a tenth, all and ten times the combinations",
     "start": "from the start of the process to the first result, wall time",
     "cold": "compiling the kernel into an empty cache",
+    "load": "a million minutes from the catalogue, beside pandas from CSV, and one day of them, wall time",
     "indicators": "a closed bar's indicators by the live form, beside pandas computing them again",
     "live": "from a closed bar seen by the runner to the request it sends, as a histogram",
 }

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from atb.bench.cases import ATB, Row
+from atb.bench.loading import CSV, size_ratio
 
 BARS, COMBOS = 100_000, 1_000
 
@@ -84,6 +85,16 @@ def _live(rows: Sequence[Row]) -> TargetResult | None:
     return TargetResult(target, f"{row.wall_s * 1_000:.1f} ms", row.wall_s <= 0.050)
 
 
+def _load(rows: Sequence[Row]) -> TargetResult | None:
+    ours = next((row for row in rows if row.case == "load" and row.engine == ATB), None)
+    row = next((row for row in rows if row.case == "load" and row.engine == CSV), None)
+    if row is None or ours is None:
+        return None
+    smaller, faster = size_ratio(ours), row.ratio_to_atb or 0.0
+    target = "a million bars load at least 8x faster than pandas from CSV, from at most 1/6 of its size"
+    return TargetResult(target, f"{faster:.1f}x, 1/{smaller:.1f}", faster >= 8 and smaller >= 6 and bool(row.agrees))
+
+
 def _indicators(rows: Sequence[Row]) -> TargetResult | None:
     row = next((row for row in rows if row.case == "indicators" and row.engine == "pandas"), None)
     if row is None or row.ratio_to_atb is None:
@@ -116,6 +127,7 @@ CHECKS: tuple[Callable[[Sequence[Row]], TargetResult | None], ...] = (
     _cores,
     _start,
     _cold,
+    _load,
     _indicators,
     _live,
 )

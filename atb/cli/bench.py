@@ -26,6 +26,7 @@ CASES = (
     "memory",
     "start",
     "cold",
+    "load",
     "indicators",
     "live",
 )
@@ -59,8 +60,8 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
 
     All get the same generated bars and the same rule: SMA 20/50 cross, 0.1 % fee, 2 % stop, 4 % target. Each runs in a
     process of its own; the first run is discarded and the fastest of the others counts. Ratios are of CPU seconds, those
-    of `cores` and `start` of wall time. Peak memory is counted above imports and bars. With --keep the ratios of a release are
-    kept; each later run prints how its ratios differ from the last kept ones. The exit code is 1 if engines with the same fill
+    of `cores`, `load` and `start` of wall time. Peak memory is counted above imports and bars. With --keep the ratios of a
+    release are kept; each later run prints how its ratios differ from the last kept ones. The exit code is 1 if engines with the same fill
     rules disagree.
 
     \b
@@ -75,6 +76,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
       memory  the sweep with a tenth, all and ten times the combinations
       start   from the start of the process to the first result
       cold    compiling the kernel into an empty cache
+      load    a million minutes from the catalogue, beside pandas from CSV, and one day of them
       indicators  a closed bar's indicators by the live form, beside pandas computing them again
       live    from a closed bar seen by the runner to the request it sends, as a histogram
 
@@ -99,8 +101,12 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
     seed = SEED if sizes["seed"] is None else sizes["seed"]
     options = Options(sizes["bars"], sizes["combos"], sizes["repeat"], seed)
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
-    peers = tuple(case for case in chosen if case not in {"indicators", "live"})
+    peers = tuple(case for case in chosen if case not in {"load", "indicators", "live"})
     rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
+    if "load" in chosen:
+        from atb.bench.loading import measure_loading
+
+        rows += measure_loading(options.seed)
     if "indicators" in chosen:
         from atb.bench.indicators import measure_indicators
 

@@ -24,8 +24,14 @@ def bar_index(opened_ms: "ArrayLike") -> "pd.DatetimeIndex":
     import numpy as np
     import pandas as pd
 
-    opened = np.asarray(opened_ms, dtype="datetime64[ms]").astype("datetime64[us]")
-    return pd.DatetimeIndex(opened, tz="UTC", name="timestamp")
+    opened = np.asarray(opened_ms)
+    if (
+        opened.dtype == np.int64
+    ):  # numpy's own conversion checks what opens of bars cannot violate, and takes four times as long
+        micros = (opened * 1_000).view("datetime64[us]")
+    else:
+        micros = opened.astype("datetime64[ms]").astype("datetime64[us]")
+    return pd.DatetimeIndex(micros, tz="UTC", name="timestamp", copy=False)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""atb data update, funding, sentiment, gaps, revisions: what is new, missing or corrected; the real command line in this process."""
+"""atb data update, funding, sentiment, gaps, revisions: what is new, missing or corrected; the real commands in this process."""
 
 import json
 
