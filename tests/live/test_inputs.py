@@ -92,6 +92,36 @@ def test_a_session_that_is_stopped_and_started_again_is_handed_the_same(stocked)
     assert_equal_to_backtest(read_journal(stocked.url), result)
 
 
+def test_a_session_without_a_start_begins_when_every_input_has_its_warm_up(stocked):
+    path = stocked.promote(result_of(stocked.bars_root, ALL))
+    summary = stocked.trade(path)
+    first = pd.Timestamp(min(row["bar_ms"] for row in read_journal(stocked.url)["decision"]), unit="ms", tz="UTC")
+    assert first == pd.Timestamp("2024-01-02", tz="UTC")
+    result = result_of(stocked.bars_root, ALL, start=first)
+    assert (summary.bars, summary.equity) == (len(result.index), result.equity.iloc[-1])
+
+
+@pytest.mark.slow
+def test_real_bars_funding_and_sentiment_through_the_runner_equal_their_backtest(sqlite_desk, real_data):
+    write_strategy("reader", READER)
+    root, known = sqlite_desk.bars_root, pd.Timestamp("2024-12-31", tz="UTC")
+    for symbol, timeframe in (("BTC", "1h"), ("ETH", "1h"), ("BTC", "4h")):
+        frame = pd.read_parquet(real_data / f"binance_{symbol}USDT_{timeframe}.parquet").set_index("timestamp")
+        frame = frame[(frame.index >= "2023-04-01") & (frame.index < "2023-06-10")].astype("float64")
+        bars = bars_of(frame[["open", "high", "low", "close", "volume"]], f"{symbol}/USDT", timeframe, venue="binance")
+        save_bars(bars, root=root, source="real bars")
+    paid = pd.read_parquet(real_data / "binanceusdm_BTCUSDT_funding_8h.parquet").set_index("timestamp")
+    perpetual = funding_at(root, symbol=Symbol.parse("BTC/USDT:USDT"), venue="binanceusdm")
+    save_events(perpetual, paid, source="real payments", fetched=known)
+    mood = pd.read_parquet(real_data / "alternativeme_FNG_1d.parquet").set_index("timestamp")[["value"]]
+    save_events(sentiment_at(root, "fear_greed"), mood.astype("float64"), source="the real index", fetched=known)
+    result = result_of(root, ALL, start=pd.Timestamp("2023-05-25", tz="UTC"))
+    sqlite_desk.trade(sqlite_desk.promote(result), since=first_open(result))
+    assert len(result.index) == 16 * 24
+    assert len(result.trades) > 3
+    assert_equal_to_backtest(read_journal(sqlite_desk.url), result)
+
+
 @pytest.fixture
 def traded(stocked):
     """A session of every input, its portfolio's slot, and its decisions."""

@@ -3,6 +3,9 @@
 A bar of another series that closes at the same instant as a slot's own is known at that instant. The feed waits for it as for the
 slot's own, at most two seconds; then the slot decides without it, a notice says so, and the input is missing by its own rule (see
 `atb.domain.inputs`): never is the bar before it taken for it by accident. It is given with the next decision.
+
+Funding, sentiment and universes come from the catalogue, which another process keeps up to date (`atb data`): a runner downloads
+nothing but candles. Where their newest row has become too old, a notice says so once.
 """
 
 from collections.abc import Iterable, Mapping
@@ -164,10 +167,21 @@ class InputFeed:
             for name, declared in self._portfolio.plans[slot].inputs.items():
                 stream = self._streams[_key(declared)]
                 end = int(np.searchsorted(stream.rows.known_ms, time_ms, side="right"))
+                self._note_missing(slot, name, stream.rows.part(end - 1, end).used_as(declared), time_ms=time_ms)
                 new = stream.rows.part(stream.given[slot, name], end).used_as(declared)
                 stream.given[slot, name] = end
                 found.setdefault(slot, {})[name] = new
         return found
+
+    def _note_missing(self, slot: int, name: str, newest: InputSeries, *, time_ms: int) -> None:
+        """Notice once that the newest row of funding or sentiment is too old: a strategy has no opinion without it."""
+        if isinstance(newest.declared, BarsInput) or not len(newest) or int(newest.stale_ms[0]) > time_ms:
+            return
+        stated = int(newest.stated_ms[0])
+        if (slot, name, stated) not in self._late:
+            self._late.add((slot, name, stated))
+            detail = {"slot": slot, "input": name, "of": str(newest.declared), "newest_ms": stated}
+            self.notices.append(Notice("input_too_old", detail, "warning"))
 
     def take_notices(self) -> list[Notice]:
         """Return the notices since the last call."""

@@ -155,6 +155,7 @@ def test_a_source_that_does_not_answer_leaves_the_input_missing_by_its_age():
     assert all(len(moment.inputs[0]["mood"]) == 0 for moment in moments)
     closes = np.array([START, venue.now])
     assert np.isfinite(grown(feed, moments, "mood").known(closes).as_of("value")).tolist() == [True, False]
+    assert [notice.kind for notice in feed.notices] == ["input_too_old"]
 
 
 def test_a_start_without_the_rows_or_without_a_source_is_one_error():
