@@ -61,8 +61,8 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
     All get the same generated bars and the same rule: SMA 20/50 cross, 0.1 % fee, 2 % stop, 4 % target. Each runs in a
     process of its own; the first run is discarded and the fastest of the others counts. Ratios are of CPU seconds, those
     of `cores`, `load` and `start` of wall time. Peak memory is counted above imports and bars. With --keep the ratios of a
-    release are kept; each later run prints how its ratios differ from the last kept ones. The exit code is 1 if engines with the same fill
-    rules disagree.
+    release are kept; each later run prints how its ratios differ from the last kept ones. The exit code is 1 if engines
+    with the same fill rules disagree.
 
     \b
     Cases:

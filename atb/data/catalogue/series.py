@@ -2,7 +2,7 @@
 
 import importlib.util
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,7 +94,7 @@ def series_at(root: Path, *, venue: str, symbol: Symbol, timeframe: Timeframe) -
 
 def all_series(root: Path) -> list[Series]:
     """Return every series with at least one file, by venue, symbol and duration."""
-    found = list(_walk(root))
+    found = _series_of(root, root.glob("*/*/*"))
     return sorted(found, key=lambda series: (series.venue, series.symbol, series.timeframe.seconds))
 
 
@@ -109,13 +109,8 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
         If there is none (the message lists what there is), or several venues have it.
     """
     venue = None if venue is None else venue_name(venue)
-    stored = [
-        series
-        for series in all_series(root)
-        if series.symbol == symbol and (series.venue == venue if venue else not series.venue.endswith(MARK))
-    ]
-    if venue is not None:
-        stored = stored or [series_at(root, venue=venue, symbol=symbol, timeframe=timeframe)]
+    paths = sorted(root.glob(f"{venue or '*'}/{symbol.slug}/*"))
+    stored = [series for series in _series_of(root, paths) if venue or not series.venue.endswith(MARK)]
     found = [series for series in stored if series.timeframe == timeframe and series.years]
     found = found or _resampled(stored, timeframe)
     real = [series for series in found if series.venue != SYNTHETIC]
@@ -146,8 +141,9 @@ def _resampled(stored: list[Series], timeframe: Timeframe) -> list[Series]:
     return [replace(base, timeframe=timeframe, base=base) for base in longest.values()]
 
 
-def _walk(root: Path) -> Iterator[Series]:
-    for folder in root.glob("*/*/*"):
+def _series_of(root: Path, folders: Iterable[Path]) -> Iterator[Series]:
+    """Yield the series of those folders that have one."""
+    for folder in folders:
         venue, slug, name = folder.relative_to(root).parts
         if venue != venue.lower():
             continue  # not a folder of the catalogue: these are in small letters

@@ -13,17 +13,17 @@ class EventSource(Protocol):
 
     @property
     def kind(self) -> EventKind:
-        """Which columns its events have."""
+        """Kind of its events, with their columns."""
         ...
 
     @property
     def subject(self) -> str:
-        """What they are of: a perpetual, or an index by its name."""
+        """Name of the perpetual or the index."""
         ...
 
     @property
     def origin(self) -> str:
-        """Where they come from, in words for the catalogue's files."""
+        """Origin of the events, in words for the catalogue's files."""
         ...
 
     def now_ms(self) -> int:

@@ -190,7 +190,7 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a task: its result, or why it failed."""
+    """Outcome of a task: its result, or the error that ended it."""
 
     name: str
     result: Any = None
