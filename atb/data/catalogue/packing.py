@@ -102,9 +102,13 @@ def pack(frame: pd.DataFrame, opened_ms: "Whole", *, rows: int) -> Packed:
 
 
 def unpack(table: pa.Table, coding: Coding, base: int, *, times: "Whole", block: "Floats") -> None:
-    """Write one group of rows into `times` (epoch ms, (N,)) and `block` (a row for each of `BAR_COLUMNS`, (5, N))."""
-    stamps, *columns = (_numbers(table[name]) for name in ("timestamp", *coding.names))
-    times[:] = stamps
+    """Write one group of rows into `block`, a row for each of `BAR_COLUMNS` (5, N), and their times, if the table has them.
+
+    `times` is (N,), epoch milliseconds.
+    """
+    columns = [_numbers(table[name]) for name in coding.names]
+    if "timestamp" in table.column_names:
+        times[:] = _numbers(table["timestamp"])
     if coding.relative:
         columns[:4] = _unrelate(columns, base)
     for column, row, name in zip(columns, block, BAR_COLUMNS, strict=True):
