@@ -57,6 +57,7 @@ class Rule:
 
     name: ClassVar[str] = "rule"
     predicts: ClassVar[bool] = False
+    question: ClassVar[str] = "Do the rules that you write earn anything?"
     example: ClassVar[Mapping[str, Any]] = _ALL_RULES
     other_texts: ClassVar[tuple[str, ...]] = ("close > open",)
     entry: str = ""
