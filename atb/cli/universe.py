@@ -39,6 +39,10 @@ def derive(name: str, *, venue: str, timeframe: str, replace: bool, as_json: boo
 
     A series that ends before the newest bar of the venue was delisted then. Store the dead symbols too: a universe of survivors
     flatters every strategy.
+
+    \b
+    Examples:
+      atb data universe derive binance-daily --venue binance --timeframe 1d
     """
     from atb.config import load_settings
     from atb.data import derive_universe, save_universe
@@ -55,7 +59,12 @@ def derive(name: str, *, venue: str, timeframe: str, replace: bool, as_json: boo
 @click.option("--replace", is_flag=True, help="Replace the stored universe of this name.")
 @json_option
 def import_universe(file: Path, *, name: str | None, replace: bool, as_json: bool) -> None:
-    """Store a universe from a CSV file with the columns symbol, listed, ended and delisted (the last two may be left out)."""
+    """Store a universe from a CSV file with the columns symbol, listed, ended and delisted (the last two may be left out).
+
+    \b
+    Examples:
+      atb data universe import top20.csv --name top20
+    """
     from atb.config import load_settings
     from atb.data.catalogue.universes import read_universe, save_universe, universe_path
 
@@ -68,7 +77,12 @@ def import_universe(file: Path, *, name: str | None, replace: bool, as_json: boo
 @universe.command("list")
 @json_option
 def list_universes(*, as_json: bool) -> None:
-    """List the stored universes."""
+    """List the stored universes.
+
+    \b
+    Examples:
+      atb data universe list --json
+    """
     from atb.config import load_settings
     from atb.data.catalogue.universes import all_universes, load_universe
 
@@ -85,7 +99,13 @@ def list_universes(*, as_json: bool) -> None:
 @click.option("--on", "day", help="Show the symbols that belong at this day or moment (UTC), as it was known then.")
 @json_option
 def show(name: str, *, day: str | None, as_json: bool) -> None:
-    """Show the listings of a universe, or who belongs on a day."""
+    """Show the listings of a universe, or who belongs on a day.
+
+    \b
+    Examples:
+      atb data universe show top20
+      atb data universe show top20 --on 2021-05-01 --json
+    """
     from atb.config import load_settings
     from atb.data import load_universe
     from atb.times import at_ms, in_ms, moment, short

@@ -85,7 +85,7 @@ def _run_text(name: str, text: str) -> ModuleType:
     file = f"<{name}>"
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     module = sys.modules[name] = ModuleType(name)
-    exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 - the strategy's own text, as its file would be
+    exec(compile(text, file, "exec"), module.__dict__)  # noqa: S102 # nosec B102 - the strategy's own text, as its file would be
     return module
 
 

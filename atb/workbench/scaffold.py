@@ -260,7 +260,7 @@ def _try(name: str, text: str, path: Path) -> None:
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where `dataclass` looks for the module of a class
     try:
-        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 - as its file will be
+        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102 # nosec B102 - as its file will be
         declared_strategy(module, name)()
     except InputError:
         raise
