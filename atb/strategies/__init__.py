@@ -17,26 +17,36 @@ from typing import Any, get_type_hints
 from atb.domain.declaration import KINDS, check_declaration
 from atb.domain.ports import Strategy
 from atb.errors import InputError, did_you_mean
+from atb.strategies.adaptive import Adaptive
 from atb.strategies.bear import Bear
 from atb.strategies.breakout import Breakout
 from atb.strategies.bull import Bull
+from atb.strategies.ensemble import Ensemble
 from atb.strategies.hold import Hold
 from atb.strategies.mean_reversion import MeanReversion
+from atb.strategies.ml_adaptive import MlAdaptive
 from atb.strategies.ml_basic import MlBasic
+from atb.strategies.ml_sentiment import MlSentiment
 from atb.strategies.momentum import Momentum
 from atb.strategies.own import load_own, own_names
+from atb.strategies.pairs import Pairs
 from atb.strategies.random import Random
 from atb.strategies.rules.strategy import Rule
 from atb.strategies.sma_cross import SmaCross
 
 STRATEGIES: dict[str, type[Strategy]] = {
+    "adaptive": Adaptive,
     "bear": Bear,
     "breakout": Breakout,
     "bull": Bull,
+    "ensemble": Ensemble,
     "hold": Hold,
     "mean_reversion": MeanReversion,
+    "ml_adaptive": MlAdaptive,
     "ml_basic": MlBasic,
+    "ml_sentiment": MlSentiment,
     "momentum": Momentum,
+    "pairs": Pairs,
     "random": Random,
     "rule": Rule,
     "sma_cross": SmaCross,

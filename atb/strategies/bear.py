@@ -7,7 +7,8 @@ import numpy as np
 
 from atb.domain.signals import Signals
 from atb.errors import InputError
-from atb.features.indicators import INDICATORS, macd_histogram, rsi, sma
+from atb.features.indicators import macd_histogram, rsi, sma
+from atb.strategies.components import settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +49,7 @@ class Bear:
     @property
     def warmup(self) -> int:
         """Bars before the slow average is known and MACD and RSI are settled."""
-        settled = (INDICATORS[name].warmup(**INDICATORS[name].example) for name in ("macd_histogram", "rsi"))
-        return max(self.slow - 1, *settled)
+        return max(self.slow - 1, settled("macd_histogram", "rsi"))
 
     def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":
         """Return the averages (price units), MACD's histogram (price units) and RSI (0 to 100)."""

@@ -7,7 +7,8 @@ import numpy as np
 
 from atb.domain.signals import Signals
 from atb.errors import InputError
-from atb.features.indicators import INDICATORS, macd_histogram, natr, rsi, sma
+from atb.features.indicators import macd_histogram, natr, rsi, sma
+from atb.strategies.components import settled
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +49,7 @@ class Bull:
     @property
     def warmup(self) -> int:
         """Bars before the slow average is known and MACD, RSI and range are settled."""
-        settled = (INDICATORS[name].warmup(**INDICATORS[name].example) for name in ("macd_histogram", "rsi", "natr"))
-        return max(self.slow - 1, *settled)
+        return max(self.slow - 1, settled("macd_histogram", "rsi", "natr"))
 
     def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":
         """Return the averages (price units), MACD's histogram (price units), RSI (0 to 100) and range (a fraction)."""

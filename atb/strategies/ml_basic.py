@@ -3,9 +3,8 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
 from atb.domain.signals import Signals
+from atb.strategies.components import odds_signals
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +24,7 @@ class MlBasic:
 
     name: ClassVar[str] = "ml_basic"
     predicts: ClassVar[bool] = True
+    question: ClassVar[str] = "Does a model's forecast pay its costs?"
     enter: float = 0.55
     leave: float = 0.50
 
@@ -45,10 +45,5 @@ class MlBasic:
         return pd.DataFrame(index=bars.index)  # quicker than `bars[[]]` by a tenth of what a runner computes at a close
 
     def signals(self, frame: "pd.DataFrame") -> Signals:
-        """Return 1 from `enter` up, 0 from `leave` down and NaN (hold) between or where there is no prediction.
-
-        Confidence is the distance from an even chance, 0 at 0.5 and 1 at certainty; 0 where there is no prediction.
-        """
-        odds = frame["prediction"].to_numpy(dtype=np.float64)
-        side = np.select([odds >= self.enter, odds <= self.leave], [1.0, 0.0], np.nan)
-        return Signals(side=side, confidence=np.nan_to_num(2 * np.abs(odds - 0.5), nan=0.0))
+        """Return 1 from `enter` up, 0 from `leave` down and NaN (hold) between or where there is no prediction."""
+        return odds_signals(frame, self.enter, self.leave)

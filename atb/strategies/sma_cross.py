@@ -24,6 +24,7 @@ class SmaCross:
 
     name: ClassVar[str] = "sma_cross"
     predicts: ClassVar[bool] = False
+    question: ClassVar[str] = "Does a trend go on once two averages agree on it?"
     fast: int = 20
     slow: int = 50
 

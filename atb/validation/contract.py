@@ -221,6 +221,18 @@ def says_nothing_without_a_prediction(subject: Subject) -> str:
     return "NaN where the prediction is"
 
 
+def wants_no_position_on_a_missing_feature(subject: Subject) -> str:
+    """No side but 0 at a bar where a feature is NaN, whichever of them it is."""
+    import numpy as np
+
+    frame, names = subject.frame(subject.bars), list(subject.features(subject.bars).columns)
+    for name in names:
+        side = subject.strategy.signals(frame.assign(**{name: np.nan})).side
+        if (np.abs(np.nan_to_num(side)) > 0).any():
+            raise Broken(f"a position where {name} is NaN", "Return NaN, or 0, where a feature is NaN")
+    return ", ".join(map(str, names)) or "it has no features"
+
+
 def adds_features_beside_the_bars(subject: Subject) -> str:
     """Features stand on the bars' index and take no name of theirs."""
     features = subject.features(subject.bars)
@@ -329,6 +341,7 @@ CHECKS: tuple[Callable[[Subject], str], ...] = (
     is_silent_until_warm,
     knows_nothing_of_later_bars,
     says_nothing_without_a_prediction,
+    wants_no_position_on_a_missing_feature,
     leaves_its_inputs_alone,
     keeps_no_memory,
     answers_an_empty_history,

@@ -4,14 +4,21 @@ import inspect
 import math
 import sys
 
+import numpy as np
 import pytest
 
 from atb.domain import Strategy
+from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.prepare import prepare
+from atb.engine.slot import Slot, warmup_bars
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_class, strategy_module, strategy_params
-from atb.validation.contract import CHECKS, Subject, outcome
+from atb.validation.contract import CHECKS, Odds, Subject, outcome
+from atb.validation.markets import series_of, standing_still
+from atb.validation.windows import check_windows
 from tests.bars import random_walk
 from tests.contracts.columns import prefix_differences
+from tests.seeds import seeds
 
 
 @pytest.fixture(params=STRATEGIES)
@@ -31,7 +38,35 @@ def test_keeps_the_contract(strategy, check):
     assert found.ok, found
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
+def test_decides_alike_at_thousands_of_bars(strategy):
+    """As `decides_alike_at_every_bar`, on many more bars of another market."""
+    policy = RiskPolicy(stop_atr=2.0, atr_window=5, sizing="volatility", volatility_window=30)
+    predictor = Odds() if strategy.predicts else None
+    warm = warmup_bars(strategy, policy, ExecutionModel(), predictor=predictor)
+    frame = standing_still(warm + 3_000, 17, quiet=range(warm + 1_000, warm + 1_200))
+    rows = Subject(strategy).rows(frame, strategy)
+    slot = Slot(strategy, series_of(frame), policy, predictor=predictor, inputs=rows)
+    (checked,) = check_windows(prepare((slot,), AccountPolicy(), frame.index[slot.warmup]))
+    assert checked.report.everywhere, str(checked.report)
+
+
+def test_an_average_range_that_it_gives_is_in_price_units(strategy):
+    """An ATR given as a fraction of the price would make stops of multiples of it a thousandth as wide."""
+    bars = Subject(strategy).bars
+    given = Subject(strategy).signals(bars).atr
+    if given is not None:
+        np.testing.assert_allclose(np.nanmedian(given / bars["close"]), 0.02, atol=0.015)
+
+
+def test_its_question_is_one_and_it_says_whether_it_sells_short(strategy):
+    assert strategy.question.endswith("?")
+    assert "\n" not in strategy.question
+    sold = (Subject(strategy).signals(Subject(strategy).bars).side == -1).any()
+    assert getattr(strategy, "shorts", False) >= sold
+
+
+@pytest.mark.parametrize("seed", seeds(3, quick=1))
 def test_never_looks_ahead_on_other_markets(strategy, seed):
     subject, bars = Subject(strategy), random_walk(900, seed)
     assert prefix_differences(subject.columns, bars) == []

@@ -14,27 +14,26 @@ from atb.live.feed.market import History, newest_columns
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.strategies import STRATEGIES, make_strategy
-from tests.bars import bars_of, random_walk
+from atb.validation.markets import standing_still, synthetic_input
+from tests.bars import bars_of
 from tests.contracts.columns import Odds
 from tests.instruments import usual
 from tests.live.desk import warm_result
 from tests.seeds import seeds
 
 EXECUTION = ExecutionModel()
+STARTS = 100  # bars within which the runners start
 POLICIES = {"plain": RiskPolicy(), "measured": RiskPolicy(atr_window=5, stop_atr=2.0, sizing="volatility")}
 
 
-def market(seed):
-    """Return a market of small prices that stands still for a while."""
-    frame = random_walk(700, seed, price=0.9, sigma=0.02)
-    frame.iloc[420:520] = frame.iloc[420].to_numpy()
-    return bars_of(frame)
+def market(warmup, seed):
+    """Return a market of small prices, 200 bars longer than the latest start, that stands still for 60 of them."""
+    begin = warmup + STARTS
+    return bars_of(standing_still(begin + 200, seed, quiet=range(begin, begin + 60)))
 
 
-def portfolio_of(name, bars, policy):
-    strategy = make_strategy(name)
-    predictor = Odds() if strategy.predicts else None
-    warmup = warmup_bars(strategy, policy, EXECUTION, predictor=predictor)
+def portfolio_of(strategy, bars, policy, warmup):
+    name, predictor = strategy.name, Odds() if strategy.predicts else None
     manifest = SimpleNamespace(content_sha256="a" * 64, name=name, mode="paper", warmup=warmup)
     of = manifest, strategy, bars.symbol, bars.timeframe, policy, EXECUTION, AccountPolicy(), usual(bars.symbol)
     return Portfolio((Plan(*of, predictor),))
@@ -42,26 +41,28 @@ def portfolio_of(name, bars, policy):
 
 def decided(portfolio, bars, start, rows):
     """Return the columns at some rows of a runner that knew `start` bars when it began."""
+    inputs = {name: synthetic_input(one, bars.frame.index) for name, one in portfolio.plans[0].inputs.items()}
     index = bars.frame.index
     history, found = History(bars.slice(end=index[start])), {}
     for known, row in zip([start, *(row + 1 for row in rows)], rows, strict=False):
         history.append(bars.slice(index[known], index[row] + index.freq))
-        now = newest_columns(portfolio, {0: history}, [0])[0]
+        now = newest_columns(portfolio, {0: history}, [0], inputs={0: inputs})[0]
         prediction = None if now.prediction is None else now.prediction.tobytes()
         found[row] = now.signals.tobytes(), now.market.tobytes(), prediction
     return found
 
 
-@pytest.mark.parametrize("seed", seeds(3))
+@pytest.mark.parametrize("seed", seeds(3, quick=1))
 @pytest.mark.parametrize("policy", POLICIES.values(), ids=POLICIES)
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_decision_is_the_same_bit_by_bit_whenever_the_runner_was_started(name, policy, seed):
-    bars, rng = market(seed), np.random.default_rng(seed)
-    portfolio = portfolio_of(name, bars, policy)
-    warmup = portfolio.plans[0].warmup
-    rows = sorted({519, 520, *rng.integers(warmup + 100, 700, 30).tolist()})
+    strategy = make_strategy(name, **getattr(STRATEGIES[name], "example", {}))
+    warmup = warmup_bars(strategy, policy, EXECUTION, predictor=Odds() if strategy.predicts else None)
+    bars, rng = market(warmup, seed), np.random.default_rng(seed)
+    portfolio, begin = portfolio_of(strategy, bars, policy, warmup), warmup + STARTS
+    rows = sorted({begin + 59, begin + 60, *rng.integers(begin, begin + 200, 15).tolist()})
     first = decided(portfolio, bars, warmup, rows)
-    for start in rng.integers(warmup, warmup + 100, 2):
+    for start in rng.integers(warmup, begin, 2):
         assert decided(portfolio, bars, int(start), rows) == first
 
 

@@ -1,0 +1,1 @@
+"""Tests of compositions: signals and filters with a sizer and exits."""

@@ -1,0 +1,1 @@
+"""Tests of what strategies share and of what compositions are made of."""
