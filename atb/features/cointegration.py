@@ -25,7 +25,7 @@ _BLOCK = 2**15  # values of a window's rows that are worked on at a time
 
 
 class Pair(NamedTuple):
-    """What is known of a pair at each row, from the rows before it; NaN where it is not, and where the two are no pair.
+    """Columns of a pair, each row estimated from the rows before it; NaN where a value is missing or the two are no pair.
 
     `hedge` is the slope of the first on the second, `score` the row's own distance from the line in standard deviations of the
     residuals, `statistic` that of the test: the lower, the surer that the distance closes.

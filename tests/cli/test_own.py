@@ -21,7 +21,7 @@ def test_a_new_strategy_passes_its_test():
     assert "atb test-strategy turtle" in made.stdout
     done = atb("test-strategy", "turtle")
     assert done.exit_code == 0, done.output
-    assert "turtle: 13 of 13 checks hold." in done.stdout
+    assert "turtle: 14 of 14 checks hold." in done.stdout
 
 
 def test_json_is_one_value_and_exit_1_says_that_something_is_broken():
