@@ -8,12 +8,14 @@ from atb.workbench.display import register_formats
 
 if TYPE_CHECKING:
     from atb.backtest import Result, run
+    from atb.engine.composition import Composition, exits, sizers
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
     from atb.engine.slot import Slot
     from atb.experiments import publish
     from atb.experiments.evidence import evidence, proofs
     from atb.experiments.findings import assumptions, findings, fragility, start_spread
     from atb.strategies import make_strategy, strategy_params
+    from atb.strategies.components import filters, signals
     from atb.validation.sensitivity import cost_table, shift_table
     from atb.workbench.comparison import Comparison, compare_strategies
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
     "Comparison": "atb.workbench.comparison",
+    "Composition": "atb.engine.composition",
     "ExecutionModel": "atb.engine.policy",
     "Monitored": "atb.workbench.monitor",
     "Period": "atb.workbench.slots",
@@ -43,8 +46,10 @@ _HOMES = {
     "evidence": "atb.experiments.evidence",
     "evidence_table": "atb.workbench.runs",
     "verdict_table": "atb.workbench.runs",
+    "exits": "atb.engine.composition",
     "explained": "atb.workbench.explanation",
     "feature_inputs": "atb.workbench.market",
+    "filters": "atb.strategies.components",
     "findings": "atb.experiments.findings",
     "fragility": "atb.experiments.findings",
     "start_spread": "atb.experiments.findings",
@@ -64,6 +69,8 @@ _HOMES = {
     "run": "atb.backtest",
     "sessions_table": "atb.workbench.monitor",
     "shift_table": "atb.validation.sensitivity",
+    "signals": "atb.strategies.components",
+    "sizers": "atb.engine.composition",
     "strategy_params": "atb.strategies",
     "traded_part": "atb.workbench.slots",
     "traded_parts": "atb.workbench.portfolio",
@@ -74,6 +81,7 @@ __all__ = [
     "AccountPolicy",
     "BacktestRules",
     "Comparison",
+    "Composition",
     "ExecutionModel",
     "Monitored",
     "Period",
@@ -88,8 +96,10 @@ __all__ = [
     "ensure_session",
     "evidence",
     "evidence_table",
+    "exits",
     "explained",
     "feature_inputs",
+    "filters",
     "findings",
     "finer_bars",
     "fragility",
@@ -108,6 +118,8 @@ __all__ = [
     "run",
     "sessions_table",
     "shift_table",
+    "signals",
+    "sizers",
     "start_spread",
     "strategy_params",
     "traded_part",

@@ -27,11 +27,12 @@ class PolicyPart:
 
 
 def part(name: str, **fields: Any) -> PolicyPart:
-    """Return a part of these fields, whose label shows the values that are not the policy's defaults."""
+    """Return a part of these fields, whose label shows the first number and the values that are not the policy's defaults."""
     usual = RiskPolicy()
+    numbers = [field for field in fields if field != "sizing"]
     shown = [
-        f"{value!r}" if field == name else f"{field}={value!r}"
-        for field, value in fields.items()
-        if field != "sizing" and value != getattr(usual, field)
+        f"{fields[field]!r}" if field in (name, numbers[0]) else f"{field}={fields[field]!r}"
+        for field in numbers
+        if field == numbers[0] or fields[field] != getattr(usual, field)
     ]
     return PolicyPart(f"{name}({', '.join(shown)})", tuple(fields.items()))

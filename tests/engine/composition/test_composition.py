@@ -35,7 +35,7 @@ EXITS = {
 def test_it_prints_its_components():
     assert str(MADE) == (
         "average_cross(5, 20, ema) + above_average(50) + risk(0.01) + stop_atr(2.0)"
-        " + ladder(((0.03, 0.25), (0.06, 0.25))) + time_limit(max_bars=100)"
+        " + ladder(((0.03, 0.25), (0.06, 0.25))) + time_limit(100)"
     )
 
 
