@@ -16,12 +16,16 @@ def mood_of(bars, values):
     return {"mood": rows.known(bars_of(bars).closed_ms)}
 
 
-def other_of(strategy, bars, other):
-    """Return another symbol's bars as the input `other` that a strategy declares."""
+def other_rows(strategy, bars, other):
+    """Return another symbol's bars as rows of the input `other` that a strategy declares."""
     own = bars_of(bars)
     declared = strategy.inputs["other"].resolved(own.symbol, own.timeframe)
-    rows = InputSeries.of_bars(declared, Bars(Symbol.parse(declared.symbol), own.timeframe, other, own.venue))
-    return {"other": rows.known(own.closed_ms)}
+    return InputSeries.of_bars(declared, Bars(Symbol.parse(declared.symbol), own.timeframe, other, own.venue))
+
+
+def other_of(strategy, bars, other):
+    """Return another symbol's bars as the input `other`, as it is handed over these bars."""
+    return {"other": other_rows(strategy, bars, other).known(bars_of(bars).closed_ms)}
 
 
 def sides_with(strategy, bars, inputs, **columns):

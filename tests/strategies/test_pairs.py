@@ -1,11 +1,17 @@
 """Pairs: both legs judge the same line, from the past alone, and only where the test says that they belong together."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from atb.backtest import run
+from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies import make_strategy
-from tests.strategies.handed import other_of, sides_with
+from tests.bars import bars_of
+from tests.instruments import usual
+from tests.strategies.handed import other_of, other_rows, sides_with
 from tests.strategies.paths import bars_along
 
 NAN = np.nan
@@ -102,6 +108,29 @@ def test_where_the_other_symbol_has_a_hole_there_is_no_signal_until_a_window_is_
     found = sides_with(strategy, first, other_of(strategy, first, holed))
     assert np.isnan(found[400:521]).all()
     assert np.isfinite(found[521:]).any()
+
+
+def test_two_slots_on_one_account_hold_the_legs_against_each_other_in_the_hedge_ratio():
+    first, second = market(hedge=2.0)
+    policy = RiskPolicy(sizing="confidence", fraction=0.4, allow_short=True)
+    slots = []
+    for symbol, other, own, beside in (
+        ("BTC/USDT", "ETH/USDT", first, second),
+        ("ETH/USDT", "BTC/USDT", second, first),
+    ):
+        strategy = make_strategy("pairs", **SHORT, other=other, explained=symbol == "BTC/USDT")
+        rows = {"other": other_rows(strategy, own, beside)}
+        slots.append(Slot(strategy, bars_of(own, symbol), policy, ExecutionModel(fee=0.0), usual(symbol), inputs=rows))
+    trades = run(slots).trades
+    one, two = (trades[trades["symbol"] == symbol].reset_index(drop=True) for symbol in ("BTC/USDT", "ETH/USDT"))
+    assert len(one) == len(two) > 5
+    assert one[["entry_time", "exit_time"]].equals(two[["entry_time", "exit_time"]])
+    assert set(zip(one["side"], two["side"], strict=True)) == {("long", "short"), ("short", "long")}
+    decided = one["entry_time"] - pd.Timedelta(1, "h")
+    hedge = leg(first, second)[0]["hedge"][decided]
+    np.testing.assert_allclose(
+        two["stake_amount"] / one["stake_amount"], hedge, rtol=0.03
+    )  # prices moved since the close
 
 
 @pytest.mark.parametrize(
