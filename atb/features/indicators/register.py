@@ -122,16 +122,22 @@ def indicator(
 
 
 def _door(function: Function, signature: inspect.Signature, *, count: int, least: int) -> Function:
-    kinds = {name: one.annotation for name, one in list(signature.parameters.items())[count:]}
+    given = signature.parameters
+    names, defaults = tuple(given), {name: one.default for name, one in given.items() if one.default is not one.empty}
+    by_place = tuple(name for name in names if given[name].kind is not inspect.Parameter.KEYWORD_ONLY)
+    kinds = {name: given[name].annotation for name in names[count:]}
 
     @wraps(function)
     def entered(*args: Any, **kwargs: Any) -> Any:
-        bound = signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        columns = list(bound.arguments.values())[:count]
-        for name, kind in kinds.items():
-            bound.arguments[name] = _parameter(function.__name__, name, bound.arguments[name], kind=kind, least=least)
-        parameters = {name: bound.arguments[name] for name in kinds}
+        placed = dict(zip(by_place, args, strict=False))
+        values = {**defaults, **placed, **kwargs}
+        if len(args) > len(by_place) or values.keys() != given.keys() or placed.keys() & kwargs.keys():
+            signature.bind(*args, **kwargs)  # raises, and says what is missing or too much
+        columns = [values[name] for name in names[:count]]
+        parameters = {
+            name: _parameter(function.__name__, name, values[name], kind=kind, least=least)
+            for name, kind in kinds.items()
+        }
         if isinstance(columns[0], Live):
             return _shared(function, columns, parameters)
         return _like(columns[0], _remembered(function, columns, parameters))

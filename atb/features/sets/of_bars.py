@@ -1,6 +1,7 @@
 """Feature sets of a market's own bars: what moved, how far, when, and who pushed it; numb to the level of prices and volumes."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 from atb.features.indicators import (
@@ -37,8 +38,13 @@ _VOLATILITY = 72  # bars over which a movement's unit, the volatility, is measur
 
 def momentum(close: Any, n: int) -> Any:
     """Return the logarithmic return over `n` bars in units of its own deviation, within -/+ LIMIT."""
-    unit = realised_volatility(close, _VOLATILITY)
-    return ratio(change(log(close), n), unit * math.sqrt(n))
+    return _momenta(close, (n,))[0]
+
+
+def _momenta(close: Any, windows: Sequence[int]) -> list[Any]:
+    """Return the momentum over each window; unit and logarithms are the same for all."""
+    unit, logs = realised_volatility(close, _VOLATILITY), log(close)
+    return [ratio(change(logs, n), unit * math.sqrt(n)) for n in windows]
 
 
 def ratio(above: Any, below: Any) -> Any:
@@ -48,25 +54,28 @@ def ratio(above: Any, below: Any) -> Any:
 
 def _basic(bars: Columns) -> Columns:
     """Momentum in units of volatility, stretch in units of range, who pushed the volume and who was pushed back."""
-    close = bars["close"]
-    columns = {f"momentum_{n}": momentum(close, n) for n in (1, 6, 24, 48)}
-    columns |= {f"imbalance_{n}": _imbalance(bars, n) for n in (12, 24, 48)}
-    columns |= {f"wick_{n}": _wick(bars, n) for n in (12, 24, 48)}
+    close, windows = bars["close"], (12, 24, 48)
+    momenta = _momenta(close, (1, 6, 24, 48))
+    columns = {f"momentum_{n}": column for n, column in zip((1, 6, 24, 48), momenta, strict=True)}
+    columns |= {f"imbalance_{n}": column for n, column in zip(windows, _imbalances(bars, windows), strict=True)}
+    columns |= {f"wick_{n}": column for n, column in zip(windows, _wicks(bars, windows), strict=True)}
     stretch = ratio(close - sma(close, 24), atr(bars["high"], bars["low"], close, 14))
     return columns | {"stretch_24": stretch, "rsi_14": rsi(close, 14) / 50 - 1}
 
 
-def _wick(bars: Columns, n: int) -> Any:
-    """Return lower less upper wicks as a share of `n` bars' ranges, -1 to 1: above 0 where lows were bought back."""
+def _wicks(bars: Columns, windows: Sequence[int]) -> list[Any]:
+    """Return lower less upper wicks as a share of so many bars' ranges, -1 to 1: above 0 where lows were bought back."""
     opened, close, high, low = bars["open"], bars["close"], bars["high"], bars["low"]
     lower, upper = minimum(opened, close) - low, high - maximum(opened, close)
-    return clip(ratio(sma(lower - upper, n), sma(high - low, n)), -1.0, 1.0)
+    bought, range_ = lower - upper, high - low
+    return [clip(ratio(sma(bought, n), sma(range_, n)), -1.0, 1.0) for n in windows]
 
 
-def _imbalance(bars: Columns, n: int) -> Any:
-    """Return the share of `n` bars' volume traded in rising bars less the share in falling ones, -1 to 1."""
-    signed = sign(bars["close"] - bars["open"]) * bars["volume"]
-    return clip(ratio(sma(signed, n), sma(bars["volume"], n)), -1.0, 1.0)
+def _imbalances(bars: Columns, windows: Sequence[int]) -> list[Any]:
+    """Return the share of so many bars' volume traded in rising bars less the share in falling ones, -1 to 1."""
+    volume = bars["volume"]
+    signed = sign(bars["close"] - bars["open"]) * volume
+    return [clip(ratio(sma(signed, n), sma(volume, n)), -1.0, 1.0) for n in windows]
 
 
 def _price_windows(bars: Columns) -> Columns:
