@@ -39,12 +39,12 @@ def test_keeps_the_contract(strategy, check):
 
 
 @pytest.mark.slow
-def test_decides_alike_at_thousands_of_bars(strategy):
-    """As `decides_alike_at_every_bar`, on many more bars of another market."""
+def test_decides_alike_at_many_more_bars(strategy):
+    """As `decides_alike_at_every_bar`, on another market."""
     policy = RiskPolicy(stop_atr=2.0, atr_window=5, sizing="volatility", volatility_window=30)
     predictor = Odds() if strategy.predicts else None
     warm = warmup_bars(strategy, policy, ExecutionModel(), predictor=predictor)
-    frame = standing_still(warm + 3_000, 17, quiet=range(warm + 1_000, warm + 1_200))
+    frame = standing_still(warm + 1_500, 17, quiet=range(warm + 500, warm + 700))
     rows = Subject(strategy).rows(frame, strategy)
     slot = Slot(strategy, series_of(frame), policy, predictor=predictor, inputs=rows)
     (checked,) = check_windows(prepare((slot,), AccountPolicy(), frame.index[slot.warmup]))
