@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from atb.config.settings import Settings
 
 _PACKAGE = "atb.strategies.own."
+_LONGEST_NAME = 64  # characters
 _ASIDE = ("_", "test_", "conftest")  # shared code and tests
 
 
@@ -52,8 +53,14 @@ class OwnStrategies:
 
 
 def is_strategy_name(name: str) -> bool:
-    """Return True if a file of this name can be a strategy: small letters, digits and _, no word of Python, no test."""
-    plain = name.isidentifier() and name.isascii() and name == name.lower() and not keyword.iskeyword(name)
+    """Return True if a file of this name can be a strategy: small letters, digits and _, no keyword, no test, not too long."""
+    plain = (
+        len(name) <= _LONGEST_NAME
+        and name.isidentifier()
+        and name.isascii()
+        and name == name.lower()
+        and not keyword.iskeyword(name)
+    )
     return plain and not f"{name}.py".startswith(_ASIDE)
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any, ClassVar, get_origin, get_type_hints
 
+from atb.domain.inputs import declared_inputs
 from atb.domain.ports import Strategy
-from atb.errors import InputError
+from atb.domain.raised import described
+from atb.errors import AtbError, InputError
 
 KINDS: dict[type, str] = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
 _FUNCTIONS = ("features", "signals")
@@ -89,6 +91,22 @@ def _faults(kind: Any, name: str) -> Iterator[tuple[str, str]]:
     if parameters is None or "__dataclass_fields__" not in vars(kind) or not parameters.frozen:
         yield "is no frozen dataclass", "Write @dataclass(frozen=True) above the class"
     yield from _parameter_faults(kind)
+    yield from _default_faults(kind)
+
+
+def _default_faults(kind: Any) -> Iterator[tuple[str, str]]:
+    """Yield what fails where the strategy is made with its defaults and asked what it needs."""
+    try:
+        usual = kind()
+        warmup = usual.warmup
+        declared_inputs(usual)
+    except AtbError:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever its code raises
+        yield f"raises an error with its defaults: {described(error, kind)}", "Correct it"
+        return
+    if isinstance(warmup, bool) or not isinstance(warmup, int) or warmup < 0:
+        yield f"has the warm-up {warmup!r}", "Return a whole number of bars, 0 or more"
 
 
 def _parameter_faults(kind: Any) -> Iterator[tuple[str, str]]:

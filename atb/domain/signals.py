@@ -1,6 +1,6 @@
 """A strategy's signals at the close of each bar; the kernel alone turns them into orders."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from atb.errors import InputError
@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Column = NDArray[np.float64]
+
+_NUMBERS = tuple("fiub")  # numpy's kinds: floats, whole numbers, booleans
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,7 @@ class Signals:
         """Refuse columns of different lengths and sides that are no side."""
         import numpy as np
 
+        self._refuse_other_than_numbers()
         for name in ("confidence", "atr", "volatility", "stop", "price"):
             column = getattr(self, name)
             if column is not None and len(column) != len(self.side):
@@ -55,3 +58,13 @@ class Signals:
         fits = (self.side == 0) | (self.side == 1) | (self.side == -1) | np.isnan(self.side)
         if not fits.all():
             raise InputError("side must be -1, 0, 1 or NaN", found=float(self.side[~fits][0]))
+
+    def _refuse_other_than_numbers(self) -> None:
+        for field in fields(self):
+            column = getattr(self, field.name)
+            kind = getattr(getattr(column, "dtype", None), "kind", "")
+            if (column is not None or field.name == "side") and kind not in _NUMBERS:
+                found = f"{type(column).__name__} of {getattr(column, 'dtype', 'no type')}"
+                raise InputError(
+                    f"{field.name} must be an array of numbers", found=found, todo="Write np.asarray(..., float)"
+                )

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from atb.domain.bars import BAR_COLUMNS, Bars
 from atb.domain.inputs import Known, declared_inputs
+from atb.domain.raised import named_errors
+from atb.domain.signals import Signals
 from atb.domain.timeframe import Timeframe
 from atb.domain.universe import tradable
 from atb.engine import records
@@ -103,8 +105,15 @@ class KernelInput:
 
 
 def columns(slot: Slot) -> Columns:
-    """Return the kernel's columns for every bar of the slot, in order."""
-    return Columns(bar_columns_of(slot), *signals_of(slot))
+    """Return the kernel's columns for every bar of the slot, in order.
+
+    Raises
+    ------
+    InputError
+        If the strategy raises an error, or returns something else than one signal per bar.
+    """
+    with named_errors(slot.strategy, slot.strategy.name):
+        return Columns(bar_columns_of(slot), *signals_of(slot))
 
 
 def latest(slot: Slot) -> Columns:
@@ -122,7 +131,7 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
     Raises
     ------
     InputError
-        If the strategy returned columns of another length.
+        If the strategy returned no signals, or columns of another length.
     """
     frame = slot.bars.frame
     features = slot.strategy.features(frame.copy(deep=False), *_known(slot, slot.strategy))
@@ -130,7 +139,10 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
     if slot.strategy.predicts and slot.predictor is not None:
         known = _known(slot, slot.predictor, prefix=OF_THE_MODEL)
         prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False), *known), dtype=np.float64)
-    given = slot.strategy.signals(_joined(frame, features, prediction))
+    given: object = slot.strategy.signals(_joined(frame, features, prediction))  # a stranger's code may return anything
+    if not isinstance(given, Signals):
+        name = slot.strategy.name
+        raise InputError(f"{name} must return signals", found=type(given).__name__, todo="Write return Signals(side)")
     if len(given.side) != len(frame):
         raise InputError(
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"

@@ -9,7 +9,6 @@ markets are seeded walks, so a strategy that passes is sound, and nothing is sai
 
 import dataclasses
 import json
-import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from atb.checks import Check, Status
 from atb.domain import Signals, Strategy
 from atb.domain.input_series import InputSeries
+from atb.domain.raised import described
 from atb.engine.slot import slot_inputs
 from atb.errors import AtbError, InputError
 from atb.strategies import parameter_types, strategy_class, strategy_params
@@ -135,10 +135,10 @@ def outcome(check: Callable[[Subject], str], subject: Subject) -> Check:
         return Check(title, broken.status, broken.found, broken.todo)
     except AtbError as error:
         return Check(title, "error", str(error))
-    except Exception as error:  # noqa: BLE001 - whatever the strategy raises is its fault
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        found = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
-        return Check(title, "error", found, "Correct it, or refuse such parameters in __post_init__")
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever the strategy raises is its fault
+        return Check(
+            title, "error", described(error, subject.strategy), "Correct it, or refuse such parameters in __post_init__"
+        )
 
 
 def sides(signals: Signals) -> list[float]:

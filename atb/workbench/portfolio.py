@@ -135,14 +135,15 @@ def _of_universe(
 
 def _series(universe: "Universe", timeframe: Timeframe, venue: str | None) -> "dict[Symbol, Series]":
     """Return the stored series of the universe's symbols."""
-    from atb.data.catalogue.series import find_series
+    from atb.data.catalogue.series import find_series, fitting_series
 
     settings, found = load_settings(), {}
+    venue = venue or settings.data.venue
     for symbol in universe.symbols:
-        try:
-            found[symbol] = find_series(symbol, timeframe, root=settings.bars_root, venue=venue or settings.data.venue)
-        except DataError:  # it may not belong in the period
-            continue
+        if fitting_series(
+            symbol, timeframe, root=settings.bars_root, venue=venue
+        ):  # else it may not belong in the period
+            found[symbol] = find_series(symbol, timeframe, root=settings.bars_root, venue=venue)
     if not found:
         raise DataError(f"The catalogue has no {timeframe} bars of {universe.name}", found=f"{len(universe.symbols)} symbols",
                         todo="Choose another timeframe, or import them")  # fmt: skip

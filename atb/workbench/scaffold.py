@@ -194,7 +194,7 @@ def _path(name: str, settings: "Settings") -> Path:
     from atb.strategies import STRATEGIES
 
     if not is_strategy_name(name):
-        todo = "Small letters, digits and _, a letter first; not test_ nor a word of Python"
+        todo = "Small letters, digits and _, a letter first, 64 at most; not test_ nor a word of Python"
         raise InputError("A strategy's name is the name of its file", found=name, todo=todo)
     if name in STRATEGIES:
         raise InputError("This is the name of a built-in strategy", found=name, todo="Choose another")
@@ -242,12 +242,17 @@ def _written(name: str, text: str, settings: "Settings") -> Written:
 
     path = _path(name, settings)
     _try(name, text, path)
-    make_public_folder(path.parent)
-    write_public(path, text.encode())
     test, notebook = path.with_name(f"test_{name}.py"), path.with_suffix(".ipynb")
-    for other, content in ((test, _TEST.format(name=name)), (notebook, _notebook(name))):
-        if not other.exists():
-            write_public(other, content.encode(), new=True)
+    try:
+        make_public_folder(path.parent)
+        write_public(path, text.encode())
+        for other, content in ((test, _TEST.format(name=name)), (notebook, _notebook(name))):
+            if not other.exists():
+                write_public(other, content.encode(), new=True)
+    except OSError as error:
+        found = f"{error.filename or path}: {error.strerror}"
+        todo = "Look at the setting strategies.folder (ATB__STRATEGIES__FOLDER) and at the rights there"
+        raise InputError(f"{name} could not be written", found=found, todo=todo) from error
     mount_folder(settings)
     return Written(name, path, test, notebook, strategy_class(name))
 
@@ -264,7 +269,7 @@ def _try(name: str, text: str, path: Path) -> None:
         declared_strategy(module, name)()
     except InputError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         found = f"{type(error).__name__}: {error}"
         todo = "Correct it; it must run alone, with all that it imports"
         raise InputError(f"{name} cannot be loaded", found=found, todo=todo) from error

@@ -53,6 +53,27 @@ def test_what_is_wrong_is_one_error(arguments, message):
     assert len(done.stderr.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "line", ["raise SystemExit(0)", "frame.nothing()", "return None", "return Signals([1.0] * len(frame))"]
+)
+def test_an_error_in_ones_own_code_is_one_error_of_the_backtest(line):
+    write_strategy("fade", FADE.replace("fall = 1 -", f"{line}\n        fall = 1 -"))
+    assert atb("data", "sample").exit_code == 0
+    done = atb("backtest", "fade", "--no-report")
+    assert (done.exit_code, len(done.stderr.strip().splitlines())) == (2, 1), done.output
+    assert "fade" in done.stderr or "side must be" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "place"), [("x" * 300, ""), ("turtle", "file"), ("turtle", "file/below")])
+def test_a_folder_or_name_that_cannot_be_written_is_one_error_and_nothing_is_there(name, place, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    before = sorted(tmp_path.iterdir())
+    monkeypatch.setenv("ATB__STRATEGIES__FOLDER", str(tmp_path / place))
+    done = atb("new", name)
+    assert (done.exit_code, len(done.stderr.strip().splitlines())) == (2, 1), done.output
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_the_doctor_names_each_file_that_cannot_be_used():
     write_strategy("broken", "def f(:\n")
     write_strategy("fade", FADE)

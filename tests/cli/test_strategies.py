@@ -72,6 +72,25 @@ def test_your_own_are_listed_too_and_one_that_cannot_be_used_is_named_with_its_f
     assert rows("fade") == found["fade"]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("return self.window - 1", 'return {}["warm"]', "KeyError: 'warm'"),
+        ("return self.window - 1", "return -5", "has the warm-up -5"),
+        ("return self.window - 1", "return 2.5", "has the warm-up 2.5"),
+        ("window: int = 20", "window: int = 0", "need window above 0"),
+        ("return self.window - 1", "raise SystemExit(0)", "SystemExit"),
+    ],
+)
+def test_one_that_fails_with_its_defaults_breaks_only_itself(before, after, message):
+    write_strategy("fade", FADE.replace(before, after))
+    done = atb()
+    assert (done.exit_code, done.exception) == (0, None)
+    assert "fade cannot be used" in done.stderr
+    assert message in done.stderr
+    assert {row["name"] for row in rows()} >= {"fade", "hold"}
+
+
 @pytest.mark.parametrize(("name", "message"), [("breakut", "Did you mean 'breakout'"), ("broken", "not Python")])
 def test_what_cannot_be_shown_is_one_error(name, message):
     write_strategy("broken", "def f(:\n")

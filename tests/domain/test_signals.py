@@ -1,6 +1,7 @@
 """Signals: columns of one length, sides that exist."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from atb.domain import Signals
@@ -22,3 +23,14 @@ def test_refuses_a_side_that_does_not_exist(odd):
 def test_refuses_columns_of_another_length(column):
     with pytest.raises(InputError, match=f"{column} must be as long as side"):
         Signals(np.zeros(3), **{column: np.zeros(2)})
+
+
+@pytest.mark.parametrize("column", [[1.0, 0.0], np.array(["a", "b"]), None, 1.0, np.array([1.0, None])])
+def test_refuses_what_is_no_array_of_numbers(column):
+    with pytest.raises(InputError, match="side must be an array of numbers"):
+        Signals(column)
+
+
+def test_takes_whole_numbers_booleans_and_a_column_of_a_table():
+    for column in (np.array([1, 0]), np.array([True, False]), pd.Series([1.0, 0.0])):
+        assert Signals(column).side is column

@@ -55,6 +55,11 @@ def test_an_error_of_the_strategy_counts_against_it_with_its_place():
     assert f"{path}, line " in found["returns one signal a bar"].found
 
 
+def test_one_that_ends_the_program_is_broken_and_ends_nothing():
+    write_strategy("fade", FADE.replace("fall = 1 -", "raise SystemExit(0)\n        fall = 1 -"))
+    assert "SystemExit: 0" in broken("fade")["returns one signal a bar"].found
+
+
 def test_a_class_of_no_file_is_checked_alike_and_a_wrong_declaration_is_one_error():
     scope = {"__name__": "__main__"}
     exec(FADE, scope)

@@ -149,6 +149,17 @@ def test_a_universe_without_its_dead_symbols_is_refused(small):
         prepare_slots(QUICK, [], "1d", universe="more")
 
 
+def test_a_universe_of_symbols_that_several_venues_have_wants_the_venue_named(small):
+    root = load_settings().bars_root
+    frame = random_walk(400, 0)
+    frame.index = frame.index[0] + (frame.index - frame.index[0]) * 24
+    save_bars(bars_of(frame, "AAA/USDT", "1d", "other"), root=root, source="a test")
+    with pytest.raises(DataError, match=r"Several venues have AAA/USDT 1d.*--venue"):
+        prepare_slots(QUICK, [], "1d", universe="small")
+    slots, _ = prepare_slots(QUICK, [], "1d", universe="small", venue="file")
+    assert {slot.bars.venue for slot in slots} == {"file"}
+
+
 def test_an_unknown_universe_is_answered_with_the_nearest(small):
     with pytest.raises(InputError, match="Did you mean 'small'"):
         prepare_slots(QUICK, [], "1d", universe="smal")

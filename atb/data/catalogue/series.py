@@ -14,6 +14,7 @@ from atb.times import DAY_MS
 MARK = "-mark"
 """Ends the name under which a venue's mark prices are stored: they are no market, and are used only when named."""
 _VENUE = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+_SHOWN = 12  # series named in a message
 _YEAR = re.compile(r"\d{4}")
 
 
@@ -108,11 +109,7 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
     DataError
         If there is none (the message lists what there is), or several venues have it.
     """
-    venue = None if venue is None else venue_name(venue)
-    paths = sorted(root.glob(f"{venue or '*'}/{symbol.slug}/*"))
-    stored = [series for series in _series_of(root, paths) if venue or not series.venue.endswith(MARK)]
-    found = [series for series in stored if series.timeframe == timeframe and series.years]
-    found = found or _resampled(stored, timeframe)
+    found = fitting_series(symbol, timeframe, root=root, venue=venue)
     real = [series for series in found if series.venue != SYNTHETIC]
     if len(real) > 1:
         raise DataError(
@@ -123,6 +120,16 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
     if not found:
         raise _unknown(symbol, timeframe, root=root, venue=venue)
     return (real or found)[0]
+
+
+def fitting_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None = None) -> list[Series]:
+    """Return the series of a symbol that have this timeframe, of every venue or the named one; else those to resample from."""
+    venue = None if venue is None else venue_name(venue)
+    paths = sorted(root.glob(f"{venue or '*'}/{symbol.slug}/*"))
+    stored = [series for series in _series_of(root, paths) if venue or not series.venue.endswith(MARK)]
+    return [series for series in stored if series.timeframe == timeframe and series.years] or _resampled(
+        stored, timeframe
+    )
 
 
 def divides(short: Timeframe, long: Timeframe) -> bool:
@@ -161,14 +168,19 @@ def _folder_name(timeframe: Timeframe) -> str:
 
 
 def _unknown(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None) -> DataError:
-    known = {f"{series.symbol} {series.timeframe} {series.venue}": series for series in all_series(root)}
+    every = all_series(root)
+    known = [f"{series.symbol} {series.timeframe} {series.venue}" for series in every]
+    own = [name for name, series in zip(known, every, strict=True) if series.symbol == symbol]
     near = did_you_mean(f"{symbol} {timeframe}", known) if known else "`atb data sample` makes a synthetic market"
+    near = "`atb data list` shows all" if near.startswith("Known") else near
     missing = Series(venue or "", symbol, timeframe, root, {})
     if venue is None or venue == SYNTHETIC:
         get = f"`atb data import FILE` or `atb data download {symbol} --timeframe {timeframe} --start YYYY-MM-DD` brings real ones"
     else:
         get = f"{missing.advice} brings them"
     at_venue = f" from {venue}" if venue else ""
-    stored = ", ".join(known) if known else "an empty catalogue"
+    shown = (own or known)[:_SHOWN]
+    more = len(known) - len(shown)
+    stored = ", ".join(shown) + (f" and {more:,} more" if more else "") if known else "an empty catalogue"
     todo = near + (" " if near.endswith("?") else "; ") + get
     return DataError(f"No bars of {symbol} {timeframe}{at_venue} are stored in {root}", found=stored, todo=todo)

@@ -110,6 +110,16 @@ def test_an_unknown_series_lists_what_there_is(root):
         load_bars("BTC/USDT", "1d", root=root, venue="../test")
 
 
+def test_of_many_stored_series_a_few_are_named_those_of_the_symbol_first(tmp_path):
+    for number in range(30):
+        store(tmp_path, days(2, symbol=f"S{number:02}/USDT"))
+    with pytest.raises(DataError, match="found 'S29/USDT 1d test and 29 more'"):
+        load_bars("S29/USDT", "1h", root=tmp_path)
+    with pytest.raises(DataError, match=r"S11/USDT 1d test and 18 more'.*`atb data list` shows all") as raised:
+        load_bars("ZZZZZZ/EUR", "1h", root=tmp_path)
+    assert len(str(raised.value)) < 700
+
+
 def test_a_real_venue_is_taken_before_the_synthetic_one(tmp_path):
     synthetic = days(10, venue="synthetic")
     store(tmp_path, synthetic)
