@@ -203,7 +203,7 @@ def test_only_continuous_integration_knows_a_folder_outside():
 def test_pickle_goes_to_the_process_of_the_columns_check_and_back_and_nowhere_else():
     imported = re.compile(r"^\s*(?:import|from) (?:cloud)?pickle", re.MULTILINE)
     uses = {name_of(file) for file in sources() if imported.search(file.read_text(encoding="utf-8"))}
-    assert uses == {f"atb/validation/{name}.py" for name in ("isolated", "sources", "windows")}
+    assert uses == {f"atb/validation/{name}.py" for name in ("isolated", "sources", "processes")}
 
 
 def kernel_writes(text: str) -> list[int]:

@@ -1,15 +1,16 @@
 """An isolated process that computes a strategy's newest signals as a runner would, from the bars it is sent and nothing else.
 
-It is started anew, takes a strategy's class from its source and its parameters as plain values, and gets bars in blocks. Each block
-is computed in a fork of its own, oldest bar first. A bar is sent only after the answer to the one before: later bars are in no
-memory, pipe or frame of this process. The clock shows the close of the newest bar. So a strategy can know nothing that comes
-later, and remember nothing from before the block.
+It is started anew and serves strategies one after another, each in a fork that has seen no other: it takes the strategy's class
+from its source and its parameters as plain values, and gets the bars of its slots in blocks. Each block is computed in a fork of
+its own, oldest bar first. A bar is sent only after the answer to the one before: later bars are in no memory, pipe or frame of this
+process. The clock shows the close of the newest bar. So a strategy can know nothing that comes later, and remember nothing from
+before the block or from another slot.
 
 `walls` blocks other sources. Not blocked: numbers written into the strategy's own code or a library's files; names, sizes and
 times of files, which can be read without opening them; and code that takes these walls down on purpose, which runs with the
 rights of the user it would deceive.
 
-It exchanges pickles over its standard streams with the process that started it (`atb.validation.windows`).
+It exchanges pickles over its standard streams with the process that started it (`atb.validation.processes`).
 """
 
 import datetime as dt
@@ -21,8 +22,10 @@ import os
 import pickle
 import sys
 import time
+import traceback
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
 
 NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
 _TIME = dt.datetime
-BEGINS = "a block begins"
+SLOT, BEGINS, ENDS = "a slot follows", "a block begins", "another strategy follows"
 _REGISTER = "atb.strategies"
 _OWN = "atb.strategies.own"
 
@@ -153,7 +156,7 @@ class _Day(dt.date):
 
 
 def main() -> None:
-    """Answer blocks until the requests end."""
+    """Answer slots until the requests end; exit code 1 once a strategy cannot be loaded."""
     answers, requests = os.fdopen(os.dup(1), "wb"), os.fdopen(os.dup(0), "rb")
     quiet = os.open(os.devnull, os.O_RDWR)
     os.dup2(quiet, 0)
@@ -163,13 +166,48 @@ def main() -> None:
     for name in ("pandas", "talib", "atb.engine.prepare"):  # once, for all forks
         importlib.import_module(name)
     BarClock.install()
+    gc.freeze()  # or each fork's first collection would copy the memory that it shares with this process
     with suppress(EOFError):
-        slot = _slot(pickle.load(requests))  # noqa: S301 - from the process that started this one
-        gc.freeze()  # or each fork's first collection would copy the memory that it shares with this process
-        while True:
-            while pickle.load(requests) != BEGINS:  # noqa: S301 - only its fork reads a block's content
-                pass  # left unread by a fork that ended
-            _answer(requests, slot, answers)
+        while pickle.load(requests) == SLOT:  # noqa: S301 - from the process that started this one
+            if status := _in_fork(partial(_answer_slot, requests, answers)):
+                sys.exit(1)
+            _write(answers, "ended", status)
+
+
+def _in_fork(answer: "Callable[[], None]") -> int:
+    """Run a function in a fork, which then ends; return the status with which it ended."""
+    with walls.Files.own():
+        child = os.fork()
+    if child:
+        return os.waitpid(child, 0)[1]
+    code = 1
+    try:
+        answer()
+        code = 0
+    except BaseException:  # noqa: BLE001 - as a process of its own would print it
+        traceback.print_exc()
+    finally:
+        os._exit(code)
+
+
+def _answer_slot(requests: BinaryIO, answers: BinaryIO) -> None:
+    """Answer the blocks of slots with one strategy, each block in a fork of its own, until another strategy follows."""
+    _write(answers, "slot")
+    slot = _slot(pickle.load(requests))  # noqa: S301 - from the process that started this one
+    gc.freeze()
+    while (word := pickle.load(requests)) != ENDS:  # noqa: S301 - from the process that started this one
+        if word == BEGINS:  # only its fork reads a block's content
+            _write(answers, "ended", _in_fork(partial(_answer, requests, slot, answers)))
+        elif isinstance(word, dict):  # else a fork that ended has left it unread
+            slot = _with(slot, word)
+
+
+def _with(slot: "Slot | PermissionError", parts: dict[str, bytes]) -> "Slot | PermissionError":
+    """Return the slot with other parts than its strategy and predictor."""
+    if isinstance(slot, PermissionError):
+        return slot
+    others: dict[str, Any] = {name: _load(part) for name, part in parts.items()}
+    return replace(slot, **others)
 
 
 def _slot(parts: dict[str, Any]) -> "Slot | PermissionError":
@@ -216,19 +254,9 @@ def _load(part: Source | bytes) -> Any:
 
 
 def _answer(requests: BinaryIO, slot: "Slot | PermissionError", answers: BinaryIO) -> None:
-    """Answer a block in a fork, then send how the fork ended."""
-    with walls.Files.own():
-        child = os.fork()
-    if child == 0:
-        code = 1
-        try:
-            _write(answers, "begun")
-            _write(answers, "raised", _answer_block(requests, slot, answers))
-            code = 0
-        finally:
-            os._exit(code)
-    _, status = os.waitpid(child, 0)
-    _write(answers, "ended", status)
+    """Answer a block, and send the error that was raised."""
+    _write(answers, "begun")
+    _write(answers, "raised", _answer_block(requests, slot, answers))
 
 
 def _write(answers: BinaryIO, kind: str, value: Any = None) -> None:

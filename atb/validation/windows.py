@@ -13,42 +13,25 @@ runner compute them alike from days of closes.
 """
 
 import dataclasses
-import itertools
-import os
-import pickle
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from atb.domain import Bars
-from atb.domain.bars import BAR_COLUMNS
-from atb.domain.input_series import InputSeries
 from atb.engine.records import Floats, Rows
-from atb.errors import InputError
 from atb.strategies.from_signals import GivenSides
-from atb.validation.isolated import BEGINS, NAMES, Block
-from atb.validation.sources import parts_of
+from atb.validation.isolated import NAMES
+from atb.validation.processes import Processes, Recomputed, Span, spans_of
 
 if TYPE_CHECKING:
     from atb.engine.prepare import KernelInput
     from atb.engine.slot import Slot
 
-_Answer = tuple[list[tuple[float, ...]], str]
-
 LOOKS_AHEAD, SHORT_WARMUP, NOT_REPEATABLE = "looks ahead", "warm-up too short", "not repeatable"
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12  # the second in units of the price where a column is one
 _PRICES = ("atr", "stop", "price")
-_BLOCK = (32, 96)  # rows between two fresh starts, drawn at random
 _EXPLAINED = 64  # of the rows that differ
-_KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
 
 
 @dataclass(frozen=True)
@@ -156,16 +139,33 @@ def check_windows(inputs: "KernelInput", *, most: int | None = None, seed: int =
     InputError
         If a strategy or predictor cannot be taken to another process.
     """
-    return tuple(
-        _check_slot(inputs, number, range(part.start, part.stop), most=most, seed=seed)
-        for number, part in enumerate(inputs.parts)
-    )
+    samples = [_Sample.of(inputs, number, most=most, seed=seed) for number in range(len(inputs.slots))]
+    with Processes(sum(len(sample.chosen) for sample in samples)) as processes:
+        return tuple(
+            _check_slot(inputs, number, sample=sample, processes=processes) for number, sample in enumerate(samples)
+        )
 
 
-def _check_slot(inputs: "KernelInput", number: int, place: range, *, most: int | None, seed: int) -> Checked:
-    slot, rng = inputs.slots[number], np.random.default_rng(seed)
+@dataclass(frozen=True)
+class _Sample:
+    """The traded bars of a slot that are checked, and what draws their spans."""
+
+    place: range
+    chosen: Rows
+    rng: np.random.Generator
+
+    @classmethod
+    def of(cls, inputs: "KernelInput", number: int, *, most: int | None, seed: int) -> "_Sample":
+        """Draw a slot's sample."""
+        part, rng = inputs.parts[number], np.random.default_rng(seed)
+        place = range(part.start, part.stop)
+        given = isinstance(inputs.slots[number].strategy, GivenSides)
+        return cls(place, _chosen(len(place), 0 if given else most, rng), rng)
+
+
+def _check_slot(inputs: "KernelInput", number: int, *, sample: _Sample, processes: Processes) -> Checked:
+    slot, place, chosen = inputs.slots[number], sample.place, sample.chosen
     before = len(slot.bars) - len(place)
-    chosen = _chosen(len(place), 0 if isinstance(slot.strategy, GivenSides) else most, rng)
     report = WindowsReport(
         strategy=slot.strategy.name, symbol=str(slot.bars.symbol), equal=None, checked=len(chosen), bars=len(place),
         cold=max(0, min(len(place), slot.warmup - before)), warmup=slot.warmup,
@@ -173,17 +173,9 @@ def _check_slot(inputs: "KernelInput", number: int, place: range, *, most: int |
     if not len(chosen):
         return Checked(report, chosen, np.empty((0, len(NAMES))))
     rows, wanted = chosen + before, _traded(inputs, number, place)[chosen]
-    recomputed = _run(slot, list(_spans(rows, slot.warmup, rng=rng)), rows)
-    found = _Comparison(slot, rows, wanted, recomputed)
-    return Checked(dataclasses.replace(report, **found.differences(number)), chosen, recomputed.values)
-
-
-@dataclass(frozen=True)
-class _Recomputed:
-    """Recomputed columns at some rows, (R, 7), infinite where an error was raised; and the errors by row."""
-
-    values: Floats
-    raised: dict[int, str]
+    recomputed = processes.run(slot, list(spans_of(rows, slot.warmup, rng=sample.rng)), rows)
+    found = _Comparison(slot, rows, wanted, recomputed, processes)
+    return Checked(replace(report, **found.differences(number)), chosen, recomputed.values)
 
 
 @dataclass(frozen=True)
@@ -193,7 +185,8 @@ class _Comparison:
     slot: "Slot"
     rows: Rows
     wanted: Floats
-    found: _Recomputed
+    found: Recomputed
+    processes: Processes
 
     def differences(self, number: int) -> dict[str, Any]:
         """Return the report's fields on differences."""
@@ -206,7 +199,7 @@ class _Comparison:
         }
         if not len(bad):
             return fields
-        kinds, kind = _Comparison(self.slot, self.rows[bad], self.wanted[bad], self.found).kinds()
+        kinds, kind = replace(self, rows=self.rows[bad], wanted=self.wanted[bad]).kinds()
         first, column = bad[0], int(np.argmax(apart[bad[0]] > _RELATIVE))
         runner = self.found.raised.get(int(self.rows[first])) or _plain(self.found.values[first, column])
         return fields | {"kinds": kinds, "first_difference": {
@@ -230,11 +223,11 @@ class _Comparison:
     def kinds(self) -> tuple[dict[str, int], str]:
         """Return the number of examined rows by cause, and the cause of the first."""
         looked = np.unique(np.linspace(0, len(self.rows) - 1, _EXPLAINED).astype(np.int64))
-        some = _Comparison(self.slot, self.rows[looked], self.wanted[looked], self.found)
+        some = replace(self, rows=self.rows[looked], wanted=self.wanted[looked])
         rows, bars = some.rows.tolist(), self.slot.bars
-        again = _Span(0, len(bars), tuple(rows), -1)
-        past = [_Span(0, row + 1, (row,), None) for row in rows]
-        values = _run(self.slot, [again, *past], np.tile(some.rows, 2)).values
+        again = Span(0, len(bars), tuple(rows), -1)
+        past = [Span(0, row + 1, (row,), None) for row in rows]
+        values = self.processes.run(self.slot, [again, *past], np.tile(some.rows, 2)).values
         lost, ahead = ((some.apart(half) > _RELATIVE).any(axis=1) for half in np.split(values, 2))
         names = np.where(lost, NOT_REPEATABLE, np.where(ahead, LOOKS_AHEAD, SHORT_WARMUP)).tolist()
         return {kind: names.count(kind) for kind in dict.fromkeys(names)}, names[0]
@@ -260,127 +253,3 @@ def _chosen(count: int, most: int | None, rng: np.random.Generator) -> Rows:
 
 def _plain(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
-
-
-@dataclass(frozen=True)
-class _Span:
-    """Rows of a slot's bars that one fork answers for, in order; with window -1 by one call over bars `first` up to `end`."""
-
-    first: int
-    end: int
-    rows: tuple[int, ...]
-    window: int | None
-
-    def begun(self, market: "_Market") -> Block:
-        """Return the block known at the first row."""
-        if self.window == -1:
-            bars, rows = _part(market.bars, self.first, self.end), tuple(row - self.first for row in self.rows)
-            return Block(bars, None, rows, market.inputs_over(bars))
-        bars = _part(market.bars, self.first, self.rows[0] + 1)
-        return Block(bars, self.window, inputs=market.inputs_over(bars))
-
-    def later(self, market: "_Market") -> "Iterator[tuple[bytes, bytes, dict[str, InputSeries]] | None]":
-        """Yield what became known since the row before, for each row but the first: bars as bytes, and inputs; then None."""
-        index: Any = market.bars.frame.index  # its integers are not in the stubs
-        opened, values = index.asi8, market.bars.frame.to_numpy(np.float64)
-        for before, row in itertools.pairwise(self.rows if self.window != -1 else ()):
-            new = market.inputs_between(before, row)
-            yield opened[before + 1 : row + 1].tobytes(), values[before + 1 : row + 1].tobytes(), new
-        yield None
-
-
-@dataclass(frozen=True)
-class _Market:
-    """A slot's bars, and the rows of its inputs by name."""
-
-    bars: Bars
-    inputs: Mapping[str, InputSeries]
-
-    def inputs_over(self, bars: Bars) -> dict[str, InputSeries]:
-        """Return the rows of each input that are known over these bars, with its warm-up."""
-        return {name: series.cut(bars.closed_ms).copied() for name, series in self.inputs.items()}
-
-    def inputs_between(self, before: int, row: int) -> dict[str, InputSeries]:
-        """Return the rows of each input that became known after one bar's close and up to another's; only inputs that have any."""
-        found = {}
-        for name, series in self.inputs.items():
-            ends = np.searchsorted(series.known_ms, self.bars.closed_ms[[before, row]], side="right")
-            if ends[0] < ends[1]:
-                found[name] = series.part(int(ends[0]), int(ends[1])).copied()
-        return found
-
-
-def _part(bars: Bars, first: int, end: int) -> Bars:
-    part = bars.rows(first, end)
-    return dataclasses.replace(part, frame=part.frame.copy())
-
-
-def _spans(rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[_Span]:
-    """Yield the rows in spans of random length, each from its first window on."""
-    at = 0
-    while at < len(rows):
-        part = tuple(rows[at : at + int(rng.integers(*_BLOCK))].tolist())
-        yield _Span(max(0, part[0] - window), part[-1] + 1, part, window)
-        at += len(part)
-
-
-def _run(slot: "Slot", spans: Sequence[_Span], rows: Rows) -> _Recomputed:
-    """Return the columns that isolated processes compute at `rows`, the rows of all spans in order."""
-    workers = min(2, os.cpu_count() or 1, 1 + len(rows) // 500)
-    parts = parts_of(slot)
-    bars = dataclasses.replace(slot.bars, frame=slot.bars.frame[list(BAR_COLUMNS)], gaps=())
-    market = _Market(bars, slot.handed)
-    with ThreadPoolExecutor(workers) as pool:
-        shares = list(pool.map(lambda first: _run_process(parts, spans[first::workers], market), range(workers)))
-    values, raised, at = np.full((len(rows), len(NAMES)), np.inf), {}, 0  # infinity equals no value
-    for number, span in enumerate(spans):
-        answered, error = shares[number % workers][number // workers]
-        if answered:
-            values[at : at + len(answered)] = answered
-        raised.update(dict.fromkeys(rows[at + len(answered) : at + len(span.rows)].tolist(), error))
-        at += len(span.rows)
-    return _Recomputed(values, raised)
-
-
-def _run_process(parts: dict[str, Any], spans: Sequence[_Span], market: _Market) -> list[_Answer]:
-    """Start a process, send it the spans one after another, and return its answers."""
-    environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
-    with tempfile.TemporaryFile() as stderr:
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from atb.validation.isolated import main; main()"], env=environment, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=stderr, cwd=Path(__file__).parents[2],
-        )  # fmt: skip
-        answers: list[_Answer] = []
-        with suppress(BrokenPipeError, EOFError), process:  # it ended: stderr says why
-            _send(process, [path or str(Path.cwd()) for path in sys.path])
-            _send(process, parts)
-            answers.extend(_answers_of(process, span, market) for span in spans)
-        stderr.seek(0)
-        if process.returncode or len(answers) < len(spans):
-            last_line = stderr.read().decode(errors="replace").strip().splitlines()[-1:]
-            raise InputError("A strategy could not be taken to a process of its own", found=" ".join(last_line),
-                             todo="Put it into a module that can be imported, with parameters that are plain values")  # fmt: skip
-    return answers
-
-
-def _answers_of(process: Any, span: _Span, market: _Market) -> _Answer:
-    """Request the rows of a span one after another; return the answers, and the error raised at the next row."""
-    _send(process, BEGINS)
-    answers: list[tuple[float, ...]] = []
-    error, later = "", span.later(market)
-    while True:
-        kind, value = pickle.load(process.stdout)  # noqa: S301 - from the process that was started here
-        if kind == "ended":
-            return answers, error or f"the process died with status {value}"
-        if kind == "raised":
-            error = value
-        elif kind == "begun":
-            _send(process, span.begun(market))
-        else:
-            answers.extend(value)
-            _send(process, next(later))
-
-
-def _send(process: Any, message: Any) -> None:
-    pickle.dump(message, process.stdin)
-    process.stdin.flush()

@@ -173,10 +173,10 @@ class Chance(Plain):
 
 
 class Clock(Plain):
-    """Does not trade what is older than a day."""
+    """Does not trade what is older than five days."""
 
     def signals(self, frame):
-        side = np.where(frame.index < pd.Timestamp.now("UTC") - pd.Timedelta("1D"), 0.0, super().signals(frame).side)
+        side = np.where(frame.index < pd.Timestamp.now("UTC") - pd.Timedelta("5D"), 0.0, super().signals(frame).side)
         return Signals(side)
 
 
@@ -185,7 +185,7 @@ class OtherClocks(Plain):
 
     def signals(self, frame):
         now = max(time.time(), dt.datetime.now(dt.UTC).timestamp())
-        known = frame.index.as_unit("ms").asi8 / 1_000 > now - 86_400
+        known = frame.index.as_unit("ms").asi8 / 1_000 > now - 5 * 86_400
         return Signals(np.where(known, super().signals(frame).side, 0.0))
 
 

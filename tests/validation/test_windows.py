@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from atb.backtest.simulation import simulate
-from atb.domain import Signals
+from atb.domain import Signals, Symbol
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.prepare import prepare, signals_of
 from atb.engine.slot import Slot
@@ -121,6 +121,40 @@ def test_bars_without_their_warm_up_are_checked_with_what_there_is_and_counted()
     assert (checked_slot.report.cold, checked_slot.report.checked, checked_slot.report.equal) == (20, 260, True)
 
 
+def slots_of(*strategies):
+    return tuple(
+        Slot(strategy, replace(BARS.last(80), symbol=Symbol.parse(f"A{number}/USDT")), RiskPolicy(fraction=0.1))
+        for number, strategy in enumerate(strategies)
+    )
+
+
+def test_a_hundred_slots_share_the_start_of_a_process(monkeypatch):
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *given, **options: started.append(1) or popen(*given, **options))
+    problem = prepare(slots_of(*[biased_strategies.Plain()] * 12), AccountPolicy())
+    reports = [slot.report for slot in check_windows(problem, most=5)]
+    assert len(started) == 1
+    assert [(report.symbol, report.equal, report.checked) for report in reports] == [
+        (f"A{number}/USDT", True, 5) for number in range(12)
+    ]
+
+
+def test_a_strategy_knows_nothing_of_the_slot_before_in_the_same_process():
+    remembers, plain = biased_strategies.RemembersInItsModule(), biased_strategies.Plain()
+    problem = prepare(slots_of(plain, remembers, plain, remembers, remembers), AccountPolicy())
+    together = [slot.report for slot in check_windows(problem)]
+    assert [report.equal for report in together] == [True, False, True, False, False]
+    assert together[1].differing == together[3].differing == together[4].differing
+
+
+def test_a_slot_that_cannot_be_taken_along_is_refused_among_others():
+    slots = slots_of(*[biased_strategies.Plain()] * 3)
+    problem = prepare((slots[0], replace(slots[1], predictor=Unpicklable()), slots[2]), AccountPolicy())
+    with pytest.raises(InputError, match="Put it into a module"):
+        check_windows(problem, most=5)
+
+
 def test_given_sides_have_no_source_and_are_not_checked():
     sides = GivenSides(BARS.frame["close"] * 0.0)
     report = checked(sides).report
@@ -178,7 +212,7 @@ print(checked(module.Plain(), BARS.last(60)).report.equal, checked(module.RareLe
 EARLY = """import numpy as np
 import pandas as pd
 from dataclasses import dataclass
-from atb.domain import Signals
+from atb.domain import Signals, Symbol
 from tests.validation import biased_strategies
 
 def known():
@@ -227,7 +261,7 @@ COMPILED = """import zoneinfo
 from dataclasses import dataclass
 import numpy as np
 from numba import njit
-from atb.domain import Signals
+from atb.domain import Signals, Symbol
 from tests.validation import biased_strategies
 
 @njit(cache=True)
