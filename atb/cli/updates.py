@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli.commands import Command
 from atb.cli.output import json_option, print_fields, print_json, print_table
 from atb.cli.routes import route_to, route_to_archive, route_to_sentiment
 from atb.errors import DataError, InputError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from atb.data.providers.updating import EventReport, Outcome, Task
 
 
-@click.command(short_help="Fetch what is new of every stored series.")
+@click.command(cls=Command, short_help="Fetch what is new of every stored series.")
 @click.argument("symbols", nargs=-1, metavar="[SYMBOL]...")
 @click.option("--timeframe", help="Only this duration.")
 @click.option("--venue", help="Only this venue.")
@@ -70,7 +71,7 @@ def update(ctx: click.Context, /, symbols: tuple[str, ...], **options: Any) -> N
         ctx.exit(2)
 
 
-@click.command(short_help="Download or import a perpetual's funding.")
+@click.command(cls=Command, short_help="Download or import a perpetual's funding.")
 @click.argument("symbol")
 @click.option("--venue", help="The exchange's ccxt name; by default the setting exchange.id.")
 @click.option("--start", help="First day (UTC); by default all there is, or after what is stored.")
@@ -114,7 +115,7 @@ def funding(symbol: str, **options: Any) -> None:
     _print_events(report, as_json=options["as_json"])
 
 
-@click.command(short_help="Download Fear & Greed, or import a sentiment index.")
+@click.command(cls=Command, short_help="Download Fear & Greed, or import a sentiment index.")
 @click.argument("name", default="fear_greed", required=False)
 @click.option("--file", "files", multiple=True, type=click.Path(path_type=Path), help="Import a dated file instead.")
 @click.option("--column", "columns", multiple=True, metavar="OURS=THEIRS", help="A column of the file by its name.")
@@ -156,7 +157,7 @@ def sentiment(name: str, **options: Any) -> None:
     _print_events(report, as_json=options["as_json"])
 
 
-@click.command(short_help="List every gap of the stored series.")
+@click.command(cls=Command, short_help="List every gap of the stored series.")
 @click.argument("symbol", required=False)
 @click.option("--timeframe", help="Only this duration.")
 @click.option("--venue", help="Only this venue.")
@@ -181,7 +182,7 @@ def gaps(symbol: str | None, *, timeframe: str | None, venue: str | None, as_jso
     )
 
 
-@click.command(short_help="List bars and values that were corrected.")
+@click.command(cls=Command, short_help="List bars and values that were corrected.")
 @click.argument("symbol", required=False)
 @click.option("--venue", help="Only this venue.")
 @json_option

@@ -52,5 +52,14 @@ def test_path_lists_every_place(tmp_path):
 
 def test_the_schema_describes_every_setting():
     schema = json.loads(atb("config", "schema").stdout)
-    assert set(schema["properties"]) == {"data", "database", "exchange", "live", "log", "notebooks", "seed"}
+    assert set(schema["properties"]) == {
+        "data",
+        "database",
+        "exchange",
+        "live",
+        "log",
+        "notebooks",
+        "seed",
+        "strategies",
+    }
     assert schema["additionalProperties"] is False

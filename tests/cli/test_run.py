@@ -80,7 +80,7 @@ def test_backtest_as_json_and_the_registry_say_the_same(project):
     assert found["status"] == "succeeded"
     assert found["result"]["stats"]["n_trades"] > 5
     assert found["parameters"] == {
-        "strategy": "sma_cross", "params": {"fast": 5}, "symbol": "BTC/USDT", "timeframe": "1h",
+        "strategy": "sma_cross", "params": {"fast": 5}, "symbol": "BTC/USDT", "symbols": [], "universe": None, "timeframe": "1h",
         "start": "2023-01-01", "end": "2024-01-01", "days": 365, "venue": None,
         "cash": 10000.0, "fraction": 0.95, "stop_loss": 0.05, "take_profit": None, "fee": 0.001, "slippage": 0.0005,
         "policy": {},
