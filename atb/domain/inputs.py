@@ -50,6 +50,8 @@ class BarsInput:
         Rows needed before the first one whose value is exact, as for an indicator on them.
     max_age
         How long after its close a bar still counts, such as `8h`; None: until the next bar of its timeframe is due.
+    another
+        Whether the slot's own symbol is refused, where a symbol beside itself means nothing.
     """
 
     kind: ClassVar[str] = "bars"
@@ -57,6 +59,7 @@ class BarsInput:
     symbol: str | None = None
     warmup: int = 0
     max_age: str | None = None
+    another: bool = False
 
     def __post_init__(self) -> None:
         """Refuse unknown names; spell them in the canonical way."""
@@ -65,8 +68,18 @@ class BarsInput:
         _check_common(self)
 
     def resolved(self, symbol: Symbol, timeframe: Timeframe) -> Self:
-        """Return the declaration with the slot's own symbol and timeframe where it names none."""
-        return replace(self, symbol=self.symbol or str(symbol), timeframe=self.timeframe or str(timeframe))
+        """Return the declaration with the slot's own symbol and timeframe where it names none.
+
+        Raises
+        ------
+        InputError
+            If it must be another symbol and is not.
+        """
+        if self.another and self.symbol in {None, str(symbol)}:
+            raise InputError("The other symbol is the traded one itself", found=str(symbol),
+                             todo="Name another symbol, or trade another one")  # fmt: skip
+        named = {"symbol": self.symbol or str(symbol), "timeframe": self.timeframe or str(timeframe)}
+        return replace(self, **named, another=False)
 
     def __str__(self) -> str:
         """Return it in words, such as `BTC/USDT 4h bars`."""

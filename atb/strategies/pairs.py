@@ -30,7 +30,7 @@ class Pairs:
     Parameters
     ----------
     other
-        The other symbol, in any accepted spelling.
+        The other symbol, in any accepted spelling; not the slot's own.
     explained
         Whether this slot's symbol is the one that the other explains.
     window
@@ -72,7 +72,7 @@ class Pairs:
     @property
     def inputs(self) -> Mapping[str, Input]:
         """The other symbol's bars."""
-        return {"other": BarsInput(symbol=self.other)}
+        return {"other": BarsInput(symbol=self.other, another=True)}
 
     @property
     def warmup(self) -> int:

@@ -70,8 +70,8 @@ class Comparison:
         calmer = int((table["sharpe"] > table["hold_sharpe"]).sum())
         timed = int((table["random_beaten_pct"] >= 95.0).sum())
         return (
-            f"Of {len(table)} results {better} earned more than holding, {calmer} have a higher Sharpe ratio, and {timed} beat "
-            f"95 % of the runs with the same positions at random times, which chance alone does about {len(table) * 0.05:.0f} times"
+            f"Of {len(table)} results {better} returned more than holding, {calmer} had a higher Sharpe ratio, and {timed} beat "
+            f"95 % of the runs with the same positions at random times, where chance alone gives about {len(table) * 0.05:.0f}"
         )
 
 

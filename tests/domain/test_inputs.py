@@ -42,6 +42,14 @@ def test_a_slower_bar_counts_from_its_close_and_not_before():
     np.testing.assert_array_equal(known.as_of("close"), [np.nan] * 3 + [1.0] * 4 + [2.0] * 2)
 
 
+@pytest.mark.parametrize("named", [{"symbol": "btcusdt"}, {"symbol": "BTC/USDT", "timeframe": "4h"}, {}])
+def test_another_symbol_must_be_another_one(named):
+    with pytest.raises(InputError, match="the traded one itself"):
+        BarsInput(**named, another=True).resolved(Symbol.parse("BTC/USDT"), Timeframe.parse("1h"))
+    other = BarsInput(symbol="ETH/USDT", another=True).resolved(Symbol.parse("BTC/USDT"), Timeframe.parse("1h"))
+    assert other == BarsInput(symbol="ETH/USDT", timeframe="1h")
+
+
 def test_a_strategy_gets_no_row_that_was_not_known_at_its_newest_bar():
     known = slow_series(3).known(hours(7))
     assert len(known) == 1

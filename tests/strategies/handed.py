@@ -16,9 +16,9 @@ def mood_of(bars, values):
     return {"mood": rows.known(bars_of(bars).closed_ms)}
 
 
-def other_rows(strategy, bars, other):
-    """Return another symbol's bars as rows of the input `other` that a strategy declares."""
-    own = bars_of(bars)
+def other_rows(strategy, bars, other, *, symbol="BTC/USDT"):
+    """Return another symbol's bars as rows of the input `other` that a strategy declares; `symbol` is its own."""
+    own = bars_of(bars, symbol)
     declared = strategy.inputs["other"].resolved(own.symbol, own.timeframe)
     return InputSeries.of_bars(declared, Bars(Symbol.parse(declared.symbol), own.timeframe, other, own.venue))
 

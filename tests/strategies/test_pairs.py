@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from atb.backtest import run
+from atb.domain import Symbol, Timeframe
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.slot import Slot
+from atb.engine.slot import Slot, slot_inputs
 from atb.errors import InputError
 from atb.strategies import make_strategy
 from tests.bars import bars_of
@@ -34,6 +35,11 @@ def leg(own, other, **parameters):
     strategy = make_strategy("pairs", **{**SHORT, **parameters})
     frame = own.join(strategy.features(own, other_of(strategy, own, other)))
     return frame, strategy.signals(frame)
+
+
+def test_a_market_is_no_pair_with_itself():
+    with pytest.raises(InputError, match="the traded one itself"):
+        slot_inputs(make_strategy("pairs", other="BTC/USDT"), Symbol.parse("BTC/USDT"), Timeframe.parse("1h"))
 
 
 def test_the_legs_take_opposite_sides_at_the_same_bars():
@@ -119,7 +125,7 @@ def test_two_slots_on_one_account_hold_the_legs_against_each_other_in_the_hedge_
         ("ETH/USDT", "BTC/USDT", second, first),
     ):
         strategy = make_strategy("pairs", **SHORT, other=other, explained=symbol == "BTC/USDT")
-        rows = {"other": other_rows(strategy, own, beside)}
+        rows = {"other": other_rows(strategy, own, beside, symbol=symbol)}
         slots.append(Slot(strategy, bars_of(own, symbol), policy, ExecutionModel(fee=0.0), usual(symbol), inputs=rows))
     trades = run(slots).trades
     one, two = (trades[trades["symbol"] == symbol].reset_index(drop=True) for symbol in ("BTC/USDT", "ETH/USDT"))
