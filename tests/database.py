@@ -113,6 +113,12 @@ def migrated_sqlite() -> bytes:
         return Path(folder, "atb.db").read_bytes()
 
 
+def untouched(path: Path) -> bool:
+    """Return whether a runner has not opened the database at a path: it is missing, or the empty one that a test put there."""
+    log = path.with_name(f"{path.name}-wal")  # what is written lies here until the last connection ends
+    return not log.exists() and (not path.exists() or path.read_bytes() == migrated_sqlite())
+
+
 @pytest.fixture
 def database(database_url: str) -> Iterator[Database]:
     """A migrated, empty database, on each dialect in turn."""

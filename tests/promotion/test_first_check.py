@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from tests.database import untouched
 from tests.live.desk import first_open, warm_result
 from tests.promotion.checkout import copied_checkout
 from tests.promotion.test_tampering import PLAIN, RUNNER, outcome
@@ -198,4 +199,4 @@ def test_an_odd_manifest_is_one_sentence(sqlite_desk, promoted, kind, where, pac
     code, err = outcome(sqlite_desk.start(*given, "--from", since, runner=package.parent / RUNNER))
     assert (code, len(err.splitlines()), err[:6]) == (2, 1, "Error:"), err
     assert len(err) < 3_000
-    assert not (sqlite_desk.root / "atb.db").exists()
+    assert untouched(sqlite_desk.root / "atb.db")

@@ -15,6 +15,7 @@ from atb.promotion.manifest import load_manifest, verify
 from atb.promotion.provenance import changed_sources, source_hashes
 from atb.strategies import make_strategy
 from atb.workbench.scaffold import write_cell
+from tests.database import untouched
 from tests.live.desk import EVIDENCE, RUNNER, VERDICT, first_open, warm_result
 from tests.promotion.test_tampering import eventually, outcome, standing
 from tests.strategies.own_files import FADE, write_strategy
@@ -72,7 +73,7 @@ def test_the_runner_refuses_a_changed_file_before_a_line_of_it_runs(sqlite_desk,
     code, err = outcome(sqlite_desk.start(path, "--from", since, env={"ATB__STRATEGIES__FOLDER": str(folder)}))
     assert (code, len(err.splitlines())) == (2, 1), err
     assert err.startswith(MESSAGE.replace("fade.py", name))
-    assert not (sqlite_desk.root / "atb.db").exists()
+    assert untouched(sqlite_desk.root / "atb.db")
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 
 from atb.db import open_database
 from atb.live.journal.overview import sessions
+from tests.database import untouched
 from tests.live.desk import first_open, warm_result
 from tests.promotion.checkout import copied_checkout, plant
 from tests.timeouts import PATIENCE_S
@@ -46,7 +47,7 @@ def test_a_runner_over_a_changed_package_refuses_and_names_the_file(sqlite_desk,
     assert err.strip().startswith("Error: A source file changed since the promotion")
     assert f"atb/{name}" in err
     assert "Traceback" not in err
-    assert not (sqlite_desk.root / "atb.db").exists()
+    assert untouched(sqlite_desk.root / "atb.db")
 
 
 def test_a_runner_runs_no_code_that_was_put_beside_its_own(sqlite_desk, promoted, package, tmp_path):
@@ -146,4 +147,4 @@ def test_a_runner_refuses_a_broken_manifest(sqlite_desk, promoted, break_it, mes
     break_it(path)
     code, err = outcome(sqlite_desk.start(path, "--from", since))
     assert (code, message in err, "Traceback" in err) == (2, True, False), err
-    assert not (sqlite_desk.root / "atb.db").exists()
+    assert untouched(sqlite_desk.root / "atb.db")
