@@ -78,8 +78,8 @@ class BarsInput:
         if self.another and self.symbol in {None, str(symbol)}:
             raise InputError("The other symbol is the traded one itself", found=str(symbol),
                              todo="Name another symbol, or trade another one")  # fmt: skip
-        named = {"symbol": self.symbol or str(symbol), "timeframe": self.timeframe or str(timeframe)}
-        return replace(self, **named, another=False)
+        own, step = self.symbol or str(symbol), self.timeframe or str(timeframe)
+        return replace(self, symbol=own, timeframe=step, another=False)
 
     def __str__(self) -> str:
         """Return it in words, such as `BTC/USDT 4h bars`."""
