@@ -24,6 +24,7 @@ from atb.engine.slot import slot_inputs
 from atb.errors import AtbError, InputError
 from atb.strategies import parameter_types, strategy_class, strategy_params
 from atb.validation.markets import START, SYMBOL, TIMEFRAME, random_walk, series_of, standing_still, synthetic_input
+from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, WindowsReport
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,13 @@ _LENGTH = 900  # bars beyond the warm-up on which columns are compared
 _WALKS = ((5, 0.01), (6, 0.01), (7, 0.03), (8, 0.03), (9, 0.002))  # seeds and hourly volatilities
 _STEPS = 200  # bars checked one by one as a runner computes them
 _CUTS = (1, 2, 30, 77, 360, 361, 700, 899)  # lengths of the histories that are compared with the whole one
+
+_WAYS_OUT = {  # the gravest first
+    NOT_REPEATABLE: "Keep nothing between calls, draw no random numbers, read no clock: compute from what is given",
+    LOOKS_AHEAD: "Use each bar and those before it: no shift(-1), no centred window, no mean of the whole column",
+    SHORT_WARMUP: "Raise warmup, or compute from the last warmup bars alone: pandas' rolling and ewm carry older bars along, "
+    "atb.features.indicators do not",
+}
 
 
 class Broken(Exception):  # noqa: N818 - a check's answer, not an error of the program
@@ -190,8 +198,15 @@ def decides_alike_at_every_bar(subject: Subject) -> str:
     slot = Slot(strategy, series_of(frame), policy, predictor=predictor, inputs=rows)
     (checked,) = check_windows(prepare((slot,), AccountPolicy(), frame.index[slot.warmup]))
     if not checked.report.everywhere:
-        raise Broken(str(checked.report), "Raise warmup, or compute from the last warmup bars alone")
+        raise Broken(str(checked.report), _way_out(checked.report))
     return str(checked.report)
+
+
+def _way_out(report: WindowsReport) -> str:
+    if "no business with" in str((report.first_difference or {}).get("runner")):
+        return "A strategy is given its bars and the inputs that it declares, and nothing else: no file, network, program or clock"
+    found = (way for kind, way in _WAYS_OUT.items() if kind in report.kinds)
+    return next(found, "Compute each row from the bars up to it alone")
 
 
 def is_silent_until_warm(subject: Subject) -> str:

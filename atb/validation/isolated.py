@@ -3,8 +3,8 @@
 It is started anew and serves strategies one after another, each in a fork that has seen no other: it takes the strategy's class
 from its source and its parameters as plain values, and gets the bars of its slots in blocks. Each block is computed in a fork of
 its own, oldest bar first. A bar is sent only after the answer to the one before: later bars are in no memory, pipe or frame of this
-process. The clock shows the close of the newest bar. So a strategy can know nothing that comes later, and remember nothing from
-before the block or from another slot.
+process. Only libraries may read the clock, and it shows the close of the newest bar. So a strategy can know nothing that comes
+later, and remember nothing from before the block or from another slot.
 
 `walls` blocks other sources. Not blocked: numbers written into the strategy's own code or a library's files; names, sizes and
 times of files, which can be read without opening them; and code that takes these walls down on purpose, which runs with the
@@ -115,7 +115,7 @@ class Block:
 
 
 class BarClock:
-    """The clock that a strategy sees: the close of the newest known bar."""
+    """The clock that libraries see: the close of the newest known bar; code outside them may not read it."""
 
     now_s: ClassVar[float] = 0.0
 
@@ -127,32 +127,47 @@ class BarClock:
         replace_in: Callable[[Any, str, Any], None] = setattr
         for name in ("now", "today", "utcnow"):
             replace_in(
-                pd.Timestamp, name, staticmethod(lambda tz=None: pd.Timestamp(_TIME.fromtimestamp(cls.now_s, tz)))
+                pd.Timestamp, name, staticmethod(lambda tz=None: pd.Timestamp(_TIME.fromtimestamp(cls.read(), tz)))
             )
-        replace_in(time, "time", lambda: cls.now_s)
-        replace_in(time, "time_ns", lambda: int(cls.now_s * 1e9))
+        replace_in(time, "time", cls.read)
+        replace_in(time, "time_ns", lambda: int(cls.read() * 1e9))
+        for name in ("localtime", "gmtime"):
+            usual = getattr(time, name)
+            replace_in(time, name, lambda secs=None, usual=usual: usual(cls.read() if secs is None else secs))
         replace_in(dt, "datetime", _Time)
         replace_in(dt, "date", _Day)
+
+    @classmethod
+    def read(cls) -> float:
+        """Return the time, in seconds of the epoch, if a library asks.
+
+        Raises
+        ------
+        PermissionError
+            If other code asks, such as a strategy's.
+        """
+        walls.refuse_outside_libraries("the clock", around=__file__)
+        return cls.now_s
 
 
 class _Time(dt.datetime):
     @classmethod
     def now(cls, tz: Any = None) -> Any:
-        return _TIME.fromtimestamp(BarClock.now_s, tz)
+        return _TIME.fromtimestamp(BarClock.read(), tz)
 
     @classmethod
     def utcnow(cls) -> Any:
-        return _TIME.fromtimestamp(BarClock.now_s, dt.UTC).replace(tzinfo=None)
+        return _TIME.fromtimestamp(BarClock.read(), dt.UTC).replace(tzinfo=None)
 
     @classmethod
     def today(cls) -> Any:
-        return _TIME.fromtimestamp(BarClock.now_s)
+        return _TIME.fromtimestamp(BarClock.read())
 
 
 class _Day(dt.date):
     @classmethod
     def today(cls) -> Any:
-        return _TIME.fromtimestamp(BarClock.now_s).date()
+        return _TIME.fromtimestamp(BarClock.read()).date()
 
 
 def main() -> None:

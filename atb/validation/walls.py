@@ -130,6 +130,19 @@ def is_file(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno == errno.EMFILE
 
 
+def refuse_outside_libraries(what: str, *, around: str) -> None:
+    """Refuse something to code that is no library's; frames of the file `around` are passed over.
+
+    Raises
+    ------
+    PermissionError
+        If the newest frame of another file is the strategy's, or any other that is no library's.
+    """
+    caller = next((name for name in _calling_files() if name != around), "")
+    if not caller.startswith((*_OWN, *_SYSTEM, "<frozen ")):
+        raise PermissionError(f"a strategy has no business with {what}")
+
+
 def _audit(event: str, arguments: tuple[Any, ...]) -> None:
     """Refuse actions that could reveal more than the bars; reading code for a late import is allowed."""
     if event == "open":

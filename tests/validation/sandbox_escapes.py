@@ -2,6 +2,7 @@
 
 import codecs
 import ctypes
+import datetime as dt
 import gc
 import gzip
 import importlib.machinery
@@ -18,6 +19,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import time
 import tokenize
 import urllib.request
 import zipfile
@@ -183,6 +185,14 @@ WAYS: dict[str, Callable[[Path], bool]] = {
     "__pycache__": _in_compiled_folder,
     "shutil": _copied,
     "listdir": lambda folder: "text" in os.listdir(folder),
+    "time.time": lambda folder: time.time() > 0,
+    "time.time_ns": lambda folder: time.time_ns() > 0,
+    "time.localtime": lambda folder: time.localtime().tm_year > 0,
+    "time.gmtime": lambda folder: time.gmtime().tm_year > 0,
+    "datetime.now": lambda folder: dt.datetime.now(dt.UTC).year > 0,
+    "date.today": lambda folder: dt.date.today().year > 0,  # noqa: DTZ011 - it is what is tried
+    "pandas.Timestamp.now": lambda folder: pd.Timestamp.now("UTC").year > 0,
+    "pandas.Timestamp.today": lambda folder: pd.Timestamp.today().year > 0,
 }  # fmt: skip
 
 

@@ -60,6 +60,21 @@ def test_one_that_ends_the_program_is_broken_and_ends_nothing():
     assert "SystemExit: 0" in broken("fade")["returns one signal a bar"].found
 
 
+def test_each_cause_at_the_bars_has_its_way_out():
+    ways = {
+        "pd.Timestamp.now().hour": "no file, network, program or clock",
+        "np.random.rand(len(frame)) * 7": "draw no random numbers",
+        "(frame['close'].shift(-1) > frame['close']).to_numpy()": "no mean of the whole column",
+    }
+    for read, way in ways.items():
+        text = FADE.replace("fall = 1 -", f"fall = 0.02 * ({read} % 7) + 1 -").replace(
+            "    import pandas as pd", "    pass"
+        )
+        write_strategy("fade", text.replace("import numpy as np", "import numpy as np\nimport pandas as pd"))
+        found = broken("fade", steps=True)["decides alike at every bar"]
+        assert way in found.todo, found
+
+
 def test_a_class_of_no_file_is_checked_alike_and_a_wrong_declaration_is_one_error():
     scope = {"__name__": "__main__"}
     exec(FADE, scope)
