@@ -73,6 +73,13 @@ def test_what_cannot_be_is_one_sentence(tmp_path, monkeypatch, arguments, messag
     assert message in done.stderr
 
 
+def test_the_name_of_a_panel_says_venue_and_timeframe(panel):
+    named = panel.with_name("kraken_ALL_1d_2024.parquet")
+    panel.rename(named)
+    rows = json.loads(atb("data", "import", str(named), "--every-symbol", "--json").stdout)
+    assert {(row["venue"], row["timeframe"]) for row in rows} == {("kraken", "1d")}
+
+
 def test_a_file_that_names_no_symbols_is_refused_whole(tmp_path):
     path = tmp_path / "one.csv"
     random_walk(50).to_csv(path)

@@ -30,8 +30,11 @@ _NAMES = (
 _LONG_NAMES = {"d": "1d", "minute": "1m"}
 
 
-def identity_of_name(name: str) -> dict[str, str]:
-    """Return venue, symbol and timeframe from a name like `binance_BTCUSDT_1h.parquet`, as far as they make sense."""
+def identity_of_name(name: str, *, symbols: bool = False) -> dict[str, str]:
+    """Return venue, symbol and timeframe from a name like `binance_BTCUSDT_1h.parquet`, as far as they make sense.
+
+    With `symbols` the file holds several, and the word in the symbol's place, as in `binance_PANEL_1d.parquet`, is none.
+    """
     stem = name.split(".", maxsplit=1)[0]
     match = next(filter(None, (pattern.fullmatch(stem) for pattern in _NAMES)), None)
     if match is None:
@@ -40,8 +43,10 @@ def identity_of_name(name: str) -> dict[str, str]:
     found["timeframe"] = _LONG_NAMES.get(found["timeframe"], found["timeframe"]).replace("mo", "M")
     if "venue" in found:
         found["venue"] = found["venue"].lower()
+    if symbols:
+        del found["symbol"]
     try:
-        Symbol.parse(found["symbol"])
+        Symbol.parse(found.get("symbol", "BTC/USDT"))
         Timeframe.parse(found["timeframe"])
     except InputError:
         return {}

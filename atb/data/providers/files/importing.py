@@ -7,6 +7,7 @@ from typing import Literal
 
 from atb.data.catalogue.gaps import missing_bars
 from atb.data.catalogue.writing import Saved, save_bars
+from atb.data.providers.files.identity import identity_of_name
 from atb.data.providers.files.reading import FileBars, ImportRules, read_files, symbols_named
 from atb.domain import Symbol, Timeframe
 from atb.errors import DataError
@@ -122,6 +123,8 @@ def import_symbols(
     """
     rules = rules or ImportRules()
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(item) for item in path]
+    named = identity_of_name(paths[0].name, symbols=True)
+    timeframe, venue = timeframe or named.get("timeframe"), venue or named.get("venue")
     symbols = symbols_named(paths)
     found = [_of_panel(paths, symbol, timeframe=timeframe, venue=venue, gaps=gaps, rules=rules) for symbol in symbols]
     reports = []
