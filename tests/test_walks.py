@@ -36,6 +36,7 @@ BESIDE_BACKTEST = {
         "atb/domain/timeframe",
         "atb/domain/inputs",
         "atb/domain/declaration",
+        "atb/domain/raised",
     ),
     "the arithmetic and the register of indicators": ("atb/features/indicators/",),
     "the records, empty before the first bar": ("atb/engine/state", "atb/engine/records"),
@@ -44,6 +45,7 @@ BESIDE_BACKTEST = {
 BESIDE_LIVE = {
     "clocks, threads, waiting": ("venues/broker/clock", "live/feed/timer", "threads", "times"),
     "what is watched and logged": ("live/telemetry", "live/step_log", "monitoring/", "redaction/"),
+    "what a strategy reads beside its bars": ("live/feed/inputs", "live/execution/known_inputs", "domain/raised"),
     "set up at the start": (
         "live/runner",
         "live/plan",

@@ -68,8 +68,8 @@ def check_own(name: str, settings: "Settings", *, patience_s: float = PATIENCE_S
     """
     found = _loaded(name, settings.strategies_root / f"{name}.py", patience_s)
     if found.fault:
-        told = None if str(found.path) in found.fault else str(found.path)
-        raise InputError(f"The strategy {name} cannot be used: {found.fault}", found=told)
+        shown = None if str(found.path) in found.fault else str(found.path)
+        raise InputError(f"The strategy {name} cannot be used: {found.fault}", found=shown)
 
 
 def _loaded(name: str, path: Path, patience_s: float) -> OwnStrategy:

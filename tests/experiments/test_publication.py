@@ -42,7 +42,7 @@ def refuse_constant(name: str) -> None:
 
 def test_a_result_is_written_with_its_bars_and_its_exports(run_folder):
     result = ResultDouble()
-    proven = ResultEvidence(ParityReport(True, 7, 50, {}, None), (), (), synthetic=True, bars_in_all=50)
+    proven = ResultEvidence(ParityReport(True, 7, 50, {}, None), (), synthetic=True, bars_in_all=50)
     publish(metrics={"sharpe": np.float64(1.5), "sortino": float("inf")}, result=result, evidence=proven)
     found = json.loads((run_folder / "result.json").read_text(), parse_constant=refuse_constant)
     assert found["metrics"] == {"sharpe": 1.5, "sortino": None}

@@ -84,7 +84,7 @@ def test_a_result_that_paid_funding_is_refused_since_no_runner_would_pay_it(desk
     result = warm_result(desk.stock(60, 1))
     (slot,) = result.slots
     funded = replace(slot, funding=pd.Series(0.001, index=slot.bars.frame.index[::8]))
-    with pytest.raises(PromotionError, match="paid funding"):
+    with pytest.raises(PromotionError, match="paid the funding of a perpetual"):
         desk.promote(backtest(funded, start=result.index[0]))
 
 

@@ -11,7 +11,6 @@ from tests.strategies.own_files import write_strategy
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 @pytest.mark.parametrize("level", ["none", "standard"])
 def test_a_rehearsal_with_inputs_equals_its_backtest(sqlite_desk, monkeypatch, level):
     write_strategy("reader", READER)

@@ -29,6 +29,7 @@ from atb.data.providers.files.unpacking import read_contents
 from atb.data.providers.http import Http
 from atb.domain import BAR_COLUMNS, Bars, Instrument, Symbol, Timeframe
 from atb.errors import DataError, InputError, did_you_mean
+from atb.files import write_private
 from atb.reading import MIB, read_json
 from atb.times import at_ms
 
@@ -273,7 +274,7 @@ def _read(path: str, content: bytes, *, symbol: Symbol, timeframe: Timeframe, no
     """Return the candles of a zip, read as any imported file is: its gaps stay gaps."""
     with tempfile.TemporaryDirectory(prefix="atb-archive-") as folder:
         file = Path(folder) / path.rsplit("/", 1)[-1]
-        file.write_bytes(content)
+        write_private(file, content)
         bars = read_files(
             file, symbol=symbol, timeframe=timeframe, venue="file", gaps="keep", rules=ImportRules(now_ms=now_ms)
         ).bars
@@ -339,6 +340,6 @@ class ArchiveFunding:
 def _payments(path: str, content: bytes) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(prefix="atb-archive-") as folder:
         file = Path(folder) / path.rsplit("/", 1)[-1]
-        file.write_bytes(content)
+        write_private(file, content)
         (inside,), _ = read_contents([file])
         return events_of(inside, FUNDING)

@@ -147,7 +147,7 @@ def test_bars_that_were_left_out_once_come_on_second_asking(tmp_path):
             return [row for row in rows if self.asked > 1 or row[0] != BARS.opened_ms[500]]
 
     with running_server(BARS, now_ms=NOW) as url:
-        source = Forgetful("binance", base_url=url)
+        source = Forgetful("binance", route=Route(base_url=url))
         report = download_bars("BTC/USDT", "1h", START, "2024-03-01", root=tmp_path, source=source)
     assert report.gaps == ()
     np.testing.assert_array_equal(loaded(tmp_path).opened_ms, BARS.opened_ms[: 60 * 24])
