@@ -4,8 +4,7 @@ import numpy as np
 import pandas as pd
 
 from atb.domain import Bars, Symbol, Timeframe
-
-START = "2024-01-01"
+from atb.validation.markets import START, random_walk  # noqa: F401 - tests take their bars from here
 
 
 def frame_of(close: np.ndarray, *, spread: float = 0.0, freq: str = "1h", start: str = START) -> pd.DataFrame:
@@ -16,19 +15,6 @@ def frame_of(close: np.ndarray, *, spread: float = 0.0, freq: str = "1h", start:
     index = pd.date_range(start, periods=len(close), freq=freq, tz="UTC", name="timestamp")
     columns = {"open": opened, "high": high, "low": low, "close": close, "volume": np.full(len(close), 100.0)}
     return pd.DataFrame(columns, index=index)
-
-
-def random_walk(n: int, seed: int = 0, *, sigma: float = 0.01, price: float = 100.0) -> pd.DataFrame:
-    """Return `n` hourly bars of a seeded geometric walk whose opens gap and whose ranges vary, rounded to 0.01."""
-    rng = np.random.default_rng(seed)
-    close = price * np.exp(np.cumsum(rng.normal(0, sigma, n)))
-    opened = np.concatenate([[price], close[:-1]]) * np.exp(rng.normal(0, sigma / 4, n))
-    high = np.maximum(opened, close) * np.exp(np.abs(rng.normal(0, sigma / 2, n)))
-    low = np.minimum(opened, close) * np.exp(-np.abs(rng.normal(0, sigma / 2, n)))
-    index = pd.date_range(START, periods=n, freq="1h", tz="UTC", name="timestamp")
-    columns = {"open": opened, "high": high, "low": low, "close": close}
-    frame = pd.DataFrame(columns, index=index).round(2)
-    return frame.assign(volume=rng.lognormal(4, 0.5, n).round(3))
 
 
 def ramp(*, up: int = 0, down: int = 0, price: float = 100.0) -> pd.DataFrame:

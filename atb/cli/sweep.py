@@ -194,8 +194,6 @@ def _backtest(done: "Sweep", ranked: "pd.DataFrame", options: dict[str, Any]) ->
     import shlex
 
     best, slots = ranked.iloc[0].to_dict(), done.slots
-    if "fraction" in done.swept:
-        best["fraction"] *= len(slots)  # a backtest takes that of the account
     words = ["backtest", done.combinations[int(ranked.index[0])].strategy.name]
     for slot in slots:
         words += ["--symbol", str(slot.bars.symbol)]

@@ -139,7 +139,7 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
     if slot.strategy.predicts and slot.predictor is not None:
         known = _known(slot, slot.predictor, prefix=OF_THE_MODEL)
         prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False), *known), dtype=np.float64)
-    given: object = slot.strategy.signals(_joined(frame, features, prediction))  # a stranger's code may return anything
+    given: object = slot.strategy.signals(_joined(frame, features, prediction))  # a user's code may return anything
     if not isinstance(given, Signals):
         name = slot.strategy.name
         raise InputError(f"{name} must return signals", found=type(given).__name__, todo="Write return Signals(side)")

@@ -1,19 +1,17 @@
 """Bundles: `<root>/<symbol slug>/<name>/<version>/{model.onnx, card.json}`, written whole, found exactly, loaded warily."""
 
 import re
-import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from atb.domain import Symbol, Timeframe
 from atb.errors import InputError, ModelError
-from atb.files import PUBLIC_FOLDER, make_public_folder, write_public
 from atb.prediction.card import RETRAIN, check_card, check_features, check_graph, make_card, render
+from atb.prediction.carded import Carded, write_whole
 from atb.reading import MIB, parse_json, read_file
 
 if TYPE_CHECKING:
@@ -27,28 +25,10 @@ _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # of a path: nothing that
 
 
 @dataclass(frozen=True)
-class Bundle:
+class Bundle(Carded):
     """A model that passed every check of `load_bundle`."""
 
-    path: Path
-    card: dict[str, Any]
     model: bytes
-
-    @property
-    def symbol(self) -> Symbol:
-        """The symbol the model was trained on, and the only one it may be used for."""
-        return Symbol.parse(self.card["symbol"])
-
-    @property
-    def timeframe(self) -> Timeframe:
-        """The duration of the bars it reads."""
-        return Timeframe.parse(self.card["timeframe"])
-
-    @property
-    def title(self) -> str:
-        """The bundle's name in reports."""
-        kind = " · SYNTHETIC data" if self.card["synthetic"] else ""
-        return f"{self.card['name']} {self.card['version']} ({self.symbol} {self.timeframe}{kind})"
 
     @cached_property
     def fingerprint(self) -> str:
@@ -75,21 +55,8 @@ def save_bundle(
         If the bundle does not load, or its version exists already.
     """
     card = make_card(trained, evaluation, model=model, parity=parity, now=now or datetime.now(UTC))
-    folder = _family(root, trained.bars.symbol, card["name"])
-    target = folder / str(card["version"])
-    if target.exists():
-        raise ModelError("This version exists already", found=str(target))
-    make_public_folder(folder)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
-    try:
-        write_public(draft / MODEL, model)
-        write_public(draft / CARD, render(card))
-        load_bundle(draft)
-        draft.chmod(PUBLIC_FOLDER)
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return target
+    target = _family(root, trained.bars.symbol, card["name"]) / str(card["version"])
+    return write_whole(target, {MODEL: model, CARD: render(card)}, load_bundle)
 
 
 def load_bundle(path: Path) -> Bundle:

@@ -8,8 +8,6 @@ runs nothing. Loading replays a market made of sines, so that a library or proce
 import hashlib
 import json
 import platform
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,8 +22,8 @@ from atb.domain import Bars, Symbol, Timeframe
 from atb.errors import InputError, ModelError
 from atb.features import regimes
 from atb.features.regimes import Fit, GaussianHmm, Hysteresis, JumpModel, Refitted, Scale
-from atb.files import PUBLIC_FOLDER, make_public_folder, write_public
 from atb.prediction.card import content_sha256, render
+from atb.prediction.carded import Carded, write_whole
 from atb.reading import MIB, parse_json, read_file
 
 if TYPE_CHECKING:
@@ -50,28 +48,10 @@ _FIXTURES, _SPREAD = (
 
 
 @dataclass(frozen=True)
-class RegimeBundle:
+class RegimeBundle(Carded):
     """A fitted model of regimes that passed every check of `load_regime`."""
 
-    path: Path
-    card: dict[str, Any]
     regime: Refitted
-
-    @property
-    def symbol(self) -> Symbol:
-        """The symbol it was fitted on."""
-        return Symbol.parse(self.card["symbol"])
-
-    @property
-    def timeframe(self) -> Timeframe:
-        """The timeframe it was fitted on."""
-        return Timeframe.parse(self.card["timeframe"])
-
-    @property
-    def title(self) -> str:
-        """Its name in reports."""
-        kind = " · SYNTHETIC data" if self.card["synthetic"] else ""
-        return f"{self.card['name']} {self.card['version']} ({self.symbol} {self.timeframe}{kind})"
 
 
 def save_regime(regime: Refitted, bars: Bars, *, root: Path, name: str = "regime", now: datetime | None = None) -> Path:
@@ -92,20 +72,7 @@ def save_regime(regime: Refitted, bars: Bars, *, root: Path, name: str = "regime
     if not name.isidentifier() or len(name) > 64:
         raise InputError("A model's name is letters, digits and _", found=name)
     card = _card(regime, bars, name, now=now or datetime.now(UTC))
-    folder = Path(root) / bars.symbol.slug / name
-    target = folder / str(card["version"])
-    if target.exists():
-        raise ModelError("This version exists already", found=str(target))
-    make_public_folder(folder)
-    draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=folder))
-    try:
-        write_public(draft / REGIME, render(card))
-        load_regime(draft)
-        draft.chmod(PUBLIC_FOLDER)
-        draft.rename(target)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    return target
+    return write_whole(Path(root) / bars.symbol.slug / name / str(card["version"]), {REGIME: render(card)}, load_regime)
 
 
 def load_regime(path: Path) -> RegimeBundle:

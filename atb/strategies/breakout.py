@@ -8,6 +8,7 @@ import numpy as np
 from atb.domain.signals import Signals
 from atb.errors import InputError
 from atb.features.indicators import highest, lowest
+from atb.features.indicators.columns import lag
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,23 +43,14 @@ class Breakout:
         return max(self.enter, self.leave)
 
     def features(self, bars: "pd.DataFrame") -> "pd.DataFrame":
-        """Return `upper` and `lower`, the channel of the bars before each, in price units."""
+        """Return `upper` and `lower` of the bars before each, in price units: a channel with the bar itself would never be left."""
         import pandas as pd
 
         upper, lower = highest(bars["high"].to_numpy(), self.enter), lowest(bars["low"].to_numpy(), self.leave)
-        return pd.DataFrame({"upper": _of_before(upper), "lower": _of_before(lower)}, index=bars.index, copy=False)
+        return pd.DataFrame({"upper": lag(upper, 1), "lower": lag(lower, 1)}, index=bars.index, copy=False)
 
     def signals(self, frame: "pd.DataFrame") -> Signals:
         """Return 1 above the channel, 0 below it, NaN (hold) inside and until both ends are known."""
         close, upper, lower = (frame[name].to_numpy() for name in ("close", "upper", "lower"))
         known = ~np.isnan(upper) & ~np.isnan(lower)
         return Signals(np.select([known & (close > upper), known & (close < lower)], [1.0, 0.0], np.nan))
-
-
-def _of_before(
-    column: "np.ndarray[tuple[int], np.dtype[np.float64]]",
-) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
-    """Return each row's value in the row after it: a channel that held the bar itself would never be left."""
-    found = np.full(len(column), np.nan)
-    found[1:] = column[:-1]
-    return found

@@ -86,27 +86,43 @@ def prepare_backtest(values: Mapping[str, Any]) -> Prepared:
 
 @dataclass(frozen=True)
 class PreparedSweep:
-    """A sweep ready to run: a backtest with bars enough for every combination, strategies, policies, and how many were refused."""
+    """A sweep ready to run.
+
+    Parameters
+    ----------
+    backtest
+        A backtest with bars enough for every combination.
+    strategies, policies
+        What is combined. The policies are the account's: of several symbols each gets its `share` of `fraction`.
+    refused
+        Combinations that the strategy refused.
+    share
+        A symbol's part of the account's fraction.
+    """
 
     backtest: Prepared
     strategies: "list[Strategy]"
     policies: "list[RiskPolicy]"
     refused: int
+    share: float
 
     def run(self, *, workers: int | None = None, progress: bool = False) -> "Sweep":
-        """Run every combination."""
+        """Run every combination; a `fraction` in the table is the account's."""
         from atb.backtest.sweeping import sweep
 
         base = self.backtest
-        return sweep(
+        done = sweep(
             base.slots,
             strategies=self.strategies,
-            policies=self.policies,
+            policies=[replace(policy, fraction=policy.fraction * self.share) for policy in self.policies],
             account=base.account,
             start=base.first,
             workers=workers,
             progress=progress,
         )
+        if "fraction" in done.swept:
+            done.table["fraction"] = [self.policies[row % len(self.policies)].fraction for row in done.table.index]
+        return done
 
 
 def prepare_sweep(
@@ -140,13 +156,8 @@ def prepare_sweep(
     widest = max(policies, key=lambda chosen: warmup_bars(longest, chosen, base.execution))
     prepared = prepare_backtest({**values, "params": strategy_params(longest), "policy": _ruled(values, widest, rules)})
     wanted = math.prod(len(axis) for axis in params.values())
-    part = prepared.slots[0].policy.fraction / widest.fraction  # of the account's fraction, for each symbol
-    return PreparedSweep(
-        prepared,
-        strategies,
-        [replace(each, fraction=each.fraction * part) for each in policies],
-        (wanted - len(strategies)) * len(policies),
-    )
+    refused = (wanted - len(strategies)) * len(policies)
+    return PreparedSweep(prepared, strategies, policies, refused, prepared.slots[0].policy.fraction / widest.fraction)
 
 
 def _ruled(values: Mapping[str, Any], chosen: "RiskPolicy", rules: Mapping[str, list[Any]]) -> dict[str, Any]:

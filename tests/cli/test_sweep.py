@@ -35,7 +35,11 @@ def test_rows_are_ranked_by_the_figure_and_the_count_and_the_warning_are_said(pr
     assert "5 combinations, 1 more are refused by the strategy" in done.stderr
 
 
-@pytest.mark.parametrize("symbols", [(), ("--symbol", "BTC/USDT", "--symbol", "ETH/USDT")])
+@pytest.mark.parametrize(
+    "symbols",
+    [(), ("--symbol", "BTC/USDT", "--symbol", "ETH/USDT"),
+     ("--symbol", "BTC/USDT", "--symbol", "ETH/USDT", "--policy", '{"max_positions": 1}')],
+)  # fmt: skip
 def test_the_command_that_it_prints_computes_the_figures_of_the_best_row(project, symbols):
     options = (*GRID, *symbols, "--grid", "fraction=0.4,0.8", "--grid", "take_profit=none,0.03", "--fee", "0.002")
     best = json.loads(atb("sweep", "sma_cross", *options, "--json").stdout)["rows"][0]
@@ -46,6 +50,7 @@ def test_the_command_that_it_prints_computes_the_figures_of_the_best_row(project
     alone = json.loads(atb(*command, "--no-report", "--json").stdout)["result"]["stats"]
     figures = ("total_return_pct", "sharpe", "n_trades", "fees_paid", "max_drawdown_pct")
     assert {name: best[name] for name in figures} == {name: alone[name] for name in figures}
+    assert best["fraction"] in {0.4, 0.8}  # the account's, as it was given
 
 
 def test_constants_of_a_rule_are_swept_and_the_printed_command_binds_them(project):
