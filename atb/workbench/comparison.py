@@ -26,7 +26,7 @@ class Comparison:
     Parameters
     ----------
     results
-        By strategy and symbol.
+        By strategy and symbol: its name, with the parameters in which it differs from others of that name.
     left_out
         Why a strategy could not be run on a symbol, by both: a model or an input that is not there.
     """
@@ -69,9 +69,10 @@ class Comparison:
         better = int((table["total_return_pct"] > table["hold_return_pct"]).sum())
         calmer = int((table["sharpe"] > table["hold_sharpe"]).sum())
         timed = int((table["random_beaten_pct"] >= 95.0).sum())
+        chances = int(table["random_beaten_pct"].notna().sum())
         return (
             f"Of {len(table)} results {better} returned more than holding, {calmer} had a higher Sharpe ratio, and {timed} beat "
-            f"95 % of the runs with the same positions at random times, where chance alone gives about {len(table) * 0.05:.0f}"
+            f"95 % of the runs with the same positions at random times, where chance alone gives about {chances * 0.05:.0f}"
         )
 
 
@@ -102,7 +103,7 @@ def compare_strategies(
     rules = rules or BacktestRules()
     results, left_out = {}, {}
     for symbol in symbols:
-        for strategy in strategies:
+        for name, strategy in zip(_names(strategies), strategies, strict=True):
             shorts = bool(getattr(strategy, "shorts", False))
             policy = replace(rules.policy, allow_short=rules.policy.allow_short or shorts)
             common: dict[str, Any] = {"period": period, "venue": venue, "policy": policy, "execution": rules.execution}
@@ -110,12 +111,24 @@ def compare_strategies(
                 slot, start = prepare_slot(strategy, symbol, timeframe, **common)
                 result = run(slot, account=rules.account, start=start)
             except AtbError as error:
-                left_out[strategy.name, symbol] = (
-                    f"{error.wrong}{f' ({error.found})' if error.found is not None else ''}"
-                )
+                left_out[name, symbol] = f"{error.wrong}{f' ({error.found})' if error.found is not None else ''}"
                 continue
-            results[strategy.name, str(slot.bars.symbol)] = result
+            results[name, str(slot.bars.symbol)] = result
     return Comparison(results, left_out)
+
+
+def _names(strategies: Sequence[Strategy]) -> list[str]:
+    """Return the name of each strategy; where several have it, with the parameters in which they differ."""
+    from atb.strategies import strategy_params
+
+    names = []
+    for strategy in strategies:
+        namesakes = [other for other in strategies if other.name == strategy.name]
+        others = [strategy_params(other) for other in namesakes] if len(namesakes) > 1 else []
+        own = strategy_params(strategy) if others else {}
+        differing = [f"{key}={value}" for key, value in own.items() if any(other[key] != value for other in others)]
+        names.append(f"{strategy.name} {', '.join(differing)}".strip())
+    return names
 
 
 def _row(strategy: str, symbol: str, result: "Result") -> list[object]:

@@ -6,7 +6,7 @@ import pytest
 
 from atb.errors import InputError
 from atb.reports.comparison import comparison_figure
-from atb.workbench import Period, compare_strategies, make_rules, make_strategy, prepare_slot, run
+from atb.workbench import Comparison, Period, compare_strategies, make_rules, make_strategy, prepare_slot, run
 
 PERIOD = Period(days=40)
 
@@ -45,6 +45,20 @@ def test_a_strategy_without_its_model_is_left_out_with_the_reason_and_one_that_s
     assert set(compared.left_out) == {("ml_basic", "BTC/USDT"), ("ml_basic", "ETH/USDT")}
     assert all("No model" in reason for reason in compared.left_out.values())
     assert (compared.results["bear", "BTC/USDT"].trades["side"] == "short").all()
+
+
+def test_strategies_of_one_name_are_told_apart_by_the_parameters_in_which_they_differ(stocked):
+    strategies = [make_strategy("sma_cross", fast=5), make_strategy("sma_cross", fast=9), make_strategy("hold")]
+    compared = compare_strategies(strategies, ["BTC/USDT"], "1h", period=PERIOD)
+    assert [name for name, _ in compared.results] == ["sma_cross fast=5", "sma_cross fast=9", "hold"]
+    returns = compared.table.set_index("strategy")["total_return_pct"]
+    assert returns["sma_cross fast=5"] != returns["sma_cross fast=9"]
+
+
+def test_holding_cannot_be_timed_and_is_not_counted_where_chance_is(compared):
+    timed, held = compared.results["sma_cross", "BTC/USDT"], compared.results["hold", "BTC/USDT"]
+    ten = {(f"timed {number}", "BTC/USDT"): timed for number in range(10)}
+    assert Comparison(ten | {("hold", "BTC/USDT"): held}, {}).verdict.endswith("chance alone gives about 0")
 
 
 def test_the_figure_has_a_dot_a_bar_and_a_line_for_each(compared):
