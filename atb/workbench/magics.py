@@ -3,7 +3,6 @@
 They are there after `import atb.workbench` or `%load_ext atb`.
 """
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from atb.errors import InputError
@@ -42,12 +41,13 @@ def write_strategy(line: str, cell: str, known: dict[str, Any]) -> "Written":
     from atb.config import load_settings
     from atb.workbench.scaffold import write_cell
 
-    names = [word for word in shlex.split(line) if word != "--replace"]
+    words = line.split()
+    names = [word for word in words if word != "--replace"]
     if len(names) != 1:
         raise InputError(
             "Say the strategy's name", found=line.strip(), todo="%%strategy NAME, or %%strategy NAME --replace"
         )
-    return write_cell(names[0], cell, load_settings(), known=known, replace="--replace" in line.split())
+    return write_cell(names[0], cell, load_settings(), known=known, replace="--replace" in words)
 
 
 def _summary(written: "Written") -> str:

@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from atb.errors import InputError
+from atb.reading import MIB, read_file
 
 if TYPE_CHECKING:
     from atb.config import Settings
@@ -180,7 +181,7 @@ def write_cell(
     path = _path(name, settings)
     tree = _parsed(cell, name)
     text = _joined(cell, tree, imports_for(cell, known))
-    if path.exists() and not replace and not _is_untouched(path.read_text(encoding="utf-8")):
+    if path.exists() and not replace and not _is_untouched(read_file(path, max_bytes=MIB)):
         raise InputError(
             f"The file of {name} was not written by a cell, or was edited since", found=str(path),
             todo=f"Go on in the file, choose another name, or replace it: %%strategy {name} --replace",
@@ -228,9 +229,9 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _is_untouched(text: str) -> bool:
-    """Return True if a cell wrote this text and no one has changed it since."""
-    body, sign, rest = text.rpartition(f"\n\n{_SIGN}")
+def _is_untouched(content: bytes) -> bool:
+    """Return True if a cell wrote this file and no one has changed it since."""
+    body, sign, rest = content.decode(errors="replace").rpartition(f"\n\n{_SIGN}")
     return bool(sign) and rest.strip() == _hash(body)
 
 

@@ -28,7 +28,7 @@ def test_a_cell_becomes_a_file_and_its_class_is_used_in_the_next_cell(shell, cap
     assert (load_settings().strategies_root / "test_fade.py").is_file()
 
 
-@pytest.mark.parametrize("line", ["", "a b", "--replace"])
+@pytest.mark.parametrize("line", ["", "a b", "--replace", "'a b"])
 def test_a_line_without_one_name_is_refused(line):
     with pytest.raises(InputError, match="Say the strategy's name"):
         write_strategy(line, FADE, {})

@@ -76,15 +76,21 @@ def test_a_cell_is_written_as_it_stands_and_may_be_run_again():
 
 
 @pytest.mark.parametrize(
-    "edited", [lambda text: text.replace("int = 20", "int = 21"), lambda _: FADE, lambda text: text + "# x\n"]
+    "edited",
+    [
+        lambda text: text.replace("int = 20", "int = 21"),
+        lambda _: FADE,
+        lambda text: text + "# x\n",
+        lambda text: text + "# \udce9 in another encoding\n",
+    ],
 )
 def test_a_file_that_a_person_edited_is_kept_until_it_is_said_otherwise(edited):
     path = cell().source
-    path.write_text(edited(path.read_text()))
-    before = path.read_text()
+    path.write_bytes(edited(path.read_text()).encode(errors="surrogateescape"))
+    before = path.read_bytes()
     with pytest.raises(InputError, match=r"was edited since.*%%strategy fade --replace"):
         cell()
-    assert path.read_text() == before
+    assert path.read_bytes() == before
     assert cell(replace=True).kind().window == 20
 
 
