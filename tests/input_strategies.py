@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from atb.domain import Bars, BarsInput, FundingInput, Known, SentimentInput, Signals
+from atb.domain import Bars, BarsInput, FundingInput, Known, SentimentInput, Signals, UniverseInput
 from atb.domain.input_series import InputSeries
 from atb.engine.slot import Slot, slot_inputs
 from atb.features.indicators import INDICATORS, ema, sma
@@ -69,6 +69,18 @@ class CheapFunding(Above):
         return pd.DataFrame(
             {"above": funding.as_of(-sma(funding.frame["funding_rate"].to_numpy(), 3))}, index=bars.index
         )
+
+
+@dataclass(frozen=True)
+class Members(Above):
+    """Long while a universe has more than one symbol."""
+
+    name: ClassVar[str] = "members"
+    inputs: ClassVar = {"members": UniverseInput("large")}
+
+    def features(self, bars: pd.DataFrame, inputs: Inputs) -> pd.DataFrame:
+        members = inputs["members"]
+        return pd.DataFrame({"above": members.as_of(members.frame.sum(axis=1) - 1)}, index=bars.index)
 
 
 @dataclass(frozen=True)

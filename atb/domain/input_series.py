@@ -165,11 +165,16 @@ class InputSeries:
     def appended(self, later: "InputSeries") -> "InputSeries":
         """Return these rows and later ones; what is no later than the newest row here is left out.
 
+        A universe that has changed may have other symbols: the columns are those of both, NaN where a symbol was not in it.
+
         Raises
         ------
         InputError
             If the others are of another input.
         """
+        if later.columns != self.columns and self.declared.kind == later.declared.kind == "universe":
+            names = tuple(dict.fromkeys([*later.columns, *self.columns]))
+            return self.with_columns(names).appended(later.with_columns(names))
         if not same_rows(later.declared, self.declared) or later.columns != self.columns:
             raise InputError("Rows of another input cannot be added", found=f"{later} to {self}")
         if not len(self):
@@ -182,6 +187,12 @@ class InputSeries:
             known_ms=np.concatenate([self.known_ms, known]),
             values=np.concatenate([self.values, later.values[first:]]),
         )
+
+    def with_columns(self, names: tuple[str, ...]) -> "InputSeries":
+        """Return the rows with these columns, the own ones among them; the others are NaN."""
+        values = np.full((len(self), len(names)), np.nan)
+        values[:, [names.index(name) for name in self.columns]] = self.values
+        return replace(self, columns=names, values=values)
 
     @classmethod
     def empty(cls, declared: Input) -> Self:

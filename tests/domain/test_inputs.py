@@ -181,6 +181,17 @@ def test_rows_added_as_they_come_are_the_rows_of_the_whole(cut, overlap):
     assert grown.fingerprint == series.fingerprint
 
 
+def test_a_universe_that_has_changed_is_added_to_with_the_symbols_of_both():
+    days = pd.DatetimeIndex(["2024-01-01", "2024-01-02", "2024-01-03"], tz="UTC")
+    before = pd.DataFrame({"BTC/USDT": [1.0, 1.0], "GONE/USDT": [1.0, 1.0]}, index=days[:2])
+    after = pd.DataFrame({"SOL/USDT": [np.nan, np.nan, 1.0], "BTC/USDT": [1.0, 1.0, 1.0]}, index=days)
+    first, second = (InputSeries.of_events(UniverseInput("large"), frame) for frame in (before, after))
+    grown = first.appended(second)
+    assert grown.columns == ("SOL/USDT", "BTC/USDT", "GONE/USDT")
+    np.testing.assert_array_equal(grown.values, [[np.nan, 1, 1], [np.nan, 1, 1], [1, 1, np.nan]])
+    assert list(grown.known(hours(60)).frame.columns) == ["SOL/USDT", "BTC/USDT"]
+
+
 def test_rows_of_another_input_cannot_be_added():
     other = replace(slow_series(3), declared=BarsInput(timeframe="4h", symbol="ETH/USDT"))
     with pytest.raises(InputError, match="another input"):

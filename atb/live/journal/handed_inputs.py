@@ -8,6 +8,8 @@ import numpy as np
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import Input
 
+Values = dict[str, float | None]
+
 
 def record_of(handed: InputSeries, new: InputSeries | None) -> dict[str, Any]:
     """Return an input as the journal keeps it: the newest row handed in, and the rows that were new, as plain values.
@@ -37,21 +39,22 @@ def handed_inputs(declared: Mapping[str, Input], decisions: Iterable[Mapping[str
     decisions
         Rows of decisions, with `inputs`.
     """
-    found: dict[str, dict[int, list[float | None]]] = {name: {} for name in declared}
+    found: dict[str, dict[int, tuple[int, Values]]] = {name: {} for name in declared}
     columns: dict[str, tuple[str, ...]] = {}
     for row in decisions:
         for name, record in (row["inputs"] or {}).items():
-            columns[name] = tuple(record["columns"])
-            for stated, *values in record["rows"]:
-                found[name].setdefault(int(stated), values)
+            columns[name] = tuple(dict.fromkeys([*record["columns"], *columns.get(name, ())]))  # a universe may grow
+            for stated, known, *values in record["rows"]:
+                found[name].setdefault(int(stated), (known, dict(zip(record["columns"], values, strict=True))))
     return {
         name: _series(declared[name], rows, columns[name]) if rows else InputSeries.empty(declared[name])
         for name, rows in found.items()
     }
 
 
-def _series(declared: Input, rows: Mapping[int, list[float | None]], columns: tuple[str, ...]) -> InputSeries:
+def _series(declared: Input, rows: Mapping[int, tuple[int, Values]], columns: tuple[str, ...]) -> InputSeries:
     stated = sorted(rows)
     known = np.array([rows[time][0] for time in stated], dtype=np.int64)
-    values = np.array([rows[time][1:] for time in stated], dtype=np.float64).reshape(len(stated), len(columns))
+    table = [[rows[time][1].get(column) for column in columns] for time in stated]
+    values = np.array(table, dtype=np.float64).reshape(len(stated), len(columns))
     return InputSeries(declared, np.array(stated, dtype=np.int64), known, columns, values)

@@ -6,13 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.domain import BarsInput, SentimentInput, Symbol, Timeframe
+from atb.domain import BarsInput, SentimentInput, Symbol, Timeframe, UniverseInput
 from atb.domain.input_series import InputSeries
 from atb.errors import DataError, VenueError
 from atb.live.feed.candles import CandleFeed
 from atb.live.feed.inputs import CatalogueEvents
+from atb.live.journal.handed_inputs import handed_inputs, record_of
 from tests.bars import bars_of, random_walk
-from tests.input_strategies import Fearful, OtherSymbol, SlowTrend, mood_frame, resampled
+from tests.input_strategies import Fearful, Members, OtherSymbol, SlowTrend, mood_frame, resampled
 from tests.live.exchange_harness import HOUR, Portfolio, plan_of
 from tests.live.fake_broker import GUARDED
 from tests.live.feed.test_candles import Candles
@@ -156,6 +157,23 @@ def test_a_source_that_does_not_answer_leaves_the_input_missing_by_its_age():
     closes = np.array([START, venue.now])
     assert np.isfinite(grown(feed, moments, "mood").known(closes).as_of("value")).tolist() == [True, False]
     assert [notice.kind for notice in feed.notices] == ["input_too_old"]
+
+
+def test_a_symbol_that_is_listed_during_a_session_is_given_from_its_listing_on_and_journalled():
+    listed = pd.DataFrame({"BTC/USDT": [1.0, 1.0]}, index=HOURLY.frame.index[[0, 100]])
+    events = Recorded(listed)
+    feed, venue = feed_of(Members(), HOURLY, events=events)
+    moments = run_on(feed, venue, 2)
+    later = pd.DataFrame({"BTC/USDT": [1.0]}, index=[pd.Timestamp(venue.now, unit="ms", tz="UTC")])
+    events.frame = pd.concat([listed, later.assign(**{"SOL/USDT": 1.0})])
+    moments += run_on(feed, venue, 2)
+    assert [len(moment.inputs[0]["members"]) for moment in moments] == [0, 0, 1, 0]
+    known = grown(feed, moments, "members").known(np.array([venue.now]))
+    assert list(known.frame.columns) == ["BTC/USDT", "SOL/USDT"]
+    start, new = feed.input_histories()[0]["members"], moments[2].inputs[0]["members"]
+    decided = [{"inputs": {"members": record_of(rows, rows)}} for rows in (start, new)]
+    again = handed_inputs({"members": UniverseInput("large")}, decided)["members"]
+    assert again.known(np.array([venue.now])).frame.equals(known.frame)
 
 
 def test_a_start_without_the_rows_or_without_a_source_is_one_error():
