@@ -12,7 +12,7 @@ A YAML file has one list, or one such text, by name:
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -127,9 +127,11 @@ def _counted(name: str, text: str) -> list[str]:
         raise InputError("A counted axis is NAME=START:END:STEP", found=f"{name}={text}"[:200], todo=_EXAMPLE) from None
     if not all(number.is_finite() for number in (start, end, step)) or step <= 0 or end < start:
         raise InputError("A counted axis goes up from START to END by a STEP above 0", found=f"{name}={text}"[:200])
-    if (count := int((end - start) / step) + 1) > MOST:
-        raise InputError(f"A grid has at most {MOST:,} combinations", found=f"{name}: {count:,} values")
-    return [f"{(start + number * step).normalize():f}" for number in range(count)]
+    with localcontext(traps=[InvalidOperation]):  # too many to count are infinitely many
+        steps = (end - start) / step
+    if steps >= MOST:
+        raise InputError(f"A grid has at most {MOST:,} combinations", found=f"{name}={text}"[:200])
+    return [f"{(start + number * step).normalize():f}" for number in range(int(steps) + 1)]
 
 
 def _file(path: Path, with_semicolons: Sequence[str]) -> dict[str, list[object]]:

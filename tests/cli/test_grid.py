@@ -68,6 +68,8 @@ def test_a_counted_axis_steps_exactly(start, count, decimals, step):
         (["fast=5:20:0"], "goes up"),
         (["fast=5:20:x"], "START:END:STEP"),
         (["fast=1:1e9:1"], "at most"),
+        (["fast=0:1e9999:1"], "at most"),
+        (["fast=-9e999999:9e999999:1e-999999"], "at most"),
         (["fast=1:nan:1"], "goes up"),
         (["fast=1:1000:1", "slow=1:1001:1"], "at most"),
         (["fee=0.001,0.002"], "whole sweep"),

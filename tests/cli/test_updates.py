@@ -154,6 +154,8 @@ def test_sentiment_is_downloaded_with_when_it_came_and_imported_from_any_dated_f
     refused = atb("sentiment", "mine", "--file", file, "--utc")
     assert refused.exit_code == 2
     assert "Name it: --column value=NAME" in refused.stderr
+    mistyped = atb("sentiment", "mine", "--file", file, "--utc", "--column", "value=mood", "--column", "publishd=Out")
+    assert (mistyped.exit_code, "No column of sentiment has this name" in mistyped.stderr) == (2, True)
     given = ("--column", "value=mood", "--column", "published=Out")
     assert parsed("sentiment", "mine", "--file", file, "--utc", *given)["added"] == 2
     mine = load_sentiment("mine", root=load_settings().bars_root)
@@ -178,3 +180,29 @@ def test_funding_is_imported_and_its_holes_are_listed_beside_those_of_bars(tmp_p
         "funding of BTC/USDT:USDT (binanceusdm)", "2024-01-01T16:00:00+00:00", 1,
     )  # fmt: skip
     assert "Only perpetuals" in atb("funding", "BTC/USDT", "--file", file).stderr
+
+
+def test_two_payments_far_apart_are_a_hole_by_the_longest_usual_interval(tmp_path):
+    file = tmp_path / "funding.csv"
+    file.write_text("time,rate\n2024-01-01T00:00Z,0.1\n2024-01-02T00:00Z,0.2\n")
+    parsed("funding", "BTC/USDT:USDT", "--venue", "binanceusdm", "--file", file)
+    assert [row["missing"] for row in parsed("gaps")] == [2]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("deep.json", b"[" * 100_000, "cannot be read as a table"),
+        ("ragged.csv", b"date,value\n2024-01-01,1,4,5\n2024-01-02,2\n", "more cells than headings"),
+    ],
+)
+def test_a_file_that_is_no_table_of_events_is_one_sentence(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    refused = atb("sentiment", "mine", "--file", tmp_path / name, "--utc")
+    assert (refused.exit_code, message in refused.stderr) == (2, True)
+
+
+def test_the_index_of_a_frame_is_a_column_of_its_parquet_file(tmp_path):
+    index = pd.date_range("2024-01-01", periods=3, freq="D", tz="UTC", name="date")
+    pd.DataFrame({"value": [1.0, 2.0, 3.0]}, index=index).to_parquet(tmp_path / "mood.parquet")
+    assert parsed("sentiment", "mood", "--file", tmp_path / "mood.parquet")["added"] == 3

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from atb.data.catalogue.events import FUNDING, EventSeries, all_events, read_events, stated_ms
-from atb.data.catalogue.funding import funding_holes, load_funding
+from atb.data.catalogue.funding import LONGEST_HOURS, funding_holes, load_funding
 from atb.data.catalogue.gaps import missing_bars
 from atb.data.catalogue.reading import coverage
 from atb.data.catalogue.revisions import load_revisions
@@ -88,7 +88,7 @@ def _event_holes(root: Path, events: EventSeries) -> list[dict[str, Any]]:
     if events.kind == FUNDING:
         payments = load_funding(events.name, root=root, venue=events.venue)
         holes = funding_holes(payments, payments.index[0], payments.index[-1])
-        hours = payments["interval_hours"]
+        hours = payments["interval_hours"].fillna(LONGEST_HOURS)
         return [
             _gap(str(events), hole, round((hole[1] - hole[0]) / pd.Timedelta(hours[hole[1]], "h")) - 1)
             for hole in holes

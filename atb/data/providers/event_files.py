@@ -48,7 +48,7 @@ class FileEvents:
     Raises
     ------
     InputError
-        If a file is missing, or a column cannot be found.
+        If a file is missing, a column cannot be found, or `columns` names none of ours.
     DataError
         If the content breaks a rule.
     """
@@ -94,6 +94,10 @@ def events_of(
     table = _table(content)
     by_name = {str(name).strip().lower().replace(" ", "_"): name for name in table.columns}
     wanted = {"timestamp": _TIMES, **{name: _NAMES[name] for name in kind.columns}}
+    if unknown := [name for name in named or () if name not in wanted]:
+        raise InputError(
+            f"No column of {kind.name} has this name", found=unknown[0], todo=did_you_mean(unknown[0], wanted)
+        )
     found = {}
     for name, usual in wanted.items():
         column = _given(by_name, named[name], content) if named and name in named else _usual(by_name, usual)
@@ -140,18 +144,24 @@ def _numbers(column: pd.Series, name: str, content: Content) -> Any:
 
 
 def _table(content: Content) -> pd.DataFrame:
-    """Return a file's rows with its own columns."""
+    """Return a file's rows with its own columns, those of a frame's index included."""
     data = content.data
     try:
         if data.startswith(b"PAR1"):
-            return pd.read_parquet(BytesIO(data))
+            frame = pd.read_parquet(BytesIO(data))
+            return frame if isinstance(frame.index, pd.RangeIndex) else frame.reset_index()
         if data.lstrip()[:1] in {b"[", b"{"}:
             value = json.loads(data)
             rows = value.get("data") if isinstance(value, dict) else value
             return pd.DataFrame(rows)
-        return pd.read_csv(BytesIO(data), sep=None, engine="python", encoding="utf-8-sig", skipinitialspace=True)
-    except (ValueError, TypeError, OSError, pd.errors.ParserError) as error:
+        table = pd.read_csv(BytesIO(data), sep=None, engine="python", encoding="utf-8-sig", skipinitialspace=True)
+    except (ValueError, TypeError, OSError, RecursionError, pd.errors.ParserError) as error:
         raise DataError(f"{content.name} cannot be read as a table", found=str(error)[:160]) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes cells without a heading for an index
+        raise DataError(
+            f"{content.name} has rows with more cells than headings", found=", ".join(map(str, table.columns))
+        )
+    return table
 
 
 def _repeated(frame: pd.DataFrame) -> "pd.Series[bool]":
