@@ -20,14 +20,14 @@ import pandas as pd
 from atb.data.catalogue.atomic import write_files
 from atb.data.catalogue.events import FUNDING
 from atb.data.catalogue.series import MARK, Series, series_at
-from atb.data.providers.candle_source import Row
+from atb.data.providers.candle_source import Row, frame_of
 from atb.data.providers.ccxt_client import DIRECT, Route
 from atb.data.providers.download import DownloadReport
 from atb.data.providers.event_files import events_of
 from atb.data.providers.files.reading import ImportRules, read_files
 from atb.data.providers.files.unpacking import read_contents
 from atb.data.providers.http import Http
-from atb.domain import BAR_COLUMNS, Bars, Instrument, Symbol, Timeframe
+from atb.domain import Bars, Instrument, Symbol, Timeframe
 from atb.errors import DataError, InputError, did_you_mean
 from atb.files import write_private
 from atb.reading import MIB, read_json
@@ -255,9 +255,7 @@ def candles_of(path: str, source: ArchiveCandles, series: Series) -> Bars:
     rows = _read(path, content, symbol=series.symbol, timeframe=series.timeframe, now_ms=now) if content else []
     if not rows:
         raise DataError("A file of the archive is gone", found=path)
-    frame = pd.DataFrame(rows, columns=["opened", *BAR_COLUMNS])
-    index = pd.DatetimeIndex(frame.pop("opened").astype("int64").to_numpy().astype("datetime64[ms]"), tz="UTC")
-    return Bars(series.symbol, series.timeframe, frame.set_axis(index.as_unit("us").rename("timestamp")), series.venue)
+    return Bars(series.symbol, series.timeframe, frame_of(rows), series.venue)
 
 
 def _remembered(series: Series) -> dict[str, str]:

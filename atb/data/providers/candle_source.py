@@ -1,13 +1,24 @@
 """The port of every provider, `CandleSource`, and one over bars that are in memory already."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
+import numpy as np
+import pandas as pd
+
 from atb.domain import BAR_COLUMNS, Bars, Instrument, Symbol, Timeframe
+from atb.domain.bars import bar_index
 from atb.errors import DataError, InputError, did_you_mean
 
 Row = list[float]
 """A candle: open time (epoch ms), open, high, low, close (quote per base), volume (base)."""
+
+
+def frame_of(rows: Sequence[Row]) -> pd.DataFrame:
+    """Return candles as a frame of bars, in their order."""
+    table = np.array(rows, dtype=np.float64)
+    columns = {name: table[:, column] for column, name in enumerate(BAR_COLUMNS, 1)}
+    return pd.DataFrame(columns, index=bar_index(table[:, 0]))
 
 
 class CandleSource(Protocol):

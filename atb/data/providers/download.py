@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from atb.data.catalogue.gaps import Gap, missing_bars, unknown_gaps
@@ -14,9 +13,8 @@ from atb.data.catalogue.reading import sound_year
 from atb.data.catalogue.series import Series, series_at
 from atb.data.catalogue.writing import save_bars
 from atb.data.catalogue.yearfile import YearFileHeader
-from atb.data.providers.candle_source import CandleSource, Row
-from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
-from atb.domain.bars import bar_index
+from atb.data.providers.candle_source import CandleSource, Row, frame_of
+from atb.domain import Bars, Symbol, Timeframe
 from atb.errors import DataError, InputError
 from atb.times import DAY_MS, Moment, at_ms, in_ms, moment, short
 
@@ -333,8 +331,5 @@ class _Job:
     def _save(self, rows: list[Row]) -> None:
         if not rows:
             return
-        table = np.array(sorted(rows), dtype=np.float64)
-        index = bar_index(table[:, 0])
-        frame = pd.DataFrame({name: table[:, i + 1] for i, name in enumerate(BAR_COLUMNS)}, index=index)
-        bars = Bars(self.symbol, self.timeframe, frame, self.source.venue, tuple(self.gaps))
+        bars = Bars(self.symbol, self.timeframe, frame_of(sorted(rows)), self.source.venue, tuple(self.gaps))
         self.added += save_bars(bars, root=self.root, source=self.source.origin, partial=True).added

@@ -9,24 +9,24 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
+from dataclasses import replace as replace_fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from atb.data.catalogue.events import EventSeries, SavedEvents, held, save_events, stated_ms
+from atb.data.catalogue.events import EventSeries, SavedEvents, held, save_events
+from atb.data.catalogue.gaps import find_gaps
 from atb.data.catalogue.reading import coverage
 from atb.data.catalogue.series import Series
 from atb.data.catalogue.writing import Saved, recheck_bars
 from atb.data.providers.archives import ArchiveCandles, candles_of, is_archived, remember, revised_archives
-from atb.data.providers.candle_source import CandleSource
+from atb.data.providers.candle_source import CandleSource, Row, frame_of
 from atb.data.providers.ccxt_candles import CcxtCandles
 from atb.data.providers.ccxt_client import Pace, Route
 from atb.data.providers.download import Progress, download_bars
 from atb.data.providers.event_source import EventSource
-from atb.domain import BAR_COLUMNS, Bars
-from atb.domain.bars import bar_index
+from atb.domain import Bars
 from atb.errors import AtbError
 from atb.times import Moment, at_ms, in_ms, moment
 
@@ -92,7 +92,7 @@ def download_events(
 
 
 def recheck(series: Series, source: CandleSource, *, root: Path, bars: int, replace: bool = False) -> Saved | None:
-    """Ask again for the last stored bars and compare them; None if none of them came.
+    """Ask again for the last stored bars, as many as are stored, and compare them; None if none of them came.
 
     Parameters
     ----------
@@ -112,16 +112,23 @@ def recheck(series: Series, source: CandleSource, *, root: Path, bars: int, repl
     DataError
         If the provider cannot be reached, or a bar breaks a rule.
     """
-    last = in_ms(coverage(series)[1])
-    since = last - (bars - 1) * series.timeframe.seconds * 1_000
-    rows = [row for row in source.candles(series.symbol, series.timeframe, since) if row[0] <= last]
+    first, last = map(in_ms, coverage(series))
+    rows = _between(series, source, max(first, last - (bars - 1) * series.timeframe.seconds * 1_000), last)
     if not rows:
         return None
-    table = np.array(rows, dtype=np.float64)
-    index = bar_index(table[:, 0])
-    frame = pd.DataFrame({name: table[:, at + 1] for at, name in enumerate(BAR_COLUMNS)}, index=index)
-    stored = Bars(series.symbol, series.timeframe, frame, series.venue, _own_gaps(series, stated_ms(index)))
-    return recheck_bars(stored, root=root, source=source.origin, replace=replace)
+    came = Bars(series.symbol, series.timeframe, frame_of(rows), series.venue)
+    own_gaps = find_gaps(came.opened_ms, came.closed_ms)  # which the source itself has
+    return recheck_bars(replace_fields(came, gaps=own_gaps), root=root, source=source.origin, replace=replace)
+
+
+def _between(series: Series, source: CandleSource, first: int, last: int) -> list[Row]:
+    """Return the candles that open in [first, last] (epoch ms), in as many pages as it takes."""
+    rows: list[Row] = []
+    at = first
+    while at <= last and (page := source.candles(series.symbol, series.timeframe, at)):
+        rows += [row for row in page if row[0] <= last]
+        at = series.timeframe.next_ms(int(page[-1][0]))
+    return rows
 
 
 def update_bars(
@@ -171,13 +178,6 @@ def update_bars(
         remember(series, source.archive.checksums)
     added = report.added + sum(saved.added for saved in came)
     return {**report.to_json(), "added": added, "revised": sum(saved.replaced for saved in came)}
-
-
-def _own_gaps(series: Series, opened_ms: Any) -> tuple[tuple[pd.Timestamp, pd.Timestamp], ...]:
-    """Return the gaps between bars that the source itself left out."""
-    from atb.data.catalogue.gaps import find_gaps
-
-    return find_gaps(opened_ms, series.timeframe.closes_ms(opened_ms))
 
 
 @dataclass(frozen=True)
