@@ -12,7 +12,7 @@ A YAML file has one list, or one such text, by name:
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal, InvalidOperation, localcontext
+from decimal import Decimal, InvalidOperation, Overflow, localcontext
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +127,8 @@ def _counted(name: str, text: str) -> list[str]:
         raise InputError("A counted axis is NAME=START:END:STEP", found=f"{name}={text}"[:200], todo=_EXAMPLE) from None
     if not all(number.is_finite() for number in (start, end, step)) or step <= 0 or end < start:
         raise InputError("A counted axis goes up from START to END by a STEP above 0", found=f"{name}={text}"[:200])
-    with localcontext(traps=[InvalidOperation]):  # too many to count are infinitely many
+    with localcontext() as context:
+        context.traps[Overflow] = False  # too many to count are infinitely many
         steps = (end - start) / step
     if steps >= MOST:
         raise InputError(f"A grid has at most {MOST:,} combinations", found=f"{name}={text}"[:200])

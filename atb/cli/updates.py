@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def update(ctx: click.Context, /, symbols: tuple[str, ...], **options: Any) -> None:
-    """Fetch the closed bars, funding and sentiment that are new since the last time; synthetic and imported series stay.
+    """Fetch the closed bars, funding and sentiment that are new since the last time; series of no exchange stay.
 
     Several series are fetched at the same time, within the exchange's rate limit. The last bars are asked for again: one that the
     exchange has corrected since goes into the ledger of revisions (`atb data revisions`), and the stored one stays. Files of an
@@ -217,24 +217,21 @@ def refuse_offline(settings: "Settings", command: str) -> None:
 def _wanted(settings: "Settings", symbols: tuple[str, ...], options: dict[str, Any]) -> "list[Series | EventSeries]":
     """Return the stored series and events that the options choose and a provider can bring up to date."""
     from atb.data.catalogue.events import SENTIMENT, all_events
-    from atb.data.catalogue.series import MARK, all_series, is_exchange
+    from atb.data.catalogue.series import all_series, is_exchange, venue_name
     from atb.data.providers.fear_greed import NAME
     from atb.domain import Symbol, Timeframe
 
     names = {str(Symbol.parse(symbol)) for symbol in symbols}
     timeframe = Timeframe.parse(options["timeframe"]) if options["timeframe"] else None
-    root, venue = settings.bars_root, options["venue"]
+    root, venue = settings.bars_root, venue_name(options["venue"]) if options["venue"] else None
     bars = [
         one
         for one in all_series(root)
-        if is_exchange(one.venue.removesuffix(MARK))
+        if is_exchange(one.exchange)
         and (not names or str(one.symbol) in names)
         and timeframe in {None, one.timeframe}
         and venue in {None, one.venue}
     ]
-    if symbols and not bars:
-        found = ", ".join(map(str, all_series(root))) or "an empty catalogue"
-        raise DataError("No stored series of an exchange is meant", found=found, todo="`atb data list` shows all")
     events = [] if timeframe else [one for one in all_events(root) if one.kind != SENTIMENT or one.subject == NAME]
     chosen = [
         one
@@ -247,6 +244,9 @@ def _wanted(settings: "Settings", symbols: tuple[str, ...], options: dict[str, A
             and (not names or one.name in names)
         )
     ]
+    if (names or timeframe or venue) and not bars and not chosen:
+        found = ", ".join(map(str, all_series(root))) or "an empty catalogue"
+        raise DataError("No stored series of an exchange is meant", found=found, todo="`atb data list` shows all")
     return [*bars, *chosen]
 
 
@@ -293,13 +293,18 @@ def _work(
 
 
 def _is_young(one: "Series | EventSeries", text: str) -> bool:
-    """Return whether a series' newest row is younger than a length of time."""
+    """Return whether a series' newest row is younger than a length of time; a damaged one is not: its update says what to do."""
     from datetime import UTC, datetime
 
     from atb.data.catalogue.gap_report import newest
     from atb.domain.inputs import duration_ms
 
-    return datetime.now(UTC).timestamp() * 1_000 - newest(one) < duration_ms(text)
+    longest = duration_ms(text)
+    try:
+        known_ms = newest(one)
+    except DataError:
+        return False
+    return datetime.now(UTC).timestamp() * 1_000 - known_ms < longest
 
 
 def _row(outcome: "Outcome") -> dict[str, Any]:

@@ -206,3 +206,35 @@ def test_the_index_of_a_frame_is_a_column_of_its_parquet_file(tmp_path):
     index = pd.date_range("2024-01-01", periods=3, freq="D", tz="UTC", name="date")
     pd.DataFrame({"value": [1.0, 2.0, 3.0]}, index=index).to_parquet(tmp_path / "mood.parquet")
     assert parsed("sentiment", "mood", "--file", tmp_path / "mood.parquet")["added"] == 3
+
+
+@pytest.mark.parametrize("command", ["gaps", "revisions"])
+def test_a_report_on_what_is_not_stored_is_refused_and_a_venue_is_found_in_any_case(command):
+    store(part(BARS, 100))
+    assert parsed(command, "BTCUSDT", "--venue", "Binance") == []
+    for wanted in (["ETH/USDT"], ["BTC/USDT", "--venue", "kraken"]):
+        refused = atb(command, *wanted)
+        assert (refused.exit_code, "Nothing of it is stored" in refused.stderr) == (2, True)
+
+
+def test_update_finds_a_venue_in_any_case_and_refuses_one_of_which_nothing_is_stored(exchange):
+    store(part(BARS, 900))
+    assert [row["added"] for row in parsed("update", "--venue", "Binance")] == [100]
+    assert atb("update", "--venue", "kraken").exit_code == 2
+
+
+def test_a_perpetual_of_which_only_funding_is_stored_is_updated(tmp_path):
+    file = tmp_path / "funding.csv"
+    file.write_text("time,rate\n2024-01-01T00:00Z,0.1\n")
+    parsed("funding", "BTC/USDT:USDT", "--venue", "binanceusdm", "--file", file)
+    assert parsed("update", "BTC/USDT:USDT", "--max-age", "20000d") == []
+
+
+def test_a_damaged_series_is_not_young_and_does_not_keep_the_others(exchange):
+    store(part(BARS, 900), part(OTHER, 900))
+    path = next(load_settings().bars_root.glob("binance/ETH-USDT/1h/*.parquet"))
+    path.write_bytes(path.read_bytes()[:-100])
+    result = atb("update", "--max-age", "1m", "--json")
+    rows = {row["series"]: row for row in json.loads(result.stdout)}
+    assert (result.exit_code, rows["BTC/USDT 1h (binance)"]["added"]) == (2, 100)
+    assert "atalogue" in rows["ETH/USDT 1h (binance)"]["problem"]

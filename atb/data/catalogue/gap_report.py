@@ -12,9 +12,10 @@ from atb.data.catalogue.gaps import missing_bars
 from atb.data.catalogue.reading import coverage
 from atb.data.catalogue.revisions import load_revisions
 from atb.data.catalogue.sentiment import usual_step
-from atb.data.catalogue.series import Series, all_series
+from atb.data.catalogue.series import Series, all_series, venue_name
 from atb.data.catalogue.yearfile import read_header
 from atb.domain import Symbol, Timeframe
+from atb.errors import DataError
 from atb.times import in_ms
 
 
@@ -39,17 +40,15 @@ def gap_report(
     Raises
     ------
     DataError
-        If a file cannot be read.
+        If nothing of that symbol, timeframe or venue is stored, or a file cannot be read.
     """
-    duration = Timeframe.parse(timeframe) if timeframe else None
     rows: list[dict[str, Any]] = []
-    for series in all_series(root):
-        if _is_meant(series, symbol, venue) and duration in {None, series.timeframe}:
+    for series in _meant(root, symbol=symbol, timeframe=timeframe, venue=venue):
+        if isinstance(series, Series):
             gaps = [gap for path in series.years.values() for gap in read_header(path).gaps]
             rows += [_gap(str(series), gap, missing_bars(gap, series.timeframe)) for gap in gaps]
-    for events in all_events(root) if duration is None else ():
-        if _is_meant(events, symbol, venue):
-            rows += _event_holes(root, events)
+        else:
+            rows += _event_holes(root, series)
     return rows
 
 
@@ -59,10 +58,9 @@ def revision_report(root: Path, *, symbol: str | None = None, venue: str | None 
     Raises
     ------
     DataError
-        If a ledger cannot be read.
+        If nothing of that symbol or venue is stored, or a ledger cannot be read.
     """
-    series: list[Series | EventSeries] = [*all_series(root), *all_events(root)]
-    meant = [one for one in series if _is_meant(one, symbol, venue)]
+    meant = _meant(root, symbol=symbol, venue=venue)
     return [{"series": str(one), **revision.to_json()} for one in meant for revision in load_revisions(one.folder)]
 
 
@@ -79,9 +77,19 @@ def newest(series: Series | EventSeries) -> int:
     return int(stated_ms(read_events(series)[0].index)[-1])
 
 
-def _is_meant(series: Series | EventSeries, symbol: str | None, venue: str | None) -> bool:
-    name = str(series.symbol) if isinstance(series, Series) else series.name
-    return (symbol is None or name == str(Symbol.parse(symbol))) and venue in {None, series.venue}
+def _meant(
+    root: Path, *, symbol: str | None, venue: str | None, timeframe: str | None = None
+) -> list[Series | EventSeries]:
+    """Return the stored series of a symbol, venue and timeframe, bars first; refuse what names none."""
+    name = None if symbol is None else str(Symbol.parse(symbol))
+    duration = None if timeframe is None else Timeframe.parse(timeframe)
+    venue = None if venue is None else venue_name(venue)
+    bars = [(str(one.symbol), one) for one in all_series(root) if duration in {None, one.timeframe}]
+    events = [(one.name, one) for one in all_events(root) if duration is None]
+    found = [one for of, one in [*bars, *events] if name in {None, of} and venue in {None, one.venue}]
+    if wanted := [text for text in (name, timeframe, venue) if text and not found]:
+        raise DataError("Nothing of it is stored", found=" ".join(wanted), todo="`atb data list` shows all")
+    return found
 
 
 def _event_holes(root: Path, events: EventSeries) -> list[dict[str, Any]]:

@@ -113,7 +113,8 @@ def recheck(series: Series, source: CandleSource, *, root: Path, bars: int, repl
         If the provider cannot be reached, or a bar breaks a rule.
     """
     first, last = map(in_ms, coverage(series))
-    rows = _between(series, source, max(first, last - (bars - 1) * series.timeframe.seconds * 1_000), last)
+    since = max(first, last - (bars - 1) * series.timeframe.seconds * 1_000)
+    rows = _between(series, source, first=since, last=last)
     if not rows:
         return None
     came = Bars(series.symbol, series.timeframe, frame_of(rows), series.venue)
@@ -121,7 +122,7 @@ def recheck(series: Series, source: CandleSource, *, root: Path, bars: int, repl
     return recheck_bars(replace_fields(came, gaps=own_gaps), root=root, source=source.origin, replace=replace)
 
 
-def _between(series: Series, source: CandleSource, first: int, last: int) -> list[Row]:
+def _between(series: Series, source: CandleSource, *, first: int, last: int) -> list[Row]:
     """Return the candles that open in [first, last] (epoch ms), in as many pages as it takes."""
     rows: list[Row] = []
     at = first
