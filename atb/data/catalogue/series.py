@@ -47,13 +47,9 @@ class Series:
             return self.base.advice
         if self.venue == SYNTHETIC:
             return "`atb data sample`"
-        if is_exchange(self.venue.removesuffix(MARK)):
-            if self.venue.endswith(MARK):
-                venue = f"{self.venue.removesuffix(MARK)} --mark"
-                return (
-                    f"`atb data download {self.symbol} --timeframe {self.timeframe} --venue {venue} --start YYYY-MM-DD`"
-                )
-            return f"`atb data download {self.symbol} --timeframe {self.timeframe} --venue {self.venue} --start YYYY-MM-DD`"
+        if is_exchange(self.exchange):
+            venue = self.exchange + (" --mark" if self.venue.endswith(MARK) else "")
+            return f"`atb data download {self.symbol} --timeframe {self.timeframe} --venue {venue} --start YYYY-MM-DD`"
         return f"`atb data import FILE --symbol {self.symbol} --timeframe {self.timeframe} --venue {self.venue}`"
 
 
@@ -102,7 +98,7 @@ def all_series(root: Path) -> list[Series]:
 def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None = None) -> Series:
     """Return the series that a request means: the named venue's, else the only real one, else the synthetic one.
 
-    Where none is stored, it is one that can be resampled from the longest shorter timeframe of that venue.
+    A venue that does not store this timeframe has it if it can be resampled, from the longest shorter one that it stores.
 
     Raises
     ------
@@ -123,13 +119,18 @@ def find_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str 
 
 
 def fitting_series(symbol: Symbol, timeframe: Timeframe, *, root: Path, venue: str | None = None) -> list[Series]:
-    """Return the series of a symbol that have this timeframe, of every venue or the named one; else those to resample from."""
+    """Return the series of a symbol that have this timeframe, of every venue or the named one; else those to resample from.
+
+    Real bars are resampled also where only synthetic ones are stored.
+    """
     venue = None if venue is None else venue_name(venue)
     paths = sorted(root.glob(f"{venue or '*'}/{symbol.slug}/*"))
     stored = [series for series in _series_of(root, paths) if venue or not series.venue.endswith(MARK)]
-    return [series for series in stored if series.timeframe == timeframe and series.years] or _resampled(
-        stored, timeframe
-    )
+    exact = [series for series in stored if series.timeframe == timeframe]
+    if any(series.venue != SYNTHETIC for series in exact):
+        return exact
+    made = _resampled(stored, timeframe)
+    return [*exact, *(series for series in made if series.venue != SYNTHETIC or not exact)]
 
 
 def divides(short: Timeframe, long: Timeframe) -> bool:
@@ -143,7 +144,7 @@ def divides(short: Timeframe, long: Timeframe) -> bool:
 
 def _resampled(stored: list[Series], timeframe: Timeframe) -> list[Series]:
     """Return for each venue the series made of its longest timeframe that divides this one."""
-    shorter = [series for series in stored if series.years and divides(series.timeframe, timeframe)]
+    shorter = [series for series in stored if divides(series.timeframe, timeframe)]
     longest = {series.venue: series for series in sorted(shorter, key=lambda one: one.timeframe.seconds)}
     return [replace(base, timeframe=timeframe, base=base) for base in longest.values()]
 

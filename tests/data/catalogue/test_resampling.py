@@ -81,6 +81,14 @@ def test_stored_bars_come_before_resampled_ones_and_longer_bars_make_no_shorter_
         load_bars("BTC/USDT", "1M", root=tmp_path)
 
 
+def test_real_bars_are_resampled_where_only_synthetic_ones_are_stored(tmp_path):
+    made_up = hours(10, timeframe="1d", freq="D", venue="synthetic")
+    for bars in (made_up, hours(240, venue="binance")):
+        save_bars(bars, root=tmp_path, source="a test")
+    assert load_bars("BTC/USDT", "1d", root=tmp_path).venue == "binance"
+    assert load_bars("BTC/USDT", "1d", root=tmp_path, venue="synthetic").fingerprint == made_up.fingerprint
+
+
 def test_two_venues_are_not_mixed(tmp_path):
     save_bars(hours(48), root=tmp_path, source="x")
     save_bars(hours(48, seed=8, venue="other"), root=tmp_path, source="x")
