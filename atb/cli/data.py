@@ -183,11 +183,11 @@ def rules(symbols: tuple[str, ...], venue: str | None, as_json: bool) -> None:
     from atb.data.providers.ccxt_candles import CcxtCandles
     from atb.domain import Symbol
 
-    refuse_offline(load_settings(), "atb data rules")
+    settings = load_settings()
+    refuse_offline(settings, "atb data rules")
     if not symbols:
         raise InputError("No symbol was given", todo="Name one or more: atb data rules BTC/USDT")
     wanted = [Symbol.parse(symbol) for symbol in symbols]
-    settings = load_settings()
     exchange = venue or settings.exchange.id
     source = CcxtCandles(exchange, route=route_to(exchange, settings), needs_history=False)
     try:

@@ -104,10 +104,9 @@ class _Query:
         return None
 
     def _funding(self, series: EventSeries) -> dict[str, object] | None:
-        symbol, venue = series.subject.removesuffix(")").split(" (")
-        if self.symbol not in {None, Symbol.parse(symbol)}:
+        if self.symbol not in {None, Symbol.parse(series.name)}:
             return None
-        frame = load_funding(symbol, root=self.root, venue=venue)
+        frame = load_funding(series.name, root=self.root, venue=series.venue)
         frame = frame[frame.index <= self.at]
         if frame.empty:
             return None

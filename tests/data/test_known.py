@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
+from atb.data.catalogue.atomic import write_files
 from atb.data.catalogue.events import funding_at, save_events, sentiment_at
-from atb.data.catalogue.revisions import Revision, add_revisions
+from atb.data.catalogue.revisions import Revision, with_revisions
 from atb.data.catalogue.series import all_series
 from atb.data.catalogue.universes import save_universe
 from atb.data.catalogue.writing import save_bars
@@ -71,7 +72,7 @@ def test_a_value_that_was_revised_later_is_shown_as_it_stood(tmp_path):
     stored = float(frame["volume"].iloc[29])
     seen, values = frame.index[60], ({"volume": 1.5}, {"volume": stored})
     revision = Revision(frame.index[29], seen, *values, kept="later", source="a correction")
-    add_revisions(series.years[frame.index[29].year].parent, [revision])
+    write_files(with_revisions(series.folder, [revision]))
     before, after = (rows(tmp_path, frame.index[30]), rows(tmp_path, LATE))
     assert before["bars"]["values"]["volume"] == 1.5
     assert "after this" in before["bars"]["note"]

@@ -122,13 +122,18 @@ def sentiment_at(root: Path, source: str) -> EventSeries:
 def all_events(root: Path) -> list[EventSeries]:
     """Return every stored series of events, funding first."""
     found = []
-    for path in sorted(root.glob(f"*/*/{FUNDING.name}/{_FILE}")):
-        venue, slug = path.relative_to(root).parts[:2]
+    for path in [*sorted(root.glob(f"*/*/{FUNDING.name}/{_FILE}")), *sorted((root / _SENTIMENT).glob(f"*/{_FILE}"))]:
+        venue, name = path.relative_to(root).parts[:2]
         try:
-            found.append(funding_at(root, symbol=Symbol(*slug.split("-")), venue=venue))
+            one = (
+                sentiment_at(root, name)
+                if venue == _SENTIMENT
+                else funding_at(root, symbol=Symbol(*name.split("-")), venue=venue)
+            )
         except (InputError, TypeError):
             continue  # not a folder of the catalogue
-    found += [sentiment_at(root, path.parent.name) for path in sorted((root / _SENTIMENT).glob(f"*/{_FILE}"))]
+        if one.path == path:  # another spelling is not one either
+            found.append(one)
     return found
 
 

@@ -84,9 +84,11 @@ def _meant(
     name = None if symbol is None else str(Symbol.parse(symbol))
     duration = None if timeframe is None else Timeframe.parse(timeframe)
     venue = None if venue is None else venue_name(venue)
-    bars = [(str(one.symbol), one) for one in all_series(root) if duration in {None, one.timeframe}]
-    events = [(one.name, one) for one in all_events(root) if duration is None]
-    found = [one for of, one in [*bars, *events] if name in {None, of} and venue in {None, one.venue}]
+    found: list[Series | EventSeries] = [
+        one for one in all_series(root) if duration in {None, one.timeframe} and name in {None, str(one.symbol)}
+    ]
+    found += [one for one in all_events(root) if duration is None and name in {None, one.name}]
+    found = [one for one in found if venue in {None, one.venue}]
     if wanted := [text for text in (name, timeframe, venue) if text and not found]:
         raise DataError("Nothing of it is stored", found=" ".join(wanted), todo="`atb data list` shows all")
     return found

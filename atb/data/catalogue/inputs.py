@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from atb.data.catalogue.events import funding_at
 from atb.data.catalogue.funding import find_funding, load_funding
 from atb.data.catalogue.reading import coverage, load_bars
 from atb.data.catalogue.sentiment import load_sentiment
@@ -60,7 +61,10 @@ def known_from(declared: Mapping[str, Input], *, root: Path, venue: str | None) 
         if isinstance(one, BarsInput):
             symbol, timeframe = _series_of(one)
             first = coverage(find_series(symbol, timeframe, root=root, venue=venue))[0]
-            found.append(in_ms(first) + (one.warmup + 1) * timeframe.seconds * 1_000)
+            warm = in_ms(first)
+            for _ in range(one.warmup + 1):  # months differ in length
+                warm = timeframe.next_ms(warm)
+            found.append(warm)
             continue
         known = _events(one, root=root, venue=venue).known_ms
         if len(known) <= one.warmup:
@@ -125,7 +129,7 @@ def _events(declared: FundingInput | SentimentInput | UniverseInput, *, root: Pa
     """Return all stored rows of funding, sentiment or a universe."""
     if isinstance(declared, FundingInput):
         symbol = Symbol.parse(str(declared.symbol))
-        own = venue is not None and (root / venue / symbol.slug / "funding").is_dir()
+        own = venue is not None and funding_at(root, symbol=symbol, venue=venue).stored
         at = declared.venue or (venue if own else None)
         name = find_funding(symbol, root=root, venue=at).folder.parts[-3]
         return InputSeries.of_events(declared, load_funding(symbol, root=root, venue=at), venue=name)

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import pandas as pd
 
-from atb.data.catalogue.atomic import write_files
 from atb.errors import DataError
 
 FILE = "revisions.jsonl"
@@ -98,12 +97,6 @@ def with_revisions(folder: Path, revisions: Iterable[Revision]) -> dict[Path, by
         return {}
     text = "".join(json.dumps(revision.to_json()) + "\n" for revision in (*known, *new))
     return {folder / FILE: text.encode()}
-
-
-def add_revisions(folder: Path, revisions: Iterable[Revision]) -> None:
-    """Add revisions to a series' ledger; the caller is the folder's `sole_writer`."""
-    if files := with_revisions(folder, revisions):
-        write_files(files)
 
 
 def _identity(revision: Revision) -> str:

@@ -128,6 +128,13 @@ def test_series_of_events_are_listed_and_are_no_series_of_bars(series, tmp_path)
         "sentiment of fear_greed",
     ]
     assert list_series(tmp_path) == []
+    for path in (
+        tmp_path / "_sentiment/Not one/events.parquet",
+        tmp_path / "Not one/BTC-USDT-USDT/funding/events.parquet",
+    ):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(index.path.read_bytes())
+    assert len(all_events(tmp_path)) == 2
 
 
 def test_only_a_perpetual_has_funding(tmp_path):

@@ -108,6 +108,19 @@ def test_every_input_is_known_from_a_time_on(root):
         load_inputs(ALL, own(root, start - pd.Timedelta(1, "h")), root=root)
 
 
+def test_the_warm_up_of_months_is_counted_in_months(tmp_path):
+    index = pd.date_range("2024-07-01", periods=3, freq="MS", tz="UTC", name="timestamp").as_unit("us")
+    months = bars_of(random_walk(3).set_axis(index), timeframe="1M", venue="binance")
+    save_bars(months, root=tmp_path, source="a test")
+    found = known_from(declared(BarsInput("1M", warmup=1)), root=tmp_path, venue="binance")
+    assert found == in_ms(pd.Timestamp("2024-09-01", tz="UTC"))
+
+
+def test_the_funding_of_another_venue_is_found_where_the_own_one_has_only_a_folder(root):
+    (root / "binance/BTC-USDT-USDT/funding").mkdir(parents=True)
+    assert len(load_inputs(declared(FundingInput(warmup=3)), own(root), root=root)["input0"])
+
+
 def test_a_universe_is_read_as_its_symbols_were_listed(root):
     days = [in_ms(pd.Timestamp(day, tz="UTC")) for day in ("2024-01-01", "2024-01-15", "2024-01-20", "2024-03-01")]
     btc, eth, sol = (Symbol.parse(f"{base}/USDT") for base in ("BTC", "ETH", "SOL"))
