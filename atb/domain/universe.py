@@ -120,16 +120,21 @@ class Universe:
 
 
 def tradable(
-    listings: Sequence[Listing], opened_ms: "NDArray[np.int64]", closed_ms: "NDArray[np.int64]"
+    listings: Sequence[Listing], closed_ms: "NDArray[np.int64]", next_closed_ms: "NDArray[np.int64]"
 ) -> "NDArray[np.bool_]":
-    """Return for each bar whether a position decided at its close may be held over the next one; causal, see the module."""
+    """Return for each bar whether a position decided at its close may be held over the next one; causal, see the module.
+
+    Parameters
+    ----------
+    closed_ms, next_closed_ms
+        When each bar closes, and when the bar after it is due to close; epoch milliseconds.
+    """
     import numpy as np
 
     found = np.zeros(len(closed_ms), bool)
     for listing in listings:
         inside = closed_ms >= listing.listed_ms
         if listing.ended_ms is not None:
-            last = closed_ms - opened_ms if listing.delisted else 0
-            inside &= closed_ms + last < listing.ended_ms
+            inside &= (next_closed_ms if listing.delisted else closed_ms) < listing.ended_ms
         found |= inside
     return found

@@ -112,8 +112,9 @@ def columns(slot: Slot) -> Columns:
     InputError
         If the strategy raises an error, or returns something else than one signal per bar.
     """
+    bar_columns = bar_columns_of(slot)
     with named_errors(slot.strategy, slot.strategy.name):
-        return Columns(bar_columns_of(slot), *signals_of(slot))
+        return Columns(bar_columns, *signals_of(slot))
 
 
 def latest(slot: Slot) -> Columns:
@@ -212,7 +213,8 @@ def _listed(slot: Slot, given: dict[str, Any]) -> dict[str, Any]:
     """Return the strategy's columns with side 0 where the symbol does not belong to its universe."""
     if slot.listings is None:
         return given
-    belongs = tradable(slot.listings, slot.bars.opened_ms, slot.bars.closed_ms)
+    closed = slot.bars.closed_ms
+    belongs = tradable(slot.listings, closed, slot.bars.timeframe.closes_ms(closed))
     return given | {"side": np.where(belongs, given["side"], 0.0)}
 
 
@@ -272,7 +274,7 @@ def _prices(frame: "pd.DataFrame") -> tuple[Floats, ...]:
 
 def _funding(slot: Slot) -> Floats:
     """Return the funding rate paid by longs at each bar's close, (1,) if none; a rate stamped at a close belongs to that bar."""
-    if slot.funding is None or slot.funding.empty:
+    if slot.funding is None or slot.funding.empty or not len(slot.bars):
         return np.zeros(1)
     if getattr(slot.funding.index, "tz", None) is None or not np.isfinite(slot.funding.to_numpy()).all():
         raise InputError("Funding rates are numbers at UTC times", found=slot.funding.head(3).to_dict())

@@ -46,7 +46,7 @@ class Slot:
     listings: tuple[Listing, ...] | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a predicting strategy without a predictor, an instrument of another symbol, and inputs that are missing."""
+        """Refuse missing predictors and inputs, an instrument of another symbol, and a policy that cannot leave a universe."""
         refuse_other_than_strategy(self.strategy)
         if self.strategy.predicts and self.predictor is None:
             raise InputError(
@@ -55,6 +55,11 @@ class Slot:
             )
         if self.instrument is not None and self.instrument.symbol != self.bars.symbol:
             raise InputError("The instrument is of another symbol", found=str(self.instrument.symbol))
+        if self.listings is not None and not self.policy.signal_exit:
+            raise InputError(
+                "The policy holds a position when the side is 0, so a symbol that leaves its universe would not be sold",
+                found="signal_exit=False", todo="Write signal_exit=True, or trade without a universe",
+            )  # fmt: skip
         _check_inputs(self.strategy.name, self.declared, self.inputs)
 
     @property

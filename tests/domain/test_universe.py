@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atb.domain import Symbol
+from atb.domain import Symbol, Timeframe
 from atb.domain.universe import Listing, Universe, tradable
 from atb.errors import InputError
+from atb.times import DAY_MS
 from tests.seeds import examples
 
 BTC, LUNA = Symbol("BTC", "USDT"), Symbol("LUNA", "USDT")
@@ -61,18 +62,31 @@ def test_two_universes_are_told_apart_by_any_change():
 @given(st.integers(0, 30), st.integers(1, 30), st.booleans(), st.integers(0, 40))
 def test_a_later_end_changes_no_row_before_it(listed, length, delisted, cut):
     """At a bar that closes two bars before the end, a listing that ends and one that goes on are the same."""
-    opened = np.arange(60) * 10
-    closed = opened + 10
+    closed = np.arange(1, 61) * 10
     ending = Listing(BTC, listed * 10, (listed + length) * 10, delisted=delisted)
-    ours, endless = tradable([ending], opened, closed), tradable([Listing(BTC, listed * 10)], opened, closed)
-    before = closed + 10 < (listed + length) * 10
+    after = closed + 10
+    ours, endless = tradable([ending], closed, after), tradable([Listing(BTC, listed * 10)], closed, after)
+    before = after < (listed + length) * 10
     assert (ours[before] == endless[before]).all()
     assert not ours[closed >= (listed + length) * 10].any()
     known = slice(0, cut)
-    assert (tradable([ending], opened[known], closed[known]) == ours[known]).all()
+    assert (tradable([ending], closed[known], after[known]) == ours[known]).all()
+
+
+def test_a_delisted_symbol_is_left_one_bar_before_its_last_also_where_months_differ():
+    closed = np.array([31, 59, 90, 120]) * DAY_MS  # January to April of 1970
+    month = Timeframe.parse("1M")
+    listing = Listing(BTC, 0, int(closed[2]), delisted=True)
+    assert tradable([listing], closed, month.closes_ms(closed)).tolist() == [True, False, False, False]
 
 
 def test_a_delisted_symbol_is_left_one_bar_before_its_last():
-    opened, closed = np.arange(5) * 10, np.arange(1, 6) * 10
-    assert tradable([Listing(BTC, 0, 50)], opened, closed).tolist() == [True, True, True, True, False]
-    assert tradable([Listing(BTC, 0, 50, delisted=True)], opened, closed).tolist() == [True, True, True, False, False]
+    closed = np.arange(1, 6) * 10
+    assert tradable([Listing(BTC, 0, 50)], closed, closed + 10).tolist() == [True, True, True, True, False]
+    assert tradable([Listing(BTC, 0, 50, delisted=True)], closed, closed + 10).tolist() == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from atb.domain import Signals, Symbol
+from atb.domain.universe import Listing
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.prepare import columns, prepare
@@ -77,6 +78,12 @@ def test_a_strategy_that_returns_the_wrong_length_is_refused():
 def test_a_predicting_strategy_without_a_predictor_is_refused():
     with pytest.raises(InputError, match="needs a prediction"):
         Slot(make_strategy("ml_basic"), bars_of(ramp(up=5)))
+
+
+def test_a_policy_that_would_keep_a_symbol_after_its_universe_is_refused():
+    listed = (Listing(Symbol("BTC", "USDT"), 0),)
+    with pytest.raises(InputError, match="leaves its universe would not be sold"):
+        replace(scripted_slot(ramp(up=5), (1.0,), RiskPolicy(signal_exit=False, stop_loss=0.1)), listings=listed)
 
 
 def test_slots_that_cannot_share_an_account_are_refused():
@@ -154,6 +161,12 @@ def test_volatility_goes_by_the_clock_over_holes():
     for part in (frame, some):
         measured = columns(Slot(Scripted(), bars_of(part), policy)).signals["volatility"]
         assert np.nanmedian(measured) == pytest.approx(0.5, rel=0.06)
+
+
+def test_no_bars_pay_no_funding():
+    slot = scripted_slot(ramp(up=5), ())
+    none = replace(slot, bars=slot.bars.last(0), funding=pd.Series([0.1], slot.bars.frame.index[:1]))
+    assert columns(none).bar_columns.funding.tolist() == [0.0]
 
 
 def test_funding_that_is_no_number_or_has_no_time_zone_is_refused():
