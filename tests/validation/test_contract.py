@@ -60,6 +60,22 @@ def test_one_that_ends_the_program_is_broken_and_ends_nothing():
     assert "SystemExit: 0" in broken("fade")["returns one signal a bar"].found
 
 
+def test_features_of_several_types_are_compared_by_their_values():
+    mixed = "bars.assign(highest=bars['close'].rolling(self.window).max(), up=bars['close'] > bars['open'])[['highest', 'up']]"
+    text = FADE.replace('bars[["close"]].rolling(self.window).max().set_axis(["highest"], axis=1)', mixed)
+    text = text.replace("[fall > self.depth,", "[(fall > self.depth) & (frame['up'] == 1).to_numpy(),")
+    write_strategy("fade", text)
+    assert broken("fade") == {}
+    write_strategy("fade", text.replace("bars['open']", "bars['close'].shift(-1)"))
+    assert set(broken("fade")) == {"knows nothing of later bars"}
+
+
+def test_an_example_that_makes_no_strategy_is_one_error():
+    write_strategy("fade", FADE.replace("    window: int", '    example: ClassVar = {"windw": 3}\n    window: int'))
+    with pytest.raises(InputError, match=r"The strategy fade raised an error.*windw"):
+        check_strategy("fade", steps=False)
+
+
 def test_each_cause_at_the_bars_has_its_way_out():
     ways = {
         "pd.Timestamp.now().hour": "no file, network, program or clock",
