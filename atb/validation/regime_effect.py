@@ -46,6 +46,8 @@ class RegimeEffect:
         By label: the length of each stretch in bars; the first and the last one may be parts.
     switches
         Changes of regime by calendar year, per 365 days with a regime.
+    changes
+        Number of changes of regime: from one bar to the next, both with a regime.
     bars, undecided
         Bars with a regime, and bars without one after the first that has one.
     per_year
@@ -59,6 +61,7 @@ class RegimeEffect:
     table: "pd.DataFrame"
     dwells: dict[str, Counts]
     switches: "pd.Series[float]"
+    changes: int
     bars: int
     undecided: int
     per_year: float
@@ -68,7 +71,7 @@ class RegimeEffect:
     @property
     def switches_per_year(self) -> float:
         """Changes of regime in 365 days with a regime."""
-        return (sum(len(lengths) for lengths in self.dwells.values()) - 1) * self.per_year / self.bars
+        return self.changes * self.per_year / self.bars
 
     @property
     def verdict(self) -> str:
@@ -120,7 +123,7 @@ def regime_effect(bars: Bars, regime: "pd.Series[float]", labels: Sequence[str],
     )
     return RegimeEffect(
         bars.label, _table(figures, dwells, per_year=bars.timeframe.bars_per_year), dwells, _switches(bars, codes),
-        int(known.sum()), int((~known[int(np.argmax(known)) :]).sum()),
+        int(_changed(codes).sum()), int(known.sum()), int((~known[int(np.argmax(known)) :]).sum()),
         bars.timeframe.bars_per_year, p_return, p_volatility,
     )  # fmt: skip
 
@@ -155,13 +158,18 @@ def _stretches(codes: Counts) -> tuple[Counts, Counts]:
     return starts[kept], lengths[kept]
 
 
+def _changed(codes: Counts) -> NDArray[np.bool_]:
+    """Return whether each bar has another regime than the bar before it; False where either has none."""
+    changed = np.zeros(len(codes), bool)
+    changed[1:] = (codes[1:] != codes[:-1]) & (codes[1:] >= 0) & (codes[:-1] >= 0)
+    return changed
+
+
 def _switches(bars: Bars, codes: Counts) -> "pd.Series[float]":
     """Return the changes of regime per 365 days with a regime, by calendar year."""
     import pandas as pd
 
-    changed = np.zeros(len(codes))
-    changed[1:] = (codes[1:] != codes[:-1]) & (codes[1:] >= 0) & (codes[:-1] >= 0)
-    table = pd.DataFrame({"changed": changed, "known": codes >= 0}, bars.frame.index)
+    table = pd.DataFrame({"changed": _changed(codes), "known": codes >= 0}, bars.frame.index)
     counted = table.groupby(pd.DatetimeIndex(table.index).year).sum()
     counted = counted[counted["known"] > 0]
     return counted["changed"] * bars.timeframe.bars_per_year / counted["known"]

@@ -38,6 +38,7 @@ def test_stretches_and_changes_are_counted():
     assert found.table["dwell_bars"].tolist() == [365.0, 75.0]
     assert found.table["longest_bars"].tolist() == [430, 100]
     assert found.switches.loc[2024] == pytest.approx(2 * 8_760 / 880)
+    assert found.switches_per_year == pytest.approx(2 * 8_760 / 880)
 
 
 def test_figures_are_those_of_the_next_bar():
