@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, ClassVar, get_origin, get_type_hints
+from typing import Any, get_type_hints
 
 from atb.domain.inputs import declared_inputs
 from atb.domain.ports import Strategy
@@ -48,11 +48,14 @@ def refuse_other_than_strategy(value: object) -> None:
     if isinstance(value, type):
         raise InputError("A strategy is wanted, not its class", found=value.__name__, todo=f"Write {value.__name__}()")
     kind: Any = type(value)
-    if missing := [part for part in ("name", "predicts", "warmup", *_FUNCTIONS) if not hasattr(kind, part)]:
+    if not any(hasattr(kind, function) for function in _FUNCTIONS):
+        todo = "Make one by its name: make_strategy(NAME), or write a class with features and signals"
+        raise InputError("A strategy is wanted", found=value, todo=todo)
+    own = getattr(value, "__dict__", {})  # a parameter without a default is no attribute of the class
+    if not all(hasattr(kind, part) or part in own for part in ("name", "predicts", "warmup", *_FUNCTIONS)):
         check_declaration(
             kind, str(getattr(kind, "name", kind.__name__.lower())), place=f"an object of {kind.__name__}"
         )
-        raise InputError(f"{kind.__name__} is no strategy", found=f"no {', '.join(missing)}")
 
 
 def _classes(module: ModuleType) -> Iterator[type]:
@@ -118,7 +121,7 @@ def _parameter_faults(kind: Any) -> Iterator[tuple[str, str]]:
     for field in dataclasses.fields(kind):
         if field.name in _EXAMPLES:
             yield f"takes {field.name} for a parameter", f"Write {_EXAMPLES[field.name].format(name=kind.name)}"
-        if hints[field.name] not in KINDS or get_origin(hints[field.name]) is ClassVar:
+        if hints[field.name] not in KINDS:
             allowed = ", ".join(kind.__name__ for kind in KINDS)
             yield f"has a parameter {field.name} that is no plain value", f"A parameter is one of {allowed}"
         if field.default is dataclasses.MISSING:

@@ -57,7 +57,7 @@ class Signals:
             raise InputError("confidence must lie in [0, 1] or be NaN", found=float(np.nanmax(np.abs(self.confidence))))
         fits = (self.side == 0) | (self.side == 1) | (self.side == -1) | np.isnan(self.side)
         if not fits.all():
-            raise InputError("side must be -1, 0, 1 or NaN", found=float(self.side[~fits][0]))
+            raise InputError("side must be -1, 0, 1 or NaN", found=float(np.asarray(self.side)[np.asarray(~fits)][0]))
 
     def _refuse_other_than_numbers(self) -> None:
         for field in fields(self):

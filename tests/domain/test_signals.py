@@ -19,6 +19,11 @@ def test_refuses_a_side_that_does_not_exist(odd):
         Signals(np.array([0.0, odd]))
 
 
+def test_refuses_such_a_side_in_a_column_of_a_table_too():
+    with pytest.raises(InputError, match="side must be -1, 0, 1 or NaN; found 2"):
+        Signals(pd.Series([0.0, 2.0], index=pd.date_range("2024", periods=2, tz="UTC")))
+
+
 @pytest.mark.parametrize("column", ["confidence", "atr", "stop"])
 def test_refuses_columns_of_another_length(column):
     with pytest.raises(InputError, match=f"{column} must be as long as side"):

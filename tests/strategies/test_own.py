@@ -166,7 +166,8 @@ LOOSE = {
     "its class": (lambda kind: kind, r"not its class; found 'Fade'. Write Fade\(\)"),
     "no name": (lambda _: loose("Nameless", signals=1, warmup=0), "Nameless has no name"),
     "no signals": (lambda _: loose("Mute", name="mute", warmup=0), "Mute has no signals"),
-    "a text": (lambda _: "fade", "str has no name"),
+    "a text": (lambda _: "fade", r"A strategy is wanted; found 'fade'. .*make_strategy"),
+    "nothing": (lambda _: None, "A strategy is wanted. Make one"),
 }
 
 
@@ -180,6 +181,20 @@ def test_what_is_no_strategy_is_refused_where_a_slot_is_made(kind):
     make, message = LOOSE[kind]
     with pytest.raises(InputError, match=message):
         Slot(make(scope["Fade"]), bars_of(random_walk(30)))
+
+
+def test_a_warm_up_that_is_a_parameter_without_a_default_is_one():
+    from atb.engine.slot import Slot
+    from tests.bars import bars_of, random_walk
+
+    scope = {"__name__": "__main__"}
+    exec(
+        FADE.replace("    window: int = 20", "    warmup: int\n    window: int = 20").replace(
+            "def warmup(", "def other("
+        ),
+        scope,
+    )
+    assert Slot(scope["Fade"](30), bars_of(random_walk(50))).warmup >= 30
 
 
 def test_parameters_of_what_is_no_dataclass_are_refused():
