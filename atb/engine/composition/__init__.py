@@ -87,9 +87,10 @@ class Composition:
     @property
     def policy(self) -> RiskPolicy:
         """The policy of sizer and exits."""
-        chosen: dict[str, Any] = {"allow_short": self.shorts} if self.shorts else {}
+        chosen: dict[str, Any] = {}
         said_by: dict[str, PolicyPart] = {}
-        for one in (self.sizer, *self.exits):
+        shorts = [PolicyPart("shorts=True", (("allow_short", True),))] if self.shorts else []
+        for one in (*shorts, self.sizer, *self.exits):
             for name, value in one.fields:
                 if chosen.get(name, value) != value:
                     raise InputError(f"Two parts set {name} differently", found=f"{said_by[name]} and {one}")

@@ -23,7 +23,7 @@ def take_profit(distance: float) -> PolicyPart:
 
 def ladder(*steps: tuple[float, float]) -> PolicyPart:
     """Return: up to three partial exits as (distance, fraction of all that was entered), nearest first."""
-    return part("ladder", ladder=steps)
+    return part("ladder", ladder=tuple(map(tuple, steps)))
 
 
 def trailing_stop(distance: float, *, after: float | None = None) -> PolicyPart:

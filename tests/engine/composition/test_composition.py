@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from atb.engine.composition import Composition, exits, sizers
+from atb.engine.composition import Composition, PolicyPart, exits, sizers
 from atb.engine.policy import RiskPolicy
 from atb.errors import InputError
 from atb.strategies import make_strategy
@@ -91,6 +91,7 @@ def test_equal_components_are_one_composition_and_another_value_is_another():
     again = Composition(MADE.signal, list(MADE.filters), MADE.sizer, list(MADE.exits))
     assert again == MADE
     assert hash(again) == hash(MADE)
+    assert hash(exits.ladder([0.03, 0.5])) == hash(exits.ladder((0.03, 0.5)))
     other = Composition(MADE.signal, MADE.filters, sizers.risk(0.02), MADE.exits)
     assert other != MADE
     assert other.fingerprint != MADE.fingerprint == again.fingerprint
@@ -129,6 +130,10 @@ def test_a_filters_or_in_its_text_stays_its_own():
         ({"filters": [filters.where("rsi(14)")]}, "A condition is needed here"),
         ({"signal": "rsi"}, "signal takes a Signal"),
         ({"signal": signals.rule("close > 1"), "shorts": True}, "no rules for short positions"),
+        (
+            {"shorts": True, "exits": [PolicyPart("long_only", (("allow_short", False),))]},
+            "set allow_short differently; found 'shorts=True and long_only'",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_one_clear_error(wrong, message):
