@@ -20,7 +20,7 @@ def fill_model(inputs: KernelInput) -> list[str]:
     policies = dict.fromkeys(slot.policy for slot in inputs.slots)
     shared = list(_rules(next(iter(policies)))) if len(policies) == 1 else []
     listed = [LISTED] if any(slot.listings is not None for slot in inputs.slots) else []
-    if shared and len(inputs.slots) > FEW:
+    if len(policies) == 1 and len(inputs.slots) > FEW:
         each = _together(inputs.slots)
     else:
         each = dict.fromkeys(
@@ -32,13 +32,14 @@ def fill_model(inputs: KernelInput) -> list[str]:
 
 def _together(slots: Sequence[Slot]) -> dict[str, None]:
     """Return the costs of many slots, each sentence once for all symbols that it holds for, and where their rules are from."""
-    symbols: dict[str, list[str]] = {}
+    symbols: dict[str, dict[str, None]] = {}
     for slot in slots:
-        symbols.setdefault(_costs(slot).partition(": ")[2], []).append(str(slot.bars.symbol))
-    costs = (f"{', '.join(names[:2])} and {len(names) - 2} more: {text}" if len(names) > FEW else f"{', '.join(names)}: {text}"
+        symbols.setdefault(_costs(slot).partition(": ")[2], {})[str(slot.bars.symbol)] = None
+    costs = (f"{', '.join([*names][:2])} and {len(names) - 2} more: {text}" if len(names) > FEW else f"{', '.join(names)}: {text}"
              for text, names in symbols.items())  # fmt: skip
-    inferred = sum(slot.rules.source.startswith("from the data") for slot in slots)
-    rules = f"Trading rules of {inferred} of {len(slots)} symbols are read from their data; `atb data rules SYMBOL` shows them."
+    sources = {str(slot.bars.symbol): slot.rules.source for slot in slots}
+    inferred = sum(source.startswith("from the data") for source in sources.values())
+    rules = f"Trading rules of {inferred} of {len(sources)} symbols are read from their data; `atb data rules SYMBOL` shows them."
     return dict.fromkeys([*costs, rules])
 
 
