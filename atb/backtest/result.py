@@ -358,13 +358,17 @@ def _slot_json(slot: Slot) -> dict[str, Any]:
 
 
 def _source_json(kind: type) -> dict[str, str | None]:
-    """Return a strategy's module and the SHA-256 of its text that ran, None if that is no file of atb: a notebook's cell, say."""
+    """Return a strategy's module and the SHA-256 of its text that ran.
+
+    None if that is no file of atb (a notebook's cell, say), or the file was loaded again since.
+    """
     import os
     import sys
 
     from atb.sources import executed
 
-    file = getattr(sys.modules.get(kind.__module__), "__file__", None)
+    module = sys.modules.get(kind.__module__)
+    file = getattr(module, "__file__", None) if getattr(module, kind.__name__, None) is kind else None
     text = None if file is None else executed().get(os.path.realpath(file))
     return {"module": kind.__module__, "sha256": None if text is None else hashlib.sha256(text).hexdigest()}
 

@@ -5,6 +5,7 @@ import hashlib
 import pandas as pd
 import pytest
 
+from atb.backtest import run
 from atb.config import load_settings
 from atb.engine.policy import RiskPolicy
 from atb.engine.slot import Slot
@@ -15,6 +16,7 @@ from atb.promotion.manifest import load_manifest, verify
 from atb.promotion.provenance import changed_sources, source_hashes
 from atb.strategies import make_strategy
 from atb.workbench.scaffold import write_cell
+from tests.bars import bars_of, random_walk
 from tests.database import untouched
 from tests.live.desk import EVIDENCE, RUNNER, VERDICT, first_open, warm_result
 from tests.promotion.test_tampering import eventually, outcome, standing
@@ -150,3 +152,13 @@ def test_a_class_of_a_cell_trades_as_the_file_that_it_is_written_to(sqlite_desk)
     assert len(of_the_cell.orders) > 4
     pd.testing.assert_frame_equal(of_the_cell.orders, of_the_file.orders, check_exact=True)
     assert draft(of_the_file).strategy["module"] == "atb.strategies.own.fade"
+
+
+def test_a_run_of_a_text_that_was_replaced_since_does_not_vouch_for_the_new_one():
+    bars = bars_of(random_walk(60))
+    write_strategy("fade", FADE)
+    ran = run(Slot(make_strategy("fade"), bars))
+    assert ran.to_json()["slots"][0]["source"]["sha256"] == hashlib.sha256(FADE.encode()).hexdigest()
+    write_strategy("fade", FADE.replace("fall > self.depth", "fall > 2 * self.depth"))
+    make_strategy("fade")
+    assert ran.to_json()["slots"][0]["source"]["sha256"] is None
