@@ -25,9 +25,7 @@ def bar_index(opened_ms: "ArrayLike") -> "pd.DatetimeIndex":
     import pandas as pd
 
     opened = np.asarray(opened_ms)
-    if (
-        opened.dtype == np.int64
-    ):  # numpy's own conversion checks what opens of bars cannot violate, and takes four times as long
+    if opened.dtype == np.int64:  # numpy's own conversion checks each value, and takes four times as long
         micros = (opened * 1_000).view("datetime64[us]")
     else:
         micros = opened.astype("datetime64[ms]").astype("datetime64[us]")
