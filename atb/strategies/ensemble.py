@@ -84,9 +84,10 @@ class Ensemble:
 
         Confidence is the size of the vote, 0 where it is not known.
         """
-        weights = self._weights()
-        vote = np.zeros(len(frame))
-        for name, weight in zip(_VOTERS, weights, strict=True):
-            vote += weight / sum(weights) * np.sign(frame[name].to_numpy())
+        vote, total = np.zeros(len(frame)), 0.0
+        for name, weight in zip(_VOTERS, self._weights(), strict=True):
+            vote += weight * np.sign(frame[name].to_numpy())
+            total += weight  # rounded as the votes are: where all agree, the vote is exactly 1
+        vote /= total
         side = np.select([vote >= self.enter, vote <= self.leave], [1.0, 0.0], np.nan)
         return Signals(side, confidence=np.clip(np.nan_to_num(np.abs(vote), nan=0.0), 0.0, 1.0))

@@ -32,6 +32,11 @@ def test_a_vote_counts_by_its_weight_and_not_by_its_size():
         assert voted(-votes, **{**alone, name: 3.0}).side == [0.0]
 
 
+def test_a_vote_in_which_all_agree_is_whole_whatever_the_weights():
+    weights = dict(zip(VOTERS, (0.1, 0.1, 0.1, 0.1, 0.7), strict=True))
+    assert voted([1.0] * 5, [-1.0] * 5, **weights, enter=1.0, leave=-1.0).side.tolist() == [1.0, 0.0]
+
+
 def test_a_missing_measure_leaves_no_vote_and_no_confidence():
     for at in range(5):
         made = voted([NAN if i == at else 5.0 for i in range(5)])

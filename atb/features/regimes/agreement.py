@@ -110,7 +110,8 @@ def _name(timeframe: str) -> str:
 
 def _share(weights: list[float], votes: list[Array]) -> Array:
     """Return the share of the weights whose vote is 1 and not 0, at each bar."""
-    counted = np.zeros(len(votes[0]))
+    counted, total = np.zeros(len(votes[0])), 0.0
     for weight, vote in zip(weights, votes, strict=True):
         counted += weight * vote
-    return counted / sum(weights)
+        total += weight  # rounded as the votes are: where all agree, the share is exactly 1
+    return counted / total
