@@ -55,7 +55,7 @@ class Random:
         import pandas as pd
 
         opened: NDArray[np.int64] = bars.index.as_unit("ns").asi8  # type: ignore[attr-defined] # an index of times
-        blocks = (opened // (_HOUR_NS * self.hours)).astype(np.uint64)
+        blocks = (opened // _HOUR_NS // self.hours).astype(np.uint64)
         return pd.DataFrame({"draw": _draws(blocks, self.seed)}, index=bars.index)
 
     def signals(self, frame: "pd.DataFrame") -> Signals:

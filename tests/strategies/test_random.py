@@ -31,3 +31,8 @@ def test_seeds_give_other_times():
 def test_what_cannot_be_drawn_is_refused(wrong):
     with pytest.raises(InputError, match="random needs"):
         make_strategy("random", **wrong)
+
+
+def test_a_block_may_be_longer_than_any_history():
+    for hours in (10**8, 2**63 - 1):
+        assert len(set(sides(make_strategy("random", hours=hours), random_walk(50)))) == 1
