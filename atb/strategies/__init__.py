@@ -75,10 +75,10 @@ def make_strategy(name: str, /, **params: Any) -> Strategy:
         raise InputError(f"{name} refuses its parameters: {error}") from error
 
 
-def grid(name: str | type[Strategy], /, **axes: Iterable[Any]) -> list[Strategy]:
+def grid(name: str | type[Strategy], /, **axes: Any) -> list[Strategy]:
     """Return a strategy with every combination of the axes that it accepts, the last axis changing fastest.
 
-    It is given by its name, or as a class, such as one of a notebook's cell.
+    It is given by its name, or as a class, such as one of a notebook's cell. An axis is several values, or one that all share.
 
     Combinations that the strategy refuses, such as a fast window above the slow one, are left out.
 
@@ -94,7 +94,7 @@ def grid(name: str | type[Strategy], /, **axes: Iterable[Any]) -> list[Strategy]
     """
     cls = strategy_class(name)
     name = cls.name
-    given = {key: [axis] if isinstance(axis, str) else list(axis) for key, axis in axes.items()}
+    given = {key: _values(axis) for key, axis in axes.items()}
     types = _all_types(cls, [{key: value} for key, axis in given.items() for value in axis])
     _check_names(name, given, types)
     values = {key: [_typed(f"{name}.{key}", value, types[key]) for value in axis] for key, axis in given.items()}
@@ -108,6 +108,10 @@ def grid(name: str | type[Strategy], /, **axes: Iterable[Any]) -> list[Strategy]
         reason = f": {refusals[0]}" if refusals else ""
         raise InputError(f"{name} accepts no combination of these axes{reason}", found=None if reason else values)
     return found
+
+
+def _values(axis: Any) -> list[Any]:
+    return list(axis) if isinstance(axis, Iterable) and not isinstance(axis, str) else [axis]
 
 
 def parameter_types(name: str | type[Strategy], given: Mapping[str, Any] | None = None) -> dict[str, type]:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from atb.errors import InputError
-from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_module, strategy_params
+from atb.strategies import STRATEGIES, grid, make_strategy, parameter_types, strategy_module, strategy_params
 from atb.strategies.sma_cross import SmaCross
 from tests.timeouts import PATIENCE_S
 
@@ -52,3 +52,9 @@ def test_naming_strategies_loads_neither_pandas_nor_talib():
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=PATIENCE_S
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_an_axis_of_a_grid_may_be_one_value_that_all_share():
+    assert grid("sma_cross", fast=5, slow=[20, 30]) == grid("sma_cross", fast=[5], slow=[20, 30])
+    with pytest.raises(InputError, match=r"sma_cross\.fast must be a whole number"):
+        grid("sma_cross", fast=None, slow=[20])
