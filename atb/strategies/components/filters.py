@@ -6,6 +6,8 @@ filters.slower_trend(50, timeframe="4h")
 
 from dataclasses import dataclass
 
+from atb.errors import InputError
+
 
 @dataclass(frozen=True, slots=True)
 class Filter:
@@ -57,7 +59,7 @@ def ranging(n: int = 14, most: float = 20.0) -> Filter:
 
 def volatility(least: float = 0.0, most: float = 100.0, *, n: int = 14) -> Filter:
     """Return: only while the average true range is between these percents of the price."""
-    return _either(f"volatility({least}, {most}, n={n})", f"between(natr(n={n}), {least}, {most})")
+    return _either(f"volatility({least}, {most}, n={n})", _between(f"natr(n={n})", least, most))
 
 
 def volume(n: int = 20, times: float = 1.1) -> Filter:
@@ -67,13 +69,25 @@ def volume(n: int = 20, times: float = 1.1) -> Filter:
 
 def hours(first: int, last: int) -> Filter:
     """Return: only at bars that close in these hours, UTC, both included; past midnight where `last` is the earlier."""
+    if not (0 <= first <= 23 and 0 <= last <= 23):
+        raise InputError(
+            "An hour lies between 0 and 23", found=f"{first} to {last}", todo="Past midnight: hours(22, 3)"
+        )
     word = "and" if first <= last else "or"
     return _either(f"hours({first}, {last})", f"(hour >= {first} {word} hour <= {last})")
 
 
 def mood(least: float = 0.0, most: float = 100.0) -> Filter:
     """Return: only while the index of fear and greed is between these values (0 to 100), and known."""
-    return _either(f"mood({least}, {most})", f"between(sentiment, {least}, {most})")
+    return _either(f"mood({least}, {most})", _between("sentiment", least, most))
+
+
+def _between(column: str, least: float, most: float) -> str:
+    if not least <= most:
+        raise InputError(
+            "Nothing lies between these limits", found=f"{least} and {most}", todo="Give the lower one first"
+        )
+    return f"between({column}, {least}, {most})"
 
 
 def _either(label: str, condition: str) -> Filter:

@@ -76,7 +76,7 @@ def distance(window: int = 24, enter: float = 2.0, leave: float = 0.0) -> Signal
 
 
 def any_of(*signals: Signal) -> Signal:
-    """Return: enter where one of them enters, leave where all of them leave."""
+    """Return: enter where one of them enters, leave where all of them leave; only those with rules for a side count there."""
     return _joined("any_of", signals, enter="or", leave="and")
 
 
@@ -88,9 +88,18 @@ def all_of(*signals: Signal) -> Signal:
 def _joined(name: str, signals: tuple[Signal, ...], *, enter: str, leave: str) -> Signal:
     if len(signals) < 2:
         raise InputError(f"{name} joins two signals or more", found=f"{len(signals)} signals")
+    if other := [one for one in signals if not isinstance(one, Signal)]:
+        raise InputError(f"{name} joins signals", found=other[0], todo="A text becomes one by signals.rule(...)")
     label = f"{name}({', '.join(map(str, signals))})"
-    words = {"entry": enter, "exit": leave, "short_entry": enter, "short_exit": leave}
-    return Signal(label, **{rule: _join([getattr(one, rule) for one in signals], word) for rule, word in words.items()})
+    long = _side([(one.entry, one.exit) for one in signals], enter, leave)
+    short = _side([(one.short_entry, one.short_exit) for one in signals], enter, leave)
+    return Signal(label, *long, *short)
+
+
+def _side(rules: list[tuple[str, str]], enter: str, leave: str) -> tuple[str, str]:
+    """Return entry and exit of one side; a signal without either has no say in when to leave it."""
+    entry = _join([entering for entering, _ in rules], enter)
+    return entry, _join([leaving for entering, leaving in rules if entering or leaving], leave) if entry else ""
 
 
 def _join(texts: list[str], word: str) -> str:

@@ -63,6 +63,29 @@ def test_joined_signals_enter_on_one_or_on_all_and_leave_the_other_way_round():
     assert str(either) == f"any_of({one}, {two})"
 
 
+def test_a_signal_without_rules_for_short_positions_has_no_say_in_leaving_them():
+    both_sides, long_only = signals.average_cross(12, 48), signals.rule("rsi(14) < 30", "rsi(14) > 60")
+    either, both = signals.any_of(both_sides, long_only), signals.all_of(both_sides, long_only)
+    assert (either.short_entry, either.short_exit) == (f"({both_sides.short_entry})", f"({both_sides.short_exit})")
+    assert (both.short_entry, both.short_exit) == ("", "")
+    assert rules_of(both).entry
+
+
+def test_a_text_that_is_no_signal_yet_is_not_joined():
+    with pytest.raises(InputError, match=r"signals\.rule"):
+        signals.any_of("close > open", signals.momentum())
+
+
+@pytest.mark.parametrize(
+    ("filtered", "wrong"),
+    [(filters.hours, (22, 26)), (filters.hours, (-1, 5)), (filters.mood, (90, 10)), (filters.volatility, (5.0, 0.1)),
+     (filters.mood, (float("nan"), 10))],
+)  # fmt: skip
+def test_a_filter_that_would_never_hold_is_refused(filtered, wrong):
+    with pytest.raises(InputError, match=r"hour|limits"):
+        filtered(*wrong)
+
+
 def test_one_signal_alone_is_not_joined():
     with pytest.raises(InputError, match="two signals or more"):
         signals.any_of(signals.momentum())
