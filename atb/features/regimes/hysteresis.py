@@ -31,6 +31,7 @@ from atb.features.indicators import Array
 from atb.features.regimes.rolling import leading
 
 _States = NDArray[np.int32]
+_BLOCK = 2**14  # bars worked on at a time: each takes some hundred bytes for every state
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +120,13 @@ class Hysteresis:
 
     def _decided(self, steps: NDArray[np.intp], labels: int) -> tuple[Array, Array]:
         """Return label and age for each window of `memory` steps, NaN where its past matters."""
-        ends = self._ends(steps, self._table(labels))
-        label, age = np.divmod(ends, self.dwell)
-        return _agreed(label), _agreed(age) + 1
+        table, windows = self._table(labels), len(steps) - self.memory + 1
+        label, age = np.empty(windows), np.empty(windows)
+        for first in range(0, windows, _BLOCK):
+            part = slice(first, first + _BLOCK)
+            ends = np.divmod(self._ends(steps[first : first + _BLOCK + self.memory - 1], table), self.dwell)
+            label[part], age[part] = _agreed(ends[0]), _agreed(ends[1]) + 1
+        return label, age
 
     def _ends(self, steps: NDArray[np.intp], table: _States) -> _States:
         """Return for each window of `memory` steps the state it ends in, by the state it began in: (windows, states).

@@ -1,6 +1,7 @@
 """Hysteresis: confirmations and dwell each matter, and a regime is a function of a bounded window."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -168,3 +169,16 @@ def test_a_history_without_its_warm_up_has_no_regime(length):
 def test_rules_that_mean_nothing_are_refused(wrong, said):
     with pytest.raises(InputError, match=said):
         Hysteresis(**wrong)
+
+
+def test_a_long_history_takes_little_memory_and_has_the_values_of_its_parts():
+    rule = Hysteresis()
+    raw = np.repeat(np.random.default_rng(4).integers(0, 6, 14_000), 10).astype(np.float64)
+    tracemalloc.start()
+    settled = rule.settle(raw, 6)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 80_000_000  # bytes; all bars at once took twice as many
+    first = 12_345
+    for whole, part in zip(settled, rule.settle(raw[first:], 6), strict=True):
+        np.testing.assert_array_equal(whole[first + rule.warmup :], part[rule.warmup :])
