@@ -34,7 +34,7 @@ class FeatureSet:
     warmup
         Bars that must come before a row for its values to be trusted; an input declares its own.
     function
-        Columns by name in (`reads`, `opened` and, of an input `x`, its aligned columns as `x.name`), one column per name of
+        Columns by name in (the bars' own, `opened` and, of an input `x`, its aligned columns as `x.name`), one column per name of
         `columns` out: written with this package's indicators and `columns`, causal, and without windows over aligned columns,
         which have holes where an input is missing or too old.
     inputs
