@@ -13,6 +13,7 @@ Moment = str | date | datetime  # a pandas Timestamp is a datetime
 
 MINUTE_MS, HOUR_MS, DAY_MS = 60_000, 3_600_000, 86_400_000
 
+_FIRST_YEAR, _LAST_YEAR = 1678, 2261
 _TODO = "Write it like 2024-01-31 or 2024-01-31T15:00 (UTC)"
 
 
@@ -22,7 +23,8 @@ def moment(value: Moment | None) -> "pd.Timestamp | None":
     Raises
     ------
     InputError
-        If the text names no moment. Words such as `now` are refused too: the same call must load the same bars.
+        If the text names no moment, or one outside 1678 to 2261, which nanoseconds do not reach. Words such as `now` are refused
+        too: the same call must load the same bars.
     """
     if value is None:
         return None
@@ -36,6 +38,8 @@ def moment(value: Moment | None) -> "pd.Timestamp | None":
         raise InputError("Not a moment", found=value, todo=_TODO) from error
     if pd.isna(stamp):
         raise InputError("Not a moment", found=value, todo=_TODO)
+    if not _FIRST_YEAR <= stamp.year <= _LAST_YEAR:
+        raise InputError(f"A moment lies in the years {_FIRST_YEAR} to {_LAST_YEAR}", found=value, todo=_TODO)
     return stamp.tz_localize("UTC") if stamp.tzinfo is None else stamp.tz_convert("UTC")
 
 

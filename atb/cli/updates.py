@@ -48,10 +48,13 @@ def update(ctx: click.Context, /, symbols: tuple[str, ...], **options: Any) -> N
     """
     from atb.config import load_settings
     from atb.data.providers.updating import run_together
+    from atb.domain.inputs import duration_ms
 
     settings = load_settings()
     refuse_offline(settings, "atb data update")
-    tasks = _tasks(settings, _wanted(settings, symbols, options), options)
+    max_age = duration_ms(options["max_age"]) if options["max_age"] else None
+    wanted = [one for one in _wanted(settings, symbols, options) if max_age is None or not _is_young(one, max_age)]
+    tasks = _tasks(settings, wanted, options)
     if not tasks:
         nothing = "Nothing to update: no stored series comes from an exchange, or all are young enough"
         print_json([]) if options["as_json"] else click.echo(nothing)
@@ -256,12 +259,11 @@ def _tasks(settings: "Settings", wanted: "list[Series | EventSeries]", options: 
     from atb.data.providers.updating import Task
 
     paces: dict[str, Pace] = {}
-    old = [one for one in wanted if not (options["max_age"] and _is_young(one, options["max_age"]))]
     return [
         Task(
             str(one), _work(one, settings, pace=paces.setdefault(one.venue.removesuffix(MARK), Pace()), options=options)
         )
-        for one in old
+        for one in wanted
     ]
 
 
@@ -292,19 +294,17 @@ def _work(
     return work
 
 
-def _is_young(one: "Series | EventSeries", text: str) -> bool:
-    """Return whether a series' newest row is younger than a length of time; a damaged one is not: its update says what to do."""
+def _is_young(one: "Series | EventSeries", max_age_ms: int) -> bool:
+    """Return whether a series' newest row is younger than that; a damaged one is not: its update says what to do."""
     from datetime import UTC, datetime
 
     from atb.data.catalogue.gap_report import newest
-    from atb.domain.inputs import duration_ms
 
-    longest = duration_ms(text)
     try:
         known_ms = newest(one)
     except DataError:
         return False
-    return datetime.now(UTC).timestamp() * 1_000 - known_ms < longest
+    return datetime.now(UTC).timestamp() * 1_000 - known_ms < max_age_ms
 
 
 def _row(outcome: "Outcome") -> dict[str, Any]:

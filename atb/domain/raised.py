@@ -1,6 +1,5 @@
 """Says in one sentence that a strategy's own code raised an error, with the line of its file."""
 
-import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -15,7 +14,7 @@ def named_errors(owner: object, name: str) -> Iterator[None]:
     Parameters
     ----------
     owner
-        The strategy, or its class, whose file's line is named.
+        The strategy, or its class, whose line in its file or notebook's cell is named.
     """
     try:
         yield
@@ -27,15 +26,21 @@ def named_errors(owner: object, name: str) -> Iterator[None]:
 
 
 def described(error: BaseException, owner: object) -> str:
-    """Return an error with its kind, and the newest line of the owner's file, or else of any file, that it passed."""
-    kind = owner if isinstance(owner, type) else type(owner)
-    try:
-        own = inspect.getfile(kind)
-    except (OSError, TypeError):  # a class of a notebook or of no file
-        own = ""
+    """Return an error with its kind, and the newest line that it passed in a file of the owner's functions, or else in any file."""
+    own = set(_files(owner if isinstance(owner, type) else type(owner)))
     places = list(_places(error.__traceback__))
-    file, line = next((place for place in reversed(places) if place[0] == own), places[-1] if places else ("", 0))
+    file, line = next((place for place in reversed(places) if place[0] in own), places[-1] if places else ("", 0))
     return f"{type(error).__name__}: {error}" + (f" ({file}, line {line})" if file else "")
+
+
+def _files(kind: type) -> Iterator[str]:
+    """Yield the files, or a notebook's cells, of the functions of a class and its bases."""
+    for base in kind.__mro__:
+        for value in vars(base).values():
+            function = getattr(value, "fget", None) or getattr(value, "__func__", value)
+            file = getattr(getattr(function, "__code__", None), "co_filename", "<")
+            if not file.startswith("<"):  # such as "<string>", in which dataclass writes its functions
+                yield file
 
 
 def _places(trace: TracebackType | None) -> Iterator[tuple[str, int]]:

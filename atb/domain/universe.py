@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.domain.symbol import Symbol
 from atb.errors import InputError
+from atb.times import at_ms, short
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,9 +46,8 @@ class Listing:
     def __post_init__(self) -> None:
         """Refuse an end before the beginning, and a delisting without its time."""
         if self.ended_ms is not None and self.ended_ms <= self.listed_ms:
-            raise InputError(
-                f"{self.symbol} must be listed before it ends", found=f"{self.listed_ms} and {self.ended_ms}"
-            )
+            found = f"listed {short(at_ms(self.listed_ms))}, ended {short(at_ms(self.ended_ms))}"
+            raise InputError(f"{self.symbol} must be listed before it ends", found=found)
         if self.delisted and self.ended_ms is None:
             raise InputError(f"{self.symbol} was delisted at an unknown time", todo="Say when")
 
@@ -81,7 +81,7 @@ class Universe:
         for before, after in itertools.pairwise(ordered):
             if before.symbol == after.symbol and (before.ended_ms is None or before.ended_ms > after.listed_ms):
                 raise InputError(
-                    f"{self.name} lists {after.symbol} twice at one time", found=f"again at {after.listed_ms}"
+                    f"{self.name} lists {after.symbol} twice at one time", found=short(at_ms(after.listed_ms))
                 )
         object.__setattr__(self, "listings", ordered)
 

@@ -167,6 +167,9 @@ def _joined(frame: "pd.DataFrame", features: "pd.DataFrame", prediction: "Floats
     """Return bars, features and the prediction, where there is one, side by side."""
     import pandas as pd
 
+    todo = "Write return pd.DataFrame(columns, index=bars.index)"
+    if not isinstance(features, pd.DataFrame):
+        raise InputError("Features must be a table", found=type(features).__name__, todo=todo)
     parts = [frame]
     if prediction is not None and "prediction" in features.columns:
         features = features.drop(columns="prediction")
@@ -177,6 +180,10 @@ def _joined(frame: "pd.DataFrame", features: "pd.DataFrame", prediction: "Floats
     if len(parts) == 1:
         return frame.copy(deep=False)
     table = pd.concat(parts, axis=1, ignore_index=True)
+    if len(table) != len(frame):
+        raise InputError(
+            "Features must be at the times of the bars", found=f"{len(table) - len(frame)} others", todo=todo
+        )
     last = () if prediction is None else ("prediction",)
     table.columns = _names(tuple(frame.columns), tuple(features.columns) + last).view()
     return table

@@ -56,7 +56,7 @@ class FaultComparison:
         The first of those, with both sides.
     served_otherwise, by_served
         Number of bars that the exchange served with other values at the time (a frozen candle, or one revised later), and how many
-        further sides differ from the backtest's because the strategy was given those values.
+        further sides differ from the backtest's because the strategy was given those values, or an input late.
     orders, differing
         Number of orders in either (by bar, slot, role and side), and how many are missing in one or differ in price, reason or, by
         more than a thousandth, in quantity.

@@ -49,6 +49,8 @@ def _faults(rehearsal: Json) -> list[Check]:
     if with_faults["served_otherwise"]:
         sides += f"; {with_faults['served_otherwise']} bars were served with other values at first"
         sides += f", {with_faults['by_served']} more sides differ because of them"
+    elif with_faults["by_served"]:
+        sides += f"; {with_faults['by_served']} more sides differ because an input came late or with other values"
     firsts = [with_faults[name] for name in ("first_decision", "first_order") if with_faults[name] is not None]
     first = "".join(f"; first: {_difference(difference)}" for difference in firsts)
     return [*found, Check.of("decides as its backtest, with faults", with_faults["decided_alike"], sides + first)]

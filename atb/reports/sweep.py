@@ -40,8 +40,10 @@ def sweep_figure(sweep: Sweep, metric: str = "sharpe", axes: Sequence[str] | Non
     for name, known in wanted:
         if name not in known:
             raise InputError("The sweep has no such column", found=name, todo=did_you_mean(name, known))
-    if not 1 <= len(chosen) <= 2 or sweep.table.empty:
-        raise InputError("A sweep is drawn over one or two parameters that it varies", found=chosen or "none")
+    if not 1 <= len(set(chosen)) == len(chosen) <= 2 or sweep.table.empty:
+        raise InputError(
+            "A sweep is drawn over one or two parameters that it varies", found=", ".join(chosen) or "none"
+        )
     others = [name for name in swept if name not in chosen]
     values = sweep.table.assign(**{name: [_text(value) for value in sweep.table[name]] for name in chosen})
     medians = values.groupby(chosen, sort=False)[metric].median()

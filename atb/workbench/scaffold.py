@@ -152,6 +152,8 @@ def new_strategy(name: str, settings: "Settings", *, rules: Mapping[str, str] | 
     if path.exists():
         raise InputError(f"There is a strategy {name} already", found=str(path), todo="Edit it, or choose another name")
     title = "".join(part.capitalize() for part in name.split("_"))
+    if f"import {title}\n" in (_RULES if rules else _START):  # the class would hide what its file imports
+        title += "Strategy"
     if rules:
         lines = [f"    {rule}: str = {json.dumps(text)}" for rule, text in rules.items()]
         lines += [] if {"entry", "short_entry"} <= rules.keys() else [_ONE_SIDE]

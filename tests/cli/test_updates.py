@@ -238,3 +238,7 @@ def test_a_damaged_series_is_not_young_and_does_not_keep_the_others(exchange):
     rows = {row["series"]: row for row in json.loads(result.stdout)}
     assert (result.exit_code, rows["BTC/USDT 1h (binance)"]["added"]) == (2, 100)
     assert "atalogue" in rows["ETH/USDT 1h (binance)"]["problem"]
+
+
+def test_a_length_of_time_that_is_none_is_refused_though_nothing_is_stored():
+    assert "Not a duration" in atb("update", "--max-age", "soon").stderr

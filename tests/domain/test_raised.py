@@ -1,5 +1,7 @@
 """An error of a strategy's own code is one sentence with the line of its file; refusals pass as they are."""
 
+import json
+
 import pytest
 
 from atb.domain.raised import named_errors
@@ -29,6 +31,18 @@ def test_the_line_of_its_own_file_is_named_where_a_library_raised():
 
     with pytest.raises(InputError, match=f"ValueError.*{__file__}"), named_errors(Inside(), "odd"):
         Inside().run()
+
+
+def test_the_line_of_a_notebooks_cell_is_named_where_a_library_raised():
+    cell = "class Cell:\n    @property\n    def warmup(self):\n        return json.loads('no number')\n"
+    scope = {"__name__": "__main__", "json": json}
+    exec(compile(cell, "/tmp/ipykernel_1/2.py", "exec"), scope)
+    made = scope["Cell"]()
+    with (
+        pytest.raises(InputError, match=r"JSONDecodeError.*\(/tmp/ipykernel_1/2\.py, line 4\)"),
+        named_errors(made, "odd"),
+    ):
+        _ = made.warmup
 
 
 def test_refusals_and_interrupts_pass_as_they_are():

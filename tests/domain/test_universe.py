@@ -44,6 +44,14 @@ def test_listings_that_contradict_each_other_are_refused(wrong):
         wrong()
 
 
+def test_a_contradiction_is_shown_by_its_dates():
+    day = 86_400_000
+    with pytest.raises(InputError, match="listed 1970-01-03 00:00, ended 1970-01-02 00:00"):
+        Listing(BTC, 2 * day, day)
+    with pytest.raises(InputError, match="1970-01-02 00:00"):
+        Universe("u", (Listing(BTC, 0), Listing(BTC, day)))
+
+
 def test_two_universes_are_told_apart_by_any_change():
     prints = {
         Universe("u", (listing,)).fingerprint

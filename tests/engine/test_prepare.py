@@ -75,6 +75,20 @@ def test_a_strategy_that_returns_the_wrong_length_is_refused():
         columns(Slot(Wrong(), bars_of(ramp(up=5))))
 
 
+@pytest.mark.parametrize(
+    ("features", "message"),
+    [
+        (lambda bars: None, "Features must be a table; found 'NoneType'.*index=bars.index"),
+        (lambda bars: bars["close"].to_numpy(), "Features must be a table; found 'ndarray'"),
+        (lambda bars: bars[["close"]].reset_index(drop=True), "at the times of the bars; found '5 others'"),
+    ],
+)
+def test_features_that_are_no_table_on_the_bars_are_refused(monkeypatch, features, message):
+    monkeypatch.setattr(Scripted, "features", lambda self, bars: features(bars))
+    with pytest.raises(InputError, match=message):
+        columns(scripted_slot(ramp(up=5), ()))
+
+
 def test_a_predicting_strategy_without_a_predictor_is_refused():
     with pytest.raises(InputError, match="needs a prediction"):
         Slot(make_strategy("ml_basic"), bars_of(ramp(up=5)))

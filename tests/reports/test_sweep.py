@@ -37,7 +37,7 @@ def test_one_parameter_makes_a_line_and_a_rule_that_is_off_is_a_point(swept):
 
 
 @pytest.mark.parametrize(("metric", "axes"), [("sharp", None), ("sharpe", ["fats"]), ("sharpe", []), ("fast", None),
-                                              ("sharpe", ["fast", "slow", "stop_loss"])])  # fmt: skip
+                                              ("sharpe", ["fast", "slow", "stop_loss"]), ("sharpe", ["fast", "fast"])])  # fmt: skip
 def test_what_cannot_be_drawn_is_refused(swept, metric, axes):
     with pytest.raises(InputError):
         sweep_figure(swept, metric, axes)

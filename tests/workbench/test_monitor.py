@@ -333,6 +333,8 @@ def test_what_faults_did_to_decisions_and_orders_is_told_with_what_struck():
     served = rehearsal_table(STORMY | {"with_faults_beside_backtest": beside | {"served_otherwise": 2, "by_served": 1}})
     words = served.loc["decides as its backtest, with faults", "found"]
     assert "; 2 bars were served with other values at first, 1 more sides differ because of them; first" in words
+    late = rehearsal_table(STORMY | {"with_faults_beside_backtest": beside | {"by_served": 3}})
+    assert "; 3 more sides differ because an input came late or with other values" in " ".join(late["found"])
     other = beside | {
         "decided_alike": False,
         "otherwise": 1,

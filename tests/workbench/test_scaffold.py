@@ -3,6 +3,8 @@
 import json
 import sys
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from atb.config import load_settings
@@ -58,6 +60,12 @@ def test_a_name_that_is_none_or_taken_is_refused(name):
     with pytest.raises(InputError, match=message):
         cell(name=name)
     assert files() == []
+
+
+def test_the_class_of_a_new_strategy_hides_nothing_that_its_file_imports():
+    assert new_strategy("signals", load_settings()).kind.__name__ == "SignalsStrategy"
+    frame = pd.DataFrame({"close": [1.0, 2.0, 3.0], "average": [np.nan, 3.0, 2.0]})
+    np.testing.assert_array_equal(make_strategy("signals").signals(frame).side, [np.nan, 0.0, 1.0])
 
 
 def test_a_new_strategy_never_overwrites_a_file():

@@ -115,7 +115,12 @@ def sentiment_at(root: Path, source: str) -> EventSeries:
     InputError
         If the source's name cannot be a folder.
     """
-    source = venue_name(source)
+    try:
+        source = venue_name(source)
+    except InputError as error:
+        raise InputError(
+            "An index has a name of letters, digits, - and _", found=error.found, todo="Use one like fear_greed"
+        ) from None
     return EventSeries(SENTIMENT, source, root / _SENTIMENT / source, source)
 
 

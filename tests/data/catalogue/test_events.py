@@ -141,3 +141,8 @@ def test_only_a_perpetual_has_funding(tmp_path):
     with pytest.raises(InputError, match="like BTC/USDT:USDT"):
         funding_at(tmp_path, symbol=Symbol.parse("BTC/USDT"), venue="binanceusdm")
     assert FUNDING.columns[0] == "funding_rate"
+
+
+def test_an_index_that_cannot_be_a_folder_is_called_an_index(tmp_path):
+    with pytest.raises(InputError, match="An index has a name of letters"):
+        sentiment_at(tmp_path, "My Index")
