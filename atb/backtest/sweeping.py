@@ -23,6 +23,7 @@ from atb.backtest.simulation import summarise
 from atb.backtest.span import Span
 from atb.decimals import number
 from atb.domain.bars import series_label
+from atb.domain.declaration import legs_of
 from atb.domain.ports import Strategy
 from atb.engine import records
 from atb.engine.checks import check_count
@@ -137,7 +138,7 @@ def sweep(
     Parameters
     ----------
     slots
-        What trades, as for `backtest.run`; each combination replaces the strategy and the policy of every slot.
+        What trades, as for `backtest.run`; each combination replaces the strategy (its `legs`) and the policy of every slot.
     policies
         From `policy.grid(...)`, or any policies; None is the slots' own.
     strategies
@@ -193,7 +194,8 @@ def _combinations(
 
 
 def _with(slots: tuple[Slot, ...], combination: Combination) -> tuple[Slot, ...]:
-    return tuple(replace(slot, strategy=combination.strategy, policy=combination.policy) for slot in slots)
+    legs = legs_of(combination.strategy, [slot.bars.symbol for slot in slots])
+    return tuple(replace(slot, strategy=leg, policy=combination.policy) for slot, leg in zip(slots, legs, strict=True))
 
 
 def _columns_key(slots: tuple[Slot, ...], combination: Combination) -> tuple[Any, ...]:

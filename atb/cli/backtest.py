@@ -5,7 +5,7 @@ difference, which a catalogue that changes meanwhile can make, is an error and n
 recorded: there is no row, no folder and no proof, so such a run cannot be promoted, and the output says so.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +35,7 @@ from atb.errors import InputError, RunError
 if TYPE_CHECKING:
     from atb.backtest import Result
     from atb.db.tables import RunRow
+    from atb.engine.slot import Slot
     from atb.workbench.backtesting import Prepared
 
 # Metrics shown beside those of holding; the others are shown for the strategy alone.
@@ -73,6 +74,7 @@ def backtest(strategy: str, **options: Any) -> None:
       atb backtest sma_cross --stop-loss 0.03 --policy '{"trailing_stop": 0.03, "max_bars": 48, "daily_loss": 0.02}'
       atb backtest ml_basic --symbol BTC/USDT --policy rules.json --json
       atb backtest sma_cross --symbol BTC/USDT --symbol ETH/USDT --days 365
+      atb backtest pairs --symbol BTC/USDT --symbol ETH/USDT --policy '{"allow_short": true, "sizing": "confidence"}'
       atb backtest sma_cross --timeframe 1h --stop-loss 0.01 -p take_profit=0.01 --finer 5m
       atb backtest sma_cross --days 30 --no-report
       atb backtest rule -p entry='close > lag(highest(high, {n=20}), 1)' -p exit='close < lag(lowest(low, {n}), 1)' -p n=40
@@ -160,8 +162,27 @@ def _print_second(row: "RunRow", result: "Result") -> None:
     print_fields(run_facts(row))
     if found and len(result.slots) > 1:
         print_text("\nTo promote it, backtest each symbol alone: a manifest holds one, and a runner takes several.")
+        for words in _alone(result.slots):
+            click.echo(f"  {command_line(words)}")
     elif found:
         click.echo(f"\nNext: {command_line(f'promote {row.run_id} --to paper')}")
+
+
+def _alone(slots: "Sequence[Slot]") -> list[str]:
+    """Return the command that backtests each symbol alone, where strategies differ: with the parameters in which they do."""
+    import shlex
+
+    from atb.strategies import strategy_params
+
+    all_params = [strategy_params(slot.strategy) for slot in slots]
+    found = []
+    for slot, params in zip(slots, all_params, strict=True):
+        differing = [
+            f"{name}={value}" for name, value in params.items() if any(one[name] != value for one in all_params)
+        ]
+        words = ["backtest", slot.strategy.name, "--symbol", str(slot.bars.symbol)]
+        found.append(shlex.join([*words, *(word for pair in differing for word in ("-p", pair))]) if differing else "")
+    return [words for words in found if words]
 
 
 def _print_published(found: dict[str, Any]) -> None:

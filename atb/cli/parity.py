@@ -1,7 +1,7 @@
 """`atb parity`: prove that compiled loop, vectorbt and bar-by-bar kernel trade a strategy alike, on the columns of a runner."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,7 +26,8 @@ WAYS = ("kernel", "vectorbt", "stepwise", "backtest", "runner")
 
 @click.command(cls=Command)
 @click.argument("strategy")
-@click.option("--symbol", default="BTC/USDT", show_default=True, help="Such as BTC/USDT or BTCUSDT.")
+@click.option("--symbol", default=["BTC/USDT"], show_default=True, multiple=True,
+              help="Such as BTC/USDT or BTCUSDT. Repeat it for several that share the account.")  # fmt: skip
 @click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar: 1m ... 1h 4h 1d.")
 @click.option("--start", help="First day or moment (UTC); by default the last 365 days.")
 @click.option("--end", help="Day or moment (UTC) before which to stop.")
@@ -52,45 +53,55 @@ def parity(strategy: str, given: tuple[str, ...], *, as_json: bool, **options: A
       atb parity sma_cross -p fast=10 -p slow=40 --start 2024-01-01 --end 2024-07-01
       atb parity sma_cross --policy '{"entry": "limit", "entry_bars": 3, "trailing_stop": 0.03, "fee_in_base": true}'
       atb parity ml_basic --policy rules.json --json
+      atb parity pairs --symbol BTC/USDT --symbol ETH/USDT --policy '{"allow_short": true}'
     """
     from atb.validation.parity import prove
 
     refuse_two_periods(options)
     start()
-    slot, first, account = _problem(strategy, given, options)
-    report = prove(slot, account=account, start=first)
+    slots, first, account = _problem(strategy, given, options)
+    report = prove(slots, account=account, start=first)
     if as_json:
-        print_json(report.to_json() | {"instrument": slot.rules.to_json()})
+        print_json(report.to_json() | _instruments(slots))
     else:
-        click.echo(f"{strategy} on {slot.bars.label}, {len(slot.bars):,} bars: {report}")
-        click.echo(f"{slot.rules}.")
+        bars = ", ".join(f"{slot.bars.label}, {len(slot.bars):,} bars" for slot in slots)
+        click.echo(f"{strategy} on {bars}: {report}")
+        for rules in dict.fromkeys(str(slot.rules) for slot in slots):
+            click.echo(f"{rules}.")
         if report.first_difference:
             _print_difference(report.first_difference)
     if not report.equal:
         sys.exit(1)
 
 
+def _instruments(slots: "Sequence[Slot]") -> dict[str, Any]:
+    """Return for `--json` the trading rules: of the one symbol, or by symbol."""
+    if len(slots) == 1:
+        return {"instrument": slots[0].rules.to_json()}
+    return {"instruments": {str(slot.bars.symbol): slot.rules.to_json() for slot in slots}}
+
+
 def _problem(
     strategy: str, given: tuple[str, ...], options: dict[str, Any]
-) -> "tuple[Slot, pd.Timestamp, AccountPolicy]":
+) -> "tuple[tuple[Slot, ...], pd.Timestamp, AccountPolicy]":
     from atb.strategies import make_strategy
+    from atb.workbench.portfolio import prepare_slots
     from atb.workbench.rules import make_rules
-    from atb.workbench.slots import Period, prepare_slot
+    from atb.workbench.slots import Period
 
     chosen = chosen_rules(options)
     values = strategy_values(strategy, chosen, read_pairs(given))
     flags = {name: value for name, value in chosen.items() if name != "policy"}
     rules = make_rules(values["policy"], **({} if "policy" in chosen else UNLESS_GIVEN) | flags)
-    slot, first = prepare_slot(
+    slots, first = prepare_slots(
         make_strategy(strategy, **values["params"]),
         options["symbol"],
         options["timeframe"],
         period=Period(options["start"], options["end"], **({"days": days} if (days := options["days"]) else {})),
         venue=options["venue"],
-        policy=rules.policy,
-        execution=rules.execution,
+        rules=rules,
     )
-    return slot, first, rules.account
+    return slots, first, rules.account
 
 
 def _print_difference(difference: Mapping[str, Any]) -> None:

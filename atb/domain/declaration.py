@@ -1,13 +1,14 @@
 """Finds the one strategy that a module defines, and says in one sentence what is wrong with its declaration."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import ModuleType
 from typing import Any, get_type_hints
 
 from atb.domain.inputs import declared_inputs
 from atb.domain.ports import Strategy
 from atb.domain.raised import described
+from atb.domain.symbol import Symbol
 from atb.errors import AtbError, InputError
 
 KINDS: dict[type, str] = {int: "a whole number", float: "a finite number", bool: "true or false", str: "text"}
@@ -56,6 +57,24 @@ def refuse_other_than_strategy(value: object) -> None:
         check_declaration(
             kind, str(getattr(kind, "name", kind.__name__.lower())), place=f"an object of {kind.__name__}"
         )
+
+
+def legs_of(strategy: Strategy, symbols: Sequence[Symbol]) -> tuple[Strategy, ...]:
+    """Return the strategy of each symbol's slot: `strategy.legs(symbols)` where it has that function, else the same for every one.
+
+    Raises
+    ------
+    InputError
+        If the strategy refuses these symbols, or does not return one strategy for each.
+    """
+    if len(symbols) < 2 or not hasattr(strategy, "legs"):
+        return (strategy,) * len(symbols)
+    legs = tuple(strategy.legs(tuple(symbols)))
+    if len(legs) != len(symbols):
+        raise InputError(
+            f"{strategy.name}.legs returns one strategy for each symbol", found=f"{len(legs)} for {len(symbols)}"
+        )
+    return legs
 
 
 def _classes(module: ModuleType) -> Iterator[type]:

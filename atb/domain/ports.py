@@ -25,7 +25,8 @@ class Strategy(Protocol):
 
     `name` is the register's key; `predicts` says that `signals` reads a column `prediction`, which `prepare` adds from
     a `Predictor`; `warmup` is the number of bars before the first one whose signal is exact to the last bit. A strategy that reads
-    more than its own bars has `inputs` as well (`atb.domain.inputs`).
+    more than its own bars has `inputs` as well (`atb.domain.inputs`). One whose slots on several symbols of an account differ has
+    `legs(symbols)`: a strategy for each of two or more symbols, in their order.
     """
 
     name: ClassVar[str]

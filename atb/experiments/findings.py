@@ -176,9 +176,20 @@ def assumptions(result: Result, given: Collection[str] = ()) -> dict[str, str]:
         for name, value in rules.items()
         if name not in named and name not in _WITHIN_ANOTHER and value != defaults[name]
     }
-    own = {name: str(value) for name, value in strategy_params(slot.strategy).items()}
+    own = {name: _by_symbol(result, name) for name in strategy_params(slot.strategy)}
     words = {**own, **named, **others}
     return {name: text if name in given or name in others else f"{text} (default)" for name, text in words.items()}
+
+
+def _by_symbol(result: Result, name: str) -> str:
+    """Return a strategy parameter's value; where the slots differ in it, each symbol's."""
+    from atb.strategies import strategy_params
+
+    found = {str(slot.bars.symbol): str(strategy_params(slot.strategy).get(name)) for slot in result.slots}
+    values = dict.fromkeys(found.values())
+    return (
+        next(iter(values)) if len(values) == 1 else ", ".join(f"{value} on {symbol}" for symbol, value in found.items())
+    )
 
 
 def _percent(share: float) -> str:

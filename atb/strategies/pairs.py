@@ -1,13 +1,14 @@
 """Pairs: one leg of a cointegrated pair, bought when it is cheap beside the other one and sold when it is dear."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from atb.domain.inputs import BarsInput, Input, Known
 from atb.domain.signals import Signals
+from atb.domain.symbol import Symbol
 from atb.errors import InputError
 from atb.features.cointegration import PERCENTS, critical_value, rolling_pair
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """A pair is two slots, one on each symbol: `pairs` with the `other` one here, and with `explained` false there.
+    """A pair is two slots, one on each symbol: `pairs` with the `other` one here, and with `explained` false there (`legs`).
 
     Both estimate the same line, log price of the explained symbol on that of the other, from the `window` bars before each bar, and
     so decide alike. A leg is entered while the residuals pass the test of Engle and Granger, and left once the spread has closed,
@@ -30,9 +31,9 @@ class Pairs:
     Parameters
     ----------
     other
-        The other symbol, in any accepted spelling; not the slot's own.
+        The other symbol, in any accepted spelling; not the slot's own. Over two symbols each is the other's.
     explained
-        Whether this slot's symbol is the one that the other explains.
+        Whether this slot's symbol is the one that the other explains; over two symbols, whether the first is.
     window
         Bars from which the line is estimated.
     lags
@@ -73,6 +74,23 @@ class Pairs:
     def inputs(self) -> Mapping[str, Input]:
         """The other symbol's bars."""
         return {"other": BarsInput(symbol=self.other, another=True)}
+
+    def legs(self, symbols: tuple[Symbol, ...]) -> "tuple[Pairs, ...]":
+        """Return the pair over two symbols: each leg names the other symbol.
+
+        Raises
+        ------
+        InputError
+            If there are more than two, or `other` was given and is neither.
+        """
+        names = [str(symbol) for symbol in symbols]
+        if len(names) != 2:
+            raise InputError("pairs trades two symbols, or one leg on one", found=", ".join(names))
+        if self.other not in {*names, type(self)().other}:
+            raise InputError("The other symbol is neither of the two that are traded", found=f"other={self.other}",
+                             todo="Leave `other` out: each of two symbols is the other's")  # fmt: skip
+        first, second = names
+        return replace(self, other=second), replace(self, other=first, explained=not self.explained)
 
     @property
     def warmup(self) -> int:

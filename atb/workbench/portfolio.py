@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from atb.config import load_settings
 from atb.domain import Strategy, Symbol, Timeframe
+from atb.domain.declaration import legs_of
 from atb.engine.policy import RiskPolicy
 from atb.engine.slot import Slot, warmup_bars
 from atb.errors import DataError, InputError
@@ -42,8 +43,8 @@ def prepare_slots(
     Parameters
     ----------
     strategy, timeframe, period, venue
-        As for `prepare_slot`. Without a start, trading begins when every named symbol has its warm-up; with one, each must have
-        it by then.
+        As for `prepare_slot`; a strategy with `legs` says itself how it is laid over the named symbols. Without a start, trading
+        begins when every named symbol has its warm-up; with one, each must have it by then.
     symbols
         Named symbols, each once; ignored with a universe.
     rules
@@ -66,8 +67,8 @@ def prepare_slots(
         raise InputError("A backtest trades one or more symbols, each once", found=", ".join(names) or "none")
     policy = shared(rules, len(names))
     found = [
-        prepare_slot(strategy, name, timeframe, period=period, venue=venue, policy=policy, execution=rules.execution)
-        for name in names
+        prepare_slot(leg, name, timeframe, period=period, venue=venue, policy=policy, execution=rules.execution)
+        for leg, name in zip(legs_of(strategy, [Symbol.parse(name) for name in names]), names, strict=True)
     ]
     first = max(start for _, start in found)
     for slot, _ in found:

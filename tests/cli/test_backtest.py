@@ -7,12 +7,13 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
+from atb.cli.backtest import _alone
 from atb.data.catalogue.writing import save_bars
 from atb.decimals import number
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.experiments.findings import UNPROVEN, findings
-from atb.workbench import Period, ensure_sample, load_bars, make_strategy, prepare_slot, run
+from atb.workbench import Period, ensure_sample, load_bars, make_strategy, prepare_slot, prepare_slots, run
 from atb.workbench.backtesting import differences
 from tests.bars import bars_of, random_walk
 from tests.cli.test_run import real_backtest
@@ -32,6 +33,14 @@ def store(tmp_path, number_of_bars: int, *, symbol="BTC/USDT", timeframe="1h", v
     bars = bars_of(frame, symbol, timeframe, venue)
     save_bars(bars, root=tmp_path / "bars", source="a file of the test", accept_gaps=True)
     return bars
+
+
+@pytest.fixture
+def stocked_pair():
+    """The two slots of a pair on the synthetic market."""
+    ensure_sample()
+    pair = make_strategy("pairs", window=60)
+    return prepare_slots(pair, ["BTC/USDT", "ETH/USDT"], "1h", period=Period(days=5))[0]
 
 
 def figures(stdout: str) -> dict[str, list[str]]:
@@ -302,3 +311,11 @@ def test_two_symbols_are_shown_line_by_line_and_the_way_to_promote_them_is_said(
     assert done.exit_code == 0, done.output
     assert "BTC/USDT: 2024-12-12" in done.stdout
     assert "ETH/USDT: 2024-12-12" in done.stdout
+
+
+def test_a_pair_is_promoted_leg_by_leg_with_the_parameters_of_each(stocked_pair):
+    assert _alone(stocked_pair) == [
+        "backtest pairs --symbol BTC/USDT -p other=ETH/USDT -p explained=True",
+        "backtest pairs --symbol ETH/USDT -p other=BTC/USDT -p explained=False",
+    ]
+    assert _alone([stocked_pair[0], stocked_pair[0]]) == []

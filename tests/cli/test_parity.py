@@ -62,6 +62,19 @@ def test_costs_that_vectorbt_does_not_know_are_named(tmp_path):
 
 
 @pytest.mark.usefixtures("sample")
+def test_a_pair_is_proven_over_both_of_its_legs():
+    rules, pair = '{"allow_short": true}', ("--symbol", "BTC/USDT", "--symbol", "ETH/USDT")
+    loose = ("-p", "window=60", "-p", "enter=1.5", "-p", "percent=10")
+    done = call("pairs", *pair, *loose, *SHORT, "--policy", rules, "--json")
+    assert done.exit_code == 0, done.output
+    found = json.loads(done.stdout)
+    assert found["equal"]
+    assert found["orders"] > 3
+    assert [*found["instruments"]] == ["BTC/USDT", "ETH/USDT"]
+    assert len(found["columns"]) == 2
+
+
+@pytest.mark.usefixtures("sample")
 def test_a_difference_ends_with_exit_code_1_and_shows_both_sides_and_the_inputs(monkeypatch):
     """A vectorbt that rounds one price otherwise."""
     from atb.validation import vectorbt_trace

@@ -53,6 +53,18 @@ def test_the_command_that_it_prints_computes_the_figures_of_the_best_row(project
     assert best["fraction"] in {0.4, 0.8}  # the account's, as it was given
 
 
+def test_a_pair_is_swept_over_both_legs_and_the_printed_command_trades_them(project):
+    options = ("pairs", "--symbol", "BTC/USDT", "--symbol", "ETH/USDT", "--days", "30", "-p", "window=60", "-p", "percent=10",
+               "--grid", "enter=1.2,1.6", "--policy", '{"allow_short": true}')  # fmt: skip
+    best = json.loads(atb("sweep", *options, "--json").stdout)["rows"][0]
+    printed = next(line for line in atb("sweep", *options).stdout.splitlines() if line.startswith("Next: atb "))
+    alone = json.loads(atb(*shlex.split(printed.removeprefix("Next: atb ")), "--no-report", "--json").stdout)
+    assert best["total_return_pct"] == alone["result"]["stats"]["total_return_pct"] != 0
+    legs = [slot["strategy"]["parameters"] for slot in alone["result"]["slots"]]
+    assert [(leg["other"], leg["explained"]) for leg in legs] == [("ETH/USDT", True), ("BTC/USDT", False)]
+    assert alone["assumptions"]["other"].startswith("ETH/USDT on BTC/USDT, BTC/USDT on ETH/USDT")
+
+
 def test_constants_of_a_rule_are_swept_and_the_printed_command_binds_them(project):
     options = (
         "-p",

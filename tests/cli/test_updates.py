@@ -11,10 +11,11 @@ from atb.config import load_settings
 from atb.data import load_bars, load_funding, load_sentiment, save_bars
 from atb.data.catalogue.revisions import load_revisions
 from atb.data.catalogue.series import all_series
+from atb.errors import DataError
 from atb.venues.simulator.market import VirtualClock
 from atb.venues.simulator.server import running_server
 from tests.bars import bars_of, random_walk
-from tests.data.providers.web import ArchiveFiles, fear_greed_pages, served
+from tests.data.providers.web import ArchiveFiles, fear_greed_pages, mark_price_pages, served
 
 HOUR = 3_600_000
 BARS = bars_of(random_walk(1_500, 4, sigma=0.001), venue="binance")
@@ -125,6 +126,27 @@ def test_an_archive_is_downloaded_gone_on_with_and_its_corrected_files_are_read_
         (row,) = parsed("update", "--recheck", 0)
     assert (row["added"], row["revised"]) == (24 * (60 - 19), 1)
     assert [one["first"]["volume"] for one in parsed("revisions")] == [old.frame.iloc[30, 4]]
+
+
+def test_mark_prices_are_downloaded_gone_on_with_and_stored_beside_the_traded_ones(monkeypatch):
+    frame = random_walk(3_000, 6).assign(volume=0.0)
+    marks = bars_of(frame, symbol="BTC/USDT:USDT", venue="binanceusdm")
+    monkeypatch.setenv("ATB__EXCHANGE__ID", "binanceusdm")
+    command = ("download", "BTCUSDT-PERP", "--mark")
+    for seen, closed in ((1_400, 1_400), (2_900, 1_500), (2_900, 0)):
+        with served(mark_price_pages(marks, int(marks.opened_ms[seen]) + HOUR // 2)) as url:
+            monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", url)
+            assert parsed(*command, *(("--start", "2024-01-01") if seen == closed else ()))["added"] == closed
+    with served(mark_price_pages(marks, int(marks.opened_ms[2_950]))) as url:
+        monkeypatch.setenv("ATB__EXCHANGE__BASE_URL", url)
+        (row,) = parsed("update")
+    assert (row["series"], row["added"]) == ("BTC/USDT:USDT 1h (binanceusdm-mark)", 50)
+    stored = load_bars("BTC/USDT:USDT", "1h", root=load_settings().bars_root, venue="binanceusdm-mark")
+    assert (
+        stored.fingerprint == bars_of(frame.iloc[:2_950], symbol="BTC/USDT:USDT", venue="binanceusdm-mark").fingerprint
+    )
+    with pytest.raises(DataError, match="binanceusdm-mark"):  # never taken for traded prices unasked
+        load_bars("BTC/USDT:USDT", "1h", root=load_settings().bars_root)
 
 
 def test_a_file_of_the_archive_that_is_not_what_its_checksum_says_is_refused(monkeypatch):

@@ -20,7 +20,14 @@ from atb.domain import Bars, Symbol
 from atb.times import at_ms, in_ms
 from atb.venues.simulator.server import running_server
 from tests.bars import bars_of, random_walk
-from tests.data.providers.web import ArchiveFiles, fear_greed_pages, funding_pages, kraken_pages, served
+from tests.data.providers.web import (
+    ArchiveFiles,
+    fear_greed_pages,
+    funding_pages,
+    kraken_pages,
+    mark_price_pages,
+    served,
+)
 
 HOUR_MS = 3_600_000
 ROWS, CLOSED = 2_600, 2_500  # bars of the market, and how many of them have closed
@@ -33,6 +40,11 @@ class Stage:
 
     make: Callable[[], CandleSource]
     bars: Bars
+
+    @property
+    def symbol(self) -> Symbol:
+        """What it has bars of."""
+        return self.bars.symbol
 
 
 def market(venue: str) -> tuple[Bars, int]:
@@ -106,11 +118,24 @@ def kraken(folder: Path) -> Iterator[Stage]:
         yield Stage(lambda: open_provider("ccxt", "kraken", route=Route(url), sleep=_no_sleep), latest)
 
 
+@contextmanager
+def mark_prices(folder: Path) -> Iterator[Stage]:
+    """A real ccxt client at answers in the form of Binance's futures: mark prices of a perpetual."""
+    _, now_ms = market("binanceusdm")
+    bars = bars_of(MARKET.assign(volume=0.0), "BTC/USDT:USDT", venue="binanceusdm-mark")
+    with served(mark_price_pages(bars, now_ms)) as url:
+        yield Stage(
+            lambda: open_provider("ccxt", "binanceusdm", route=Route(url), sleep=_no_sleep, price="mark"),
+            bars.slice(end=_at(bars)),
+        )
+
+
 STAGES = {
     "archive": archive,
     "ccxt": ccxt,
     "ccxt coinbase": coinbase,
     "ccxt kraken": kraken,
+    "ccxt mark": mark_prices,
     "files": files,
     "sample": sample,
 }

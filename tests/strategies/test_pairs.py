@@ -6,6 +6,7 @@ import pytest
 
 from atb.backtest import run
 from atb.domain import Symbol, Timeframe
+from atb.domain.declaration import legs_of
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot, slot_inputs
 from atb.errors import InputError
@@ -137,6 +138,29 @@ def test_two_slots_on_one_account_hold_the_legs_against_each_other_in_the_hedge_
     np.testing.assert_allclose(
         two["stake_amount"] / one["stake_amount"], hedge, rtol=0.03
     )  # prices moved since the close
+
+
+BTC, ETH, SOL = (Symbol.parse(f"{base}/USDT") for base in ("BTC", "ETH", "SOL"))
+
+
+@pytest.mark.parametrize("explained", [True, False])
+@pytest.mark.parametrize("given", [{}, {"other": "BTC/USDT"}, {"other": "SOL/USDT"}])
+def test_over_two_symbols_each_leg_names_the_other_one(explained, given):
+    pair = make_strategy("pairs", window=100, explained=explained, **given)
+    first, second = legs_of(pair, [SOL, BTC])
+    assert (first.other, second.other) == ("BTC/USDT", "SOL/USDT")
+    assert (first.explained, second.explained) == (explained, not explained)
+    assert first.window == second.window == 100
+    assert legs_of(pair, [SOL]) == (pair,)
+
+
+@pytest.mark.parametrize(
+    ("symbols", "given", "message"),
+    [((BTC, ETH, SOL), {}, "two symbols"), ((BTC, ETH), {"other": "SOL/USDT"}, "neither of the two")],
+)
+def test_three_symbols_and_an_other_that_is_none_of_the_two_are_refused(symbols, given, message):
+    with pytest.raises(InputError, match=message):
+        legs_of(make_strategy("pairs", **given), symbols)
 
 
 @pytest.mark.parametrize(

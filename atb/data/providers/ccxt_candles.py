@@ -85,10 +85,13 @@ class CcxtCandles:
         Raises
         ------
         InputError
-            If the exchange has no such symbol or timeframe.
+            If the exchange has no such symbol or timeframe, or mark prices are wanted of a spot pair.
         DataError
             As for `rules`.
         """
+        if self._price == "mark" and not symbol.settle:
+            todo = f"Name the perpetual, such as {symbol}:{symbol.quote}, and where it is traded (--venue binanceusdm)"
+            raise InputError(f"Only perpetuals have mark prices, and {symbol} is a spot pair", todo=todo)
         found = self.rules(symbol)
         offered = self._client.exchange.timeframes or {}
         if str(timeframe) not in offered:

@@ -237,6 +237,13 @@ def test_unknown_and_unusable_exchanges_are_refused():
         CcxtCandles("kraken", price="mark")
 
 
+@pytest.mark.parametrize("exchange", ["binance", "binanceusdm", "bybit", "okx"])
+def test_a_spot_pair_has_no_mark_prices_and_nobody_is_asked_for_them(exchange, tmp_path):
+    source = CcxtCandles(exchange, route=Route("http://127.0.0.1:9"), price="mark")
+    with pytest.raises(InputError, match=r"BTC/USDT is a spot pair.*Name the perpetual, such as BTC/USDT:USDT"):
+        download_bars("BTC/USDT", "1h", "2024-01-01", root=tmp_path, source=source)
+
+
 def test_the_exchange_of_a_user_is_asked_politely_and_for_spot_only():
     source = CcxtCandles("binance")
     assert source.page == 1_000

@@ -153,8 +153,8 @@ def kraken_pages(bars: Bars, now_ms: int) -> Pages:
     return pages
 
 
-def funding_pages(frame: pd.DataFrame, now_ms: int, *, late_ms: int = 3, most: int = 1_000) -> Pages:
-    """Answer as Binance's futures do for one perpetual: payments stamped some milliseconds late, `most` at once."""
+def perpetual_pages(answers: Callable[[str, dict[str, str]], object], now_ms: int) -> Pages:
+    """Answer as Binance's futures do for one perpetual: time and trading rules, and what `answers` returns; for None 404."""
     filters = [
         {"filterType": "PRICE_FILTER", "minPrice": "0.1", "maxPrice": "4529764", "tickSize": "0.10"},
         {"filterType": "LOT_SIZE", "minQty": "0.001", "maxQty": "1000", "stepSize": "0.001"},
@@ -166,27 +166,68 @@ def funding_pages(frame: pd.DataFrame, now_ms: int, *, late_ms: int = 3, most: i
         "marginAsset": "USDT", "pricePrecision": 2, "quantityPrecision": 3, "baseAssetPrecision": 8, "quotePrecision": 8,
         "filters": filters, "orderTypes": ["LIMIT", "MARKET"], "timeInForce": ["GTC"],
     }  # fmt: skip
-    moments = frame.index.as_unit("ms").asi8 + late_ms
 
     def pages(path: str, query: dict[str, str]) -> Answer:
         if path == "/fapi/v1/time":
             answer: object = {"serverTime": now_ms}
         elif path == "/fapi/v1/exchangeInfo":
             answer = {"serverTime": now_ms, "symbols": [market]}
-        elif path == "/fapi/v1/fundingRate":
-            since, limit = int(query.get("startTime", 0)), min(int(query.get("limit", 100)), most)
-            wanted = [row for row in range(len(frame)) if since <= moments[row] <= now_ms][:limit]
-            answer = [
-                {
-                    "symbol": "BTCUSDT",
-                    "fundingTime": int(moments[row]),
-                    "fundingRate": str(frame["funding_rate"].iloc[row]),
-                    "markPrice": f"{frame['mark_price'].iloc[row]:.2f}",
-                }
-                for row in wanted
-            ]
         else:
-            return 404
-        return json.dumps(answer).encode()
+            answer = answers(path, query)
+        return 404 if answer is None else json.dumps(answer).encode()
 
     return pages
+
+
+def mark_price_pages(bars: Bars, now_ms: int) -> Pages:
+    """Answer as Binance's futures do for a perpetual's mark prices: texts, no volume, the open candle last, 1,500 at most."""
+
+    def answers(path: str, query: dict[str, str]) -> object:
+        if path != "/fapi/v1/markPriceKlines" or (query["symbol"], query["interval"]) != (
+            "BTCUSDT",
+            str(bars.timeframe),
+        ):
+            return None
+        since, until = int(query.get("startTime", 0)), min(int(query.get("endTime", now_ms)), now_ms)
+        wanted = (bars.opened_ms >= since) & (bars.opened_ms <= until)
+        rows = zip(bars.opened_ms[wanted], bars.frame[wanted].itertuples(), strict=True)
+        length = bars.timeframe.seconds * 1_000
+        found = [
+            [
+                int(at),
+                *map(str, (row.open, row.high, row.low, row.close)),
+                "0",
+                int(at) + length - 1,
+                "0",
+                3600,
+                "0",
+                "0",
+                "0",
+            ]
+            for at, row in rows
+        ]
+        return found[: min(int(query.get("limit", 500)), 1_500)]
+
+    return perpetual_pages(answers, now_ms)
+
+
+def funding_pages(frame: pd.DataFrame, now_ms: int, *, late_ms: int = 3, most: int = 1_000) -> Pages:
+    """Answer as Binance's futures do for one perpetual: payments stamped some milliseconds late, `most` at once."""
+    moments = frame.index.as_unit("ms").asi8 + late_ms
+
+    def answers(path: str, query: dict[str, str]) -> object:
+        if path != "/fapi/v1/fundingRate":
+            return None
+        since, limit = int(query.get("startTime", 0)), min(int(query.get("limit", 100)), most)
+        wanted = [row for row in range(len(frame)) if since <= moments[row] <= now_ms][:limit]
+        return [
+            {
+                "symbol": "BTCUSDT",
+                "fundingTime": int(moments[row]),
+                "fundingRate": str(frame["funding_rate"].iloc[row]),
+                "markPrice": f"{frame['mark_price'].iloc[row]:.2f}",
+            }
+            for row in wanted
+        ]
+
+    return perpetual_pages(answers, now_ms)
