@@ -23,8 +23,8 @@ _CLIENT_ID_PARAMETERS = (
     "pendingBelowClientOrderId",
 )
 # Faults by their effect: the request is not executed, its outcome is unknown to the sender, or a stream misses events.
-_NOT_EXECUTED = ("rate_limit", "ban", "error", "reset", "held")
-_OUTCOME_UNKNOWN = ("lost", "held_after", "error_after", "truncated", "late")
+_NOT_EXECUTED = ("rate_limit", "ban", "error", "refuse", "reset", "held")
+_OUTCOME_UNKNOWN = ("lost", "held_after", "error_after", "truncated", "late", "late_engine")
 _ON_STREAMS = ("drop", "gap", "half_open", "reorder")
 _ON_REQUESTS_OR_STREAMS = frozenset((*_NOT_EXECUTED, *_OUTCOME_UNKNOWN, *_ON_STREAMS))
 

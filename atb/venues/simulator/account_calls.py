@@ -17,7 +17,7 @@ _CREATED_MS = 1_500_000_000_000
 
 def account(exchange: "Exchange", params: Params) -> Body:
     """Return balances and commission rates."""
-    fees, held = exchange.trading.fees, exchange.account
+    fees, held = exchange.trading.fees, exchange.balances
     maker, taker = eight_decimals(fees.maker), eight_decimals(fees.taker)
     shown = [
         asset
@@ -55,7 +55,7 @@ def my_trades(exchange: "Exchange", params: Params) -> list[Body]:
         timely = (start is None or trade.time_ms >= start) and (end is None or trade.time_ms <= end)
         return matches and timely and (first is None or trade.id >= first)
 
-    found = [trade for trade in exchange.trading.book.trades if wanted(trade)]
+    found = [trade for trade in exchange.book.trades if wanted(trade)]
     most = min(500 if limit is None else limit, 1_000)
     part = found[:most] if first is not None or start is not None else found[-most:]
     return [answers.trade_body(trade) for trade in part]

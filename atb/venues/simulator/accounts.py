@@ -1,5 +1,6 @@
 """One account's balances, free and locked, in exact decimals; nothing can be spent twice."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
@@ -21,6 +22,20 @@ class Account:
         self._locked: dict[str, Decimal] = {}
         self._changed: dict[str, None] = {}
         self.updated_ms = 0
+        self._past: list[tuple[int, dict[str, Decimal], dict[str, Decimal]]] = []
+        self.keep(0)
+
+    def keep(self, now_ms: int) -> None:
+        """Keep the balances as they are, for those who read them late."""
+        self.updated_ms = now_ms
+        self._past.append((now_ms, dict(self._free), dict(self._locked)))
+
+    def at(self, time_ms: int) -> "Account":
+        """Return the account as it was at a time, changes of that millisecond included; to be read only."""
+        known = bisect_right(self._past, time_ms, key=lambda state: state[0])
+        past = Account({})
+        past.updated_ms, past._free, past._locked = self._past[max(known - 1, 0)]
+        return past
 
     def free(self, asset: str) -> Decimal:
         """Return the free balance of an asset."""

@@ -97,7 +97,7 @@ def cancel_body(order: Order, client_id: str) -> Body:
 
 def list_body(exchange: "Exchange", orders: OrderList) -> Body:
     """Return an order list; of a list that triggers, the pending orders come first, as at Binance."""
-    members = exchange.trading.book.members(orders)
+    members = exchange.book.members(orders)
     shown = members if orders.kind == "OCO" else members[::-1]
     return {
         "orderListId": orders.id,
@@ -113,7 +113,7 @@ def list_body(exchange: "Exchange", orders: OrderList) -> Body:
 
 def list_report_body(exchange: "Exchange", orders: OrderList) -> Body:
     """Return an order list with a report on each order."""
-    members = exchange.trading.book.members(orders)
+    members = exchange.book.members(orders)
     shown = members if orders.kind == "OCO" else members[::-1]
     return list_body(exchange, orders) | {"orderReports": [result_body(order) for order in shown]}
 
@@ -139,7 +139,7 @@ def trade_body(trade: Trade) -> Body:
 
 def balances_body(exchange: "Exchange", assets: Iterable[str]) -> list[Body]:
     """Return balances as in the account response."""
-    account = exchange.account
+    account = exchange.balances
     return [
         {"asset": asset, "free": eight_decimals(account.free(asset)), "locked": eight_decimals(account.locked(asset))}
         for asset in assets

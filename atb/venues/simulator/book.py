@@ -1,10 +1,14 @@
-"""The account's order book: every order, list and trade, and an index of the open orders."""
+"""The account's order book: every order, list and trade, an index of the open orders, and what all of it was before."""
 
+from bisect import bisect_right
 from collections.abc import Iterable
 from itertools import chain
+from typing import TypeVar
 
 from atb.venues.simulator.orders import Order, OrderList, Trade
 from atb.venues.simulator.refusals import rejected
+
+_T = TypeVar("_T")
 
 
 class OrderBook:
@@ -18,6 +22,34 @@ class OrderBook:
         self._by_name: dict[str, list[Order]] = {}
         self._lists_by_name: dict[str, list[OrderList]] = {}
         self._names = 0
+        self._past: dict[int, list[tuple[int, Order]]] = {}
+        self._past_lists: dict[int, list[tuple[int, OrderList]]] = {}
+
+    # --- the past
+
+    def keep(self, now_ms: int, order: Order) -> None:
+        """Keep an order's state, for those who read it late."""
+        self._past.setdefault(order.id, []).append((now_ms, order))
+
+    def keep_list(self, now_ms: int, orders: OrderList) -> None:
+        """Keep a list's state, for those who read it late."""
+        self._past_lists.setdefault(orders.id, []).append((now_ms, orders))
+
+    def at(self, time_ms: int) -> "OrderBook":
+        """Return the book as it was at a time, changes of that millisecond included; to be read only."""
+        past = OrderBook()
+        for order in (_state_at(states, time_ms) for states in self._past.values()):
+            if order is not None:
+                past.add(order)
+                if not order.open:
+                    past.mark_closed(order)
+        for orders in (_state_at(states, time_ms) for states in self._past_lists.values()):
+            if orders is not None:
+                past.add_list(orders)
+        past.trades = [trade for trade in self.trades if trade.time_ms <= time_ms]
+        return past
+
+    # --- the present
 
     def add(self, order: Order) -> None:
         """Add an open order."""
@@ -90,3 +122,9 @@ class OrderBook:
             seen.add(draft.client_id)
         if any(orders.open for orders in self._lists_by_name.get(list_name, ())):
             raise rejected("Duplicate order sent.")
+
+
+def _state_at(states: list[tuple[int, _T]], time_ms: int) -> _T | None:
+    """Return the newest state that is not younger than a time, None if there is none."""
+    known = bisect_right(states, time_ms, key=lambda state: state[0])
+    return states[known - 1][1] if known else None

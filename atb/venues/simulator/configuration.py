@@ -11,6 +11,7 @@ from atb.domain import Bars, Instrument
 from atb.engine.policy import ExecutionModel
 from atb.errors import InputError
 from atb.serving import Bounds
+from atb.times import DAY_MS
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.scripts import ScriptedEvent
 
@@ -131,6 +132,11 @@ class ExchangeConfig:
         `virtual`: time moves only on request, or when all participants wait. `real`: `speed` times as fast as ours.
     faults
         Faults to inject; the list may grow while the exchange runs.
+    lags
+        How old the answers to some reads of the account always are, in milliseconds, by the name of the request as in a fault's
+        `path`. Binance serves them from "Memory => Database", and documents no bound.
+    archive_ms
+        Age at which an order that ended without an execution is archived, in milliseconds.
     script
         Prices and events at given times, in addition to the bars.
     ledger
@@ -160,6 +166,8 @@ class ExchangeConfig:
     speed: float = 1.0
     seed: int = 7
     faults: list[Fault] = field(default_factory=list)
+    lags: Mapping[str, int] = field(default_factory=dict)
+    archive_ms: int = 90 * DAY_MS
     script: tuple[ScriptedEvent, ...] = ()
     ledger: Path | None = None
     host: str = "127.0.0.1"

@@ -160,7 +160,9 @@ class ContingentOrders:
     def announce_list(self, orders: OrderList) -> None:
         """Announce a list as it is now."""
         members = tuple(copy.copy(order) for order in self._book.members(orders))
-        self._announce(ListStatus(self._now(), copy.copy(orders), members))
+        present = copy.copy(orders)
+        self._book.keep_list(self._now(), present)
+        self._announce(ListStatus(self._now(), present, members))
 
     def _place_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> Iterator[Step]:
         """Place the pending legs of a list whose working order is filled; reject them if they cannot be paid."""

@@ -50,6 +50,7 @@ class Exchange:
         self.ledger = Ledger(config.ledger)
         self.account = Account(config.balances)
         self.trading = Trading(config, self.tapes, self.account, announce=self.publish, now=self.now_ms)
+        self.book, self.balances = self.trading.book, self.account  # what reads see; `look_back` makes it old
         self.usage = Usage(config.limits)
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.skew_ms = 0
@@ -140,6 +141,17 @@ class Exchange:
         price, size = exchange_price(tape.price), tape.rules.lot * 1_000
         self.publish(MarketTrade(self._now, tape.symbol, tape.new_trade(), price, tape.rules.lot, buyer_is_maker=False))
         self.publish(BookTicker(self._now, tape.symbol, tape.updates, price, size, price + tape.rules.tick, size))
+
+    # --- what reads see
+
+    def look_back(self, lag_ms: int, act: Callable[[], Any]) -> Any:
+        """Run a read that sees orders, lists, trades and balances as they were `lag_ms` ago."""
+        then = self._now - lag_ms
+        self.book, self.balances = self.trading.book.at(then), self.account.at(then)
+        try:
+            return act()
+        finally:
+            self.book, self.balances = self.trading.book, self.account
 
     # --- scripts and faults
 

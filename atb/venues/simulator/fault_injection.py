@@ -2,12 +2,13 @@
 
 from functools import partial
 
-from atb.venues.simulator.faults import ON_REQUESTS, ON_STREAMS, TIMED, Fault
+from atb.venues.simulator.faults import ON_READS, ON_REQUESTS, ON_STREAMS, TIMED, Fault
 from atb.venues.simulator.floor import Floor
 from atb.venues.simulator.scripted_events import cancel_orders, place_manual_order, play_event
 from atb.venues.simulator.scripts import ScriptedEvent
 
 FOREIGN_CLIENT_ID = "x-stranger-"
+_LAG_MS = 10_000  # as long as users of the exchange report; no page bounds it
 
 
 class FaultInjector:
@@ -32,6 +33,12 @@ class FaultInjector:
     def request_fault(self, *names: str) -> Fault | None:
         """Count a request known by these names, and return the fault that strikes it."""
         return self._next_fault(ON_REQUESTS, names)
+
+    def lag_ms(self, *names: str) -> int:
+        """Count a read known by these names, and return how old its answer is, in milliseconds."""
+        fault = self._next_fault(ON_READS, names)
+        usual = next((self._exchange.config.lags[name] for name in names if name in self._exchange.config.lags), 0)
+        return int(fault.detail.get("lag_ms", _LAG_MS)) if fault is not None else usual
 
     def frame_fault(self, *names: str) -> Fault | None:
         """Count a stream's frame known by these names, and return the fault that strikes it; nearly always None."""

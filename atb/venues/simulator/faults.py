@@ -5,16 +5,18 @@ from typing import Any
 
 from atb.errors import InputError, did_you_mean
 
-# Faults on requests: refused ones are never executed, executed ones lose the answer, `late` is executed later.
-REFUSED = frozenset(("rate_limit", "ban", "error", "reset", "held"))
+# Faults on requests: refused ones are never executed, executed ones lose the answer, delayed ones are executed later.
+REFUSED = frozenset(("rate_limit", "ban", "error", "refuse", "reset", "held"))
 EXECUTED = frozenset(("lost", "held_after", "error_after", "truncated"))
-DELAYED = frozenset(("late",))
+DELAYED = frozenset(("late", "late_engine"))
 ON_REQUESTS = REFUSED | EXECUTED | DELAYED
+# Faults on reads of the account, beside any other fault: what is read is old.
+ON_READS = frozenset(("lag",))
 # Faults at a time, independent of requests.
 TIMED = frozenset(("skew", "maintenance", "halt", "freeze", "revise", "manual", "stranger", "cancel_stop", "deposit"))
 # Faults on the frames of streams.
 ON_STREAMS = frozenset(("drop", "gap", "duplicate", "reorder", "half_open", "delay"))
-KINDS = ON_REQUESTS | TIMED | ON_STREAMS
+KINDS = ON_REQUESTS | ON_READS | TIMED | ON_STREAMS
 
 
 @dataclass
@@ -25,9 +27,14 @@ class Fault:
     ----------
     kind
         On requests, not executed: `rate_limit` (429 with Retry-After), `ban` (418), `error` (a status of 5xx, 503 unless
-        `detail` has another `status`, with Binance's `code` in the body where it has one), `reset`, `held` (no answer until the
-        client disconnects). Executed: `lost` (the connection is reset instead of an answer), `held_after`, `error_after`,
-        `truncated` (half of the body). `late`: no answer, executed `delay_ms` (in `detail`) of exchange time later.
+        `detail` has another `status`, with Binance's `code` in the body where it has one), `refuse` (with `code`, `msg` and
+        perhaps `status` and `retry_after_s`), `reset`, `held` (no answer until the client disconnects). Executed: `lost` (the
+        connection is reset instead of an answer), `held_after`, `error_after`, `truncated` (half of the body). Executed
+        `delay_ms` of exchange time later, with no answer, or with that of `error` where `detail` has a `status` or a `code`:
+        `late` (on the way; its timestamp is checked when it arrives), `late_engine` (accepted at once, and nothing bounds when
+        the matching engine executes it).
+        On reads of orders, lists, trades and balances: `lag` (the answer is as old as `lag_ms`: an order is not found yet, or is
+        shown in an earlier state).
         At a time: `skew` (the exchange's clock jumps by `ms`), `maintenance`, `halt` (of `symbol`), `freeze` (candles stop),
         `revise` (the candle that opened at `opened` is served `factor` times too high until it is revised), `manual` and
         `stranger` (an `order` on the account; the latter has another program's client id), `cancel_stop` (of `symbol`), `deposit`.
@@ -44,7 +51,7 @@ class Fault:
     at_ms
         Exchange time from which it strikes; None is from the start.
     until_ms
-        When a lasting fault (maintenance, halt, freeze, revise) ends; None is never.
+        When a lasting fault (maintenance, halt, freeze, revise) ends, and from when one on requests strikes no more; None is never.
     detail
         Further parameters of the kind.
     """
@@ -67,7 +74,7 @@ class Fault:
         """Count a request (or frame) known by these names; return True if this fault strikes it."""
         if not self.times or (self.path != "*" and self.path not in names):
             return False
-        if self.at_ms is not None and now_ms < self.at_ms:
+        if (self.at_ms is not None and now_ms < self.at_ms) or (self.until_ms is not None and now_ms >= self.until_ms):
             return False
         if self.after:
             self.after -= 1

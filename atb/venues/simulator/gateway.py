@@ -1,7 +1,8 @@
 """The request gateway of REST and WebSocket: key, signature, limits, faults, the operation itself, and the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from atb.venues.simulator import refusals, signing
@@ -95,12 +96,13 @@ class Gateway:
 
     def _execute_or_refuse(self, request: ApiRequest) -> ApiReply:
         """Run a request that no fault strikes."""
-        try:
-            return ApiReply(200, self._execute(request))
-        except Refusal as refusal:
-            return ApiReply(refusal.status, refusal.body(), refusal.headers)
+        return _reply_of(partial(self._execute, request))
 
     def _execute(self, request: ApiRequest) -> Any:
+        return self._admit(request)()
+
+    def _admit(self, request: ApiRequest) -> Callable[[], Any]:
+        """Check all that is checked before the matching engine or the database is asked; return what asks it."""
         exchange = self._exchange
         route = ROUTES.get((request.method, request.path))
         if route is None:
@@ -109,13 +111,15 @@ class Gateway:
             raise Refusal(-1000, "Service unavailable from a restricted location: maintenance.", status=503)
         exchange.usage.count_request(route.cost(request.params), exchange.now_ms())
         if not route.signed:
-            return route.act(exchange, request.params)
+            return partial(route.act, exchange, request.params)
         key = self.authorize(request)
         if request.method in _CHANGES and not key.trade:
             raise refusals.unknown_key()
         if route.orders:
             exchange.usage.count_orders(route.orders, exchange.now_ms())
-        return route.act(exchange, dict(request.params) | {"key": key.name})
+        act = partial(route.act, exchange, dict(request.params) | {"key": key.name})
+        lag_ms = 0 if request.method in _CHANGES else exchange.fault_injector.lag_ms(*request.names)
+        return partial(exchange.look_back, lag_ms, act) if lag_ms else act
 
     def authorize(self, request: ApiRequest) -> Key:
         """Return the key of a signed request.
@@ -136,8 +140,7 @@ class Gateway:
     def _apply_fault(self, fault: Fault, request: ApiRequest, number: int) -> ApiReply:
         """Handle a request that a fault strikes."""
         if fault.kind in DELAYED:
-            self._execute_later(fault, request, number)
-            return ApiReply(0, None, fate="hold")
+            return self._execute_later(fault, request, number)
         if fault.kind not in EXECUTED:
             return self._refuse(fault)
         reply = self._execute_or_refuse(request)
@@ -155,20 +158,30 @@ class Gateway:
             usage.ban(now, fault.retry_after_s)
             refusal = refusals.banned(now + fault.retry_after_s * 1_000, fault.retry_after_s)
             return ApiReply(refusal.status, refusal.body(), refusal.headers)
+        if fault.kind == "refuse":
+            refusal = refusals.named(fault.detail)
+            return ApiReply(refusal.status, refusal.body(), refusal.headers)
         if fault.kind == "error":
             return _failure(fault)
         return ApiReply(0, None, fate="reset" if fault.kind == "reset" else "hold")
 
-    def _execute_later(self, fault: Fault, request: ApiRequest, number: int) -> None:
-        """Schedule a request for later; its timestamp is checked again then."""
+    def _execute_later(self, fault: Fault, request: ApiRequest, number: int) -> ApiReply:
+        """Schedule a request for later: `late` ones arrive then, `late_engine` ones were accepted and only wait for the engine."""
         exchange = self._exchange
+        run: Callable[[], Any] = partial(self._execute, request)
+        if fault.kind == "late_engine":
+            try:
+                run = self._admit(request)
+            except Refusal as refusal:
+                return ApiReply(refusal.status, refusal.body(), refusal.headers)
 
         def execute() -> None:
-            reply = self._execute_or_refuse(request)
+            reply = _reply_of(run)
             code = reply.body.get("code", 0) if isinstance(reply.body, dict) else 0
             exchange.note("late", {"id": number, "status": reply.status, "code": code})
 
         exchange.plan(exchange.now_ms() + int(fault.detail.get("delay_ms", 1_000)), execute)
+        return _failure(fault) if {"status", "code"} & set(fault.detail) else ApiReply(0, None, fate="hold")
 
     # --- the ledger
 
@@ -183,6 +196,14 @@ class Gateway:
         values = {"id": number, "status": reply.status, "code": code, "fate": reply.fate}
         wait = reply.headers.get("Retry-After")
         self._exchange.note("answer", values | ({"retry_after_s": int(wait)} if wait else {}))
+
+
+def _reply_of(run: Callable[[], Any]) -> ApiReply:
+    """Run an operation, and return its result or its refusal as a reply."""
+    try:
+        return ApiReply(200, run())
+    except Refusal as refusal:
+        return ApiReply(refusal.status, refusal.body(), refusal.headers)
 
 
 def _failure(fault: Fault) -> ApiReply:

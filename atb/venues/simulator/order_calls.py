@@ -56,7 +56,7 @@ def _found(exchange: "Exchange", params: Params, *, order_id: str, client_id: st
     number, name = integer(params, order_id), params.get(client_id)
     if number is None and not name:
         raise refusals.Refusal(-1102, f"Param '{client_id}' or '{order_id}' must be sent, but both were empty/null!")
-    return exchange.trading.book.find(symbol, order_id=number, client_id=name)
+    return exchange.book.find(symbol, order_id=number, client_id=name)
 
 
 def look_up(exchange: "Exchange", params: Params) -> Body:
@@ -64,6 +64,9 @@ def look_up(exchange: "Exchange", params: Params) -> Body:
     order = _found(exchange, params, order_id="orderId", client_id="origClientOrderId")
     if order is None:
         raise refusals.no_such_order()
+    ended = order.status in {"CANCELED", "EXPIRED"} and not order.filled
+    if ended and order.update_ms < exchange.now_ms() - exchange.config.archive_ms:
+        raise refusals.archived()
     return answers.query_body(order)
 
 
@@ -127,7 +130,7 @@ def replace(exchange: "Exchange", params: Params) -> Body:
 
 def open_orders(exchange: "Exchange", params: Params) -> list[Body]:
     """Return the open orders of a symbol, or all of them."""
-    book = exchange.trading.book
+    book = exchange.book
     found = book.open_in(tape_of(exchange, params).symbol) if params.get("symbol") else book.open_orders()
     return [answers.query_body(order) for order in found]
 
@@ -138,7 +141,7 @@ def all_orders(exchange: "Exchange", params: Params) -> list[Body]:
     start, end, limit = (integer(params, name) for name in ("startTime", "endTime", "limit"))
     found = [
         order
-        for order in exchange.trading.book.orders.values()
+        for order in exchange.book.orders.values()
         if order.symbol == symbol
         and (first is None or order.id >= first)
         and (start is None or order.time_ms >= start)
@@ -216,7 +219,7 @@ def _found_list(exchange: "Exchange", params: Params, client_id: str) -> OrderLi
     number, name = integer(params, "orderListId"), params.get(client_id)
     if number is None and not name:
         raise refusals.Refusal(-1102, f"Param '{client_id}' or 'orderListId' must be sent, but both were empty/null!")
-    return exchange.trading.book.find_list(list_id=number, client_id=name)
+    return exchange.book.find_list(list_id=number, client_id=name)
 
 
 def look_up_list(exchange: "Exchange", params: Params) -> Body:
@@ -238,11 +241,11 @@ def cancel_list(exchange: "Exchange", params: Params) -> Body:
 
 def open_lists(exchange: "Exchange", _params: Params) -> list[Body]:
     """Return every open list."""
-    return [answers.list_body(exchange, orders) for orders in exchange.trading.book.lists.values() if orders.open]
+    return [answers.list_body(exchange, orders) for orders in exchange.book.lists.values() if orders.open]
 
 
 def all_lists(exchange: "Exchange", params: Params) -> list[Body]:
     """Return every list."""
     limit = integer(params, "limit")
-    found = list(exchange.trading.book.lists.values())[-min(500 if limit is None else limit, 1_000) :]
+    found = list(exchange.book.lists.values())[-min(500 if limit is None else limit, 1_000) :]
     return [answers.list_body(exchange, orders) for orders in found]

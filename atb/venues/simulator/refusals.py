@@ -1,5 +1,6 @@
 """Binance's error responses: HTTP status, code and message."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -139,3 +140,17 @@ def bad_window() -> Refusal:
 def not_found() -> Refusal:
     """Return the response to an unknown path."""
     return Refusal(-1000, "Path not found.", status=404)
+
+
+def archived() -> Refusal:
+    """Return the response to a query for an order that ended long ago without an execution."""
+    return Refusal(-2026, "Order was canceled or expired with no executed qty over 90 days ago and has been archived.")
+
+
+def named(values: Mapping[str, Any]) -> Refusal:
+    """Return the refusal that a fault describes by `code`, `msg`, `status` and `retry_after_s`; by default a closed market."""
+    wait = values.get("retry_after_s")
+    return Refusal(
+        int(values.get("code", -1013)), str(values.get("msg", "Market is closed.")), status=int(values.get("status", 400)),
+        headers={} if wait is None else {"Retry-After": str(wait)},
+    )  # fmt: skip

@@ -374,12 +374,14 @@ class Trading:
         cancelled = what == "CANCELED"
         name = client_id or self.book.new_client_id() if cancelled else order.client_id
         original = order.client_id if cancelled else ""
-        self.announce(ExecutionReport(self.now(), what, copy.copy(order), trade, name, original, reason))
+        present = copy.copy(order)
+        self.book.keep(self.now(), present)
+        self.announce(ExecutionReport(self.now(), what, present, trade, name, original, reason))
 
     def _announce_balances(self) -> None:
         """Announce the balances that changed since the last announcement."""
         changed = self.account.take_changed()
         if changed:
-            self.account.updated_ms = self.now()
+            self.account.keep(self.now())
             rows = tuple((asset, self.account.free(asset), self.account.locked(asset)) for asset in changed)
             self.announce(AccountPosition(self.now(), rows))
