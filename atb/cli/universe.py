@@ -142,6 +142,11 @@ def print_symbols(reports: "Sequence[ImportReport]", *, as_json: bool) -> None:
         row["first"], row["last"] = str(row["first"])[:16].replace("T", " "), str(row["last"])[:16].replace("T", " ")
     shown = ("symbol", "timeframe", "venue", "bars", "added", "gaps", "first", "last")
     print_table(rows, shown, spare=("timeframe", "venue"))
+    if spot := sum(not report.bars.symbol.settle for report in reports):
+        print_text(
+            f"Taken for spot pairs, as nothing says otherwise: {spot} of {len(reports)}. A perpetual is named like BTC/USDT:USDT, "
+            "in the rows or by --symbol."
+        )
 
 
 def _print(made: "Universe", path: Path, *, as_json: bool) -> None:

@@ -71,6 +71,10 @@ class Archive:
         self.checksums: dict[str, str] = {}
         """SHA-256 of each file that was used, by its path."""
 
+    def name(self, symbol: Symbol) -> str:
+        """Return a symbol as the archive spells it."""
+        return symbol.joined + ("_PERP" if self.venue == "binancecoinm" else "")
+
     def checksum(self, path: str) -> str | None:
         """Return a file's SHA-256 as the archive states it, None if there is no such file.
 
@@ -148,8 +152,10 @@ class ArchiveCandles:
         Raises
         ------
         InputError
-            If it has no such timeframe, or no file of the symbol.
+            If it has no such timeframe, or no file of the symbol, or the symbol is of another market: a spot pair where there are
+            perpetuals, or the other way round.
         """
+        _refuse_other_market(self.archive.venue, symbol)
         if str(timeframe) not in _TIMEFRAMES:
             known = f"It has {' '.join(_TIMEFRAMES)}"
             raise InputError(
@@ -213,8 +219,21 @@ class ArchiveCandles:
 
     def _path(self, symbol: Symbol, timeframe: Timeframe, date: str) -> str:
         period = "daily" if date.count("-") == 2 else "monthly"
-        name = symbol.joined
+        name = self.archive.name(symbol)
         return f"{self.archive.folder}/{period}/{self._kind}/{name}/{timeframe}/{name}-{timeframe}-{date}.zip"
+
+
+def _refuse_other_market(venue: str, symbol: Symbol) -> None:
+    """Refuse a symbol that is not of a venue's market: what is stored under a wrong name would never meet its funding."""
+    settled = {"binance": "", "binanceusdm": symbol.quote, "binancecoinm": symbol.base}[venue]
+    if symbol.settle != settled:
+        right = f"{symbol.base}/{symbol.quote}" + (f":{settled}" if settled else "")
+        kind = (
+            "spot pairs"
+            if not settled
+            else f"perpetuals settled in their {'quote' if settled == symbol.quote else 'base'} asset"
+        )
+        raise InputError(f"{venue} has {kind}", found=str(symbol), todo=f"Name it {right}, or another venue")
 
 
 def remember(series: Series, checksums: Mapping[str, str]) -> None:
@@ -325,7 +344,7 @@ class ArchiveFunding:
         month = max(first, datetime.fromtimestamp((since_ms or 0) / 1_000, UTC)).replace(day=1)
         today = datetime.fromtimestamp(self.now_ms() / 1_000, UTC)
         while month <= today:
-            name = self.symbol.joined
+            name = self.archive.name(self.symbol)
             path = f"{self.archive.folder}/monthly/fundingRate/{name}/{name}-fundingRate-{month:%Y-%m}.zip"
             if content := self.archive.get(path):
                 frame = _payments(path, content)

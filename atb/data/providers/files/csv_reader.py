@@ -58,6 +58,7 @@ def read_csv(data: bytes, name: str, symbol: Symbol | None) -> Table:
         [*layout.notes, *notes, *source_notes(names, layout.levels), *more],
         symbols=symbols,
         where=reading.where,
+        others=tuple(column for column in names if column not in columns.values()) if layout.labels else (),
     )
 
 

@@ -140,7 +140,8 @@ def _table(frame: pd.DataFrame, name: str, symbol: Symbol | None, *, notes: list
     label = symbol_column(names)
     symbols = frame[label].astype(str) if label and label not in columns.values() else None
     notes = list(dict.fromkeys([*notes, *source_notes(names)]))
-    return Table(name, picked, columns, notes, symbols=symbols)
+    others = tuple(name for name in names if name not in columns.values())
+    return Table(name, picked, columns, notes, symbols=symbols, others=others)
 
 
 def _numbers(column: pd.Series, label: str, role: str) -> Any:

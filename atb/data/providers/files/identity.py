@@ -13,15 +13,16 @@ from atb.errors import DataError, InputError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+_PERPETUAL = r"(?:[_.-](?:PERP|PERPETUAL|SWAP|perp|perpetual|swap))?"
 _NAMES = (
     re.compile(
-        r"(?P<venue>[A-Za-z0-9]+)_(?P<symbol>[A-Za-z0-9-]+)_(?P<timeframe>\d{1,2}[mhdwM])(?:_.*)?"
+        rf"(?P<venue>[A-Za-z0-9]+)_(?P<symbol>[A-Za-z0-9-]+?{_PERPETUAL})_(?P<timeframe>\d{{1,2}}[mhdwM])(?:_.*)?"
     ),  # binance_BTCUSDT_1h, CryptoDataDownload's Binance_BTCUSDT_1h
     re.compile(
         r"(?P<venue>[A-Za-z0-9]+)_(?P<symbol>[A-Za-z0-9]+)(?:_\d{4})?_(?P<timeframe>d|minute)"
     ),  # CryptoDataDownload's days and minutes, these by year
     re.compile(
-        r"(?P<symbol>[A-Z0-9]{5,20})-(?P<timeframe>\d{1,2}(?:mo|[mhdw]))-\d{4}-\d{2}(?:-\d{2})?"
+        rf"(?P<symbol>[A-Z0-9]{{5,20}}{_PERPETUAL})-(?P<timeframe>\d{{1,2}}(?:mo|[mhdw]))(?:-\d{{4}}-\d{{2}}(?:-\d{{2}})?)?"
     ),  # data.binance.vision
     re.compile(
         r"(?P<symbol>[A-Z0-9]+_[A-Z0-9]+(?:_[A-Z0-9]+)?)-(?P<timeframe>\d{1,2}[mhdwM])(?:-[a-z]+)?"
@@ -83,6 +84,12 @@ def symbol_of(given: str | Symbol | None, named: dict[str, str], file: Path) -> 
         If neither says it.
     """
     if given is None and "symbol" not in named:
+        if re.search(r"(?i)[A-Z0-9][_.-](perp|perpetual|swap)(?![a-z])", file.name):
+            raise InputError(
+                "The file's name is of a perpetual, and does not say what it is quoted and settled in",
+                found=file.name,
+                todo="Pass --symbol, such as BTC/USDT:USDT, or BTC/USD:BTC for one that is settled in its own coin",
+            )
         raise InputError(
             "The file's name does not say which symbol it holds",
             found=file.name,

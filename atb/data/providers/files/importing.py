@@ -7,6 +7,7 @@ from typing import Literal
 
 from atb.data.catalogue.gaps import missing_bars
 from atb.data.catalogue.writing import Saved, save_bars
+from atb.data.providers.files.contracts import as_perpetual, perpetual_by_place
 from atb.data.providers.files.identity import identity_of_name
 from atb.data.providers.files.reading import FileBars, ImportRules, read_files, symbols_named
 from atb.domain import Symbol, Timeframe
@@ -125,7 +126,7 @@ def import_symbols(
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(item) for item in path]
     named = identity_of_name(paths[0].name, symbols=True)
     timeframe, venue = timeframe or named.get("timeframe"), venue or named.get("venue")
-    symbols = symbols_named(paths)
+    symbols = _contracts(symbols_named(paths), perpetual_by_place(paths, (), venue))
     found = [_of_panel(paths, symbol, timeframe=timeframe, venue=venue, gaps=gaps, rules=rules) for symbol in symbols]
     reports = []
     for one in found:
@@ -136,6 +137,13 @@ def import_symbols(
             )
         )
     return reports
+
+
+def _contracts(symbols: list[Symbol], evidence: str | None) -> list[Symbol]:
+    """Return the symbols that rows name; all as perpetuals where the files' place says so and no row says otherwise itself."""
+    if evidence is None or any(symbol.settle for symbol in symbols):
+        return symbols
+    return [as_perpetual(symbol, evidence) for symbol in symbols]
 
 
 def _of_panel(

@@ -17,6 +17,7 @@ from atb.data.catalogue.checks import check_grid, check_order, check_values
 from atb.data.catalogue.gaps import Gap, describe_gaps
 from atb.data.catalogue.series import venue_name
 from atb.data.providers.files.columns import CLOCK, CLOSE_TIMES, names_utc, normal_name
+from atb.data.providers.files.contracts import as_perpetual, perpetual_by_content, perpetual_by_place, taken_for
 from atb.data.providers.files.csv_reader import read_csv
 from atb.data.providers.files.frame_reader import read_columnar, read_json
 from atb.data.providers.files.identity import identity_of_names, parsed_symbol, symbol_of, timeframe_of
@@ -112,21 +113,37 @@ def read_files(
     contents, notes = read_contents(paths)
     files = tuple(content.name for content in contents)
     named = identity_of_names([*(item.name for item in paths), *files])
-    wanted = symbol_of(symbol, named, paths[0])
-    parts = [_named_part(content, wanted, zone=zone, several=len(contents) > 1) for content in contents]
+    pair = symbol_of(symbol, named, paths[0])
+    either = symbol is None or bool(pair.settle)
+    parts = [_named_part(content, pair, zone=zone, several=len(contents) > 1, either=either) for content in contents]
+    place = perpetual_by_place(paths, files, venue or named.get("venue"), spelt=named.get("symbol", ""))
+    wanted, taken = _contract(
+        pair, place or perpetual_by_content((part.table for part in parts), pair), asked=bool(symbol)
+    )
     frame, opened, joined = _joined(parts, contents)
     duration = timeframe_of(timeframe or named.get("timeframe"), opened)
     opened, moved = opens_of_closes(opened, duration, named=all(part.closes for part in parts))
     found_gaps = check_grid(opened, duration, parts[0].numbers if len(parts) == 1 else None)
     frame = frame.set_axis(bar_index(opened))
     frame, dropped = _closed_only(frame, opened, duration, now_ms=rules.now_ms)
-    notes = list(dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *joined, *moved, *dropped]))
+    notes = list(
+        dict.fromkeys([*notes, *(note for part in parts for note in part.notes), *joined, *moved, *dropped, *taken])
+    )
     if found_gaps and gaps == "refuse":
         raise _gap_error(found_gaps, duration, notes)
     last = frame.index[-1]
     kept = tuple(gap for gap in found_gaps if gap[1] <= last)
     bars = Bars(wanted, duration, frame, venue_name(venue or named.get("venue", "file")), kept)
     return FileBars(bars, parts[0].table.columns, tuple(notes), files)
+
+
+def _contract(pair: Symbol, evidence: str | None, *, asked: bool) -> tuple[Symbol, list[str]]:
+    """Return the symbol that files are of, a pair or its perpetual, and a note on what was not asked for."""
+    if asked:
+        doubt = evidence and not pair.settle
+        return pair, [f"taken for the spot pair {pair} as asked, but of a perpetual, as {evidence}"] if doubt else []
+    symbol = as_perpetual(pair, evidence) if evidence and not pair.settle else pair
+    return symbol, [taken_for(symbol, pair, evidence)]
 
 
 def symbols_named(paths: Sequence[Path]) -> list[Symbol]:
@@ -165,18 +182,18 @@ class _Part:
     notes: tuple[str, ...]
 
 
-def _named_part(content: Content, symbol: Symbol, *, zone: str | None, several: bool) -> _Part:
+def _named_part(content: Content, symbol: Symbol, *, zone: str | None, several: bool, either: bool) -> _Part:
     """Read one file; of several, a refusal names it."""
     try:
-        return _part(content, symbol, zone=zone)
+        return _part(content, symbol, zone=zone, either=either)
     except DataError as error:
         if not several or content.name in str(error):
             raise
         raise DataError(f"{content.name}: {error.wrong}", found=error.found, todo=error.todo) from error
 
 
-def _part(content: Content, symbol: Symbol, *, zone: str | None) -> _Part:
-    table, others = of_symbol(_read_table(content, symbol), symbol)
+def _part(content: Content, symbol: Symbol, *, zone: str | None, either: bool) -> _Part:
+    table, others = of_symbol(_read_table(content, symbol), symbol, either=either)
     rows, left_out = without_empty_rows(table)
     frame, times = _bars_frame(replace(table, frame=rows), zone=zone)
     check_values(frame, rows.index.to_numpy())

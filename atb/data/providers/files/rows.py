@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 _PRICES = list(BAR_COLUMNS[:4])
 
 
-def of_symbol(table: Table, wanted: Symbol) -> tuple[Table, list[str]]:
+def of_symbol(table: Table, wanted: Symbol, *, either: bool = False) -> tuple[Table, list[str]]:
     """Return the rows of the wanted symbol where the file names each row's, and a note on the others.
+
+    With `either` rows of the same pair's spot market or perpetual are taken where there is none of the symbol itself.
 
     Raises
     ------
@@ -38,6 +40,9 @@ def of_symbol(table: Table, wanted: Symbol) -> tuple[Table, list[str]]:
         if only.base == wanted.base:
             return table, [f"the file itself calls its symbol {names[0]}"]
     mine = [name for name in names if parsed[name] == wanted]
+    if either and not mine:
+        pair = (wanted.base, wanted.quote)
+        mine = [name for name, one in parsed.items() if one is not None and (one.base, one.quote) == pair]
     if names and not mine:
         raise DataError(
             f"{table.name} holds no row of {wanted}",

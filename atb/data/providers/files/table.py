@@ -27,6 +27,8 @@ class Table:
         What was skipped or assumed, a few words each.
     symbols
         The symbol of each row as the file writes it, None if it does not.
+    others
+        The file's own names of columns that bars do not need.
     where
         Names a row, counted from 0, the way a person finds it.
     """
@@ -36,4 +38,5 @@ class Table:
     columns: dict[str, str]
     notes: list[str] = field(default_factory=list)
     symbols: "pd.Series | None" = None
+    others: tuple[str, ...] = ()
     where: Callable[[int], str] = plain_row
