@@ -161,7 +161,7 @@ def test_everything_in_the_first_hour_works_in_order_on_candles_of_one_s_own(pro
                     given = line.replace("RUN_ID", run_id[0] if run_id else "RUN_ID")
                     said[line.split()[1]] = ran(project, program(given))
     assert "rsi · BTC/USDT 1h" in said["cells"]
-    assert "14 of 14 checks hold" in said["test-strategy"]
+    assert "15 of 15 checks hold" in said["test-strategy"]
     assert "rsi" in said["backtest"]
     assert "rsi" in said["runners/live.py"]
     assert "BTC/USDT" in said["status"]

@@ -1,12 +1,18 @@
 """`atb new` and `atb test-strategy`: a strategy of your own in a file, and the contract that every strategy keeps."""
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from atb.checks import Check
 from atb.cli.commands import Command
 from atb.cli.output import command_line, json_option, print_check, print_fields, print_json, start
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from atb.config import Settings
 
 
 @click.command(cls=Command)
@@ -44,22 +50,19 @@ def new(name: str, *, as_json: bool, **rules: str | None) -> None:
 def test_strategy(ctx: click.Context, name: str, as_json: bool) -> None:
     """Check what every strategy must keep, on seeded markets; exit 1 if anything is broken.
 
-    It must know nothing of later bars, be silent until warm, keep no memory, change none of its inputs, use every parameter, and
-    decide at each bar as a runner does, in a process that knows the declared warm-up and the bars so far.
+    It must know nothing of later bars, read no clock, be silent until warm, keep no memory, change none of its inputs, use every
+    parameter, and decide at each bar as a runner does, in a process that knows the declared warm-up and the bars so far. Each check
+    has 60 s of processor time, or 50 times what the longest before it took: one that never ends is named.
 
     \b
     Examples:
       atb test-strategy rsi
       atb test-strategy sma_cross --json
     """
-    from atb.strategies import is_own
-    from atb.validation.contract import check_strategy
-    from atb.workbench.own import check_own
+    from atb.validation.apart import checks_apart
 
     settings = start()
-    if is_own(name):
-        check_own(name, settings)
-    checks = [*check_strategy(name), _pinned(name)]
+    checks = checks_apart(lambda: _checks(name, settings))
     broken = [check for check in checks if check.failed]
     if as_json:
         print_json({"strategy": name, "holds": not broken, "checks": [asdict(check) for check in checks]})
@@ -68,6 +71,18 @@ def test_strategy(ctx: click.Context, name: str, as_json: bool) -> None:
             print_check(check)
         click.echo(f"\n{name}: {len(checks) - len(broken)} of {len(checks)} checks hold.")
     ctx.exit(1 if broken else 0)
+
+
+def _checks(name: str, settings: "Settings") -> "Iterator[tuple[str, Callable[[], Check]]]":
+    """Yield each check with its title, after the strategy was loaded."""
+    from atb.strategies import is_own
+    from atb.validation.contract import checks_of
+    from atb.workbench.own import check_own
+
+    if is_own(name):
+        check_own(name, settings)
+    yield from checks_of(name)
+    yield "loads what a promotion pins", lambda: _pinned(name)
 
 
 def _pinned(name: str) -> Check:

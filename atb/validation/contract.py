@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from atb.domain.raised import described, named_errors
 from atb.engine.slot import slot_inputs
 from atb.errors import AtbError, InputError
 from atb.strategies import parameter_types, strategy_class, strategy_params
+from atb.validation.clocks import clocks_read
 from atb.validation.markets import START, SYMBOL, TIMEFRAME, random_walk, series_of, standing_still, synthetic_input
 from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, WindowsReport
 
@@ -129,15 +130,26 @@ def check_strategy(name: "str | type[Strategy]", *, steps: bool = True) -> list[
     InputError
         If there is no such strategy, its declaration is wrong, or it cannot be made from its `example`.
     """
+    return [run() for title, run in checks_of(name) if steps or title != title_of(decides_alike_at_every_bar)]
+
+
+def checks_of(name: "str | type[Strategy]") -> Iterator[tuple[str, Callable[[], Check]]]:
+    """Yield each check's title with the function that runs it; errors as for `check_strategy`."""
     kind = strategy_class(name)
     with named_errors(kind, kind.name):
         subject = Subject(kind(**getattr(kind, "example", {})))
-    return [outcome(check, subject) for check in CHECKS if steps or check is not decides_alike_at_every_bar]
+    for check in CHECKS:
+        yield title_of(check), partial(outcome, check, subject)
+
+
+def title_of(check: Callable[[Subject], str]) -> str:
+    """Return a check's name in words."""
+    return check.__name__.replace("_", " ")
 
 
 def outcome(check: Callable[[Subject], str], subject: Subject) -> Check:
     """Return the outcome of a check; an error of the strategy counts against it."""
-    title = check.__name__.replace("_", " ")
+    title = title_of(check)
     try:
         return Check(title, "ok", check(subject))
     except Broken as broken:
@@ -260,6 +272,16 @@ def adds_features_beside_the_bars(subject: Subject) -> str:
     return ", ".join(map(str, features.columns)) or "none"
 
 
+def reads_no_clock(subject: Subject) -> str:
+    """Its module names no function that tells the time or waits: a bar's own time is in its index."""
+    found = clocks_read(type(subject.strategy))
+    if found:
+        raise Broken(
+            ", ".join(found), "Use the time of the bars, frame.index: a backtest and a runner read other clocks"
+        )
+    return "none in its module"
+
+
 def leaves_its_inputs_alone(subject: Subject) -> str:
     """Neither bars nor frame are changed."""
     bars = subject.bars.copy(deep=True)
@@ -357,6 +379,7 @@ CHECKS: tuple[Callable[[Subject], str], ...] = (
     adds_features_beside_the_bars,
     is_silent_until_warm,
     knows_nothing_of_later_bars,
+    reads_no_clock,
     says_nothing_without_a_prediction,
     wants_no_position_on_a_missing_feature,
     leaves_its_inputs_alone,

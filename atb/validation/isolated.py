@@ -6,9 +6,10 @@ its own, oldest bar first. A bar is sent only after the answer to the one before
 process. Only libraries may read the clock, and it shows the close of the newest bar. So a strategy can know nothing that comes
 later, and remember nothing from before the block or from another slot.
 
-`walls` blocks other sources. Not blocked: numbers written into the strategy's own code or a library's files; names, sizes and
-times of files, which can be read without opening them; and code that takes these walls down on purpose, which runs with the
-rights of the user it would deceive.
+`walls` blocks other sources, and `limits` ends what computes or waits for ever. Not blocked: `numpy.datetime64("now")`, which asks
+the system itself (`atb.validation.clocks` finds it in the source); numbers written into the strategy's own code or a library's
+files; names, sizes and times of files, which can be read without opening them; and code that takes these walls down on purpose,
+which runs with the rights of the user it would deceive.
 
 It exchanges pickles over its standard streams with the process that started it (`atb.validation.processes`).
 """
@@ -31,6 +32,8 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from atb.validation import walls
+from atb.validation.clocks import MONOTONIC
+from atb.validation.limits import ENDED, FAILED, RAISED, Limits, how_it_ended
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +45,13 @@ if TYPE_CHECKING:
 
 NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
 _TIME = dt.datetime
+# These count from no known moment, or wait: libraries need them as they are, a strategy does not.
+_UNREPLACED = (
+    "sleep",
+    "clock_gettime",
+    "clock_gettime_ns",
+    *(f"{name}{unit}" for name in MONOTONIC for unit in ("", "_ns")),
+)
 SLOT, BEGINS, ENDS = "a slot follows", "a block begins", "another strategy follows"
 _REGISTER = "atb.strategies"
 _OWN = "atb.strategies.own"
@@ -131,11 +141,26 @@ class BarClock:
             )
         replace_in(time, "time", cls.read)
         replace_in(time, "time_ns", lambda: int(cls.read() * 1e9))
+        for name in _UNREPLACED:
+            if hasattr(time, name):
+                replace_in(time, name, partial(cls.admit, getattr(time, name)))
         for name in ("localtime", "gmtime"):
             usual = getattr(time, name)
             replace_in(time, name, lambda secs=None, usual=usual: usual(cls.read() if secs is None else secs))
         replace_in(dt, "datetime", _Time)
         replace_in(dt, "date", _Day)
+
+    @staticmethod
+    def admit(function: "Callable[..., Any]", *arguments: Any) -> Any:
+        """Call a function that counts time or waits, if a library asks.
+
+        Raises
+        ------
+        PermissionError
+            If other code asks, such as a strategy's.
+        """
+        walls.refuse_outside_libraries("the clock", around=__file__)
+        return function(*arguments)
 
     @classmethod
     def read(cls) -> float:
@@ -185,20 +210,21 @@ def main() -> None:
     with suppress(EOFError):
         while pickle.load(requests) == SLOT:  # noqa: S301 - from the process that started this one
             if status := _in_fork(partial(_answer_slot, requests, answers)):
-                sys.exit(1)
-            _write(answers, "ended", status)
+                sys.exit(1 if status == RAISED else status)  # an error is printed already
+            _write(answers, "ended", "")
 
 
-def _in_fork(answer: "Callable[[], None]") -> int:
-    """Run a function in a fork, which then ends; return the status with which it ended."""
+def _in_fork(answer: "Callable[[], None]") -> str:
+    """Run a function in a fork, which then ends; return how it ended, in words, where that was before its end."""
     with walls.Files.own():
         child = os.fork()
     if child:
-        return os.waitpid(child, 0)[1]
-    code = 1
+        status = os.waitpid(child, 0)[1]
+        return "" if os.WIFEXITED(status) and os.WEXITSTATUS(status) == ENDED else how_it_ended(status)
+    code = FAILED
     try:
         answer()
-        code = 0
+        code = ENDED
     except BaseException:  # noqa: BLE001 - as a process of its own would print it
         traceback.print_exc()
     finally:
@@ -208,7 +234,9 @@ def _in_fork(answer: "Callable[[], None]") -> int:
 def _answer_slot(requests: BinaryIO, answers: BinaryIO) -> None:
     """Answer the blocks of slots with one strategy, each block in a fork of its own, until another strategy follows."""
     _write(answers, "slot")
-    slot = _slot(pickle.load(requests))  # noqa: S301 - from the process that started this one
+    parts = pickle.load(requests)  # noqa: S301 - from the process that started this one
+    with Limits().piece():
+        slot = _slot(parts)
     gc.freeze()
     while (word := pickle.load(requests)) != ENDS:  # noqa: S301 - from the process that started this one
         if word == BEGINS:  # only its fork reads a block's content
@@ -287,10 +315,11 @@ def _answer_block(requests: BinaryIO, slot: "Slot | PermissionError", answers: B
     block = pickle.load(requests)  # noqa: S301 - from the process that started this one
     if isinstance(slot, PermissionError):
         return f"PermissionError: {slot}"
-    known = KnownMarket(block)
+    known, limits = KnownMarket(block), Limits()
     while True:
         try:
-            rows = known.signals_of(slot)
+            with limits.piece():
+                rows = known.signals_of(slot)
         except Exception as error:  # noqa: BLE001 - any error here did not occur in the backtest
             return f"PermissionError: {walls.NO_FILES}" if walls.is_file(error) else f"{type(error).__name__}: {error}"
         _write(answers, "rows", rows)

@@ -224,7 +224,7 @@ def _answers_of(process: Any, span: Span, market: _Market) -> _Answer:
     while True:
         kind, value = _receive(process)
         if kind == "ended":
-            return answers, error or f"the process died with status {value}"
+            return answers, error or value
         if kind == "raised":
             error = value
         elif kind == "begun":

@@ -21,7 +21,7 @@ def test_a_new_strategy_passes_its_test():
     assert "atb test-strategy turtle" in made.stdout
     done = atb("test-strategy", "turtle")
     assert done.exit_code == 0, done.output
-    assert "turtle: 14 of 14 checks hold." in done.stdout
+    assert "turtle: 15 of 15 checks hold." in done.stdout
 
 
 def test_json_is_one_value_and_exit_1_says_that_something_is_broken():
@@ -33,6 +33,19 @@ def test_json_is_one_value_and_exit_1_says_that_something_is_broken():
     assert (done.exit_code, found["strategy"], found["holds"]) == (1, "fade", False)
     assert {"knows nothing of later bars", "decides alike at every bar", "loads what a promotion pins"} <= set(broken)
     assert "scipy" in broken["loads what a promotion pins"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "check"),
+    [("fall = 1 -", "__import__('os')._exit(3)\n        fall = 1 -", "returns one signal a bar"),
+     ("import numpy as np", "__import__('os')._exit(3)", "loads")],
+)  # fmt: skip
+def test_a_strategy_that_ends_its_process_is_named_and_ends_nothing(old, new, check):
+    write_strategy("fade", FADE.replace(old, new, 1))
+    done = atb("test-strategy", "fade", "--json")
+    assert done.exit_code == 1
+    (broken,) = [one for one in json.loads(done.stdout)["checks"] if one["status"] == "error"]
+    assert (broken["name"], broken["found"]) == (check, "it ended its process (exit code 3)")
 
 
 @pytest.mark.parametrize(

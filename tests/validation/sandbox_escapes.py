@@ -37,7 +37,7 @@ from atb.domain import Signals
 from tests.validation import biased_strategies
 
 SECRET = "what comes next"
-SCALE = 2**50  # a confidence is at most 1, and holds so many bits
+SCALE = 2**52  # a confidence is at most 1, and holds so many bits
 
 
 def make_files(folder: Path) -> None:
@@ -187,6 +187,11 @@ WAYS: dict[str, Callable[[Path], bool]] = {
     "listdir": lambda folder: "text" in os.listdir(folder),
     "time.time": lambda folder: time.time() > 0,
     "time.time_ns": lambda folder: time.time_ns() > 0,
+    "time.monotonic": lambda folder: time.monotonic() > 0,
+    "time.perf_counter_ns": lambda folder: time.perf_counter_ns() > 0,
+    "time.process_time": lambda folder: time.process_time() >= 0,
+    "time.clock_gettime": lambda folder: time.clock_gettime(time.CLOCK_REALTIME) > 0,
+    "time.sleep": lambda folder: time.sleep(0) is None,
     "time.localtime": lambda folder: time.localtime().tm_year > 0,
     "time.gmtime": lambda folder: time.gmtime().tm_year > 0,
     "datetime.now": lambda folder: dt.datetime.now(dt.UTC).year > 0,
