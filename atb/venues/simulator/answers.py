@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from atb.venues.simulator.orders import STOPS, Order, OrderList, Trade
+from atb.venues.simulator.orders import PAYS, STOPS, Order, OrderList, Trade
 
 if TYPE_CHECKING:
     from atb.venues.simulator.exchange import Exchange
@@ -71,6 +71,8 @@ def _state(order: Order) -> Body:
     }
     if order.type in STOPS:
         body["stopPrice"] = eight_decimals(order.stop_price)
+    if order.expiry_reason:
+        body["expiryReason"] = order.expiry_reason
     return body | {"workingTime": order.working_ms, "selfTradePreventionMode": "NONE"}
 
 
@@ -116,6 +118,23 @@ def list_report_body(exchange: "Exchange", orders: OrderList) -> Body:
     members = exchange.book.members(orders)
     shown = members if orders.kind == "OCO" else members[::-1]
     return list_body(exchange, orders) | {"orderReports": [result_body(order) for order in shown]}
+
+
+def placed_list_body(exchange: "Exchange", orders: OrderList) -> Body:
+    """Return the response to a new list: of a working order that is filled at once, the pending legs still show as pending.
+
+    What they became, and the quantity of an OPO's, has to be queried.
+    """
+    body, working = list_report_body(exchange, orders), exchange.book.members(orders)[0]
+    if orders.kind == "OCO" or working.status != "FILLED" or exchange.config.placement_shows == "now":
+        return body
+    for report in body["orderReports"]:
+        if report["orderId"] != working.id:
+            report |= {"status": "PENDING_NEW", "executedQty": eight_decimals(0), "workingTime": -1}
+            report |= {"cummulativeQuoteQty": eight_decimals(0), "transactTime": orders.time_ms}
+            for name in ("expiryReason", *(("origQty",) if orders.kind in PAYS else ())):
+                report.pop(name, None)
+    return body | {"listStatusType": "EXEC_STARTED", "listOrderStatus": "EXECUTING"}
 
 
 def trade_body(trade: Trade) -> Body:

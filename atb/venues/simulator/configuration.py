@@ -12,6 +12,7 @@ from atb.engine.policy import ExecutionModel
 from atb.errors import InputError
 from atb.serving import Bounds
 from atb.times import DAY_MS
+from atb.venues.simulator.capabilities import Capabilities
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.scripts import ScriptedEvent
 
@@ -63,7 +64,9 @@ class Filters:
     max_notional
         Largest value of one order, in quote.
     price_up, price_down
-        A limit price must lie between these multiples of the last price.
+        A limit price must lie between these multiples of the symbol's reference price, or where it has none of the average price.
+    average_minutes
+        Minutes of that average (`avgPriceMins`); 0 takes the last price.
     max_orders, max_algo_orders
         Number of open orders of a symbol, and of open stop orders among them.
     """
@@ -73,6 +76,7 @@ class Filters:
     max_notional: Decimal = Decimal(900_000_000)
     price_up: Decimal = Decimal(5)
     price_down: Decimal = Decimal("0.2")
+    average_minutes: int = 5
     max_orders: int = 200
     max_algo_orders: int = 5
 
@@ -124,6 +128,14 @@ class ExchangeConfig:
     exact_fees
         Keep commissions as the kernel computes them instead of cutting them to 8 decimals as Binance does: a rehearsal's cash,
         and every quantity sized by it, then equals the backtest's to the last bit.
+    opo_commission
+        Where the commission of an OPO's working order is taken from, if it is in base: `free` as at Binance, from the free balance
+        where that is enough (the pending legs then sell all that was received), or always from what was `received`.
+    placement_shows
+        What the answer to a new list shows of its pending legs: `pending` as at Binance, their state before anything was executed
+        and no quantity of an OPO's, or what they are `now`.
+    symbols
+        What some symbols allow, as Binance spells them (`BTCUSDT`); the others allow everything.
     bnb_price
         Price of BNB in quote, for `bnb`, if the exchange has no bars of it.
     atr_window
@@ -157,6 +169,9 @@ class ExchangeConfig:
     execution: ExecutionModel = field(default_factory=ExecutionModel)
     fee_in: FeeIn = "base"
     exact_fees: bool = False
+    opo_commission: Literal["free", "received"] = "free"
+    placement_shows: Literal["pending", "now"] = "pending"
+    symbols: Mapping[str, Capabilities] = field(default_factory=dict)
     bnb_price: Decimal = Decimal(500)
     atr_window: int = 14
     filters: Filters = Filters()

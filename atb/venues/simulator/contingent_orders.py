@@ -5,23 +5,22 @@ The rules here change lists and what is set aside for them. What happens to sing
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
 from atb.venues.simulator import refusals
 from atb.venues.simulator.accounts import Account
+from atb.venues.simulator.announcements import Announcements
 from atb.venues.simulator.book import OrderBook
-from atb.venues.simulator.configuration import Filters
-from atb.venues.simulator.events import Event, ExecutionType, ListStatus
-from atb.venues.simulator.fees import Fees
+from atb.venues.simulator.configuration import ExchangeConfig
+from atb.venues.simulator.events import ExecutionType, ListStatus
+from atb.venues.simulator.faults import Strike, never
+from atb.venues.simulator.fees import BNB, Fees
 from atb.venues.simulator.filters import check_quantity
-from atb.venues.simulator.orders import ZERO, Order, OrderList
+from atb.venues.simulator.orders import PAIRS, PAYS, ZERO, Order, OrderList
 from atb.venues.simulator.pretrade import paying_asset, required_balance
 from atb.venues.simulator.tape import Tape
-
-PAIRS = frozenset(("OCO", "OTOCO", "OPOCO"))
-PAYS = frozenset(("OPO", "OPOCO"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +59,14 @@ class ContingentOrders:
 
     Parameters
     ----------
-    book, account, tapes, fees, filters
-        The exchange's orders, balances, prices and rules.
-    announce
-        Called with each change of a list.
-    now
-        Exchange time in epoch milliseconds.
+    book, account, tapes
+        The exchange's orders, balances and prices.
+    announcements
+        Where each change of a list is announced.
+    config, fees
+        The exchange's rules.
+    strike
+        Returns the details of a fault that strikes an order.
     """
 
     def __init__(
@@ -74,14 +75,15 @@ class ContingentOrders:
         account: Account,
         tapes: Mapping[str, Tape],
         *,
+        announcements: Announcements,
+        config: ExchangeConfig,
         fees: Fees,
-        filters: Filters,
-        announce: Callable[[Event], None],
-        now: Callable[[], int],
+        strike: Strike = never,
     ) -> None:
         self._book, self._account, self._tapes = book, account, tapes
-        self._fees, self._filters = fees, filters
-        self._announce, self._now = announce, now
+        self._announcements, self._now = announcements, announcements.now
+        self._filters, self._from_free = config.filters, config.opo_commission == "free"
+        self._fees, self._strike = fees, strike
 
     def check_pending(self, pending: Sequence[Order]) -> None:
         """Refuse pending legs whose prices or quantities break a rule; whether they trigger is seen when they are placed.
@@ -93,6 +95,7 @@ class ContingentOrders:
         """
         for draft in pending:
             rules = self._tapes[draft.symbol].rules
+            self._tapes[draft.symbol].capabilities.check_type(draft.type)
             for value in (draft.price, draft.stop_price):
                 if value % rules.tick:
                     raise refusals.filter_failure("PRICE_FILTER")
@@ -125,13 +128,25 @@ class ContingentOrders:
             order.locked, other.locked = order.locked + other.locked, ZERO
             yield Finish(other, "EXPIRED")
 
+    def commission_of_received(self, order: Order, commission: Decimal, free: Decimal) -> Decimal:
+        """Return how much of a fill's commission in base is taken from what the order received.
+
+        For the working order of an OPO Binance takes it from the free balance instead (`free`, before the fill), where that is
+        enough and the asset is not BNB: its pending legs then sell all that was received.
+        """
+        orders, base = self._list_of(order), self._tapes[order.symbol].rules.symbol.base
+        pays = orders is not None and orders.kind in PAYS and not order.sells
+        if order.sells or (pays and self._from_free and base != BNB and free >= commission):
+            return ZERO
+        return commission
+
     def after_fill(self, order: Order, quantity: Decimal, commission: Decimal) -> Iterator[Step]:
         """Continue an order's list after a fill: set aside what was received, place what was pending.
 
         Parameters
         ----------
         quantity, commission
-            What the fill executed and what it cost, both in base; a commission in another asset counts as 0.
+            What the fill executed, and what was taken from it, both in base.
         """
         orders = self._list_of(order)
         if orders is None:
@@ -162,13 +177,16 @@ class ContingentOrders:
         members = tuple(copy.copy(order) for order in self._book.members(orders))
         present = copy.copy(orders)
         self._book.keep_list(self._now(), present)
-        self._announce(ListStatus(self._now(), present, members))
+        self._announcements.publish(ListStatus(self._now(), present, members))
 
     def _place_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> Iterator[Step]:
         """Place the pending legs of a list whose working order is filled; reject them if they cannot be paid."""
-        if not self._fund_pending(orders, legs, working):
+        reason = self._fund_pending(orders, legs, working)
+        if self._strike("reject_legs", legs[0]) is not None:
+            reason = "UNKNOWN"
+        if reason:
             for leg in legs:
-                yield Finish(leg, "REJECTED", "INSUFFICIENT_BALANCES")
+                yield Finish(leg, "REJECTED", reason)
             return
         for leg in legs:
             yield Start(leg)
@@ -177,8 +195,8 @@ class ContingentOrders:
         for leg in self.in_order(legs):
             yield Match(leg, working.inside)
 
-    def _fund_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> bool:
-        """Give pending legs their quantity and set aside what they need; return False where that is impossible."""
+    def _fund_pending(self, orders: OrderList, legs: Sequence[Order], working: Order) -> str:
+        """Give pending legs their quantity and set aside what they need; return why they are rejected, or nothing."""
         first = legs[0]
         if orders.kind in PAYS:
             rules = self._tapes[first.symbol].rules
@@ -187,13 +205,23 @@ class ContingentOrders:
                 leg.quantity = quantity
             self._account.unlock(self._paying_asset(first), first.locked - quantity)
             first.locked = quantity
-            return quantity >= rules.min_quantity and quantity > 0
+            return self._broken_filter(legs)
         asset, amount = self.required_balance(legs)
         if self._account.free(asset) < amount:
-            return False
+            return "INSUFFICIENT_BALANCES"
         self._account.lock(asset, amount)
         first.locked += amount
-        return True
+        return ""
+
+    def _broken_filter(self, legs: Sequence[Order]) -> str:
+        """Return the filter that a leg's quantity breaks, or nothing: an OPO's is known only when its working order is filled."""
+        try:
+            for leg in legs:
+                tape = self._tapes[leg.symbol]
+                check_quantity(leg, tape.rules, self._filters, price=Decimal(repr(tape.price)))
+        except refusals.Refusal as refusal:
+            return refusal.message
+        return ""
 
     def _open_siblings(self, order: Order) -> list[Order]:
         """Return the other legs of an order's pair that are open."""

@@ -46,6 +46,7 @@ class Control:
         router.add_get("/control/clock", self._with_token(self.clock))
         router.add_post("/control/advance", self._with_token(_with_bad_request(self.advance)))
         router.add_post("/control/faults", self._with_token(_with_bad_request(self.faults)))
+        router.add_post("/control/symbol", self._with_token(_with_bad_request(self.symbol)))
         router.add_post("/control/manual", self._with_token(_with_bad_request(self.manual)))
         router.add_post("/control/script", self._with_token(_with_bad_request(self.script)))
         router.add_post("/control/mark", self._with_token(_with_bad_request(self.mark)))
@@ -98,6 +99,13 @@ class Control:
         self._exchange.add_faults(faults)
         self._exchange.catch_up()
         return web.json_response({"faults": len(faults)})
+
+    async def symbol(self, request: web.Request) -> web.Response:
+        """Change what a `symbol` allows, by the names of `exchangeInfo`, such as `{"symbol": "BTCUSDT", "opoAllowed": false}`."""
+        exchange, body = self._exchange, await _json_object(request)
+        exchange.catch_up()
+        exchange.change_symbol(str(body.pop("symbol", "")), body)
+        return web.json_response({"symbols": _symbols_of(exchange)})
 
     async def manual(self, request: web.Request) -> web.Response:
         """Place an order by hand, as the account's owner would on the exchange's website."""
@@ -186,6 +194,10 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
     return body
 
 
+def _symbols_of(exchange: "Exchange") -> dict[str, Any]:
+    return {name: tape.capabilities.to_json() for name, tape in exchange.tapes.items()}
+
+
 def state_of(exchange: "Exchange") -> dict[str, Any]:
     """Return the body of `GET /control/state`."""
     return {
@@ -194,6 +206,7 @@ def state_of(exchange: "Exchange") -> dict[str, Any]:
         "participants": len(exchange.barrier),
         "balances": answers.balances_body(exchange, exchange.account.assets()),
         "prices": {name: tape.price for name, tape in exchange.tapes.items()},
+        "symbols": _symbols_of(exchange),
         "open_orders": [answers.query_body(order) for order in exchange.trading.book.open_orders()],
         "open_lists": [
             answers.list_body(exchange, orders) for orders in exchange.trading.book.lists.values() if orders.open

@@ -1,12 +1,14 @@
 """The simulated exchange: plays bars and scheduled events in time order, matches orders, and publishes what happens."""
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
 from atb.domain import Bars
+from atb.errors import InputError, did_you_mean
 from atb.venues.simulator.accounts import Account
+from atb.venues.simulator.capabilities import EVERYTHING
 from atb.venues.simulator.clock import RealClock, VirtualClock
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.events import AccountEvent, BookTicker, Event, Kline, MarketTrade
@@ -16,6 +18,7 @@ from atb.venues.simulator.ledger import Ledger, entry_of
 from atb.venues.simulator.limits import Usage
 from atb.venues.simulator.market import Market
 from atb.venues.simulator.matching import exchange_price
+from atb.venues.simulator.orders import Order
 from atb.venues.simulator.scripted_events import play_event
 from atb.venues.simulator.scripts import ScriptedEvent
 from atb.venues.simulator.tape import Tape
@@ -44,12 +47,16 @@ class Exchange:
         self.clock = made if clock is None else clock
         self.market = Market.from_bars(config.series, self.clock, config.instruments, candles=config.candles)
         rules, costs, window = self.market.instruments, config.execution, config.atr_window
+        symbols = config.symbols
         self.tapes = {
-            name: Tape(bars, rules[name], costs, atr_window=window) for name, bars in self.market.finest().items()
+            name: Tape(bars, rules[name], costs, atr_window=window, usual=symbols.get(name, EVERYTHING))
+            for name, bars in self.market.finest().items()
         }
         self.ledger = Ledger(config.ledger)
         self.account = Account(config.balances)
-        self.trading = Trading(config, self.tapes, self.account, announce=self.publish, now=self.now_ms)
+        self.trading = Trading(
+            config, self.tapes, self.account, announce=self.publish, now=self.now_ms, strike=self._strike
+        )
         self.book, self.balances = self.trading.book, self.account  # what reads see; `look_back` makes it old
         self.usage = Usage(config.limits)
         self.requests: list[tuple[str, dict[str, str]]] = []
@@ -115,14 +122,14 @@ class Exchange:
 
     def _open_bar(self, tape: Tape, row: int) -> None:
         closed = int(tape.market["closed"][row])
-        tape.open_bar(row)
+        tape.open_bar(row, self._now)
         self.plan(closed - 1, lambda: self._match_range(tape), rank=_RANGE)
         self.plan(closed, lambda: self._close_bar(tape, row), rank=_CLOSE)
         self._announce_price(tape)
         self._announce_candle(tape.bars, row, closed=False)
 
     def _match_range(self, tape: Tape) -> None:
-        tape.reach_range()
+        tape.reach_range(self._now)
         self.trading.match_bar(tape)
 
     def _close_bar(self, tape: Tape, row: int) -> None:
@@ -153,7 +160,21 @@ class Exchange:
         finally:
             self.book, self.balances = self.trading.book, self.account
 
-    # --- scripts and faults
+    # --- symbols, scripts and faults
+
+    def change_symbol(self, symbol: str, values: Mapping[str, Any]) -> None:
+        """Change what a symbol allows from now on, by the names that Binance shows.
+
+        Raises
+        ------
+        InputError
+            If there is no such symbol or property.
+        """
+        tape = self.tapes.get(symbol)
+        if tape is None:
+            raise InputError("There is no such symbol", found=symbol, todo=did_you_mean(symbol, self.tapes))
+        tape.usual, tape.capabilities = tape.usual.changed(values), tape.capabilities.changed(values)
+        self.note("symbol", {"symbol": symbol, "changed": dict(values)})
 
     def add_script(self, events: Iterable[ScriptedEvent]) -> None:
         """Schedule scripted events."""
@@ -163,6 +184,9 @@ class Exchange:
     def add_faults(self, faults: list[Fault]) -> None:
         """Add faults; those with a time are scheduled."""
         self.fault_injector.add(faults)
+
+    def _strike(self, kind: str, order: Order) -> Mapping[str, Any] | None:
+        return self.fault_injector.order_fault(kind, order)
 
     # --- publishing
 

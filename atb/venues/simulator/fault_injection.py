@@ -1,9 +1,12 @@
 """Injects the configured faults: timed faults are scheduled; requests and frames ask whether a fault strikes them."""
 
+from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 from atb.venues.simulator.faults import ON_READS, ON_REQUESTS, ON_STREAMS, TIMED, Fault
 from atb.venues.simulator.floor import Floor
+from atb.venues.simulator.orders import Order
 from atb.venues.simulator.scripted_events import cancel_orders, place_manual_order, play_event
 from atb.venues.simulator.scripts import ScriptedEvent
 
@@ -39,6 +42,16 @@ class FaultInjector:
         fault = self._next_fault(ON_READS, names)
         usual = next((self._exchange.config.lags[name] for name in names if name in self._exchange.config.lags), 0)
         return int(fault.detail.get("lag_ms", _LAG_MS)) if fault is not None else usual
+
+    def order_fault(self, kind: str, order: Order) -> Mapping[str, Any] | None:
+        """Count an order that a kind of fault may strike, and return the details of the fault that does."""
+        now, found = self._exchange.now_ms(), {"symbol": order.symbol, "side": order.side}
+        for fault in self.faults:
+            wanted = {name: value for name, value in fault.detail.items() if name in found}
+            if fault.kind == kind and wanted.items() <= found.items() and fault.strikes(fault.path, now_ms=now):
+                self._exchange.note("fault", {"fault": kind, "struck": order.client_id})
+                return fault.detail
+        return None
 
     def frame_fault(self, *names: str) -> Fault | None:
         """Count a stream's frame known by these names, and return the fault that strikes it; nearly always None."""
@@ -82,8 +95,15 @@ class FaultInjector:
         exchange, symbol = self._exchange, fault.detail.get("symbol", "*")
         if fault.kind == "maintenance":
             self.maintenance = on
-        elif fault.kind == "halt":
-            exchange.tapes[symbol].halted = on
+        elif fault.kind in {"halt", "symbol"}:
+            tape, values = (
+                exchange.tapes[symbol],
+                {name: fault.detail[name] for name in fault.detail if name != "symbol"},
+            )
+            values = {"status": "HALT"} | values if fault.kind == "halt" else values
+            tape.capabilities = (
+                tape.capabilities.changed(values) if on else tape.capabilities.restored(values, tape.usual)
+            )
         elif fault.kind == "freeze":
             frozen = exchange.market.frozen
             frozen.pop(symbol, None)

@@ -1,9 +1,11 @@
 """Faults: values that say what goes wrong, on which requests or stream frames, or at what time."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from atb.errors import InputError, did_you_mean
+from atb.venues.simulator.orders import Order
 
 # Faults on requests: refused ones are never executed, executed ones lose the answer, delayed ones are executed later.
 REFUSED = frozenset(("rate_limit", "ban", "error", "refuse", "reset", "held"))
@@ -12,11 +14,20 @@ DELAYED = frozenset(("late", "late_engine"))
 ON_REQUESTS = REFUSED | EXECUTED | DELAYED
 # Faults on reads of the account, beside any other fault: what is read is old.
 ON_READS = frozenset(("lag",))
+# Faults in the matching engine, on orders.
+ON_ORDERS = frozenset(("partial", "reject_legs", "expire_stop"))
 # Faults at a time, independent of requests.
-TIMED = frozenset(("skew", "maintenance", "halt", "freeze", "revise", "manual", "stranger", "cancel_stop", "deposit"))
+TIMED = frozenset(
+    ("skew", "maintenance", "halt", "symbol", "freeze", "revise", "manual", "stranger", "cancel_stop", "deposit")
+)
 # Faults on the frames of streams.
 ON_STREAMS = frozenset(("drop", "gap", "duplicate", "reorder", "half_open", "delay"))
-KINDS = ON_REQUESTS | ON_READS | TIMED | ON_STREAMS
+KINDS = ON_REQUESTS | ON_READS | ON_ORDERS | TIMED | ON_STREAMS
+Strike = Callable[[str, Order], Mapping[str, Any] | None]  # a kind of ON_ORDERS and an order: details of the fault
+
+
+def never(_kind: str, _order: Order) -> None:
+    """Strike no order."""
 
 
 @dataclass
@@ -35,7 +46,12 @@ class Fault:
         the matching engine executes it).
         On reads of orders, lists, trades and balances: `lag` (the answer is as old as `lag_ms`: an order is not found yet, or is
         shown in an earlier state).
-        At a time: `skew` (the exchange's clock jumps by `ms`), `maintenance`, `halt` (of `symbol`), `freeze` (candles stop),
+        On orders, of one `symbol` and one `side` where `detail` names them: `partial` (an order with a limit is met in part, a
+        `share`, half by default; the rest stays on the book, or expires where it may not), `reject_legs` (the pending legs of a
+        list are rejected when its working order is filled), `expire_stop` (a triggered stop expires unfilled, as by the price
+        range rule).
+        At a time: `skew` (the exchange's clock jumps by `ms`), `maintenance`, `halt` (of `symbol`; `status` is HALT unless it is
+        given), `symbol` (what a `symbol` allows changes, by the names of `exchangeInfo`), `freeze` (candles stop),
         `revise` (the candle that opened at `opened` is served `factor` times too high until it is revised), `manual` and
         `stranger` (an `order` on the account; the latter has another program's client id), `cancel_stop` (of `symbol`), `deposit`.
         On streams: `drop`, `gap`, `duplicate`, `reorder`, `half_open`, `delay` (by `delay_ms` of exchange time).
@@ -51,7 +67,8 @@ class Fault:
     at_ms
         Exchange time from which it strikes; None is from the start.
     until_ms
-        When a lasting fault (maintenance, halt, freeze, revise) ends, and from when one on requests strikes no more; None is never.
+        When a lasting fault (maintenance, halt, symbol, freeze, revise) ends; from then on one on requests strikes no more.
+        None is never.
     detail
         Further parameters of the kind.
     """

@@ -7,7 +7,6 @@ from atb.domain import Instrument
 from atb.venues.simulator.answers import eight_decimals
 from atb.venues.simulator.configuration import Filters
 from atb.venues.simulator.market import Candle
-from atb.venues.simulator.orders import TYPES
 from atb.venues.simulator.tape import Tape
 
 INTERVALS = frozenset(
@@ -38,11 +37,9 @@ def exchange_info(
 
 
 def _symbol(tape: Tape, filters: Filters) -> dict[str, Any]:
-    rules = tape.rules
-    allowed = (
-        "icebergAllowed", "ocoAllowed", "otoAllowed", "opoAllowed", "quoteOrderQtyMarketAllowed", "allowTrailingStop",
-        "cancelReplaceAllowed", "amendAllowed", "isSpotTradingAllowed",
-    )  # fmt: skip
+    rules, able = tape.rules, tape.capabilities.to_json()
+    own = ("ocoAllowed", "otoAllowed", "opoAllowed", "quoteOrderQtyMarketAllowed", "cancelReplaceAllowed")
+    others = ("icebergAllowed", "allowTrailingStop", "amendAllowed", "isSpotTradingAllowed")
     return {
         "symbol": rules.symbol.joined,
         "status": tape.status,
@@ -53,8 +50,9 @@ def _symbol(tape: Tape, filters: Filters) -> dict[str, Any]:
         "quoteAssetPrecision": 8,
         "baseCommissionPrecision": 8,
         "quoteCommissionPrecision": 8,
-        "orderTypes": list(TYPES),
-        **dict.fromkeys(allowed, True),
+        "orderTypes": able["orderTypes"],
+        **{name: able[name] for name in own},
+        **dict.fromkeys(others, True),
         "isMarginTradingAllowed": False,
         "filters": _filters(rules, filters),
         "permissions": [],
@@ -73,16 +71,17 @@ def _filters(rules: Instrument, filters: Filters) -> list[dict[str, Any]]:
         "maxQty": eight_decimals(filters.max_market_quantity),
         "stepSize": eight_decimals(0),
     }
+    average = {"avgPriceMins": filters.average_minutes}
     up, down = f"{filters.price_up:f}", f"{filters.price_down:f}"
     band = {"bidMultiplierUp": up, "bidMultiplierDown": down, "askMultiplierUp": up, "askMultiplierDown": down}
     notional = {"minNotional": eight_decimals(rules.min_notional), "applyMinToMarket": True}
-    notional |= {"maxNotional": eight_decimals(filters.max_notional), "applyMaxToMarket": False, "avgPriceMins": 5}
+    notional |= {"maxNotional": eight_decimals(filters.max_notional), "applyMaxToMarket": False}
     return [
         {"filterType": "PRICE_FILTER"} | price,
         {"filterType": "LOT_SIZE"} | quantity,
         {"filterType": "MARKET_LOT_SIZE"} | at_market,
-        {"filterType": "PERCENT_PRICE_BY_SIDE"} | band | {"avgPriceMins": 5},
-        {"filterType": "NOTIONAL"} | notional,
+        {"filterType": "PERCENT_PRICE_BY_SIDE"} | band | average,
+        {"filterType": "NOTIONAL"} | notional | average,
         {"filterType": "MAX_NUM_ORDERS", "maxNumOrders": filters.max_orders},
         {"filterType": "MAX_NUM_ALGO_ORDERS", "maxNumAlgoOrders": filters.max_algo_orders},
     ]

@@ -85,6 +85,7 @@ def _(event: ExecutionReport) -> Frame:
         "Y": eight_decimals(trade.value if trade else 0),
         "Q": eight_decimals(order.quote_quantity),
         **({"W": order.working_ms} if order.working else {}),
+        **({"eR": order.expiry_reason} if order.expiry_reason else {}),
         "V": "EXPIRE_MAKER",
     }
 

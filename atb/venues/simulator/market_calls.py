@@ -164,8 +164,30 @@ def aggregated_trades(exchange: "Exchange", params: Params) -> list[Body]:
 
 
 def average_price(exchange: "Exchange", params: Params) -> Body:
-    """Return the last price as the average price."""
-    return {"mins": 5, "price": eight_decimals(tape_of(exchange, params).price), "closeTime": exchange.now_ms()}
+    """Return the average price."""
+    tape, minutes = tape_of(exchange, params), exchange.config.filters.average_minutes
+    average = tape.average_price(exchange.now_ms(), minutes)
+    return {"mins": minutes, "price": eight_decimals(average), "closeTime": exchange.now_ms()}
+
+
+def reference_price(exchange: "Exchange", params: Params) -> Body:
+    """Return the reference price, which filters and the price range rule use."""
+    tape = tape_of(exchange, params)
+    price = tape.capabilities.reference_price
+    if price is None:
+        raise refusals.no_reference_price()
+    return {"symbol": tape.symbol, "referencePrice": f"{price:f}", "timestamp": exchange.now_ms()}
+
+
+def execution_rules(exchange: "Exchange", params: Params) -> Body:
+    """Return the price range within which takers may trade."""
+    rows = []
+    for tape in _requested_tapes(exchange, params):
+        if tape.capabilities.price_range is not None:
+            down, up = (f"{part:f}" for part in tape.capabilities.price_range)
+            rule = {"bidLimitMultUp": up, "bidLimitMultDown": down, "askLimitMultUp": up, "askLimitMultDown": down}
+            rows.append({"symbol": tape.symbol, "rules": [{"ruleType": "PRICE_RANGE"} | rule]})
+    return {"symbolRules": rows}
 
 
 def system_status(exchange: "Exchange", _params: Params) -> Body:

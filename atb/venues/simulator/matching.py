@@ -87,12 +87,14 @@ def taker_price(order: Order, met: float, tape: Tape) -> float:
     return float(kernel.market_price(kernel_side(order), met, float(order.rest), tape.slot, tape.par))
 
 
-def walk_book(order: Order, met: float, tape: Tape, *, book: BookDepth) -> Iterator[tuple[Decimal, Decimal]]:
-    """Yield (quantity, price) of a taker order's executions, best price first.
+def walk_book(
+    order: Order, met: float, tape: Tape, *, book: BookDepth, most: Decimal
+) -> Iterator[tuple[Decimal, Decimal]]:
+    """Yield (quantity, price) of a taker order's executions, best price first, up to a quantity of `most`.
 
     A limit caps the price of the first level; further levels beyond the limit are not executed.
     """
-    first, rest, level = exchange_price(taker_price(order, met, tape)), order.rest, 0
+    first, rest, level = exchange_price(taker_price(order, met, tape)), most, 0
     limited = order.price or None
     left = book.level
     while rest > 0:

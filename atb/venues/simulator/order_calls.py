@@ -79,8 +79,19 @@ def _cancel(exchange: "Exchange", params: Params, order: Order | None, *, name: 
     client_id = client_id_of(exchange, params, name)
     if order is None:
         raise refusals.unknown_order()
+    _check_restrictions(params, order)
     exchange.trading.cancel(order, client_id)
     return answers.cancel_body(order, client_id)
+
+
+def _check_restrictions(params: Params, order: Order) -> None:
+    """Refuse to cancel an order that is not in the state that the request names."""
+    wanted = params.get("cancelRestrictions")
+    states = {"ONLY_NEW": "NEW", "ONLY_PARTIALLY_FILLED": "PARTIALLY_FILLED"}
+    if wanted and wanted not in states:
+        raise Refusal(-1145, "Invalid cancelRestrictions")
+    if wanted and order.open and order.status != states[wanted]:
+        raise refusals.cancel_refused("Order was not canceled due to cancel restrictions.")
 
 
 def cancel_open(exchange: "Exchange", params: Params) -> list[Body]:
@@ -102,10 +113,14 @@ def cancel_open(exchange: "Exchange", params: Params) -> list[Body]:
 
 
 def replace(exchange: "Exchange", params: Params) -> Body:
-    """Cancel an order and place another in one request."""
+    """Cancel an order, or by a leg its whole list, and place another order in one request."""
     modes = ("STOP_ON_FAILURE", "ALLOW_FAILURE")
     stops = choice(params, "cancelReplaceMode", modes) == "STOP_ON_FAILURE"
     draft = read_order(exchange, params)
+    tape_of(exchange, params).capabilities.check_cancel_replace()
+    exchange.trading.check_rules(
+        draft
+    )  # filters come before the cancellation, what the matching engine checks after it
     answer: Body = {"cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED"}
     try:
         old = _found(exchange, params, order_id="cancelOrderId", client_id="cancelOrigClientOrderId")
@@ -157,7 +172,7 @@ def all_orders(exchange: "Exchange", params: Params) -> list[Body]:
 
 def _place_list(exchange: "Exchange", params: Params, kind: str, *, drafts: list[Order]) -> Body:
     name = client_id_of(exchange, params, "listClientOrderId")
-    return answers.list_report_body(exchange, exchange.trading.place_list(kind, drafts, name))
+    return answers.placed_list_body(exchange, exchange.trading.place_list(kind, drafts, name))
 
 
 def place_oco(exchange: "Exchange", params: Params) -> Body:

@@ -6,6 +6,8 @@ from decimal import Decimal
 ZERO = Decimal(0)
 OPEN = frozenset(("NEW", "PARTIALLY_FILLED", "PENDING_NEW"))
 STOPS = frozenset(("STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT"))
+PAIRS = frozenset(("OCO", "OTOCO", "OPOCO"))  # kinds of lists of which one leg ends the other
+PAYS = frozenset(("OPO", "OPOCO"))  # kinds of lists whose pending legs sell what was received
 TYPES = ("LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT", "TAKE_PROFIT", "TAKE_PROFIT_LIMIT")
 
 
@@ -55,7 +57,9 @@ class Order:
     triggered
         Whether its stop price was reached: from then on a stop limit order is a limit order.
     commission
-        Commission paid in base so far: an OPO's pending leg sells the rest.
+        Commission taken so far from what it received: an OPO's pending leg sells the rest.
+    expiry_reason
+        Why it expired (`expiryReason`), where Binance says so.
     inside
         Where in its bar it was filled: 0 at the open, 1 as a stop inside the bar, 2 as a limit inside the bar.
     """
@@ -80,6 +84,7 @@ class Order:
     locked: Decimal = ZERO
     triggered: bool = False
     commission: Decimal = ZERO
+    expiry_reason: str = ""
     inside: int = 0
     trades: list[Trade] = field(default_factory=list)
 

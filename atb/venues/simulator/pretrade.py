@@ -12,8 +12,8 @@ from atb.venues.simulator.orders import STOPS, ZERO, Order
 from atb.venues.simulator.tape import AFTER_RANGE, Tape
 
 
-def check_terms(draft: Order, tape: Tape, filters: Filters, *, open_orders: Iterable[Order]) -> None:
-    """Refuse an order for its own terms: closed market, filters, a price that would trade or trigger at once.
+def check_rules(draft: Order, tape: Tape, filters: Filters, *, open_orders: Iterable[Order], now_ms: int) -> None:
+    """Refuse an order that its symbol does not allow, or that breaks a filter.
 
     A market order that names an amount of quote gets its quantity here.
 
@@ -21,23 +21,35 @@ def check_terms(draft: Order, tape: Tape, filters: Filters, *, open_orders: Iter
     ----------
     open_orders
         The symbol's open orders, for the limits on their number.
+    now_ms
+        Exchange time in epoch milliseconds.
 
     Raises
     ------
     Refusal
         With Binance's code for the first reason.
     """
-    if not tape.open:
-        raise refusals.market_closed()
+    tape.capabilities.check_type(draft.type, by_quote=bool(draft.quote_quantity))
     if draft.quote_quantity:
         price = exchange_price(tape.price if draft.sells else taker_price(draft, tape.price, tape))
         draft.quantity = tape.rules.floor_quantity(draft.quote_quantity / price)
-    check_filters(draft, tape.rules, filters, price=Decimal(repr(tape.price)), beside=open_orders)
+    against = tape.filter_price(now_ms, filters.average_minutes)
+    check_filters(draft, tape.rules, filters, price=against, beside=open_orders)
+
+
+def check_price(draft: Order, tape: Tape, *, paired: bool = False) -> None:
+    """Refuse an order whose price would trade or trigger at once; a pair's is refused as a relationship of prices.
+
+    Raises
+    ------
+    Refusal
+        -2010 with Binance's words.
+    """
     if draft.type in STOPS and _triggers_at_once(draft, tape):
-        raise refusals.rejected("Stop price would trigger immediately.")
+        raise refusals.prices_related() if paired else refusals.rejected("Stop price would trigger immediately.")
     after = tape.phase == AFTER_RANGE and draft.sells
     if draft.type == "LIMIT_MAKER" and not after and is_marketable(draft, tape.price):
-        raise refusals.rejected("Order would immediately match and take.")
+        raise refusals.prices_related() if paired else refusals.rejected("Order would immediately match and take.")
 
 
 def _triggers_at_once(draft: Order, tape: Tape) -> bool:

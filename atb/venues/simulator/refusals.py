@@ -80,6 +80,26 @@ def filter_failure(name: str) -> Refusal:
     return Refusal(-1013, f"Filter failure: {name}")
 
 
+def unsupported(what: str) -> Refusal:
+    """Return the refusal of something that a symbol does not allow; `what` is the sentence up to "not supported"."""
+    return Refusal(-1013, f"{what} not supported for this symbol.")
+
+
+def prices_related() -> Refusal:
+    """Return the refusal of a pair whose prices do not lie on both sides of the last price."""
+    return rejected("The relationship of the prices for the orders is not correct.")
+
+
+def cancel_refused(text: str) -> Refusal:
+    """Return the matching engine's refusal of a cancellation."""
+    return Refusal(-2011, text)
+
+
+def no_reference_price() -> Refusal:
+    """Return the response to a query for a reference price that a symbol never had."""
+    return Refusal(-2043, "This symbol doesn't have a reference price.")
+
+
 def market_closed() -> Refusal:
     """Return the refusal of an order while its symbol is not traded."""
     return Refusal(-1013, "Market is closed.")

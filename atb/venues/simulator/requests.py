@@ -210,7 +210,7 @@ def read_pair(exchange: Floor, params: Params, prefix: str = "", *, sized: bool 
         raise refusals.bad_enum("type")
     prices = [leg.price if leg.type == "LIMIT_MAKER" else leg.stop_price for leg in legs]
     if prices[0] <= prices[1] or (above.type in STOPS and below.type in STOPS and above.type[:4] == below.type[:4]):
-        raise refusals.rejected("The relationship of the prices for the orders is not correct.")
+        raise refusals.prices_related()
     return sorted(legs, key=lambda leg: not leg.type.startswith("STOP"))
 
 

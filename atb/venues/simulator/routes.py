@@ -64,6 +64,8 @@ ROUTES: dict[tuple[str, str], Route] = {
     ("GET", "/api/v3/trades"): Route(market.trades, 25, operation="trades.recent"),
     ("GET", "/api/v3/aggTrades"): Route(market.aggregated_trades, 4, operation="trades.aggregate"),
     ("GET", "/api/v3/avgPrice"): Route(market.average_price, 2, operation="avgPrice"),
+    ("GET", "/api/v3/referencePrice"): Route(market.reference_price, 2, operation="referencePrice"),
+    ("GET", "/api/v3/executionRules"): Route(market.execution_rules, 2, 40, operation="executionRules"),
     ("GET", "/api/v3/account"): _trades(20, account.account, "account.status"),
     ("GET", "/api/v3/account/commission"): _trades(20, account.commission, "account.commission"),
     ("GET", "/api/v3/myTrades"): _trades(20, account.my_trades, "myTrades"),

@@ -15,7 +15,7 @@ def play_event(exchange: Floor, what: ScriptedEvent) -> None:
     detail = what.detail
     if what.kind == "price":
         tape = exchange.tapes[detail["symbol"]]
-        tape.trade_at(float(detail["price"]))
+        tape.trade_at(float(detail["price"]), exchange.now_ms())
         exchange.trading.match_bar(tape)
     elif what.kind == "deposit":
         exchange.trading.transfer(detail["asset"], Decimal(str(detail["amount"])))

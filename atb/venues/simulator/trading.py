@@ -1,38 +1,34 @@
 """The life of orders: placed, matched, filled, expired, cancelled; no other code does any of this to an order."""
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
+from itertools import takewhile
 
 from atb.venues.simulator import refusals
 from atb.venues.simulator.accounts import Account
+from atb.venues.simulator.announcements import Announcements
 from atb.venues.simulator.book import OrderBook
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.contingent_orders import ContingentOrders, Finish, Start, Step
-from atb.venues.simulator.events import (
-    AccountPosition,
-    BalanceUpdate,
-    Event,
-    ExecutionReport,
-    ExecutionType,
-    MarketTrade,
-)
-from atb.venues.simulator.fees import BNB, Fees
+from atb.venues.simulator.events import BalanceUpdate, Event, ExecutionType, MarketTrade
+from atb.venues.simulator.faults import Strike, never
+from atb.venues.simulator.fees import Fees
 from atb.venues.simulator.matching import (
     exchange_price,
     is_marketable,
     precedence,
     price_met_in_bar,
     rounded_down,
-    rounded_up,
     walk_book,
     would_trigger,
 )
 from atb.venues.simulator.orders import STOPS, ZERO, Order, OrderList, Trade
-from atb.venues.simulator.pretrade import check_terms, paying_asset, required_balance
+from atb.venues.simulator.pretrade import check_price, check_rules, required_balance
+from atb.venues.simulator.settlement import Settlement
 from atb.venues.simulator.tape import AFTER_RANGE, Tape
 
+OUT_OF_RANGE = "EXECUTION_RULE_PRICE_RANGE_EXCEEDED"
 AT_MARKET = frozenset(("MARKET", "STOP_LOSS", "TAKE_PROFIT"))
 
 
@@ -51,6 +47,8 @@ class Trading:
         Called with every event, in order.
     now
         Exchange time in epoch milliseconds.
+    strike
+        Called with a kind of fault in the matching engine and the order at hand; returns the fault's details if one strikes.
     """
 
     def __init__(
@@ -61,12 +59,15 @@ class Trading:
         *,
         announce: Callable[[Event], None],
         now: Callable[[], int],
+        strike: Strike = never,
     ) -> None:
         self.config, self.tapes, self.account = config, tapes, account
         self.book, self.fees = OrderBook(), Fees(config.execution, config.fee_in, exact=config.exact_fees)
-        self.announce, self.now = announce, now
+        self.announcements, self.now = Announcements(self.book, account, publish=announce, now=now), now
+        self.settlement = Settlement(account, tapes, config=config, fees=self.fees)
+        self._strike = strike
         self._contingent = ContingentOrders(
-            self.book, account, tapes, fees=self.fees, filters=config.filters, announce=announce, now=now
+            self.book, account, tapes, announcements=self.announcements, config=config, fees=self.fees, strike=strike
         )
         self._room: dict[str, Decimal] = {}  # volume that this bar's resting orders may still take, by symbol
 
@@ -83,7 +84,7 @@ class Trading:
         self.check(draft)
         self._accept(draft, locked=self._required_balance(draft)[1] if draft.type != "MARKET" else ZERO)
         self._match_new(draft)
-        self._announce_balances()
+        self.announcements.balances()
         return draft
 
     def place_list(self, kind: str, drafts: Sequence[Order], client_id: str) -> OrderList:
@@ -95,9 +96,10 @@ class Trading:
             If any of its orders is not accepted: nothing has changed then.
         """
         working, pending = (drafts, ()) if kind == "OCO" else (drafts[:1], drafts[1:])
+        self.tapes[drafts[0].symbol].capabilities.check_list(kind)
         self.book.check_client_ids(drafts, client_id)
         for draft in working:
-            self._check_terms(draft)
+            self._check_terms(draft, paired=kind == "OCO")
         self._contingent.check_pending(pending)
         asset, amount = self._contingent.required_balance(working)
         self.account.require(asset, amount)
@@ -107,7 +109,7 @@ class Trading:
         self._contingent.announce_list(orders)
         for draft in self._contingent.in_order(working):
             self._match_new(draft)
-        self._announce_balances()
+        self.announcements.balances()
         return orders
 
     def check(self, draft: Order) -> None:
@@ -122,9 +124,23 @@ class Trading:
         self.book.check_client_ids([draft])
         self.account.require(*self._required_balance(draft))
 
-    def _check_terms(self, draft: Order) -> None:
-        beside = self.book.open_in(draft.symbol)
-        check_terms(draft, self.tapes[draft.symbol], self.config.filters, open_orders=beside)
+    def check_rules(self, draft: Order) -> None:
+        """Refuse an order that its symbol does not allow, or that breaks a filter.
+
+        Raises
+        ------
+        Refusal
+            With Binance's code for the first reason.
+        """
+        beside, tape = self.book.open_in(draft.symbol), self.tapes[draft.symbol]
+        check_rules(draft, tape, self.config.filters, open_orders=beside, now_ms=self.now())
+
+    def _check_terms(self, draft: Order, *, paired: bool = False) -> None:
+        tape = self.tapes[draft.symbol]
+        if not tape.open:
+            raise refusals.market_closed()
+        self.check_rules(draft)
+        check_price(draft, tape, paired=paired)
 
     def _required_balance(self, draft: Order) -> tuple[str, Decimal]:
         return required_balance(draft, self.tapes[draft.symbol], self.fees)
@@ -136,7 +152,7 @@ class Trading:
         order.status = "PENDING_NEW" if pending else "NEW"
         self.book.add(order)
         if pending:
-            self._announce_order(order, "NEW")
+            self.announcements.order(order, "NEW")
         else:
             self._start(order, locked=locked)
 
@@ -145,13 +161,8 @@ class Trading:
         order.status, order.update_ms = "NEW", self.now()
         if order.type not in STOPS:
             order.working_ms = self.now()
-        if locked:
-            self.account.lock(self._paying_asset(order), locked)
-            order.locked += locked
-        self._announce_order(order, "NEW")
-
-    def _paying_asset(self, order: Order) -> str:
-        return paying_asset(order, self.tapes[order.symbol])
+        self.settlement.set_aside(order, locked)
+        self.announcements.order(order, "NEW")
 
     def _take_steps(self, steps: Iterable[Step]) -> None:
         """Take the steps that contingent orders yield, one at a time."""
@@ -213,7 +224,7 @@ class Trading:
                 at_open = price == float(tape.bar["open"])
                 order.inside = tape.entered = 0 if at_open else 1 if order.is_stop else 2
                 self._execute(order, price)
-        self._announce_balances()
+        self.announcements.balances()
 
     def _execute(self, order: Order, met: float) -> None:
         """Execute an order at the price it reached: stops as taker, limits as maker."""
@@ -222,10 +233,12 @@ class Trading:
             return
         order.triggered, order.working_ms = True, self.now()
         self._take_steps(self._contingent.on_execution(order))
-        if order.type in AT_MARKET or is_marketable(order, met):
+        if self._strike("expire_stop", order) is not None:
+            self._finish(order, "EXPIRED", expiry=OUT_OF_RANGE)
+        elif order.type in AT_MARKET or is_marketable(order, met):
             self._take(order, met)
         else:
-            self._announce_order(order, "NEW")
+            self.announcements.order(order, "NEW")
 
     def _cross(self, order: Order, price: float, *, takes: bool) -> None:
         """Fill a limit order that crosses the market on arrival.
@@ -235,6 +248,8 @@ class Trading:
         """
         if takes or self.config.book.level is not None:
             self._take(order, price)
+        elif not self.tapes[order.symbol].capabilities.executes_at(exchange_price(price)):
+            self._finish(order, "EXPIRED", expiry=OUT_OF_RANGE)
         elif order.type == "LIMIT":
             self._make(order, exchange_price(price))
 
@@ -242,44 +257,47 @@ class Trading:
         """Fill a resting limit order at a price, as far as the liquidity goes."""
         room = self._room.get(order.symbol) if self.config.book.share is not None else None
         quantity = min(amount for amount in (order.rest, self.config.book.max_execution, room) if amount is not None)
+        quantity = self._struck_part(order, quantity)
         if quantity <= 0:
             return
         if room is not None:
             self._room[order.symbol] = room - quantity
         self._fill(order, quantity, price, maker=True)
 
+    def _struck_part(self, order: Order, quantity: Decimal) -> Decimal:
+        """Return how much of a quantity is executed now where a fault lets an order with a limit be met in part."""
+        rules = self.tapes[order.symbol].rules
+        if not order.price or quantity <= rules.lot or (detail := self._strike("partial", order)) is None:
+            return quantity
+        share = rules.floor_quantity(quantity * Decimal(str(detail.get("share", 0.5))))
+        return min(max(share, rules.lot), quantity - rules.lot)
+
     def _take(self, order: Order, met: float) -> None:
         """Fill a taker order against the book; a rest that may not rest on the book expires."""
         tape, at_market = self.tapes[order.symbol], order.type in AT_MARKET
-        found = list(walk_book(order, met, tape, book=self.config.book))
+        most = self._struck_part(order, order.rest)
+        found = list(walk_book(order, met, tape, book=self.config.book, most=most))
         if order.tif == "FOK" and sum(quantity for quantity, _ in found) < order.rest:
             found = []
-        for quantity, price in found:
-            if not self._can_pay(order, quantity, price):
+        allowed = list(takewhile(lambda part: tape.capabilities.executes_at(part[1]), found))
+        for quantity, price in allowed:
+            if not self.settlement.can_pay(order, quantity, price):
                 break
             self._fill(order, quantity, price, maker=False)
-        if order.open and (at_market or order.tif in {"IOC", "FOK"}):
-            self._finish(order, "EXPIRED")
-
-    def _can_pay(self, order: Order, quantity: Decimal, price: Decimal) -> bool:
-        """Return True if the account can pay a buy that slipped beyond the amount set aside."""
-        if order.sells:
-            return True
-        value = rounded_up(quantity * price)
-        return value + self.fees.reserve(value) <= order.locked + self.account.free(self._paying_asset(order))
+        expiry = OUT_OF_RANGE if len(allowed) < len(found) else ""
+        if order.open and (expiry or at_market or order.tif in {"IOC", "FOK"}):
+            self._finish(order, "EXPIRED", expiry=expiry)
 
     def _fill(self, order: Order, quantity: Decimal, price: Decimal, *, maker: bool) -> None:
         """Fill a part of an order: balances, order, trade and list change together."""
         self._take_steps(self._contingent.on_execution(order))
         tape, value = self.tapes[order.symbol], rounded_down(quantity * price)
-        bnb = (self.account.free(BNB), self._bnb_price())
-        commission, asset = self.fees.commission(
-            tape.rules.symbol, sells=order.sells, quantity=quantity, value=value, maker=maker, bnb=bnb
-        )
-        self._settle(order, quantity, value)
-        self.account.add(asset, -commission)
+        pair = tape.rules.symbol
+        free = self.account.free(pair.base)
+        commission, asset = self.settlement.settle(order, quantity, value, maker=maker)
         order.filled, order.spent, order.update_ms = order.filled + quantity, order.spent + value, self.now()
-        order.commission += commission if asset == tape.rules.symbol.base and not order.sells else ZERO
+        in_base = self._contingent.commission_of_received(order, commission if asset == pair.base else ZERO, free)
+        order.commission += in_base
         order.status = "PARTIALLY_FILLED" if order.rest else "FILLED"
         trade = Trade(
             tape.new_trade(), order.id, order.list_id, order.symbol, order.side, price, quantity, commission,
@@ -288,25 +306,13 @@ class Trading:
         self.book.trades.append(trade)
         order.trades.append(trade)
         if order.status == "FILLED":
-            self._release(order)
+            self.settlement.release(order)
             self.book.mark_closed(order)
-        self._announce_order(order, "TRADE", trade)
-        self.announce(MarketTrade(self.now(), order.symbol, trade.id, price, quantity, maker != order.sells))
-        in_base = commission if asset == tape.rules.symbol.base else ZERO
+        self.announcements.order(order, "TRADE", trade)
+        self.announcements.publish(
+            MarketTrade(self.now(), order.symbol, trade.id, price, quantity, maker != order.sells)
+        )
         self._take_steps(self._contingent.after_fill(order, quantity, in_base))
-
-    def _settle(self, order: Order, quantity: Decimal, value: Decimal) -> None:
-        """Update the balances for an execution; the locked amount is used first."""
-        pair = self.tapes[order.symbol].rules.symbol
-        used = order.locked if quantity == order.rest else rounded_down(order.locked * quantity / order.rest)
-        self.account.unlock(self._paying_asset(order), used)
-        order.locked -= used
-        if order.sells:
-            self.account.add(pair.base, -quantity)
-            self.account.add(pair.quote, value)
-        else:
-            self.account.add(pair.quote, -value)
-            self.account.add(pair.base, quantity)
 
     # --- ending
 
@@ -320,68 +326,43 @@ class Trading:
         """
         if not order.open:
             raise refusals.unknown_order()
+        self.tapes[order.symbol].capabilities.check_cancel()
         if order.list_id >= 0:
             self.cancel_list(self.book.lists[order.list_id], client_id)
         else:
             self._finish(order, "CANCELED", client_id=client_id)
-        self._announce_balances()
+        self.announcements.balances()
 
     def cancel_list(self, orders: OrderList, client_id: str = "") -> None:
-        """Cancel the open orders of a list; a cancelled working order takes its pending legs with it."""
+        """Cancel the open orders of a list; a cancelled working order takes its pending legs with it.
+
+        Raises
+        ------
+        Refusal
+            If the symbol is closed for cancellations.
+        """
+        self.tapes[orders.symbol].capabilities.check_cancel()
         for order in self.book.members(orders):
             if order.open:
                 self._finish(order, "CANCELED", client_id=client_id)
-        self._announce_balances()
+        self.announcements.balances()
 
-    def _finish(self, order: Order, status: ExecutionType, *, client_id: str = "", reason: str = "NONE") -> None:
+    def _finish(
+        self, order: Order, status: ExecutionType, *, client_id: str = "", reason: str = "NONE", expiry: str = ""
+    ) -> None:
         """End an order that is open: CANCELED, EXPIRED or REJECTED."""
-        self._release(order)
-        order.status, order.update_ms = status, self.now()
+        self.settlement.release(order)
+        order.status, order.update_ms, order.expiry_reason = status, self.now(), expiry
         self.book.mark_closed(order)
-        self._announce_order(order, status, client_id=client_id, reason=reason)
+        self.announcements.order(order, status, client_id=client_id, reason=reason)
         self._take_steps(self._contingent.after_end(order))
 
-    def _release(self, order: Order) -> None:
-        if order.locked:
-            self.account.unlock(self._paying_asset(order), order.locked)
-            order.locked = ZERO
-
-    # --- announcing
+    # --- money
 
     def transfer(self, asset: str, amount: Decimal) -> None:
         """Deposit an amount, or withdraw it if negative."""
         if amount < 0:
             self.account.require(asset, -amount)
         self.account.add(asset, amount)
-        self.announce(BalanceUpdate(self.now(), asset, amount))
-        self._announce_balances()
-
-    def _bnb_price(self) -> Decimal:
-        """Return the price of BNB in quote."""
-        tape = next((tape for tape in self.tapes.values() if tape.rules.symbol.base == BNB), None)
-        return exchange_price(tape.price) if tape is not None else self.config.bnb_price
-
-    def _announce_order(
-        self,
-        order: Order,
-        what: ExecutionType,
-        trade: Trade | None = None,
-        *,
-        client_id: str = "",
-        reason: str = "NONE",
-    ) -> None:
-        """Announce an order as it is now; a cancellation has its own client id."""
-        cancelled = what == "CANCELED"
-        name = client_id or self.book.new_client_id() if cancelled else order.client_id
-        original = order.client_id if cancelled else ""
-        present = copy.copy(order)
-        self.book.keep(self.now(), present)
-        self.announce(ExecutionReport(self.now(), what, present, trade, name, original, reason))
-
-    def _announce_balances(self) -> None:
-        """Announce the balances that changed since the last announcement."""
-        changed = self.account.take_changed()
-        if changed:
-            self.account.keep(self.now())
-            rows = tuple((asset, self.account.free(asset), self.account.locked(asset)) for asset in changed)
-            self.announce(AccountPosition(self.now(), rows))
+        self.announcements.publish(BalanceUpdate(self.now(), asset, amount))
+        self.announcements.balances()

@@ -262,7 +262,7 @@ class TestABracket:
         tape = running.exchange.tapes["BTCUSD"]
 
         def trade():
-            tape.trade_at(float(price))
+            tape.trade_at(float(price), running.exchange.now_ms())
             running.exchange.trading.match_bar(tape)
 
         running.call(trade)

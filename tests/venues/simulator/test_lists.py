@@ -28,6 +28,12 @@ def reports(body):
     return {report["type"]: report for report in body["orderReports"]}
 
 
+def present(ask, body):
+    """Return the orders of a list's answer by type, as queries show them."""
+    rows = [ask("GET", "order", symbol="BTCUSDT", orderId=order["orderId"])[1] for order in body["orders"]]
+    return {row["type"]: row for row in rows}
+
+
 def oco(ask, **params):
     return ask("POST", "orderList/oco", **({"symbol": "BTCUSDT", "side": "SELL", "quantity": 2} | OCO | params))
 
@@ -124,19 +130,41 @@ def test_a_buying_pair_sets_aside_the_dearer_leg_and_frees_the_rest():
 
 
 def test_a_paying_list_protects_what_was_received_net_of_the_fee_in_whole_lots():
-    ask = asker()
+    ask = asker(balances={"USDT": Decimal(1_000), "BTC": Decimal("0.0019")})  # the fee is 0.002
     status, body = opoco(ask, workingPrice=105)
     assert (status, body["contingencyType"]) == (200, "OTO")
-    found = reports(body)
     assert [report["type"] for report in body["orderReports"]] == ["LIMIT_MAKER", "STOP_LOSS", "LIMIT"]
+    legs = present(ask, body)
+    assert legs["LIMIT"]["status"] == "FILLED"
+    assert {legs[name]["origQty"] for name in ("STOP_LOSS", "LIMIT_MAKER")} == {"1.99800000"}
+    assert {legs[name]["status"] for name in ("STOP_LOSS", "LIMIT_MAKER")} == {"NEW"}
+    assert ask.balance("BTC") == (Decimal("0.0019"), Decimal("1.998"))
+
+
+def test_the_fee_comes_from_the_free_balance_where_that_is_enough_and_the_legs_sell_all_that_was_received():
+    for settings, quantity, free in (({}, "2.00000000", "1.998"), ({"opo_commission": "received"}, "1.99800000", "2")):
+        ask = asker(**settings)
+        legs = present(ask, opoco(ask, workingPrice=105)[1])
+        assert {legs[name]["origQty"] for name in ("STOP_LOSS", "LIMIT_MAKER")} == {quantity}
+        assert ask.balance("BTC") == (Decimal(free), Decimal(quantity))
+
+
+@pytest.mark.parametrize("shows", ["pending", "now"])
+def test_the_answer_to_a_new_list_shows_its_legs_as_they_were_before_anything_was_executed(shows):
+    ask = asker(placement_shows=shows)
+    body = opoco(ask, workingPrice=105)[1]
+    found = reports(body)
     assert found["LIMIT"]["status"] == "FILLED"
-    assert {found[name]["origQty"] for name in ("STOP_LOSS", "LIMIT_MAKER")} == {"1.99800000"}
-    assert {found[name]["status"] for name in ("STOP_LOSS", "LIMIT_MAKER")} == {"NEW"}
-    assert ask.balance("BTC") == (2, Decimal("1.998"))
+    for name in ("STOP_LOSS", "LIMIT_MAKER"):
+        assert found[name]["status"] == ("PENDING_NEW" if shows == "pending" else "NEW")
+        assert ("origQty" in found[name]) == (shows == "now")
+    terms = {"symbol": "BTCUSDT", "pendingType": "STOP_LOSS", "pendingSide": "SELL", "pendingStopPrice": 95}
+    body = ask("POST", "orderList/oto", **terms, **WORKING, workingPrice=101, pendingQuantity="1.5")[1]
+    assert reports(body)["STOP_LOSS"]["origQty"] == "1.50000000"  # an OTO's is the client's own
 
 
 def test_pending_legs_wait_for_the_whole_fill_and_have_no_quantity_before():
-    ask = asker(book=BookDepth(max_execution=Decimal(1)))
+    ask = asker(book=BookDepth(max_execution=Decimal(1)), opo_commission="received")
     body = opoco(ask, workingPrice=99)[1]
     pending = reports(body)["STOP_LOSS"]
     assert (pending["status"], pending["workingTime"]) == ("PENDING_NEW", -1)
@@ -200,17 +228,17 @@ def test_one_order_triggers_another_with_a_quantity_of_its_own():
     ask = asker()
     terms = {"symbol": "BTCUSDT", "pendingType": "STOP_LOSS", "pendingSide": "SELL", "pendingStopPrice": 95}
     body = ask("POST", "orderList/oto", **terms, **WORKING, workingPrice=101, pendingQuantity="1.5")[1]
-    assert {name: report["status"] for name, report in reports(body).items()} == {"LIMIT": "FILLED", "STOP_LOSS": "NEW"}
+    assert {name: row["status"] for name, row in present(ask, body).items()} == {"LIMIT": "FILLED", "STOP_LOSS": "NEW"}
     assert ask.balance("BTC") == (Decimal("2.498"), Decimal("1.5"))
     body = ask("POST", "orderList/opo", **terms, **WORKING, workingPrice=101)[1]
-    assert reports(body)["STOP_LOSS"]["origQty"] == "1.99800000"
+    assert present(ask, body)["STOP_LOSS"]["origQty"] == "2.00000000"
 
 
 def test_a_pending_order_that_cannot_be_paid_is_rejected():
     ask = asker(balances={"USDT": Decimal(1_000)})
     terms = {"symbol": "BTCUSDT", "pendingSide": "SELL", "pendingQuantity": 2, "workingPrice": 101}
     body = ask("POST", "orderList/otoco", **terms, **WORKING, **ABOVE, **BELOW)[1]  # the fee leaves 1.998
-    assert {report["status"] for report in body["orderReports"]} == {"FILLED", "REJECTED"}
+    assert {row["status"] for row in present(ask, body).values()} == {"FILLED", "REJECTED"}
     assert ask.balance("BTC") == (Decimal("1.998"), 0)
 
 
