@@ -13,7 +13,15 @@ import pandas as pd
 from atb.data.catalogue.gaps import describe_gap, gaps_of, uncovered
 from atb.data.catalogue.resampling import resample
 from atb.data.catalogue.series import Series, find_series
-from atb.data.catalogue.yearfile import YearFileHeader, empty_frame, read_header, read_year, read_years, whole_file
+from atb.data.catalogue.yearfile import (
+    Group,
+    YearFileHeader,
+    empty_frame,
+    read_header,
+    read_year,
+    read_years,
+    whole_file,
+)
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError, InputError
@@ -213,7 +221,8 @@ def read_series(
     loaded = read_years([series.years[year] for year in years], since_ms, None if until is None else in_ms(until))
     for year, header in zip(years, loaded.headers, strict=True):
         check_identity(series, header, series.years[year])
-    return _joined(series, loaded.headers, loaded.frame, partly=since_ms is not None or until is not None)
+    partly = since_ms is not None or until is not None
+    return _joined(series, loaded.headers, loaded.frame, groups=loaded.groups, partly=partly)
 
 
 def join_years(series: Series, parts: Sequence[tuple[YearFileHeader, pd.DataFrame]]) -> Bars:
@@ -222,14 +231,18 @@ def join_years(series: Series, parts: Sequence[tuple[YearFileHeader, pd.DataFram
     return _joined(series, [header for header, _ in parts], frame)
 
 
-def _joined(series: Series, headers: Sequence[YearFileHeader], frame: pd.DataFrame, *, partly: bool = False) -> Bars:
+def _joined(
+    series: Series,
+    headers: Sequence[YearFileHeader],
+    frame: pd.DataFrame,
+    *,
+    groups: Sequence[Group] = (),
+    partly: bool = False,
+) -> Bars:
     """Return bars with their accepted gaps; of a part of the files only those between two of its bars."""
     bars = Bars(series.symbol, series.timeframe, frame, series.venue)
     known = np.array([edge for header in headers for edge in header.edges], dtype=np.int64).reshape(-1, 2)
-    closed = bars.closed_ms
-    at = np.flatnonzero(closed[:-1] != bars.opened_ms[1:])
-    found = np.stack([closed[at], bars.opened_ms[at + 1]], axis=1)
-    if len(unknown := uncovered(found, known)):
+    if len(unknown := uncovered(_holes(bars, groups), known)):
         raise DataError(
             f"Bars of {series} are missing that were never accepted as missing",
             found=describe_gap(gaps_of(*unknown[:1].T)[0], series.timeframe),
@@ -238,6 +251,21 @@ def _joined(series: Series, headers: Sequence[YearFileHeader], frame: pd.DataFra
     if len(bars) and partly:
         known = known[(known[:, 0] > bars.opened_ms[0]) & (known[:, 1] <= bars.opened_ms[-1])]
     return Bars(series.symbol, series.timeframe, frame, series.venue, gaps_of(*known.T))
+
+
+def _holes(bars: Bars, groups: Sequence[Group]) -> np.ndarray[tuple[int, int], np.dtype[np.int64]]:
+    """Return the edges (N, 2), epoch milliseconds, of each time between two bars: a bar's close and the later open of the next.
+
+    Where the bars of each group are known to follow each other, only the groups' ends are looked at.
+    """
+    step = 0 if bars.timeframe.unit == "M" else bars.timeframe.seconds * 1_000
+    if step and groups and all(group.step == step or group.rows == 1 for group in groups):
+        opened = np.array([group.first_ms for group in groups[1:]], dtype=np.int64)
+        closed = np.array([group.first_ms + group.rows * step for group in groups[:-1]], dtype=np.int64)
+    else:
+        opened, closed = bars.opened_ms[1:], bars.closed_ms[:-1]
+    at = np.flatnonzero(closed != opened)
+    return np.stack([closed[at], opened[at]], axis=1)
 
 
 def _identified_year(series: Series, year: int) -> tuple[YearFileHeader, pd.DataFrame]:

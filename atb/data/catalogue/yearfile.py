@@ -98,10 +98,11 @@ class YearFileHeader:
 
 @dataclass(frozen=True)
 class Loaded:
-    """Bars of some year files: the headers, the bars, and how many bytes were read."""
+    """Bars of some year files: the headers, the bars, the groups of rows they came in, and how many bytes were read."""
 
     headers: tuple[YearFileHeader, ...]
     frame: pd.DataFrame
+    groups: tuple[Group, ...]
     read: int
 
 
@@ -175,7 +176,8 @@ def read_years(paths: Sequence[Path], since_ms: int | None = None, until_ms: int
             _decode(*task, into=(times, block))
     index = bar_index(times)
     frame = pd.DataFrame(block.T, index=index, columns=list(BAR_COLUMNS), copy=False)
-    return Loaded(tuple(file.header for file in files), frame, sum(file.read for file in files))
+    groups = tuple(group for file in files for group in file.groups)
+    return Loaded(tuple(file.header for file in files), frame, groups, sum(file.read for file in files))
 
 
 def read_header(path: Path) -> YearFileHeader:

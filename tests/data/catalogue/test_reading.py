@@ -1,5 +1,6 @@
 """load_bars: exactly what was asked for, or an error that says what is missing and how to get it."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pandas as pd
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.data import load_bars
+from atb.data.catalogue import yearfile
 from atb.data.catalogue.yearfile import encode
 from atb.errors import DataError, InputError
 from tests.data.markets import days, part, store, without
@@ -143,6 +145,22 @@ def test_known_gaps_come_back_and_are_not_filled(tmp_path):
     assert load_bars("BTC/USDT", "1d", "2022-01-02", root=tmp_path).gaps == ()
     with pytest.raises(DataError, match=r"No bar of BTC/USDT 1d .test. opens in this range"):
         load_bars("BTC/USDT", "1d", "2021-12-30", "2022-01-01", root=tmp_path)
+
+
+@pytest.mark.parametrize("dropped", [[5], [7], [8], [7, 8], [4, 5, 6, 7], [8, 9, 17], [*range(3, 30)]])
+def test_holes_within_groups_of_rows_and_between_them_are_found(tmp_path, monkeypatch, dropped):
+    monkeypatch.setattr(yearfile, "ROWS", 4)
+    whole = days(40)
+    holed = replace(whole, frame=whole.frame.drop(whole.frame.index[dropped]))
+    assert load_bars("BTC/USDT", "1d", root=store(tmp_path / "whole", whole)).gaps == ()
+    store(tmp_path, holed, accept_gaps=True)
+    loaded = load_bars("BTC/USDT", "1d", root=tmp_path)
+    pd.testing.assert_frame_equal(loaded.frame, holed.frame, check_exact=True, check_freq=False)
+    missing = [opened for begun, ended in loaded.gaps for opened in pd.date_range(begun, ended, inclusive="left")]
+    assert missing == whole.frame.index[dropped].tolist()
+    (tmp_path / "test/BTC-USDT/1d/2021.parquet").write_bytes(encode(holed, source="no gap accepted", seed=None))
+    with pytest.raises(DataError, match="never accepted as missing"):
+        load_bars("BTC/USDT", "1d", root=tmp_path)
 
 
 def test_a_deleted_year_is_a_gap_that_was_not_accepted(tmp_path):
