@@ -206,12 +206,23 @@ def main() -> None:
     for name in ("pandas", "talib", "atb.engine.prepare"):  # once, for all forks
         importlib.import_module(name)
     BarClock.install()
+    _use_libraries()
     gc.freeze()  # or each fork's first collection would copy the memory that it shares with this process
     with suppress(EOFError):
         while pickle.load(requests) == SLOT:  # noqa: S301 - from the process that started this one
             if status := _in_fork(partial(_answer_slot, requests, answers)):
                 sys.exit(1 if status == RAISED else status)  # an error is printed already
             _write(answers, "ended", "")
+
+
+def _use_libraries() -> None:
+    """Join and read a table: what pandas loads only then would be loaded again in each fork."""
+    import pandas as pd
+
+    frame = pd.DataFrame({"close": [1.0, 2.0]}, index=pd.date_range("2020-01-01", periods=2, tz="UTC"))
+    table = pd.concat([frame, frame], axis=1, ignore_index=True)
+    table.columns = pd.Index(["close", "other"])
+    table["other"].to_numpy()
 
 
 def _in_fork(answer: "Callable[[], None]") -> str:

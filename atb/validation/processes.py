@@ -1,10 +1,11 @@
 """Isolated processes that compute columns for spans of rows, each row from the bars known at it.
 
 A process is started when it is first needed and serves all slots of a check, one after another, so that a hundred slots cost one
-start, about a second. Each strategy is loaded once, in a fork that has seen no other, and no bar is seen there: blocks are computed
-in forks of that fork (`atb.validation.isolated`).
+start, about a second; it is then kept for the next check. It loads libraries and nothing else: each strategy is loaded once, in a
+fork that has seen no other, and no bar is seen there: blocks are computed in forks of that fork (`atb.validation.isolated`).
 """
 
+import atexit
 import dataclasses
 import itertools
 import os
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 _Answer = tuple[list[tuple[float, ...]], str]
 
-_BLOCK = (32, 96)  # rows between two fresh starts, drawn at random
+_BLOCK = (64, 192)  # rows between two fresh starts, drawn at random
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
 
 
@@ -109,7 +110,7 @@ def spans_of(rows: Rows, window: int, *, rng: np.random.Generator) -> Iterator[S
 
 
 class Processes:
-    """The isolated processes of one check: one, or two if there is enough to do for both.
+    """The isolated processes of one check: one, or two if there is enough to do for both; kept from the check before or started.
 
     Parameters
     ----------
@@ -119,18 +120,17 @@ class Processes:
 
     def __init__(self, rows: int) -> None:
         """Start nothing yet."""
-        self._all = [_Process() for _ in range(min(2, os.cpu_count() or 1, 1 + rows // 500))]
-        self._open = ExitStack()
+        self._all = [_IDLE.take() for _ in range(min(2, os.cpu_count() or 1, 1 + rows // 500))]
 
     def __enter__(self) -> Self:
         """Be ready to start the processes."""
-        for process in self._all:
-            self._open.enter_context(process)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        """End the processes."""
-        self._open.close()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Keep the processes for the next check, or end them if something went wrong."""
+        for process in self._all:
+            if kind is not None or not _IDLE.keep(process):
+                process.end()
 
     def run(self, slot: "Slot", spans: Sequence[Span], rows: Rows) -> Recomputed:
         """Return a slot's columns at `rows`, the rows of all spans in order.
@@ -163,13 +163,27 @@ class _Process:
         self._started: Any = None
         self._stderr: Any = None
         self._code: dict[str, Any] = {}  # strategy and predictor that are loaded
+        self._world = _world()
 
-    def __enter__(self) -> Self:
-        return self
+    def serves(self) -> bool:
+        """Return True if it waits for a strategy and was started as a new one would be."""
+        return self._world == _world() and self._started is not None and self._started.poll() is None
 
-    def __exit__(self, *_: object) -> None:
-        with suppress(BrokenPipeError):  # it ended before it was asked to
-            self._open.close()
+    def end(self) -> None:
+        """End it; one that another process started is left to that process."""
+        if self._world[0] == os.getpid():
+            with suppress(BrokenPipeError):  # it ended before it was asked to
+                self._open.close()
+
+    def has_unloaded(self) -> bool:
+        """End the fork with the strategy; return whether it ended well."""
+        if not self._code:
+            return True
+        self._code = {}
+        with suppress(OSError, EOFError):
+            _send(self._started, ENDS)
+            return _receive(self._started)[0] == "ended"
+        return False
 
     def answers(self, parts: dict[str, Any], spans: Sequence[Span], market: _Market) -> list[_Answer]:
         """Send a slot and its spans one after another; return the answers."""
@@ -198,13 +212,13 @@ class _Process:
         _send(process, parts)
 
     def _start(self) -> Any:
-        environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
+        _, environment, path = self._world
         self._stderr = self._open.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - closed with the process
         self._started = self._open.enter_context(subprocess.Popen(
-            [sys.executable, "-c", "from atb.validation.isolated import main; main()"], env=environment, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=self._stderr, cwd=Path(__file__).parents[2],
+            [sys.executable, "-c", "from atb.validation.isolated import main; main()"], env=dict(environment),
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._stderr, cwd=Path(__file__).parents[2],
         ))  # fmt: skip
-        _send(self._started, [path or str(Path.cwd()) for path in sys.path])
+        _send(self._started, list(path))
         return self._started
 
     def _last_words(self) -> str:
@@ -214,6 +228,45 @@ class _Process:
         self._started.wait()
         self._stderr.seek(0)
         return " ".join(self._stderr.read().decode(errors="replace").strip().splitlines()[-1:])
+
+
+class _Idle:
+    """Processes that wait for another check, about 100 MB each; they end with this process."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._all: list[_Process] = []
+        atexit.register(self.end)
+
+    def take(self) -> _Process:
+        """Return one that was started as a new one would be now, or one to be started."""
+        while self._all:
+            process = self._all.pop()
+            if process.serves():
+                return process
+            process.end()
+        return _Process()
+
+    def keep(self, process: _Process) -> bool:
+        """Keep a process that serves, unless there are enough; return whether it is kept."""
+        if len(self._all) >= self._most or not process.serves() or not process.has_unloaded():
+            return False
+        self._all.append(process)
+        return True
+
+    def end(self) -> None:
+        """End all."""
+        while self._all:
+            self._all.pop().end()
+
+
+_IDLE = _Idle(2)
+
+
+def _world() -> tuple[int, tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return what an isolated process is started from: this process's id, the environment, and where modules are found."""
+    environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
+    return os.getpid(), tuple(environment.items()), tuple(path or str(Path.cwd()) for path in sys.path)
 
 
 def _answers_of(process: Any, span: Span, market: _Market) -> _Answer:

@@ -16,6 +16,7 @@ from atb.engine.prepare import prepare, signals_of
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies.from_signals import GivenSides
+from atb.validation import processes
 from atb.validation.parity import prove_inputs
 from atb.validation.windows import LOOKS_AHEAD, NOT_REPEATABLE, SHORT_WARMUP, all_of, check_windows
 from tests.bars import bars_of, random_walk
@@ -128,16 +129,58 @@ def slots_of(*strategies):
     )
 
 
-def test_a_hundred_slots_share_the_start_of_a_process(monkeypatch):
-    started = []
-    popen = subprocess.Popen
-    monkeypatch.setattr(subprocess, "Popen", lambda *given, **options: started.append(1) or popen(*given, **options))
+@pytest.fixture
+def started(monkeypatch):
+    """The processes that were started, none of which waits since a test before."""
+    monkeypatch.setattr(processes, "_IDLE", idle := processes._Idle(2))
+    found, popen = [], subprocess.Popen
+
+    def start(*given, **options):
+        found.append(popen(*given, **options))
+        return found[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    yield found
+    idle.end()
+    assert all(process.poll() is not None for process in found)
+
+
+def test_a_hundred_slots_share_the_start_of_a_process(started):
     problem = prepare(slots_of(*[biased_strategies.Plain()] * 12), AccountPolicy())
     reports = [slot.report for slot in check_windows(problem, most=5)]
     assert len(started) == 1
     assert [(report.symbol, report.equal, report.checked) for report in reports] == [
         (f"A{number}/USDT", True, 5) for number in range(12)
     ]
+
+
+def test_a_process_serves_the_next_check_too_unless_it_would_be_started_otherwise(started, monkeypatch, tmp_path):
+    plain, remembers = biased_strategies.Plain(), biased_strategies.RemembersInItsModule()
+    assert checked(plain, most=5).report.equal
+    assert not checked(remembers, most=60).report.equal
+    assert checked(plain, most=5).report.equal
+    assert len(started) == 1
+    started[0].kill()
+    started[0].wait()
+    assert checked(plain, most=5).report.equal
+    assert len(started) == 2
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert checked(plain, most=5).report.equal
+    assert len(started) == 3
+    assert started[1].poll() is not None
+
+
+def test_a_process_that_could_not_load_a_strategy_serves_no_other(started, monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file = tmp_path / "broken_since.py"
+    file.write_text("from tests.validation.biased_strategies import Plain\nclass Late(Plain):\n    pass\n")
+    late = importlib.import_module("broken_since").Late()
+    file.write_text("1 / 0\n")
+    with pytest.raises(InputError, match="process of its own; found 'ZeroDivisionError"):
+        checked(late, most=5)
+    assert checked(biased_strategies.Plain(), most=5).report.equal
+    assert len(started) == 2
+    assert started[0].poll() is not None
 
 
 def test_a_strategy_knows_nothing_of_the_slot_before_in_the_same_process():

@@ -145,7 +145,8 @@ def quotient(above: Any, below: Any, otherwise: float, least: Any = 0.0) -> Any:
         return _quotient(above, below, least, otherwise)
     nothing = (below <= least) | (below == 0)
     held = np.where(np.isnan(above), np.nan, otherwise)
-    return np.divide(above, below, out=np.broadcast_to(held, np.shape(nothing)).copy(), where=~nothing)
+    out = held if held.shape == nothing.shape else np.broadcast_to(held, nothing.shape).copy()
+    return np.divide(above, below, out=out, where=~nothing)
 
 
 def _quotient(above: float, below: float, least: float, otherwise: float) -> float:

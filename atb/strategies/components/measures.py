@@ -30,7 +30,7 @@ def odds_signals(frame: "pd.DataFrame", enter: "float | Array", leave: "float | 
     Confidence is the distance from an even chance, 0 at 0.5 and 1 at certainty; 0 where there is no prediction.
     """
     odds = frame["prediction"].to_numpy(dtype=np.float64)
-    side = np.select([odds >= enter, odds <= leave], [1.0, 0.0], np.nan)
+    side = np.where(odds >= enter, 1.0, np.where(odds <= leave, 0.0, np.nan))
     return Signals(side=side, confidence=np.nan_to_num(2 * np.abs(odds - 0.5), nan=0.0))
 
 
