@@ -57,7 +57,7 @@ bench-setup: setup ## Add backtesting.py (AGPL-3.0) to .venv, for `atb bench` al
 demo: setup ## Candles to a promoted paper trade on a synthetic market, offline
 	$(BIN)/atb demo
 
-test: setup ## Everything but the slow tests: the static checks too
+test: setup ## Everything but the slow tests; types and security are checked by `make check`
 	$(BIN)/python -m pytest $(WORKERS) -m "not slow" --durations=30 --durations-min=2
 
 test-all: setup ## Every test, with branch coverage; random examples anew, by a seed that is printed: SEED=NUMBER repeats it

@@ -37,6 +37,7 @@ def test_what_is_above_the_quick_number_is_slow():
     assert all(mark.name == "slow" for parameter in marked for mark in parameter.marks)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_seed_prints_it_and_draws_by_it(tmp_path):
     (tmp_path / "test_drawn.py").write_text(
         "from hypothesis import given, strategies as st\n"

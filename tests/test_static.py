@@ -1,4 +1,4 @@
-"""Style, format, types and security, checked by the tools whose settings stand in pyproject.toml."""
+"""Style, format, types and security, checked by the tools whose settings stand in pyproject.toml; quickly by `make check`."""
 
 import subprocess
 import sys
@@ -14,7 +14,9 @@ CHECKS = {
 }
 
 
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in {"types", "security"} else ()) for name in CHECKS]
+)
 def test_the_code_passes(name, repository):
     program, *arguments = CHECKS[name]
     command = [Path(sys.executable).with_name(program), *arguments]

@@ -359,6 +359,7 @@ class TestWhatIsShown:
 class TestIndicatorsOfVectorbt:
     """What `IndicatorFactory` gives goes into screens and backtests alike."""
 
+    @pytest.mark.slow
     def test_combinations_of_averages_trade_like_the_strategy_of_the_same_windows(self):
         import vectorbt as vbt
 

@@ -43,6 +43,7 @@ def test_json_is_a_list_of_rows_with_progress_and_promises_beside_it():
     assert "one backtest of 100,000 bars at least 10x vectorbt: " in done.stderr
 
 
+@pytest.mark.slow
 def test_the_table_has_a_line_per_row_then_notes_then_promises():
     done = call("--case", "memory")
     assert done.exit_code == 0, done.output

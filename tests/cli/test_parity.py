@@ -47,6 +47,7 @@ def test_rules_are_given_as_flags_as_json_and_as_a_file(tmp_path):
     assert (flags["left_out_for_vectorbt"], flags["first_difference"]) == ([], None)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sample")
 def test_costs_that_vectorbt_does_not_know_are_named(tmp_path):
     rules = {
@@ -129,6 +130,7 @@ def test_bad_input_gets_one_clear_error(arguments, message):
     assert "Traceback" not in done.output
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("sample")
 def test_the_last_days_are_chosen_as_for_a_backtest():
     short, longer = (json.loads(call("sma_cross", "--days", days, "--json").stdout) for days in ("10", "20"))

@@ -69,6 +69,7 @@ def test_a_type_whose_name_is_a_text_is_named_in_part():
     assert "k" * (NAME_CHARS + 1) not in kernel.outputs()[0].data["text/plain"]
 
 
+@pytest.mark.slow
 def test_many_large_outputs_are_bounded_together_in_the_notebook_and_in_its_report():
     kernel = Kernel(5)
     for turn in range(10):

@@ -72,6 +72,7 @@ def short(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("s")
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_in_one_folder_both_succeed_and_leave_no_sockets(tmp_path, short, repository):
     path = notebook(tmp_path / "meets.ipynb", MEETS, *["print(window)"] * 5)
     open_database(settings_in(tmp_path).database.url).close()

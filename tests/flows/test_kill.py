@@ -96,6 +96,7 @@ def test_sigterm_ends_between_two_bars_with_exit_code_0(sqlite_desk):
     assert sqlite_desk.trade(path).status == "finished"
 
 
+@pytest.mark.slow
 def test_sigterm_ends_a_slow_replay_in_the_middle_of_its_wait(sqlite_desk):
     result = warm_result(sqlite_desk.stock(60, 3))
     process = sqlite_desk.start(sqlite_desk.promote(result), "--from", first_open(result), "--speed", "1")
@@ -108,6 +109,7 @@ def test_sigterm_ends_a_slow_replay_in_the_middle_of_its_wait(sqlite_desk):
     assert (code, "stopped: 0 bars" in out) == (0, True), err
 
 
+@pytest.mark.slow
 def test_a_second_sigterm_ends_at_once_even_a_runner_that_waits_for_its_database(sqlite_desk):
     result = warm_result(sqlite_desk.stock(60, 3))
     path = sqlite_desk.promote(result)

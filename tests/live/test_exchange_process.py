@@ -150,6 +150,7 @@ def test_paper_over_candles_sends_nothing_and_keeps_the_books_of_the_rehearsal(s
         assert [row["role"] for row in read_journal(sqlite_desk.url)["fill"]] == ["entry"]
 
 
+@pytest.mark.slow
 def test_candles_of_a_clock_that_outruns_ours_are_traded_as_they_close(sqlite_desk, manifest):
     with exchange(LASTING, clock="real", speed=7_200) as running:
         process = started(sqlite_desk, running, manifest, "--candles")

@@ -103,7 +103,7 @@ def test_a_start_beyond_the_bars_is_refused_and_leaves_no_session(sqlite_desk):
 
 @pytest.mark.parametrize(
     "table",
-    ["decision", *(pytest.param(name, marks=pytest.mark.slow) for name in ("session", "halt", "account_lease"))],
+    ["session", *(pytest.param(name, marks=pytest.mark.slow) for name in ("decision", "halt", "account_lease"))],
 )
 def test_a_database_without_one_of_its_tables_is_one_sentence(sqlite_desk, table):
     result = warm_result(sqlite_desk.stock(60, 1))
@@ -137,6 +137,7 @@ def test_a_wrong_argument_is_one_error_and_exit_code_2(arguments, message):
     assert (done.returncode, message in done.stderr, "Traceback" in done.stderr) == (2, True, False), done.stderr
 
 
+@pytest.mark.slow
 def test_a_log_that_is_not_read_stops_nothing(sqlite_desk):
     """A collector that stood still stopped the loop at the next line, once the pipe between them was full."""
     result = warm_result(sqlite_desk.stock(300, 1))

@@ -86,6 +86,7 @@ def test_half_of_it_is_refused_before_anything_is_asked_of_the_exchange(
     assert counts == [0, 0]
 
 
+@pytest.mark.slow
 def test_with_every_variable_set_a_live_manifest_still_trades_on_paper(sqlite_desk, armed, manifests):
     asked, environment = armed
     process = sqlite_desk.start(manifests["live"], "--account", "paper", env=environment)

@@ -106,9 +106,8 @@ def test_the_lab_answers_nobody_without_the_token(lab):
         urllib.request.urlopen(f"http://127.0.0.1:{lab.port}/api/contents", timeout=PATIENCE_S)
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param(name, marks=() if name.startswith("00") else pytest.mark.slow) for name in NOTEBOOKS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_chapter_runs_in_the_lab_with_its_defaults_and_draws_its_figures(name, lab, browser):
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
     outside: list[str] = []

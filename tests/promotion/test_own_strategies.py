@@ -85,6 +85,7 @@ def test_a_runner_that_looks_into_another_folder_says_which_file_is_missing(sqli
     assert (code, "own/_shared.py, own/fade.py" in err, len(err.splitlines())) == (2, True, 1), err
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_while_it_trades_pauses_its_entries(sqlite_desk, promoted, folder):
     path, since, _ = promoted
     env = {"ATB__STRATEGIES__FOLDER": str(folder), "ATB__LIVE__RECHECK_INTERVAL": "0.2"}

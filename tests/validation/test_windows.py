@@ -323,6 +323,7 @@ class Compiled(biased_strategies.Plain):
 """
 
 
+@pytest.mark.slow
 def test_libraries_compiled_code_and_time_zones_are_no_files_of_a_strategy(tmp_path, monkeypatch):
     (tmp_path / "compiled_rises.py").write_text(COMPILED)
     monkeypatch.syspath_prepend(tmp_path)

@@ -114,6 +114,7 @@ def test_symbols_join_and_leave_as_of_their_days_and_a_dead_one_is_sold_at_its_l
     assert (position[left + pd.Timedelta(days=1) : back - pd.Timedelta(days=2)] == 0.0).all()
 
 
+@pytest.mark.slow
 def test_a_runner_that_knows_the_listings_decides_every_bar_alike(small):
     slots, start = prepare_slots(QUICK, [], "1d", period=Period("2024-06-01", "2024-10-01"), universe="small")
     result = run(slots, start=start)

@@ -31,7 +31,7 @@ def client_of(world, way):
         client.rest_api._session.close()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", ["address", pytest.param("proxy", marks=pytest.mark.slow)])
 def test_completes_the_session(world, way):
     async def session(client):
         client = OfficialSdk(client)
