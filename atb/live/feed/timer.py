@@ -94,7 +94,7 @@ class ReplayTimer:
 
 
 class SteppedTimer:
-    """The virtual clock of a simulated exchange, which stands still while this process works.
+    """The virtual clock of a simulated exchange, which stands still while this process works, or goes on at the exchange's pace.
 
     Parameters
     ----------
@@ -108,6 +108,8 @@ class SteppedTimer:
         self.speed: float | None = (
             None  # of a clock that runs by itself, in multiples of real time; None for a virtual one
         )
+        self._pace = 0.0  # milliseconds of a virtual clock that pass per millisecond of work
+        self._told: float | None = None  # when the time was told, by the machine's clock; None while this process waits
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
 
@@ -126,7 +128,7 @@ class SteppedTimer:
             self._socket = await self._session.ws_connect(self._url)
             message = await self._receive()
             self._take(message)
-            self.speed = message.get("speed")
+            self.speed, self._pace = message.get("speed"), float(message.get("pace", 0.0))
         except (aiohttp.ClientError, OSError) as error:
             await self.close()
             raise VenueError("The simulated exchange's clock cannot be reached", found=self._url) from error
@@ -140,8 +142,9 @@ class SteppedTimer:
         self._socket = self._session = None
 
     def now_ms(self) -> int:
-        """Return the exchange's present."""
-        return self._now_ms
+        """Return the exchange's present; at a pace it is extrapolated, and never ahead of the exchange."""
+        worked = 0.0 if self._told is None else (monotonic() - self._told) * 1_000
+        return self._now_ms + int(worked * self._pace)
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
         """Let the exchange's time pass until `time_ms`, or until something happens there; return whether it did."""
@@ -150,6 +153,7 @@ class SteppedTimer:
             return True
         if self._socket is None:
             raise VenueError("The simulated exchange's clock is closed")
+        self._now_ms, self._told = self.now_ms(), None
         try:
             await self._socket.send_str(json.dumps({"until": time_ms}))
         except OSError as error:
@@ -161,7 +165,7 @@ class SteppedTimer:
         return None if self.speed is None else PacedTimer(self._now_ms, self.speed)
 
     def _take(self, message: dict[str, Any]) -> bool:
-        self._now_ms = int(message["now"])
+        self._now_ms, self._told = int(message["now"]), monotonic()
         return bool(message.get("woken"))
 
     async def _receive(self) -> dict[str, Any]:

@@ -1,30 +1,52 @@
-"""The exchange's clock: a virtual one that stands still until it is moved, or a real one that may run faster than ours."""
+"""The exchange's clock: a virtual one that is moved, and may go on while clients work, or a real one, perhaps faster than ours."""
 
 import threading
 import time
 
 
 class VirtualClock:
-    """A clock in epoch milliseconds that moves only on request; safe to move from another thread."""
+    """A clock in epoch milliseconds that moves on request; safe to move from another thread.
 
-    def __init__(self, now_ms: int) -> None:
-        self._now_ms = int(now_ms)
+    Parameters
+    ----------
+    now_ms
+        Its first time.
+    pace
+        Milliseconds that pass by themselves per millisecond of ours while somebody works, so that work takes time; 0 is none.
+    """
+
+    def __init__(self, now_ms: int, pace: float = 0.0) -> None:
+        self._now_ms, self._pace = float(now_ms), pace
+        self._since: float | None = None  # when it began to run by itself, by our clock
         self._lock = threading.Lock()
 
     def now_ms(self) -> int:
         """Return the time in epoch milliseconds."""
         with self._lock:
-            return self._now_ms
+            return int(self._pass_time())
 
     def advance(self, ms: int) -> None:
         """Move the clock forward."""
         with self._lock:
-            self._now_ms += int(ms)
+            self._now_ms = self._pass_time() + int(ms)
 
     def reach(self, now_ms: int) -> None:
         """Move the clock to a time; a time in the past changes nothing."""
         with self._lock:
-            self._now_ms = max(self._now_ms, int(now_ms))
+            self._now_ms = max(self._pass_time(), float(now_ms))
+
+    def work(self, working: bool) -> None:
+        """Let time pass by itself at the clock's pace while somebody works, and not while nobody does."""
+        with self._lock:
+            self._pass_time()
+            self._since = time.monotonic() if working and self._pace else None
+
+    def _pass_time(self) -> float:
+        """Let the time since the last call pass; return the present."""
+        if self._since is not None:
+            present = time.monotonic()
+            self._now_ms, self._since = self._now_ms + (present - self._since) * 1_000 * self._pace, present
+        return self._now_ms
 
 
 class RealClock:

@@ -141,7 +141,10 @@ class ExchangeConfig:
     atr_window
         Bars of the ATR that slippage may read.
     clock
-        `virtual`: time moves only on request, or when all participants wait. `real`: `speed` times as fast as ours.
+        `virtual`: time moves on request, or when all participants wait. `real`: `speed` times as fast as ours.
+    pace
+        Of a virtual clock: seconds that pass per second of ours while a participant works. 0 lets time stand still then, which
+        hides every gap between two requests, and repeats a run exactly.
     faults
         Faults to inject; the list may grow while the exchange runs.
     lags
@@ -179,6 +182,7 @@ class ExchangeConfig:
     book: BookDepth = BookDepth()
     clock: Literal["virtual", "real"] = "virtual"
     speed: float = 1.0
+    pace: float = 0.0
     seed: int = 7
     faults: list[Fault] = field(default_factory=list)
     lags: Mapping[str, int] = field(default_factory=dict)
@@ -201,3 +205,5 @@ class ExchangeConfig:
                 raise InputError("A balance is a number of at least 0", found=f"{asset}={amount}")
         if not self.speed > 0:
             raise InputError("The clock's speed is above 0", found=self.speed)
+        if not self.pace >= 0:
+            raise InputError("The clock's pace is at least 0", found=self.pace)

@@ -130,7 +130,7 @@ class Control:
         return web.json_response({})
 
     async def clock(self, request: web.Request) -> web.WebSocketResponse:
-        """Connect a participant of the virtual clock; with a real clock it is sent the clock's speed."""
+        """Connect a participant of the virtual clock, which is sent the pace; with a real clock it is sent the clock's speed."""
         socket = web.WebSocketResponse(heartbeat=None)
         await socket.prepare(request)
         exchange = self._exchange
@@ -145,13 +145,15 @@ class Control:
         participant = exchange.barrier.join(resume)
         try:
             real = isinstance(exchange.clock, RealClock)
-            await socket.send_json({"now": exchange.now_ms()} | ({"speed": exchange.config.speed} if real else {}))
+            pace = {"pace": exchange.config.pace} if exchange.config.pace else {}
+            await socket.send_json({"now": exchange.now_ms()} | ({"speed": exchange.config.speed} if real else pace))
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     exchange.catch_up()
                     exchange.barrier.wait(participant, int(json.loads(message.data)["until"]))
         finally:
             exchange.barrier.leave(participant)
+            exchange.catch_up()
         return socket
 
 

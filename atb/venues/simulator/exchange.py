@@ -43,7 +43,11 @@ class Exchange:
 
     def __init__(self, config: ExchangeConfig, clock: VirtualClock | RealClock | None = None) -> None:
         self.config = config
-        made = VirtualClock(config.start_ms) if config.clock == "virtual" else RealClock(config.start_ms, config.speed)
+        made = (
+            VirtualClock(config.start_ms, config.pace)
+            if config.clock == "virtual"
+            else RealClock(config.start_ms, config.speed)
+        )
         self.clock = made if clock is None else clock
         self.market = Market.from_bars(config.series, self.clock, config.instruments, candles=config.candles)
         rules, costs, window = self.market.instruments, config.execution, config.atr_window
@@ -67,7 +71,10 @@ class Exchange:
         self._planned = 0
         self.fault_injector = FaultInjector(self)
         self.barrier = TimeBarrier(
-            self.now_ms, self.next_ms, advance=self.advance_to, drives=isinstance(self.clock, VirtualClock)
+            self.now_ms,
+            self.next_ms,
+            advance=self.advance_to,
+            on_work=self.clock.work if isinstance(self.clock, VirtualClock) else None,
         )
         for tape in self.tapes.values():
             self._schedule_first_bar(tape)

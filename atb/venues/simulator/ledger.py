@@ -1,6 +1,7 @@
 """The exchange's append-only ledger: a record of everything that happened, for tests and the judge of a rehearsal."""
 
 import json
+import time
 from collections.abc import Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,8 @@ from atb.venues.simulator.orders import Order, Trade
 class Ledger:
     """Append-only entries in the order in which they happened.
 
-    An entry has `seq` (0, 1, ...), `ms` (exchange time) and `kind`:
+    An entry has `seq` (0, 1, ...), `ms` (exchange time), `real_ms` (our time since the ledger began; both in milliseconds, since a
+    clock that stands still while a client works hides how long something lasted) and `kind`:
     `request` (`id method path client_id via params`), `answer` (`id status code fate`; fate: send, reset, hold, truncate),
     `late` (`id status code`: a delayed request was executed), `order` (one change of an order: `execution` and its state after
     it), `trade`, `balance` (`balances`: free and locked by asset), `transfer`,
@@ -30,6 +32,7 @@ class Ledger:
 
     def __init__(self, file: Path | None = None) -> None:
         self._entries: list[dict[str, Any]] = []
+        self._began = time.monotonic()
         self._file: TextIO | None = None
         if file is not None:
             make_private_folder(file.parent)
@@ -41,7 +44,8 @@ class Ledger:
 
     def append(self, now_ms: int, kind: str, values: Mapping[str, Any]) -> None:
         """Add an entry."""
-        entry = {"seq": len(self._entries), "ms": now_ms, "kind": kind} | dict(values)
+        real_ms = int((time.monotonic() - self._began) * 1_000)
+        entry = {"seq": len(self._entries), "ms": now_ms, "real_ms": real_ms, "kind": kind} | dict(values)
         self._entries.append(entry)
         if self._file is not None:
             self._file.write(json.dumps(entry, default=_as_text) + "\n")

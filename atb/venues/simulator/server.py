@@ -77,23 +77,26 @@ class Server:
         return await deliver(request, self.gateway.handle(_rest_request(request, body)))
 
     async def _start_ticking(self, app: web.Application) -> None:
-        """Keep playing events of a real clock while no request arrives."""
-        if not isinstance(self.exchange.clock, RealClock):
+        """Keep playing events of a clock that runs by itself while no request arrives."""
+        if self.exchange.config.clock == "virtual" and not self.exchange.config.pace:
             return
-        task = asyncio.ensure_future(self._tick(self.exchange.clock))
+        task = asyncio.ensure_future(self._tick())
 
         async def stop(_app: web.Application) -> None:
             task.cancel()
 
         app.on_cleanup.append(stop)
 
-    async def _tick(self, clock: RealClock) -> None:
-        waiting = self.exchange.barrier
+    async def _tick(self) -> None:
+        clock, waiting = self.exchange.clock, self.exchange.barrier
         while True:
             self.exchange.catch_up()
             waiting.release()
             soon = waiting.next_ms()
-            await asyncio.sleep(_TICK_S if soon is None else min(_TICK_S, clock.seconds_until(soon) + 0.001))
+            nap = _TICK_S
+            if isinstance(clock, RealClock) and soon is not None:
+                nap = min(nap, clock.seconds_until(soon) + 0.001)
+            await asyncio.sleep(nap)
 
 
 def _rest_request(request: web.Request, body: str) -> ApiRequest:

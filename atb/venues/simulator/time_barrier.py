@@ -37,8 +37,8 @@ class TimeBarrier:
         Returns the time of the exchange's next scheduled call; None is never.
     advance
         Moves the exchange to a time.
-    drives
-        Whether waiting moves the clock: a real clock moves by itself.
+    on_work
+        Called with whether a participant works, at each change; None of a real clock, which moves by itself and not by waiting.
     """
 
     def __init__(
@@ -47,11 +47,11 @@ class TimeBarrier:
         next_moment: Callable[[], int | None],
         *,
         advance: Callable[[int], None],
-        drives: bool = True,
+        on_work: Callable[[bool], None] | None = None,
     ) -> None:
-        self._now, self._next_moment, self._advance, self._drives = now, next_moment, advance, drives
+        self._now, self._next_moment, self._advance, self._on_work = now, next_moment, advance, on_work
         self._participants: list[Participant] = []
-        self._scheduled = False
+        self._scheduled = self._works = False
 
     @property
     def all_wait(self) -> bool:
@@ -66,17 +66,20 @@ class TimeBarrier:
         """Add a participant, which counts as working until it waits."""
         participant = Participant(resume)
         self._participants.append(participant)
+        self._tell_work()
         return participant
 
     def leave(self, participant: Participant) -> None:
         """Remove a participant: time no longer waits for it."""
         if participant in self._participants:
             self._participants.remove(participant)
+        self._tell_work()
         self._settle_soon()
 
     def wait(self, participant: Participant, until_ms: int) -> None:
         """Let a participant wait; a second wait replaces the first, and one in the past ends at once."""
         participant.until_ms = until_ms
+        self._tell_work()
         self.release()
         self._settle_soon()
 
@@ -93,12 +96,18 @@ class TimeBarrier:
             if participant.until_ms is not None and (participant.woken or participant.until_ms <= now):
                 woken, participant.until_ms, participant.woken = participant.woken, None, False
                 participant.resume(now, woken)
+        self._tell_work()
 
     def next_ms(self) -> int | None:
         """Return the earliest time at which a wait ends or the exchange has a scheduled call."""
         times = [participant.until_ms for participant in self._participants if participant.until_ms is not None]
         moment = self._next_moment()
         return min([*times, *([moment] if moment is not None else [])], default=None)
+
+    def _tell_work(self) -> None:
+        if self._on_work is not None and self._works == self.all_wait:
+            self._works = not self._works
+            self._on_work(self._works)
 
     def _settle_soon(self) -> None:
         # Messages that other connections have already sent are read first: only then is it certain that all wait.
@@ -110,7 +119,7 @@ class TimeBarrier:
         self._scheduled = False
         self.release()
         for _ in range(_MOMENTS_AT_ONCE):
-            if not (self._drives and self._participants and self.all_wait):
+            if not (self._on_work is not None and self._participants and self.all_wait):
                 return
             target = self.next_ms()
             if target is None:
