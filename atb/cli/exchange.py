@@ -58,6 +58,12 @@ COINBASE_KEY = "organizations/simulated/apiKeys/key"
 @click.option("--clock", type=click.Choice(["virtual", "real"]), default="real", show_default=True,
               help="Virtual: time moves when it is told to, or when all participants wait.")  # fmt: skip
 @click.option("--speed", default=1.0, show_default=True, help="How many times as fast as ours a real clock goes.")
+@click.option(
+    "--pace",
+    default=0.0,
+    show_default=True,
+    help="Seconds of a virtual clock that pass per second of a client's work; 0 stands still, and hides gaps.",
+)
 @click.option("--balance", "balances", multiple=True, metavar="ASSET=AMOUNT", help="What the account starts with.")
 @click.option("--fee", default=0.001, show_default=True, help="Commission as a fraction of value.")
 @click.option("--slippage", default=0.0005, show_default=True, help="Slippage of market orders as a fraction.")
@@ -143,6 +149,7 @@ def make_config(options: dict[str, Any]) -> "ExchangeConfig":
         fee_in=options["fee_in"],
         clock=options["clock"],
         speed=options["speed"],
+        pace=options["pace"],
         seed=options["seed"],
         faults=_faults(options, series, start_ms),
         ledger=options["ledger"],

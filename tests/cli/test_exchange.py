@@ -25,7 +25,7 @@ from tests.timeouts import PATIENCE_S
 DEFAULTS = {
     "symbols": (), "walks": ("BTC/USDT",), "timeframe": "1h", "since": None, "venue": None, "host": "127.0.0.1", "port": 0,
     "clock": "virtual", "speed": 1.0, "balances": (), "fee": 0.001, "slippage": 0.0, "fee_in": "base", "faults": None,
-    "fault_count": 20, "seed": 7, "ledger": None,
+    "fault_count": 20, "seed": 7, "ledger": None, "pace": 0.5,
     "coinbase_key": None,
 }  # fmt: skip
 
@@ -112,7 +112,7 @@ def test_options_become_a_configuration(tmp_path):
     faults.write_text(json.dumps([{"kind": "lost", "path": "changes"}]))
     made = make_config(DEFAULTS | {"faults": str(faults), "balances": ("btc=2",), "since": "2024-03-01", "fee": 0.002})
     assert (made.balances, made.faults[0].kind, made.execution.fee) == ({"BTC": Decimal(2)}, "lost", 0.002)
-    assert made.start_ms == 1_709_251_200_000
+    assert (made.start_ms, made.pace) == (1_709_251_200_000, 0.5)
     mixed = make_config(DEFAULTS | {"faults": "standard", "fault_count": 5})
     assert len(mixed.faults) == 5
 

@@ -44,6 +44,8 @@ class Limits:
         Retry-After of a 429; a client that sends another request before that gets 418 for `ban_s`.
     ban_s
         Length of a ban in seconds.
+    ban_grows
+        Whether a request inside a ban lets it begin anew.
     """
 
     weight: int = 6_000
@@ -51,6 +53,7 @@ class Limits:
     orders_day: int = 200_000
     retry_after_s: int = 10
     ban_s: int = 120
+    ban_grows: bool = True
 
 
 @dataclass(frozen=True, slots=True)

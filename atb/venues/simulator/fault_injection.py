@@ -59,7 +59,8 @@ class FaultInjector:
 
     def pending(self) -> list[Fault]:
         """Return the faults that may still strike."""
-        return [fault for fault in self.faults if fault.times]
+        now = self._exchange.now_ms()
+        return [fault for fault in self.faults if fault.times and not fault.is_over(now)]
 
     def _next_fault(self, kinds: frozenset[str], names: tuple[str, ...]) -> Fault | None:
         now = self._exchange.now_ms()

@@ -87,11 +87,15 @@ class Fault:
         if self.kind not in KINDS:
             raise InputError("There is no such fault", found=self.kind, todo=did_you_mean(self.kind, KINDS))
 
+    def is_over(self, now_ms: int) -> bool:
+        """Return True if it has an end and that has come."""
+        return self.until_ms is not None and now_ms >= self.until_ms
+
     def strikes(self, *names: str, now_ms: int = 0) -> bool:
         """Count a request (or frame) known by these names; return True if this fault strikes it."""
         if not self.times or (self.path != "*" and self.path not in names):
             return False
-        if (self.at_ms is not None and now_ms < self.at_ms) or (self.until_ms is not None and now_ms >= self.until_ms):
+        if (self.at_ms is not None and now_ms < self.at_ms) or self.is_over(now_ms):
             return False
         if self.after:
             self.after -= 1

@@ -1,5 +1,6 @@
 """Rate limits of the exchange: request weights, order counts, and the refusals 429 and 418."""
 
+from math import ceil
 from typing import TYPE_CHECKING
 
 from atb.times import DAY_MS, MINUTE_MS
@@ -19,6 +20,7 @@ class Usage:
         self._used: dict[int, tuple[int, int]] = {}  # by window length: window number, amount used
         self._wait_until_ms = 0
         self._banned_until_ms = 0
+        self._ban_s = limits.ban_s
 
     def used(self, window_ms: int, now_ms: int) -> int:
         """Return the amount used in the window that contains `now_ms`."""
@@ -39,7 +41,9 @@ class Usage:
             429 above the limit; 418 if the client sends another request before Retry-After, and during a ban.
         """
         if now_ms < self._banned_until_ms:
-            raise refusals.banned(self._banned_until_ms, (self._banned_until_ms - now_ms) // 1_000 + 1)
+            if self.limits.ban_grows:
+                self.ban(now_ms, self._ban_s)
+            raise refusals.banned(self._banned_until_ms, ceil((self._banned_until_ms - now_ms) / 1_000))
         if now_ms < self._wait_until_ms:
             self.ban(now_ms, self.limits.ban_s)
             raise refusals.banned(self._banned_until_ms, self.limits.ban_s)
@@ -53,7 +57,8 @@ class Usage:
 
     def ban(self, now_ms: int, seconds: int) -> None:
         """Refuse every request for this many seconds."""
-        self._banned_until_ms = now_ms + seconds * 1_000
+        self._ban_s = seconds
+        self._banned_until_ms = max(self._banned_until_ms, now_ms + seconds * 1_000)
 
     def count_orders(self, count: int, now_ms: int) -> None:
         """Count new orders.

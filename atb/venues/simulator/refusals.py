@@ -4,6 +4,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Refusals that pass: the same request may be accepted a moment later (details of a fault of the kind `refuse`).
+PASSING: tuple[dict[str, Any], ...] = (
+    {"code": -1003, "msg": "Too many requests queued.", "status": 429, "retry_after_s": 2},
+    {"code": -1008, "msg": "Server is currently overloaded with other requests. Please try again in a few minutes.", "status": 503},
+    {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."},
+    {"code": -1013, "msg": "Market is closed."},
+    {"code": -2010, "msg": "The relationship of the prices for the orders is not correct."},
+    {"code": -2010, "msg": "Stop price would trigger immediately."},
+    {"code": -2010, "msg": "Order would immediately match and take."},
+)  # fmt: skip
+
 
 @dataclass(eq=False)
 class Refusal(Exception):  # noqa: N818 - an answer of the exchange, not a fault of this program

@@ -8,6 +8,7 @@ import numpy as np
 from atb.errors import InputError, did_you_mean
 from atb.times import MINUTE_MS
 from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.refusals import PASSING
 
 
 def _after(rng: np.random.Generator) -> dict[str, Any]:
@@ -66,6 +67,60 @@ _STREAMS: dict[str, _Make] = {
 }
 
 
+def _lag(rng: np.random.Generator) -> dict[str, Any]:
+    reads = ("GET /api/v3/order", "GET /api/v3/orderList", "GET /api/v3/openOrders", "GET /api/v3/myTrades", "reads")
+    return {"path": str(rng.choice(reads)), "times": MANY, "detail": {"lag_ms": int(rng.integers(1_000, 15_000))}}
+
+
+def _late_engine(rng: np.random.Generator) -> dict[str, Any]:
+    detail: dict[str, Any] = {"delay_ms": int(rng.integers(2_000, 30_000))}
+    return {"path": "changes", "detail": detail | (dict(_TIMEOUT) if rng.random() < 0.5 else {})}
+
+
+def _refuse(rng: np.random.Generator) -> dict[str, Any]:
+    paths = (
+        "POST /api/v3/order",
+        "POST /api/v3/orderList/opo",
+        "POST /api/v3/orderList/opoco",
+        "POST /api/v3/orderList/oco",
+    )
+    return {"path": str(rng.choice(paths)), "detail": dict(PASSING[int(rng.integers(len(PASSING)))])}
+
+
+def _partial(rng: np.random.Generator) -> dict[str, Any]:
+    return {
+        "path": "*",
+        "times": int(rng.integers(1, 4)),
+        "detail": {"share": round(float(rng.uniform(0.05, 0.95)), 2)},
+    }
+
+
+def _order(_rng: np.random.Generator) -> dict[str, Any]:
+    return {"path": "*"}
+
+
+MANY = 1_000_000  # times that a fault strikes which ends at a time
+_TIMEOUT = {"status": 504, "code": -1007}
+_LAG_MS = 2 * 60 * MINUTE_MS  # how long reads lag
+# What is not known after a lost answer, and what a list does to protection.
+_DOUBTS: dict[str, _Make] = {
+    "lag": _lag,
+    "late_engine": _late_engine,
+    "refuse": _refuse,
+    "partial": _partial,
+    "reject_legs": _order,
+    "expire_stop": _order,
+}
+
+
+def _symbol(rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
+    changes: tuple[dict[str, Any], ...] = (
+        {"opoAllowed": False}, {"ocoAllowed": False}, {"cancelReplaceAllowed": False}, {"status": "CANCEL_ONLY"},
+        {"status": "BREAK", "cancelsWhileClosed": False},
+    )  # fmt: skip
+    return int(rng.integers(1, 180)) * MINUTE_MS, changes[int(rng.integers(len(changes)))]
+
+
 def _maintenance(rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
     return int(rng.integers(1, 20)) * MINUTE_MS, {}
 
@@ -85,6 +140,7 @@ def _revise(rng: np.random.Generator) -> tuple[int, dict[str, Any]]:
 _STATES: dict[str, Callable[[np.random.Generator], tuple[int, dict[str, Any]]]] = {
     "maintenance": _maintenance,
     "halt": _halt,
+    "symbol": _symbol,
     "freeze": _halt,
     "revise": _revise,
     "cancel_stop": _moment,
@@ -95,7 +151,8 @@ MIXES: dict[str, tuple[str, ...]] = {
     "streams": tuple(_STREAMS),
     "market": tuple(_STATES),
     "standard": (*_REQUESTS, *_CLOCKS, *_STREAMS, "maintenance", "halt", "cancel_stop"),
-    "everything": (*_REQUESTS, *_CLOCKS, *_STREAMS, *_STATES),
+    "doubt": (*_DOUBTS, "symbol", "lost", "error_after"),
+    "everything": (*_DOUBTS, *_REQUESTS, *_CLOCKS, *_STREAMS, *_STATES),
 }
 
 
@@ -115,7 +172,8 @@ def schedule(
     count
         Number of faults; each kind of the mix comes about as often as any other.
     mix
-        `requests`, `streams`, `market`, `standard` (no foreign orders, no wrong candles) or `everything`.
+        `requests`, `streams`, `market`, `standard` (no foreign orders, no wrong candles), `doubt` (lost answers while reads lag,
+        orders met in part, symbols that allow less) or `everything`.
 
     Raises
     ------
@@ -137,9 +195,9 @@ def schedule(
 
 
 def _drawn(rng: np.random.Generator, kind: str, at_ms: int, *, symbol: str) -> Fault:
-    made = (_REQUESTS | _CLOCKS | _STREAMS).get(kind)
+    made = (_DOUBTS | _REQUESTS | _CLOCKS | _STREAMS).get(kind)
     if made is not None:
-        return Fault(kind, at_ms=at_ms, **made(rng))
+        return Fault(kind, at_ms=at_ms, until_ms=at_ms + _LAG_MS if kind == "lag" else None, **made(rng))
     lasts, detail = _STATES[kind](rng)
     detail = {"symbol": symbol} | detail
     if kind == "stranger":

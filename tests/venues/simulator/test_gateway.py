@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 
 from atb.venues.simulator.configuration import Key, Limits
+from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.gateway import ApiRequest
 from atb.venues.simulator.signing import sign, sorted_payload
 from tests.venues.simulator.client import HOUR, Asker, closes, exchange_of
@@ -80,10 +81,18 @@ def test_weights_are_counted_and_too_much_is_answered_429_and_then_a_ban():
     assert (status, body["code"], ask.headers["Retry-After"]) == (429, -1003, "3")
     status, body = account(ask)
     assert (status, "banned" in body["msg"], ask.headers["Retry-After"]) == (418, True, "60")
-    ask.advance(ask.exchange.now_ms() + 30_000)
-    assert account(ask)[0] == 418
-    ask.advance(ask.exchange.now_ms() + 30_000)
+    ask.advance(ask.exchange.now_ms() + 60_000)
     assert account(ask)[0] == 200
+
+
+@pytest.mark.parametrize("grows", [True, False])
+def test_a_request_inside_a_ban_lengthens_it(grows):
+    ask = Asker(exchange_of(FRAME, limits=Limits(ban_grows=grows), faults=[Fault("ban", path="*", retry_after_s=60)]))
+    assert [account(ask)[0], ask.headers["Retry-After"]] == [418, "60"]
+    ask.advance(ask.exchange.now_ms() + 59_000)
+    assert [account(ask)[0], ask.headers["Retry-After"]] == [418, "60" if grows else "1"]
+    ask.advance(ask.exchange.now_ms() + 59_999)
+    assert account(ask)[0] == (418 if grows else 200)
 
 
 def test_who_waits_as_long_as_it_was_told_is_not_banned():
