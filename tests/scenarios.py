@@ -145,6 +145,7 @@ class Draw:
 
     def __init__(self, rng: np.random.Generator, costs: str) -> None:
         self.rng, self.costs = rng, costs
+        self.aside = rng.spawn(1)[0]  # for rules that are newer than the numbers of known problems
         # Large bare positions in wild markets: some end in liquidation.
         self.bold = costs == "all" and self.chance(0.12)
         # No bar closes at midnight, when a UTC day begins.
@@ -286,6 +287,7 @@ class Draw:
             impact=self.one_of(0.0, 0.0, 0.01),
             borrow_rate=self.number(0.1, 5.0) if every and policy.allow_short and self.rule(0.5) else 0.0,
             target_first=self.chance(0.3),
+            limit_gap="open" if self.aside.random() < 0.3 else "own",
         )
 
     def strategy(self, frame: pd.DataFrame, sigma: float) -> Scripted:

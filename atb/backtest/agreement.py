@@ -36,7 +36,9 @@ def side_by_side(portfolio: "vbt.Portfolio", column: int, result: "Result") -> p
     table = _kernel(result).merge(_screen(portfolio, column), on=keys, how="outer", suffixes=("", "_screen"))
     table["exit_reason"] = table["exit_reason"].astype(object).where(table["entry_price"].notna(), "")
     rounding = TICKS * float(result.slots[0].rules.tick)
-    return table.assign(difference=[_difference(row, rounding) for row in table.to_dict("records")])
+    return table.drop(columns="passed").assign(
+        difference=[_difference(row, rounding) for row in table.to_dict("records")]
+    )
 
 
 def _kernel(result: "Result") -> pd.DataFrame:
@@ -47,7 +49,12 @@ def _kernel(result: "Result") -> pd.DataFrame:
             "The kernel's trades have several entries or exits each; a screen's have one", found=result.label
         )
     exits = np.full(len(trades), np.datetime64("NaT", "us"))
-    exits[: (~entered).sum()] = orders.loc[~entered, "bar"].dt.tz_localize(None).to_numpy("datetime64[us]")
+    left = orders[~entered]
+    exits[: len(left)] = left["bar"].dt.tz_localize(None).to_numpy("datetime64[us]")
+    passed = np.zeros(
+        len(trades), dtype=bool
+    )  # whether the open of its bar lay beyond the target that closed the trade
+    passed[: len(left)] = (left["role"] == "target") & (left["time"] == left["bar"])
     closed = trades["status"] == "closed"
     return pd.DataFrame(
         {
@@ -58,6 +65,7 @@ def _kernel(result: "Result") -> pd.DataFrame:
             "exit_bar": exits,
             "exit_price": trades["exit_price"].where(closed).to_numpy(),
             "exit_reason": trades["exit_reason"].to_numpy(),
+            "passed": passed,
         }
     ).pipe(_in_utc)
 
@@ -95,6 +103,7 @@ def _difference(row: dict[Any, Any], rounding: float) -> str:
         "": same_bar and all(_close(row, name, rounding) for name in ("entry_price", "exit_price")),
         f"the kernel's {row['exit_reason']} was touched in the entry bar": protected
         and row["exit_bar"] == row["entry_bar"],
+        "the open passed the target: the screen got it, the kernel the target's price": same_bar and row["passed"],
         "the screen's target paid slippage": same_bar and row["exit_reason"] == "take_profit",
         "the kernel left at the open, the screen at a stop or target in that bar": same_bar and not protected,
     }

@@ -12,19 +12,31 @@ LISTED = (
     "A symbol trades while its universe lists it; one that leaves is sold at the next open, a delisted one at the open of its "
     "last bar."
 )
+_PASSED = {
+    "own": (
+        "A limit order that rests when a bar opens beyond its price fills at its own price, before anything that is sent at that "
+        "open: takers reach it first."
+    ),
+    "open": (
+        "A limit order that rests when a bar opens beyond its price gets that better open (limit_gap=open): on an exchange, takers "
+        "reach it first, at its own price."
+    ),
+}
 ROUNDING = "Sizes are floored to lots and prices rounded to ticks against the trader."
 
 
 def fill_model(inputs: KernelInput) -> list[str]:
     """Return how orders were filled, in paragraphs: first what holds for all slots, then each slot's costs and own rules."""
-    policies = dict.fromkeys(slot.policy for slot in inputs.slots)
-    shared = list(_rules(next(iter(policies)))) if len(policies) == 1 else []
+    policies = dict.fromkeys((slot.policy, slot.execution.limit_gap) for slot in inputs.slots)
+    shared = list(_rules(*next(iter(policies)))) if len(policies) == 1 else []
     listed = [LISTED] if any(slot.listings is not None for slot in inputs.slots) else []
     if len(policies) == 1 and len(inputs.slots) > FEW:
         each = _together(inputs.slots)
     else:
         each = dict.fromkeys(
-            " ".join([_costs(slot), *([] if shared else _rules(slot.policy)), f"{slot.rules}."])
+            " ".join(
+                [_costs(slot), *([] if shared else _rules(slot.policy, slot.execution.limit_gap)), f"{slot.rules}."]
+            )
             for slot in inputs.slots
         )
     return [" ".join([BASIS, *shared, ROUNDING, *listed, *_finer(inputs)]), *each]
@@ -43,7 +55,7 @@ def _together(slots: Sequence[Slot]) -> dict[str, None]:
     return dict.fromkeys([*costs, rules])
 
 
-def _rules(policy: RiskPolicy) -> Iterator[str]:
+def _rules(policy: RiskPolicy, limit_gap: str) -> Iterator[str]:
     """Yield what the policy's kinds of order do."""
     if policy.entry != "market":
         yield _resting(policy)
@@ -58,7 +70,9 @@ def _rules(policy: RiskPolicy) -> Iterator[str]:
         rungs = ", ".join(f"{share:.0%} at {distance:+.2%}" for distance, share in policy.ladder)
         yield f"Partial exits are limit orders, one resting at a time, in shares of the original size: {rungs}."
     if policy.take_profit is not None or policy.ladder:
-        yield "A target is a limit order: it fills at its price, or at the open when that is better."
+        yield "A target is a limit order and fills at its price."
+    if policy.take_profit is not None or policy.ladder or policy.entry == "limit":
+        yield _PASSED[limit_gap]
     if policy.scale_in is not None and policy.scale_limit:
         yield f"Positions are added to at most {policy.scale_limit} times, at the next open."
     if policy.max_participation is not None:
@@ -69,14 +83,15 @@ def _resting(policy: RiskPolicy) -> str:
     if policy.entry == "limit":
         away = f"{policy.entry_offset:.2%} better than the close"
         how = (
-            "at its price, or at the open when that is better, at the maker fee; filled inside a bar, its stop may still fill in "
-            "that bar, its target only in a later one"
+            "at its price, at the maker fee; filled inside a bar, its stop may still fill in that bar, its target only in a later "
+            "one; where its first bar opens beyond its price, it takes the open, slipped but never worse than its price, at the "
+            "taker fee"
         )
     else:
         away = f"{policy.entry_offset:.2%} beyond the close"
         how = (
             "as a market order at its price, or at the open when the bar gaps through it; filled inside a bar, its stop and its "
-            "target may still fill in that bar"
+            "target may still fill in that bar, and a stop that it slipped beyond meets the market where the entry did"
         )
     bars = f"{policy.entry_bars} bar{'s' * (policy.entry_bars != 1)}"
     return f"Entries are {policy.entry} orders at the signal's own price, else {away}, and rest for {bars}: one fills {how}."

@@ -38,7 +38,8 @@ def orders_frame(orders: Records, inputs: KernelInput) -> "pd.DataFrame":
 
     `time` is the fill's (the bar's open for what fills at the open, its close for what fills inside the bar); `bar` is the open of
     the bar it filled in; `trade_id` the row of `trades_frame` it belongs to. `quantity` in base, `price` in quote; `value` and
-    `fee` in quote, `fee_base` in base where the fee was paid in it. `other` is where an ambiguous fill could have been instead.
+    `fee` in quote, `fee_base` in base where the fee was paid in it. `kind` is how it met the market: a limit entry that took the
+    open is `market`. `other` is where an ambiguous fill could have been instead.
     """
     import pandas as pd
 
@@ -208,9 +209,13 @@ def refusals_frame(refusals: Records, inputs: KernelInput, ruined_ms: int | None
 
 
 def folded_ms(orders: Records, inputs: KernelInput) -> NDArray[np.int64]:
-    """Return when each order changed equity: market orders just after their bar's open, resting ones at its close."""
+    """Return when each order changed equity: those met at an open just after it, all others at their bar's close.
+
+    At the open there are market orders, and targets that it passed.
+    """
     market = inputs.market[orders["row"]]
-    at_open = orders["kind"] == records.AT_MARKET
+    passed = (orders["role"] == records.TARGET) & (orders["time"] == market["opened"])
+    at_open = (orders["kind"] == records.AT_MARKET) | passed
     return np.asarray(np.where(at_open, market["opened"] + 1, market["closed"]), dtype=np.int64)
 
 

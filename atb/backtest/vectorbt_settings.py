@@ -152,6 +152,7 @@ def fill_rules(policy: RiskPolicy, execution: ExecutionModel) -> tuple[str, ...]
     """Return how a screen with this policy fills orders, and where that differs from the kernel, in sentences."""
     protected = policy.stop_loss is not None or policy.take_profit is not None
     slipped = policy.stop_loss is not None and policy.take_profit is not None and execution.slippage > 0
+    own = policy.take_profit is not None and execution.limit_gap == "own"
     sentences = {
         "A signal at a close fills at the next bar's open, with slippage and fee, as in the kernel.": True,
         "A stop or target is looked at from the bar after the entry bar on; the kernel's rests from the fill, so it can end a "
@@ -159,6 +160,8 @@ def fill_rules(policy: RiskPolicy, execution: ExecutionModel) -> tuple[str, ...]
         "One order a bar and column: where a bar touches a stop or target and the signal left at its open, vectorbt fills the "
         "stop or target and forgets the signal, an entry the other way included; the kernel leaves at the open.": protected,
         "A target pays slippage like a stop; the kernel's is a limit order and fills at its price.": slipped,
+        "A target that the open has passed fills at that better open; the kernel's at its own price, as takers reach it first "
+        "(limit_gap='open' fills it as vectorbt does).": own,
         "A bar that touches stop and target counts as stopped, as in the kernel, but such bars are not counted.": (
             policy.stop_loss is not None and policy.take_profit is not None
         ),

@@ -90,7 +90,8 @@ def _slot(bars: Any, parameters: BenchParameters) -> Any:
     step = Decimal(STEP)
     instrument = Instrument(bars.symbol, tick=step, lot=step, min_quantity=step, min_notional=Decimal(0))
     strategy = make_strategy("sma_cross", fast=parameters.fast, slow=parameters.slow)
-    return Slot(strategy, bars, _policy(parameters), ExecutionModel(fee=FEE, slippage=0.0), instrument)
+    costs = ExecutionModel(fee=FEE, slippage=0.0, limit_gap="open")  # as all engines beside it fill targets
+    return Slot(strategy, bars, _policy(parameters), costs, instrument)
 
 
 def _policy(parameters: BenchParameters) -> Any:

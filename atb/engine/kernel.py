@@ -13,12 +13,15 @@ caller could want to change.
 
 Fill model. Decisions at the close of bar t. A market order fills at the open of the slot's next bar, worsened by slippage; exits
 come before entries. A stop rests from the moment of the entry's fill, the entry bar included: it fills at its price, or at the
-open when the bar gaps through it, worsened by slippage. A target is a limit order: it fills at its price, or at the open when that
-is better, without slippage. When one bar touches both, the stop wins (or the target, if the policy or a finer timeframe says
-so) and the fill is counted as ambiguous. A limit or stop entry rests for its bars; filled inside a bar, its stop may still
-fill in that bar, its target only after a stop entry: the way from a limit's price to the target may have come before it. Stops move
-at closes only, towards the price, so each bar's stop is exactly what rests at an exchange. Prices are rounded to ticks against the
-trader, quantities down to lots. A limit can only cut or refuse an entry; exits always pass.
+open when the bar gaps through it, worsened by slippage. A target is a limit order: it fills at its price, without slippage. A
+resting limit order that the open has passed is met at its own price as well, before anything that is sent at that open: takers
+reach it first (`limit_gap="open"` gives it the better open). When one bar touches stop and target, the stop wins (or the target, if
+the policy or a finer timeframe says so) and the fill is counted as ambiguous. A limit or stop entry rests for its bars; filled
+inside a bar, its stop may still fill in that bar, its target only after a stop entry: the way from a limit's price to the target
+may have come before it. Stops move at closes only, towards the price, so each bar's stop is exactly what rests at an exchange. An
+order on the wrong side of the market when it becomes active meets the market: a stop nearer than its entry slipped, at the price
+that the entry met; a limit entry, in its first bar, at the open, as taker and never worse than its price. Prices are rounded to
+ticks against the trader, quantities down to lots. A limit can only cut or refuse an entry; exits always pass.
 
 Units. Prices in quote per base, quantities in base, cash, equity and fees in quote, fees and slippage as fractions, times in epoch
 milliseconds UTC. Sides are +1 buy or long and -1 sell or short. A rule that is off is NaN (every comparison with it is false) or 0.
@@ -28,20 +31,21 @@ import numpy as np
 
 from atb.engine.cache import jit
 from atb.engine.matching import (
+    cap_price,
     floor_lot,
     level_reached,
     limit_price,
-    market_price,
+    passes,
     round_lots,
-    round_price,
+    stop_after_entry,
     stop_trigger,
-    tighter,
-)
+    write_order,
+    write_target,
+)  # fmt: skip
 from atb.engine.records import (
     AT_LIMIT,
     AT_MARKET,
     AT_STOP,
-    BREAK_EVEN,
     EARLY_CUT,
     ENTRY,
     ENTRY_EXPIRED,
@@ -58,8 +62,8 @@ from atb.engine.records import (
     LIQUIDATION,
     NO_CASH,
     NO_PRICE,
+    OPEN,
     OUT_OF_SESSION,
-    PARTIAL_EXIT,
     RANGE,
     RISK_LIMIT,
     SCALE_IN,
@@ -68,10 +72,8 @@ from atb.engine.records import (
     SIGNAL_EXIT,
     STOP,
     STOP_LOSS,
-    TAKE_PROFIT,
     TARGET,
     TIME_LIMIT,
-    TRAILING_STOP,
     WRONG_PRICE,
     Record,
     Records,
@@ -84,9 +86,11 @@ from atb.engine.sizing import (
     first_stop,
     forbids,
     in_session,
+    move_stop,
     on_wrong_side,
     place_target,
     throttle_level,
+    tighten,
     with_entry,
 )  # fmt: skip
 
@@ -193,30 +197,6 @@ def check_limits(account: Record, limit: Record, slots: Records) -> None:
 
 
 # --- decide: positions -----------------------------------------------------------------------------------------------
-
-
-@jit
-def move_stop(slot: Record, par: Record) -> None:
-    """Move the resting stop to break-even and along with the close; never away from the price."""
-    side = np.sign(slot["quantity"])
-    profit = side * (slot["mark"] / slot["entry_price"] - 1.0)
-    if profit >= par["break_even"]:
-        tighten(slot, par, slot["entry_price"] * (1.0 + side * par["break_even_offset"]), BREAK_EVEN)
-    if np.isnan(par["trail_after"]) or profit >= par["trail_after"]:
-        by_price = slot["mark"] * (1.0 - side * par["trail"])
-        by_range = slot["mark"] - side * par["trail_atr"] * slot["atr"]
-        tighten(slot, par, tighter(side, by_price, by_range), TRAILING_STOP)
-
-
-@jit
-def tighten(slot: Record, par: Record, price: float, reason: int) -> None:
-    """Move the stop to `price`, rounded away from the position, if that is nearer than where it rests."""
-    if np.isnan(price):
-        return
-    side = np.sign(slot["quantity"])
-    stop = round_price(-side, price, par)
-    if np.isnan(slot["stop"]) or (stop - slot["stop"]) * side > 0.0:
-        slot["stop"], slot["stop_reason"] = stop, reason
 
 
 @jit
@@ -350,19 +330,20 @@ def decide(
 
 
 @jit
-def write_order(
-    order: Record, account: Record, slot: Record, par: Record, s: int, row: int, time: int, side: float, quantity: float,
-    met: float, role: int, reason: int, kind: int,
-) -> None:  # fmt: skip
-    """Fill in one order that met a price: limit orders fill at it and pay the maker's fee, others slip and pay the taker's."""
-    price = met if kind == AT_LIMIT else market_price(side, met, quantity, slot, par)
-    rate = par["maker_fee"] if kind == AT_LIMIT else par["taker_fee"]
-    order["id"], order["slot"], order["row"], order["time"] = account["orders"], s, row, time
-    order["side"], order["quantity"], order["price"], order["reference"] = side, quantity, price, met
-    order["fee"] = quantity * price * rate
-    order["fee_base"] = quantity * rate if par["fee_in_base"] != 0 and side > 0 else 0.0
-    order["role"], order["reason"], order["kind"] = role, reason, kind
-    order["ambiguous"], order["other"] = 0, np.nan
+def target_at_open(
+    order: Record, account: Record, slots: Records, parameters: Records, bars: Records, rows: Rows
+) -> bool:
+    """Write the first resting target that its bar's open has passed: it fills before anything that is sent at that open."""
+    for s in range(len(slots)):
+        if rows[s] < 0 or slots[s]["quantity"] == 0.0:
+            continue
+        slot, par, bar = slots[s], parameters[s], bars[rows[s]]
+        side = -1 if slot["quantity"] > 0.0 else 1
+        if passes(side, slot["target"], bar):
+            target = limit_price(side, slot["target"], bar, par["limit_gap"])
+            write_target(order, account, slot, par, s, rows[s], bar["opened"], side, target)
+            return True
+    return False
 
 
 @jit
@@ -389,27 +370,33 @@ def entry_met(
 ) -> bool:
     """Write the first pending entry that meets its bar; one that the cash cannot pay is refused, as a venue would."""
     for s in range(len(slots)):
-        resting = slots[s]["entry_kind"] != AT_MARKET
-        if rows[s] < 0 or slots[s]["entry"] == 0.0 or resting != (phase == RANGE):
+        if rows[s] < 0 or slots[s]["entry"] == 0.0:
             continue
         slot, par, bar = slots[s], parameters[s], bars[rows[s]]
         side, quantity, kind = 1 if slot["entry"] > 0.0 else -1, abs(slot["entry"]), slot["entry_kind"]
-        if resting and slot["quantity"] != 0.0:
+        if kind != AT_MARKET and slot["quantity"] != 0.0:
             continue
-        if kind == AT_LIMIT:
-            met = limit_price(side, slot["entry_at"], bar)
+        at_open = kind != AT_STOP and passes(side, slot["entry_at"], bar)
+        takes = kind == AT_LIMIT and at_open and slot["entry_bars"] == par["entry_bars"]  # it is sent at this open
+        if (kind == AT_MARKET or takes) != (phase == OPEN):
+            continue
+        if kind == AT_LIMIT and not takes:
+            met = limit_price(side, slot["entry_at"], bar, par["limit_gap"])
         else:
             met = stop_trigger(side, slot["entry_at"], bar) if kind == AT_STOP else bar["open"]
         if np.isnan(met):
             continue
-        time = bar["opened"] if met == bar["open"] else bar["closed"]
+        at_open = at_open or met == bar["open"]
+        time, kind = bar["opened"] if at_open else bar["closed"], AT_MARKET if takes else kind
         write_order(order, account, slot, par, s, rows[s], time, side, quantity, met, ENTRY, slot["entry_reason"], kind)
+        if takes:
+            cap_price(order, slot["entry_at"], par)
         fee = order["fee"] if order["fee_base"] == 0.0 else 0.0
         if side > 0 and quantity * order["price"] + fee > account["cash"]:
             slot["entry"] = 0.0
             slot["refusal"] = NO_CASH
             continue
-        if met != bar["open"]:
+        if not at_open:
             slot["entered_inside"] = INSIDE_BY_LIMIT if kind == AT_LIMIT else INSIDE_BY_STOP
         return True
     return False
@@ -426,31 +413,32 @@ def exit_in_range(
         slot, par, bar = slots[s], parameters[s], bars[rows[s]]
         side = -1 if slot["quantity"] > 0.0 else 1
         entered = slot["entered_inside"] != 0  # then the open lies before the entry
-        stop = level_reached(side, slot["stop"], bar) if entered else stop_trigger(side, slot["stop"], bar)
-        target = level_reached(-side, slot["target"], bar) if entered else limit_price(side, slot["target"], bar)
+        if entered:
+            stop = stop_after_entry(side, slot["stop"], slot["entry_at"], bar)
+            target = level_reached(-side, slot["target"], bar)
+        else:
+            stop = stop_trigger(side, slot["stop"], bar)
+            target = limit_price(side, slot["target"], bar, par["limit_gap"])
         if slot["entered_inside"] == INSIDE_BY_LIMIT:
             target = np.nan
         if np.isnan(stop) and np.isnan(target):
             continue
-        # A price met at the open comes before anything inside the bar; only two prices inside it are ambiguous.
-        stop_open, target_open = not entered and stop == bar["open"], not entered and target == bar["open"]
+        # What is met at once (at the open, or where the entry was) comes first; only two prices after that are ambiguous.
+        stop_at_once = stop == (slot["entry_at"] if entered else bar["open"])
+        target_at_once = not entered and passes(side, slot["target"], bar)
         both = not np.isnan(stop) and not np.isnan(target)
         target_first = bar["first"] == FIRST_TARGET or (bar["first"] == 0 and par["target_first"] != 0)
-        stop_wins = not np.isnan(stop) and (not both or stop_open or (not target_open and not target_first))
-        quantity = abs(slot["quantity"])
+        stop_wins = not np.isnan(stop) and (not both or stop_at_once or (not target_at_once and not target_first))
         if stop_wins:
-            time, reason = bar["opened"] if stop_open else bar["closed"], slot["stop_reason"]
+            time = bar["opened"] if stop_at_once and not entered else bar["closed"]
+            quantity, reason = abs(slot["quantity"]), slot["stop_reason"]
             write_order(order, account, slot, par, s, rows[s], time, side, quantity, stop, STOP, reason, AT_STOP)
         else:
-            time = bar["opened"] if target_open else bar["closed"]
-            quantity, reason = (
-                slot["target_quantity"],
-                PARTIAL_EXIT if slot["target_quantity"] < quantity else TAKE_PROFIT,
-            )
-            write_order(order, account, slot, par, s, rows[s], time, side, quantity, target, TARGET, reason, AT_LIMIT)
-        if both and not stop_open and not target_open and bar["first"] == 0:
+            time = bar["opened"] if target_at_once else bar["closed"]
+            write_target(order, account, slot, par, s, rows[s], time, side, target)
+        if both and not stop_at_once and not target_at_once and bar["first"] == 0:
             order["ambiguous"], order["other"] = 1, target if stop_wins else stop
-        elif stop_wins and slot["entered_inside"] == INSIDE_BY_STOP:
+        elif stop_wins and slot["entered_inside"] == INSIDE_BY_STOP and not stop_at_once:
             order["ambiguous"] = 1
         return True
     return False
@@ -462,12 +450,14 @@ def next_order(
 ) -> bool:
     """Write into `order[0]` the next order that meets the bars, and tell whether there was one; `apply_fill` must follow.
 
-    `phase` OPEN: pending exits of all slots, then pending market entries, at the open of `bars[rows[s]]`. RANGE: resting stops and
-    targets inside it, then resting entries. Slots with a negative row are passed over.
+    `phase` OPEN: targets that the open of `bars[rows[s]]` has passed, then pending exits of all slots, then entries at the market.
+    RANGE: resting stops and targets, then resting entries. Slots with a negative row are passed over.
     """
     if phase == RANGE:
         if exit_in_range(order[0], account[0], slots, parameters, bars, rows):
             return True
+    elif target_at_open(order[0], account[0], slots, parameters, bars, rows):
+        return True
     elif exit_at_open(order[0], account[0], slots, parameters, bars, rows):
         return True
     return entry_met(order[0], account[0], slots, parameters, bars, rows, phase)
@@ -546,8 +536,14 @@ def close_position(slot: Record, par: Record, fill: Record, trade: Record, side:
         slot["losses"] += 1
         slot["loss"] -= gain
     rule = fill["role"] != EXIT or fill["reason"] == TIME_LIMIT or fill["reason"] == EARLY_CUT
-    if rule and par["reenter"] == 0:
+    signal_left = (
+        slot["exit_reason"] == SIGNAL_EXIT
+    )  # what bars a side until the signal has left it has nothing to wait for
+    if rule and par["reenter"] == 0 and not signal_left:
         slot["barred_side"] = side
+    slot["exit_reason"] = 0
+    if slot["entry_reason"] == SCALE_IN:
+        slot["entry"] = 0.0  # there is nothing to add to
     if fill["role"] == STOP:
         slot["cooldown_left"] = par["cooldown"]
     clear(slot)

@@ -7,7 +7,7 @@ kernel: the subset of Python that numba compiles, hashed with it. Sides are +1 b
 import numpy as np
 
 from atb.engine.cache import jit
-from atb.engine.records import Record
+from atb.engine.records import AT_LIMIT, PARTIAL_EXIT, TAKE_PROFIT, TARGET, Record
 
 _EPSILON = 1e-6  # a quotient this close below a whole number counts as that number: 0.3 / 0.1 is 2.9999999999999996
 _WORST = 0.9  # slippage never takes more than this fraction of the price
@@ -68,6 +68,39 @@ def market_price(side: float, price: float, quantity: float, slot: Record, par: 
 
 
 @jit
+def write_order(
+    order: Record, account: Record, slot: Record, par: Record, s: int, row: int, time: int, side: float, quantity: float,
+    met: float, role: int, reason: int, kind: int,
+) -> None:  # fmt: skip
+    """Fill in one order that met a price: limit orders fill at it and pay the maker's fee, others slip and pay the taker's."""
+    price = met if kind == AT_LIMIT else market_price(side, met, quantity, slot, par)
+    rate = par["maker_fee"] if kind == AT_LIMIT else par["taker_fee"]
+    order["id"], order["slot"], order["row"], order["time"] = account["orders"], s, row, time
+    order["side"], order["quantity"], order["price"], order["reference"] = side, quantity, price, met
+    order["fee"] = quantity * price * rate
+    order["fee_base"] = quantity * rate if par["fee_in_base"] != 0 and side > 0 else 0.0
+    order["role"], order["reason"], order["kind"] = role, reason, kind
+    order["ambiguous"], order["other"] = 0, np.nan
+
+
+@jit
+def write_target(
+    order: Record, account: Record, slot: Record, par: Record, s: int, row: int, time: int, side: float, met: float
+) -> None:
+    """Fill in the order of a slot's target that met a price."""
+    quantity = slot["target_quantity"]
+    reason = PARTIAL_EXIT if quantity < abs(slot["quantity"]) else TAKE_PROFIT
+    write_order(order, account, slot, par, s, row, time, side, quantity, met, TARGET, reason, AT_LIMIT)
+
+
+@jit
+def cap_price(order: Record, limit: float, par: Record) -> None:
+    """Keep a market order from filling at a worse price than `limit`, with the fee that belongs to it."""
+    if order["side"] * (order["price"] - limit) > 0.0:
+        order["price"], order["fee"] = limit, order["quantity"] * limit * par["taker_fee"]
+
+
+@jit
 def stop_trigger(side: float, stop: float, bar: Record) -> float:
     """Return the price at which a resting stop of `side` is hit by a bar: the stop, the open on a gap, or NaN."""
     if side < 0:  # sell stop below a long
@@ -80,15 +113,30 @@ def stop_trigger(side: float, stop: float, bar: Record) -> float:
 
 
 @jit
-def limit_price(side: float, limit: float, bar: Record) -> float:
-    """Return the fill price of a resting limit order of `side` in a bar: the limit, a better open, or NaN."""
-    if side < 0:  # sell limit above a long
-        if bar["open"] >= limit:
-            return bar["open"]
-        return limit if bar["high"] >= limit else np.nan
-    if bar["open"] <= limit:
-        return bar["open"]
-    return limit if bar["low"] <= limit else np.nan
+def stop_after_entry(side: float, stop: float, entered: float, bar: Record) -> float:
+    """Return where a stop of `side` is hit that is placed inside a bar, when its entry met `entered` there; NaN if it is not.
+
+    An entry that slips farther than its stop's distance has its stop on the wrong side of the market: it meets the market at once.
+    """
+    return entered if side * (entered - stop) >= 0.0 else level_reached(side, stop, bar)
+
+
+@jit
+def passes(side: float, limit: float, bar: Record) -> bool:
+    """Tell whether a bar opens at a limit order's price or better."""
+    return bar["open"] >= limit if side < 0 else bar["open"] <= limit
+
+
+@jit
+def limit_price(side: float, limit: float, bar: Record, at_open: int) -> float:
+    """Return the fill price of a limit order of `side` that rests when a bar opens, or NaN.
+
+    It is met at its own price, also where the open has passed it: takers reach it on the way there. With `at_open` it gets the
+    better open then.
+    """
+    if passes(side, limit, bar):
+        return bar["open"] if at_open != 0 else limit
+    return level_reached(-side, limit, bar)
 
 
 @jit

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from atb.domain.instrument import Instrument
 from atb.engine.checks import clock_minutes
-from atb.engine.policy import ENTRIES, OPPOSITES, SIZINGS, AccountPolicy, ExecutionModel, RiskPolicy
+from atb.engine.policy import ENTRIES, LIMIT_GAPS, OPPOSITES, SIZINGS, AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.records import ACCOUNT_PARAMETERS, SLOT_PARAMETERS
 from atb.errors import InputError
 
@@ -85,6 +85,7 @@ def _policy_values(policy: RiskPolicy) -> dict[str, Any]:
 def _execution_values(execution: ExecutionModel) -> dict[str, Any]:
     values = {field.name: getattr(execution, field.name) for field in fields(execution)}
     fee, maker = values.pop("fee"), values.pop("maker_fee")
+    values["limit_gap"] = LIMIT_GAPS.index(execution.limit_gap)
     return values | {"taker_fee": fee, "maker_fee": fee if maker is None else maker}
 
 

@@ -17,6 +17,7 @@ ENTRIES = ("market", "limit", "stop")
 OPPOSITES = ("reverse", "exit", "ignore")
 CHOICES = {"sizing": SIZINGS, "entry": ENTRIES, "opposite": OPPOSITES}  # rules that are words
 HALTS = ("close_only", "flatten")
+LIMIT_GAPS = ("own", "open")
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +269,9 @@ class ExecutionModel(Values):
         Yearly rate (365 days) that a short position pays on its value, at each bar's close.
     target_first
         Which of stop and target fills when one bar touches both inside its range: the stop, unless this is set.
+    limit_gap
+        Where a resting limit order (a target, or a limit entry from its second bar on) is met that a bar's open has passed: at its
+        `own` price, since takers reach it on the way to the open, or at the better `open`, as vectorbt and others assume.
     """
 
     fee: float = 0.001
@@ -278,6 +282,7 @@ class ExecutionModel(Values):
     impact: float = 0.0
     borrow_rate: float = 0.0
     target_first: bool = False
+    limit_gap: str = "own"
 
     def __post_init__(self) -> None:
         """Refuse values outside their range."""
@@ -285,6 +290,7 @@ class ExecutionModel(Values):
             check_flag(name, getattr(self, name))
         for name in ("fee", "slippage", "impact"):
             check_number(name, getattr(self, name), low=0.0, high=0.5)
+        check_choice("limit_gap", self.limit_gap, LIMIT_GAPS)
         check_number("maker_fee", self.maker_fee, low=0.0, high=0.5, optional=True)
         check_number("slippage_atr", self.slippage_atr, low=0.0, high=10.0)
         check_number("borrow_rate", self.borrow_rate, low=0.0, high=10.0)

@@ -195,6 +195,7 @@ SLOT_PARAMETERS = np.dtype(
         ("impact", "f8"),
         ("borrow_rate", "f8"),  # per year of 365 days
         ("target_first", "i8"),
+        ("limit_gap", "i8"),  # where a resting limit order is met that the open passes: LIMIT_OWN or LIMIT_OPEN
         ("tick", "f8"),
         ("tick_inverse", "f8"),  # 1 / tick where that is a whole number, else 0
         ("lot", "f8"),
@@ -284,6 +285,7 @@ ENTRY, EXIT, STOP, TARGET = 1, 2, 3, 4  # roles
 OPEN, RANGE = 0, 1  # phases of a bar
 AT_MARKET, AT_LIMIT, AT_STOP = 0, 1, 2  # kinds of order
 FIRST_STOP, FIRST_TARGET = 1, 2
+LIMIT_OWN, LIMIT_OPEN = 0, 1
 INSIDE_BY_STOP, INSIDE_BY_LIMIT = 1, 2  # kind of the entry that filled inside the bar that still lasts
 BY_FRACTION, BY_STAKE, BY_RISK, BY_CONFIDENCE, BY_VOLATILITY, BY_KELLY = 0, 1, 2, 3, 4, 5  # sizing
 REVERSE, LEAVE, IGNORE = 0, 1, 2  # what an opposite signal does

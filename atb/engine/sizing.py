@@ -1,4 +1,4 @@
-"""Whether an entry may be made at all, how large it may be, where its stop will rest and how much each target closes.
+"""Whether an entry may be made at all, how large it may be, where its stop rests and moves, and how much each target closes.
 
 Every rule that refuses or cuts writes its code into the slot; a limit never enlarges. Part of the kernel: the subset of Python that
 numba compiles, hashed with it; see `atb.engine.kernel`.
@@ -14,6 +14,7 @@ from atb.engine.records import (
     AT_LIMIT,
     AT_MARKET,
     BELOW_MIN_NOTIONAL,
+    BREAK_EVEN,
     BY_CONFIDENCE,
     BY_FRACTION,
     BY_RISK,
@@ -44,6 +45,7 @@ from atb.engine.records import (
     SHRUNK_BY_VOLUME,
     TOO_MANY_POSITIONS,
     TOO_SMALL,
+    TRAILING_STOP,
     Record,
     Records,
     Rows,
@@ -184,6 +186,30 @@ def first_stop(side: float, price: float, atr: float, wanted: float, par: Record
     if par["signal_stop"] != 0:
         stop = tighter(side, stop, wanted)
     return stop if np.isnan(stop) else round_price(-side, stop, par)
+
+
+@jit
+def move_stop(slot: Record, par: Record) -> None:
+    """Move the resting stop to break-even and along with the close; never away from the price."""
+    side = np.sign(slot["quantity"])
+    profit = side * (slot["mark"] / slot["entry_price"] - 1.0)
+    if profit >= par["break_even"]:
+        tighten(slot, par, slot["entry_price"] * (1.0 + side * par["break_even_offset"]), BREAK_EVEN)
+    if np.isnan(par["trail_after"]) or profit >= par["trail_after"]:
+        by_price = slot["mark"] * (1.0 - side * par["trail"])
+        by_range = slot["mark"] - side * par["trail_atr"] * slot["atr"]
+        tighten(slot, par, tighter(side, by_price, by_range), TRAILING_STOP)
+
+
+@jit
+def tighten(slot: Record, par: Record, price: float, reason: int) -> None:
+    """Move the stop to `price`, rounded away from the position, if that is nearer than where it rests."""
+    if np.isnan(price):
+        return
+    side = np.sign(slot["quantity"])
+    stop = round_price(-side, price, par)
+    if np.isnan(slot["stop"]) or (stop - slot["stop"]) * side > 0.0:
+        slot["stop"], slot["stop_reason"] = stop, reason
 
 
 @jit

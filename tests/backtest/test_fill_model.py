@@ -18,6 +18,10 @@ POLICIES = [
     ({"trailing_atr": 2.0, "break_even": 0.01}, "Trailing stops and break-even stops move at closes only"),
     ({"break_even": 0.01}, "Break-even stops move at closes only"),
     ({"take_profit": 0.1}, "A target is a limit order"),
+    ({"take_profit": 0.1}, "fills at its own price, before anything that is sent at that open: takers reach it first"),
+    ({"entry": "limit"}, "fills at its own price, before anything that is sent at that open"),
+    ({"entry": "limit"}, "it takes the open, slipped but never worse than its price, at the taker fee"),
+    ({"entry": "stop"}, "a stop that it slipped beyond meets the market where the entry did"),
     ({"ladder": ((0.02, 0.5), (0.04, 0.25))}, "in shares of the original size: 50% at +2.00%, 25% at +4.00%"),
     ({"scale_in": 0.05, "scale_limit": 3}, "added to at most 3 times"),
     ({"max_participation": 0.05}, "at most 5.00% of the last bar's volume"),
@@ -50,6 +54,13 @@ def test_a_rule_is_told_when_it_is_on(rules, sentence):
 def test_a_cost_is_told(costs, sentence):
     assert sentence in run(scripted_slot(ramp(up=5), (1.0,), execution=ExecutionModel(**costs))).fill_model
     assert sentence not in PLAIN
+
+
+def test_a_better_open_for_limits_is_told_with_what_an_exchange_does():
+    costs = ExecutionModel(limit_gap="open")
+    text = run(scripted_slot(ramp(up=5), (1.0,), RiskPolicy(take_profit=0.1), costs)).fill_model
+    assert "gets that better open (limit_gap=open): on an exchange, takers reach it first" in text
+    assert "fills at its own price, before" not in text
 
 
 def test_the_basis_is_always_told():

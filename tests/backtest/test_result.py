@@ -13,7 +13,7 @@ from atb.backtest import Result, run
 from atb.backtest.drilldown import DrillDown
 from atb.engine.codes import REFUSALS
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.records import AT_LIMIT, AT_MARKET, HALT_DRAWDOWN
+from atb.engine.records import AT_LIMIT, AT_MARKET, HALT_DRAWDOWN, TARGET
 from atb.errors import InputError
 from tests.bars import ramp
 from tests.scenarios import ALL_IN, FREE, ohlc, random_slots, scripted_slot
@@ -83,7 +83,8 @@ def test_equity_is_cash_plus_positions_at_every_close(seed):
     orders, closes = result.outcome.orders, result.inputs.closes
     flows = -(orders["side"] * orders["quantity"] * orders["price"] + orders["fee"])
     market = result.inputs.market[orders["row"]]
-    felt = np.where(orders["kind"] == AT_MARKET, market["opened"] + 1, market["closed"])
+    passed = (orders["role"] == TARGET) & (orders["time"] == market["opened"])
+    felt = np.where((orders["kind"] == AT_MARKET) | passed, market["opened"] + 1, market["closed"])
     value = account.cash + np.concatenate([[0.0], np.cumsum(flows)])[np.searchsorted(felt, closes, "right")]
     for s, slot in enumerate(slots):
         mark = pd.Series(slot.bars.frame["close"].to_numpy(), slot.bars.closed_ms)
@@ -92,12 +93,14 @@ def test_equity_is_cash_plus_positions_at_every_close(seed):
 
 
 @given(st.integers(0, 60))
-def test_limits_fill_inside_their_bar_and_other_orders_never_better_than_it(seed):
+def test_limits_fill_inside_their_bar_or_short_of_its_open_and_other_orders_never_better_than_it(seed):
     slots, account = random_slots(seed)
     result = run(slots, account=account)
     for order in result.outcome.orders:
         bar, tick = result.inputs.market[order["row"]], result.inputs.parameters[order["slot"]]["tick"] * 1.01
-        if order["kind"] == AT_LIMIT:
+        if order["kind"] == AT_LIMIT and order["time"] == bar["opened"]:
+            assert order["side"] * (order["price"] - bar["open"]) >= 0
+        elif order["kind"] == AT_LIMIT:
             assert bar["low"] <= order["price"] <= bar["high"]
         elif order["side"] > 0:
             assert order["price"] >= bar["low"] - tick

@@ -167,6 +167,19 @@ class TestWhereTheyDiffer:
         assert trade["exit_price_screen"] == pytest.approx(100.1 * 1.1 * 0.999)
         assert trade["difference"] == "the screen's target paid slippage"
 
+    @pytest.mark.parametrize(
+        ("gap", "price", "difference"),
+        [
+            ("open", 107.0, ""),
+            ("own", 105.0, "the open passed the target: the screen got it, the kernel the target's price"),
+        ],
+    )
+    def test_a_target_that_the_open_passes_gets_the_open_in_the_screen(self, gap, price, difference):
+        frame = ohlc((100, 101, 99, 100), (100, 101, 99, 100), (107, 108, 106, 107), (107, 108, 106, 107))
+        policy, costs = RiskPolicy(take_profit=0.05), dataclasses.replace(FREE, limit_gap=gap)
+        (trade,) = both(frame, (1.0, 1.0, 1.0, 1.0), policy, costs).to_dict("records")
+        assert (trade["exit_price"], trade["exit_price_screen"], trade["difference"]) == (price, 107.0, difference)
+
     def test_an_order_beyond_the_cash_is_refused_by_the_kernel_and_cut_by_vectorbt(self):
         frame = ohlc((100, 100, 100, 100), (110, 110, 110, 110), (110, 110, 110, 110), (110, 110, 110, 110))
         table = both(frame, (1.0, 0.0, 0.0, 0.0), RiskPolicy(fraction=1.0), FREE)
@@ -353,6 +366,8 @@ class TestWhatIsShown:
         assert "entry bar" in notes(stop_loss=0.1)
         assert "pays slippage" not in notes(take_profit=0.1)
         assert "pays slippage" in notes(take_profit=0.1, stop_loss=0.1)
+        assert "takers reach it first" in notes(take_profit=0.1)
+        assert "takers reach it first" not in notes(stop_loss=0.1)
         assert "reversal" in notes(sizing="fixed_stake", stake=1.0, allow_short=True)
 
 

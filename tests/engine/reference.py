@@ -8,7 +8,7 @@ bar; `reference_book` has a slot's state and prices, `reference_decisions` what 
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
-from atb.engine.policy import AccountPolicy
+from atb.engine.policy import AccountPolicy, ExecutionModel
 from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from tests.engine.reference_book import ZERO, Bar, Book, Position, Signal, number, to_step
@@ -23,6 +23,7 @@ class Met(NamedTuple):
 
     price: Decimal
     at_open: bool
+    at_once: bool = False  # whether its price was beyond the market when the order first saw it
     ambiguous: bool = False
     other: Decimal | None = None
 
@@ -84,39 +85,50 @@ class Trade(NamedTuple):
     reason: str
 
 
-def stop_trigger(side: int, level: Decimal | None, bar: Bar, *, inside: bool = False) -> Met | None:
-    """Where a stop order of this side is met: at the open when the bar opens beyond it (never for one placed inside)."""
+def stop_trigger(side: int, level: Decimal | None, bar: Bar, *, placed_at: Decimal | None = None) -> Met | None:
+    """Where a stop order of this side is met: at the first price that it sees, if that is beyond it already.
+
+    That is the open, or for a stop placed inside the bar the price at which it was.
+    """
     if level is None:
         return None
-    if not inside and side * (bar.open - level) >= 0:
-        return Met(bar.open, at_open=True)
+    first = bar.open if placed_at is None else placed_at
+    if side * (first - level) >= 0:
+        return Met(first, at_open=placed_at is None, at_once=True)
     reached = bar.high >= level if side > 0 else bar.low <= level
     return Met(level, at_open=False) if reached else None
 
 
-def limit_price(side: int, level: Decimal | None, bar: Bar, *, inside: bool = False) -> Met | None:
-    """Where a limit order of this side is met: at the open when the bar opens beyond it (never for one placed inside)."""
+def passed(side: int, level: Decimal | None, bar: Bar) -> bool:
+    """Whether the bar opens at a limit order's price or at a better one."""
+    return level is not None and side * (level - bar.open) >= 0
+
+
+def limit_price(side: int, level: Decimal | None, bar: Bar, *, gap: str = "own", inside: bool = False) -> Met | None:
+    """Where a limit order of this side is met: before the open when the bar opens beyond it (never for one placed inside)."""
     if level is None:
         return None
-    if not inside and side * (level - bar.open) >= 0:
-        return Met(bar.open, at_open=True)
+    if not inside and passed(side, level, bar):
+        return Met(level if gap == "own" else bar.open, at_open=True, at_once=True)
     reached = bar.low <= level if side > 0 else bar.high >= level
     return Met(level, at_open=False) if reached else None
 
 
-def exit_met(position: Position, bar: Bar, *, target_first: bool) -> tuple[str, Met] | None:
+def exit_met(position: Position, bar: Bar, execution: ExecutionModel) -> tuple[str, Met] | None:
     """Which of stop and target the bar meets."""
     inside, side = position.inside, -position.side
-    stop = stop_trigger(side, position.stop, bar, inside=bool(inside))
-    target = limit_price(side, position.target, bar, inside=bool(inside)) if inside != "limit" else None
-    doubtful = inside == "stop"  # the stop's level may have been reached before the entry's
-    if stop and target and not stop.at_open and not target.at_open:
+    stop = stop_trigger(side, position.stop, bar, placed_at=position.entered_at if inside else None)
+    target = limit_price(side, position.target, bar, gap=execution.limit_gap, inside=bool(inside))
+    if inside == "limit":
+        target = None
+    doubtful = inside == "stop" and not (stop and stop.at_once)  # the stop's level may have come before the entry's
+    if stop and target and not stop.at_once and not target.at_once:
         if bar.first:
             return ("target", target) if bar.first == FIRST_TARGET else ("stop", stop._replace(ambiguous=doubtful))
-        if target_first:
+        if execution.target_first:
             return "target", target._replace(ambiguous=True, other=stop.price)
         return "stop", stop._replace(ambiguous=True, other=target.price)
-    if stop and (stop.at_open or not (target and target.at_open)):
+    if stop and (stop.at_once or not (target and target.at_once)):
         return "stop", stop._replace(ambiguous=doubtful)
     return ("target", target) if target else None
 
@@ -180,7 +192,7 @@ class Reference:
         for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
             if bar is None or book.position is None:
                 continue
-            found = exit_met(book.position, bar, target_first=book.slot.execution.target_first)
+            found = exit_met(book.position, bar, book.slot.execution)
             if found:
                 self.leave(self.exit_fill(s, *found, bar))
                 return True
@@ -202,35 +214,57 @@ class Reference:
         """Fill the first resting entry that is met; return whether there was one."""
         for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
             pending = book.pending
-            if bar is None or book.position or pending is None or pending.kind == "market":
+            if bar is None or book.position or pending is None or pending.kind == "market" or self.takes(s, bar):
                 continue
-            trigger = limit_price if pending.kind == "limit" else stop_trigger
-            met = trigger(pending.side, pending.at, bar)
+            if pending.kind == "limit":
+                met = limit_price(pending.side, pending.at, bar, gap=book.slot.execution.limit_gap)
+            else:
+                met = stop_trigger(pending.side, pending.at, bar)
             if met and self.enter(s, met.price, bar.opened if met.at_open else bar.closed):
                 book.position.inside = "" if met.at_open else pending.kind
+                book.position.entered_at = met.price
                 return True
         return False
 
+    def takes(self, s: int, bar: Bar) -> bool:
+        """Whether the slot's entry is a limit order that is sent at an open which has passed its price: it takes the market."""
+        pending = self.books[s].pending
+        new = pending.bars == self.books[s].slot.policy.entry_bars
+        return pending.kind == "limit" and new and passed(pending.side, pending.at, bar)
+
     def trade_at_open(self, time: int, bars: list[Bar | None]) -> None:
-        """Fill all exits first, then all market entries, in the order of the slots."""
+        """Fill the targets that rested and were passed, then all exits, then all market entries, in the order of the slots."""
+        for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
+            while bar and book.position and passed(-book.side, book.position.target, bar):
+                met = limit_price(-book.side, book.position.target, bar, gap=book.slot.execution.limit_gap)
+                self.leave(self.exit_fill(s, "target", met, bar))
         for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
             if bar and book.leaving and book.position:
                 quantity = book.position.quantity
                 price = book.market_price(-book.side, bar.open, quantity)
                 self.leave(Fill(s, "exit", -book.side, quantity, bar.open, price, bar.opened, book.leaving, "market"))
         for s, (book, bar) in enumerate(zip(self.books, bars, strict=True)):
-            if bar and book.pending and book.pending.kind == "market":
-                self.enter(s, bar.open, bar.opened)
+            if bar is None or (pending := book.pending) is None:
+                continue
+            if pending.kind == "market" or (book.position is None and self.takes(s, bar)):
+                self.enter(s, bar.open, bar.opened, taking=pending.kind == "limit")
         self.note_refusals(time)
 
     # --- what a fill changes ---
 
-    def enter(self, s: int, met: Decimal, time: int) -> bool:
-        """Fill the slot's entry at the price that is met, or refuse what the cash cannot pay; return whether it filled."""
+    def enter(self, s: int, met: Decimal, time: int, *, taking: bool = False) -> bool:
+        """Fill the slot's entry at the price that is met, or refuse what the cash cannot pay; return whether it filled.
+
+        A limit order that is `taking` pays what the market asks, but never more than its price.
+        """
         book = self.books[s]
         entry, book.pending = book.pending, None
-        price = met if entry.kind == "limit" else book.market_price(entry.side, met, entry.quantity)
-        fill = Fill(s, "entry", entry.side, entry.quantity, met, price, time, entry.reason, entry.kind)
+        resting = entry.kind == "limit" and not taking
+        price = met if resting else book.market_price(entry.side, met, entry.quantity)
+        if taking:
+            price = min(price, entry.at) if entry.side > 0 else max(price, entry.at)
+        kind = "market" if taking else entry.kind
+        fill = Fill(s, "entry", entry.side, entry.quantity, met, price, time, entry.reason, kind)
         if entry.side > 0 and self.paid(fill) > self.ledger.cash:
             book.refusal = "NO_CASH"
             return False
@@ -323,8 +357,11 @@ class Reference:
         elif gain < 0:
             book.losses.append(-gain)
         ruled = fill.role in ("stop", "target") or fill.reason in ("time_limit", "early_cut")
-        if ruled and not book.slot.policy.reenter:
+        left = book.leaving == "exit_signal"  # the signal is on that side no more
+        if ruled and not left and not book.slot.policy.reenter:
             book.waits = position.side
+        if book.pending and book.pending.reason == "scale_in":
+            book.pending = None
         if fill.role == "stop":
             book.cool = book.slot.policy.cooldown
         book.position, book.leaving = None, ""

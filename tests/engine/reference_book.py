@@ -102,6 +102,7 @@ class Position:
     additions: int = 0
     bars: int = 0
     inside: str = ""  # the kind of the resting entry that filled inside the bar that still lasts
+    entered_at: Decimal = ZERO  # the price that it met there, before slippage
     realised: Decimal = ZERO
     exited: Decimal = ZERO  # summed value of the exits
     fees: Decimal = ZERO

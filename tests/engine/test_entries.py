@@ -1,5 +1,7 @@
 """Entries that rest at a limit or a stop, what may still happen in the bar they fill in, and additions to a winner."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -28,7 +30,7 @@ def stop(**rules_on):
     [
         (limit(), (100, 100, 98, 99), 98.0),  # just touched
         (limit(), (100, 100, 98.01, 99), None),
-        (limit(), (97, 98, 96, 97), 97.0),  # a better open
+        (limit(), (97, 98, 96, 97), 97.0),  # sent at an open that has passed it
         (stop(), (100, 102, 100, 101), 102.0),
         (stop(), (100, 101.99, 100, 101), None),
         (stop(), (103, 104, 102, 103), 103.0),  # a worse open
@@ -41,6 +43,49 @@ def test_a_resting_entry_fills_at_its_price_or_at_the_open_beyond_it(policy, bar
     assert short.prices == ([] if price is None else [200 - price])
     if price is not None:
         assert [order[:2] for order in (*long.orders, *short.orders)] == [("entry", "buy"), ("entry", "sell")]
+
+
+@pytest.mark.parametrize(("gap", "price"), [("own", 98.0), ("open", 97.0)])
+def test_a_limit_entry_that_rests_is_met_at_its_own_price_where_a_later_open_passes_it(gap, price):
+    execution = ExecutionModel(fee=0.002, maker_fee=0.001, slippage=0.01, limit_gap=gap)
+    policy, rows = limit(entry_bars=2, fraction=0.49), [FLAT, FLAT, (97, 98, 96, 97)]
+    long = play(rows, [LONG] * 2, policy, execution=execution)
+    short = play(mirrored(rows), [SHORT] * 2, policy, execution=execution)
+    assert (long.prices, short.prices) == ([price], [200 - price])
+    assert (long.last["kind"], long.last["time"]) == (records.AT_LIMIT, long.problem.market["opened"][2])
+    assert long.last["fee"] == pytest.approx(50 * price * 0.001)
+
+
+@pytest.mark.parametrize(("slip", "price"), [(0.001, 97.1), (0.5, 98.0)])
+def test_a_limit_entry_sent_at_an_open_that_has_passed_it_takes_the_market_up_to_its_price(slip, price):
+    execution = ExecutionModel(fee=0.002, maker_fee=0.001, slippage=slip)
+    for gap in ("own", "open"):
+        taken = play(
+            [FLAT, (97, 98, 96, 97)], [LONG], limit(fraction=0.49), execution=replace(execution, limit_gap=gap)
+        )
+        assert (taken.last["price"], taken.last["kind"]) == (price, records.AT_MARKET)
+        assert taken.last["fee"] == pytest.approx(50 * price * 0.002)
+
+
+def test_the_stop_of_a_limit_entry_whose_open_lies_beyond_it_meets_the_open():
+    policy, rows = limit(entry_bars=2, stop_loss=0.01, reenter=True), [FLAT, FLAT, (95, 96, 94, 95), FLAT]
+    played = play(rows, [LONG] * 2, policy)
+    assert [order[:2] for order in played.orders] == [("entry", "buy"), ("stop", "sell")]
+    assert played.prices == [98.0, 95.0]
+
+
+def test_a_stop_that_its_entry_slipped_beyond_meets_the_market_where_the_entry_was():
+    """Its stop would lie above the price that triggered the entry, and above the bar: it cannot fill there."""
+    execution = ExecutionModel(fee=0.0, slippage=0.03)
+    bar = (101, 102.5, 100, 101)
+    long = play([FLAT, bar], [LONG], stop(stop_loss=0.01), execution=execution)
+    short = play(mirrored([FLAT, bar]), [SHORT], stop(stop_loss=0.01), execution=execution)
+    assert [order[:2] for order in long.orders] == [("entry", "buy"), ("stop", "sell")]
+    assert long.outcome.orders["reference"].tolist() == [102.0, 102.0]
+    assert short.outcome.orders["reference"].tolist() == [98.0, 98.0]
+    assert long.prices == [105.06, 98.94]
+    assert long.last["ambiguous"] == 0
+    assert long.last["time"] == long.problem.market["closed"][1]
 
 
 def test_a_limit_pays_the_makers_fee_at_its_very_price_and_a_stop_the_takers_with_slippage():

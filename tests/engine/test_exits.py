@@ -93,7 +93,7 @@ def test_what_a_finer_timeframe_saw_first_is_certain_whatever_the_policy(first, 
     assert np.isnan(played.last["other"])
 
 
-@pytest.mark.parametrize(("opened", "reason", "price"), [(94.0, "stop_loss", 94.0), (107.0, "take_profit", 107.0)])
+@pytest.mark.parametrize(("opened", "reason", "price"), [(94.0, "stop_loss", 94.0), (107.0, "take_profit", 105.0)])
 @pytest.mark.parametrize("target_first", [False, True])
 def test_what_is_met_at_the_open_came_first_and_is_certain(opened, reason, price, target_first):
     execution = ExecutionModel(fee=0.0, slippage=0.0, target_first=target_first)
@@ -113,11 +113,51 @@ def test_only_one_of_both_is_certain():
 
 
 @pytest.mark.parametrize(
-    ("bar", "price"), [((101, 105, 101, 102), 5), ((101, 104.99, 101, 102), None), ((107, 108, 106, 107), 7)]
+    ("bar", "price"), [((101, 105, 101, 102), 5), ((101, 104.99, 101, 102), None), ((107, 108, 106, 107), 5)]
 )
-def test_a_target_fills_at_its_price_or_at_a_better_open(bar, price):
+def test_a_target_fills_at_its_price_also_where_the_open_passes_it(bar, price):
     done = both_ways([FLAT, FLAT, bar, FLAT], [LONG], take_profit=0.05)
     assert done[1:] == ([] if price is None else [("take_profit", 2, price, 50.0)])
+
+
+def test_a_target_may_be_given_the_better_open():
+    execution = ExecutionModel(fee=0.0, slippage=0.0, limit_gap="open")
+    played = play([FLAT, FLAT, (107, 108, 106, 107)], [LONG], half(take_profit=0.05), execution=execution)
+    assert played.orders[-1] == ("target", "sell", 50.0, 107.0)
+
+
+def test_a_target_that_the_open_passes_fills_before_the_exit_that_is_sent_there():
+    gap = (107, 108, 106, 107)
+    done = both_ways([FLAT, FLAT, gap, FLAT], [LONG, 0.0], take_profit=0.05)
+    assert done[1:] == [("take_profit", 2, 5, 50.0)]
+    part = both_ways([FLAT, FLAT, gap, FLAT], [LONG, 0.0], ladder=((0.05, 0.5), (0.06, 0.2)), take_profit=0.2)
+    assert part[1:] == [("partial_exit", 2, 5, 25.0), ("partial_exit", 2, 6, 10.0), ("exit_signal", 2, 7, 15.0)]
+
+
+def test_nothing_is_added_at_an_open_whose_way_there_closed_the_position():
+    rows = [FLAT, (100, 104, 100, 104), (107, 108, 106, 107), FLAT]
+    done = both_ways(rows, [LONG] * 3, take_profit=0.05, scale_in=0.03, reenter=False)
+    assert done[1:] == [("take_profit", 2, 5, 50.0)]
+
+
+def test_a_side_may_be_entered_again_where_its_signal_had_left_before_the_target_was_passed():
+    gap = (107, 108, 106, 107)
+    played = play([FLAT, FLAT, gap, at(107), at(107)], [LONG, 0.0, LONG, LONG], half(take_profit=0.05))
+    assert played.reasons == ["entry_signal", "take_profit", "entry_signal"]
+    assert played.rows == [1, 2, 3]
+
+
+def test_a_stop_bars_its_side_also_where_a_signal_had_closed_the_position_before_it():
+    rows = [FLAT, FLAT, (100, 106, 100, 100), FLAT, FLAT]
+    played = play(rows, [LONG, SHORT, SHORT, SHORT], half(stop_loss=0.05, allow_short=True))
+    assert played.reasons == ["entry_signal", "exit_signal", "entry_signal", "stop_loss"]
+
+
+def test_an_opposite_signal_waits_on_where_a_target_closed_the_position_before_its_exit():
+    """`opposite="exit"` does not enter until the signal has left the new side, however the position ended."""
+    rows = [FLAT, FLAT, (107, 108, 106, 107), at(107), at(107)]
+    done = both_ways(rows, [LONG, SHORT, SHORT, SHORT], take_profit=0.05, opposite="exit")
+    assert [reason for reason, *_ in done] == ["entry_signal", "take_profit"]
 
 
 def test_a_ladder_closes_shares_of_all_that_was_entered_then_the_target_the_rest():

@@ -1,5 +1,7 @@
 """The kernel's rules on bars made by hand, where every order can be worked out on paper."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -56,12 +58,14 @@ def test_a_gap_through_the_stop_fills_at_the_open():
     assert orders_of(slot)[-1] == ("stop", "sell", 50.0, 90.0)
 
 
-def test_a_target_fills_at_its_price_or_at_a_better_open():
+def test_a_target_fills_at_its_price_also_where_the_open_passes_it():
     policy = RiskPolicy(fraction=0.5, take_profit=0.05)
     inside = scripted_slot(ohlc(FLAT, FLAT, (101, 107, 101, 102)), (1.0, 1.0), policy)
     gapped = scripted_slot(ohlc(FLAT, FLAT, (107, 108, 106, 107)), (1.0, 1.0), policy)
     assert orders_of(inside)[-1] == ("target", "sell", 50.0, 105.0)
-    assert orders_of(gapped)[-1] == ("target", "sell", 50.0, 107.0)
+    assert orders_of(gapped)[-1] == ("target", "sell", 50.0, 105.0)
+    kind = ExecutionModel(fee=0.0, slippage=0.0, limit_gap="open")
+    assert orders_of(replace(gapped, execution=kind))[-1] == ("target", "sell", 50.0, 107.0)
 
 
 @pytest.mark.parametrize(("target_first", "role", "price"), [(False, "stop", 95.0), (True, "target", 105.0)])
@@ -78,7 +82,7 @@ def test_a_price_met_at_the_open_is_not_ambiguous():
     policy = RiskPolicy(fraction=0.5, stop_loss=0.05, take_profit=0.05)
     slot = scripted_slot(ohlc(FLAT, FLAT, (106, 107, 94, 100)), (1.0, 1.0), policy)
     last = run(slot, account=ALL_IN).orders.iloc[-1]
-    assert (last["role"], last["price"], bool(last["ambiguous"])) == ("target", 106.0, False)
+    assert (last["role"], last["price"], bool(last["ambiguous"])) == ("target", 105.0, False)
 
 
 def test_a_short_is_the_mirror_of_a_long():

@@ -1,14 +1,18 @@
 """The smallest rules: rounding, slippage, and the price at which an order meets a bar."""
 
+import numpy as np
 import pytest
 
+from atb.engine import records
 from atb.engine.matching import (
     floor_lot,
     level_reached,
     limit_price,
     market_price,
+    passes,
     round_price,
     slippage,
+    stop_after_entry,
     stop_trigger,
     tighter,
 )
@@ -113,8 +117,21 @@ def test_a_stop_is_met_when_touched_and_at_the_open_on_a_gap(side, level, met):
      (1.0, 96.0, 96.0), (1.0, 95.0, 95.0), (1.0, 94.99, NAN), (1.0, 100.0, 100.0), (1.0, 101.0, 100.0),
      (1.0, NAN, NAN), (-1.0, NAN, NAN)],
 )  # fmt: skip
-def test_a_limit_is_met_when_touched_and_at_a_better_open(side, level, met):
-    assert limit_price(side, level, bar_record(*BAR)) == pytest.approx(met, nan_ok=True)
+def test_a_limit_is_met_when_touched_and_beyond_the_open_at_its_own_price_or_the_better_open(side, level, met):
+    bar = bar_record(*BAR)
+    assert limit_price(side, level, bar, records.LIMIT_OPEN) == pytest.approx(met, nan_ok=True)
+    own = NAN if np.isnan(met) else level
+    assert limit_price(side, level, bar, records.LIMIT_OWN) == pytest.approx(own, nan_ok=True)
+    assert passes(side, level, bar) == (level in {99.0, 100.0, 101.0})
+
+
+@pytest.mark.parametrize(
+    ("side", "level", "met"),
+    [(-1.0, 97.0, 97.0), (-1.0, 95.0, 95.0), (-1.0, 94.99, NAN), (-1.0, 102.0, 102.0), (-1.0, 102.01, 102.0), (-1.0, 110.0, 102.0),
+     (1.0, 105.0, 105.0), (1.0, 105.01, NAN), (1.0, 102.0, 102.0), (1.0, 101.99, 102.0), (1.0, 90.0, 102.0), (-1.0, NAN, NAN)],
+)  # fmt: skip
+def test_a_stop_placed_inside_the_bar_on_the_wrong_side_of_the_market_meets_it_there(side, level, met):
+    assert stop_after_entry(side, level, 102.0, bar_record(*BAR)) == pytest.approx(met, nan_ok=True)
 
 
 @pytest.mark.parametrize(

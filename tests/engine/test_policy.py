@@ -169,7 +169,9 @@ def test_a_grid_refuses_what_is_no_policy(axes, message):
 
 
 def test_every_value_reaches_the_kernel_in_its_place():
-    execution = ExecutionModel(fee=0.002, maker_fee=0.001, slippage_atr=0.1, impact=0.05, target_first=True)
+    execution = ExecutionModel(
+        fee=0.002, maker_fee=0.001, slippage_atr=0.1, impact=0.05, target_first=True, limit_gap="open"
+    )
     record = slot_parameters(
         EVERYTHING, execution, rules(tick="0.05", lot="0.003", min_quantity="0.5", min_notional="7")
     )
@@ -181,6 +183,7 @@ def test_every_value_reaches_the_kernel_in_its_place():
         "opposite": records.LEAVE, "scale_trigger": 0.02, "scale_share": 0.25, "scale_limit": 2, "max_position": 0.7,
         "max_participation": 0.1, "entry_kind": records.AT_LIMIT, "entry_offset": 0.001, "entry_bars": 3, "taker_fee": 0.002,
         "maker_fee": 0.001, "slippage": 0.0005, "slippage_atr": 0.1, "impact": 0.05, "target_first": 1, "tick": 0.05,
+        "limit_gap": records.LIMIT_OPEN,
         "tick_inverse": 20.0, "lot": 0.003, "lot_inverse": 0.0, "min_quantity": 0.5, "min_notional": 7.0,
     }  # fmt: skip
     assert {name: record[name] for name in expected} == expected

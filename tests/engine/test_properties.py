@@ -83,8 +83,10 @@ def test_equity_is_cash_and_holdings_at_every_close(given_problem):
     for t, time in enumerate(problem.closes.tolist()):
         while n < len(outcome.orders):
             order = outcome.orders[n]
-            bar, market = problem.market[order["row"]], order["kind"] == records.AT_MARKET
-            if (bar["opened"] >= time) if market else (bar["closed"] > time):
+            bar = problem.market[order["row"]]
+            passed = order["role"] == records.TARGET and order["time"] == bar["opened"]
+            at_open = order["kind"] == records.AT_MARKET or passed
+            if (bar["opened"] >= time) if at_open else (bar["closed"] > time):
                 break
             ledger.book(order)
             n += 1
@@ -155,15 +157,33 @@ class Fill:
     @property
     def gapped(self) -> bool:
         """Whether the bar opened at or beyond the level, and the order rested by then."""
-        if self.before["entered_inside"] != 0:
-            return False
-        beyond = self.order["side"] * (self.bar["open"] - self.level)
+        return self.before["entered_inside"] == 0 and self.passed_by(self.bar["open"])
+
+    @property
+    def late(self) -> bool:
+        """Whether the order was placed inside the bar, where the market had passed its level already."""
+        return self.before["entered_inside"] != 0 and self.passed_by(self.before["entry_at"])
+
+    def passed_by(self, price: float) -> bool:
+        """Whether a price of the market is at or beyond the level."""
+        beyond = self.order["side"] * (price - self.level)
         return bool(beyond >= 0 if self.order["kind"] == records.AT_STOP else beyond <= 0)
 
     @property
     def met(self) -> float:
         """The price of the market that the order met, before slippage and rounding."""
-        return float(self.bar["open"] if self.order["kind"] == records.AT_MARKET or self.gapped else self.level)
+        limit = self.order["kind"] == records.AT_LIMIT
+        if self.order["kind"] == records.AT_MARKET or (
+            self.gapped and not (limit and self.slot.execution.limit_gap == "own")
+        ):
+            return float(self.bar["open"])
+        return float(self.before["entry_at"] if self.late and not limit else self.level)
+
+    @property
+    def worst(self) -> float:
+        """The price that a limit order is not worse than which takes the market, else NaN."""
+        taken = self.order["role"] == records.ENTRY and self.order["kind"] == records.AT_MARKET
+        return float(self.before["entry_at"]) if taken else float("nan")
 
 
 def fills(problem: KernelInput) -> Iterator[Fill]:
@@ -180,21 +200,37 @@ def fills(problem: KernelInput) -> Iterator[Fill]:
                 before, cash = state.slots.copy(), float(state.account[0]["cash"])
 
 
-@examples(60)
-@given(problems())
-def test_fills_lie_inside_the_bar_and_never_beat_the_open_on_a_gap(given_problem):
-    problem = prepare(*given_problem)
+def check_fills(problem: KernelInput) -> int:
+    """Compare each fill's prices and time with the rules; return how many stops were placed beyond the market."""
+    late = 0
     for fill in fills(problem):
         order, bar, tick = fill.order, fill.bar, float(fill.slot.rules.tick)
         assert order["reference"] == fill.met
-        assert bar["low"] <= fill.met <= bar["high"]
-        at_open = order["kind"] == records.AT_MARKET or fill.met == bar["open"]
+        assert bar["low"] <= fill.met <= bar["high"] or (order["kind"] == records.AT_LIMIT and fill.gapped)
+        at_open = order["kind"] == records.AT_MARKET or fill.gapped or fill.met == bar["open"]
         assert order["time"] == (bar["opened"] if at_open and fill.before["entered_inside"] == 0 else bar["closed"])
+        worse = order["side"] * (order["price"] - fill.met * (1 + order["side"] * fill.slip))
         if order["kind"] == records.AT_LIMIT:
             assert order["price"] == fill.met
+            assert not fill.gapped or order["side"] * (fill.met - bar["open"]) >= 0
+        elif order["price"] == fill.worst:
+            assert worse <= tick * (1 + 1e-6) + NEAR * fill.met
         else:
-            worse = order["side"] * (order["price"] - fill.met * (1 + order["side"] * fill.slip))
             assert -NEAR * fill.met - 1e-6 * tick <= worse < tick * (1 + 1e-6) + NEAR * fill.met
+            assert not order["side"] * (order["price"] - fill.worst) > 0
+        late += order["kind"] == records.AT_STOP and fill.late
+    return late
+
+
+@examples(60)
+@given(problems())
+def test_fills_lie_inside_the_bar_but_for_limits_that_the_open_passed(given_problem):
+    check_fills(prepare(*given_problem))
+
+
+@pytest.mark.parametrize(("seed", "bars"), [(865132, 54)])
+def test_a_stop_that_its_entry_slipped_beyond_meets_the_market(seed, bars):
+    assert check_fills(prepare(*random_slots(seed, bars=bars))) > 0
 
 
 @examples(40)
@@ -343,7 +379,7 @@ def until(problem: KernelInput, time: int) -> tuple[bytes, ...]:
     for now, state, orders in walk(problem):
         if now > time:
             break
-        opens = bool(orders) and orders[0]["kind"] == records.AT_MARKET
+        opens = bool(orders) and problem.market["opened"][orders[0]["row"]] == time
         if now < time or not opens:
             done.append(b"".join(order.tobytes() for order in orders) + state.to_bytes())
     return tuple(done)

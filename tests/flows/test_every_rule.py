@@ -12,6 +12,7 @@ import pytest
 
 from atb.backtest.simulation import simulate
 from atb.domain import Bars
+from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES, SIDES
 from atb.engine.prepare import prepare
 from atb.engine.state import dumps
@@ -23,9 +24,10 @@ from atb.live.feed.replay import ReplayFeed
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from tests.database import mainly_sqlite
+from tests.engine.cases import half, mirrored, slot_of
 from tests.live.desk import first_open, read_journal, ruled_result
 from tests.live.test_runner import assert_equal_to_backtest
-from tests.scenarios import Timed, random_slots
+from tests.scenarios import ALL_IN, Timed, random_slots
 from tests.seeds import seeds
 from tests.timeouts import PATIENCE_S
 
@@ -115,13 +117,14 @@ def one_slot(seed):
     return prepare((replace(first, execution=execution, funding=funding),), account)
 
 
-def executed(done):
-    """Return an execution in the words and numbers of an ORDER record."""
+def executed(done, took):
+    """Return an execution in the words and numbers of an ORDER record; a limit entry that took the open is a market order there."""
     fill, order = done.fill, done.order
+    kind = "market" if took and (order.role, order.type) == ("entry", "limit") else order.type
     in_base = fill.fee_asset == fill.symbol.base
     return (
         done.number, fill.time_ms, fill.side, float(fill.quantity), float(fill.price), float(fill.fee_value),
-        float(fill.fee) if in_base else 0.0, order.role, done.reason, order.type,
+        float(fill.fee) if in_base else 0.0, order.role, done.reason, kind,
     )  # fmt: skip
 
 
@@ -149,11 +152,37 @@ def many_slots(seed):
 @pytest.mark.parametrize("make", [one_slot, many_slots])
 @pytest.mark.parametrize("seed", seeds(len(SEEDS), quick=3))
 def test_paper_equals_the_backtest_order_by_order_under_random_rules(seed, make):
-    problem = make(seed)
+    assert_paper_equals_backtest(make(seed))
+
+
+PASSED = [(100, 104, 100, 104), (107, 108, 106, 107), (107, 107, 107, 107), (107, 107, 107, 107)]
+
+
+@pytest.mark.parametrize(
+    ("sides", "rules"),
+    [
+        ((1.0, 0.0), {"take_profit": 0.05}),
+        ((1.0, 0.0), {"ladder": ((0.05, 0.5),), "take_profit": 0.2}),
+        ((1.0, -1.0, -1.0), {"take_profit": 0.05, "allow_short": True}),
+        ((1.0, 1.0, 1.0), {"take_profit": 0.05, "scale_in": 0.03}),
+        ((1.0, 1.0, 1.0), {"ladder": ((0.05, 0.5),), "take_profit": 0.2, "scale_in": 0.03}),
+        ((0.0, 1.0, 1.0), {"entry": "limit", "entry_offset": 0.0, "stop_loss": 0.01}),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else None,
+)
+def test_paper_equals_the_backtest_where_the_open_passes_an_order_before_what_is_sent_there(sides, rules):
+    for rows in ([(100, 100, 100, 100), *PASSED], mirrored([(100, 100, 100, 100), *PASSED])):
+        turned = rows[2][0] < 100
+        slot = slot_of(rows, [-side if turned else side for side in sides], half(**{"allow_short": True, **rules}))
+        assert_paper_equals_backtest(prepare((slot,), ALL_IN))
+
+
+def assert_paper_equals_backtest(problem):
     outcome = simulate(problem)
     steps, desk = traded(problem)
     assert all(done.order.quantity == done.fill.quantity for step in steps for done in step.fills)
-    assert [executed(done) for step in steps for done in step.fills] == [wanted(order) for order in outcome.orders]
+    fills, took = [done for step in steps for done in step.fills], outcome.orders["kind"] == records.AT_MARKET
+    assert [executed(*fill) for fill in zip(fills, took, strict=True)] == [wanted(order) for order in outcome.orders]
     trades = [trade for step in steps for _, trade in step.trades]
     assert [trade.tobytes() for trade in trades] == [trade.tobytes() for trade in outcome.trades]
     equity = [step.equity for step in steps if step.bar_ms is not None]

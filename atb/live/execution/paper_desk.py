@@ -110,11 +110,13 @@ class PaperDesk:
             if trade is not None:
                 step.trades.append((self.book.trades, trade))
             self._rest(slot, step, _bar_ms(now, slot))
+            self._trim_exit(slot, step, _bar_ms(now, slot))
         refused = self.book.take_refusals()
         for slot in now.slots:
             for order in self._broker.working(slot):
                 if order.role == "entry" and self.book.slot(slot)["entry"] == 0.0:
-                    self._end(slot, order, step, change=Change("rejected", refused.get(slot)))
+                    reason = refused.get(slot)  # without one, it was to add to a position that is closed
+                    self._end(slot, order, step, change=Change("rejected", reason) if reason else Change("cancelled"))
 
     # --- orders -------------------------------------------------------------------------------------------------------
 
@@ -129,6 +131,14 @@ class PaperDesk:
             else:
                 self._end(slot, order, step, change=Change("cancelled"))
         self._place(slot, wanted.values(), step, bar_ms=bar_ms)
+
+    def _trim_exit(self, slot: int, step: Step, bar_ms: int) -> None:
+        """Let a waiting exit close what is left once a target has filled before it."""
+        wanted = [order for order in self._makers[slot].intents(self.book.slot(slot)) if order.role == "exit"]
+        for order in self._broker.working(slot):
+            if order.role == "exit" and not any(same_terms(order, other) for other in wanted):
+                self._end(slot, order, step, change=Change("cancelled"))
+                self._place(slot, wanted, step, bar_ms=bar_ms)
 
     def _place(self, slot: int, orders: Iterable[Order], step: Step, *, bar_ms: int) -> list[Order]:
         placed = [self._makers[slot].name(order, bar_ms) for order in orders]

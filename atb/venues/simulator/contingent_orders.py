@@ -18,6 +18,7 @@ from atb.venues.simulator.events import ExecutionType, ListStatus
 from atb.venues.simulator.faults import Strike, never
 from atb.venues.simulator.fees import BNB, Fees
 from atb.venues.simulator.filters import check_quantity
+from atb.venues.simulator.matching import is_late
 from atb.venues.simulator.orders import PAIRS, PAYS, ZERO, Order, OrderList
 from atb.venues.simulator.pretrade import paying_asset, required_balance
 from atb.venues.simulator.tape import Tape
@@ -118,9 +119,13 @@ class ContingentOrders:
         return orders
 
     def in_order(self, legs: Sequence[Order]) -> Sequence[Order]:
-        """Return legs in the order in which they meet the bar they are placed in: the stop first, or as the model says."""
-        target_first = bool(self._tapes[legs[0].symbol].par["target_first"])
-        return sorted(legs, key=lambda leg: leg.is_stop == target_first)
+        """Return legs in the order in which they meet the bar they are placed in: the stop first, or as the model says.
+
+        A stop on the wrong side of the market comes before either.
+        """
+        tape = self._tapes[legs[0].symbol]
+        target_first = bool(tape.par["target_first"])
+        return sorted(legs, key=lambda leg: (not is_late(leg, tape), leg.is_stop == target_first))
 
     def on_execution(self, order: Order) -> Iterator[Finish]:
         """Give an order that starts to execute what was set aside for its pair; the other leg expires."""

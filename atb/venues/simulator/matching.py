@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from decimal import ROUND_DOWN, ROUND_UP, Decimal
 
 from atb.engine import matching as kernel
+from atb.engine.records import LIMIT_OPEN
 from atb.venues.simulator.configuration import BookDepth
 from atb.venues.simulator.orders import Order
-from atb.venues.simulator.tape import Tape
+from atb.venues.simulator.tape import AFTER_RANGE, Tape
 
 _RISING = frozenset(("TAKE_PROFIT", "TAKE_PROFIT_LIMIT"))
 _EIGHT = Decimal("0.00000001")
@@ -57,18 +58,36 @@ def price_met_in_bar(order: Order, tape: Tape, *, inside: int) -> float:
         The order, and the tape of its symbol.
     inside
         How the position it protects was entered: 0 at the open or before, 1 by a stop inside this bar, 2 by a limit inside it.
-        In the last two cases the open lies before the entry; after a limit the move to the target may too.
+        In the last two cases the open lies before the entry; after a limit the move to the target may too. A stop that such an
+        entry slipped beyond is met at once, where the entry was.
     """
     side, bar = kernel_side(order), tape.bar
     if order.is_stop:
         level, rising = float(order.stop_price), order.type in _RISING
+        if inside and rising:
+            return float(kernel.level_reached(-side, level, bar))
         if inside:
-            return float(kernel.level_reached(-side if rising else side, level, bar))
-        return float(kernel.limit_price(side, level, bar) if rising else kernel.stop_trigger(side, level, bar))
+            return float(kernel.stop_after_entry(side, level, tape.entered_at, bar))
+        return float(
+            kernel.limit_price(side, level, bar, LIMIT_OPEN) if rising else kernel.stop_trigger(side, level, bar)
+        )
     if inside == 2:
         return math.nan
     level = float(order.price)
-    return float(kernel.level_reached(-side, level, bar) if inside else kernel.limit_price(side, level, bar))
+    if inside:
+        return float(kernel.level_reached(-side, level, bar))
+    return float(kernel.limit_price(side, level, bar, tape.par["limit_gap"]))
+
+
+def is_passed(order: Order, tape: Tape) -> bool:
+    """Return True if the bar opened at a limit order's price or at a better one."""
+    return not order.is_stop and bool(kernel.passes(kernel_side(order), float(order.price), tape.bar))
+
+
+def is_late(order: Order, tape: Tape) -> bool:
+    """Return True for a stop that is placed on the wrong side of the market, where the entry it protects met this bar."""
+    falling = order.is_stop and order.sells and order.type not in _RISING
+    return falling and tape.phase == AFTER_RANGE and float(order.stop_price) >= tape.entered_at
 
 
 def precedence(order: Order, met: float, tape: Tape) -> tuple[bool, bool, int]:
@@ -76,7 +95,7 @@ def precedence(order: Order, met: float, tape: Tape) -> tuple[bool, bool, int]:
 
     Fills at the open come before fills inside the bar, and a stop before a target unless the model says otherwise.
     """
-    at_open = met == float(tape.bar["open"])
+    at_open = met == float(tape.bar["open"]) or is_passed(order, tape)
     stop = order.is_stop and order.type not in _RISING
     target_first = bool(tape.par["target_first"]) and not at_open
     return (not at_open, stop == target_first, order.id)

@@ -97,6 +97,7 @@ def _check_restrictions(params: Params, order: Order) -> None:
 def cancel_open(exchange: "Exchange", params: Params) -> list[Body]:
     """Cancel every open order of a symbol."""
     symbol = tape_of(exchange, params).symbol
+    exchange.trading.match_open(symbol)
     found = exchange.trading.book.open_in(symbol)
     if not found:
         raise refusals.unknown_order()

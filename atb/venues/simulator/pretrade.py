@@ -7,7 +7,7 @@ from atb.venues.simulator import refusals
 from atb.venues.simulator.configuration import Filters
 from atb.venues.simulator.fees import Fees
 from atb.venues.simulator.filters import check_filters
-from atb.venues.simulator.matching import exchange_price, is_marketable, rounded_up, taker_price, would_trigger
+from atb.venues.simulator.matching import exchange_price, is_late, is_marketable, rounded_up, taker_price, would_trigger
 from atb.venues.simulator.orders import STOPS, ZERO, Order
 from atb.venues.simulator.tape import AFTER_RANGE, Tape
 
@@ -54,7 +54,8 @@ def check_price(draft: Order, tape: Tape, *, paired: bool = False) -> None:
 
 def _triggers_at_once(draft: Order, tape: Tape) -> bool:
     if tape.phase == AFTER_RANGE and draft.sells and draft.type.startswith("STOP"):
-        return float(draft.stop_price) > float(tape.bar["high"])  # otherwise it meets this very bar
+        # Otherwise it meets this very bar; a late one meets the market where its entry was.
+        return not is_late(draft, tape) and float(draft.stop_price) > float(tape.bar["high"])
     return would_trigger(draft, tape.price)
 
 

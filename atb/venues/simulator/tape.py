@@ -1,5 +1,6 @@
 """The price of one symbol over time: its bars as kernel records, the current bar, and the inputs of slippage."""
 
+import math
 from collections import deque
 from decimal import Decimal
 from typing import Any
@@ -29,8 +30,9 @@ class Tape:
     """The price of one symbol.
 
     Within a bar the price is the bar's open until the range moment, one millisecond before the close. At that moment resting orders
-    are matched against the whole bar; from then on the price is the bar's close. Between bars (a gap in the data) nothing trades
-    and the price stays.
+    are matched against the whole bar; from then on the price is the bar's close. Resting limit sells that the step to the open has
+    passed are matched before anything that is sent at that open. Between bars (a gap in the data) nothing trades and the price
+    stays.
 
     Parameters
     ----------
@@ -66,6 +68,7 @@ class Tape:
         self.usual = self.capabilities = usual
         self._recent: deque[tuple[int, float]] = deque(maxlen=_RECENT)  # (time, price) of the last trades
         self.entered = 0  # how this bar's last buy met it: kernel's `inside`
+        self.entered_at = math.nan  # where the market was then; NaN where no buy met this bar's range moment
         self.updates = 0
         self.trades = 0  # trade ids are a symbol's own, the market's and the account's in one row
 
@@ -88,13 +91,13 @@ class Tape:
 
     def open_bar(self, row: int, now_ms: int) -> None:
         """Open a bar: its open is the price, and slippage reads the previous bar."""
-        self.phase, self.row, self.bar, self.entered = TRADING, row, self.market[row], 0
+        self.phase, self.row, self.bar, self.entered, self.entered_at = TRADING, row, self.market[row], 0, math.nan
         self._set_price(self.bar["open"], now_ms)
         self._set_slippage_inputs(row - 1)
 
     def reach_range(self, now_ms: int) -> Any:
         """Reach the bar's range moment: its close is the price; return the bar to match resting orders against."""
-        self.phase, self.entered = AFTER_RANGE, 0
+        self.phase, self.entered, self.entered_at = AFTER_RANGE, 0, math.nan
         self._set_price(self.bar["close"], now_ms)
         return self.bar
 
@@ -108,7 +111,7 @@ class Tape:
         bar = np.zeros(1, records.MARKET)
         for name in ("open", "high", "low", "close"):
             bar[name] = price
-        self.phase, self.bar, self.entered = TRADING, bar[0], 0
+        self.phase, self.bar, self.entered, self.entered_at = TRADING, bar[0], 0, math.nan
         self._set_price(price, now_ms)
         return self.bar
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import takewhile
+from typing import Any
 
 from atb.venues.simulator import refusals
 from atb.venues.simulator.accounts import Account
@@ -17,6 +18,7 @@ from atb.venues.simulator.fees import Fees
 from atb.venues.simulator.matching import (
     exchange_price,
     is_marketable,
+    is_passed,
     precedence,
     price_met_in_bar,
     rounded_down,
@@ -70,6 +72,7 @@ class Trading:
             self.book, account, tapes, announcements=self.announcements, config=config, fees=self.fees, strike=strike
         )
         self._room: dict[str, Decimal] = {}  # volume that this bar's resting orders may still take, by symbol
+        self._opened: dict[str, Any] = {}  # the last bar of each symbol whose open was matched
 
     # --- placing
 
@@ -81,6 +84,7 @@ class Trading:
         Refusal
             If it is not accepted: nothing has changed then.
         """
+        self.match_open(draft.symbol)
         self.check(draft)
         self._accept(draft, locked=self._required_balance(draft)[1] if draft.type != "MARKET" else ZERO)
         self._match_new(draft)
@@ -95,6 +99,7 @@ class Trading:
         Refusal
             If any of its orders is not accepted: nothing has changed then.
         """
+        self.match_open(drafts[0].symbol)
         working, pending = (drafts, ()) if kind == "OCO" else (drafts[:1], drafts[1:])
         self.tapes[drafts[0].symbol].capabilities.check_list(kind)
         self.book.check_client_ids(drafts, client_id)
@@ -197,10 +202,8 @@ class Trading:
         elif order.is_stop:
             if would_trigger(order, tape.price):
                 self._execute(order, tape.price)
-        elif order.type == "MARKET":
+        elif order.type == "MARKET" or (order.type == "LIMIT" and is_marketable(order, tape.price)):
             self._take(order, tape.price)
-        elif is_marketable(order, tape.price):
-            self._cross(order, tape.price, takes=takes)
         elif takes:
             self._finish(order, "EXPIRED")
 
@@ -209,10 +212,9 @@ class Trading:
         symbol = tape.symbol
         if not self.book.has_open(symbol) or tape.halted:
             return
-        if self.config.book.share is not None:
-            share = Decimal(str(self.config.book.share * float(tape.bar["volume"])))
-            self._room[symbol] = tape.rules.floor_quantity(share)
-        resting = [order for order in self.book.open_in(symbol) if order.status != "PENDING_NEW"]
+        self.match_open(symbol)
+        working = [order for order in self.book.open_in(symbol) if order.status != "PENDING_NEW"]
+        resting = [order for order in working if not self._passed_at_open(order, tape)]
         met = [(order, price_met_in_bar(order, tape, inside=0)) for order in resting if order.sells]
         found = [(order, price) for order, price in met if not math.isnan(price)]
         for order, price in sorted(found, key=lambda pair: precedence(pair[0], pair[1], tape)):
@@ -221,10 +223,34 @@ class Trading:
         for order in resting:
             price = math.nan if order.sells or not order.open else price_met_in_bar(order, tape, inside=0)
             if not math.isnan(price):
-                at_open = price == float(tape.bar["open"])
+                at_open = price == float(tape.bar["open"]) or is_passed(order, tape)
                 order.inside = tape.entered = 0 if at_open else 1 if order.is_stop else 2
+                tape.entered_at = float(tape.bar["open"]) if at_open else price
                 self._execute(order, price)
         self.announcements.balances()
+
+    def match_open(self, symbol: str) -> None:
+        """Match the limit sells that rested when a symbol's bar opened beyond them: takers reached them on the way to the open.
+
+        Done once for each bar, before the first request of it that could change them. A buy that is withdrawn at a bar's close is
+        taken to be gone before the next open, as in a backtest; one that stays is matched with the bar's range.
+        """
+        tape = self.tapes[symbol]
+        if tape.bar is None or not tape.open or self._opened.get(symbol) is tape.bar:
+            return
+        self._opened[symbol] = tape.bar
+        if self.config.book.share is not None:
+            share = Decimal(str(self.config.book.share * float(tape.bar["volume"])))
+            self._room[symbol] = tape.rules.floor_quantity(share)
+        for order in self.book.open_in(symbol):
+            if order.open and self._passed_at_open(order, tape):
+                self._execute(order, price_met_in_bar(order, tape, inside=0))
+        self.announcements.balances()
+
+    def _passed_at_open(self, order: Order, tape: Tape) -> bool:
+        """Return True for a limit sell that rested when the bar opened at its price or a better one."""
+        rested = order.sells and order.status != "PENDING_NEW" and order.working_ms < int(tape.bar["opened"])
+        return rested and is_passed(order, tape)
 
     def _execute(self, order: Order, met: float) -> None:
         """Execute an order at the price it reached: stops as taker, limits as maker."""
@@ -239,19 +265,6 @@ class Trading:
             self._take(order, met)
         else:
             self.announcements.order(order, "NEW")
-
-    def _cross(self, order: Order, price: float, *, takes: bool) -> None:
-        """Fill a limit order that crosses the market on arrival.
-
-        A GTC order fills as the kernel's limit orders do: at the better price, without slippage, at the maker fee. IOC and FOK
-        orders are market orders with a limit price. If the book has levels, both walk it.
-        """
-        if takes or self.config.book.level is not None:
-            self._take(order, price)
-        elif not self.tapes[order.symbol].capabilities.executes_at(exchange_price(price)):
-            self._finish(order, "EXPIRED", expiry=OUT_OF_RANGE)
-        elif order.type == "LIMIT":
-            self._make(order, exchange_price(price))
 
     def _make(self, order: Order, price: Decimal) -> None:
         """Fill a resting limit order at a price, as far as the liquidity goes."""
@@ -324,6 +337,7 @@ class Trading:
         Refusal
             If it is not open.
         """
+        self.match_open(order.symbol)
         if not order.open:
             raise refusals.unknown_order()
         self.tapes[order.symbol].capabilities.check_cancel()
@@ -339,8 +353,11 @@ class Trading:
         Raises
         ------
         Refusal
-            If the symbol is closed for cancellations.
+            If the symbol is closed for cancellations, or none is open.
         """
+        self.match_open(orders.symbol)
+        if not orders.open:
+            raise refusals.unknown_order()
         self.tapes[orders.symbol].capabilities.check_cancel()
         for order in self.book.members(orders):
             if order.open:

@@ -40,7 +40,7 @@ class Trader:
         self.exchange.advance_to(int(self.market["opened"][self.row]))
         self.send_exit()
         self.send_entry()
-        self.protect(opening=True)
+        self.protect()
         closed = int(self.market["closed"][self.row])
         self.exchange.advance_to(closed - 1)
         self.sweep()
@@ -61,6 +61,8 @@ class Trader:
     def send_exit(self):
         if self.slot["exit"] != 0.0:
             self.withdraw()
+            self.sweep()  # targets that the open passed have filled before
+        if self.slot["exit"] != 0.0:
             body = self.place("exit", "SELL", "MARKET", abs(self.slot["exit"]))
             assert body["status"] == "FILLED", body
 
@@ -84,6 +86,7 @@ class Trader:
             assert body["code"] == -2010
             slot["entry"] = 0.0  # what the kernel's own venue would refuse for want of cash
         elif kind != "MARKET":
+            assert "orderId" in body, (body, terms, float(slot["entry"]))
             self.entry_id, self.entry_terms = body["orderId"], terms
 
     def withdraw(self):
@@ -92,12 +95,8 @@ class Trader:
                 self.ask("DELETE", "order", symbol="BTCUSDT", orderId=order["orderId"])
         self.resting = {}
 
-    def protect(self, *, opening=False):
-        """Let stops and targets rest for what is held, as often as executions change it.
-
-        Where the market opened beyond a target, its order fills in this bar: moving its stop would withdraw it before.
-        """
-        opened = self.market["open"][self.row] if opening else 0.0
+    def protect(self):
+        """Let stops and targets rest for what is held, as often as executions change it."""
         while True:
             orders = self.exchange.trading.book.orders
             self.resting = {
@@ -105,20 +104,16 @@ class Trader:
             }
             wanted = self.wanted()
             stale = [terms for terms in self.resting if terms not in wanted]
-            kept = [terms for terms in stale if terms[2] and opened >= float(terms[2])]
-            missing = [
-                terms
-                for terms in wanted
-                if terms not in self.resting and not any(order[::2] == terms[::2] for order in kept)
-            ]
-            if len(stale) == len(kept) and not missing:
+            missing = [terms for terms in wanted if terms not in self.resting]
+            if not stale and not missing:
                 return
             for terms in stale:
-                if terms not in kept:
-                    for one in self.resting.pop(terms):
-                        if orders[one].open:
-                            self.ask("DELETE", "order", symbol="BTCUSDT", orderId=one)
-            for terms in missing:
+                for one in self.resting.pop(terms):
+                    if orders[one].open:
+                        self.ask("DELETE", "order", symbol="BTCUSDT", orderId=one)
+            held = float(self.slot["quantity"])
+            self.sweep()  # what the open passed has filled before it could be withdrawn
+            for terms in missing if held == float(self.slot["quantity"]) else ():
                 self.resting[terms] = self.rest(*terms)
 
     def wanted(self):

@@ -1,5 +1,6 @@
 """Orders meet bars at the exchange exactly as in a backtest: random bars, random policies, order by order."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -50,14 +51,25 @@ def execution_of(rng):
         slippage=maybe(0.0, 0.0007),
         slippage_atr=maybe(0.0, 0.05),
         target_first=maybe(False, True),
+        limit_gap=maybe("own", "own", "open"),
     )
 
 
-def drawn(seed, entry, frame):
+def leaping(seed):
+    """Return a market of which every third open leaps, often beyond stops, targets and limit entries."""
+    frame, rng = random_walk(BARS, seed, sigma=0.008), np.random.default_rng([seed, BARS])
+    leaps = np.exp(np.cumsum(np.where(rng.random(BARS) < 0.3, rng.normal(0, 0.02, BARS), 0.0)))
+    prices = ["open", "high", "low", "close"]
+    return frame.assign(**(frame[prices].mul(leaps, axis=0).round(2)))
+
+
+def drawn(seed, entry, frame, slippage=None):
     """Return a random slot, its account and what its backtest fills: the first of the seed that fills more than five orders."""
     account = AccountPolicy(cash=10_000.0)
     for more in range(100):
         slot = slot_of(np.random.default_rng([seed, len(entry), *[more] * (more > 0)]), entry, frame)
+        if slippage is not None:
+            slot = replace(slot, execution=replace(slot.execution, slippage=slippage))
         wanted = merged(expected(run(slot, account=account)))
         if len(wanted) > 5:
             return slot, account, wanted
@@ -70,9 +82,9 @@ def slot_of(rng, entry, frame):
     return Slot(GivenSides(sides), bars, policy, execution, usual(bars.symbol, lot=LOT, min_quantity=LOT))
 
 
-def play(seed, entry, frame):
+def play(seed, entry, frame, slippage=None):
     """Return (exchange's fills, backtest's fills, the exchange) of one random problem."""
-    slot, account, wanted = drawn(seed, entry, frame)
+    slot, account, wanted = drawn(seed, entry, frame, slippage)
     bars, policy, execution = slot.bars, slot.policy, slot.execution
     config = ExchangeConfig(
         (bars,), int(bars.opened_ms[0]), execution=execution, fee_in="base" if execution.fee_in_base else "quote",
@@ -90,3 +102,10 @@ def test_the_exchange_fills_what_the_backtest_fills(seed, entry):
     assert filled == wanted
     codes = {row["code"] for row in exchange.ledger.entries() if row["kind"] == "answer"}
     assert codes <= {0, -2010, -2011}
+
+
+@pytest.mark.parametrize("entry", ["market", "limit", "stop"])
+@pytest.mark.parametrize("seed", seeds(40, quick=6))
+def test_so_it_does_where_opens_leap_beyond_orders_and_entries_slip_beyond_their_stops(seed, entry):
+    filled, wanted, _ = play(seed, entry, leaping(seed), slippage=(0.0, 0.006, 0.02)[seed % 3])
+    assert filled == wanted

@@ -7,6 +7,7 @@ import pytest
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import BookDepth, Filters
 from tests.instruments import usual
+from tests.scenarios import ohlc
 from tests.venues.simulator.client import HOUR, Asker, closes, exchange_of
 
 PRICES = (100, 101, 105, 98, 90, 120, 110, 110)
@@ -60,23 +61,33 @@ def test_a_quote_amount_buys_whole_lots(ask):
     assert (body["executedQty"], body["origQuoteOrderQty"]) == ("1.50000000", "150.05000000")
 
 
-def test_a_limit_that_crosses_the_market_and_may_rest_gets_the_better_price_as_a_maker():
-    execution = ExecutionModel(fee=0.001, maker_fee=0.0002, slippage=0.003)
-    ask = Asker(exchange_of(closes(*PRICES), execution=execution, balances={"USDT": Decimal(1_000), "BTC": Decimal(2)}))
-    for side, price in (("BUY", 103), ("SELL", 97)):
-        fill = ask.order(side, "LIMIT", 1, price=price)["fills"][0]
-        assert (fill["price"], Decimal(fill["commission"])) == (
-            "100.00000000",
-            Decimal("0.0002") if side == "BUY" else Decimal("0.02"),
-        )
-
-
-def test_a_limit_that_may_not_rest_is_a_market_order_with_a_worst_price():
+@pytest.mark.parametrize("tif", ["GTC", "IOC", "FOK"])
+def test_a_limit_that_crosses_the_market_is_a_market_order_with_a_worst_price(tif):
     execution = ExecutionModel(fee=0.001, maker_fee=0.0002, slippage=0.003)
     ask = Asker(exchange_of(closes(*PRICES), execution=execution, balances={"USDT": Decimal(1_000), "BTC": Decimal(2)}))
     for price, paid in ((103, "100.30000000"), ("100.1", "100.10000000")):
-        fill = ask.order("BUY", "LIMIT", 1, price=price, timeInForce="IOC")["fills"][0]
+        fill = ask.order("BUY", "LIMIT", 1, price=price, timeInForce=tif)["fills"][0]
         assert (fill["price"], fill["commission"]) == (paid, "0.00100000")
+    for price, got in ((97, "99.70000000"), ("99.9", "99.90000000")):
+        fill = ask.order("SELL", "LIMIT", "0.5", price=price, timeInForce=tif)["fills"][0]
+        assert (fill["price"], Decimal(fill["commission"])) == (got, Decimal(got) * Decimal("0.0005"))
+
+
+@pytest.mark.parametrize(("gap", "paid"), [("own", "105.00000000"), ("open", "106.00000000")])
+def test_a_resting_limit_that_the_open_passes_fills_before_what_is_sent_at_that_open(gap, paid):
+    """Asked to be cancelled then, it is gone already, as at an exchange whose takers reached it on the way."""
+    execution = ExecutionModel(fee=0.0, slippage=0.0, limit_gap=gap)
+    prices = ohlc((100, 101, 99, 100), (106, 107, 104, 106), (106, 106, 106, 106))
+    ask = Asker(exchange_of(prices, execution=execution, balances={"USDT": Decimal(1_000), "BTC": Decimal(2)}))
+    cancelled, left = (ask.order("SELL", "LIMIT", 1, price=105)["orderId"] for _ in range(2))
+    ask.advance(begun(ask) + HOUR)
+    assert ask("DELETE", "order", symbol="BTCUSDT", orderId=cancelled)[1]["code"] == -2011
+    late = ask.order("SELL", "LIMIT", 1, price=105)
+    assert late["code"] == -2010  # nothing is left to be sold
+    trades = ask("GET", "myTrades", symbol="BTCUSDT")[1]
+    assert [(trade["orderId"], trade["price"], trade["isMaker"]) for trade in trades] == [
+        (cancelled, paid, True), (left, paid, True)
+    ]  # fmt: skip
 
 
 def test_a_marketable_limit_takes_and_a_distant_one_rests_with_its_money_set_aside(ask):
