@@ -141,7 +141,7 @@ class Trader:
             "POST", "orderList/oco", symbol="BTCUSDT", side="SELL", quantity=quantity, aboveType="LIMIT_MAKER",
             abovePrice=target, belowType="STOP_LOSS", belowStopPrice=stop,
         )  # fmt: skip
-        if "trigger" in body.get("msg", ""):
+        if "relationship" in body.get("msg", ""):  # the market is beyond the stop
             return self.stop(quantity, stop)
         assert status == 200, body
         for report in body["orderReports"]:
