@@ -7,16 +7,29 @@ from typing import Any
 
 from atb.errors import InputError, did_you_mean
 from atb.times import DAY_MS
-from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.faults import MANY, Fault
+from atb.venues.simulator.refusals import PASSING
 
-LEVELS = {"none": 0, "standard": 1, "hard": 4}
+LEVELS = {"none": 0, "standard": 1, "hard": 4, "doubt": 4}
 # Requests that change something get more kinds of faults than reads: that is where money is lost.
 _ON_CHANGES = ("lost", "held_after", "error_after", "truncated", "reset", "held", "error", "late")
 _ON_READS = ("error", "reset", "held", "truncated")
 _ON_STREAMS = ("drop", "gap", "duplicate", "reorder", "half_open")
 _AT_TIMES = ("skew", "maintenance", "halt", "freeze", "cancel_stop")
-# At `hard` others trade on the account too, late in the period: foreign positions may block all entries that follow.
+# From `hard` on others trade on the account too, late in the period: foreign positions may block all entries that follow.
 _BY_OTHERS = ("manual", "stranger", "deposit", "revise")
+# At `doubt`, beside all that: what is not known after a lost answer, and what a list does to protection.
+_DOUBTS = ("lag", "late_engine", "refuse", "partial", "reject_legs", "expire_stop", "symbol")
+_WITNESSES = ("GET /api/v3/order", "GET /api/v3/orderList", "GET /api/v3/openOrders", "GET /api/v3/myTrades", "reads")
+_ORDERS = (
+    "POST /api/v3/order",
+    "POST /api/v3/orderList/opo",
+    "POST /api/v3/orderList/opoco",
+    "POST /api/v3/orderList/oco",
+)
+_SYMBOL_CHANGES: tuple[dict[str, Any], ...] = (
+    {"opoAllowed": False}, {"ocoAllowed": False}, {"cancelReplaceAllowed": False}, {"status": "CANCEL_ONLY"}, {"status": "BREAK"},
+)  # fmt: skip
 _DEAD_BARS = 3  # longest time without a runner
 _PER_DAYS = 10  # each kind occurs once per so many days at `standard`, and at least once
 _CODES = (-1000, -1001, -1006, -1007)
@@ -38,7 +51,8 @@ def draw_schedule(
     Parameters
     ----------
     level
-        `none`, `standard` (each kind once in ten days) or `hard` (four times as often, and others trade on the account).
+        `none`, `standard` (each kind once in ten days), `hard` (four times as often, and others trade on the account) or `doubt`
+        (also answers that lag, late engines, refusals that pass, orders met in part, legs rejected or expired, changed symbols).
     symbols
         As the exchange writes them.
     bar_ms
@@ -66,12 +80,16 @@ def draw_schedule(
         for _ in range(times)
     ]
     kills = sorted(_draw_kill(random, start_ms, end_ms, bar_ms=bar_ms) for _ in range(times))
-    if level == "hard":
+    if frequency > 1:
         late_ms = end_ms - (end_ms - start_ms) // 3
         faults += [
             _draw_foreign(kind, random.randrange(late_ms, end_ms), random.choice(symbols), quote=quote, bar_ms=bar_ms)
             for kind in _BY_OTHERS
         ]
+    if level == "doubt":
+        for kind in _DOUBTS * times:
+            at_ms = random.randrange(start_ms, max(start_ms + 1, end_ms - 2 * bar_ms))
+            faults += _draw_doubt(kind, at_ms, random, symbol=random.choice(symbols), bar_ms=bar_ms)
     return Schedule(tuple(sorted(faults, key=lambda fault: fault.at_ms or 0)), tuple(kills))
 
 
@@ -116,6 +134,24 @@ def _draw_fault(
     }
     lasts = kind in {"maintenance", "halt", "freeze"}
     return Fault(kind, "*", at_ms=at_ms, until_ms=until if lasts else None, detail=details.get(kind, {}))
+
+
+def _draw_doubt(kind: str, at_ms: int, random: Random, *, symbol: str, bar_ms: int) -> list[Fault]:
+    """Draw one fault of `doubt`; reads that lag hide an order whose answer was lost."""
+    if kind == "lag":
+        detail, until_ms = {"lag_ms": random.randint(1_000, 15_000)}, at_ms + 2 * bar_ms
+        lag = Fault(kind, random.choice(_WITNESSES), times=MANY, at_ms=at_ms, until_ms=until_ms, detail=detail)
+        return [lag, Fault("lost", "changes", at_ms=at_ms)]
+    if kind == "late_engine":
+        answer = random.choice(({}, {"status": 504, "code": -1007}))
+        return [Fault(kind, "changes", at_ms=at_ms, detail={"delay_ms": random.randint(2_000, 30_000)} | answer)]
+    if kind == "refuse":
+        return [Fault(kind, random.choice(_ORDERS), at_ms=at_ms, detail=dict(random.choice(PASSING)))]
+    if kind == "symbol":
+        until_ms = at_ms + random.randrange(bar_ms // 4, 2 * bar_ms)
+        return [Fault(kind, at_ms=at_ms, until_ms=until_ms, detail={"symbol": symbol} | random.choice(_SYMBOL_CHANGES))]
+    share = {"share": round(random.uniform(0.05, 0.95), 2)} if kind == "partial" else {}
+    return [Fault(kind, "*", at_ms=at_ms, detail={"symbol": symbol} | share)]
 
 
 def _request_detail(kind: str, random: Random) -> dict[str, Any]:

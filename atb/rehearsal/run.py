@@ -102,7 +102,7 @@ def rehearse(
     days
         How many of the catalogue's last days are traded.
     level
-        Faults: `none`, `standard` or `hard`.
+        Faults: `none`, `standard`, `hard` or `doubt`.
     seed
         Of the faults.
     progress

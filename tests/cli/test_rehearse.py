@@ -274,6 +274,18 @@ def test_others_act_on_the_account_at_hard_alone_and_late_and_a_ban_strikes_at_e
     assert min(fault.at_ms for fault in drawn("hard").faults if fault.kind in others) >= 20 * DAY
 
 
+def test_doubt_adds_its_kinds_to_those_of_hard_and_reads_lag_when_an_answer_is_lost():
+    doubts = {"lag", "late_engine", "refuse", "partial", "reject_legs", "expire_stop", "symbol"}
+    hard, doubt = drawn("hard").faults, drawn("doubt").faults
+    assert all(fault in doubt for fault in hard), "a level adds, and changes nothing else"
+    assert {fault.kind for fault in doubt} == {fault.kind for fault in hard} | doubts
+    assert not {fault.kind for fault in hard} & doubts
+    lost = {fault.at_ms for fault in doubt if fault.kind == "lost"}
+    assert {fault.at_ms for fault in doubt if fault.kind == "lag"} <= lost
+    assert max(fault.until_ms or 0 for fault in doubt) <= 30 * DAY
+    assert drawn("doubt") == drawn("doubt")
+
+
 def test_deaths_last_from_no_time_at_all_to_three_bars_and_end_before_the_quiet_time():
     kills = drawn("hard", days=400).kills
     lengths = [dead for _, dead in kills]

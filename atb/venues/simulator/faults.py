@@ -23,6 +23,8 @@ TIMED = frozenset(
 # Faults on the frames of streams.
 ON_STREAMS = frozenset(("drop", "gap", "duplicate", "reorder", "half_open", "delay"))
 KINDS = ON_REQUESTS | ON_READS | ON_ORDERS | TIMED | ON_STREAMS
+MANY = 1_000_000  # times of a fault that strikes until its end
+
 Strike = Callable[[str, Order], Mapping[str, Any] | None]  # a kind of ON_ORDERS and an order: details of the fault
 
 

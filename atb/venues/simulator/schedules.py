@@ -7,7 +7,7 @@ import numpy as np
 
 from atb.errors import InputError, did_you_mean
 from atb.times import MINUTE_MS
-from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.faults import MANY, Fault
 from atb.venues.simulator.refusals import PASSING
 
 
@@ -99,7 +99,6 @@ def _order(_rng: np.random.Generator) -> dict[str, Any]:
     return {"path": "*"}
 
 
-MANY = 1_000_000  # times that a fault strikes which ends at a time
 _TIMEOUT = {"status": 504, "code": -1007}
 _LAG_MS = 2 * 60 * MINUTE_MS  # how long reads lag
 # What is not known after a lost answer, and what a list does to protection.
