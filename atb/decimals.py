@@ -36,6 +36,28 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
+def counted(count: float, noun: str, plural: str = "") -> str:
+    """Return a number of things in words: one thing, two things.
+
+    >>> counted(1, "closed trade"), counted(2_000, "bar"), counted(2, "entry", "entries")
+    ('1 closed trade', '2,000 bars', '2 entries')
+    """
+    return f"{count:,.0f} {noun if count == 1 else plural or noun + 's'}"
+
+
+def percent(value: float, form: str = ".1f") -> str:
+    """Return a percentage in a format such as `.1f`; what is not 0 is never shown as 0.
+
+    >>> percent(12.34), percent(0.004), percent(0.0), percent(-0.004), percent(0.2, ".0f")
+    ('12.3 %', '< 0.1 %', '0.0 %', '> -0.1 %', '< 1 %')
+    """
+    text = format(value, form)
+    if not value or not math.isfinite(value) or float(text):
+        return f"{text} %"
+    least = f"{10.0 ** -(len(text.partition('.')[2])):.{len(text.partition('.')[2])}f}"
+    return f"< {least} %" if value > 0 else f"> -{least} %"
+
+
 def figure(value: float | None, form: str) -> str:
     """Return a figure of merit in a format such as `.2f`, a dash where it is not known.
 

@@ -37,7 +37,8 @@ def universe() -> None:
 def derive(name: str, *, venue: str, timeframe: str, replace: bool, as_json: bool) -> None:
     """Make a universe of a venue's stored series: listed by the first bar, delisted by the last.
 
-    A series that ends before the newest bar of the venue was delisted then. Store the dead symbols too: a universe of survivors
+    A series that ends before the newest bar of the venue was delisted then; so was one with a hole of a week or more while others
+    were traded, and what came after the hole is a new listing. Store the dead symbols too: a universe of survivors
     flatters every strategy.
 
     \b
@@ -165,6 +166,6 @@ def _row(made: "Universe") -> dict[str, object]:
         "name": made.name,
         "symbols": len(made.symbols),
         "first": short(at_ms(min(one.listed_ms for one in made.listings))),
-        "delisted": sum(one.delisted for one in made.listings),
+        "delisted": len(made.delisted),
         "fingerprint": made.fingerprint[:16],
     }

@@ -90,6 +90,11 @@ class Universe:
         """Every symbol that ever belonged, in alphabetical order."""
         return tuple(dict.fromkeys(listing.symbol for listing in self.listings))
 
+    @cached_property
+    def delisted(self) -> tuple[Symbol, ...]:
+        """Every symbol whose trading ended, and that did not come back."""
+        return tuple(symbol for symbol in self.symbols if self.of(symbol)[-1].delisted)
+
     def of(self, symbol: Symbol) -> tuple[Listing, ...]:
         """Return the listings of one symbol, the oldest first."""
         return tuple(listing for listing in self.listings if listing.symbol == symbol)

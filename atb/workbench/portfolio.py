@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from atb.config import load_settings
+from atb.decimals import counted
 from atb.domain import Strategy, Symbol, Timeframe
 from atb.domain.declaration import legs_of
 from atb.engine.policy import RiskPolicy
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atb.data.catalogue.series import Series
-    from atb.domain.universe import Universe
+    from atb.domain.universe import Listing, Universe
 
 _FEW = 6  # slots that are described one by one
 
@@ -110,7 +111,7 @@ def _of_universe(
     belonging = universe.between(in_ms(start), in_ms(end))
     if missing := [str(symbol) for symbol in belonging if symbol not in known]:
         raise DataError(
-            f"The catalogue has no {timeframe} bars of {len(missing)} symbols of {name}",
+            f"The catalogue has no {timeframe} bars of {counted(len(missing), 'symbol')} of {name}",
             found=", ".join(missing[:8]) + ", ..." * (len(missing) > len(missing[:8])),
             todo="Import them, the delisted ones above all: a universe of survivors flatters every strategy",
         )
@@ -128,10 +129,24 @@ def _of_universe(
                 policy=policy,
                 execution=rules.execution,
             )
-            slots.append(replace(slot, listings=universe.of(symbol)))
+            slots.append(replace(slot, listings=_warm_again(universe.of(symbol), slot)))
     if not slots:
         raise InputError(f"No symbol of {name} can be traded in this period", found=f"{short(start)} to {short(end)}")
     return tuple(slots), start
+
+
+def _warm_again(listings: "tuple[Listing, ...]", slot: Slot) -> "tuple[Listing, ...]":
+    """Return the listings as they can be traded: one that begins after a hole in the bars begins when it is warm again."""
+    opened, closed = slot.bars.opened_ms, slot.bars.closed_ms
+    after_holes = {in_ms(end) for _, end in slot.bars.gaps}
+    found = []
+    for one in listings:
+        row = int(opened.searchsorted(one.listed_ms)) + slot.warmup
+        if one.listed_ms not in after_holes:
+            found.append(one)
+        elif row < len(closed) and (one.ended_ms is None or closed[row] < one.ended_ms):
+            found.append(replace(one, listed_ms=int(closed[row])))
+    return tuple(found)
 
 
 def _series(universe: "Universe", timeframe: Timeframe, venue: str | None) -> "dict[Symbol, Series]":

@@ -114,6 +114,28 @@ def test_symbols_join_and_leave_as_of_their_days_and_a_dead_one_is_sold_at_its_l
     assert (position[left + pd.Timedelta(days=1) : back - pd.Timedelta(days=2)] == 0.0).all()
 
 
+def test_nothing_is_carried_over_a_hole_and_what_comes_back_is_traded_once_it_is_warm(tmp_path, monkeypatch):
+    monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path))
+    root = load_settings().bars_root
+    for number, name in enumerate(("AAA", "LUNA")):
+        frame = random_walk(200, number)
+        frame.index = frame.index[0] + (frame.index - frame.index[0]) * 24
+        if name == "LUNA":  # another coin under the same name, worth a hundred thousand times as much
+            frame.iloc[100:, :4] *= 1e5
+            frame = frame.drop(frame.index[90:100])
+        save_bars(bars_of(frame, f"{name}/USDT", "1d", "file"), root=root, source="a test", accept_gaps=True)
+    save_universe(derive_universe("both", root=root, venue="file", timeframe=Timeframe.parse("1d")), root=root)
+    holding = make_strategy("sma_cross", fast=1, slow=20)
+    slots, start = prepare_slots(holding, [], "1d", period=Period("2024-02-01", "2024-07-18"), universe="both")
+    orders, position = held(run(slots, start=start), "LUNA/USDT")
+    ((_, back),) = slots[1].bars.gaps
+    last = slots[1].bars.frame.index[slots[1].bars.frame.index < back][-1]
+    assert position[:last].any()
+    assert position[last] == 0.0
+    assert (orders["bar"] > back).any()
+    assert orders["bar"][orders["bar"] >= back].min() > back + pd.Timedelta(days=holding.warmup)
+
+
 @pytest.mark.slow
 def test_a_runner_that_knows_the_listings_decides_every_bar_alike(small):
     slots, start = prepare_slots(QUICK, [], "1d", period=Period("2024-06-01", "2024-10-01"), universe="small")
@@ -146,7 +168,7 @@ def test_a_universe_without_its_dead_symbols_is_refused(small):
     root = load_settings().bars_root
     ghost = Listing(Symbol("GHOST", "USDT"), small.listings[0].listed_ms)
     save_universe(Universe("more", (*small.listings, ghost)), root=root)
-    with pytest.raises(DataError, match="1 symbols of more"):
+    with pytest.raises(DataError, match="1 symbol of more"):
         prepare_slots(QUICK, [], "1d", universe="more")
 
 

@@ -9,11 +9,10 @@ import pandas as pd
 from atb.data.catalogue.events import FUNDING, EventSeries, all_events, read_events, stated_ms
 from atb.data.catalogue.funding import LONGEST_HOURS, funding_holes, load_funding
 from atb.data.catalogue.gaps import missing_bars
-from atb.data.catalogue.reading import coverage
+from atb.data.catalogue.reading import coverage, recorded_gaps
 from atb.data.catalogue.revisions import load_revisions
 from atb.data.catalogue.sentiment import usual_step
 from atb.data.catalogue.series import Series, all_series, venue_name
-from atb.data.catalogue.yearfile import read_header
 from atb.domain import Symbol, Timeframe
 from atb.errors import DataError
 from atb.times import in_ms
@@ -45,8 +44,7 @@ def gap_report(
     rows: list[dict[str, Any]] = []
     for series in _meant(root, symbol=symbol, timeframe=timeframe, venue=venue):
         if isinstance(series, Series):
-            gaps = [gap for path in series.years.values() for gap in read_header(path).gaps]
-            rows += [_gap(str(series), gap, missing_bars(gap, series.timeframe)) for gap in gaps]
+            rows += [_gap(str(series), gap, missing_bars(gap, series.timeframe)) for gap in recorded_gaps(series)]
         else:
             rows += _event_holes(root, series)
     return rows

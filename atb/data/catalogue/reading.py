@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from atb.data.catalogue.gaps import describe_gap, gaps_of, uncovered
+from atb.data.catalogue.gaps import Gap, describe_gap, gaps_of, uncovered
 from atb.data.catalogue.resampling import resample
 from atb.data.catalogue.series import Series, find_series
 from atb.data.catalogue.yearfile import (
@@ -95,6 +95,11 @@ def coverage(series: Series) -> tuple[pd.Timestamp, pd.Timestamp]:
         return _ends(_made(series))
     paths = [series.years[year] for year in (min(series.years), max(series.years))]
     return read_header(paths[0]).first, read_header(paths[1]).last
+
+
+def recorded_gaps(series: Series) -> list[Gap]:
+    """Return the accepted gaps of all stored bars, each from the first missing open to the first open after it."""
+    return [gap for path in series.years.values() for gap in read_header(path).gaps]
 
 
 def earliest_start(series: Series, wanted: pd.Timestamp, *, lead: int) -> pd.Timestamp:

@@ -2,27 +2,31 @@
 
 `<root>/_universes/<name>.csv` has the columns `symbol, listed, ended, delisted` (UTC; an empty `ended` is none). It can also
 be derived from stored series: a symbol is listed when its first bar opens; a series that ends before the venue's newest bar was
-delisted then.
+delisted then. A hole of a week or more in one series, while others were traded, is an end as well, and a new listing after it:
+trading was suspended, and what came back under the name may be another coin, as LUNA was in May 2022. A position carried over
+the hole would earn the difference of two coins.
 """
 
 import csv
 import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from atb.data.catalogue.atomic import sole_writer
-from atb.data.catalogue.reading import coverage
+from atb.data.catalogue.reading import coverage, recorded_gaps
 from atb.data.catalogue.series import all_series
+from atb.decimals import counted
 from atb.domain import Symbol, Timeframe
 from atb.domain.universe import Listing, Universe
 from atb.errors import DataError, InputError, did_you_mean
 from atb.files import make_public_folder, write_public
 from atb.reading import MIB, read_file
-from atb.times import at_ms, in_ms, moment, short
+from atb.times import DAY_MS, at_ms, in_ms, moment, short
 
 _FOLDER, _COLUMNS = "_universes", ("symbol", "listed", "ended", "delisted")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_HOLE_MS = 7 * DAY_MS  # exchanges are down for hours, suspended symbols for longer
 _YES, _NO = {"yes", "true", "1"}, {"", "no", "false", "0"}
 
 
@@ -141,7 +145,8 @@ def derive_universe(
 ) -> Universe:
     """Return the universe of a venue's stored series of one timeframe, listed by first bar and delisted by last.
 
-    A series whose last bar is the newest of the venue, or misses at most one bar of it, still trades.
+    A series whose last bar is the newest of the venue, or misses at most one bar of it, still trades. A hole of a week or more that
+    is not the venue's ends a listing, as above.
 
     Raises
     ------
@@ -161,17 +166,32 @@ def derive_universe(
             "No series of this venue and timeframe is stored", found=found, todo=did_you_mean(found, known)
         )
     spans = {one.symbol: tuple(in_ms(time) for time in coverage(one)) for one in series}
+    gaps = {one.symbol: [(in_ms(start), in_ms(end)) for start, end in recorded_gaps(one)] for one in series}
     newest = max(last for _, last in spans.values())
     listings = []
     for symbol, (first, last) in spans.items():
         end = timeframe.next_ms(last)
         alive = timeframe.next_ms(end) > newest
-        listings.append(Listing(symbol, first, None if alive else end, delisted=not alive))
+        others = [(spans[other], gaps[other]) for other in spans if other != symbol]
+        holes = [gap for gap in sorted(gaps[symbol]) if gap[1] - gap[0] >= _HOLE_MS and not _of_the_venue(*gap, others)]
+        begins = [first, *(back for _, back in holes)]
+        listings += [
+            Listing(symbol, begun, start, delisted=True) for begun, (start, _) in zip(begins, holes, strict=False)
+        ]
+        listings.append(Listing(symbol, begins[-1], None if alive else end, delisted=not alive))
     return Universe(name, tuple(listings))
+
+
+def _of_the_venue(start: int, back: int, others: Sequence[tuple[tuple[int, ...], list[tuple[int, int]]]]) -> bool:
+    """Return whether none of the series around a hole, each with its span and its gaps, has a bar in it (epoch ms)."""
+    around = [known for span, known in others if span[0] < start and span[1] >= back]
+    return bool(around) and all(any(gap[0] <= start and gap[1] >= back for gap in known) for known in around)
 
 
 def described(universe: Universe) -> str:
     """Return a universe in one sentence."""
     first = min(listing.listed_ms for listing in universe.listings)
-    delisted = sum(listing.delisted for listing in universe.listings)
-    return f"{universe.name}: {len(universe.symbols)} symbols from {short(at_ms(first))} on, {delisted} of them delisted since"
+    back = [str(symbol) for symbol in universe.symbols if any(one.delisted for one in universe.of(symbol)[:-1])]
+    again = f"; traded again after a hole: {', '.join(back)}" if back else ""
+    listed = counted(len(universe.symbols), "symbol")
+    return f"{universe.name}: {listed} from {short(at_ms(first))} on, {len(universe.delisted)} of them delisted since{again}"

@@ -1,13 +1,15 @@
 """Universes in the catalogue: files that people can edit, and what the stored series say."""
 
+import pandas as pd
 import pytest
 
 from atb.data import derive_universe, load_universe, save_universe
-from atb.data.catalogue.universes import all_universes, read_universe
+from atb.data.catalogue.universes import all_universes, described, read_universe
 from atb.data.catalogue.writing import save_bars
 from atb.domain import Symbol, Timeframe
 from atb.domain.universe import Listing, Universe
 from atb.errors import DataError, InputError
+from atb.times import at_ms
 from tests.bars import bars_of, random_walk
 
 BTC = Symbol("BTC", "USDT")
@@ -75,3 +77,46 @@ def test_series_that_end_before_the_newest_bar_were_delisted(tmp_path):
 def test_a_name_that_could_leave_the_folder_is_refused(tmp_path, name):
     with pytest.raises(InputError, match="has a name of"):
         load_universe(name, root=tmp_path)
+
+
+def days(rows, *, without=(), first="2022-01-01"):
+    """Return daily bars, without those at some rows."""
+    frame = random_walk(rows, rows)
+    frame.index = pd.Timestamp(first, tz="UTC") + (frame.index - frame.index[0]) * 24
+    return frame.drop(frame.index[list(without)])
+
+
+def derived_of(root, **frames):
+    for name, frame in frames.items():
+        save_bars(bars_of(frame, f"{name}/USDT", "1d", "kraken"), root=root, source="a test", accept_gaps=True)
+    return derive_universe("all", root=root, venue="kraken", timeframe=Timeframe.parse("1d"))
+
+
+def listed(universe, name):
+    return [(f"{at_ms(one.listed_ms):%m-%d}", one.ended_ms and f"{at_ms(one.ended_ms):%m-%d}", one.delisted)
+            for one in universe.of(Symbol(name, "USDT"))]  # fmt: skip
+
+
+def test_a_hole_of_a_week_in_one_symbol_ends_it_and_what_comes_back_is_a_new_listing(tmp_path):
+    made = derived_of(tmp_path, AAA=days(90), LUNA=days(90, without=range(40, 58)))
+    assert listed(made, "AAA") == [("01-01", None, False)]
+    assert listed(made, "LUNA") == [("01-01", "02-10", True), ("02-28", None, False)]
+    assert (
+        described(made)
+        == "all: 2 symbols from 2022-01-01 00:00 on, 0 of them delisted since; traded again after a hole: LUNA/USDT"
+    )
+
+
+def test_a_short_hole_and_one_of_the_whole_venue_end_nothing(tmp_path):
+    outage = range(60, 70)
+    made = derived_of(
+        tmp_path, AAA=days(90, without=outage), BBB=days(90, without=[*range(30, 36), *outage]), CCC=days(40)
+    )
+    assert listed(made, "AAA") == listed(made, "BBB") == [("01-01", None, False)]
+    assert listed(made, "CCC") == [("01-01", "02-10", True)]
+
+
+def test_a_symbol_that_comes_back_and_ends_for_good_is_delisted_twice(tmp_path):
+    made = derived_of(tmp_path, AAA=days(90), BBB=days(80, without=range(20, 30)))
+    assert [delisted for *_, delisted in listed(made, "BBB")] == [True, True]
+    assert "1 of them delisted since" in described(made)
