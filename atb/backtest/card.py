@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from atb.backtest.baselines import RandomEntry
 from atb.backtest.ruin import RUINED, Ruin
 from atb.backtest.span import Holes
-from atb.decimals import MISSING, figure
+from atb.decimals import MISSING, counted, figure
 from atb.domain.timeframe import Timeframe
 
 # Names, keys of `Result.stats` and formats, in reading order.
@@ -118,7 +118,8 @@ def period(result: CardFigures) -> str:
     """Return the traded period, the number of bars, and the kernel's hash."""
     missing = round(result.stats["missing_bars"])
     return (
-        f"{result.start:%Y-%m-%d %H:%M} to {result.end:%Y-%m-%d %H:%M} UTC, {len(result.equity):,} bars of {result.timeframe}"
+        f"{result.start:%Y-%m-%d %H:%M} to {result.end:%Y-%m-%d %H:%M} UTC, "
+        f"{counted(len(result.equity), 'bar')} of {result.timeframe}"
         + f" ({missing:,} missing)" * (missing > 0)
         + f", kernel {result.kernel_hash[:8]}"
     )

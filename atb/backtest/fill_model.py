@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from atb.decimals import counted
 from atb.domain.bars import FEW
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.engine.prepare import KernelInput
@@ -51,7 +52,8 @@ def _together(slots: Sequence[Slot]) -> dict[str, None]:
              for text, names in symbols.items())  # fmt: skip
     sources = {str(slot.bars.symbol): slot.rules.source for slot in slots}
     inferred = sum(source.startswith("from the data") for source in sources.values())
-    rules = f"Trading rules of {inferred} of {len(sources)} symbols are read from their data; `atb data rules SYMBOL` shows them."
+    share = f"{inferred} of {counted(len(sources), 'symbol')}"
+    rules = f"Trading rules of {share} are read from their data; `atb data rules SYMBOL` shows them."
     return dict.fromkeys([*costs, rules])
 
 
@@ -74,7 +76,7 @@ def _rules(policy: RiskPolicy, limit_gap: str) -> Iterator[str]:
     if policy.take_profit is not None or policy.ladder or policy.entry == "limit":
         yield _PASSED[limit_gap]
     if policy.scale_in is not None and policy.scale_limit:
-        yield f"Positions are added to at most {policy.scale_limit} times, at the next open."
+        yield f"Positions are added to at most {counted(policy.scale_limit, 'time')}, at the next open."
     if policy.max_participation is not None:
         yield f"An entry takes at most {policy.max_participation:.2%} of the last bar's volume; exits are never cut."
 
@@ -93,7 +95,7 @@ def _resting(policy: RiskPolicy) -> str:
             "as a market order at its price, or at the open when the bar gaps through it; filled inside a bar, its stop and its "
             "target may still fill in that bar, and a stop that it slipped beyond meets the market where the entry did"
         )
-    bars = f"{policy.entry_bars} bar{'s' * (policy.entry_bars != 1)}"
+    bars = counted(policy.entry_bars, "bar")
     return f"Entries are {policy.entry} orders at the signal's own price, else {away}, and rest for {bars}: one fills {how}."
 
 
@@ -107,7 +109,7 @@ def _finer(inputs: KernelInput) -> Iterator[str]:
     """Yield the sentence on drill-down, if a finer timeframe was given."""
     known = int((inputs.market["first"] != 0).sum())
     if known:
-        yield f"A finer timeframe told for {known:,} bars whether stop or target came first."
+        yield f"A finer timeframe told for {counted(known, 'bar')} whether stop or target came first."
 
 
 def _costs(slot: Slot) -> str:

@@ -15,7 +15,7 @@ from atb.backtest.fill_model import fill_model
 from atb.backtest.ruin import RUINED, Ruin, ruin_of
 from atb.backtest.simulation import RunSummary, SimulationRecords, simulate
 from atb.backtest.span import Holes
-from atb.decimals import figure
+from atb.decimals import counted, figure
 from atb.domain.bars import Bars, series_label
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
@@ -203,7 +203,7 @@ class Result:
         if refused := {reason: count for reason, count in self.refusal_counts.items() if reason != RUINED}:
             counts = [f"{reason} {count}" for reason, count in refused.items()]
             rest = len(counts) - _REASONS
-            shown = counts[:_REASONS] + [f"and {rest} other reason{'s' * (rest > 1)}"] * (rest > 0)
+            shown = counts[:_REASONS] + [f"and {counted(rest, 'other reason')}"] * (rest > 0)
             parts.append(f"Some signals were not traded as given: {', '.join(shown)}.")
         return " ".join([*parts, self._summary])
 
@@ -212,7 +212,7 @@ class Result:
         stats, hold = self.stats, self.baselines["hold"]["total_return_pct"]
         earned, sharpe = figure(stats["total_return_pct"], "+.2f"), figure(stats["sharpe"], ".2f")
         return (
-            f"{earned} % against {figure(hold, '+.2f')} % for holding, {stats['n_trades']:.0f} closed trades, "
+            f"{earned} % against {figure(hold, '+.2f')} % for holding, {counted(stats['n_trades'], 'closed trade')}, "
             f"Sharpe {sharpe}, max drawdown {figure(stats['max_drawdown_pct'], '.1f')} %"
         )
 
@@ -239,7 +239,7 @@ class Result:
             return f"No fill depends on the order of prices inside a bar.{looked_up}"
         low, high = (self.band[name].iloc[-1] for name in ("stop_first", "target_first"))
         return (
-            f"{count:,} fill{'s' * (count > 1)} depend{'s' * (count == 1)} on the order of prices inside a bar: final equity "
+            f"{counted(count, 'fill depends', 'fills depend')} on the order of prices inside a bar: final equity "
             f"{low:,.2f} with every stop first, {high:,.2f} with every target first.{looked_up}"
         )
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atb.backtest.frames import folded_ms
+from atb.decimals import counted
 from atb.engine import records
 from atb.times import at_ms
 
@@ -58,7 +59,7 @@ class Ruin:
     def __str__(self) -> str:
         """Return it as a sentence."""
         how = "liquidated" if self.liquidated else RUINED
-        missed = f", and {self.missed:,} signals after that could not be traded" * (self.missed > 0)
+        missed = f", and {counted(self.missed, 'signal')} after that could not be traded" * (self.missed > 0)
         return (
             f"The account was {how.upper()} on {self.at:%Y-%m-%d %H:%M} UTC: {self.left:,.2f} of {self.cash:,.2f} {self.quote} "
             f"were left{missed}."

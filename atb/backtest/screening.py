@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.backtest import vectorbt_settings
 from atb.backtest.span import Holes
+from atb.decimals import counted
 from atb.domain.bars import Bars
 from atb.engine.checks import check_choice, check_number
 from atb.engine.policy import ExecutionModel, RiskPolicy
@@ -129,7 +130,7 @@ class Screen:
     @property
     def _count(self) -> str:
         columns = len(self.ranking)
-        return f"{columns} columns, the best {SHOWN} by return" if columns > SHOWN else f"{columns} columns"
+        return f"{columns} columns, the best {SHOWN} by return" if columns > SHOWN else counted(columns, "column")
 
 
 def screen(

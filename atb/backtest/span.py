@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.decimals import counted, percent
 from atb.domain.bars import Bars
 from atb.domain.timeframe import Timeframe
 from atb.engine.prepare import finest
@@ -89,6 +90,11 @@ class Holes:
     start: "pd.Timestamp"
     end: "pd.Timestamp"
 
+    @property
+    def share(self) -> float:
+        """Fraction of the bars that are missing."""
+        return self.missing / self.periods
+
     @classmethod
     def of(cls, bars: Bars, first_ms: int) -> "Holes | None":
         """Return the holes of the bars that open at `first_ms` (epoch ms) or later, or None."""
@@ -105,8 +111,9 @@ class Holes:
     def __str__(self) -> str:
         """Return the holes as a sentence."""
         return (
-            f"{self.label}: {self.missing:,} of {self.periods:,} bars ({self.missing / self.periods:.0%}) are missing, in "
-            f"{self.count:,} hole{'s' * (self.count > 1)}, the longest of {self.longest:,} from {self.start:%Y-%m-%d %H:%M} to "
+            f"{self.label}: {self.missing:,} of {counted(self.periods, 'bar')} ({percent(100 * self.share)}) "
+            f"{'is' if self.missing == 1 else 'are'} missing, in {counted(self.count, 'hole')}, "
+            f"the longest of {self.longest:,} from {self.start:%Y-%m-%d %H:%M} to "
             f"{self.end:%Y-%m-%d %H:%M} UTC; years, days and ratios go by the clock"
         )
 

@@ -21,7 +21,7 @@ from atb.backtest.metrics import metrics
 from atb.backtest.running import as_slots, run
 from atb.backtest.simulation import summarise
 from atb.backtest.span import Span
-from atb.decimals import number
+from atb.decimals import counted, number
 from atb.domain.bars import series_label
 from atb.domain.declaration import legs_of
 from atb.domain.ports import Strategy
@@ -112,7 +112,7 @@ class Sweep:
     def __repr__(self) -> str:
         """Return the swept parameters and the progress."""
         done = f"{len(self.table)}" if self.complete else f"{len(self.table)} of {len(self.combinations)} (interrupted)"
-        return f"<Sweep of {done} combinations over {sum(len(slot.bars) for slot in self.slots)} bars>"
+        return f"<Sweep of {done} combinations over {counted(sum(len(slot.bars) for slot in self.slots), 'bar')}>"
 
     def _repr_html_(self) -> str:
         """Show the ten best rows by Sharpe ratio."""

@@ -207,7 +207,7 @@ def main(ctx: click.Context, root: Path | None) -> None:
       atb demo
       atb data import btc.parquet --symbol BTC/USDT --timeframe 1h
       atb backtest sma_cross --symbol BTC/USDT --timeframe 1h --days 90
-      atb --root /tmp/scratch runs --json
+      atb --root scratch runs --json
     """
     from atb.environment import hide_secrets
     from atb.files import owner_only_writes

@@ -35,7 +35,7 @@ def show(ctx: click.Context, as_json: bool) -> None:
     \b
     Examples:
       atb config show
-      atb --root /tmp/scratch config show --json
+      atb --root scratch config show --json
     """
     loaded = _load(ctx)
     rows = loaded.rows()

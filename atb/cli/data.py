@@ -11,6 +11,7 @@ from atb.cli.output import json_option, print_fields, print_json, print_table
 from atb.cli.routes import route_to, route_to_archive
 from atb.cli.universe import print_symbols, universe
 from atb.cli.updates import funding, gaps, progress_bar, refuse_offline, revisions, sentiment, update
+from atb.decimals import counted
 from atb.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -263,7 +264,7 @@ def verify(ctx: click.Context, symbol: str | None, timeframe: str | None, venue:
     else:
         for verdict in verdicts:
             mark = click.style("damaged", fg="red") if verdict.problems else click.style("ok     ", fg="green")
-            click.echo(f"{mark}  {verdict.symbol} {verdict.timeframe} {verdict.venue}: {verdict.bars:,} bars")
+            click.echo(f"{mark}  {verdict.symbol} {verdict.timeframe} {verdict.venue}: {counted(verdict.bars, 'bar')}")
             for problem in verdict.problems:
                 click.echo(f"         {problem}")
     ctx.exit(1 if any(verdict.problems for verdict in verdicts) else 0)
@@ -351,7 +352,7 @@ def _print_import(report: "ImportReport", rules: "Instrument") -> None:
             "series": bars.label,
             "columns": columns,
             "notes": "; ".join(report.notes),
-            "range": f"{short(bars.frame.index[0])} to {short(bars.frame.index[-1])}, {len(bars):,} bars",
+            "range": f"{short(bars.frame.index[0])} to {short(bars.frame.index[-1])}, {counted(len(bars), 'bar')}",
             "stored": _outcome(report),
             "rules": str(rules).removeprefix(f"Trading rules of {bars.symbol} "),
             "fingerprint": bars.fingerprint[:12],
@@ -374,7 +375,7 @@ def _print_download(report: "DownloadReport") -> None:
     print_fields(
         {
             "series": f"{report.symbol} {report.timeframe} · {report.venue}",
-            "added": f"{report.added:,} bars" if report.added else "nothing new",
+            "added": counted(report.added, "bar") if report.added else "nothing new",
             "stored": reach,
         }
     )
@@ -387,7 +388,7 @@ def _print_gaps(gaps: "tuple[Gap, ...]", timeframe: "Timeframe") -> None:
     from atb.data.catalogue.gaps import describe_gap
 
     if gaps:
-        click.echo(f"{len(gaps)} gap{'s' * (len(gaps) > 1)}, recorded and not filled:")
+        click.echo(f"{counted(len(gaps), 'gap')}, recorded and not filled:")
     for gap in gaps[:SHOWN_GAPS]:
         click.echo(f"  {describe_gap(gap, timeframe)}")
     if len(gaps) > SHOWN_GAPS:

@@ -18,6 +18,7 @@ import click
 from atb.checks import Check
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_check, print_json
+from atb.decimals import counted
 from atb.errors import AtbError, ConfigError, SetupError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     if as_json:
         print_json({"healthy": not errors, "checks": [asdict(check) for check in checks]})
     else:
-        click.echo(f"\n{len(checks)} checks: {errors} errors, {warnings} warnings.")
+        click.echo(f"\n{counted(len(checks), 'check')}: {counted(errors, 'error')}, {counted(warnings, 'warning')}.")
     ctx.exit(1 if errors else 0)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.commands import Command
-from atb.decimals import number
+from atb.decimals import counted, number
 from atb.errors import InputError, did_you_mean
 from atb.reading import read_json
 from atb.times import DAY_MS
@@ -326,7 +326,7 @@ def _announcement(facts: dict[str, Any]) -> list[str]:
     lines = [f"A simulated exchange listens on {facts['url']}; key 'key', secret 'secret'."]
     for market in facts["markets"]:
         price = number(market["price"])
-        lines.append(f"  {market['symbol']} {market['timeframe']}, {market['bars']:,} bars, now {price}")
+        lines.append(f"  {market['symbol']} {market['timeframe']}, {counted(market['bars'], 'bar')}, now {price}")
     lines.append(f"  ATB__EXCHANGE__BASE_URL={facts['url']} ATB__EXCHANGE__CLOCK={facts['clock']}")
     if COINBASE_KEY in facts["keys"]:
         lines.append(f"  As Coinbase, too: key '{COINBASE_KEY}'")

@@ -11,6 +11,7 @@ import click
 from atb.cli.accounts import journal
 from atb.cli.output import json_option, print_fields, print_json
 from atb.cli.parameters import notebook_values, parameter_file, parameter_option, read_pairs
+from atb.decimals import counted
 from atb.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ def _lines(name: str) -> "Progress":
         nonlocal last
         if (quarter := QUARTERS * done // max(1, total)) > last:
             last = quarter
-            click.echo(f"{name}: {done} of {total} cells", err=True)
+            click.echo(f"{name}: {done} of {counted(total, 'cell')}", err=True)
 
     return update
 

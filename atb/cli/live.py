@@ -12,7 +12,7 @@ from atb.cli.commands import Command
 from atb.cli.executing import BACKTEST, check_values, chosen_values
 from atb.cli.output import json_option, moments, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import chosen_rules, parameter_option, rule_options
-from atb.decimals import number
+from atb.decimals import counted, number
 from atb.errors import AtbError
 
 if TYPE_CHECKING:
@@ -276,4 +276,4 @@ def _live_verdict(verdict: dict[str, Any] | None) -> str:
     if verdict is None:
         return "not known"
     reasons = verdict["live"]["reasons"]
-    return f"refused ({len(reasons)} reasons)" if reasons else "allowed by the gate"
+    return f"refused ({counted(len(reasons), 'reason')})" if reasons else "allowed by the gate"

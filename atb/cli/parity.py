@@ -10,6 +10,7 @@ from atb.cli.commands import Command
 from atb.cli.executing import days_option, refuse_two_periods
 from atb.cli.output import json_option, print_fields, print_json, print_table, start
 from atb.cli.parameters import chosen_rules, parameter_option, read_pairs, rule_options, strategy_values
+from atb.decimals import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,7 @@ def parity(strategy: str, given: tuple[str, ...], *, as_json: bool, **options: A
     if as_json:
         print_json(report.to_json() | _instruments(slots))
     else:
-        bars = ", ".join(f"{slot.bars.label}, {len(slot.bars):,} bars" for slot in slots)
+        bars = ", ".join(f"{slot.bars.label}, {counted(len(slot.bars), 'bar')}" for slot in slots)
         click.echo(f"{strategy} on {bars}: {report}")
         for rules in dict.fromkeys(str(slot.rules) for slot in slots):
             click.echo(f"{rules}.")

@@ -9,6 +9,7 @@ import click
 
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, print_table, start
+from atb.decimals import counted
 
 if TYPE_CHECKING:
     from atb.rehearsal.run import Progress, Rehearsal
@@ -70,4 +71,6 @@ def _print(found: "Rehearsal") -> None:
 
     print_table([dict(zip(COLUMNS, row, strict=True)) for row in rows(found.to_json())], COLUMNS)
     verdict = "passed" if found.passed else "FAILED"
-    click.echo(f"Rehearsal of {', '.join(found.names)} over {found.days} days {verdict}. Kept in {found.folder}")
+    click.echo(
+        f"Rehearsal of {', '.join(found.names)} over {counted(found.days, 'day')} {verdict}. Kept in {found.folder}"
+    )

@@ -16,6 +16,7 @@ from atb.cli.output import (
     print_text,
     start,
 )
+from atb.decimals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +70,7 @@ def _print_one(one: "Listed") -> None:
     print_text(f"\n{one.text}\n")
     print_fields({
         "reads": f"its own bars, {one.reads}" if one.reads else "its own bars",
-        "warm-up": f"{one.warmup} bars",
+        "warm-up": counted(one.warmup, "bar"),
         "shorts": "it may sell short: set allow_short" if one.shorts else "no",
     })  # fmt: skip
     click.echo()

@@ -20,6 +20,7 @@ from atb.cli.executing import (
 from atb.cli.grid import Axes, read_axes
 from atb.cli.output import command_line, json_option, print_json, print_table, print_text, start
 from atb.cli.parameters import FLAGS, chosen_rules, joined, parameter_option, read_pairs, rule_options
+from atb.decimals import counted
 from atb.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -135,9 +136,8 @@ def _drawn(options: dict[str, Any]) -> list[str] | None:
 
 def _counts(prepared: "PreparedSweep") -> str:
     total = len(prepared.strategies) * len(prepared.policies)
-    return f"{total:,} combinations" + (
-        f", {prepared.refused:,} more are refused by the strategy" if prepared.refused else ""
-    )
+    more = f", {counted(prepared.refused, 'more is', 'more are')} refused by the strategy" if prepared.refused else ""
+    return counted(total, "combination") + more
 
 
 def _print_counts(prepared: "PreparedSweep", *, as_json: bool) -> None:
@@ -176,7 +176,7 @@ def _print(done: "Sweep", ranked: "pd.DataFrame", *, total: int, options: dict[s
     empty = "No combination has so many closed trades: lower --least-trades."
     print_table(rows, ["row", *columns], spare=[name for name in SPARE if name != by], empty=empty)
     click.echo()
-    print_text(f"{len(ranked):,} of {total:,} combinations ranked by {by}. {NOTICE}")
+    print_text(f"{len(ranked):,} of {counted(total, 'combination')} ranked by {by}. {NOTICE}")
     for path in (options["table"], options["picture"]):
         if path:
             click.echo(f"Written: {path}")

@@ -7,6 +7,7 @@ import click
 
 from atb.cli.commands import Family
 from atb.cli.output import json_option, print_json, print_table, print_text
+from atb.decimals import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,7 +119,7 @@ def show(name: str, *, day: str | None, as_json: bool) -> None:
         if as_json:
             print_json({"name": name, "on": time.isoformat(), "symbols": symbols})
         else:
-            print_text(f"{len(symbols)} symbols at {short(time)} UTC: {', '.join(symbols)}")
+            print_text(f"{counted(len(symbols), 'symbol')} at {short(time)} UTC: {', '.join(symbols)}")
         return
     rows = [
         {

@@ -12,6 +12,7 @@ from pydantic import SecretStr, ValidationError
 from atb.config.project import find_project
 from atb.config.settings import DATA_FOLDER, Settings, setting_keys, shown
 from atb.config.sources import Found, from_arguments, from_dotenv, from_environment, from_toml
+from atb.decimals import counted
 from atb.errors import ConfigError
 
 Kind = Literal["argument", "environment variable", ".env", "atb.toml", "default"]
@@ -135,7 +136,7 @@ def _mistyped(error: ValidationError, values: Mapping[str, Any], sources: Mappin
     lines = [
         f"  {key} from {source}; found {value!r}. Expected: {expected}" for key, source, value, expected in findings
     ]
-    return ConfigError("\n".join([f"{len(findings)} settings are not valid:", *lines]))
+    return ConfigError("\n".join([f"{counted(len(findings), 'setting is', 'settings are')} not valid:", *lines]))
 
 
 _PARTS = frozenset(part for key in setting_keys() for part in key.split("."))

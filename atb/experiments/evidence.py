@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 from atb.checks import Check, Status
+from atb.decimals import counted
 from atb.domain.bars import FEW
 from atb.errors import InputError
 
@@ -51,7 +52,7 @@ class ModelEvidence:
 
     def __str__(self) -> str:
         """Return one sentence: the card's verdict, and how many traded bars were seen in training."""
-        seen = f"it had seen {self.bars_seen_before:,} of the {self.bars:,} traded bars"
+        seen = f"it had seen {self.bars_seen_before:,} of the {counted(self.bars, 'traded bar')}"
         return f"{self.verdict.rstrip('.')}; {seen}"
 
 
@@ -119,7 +120,7 @@ class ResultEvidence:
         ways = ", ".join(f"{way} {'equal' if same else 'NOT EQUAL'}" for way, same in parity.ways.items())
         part = "" if parity.bars == self.bars_in_all else f"the last of {self.bars_in_all:,}, "
         without = f"; vectorbt does not support {', '.join(parity.left_out)}" if parity.left_out else ""
-        bars = f"{parity.orders:,} orders over {parity.bars:,} bars, {part}compared bit by bit with the kernel's"
+        bars = f"{counted(parity.orders, 'order')} over {counted(parity.bars, 'bar')}, {part}compared bit by bit with the kernel's"
         return f"{bars}: {ways}{without}"
 
     def to_json(self) -> dict[str, Any]:
@@ -169,7 +170,7 @@ def _columns_check(report: "WindowsReport") -> Check:
 def _columns_of_many(reports: tuple["WindowsReport", ...]) -> Check:
     """Return one check for many slots whose columns are all equal."""
     checked, bars = sum(report.checked for report in reports), sum(report.bars for report in reports)
-    share = f"{checked:,} of {bars:,} bars of {len(reports)} slots"
+    share = f"{checked:,} of {counted(bars, 'bar')} of {counted(len(reports), 'slot')}"
     found = f"{share} computed again from the bars before each, as a runner does: equal"
     status: Status = "ok" if checked == bars else "warning"
     return Check("Columns", status, found, wanted="those of a runner, at every bar")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.backtest import Result
 from atb.backtest.ruin import RUINED
+from atb.decimals import counted
 from atb.domain.bars import FEW
 from atb.experiments.evidence import ResultEvidence, models_used
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNPROVEN = "Neither parity nor look-ahead was proven"
+_MANY_MISSING = 0.01  # share of the bars from which holes are grave
 _WITHIN_ANOTHER = {"sizing"}  # rules that are part of another one's sentence
 
 
@@ -43,18 +45,26 @@ def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
         (seen > 0, f"The model had seen {seen:,} of the traded bars in training: for them this is no test"),
         (not all(model.beats_baselines for model in models), "The model does not beat its baselines out of sample"),
         *((True, text) for text in _unpaid(result)),
-        *((True, str(holes)) for holes in result.holes),
+        *((holes.share >= _MANY_MISSING, str(holes)) for holes in result.holes),
         (
             bool(result.holes and _rules_in_bars(result)),
             f"With bars missing, these rules count bars, not hours: {_rules_in_bars(result)}",
         ),
+        *((True, text) for text in _not_held(result)),
         (bool(refused), f"Signals not traded as given: {_counts(refused)}"),
-        (stats["n_trades"] < 30, f"{stats['n_trades']:.0f} closed trades are too few for statistics"),
+        (
+            stats["n_trades"] < 30,
+            f"{counted(stats['n_trades'], 'closed trade is', 'closed trades are')} too few for statistics",
+        ),
         (earned == 0, "It earned nothing, and lost nothing"),
         (not earned >= 0, f"It loses money: {earned:+.2f} % after costs"),
         (not earned >= held["total_return_pct"], "Holding would have earned more, with less work"),
         (not _above(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
-        (stats["ambiguous_bars"] > 0, f"{stats['ambiguous_bars']:.0f} bars touched stop and target: order unknown"),
+        (
+            stats["ambiguous_bars"] > 0,
+            f"{counted(stats['ambiguous_bars'], 'bar')} touched stop and target: order unknown",
+        ),
+        *((holes.share < _MANY_MISSING, str(holes)) for holes in result.holes),
         *((True, f"No venue's rules are known: {rules}") for rules in _inferred_rules(result)),
         (proven is None, UNPROVEN),
     ]
@@ -81,9 +91,11 @@ def _unchecked(proven: ResultEvidence | None) -> list[str]:
     columns = () if proven is None else proven.columns
     if len(columns) > FEW and all(report.checked and report.equal is not False for report in columns):
         checked, bars = sum(report.checked for report in columns), sum(report.bars for report in columns)
-        return [f"Look-ahead and warm-up were checked at {checked:,} of {bars:,} bars"] if checked < bars else []
+        return (
+            [f"Look-ahead and warm-up were checked at {checked:,} of {counted(bars, 'bar')}"] if checked < bars else []
+        )
     return [
-        f"Look-ahead and warm-up of {report.strategy} were checked at {report.checked:,} of {report.bars:,} bars"
+        f"Look-ahead and warm-up of {report.strategy} were checked at {report.checked:,} of {counted(report.bars, 'bar')}"
         + ("" if report.checked else ": its sides were given, and how they were made is not known")
         for report in columns
         if report.equal is not False and report.checked < report.bars
@@ -109,6 +121,18 @@ def _unpaid(result: Result) -> list[str]:
                 f"Funding of {name} is missing for {hours / 24:,.1f} days: its cost then is not in the figures"
             )
     return found
+
+
+def _not_held(result: Result) -> list[str]:
+    """Return which rule sold a position of the baseline `hold`, which is to be kept, and how often."""
+    trades = result.trades
+    symbols = [str(slot.bars.symbol) for slot in result.slots if slot.strategy.name == "hold" and slot.listings is None]
+    sold = trades[trades["symbol"].isin(symbols) & (trades["status"] == "closed")]
+    counts = {str(reason).replace("_", " "): int(count) for reason, count in sold["exit_reason"].value_counts().items()}
+    if not counts:
+        return []
+    rules = ", ".join(f"{reason} {counted(count, 'time')}" for reason, count in counts.items())
+    return [f"hold was not held: it was sold by {rules}; without a stop (--stop-loss 0) it is the baseline"]
 
 
 def _rules_in_bars(result: Result) -> str:

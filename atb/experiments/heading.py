@@ -9,13 +9,15 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from atb.decimals import counted
+
 Facts = Mapping[str, Any]
 
 NOTHING_FOUND = "Nothing was found against it, which is not the same as being right."
 # Rules shown even at their defaults, because readers look for them first; the others are in the folded list.
 FIRST_RULES = ("sizing", "fraction", "entry", "stop_loss", "take_profit", "allow_short")
 FIRST_LIMITS = ("cash", "max_gross", "reserve")
-OPEN_SLOTS = 4  # shown at once; more are folded
+OPEN_RULES = 4  # sets of rules shown at once; more are folded
 
 
 def head(run: Facts, published: Facts) -> str:
@@ -68,46 +70,87 @@ def _traded_tables(result: Facts) -> list[str]:
     """Return the traded slots, the account, and every rule, defaults included."""
     from atb.engine.policy import AccountPolicy
 
-    slots = [_slot(slot, result) for slot in result.get("slots") or []]
+    alike = _alike(result.get("slots") or [])
+    shown = [_slot(slots[0], result) if len(slots) == 1 else _slots(slots, result) for slots in alike]
+    every = [_table(f"Rules of {_name(slots)}", slots[0].get("policy") or {}) for slots in alike]
     account = _shown_values(result.get("account") or {}, AccountPolicy().to_json(), FIRST_LIMITS)
-    every = [_table(f"Rules of {_name(slot)}", slot.get("policy") or {}) for slot in result.get("slots") or []]
     every.append(_table("Limits of the account", result.get("account") or {}))
     return [
-        *slots[:OPEN_SLOTS],
-        _folded(f"{len(slots) - OPEN_SLOTS} more slots", "".join(slots[OPEN_SLOTS:])),
+        *shown[:OPEN_RULES],
+        _folded(f"{counted(len(shown) - OPEN_RULES, 'more set')} of rules", "".join(shown[OPEN_RULES:])),
         _facts(_table("Account", account)),
         _folded("Every rule, including defaults", _facts("".join(every))),
     ]
 
 
+def _alike(slots: Sequence[Facts]) -> list[list[Facts]]:
+    """Return the slots in groups that trade by the same strategy, parameters, rules and costs."""
+    groups: dict[str, list[Facts]] = {}
+    for slot in slots:
+        rules = [slot.get(name) for name in ("strategy", "model", "warmup", "policy", "execution", "timeframe")]
+        groups.setdefault(json.dumps(rules, sort_keys=True, default=str), []).append(slot)
+    return list(groups.values())
+
+
+def _slots(slots: Sequence[Facts], result: Facts) -> str:
+    """Return several slots that trade alike: what they share, and folded what each symbol has of its own."""
+    symbols = {slot["symbol"]: "; ".join(f"{name} {value}" for name, value in _own(slot).items()) for slot in slots}
+    market = {
+        "symbols": len(slots),
+        "timeframe": slots[0]["timeframe"],
+        "traded (UTC)": f"{_moment(result.get('start'))} to {_moment(result.get('end'))}",
+    }
+    own = _facts(_table("Bars by symbol", symbols) + _table("Trading rules by symbol", _instruments(slots)))
+    title = f"Bars and trading rules of each of {len(slots)} symbols; all else is the same for all"
+    return _facts("".join(_tables(slots[0], market))) + _folded(title, own)
+
+
+def _instruments(slots: Sequence[Facts]) -> dict[str, object]:
+    return {slot["symbol"]: slot["instrument"] for slot in slots if slot.get("instrument")}
+
+
 def _slot(slot: Facts, result: Facts) -> str:
     """Return one slot: strategy parameters, bars, rules and costs."""
-    from atb.engine.policy import RiskPolicy
-
-    strategy, data = slot["strategy"], slot.get("data") or {}
-    model = {"model": str(slot["model"]["fingerprint"])[:12]} if slot.get("model") else {}
-    parameters = strategy.get("parameters") or {}
     market = {
         "symbol": slot["symbol"],
         "timeframe": slot["timeframe"],
         "traded (UTC)": f"{_moment(result.get('start'))} to {_moment(result.get('end'))}",
+        **_own(slot),
+    }
+    rules = _table("Trading rules of the venue", slot.get("instrument") or {})
+    return _facts("".join([*_tables(slot, market), rules]))
+
+
+def _own(slot: Facts) -> dict[str, object]:
+    """Return what the bars of a slot are."""
+    data = slot.get("data") or {}
+    found = {
         "venue": slot.get("venue"),
         "bars, warm-up included": f"{data['bars']:,}" if data else None,
         "gaps": data.get("gaps"),
         "fingerprint": str(data.get("fingerprint"))[:12],
     }
-    tables = (
-        _table(f"Strategy: {strategy['name']}", {**parameters, **model, "warm-up (bars)": slot.get("warmup")}),
-        _table("Market", {name: value for name, value in market.items() if value is not None}),
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _tables(slot: Facts, market: Facts) -> tuple[str, ...]:
+    """Return strategy with parameters, market, rules and costs."""
+    from atb.engine.policy import RiskPolicy
+
+    strategy = slot["strategy"]
+    model = {"model": str(slot["model"]["fingerprint"])[:12]} if slot.get("model") else {}
+    parameters = {**(strategy.get("parameters") or {}), **model, "warm-up (bars)": slot.get("warmup")}
+    return (
+        _table(f"Strategy: {strategy['name']}", parameters),
+        _table("Market", market),
         _table("Rules", _shown_values(slot.get("policy") or {}, RiskPolicy().to_json(), FIRST_RULES)),
         _table("Costs and fills", slot.get("execution") or {}),
-        _table("Trading rules of the venue", slot.get("instrument") or {}),
     )
-    return _facts("".join(tables))
 
 
-def _name(slot: Facts) -> str:
-    return f"{slot['strategy']['name']} on {slot['symbol']} {slot['timeframe']}"
+def _name(slots: Sequence[Facts]) -> str:
+    where = slots[0]["symbol"] if len(slots) == 1 else f"{len(slots)} symbols"
+    return f"{slots[0]['strategy']['name']} on {where} {slots[0]['timeframe']}"
 
 
 def _shown_values(values: Facts, defaults: Facts, first: Sequence[str]) -> dict[str, object]:

@@ -10,6 +10,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from atb.decimals import counted
 from atb.domain import Bars
 from atb.errors import InputError
 from atb.files import write_private
@@ -204,5 +205,5 @@ def _display(summary: Mapping[str, Any]) -> None:
 
     if get_ipython() is None:  # type: ignore[no-untyped-call,unused-ignore] # typed in newer IPython
         return
-    text = f"{summary['headline'] or 'Published'} ({len(summary['metrics'])} metrics kept)"
+    text = f"{summary['headline'] or 'Published'} ({counted(len(summary['metrics']), 'metric')} kept)"
     display({MIME: summary, "text/plain": text}, raw=True)  # type: ignore[no-untyped-call,unused-ignore] # typed in newer IPython

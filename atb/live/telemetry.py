@@ -6,6 +6,7 @@ from decimal import Decimal
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from atb.decimals import counted
 from atb.domain import Symbol
 from atb.domain.orders import ROLE_LETTERS
 from atb.domain.venue import Contact
@@ -138,7 +139,7 @@ class Telemetry:
         """
         vitals = self.vitals
         vitals.tick()
-        vitals.tell("database", behind == 0, f"{behind} steps wait" if behind else "")
+        vitals.tell("database", behind == 0, counted(behind, "step waits", "steps wait") if behind else "")
         vitals.tell("lease", lease_fresh, f"epoch {epoch}")
         barred = dict(self.barred())
         slots = [

@@ -5,6 +5,7 @@ never loads, can be edited without ending a promotion. Imports for annotations o
 Alembic loads files by path, so all migrations are added. Modules that no import statement names cannot be loaded: a runner is
 sealed, see `atb.sources`.
 
+A manifest of any strategy pins all built-in ones: the runner loads the register, which imports them, and what is loaded is pinned.
 A strategy of your own lies outside the package, in the folder of `atb.strategy_folder`. Its files are named `own/FILE` wherever
 that folder is, so that a manifest can be traded on another machine.
 """

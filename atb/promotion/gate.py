@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atb.checks import Check
-from atb.decimals import figure
+from atb.decimals import counted, figure
 from atb.promotion.evidence import Evidence
 
 
@@ -308,6 +308,6 @@ def _results(evidence: Evidence, policy: GatePolicy) -> tuple[Check, ...]:
             "signals not traded",
             "none refused or reduced",
             "all signals were traded as given",
-            (refused > 0, f"{refused} signals were not traded as given: {counts}"),
+            (refused > 0, f"{counted(refused, 'signal was', 'signals were')} not traded as given: {counts}"),
         ),
     )

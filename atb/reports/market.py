@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from atb.backtest.span import periods_between
+from atb.decimals import counted
 from atb.domain import Bars
 from atb.engine.records import Floats
 from atb.errors import InputError
@@ -42,7 +43,7 @@ def bars_figure(bars: Bars) -> go.Figure:
         figure.add_vrect(
             x0=start.isoformat()[:19], x1=end.isoformat()[:19], fillcolor=theme.RED, opacity=0.25, line_width=0
         )
-    caption = f"{len(bars):,} closed bars, drawn as {span_text(bars, span)}; {_gaps_text(bars, len(marked))}."
+    caption = f"{counted(len(bars), 'closed bar')}, drawn as {span_text(bars, span)}; {_gaps_text(bars, len(marked))}."
     theme.style(figure, "Price and volume", label=bars.label, caption=caption, height=520)
     figure.update_yaxes(title_text=f"price ({bars.symbol.quote})", row=1, col=1)
     figure.update_yaxes(title_text=f"volume ({bars.symbol.base})", row=2, col=1)
@@ -55,7 +56,7 @@ def _gaps_text(bars: Bars, marked: int) -> str:
     if not known:
         return "no gaps"
     which = "shaded" if marked == known else f"the {marked} longest shaded"
-    return f"{known} known gap{'s' * (known != 1)}, never filled, {which}"
+    return f"{counted(known, 'known gap')}, never filled, {which}"
 
 
 def returns_figure(bars: Bars) -> go.Figure:

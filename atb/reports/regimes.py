@@ -7,6 +7,7 @@ import numpy as np
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from atb.decimals import counted
 from atb.domain import Bars
 from atb.reports import theme
 from atb.validation.regime_effect import LEAST_STRETCHES, RegimeEffect
@@ -49,7 +50,8 @@ def regimes_figure(bars: Bars, regime: "pd.Series[float]", labels: Sequence[str]
         )  # fmt: skip
     step = len(bars) / len(rows)
     drawn = "every bar is drawn" if step <= 1 else f"one bar of {step:.0f} is drawn"
-    caption = f"Closes of {len(bars):,} bars, {drawn}. The colour is the regime known at that close: no later bar has changed it."
+    seen = f"Closes of {counted(len(bars), 'bar')}, {drawn}."
+    caption = f"{seen} The colour is the regime known at that close: no later bar has changed it."
     theme.style(figure, "Regimes over the price", label=bars.label, caption=caption, height=440)
     figure.update_yaxes(title_text=f"close ({bars.symbol.quote}, log)", type="log")
     return figure.update_xaxes(theme.time_axis())
@@ -68,7 +70,7 @@ def dwell_figure(effect: RegimeEffect) -> go.Figure:
         x=[str(year) for year in switches.index], y=switches.to_numpy(), name="changes", showlegend=False,
         marker={"color": theme.SKY}, hovertemplate="%{x}: %{y:.0f} a year<extra></extra>", row=1, col=2,
     )  # fmt: skip
-    undecided = f" {effect.undecided:,} bars have no regime." if effect.undecided else ""
+    undecided = f" {counted(effect.undecided, 'bar has', 'bars have')} no regime." if effect.undecided else ""
     caption = (
         f"Left: length of each stretch in bars; the box is the middle half, with the median. Right: changes per 365 days with a "
         f"regime, {effect.switches_per_year:.0f} over all. Each change that is traded costs fees.{undecided}"

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from atb.backtest import Result
+from atb.decimals import counted
 from atb.errors import InputError
 from atb.reports import theme
 from atb.reports.downsampling import candles, extreme_rows, span_text
@@ -176,7 +177,11 @@ def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:
     if record.result is not None:
         _add_tested(figure, record.result, slot=slot, first=first)
     _add_fills(figure, fills)
-    shown = f"The newest {len(fills):,} of {len(every):,} executions" if len(every) > len(fills) else "Every execution"
+    shown = (
+        f"The newest {len(fills):,} of {counted(len(every), 'execution')}"
+        if len(every) > len(fills)
+        else "Every execution"
+    )
     rested = "A line is a stop, from its placement until it filled, was replaced, or its position was closed."
     caption = f"{shown}; {drawn}. {rested}"
     theme.style(figure, "Executions", label=record.label, caption=caption, height=520)
@@ -275,4 +280,5 @@ def _orders_text(every: pd.DataFrame, shown: pd.DataFrame) -> str:
     newest = f" The newest {len(shown):,} are drawn." if len(shown) < len(every) else ""
     unknown = int(counts.get("sent", 0))
     outcome = f" The outcome of {unknown:,} is unknown." if unknown else " Every outcome is known."
-    return f"{len(every):,} orders: {states}.{newest}{outcome} Each was committed before it was sent; times are the exchange's."
+    count = counted(len(every), "order")
+    return f"{count}: {states}.{newest}{outcome} Each was committed before it was sent; times are the exchange's."

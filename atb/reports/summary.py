@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from atb.backtest import card
+from atb.decimals import counted
 from atb.domain import Bars
 
 if TYPE_CHECKING:
@@ -47,9 +48,9 @@ def bars_html(bars: Bars) -> str:
     """Return a series' card for notebooks: label, period, number of bars and gaps, fingerprint."""
     index = bars.frame.index
     period = f"{index[0]:%Y-%m-%d %H:%M} to {index[-1]:%Y-%m-%d %H:%M} UTC (open times)" if len(bars) else "empty"
-    gaps = f"{len(bars.gaps)} known gaps" if bars.gaps else "no gaps"
+    gaps = counted(len(bars.gaps), "known gap") if bars.gaps else "no gaps"
     return card.framed(
         bars.label,
-        f"<div>{len(bars):,} closed bars, {period}, {gaps}</div>"
+        f"<div>{counted(len(bars), 'closed bar')}, {period}, {gaps}</div>"
         f"<div style='font-size:12px;opacity:0.72'>fingerprint {escape(bars.fingerprint)}</div>",
     )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import plotly.graph_objects as go
 
 from atb.backtest.sweeping import Sweep
+from atb.decimals import counted
 from atb.errors import InputError, did_you_mean
 from atb.reports import theme
 
@@ -50,7 +51,7 @@ def sweep_figure(sweep: Sweep, metric: str = "sharpe", axes: Sequence[str] | Non
     figure = _line(medians, metric) if len(chosen) == 1 else _map(medians.unstack(sort=False), metric)
     over = f" Median over {', '.join(others)}." if others else ""
     title = f"{metric} over {' and '.join(chosen)}"
-    caption = f"{NOTICE} {len(sweep):,} combinations.{over} Look for a plateau; a lone peak seldom lasts."
+    caption = f"{NOTICE} {counted(len(sweep), 'combination')}.{over} Look for a plateau; a lone peak seldom lasts."
     theme.style(figure, title, label=sweep.label, caption=caption, height=460)
     figure.update_xaxes(title_text=chosen[0], type="category")
     return figure.update_yaxes(title_text=metric if len(chosen) == 1 else chosen[1])

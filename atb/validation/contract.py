@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from atb.checks import Check, Status
+from atb.decimals import counted
 from atb.domain import Signals, Strategy
 from atb.domain.input_series import InputSeries
 from atb.domain.raised import described, named_errors
@@ -234,8 +235,8 @@ def is_silent_until_warm(subject: Subject) -> str:
         at = int(np.flatnonzero(~np.isnan(side))[0])
         raise Broken(f"a side at bar {at}, warmup {warmup}", "Return NaN where too few bars are known")
     if not np.isfinite(side[warmup:]).any():
-        raise Broken(f"no side after {warmup} bars", "Return 1, 0 or -1 once it is warm")
-    return f"{warmup} bars"
+        raise Broken(f"no side after {counted(warmup, 'bar')}", "Return 1, 0 or -1 once it is warm")
+    return counted(warmup, "bar")
 
 
 def says_nothing_without_a_prediction(subject: Subject) -> str:
@@ -298,7 +299,7 @@ def answers_an_empty_history(subject: Subject) -> str:
     """No bars, no signals, no error."""
     count = len(subject.signals(subject.bars.iloc[:0]).side)
     if count:
-        raise Broken(f"{count} signals for no bars", "Return as many signals as there are bars")
+        raise Broken(f"{counted(count, 'signal')} for no bars", "Return as many signals as there are bars")
     return "no signals"
 
 
@@ -308,7 +309,7 @@ def parameters_survive_json(subject: Subject) -> str:
     again = type(strategy)(**json.loads(json.dumps(strategy_params(strategy), allow_nan=False)))
     if again != strategy or hash(again) != hash(strategy):
         raise Broken("another strategy from the same parameters", "Compare by the parameters: keep eq of the dataclass")
-    return f"{len(strategy_params(strategy))} parameters"
+    return counted(len(strategy_params(strategy)), "parameter")
 
 
 def keeps_no_memory(subject: Subject) -> str:

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from atb.backtest.running import as_slots
 from atb.backtest.simulation import simulate
+from atb.decimals import counted
 from atb.engine import codes, records
 from atb.engine.policy import AccountPolicy
 from atb.engine.prepare import KernelInput, prepare
@@ -74,7 +75,8 @@ class ParityReport:
         without = f"; vectorbt compared without {', '.join(self.left_out)}" if self.left_out else ""
         ways = len(self.ways) + 1 - ("columns" in self.ways)
         windows = "".join(f"; {report}" for report in self.windows)
-        return f"Equal bit by bit in {ways} ways: {self.orders} orders over {self.bars} bars{without}{windows}"
+        size = f"{counted(self.orders, 'order')} over {counted(self.bars, 'bar')}"
+        return f"Equal bit by bit in {ways} ways: {size}{without}{windows}"
 
 
 def prove(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from atb.decimals import counted
 from atb.domain import Bars
 from atb.engine.records import Floats
 from atb.errors import InputError
@@ -78,7 +79,7 @@ class RegimeEffect:
         """Whether the regime tells anything of the next bar, in one sentence."""
         returns, size = (_said(p) for p in (self.p_return, self.p_volatility))
         return (
-            f"{self.switches_per_year:.0f} changes a year. The return of the next bar {returns} by regime "
+            f"{counted(round(self.switches_per_year), 'change')} a year. The return of the next bar {returns} by regime "
             f"(p = {self.p_return:.2g}), its size {size} (p = {self.p_volatility:.2g})."
         )
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from atb.decimals import counted
 from atb.engine.records import Floats, Rows
 from atb.strategies.from_signals import GivenSides
 from atb.validation.isolated import NAMES
@@ -94,15 +95,20 @@ class WindowsReport:
 
     def __str__(self) -> str:
         """Return the verdict in one line."""
-        share = f"{self.checked:,} of {self.bars:,} bars" if self.checked < self.bars else f"{self.bars:,} bars"
+        share = (
+            f"{self.checked:,} of {counted(self.bars, 'bar')}"
+            if self.checked < self.bars
+            else counted(self.bars, "bar")
+        )
         if self.equal is None:
             return "No bar was computed as a runner computes it"
         if self.equal:
-            return f"{share} computed again from the {self.warmup:,} bars before each, as a runner does: equal"
+            return f"{share} computed again from the {counted(self.warmup, 'bar')} before each, as a runner does: equal"
         found = self.first_difference or {}
         kinds = ", ".join(f"{kind} ({count:,})" for kind, count in self.kinds.items())
         return (
-            f"{self.differing:,} of {share} are NOT what a runner computes from the {self.warmup:,} bars before each, first "
+            f"{self.differing:,} of {share} {'is' if self.differing == 1 else 'are'} NOT what a runner computes from the "
+            f"{counted(self.warmup, 'bar')} before each, first "
             f"{found.get('opened')} {found.get('column')}: backtest {found.get('backtest')}, runner {found.get('runner')}; {kinds}"
         )
 

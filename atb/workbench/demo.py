@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from atb.config import part_of
+from atb.decimals import counted
 from atb.errors import ParityError, RunError
 from atb.files import write_private
 
@@ -105,7 +106,9 @@ class Demo:
 
         self.verdict = judge(self._run.run_id, settings=self.settings, database=self.database).verdict
         paper = "allowed" if self.verdict.passed else "refused"
-        live = f"refused ({len(self.verdict.live_reasons)} reasons)" if self.verdict.live_reasons else "allowed"
+        live = (
+            f"refused ({counted(len(self.verdict.live_reasons), 'reason')})" if self.verdict.live_reasons else "allowed"
+        )
         return f"paper {paper}, live {live}"
 
     def _promote(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings, part_of
+from atb.decimals import counted
 from atb.errors import InputError, RunError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Monitored:
         now, same, rehearsed = self.standing, self.comparison, self.rehearsal
         checks = [
             (bool(self.changed), f"this is no longer what traded: {'; '.join(self.changed)}"),
-            (now["unknown"] > 0, f"{now['unknown']} orders were sent and their outcome is unknown"),
+            (now["unknown"] > 0, f"the outcome of {counted(now['unknown'], 'order')} is unknown"),
             (now["state"] == "stale", "the runner died: start it again, and it continues after its last bar"),
             (now["halt"] != "none", f"the kill switch is set to {now['halt']}: {now['halt_reason']}"),
             (same is None, "it was not compared with a backtest: its promoted strategy is no longer available"),
@@ -79,7 +80,7 @@ class Monitored:
         compared = (
             "Not compared with a backtest; everything below is from the journal alone."
             if same is None
-            else f"{same.decisions:,} decisions and {same.orders:,} executions compared; equal: {same.equal}"
+            else f"{counted(same.decisions, 'decision')} and {counted(same.orders, 'execution')} compared; equal: {same.equal}"
         )
         return "\n".join([*first, compared])
 
@@ -126,7 +127,7 @@ def ensure_session(*, days: int = 30) -> str:
     try:
         found = sessions(database)
         if found:
-            return f"The journal holds {len(found)} session{'s' * (len(found) > 1)}, the newest on account {found[0]['account']}."
+            return f"The journal holds {counted(len(found), 'session')}, the newest on account {found[0]['account']}."
         manifest = _newest_manifest(database) or _promoted(days)
     finally:
         database.close()

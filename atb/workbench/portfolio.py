@@ -96,8 +96,8 @@ def traded_parts(slots: Sequence[Slot], first: "pd.Timestamp", period: Period) -
         return "\n".join(f"{slot.bars.symbol}: {traded_part(slot, first, period)}" for slot in slots)
     last = max(slot.bars.timeframe.next(slot.bars.frame.index[-1].to_pydatetime()) for slot in slots)
     traded = sum(int(len(slot.bars) - slot.bars.frame.index.searchsorted(first)) for slot in slots)
-    timeframe = slots[0].bars.timeframe
-    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, {len(slots)} symbols, {traded:,} bars of {timeframe}"
+    count = f"{counted(len(slots), 'symbol')}, {counted(traded, 'bar')} of {slots[0].bars.timeframe}"
+    return f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC, {count}"
 
 
 def _of_universe(

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atb.config import load_settings
+from atb.decimals import counted
 from atb.domain import Bars, Instrument, Strategy, Symbol, Timeframe
 from atb.domain.inputs import Input
 from atb.engine.policy import ExecutionModel, RiskPolicy
@@ -122,10 +123,11 @@ def traded_part(slot: Slot, first: "pd.Timestamp", period: Period) -> str:
     traded = int(len(index) - index.searchsorted(first))
     end = slot.bars.timeframe.next(index[-1].to_pydatetime())
     days = (end - first).total_seconds() / 86_400
-    text = f"{first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {traded:,} bars of {slot.bars.timeframe} ({days:,.1f} days)"
+    count = f"{counted(traded, 'bar')} of {slot.bars.timeframe} ({days:,.1f} days)"
+    text = f"{first:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC, {count}"
     if period.start is not None or days > period.days - 1:
         return text
-    return f"{text}: all that is stored after a warm-up of {slot.warmup:,} bars, not {period.days:,} days"
+    return f"{text}: all that is stored after a warm-up of {counted(slot.warmup, 'bar')}, not {counted(period.days, 'day')}"
 
 
 def _bounds(

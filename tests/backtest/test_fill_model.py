@@ -91,6 +91,6 @@ def test_many_slots_of_one_symbol_count_as_one_symbol():
     slots = [scripted_slot(ramp(up=5), (1.0,), RiskPolicy(fraction=0.1)) for _ in range(6)]
     text = run(slots).fill_model
     assert text.count("BTC/USDT") == 1
-    assert "of 1 symbols are read" in text
+    assert "of 1 symbol are read" in text
     several = [*slots, *(scripted_slot(ramp(up=5), (1.0,), slots[0].policy, symbol=f"{name}/USDT") for name in "ABCD")]
     assert "BTC/USDT, A/USDT and 3 more: taker fee" in run(several).fill_model

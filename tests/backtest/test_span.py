@@ -106,7 +106,7 @@ def test_holes_are_named_by_number_share_and_the_longest():
     holes = Holes.of(bars, 0)
     assert (holes.count, holes.missing, holes.periods, holes.longest) == (3, 5, 100, 3)
     assert str(holes.start) == "2024-01-02 06:00:00+00:00"
-    assert "5 of 100 bars (5%) are missing, in 3 holes, the longest of 3" in str(holes)
+    assert "5 of 100 bars (5.0 %) are missing, in 3 holes, the longest of 3" in str(holes)
     later = Holes.of(bars, int(bars.opened_ms[40]))
     assert (later.count, later.missing) == (1, 1)
     assert Holes.of(bars_of(frame_of(np.full(9, 50.0))), 0) is None

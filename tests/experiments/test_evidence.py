@@ -1,6 +1,7 @@
 """Evidence and findings: every proof is of this very result, and what speaks against it is said."""
 
 import json
+import re
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from atb.domain import Signals
-from atb.engine.policy import AccountPolicy
+from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.experiments.evidence import ResultEvidence
@@ -203,3 +204,34 @@ def test_results_stand_before_the_rules_that_were_assumed():
         next(i for i, row in enumerate(sentences) if word in row) for word in ("No venue's rules", "It loses")
     )
     assert lost < assumed
+
+
+def test_one_closed_trade_is_one_and_the_bars_of_holes_are_never_0_percent():
+    frame = random_walk(3_000, 3)
+    bars = frame.drop(frame.index[[1_500]])
+    result = run(timed_slot(bars, [0.0] * 10 + [1.0] * 10 + [0.0] * (len(bars) - 20)))
+    found = findings(result, proven_without())
+    assert "1 closed trade is too few for statistics" in found
+    assert "1 closed trade, Sharpe" in result.headline
+    (holes,) = [text for text in found if "missing, in" in text]
+    assert "1 of 3,000 bars (< 0.1 %) is missing, in 1 hole" in holes
+    assert found.index(holes) > found.index("1 closed trade is too few for statistics")
+
+
+def test_many_missing_bars_stand_before_the_figures_they_spoil():
+    frame = random_walk(400, 3)
+    result = run(Slot(make_strategy("sma_cross", fast=2, slow=5), bars_of(frame.drop(frame.index[100:150]))))
+    found = findings(result, proven_without())
+    (holes,) = [text for text in found if "missing, in" in text]
+    assert found.index(holes) < min(found.index(text) for text in found if "too few" in text or "Sharpe" in text)
+
+
+@pytest.mark.parametrize(("stop", "said"), [(0.01, True), (None, False)])
+def test_a_baseline_that_its_stop_sold_was_not_held_and_that_is_found(stop, said):
+    result = run(Slot(make_strategy("hold"), bars_of(random_walk(300, 2)), RiskPolicy(stop_loss=stop)))
+    sentences = [text for text in findings(result, proven_without()) if text.startswith("hold was not held")]
+    assert bool(sentences) == said
+    if said:
+        assert re.search(
+            r"it was sold by stop loss \d+ times?; without a stop \(--stop-loss 0\) it is the baseline", sentences[0]
+        )

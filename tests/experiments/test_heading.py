@@ -87,12 +87,27 @@ def test_a_run_without_a_result_shows_its_parameters_in_words():
     }
 
 
-def test_many_slots_are_folded_and_each_is_there(result):
+def of_symbols(result, number, **changed):
     slot = result.to_json()["slots"][0]
-    many = [{**slot, "symbol": f"C{number}/USDT"} for number in range(7)]
-    page = head(RUN, {"result": {**result.to_json(), "slots": many}})
-    assert "<summary>3 more slots</summary>" in page
-    assert all(f"<td>C{number}/USDT</td>" in page for number in range(7))
+    return [{**slot, "symbol": f"C{one}/USDT", **changed} for one in range(number)]
+
+
+def test_symbols_that_trade_alike_are_one_table_with_their_number_and_each_has_its_line(result):
+    page = head(RUN, {"result": {**result.to_json(), "slots": of_symbols(result, 111)}})
+    assert page.count("Strategy: sma_cross") == page.count("<h2>Rules</h2>") == 1
+    assert rows(page)["Market"]["symbols"] == "111"
+    assert len(rows(page)["Bars by symbol"]) == len(rows(page)["Trading rules by symbol"]) == 111
+    assert "Bars and trading rules of each of 111 symbols; all else is the same for all" in page
+    assert "<h2>Rules of sma_cross on 111 symbols 1h</h2>" in page
+
+
+def test_each_set_of_rules_is_shown_and_those_beyond_four_are_folded(result):
+    slots = [slot for number in range(6) for slot in of_symbols(result, 1 + number % 2, warmup=number)]
+    page = head(RUN, {"result": {**result.to_json(), "slots": slots}})
+    assert page.count("Strategy: sma_cross") == 6
+    assert "<summary>2 more sets of rules</summary>" in page
+    page = head(RUN, {"result": {**result.to_json(), "slots": slots[:-2]}})
+    assert "<summary>1 more set of rules</summary>" in page
 
 
 @pytest.mark.parametrize("where", ["headline", "findings", "symbol", "parameter"])

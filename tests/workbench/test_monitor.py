@@ -139,7 +139,7 @@ def test_an_order_without_an_answer_is_the_first_thing_to_know(traded, desk):
     name = watch_session().record.orders["client_id"].iloc[0]
     change(desk, update(IntentRow).where(IntentRow.client_id == name).values(state="sent"))
     seen = watch_session()
-    assert seen.findings()[0] == "1 orders were sent and their outcome is unknown"
+    assert seen.findings()[0] == "the outcome of 1 order is unknown"
     caption = SESSION_REPORTS["session_orders"](seen.record).layout.annotations[-1].text
     assert "The outcome of 1 is unknown." in caption.replace("<br>", " ")
 

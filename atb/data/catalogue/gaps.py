@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from atb.decimals import counted
 from atb.domain import Timeframe
 from atb.times import in_ms, short
 
@@ -67,7 +68,7 @@ def describe_gap(gap: Gap, timeframe: Timeframe) -> str:
     hours = (gap[1] - last_bar).total_seconds() / 3_600
     span = f"{hours / 24:.3g} days" if hours >= 72 else f"{hours:.3g} h" if hours >= 1 else f"{hours * 60:.3g} min"
     missing = missing_bars(gap, timeframe)
-    return f"{span} between {short(last_bar)} and {short(gap[1])} ({missing} bar{'s' * (missing != 1)} missing)"
+    return f"{span} between {short(last_bar)} and {short(gap[1])} ({counted(missing, 'bar')} missing)"
 
 
 def describe_gaps(gaps: Sequence[Gap], timeframe: Timeframe, *, first: int = 3) -> str:

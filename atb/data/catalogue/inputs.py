@@ -15,6 +15,7 @@ from atb.data.catalogue.reading import coverage, load_bars
 from atb.data.catalogue.sentiment import load_sentiment
 from atb.data.catalogue.series import find_series
 from atb.data.catalogue.universes import load_universe
+from atb.decimals import counted
 from atb.domain import Bars, BarsInput, FundingInput, SentimentInput, Symbol, Timeframe, UniverseInput
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import Input
@@ -167,7 +168,7 @@ def _floor(timeframe: Timeframe, time_ms: int) -> int:
 
 def _too_few(name: str, declared: Input, count: int, *, when: str) -> DataError:
     return DataError(
-        f"{name} ({declared}) needs {declared.warmup + 1:,} rows before the first bar, its warm-up included, {when}",
-        found=f"{count:,} rows",
+        f"{name} ({declared}) needs {counted(declared.warmup + 1, 'row')} before the first bar, its warm-up included, {when}",
+        found=counted(count, "row"),
         todo="Start later, or fetch earlier rows: `atb data --help`",
     )

@@ -22,6 +22,7 @@ from atb.data.catalogue.yearfile import (
     read_years,
     whole_file,
 )
+from atb.decimals import counted
 from atb.domain import Bars, Symbol, Timeframe
 from atb.domain.bars import SYNTHETIC
 from atb.errors import DataError, InputError
@@ -116,7 +117,7 @@ def earliest_start(series: Series, wanted: pd.Timestamp, *, lead: int) -> pd.Tim
     if len(bars) <= lead:
         raise DataError(
             f"There are too few bars of {series}: the first {lead:,} are the warm-up, and none is left to trade",
-            found=f"{len(bars):,} bars",
+            found=counted(len(bars), "bar"),
             todo="Choose parameters that look back less, a finer timeframe, or fetch more bars: " + series.advice,
         )
     return max(wanted, at_ms(bars.opened_ms[lead]))
@@ -213,7 +214,7 @@ def _lead_start(series: Series, bars: Bars, since: pd.Timestamp, *, lead: int) -
         earliest = f"the earliest start is {short(bars.frame.index[lead])}" if lead < len(bars) else "there are too few"
         raise DataError(
             f"{lead} bars of {bars.symbol} {bars.timeframe} are needed before {short(since)} for warm-up; {earliest}",
-            found=f"{available} bars",
+            found=counted(available, "bar"),
             todo=f"Start later, or fetch earlier bars: {series.advice}",
         )
     return at_ms(bars.opened_ms[available - lead])

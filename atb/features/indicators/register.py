@@ -163,6 +163,14 @@ def _period(name: str, n: Any, least: int) -> int:
     return int(n)
 
 
+def check_bar_counts(owner: object, least: Mapping[str, int]) -> None:
+    """Refuse attributes, each with the least it may be, that are no whole number of bars."""
+    for name, low in least.items():
+        value = getattr(owner, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise InputError(f"{name} is a whole number of bars, at least {low}", found=value)
+
+
 def check_spans(name: str, fast: int, slow: int) -> None:
     """Refuse two spans of which the fast one is not the shorter."""
     if fast >= slow:

@@ -18,6 +18,7 @@ import numpy as np
 
 from atb.errors import InputError
 from atb.features.indicators import Array
+from atb.features.indicators.register import check_bar_counts
 from atb.features.regimes.observations import Scale, returns_and_ranges
 
 if TYPE_CHECKING:
@@ -106,10 +107,7 @@ class GaussianHmm:
             or not (np.array(self.deviations) > 0).all()
         ):
             raise InputError("Each state has a mean and a deviation above 0 of each observation", found=self.deviations)
-        for name in ("window", "memory"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is a whole number of bars, at least 1", found=value)
+        check_bar_counts(self, {"window": 1, "memory": 1})
 
     @property
     def labels(self) -> tuple[str, ...]:

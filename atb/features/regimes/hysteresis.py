@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from atb.errors import InputError
 from atb.features.indicators import Array
+from atb.features.indicators.register import check_bar_counts
 from atb.features.regimes.rolling import leading
 
 _States = NDArray[np.int32]
@@ -59,10 +60,7 @@ class Hysteresis:
 
     def __post_init__(self) -> None:
         """Refuse numbers of bars that mean nothing."""
-        for name in ("confirmations", "dwell", "memory"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise InputError(f"{name} is a whole number of bars, at least 1", found=value)
+        check_bar_counts(self, {"confirmations": 1, "dwell": 1, "memory": 1})
         if self.memory < 2 * self.dwell:
             raise InputError(
                 "The memory is shorter than what it takes to decide",

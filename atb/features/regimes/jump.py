@@ -14,6 +14,7 @@ import numpy as np
 
 from atb.errors import InputError
 from atb.features.indicators import Array
+from atb.features.indicators.register import check_bar_counts, check_spans
 from atb.features.regimes.observations import Scale, downside_and_sortino
 
 if TYPE_CHECKING:
@@ -59,12 +60,8 @@ class JumpModel:
             raise InputError("Each of two states has a centre of each observation", found=self.centres)
         if not 0 <= self.penalty < np.inf:
             raise InputError("A penalty is a finite number, 0 or more", found=self.penalty)
-        for name in ("fast", "slow", "memory"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-                raise InputError(f"{name} is a whole number of bars, at least 2", found=value)
-        if self.fast >= self.slow:
-            raise InputError("Observations need fast below slow", found=f"fast={self.fast} slow={self.slow}")
+        check_bar_counts(self, {"fast": 2, "slow": 2, "memory": 2})
+        check_spans("jump_model", self.fast, self.slow)
 
     @property
     def warmup(self) -> int:

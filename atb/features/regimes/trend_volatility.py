@@ -12,6 +12,7 @@ import numpy as np
 
 from atb.errors import InputError
 from atb.features.indicators import Array
+from atb.features.indicators.register import check_bar_counts
 from atb.features.regimes.hysteresis import Hysteresis
 from atb.features.regimes.rolling import percentile, regression, relative_range, z_score
 
@@ -63,10 +64,7 @@ class TrendVolatility:
 
     def __post_init__(self) -> None:
         """Refuse windows and thresholds that mean nothing."""
-        for name, least in _LEAST.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < least:
-                raise InputError(f"{name} is a whole number of bars, at least {least}", found=value)
+        check_bar_counts(self, _LEAST)
         for name in ("min_r2", "high"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"{name} lies between 0 and 1", found=getattr(self, name))

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from atb.decimals import counted
 from atb.domain import Bars
 from atb.domain.ports import Broker
 from atb.errors import DataError, VenueError
@@ -73,7 +74,7 @@ class CandleFeed:
             known_to = trade_from_ms if last is None else last + 1
             count = 0 if bars is None else int(bars.opened_ms.searchsorted(known_to))
             if bars is None or count < min(lead, plan.warmup) or not count:
-                found = f"{count} bars of {plan.symbol} {plan.timeframe} before {known_to}"
+                found = f"{counted(count, 'bar')} of {plan.symbol} {plan.timeframe} before {known_to}"
                 raise DataError(f"{plan.manifest.name} needs {lead} bars to warm up", found=found)
             if last is not None and int(bars.opened_ms[count - 1]) < last:
                 # It was closed when it was decided on: the venue's clock went back, or its candles stand still.

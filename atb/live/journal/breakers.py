@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
+from atb.decimals import counted
 from atb.errors import InputError
 from atb.live.journal.step import Working
 
@@ -110,7 +111,9 @@ def judge(proposed: Proposed, used: Used, breakers: Breakers, *, halted: bool) -
     if flood:
         unprotective = (working.order for working in proposed.placed if working.order.role in {"entry", "exit"})
         withheld.update({order.client_id: "order_rate" for order in unprotective})
-    sentence = f"{orders} orders within a minute, the last resort is {breakers.last_resort}" if flood else None
+    sentence = (
+        f"{counted(orders, 'order')} within a minute, the last resort is {breakers.last_resort}" if flood else None
+    )
     return BreakerVerdict(
         _with_lists(withheld, proposed.placed),
         sentence or next((text for _, text in trips.values()), None),
@@ -128,7 +131,7 @@ def _trips(
         turnover += value or 0
         tripped: dict[Reason, str] = {}
         if orders > breakers.orders_per_minute:
-            tripped["order_rate"] = f"{orders} orders within a minute, allowed are {breakers.orders_per_minute}"
+            tripped["order_rate"] = f"{counted(orders, 'order')} within a minute, allowed: {breakers.orders_per_minute}"
         if entries_of_bar[working.slot, working.bar_ms] > breakers.entries_per_bar:
             tripped["bar_rate"] = f"more than {breakers.entries_per_bar} entries of slot {working.slot} in one bar"
         tripped |= _sizes(name, value, turnover=turnover, equity=proposed.equity, breakers=breakers)

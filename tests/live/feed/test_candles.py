@@ -184,7 +184,7 @@ def test_the_end_is_the_end():
 def test_too_few_bars_for_the_warm_up_are_refused():
     venue = Candles(HOURLY, now=int(HOURLY.opened_ms[1]))
     feed = CandleFeed(venue, Portfolio((plan_of(CROSS, HOURLY, GUARDED),)))
-    with pytest.raises(DataError, match=r"bars to warm up.*1 bars of BTC/USDT"):
+    with pytest.raises(DataError, match=r"bars to warm up.*1 bar of BTC/USDT"):
         asyncio.run(feed.open(venue.now, {}))
     venue.now = int(HOURLY.opened_ms[0])
     with pytest.raises(DataError, match="0 bars"):

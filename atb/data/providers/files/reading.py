@@ -25,6 +25,7 @@ from atb.data.providers.files.rows import in_order, of_symbol, opens_of_closes, 
 from atb.data.providers.files.table import Table
 from atb.data.providers.files.timestamps import Times, check_zone, read_times
 from atb.data.providers.files.unpacking import Content, read_contents
+from atb.decimals import counted
 from atb.domain import BAR_COLUMNS, Bars, Symbol, Timeframe
 from atb.domain.bars import bar_index
 from atb.errors import DataError, InputError
@@ -261,7 +262,7 @@ def _joined(parts: list[_Part], contents: list[Content]) -> tuple[pd.DataFrame, 
         moment = opened[twice[0]]
         holders = [content.name for content, part in zip(contents, parts, strict=True) if moment in part.opened_ms]
         raise DataError(
-            f"{len(twice)} bar{'s' * (len(twice) > 1)} differ between files, the first at {short(at_ms(moment))}",
+            f"{counted(len(twice), 'bar differs', 'bars differ')} between files, the first at {short(at_ms(moment))}",
             found=" and ".join(holders),
             todo="Import the files one by one, with --replace for the one that is right",
         )
@@ -279,7 +280,7 @@ def _closed_only(
         raise DataError("No bar of the file has closed yet", found=short(frame.index[0]))
     first = at_ms(opened_ms[int(np.argmax(open_still))])
     count = int(open_still.sum())
-    note = f"{count} unclosed bar{'s' * (count > 1)} dropped, from {short(first)} on"
+    note = f"{counted(count, 'unclosed bar')} dropped, from {short(first)} on"
     return frame[~open_still], (note,)
 
 

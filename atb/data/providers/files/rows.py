@@ -9,6 +9,7 @@ import pandas as pd
 from atb.data.catalogue.checks import on_grid
 from atb.data.providers.files.identity import parsed_symbol
 from atb.data.providers.files.table import Table
+from atb.decimals import counted
 from atb.domain import BAR_COLUMNS, Symbol, Timeframe
 from atb.errors import DataError
 from atb.times import at_ms, short
@@ -52,7 +53,7 @@ def of_symbol(table: Table, wanted: Symbol, *, either: bool = False) -> tuple[Ta
     if len(mine) == len(names):
         return table, []
     kept = table.symbols.isin(mine)
-    return replace(table, frame=table.frame[kept]), [f"{int((~kept).sum())} rows of other symbols left out"]
+    return replace(table, frame=table.frame[kept]), [f"{counted(int((~kept).sum()), 'row')} of other symbols left out"]
 
 
 def without_empty_rows(table: Table) -> tuple[pd.DataFrame, list[str]]:
@@ -80,7 +81,7 @@ def without_empty_rows(table: Table) -> tuple[pd.DataFrame, list[str]]:
             todo="Write the volume; where there was no trade, write 0",
         )
     count = int(empty.sum())
-    notes = [f"{count} row{'s' * (count > 1)} without prices left out"] if count else []
+    notes = [f"{counted(count, 'row')} without prices left out"] if count else []
     if not kept["volume"].any():
         notes.append(f"the volume is 0 in every row (column {table.columns['volume']!r})")
     return kept, notes
@@ -106,7 +107,7 @@ def in_order(
         return kept, notes
     again = frame.iloc[kept].reset_index(drop=True).assign(opened=opened_ms[kept]).duplicated().to_numpy()
     if count := int(again.sum()):
-        notes.append(f"{count} repeated row{'s' * (count > 1)} left out, equal to the first")
+        notes.append(f"{counted(count, 'repeated row')} left out, equal to the first")
     return kept[~again], notes
 
 

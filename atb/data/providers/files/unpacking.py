@@ -17,6 +17,7 @@ from io import BytesIO
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
+from atb.decimals import counted
 from atb.errors import DataError, InputError
 
 LARGEST = 4 * 1024**3
@@ -216,7 +217,7 @@ def _members(name: str, raw: bytes, notes: list[str]) -> list[Content]:
                 raise DataError(f"{name} holds no file of bars", found=", ".join(sorted(inside)[:3]) or "nothing")
             others = len(inside) - len(wanted)
             if others:
-                notes.append(f"{others} other file{'s' * (others > 1)} in {name} left out")
+                notes.append(f"{counted(others, 'other file')} in {name} left out")
             found: list[Content] = []
             for member in wanted:
                 inner = PurePosixPath(member).name
