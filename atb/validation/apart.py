@@ -3,13 +3,15 @@
 Nothing is imported before the fork but what this module needs: it is made while the process has one thread.
 """
 
+import json
 import os
-import pickle
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from typing import BinaryIO
 
+from atb import errors
 from atb.checks import Check
 from atb.errors import AtbError
 from atb.validation.limits import ENDED, FAILED, LEAST_S, Limits, how_it_ended
@@ -89,21 +91,32 @@ def _next(waiting: Iterator[tuple[str, Callable[[], Check]]], limits: Limits) ->
 
 
 def _send(answers: BinaryIO, message: str | Check | AtbError) -> None:
-    kept = (type(message), message.wrong, message.todo, str(message)) if isinstance(message, AtbError) else message
-    pickle.dump(kept, answers)
+    """Write a title, an outcome or a refusal as a line of JSON."""
+    if isinstance(message, AtbError):
+        kept: object = {
+            "refused": type(message).__name__,
+            "text": str(message),
+            "wrong": message.wrong,
+            "todo": message.todo,
+        }
+    else:
+        kept = asdict(message) if isinstance(message, Check) else message
+    answers.write(json.dumps(kept).encode() + b"\n")
     answers.flush()
 
 
 def _answers(answers: BinaryIO) -> Iterator[str | Check | AtbError]:
     """Yield what the fork sent, until it ended."""
-    while True:
-        try:
-            one = pickle.load(answers)  # noqa: S301 - from the fork of this process
-        except (EOFError, pickle.UnpicklingError):  # cut short where it ended
+    for line in answers:
+        if not line.endswith(b"\n"):  # cut short where it ended
             return
-        if isinstance(one, tuple):
-            kind, wrong, todo, text = one
-            error: AtbError = kind(wrong, todo=todo)
-            error.args = (text,)  # with what was found
-            one = error
-        yield one
+        one = json.loads(line)
+        yield one if isinstance(one, str) else _refusal(one) if "refused" in one else Check(**one)
+
+
+def _refusal(sent: Mapping[str, str]) -> AtbError:
+    """Return the refusal that was raised in the fork, its text with what was found."""
+    kind: type[AtbError] = getattr(errors, sent["refused"], AtbError)
+    error = kind(sent["wrong"], todo=sent["todo"])
+    error.args = (sent["text"],)
+    return error
