@@ -122,7 +122,7 @@ def _slot(slot: Facts, result: Facts) -> str:
 
 
 def _own(slot: Facts) -> dict[str, object]:
-    """Return what the bars of a slot are."""
+    """Return venue, number, gaps and fingerprint of a slot's bars."""
     data = slot.get("data") or {}
     found = {
         "venue": slot.get("venue"),

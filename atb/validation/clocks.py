@@ -27,7 +27,7 @@ _READERS = {
 
 
 def clocks_read(kind: type) -> list[str]:
-    """Return what the module of a class reads of clocks, each with its line; nothing where there is no source."""
+    """Return each clock that the module of a class reads, with its line; nothing where there is no source."""
     try:
         module = sys.modules.get(kind.__module__)
         text = inspect.getsource(module if module is not None and getattr(module, "__file__", None) else kind)

@@ -1,4 +1,4 @@
-"""Limits of a fork that runs a strategy's code: it can neither compute nor wait for ever, and its end is told in a sentence.
+"""Limits of a fork that runs a strategy's code: it can neither compute nor wait for ever, and how it ended is a sentence.
 
 Processor time is counted, so a slow or busy machine changes nothing: a piece of work, such as one check or one bar, gets `LEAST_S`
 seconds of it, or `TIMES` what the longest piece before it took, whichever is more. What waits uses no processor time; it is given

@@ -23,7 +23,7 @@ _COLUMNS = {"fundingrate", "lastfundingrate", "markprice", "openinterest"}
 def perpetual_by_place(
     paths: Iterable[Path], names: Iterable[str], venue: str | None, *, spelt: str = ""
 ) -> str | None:
-    """Return what says that files are of a perpetual: their venue, names or folders; None if nothing does.
+    """Return the sign that files are of a perpetual, in their venue, names or folders; None if there is none.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def perpetual_by_place(
 
 
 def perpetual_by_content(tables: Iterable[Table], pair: Symbol) -> str | None:
-    """Return what inside of files says that they are of a pair's perpetual: symbols of rows, or a column; None if nothing does."""
+    """Return the sign inside of files that they are of a pair's perpetual: symbols of rows, or a column; None if there is none."""
     for table in tables:
         rows = set() if table.symbols is None else set(table.symbols.dropna().astype(str))
         said = [(name, symbol) for name in sorted(rows) if (symbol := parsed_symbol(name))]
