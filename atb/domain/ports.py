@@ -75,7 +75,7 @@ class Predictor(Protocol):
 class Broker(Protocol):
     """A venue as the live runner sees it. A request that may have been executed is never an exception but an `Answer`.
 
-    Reading requests (`find`, `open_orders`, `trades`, `balances`, `bars`) raise `VenueError` when the venue cannot be asked.
+    Requests that only read (they find or list something) raise `VenueError` when the venue cannot be asked.
     """
 
     capabilities: Capabilities
@@ -116,7 +116,22 @@ class Broker(Protocol):
         ...
 
     async def find(self, order: Order) -> OrderReport | None:
-        """Return the venue's report on one of our orders; None if the venue says it does not know it."""
+        """Return the venue's report on one of our orders; None if the venue says it does not know it.
+
+        None proves nothing by itself: a venue's look-up may lag behind what it has executed.
+        """
+        ...
+
+    async def find_by_id(self, symbol: Symbol, exchange_id: str) -> OrderReport | None:
+        """Return the report on any order of the account by the venue's id of it, which executions name; None if it is not known."""
+        ...
+
+    async def find_list(self, symbol: Symbol, list_id: str) -> Mapping[str, str] | None:
+        """Return the venue's id of each leg of one of our order lists by its client id; None if the list is not known."""
+        ...
+
+    async def all_orders(self, symbol: Symbol, *, since_ms: int) -> Sequence[OrderReport]:
+        """Return the account's orders in a symbol that were placed at `since_ms` or later, in any state."""
         ...
 
     async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:

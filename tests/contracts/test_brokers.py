@@ -150,6 +150,51 @@ async def test_an_order_that_never_was_is_not_found(venue):
 
 @at_each_venue
 @in_loop
+async def test_an_execution_leads_by_its_order_id_to_our_client_id(venue):
+    async with on_stage(venue) as (scene, broker):
+        order = scene.order()
+        await broker.place(order)
+        other = scene.connect()  # one that has seen nothing yet, as after a restart
+        try:
+            await other.open([scene.symbol])
+            (fill, *_) = await other.trades(scene.symbol, after=None, since_ms=scene.start_ms)
+            found = await other.find_by_id(scene.symbol, fill.order_id)
+            assert (found.client_id, found.state, found.filled) == (order.client_id, "filled", order.quantity)
+            assert await other.find_by_id(scene.symbol, "4711") is None
+        finally:
+            await other.close()
+
+
+@at_each_venue
+@in_loop
+async def test_every_order_is_listed_in_any_state(venue):
+    async with on_stage(venue) as (scene, broker):
+        orders = [scene.order(name="0"), scene.order("stop", "stop"), scene.order("entry", "limit", name="1")]
+        for order in orders:
+            await broker.place(order)
+        await broker.cancel(orders[-1])
+        listed = await broker.all_orders(scene.symbol, since_ms=scene.start_ms)
+        states = {one.client_id: one.state for one in listed}
+        assert states == dict(zip([order.client_id for order in orders], ("filled", "new", "cancelled"), strict=True))
+        assert list(await broker.all_orders(scene.symbol, since_ms=scene.start_ms + 1)) == []
+
+
+@at_each_venue
+@in_loop
+async def test_a_list_is_found_with_its_legs_where_there_are_lists(venue):
+    async with on_stage(venue) as (scene, broker):
+        assert await broker.find_list(scene.symbol, "atb-stage-l0") is None
+        legs = scene.order("stop", "stop"), scene.order("target", "limit")
+        if "oco" not in broker.capabilities.lists:
+            return
+        await broker.place(OrderList("atb-stage-l0", "oco", legs))
+        found = await broker.find_list(scene.symbol, "atb-stage-l0")
+        assert set(found) == {leg.client_id for leg in legs}
+        assert {(await broker.find_by_id(scene.symbol, one)).client_id for one in found.values()} == set(found)
+
+
+@at_each_venue
+@in_loop
 async def test_what_the_account_cannot_pay_is_rejected(venue):
     async with on_stage(venue, balances={SYMBOLS[venue].quote: Decimal(10)}) as (scene, broker):
         answer = await broker.place(scene.order())

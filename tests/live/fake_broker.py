@@ -121,6 +121,9 @@ class ForgedBroker:
     now: int = BAR
     capabilities: Capabilities = BOTH
     known: dict[str, OrderReport] = field(default_factory=dict)  # by client id: what `find` finds
+    by_id: list[OrderReport] = field(default_factory=list)  # what `find_by_id` finds
+    lists: dict[str, dict[str, str]] = field(default_factory=dict)  # by list id: what `find_list` finds
+    ever: list[OrderReport] = field(default_factory=list)  # what `all_orders` lists
     opened: list[OrderReport] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
     wallet: dict[str, Balance] = field(default_factory=dict)
@@ -139,6 +142,18 @@ class ForgedBroker:
     async def find(self, order: Order) -> OrderReport | None:
         self._ask("find", order.client_id)
         return self.known.get(order.client_id)
+
+    async def find_by_id(self, symbol: Symbol, exchange_id: str) -> OrderReport | None:
+        self._ask("find_by_id", exchange_id)
+        return next((one for one in self.by_id if (one.symbol, one.exchange_id) == (symbol, exchange_id)), None)
+
+    async def find_list(self, symbol: Symbol, list_id: str) -> dict[str, str] | None:
+        self._ask("find_list", list_id)
+        return self.lists.get(list_id)
+
+    async def all_orders(self, symbol: Symbol, *, since_ms: int) -> list[OrderReport]:
+        self._ask("all_orders", since_ms)
+        return [report for report in self.ever if report.symbol == symbol]
 
     async def open_orders(self, symbol: Symbol) -> list[OrderReport]:
         self._ask("open_orders", symbol)

@@ -69,7 +69,20 @@ class Doors:
 class FragileBroker:
     """A broker whose process may die before each request leaves, and after each answer arrives."""
 
-    _DOORS = frozenset(("place", "cancel", "replace", "find", "open_orders", "trades", "balances"))
+    _DOORS = frozenset(
+        (
+            "place",
+            "cancel",
+            "replace",
+            "find",
+            "find_by_id",
+            "find_list",
+            "open_orders",
+            "all_orders",
+            "trades",
+            "balances",
+        )
+    )
 
     def __init__(self, broker: Any, doors: Doors) -> None:
         self._broker, self._doors = broker, doors

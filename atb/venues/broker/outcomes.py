@@ -16,6 +16,7 @@ Purpose = Literal["place", "cancel", "replace", "check"]
 
 SKEWED = "-1021"  # the timestamp was outside the window: not executed, and the clock must be measured again
 UNKNOWN_ORDER = "-2013"
+ARCHIVED_ORDER = "-2026"  # cancelled or expired without an execution, over 90 days ago
 NOTHING_TO_CANCEL = -2011
 _REFUSED = {-1013, -2010, -1021, *(code for code in range(-1199, -1099) if code != -1112)}
 _UNAUTHORISED = {-2014, -2015}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, Literal
 
-from atb.domain.orders import Fill
+from atb.domain.orders import Fill, Order
 from atb.domain.symbol import Symbol
 from atb.domain.venue import Balance, OrderReport, OrderState
 from atb.venues.broker.rules import number
@@ -55,6 +55,14 @@ def order_report(symbol: Symbol, row: dict[str, Any], lists: dict[int, str]) -> 
         list_id=None if listed == _NO_LIST else lists.get(listed, str(listed)),
         time_ms=int(row.get("updateTime") or row.get("transactTime") or row.get("time") or 0),
     )
+
+
+def archived(order: Order) -> OrderReport:
+    """Return the report of an order that the venue has archived: it ended long ago, and nothing of it was executed."""
+    return OrderReport(
+        client_id=order.client_id, exchange_id="", symbol=order.symbol, side=order.side, type=order.type, state="cancelled",
+        quantity=order.quantity, filled=Decimal(0), price=order.price, stop_price=order.stop_price,
+    )  # fmt: skip
 
 
 def orders_in(body: dict[str, Any]) -> list[dict[str, Any]]:

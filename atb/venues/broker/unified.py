@@ -1,6 +1,6 @@
 """The broker for any other exchange of ccxt, through its unified methods; features that ccxt does not declare are not used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -121,9 +121,43 @@ class UnifiedBroker(Venue):
         VenueError
             If the request fails, or the venue does not list closed orders.
         """
+        hint = self._search_hint(order)
+        return await self._search(order.symbol, lambda report: report.client_id == order.client_id, hint)
+
+    async def find_by_id(self, symbol: Symbol, exchange_id: str) -> OrderReport | None:
+        """Find any order of the account in the venue's lists by the venue's id; None if no list has it.
+
+        Raises
+        ------
+        VenueError
+            If the request fails, or the venue does not list closed orders.
+        """
+        return await self._search(symbol, lambda report: report.exchange_id == exchange_id)
+
+    async def find_list(self, symbol: Symbol, list_id: str) -> Mapping[str, str] | None:  # noqa: ARG002 - the port's signature
+        """Return None: there are no order lists."""
+        return None
+
+    async def all_orders(self, symbol: Symbol, *, since_ms: int) -> Sequence[OrderReport]:
+        """Return the account's orders in a symbol that were placed or changed at `since_ms` or later, in any state.
+
+        Raises
+        ------
+        VenueError
+            If the request fails, or the venue does not list closed orders.
+        """
+        found: dict[str, OrderReport] = {}
         for listing in ("fetch_open_orders", self._history()):
-            for report in await self._list_orders(listing, order.symbol, self._search_hint(order)):
-                if report.client_id == order.client_id:
+            found |= {report.exchange_id: report for report in await self._list_orders(listing, symbol)}
+        return [report for report in found.values() if report.time_ms >= since_ms]
+
+    async def _search(
+        self, symbol: Symbol, wanted: Callable[[OrderReport], bool], hint: dict[str, str] | None = None
+    ) -> OrderReport | None:
+        """Return the first order in the venue's lists that is wanted."""
+        for listing in ("fetch_open_orders", self._history()):
+            for report in await self._list_orders(listing, symbol, hint):
+                if wanted(report):
                     return report
         return None
 

@@ -38,6 +38,35 @@ async def test_an_order_is_found_by_our_id_and_none_only_if_the_venue_does_not_k
     assert missing is None
 
 
+@in_loop
+async def test_an_archived_order_is_one_that_was_cancelled_unfilled():
+    async with binance() as (broker, forged):
+        archived = "Order was canceled or expired with no executed qty over 90 days ago and has been archived."
+        forged.say("GET", "order", Forgery({"code": -2026, "msg": archived}, 400))
+        found = await broker.find(ORDER)
+        assert (found.client_id, found.state, found.filled) == (ORDER.client_id, "cancelled", Decimal(0))
+        assert await broker.find_by_id(BTC, "11") is None
+
+
+@in_loop
+async def test_every_order_is_listed_over_days_without_any_and_over_full_pages():
+    async with binance() as (broker, forged):
+        clock = NOW - 3 * 24 * HOUR_MS
+        rows = [order_row(ORDER, orderId=number, clientOrderId=f"c{number}") for number in range(1, 1_003)]
+
+        def answered(values):
+            if "orderId" in values:
+                return Forgery([row for row in rows if row["orderId"] >= int(values["orderId"])][:1_000])
+            last_day = int(values["endTime"]) >= NOW - 24 * HOUR_MS
+            return Forgery(rows[:1_000] if last_day else [])
+
+        forged.say("GET", "allOrders", answered)
+        found = await broker.all_orders(BTC, since_ms=clock)
+        windows = [values for values in forged.asked("GET", "allOrders") if "startTime" in values]
+    assert [report.client_id for report in found] == [f"c{number}" for number in range(1, 1_003)]
+    assert all(int(values["endTime"]) - int(values["startTime"]) < 24 * HOUR_MS for values in windows)
+
+
 @pytest.mark.parametrize(
     "answer",
     [
@@ -151,7 +180,7 @@ async def test_the_client_id_of_a_trade_is_known_for_orders_that_were_seen():
 
 @in_loop
 async def test_what_was_seen_long_ago_is_forgotten(monkeypatch):
-    monkeypatch.setattr("atb.venues.broker.binance._MAX_REMEMBERED", 2)
+    monkeypatch.setattr("atb.venues.broker.binance_reads._MAX_REMEMBERED", 2)
     async with binance() as (broker, forged):
         forged.say("GET", "openOrders", Forgery([order_row(ORDER, orderId=n) for n in range(5)]))
         await broker.open_orders(BTC)
