@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from atb.engine.policy import ExecutionModel
 from atb.venues.simulator.configuration import BookDepth, Limits
-from atb.venues.simulator.faults import Fault
+from atb.venues.simulator.faults import ON_ORDERS, Fault
 from atb.venues.simulator.orders import OPEN
 from atb.venues.simulator.pretrade import paying_asset
 from tests.bars import random_walk
@@ -114,11 +114,14 @@ def reported(entries, start):
             BookDepth(level=Decimal("0.5"), step=3),
         )
     ),
+    st.sets(st.sampled_from(sorted(ON_ORDERS))),
 )
-def test_trades_and_fees_explain_every_balance_at_every_moment(drawn, fee_in, seed, book):
+def test_trades_and_fees_explain_every_balance_at_every_moment(drawn, fee_in, seed, book, struck):
     execution = ExecutionModel(fee=0.001, maker_fee=0.0005, slippage=0.001)
     frame = random_walk(120, seed)
-    exchange = exchange_of(frame, balances=START, fee_in=fee_in, book=book, limits=MANY, execution=execution)
+    faults = [Fault(kind, times=3) for kind in sorted(struck)]
+    costs = {"fee_in": fee_in, "book": book, "execution": execution}
+    exchange = exchange_of(frame, balances=START, limits=MANY, faults=faults, **costs)
     ask, before = Asker(exchange), []
     for action in drawn:
         act(ask, action)
@@ -138,9 +141,13 @@ def check_books(exchange, entries):
     totals = {asset: account.free(asset) + account.locked(asset) for asset in account.assets()}
     assert explained(entries, START) == totals == reported(entries, START)
     assert all(account.free(asset) >= 0 and account.locked(asset) >= 0 for asset in account.assets())
+    past = book.at(exchange.now_ms())
+    assert [order.id for order in past.open_orders()] == [order.id for order in book.open_orders()]
+    assert past.trades == book.trades
     locked = defaultdict(Decimal)
     for order in book.orders.values():
         assert order.open == (order.status in OPEN)
+        assert (past.orders[order.id].status, past.orders[order.id].filled) == (order.status, order.filled)
         assert order.open or order.locked == 0
         assert sum(trade.quantity for trade in order.trades) == order.filled <= order.quantity or not order.quantity
         locked[paying_asset(order, exchange.tapes[order.symbol])] += order.locked
