@@ -41,6 +41,7 @@ SLOTS = (
     "slot",
     "status",
     "barred",
+    "stuck",
     "strategy",
     "symbol",
     "timeframe",
@@ -147,7 +148,8 @@ def status(account: str | None, *, as_json: bool) -> None:
     """Show what the runners hold, decided and filled, whether they are alive, and what the kill switch forbids.
 
     `stale` is a session whose runner died; `unknown` counts orders whose answer was lost and that are not resolved yet; `barred`
-    names the symbols in which no entry is sent, since something at the exchange is not as the books say.
+    names the symbols in which no entry is sent, since something at the exchange is not as the books say; `stuck` says why a slot
+    cannot act: unknown entry, quarantined, refused, closed market, dust.
 
     \b
     Examples:
@@ -248,6 +250,7 @@ def _warn_of_barred_symbols(row: dict[str, Any]) -> None:
 def _shown(row: dict[str, Any]) -> dict[str, Any]:
     """Return a session as people read it; one with a symbol that is barred has no plain `running`."""
     state = f"{row['state']}, entries barred" if row["barred"] else row["state"]
+    state += f", stuck: {row['stuck']}" if row["stuck"] not in {None, "quarantined"} else ""
     return {
         **moments(row, "last_bar"),
         **_rounded(row),

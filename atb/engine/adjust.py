@@ -9,7 +9,7 @@ ever takes. It is the same Python subset as the kernel's, and part of the kernel
 
 import numpy as np
 
-from atb.engine.kernel import open_position
+from atb.engine.kernel import clear, close_position, open_position
 from atb.engine.matching import market_price, round_lots
 from atb.engine.records import AT_MARKET, ORDER, RISK_LIMIT, Record
 from atb.engine.sizing import place_target
@@ -36,6 +36,11 @@ def enter_at_market(slot: Record) -> None:
     slot["entry_kind"] = AT_MARKET
 
 
+def sellable(par: Record, quantity: float, price: float) -> bool:
+    """Return whether a venue takes an order that sells a base quantity at a price (quote); what it does not is dust."""
+    return bool(quantity >= par["min_quantity"] and quantity * price >= par["min_notional"])
+
+
 def set_aside_dust(slot: Record, par: Record, *, filled: float, price: float) -> float:
     """Move to dust what the last fill of an exit will leave of a long position, where no order could sell it.
 
@@ -53,13 +58,44 @@ def set_aside_dust(slot: Record, par: Record, *, filled: float, price: float) ->
         The base quantity that was set aside, 0 where nothing was.
     """
     left = float(slot["quantity"]) - filled
-    sellable = left >= par["min_quantity"] and left * price >= par["min_notional"]
-    if left < 0.5 * float(par["lot"]) or sellable:
+    if left < 0.5 * float(par["lot"]) or sellable(par, left, price):
         return 0.0
     slot["quantity"] = round_lots(slot["quantity"] - left, par)
     slot["opened_quantity"] = round_lots(slot["opened_quantity"] - left, par)
     slot["dust"] += left
     return left
+
+
+def close_dust(account: Record, slot: Record, par: Record, *, fill: Record, trade: Record) -> bool:
+    """Close a long position of dust, which no order can sell and no open order will: it leaves the position, not the account.
+
+    Whatever sold the rest, and however it ended, has been applied before. The round trip is what was sold; a position of which
+    nothing was sold leaves none.
+
+    Parameters
+    ----------
+    fill
+        An ORDER record of quantity 0: when it is closed, and the role and reason of that.
+    trade
+        The TRADE record to write.
+
+    Returns
+    -------
+    bool
+        Whether a round trip was written.
+    """
+    left = float(slot["quantity"])
+    slot["dust"] += left
+    slot["opened_quantity"] = round_lots(slot["opened_quantity"] - left, par)
+    slot["exit"] = 0.0
+    account["orders"] += 1
+    if slot["opened_quantity"] <= 0.0:
+        clear(slot)
+        return False
+    account["trades"] += 1
+    account["day_orders"] += 1
+    close_position(slot, par, fill, trade, 1.0)
+    return True
 
 
 def write_off(slot: Record, quantity: float) -> float:
@@ -79,10 +115,10 @@ def write_off(slot: Record, quantity: float) -> float:
 
 
 def limited_to(slot: Record, par: Record, present: float) -> Record:
-    """Return a copy whose long position is at most the `present` base quantity; no entry goes with a smaller one."""
+    """Return a copy whose long position is at most the `present` base quantity, none if that is dust; no entry goes with less."""
     limited = _copy(slot)
     if abs(float(slot["quantity"])) > present:
-        limited["quantity"] = round_lots(present, par)
+        limited["quantity"] = round_lots(present, par) if sellable(par, present, float(slot["mark"])) else 0.0
         limited["exit"], limited["entry"] = -limited["quantity"] if slot["exit"] != 0.0 else 0.0, 0.0
     return limited
 

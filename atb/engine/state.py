@@ -101,6 +101,20 @@ class KernelState:
         filled, price = float(fill.quantity), float(fill.price)
         return adjust.set_aside_dust(self.slots[number], self.parameters[number], filled=filled, price=price)
 
+    def holds_dust(self, number: int) -> bool:
+        """Return whether a slot's long position is too small to be sold at the last close."""
+        slot = self.slots[number]
+        held = float(slot["quantity"])
+        return held > 0.0 and not adjust.sellable(self.parameters[number], held, float(slot["mark"]))
+
+    def close_dust(self, fill: Records) -> np.void | None:
+        """Close a position of dust by an ORDER record of quantity 0; return the trade that it closed, if anything was sold."""
+        number = int(fill[0]["slot"])
+        slot, parameters = self.slots[number], self.parameters[number]
+        if adjust.close_dust(self.account[0], slot, parameters, fill=fill[0], trade=self._trade[0]):
+            return self._trade.copy()[0]  # type: ignore[no-any-return] # a row of a structured array
+        return None
+
     def write_off(self, number: int, quantity: float) -> float:
         """Prepare a slot for losing a base quantity; return how much of its position is to be booked as sold."""
         return adjust.write_off(self.slots[number], quantity)

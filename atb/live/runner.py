@@ -109,6 +109,7 @@ async def trade_exchange(portfolio: Portfolio, context: RunnerContext, venue: Ve
         desk = _exchange_desk(book, venue, session, sending=context.telemetry.sending)
         reconciler = Reconciler(venue.broker, desk.reports, tolerance=venue.tolerance, accepting=venue.accept)
         context.telemetry.barred = lambda: desk.desk_state.quarantine
+        context.telemetry.stuck = lambda: desk.desk_state.stuck
         context.telemetry.drift = lambda: reconciler.drift
         trading = ExchangeTrading(desk, session.writer.commit, reconciler=reconciler, every_ms=venue.compare_ms)
         _warn_of_bare_entries(portfolio)

@@ -11,6 +11,7 @@ from atb.domain import Symbol
 from atb.domain.orders import ROLE_LETTERS
 from atb.domain.venue import Contact
 from atb.live.execution.book import Book
+from atb.live.execution.stuck import REASONS as STUCK_REASONS
 from atb.live.journal.step import Step, Withheld
 from atb.live.plan import Plan
 from atb.live.step_log import StepLog
@@ -43,6 +44,7 @@ class Telemetry:
     plans: dict[int, Plan] = field(default_factory=dict)  # by slot, for the names of decisions
     silences: Callable[[], Mapping[str, int]] = dict  # by stream, milliseconds without a message
     barred: Callable[[], Mapping[str, str]] = dict  # by symbol, why no entry is sent
+    stuck: Callable[[], Mapping[int, str]] = dict  # by slot, why it cannot act
     drift: Callable[[], Mapping[str, Decimal]] = dict  # by asset, how much more the account has than the books
     _seen: float | None = None
     _bare_ms: dict[Symbol, int] = field(default_factory=dict)
@@ -141,7 +143,7 @@ class Telemetry:
         vitals.tick()
         vitals.tell("database", behind == 0, counted(behind, "step waits", "steps wait") if behind else "")
         vitals.tell("lease", lease_fresh, f"epoch {epoch}")
-        barred = dict(self.barred())
+        barred, stuck = dict(self.barred()), dict(self.stuck())
         slots = [
             {
                 "slot": slot,
@@ -149,6 +151,7 @@ class Telemetry:
                 "symbol": str(plan.symbol),
                 **_held(book, slot),
                 "barred": barred.get(str(plan.symbol)),
+                "stuck": stuck.get(slot),
             }
             for slot, plan in enumerate(book.portfolio.plans)
         ]
@@ -166,6 +169,9 @@ class Telemetry:
             self.metrics.stream_age.labels(stream=stream).set(silent_ms / 1_000)
         for row in slots:
             self.metrics.position.labels(strategy=row["strategy"], symbol=row["symbol"]).set(row["position"])
+            for reason in STUCK_REASONS:
+                labels = {"strategy": row["strategy"], "symbol": row["symbol"], "reason": reason}
+                self.metrics.stuck.labels(**labels).set(row["stuck"] == reason)
 
 
 def _held(book: Book, slot: int) -> dict[str, Any]:

@@ -53,6 +53,7 @@ class Metrics:
         self.equity = self._gauge("equity", "Equity at the last close")
         self.drawdown = self._gauge("drawdown", "Fall of equity from its peak, as a fraction")
         self.position = self._gauge("position", "Quantity held, in base, signed", "strategy", "symbol")
+        self.stuck = self._gauge("stuck", "1 while a slot cannot act", "strategy", "symbol", "reason")
         self.ledger_drift = self._gauge("ledger_drift", "Account less books, in the asset", "asset")
         self.unprotected_seconds = self._gauge("unprotected_seconds", "Since a position has had no full stop", "symbol")
         self.lease_epoch = self._gauge("lease_epoch", "Epoch of the lease that is held, 0 without one")

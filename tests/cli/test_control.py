@@ -84,6 +84,14 @@ def test_a_session_with_a_barred_symbol_does_not_look_normal(desk):
     assert (row["state"], row["barred"], row["drift"]) == ("stale", {"BTC/USDT": "stranger"}, {"BTC": "-0.25"})
 
 
+def test_a_slot_that_cannot_act_says_why(desk):
+    journal = open_journal(desk, clock=StillClock(START + 60_000))
+    journal.commit(close(1, state=close(1).state | {"desk": {"stuck": {"0": "closed market"}}}))
+    assert "stuck: closed market" in atb("status").stdout
+    (row,) = json.loads(atb("status", "--json").stdout)
+    assert (row["stuck"], row["slots"][0]["stuck"]) == ("closed market", "closed market")
+
+
 @SQLITE
 def test_a_stronger_halt_stays_and_is_shown(desk):
     atb("halt", "--level", "flatten", "--reason", "first")

@@ -100,6 +100,33 @@ def test_a_rest_just_at_the_smallest_order_is_kept_and_one_of_less_value_is_not(
     assert adjust.set_aside_dust(long_slot(), par, filled=0.75, price=79.0) == 0.25
 
 
+@pytest.mark.parametrize(
+    ("held", "mark", "dust"), [(0.25, 79.0, True), (0.25, 80.0, False), (0.0, 79.0, False), (-0.25, 79.0, False)]
+)
+def test_a_position_is_dust_by_the_last_close(held, mark, dust):
+    state = state_of(long_slot(held, mark=mark))
+    state.parameters[0]["min_notional"] = 20.0
+    assert state.holds_dust(0) is dust
+
+
+def test_closing_dust_moves_no_money_and_the_round_trip_is_what_was_sold():
+    state = state_of(long_slot(0.25, opened_quantity=1.0, exit_value=90.0, realised=15.0, highest=130.0, lowest=99.0))
+    state.account[0]["cash"] = 500.0
+    record = np.zeros(1, records.ORDER)
+    record[0]["time"], record[0]["price"], record[0]["role"] = 7, 79.0, records.STOP
+    trade = state.close_dust(record)
+    slot = state.slot(0)
+    assert (slot["quantity"], slot["dust"], slot["exit"], state.account[0]["cash"]) == (0.0, 0.25, 0.0, 500.0)
+    assert (trade["quantity"], trade["exit_price"], trade["pnl"], trade["exit_time"]) == (0.75, 120.0, 15.0, 7)
+    assert (state.account[0]["trades"], state.account[0]["orders"]) == (1, 1)
+
+
+def test_closing_a_position_that_was_dust_from_the_first_leaves_no_round_trip():
+    state = state_of(long_slot(0.25))
+    assert state.close_dust(np.zeros(1, records.ORDER)) is None
+    assert (state.slot(0)["quantity"], state.slot(0)["dust"], state.account[0]["trades"]) == (0.0, 0.25, 0)
+
+
 def test_a_short_leaves_no_dust():
     slot = long_slot(-1.0)
     assert adjust.set_aside_dust(slot, parameters(instrument=rules(min_quantity="5")), filled=0.5, price=100.0) == 0.0
@@ -127,6 +154,12 @@ def test_a_position_that_is_not_all_there_is_limited_to_what_is(present, left):
     assert (limited["quantity"], limited["exit"]) == (left, -left)
     assert limited["entry"] == (0.2 if left == 1.0 else 0.0)
     assert (slot["quantity"], slot["exit"], slot["entry"]) == (1.0, -1.0, 0.2)
+
+
+def test_of_a_position_of_which_only_dust_is_there_nothing_can_be_sold():
+    par = parameters(instrument=rules(lot="0.001", min_notional="20"))
+    assert adjust.limited_to(long_slot(exit=-1.0), par, 0.19)["quantity"] == 0.0
+    assert adjust.limited_to(long_slot(exit=-1.0), par, 0.21)["quantity"] == 0.21
 
 
 def test_a_position_that_stays_does_not_close_because_less_is_there():

@@ -73,6 +73,7 @@ def test_the_status_is_the_sessions(session):
     assert slot["stop"] < slot["entry_price"] < slot["target"]
     assert (status["bars"], status["halt"]) == (10, 0)
     assert (status["barred"], slot["barred"], status["drift"]) == ({"BTC/USDT": "drift"}, "drift", {"BTC": "0.50000"})
+    assert slot["stuck"] == "quarantined"
     assert status["cash"] == pytest.approx(v.state()["account"]["cash"]) != status["initial_cash"] == 10_000.0
 
 
@@ -88,6 +89,8 @@ def test_the_metrics_count_what_the_journal_holds(session):
     assert metric(text, 'atb_position{strategy="sma_cross",symbol="BTC/USDT"}') == v.state()["slots"][0]["quantity"]
     assert metric(text, "atb_equity") == pytest.approx(v.curve()[-1][1].__float__())
     assert metric(text, "atb_halt_level") == 0
+    assert metric(text, 'atb_stuck{reason="quarantined",strategy="sma_cross",symbol="BTC/USDT"}') == 1
+    assert metric(text, 'atb_stuck{reason="dust",strategy="sma_cross",symbol="BTC/USDT"}') == 0
     assert metric(text, "atb_lease_epoch") == 1
     assert metric(text, "atb_commit_seconds_count") > 10
     assert metric(text, 'atb_decisions_total{strategy="sma_cross",symbol="BTC/USDT"}') == 10

@@ -135,12 +135,15 @@ class Book:
         return {slot: ", ".join(words) for slot, words in found.items()}
 
     def fold(self, fill: Fill, order: Order, slot: int) -> tuple[Execution, np.void | None]:
-        """Apply an execution to the state; return it with its number and reason, and the trade that it closed, if any."""
+        """Apply an execution to the state; return it with its number and reason, and the trade that it closed, if any.
+
+        A fill of quantity 0 closes a position of dust.
+        """
         record = execution_record(
             fill, slot=slot, number=int(self.account["orders"]), role=order.role, kind=order.type,
             reason=reason_of(order.role, self.slot(slot)),
         )  # fmt: skip
-        trade = self.state.apply(record)
+        trade = self.state.apply(record) if fill.quantity else self.state.close_dust(record)
         return Execution(fill, order, int(record[0]["id"]), REASONS[int(record[0]["reason"])], slot), trade
 
     # --- between two bars: `atb.engine.adjust` has the rules ----------------------------------------------------------
@@ -164,6 +167,10 @@ class Book:
     def set_aside_dust(self, slot: int, fill: Fill, *, role: str, leaves: Decimal) -> float:
         """Set aside what an exit's last fill leaves unsellable; return how much (base), 0 where nothing."""
         return self.state.set_aside_dust(slot, fill, role=role, leaves=leaves)
+
+    def holds_dust(self, slot: int) -> bool:
+        """Return whether a slot's position is too small to be sold at the last close."""
+        return self.state.holds_dust(slot)
 
     def write_off(self, slot: int, quantity: Decimal) -> float:
         """Prepare a slot for losing a base quantity; return how much of its position is to be booked as sold."""

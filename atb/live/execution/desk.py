@@ -130,6 +130,7 @@ class ExchangeTrading:
         self._compared_ms = 0
         self._silent = False
         self.reconciled = False
+        desk.may_enter = lambda: self.reconciled
 
     @property
     def book(self) -> Book:
@@ -150,7 +151,8 @@ class ExchangeTrading:
             If the venue rejects the key or its signature: waiting does not help.
         """
         await self._desk.look()
-        await self._compare(starting=True)
+        if await self._compare(starting=True):
+            await self._desk.settle()
 
     async def on_moment(self, moment: Moment, level: Level) -> None:
         """Trade a moment; under a halt, or before the first reconciliation, its entries are dropped."""
@@ -204,6 +206,7 @@ class ExchangeTrading:
             self._silent = True
         if doubted and not done:
             self._compared_ms = now - self._every_ms + _AGAIN_MS
+        desk.tell_stuck(step)
         if step.notices or step.fills:
             await desk.write(step)
         return done

@@ -20,6 +20,7 @@ from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.orders import OrderMaker, intent_json
 from atb.live.execution.planning import Cancel, Place, Replace, Request, SlotPlanner, list_of
+from atb.live.execution.stuck import StuckSlots
 from atb.live.execution.timing import DeskTiming
 from atb.live.feed.market import Moment
 from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
@@ -74,6 +75,8 @@ class ExchangeDesk:
         self._tried: dict[tuple[int, str], tuple[int, int]] = {}
         self._put_off: list[int] = []  # exchange times of requests that were put off
         self._looked_ms = 0
+        self.may_enter: Callable[[], bool] = lambda: True  # whether account and books were compared
+        self._stuck = StuckSlots(parts.reports)
         self._order_status = OrderStatus(parts.broker, parts.reports, self.timing)
 
     @property
@@ -102,7 +105,7 @@ class ExchangeDesk:
         for slot in now.slots:
             self.desk_state.bars[slot] = int(now.market_of(slot)["opened"])
             self.reports.begin_bar(slot)
-            why = self._bar(slot, barred or self._barrier(slot, moment))
+            why = self._bar(slot, barred or self._barrier(slot, moment.time_ms) or self._exposure())
             refusal = ", ".join(filter(None, (refused[slot], why))) or None
             step.decided.append(self._decided(now, slot, refusal))
         step.equity, step.cash = self.book.equity, self.book.cash
@@ -173,18 +176,28 @@ class ExchangeDesk:
         self.reports.drop_entry(slot)
         return why
 
-    def _barrier(self, slot: int, moment: Moment) -> str | None:
-        """Return why a slot's entry may not be sent: too late, symbol quarantined, or another entry whose answer was lost.
-
-        An entry whose answer was lost counts as if it used up every limit.
-        """
-        if self.broker.now_ms() - moment.time_ms > self.timing.entry_grace_ms:
+    def _barrier(self, slot: int, closed_ms: int) -> str | None:
+        """Return why an entry that was decided at a close may not be sent: too late, or the symbol is quarantined."""
+        plan = self.book.portfolio.plans[slot]
+        if self.broker.now_ms() - closed_ms > self.timing.entry_grace_ms:
             return "late"
-        if str(self.book.portfolio.plans[slot].symbol) in self.desk_state.quarantine:
-            return "quarantined"
-        return (
-            "unknown_exposure" if any(outstanding.role == "entry" for outstanding in self.blotter.unknown()) else None
-        )
+        return "quarantined" if str(plan.symbol) in self.desk_state.quarantine else None
+
+    def _exposure(self) -> str | None:
+        """Return why no entry may be decided: one whose answer was lost counts as if it used up every limit."""
+        lost = any(outstanding.role == "entry" for outstanding in self.blotter.unknown())
+        return "unknown_exposure" if lost else None
+
+    def _barred(self, request: Request, step: Step) -> bool:
+        """Return whether an entry must not be sent, whatever led to it: it waits for the first comparison, or is dropped."""
+        if not isinstance(request, Place) or request.orders[0].role != "entry":
+            return False
+        closed_ms = self.book.portfolio.plans[request.slot].timeframe.next_ms(self.desk_state.bars[request.slot])
+        why = self._barrier(request.slot, closed_ms)
+        if why is not None:
+            self.reports.drop_entry(request.slot)
+            step.notices.append(Notice("entry_barred", {"slot": request.slot, "why": why}, "warning"))
+        return why is not None or not self.may_enter()
 
     def _decided(self, now: Newest, slot: int, refusal: str | None) -> Decided:
         orders = [] if self.blotter.open(slot, "entry") else self._makers[slot].intents(self.book.slot(slot))
@@ -200,16 +213,30 @@ class ExchangeDesk:
     async def settle(self, step: Step | None = None) -> None:
         """Send requests until the venue equals the book; then commit the last answer."""
         self._put_off.clear()
+        step = self._close_dust(step)
         for plan in (SlotPlanner.leave, SlotPlanner.protect, SlotPlanner.enter):
             for slot in self._makers:
                 while (request := plan(self._planner(slot))) is not None:
                     step = step or self._step()
-                    if self._exhausted(request, step):
+                    if self._exhausted(request, step) or self._barred(request, step):
                         break
                     step = await self._after_fills(await self._perform(request, step))
-        if step is not None:
+                    self._close_dust(step)
+        if (step := self.tell_stuck(self._close_dust(step))) is not None:
             await self.write(step)
         self.blotter.drop_finished()
+
+    def _close_dust(self, step: Step | None) -> Step | None:
+        """Close positions that nothing can sell any more; return the step with them."""
+        booked = step or self._step()
+        closed = [slot for slot in self._makers if self.reports.close_dust(slot, booked)]
+        return booked if closed else step
+
+    def tell_stuck(self, step: Step | None = None) -> Step | None:
+        """Note which slots cannot act and which can again; return the step with the notices, None where there is nothing."""
+        noted = step or self._step()
+        self._stuck.tell(noted, {slot for slot, role in self._tried if role != "entry"})
+        return noted if step is not None or noted.notices else None
 
     async def _after_fills(self, step: Step) -> Step:
         """Protect new positions before anything else is sent."""
@@ -232,6 +259,7 @@ class ExchangeDesk:
             slot in self.reports.plain | self.reports.tight,
             self.timing.entry_band,
             self._stop_limit(slot),
+            self.book.holds_dust(slot),
         )
 
     def _available(self, slot: int) -> np.void:
@@ -313,7 +341,10 @@ class ExchangeDesk:
             if answer.outcome == "rejected":
                 await self._ask((request.old,), after)
         else:
-            self.reports.take_answer(await self.broker.place(request.order), after, new=new)
+            answer = await self.broker.place(request.order)
+            self.reports.take_answer(answer, after, new=new)
+        if answer.outcome == "done":
+            self._tried.pop((request.slot, sent[0].role), None)
         if any(outstanding.owed for outstanding in new):  # a list's answer has filled quantities, but no executions
             await self._order_status.sweep(self.book.portfolio.symbols, after)
         return after

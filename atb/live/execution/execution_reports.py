@@ -12,18 +12,20 @@ from typing import Literal
 import numpy as np
 
 from atb.decimals import exact
-from atb.domain import Fill
+from atb.domain import Fill, Order
 from atb.domain.venue import Answer, OrderReport
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
 from atb.live.execution.desk_state import DeskState
 from atb.live.execution.orders import PROTECTIVE, OrderMaker
-from atb.live.journal.step import WRITTEN_OFF, Heard, Notice, Step
+from atb.live.journal.step import SET_ASIDE, WRITTEN_OFF, Heard, Notice, Step
 
 _TRIGGERS = "would trigger immediately"  # the price has passed a stop
 _MATCHES = "would immediately match"  # the price has passed a limit that may only rest
 _POOR = "insufficient balance"
 _CLOSED = "market is closed"
+_SMALL = ("NOTIONAL", "LOT_SIZE")  # the filters that refuse small orders, and large ones too
+_NEARLY = 2.0  # times the least value of an order (quote), below which such a refusal means that it is too small
 _REFUSALS = 3  # of one slot's protection in one bar, before the position is closed instead
 
 
@@ -53,6 +55,8 @@ class ExecutionReports:
         Exchange time before which the venue wants no requests.
     closed
         Slots whose market is closed, by the venue's last answer.
+    unsellable
+        Slots whose small position the venue refused to sell at the market: it is dust, though not by the last close.
     """
 
     def __init__(
@@ -67,6 +71,7 @@ class ExecutionReports:
         self.doubt = False
         self.silent_until_ms = 0
         self.closed: set[int] = set()
+        self.unsellable: set[int] = set()
         self._refused: Counter[tuple[int, int, str]] = Counter()
 
     def take_answer(
@@ -156,7 +161,7 @@ class ExecutionReports:
 
     def begin_bar(self, slot: int) -> None:
         """Begin a bar: what price or account did not allow in the last one may be tried again."""
-        for barred in (self.crossed, self.reached, self.tight):
+        for barred in (self.crossed, self.reached, self.tight, self.unsellable):
             barred.discard(slot)
 
     def _set_aside_dust(self, outstanding: Outstanding, fill: Fill, step: Step) -> None:
@@ -184,12 +189,44 @@ class ExecutionReports:
             f"{WRITTEN_OFF}{slot}-{step.time_ms}", order.client_id, plan.symbol, order.side, exact(record["mark"]),
             held, Decimal(0), plan.symbol.quote, Decimal(0), step.time_ms,
         )  # fmt: skip
+        self._fold_untraded(fill, order, slot, step=step)
+        detail = {"slot": slot, "symbol": str(plan.symbol), "quantity": str(held), "price": str(fill.price)}
+        step.notices.append(Notice("written_off", detail, "warning"))
+
+    def close_dust(self, slot: int, step: Step) -> bool:
+        """Close a slot's position if it is dust: no order can sell it, by the last close or by the venue's word, and none is open.
+
+        Returns
+        -------
+        bool
+            Whether it was; it is booked as an execution of quantity 0, and stays on the account for the next entry's whole lots.
+        """
+        if not self.book.holds_dust(slot) and slot not in self.unsellable:
+            return False
+        if self.blotter.open(slot) or any(order.owed for order in self.blotter if order.slot == slot):
+            return False
+        record, plan, maker = self.book.slot(slot), self.book.portfolio.plans[slot], self._makers[slot]
+        held = exact(record["quantity"])
+        self.unsellable.discard(slot)
+        if not held:
+            return False
+        make = maker.leave if record["exit"] != 0.0 else maker.past_stop
+        order = maker.name(make(record, float(held)), self.desk_state.bars.get(slot, 0))
+        none, price = Decimal(0), exact(record["mark"])
+        trade_id = f"{SET_ASIDE}{slot}-{step.time_ms}"
+        fill = Fill(
+            trade_id, order.client_id, plan.symbol, order.side, price, none, none, plan.symbol.quote, none, step.time_ms
+        )
+        self._fold_untraded(fill, order, slot, step=step)
+        step.notices.append(Notice("dust", {"slot": slot, "symbol": str(plan.symbol), "quantity": str(held)}))
+        return True
+
+    def _fold_untraded(self, fill: Fill, order: Order, slot: int, *, step: Step) -> None:
+        """Book what no venue executed, and what it closes."""
         execution, trade = self.book.fold(fill, order, slot)
         step.fills.append(execution)
         if trade is not None:
             step.trades.append((self.book.trades, trade))
-        detail = {"slot": slot, "symbol": str(plan.symbol), "quantity": str(held), "price": str(fill.price)}
-        step.notices.append(Notice("written_off", detail, "warning"))
 
     def drop_entry(self, slot: int) -> None:
         """Withdraw a slot's intent to enter."""
@@ -201,8 +238,10 @@ class ExecutionReports:
         return doubted
 
     def _record_answer(self, answer: Answer, group: Iterable[Outstanding], step: Step) -> None:
-        """Keep the answer's text for the journal."""
+        """Keep the answer's text for the journal; a market that takes a request is open."""
         for outstanding in group:
+            if answer.outcome == "done":
+                self.closed.discard(outstanding.slot)
             detail = {"outcome": answer.outcome, "code": answer.code, "text": answer.text}
             step.heard.append(Heard(outstanding.client_id, "answer", detail, step.time_ms))
 
@@ -239,6 +278,14 @@ class ExecutionReports:
         (self.closed.add if _CLOSED in answer.text.lower() else self.closed.discard)(outstanding.slot)
         if outstanding.role != "entry" and _POOR in answer.text.lower():
             self.doubt = True
+        if outstanding.role != "entry" and outstanding.order.type == "market" and self._too_small(outstanding, answer):
+            self.unsellable.add(outstanding.slot)
+
+    def _too_small(self, outstanding: Outstanding, answer: Answer) -> bool:
+        """Return whether the venue takes no sale so small, although the last close spoke for it: the price has fallen since."""
+        record, least = self.book.slot(outstanding.slot), self.book.parameters(outstanding.slot)["min_notional"]
+        small = float(record["quantity"]) * float(record["mark"]) < _NEARLY * float(least)
+        return small and any(name in answer.text.upper() for name in _SMALL)
 
     def _unprotected(self, outstanding: Outstanding, text: str) -> None:
         """Decide what replaces protection that cannot rest: take the target, or close the position."""

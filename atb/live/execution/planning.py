@@ -82,6 +82,8 @@ class SlotPlanner:
         How far above the last close a market entry in a list may be filled, as a fraction.
     most
         How many stops of the slot may rest, None for any number.
+    dust
+        Whether the position is too small to be sold: what rests for it is cancelled when it is left, and no order is sent.
     """
 
     slot: int
@@ -96,6 +98,7 @@ class SlotPlanner:
     plain: bool = False
     band: float = 0.02
     most: int | None = None
+    dust: bool = False
 
     @property
     def settled(self) -> bool:
@@ -132,6 +135,8 @@ class SlotPlanner:
             return None  # it is on its way
         make = self.maker.past_stop if self.crossed and self.record["exit"] == 0.0 else self.maker.leave
         groups = self._groups(blotter.open(self.slot))
+        if self.dust:
+            return Cancel(self.slot, groups[0]) if groups else None
         if len(groups) == 1 and self._replaceable(groups[0]):
             return Replace(self.slot, groups[0][0], self._named(make(self.record, held)))
         if groups:

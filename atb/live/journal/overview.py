@@ -41,7 +41,8 @@ def sessions(
     `state` is the session's status, or `stale` if that is `running` and no process holds the account: its runner died.
     `slots` has a row per strategy and symbol; a session with one slot repeats its values beside it. `unknown` counts the orders
     of which the journal does not know whether the venue has them. `barred` gives by symbol why no entry is sent, `drift` by asset
-    how much more the account has than the books; both are empty if all is well. `cash` is the present cash, `initial_cash` that
+    how much more the account has than the books; both are empty if all is well. `stuck` is the slot's reason why it cannot act, of
+    the first such slot in the session's row, None if all can. `cash` is the present cash, `initial_cash` that
     at the start.
 
     Parameters
@@ -76,7 +77,7 @@ def _described(session: Session, row: SessionRow, present: _Present) -> Json:
     saved = session.get(KernelStateRow, row.session_id)
     state = saved.payload if saved else {}
     barred = dict(state.get("desk", {}).get("quarantine", {}))
-    slots = _slots(session, row, kernel=state.get("slots", []), barred=barred)
+    slots = _slots(session, row, kernel=state.get("slots", []), desk=state.get("desk", {}))
     halt = latched(session.connection(), row.account)
     return {
         "session": row.session_id,
@@ -88,6 +89,7 @@ def _described(session: Session, row: SessionRow, present: _Present) -> Json:
         "halt": halt.name,
         "halt_reason": halt.reason or None,
         "barred": barred,
+        "stuck": next((slot["stuck"] for slot in slots if slot["stuck"]), None),
         "drift": _drift(session, row.session_id),
         "last_bar": _moment(row.last_bar_ms),
         **_money(session, row, state.get("account", {})),
@@ -108,11 +110,19 @@ def _drift(session: Session, session_id: str) -> Json:
     return {asset: amount for asset, amount in sorted(newest.items()) if Decimal(amount)}
 
 
-def _slots(session: Session, row: SessionRow, *, kernel: list[Json], barred: Json) -> list[Json]:
+def _slots(session: Session, row: SessionRow, *, kernel: list[Json], desk: Json) -> list[Json]:
     """Return the strategy and the position of each slot."""
     found = session.scalars(select(SlotRow).where(SlotRow.session_id == row.session_id).order_by(SlotRow.slot))
     records = dict(enumerate(kernel))
-    return [{**_slot(session, slot, records.get(slot.slot, {})), "barred": barred.get(slot.symbol)} for slot in found]
+    barred, stuck = desk.get("quarantine", {}), desk.get("stuck", {})
+    return [
+        {
+            **_slot(session, slot, records.get(slot.slot, {})),
+            "barred": barred.get(slot.symbol),
+            "stuck": stuck.get(str(slot.slot)),
+        }
+        for slot in found
+    ]
 
 
 def _slot(session: Session, row: SlotRow, record: Json) -> Json:

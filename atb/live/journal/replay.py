@@ -23,6 +23,7 @@ from atb.engine.slot import Slot
 from atb.engine.state import execution_record, market_records
 from atb.live.journal.handed_inputs import handed_inputs
 from atb.live.journal.session_rows import Row, SessionRows
+from atb.live.journal.step import SET_ASIDE
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 
@@ -103,9 +104,8 @@ class SessionReplay:
             self.state.set_aside_dust(slot, fill, role=row["role"], leaves=self._leaves[fill.client_id])
         kind = intent["type"] if intent else "market"
         reason = REASON_CODES.get(row["reason"], 0)
-        self.state.apply(
-            execution_record(fill, slot=slot, number=row["fill_no"], role=row["role"], kind=kind, reason=reason)
-        )
+        record = execution_record(fill, slot=slot, number=row["fill_no"], role=row["role"], kind=kind, reason=reason)
+        (self.state.close_dust if fill.trade_id.startswith(SET_ASIDE) else self.state.apply)(record)
 
     def _fill(self, row: Row) -> Fill:
         symbol = self._portfolio.plans[row["slot"]].symbol

@@ -10,7 +10,7 @@ from atb.db.tables import IntentRow
 from atb.decimals import exact
 from atb.domain import Fill, Order, Symbol
 from atb.engine.codes import DIRECTIONS, REASONS
-from atb.live.journal.step import WRITTEN_OFF, Change, Decided, Execution, Heard, Step, Working
+from atb.live.journal.step import NOT_TRADED, Change, Decided, Execution, Heard, Step, Working
 from atb.live.plan import Plan
 from atb.redaction import redact
 
@@ -127,7 +127,7 @@ class Rows:
 
     def cursors(self, step: Step) -> list[Row]:
         """Return the rows of the newest execution of each symbol in the step."""
-        real = [done.fill for done in step.fills if not done.fill.trade_id.startswith(WRITTEN_OFF)]
+        real = [done.fill for done in step.fills if not done.fill.trade_id.startswith(NOT_TRADED)]
         newest = {str(fill.symbol): fill.trade_id for fill in real} | step.cursors
         return [{"session_id": self._session_id, "symbol": name, "trade_id": last} for name, last in newest.items()]
 

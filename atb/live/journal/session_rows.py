@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from atb.db import Database
 from atb.db.tables import DecisionRow, EquityRow, FillRow, IntentRow, SessionRow, SlotRow
-from atb.live.journal.step import WRITTEN_OFF
+from atb.live.journal.step import NOT_TRADED
 
 Row = Mapping[str, Any]
 
@@ -38,8 +38,8 @@ class SessionRows:
 
     @property
     def executions(self) -> list[Row]:
-        """The fills made by the exchange, without the write-offs."""
-        return [row for row in self.fills if not row["trade_id"].startswith(WRITTEN_OFF)]
+        """The fills made by the exchange, without write-offs and dust."""
+        return [row for row in self.fills if not row["trade_id"].startswith(NOT_TRADED)]
 
     @property
     def states(self) -> dict[str, tuple[str, Decimal]]:

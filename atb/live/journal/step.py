@@ -27,6 +27,9 @@ IntentState = Literal[
 ]
 # Prefix of the trade id of a write-off: a position that is gone from the account, booked as sold; no venue made it.
 WRITTEN_OFF = "written-off-"
+# The same for dust: quantity 0, since nothing is sold; it leaves the position and stays on the account.
+SET_ASIDE = "dust-"
+NOT_TRADED = (WRITTEN_OFF, SET_ASIDE)
 OPEN_STATES: tuple[IntentState, ...] = ("planned", "sent", "live", "partially_filled")
 
 

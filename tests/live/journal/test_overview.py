@@ -66,6 +66,7 @@ def test_a_session_shows_its_slots_its_money_and_what_is_out(database):
 def barred(journal, bar, drift, quarantine):
     """Write a step as an exchange desk does that compared the account with the books."""
     state = {"schema": 1, "account": {"cash": 9_500.25}, "slots": [{}, {}], "desk": {"quarantine": quarantine}}
+    state["desk"]["stuck"] = {"0": "quarantined"} if quarantine else {}
     notices = [Notice("drift", {"asset": asset, "drift": amount}, "warning") for asset, amount in drift.items()]
     journal.commit(close(bar, state=state, notices=notices))
 
@@ -78,9 +79,10 @@ def test_a_session_shows_where_entries_are_barred_and_what_differs_until_it_does
     (row,) = sessions(database)
     assert (row["barred"], row["drift"]) == ({"BTC/USDT": "drift"}, {"BTC": "-0.5", "USDT": "3"})
     assert [slot["barred"] for slot in row["slots"]] == ["drift", None]
+    assert (row["stuck"], [slot["stuck"] for slot in row["slots"]]) == ("quarantined", ["quarantined", None])
     barred(journal, 1, {"BTC": "0", "USDT": "2.5"}, {})
     (row,) = sessions(database)
-    assert (row["barred"], row["drift"]) == ({}, {"USDT": "2.5"})
+    assert (row["barred"], row["drift"], row["stuck"]) == ({}, {"USDT": "2.5"}, None)
     journal.commit(Step(START + 3 * HOUR, notices=[Notice("accepted", {"surplus": {}}, "warning")]))
     assert sessions(database)[0]["drift"] == {}
 
