@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationInfo, field_validator
@@ -48,6 +48,10 @@ class ExchangeSettings(Section):
     timeout: Seconds = Field(10.0, description="Seconds until a request counts as unanswered")
     recv_window_ms: Annotated[int, BeforeValidator(_number), Field(ge=100, le=60_000)] = Field(
         3_000, description="Milliseconds after its timestamp in which a request may still execute"
+    )
+    order_entry: Literal["rest", "websocket"] = Field(
+        "rest",
+        description="The way of orders: rest, or at Binance websocket, with REST behind it while that is not open",
     )
     clock: Annotated[str, Field(pattern=r"^wss?://[^\s/]+")] | None = Field(
         None, description="Clock of a simulated exchange on this machine; time is then virtual"

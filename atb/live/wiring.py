@@ -228,6 +228,7 @@ async def venue(
         ca_file=chosen.ca_file,
         timeout_s=chosen.timeout,
         recv_window_ms=chosen.recv_window_ms,
+        order_entry=chosen.order_entry if orders else "rest",
         frame_gap_ms=1_000 * max(plan.timeframe.seconds for plan in portfolio.plans) if chosen.clock else 10_000,
     )
     broker = connect(access, timer)

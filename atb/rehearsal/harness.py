@@ -186,6 +186,7 @@ class Harness:
             "ATB__EXCHANGE__API_KEY": KEY.name,
             "ATB__EXCHANGE__API_SECRET": KEY.secret,
             "ATB__EXCHANGE__TIMEOUT": _TIMEOUT_S,
+            "ATB__EXCHANGE__ORDER_ENTRY": self.settings.exchange.order_entry,
             "ATB__DATABASE__URL": self.url,
             "ATB__STRATEGIES__FOLDER": str(self.settings.strategies_root),
             "ATB__LIVE__SYNC_INTERVAL": str(min(86_400, self._bar_s)),

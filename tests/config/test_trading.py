@@ -17,6 +17,13 @@ def test_the_defaults_name_no_account_and_open_no_port():
     assert (live.account, live.max_loss, live.health_port) == (None, None, None)
     assert (live.health_host, live.health_public) == ("127.0.0.1", False)
     assert load_settings().exchange.clock is None
+    assert load_settings().exchange.order_entry == "rest"
+
+
+def test_orders_go_by_a_way_that_exists():
+    assert load_settings(exchange={"order_entry": "websocket"}).exchange.order_entry == "websocket"
+    with pytest.raises(ConfigError, match=r"exchange\.order_entry.*'rest' or 'websocket'"):
+        load_settings(exchange={"order_entry": "fix"})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Where brokers are tried: a simulated exchange for each venue that has one, behind its own protocol."""
+"""Where brokers are tried: a simulated exchange for each venue that has one, behind its own protocol, by each way of orders."""
 
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +18,9 @@ from tests.instruments import usual
 HOUR_MS, ROW = 3_600_000, 200
 FRAME = random_walk(400, 2)
 PRICE = Decimal(str(FRAME["open"].iloc[ROW]))
-ORDERS = {"binance": "POST /api/v3/order", "coinbase": "POST /api/v3/brokerage/orders"}
-SYMBOLS = {"binance": Symbol.parse("BTC/USDT"), "coinbase": Symbol.parse("BTC/USD")}
+WEBSOCKET = "binance by websocket"
+ORDERS = dict.fromkeys(("binance", WEBSOCKET), "POST /api/v3/order") | {"coinbase": "POST /api/v3/brokerage/orders"}
+SYMBOLS = dict.fromkeys(("binance", WEBSOCKET), Symbol.parse("BTC/USDT")) | {"coinbase": Symbol.parse("BTC/USD")}
 
 
 def key_of(venue):
@@ -58,8 +59,11 @@ class Stage:
 
     def connect(self, **access):
         """Return a broker that has asked for nothing yet."""
+        name, _, way = self.venue.partition(" by ")
         settings = {"base_url": self.running.url, "timeout_s": 30.0, "frame_gap_ms": HOUR_MS} | access
-        return connect(Access(self.venue, self.key.name, self.key.secret, **settings), self.running.clock)
+        return connect(
+            Access(name, self.key.name, self.key.secret, order_entry=way or "rest", **settings), self.running.clock
+        )
 
     def order(self, role="entry", kind="market", name="0", **values):
         """Return an order of 0.5 in base; limits and stops are 10 % away from the price."""
@@ -73,6 +77,10 @@ class Stage:
     def executions(self, client_id):
         """Return the trades of an order in the exchange's ledger."""
         return [row for row in self.running.ledger("trade") if row["client_id"] == client_id]
+
+    def ways(self, order):
+        """Return the ways by which requests about an order came."""
+        return {row["via"] for row in self.running.ledger("request") if row["client_id"] == order.client_id}
 
     def asked(self):
         """Return how many requests have reached the exchange."""

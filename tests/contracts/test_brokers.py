@@ -11,7 +11,7 @@ from atb.domain.venue import OrderList
 from atb.errors import InputError, VenueError
 from atb.venues.broker.capabilities import VENUES
 from atb.venues.simulator.faults import Fault
-from tests.contracts.broker_harness import FRAME, HOUR_MS, ORDERS, ROW, SYMBOLS, stage
+from tests.contracts.broker_harness import FRAME, HOUR_MS, ORDERS, ROW, SYMBOLS, WEBSOCKET, stage
 from tests.venues.broker.fake_exchange import in_loop
 
 HOUR = Timeframe.parse("1h")
@@ -86,6 +86,7 @@ async def test_an_order_at_market_is_filled_and_reported_as_the_ledger_has_it(ve
         order = scene.order()
         answer = await broker.place(order)
         assert (answer.outcome, answer.sent_ms) == ("done", scene.start_ms)
+        assert ("ws" in scene.ways(order)) == (venue == WEBSOCKET)
         found = await broker.find(order)
         assert (found.client_id, found.state, found.filled, found.type) == (
             order.client_id,
@@ -243,7 +244,7 @@ async def test_what_the_flags_deny_is_refused_here_and_what_they_grant_is_not(ve
         assert (listed.code != "local:unsupported") == ("oco" in broker.capabilities.lists)
         replaced = await broker.replace(stop, scene.order("stop", "stop", "1"))
         assert (replaced.code != "local:unsupported") == broker.capabilities.replaces
-        assert bool(broker.capabilities.missing()) == (venue != "binance")
+        assert bool(broker.capabilities.missing()) == (venue == "coinbase")
 
 
 @at_each_venue

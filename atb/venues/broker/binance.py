@@ -5,11 +5,14 @@ from functools import partial
 from typing import Any
 
 from atb.domain.orders import Order
+from atb.domain.ports import Clock
 from atb.domain.symbol import Symbol
 from atb.domain.venue import Answer, OrderList
 from atb.errors import InputError
 from atb.venues.broker import reports
 from atb.venues.broker.binance_reads import BinanceReads
+from atb.venues.broker.connection import Access
+from atb.venues.broker.order_entry import OrderEntry
 from atb.venues.broker.rules import TradingRules, binance_rules, plain
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, is_protective, orders_of
@@ -29,6 +32,10 @@ class BinanceBroker(BinanceReads):
         The runner's clock.
     """
 
+    def __init__(self, access: Access, clock: Clock) -> None:
+        super().__init__(access, clock)
+        self._entry = OrderEntry.of(access, self._exchange, limiter=self.rate_limiter, now_ms=self.now_ms)
+
     async def open(self, symbols: Sequence[Symbol]) -> None:
         """Measure the venue's clock and load its limits and the rules of `symbols`.
 
@@ -42,6 +49,12 @@ class BinanceBroker(BinanceReads):
         await self._measure()
         info = await self._load_markets(symbols, _rules)
         self._parse(lambda: self.rate_limiter.set_limits(info.body["rateLimits"]))
+        await self._entry.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._entry.close()
+        await super().close()
 
     async def place(self, order: Order | OrderList) -> Answer:
         """Send an order or an order list once; nothing is ever resent automatically."""
@@ -52,10 +65,9 @@ class BinanceBroker(BinanceReads):
         symbol = orders[0].symbol
         name = self._rules_of(symbol).venue_symbol
         if isinstance(order, OrderList):
-            post = getattr(self._exchange, f"private_post_orderlist_{order.kind}")
-            call = partial(post, list_parameters(order, name))
+            call = self._entry.request(f"orderList.place.{order.kind}", list_parameters(order, name))
         else:
-            call = partial(self._exchange.private_post_order, order_parameters(order, name))
+            call = self._entry.request("order.place", order_parameters(order, name))
         protective = all(map(is_protective, orders))
         request = Request(call, orders=len(orders), protective=protective)
         return await self._command(request, "place", partial(self._read_placed, order, symbol))
@@ -68,9 +80,9 @@ class BinanceBroker(BinanceReads):
         symbol = orders_of(order)[0].symbol
         values = {"symbol": self._rules_of(symbol).venue_symbol}
         if isinstance(order, OrderList):
-            call = partial(self._exchange.private_delete_orderlist, values | {"listClientOrderId": order.client_id})
+            call = self._entry.request("orderList.cancel", values | {"listClientOrderId": order.client_id})
         else:
-            call = partial(self._exchange.private_delete_order, values | {"origClientOrderId": order.client_id})
+            call = self._entry.request("order.cancel", values | {"origClientOrderId": order.client_id})
         return await self._command(Request(call, protective=True), "cancel", partial(self._read_reports, symbol))
 
     async def replace(self, old: Order, new: Order) -> Answer:
@@ -82,7 +94,7 @@ class BinanceBroker(BinanceReads):
             return refused
         values = order_parameters(new, self._rules_of(new.symbol).venue_symbol)
         values |= {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": old.client_id}
-        call = partial(self._exchange.private_post_order_cancelreplace, values)
+        call = self._entry.request("order.cancelReplace", values)
         request = Request(call, orders=1, protective=is_protective(new))
         return await self._command(request, "replace", partial(self._read_replaced, new))
 
@@ -91,7 +103,7 @@ class BinanceBroker(BinanceReads):
         if refused := self._refusal((order,)):
             return refused
         values = order_parameters(order, self._rules_of(order.symbol).venue_symbol)
-        call = partial(self._exchange.private_post_order_test, values)
+        call = self._entry.request("order.test", values)
         return await self._command(Request(call), "check", lambda _: Answer("done"))
 
     def _refused_prices(self, pending: Iterable[Order]) -> Answer | None:

@@ -29,6 +29,8 @@ class Access:
         How long after its timestamp the exchange may still execute a request.
     frame_gap_ms
         The longest usual time between two frames of a market stream, exchange time; three times that counts as silence.
+    order_entry
+        The way of orders: `rest`, or `websocket` with REST behind it.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Access:
     timeout_s: float = 10.0
     recv_window_ms: int = RECV_WINDOW_MS
     frame_gap_ms: int = 10_000
+    order_entry: str = "rest"
 
     def __post_init__(self) -> None:
         """Validate the values."""
@@ -48,6 +51,9 @@ class Access:
         if self.timeout_s <= 0 or not 0 < self.recv_window_ms <= 60_000:
             found = f"{self.timeout_s} s, {self.recv_window_ms} ms"
             raise ConfigError("A time-out is above 0 and a receive window 1 to 60000 ms", found=found)
+        if self.order_entry not in {"rest", "websocket"} or (self.order_entry == "websocket" and self.id != "binance"):
+            found, todo = f"{self.order_entry} at {self.id}", "Set exchange.order_entry to rest"
+            raise ConfigError("Orders go by rest, or at Binance by websocket", found=found, todo=todo)
 
 
 def make_exchange(access: Access) -> Any:

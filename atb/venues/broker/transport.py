@@ -1,4 +1,4 @@
-"""Sends one request through ccxt and keeps the raw response for classification.
+"""Sends one request and keeps the raw response for classification.
 
 ccxt turns responses into exceptions, and the class of an exception does not show whether an order was executed. So the raw
 response is recorded where it arrives, in the task that sent the request: concurrent requests cannot see each other's headers.
@@ -7,7 +7,7 @@ response is recorded where it arrives, in the task that sent the request: concur
 import asyncio
 import contextlib
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -68,7 +68,8 @@ async def send_request(call: Callable[[], Awaitable[Any]], *, now_ms: int) -> Re
     Parameters
     ----------
     call
-        A method of an exchange of a class made by `recording_class`, with its arguments.
+        Sends the request: a method of an exchange of a class made by `recording_class` with its arguments, or a function that
+        reports to `note_departure` and `note_response`.
     now_ms
         Exchange time, which is also the request's timestamp.
 
@@ -90,6 +91,19 @@ async def send_request(call: Callable[[], Awaitable[Any]], *, now_ms: int) -> Re
     finally:
         _current.reset(token)
     return reply
+
+
+def note_departure() -> None:
+    """Note that the current request is handed to the network: from here on it may be executed."""
+    if (reply := _current.get()) is not None:
+        reply.left = True
+
+
+def note_response(status: int, text: str, *, headers: Mapping[str, str], body: Any) -> None:
+    """Record the response to the current request; `headers` by lower-case name, `body` None if it is unreadable."""
+    if (reply := _current.get()) is not None:
+        reply.status, reply.text, reply.headers, reply.body = status, text, dict(headers), body
+        reply.fault = "unreadable" if body is None else ""
 
 
 def _fault(error: BaseException) -> str:
@@ -146,18 +160,14 @@ class _Recording:
 
     async def fetch(self, *request: Any) -> Any:
         """Note that the request leaves, and send it."""
-        if (reply := _current.get()) is not None:
-            reply.left = True
+        note_departure()
         return await super().fetch(*request)  # type: ignore[misc] # ccxt's class, by mixin
 
     def on_rest_response(self, *answer: Any) -> str:
         """Record a raw response."""
         code, _reason, _url, _method, headers, text, *_request = answer
-        if (reply := _current.get()) is not None:
-            reply.status, reply.text = int(code), text
-            reply.headers = {str(name).lower(): str(value) for name, value in headers.items()}
-            reply.body = _parsed(text)
-            reply.fault = "unreadable" if reply.body is None else ""
+        named = {str(name).lower(): str(value) for name, value in headers.items()}
+        note_response(int(code), text, headers=named, body=read_json(text))
         return str(super().on_rest_response(*answer))  # type: ignore[misc] # ccxt's class, by mixin
 
     def handle_message(self, client: Any, message: Any) -> None:
@@ -179,7 +189,8 @@ class _Recording:
         super().on_close(client, code)  # type: ignore[misc] # ccxt's class, by mixin
 
 
-def _parsed(text: str) -> Any:
+def read_json(text: str) -> Any:
+    """Return JSON with exact numbers, None if the text is no JSON."""
     try:
         return json.loads(text, parse_float=Decimal)
     except ValueError:

@@ -56,7 +56,8 @@ class Fault:
         given), `symbol` (what a `symbol` allows changes, by the names of `exchangeInfo`), `freeze` (candles stop),
         `revise` (the candle that opened at `opened` is served `factor` times too high until it is revised), `manual` and
         `stranger` (an `order` on the account; the latter has another program's client id), `cancel_stop` (of `symbol`), `deposit`.
-        On streams: `drop`, `gap`, `duplicate`, `reorder`, `half_open`, `delay` (by `delay_ms` of exchange time).
+        On streams: `drop`, `gap`, `duplicate`, `reorder`, `half_open`, `delay` (by `delay_ms` of exchange time); replies of the
+        WebSocket API to orders and cancellations are the frames of a stream named `orders`.
     path
         On requests: a path, `METHOD path`, `changes` (orders and cancellations), `reads`, the name of an operation of the WebSocket
         API, or `*`; on streams the name of a stream.

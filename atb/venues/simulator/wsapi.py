@@ -1,6 +1,7 @@
 """Binance's WebSocket API: the REST operations over one connection, and the user data stream."""
 
 import json
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -71,7 +72,8 @@ class WebSocketSession:
             else:
                 self._reply(number, 200, limits=limits, result=self._manage_stream(method, parameters))
         except Refusal as refusal:
-            self._reply(number, refusal.status, limits=limits, error=refusal.body())
+            error = self._waiting(refusal.body(), refusal.headers)
+            self._reply(number, refusal.status, limits=limits, error=error)
 
     def _run_operation(self, number: Any, method: str, parameters: dict[str, str], *, limits: bool) -> None:
         """Run an operation that REST has too; faults act on this connection."""
@@ -79,8 +81,11 @@ class WebSocketSession:
         if reply.fate == "reset":
             self._writer.reset()
         elif reply.fate != "hold":
-            body = {"result" if reply.status == 200 else "error": reply.body}
-            self._reply(number, reply.status, limits=limits, cut=reply.fate == "truncate", **body)
+            body = (
+                {"result": reply.body} if reply.status == 200 else {"error": self._waiting(reply.body, reply.headers)}
+            )
+            changes = method if OPERATIONS[method][0] != "GET" else ""
+            self._reply(number, reply.status, changes, limits=limits, cut=reply.fate == "truncate", **body)
 
     def _manage_stream(self, method: str, parameters: dict[str, str]) -> Any:
         """Subscribe to the user data stream, or end a subscription."""
@@ -108,9 +113,23 @@ class WebSocketSession:
             event = terminated(self._exchange.server_ms())
             self._writer.send_event({"subscriptionId": number, "event": event}, "user", event["e"])
 
-    def _reply(self, number: Any, status: int, *, limits: bool = True, cut: bool = False, **body: Any) -> None:
+    def _waiting(self, error: Any, headers: Mapping[str, str]) -> Any:
+        """Return an error with the wait that REST has in a header: when the client may send again."""
+        if not isinstance(error, dict) or "Retry-After" not in headers:
+            return error
+        now = self._exchange.server_ms()
+        return {"data": {"serverTime": now, "retryAfter": now + 1_000 * int(headers["Retry-After"])}} | error
+
+    def _reply(
+        self, number: Any, status: int, changes: str = "", *, limits: bool = True, cut: bool = False, **body: Any
+    ) -> None:
+        """Send a reply; faults on the frames of the stream `orders` strike those to operations that change something."""
         used = {"rateLimits": self._exchange.usage.rate_limits(self._exchange.now_ms())} if limits else {}
-        self._writer.send_reply({"id": number, "status": status, **body, **used}, cut=cut)
+        frame = {"id": number, "status": status, **body, **used}
+        if changes and not cut:
+            self._writer.send_event(frame, "orders", changes)
+        else:
+            self._writer.send_reply(frame, cut=cut)
 
 
 def _request(operation: str, place: tuple[str, str], parameters: dict[str, str]) -> ApiRequest:

@@ -13,13 +13,21 @@ from tests.venues.broker.harness import BARS, BTC, HOUR, START, ExchangeConfig, 
 from tests.venues.broker.test_streams import gaps, until
 
 
+@pytest.mark.parametrize("order_entry", ["rest", "websocket"])
 @in_loop
-async def test_through_a_proxy_the_production_addresses_are_the_simulated_exchange(tmp_path):
+async def test_through_a_proxy_the_production_addresses_are_the_simulated_exchange(order_entry, tmp_path):
     ca_file, hints = tmp_path / "ca.pem", []
     config = ExchangeConfig((BARS,), start_ms=START, balances={"USDT": Decimal(10_000)})
     with running_exchange(config, ca_file=ca_file) as running:
         access = Access(
-            "binance", "key", "secret", proxy=running.proxy_url, ca_file=ca_file, timeout_s=60.0, frame_gap_ms=10**7
+            "binance",
+            "key",
+            "secret",
+            proxy=running.proxy_url,
+            ca_file=ca_file,
+            timeout_s=60.0,
+            frame_gap_ms=10**7,
+            order_entry=order_entry,
         )
         broker = connect(access, running.clock)
         try:
@@ -29,6 +37,8 @@ async def test_through_a_proxy_the_production_addresses_are_the_simulated_exchan
             await until(lambda: len(gaps(hints, "up")) == 2)
             order = make()
             assert (await broker.place(order)).outcome == "done"
+            (way,) = {row["via"] for row in running.ledger("request") if row["client_id"] == order.client_id}
+            assert way == ("ws" if order_entry == "websocket" else "rest")
             await until(lambda: Hint("order", BTC, {"client_id": order.client_id}) in hints)
         finally:
             await broker.close()
