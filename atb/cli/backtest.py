@@ -161,15 +161,18 @@ def _print_second(row: "RunRow", result: "Result") -> None:
     click.echo()
     print_fields(run_facts(row))
     if found and len(result.slots) > 1:
+        alone = _alone(result.slots)
         print_text("\nTo promote it, backtest each symbol alone: a manifest holds one, and a runner takes several.")
-        for words in _alone(result.slots):
-            click.echo(f"  {command_line(words)}")
+        if alone:
+            click.echo("With the same options, and these of each symbol's own:")
+        for options in alone:
+            click.echo(f"  {options}")
     elif found:
         click.echo(f"\nNext: {command_line(f'promote {row.run_id} --to paper')}")
 
 
 def _alone(slots: "Sequence[Slot]") -> list[str]:
-    """Return the command that backtests each symbol alone, where strategies differ: with the parameters in which they do."""
+    """Return the options that backtest each symbol alone where the strategies differ: those in which they do."""
     import shlex
 
     from atb.strategies import strategy_params
@@ -180,7 +183,7 @@ def _alone(slots: "Sequence[Slot]") -> list[str]:
         differing = [
             f"{name}={value}" for name, value in params.items() if any(one[name] != value for one in all_params)
         ]
-        words = ["backtest", slot.strategy.name, "--symbol", str(slot.bars.symbol)]
+        words = ["--symbol", str(slot.bars.symbol)]
         found.append(shlex.join([*words, *(word for pair in differing for word in ("-p", pair))]) if differing else "")
     return [words for words in found if words]
 

@@ -315,7 +315,7 @@ def test_two_symbols_are_shown_line_by_line_and_the_way_to_promote_them_is_said(
 
 def test_a_pair_is_promoted_leg_by_leg_with_the_parameters_of_each(stocked_pair):
     assert _alone(stocked_pair) == [
-        "backtest pairs --symbol BTC/USDT -p other=ETH/USDT -p explained=True",
-        "backtest pairs --symbol ETH/USDT -p other=BTC/USDT -p explained=False",
+        "--symbol BTC/USDT -p other=ETH/USDT -p explained=True",
+        "--symbol ETH/USDT -p other=BTC/USDT -p explained=False",
     ]
     assert _alone([stocked_pair[0], stocked_pair[0]]) == []
