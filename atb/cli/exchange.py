@@ -70,7 +70,7 @@ COINBASE_KEY = "organizations/simulated/apiKeys/key"
 @click.option("--fee-in", type=click.Choice(["base", "quote", "bnb"]), default="base", show_default=True,
               help="What fees are paid in; base is Binance's way.")  # fmt: skip
 @click.option(
-    "--faults", help="A JSON file with a list of faults, or a mix drawn from the seed: standard, everything ..."
+    "--faults", help="A JSON file with a list of faults, or a mix drawn from the seed: standard, doubt, everything ..."
 )
 @click.option(
     "--fault-count", type=click.IntRange(min=0), default=20, show_default=True, help="Number of faults of a mix."

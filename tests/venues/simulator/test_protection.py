@@ -1,11 +1,13 @@
 """What a list does to funds and protection, over real HTTP: locked amounts, parts, rejected and expired legs, fees."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from atb.venues.simulator.faults import Fault
 from tests.venues.simulator.caller import OCO, OPO, by_type, calling
+from tests.venues.simulator.client import FREE
 
 OPOCO = {name: value for name, value in OPO.items() if name not in {"pendingType", "pendingStopPrice"}} | {
     "pendingAboveType": "LIMIT_MAKER", "pendingAbovePrice": 112, "pendingBelowType": "STOP_LOSS", "pendingBelowStopPrice": 95,
@@ -100,6 +102,17 @@ def test_a_triggered_stop_may_expire_unfilled(struck):
         assert stop.get("expiryReason") == ("EXECUTION_RULE_PRICE_RANGE_EXCEEDED" if struck else None)
         assert statuses(call, body)["LIMIT_MAKER"] == "EXPIRED"
         assert call.balance("BTC") == (2 if struck else 1, 0)
+
+
+@pytest.mark.parametrize(("limit_gap", "price"), [("own", "110.00000000"), ("open", "115.00000000")])
+def test_a_target_that_the_price_leaps_over_is_met_at_its_own_price_or_as_the_model_says(limit_gap, price):
+    with calling(execution=replace(FREE, limit_gap=limit_gap)) as call:
+        body = call("POST", "orderList/oco", **OCO)[1]
+        leap = {"time_ms": call.start_ms + 1_000, "kind": "price", "detail": {"symbol": "BTCUSDT", "price": 115}}
+        call.control("script", [leap])
+        call.wait(1_000)
+        assert statuses(call, body) == {"LIMIT_MAKER": "FILLED", "STOP_LOSS": "EXPIRED"}
+        assert [trade["price"] for trade in call("GET", "myTrades", symbol="BTCUSDT")[1]] == [price]
 
 
 @pytest.mark.parametrize(
