@@ -109,7 +109,7 @@ class SteppedTimer:
             None  # of a clock that runs by itself, in multiples of real time; None for a virtual one
         )
         self._pace = 0.0  # milliseconds of a virtual clock that pass per millisecond of work
-        self._told: float | None = None  # when the time was told, by the machine's clock; None while this process waits
+        self._read_at: float | None = None  # by the machine's clock; None while it waits
         self._session: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
 
@@ -143,7 +143,7 @@ class SteppedTimer:
 
     def now_ms(self) -> int:
         """Return the exchange's present; at a pace it is extrapolated, and never ahead of the exchange."""
-        worked = 0.0 if self._told is None else (monotonic() - self._told) * 1_000
+        worked = 0.0 if self._read_at is None else (monotonic() - self._read_at) * 1_000
         return self._now_ms + int(worked * self._pace)
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
@@ -153,7 +153,7 @@ class SteppedTimer:
             return True
         if self._socket is None:
             raise VenueError("The simulated exchange's clock is closed")
-        self._now_ms, self._told = self.now_ms(), None
+        self._now_ms, self._read_at = self.now_ms(), None
         try:
             await self._socket.send_str(json.dumps({"until": time_ms}))
         except OSError as error:
@@ -165,7 +165,7 @@ class SteppedTimer:
         return None if self.speed is None else PacedTimer(self._now_ms, self.speed)
 
     def _take(self, message: dict[str, Any]) -> bool:
-        self._now_ms, self._told = int(message["now"]), monotonic()
+        self._now_ms, self._read_at = int(message["now"]), monotonic()
         return bool(message.get("woken"))
 
     async def _receive(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a symbol allows and in which state it is: status, order types, lists, reference price and price range."""
+"""Capabilities of a symbol: its status, the order types and lists it allows, its reference price and price range."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ _FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What one symbol allows; by default everything.
+    """The capabilities of one symbol; by default everything is allowed.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ class VirtualClock:
     now_ms
         Its first time.
     pace
-        Milliseconds that pass by themselves per millisecond of ours while somebody works, so that work takes time; 0 is none.
+        Milliseconds that pass by themselves per millisecond of ours while a client works, so that work takes time; 0 is none.
     """
 
     def __init__(self, now_ms: int, pace: float = 0.0) -> None:
@@ -36,7 +36,7 @@ class VirtualClock:
             self._now_ms = max(self._pass_time(), float(now_ms))
 
     def work(self, working: bool) -> None:
-        """Let time pass by itself at the clock's pace while somebody works, and not while nobody does."""
+        """Let time pass by itself at the clock's pace while a client works, and not while all wait."""
         with self._lock:
             self._pass_time()
             self._since = time.monotonic() if working and self._pace else None
