@@ -1,6 +1,7 @@
 """The ports: what the core needs from the outside world, as protocols."""
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 from atb.domain.bars import Bars
@@ -90,6 +91,18 @@ class Broker(Protocol):
 
     def now_ms(self) -> int:
         """Return the venue's present in epoch milliseconds, by the clock and the offset last measured."""
+        ...
+
+    def capabilities_of(self, symbol: Symbol) -> Capabilities:
+        """Return what a symbol allows and its status, as the venue last told; `capabilities` is the venue's own."""
+        ...
+
+    async def refresh(self, symbols: Sequence[Symbol]) -> None:
+        """Ask the venue again for the rules of symbols, for what they allow, and for their status."""
+        ...
+
+    async def price(self, symbol: Symbol) -> Decimal:
+        """Return the last price (quote per base)."""
         ...
 
     def instrument(self, symbol: Symbol) -> Instrument:

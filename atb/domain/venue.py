@@ -11,6 +11,7 @@ ListKind = Literal["oco", "opo", "opoco"]
 OrderState = Literal["pending", "new", "partially_filled", "filled", "cancelled", "rejected", "expired"]
 Outcome = Literal["done", "rejected", "unknown"]
 Ended = Literal["answered", "refused", "lost"]
+MarketStatus = Literal["trading", "cancel_only", "closed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Permissions:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """The capabilities of a venue that the runner depends on.
+    """The capabilities of a venue, or of one of its symbols, that the runner depends on.
 
     Parameters
     ----------
@@ -124,6 +125,8 @@ class Capabilities:
         Maximum number of stops resting in one symbol; None if unknown.
     checks
         True if the venue can validate an order without placing it.
+    status
+        What a symbol's market takes: orders, only cancellations, or nothing.
     """
 
     client_id_parameter: str
@@ -138,6 +141,7 @@ class Capabilities:
     stops_at_market: bool = True
     checks: bool = True
     stops_per_symbol: int | None = None
+    status: MarketStatus = "trading"
 
     def missing(self) -> tuple[str, ...]:
         """Return, in words, what the venue lacks of what the runner can use."""

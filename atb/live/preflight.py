@@ -15,18 +15,17 @@ from atb.domain.ports import Broker
 from atb.errors import AtbError, SetupError
 from atb.live.journal.handover import locate_session
 from atb.live.journal.kill_switch import NO_HALT, Halt, effective_halt, halted, read_halt_file
+from atb.live.market_checks import capability_check, market_check, room_check
 from atb.live.plan import Plan
 from atb.monitoring.processes import Holder
 from atb.times import DAY_MS
 
 if TYPE_CHECKING:
     from atb.config import Settings
-    from atb.engine.policy import RiskPolicy
     from atb.live.portfolio import Portfolio
 
 _ROOM = Decimal("1.2")  # a test order is this much above the least that the venue takes
 _CENT = Decimal("0.01")
-BARE_TODO = "Promote a policy that enters at the market or at a limit: entry='market' or entry='limit'"
 _WHERE = "Find out where the difference went: executions by hand, a withdrawal, another runner"
 
 
@@ -236,27 +235,12 @@ class _Checks:
         )
 
     def capabilities(self) -> list[Check]:
-        """Check that the venue supports the resting orders of each policy."""
-        return [self._capability(plan) for plan in self.portfolio.plans]
-
-    def _capability(self, plan: Plan) -> Check:
-        can, policy = self.broker.capabilities, plan.policy
-        stops, targets = _rests(policy)
-        lacks = {
-            "stops that rest at the venue": stops and not can.stops,
-            "stops that sell at any price": stops and can.stops and not can.stops_at_market,
-            "pairs of stop and target (OCO)": stops and targets and "oco" not in can.lists,
-            "selling short": policy.allow_short and not can.shorts,
-            "a bound on late execution": can.late_bound_ms is None and can.id_unique != "ever",
-            "entries at a stop that bring their own protective stop": policy.enters_bare,
-            "limit entries that bring their own protective stop": (
-                policy.rests_stop and policy.entry == "limit" and "opo" not in can.lists
-            ),
-        }
-        missing = [words for words, lacking in lacks.items() if lacking]
-        found = f"the venue lacks {', '.join(missing)}" if missing else "everything that the policy wants"
-        todo = BARE_TODO if policy.enters_bare else "Promote a policy that the venue can keep"
-        return Check.of(f"policy of {plan.manifest.name}", not missing, found, todo)
+        """Check that each symbol's market is open and supports the resting orders of its policy."""
+        return [
+            check(plan, self.broker.capabilities_of(plan.symbol))
+            for plan in self.portfolio.plans
+            for check in (market_check, capability_check)
+        ]
 
     # --- asked of the venue -------------------------------------------------------------------------------------------
 
@@ -315,7 +299,8 @@ class _Checks:
             found = f"{present} {asset} there, {needs} in the books"
             todo = "Fund the account, or promote with the cash that it has" if asset == quote else _WHERE
             checks.append(Check.of(f"balance of {asset}", present + slack >= needs, found, todo))
-        return checks
+        free = has[quote].free if quote in has else Decimal(0)
+        return [*checks, *(room_check(plan, free, wanted[quote]) for plan in self.portfolio.plans)]
 
     async def _missed(self) -> dict[str, Decimal]:
         """Return by asset the change due to executions that are not in the books yet; recovery will book them."""
@@ -349,8 +334,3 @@ class _Checks:
         )
         said = "accepted" if answer.outcome == "done" else f"{answer.outcome}: {answer.code} {answer.text}".strip()
         return Check.of(name, answer.outcome == "done", f"buy {quantity}: {said}", "Look at the exchange's message")
-
-
-def _rests(policy: "RiskPolicy") -> tuple[bool, bool]:
-    """Return whether a policy rests stops, and whether it rests targets."""
-    return policy.rests_stop, policy.take_profit is not None or bool(policy.ladder)

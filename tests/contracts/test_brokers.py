@@ -241,10 +241,22 @@ async def test_what_the_flags_deny_is_refused_here_and_what_they_grant_is_not(ve
     async with on_stage(venue) as (scene, broker):
         stop, target = scene.order("stop", "stop"), scene.order("target", "limit")
         listed = await broker.place(OrderList("atb-stage-l0", "oco", (stop, target)))
-        assert (listed.code != "local:unsupported") == ("oco" in broker.capabilities.lists)
+        can = broker.capabilities_of(scene.symbol)
+        assert (listed.code != "local:unsupported") == ("oco" in can.lists)
         replaced = await broker.replace(stop, scene.order("stop", "stop", "1"))
-        assert (replaced.code != "local:unsupported") == broker.capabilities.replaces
-        assert bool(broker.capabilities.missing()) == (venue == "coinbase")
+        assert (replaced.code != "local:unsupported") == can.replaces
+        assert bool(can.missing()) == (venue == "coinbase")
+
+
+@at_each_venue
+@in_loop
+async def test_what_a_symbol_allows_and_its_last_price_are_told_again_when_asked(venue):
+    async with on_stage(venue) as (scene, broker):
+        assert broker.capabilities_of(scene.symbol).status == "trading"
+        assert broker.capabilities_of(scene.symbol).stops
+        await broker.refresh([scene.symbol])
+        assert broker.capabilities_of(scene.symbol).status == "trading"
+        assert await broker.price(scene.symbol) == Decimal(str(FRAME["open"].iloc[ROW]))
 
 
 @at_each_venue

@@ -126,6 +126,7 @@ class ForgedBroker:
     ever: list[OrderReport] = field(default_factory=list)  # what `all_orders` lists
     opened: list[OrderReport] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
+    last: Decimal = Decimal(100)
     wallet: dict[str, Balance] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -134,10 +135,20 @@ class ForgedBroker:
     def now_ms(self) -> int:
         return self.now
 
+    def capabilities_of(self, symbol: Symbol) -> Capabilities:
+        return self.capabilities
+
     def _ask(self, what: str, about: Any) -> None:
         self.asked.append((what, about))
         if what in self.silent:
             raise VenueError(f"the venue does not answer {what}")
+
+    async def refresh(self, symbols: Sequence[Symbol]) -> None:
+        self._ask("refresh", tuple(symbols))
+
+    async def price(self, symbol: Symbol) -> Decimal:
+        self._ask("price", symbol)
+        return self.last
 
     async def find(self, order: Order) -> OrderReport | None:
         self._ask("find", order.client_id)

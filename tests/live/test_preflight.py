@@ -21,6 +21,7 @@ from atb.live.portfolio import Portfolio
 from atb.live.preflight import AccountState, preflight
 from atb.monitoring.processes import Holder, _started
 from atb.strategies import make_strategy
+from atb.venues.simulator.capabilities import EVERYTHING
 from atb.venues.simulator.configuration import Filters, Key
 from tests.instruments import usual
 from tests.live.exchange_harness import plan_of
@@ -41,6 +42,11 @@ def portfolio(policy=None, *, market="binance", instrument=None):
     )
     plan = replace(plan, manifest=SimpleNamespace(**vars(plan.manifest) | {"venue": market}))
     return Portfolio((replace(plan, instrument=instrument) if instrument else plan,))
+
+
+def allow(broker, **values):
+    """Change what the symbol allows, as the broker learned it."""
+    broker._allowed[BTC] = replace(broker.capabilities_of(BTC), **values)
 
 
 def look(running, *, situation=None, before=None, plans=None, clock=None, change=None, **settings):
@@ -68,8 +74,9 @@ def test_an_account_that_is_ready_passes_every_check():
     assert found.passed
     found.require()
     names = [check.name.split(" of ")[0] for check in found.checks]
-    assert names == ["venue", "market", "lease", "kill switch", "policy", "clock", "key may trade", "key cannot withdraw",
-                     "instrument", "open orders", "balance", "balance", "test order in BTC/USDT"]  # fmt: skip
+    assert names == ["venue", "market", "lease", "kill switch", "status", "policy", "clock", "key may trade",
+                     "key cannot withdraw", "instrument", "open orders", "balance", "balance", "room for entries",
+                     "test order in BTC/USDT"]  # fmt: skip
     assert found.to_json()[0]["ok"] is True
 
 
@@ -120,9 +127,7 @@ def test_what_the_venue_cannot_keep_is_named():
         assert "selling short" in next(iter(wrong.values())).found
 
         def weaken(broker):
-            broker.capabilities = replace(
-                broker.capabilities, lists=frozenset(), stops_at_market=False, late_bound_ms=None
-            )
+            allow(broker, lists=frozenset(), stops_at_market=False, late_bound_ms=None)
 
         ladder = RiskPolicy(stop_loss=0.02, ladder=((0.01, 0.5),))
         wrong, _ = look(running, plans=portfolio(ladder), change=weaken)
@@ -133,7 +138,7 @@ def test_what_the_venue_cannot_keep_is_named():
         wrong, _ = look(
             running,
             plans=portfolio(RiskPolicy(trailing_atr=2.0)),
-            change=lambda broker: setattr(broker, "capabilities", replace(broker.capabilities, stops=False)),
+            change=lambda broker: allow(broker, stops=False),
         )
         assert "stops that rest at the venue" in next(iter(wrong.values())).found
 
@@ -150,11 +155,45 @@ def test_an_entry_that_can_be_filled_while_no_runner_lives_to_place_its_stop_is_
         wrong, _ = look(
             running,
             plans=portfolio(RiskPolicy(entry="limit", entry_offset=0.01, stop_loss=0.02)),
-            change=lambda broker: setattr(
-                broker, "capabilities", replace(broker.capabilities, lists=frozenset(("oco",)))
-            ),
+            change=lambda broker: allow(broker, lists=frozenset(("oco",))),
         )
-        assert "limit entries that bring their own protective stop" in next(iter(wrong.values())).found
+        assert "entries that bring their own protective stop (OPO)" in next(iter(wrong.values())).found
+
+
+def test_the_symbol_itself_is_asked_what_it_allows():
+    moves = RiskPolicy(stop_loss=0.02, trailing_stop=0.01)
+    for values, words in (
+        ({"opoAllowed": False}, "entries that bring their own protective stop (OPO)"),
+        ({"otoAllowed": False}, "entries that bring their own protective stop (OPO)"),
+        ({"cancelReplaceAllowed": False}, "moving a stop in one request (cancel-replace)"),
+        ({"orderTypes": ["LIMIT", "MARKET", "LIMIT_MAKER"]}, "stops that rest at the venue"),
+    ):
+        with exchange(symbols={"BTCUSDT": EVERYTHING.changed(values)}) as running:
+            wrong, _ = look(running, plans=portfolio(moves))
+        (check,) = wrong.values()
+        assert words in check.found
+        assert check.found.startswith("BTC/USDT: the venue lacks ")
+
+
+@pytest.mark.parametrize(
+    ("status", "words"), [("CANCEL_ONLY", "takes cancellations and no orders"), ("HALT", "closed")]
+)
+def test_a_market_that_takes_no_orders_is_refused(status, words):
+    with exchange(symbols={"BTCUSDT": EVERYTHING.changed({"status": status})}) as running:
+        wrong, _ = look(running)
+    assert wrong["status of BTC/USDT"].found == f"BTC/USDT: {words}"
+
+
+def test_an_account_a_little_short_of_the_worst_price_of_an_entry_is_told_what_follows():
+    plans = portfolio(RiskPolicy(stop_loss=0.02, fraction=0.99))
+    with exchange(balances={"USDT": Decimal(10_000)}) as running:
+        wrong, found = look(running, plans=plans)
+    (check,) = (check for check in found.checks if check.name.startswith("room for entries"))
+    assert wrong == {}
+    assert check.found == (
+        "an entry of 9900 USDT, filled up to 2% above the close, needs 10098; 10000 are free: "
+        "its worst price is lower, or its quantity smaller"
+    )
 
 
 @pytest.mark.parametrize(("client_id", "whose"), [("atb-sim-e7", "ours, forgotten"), ("by-hand-1", "not ours")])

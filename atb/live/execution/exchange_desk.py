@@ -13,6 +13,7 @@ import numpy as np
 
 from atb.domain.ports import Broker
 from atb.domain.symbol import Symbol
+from atb.domain.venue import Capabilities
 from atb.errors import VenueError
 from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
@@ -253,7 +254,7 @@ class ExchangeDesk:
             self._makers[slot],
             self.desk_state.bars.get(slot, 0),
             self.blotter,
-            self.broker.capabilities,
+            self._capabilities(slot),
             slot in self.reports.crossed,
             slot in self.reports.reached,
             slot in self.reports.plain | self.reports.tight,
@@ -267,9 +268,12 @@ class ExchangeDesk:
         present = self.desk_state.present.get(slot)
         return self.book.slot(slot) if present is None else self.book.limited_to(slot, present)
 
+    def _capabilities(self, slot: int) -> Capabilities:
+        return self.broker.capabilities_of(self.book.portfolio.plans[slot].symbol)
+
     def _stop_limit(self, slot: int) -> int | None:
         """Return how many stops of a slot may rest: the venue's limit, shared by the slots of a symbol."""
-        number = self.broker.capabilities.stops_per_symbol
+        number = self._capabilities(slot).stops_per_symbol
         plans = self.book.portfolio.plans
         sharing = sum(plan.symbol == plans[slot].symbol for plan in plans)
         return None if number is None else max(1, number // sharing)

@@ -1,6 +1,8 @@
 """The broker for Binance Spot: own request parameters and raw responses, over ccxt's signatures and connections."""
 
+import json
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -11,9 +13,10 @@ from atb.domain.venue import Answer, OrderList
 from atb.errors import InputError
 from atb.venues.broker import reports
 from atb.venues.broker.binance_reads import BinanceReads
+from atb.venues.broker.capabilities import binance_capabilities
 from atb.venues.broker.connection import Access
 from atb.venues.broker.order_entry import OrderEntry
-from atb.venues.broker.rules import TradingRules, binance_rules, plain
+from atb.venues.broker.rules import TradingRules, binance_rules, number, plain
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, is_protective, orders_of
 
@@ -47,7 +50,7 @@ class BinanceBroker(BinanceReads):
             If the request fails.
         """
         await self._measure()
-        info = await self._load_markets(symbols, _rules)
+        info = await self._load_markets(symbols, self._read_market)
         self._parse(lambda: self.rate_limiter.set_limits(info.body["rateLimits"]))
         await self._entry.open()
 
@@ -55,6 +58,35 @@ class BinanceBroker(BinanceReads):
         """Close every connection."""
         await self._entry.close()
         await super().close()
+
+    async def refresh(self, symbols: Sequence[Symbol]) -> None:
+        """Ask again for the rules of symbols, for what they allow, and for their status.
+
+        Raises
+        ------
+        VenueError
+            If the request fails.
+        """
+        names = {self._rules_of(symbol).venue_symbol: symbol for symbol in symbols}
+        values = {"symbols": json.dumps(list(names), separators=(",", ":"))}
+        call = partial(self._exchange.public_get_exchangeinfo, values)
+        reply = await self._read(Request(call, weight=20, protective=True))
+        for info in self._parse(lambda: list(reply.body["symbols"])):
+            if (symbol := names.get(str(info.get("symbol")))) is not None:
+                self._parse(partial(self._learn, symbol, info))
+
+    async def price(self, symbol: Symbol) -> Decimal:
+        """Return the last price (quote per base).
+
+        Raises
+        ------
+        VenueError
+            If the request fails.
+        """
+        values = {"symbol": self._rules_of(symbol).venue_symbol}
+        call = partial(self._exchange.public_get_ticker_price, values)
+        reply = await self._read(Request(call, weight=2, protective=True))
+        return self._parse(lambda: number(reply.body["price"]))
 
     async def place(self, order: Order | OrderList) -> Answer:
         """Send an order or an order list once; nothing is ever resent automatically."""
@@ -152,12 +184,17 @@ class BinanceBroker(BinanceReads):
             fills=tuple(fill for row in rows for fill in reports.executions(symbol, row, price)),
         )
 
+    async def _read_market(self, symbol: Symbol, market: dict[str, Any]) -> TradingRules:
+        self._learn(symbol, market["info"])
+        return self._rules[symbol]
+
+    def _learn(self, symbol: Symbol, info: dict[str, Any]) -> None:
+        """Take in the rules of a symbol and what it allows."""
+        self._rules[symbol] = binance_rules(symbol, info)
+        self._allowed[symbol] = binance_capabilities(self.capabilities, info)
+
     def _is_market_stream(self, address: str) -> bool:
         return "/ws-api/" not in address
-
-
-async def _rules(symbol: Symbol, market: dict[str, Any]) -> TradingRules:
-    return binance_rules(symbol, market["info"])
 
 
 def order_parameters(order: Order, venue_symbol: str) -> Parameters:

@@ -1,9 +1,13 @@
-"""Table of exchange capabilities; an exchange without a row gets a cautious one from ccxt's flags."""
+"""Capabilities of exchanges: a table of what no exchange tells, and what Binance tells of each symbol.
+
+An exchange without a row gets a cautious one from ccxt's flags. What an exchange does tell is never in the table: order lists,
+order types, cancel-replace and the status differ from symbol to symbol, and change.
+"""
 
 from dataclasses import replace
 from typing import Any
 
-from atb.domain.venue import Capabilities
+from atb.domain.venue import Capabilities, ListKind, MarketStatus
 
 RECV_WINDOW_MS = 3_000  # short, so that a lost stop is proven absent and placed again within 5 s
 
@@ -12,11 +16,8 @@ BINANCE = Capabilities(
     looks_up_client_ids=True,
     id_unique="open",
     late_bound_ms=RECV_WINDOW_MS,
-    lists=frozenset(("oco", "opo", "opoco")),
-    stops=True,
-    replaces=True,
+    stops=False,  # this and the rest is a symbol's: `binance_capabilities`
     user_stream=True,
-    stops_per_symbol=5,  # MAX_NUM_ALGO_ORDERS
 )
 
 # ccxt replaces `clientOrderId` here, so the exchange's own parameter is used. Stops become limit orders: a price gap beyond both
@@ -50,6 +51,29 @@ def capabilities_of(exchange_id: str, exchange: Any, *, recv_window_ms: int = RE
     if known is None:
         return _according_to_ccxt(exchange)
     return replace(known, late_bound_ms=recv_window_ms) if known.late_bound_ms is not None else known
+
+
+_STATUSES: dict[str, MarketStatus] = {"TRADING": "trading", "CANCEL_ONLY": "cancel_only"}  # all others are closed
+_NEEDS: dict[ListKind, tuple[str, ...]] = {  # what a symbol must allow for a list of ours
+    "oco": ("oco", "STOP_LOSS", "LIMIT_MAKER"),
+    "opo": ("oto", "opo", "LIMIT", "STOP_LOSS"),
+    "opoco": ("oto", "opo", "oco", "LIMIT", "STOP_LOSS", "LIMIT_MAKER"),
+}
+
+
+def binance_capabilities(venue: Capabilities, info: dict[str, Any]) -> Capabilities:
+    """Return what a symbol of Binance's `exchangeInfo` allows; what is not said is not allowed."""
+    allowed = {kind for kind in ("oco", "oto", "opo") if info.get(f"{kind}Allowed")} | set(info.get("orderTypes") or ())
+    filters = {row["filterType"]: row for row in info.get("filters") or ()}
+    most = filters.get("MAX_NUM_ALGO_ORDERS", {}).get("maxNumAlgoOrders")
+    return replace(
+        venue,
+        lists=frozenset(kind for kind, needs in _NEEDS.items() if allowed.issuperset(needs)),
+        stops="STOP_LOSS" in allowed,
+        replaces=bool(info.get("cancelReplaceAllowed")),
+        stops_per_symbol=None if most is None else int(most),
+        status=_STATUSES.get(str(info.get("status")), "closed"),
+    )
 
 
 def _according_to_ccxt(exchange: Any) -> Capabilities:

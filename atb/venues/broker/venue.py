@@ -63,6 +63,7 @@ class Venue:
         self._venue_clock = VenueClock(clock)
         self._exchange.venue_now_ms = self._venue_clock.now_ms
         self._rules: dict[Symbol, TradingRules] = {}
+        self._allowed: dict[Symbol, Capabilities] = {}
         self._last: dict[Symbol, Decimal] = {}
         self._watched: dict[tuple[Symbol, Timeframe], None] = {}
         self._streams: Streams | None = None
@@ -77,6 +78,27 @@ class Venue:
     def now_ms(self) -> int:
         """Return the venue's time in epoch milliseconds; it may be a little behind, never ahead."""
         return self._venue_clock.now_ms()
+
+    def capabilities_of(self, symbol: Symbol) -> Capabilities:
+        """Return what a symbol allows, as last told; the venue's own capabilities where it tells nothing of its symbols."""
+        return self._allowed.get(symbol, self.capabilities)
+
+    async def refresh(self, symbols: Sequence[Symbol]) -> None:
+        """Ask again what symbols allow; here nothing, since ccxt's unified methods do not tell it."""
+
+    async def price(self, symbol: Symbol) -> Decimal:
+        """Return the last price (quote per base).
+
+        Raises
+        ------
+        VenueError
+            If the request fails, or the venue has no last price.
+        """
+        call = partial(self._exchange.fetch_ticker, str(symbol))
+        last = (await self._read(Request(call, weight=2, protective=True))).value.get("last")
+        if last is None:
+            raise VenueError(f"{self._access.id} has no last price", found=str(symbol))
+        return Decimal(str(last))
 
     def instrument(self, symbol: Symbol) -> Instrument:
         """Return the trading rules of a symbol as the venue publishes them."""
