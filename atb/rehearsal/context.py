@@ -25,6 +25,8 @@ class SlotContext:
         Quantity step (base), smallest order value (quote), price step.
     needs_stop
         Whether its policy has a stop.
+    enters_bare
+        Whether its entries cannot bring their stop, since they are stops themselves.
     """
 
     prefix: str
@@ -34,6 +36,7 @@ class SlotContext:
     min_notional: Decimal
     needs_stop: bool
     tick: Decimal = Decimal("0.01")
+    enters_bare: bool = False
 
     @property
     def joined(self) -> str:
@@ -59,7 +62,8 @@ class JudgeContext:
     halts
         Kill switch: when it was set, when it was cleared, and its level (1 pause, 2 cancel, 3 flatten).
     max_uncovered_ms
-        Longest time that a position may be without a stop, or with one at another price than the policy's.
+        Longest time that a position may be without a stop, or with one at another price than the policy's: by the exchange's clock,
+        and without a stop also by ours.
     orders_per_minute
         Orders of any kind within 60 s beyond which no entry may be sent.
     last_resort
@@ -97,6 +101,7 @@ def slot_contexts(portfolio: Portfolio, session_id: str) -> tuple[SlotContext, .
                 rules.min_notional,
                 policy.signal_stop or any(stop is not None for stop in stops),
                 rules.tick,
+                policy.enters_bare,
             )
         )
     return tuple(found)

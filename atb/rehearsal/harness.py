@@ -20,6 +20,7 @@ from atb.errors import RunError
 from atb.files import make_private_folder, open_private_log, write_private
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.faults import Schedule
+from atb.rehearsal.ledger import DIED
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.server import Running, running_exchange
 
@@ -234,6 +235,7 @@ class Harness:
 def _stay_down(running: Running, dead_ms: int) -> tuple[int, int]:
     """Let the market go on while no runner is alive; return the span in exchange time."""
     time.sleep(_IN_FLIGHT_S)
+    running.call(lambda: running.exchange.note("mark", {"note": DIED}))
     died = running.clock.now_ms()
     return died, max(died, running.advance(died + dead_ms)) if dead_ms else died
 

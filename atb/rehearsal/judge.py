@@ -159,7 +159,7 @@ def examine(
     uncovered = list(uncovered_spans(history, context))
     found["I1"] += accounting.executions(history, journal) + accounting.balances(history, journal, context)
     found["I2"] += order_life.duplicate_entries(history)
-    found["I3"] += [str(gap) for gap in uncovered if gap.longest_ms > context.max_uncovered_ms]
+    found["I3"] += [str(gap) for gap in uncovered if gap.violates(context.max_uncovered_ms)]
     found["I3"] += stop_prices.altered(history, journal)
     misplaced = list(stop_prices.misplaced_times(history, context, wanted)) if wanted is not None else []
     found["I3"] += [str(gap) for gap in misplaced if gap.longest_ms > context.max_uncovered_ms]
@@ -175,6 +175,8 @@ def examine(
     judgement.facts = {
         **behaviour.counts(history, journal, context),
         "longest_uncovered_ms": max((gap.longest_ms for gap in uncovered), default=0),
+        "longest_uncovered_real_ms": max((gap.longest_real_ms for gap in uncovered), default=0),
+        "bare_through_death": sum(gap.death_ms is not None for gap in uncovered),
         "longest_misplaced_ms": max((gap.longest_ms for gap in misplaced), default=0),
         "longest_uncovered_while_dead_ms": max((_time_dead(gap.span, context) for gap in uncovered), default=0),
     }

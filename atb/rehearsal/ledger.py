@@ -1,5 +1,6 @@
 """The exchange's ledger, read back: orders with their history, trades, requests, and what kept the runner from acting."""
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -12,6 +13,7 @@ from atb.domain.orders import CLIENT_ID_PREFIX
 Entry = Mapping[str, Any]
 Span = tuple[int, int]
 
+DIED = "died"  # note of the mark that a harness makes when a runner's process is gone
 OPEN = frozenset(("NEW", "PARTIALLY_FILLED", "PENDING_NEW"))
 _CLIENT_ID_PARAMETERS = (
     "newClientOrderId",
@@ -172,6 +174,40 @@ class LedgerReading:
         """Exchange time of the last entry."""
         return int(self.entries[-1]["ms"]) if self.entries else 0
 
+    @staticmethod
+    def real_ms(entry: Entry) -> int:
+        """Return when an entry was written by our clock, in milliseconds since the ledger began."""
+        return int(entry.get("real_ms", 0))
+
+    def real_span(self, span: Span) -> Span:
+        """Return a span of exchange time by our clock: from the first entry at its begin to the first one at its end."""
+        times = [int(entry["ms"]) for entry in self.entries]
+        first, last = (min(bisect_left(times, at), len(times) - 1) for at in span)
+        return self.real_ms(self.entries[first]), self.real_ms(self.entries[last])
+
+    @cached_property
+    def real_deaths(self) -> list[Span]:
+        """When no process was alive by our clock: from each death to the first request of the next process."""
+        found: list[Span] = []
+        died: int | None = None
+        for entry in self.entries:
+            if self.is_death(entry):
+                died = self.real_ms(entry) if died is None else died
+            elif entry["kind"] == "request" and died is not None:
+                found.append((died, self.real_ms(entry)))
+                died = None
+        return found if died is None else [*found, (died, self.real_ms(self.entries[-1]))]
+
+    @staticmethod
+    def is_death(entry: Entry) -> bool:
+        """Return whether an entry is the mark of a runner's death."""
+        return bool(entry["kind"] == "mark" and entry.get("note") == DIED)
+
+    @staticmethod
+    def hinders(entry: Entry) -> bool:
+        """Return whether an entry is a fault that hit a request or a stream."""
+        return bool(entry["kind"] == "fault" and entry["fault"] in _ON_REQUESTS_OR_STREAMS)
+
     def order_requests(self) -> Iterable[tuple[Entry, list[str]]]:
         """Yield every request that placed orders of ours, with their client ids."""
         for entry in self.entries_of("request"):
@@ -194,7 +230,7 @@ class LedgerReading:
 
     def fault_times_ms(self) -> list[int]:
         """Return when a fault hit a request or a stream."""
-        return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] in _ON_REQUESTS_OR_STREAMS]
+        return [int(entry["ms"]) for entry in self.entries if self.hinders(entry)]
 
     def stops_cancelled_by_others(self) -> list[int]:
         """Return when a protective order was cancelled from outside."""

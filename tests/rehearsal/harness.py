@@ -29,6 +29,7 @@ from atb.live.writer import Writer
 from atb.rehearsal.context import JudgeContext, slot_contexts
 from atb.rehearsal.invariants.stop_prices import wanted_stops
 from atb.rehearsal.judge import Judgement, examine
+from atb.rehearsal.ledger import DIED
 from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
@@ -255,6 +256,7 @@ class Play:
         return "too many lives"
 
     def _be_dead(self, running: Running, dead_ms: int) -> None:
+        running.call(lambda: running.exchange.note("mark", {"note": DIED}))
         died = running.clock.now_ms()
         back = max(died, min(died + dead_ms, self.calm_ms)) if died < self.calm_ms else died + 1_000
         running.advance(back)

@@ -1,12 +1,18 @@
-"""I3: every position is covered by a stop resting at the exchange, except for as long as the runner could not act."""
+"""I3: every position is covered by a stop resting at the exchange, except for as long as the runner could not act.
 
-from collections.abc import Iterator
+Time is measured in two clocks, the exchange's and ours, since a clock that stands still while the runner works hides every gap
+between two requests; the limit holds in each. Through a death it is 0: what the runner itself leaves bare between two
+requests, by a cancellation or by an entry that does not bring its stop, nobody covers when its process is gone. The exceptions are
+those of `runners/README.md`: entries at a stop, limit entries that are met in part, and what the exchange did or refused. A crumb
+that no order could sell needs no stop: protection is not moved for it.
+"""
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from decimal import ROUND_DOWN, Decimal
-from itertools import groupby
 
 from atb.rehearsal.context import JudgeContext, SlotContext
-from atb.rehearsal.ledger import ClientIdParts, LedgerOrder, LedgerOrders, LedgerReading, Span
+from atb.rehearsal.ledger import ClientIdParts, Entry, LedgerOrder, LedgerOrders, LedgerReading, Span
 
 STOPS = frozenset(("STOP_LOSS", "STOP_LOSS_LIMIT"))
 RESTS = frozenset(("NEW", "PARTIALLY_FILLED"))
@@ -15,18 +21,45 @@ _VALUE_SLACK = Decimal("1.3")  # an order worth little more than the minimum not
 
 @dataclass(frozen=True)
 class UncoveredSpan:
-    """A span in which a slot's position was not covered; `longest_ms` is its longest part without an excuse."""
+    """A span in which a slot's position was not covered.
+
+    Parameters
+    ----------
+    longest_ms, longest_real_ms
+        Its longest part without an excuse, by the exchange's clock and by ours.
+    death_ms
+        When a process died in it that had left the position bare itself, None where none did.
+    """
 
     slot: str
     span: Span
     held: Decimal
     covered: Decimal
     longest_ms: int
+    longest_real_ms: int = 0
+    death_ms: int | None = None
+
+    def violates(self, limit_ms: int) -> bool:
+        """Return whether it lasted longer than a limit in one of the clocks, or through a death."""
+        return self.death_ms is not None or max(self.longest_ms, self.longest_real_ms) > limit_ms
 
     def __str__(self) -> str:
         """Return one line."""
         begin, end = self.span
-        return f"{self.slot} held {self.held}, covered {self.covered}, for {self.longest_ms} ms from {begin} to {end}"
+        lasted = f"for {self.longest_ms} ms, {self.longest_real_ms} ms by our clock"
+        died = "" if self.death_ms is None else f", left bare by the runner that died at {self.death_ms}"
+        return f"{self.slot} held {self.held}, covered {self.covered}, {lasted}, from {begin} to {end}{died}"
+
+
+@dataclass
+class _Bare:
+    """A span that has begun: its first entry, quantities, and whether the runner itself began it, unhindered by faults."""
+
+    entry: Entry
+    held: Decimal
+    covered: Decimal
+    by_us: bool
+    death_ms: int | None = None
 
 
 @dataclass
@@ -37,7 +70,7 @@ class _Position:
     held: Decimal = Decimal(0)
     price: Decimal = Decimal(0)
     orders: dict[int, LedgerOrder] = field(default_factory=dict)
-    since: tuple[int, Decimal, Decimal] | None = None
+    since: _Bare | None = None
 
     def execute(self, side: str, quantity: Decimal, price: Decimal, *, fee: Decimal) -> None:
         self.held += (quantity if side == "BUY" else -quantity) - fee
@@ -52,8 +85,10 @@ class _Position:
         return max(whole, Decimal(0))
 
     @property
-    def above_min_notional(self) -> bool:
-        return self.to_cover * self.price >= self.context.min_notional * _VALUE_SLACK
+    def is_bare(self) -> bool:
+        """Whether so much is not covered that an order could sell it."""
+        missing = self.to_cover - self.covered
+        return missing > 0 and missing * self.price >= self.context.min_notional * _VALUE_SLACK
 
     @property
     def covered(self) -> Decimal:
@@ -62,48 +97,69 @@ class _Position:
 
 
 def uncovered_spans(ledger: LedgerReading, context: JudgeContext) -> Iterator[UncoveredSpan]:
-    """Yield every span in which a position that needs a stop was not covered, at the resolution of the exchange's clock."""
+    """Yield every span in which a position that needs a stop was not covered, from one entry of the ledger to another."""
     orders = LedgerOrders()
     positions = {slot.prefix: _Position(slot) for slot in context.slots if slot.needs_stop}
-    for now, entries in groupby(ledger.entries, lambda entry: int(entry["ms"])):
-        changed = set()
-        for entry in entries:
-            order = orders.apply(entry)
-            name = ClientIdParts.parse(order.client_id) if order is not None else None
-            if order is None or name is None or (position := positions.get(name.slot)) is None:
-                continue
-            changed.add(name.slot)
-            position.orders[order.order_id] = order
-            if entry["kind"] == "trade":
-                fee = Decimal(entry["commission"]) if entry["commission_asset"] == position.context.base else Decimal(0)
-                position.execute(entry["side"], Decimal(entry["quantity"]), Decimal(entry["price"]), fee=fee)
-        for prefix in changed:
-            yield from _update(positions[prefix], now, ledger, context=context)
+    for entry in ledger.entries:
+        order = orders.apply(entry)
+        _note(entry, positions.values(), ledger)
+        name = ClientIdParts.parse(order.client_id) if order is not None else None
+        if order is None or name is None or (position := positions.get(name.slot)) is None:
+            continue
+        position.orders[order.order_id] = order
+        if entry["kind"] == "trade":
+            fee = Decimal(entry["commission"]) if entry["commission_asset"] == position.context.base else Decimal(0)
+            position.execute(entry["side"], Decimal(entry["quantity"]), Decimal(entry["price"]), fee=fee)
+        if (ended := _update(position, entry, order)) is not None:
+            yield from _span_of(position, ended, entry, ledger=ledger, context=context)
     for position in positions.values():
         if position.since is not None:
-            yield _uncovered_span(position, ledger.end_ms, ledger, context=context)
+            yield from _span_of(position, position.since, ledger.entries[-1], ledger=ledger, context=context)
 
 
-def _update(position: _Position, now: int, ledger: LedgerReading, *, context: JudgeContext) -> Iterator[UncoveredSpan]:
-    """Compare position and stops after the last entry of one exchange time."""
-    position.orders = {key: order for key, order in position.orders.items() if order.open}
-    covered = position.covered
-    uncovered = position.above_min_notional and covered < position.to_cover
-    if uncovered and position.since is None:
-        position.since = (now, position.to_cover, covered)
-    elif not uncovered and position.since is not None:
-        yield _uncovered_span(position, now, ledger, context=context)
+def _note(entry: Entry, positions: Iterable[_Position], ledger: LedgerReading) -> None:
+    """Note a death, or a fault that hindered the runner, in the spans that have begun."""
+    for bare in (position.since for position in positions if position.since is not None):
+        if ledger.is_death(entry) and bare.by_us:
+            bare.death_ms = bare.death_ms or int(entry["ms"])
+        bare.by_us = bare.by_us and not ledger.hinders(entry)
+
+
+def _update(position: _Position, entry: Entry, order: LedgerOrder) -> _Bare | None:
+    """Compare position and stops after an entry; return the span that it ended."""
+    position.orders = {key: other for key, other in position.orders.items() if other.open}
+    since, bare = position.since, position.is_bare
+    if bare and since is None:
+        by_us = _left_bare_by_us(position.context, entry, order)
+        position.since = _Bare(entry, position.to_cover, position.covered, by_us)
+    elif bare and since is not None and entry["ms"] == since.entry["ms"]:
+        since.held, since.covered = position.to_cover, position.covered
+    elif not bare and since is not None:
         position.since = None
+        return since
+    return None
 
 
-def _uncovered_span(
-    position: _Position, until_ms: int, ledger: LedgerReading, *, context: JudgeContext
-) -> UncoveredSpan:
-    since_ms, held, covered = position.since or (until_ms, Decimal(0), Decimal(0))
-    span = (since_ms, until_ms)
-    return UncoveredSpan(
-        position.context.prefix, span, held, covered, _longest_ms(position.context, span, ledger, context=context)
-    )
+def _left_bare_by_us(slot: SlotContext, entry: Entry, order: LedgerOrder) -> bool:
+    """Return whether the runner's request, and not the exchange, left a position bare that one request could have kept covered."""
+    if entry["kind"] == "order":
+        return bool(order.state == "CANCELED")
+    return order.side == "BUY" and order.list_id < 0 and not slot.enters_bare
+
+
+def _span_of(
+    position: _Position, bare: _Bare, last: Entry, *, ledger: LedgerReading, context: JudgeContext
+) -> Iterator[UncoveredSpan]:
+    """Yield a span that has ended, unless it was a moment inside one request."""
+    slot, span = position.context, (int(bare.entry["ms"]), int(last["ms"]))
+    real = (ledger.real_ms(bare.entry), ledger.real_ms(last))
+    by_others = span[0] in ledger.stops_cancelled_by_others()
+    death_ms = None if by_others or span[0] in ledger.late_cancels else bare.death_ms
+    if span[0] == span[1] and real[0] == real[1] and death_ms is None:
+        return
+    longest = _longest_ms(slot, span, ledger, context=context)
+    longest_real = _longest_real_ms(slot, span, real, ledger=ledger)
+    yield UncoveredSpan(slot.prefix, span, bare.held, bare.covered, longest, longest_real, death_ms)
 
 
 def _longest_ms(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
@@ -121,6 +177,14 @@ def _longest_ms(slot: SlotContext, span: Span, ledger: LedgerReading, *, context
         (begin, end) for begin, end in context.deaths if begin >= sent or (cancelled_by_others and begin <= since < end)
     ]
     return longest_unexcused_ms(span, [*deaths, *obstructions(slot, since, ledger)])
+
+
+def _longest_real_ms(slot: SlotContext, span: Span, real: Span, *, ledger: LedgerReading) -> int:
+    """Return the longest part of a span by our clock in which a runner lived, and nothing hindered it."""
+    hindered = [ledger.real_ms(entry) for entry in ledger.entries_of("fault") if ledger.hinders(entry)]
+    refused = [ledger.real_span(refusal) for refusal in ledger.refusal_spans(slot.joined) if refusal[1] >= span[0]]
+    excuses = [*((at, at) for at in hindered if at >= real[0]), *refused, *ledger.real_deaths]
+    return longest_unexcused_ms(real, [excuse for excuse in excuses if excuse[1] >= real[0]])
 
 
 def obstructions(slot: SlotContext, since: int, ledger: LedgerReading) -> list[Span]:

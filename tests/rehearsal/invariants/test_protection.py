@@ -1,11 +1,12 @@
 """I3: every position has a stop; only what kept the runner from acting excuses the time without one."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from atb.rehearsal.invariants.protection import longest_unexcused_ms, uncovered_spans
-from tests.rehearsal.invariants.entries import ENTRY, EXIT, context, ledger, placed, stop, trade
+from tests.rehearsal.invariants.entries import ENTRY, EXIT, SLOT, context, ledger, placed, stop, trade
 
 END = placed(9_000, 8, "web-1")
 
@@ -65,3 +66,73 @@ def test_a_death_after_the_entry_excuses_and_one_before_it_does_not():
 )
 def test_what_no_excuse_covers_is_counted_in_its_longest_part(excuses, longest):
     assert longest_unexcused_ms((0, 100), excuses) == longest
+
+
+# --- both clocks, and deaths ----------------------------------------------------------------------------------------------
+
+LEFT = stop(3_000, status="CANCELED", real_ms=100)  # by a request of the runner
+DEATH = {"kind": "mark", "note": "died", "ms": 3_000, "real_ms": 150}
+RESET = {"kind": "fault", "fault": "reset", "ms": 3_000, "real_ms": 120}
+ENTERED = (placed(1_000, 1, ENTRY, list_id=7), trade(2_000, 1, ENTRY, list_id=7), stop(2_000))
+
+
+def found(*entries, slot=SLOT, **changes):
+    made = replace(context(**changes), slots=(slot,))
+    return [(gap.longest_ms, gap.longest_real_ms, gap.death_ms) for gap in uncovered_spans(ledger(*entries), made)]
+
+
+def test_a_gap_in_which_the_exchanges_clock_stands_still_is_seen_by_ours():
+    again = stop(3_000, 4, "atb-main-100-s1", real_ms=6_200)
+    assert found(*ENTERED, LEFT, again) == [(0, 6_100, None)]
+    (gap,) = uncovered_spans(ledger(*ENTERED, LEFT, again), context())
+    assert gap.violates(5_000)
+    assert not gap.violates(7_000)
+
+
+def test_a_replacement_in_one_request_is_no_gap():
+    assert found(*ENTERED, LEFT, stop(3_000, 4, "atb-main-100-s1", real_ms=100)) == []
+
+
+def test_what_the_runner_left_bare_between_two_requests_violates_when_it_dies_there():
+    again = stop(3_000, 4, "atb-main-100-s1", real_ms=170)
+    ((_, _, death_ms),) = found(*ENTERED, LEFT, DEATH, again)
+    assert death_ms == 3_000
+    (gap,) = uncovered_spans(ledger(*ENTERED, LEFT, DEATH, again), context())
+    assert gap.violates(5_000)
+    assert "died at 3000" in str(gap)
+
+
+def test_an_entry_that_does_not_bring_its_stop_violates_when_the_runner_dies_then_and_one_at_a_stop_does_not():
+    plain = (placed(3_000, 1, ENTRY), trade(3_000, 1, ENTRY, real_ms=100), DEATH, stop(3_000, real_ms=170))
+    assert found(*plain)[0][2] == 3_000
+    assert found(*plain, slot=replace(SLOT, enters_bare=True))[0][2] is None
+
+
+@pytest.mark.parametrize(
+    "begins",
+    [
+        (stop(3_000, status="EXPIRED", real_ms=100),),  # by a rule of the exchange
+        ({"kind": "fault", "fault": "cancel_stop", "ms": 3_000, "real_ms": 90}, LEFT),
+        (LEFT, RESET),  # the runner tried, and was hindered
+    ],
+)
+def test_what_the_exchange_did_or_refused_excuses_a_death(begins):
+    assert found(*ENTERED, *begins, DEATH, stop(3_000, 4, "atb-main-100-s1", real_ms=170))[0][2] is None
+
+
+def test_a_limit_entry_that_is_met_in_part_is_bare_while_it_rests_and_no_violation_through_a_death():
+    part = trade(2_000, 1, ENTRY, list_id=7, quantity="0.5", status="PARTIALLY_FILLED", real_ms=100)
+    rest = stop(3_000, quantity="0.5", real_ms=170)
+    assert found(placed(1_000, 1, ENTRY, list_id=7), part, DEATH, rest)[0][2] is None
+
+
+def test_time_without_a_process_is_not_counted_by_our_clock():
+    request = {"kind": "request", "ms": 3_000, "real_ms": 9_000, "id": 9, "method": "GET", "path": "/", "params": {}}
+    again = stop(3_000, 4, "atb-main-100-s1", real_ms=9_100)
+    expired = stop(3_000, status="EXPIRED", real_ms=100)
+    assert found(*ENTERED, expired, DEATH, request, again) == [(0, 100, None)]
+
+
+def test_a_crumb_that_no_order_could_sell_needs_no_stop():
+    assert found(*ENTERED[:2], stop(2_000, quantity="0.95"), END) == []
+    assert found(*ENTERED[:2], stop(2_000, quantity="0.8"), END) != []
