@@ -58,10 +58,12 @@ class Doors:
     transactions: int = 0
     lost: int = 0
     died_at: str = ""
+    passed: list[str] = field(default_factory=list)
 
-    def cross(self, door: str) -> None:
-        """Pass a door, or die there."""
+    def cross(self, door: str, about: str = "") -> None:
+        """Pass a door, or die there; `about` tells alike doors apart."""
         self.crossed += 1
+        self.passed.append(f"{door} {about}".strip())
         if self.crash_at in {self.crossed, door}:
             self.died_at = door
             raise Crash(door)
@@ -94,12 +96,19 @@ class FragileBroker:
             return found
 
         async def through(*given: Any, **named: Any) -> Any:
-            self._doors.cross(f"before {name}")
+            roles = _roles(given)
+            self._doors.cross(f"before {name}", roles)
             answer = await found(*given, **named)
-            self._doors.cross(f"after {name}")
+            self._doors.cross(f"after {name}", roles)
             return answer
 
         return through
+
+
+def _roles(given: tuple[Any, ...]) -> str:
+    """Return the roles of the orders that a request is about, such as `entry+stop`."""
+    orders = [order for one in given for order in (getattr(one, "orders", None) or [one]) if hasattr(order, "role")]
+    return "+".join(order.role for order in orders)
 
 
 @contextmanager
@@ -148,6 +157,7 @@ class HarnessRun:
     died_at: list[str]
     summary: str
     broken: list[str]
+    doors: list[str]
 
 
 class Play:
@@ -187,7 +197,9 @@ class Play:
         database.close()
         wanted = wanted_stops(books, self.portfolio, self.schedule.series)
         judgement = examine(ledger, books, self.context(books), readings=self.readings, wanted=wanted)
-        return HarnessRun(self.schedule, judgement, ledger, books, self.lives, self.died_at, summary, self.broken)
+        return HarnessRun(
+            self.schedule, judgement, ledger, books, self.lives, self.died_at, summary, self.broken, self.doors.passed
+        )
 
     def context(self, books: SessionRows) -> JudgeContext:
         """Return what the judge is told."""
