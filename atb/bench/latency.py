@@ -1,4 +1,4 @@
-"""Latency of the runner: from seeing a closed bar to its first request, durable commit included.
+"""Latency of the runner: from seeing a closed bar to its first request, commit included; and from an order to its answer.
 
 Measured with the real parts: the exchange runner, ccxt over HTTP on loopback, the simulated exchange, SQLite with full
 synchronisation. The exchange's clock stands still while the runner works, so only the work counts; unlike a real exchange, the
@@ -10,20 +10,24 @@ import math
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from atb.bench.cases import ATB, Row
 from atb.bench.workload import CALM, generate
 from atb.decimals import exact
+from atb.errors import RunError
 
 CASE = "live"
 BARS, _WARM = 400, 10
+ORDERS = 300
+WAYS = {"rest": "atb by REST", "websocket": "atb by WebSocket"}
 EDGES_MS = (5, 10, 20, 30, 40, 50, 75, 100, 200)
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from seeing a close to its first request, in ascending order."""
+    """Seconds from seeing a close to its first request, or from an order to its answer, in ascending order."""
 
     seconds: tuple[float, ...]
 
@@ -42,16 +46,67 @@ class Latency:
 
     def row(self) -> Row:
         """Return the row of the table, with the 99th percentile as wall time."""
-        shares = ", ".join(f"p{share * 100:g} {self.percentile(share) * 1_000:.1f} ms" for share in (0.5, 0.95, 0.99))
+        shares = self._percentiles()
         bars = ", ".join(f"{words}: {count}" for words, count in self.histogram() if count)
         notes = [f"close seen to request sent, commit included: {shares} of {len(self.seconds)}", bars]
         return Row(CASE, ATB, BARS, 1, None, None, None, None, wall_s=self.percentile(0.99), notes=notes)
+
+    def order_row(self, order_entry: str) -> Row:
+        """Return the row of orders sent one way, with the median as wall time."""
+        notes = [f"order sent to answer, on loopback: {self._percentiles()} of {len(self.seconds)}"]
+        return Row(CASE, WAYS[order_entry], 0, 1, None, None, None, None, wall_s=self.percentile(0.5), notes=notes)
+
+    def _percentiles(self) -> str:
+        return ", ".join(f"p{share * 100:g} {self.percentile(share) * 1_000:.1f} ms" for share in (0.5, 0.95, 0.99))
 
 
 def measure_latency(seed: int = 42) -> Latency:
     """Trade a busy strategy at the simulated exchange and return the latency of its requests."""
     with tempfile.TemporaryDirectory() as folder:
         return Latency(tuple(sorted(asyncio.run(_measure(Path(folder), seed))[_WARM:])))
+
+
+def measure_orders(order_entry: str, seed: int = 42) -> Latency:
+    """Send resting orders at the simulated exchange, one after the other, and return how long their answers took.
+
+    Parameters
+    ----------
+    order_entry
+        The way: `rest` or `websocket`.
+    seed
+        Of the market.
+    """
+    return Latency(tuple(sorted(asyncio.run(_time_orders(order_entry, seed))[_WARM:])))
+
+
+async def _time_orders(order_entry: str, seed: int) -> list[float]:
+    from atb.domain import Order
+    from atb.venues.broker import Access, connect
+    from atb.venues.simulator.configuration import ExchangeConfig, Key
+    from atb.venues.simulator.server import running_exchange
+
+    _, bars, start_ms = _portfolio(seed)
+    symbol, key, found = bars.symbol, Key("bench", "bench"), list[float]()
+    low = exact(round(float(bars.frame["close"].min()) * 0.5, 2))
+    config = ExchangeConfig((bars,), start_ms, balances={symbol.quote: exact(1e9)}, keys=(key,), fee_in="quote")
+    with running_exchange(config) as running:
+        broker = connect(
+            Access("binance", key.name, key.secret, base_url=running.url, order_entry=order_entry), running.clock
+        )
+        try:
+            await broker.open([symbol])
+            for number in range(ORDERS + _WARM):
+                order = Order(f"atb-bench-{number}", symbol, "buy", "entry", "limit", exact(1.0), price=low)
+                began = monotonic()
+                answer = await broker.place(order)
+                found.append(monotonic() - began)
+                if answer.outcome != "done":
+                    raise RunError("The simulated exchange refused an order of the measurement", found=answer.text)
+                await broker.cancel(order)
+                running.advance(running.clock.now_ms() + 1_000)
+        finally:
+            await broker.close()
+    return found
 
 
 async def _measure(folder: Path, seed: int) -> list[float]:

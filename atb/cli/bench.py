@@ -78,7 +78,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
       cold    compiling the kernel into an empty cache
       load    a million minutes from the catalogue, beside pandas from CSV, and one day of them
       indicators  a closed bar's indicators by the live form, beside pandas computing them again
-      live    from a closed bar seen by the runner to the request it sends, as a histogram
+      live    from a closed bar seen by the runner to the request it sends, as a histogram; an order to its answer, by each way
 
     \b
     Examples:
@@ -112,11 +112,12 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
 
         rows += measure_indicators(options.bars, options.seed)
     if "live" in chosen:
-        from atb.bench.latency import measure_latency
+        from atb.bench.latency import WAYS, measure_latency, measure_orders
         from atb.monitoring import configure_logging
 
         configure_logging("WARNING")
         rows.append(measure_latency(options.seed).row())
+        rows += [measure_orders(way, options.seed).order_row(way) for way in WAYS]
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     if as_json:

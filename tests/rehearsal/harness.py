@@ -294,7 +294,7 @@ class Play:
         frame_gap = self.schedule.bar_ms
         access = Access(
             "binance", "key", "secret", base_url=running.url, timeout_s=_TIMEOUT_S, frame_gap_ms=frame_gap,
-            recv_window_ms=WINDOW_MS,
+            recv_window_ms=WINDOW_MS, order_entry=self.schedule.order_entry,
         )  # fmt: skip
         broker = connect(access, timer)
         opened = database or open_database(self.url)

@@ -83,6 +83,8 @@ class Schedule:
     streams
         Whether the runner hears the exchange's streams. Its clock wakes it for whatever happens on the account anyway, and
         without them a schedule is the same to the last request every time.
+    order_entry
+        The way of orders. Over a WebSocket it is the real time of a reconnection that decides which orders go by REST meanwhile.
     """
 
     seed: int
@@ -97,6 +99,7 @@ class Schedule:
     halts: tuple[tuple[int, int, int | None], ...] = ()
     streams: bool = False
     bar_ms: int = HOUR
+    order_entry: str = "rest"
 
     @property
     def start_ms(self) -> int:
