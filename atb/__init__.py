@@ -43,6 +43,7 @@ def load_ipython_extension(shell: Any) -> None:
     import importlib
 
     importlib.import_module(f"{__name__}.workbench.magics").load_magics(shell)
+    importlib.import_module(f"{__name__}.cli.magic").load_magic(shell)
 
 
 def __dir__() -> list[str]:

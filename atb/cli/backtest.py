@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli import completing
 from atb.cli.commands import Command
 from atb.cli.executing import (
     BACKTEST,
@@ -54,7 +55,7 @@ UNRECORDED = "Not recorded, so it cannot be promoted: leave out --no-report for 
 
 
 @click.command(cls=Command)
-@click.argument("strategy")
+@click.argument("strategy", shell_complete=completing.strategy)
 @markets_options
 @days_option
 @click.option("--universe", help="A stored universe (atb data universe): its symbols trade while they belong to it.")

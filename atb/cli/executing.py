@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from atb.cli import completing
 from atb.cli.accounts import journal
 from atb.cli.output import json_option, print_fields, print_json
 from atb.cli.parameters import notebook_values, parameter_file, parameter_option, read_pairs
@@ -52,9 +53,14 @@ def _market_options(command: C, *, multiple: bool = False) -> C:
     help_text = "Such as BTC/USDT or BTCUSDT; by default the only one stored, else BTC/USDT."
     more = " Repeat it for several that share the account."
     added = [
-        click.option("--symbol", multiple=multiple, help=help_text + more * multiple),
         click.option(
-            "--timeframe", help="Duration of a bar: 1m ... 1h 4h 1d; by default the only one stored, else 1h."
+            "-s", "--symbol", multiple=multiple, shell_complete=completing.symbol, help=help_text + more * multiple
+        ),
+        click.option(
+            "-t",
+            "--timeframe",
+            shell_complete=completing.timeframe,
+            help="Duration of a bar: 1m ... 1h 4h 1d; by default the only one stored, else 1h.",
         ),
         click.option("--start", help="First day or time (UTC)."),
         click.option("--end", help="Day or time (UTC) before which to stop."),

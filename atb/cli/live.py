@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli import completing
 from atb.cli.accounts import journal, known_account
 from atb.cli.commands import Command
 from atb.cli.executing import BACKTEST, check_values, chosen_values
@@ -55,9 +56,11 @@ SLOTS = (
 
 
 @click.command(cls=Command)
-@click.argument("strategy")
-@click.option("--symbol", required=True, help="What to trade: BTC/USDT, BTCUSDT, BTC-USDT.")
-@click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar.")
+@click.argument("strategy", shell_complete=completing.strategy)
+@click.option("-s", "--symbol", required=True, shell_complete=completing.symbol,
+              help="What to trade: BTC/USDT, BTCUSDT, BTC-USDT.")  # fmt: skip
+@click.option("-t", "--timeframe", default="1h", show_default=True, shell_complete=completing.timeframe,
+              help="Duration of a bar.")  # fmt: skip
 @click.option("--days", type=click.IntRange(min=1), default=30, show_default=True, help="Days of stored bars to trade.")
 @click.option("--account", default="paper", show_default=True, help="Name of the paper account.")
 @parameter_option("A parameter of the strategy, or a rule.")

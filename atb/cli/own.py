@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from atb.checks import Check
+from atb.cli import completing
 from atb.cli.commands import Command
 from atb.cli.output import command_line, json_option, print_check, print_fields, print_json, start
 
@@ -44,7 +45,7 @@ def new(name: str, *, as_json: bool, **rules: str | None) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("name")
+@click.argument("name", shell_complete=completing.strategy)
 @json_option
 @click.pass_context
 def test_strategy(ctx: click.Context, name: str, as_json: bool) -> None:

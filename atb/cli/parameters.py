@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin
 
 import click
 
+from atb.cli import completing
 from atb.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -47,7 +48,9 @@ OF_STRATEGY = (
 def parameter_option(text: str) -> Callable[[C], C]:
     """Add `-p NAME=VALUE`, passed to the command as `given`."""
     help_text = f"{text} Repeat it for more. @FILE reads a JSON file, @- standard input: others can read arguments."
-    return click.option("-p", "given", multiple=True, metavar="NAME=VALUE", help=help_text)
+    return click.option(
+        "-p", "given", multiple=True, metavar="NAME=VALUE", shell_complete=completing.pair, help=help_text
+    )
 
 
 def read_pairs(given: Sequence[str]) -> dict[str, object]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli import completing
 from atb.cli.commands import Command
 from atb.cli.executing import days_option, refuse_two_periods
 from atb.cli.output import json_option, print_fields, print_json, print_table, start
@@ -26,10 +27,11 @@ WAYS = ("kernel", "vectorbt", "stepwise", "backtest", "runner")
 
 
 @click.command(cls=Command)
-@click.argument("strategy")
-@click.option("--symbol", default=["BTC/USDT"], show_default=True, multiple=True,
+@click.argument("strategy", shell_complete=completing.strategy)
+@click.option("-s", "--symbol", default=["BTC/USDT"], show_default=True, multiple=True, shell_complete=completing.symbol,
               help="Such as BTC/USDT or BTCUSDT. Repeat it for several that share the account.")  # fmt: skip
-@click.option("--timeframe", default="1h", show_default=True, help="Duration of a bar: 1m ... 1h 4h 1d.")
+@click.option("-t", "--timeframe", default="1h", show_default=True, shell_complete=completing.timeframe,
+              help="Duration of a bar: 1m ... 1h 4h 1d.")  # fmt: skip
 @click.option("--start", help="First day or moment (UTC); by default the last 365 days.")
 @click.option("--end", help="Day or moment (UTC) before which to stop.")
 @days_option

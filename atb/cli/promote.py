@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli import completing
 from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=Command)
-@click.argument("run_id")
+@click.argument("run_id", shell_complete=completing.run)
 @click.option(
     "--to", "mode", default="paper", show_default=True, help="What it may trade: paper, or live (real money)."
 )

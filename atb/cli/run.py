@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli import completing
 from atb.cli.accounts import journal
 from atb.cli.commands import Command, Family
 from atb.cli.executing import (
@@ -110,7 +111,7 @@ def runs(ctx: click.Context, /, limit: int, notebook: str | None, **options: Any
 
 
 @runs.command()
-@click.argument("run_id")
+@click.argument("run_id", shell_complete=completing.run)
 @json_option
 def show(run_id: str, as_json: bool) -> None:
     """Show one run: how it went, what it used and where its files are.

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from atb.cli import completing
 from atb.cli.commands import Command
 from atb.cli.output import (
     command_line,
@@ -27,7 +28,7 @@ _EMPTY = "''"
 
 
 @click.command(cls=Command)
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=completing.strategy)
 @json_option
 def strategies(name: str | None, *, as_json: bool) -> None:
     """List the strategies, built in and your own, or show strategy NAME with the meaning of its parameters.

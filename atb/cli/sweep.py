@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.cli import INTERRUPTED
+from atb.cli import INTERRUPTED, completing
 from atb.cli.commands import Command
 from atb.cli.executing import (
     BACKTEST,
@@ -38,7 +38,7 @@ SMALLER_IS_BETTER = ("max_drawdown_pct", "max_drawdown_days", "volatility_pct", 
 
 
 @click.command(cls=Command)
-@click.argument("strategy")
+@click.argument("strategy", shell_complete=completing.strategy)
 @click.option("--grid", "grid", multiple=True, metavar="NAME=VALUES|FILE",
               help="An axis, as fast=10,20,30 or fast=10:30:10, or a YAML file of axes. Repeat it for more.")  # fmt: skip
 @markets_options

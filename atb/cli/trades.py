@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from atb.cli import completing
 from atb.cli.accounts import canonical_symbol, journal, known_account, known_strategy
 from atb.cli.commands import Command
 from atb.cli.layout import Row
@@ -21,7 +22,9 @@ ORDERS = ("bar (UTC)", "symbol", "role", "order", "filled", "fill price", "fee",
 _FILLS = ("time", "role", "side", "quantity", "price", "fee", "fee_asset", "reason", "client_id")
 _SEARCHED = 5_000  # newest trades among which a mistyped id is looked for
 _account = click.option("--account", help="Of this account alone.")
-_symbol = click.option("--symbol", help="Of this symbol alone: BTC/USDT, BTCUSDT, BTC-USDT.")
+_symbol = click.option(
+    "-s", "--symbol", shell_complete=completing.symbol, help="Of this symbol alone: BTC/USDT, BTCUSDT, BTC-USDT."
+)
 
 
 def _limit(default: int) -> Any:
@@ -33,7 +36,7 @@ def _limit(default: int) -> Any:
 @click.command(cls=Command)
 @_account
 @_symbol
-@click.option("--strategy", help="Of this strategy alone.")
+@click.option("--strategy", shell_complete=completing.strategy, help="Of this strategy alone.")
 @_limit(20)
 @json_option
 def trades(account: str | None, symbol: str | None, *, strategy: str | None, limit: int, as_json: bool) -> None:
