@@ -58,7 +58,7 @@ def run_line(line: str) -> None:
 
 
 def completions(words: list[str], incomplete: str) -> list[str]:
-    """Return what can follow these words of a command line and begins with `incomplete`."""
+    """Return the completions of an incomplete word after these words of a command line."""
     from click.shell_completion import ShellComplete
 
     from atb.cli import main

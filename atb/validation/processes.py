@@ -264,7 +264,7 @@ _IDLE = _Idle(2)
 
 
 def _world() -> tuple[int, tuple[tuple[str, str], ...], tuple[str, ...]]:
-    """Return what an isolated process is started from: this process's id, the environment, and where modules are found."""
+    """Return the id of this process, and environment and module path of the processes that it starts."""
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ} | {"OPENBLAS_NUM_THREADS": "1"}
     return os.getpid(), tuple(environment.items()), tuple(path or str(Path.cwd()) for path in sys.path)
 
