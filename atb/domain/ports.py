@@ -10,7 +10,17 @@ from atb.domain.orders import Fill, Order
 from atb.domain.signals import Signals
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
-from atb.domain.venue import Answer, Balance, Capabilities, Contact, Hint, OrderList, OrderReport, Permissions
+from atb.domain.venue import (
+    Answer,
+    Balance,
+    Capabilities,
+    Commissions,
+    Contact,
+    Hint,
+    OrderList,
+    OrderReport,
+    Permissions,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -165,6 +175,10 @@ class Broker(Protocol):
 
     async def permissions(self) -> Permissions:
         """Return the key's permissions."""
+        ...
+
+    async def commissions(self, symbol: Symbol) -> Commissions | None:
+        """Return what the account pays in a symbol; None if the venue does not tell."""
         ...
 
     def listen(self, wake: Callable[[Hint], None]) -> None:

@@ -87,6 +87,27 @@ class Balance:
 
 
 @dataclass(frozen=True, slots=True)
+class Commissions:
+    """What the account pays in a symbol, as fractions of an order's value.
+
+    Parameters
+    ----------
+    taker, maker
+        Rates in the asset that the order receives: a buy pays in base, a sell in quote.
+    third_asset
+        Asset that the account pays fees in as long as it has enough of it (BNB), None without one.
+    third_taker, third_maker
+        Rates in that asset.
+    """
+
+    taker: Decimal
+    maker: Decimal
+    third_asset: str | None = None
+    third_taker: Decimal = Decimal(0)
+    third_maker: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
 class Permissions:
     """The permissions of a key."""
 

@@ -13,6 +13,7 @@ from atb.domain import Clock, Instrument, Order, Symbol
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.ports import Broker
 from atb.errors import AtbError, SetupError
+from atb.live.fee_checks import fee_check
 from atb.live.journal.handover import locate_session
 from atb.live.journal.kill_switch import NO_HALT, Halt, effective_halt, halted, read_halt_file
 from atb.live.market_checks import capability_check, market_check, room_check
@@ -186,6 +187,7 @@ class _Checks:
             "instrument rules": self.rules,
             "open orders": self.orders,
             "balances": self.balances,
+            "fees": self.fees,
             "test order": self.test_orders,
         }
 
@@ -270,6 +272,11 @@ class _Checks:
             f"`atb data rules {plan.symbol}` fetches the venue's rules of today: backtest with them, and promote that"
         )
         return Check.of(f"instrument of {plan.manifest.name}", not differs, differences, todo)
+
+    async def fees(self) -> list[Check]:
+        """Compare the account's fees with those that were tested."""
+        has, plans = await self.broker.balances(), self.portfolio.plans
+        return [fee_check(plan, await self.broker.commissions(plan.symbol), has) for plan in plans]
 
     async def orders(self) -> list[Check]:
         """Look for open orders that are not in the books: foreign ones, and ours that were forgotten."""

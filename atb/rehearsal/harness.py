@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from atb.live.portfolio import Portfolio
 from atb.rehearsal.faults import Schedule
 from atb.rehearsal.ledger import DIED
 from atb.venues.simulator.configuration import ExchangeConfig, Key
+from atb.venues.simulator.fees import BNB
 from atb.venues.simulator.server import Running, running_exchange
 
 ACCOUNT = "rehearsal"
+_BNB = Decimal(1_000_000)  # more than any rehearsal pays
 KEY = Key("rehearsal-key", "rehearsal-secret")
 _POLL_S = 0.005
 _TIMEOUT_S = "0.5"  # per request, in real time; a lost answer costs no more than this
@@ -109,6 +112,17 @@ class Harness:
         """The run's own database."""
         return f"sqlite:///{self.folder / 'atb.db'}"
 
+    @property
+    def balances(self) -> dict[str, Decimal]:
+        """What the account has at first: the portfolio's cash and, where fees are not in base, BNB to pay them with.
+
+        The exchange takes a buy's fee in base or in BNB and never in quote; a backtest without `fee_in_base` is one of an account
+        that pays in BNB, whose fees the books keep by their value in quote.
+        """
+        first = self.portfolio.plans[0]
+        cash = {first.symbol.quote: exact(self.portfolio.account.cash)}
+        return cash if first.execution.fee_in_base else cash | {BNB: _BNB}
+
     @contextmanager
     def exchange(self, schedule: Schedule, *, exact_fees: bool) -> Iterator[Running]:
         """Run the simulated exchange from the first bar's open, with the portfolio's cash in the account."""
@@ -118,10 +132,10 @@ class Harness:
             candles=self.period.served(),
             start_ms=self.period.start_ms,
             instruments=tuple({str(plan.symbol): plan.instrument for plan in self.portfolio.plans}.values()),
-            balances={first.symbol.quote: exact(self.portfolio.account.cash)},
+            balances=self.balances,
             keys=(KEY,),
             execution=first.execution,
-            fee_in="base" if first.execution.fee_in_base else "quote",
+            fee_in="base" if first.execution.fee_in_base else "bnb",
             atr_window=first.policy.atr_window,
             faults=list(schedule.faults),
             exact_fees=exact_fees,

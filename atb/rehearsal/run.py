@@ -25,6 +25,7 @@ from atb.rehearsal.harness import Harness, HarnessRun, TradedPeriod
 from atb.rehearsal.judge import Judgement, judge
 from atb.rehearsal.kill_drill import KillDrill, run_kill_drill
 from atb.times import DAY_MS, at_ms
+from atb.venues.simulator.fees import BNB
 
 _FOR_EVER = 2**60
 _QUIET_BARS = 3  # bars without faults at the end of a run, in which everything can be resolved
@@ -119,6 +120,7 @@ def rehearse(
         raise InputError("There is no such level of faults", found=level, todo=did_you_mean(level, LEVELS))
     portfolio = load_portfolio(manifests, settings)
     _check_spot(portfolio)
+    _check_fees(portfolio)
     period = _period(portfolio, settings, days)
     folder = settings.data.root / "rehearsals" / f"{portfolio.key[:12]}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}"
     report = progress or (lambda _stage, _done: None)
@@ -159,7 +161,7 @@ def _judge_run(run: HarnessRun, stage: Harness, **more: Any) -> Judgement:
     """Judge the run of a stage under the order-rate limits of the settings; `more` goes to `judge`."""
     limits = breakers(stage.settings)
     return judge(
-        run.ledger, stage.url, stage.portfolio, series=stage.period.bars, deaths=run.deaths,
+        run.ledger, stage.url, stage.portfolio, series=stage.period.bars, deaths=run.deaths, balances=stage.balances,
         orders_per_minute=limits.orders_per_minute, last_resort=limits.last_resort, until_ms=stage.period.end_ms, **more,
     )  # fmt: skip
 
@@ -171,6 +173,19 @@ def _check_spot(portfolio: Portfolio) -> None:
                 f"{plan.manifest.name} may sell short, which is not possible on a spot exchange", found="allow_short",
                 todo="Promote it without short positions",
             )  # fmt: skip
+
+
+def _check_fees(portfolio: Portfolio) -> None:
+    """Refuse fees that no exchange takes: one account pays all of them in base, or in BNB, which is a base itself at times."""
+    ways = {plan.execution.fee_in_base for plan in portfolio.plans}
+    if len(ways) > 1 or (
+        ways == {False} and any(BNB in {plan.symbol.base, plan.symbol.quote} for plan in portfolio.plans)
+    ):
+        raise InputError(
+            "The exchange takes a buy's fee in what it buys, or in BNB", found=", ".join(
+                f"{plan.symbol} with fee_in_base={plan.execution.fee_in_base}" for plan in portfolio.plans
+            ), todo="Backtest with fee_in_base=true, and promote that",
+        )  # fmt: skip
 
 
 def _period(portfolio: Portfolio, settings: Settings, days: int) -> TradedPeriod:

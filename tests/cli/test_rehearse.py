@@ -13,6 +13,7 @@ from atb.config import load_settings
 from atb.db import open_database
 from atb.db.tables import EvidenceRow
 from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.errors import InputError
 from atb.live.portfolio import Portfolio
 from atb.live.wiring import load_portfolio
 from atb.rehearsal import run as rehearsal
@@ -78,6 +79,24 @@ def test_without_faults_the_runner_is_its_backtest_and_the_drill_repeats_its_dec
     for stage in ("calm", "drill"):
         ledger = [json.loads(line) for line in (Path(detail["folder"]) / stage / "ledger.jsonl").open(encoding="utf-8")]
         assert {entry["kind"] for entry in ledger} >= {"request", "order", "trade", "balance"}
+
+
+@pytest.mark.slow
+def test_fees_that_are_not_in_base_are_paid_in_bnb_and_the_runner_is_its_backtest(desk):
+    path = promoted(desk, costs=ExecutionModel(fee=0.001))
+    done = atb("rehearse", path, "--days", 3, "--faults", "none")
+    assert done.exit_code == 0, done.output
+    ledger = next(desk.root.glob("rehearsals/*/calm/ledger.jsonl")).read_text()
+    assert '"commission_asset": "BNB"' in ledger
+    assert '"commission_asset": "USDT"' not in ledger
+
+
+def test_fees_that_no_exchange_takes_are_refused(desk):
+    path = promoted(desk, costs=ExecutionModel(fee=0.001))
+    portfolio = load_portfolio([path], load_settings())
+    other = replace(portfolio.plans[0], execution=COSTS)
+    with pytest.raises(InputError, match="in what it buys, or in BNB"):
+        rehearsal._check_fees(Portfolio((portfolio.plans[0], other)))
 
 
 @pytest.mark.slow

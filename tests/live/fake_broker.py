@@ -180,6 +180,9 @@ class ForgedBroker:
         self._ask("balances", None)
         return self.wallet
 
+    async def commissions(self, symbol: Symbol) -> None:
+        self._ask("commissions", symbol)
+
     async def place(self, order: Any) -> Answer:
         self._ask("place", order)
         return self.answers.pop(0)

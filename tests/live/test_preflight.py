@@ -21,6 +21,7 @@ from atb.live.portfolio import Portfolio
 from atb.live.preflight import AccountState, preflight
 from atb.monitoring.processes import Holder, _started
 from atb.strategies import make_strategy
+from atb.venues.broker.reports import commissions_in
 from atb.venues.simulator.capabilities import EVERYTHING
 from atb.venues.simulator.configuration import Filters, Key
 from tests.instruments import usual
@@ -31,13 +32,13 @@ from tests.venues.broker.harness import BARS, BTC, PRICE, broker_at, exchange, m
 SETTINGS = {"exchange": {"base_url": "http://127.0.0.1:1"}}
 
 
-def portfolio(policy=None, *, market="binance", instrument=None):
+def portfolio(policy=None, *, market="binance", instrument=None, execution=None):
     strategy = make_strategy("sma_cross", fast=3, slow=8)
     plan = plan_of(
         strategy,
         BARS,
         policy or RiskPolicy(stop_loss=0.02, take_profit=0.03),
-        execution=ExecutionModel(),
+        execution=execution or ExecutionModel(fee_in_base=True),
         account=AccountPolicy(),
     )
     plan = replace(plan, manifest=SimpleNamespace(**vars(plan.manifest) | {"venue": market}))
@@ -75,7 +76,7 @@ def test_an_account_that_is_ready_passes_every_check():
     found.require()
     names = [check.name.split(" of ")[0] for check in found.checks]
     assert names == ["venue", "market", "lease", "kill switch", "status", "policy", "clock", "key may trade",
-                     "key cannot withdraw", "instrument", "open orders", "balance", "balance", "room for entries",
+                     "key cannot withdraw", "instrument", "open orders", "balance", "balance", "room for entries", "fees",
                      "test order in BTC/USDT"]  # fmt: skip
     assert found.to_json()[0]["ok"] is True
 
@@ -252,7 +253,7 @@ def test_what_the_venue_does_not_answer_is_not_passed():
 
     with exchange() as running:
         wrong, _ = look(running, before=gone)
-    assert set(wrong) == {"key", "balances"}
+    assert set(wrong) == {"key", "balances", "fees"}
     assert "cannot be asked" in wrong["key"].found
 
 
@@ -314,3 +315,48 @@ def test_another_runners_lease_and_the_kill_switch_stand_against_it(database, tm
     assert set(wrong) == {"lease", "kill switch"}
     assert str(parent) in wrong["lease"].found
     assert "pause by me: by hand" in wrong["kill switch"].found
+
+
+# --- fees ---------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("assumed", "fee_in", "right"),
+    [
+        ({"fee": 0.001, "fee_in_base": True}, "base", True),
+        ({"fee": 0.002, "maker_fee": 0.001, "fee_in_base": True}, "base", True),
+        ({"fee": 0.001}, "bnb", True),
+        ({"fee": 0.0005, "fee_in_base": True}, "base", False),
+        ({"fee": 0.001, "maker_fee": 0.0, "fee_in_base": True}, "base", False),
+        ({"fee": 0.001}, "base", False),
+        ({"fee": 0.001, "fee_in_base": True}, "bnb", False),
+    ],
+)
+def test_costs_below_the_accounts_or_in_another_asset_are_refused_with_found_and_wanted(assumed, fee_in, right):
+    name = f"fees of {portfolio().plans[0].manifest.name}"
+    balances = {"USDT": Decimal(10_000), "BNB": Decimal(1)}
+    with exchange(fee_in=fee_in, execution=ExecutionModel(fee=0.001), balances=balances) as running:
+        wrong, _ = look(running, plans=portfolio(execution=ExecutionModel(**assumed)))
+    assert (name not in wrong) is right
+    if not right:
+        assert "the account pays taker 0.1 %" in wrong[name].found
+        assert f"fee_in_base={fee_in == 'base'}" in wrong[name].todo
+
+
+def test_an_account_without_bnb_pays_in_base_whatever_it_prefers():
+    with exchange(fee_in="bnb", execution=ExecutionModel(fee=0.001)) as running:
+        wrong, _ = look(running)
+    assert not [name for name in wrong if name.startswith("fees")]
+
+
+def test_rates_are_standard_special_and_tax_and_the_discount_is_of_the_standard_one_alone():
+    def part(taker, seller="0"):
+        return {"maker": "0.0001", "taker": taker, "buyer": "0", "seller": seller}
+
+    body = {"standardCommission": part("0.001"), "specialCommission": part("0.0002"), "taxCommission": part("0", "0.0003"),
+            "discount": {"enabledForAccount": True, "enabledForSymbol": True, "discountAsset": "BNB",
+            "discount": "0.75"}}  # fmt: skip
+    pays = commissions_in(body)
+    assert (pays.taker, pays.third_asset, pays.third_taker) == (Decimal("0.0015"), "BNB", Decimal("0.00125"))
+    body["discount"]["enabledForSymbol"] = False
+    assert commissions_in(body).third_asset is None

@@ -149,7 +149,7 @@ def draw(seed: int, *, hard: bool = True) -> Schedule:
     """Draw a schedule; without `hard` nothing goes wrong."""
     rng = random.Random(seed)
     count = rng.randint(24, 44)
-    fee_in = rng.choice(("quote", "base", "bnb"))
+    fee_in = rng.choice(("base", "base", "bnb"))  # never in quote: no buy at the exchange pays so
     execution = ExecutionModel(
         fee=0.001, maker_fee=0.0005, slippage=rng.choice((0.0, 0.0005)), fee_in_base=fee_in == "base"
     )

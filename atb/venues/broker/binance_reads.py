@@ -9,7 +9,7 @@ from atb.domain.orders import Fill, Order
 from atb.domain.ports import Clock
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
-from atb.domain.venue import Balance, OrderReport, Permissions
+from atb.domain.venue import Balance, Commissions, OrderReport, Permissions
 from atb.errors import VenueError
 from atb.times import DAY_MS, MINUTE_MS
 from atb.venues.broker import reports
@@ -158,6 +158,18 @@ class BinanceReads(Venue):
                 ip_restricted=bool(may["ipRestrict"]),
             )
         )
+
+    async def commissions(self, symbol: Symbol) -> Commissions | None:
+        """Return what the account pays in a symbol.
+
+        Raises
+        ------
+        VenueError
+            If the request fails.
+        """
+        values = {"symbol": self._rules_of(symbol).venue_symbol}
+        reply = await self._read(Request(partial(self._exchange.private_get_account_commission, values), weight=20))
+        return self._parse(lambda: reports.commissions_in(reply.body))
 
     async def _bar_page(self, symbol: Symbol, timeframe: Timeframe, since_ms: int) -> list[list[Any]]:
         """Return raw candles, without ccxt's paging, which would move the start."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from atb.domain.orders import Fill, Order
 from atb.domain.symbol import Symbol
-from atb.domain.venue import Balance, OrderReport, OrderState
+from atb.domain.venue import Balance, Commissions, OrderReport, OrderState
 from atb.venues.broker.rules import number
 
 Malformed = (KeyError, TypeError, ValueError, ArithmeticError, IndexError, AttributeError)
@@ -111,6 +111,27 @@ def execution(symbol: Symbol, row: dict[str, Any], price: Price) -> Fill:
 def fee_assets(rows: Iterable[dict[str, Any]], symbol: Symbol) -> set[str]:
     """Return the fee assets that are neither base nor quote of the symbol."""
     return {str(row["commissionAsset"]) for row in rows if Decimal(row["commission"])} - {symbol.base, symbol.quote}
+
+
+def commissions_in(body: dict[str, Any]) -> Commissions:
+    """Read the account's commission rates in a symbol: standard, special and tax, of the dearer side.
+
+    The discount of the third asset is a factor of the standard rate alone.
+    """
+
+    def rates(kind: str, factor: Decimal = Decimal(1)) -> tuple[Decimal, Decimal]:
+        part = body.get(kind) or {}
+        side = max(number(part.get("buyer", 0)), number(part.get("seller", 0)))
+        return (number(part.get("taker", 0)) + side) * factor, (number(part.get("maker", 0)) + side) * factor
+
+    def total(factor: Decimal) -> tuple[Decimal, Decimal]:
+        parts = (rates("standardCommission", factor), rates("specialCommission"), rates("taxCommission"))
+        return sum((taker for taker, _ in parts), Decimal(0)), sum((maker for _, maker in parts), Decimal(0))
+
+    cheaper = body.get("discount") or {}
+    if not (cheaper.get("enabledForAccount") and cheaper.get("enabledForSymbol")):
+        return Commissions(*total(Decimal(1)))
+    return Commissions(*total(Decimal(1)), str(cheaper["discountAsset"]), *total(number(cheaper["discount"])))
 
 
 def balances_in(body: dict[str, Any]) -> dict[str, Balance]:

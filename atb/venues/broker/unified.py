@@ -10,7 +10,7 @@ from atb.domain.ports import Clock
 from atb.domain.published import Precision, needs_price
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
-from atb.domain.venue import Answer, Balance, OrderList, OrderReport, OrderState, Permissions
+from atb.domain.venue import Answer, Balance, Commissions, OrderList, OrderReport, OrderState, Permissions
 from atb.errors import VenueError
 from atb.venues.broker.connection import Access
 from atb.venues.broker.outcomes import Classifier, classify_coinbase, classify_kraken, classify_unlisted
@@ -205,6 +205,11 @@ class UnifiedBroker(Venue):
         """Raise `VenueError`: ccxt has no unified method for a key's permissions."""
         todo = "Check the key on the exchange's website: trading allowed, withdrawals not"
         raise VenueError(f"{self._access.id} does not report a key's permissions", todo=todo)
+
+    async def commissions(self, symbol: Symbol) -> Commissions | None:
+        """Return None: ccxt's unified rates are those of the venue's price list, not the account's."""
+        self._rules_of(symbol)
+        return None
 
     def _creation(self, order: Order) -> Callable[[], Any]:
         """Return the call that creates an order."""

@@ -54,12 +54,17 @@ class Fees:
         if (
             self.paid_in == "bnb"
             and BNB not in {pair.base, pair.quote}
-            and free >= (dear := rounded_down(value * rate / price))
+            and free >= (dear := self._in_bnb(rate, quantity, value / quantity, price=price))
         ):
             return dear, BNB
         if sells or self.paid_in == "quote":
             return self._cut(rate, quantity, value / quantity), pair.quote
         return self._cut(rate, quantity), pair.base
+
+    def _in_bnb(self, rate: Decimal, *value: Decimal, price: Decimal) -> Decimal:
+        """Return a fee in BNB: rate times a value's factors over BNB's price in quote."""
+        paid = self._cut(rate, *value) / price
+        return paid if self._exact else rounded_down(paid)
 
     def _cut(self, rate: Decimal, *amount: Decimal) -> Decimal:
         """Return rate times a product, cut to 8 decimals; if exact, in floats and in the kernel's order of factors."""
