@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
@@ -96,7 +97,7 @@ def test_fees_that_no_exchange_takes_are_refused(desk):
     portfolio = load_portfolio([path], load_settings())
     other = replace(portfolio.plans[0], execution=COSTS)
     with pytest.raises(InputError, match="in what it buys, or in BNB"):
-        rehearsal._check_fees(Portfolio((portfolio.plans[0], other)))
+        rehearsal._check_fees(SimpleNamespace(plans=(portfolio.plans[0], other)))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from atb.times import DAY_MS
 from atb.venues.simulator import formats, refusals
 from atb.venues.simulator.answers import eight_decimals
+from atb.venues.simulator.fees import BNB
 from atb.venues.simulator.market import Candle
 from atb.venues.simulator.matching import exchange_price
 from atb.venues.simulator.requests import Params, integer, required_text, tape_of
@@ -68,7 +69,11 @@ def _single_or_all(params: Params, rows: list[Body]) -> Body | list[Body]:
 
 
 def ticker_price(exchange: "Exchange", params: Params) -> Body | list[Body]:
-    """Return last prices."""
+    """Return last prices; where fees are paid in BNB also that of BNB, which needs no bars."""
+    if exchange.config.fee_in == "bnb" and str(params.get("symbol", "")).startswith(BNB):
+        quotes = {tape.rules.symbol.quote for tape in exchange.tapes.values()}
+        if params["symbol"] not in exchange.tapes and params["symbol"].removeprefix(BNB) in quotes:
+            return {"symbol": params["symbol"], "price": eight_decimals(exchange.config.bnb_price)}
     rows = [{"symbol": tape.symbol, "price": eight_decimals(tape.price)} for tape in _requested_tapes(exchange, params)]
     return _single_or_all(params, rows)
 
