@@ -110,7 +110,8 @@ def test_a_position_is_dust_by_the_last_close(held, mark, dust):
 
 
 def test_closing_dust_moves_no_money_and_the_round_trip_is_what_was_sold():
-    state = state_of(long_slot(0.25, opened_quantity=1.0, exit_value=90.0, realised=15.0, highest=130.0, lowest=99.0))
+    state = state_of(long_slot(0.25, opened_quantity=1.0, exit_value=90.0, realised=15.0, highest=130.0, lowest=99.0,
+                               exit=-0.25))  # fmt: skip
     state.account[0]["cash"] = 500.0
     record = np.zeros(1, records.ORDER)
     record[0]["time"], record[0]["price"], record[0]["role"] = 7, 79.0, records.STOP
@@ -122,9 +123,10 @@ def test_closing_dust_moves_no_money_and_the_round_trip_is_what_was_sold():
 
 
 def test_closing_a_position_that_was_dust_from_the_first_leaves_no_round_trip():
-    state = state_of(long_slot(0.25))
+    state = state_of(long_slot(0.25, exit=-0.25))
     assert state.close_dust(np.zeros(1, records.ORDER)) is None
     assert (state.slot(0)["quantity"], state.slot(0)["dust"], state.account[0]["trades"]) == (0.0, 0.25, 0)
+    assert state.slot(0)["exit"] == 0.0
 
 
 def test_a_short_leaves_no_dust():
