@@ -37,10 +37,14 @@ _CODES = (-1000, -1001, -1006, -1007)
 
 @dataclass(frozen=True)
 class Schedule:
-    """Faults, and kills as (exchange time in epoch milliseconds, milliseconds without a runner)."""
+    """Faults, and kills as (exchange time in epoch milliseconds, milliseconds without a runner).
+
+    Until `gaps_until_ms` the runner is also killed in every kind of gap between two requests, once each.
+    """
 
     faults: tuple[Fault, ...] = ()
     kills: tuple[tuple[int, int], ...] = ()
+    gaps_until_ms: int | None = None
 
 
 def draw_schedule(
@@ -90,7 +94,8 @@ def draw_schedule(
         for kind in _DOUBTS * times:
             at_ms = random.randrange(start_ms, max(start_ms + 1, end_ms - 2 * bar_ms))
             faults += _draw_doubt(kind, at_ms, random, symbol=random.choice(symbols), bar_ms=bar_ms)
-    return Schedule(tuple(sorted(faults, key=lambda fault: fault.at_ms or 0)), tuple(kills))
+    gaps_until_ms = end_ms if frequency > 1 else None
+    return Schedule(tuple(sorted(faults, key=lambda fault: fault.at_ms or 0)), tuple(kills), gaps_until_ms)
 
 
 def _draw_kill(random: Random, start_ms: int, end_ms: int, *, bar_ms: int) -> tuple[int, int]:

@@ -21,6 +21,7 @@ from atb.errors import RunError
 from atb.files import make_private_folder, open_private_log, write_private
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.faults import Schedule
+from atb.rehearsal.gap_kills import GapKills
 from atb.rehearsal.ledger import DIED
 from atb.venues.simulator.configuration import ExchangeConfig, Key
 from atb.venues.simulator.fees import BNB
@@ -167,12 +168,15 @@ class Harness:
         """
         make_private_folder(self.folder)
         outcome, began, kills = HarnessRun(), time.monotonic(), list(schedule.kills)
+        gap_kills = GapKills(schedule.gaps_until_ms)
         with (
             self.exchange(schedule, exact_fees=exact_fees) as running,
             open_private_log(self.folder / "runner.log") as log,
         ):
+            gap_kills.connect(running)
             while len(outcome.exits) < _MAX_STARTS:
                 process = self._start(running, log)
+                gap_kills.watch(process)
                 code = self._watch(process, running, kills, progress=progress, on_poll=on_poll)
                 outcome.exits.append(code)
                 if code in _FINISHED:
@@ -182,7 +186,8 @@ class Harness:
                         f"The runner ended with {code}: {self._last_log_line()}",
                         todo=f"Its log is {self.folder / 'runner.log'}",
                     )
-                outcome.deaths.append(_stay_down(running, kills.pop(0)[1] if code < 0 and kills else _RESTART_MS))
+                planned = code < 0 and kills and not gap_kills.take_struck()
+                outcome.deaths.append(_stay_down(running, kills.pop(0)[1] if planned else _RESTART_MS))
             outcome.ledger = running.ledger()
         self._write_ledger(outcome.ledger)
         outcome.seconds = time.monotonic() - began

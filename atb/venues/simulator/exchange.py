@@ -69,6 +69,9 @@ class Exchange:
         self._subscribers: list[Subscriber] = []
         self._moments: list[tuple[int, int, int, Callable[[], None]]] = []
         self._planned = 0
+        self.answered: Callable[[str, str, Mapping[str, str]], None] = lambda *_: (
+            None
+        )  # called before an answer is sent
         self.fault_injector = FaultInjector(self)
         self.barrier = TimeBarrier(
             self.now_ms,

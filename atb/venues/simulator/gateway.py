@@ -93,6 +93,7 @@ class Gateway:
         headers = exchange.usage.headers(exchange.now_ms(), orders=orders > 0) | reply.headers
         reply = ApiReply(reply.status, reply.body, headers, reply.fate)
         self._note_answer(number, reply)
+        exchange.answered(request.method, request.path, request.params)
         return reply
 
     def _execute_or_refuse(self, request: ApiRequest) -> ApiReply:
