@@ -186,8 +186,7 @@ class ExchangeDesk:
 
     def _exposure(self) -> str | None:
         """Return why no entry may be decided: one whose answer was lost counts as if it used up every limit."""
-        lost = any(outstanding.role == "entry" for outstanding in self.blotter.unknown())
-        return "unknown_exposure" if lost else None
+        return "unknown_exposure" if any(order.role == "entry" for order in self.blotter.unknown()) else None
 
     def _barred(self, request: Request, step: Step) -> bool:
         """Return whether an entry must not be sent, whatever led to it: it waits for the first comparison, or is dropped."""
@@ -230,8 +229,7 @@ class ExchangeDesk:
     def _close_dust(self, step: Step | None) -> Step | None:
         """Close positions that nothing can sell any more; return the step with them."""
         booked = step or self._step()
-        closed = [slot for slot in self._makers if self.reports.close_dust(slot, booked)]
-        return booked if closed else step
+        return booked if [slot for slot in self._makers if self.reports.close_dust(slot, booked)] else step
 
     def tell_stuck(self, step: Step | None = None) -> Step | None:
         """Note which slots cannot act and which can again; return the step with the notices, None where there is nothing."""
