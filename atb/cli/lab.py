@@ -21,11 +21,13 @@ SHOWN = (
     "XAUTHORITY",
     "DBUS_SESSION_BUS_ADDRESS",
 )  # what opening a browser needs
-# What `python -m jupyterlab` does, with the token from the pipe. A server that finds none must not start: empty means no login.
+# What `python -m jupyterlab` does, with the token from the pipe, and the one line that is to be clicked, with the port that was free.
+# A server that finds no token must not start: empty means no login.
 _START = """
 import os, sys
+from urllib.parse import quote
 from jupyter_server.auth.identity import PasswordIdentityProvider
-from jupyterlab.labapp import main
+from jupyterlab.labapp import LabApp
 from traitlets import default
 with os.fdopen(int(os.environ.pop({pipe!r}))) as pipe:
     token = pipe.read()
@@ -36,9 +38,12 @@ class FromPipe(PasswordIdentityProvider):
     def _token_default(self):
         return token
 sys.argv[0] = "jupyter-lab"
-sys.argv.append("--ServerApp.identity_provider_class=__main__.FromPipe")
-sys.exit(main())
+server = LabApp.initialize_server(argv=[*sys.argv[1:], "--ServerApp.identity_provider_class=__main__.FromPipe"])
+page = server.extension_manager.extension_apps["jupyterlab"].pop().default_url
+print("JupyterLab: http://127.0.0.1:" + str(server.port) + page + "?token=" + quote(token, safe=""), flush=True)
+server.start()
 """
+TOUR = "00_tour.ipynb"  # opened first, where the folder has it
 LONGEST_TOKEN = 1_000  # characters: a pipe holds 4,096 bytes at least
 PIPE = "ATB_TOKEN_PIPE"  # the number of a descriptor: no secret itself
 
@@ -79,7 +84,7 @@ def lab(port: int, browser: bool, own: bool) -> None:
     given = variables()
     token = lab_token(given)
     environment = lab_environment(given, settings.notebooks.environment) | {PIPE: str(_pipe_with(token))}
-    click.echo(f"JupyterLab in {folder}; the link below takes this token: {token}", err=True)
+    click.echo(f"Starting JupyterLab in {folder}; Ctrl-C ends it", err=True)
     os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606 - no shell
 
 
@@ -124,11 +129,13 @@ def lab_environment(given: Mapping[str, str], declared: Sequence[str] = ()) -> d
 
 
 def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> list[str]:
-    """Return the command line of the server: loopback, `folder` as its root, no news, no update checks."""
+    """Return the command line of the server: loopback, `folder` as its root, opened on its tour, no news, no update checks."""
     arguments = [
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.port={port}",
         f"--ServerApp.root_dir={folder}",
+        "--Application.log_level=WARN",
+        *([f"--LabApp.default_url=/lab/tree/{TOUR}"] if (folder / TOUR).is_file() else []),
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
     ]

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from atb.cli import main
-from atb.cli.lab import _pipe_with, lab_arguments, lab_environment, lab_token
+from atb.cli.lab import TOUR, _pipe_with, lab_arguments, lab_environment, lab_token
 from atb.errors import InputError
 from tests.timeouts import PATIENCE_S
 
@@ -63,6 +63,12 @@ def test_the_folder_of_your_own_strategies_is_opened_and_made_if_it_is_not_there
     assert f"--ServerApp.root_dir={tmp_path / 'strategies'}" in started[0][1]
 
 
+def test_it_opens_on_the_tour_where_there_is_one(tmp_path):
+    assert not any("default_url" in text for text in lab_arguments("python", tmp_path, port=1, browser=True))
+    (tmp_path / TOUR).touch()
+    assert f"--LabApp.default_url=/lab/tree/{TOUR}" in lab_arguments("python", tmp_path, port=1, browser=True)
+
+
 def test_it_refuses_to_start_where_there_are_no_notebooks(monkeypatch, tmp_path):
     monkeypatch.setattr("atb.config.part_of", lambda *_: tmp_path / "notebooks")
     done = CliRunner().invoke(main, ["lab"])
@@ -74,7 +80,7 @@ def test_it_refuses_to_start_where_there_are_no_notebooks(monkeypatch, tmp_path)
 def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
     (tmp_path / "atb.toml").write_text("", encoding="utf-8")
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "one.ipynb").write_text("{}", encoding="utf-8")
+    (tmp_path / "notebooks" / TOUR).write_text("{}", encoding="utf-8")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -87,7 +93,12 @@ def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
         try:
             root = f"http://127.0.0.1:{port}"
             contents = json.loads(patiently(f"{root}/api/contents", "canary"))
-            assert [item["name"] for item in contents["content"]] == ["one.ipynb"]
+            assert [item["name"] for item in contents["content"]] == [TOUR]
+            starting, link = (tmp_path / "log").read_text().splitlines()
+            assert starting == f"Starting JupyterLab in {tmp_path / 'notebooks'}; Ctrl-C ends it"
+            assert link == f"JupyterLab: {root}/lab/tree/{TOUR}?token=canary"
+            with urllib.request.urlopen(link.partition(" ")[2], timeout=PATIENCE_S) as page:
+                assert page.status == 200
             assert '"news": {"disabled": true}' in patiently(f"{root}/lab", "canary")
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 urllib.request.urlopen(f"{root}/api/contents", timeout=PATIENCE_S)
