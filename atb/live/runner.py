@@ -9,9 +9,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from atb.domain import Symbol, Timer
+from atb.domain import Timer
 from atb.domain.venue import Hint
 from atb.errors import DatabaseLostError, InputError
 from atb.live.context import RunnerContext, VenueContext, Window
@@ -35,6 +35,7 @@ from atb.threads import Call
 from atb.times import at_ms
 
 _log = get_logger(__name__)
+T = TypeVar("T")
 _FRESH_S = 0.1
 _LARGEST_OFFSET_S = 5  # between the venue's clock and ours, beyond which ours should be checked
 _LOOK_S = 1.0  # real time between two looks at the kill switch in a replay at a set speed
@@ -161,32 +162,30 @@ def _exchange_desk(book: Book, venue: VenueContext, session: Session, *, sending
     saved = (session.resumed.state or {}).get("desk")
     desk_state = DeskState.from_json(saved) if saved else DeskState(venue.broker.now_ms())
     desk_state.cursors = dict(session.resumed.cursors)
-    desk_state.known = _known_fills(session)
+    journal = session.journal
+    desk_state.known = lambda symbol, trade_id: _lookup(session, lambda: journal.known_fill(symbol, trade_id), False)
+    desk_state.recorded = lambda client_id: _lookup(session, lambda: journal.recorded(client_id), None)
     makers = makers_of(book.portfolio, session)
     reports = ExecutionReports(book, Blotter(session.resumed.working), desk_state, makers=makers)
-    lease = session.journal.lease
+    lease = journal.lease
     parts = DeskParts(
         venue.broker, reports, makers, session.writer.commit, sending, lambda: lease.fresh(SystemTimer().now_ms())
     )
     return ExchangeDesk(parts, venue.timing)
 
 
-def _known_fills(session: Session) -> Callable[[Symbol, str], bool]:
-    """Return a lookup of fills that are already in the journal; always False while the database is down."""
+def _lookup(session: Session, read: Callable[[], T], otherwise: T) -> T:
+    """Return a value read from the journal, `otherwise` while the database is down."""
     writer = session.writer
-
-    def known(symbol: Symbol, trade_id: str) -> bool:
-        if writer.hangs:
-            return False
-        lookup = Call(lambda: session.journal.known_fill(symbol, trade_id), "journal")
-        if not lookup.wait(writer.silence_s):
-            raise DatabaseLostError(f"The database has not answered for {writer.silence_s:g} s, and reports no error")
-        try:
-            return lookup.result()
-        except DatabaseLostError:
-            return False
-
-    return known
+    if writer.hangs:
+        return otherwise
+    lookup = Call(read, "journal")
+    if not lookup.wait(writer.silence_s):
+        raise DatabaseLostError(f"The database has not answered for {writer.silence_s:g} s, and reports no error")
+    try:
+        return lookup.result()
+    except DatabaseLostError:
+        return otherwise
 
 
 def _first_candle(portfolio: Portfolio, venue: VenueContext) -> int:

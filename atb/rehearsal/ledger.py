@@ -232,9 +232,19 @@ class LedgerReading:
         """Return when a fault hit a request or a stream."""
         return [int(entry["ms"]) for entry in self.entries if self.hinders(entry)]
 
+    def lag_spans(self) -> list[Span]:
+        """Return the spans that answers did not show yet: reads that lagged, each with how old its answer was."""
+        lags = [entry for entry in self.entries_of("fault") if "lag_ms" in entry]
+        return [(int(entry["ms"]) - int(entry["lag_ms"]), int(entry["ms"])) for entry in lags]
+
     def stops_cancelled_by_others(self) -> list[int]:
         """Return when a protective order was cancelled from outside."""
         return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] == "cancel_stop"]
+
+    @cached_property
+    def late_ms(self) -> list[int]:
+        """When the engine executed requests long after they were accepted."""
+        return [int(entry["ms"]) for entry in self.entries_of("late")]
 
     @cached_property
     def late_cancels(self) -> dict[int, int]:

@@ -22,6 +22,7 @@ from atb.rehearsal.invariants.stop_prices import wanted_stops
 from atb.rehearsal.judge import Judgement, examine
 from atb.rehearsal.ledger import ClientIdParts, LedgerReading
 from atb.venues.simulator.faults import Fault
+from tests.rehearsal.former_rules import not_found_is_absent
 from tests.rehearsal.harness import Play, play
 from tests.rehearsal.schedules import HOUR, WARM, Schedule, draw, market, plan_of
 
@@ -74,11 +75,7 @@ def place_then_record():
 @contextmanager
 def believe_the_first_not_found():
     """Take the first "not found" for proof that a request will never be executed."""
-
-    async def closed(*_: object) -> bool:
-        return False
-
-    with patch.object(OrderStatus, "_over_ms", lambda *_: 0), patch.object(OrderStatus, "_is_open", closed):
+    with patch.object(OrderStatus, "_over_ms", lambda *_: 0), not_found_is_absent():
         yield
 
 

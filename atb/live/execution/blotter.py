@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from atb.domain import Fill, Order
+from atb.domain import Fill, Order, Symbol
 from atb.domain.venue import OrderReport
 from atb.live.journal.step import Change, IntentState, Working
 
@@ -34,6 +34,18 @@ class Outstanding:
         Whether the answer to the request was lost: it may have been executed, or may still be.
     next_look_ms
         Exchange time from which the venue is to be asked for an order whose answer was lost.
+    traced
+        Whether the venue knows another order of its list, or the list: then it has this one too.
+    not_open_ms
+        Exchange time at which the venue refused to cancel it as not open, though its look-up shows it open; 0 where it did not.
+    looks
+        How often it was looked for after its window was over.
+    waits
+        Whether a notice said that the order is waited for beyond its window.
+    given_up
+        Whether it was taken for one that the venue never had, and came after all.
+    beside_another
+        Whether another entry of the slot was open when it came: in the journal it stays absent until it ends.
     """
 
     order: Order
@@ -48,6 +60,12 @@ class Outstanding:
     unknown: bool = False
     next_look_ms: int = 0
     cancelling: bool = False
+    traced: bool = False
+    not_open_ms: int = 0
+    looks: int = 0
+    waits: bool = False
+    given_up: bool = False
+    beside_another: bool = False
 
     @property
     def client_id(self) -> str:
@@ -97,13 +115,14 @@ class Outstanding:
 
     def change(self, refusal: str | None = None) -> Change:
         """Return the journal's row of this order."""
-        return Change(self.state, refusal, self.exchange_id, self.filled, self.sent_ms)
+        state = "absent" if self.beside_another and not self.ended else self.state
+        return Change(state, refusal, self.exchange_id, self.filled, self.sent_ms)
 
     def _advance(self, state: IntentState) -> None:
-        """Go to a state; one that ended stays so, unless it turns out to be filled."""
+        """Go to a state; one that ended stays so, unless it turns out to be filled, or to be there after all."""
         if state == "filled" and self.filled < self.order.quantity:
             state = "partially_filled"  # filled by its report, but not all executions have come yet
-        if state == "filled" or (not self.ended and RANK.get(state, 9) >= RANK[self.state]):
+        if state == "filled" or self.state == "absent" or (not self.ended and RANK.get(state, 9) >= RANK[self.state]):
             self.state = state
 
     @property
@@ -113,8 +132,9 @@ class Outstanding:
 
     @property
     def is_failed_entry(self) -> bool:
-        """Whether it is an entry that ended unfilled, and not because we cancelled it."""
-        return self.role == "entry" and self.ended and self.state != "filled" and not (self.owed or self.cancelling)
+        """Whether it is an entry of the present intent that ended unfilled, and not because we cancelled it."""
+        failed = self.role == "entry" and self.ended and self.state != "filled"
+        return failed and not (self.owed or self.cancelling or self.given_up)
 
     @property
     def unsettled(self) -> bool:
@@ -127,6 +147,7 @@ class Blotter:
 
     def __init__(self, working: Iterable[Working] = ()) -> None:
         self._orders: dict[str, Outstanding] = {}
+        self._absent: dict[str, Outstanding] = {}
         for order in working:
             self.add(order, unknown=order.state == "sent")
 
@@ -155,6 +176,22 @@ class Blotter:
         """Return an order by its client id."""
         return self._orders.get(client_id)
 
+    def restore(self, client_id: str, working: Working | None) -> Outstanding | None:
+        """Put back an order that came after it had been given up: one of this process, or as the journal has it."""
+        made = self._absent.pop(client_id, None)
+        if made is None and working is None:
+            return None
+        if made is None:
+            made = self.add(working)  # type: ignore[arg-type] # not None, by the line above
+        made.given_up = True
+        made.beside_another = made.role == "entry" and bool(self.open(made.slot, "entry"))
+        self._orders[client_id] = made
+        return made
+
+    def given_up(self, symbol: Symbol | None = None) -> list[Outstanding]:
+        """Return the orders that this process has given up and that have not come, of a symbol or of all."""
+        return [one for one in self._absent.values() if symbol in {None, one.order.symbol}]
+
     def owner_of(self, fill: Fill) -> Outstanding | None:
         """Return the order of an execution, by client id or by the venue's id; None where it is not ours."""
         if fill.client_id:
@@ -169,7 +206,10 @@ class Blotter:
         )
 
     def drop_finished(self) -> None:
-        """Drop orders that ended and have all their executions."""
+        """Drop orders that ended and have all their executions; those that were given up are remembered."""
+        self._absent |= {
+            name: outstanding for name, outstanding in self._orders.items() if outstanding.state == "absent"
+        }
         self._orders = {
             name: outstanding for name, outstanding in self._orders.items() if not outstanding.ended or outstanding.owed
         }

@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any, Self
 
 from atb.domain import Fill, Symbol
+from atb.live.journal.step import Working
 
 
 @dataclass
@@ -34,8 +35,12 @@ class DeskState:
         By slot and reason (of `atb.live.execution.stuck`), what keeps it from acting, as another part of the desk found out.
     stuck
         By slot, why it cannot act, as it was told.
+    drift
+        By asset, the account's amount beyond books and surplus at the last comparison of this process.
     known
         Looks up whether the journal has an execution, applied by an earlier process.
+    recorded
+        Looks up an order of ours in the journal by its client id, None if it is not there.
     """
 
     began_ms: int
@@ -48,7 +53,9 @@ class DeskState:
     seen: set[tuple[str, str]] = field(default_factory=set)
     hindrances: dict[int, dict[str, str]] = field(default_factory=dict)
     stuck: dict[int, str] = field(default_factory=dict)
+    drift: dict[str, Decimal] = field(default_factory=dict)
     known: Callable[[Symbol, str], bool] = field(default=lambda _symbol, _trade_id: False)
+    recorded: Callable[[str], Working | None] = field(default=lambda _client_id: None)
 
     def has(self, symbol: Symbol, trade_id: str) -> bool:
         """Return whether an execution was ever applied."""

@@ -14,8 +14,6 @@ import numpy as np
 from atb.domain.ports import Broker
 from atb.domain.symbol import Symbol
 from atb.domain.venue import Capabilities
-from atb.errors import VenueError
-from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.execution.order_status import OrderStatus
@@ -27,6 +25,7 @@ from atb.live.feed.market import Moment
 from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
 
 _MOST_DOUBLINGS = 5
+_NOT_OPEN = "-2011"  # code of a replacement that is refused because what it replaces is not open
 
 
 @dataclass(frozen=True)
@@ -115,6 +114,7 @@ class ExchangeDesk:
     async def look(self) -> None:
         """Fetch what happened at the venue, and act on it; this is all the recovery that a restart needs."""
         step, self._looked_ms = self._step(), self.broker.now_ms()
+        await self._order_status.recall(self.book.portfolio.symbols, step)
         await self._order_status.resolve(step)
         if step.changes or step.notices:
             await self.write(step)
@@ -124,13 +124,16 @@ class ExchangeDesk:
     def due_ms(self) -> int | None:
         """Return when `look` is due next (exchange time, ms), None if nothing is pending.
 
-        Pending are: lost answers, executions that a report counts and the venue does not list yet, a sweep that failed, requests
-        that were put off, and at once a comparison where the account may hold less than the books.
+        Pending are: lost answers, orders that were given up and may come after all, executions that a report counts and the venue
+        does not list yet, a sweep that failed, requests that were put off, and at once a comparison where the account may hold less
+        than the books.
         """
         looks = [outstanding.next_look_ms for outstanding in self.blotter.unknown()]
         if self._order_status.again_ms is not None:
             looks.append(self._order_status.again_ms)
         looks += self._put_off
+        if (watched_ms := self._order_status.watch_ms()) is not None:
+            looks.append(watched_ms)
         if self.reports.doubt:
             looks.append(0)
         if any(outstanding.owed for outstanding in self.blotter):
@@ -341,7 +344,7 @@ class ExchangeDesk:
             answer = await self.broker.replace(request.old.order, request.order)
             self.reports.take_answer(answer, after, new=new, old=(request.old,))
             if answer.outcome == "rejected":
-                await self._ask((request.old,), after)
+                await self._order_status.ask_how_it_ended((request.old,), after, not_open=answer.code == _NOT_OPEN)
         else:
             answer = await self.broker.place(request.order)
             self.reports.take_answer(answer, after, new=new)
@@ -365,7 +368,7 @@ class ExchangeDesk:
         answer = await self.broker.cancel(list_of(request.group))
         self.reports.take_answer(answer, after, old=request.group)
         if answer.outcome == "rejected":
-            await self._ask(request.group, after)
+            await self._order_status.ask_how_it_ended(request.group, after, not_open=True)
         if any(outstanding.owed for outstanding in request.group):
             await self._order_status.sweep(self.book.portfolio.symbols, after)
         return after
@@ -378,14 +381,6 @@ class ExchangeDesk:
         await self._order_status.sweep(self.book.portfolio.symbols, step)
         if step.fills or step.changes or step.notices:
             await self.write(step)
-
-    async def _ask(self, group: tuple[Outstanding, ...], step: Step) -> None:
-        """Look up orders that could not be cancelled; if the venue does not answer, their answers count as lost."""
-        try:
-            await self._order_status.ask(group, step)
-        except VenueError:
-            for outstanding in group:
-                outstanding.mark_unknown()
 
     # --- writing ------------------------------------------------------------------------------------------------------
 

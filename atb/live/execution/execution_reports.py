@@ -13,6 +13,7 @@ import numpy as np
 
 from atb.decimals import exact
 from atb.domain import Fill, Order
+from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.venue import Answer, OrderReport
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
@@ -108,10 +109,14 @@ class ExecutionReports:
             step.changes[outstanding.client_id] = outstanding.change()
 
     def take_report(self, report: OrderReport, step: Step) -> None:
-        """Take in the report of one order; one that is not ours is ignored."""
-        outstanding = self.blotter.get(report.client_id)
+        """Take in the report of one order; one that is not ours is ignored.
+
+        An order that the journal has is ours whenever it comes, also after it was given up.
+        """
+        outstanding = self.blotter.get(report.client_id) or self._restore(report, step)
         if outstanding is None:
             return
+        self._trace_siblings(outstanding)
         if outstanding.update(report):
             step.changes[report.client_id] = outstanding.change()
             if (
@@ -133,6 +138,7 @@ class ExecutionReports:
         if outstanding is None:
             self._note_foreign_fill(fill, step)
             return
+        self._trace_siblings(outstanding)
         self.desk_state.seen.add((str(fill.symbol), fill.trade_id))
         if outstanding.role != "entry" and outstanding.slot in self.desk_state.present:
             self.desk_state.present[outstanding.slot] = max(
@@ -158,6 +164,29 @@ class ExecutionReports:
             step.trades.append((self.book.trades, trade))
         if outstanding.is_failed_entry:
             self.drop_entry(outstanding.slot)
+
+    def _trace_siblings(self, outstanding: Outstanding) -> None:
+        """Note that the venue has the other orders of a list: it takes a list whole."""
+        for sibling in self.blotter.same_list(outstanding):
+            sibling.traced = sibling.traced or sibling is not outstanding
+
+    def _restore(self, report: OrderReport, step: Step) -> Outstanding | None:
+        """Return an order of ours that is not open by the books and comes after all, None if the report says nothing new.
+
+        A read that lags shows earlier states: only an order that was given up can be open again.
+        """
+        name = report.client_id
+        if not name.startswith(CLIENT_ID_PREFIX):
+            return None
+        written = None
+        if all(name != outstanding.client_id for outstanding in self.blotter.given_up(report.symbol)):
+            written = self.desk_state.recorded(name)
+            if written is None or not (written.state == "absent" or report.filled > written.filled):
+                return None
+        if (outstanding := self.blotter.restore(name, written)) is not None:
+            detail = {"client_id": name, "role": outstanding.role, "state": report.state, "filled": str(report.filled)}
+            step.notices.append(Notice("came_after_all", detail, "warning"))
+        return outstanding
 
     def begin_bar(self, slot: int) -> None:
         """Begin a bar: what price or account did not allow in the last one may be tried again."""
@@ -303,12 +332,7 @@ class ExecutionReports:
         return not outstanding.cancelling and not met and self.book.slot(outstanding.slot)["quantity"] != 0.0
 
     def _note_foreign_fill(self, fill: Fill, step: Step) -> None:
-        """Journal a fill that is not ours; while an answer is missing it may be ours, and is looked at again later."""
-        if any(
-            outstanding.order.symbol == fill.symbol and outstanding.exchange_id is None
-            for outstanding in self.blotter.unknown()
-        ):
-            return
+        """Journal a fill that is not ours."""
         name = f"{fill.symbol}:{fill.trade_id}"
         if name in self.desk_state.foreign:
             return

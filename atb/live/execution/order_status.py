@@ -1,18 +1,24 @@
 """Order status requests: sweeps of open orders and executions, and look-ups of orders whose answer was lost."""
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable, Mapping
+from decimal import Decimal
 
-from atb.domain import Symbol
+from atb.domain import Fill, Order, Symbol
 from atb.domain.ports import Broker
+from atb.domain.venue import Balance, OrderReport
 from atb.errors import VenueError
+from atb.live.execution import evidence
 from atb.live.execution.blotter import Outstanding
+from atb.live.execution.drift import drifts, tolerance_of, total
 from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.timing import DeskTiming
 from atb.live.journal.step import Notice, Step
 from atb.monitoring import get_logger
+from atb.times import DAY_MS
 
 _log = get_logger(__name__)
 _AGAIN_MS = 1_000
+_RECALL_AGAIN_MS = 60_000
 
 
 class OrderStatus:
@@ -37,16 +43,21 @@ class OrderStatus:
         self._broker, self._reports, self._timing = broker, reports, timing
         self._blotter, self._desk_state = reports.blotter, reports.desk_state
         self.again_ms: int | None = None
+        self._listed: dict[Symbol, list[OrderReport]] = {}  # open orders at the last sweep
+        self._identified: dict[
+            tuple[Symbol, str], str
+        ] = {}  # client ids by the venue's id, of executions that were not ours
+        self._recalled, self._recall_ms, self._swept_ms = False, 0, 0
 
     async def sweep(self, symbols: Iterable[Symbol], step: Step) -> bool:
         """Apply the executions since the last sweep, and look up every order that should be open and is not.
 
         Returns False where the venue did not answer; what came before that is in the step.
         """
-        self.again_ms = None
+        self.again_ms, self._swept_ms = None, self._broker.now_ms()
         try:
             for symbol in symbols:
-                if any(outstanding.order.symbol == symbol for outstanding in self._blotter):
+                if self._blotter.given_up(symbol) or any(one.order.symbol == symbol for one in self._blotter):
                     await self._sweep(symbol, step)
         except VenueError as error:
             self.again_ms = self._broker.now_ms() + max(_AGAIN_MS, error.retry_after_ms or 0)
@@ -54,30 +65,64 @@ class OrderStatus:
             return False
         return True
 
-    async def _sweep(self, symbol: Symbol, step: Step) -> None:
+    async def _sweep(self, symbol: Symbol, step: Step) -> list[Fill]:
+        """Sweep one symbol; return the executions of which it is not known yet whose they are."""
         reports = {report.client_id: report for report in await self._broker.open_orders(symbol)}
         for report in reports.values():
             self._reports.take_report(report, step)
+        self._listed[symbol] = list(reports.values())
         cursor = self._desk_state.cursors.get(str(symbol))
         fills = await self._broker.trades(symbol, after=cursor, since_ms=self._desk_state.began_ms)
         for fill in fills:
             if self._blotter.owner_of(fill) is not None:
                 self._reports.take_fill(fill, step)
-        here = [outstanding for outstanding in self._blotter if outstanding.order.symbol == symbol]
-        gone = [
-            outstanding
-            for outstanding in here
-            if not outstanding.ended and outstanding.state != "sent" and outstanding.client_id not in reports
-        ]
-        if any(
-            not self._desk_state.has(symbol, fill.trade_id) and self._blotter.owner_of(fill) is None for fill in fills
-        ):
-            gone += [outstanding for outstanding in here if outstanding.exchange_id is None and outstanding not in gone]
-        await self.ask(gone, step)
+        await self._identify(fills, step)
+        await self.ask(self._gone(symbol, reports), step)
+        nameless: list[Fill] = []
         for fill in fills:
+            if self._is_nameless(fill):
+                nameless.append(fill)
+                continue
             self._reports.take_fill(fill, step)
-            if not self._blotter.unknown():  # it may belong to an order that is not known yet: it has to come again
+            if not nameless:  # what is nameless has to come again
                 self._desk_state.cursors[str(symbol)] = fill.trade_id
+        return nameless
+
+    def _gone(self, symbol: Symbol, listed: Container[str]) -> list[Outstanding]:
+        """Return the orders that should be listed as open and are not."""
+        return [
+            outstanding
+            for outstanding in self._blotter
+            if outstanding.order.symbol == symbol
+            and not outstanding.ended
+            and outstanding.state != "sent"
+            and outstanding.client_id not in listed
+        ]
+
+    async def _identify(self, fills: Iterable[Fill], step: Step) -> None:
+        """Ask for the orders of executions that none of ours owns: the venue's order gives the client id back."""
+        unowned = [fill for fill in fills if self._is_nameless(fill)]
+        for symbol, order_id in {(fill.symbol, fill.order_id): None for fill in unowned if fill.order_id}:
+            report = await self._broker.find_by_id(symbol, order_id)
+            if report is not None:
+                self._identified[symbol, order_id] = report.client_id
+                self._reports.take_report(report, step)
+
+    def _is_nameless(self, fill: Fill) -> bool:
+        """Return whether it is not known yet whose an execution is.
+
+        One whose order cannot be found counts as foreign after a while; one that names no order, once no answer is missing.
+        """
+        if (
+            fill.client_id
+            or self._desk_state.has(fill.symbol, fill.trade_id)
+            or self._blotter.owner_of(fill) is not None
+        ):
+            return False
+        if not fill.order_id:
+            return bool(self._blotter.unknown())
+        young = self._broker.now_ms() - fill.time_ms <= self._timing.silence_ms
+        return young and (fill.symbol, fill.order_id) not in self._identified
 
     async def ask(self, orders: Iterable[Outstanding], step: Step) -> None:
         """Look up orders one by one."""
@@ -86,49 +131,167 @@ class OrderStatus:
             if report is not None:
                 self._reports.take_report(report, step)
 
-    async def resolve(self, step: Step) -> None:
-        """Look up the orders whose answers were lost, each when it is due."""
-        now = self._broker.now_ms()
-        for outstanding in self._blotter.unknown():
-            if now < outstanding.next_look_ms:
-                continue
-            try:
-                await self._look_for(outstanding, step)
-            except VenueError as error:
-                outstanding.next_look_ms = now + self._timing.look_ms
-                _log.warning("the venue cannot be asked", client_id=outstanding.client_id, error=str(error))
+    async def ask_how_it_ended(self, group: Iterable[Outstanding], step: Step, *, not_open: bool) -> None:
+        """Look up orders that could not be cancelled; if the venue does not answer, their answers count as lost.
 
-    async def _look_for(self, outstanding: Outstanding, step: Step) -> None:
-        """Look up one order; "not found" is believed only once its request can no longer be executed."""
-        asked_ms, name = self._broker.now_ms(), outstanding.client_id
-        over_ms = self._over_ms(outstanding)
-        report = await self._broker.find(outstanding.order)
-        if report is not None:
-            self._reports.take_report(report, step)
-        if report is not None and (outstanding.ended or not outstanding.cancelling or asked_ms > over_ms):
-            outstanding.unknown = outstanding.cancelling = False
-        elif report is None and asked_ms > over_ms and not await self._is_open(outstanding):
-            self._absent(outstanding)
-        else:
-            outstanding.next_look_ms = min(max(over_ms, asked_ms) + 1, asked_ms + self._timing.look_ms)
+        One that the venue calls both not open and open has ended, and the look-up lags: how is to be waited for.
+        """
+        group = tuple(group)
+        try:
+            await self.ask(group, step)
+        except VenueError:
+            for outstanding in group:
+                outstanding.mark_unknown()
+        for outstanding in group if not_open else ():
+            if not outstanding.ended:
+                outstanding.mark_unknown()
+                outstanding.not_open_ms = self._broker.now_ms()
+
+    async def recall(self, symbols: Iterable[Symbol], step: Step) -> None:
+        """At a start, take in every order of the last day: one that was given up may have come while no runner lived."""
+        if self._recalled or self._broker.now_ms() < self._recall_ms:
             return
-        step.changes[name] = outstanding.change()
-        step.notices.append(Notice("resolved", {"client_id": name, "state": outstanding.state}))
+        sent = [outstanding.sent_ms for outstanding in self._blotter.unknown() if outstanding.sent_ms]
+        since_ms = min([self._broker.now_ms() - DAY_MS, *(sent_ms - self._timing.margin_ms for sent_ms in sent)])
+        try:
+            for symbol in symbols:
+                for report in await self._broker.all_orders(symbol, since_ms=max(since_ms, self._desk_state.began_ms)):
+                    if report.filled or report.state not in {"cancelled", "expired", "rejected"}:
+                        self._reports.take_report(report, step)
+            self._recalled = True
+        except VenueError as error:
+            self._recall_ms = self._broker.now_ms() + max(_RECALL_AGAIN_MS, error.retry_after_ms or 0)
+            _log.warning("the venue does not list the orders of the last day", error=str(error))
+
+    async def resolve(self, step: Step) -> None:
+        """Look up the orders whose answers were lost, each with its list when one of them is due."""
+        now = self._broker.now_ms()
+        for group in self._due(now):
+            try:
+                await self._look_for(group, step)
+            except VenueError as error:
+                for outstanding in group:
+                    outstanding.next_look_ms = now + self._timing.look_ms
+                _log.warning("the venue cannot be asked", client_id=group[0].client_id, error=str(error))
+
+    def watch_ms(self) -> int | None:
+        """Return when to sweep for an order that was given up and may come after all, None where there is none."""
+        given_up = self._blotter.given_up()
+        now, pause = self._broker.now_ms(), self._timing.watch_pause_ms
+        if not any(now - self._over_ms(outstanding) <= self._timing.watch_ms for outstanding in given_up):
+            return None
+        return self._swept_ms + pause
+
+    def _due(self, now: int) -> list[list[Outstanding]]:
+        groups: dict[str, list[Outstanding]] = {}
+        for outstanding in self._blotter.unknown():
+            groups.setdefault(outstanding.list_id or outstanding.client_id, []).append(outstanding)
+        return [group for group in groups.values() if any(now >= one.next_look_ms for one in group)]
+
+    async def _look_for(self, group: list[Outstanding], step: Step) -> None:
+        """Look up the orders of one request; for those that are not found, hear the other witnesses.
+
+        These are heard once the window is over, and before where a leg shows that the venue has the list.
+        """
+        missing = [outstanding for outstanding in group if not await self._found(outstanding, step)]
+        asked_ms = self._broker.now_ms()
+        if any(outstanding.traced or asked_ms > self._over_ms(outstanding) for outstanding in missing):
+            await self._weigh(missing, asked_ms, step)
+        for outstanding in missing:
+            if outstanding.unknown:
+                over_ms = self._over_ms(outstanding)
+                outstanding.next_look_ms = evidence.next_look_ms(asked_ms, over_ms, self._timing)
+
+    async def _found(self, outstanding: Outstanding, step: Step) -> bool:
+        """Look up one order by its client id; return whether the venue knows it."""
+        asked_ms, over_ms = self._broker.now_ms(), self._over_ms(outstanding)
+        report = await self._broker.find(outstanding.order)
+        if report is None:
+            return False
+        self._reports.take_report(report, step)
+        contradicted = bool(outstanding.not_open_ms) and asked_ms <= outstanding.not_open_ms + self._timing.silence_ms
+        if outstanding.ended or (not contradicted and (not outstanding.cancelling or asked_ms > over_ms)):
+            self._resolved(outstanding, step)
+        else:
+            outstanding.next_look_ms = evidence.next_look_ms(asked_ms, over_ms, self._timing)
+        return True
+
+    async def _weigh(self, missing: list[Outstanding], asked_ms: int, step: Step) -> None:
+        """Hear the other witnesses for orders that were not found, and end those for which nothing speaks."""
+        first = missing[0].order
+        if missing[0].list_id is not None:
+            legs = await self._broker.find_list(first.symbol, missing[0].list_id)
+            for outstanding in missing if legs is not None else ():
+                outstanding.traced, outstanding.exchange_id = True, (legs or {}).get(outstanding.client_id)
+        nameless = await self._sweep(first.symbol, step)
+        balances = await self._broker.balances()
+        entry = any(outstanding.role == "entry" for outstanding in self._blotter.same_list(missing[0]))
+        for outstanding in missing:
+            if outstanding.ended or (
+                outstanding.state != "sent" and not outstanding.cancelling and self._is_listed(outstanding)
+            ):
+                self._resolved(outstanding, step)
+                continue
+            over_ms = self._over_ms(outstanding)
+            outstanding.looks += asked_ms > over_ms
+            heard = self._witnesses(outstanding, nameless, balances)
+            found = evidence.Evidence(entry, asked_ms, over_ms, outstanding.looks, frozenset(heard))
+            if evidence.verdict(found, self._timing) == "absent":
+                self._give_up(outstanding, balances, step)
+            elif asked_ms > over_ms and not outstanding.waits:
+                outstanding.waits = True
+                detail = {"client_id": outstanding.client_id, "role": outstanding.role, "evidence": sorted(heard)}
+                step.notices.append(Notice("answer_unknown", detail, "warning"))
+
+    def _witnesses(
+        self, outstanding: Outstanding, nameless: Iterable[Fill], balances: Mapping[str, Balance]
+    ) -> set[evidence.Witness]:
+        """Return the witnesses that speak for an order that its own look-up did not find."""
+        order, since_ms = outstanding.order, outstanding.sent_ms - self._timing.margin_ms
+        heard: dict[evidence.Witness, bool] = {
+            "order": outstanding.exchange_id is not None or self._is_listed(outstanding),
+            "list": outstanding.traced,
+            "execution": any(fill.side == order.side and fill.time_ms >= since_ms for fill in nameless),
+            "balance": self._has_moved(order, balances),
+        }
+        return {witness for witness, speaks in heard.items() if speaks}
+
+    def _is_listed(self, outstanding: Outstanding) -> bool:
+        """Return whether the last sweep found an order among the open ones."""
+        listed = self._listed.get(outstanding.order.symbol, ())
+        return any(report.client_id == outstanding.client_id for report in listed)
+
+    def _has_moved(self, order: Order, balances: Mapping[str, Balance]) -> bool:
+        """Return whether the account moved against the books as the order would move it."""
+        if not self._desk_state.surplus:
+            return False  # nothing was compared yet
+        book, symbol = self._reports.book, order.symbol
+        noted, found = self._desk_state.drift, drifts(book, self._desk_state, balances)
+        base, quote = (found[asset][1] - noted.get(asset, Decimal(0)) for asset in (symbol.base, symbol.quote))
+        listed = [one for orders in self._listed.values() for one in orders if one.symbol.base == symbol.base]
+        groups = {one.list_id or one.exchange_id: one.quantity - one.filled for one in listed if one.side == "sell"}
+        known = sum(groups.values(), Decimal(0))
+        locked = balances[symbol.base].locked - known if symbol.base in balances else Decimal(0)
+        beyond = locked if locked > tolerance_of(book, symbol.base, known) else Decimal(0)
+        return evidence.moved(order, base=base, quote=quote, locked=beyond)
 
     def _over_ms(self, outstanding: Outstanding) -> int:
-        """Return the exchange time after which the request can no longer be executed."""
+        """Return the exchange time after which the request can no longer be accepted."""
         bound = self._broker.capabilities.late_bound_ms
         return outstanding.sent_ms + (self._timing.unbounded_ms if bound is None else bound) + self._timing.margin_ms
 
-    async def _is_open(self, outstanding: Outstanding) -> bool:
-        """Look among the open orders too: a venue's look-up may lag behind its order book."""
-        reports = await self._broker.open_orders(outstanding.order.symbol)
-        return any(report.client_id == outstanding.client_id for report in reports)
+    def _resolved(self, outstanding: Outstanding, step: Step) -> None:
+        outstanding.unknown = outstanding.cancelling = outstanding.waits = False
+        outstanding.not_open_ms = 0
+        step.changes[outstanding.client_id] = outstanding.change()
+        detail = {"client_id": outstanding.client_id, "state": outstanding.state}
+        step.notices.append(Notice("resolved", detail))
 
-    def _absent(self, outstanding: Outstanding) -> None:
-        """End an order that the venue never had; its slot may send it again, unless it is an entry and too late."""
-        outstanding.unknown = False
+    def _give_up(self, outstanding: Outstanding, balances: Mapping[str, Balance], step: Step) -> None:
+        """End an order of which the venue shows no trace: an entry is wanted no more, nor is a sale that might sell twice."""
         outstanding.end("absent")
-        closed_ms = self._reports.book.portfolio.plans[outstanding.slot].timeframe.next_ms(outstanding.bar_ms)
-        if outstanding.role == "entry" and self._broker.now_ms() - closed_ms > self._timing.entry_grace_ms:
+        self._resolved(outstanding, step)
+        if outstanding.role == "entry":
             self._reports.drop_entry(outstanding.slot)
+        elif evidence.sells_twice(outstanding.order, total(balances, outstanding.order.symbol.base)):
+            self._reports.book.drop_exit(outstanding.slot)

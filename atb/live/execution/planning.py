@@ -189,11 +189,15 @@ class SlotPlanner:
         return exact(round_price(1, float(self.record["mark"]) * (1.0 + self.band), self.parameters))
 
     def _withdraw(self) -> Request | None:
-        """Cancel an entry that the book has dropped or changed, if there is one."""
+        """Cancel an entry that the book has dropped or changed, or that came beside another one, if there is one."""
         for outstanding in self.blotter.open(self.slot, "entry"):
             price = outstanding.order.price or outstanding.order.stop_price
             moved = price is not None and float(price) != float(self.record["entry_at"])
-            if moved or abs(float(self.record["entry"])) != float(outstanding.leaves_quantity):
+            if (
+                moved
+                or outstanding.beside_another
+                or abs(float(self.record["entry"])) != float(outstanding.leaves_quantity)
+            ):
                 return Cancel(self.slot, tuple(self.blotter.same_list(outstanding)))
         return None
 

@@ -10,14 +10,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from typing import Literal
 
-from atb.decimals import exact
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.ports import Broker
 from atb.domain.venue import Balance, OrderReport
+from atb.live.execution.drift import TOLERANCE, Amounts, booked, drifts, tolerance_of, total
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.journal.step import Notice, Step
 
-Amounts = dict[str, Decimal]
 Look = Callable[[], Awaitable[None]]
 _UNRECORDED = "unrecorded"
 
@@ -41,13 +40,13 @@ class Reconciler:
         broker: Broker,
         reports: ExecutionReports,
         *,
-        tolerance: Decimal = Decimal("1e-6"),
+        tolerance: Decimal = TOLERANCE,
         accepting: bool = False,
     ) -> None:
         self._broker, self._reports = broker, reports
         self._book, self._blotter, self._desk_state = reports.book, reports.blotter, reports.desk_state
         self._tolerance, self._accepting = tolerance, accepting
-        self.drift: Amounts = {}
+        self.drift: Amounts = reports.desk_state.drift
         self.ours_open = 0  # our open orders at the last comparison
 
     async def compare(self, step: Step, look: Look | None = None) -> bool:
@@ -94,10 +93,10 @@ class Reconciler:
         """
         if self._desk_state.surplus:
             self.write_off(balances, step)
-        expected, kept = self._expected(), {}
+        expected, kept = booked(self._book), {}
         if not self._accepting:
             kept = {symbol: why for symbol, why in self._desk_state.quarantine.items() if why == _UNRECORDED}
-        self._desk_state.surplus = {asset: _total(balances, asset) - amount for asset, amount in expected.items()}
+        self._desk_state.surplus = {asset: total(balances, asset) - amount for asset, amount in expected.items()}
         self._desk_state.quarantine.clear()
         self._desk_state.quarantine.update(kept)
         self._desk_state.present.clear()
@@ -111,26 +110,9 @@ class Reconciler:
 
     def write_off(self, balances: Mapping[str, Balance], step: Step) -> None:
         """Book as sold what is missing of positions."""
-        for asset in self._expected():
-            for slot, held, present in self._missing(asset, _total(balances, asset)):
+        for asset in booked(self._book):
+            for slot, held, present in self._missing(asset, total(balances, asset)):
                 self._reports.write_off(slot, held - present, step)
-
-    def _expected(self) -> Amounts:
-        """Return the booked amount of each traded asset."""
-        quote = self._book.portfolio.symbols[0].quote
-        expected = {quote: exact(self._book.cash)}
-        for slot, plan in enumerate(self._book.portfolio.plans):
-            held = owned(self._book.slot(slot))
-            expected[plan.symbol.base] = expected.get(plan.symbol.base, Decimal(0)) + held
-        return expected
-
-    def _drifts(self, balances: Mapping[str, Balance]) -> dict[str, tuple[Decimal, Decimal]]:
-        """Return by asset the booked amount, and what the account has beyond it: 0 within the tolerance."""
-        found = {}
-        for asset, amount in self._expected().items():
-            drift = _total(balances, asset) - self._desk_state.surplus.get(asset, Decimal(0)) - amount
-            found[asset] = amount, drift if abs(drift) > self._tolerance_of(asset, amount) else Decimal(0)
-        return found
 
     def _is_news(self, asset: str, amount: Decimal, drift: Decimal) -> bool:
         """Return whether a drift differs from the one that was last noted."""
@@ -145,7 +127,7 @@ class Reconciler:
             step.notices.append(Notice("drift", detail, "warning" if drift else "info"))
             self._quarantine(asset, drift)
             self.drift[asset] = drift
-            for slot, held, present in self._missing(asset, _total(balances, asset)):
+            for slot, held, present in self._missing(asset, total(balances, asset)):
                 self._note_missing(slot, held, present, step=step)
 
     def _missing(self, asset: str, balance: Decimal) -> list[tuple[int, Decimal, Decimal]]:
@@ -174,9 +156,10 @@ class Reconciler:
         step.notices.append(Notice("missing", detail, "error"))
 
     def _tolerance_of(self, asset: str, amount: Decimal) -> Decimal:
-        """Return the tolerance for an asset: relative, and nearly one lot of what is traded."""
-        lots = [plan.instrument.lot for plan in self._book.portfolio.plans if plan.symbol.base == asset]
-        return max([abs(amount) * self._tolerance, Decimal("1e-6"), *(lot * Decimal("0.99") for lot in lots)])
+        return tolerance_of(self._book, asset, amount, relative=self._tolerance)
+
+    def _drifts(self, balances: Mapping[str, Balance]) -> dict[str, tuple[Decimal, Decimal]]:
+        return drifts(self._book, self._desk_state, balances, relative=self._tolerance)
 
     def _quarantine(self, asset: str, drift: Decimal) -> None:
         """Bar entries where the base asset differs; quote is deposited and withdrawn freely."""
@@ -187,7 +170,11 @@ class Reconciler:
                 del self._desk_state.quarantine[symbol]
 
     def _note_foreign_order(self, report: OrderReport, step: Step) -> None:
-        """Note an open order that is not ours, once; one with our prefix that no journal knows is an error."""
+        """Note an open order that is not ours, once; one with our prefix that no journal knows is an error.
+
+        One that the journal knows is ours, whenever it comes.
+        """
+        self._reports.take_report(report, step)
         name = f"{report.symbol}:{report.client_id or report.exchange_id}"
         if self._blotter.get(report.client_id) is not None or name in self._desk_state.foreign:
             return
@@ -198,7 +185,3 @@ class Reconciler:
         step.notices.append(
             Notice("unrecorded_order" if ours else "stranger_order", detail, "error" if ours else "warning")
         )
-
-
-def _total(balances: Mapping[str, Balance], asset: str) -> Decimal:
-    return balances[asset].total if asset in balances else Decimal(0)

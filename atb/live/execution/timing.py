@@ -12,11 +12,22 @@ class DeskTiming:
     entry_grace_ms
         How long after a close an entry may still be sent.
     margin_ms
-        Added to the venue's bound on late execution before "not found" is believed.
+        Added to the venue's bound on late execution before "not found" is heard at all.
+    silence_ms
+        How much longer an entry must leave no trace before it is given up. Nothing documented bounds how far a venue's look-up lags
+        behind its matching engine, nor when the engine executes what was accepted in time; users report 10 s and more. Six times
+        that costs nothing, since the slot only waits.
+    balance_ms
+        How much longer an entry is waited for while nothing but a balance or an earlier report speaks for it; a sale, which may
+        leave a position bare, waits as long as `silence_ms`. Then it is a drift, for the reconciler.
+    watch_ms
+        How long after giving an order up the venue is still asked, every `watch_pause_ms`, whether it came after all.
     unbounded_ms
         That bound for a venue that states none.
     look_ms
-        Pause between two look-ups of an order whose answer was lost.
+        Shortest pause between two look-ups of an order whose answer was lost.
+    longest_look_ms
+        Longest one; beyond the window the pauses grow with the time that it is waited for.
     entry_band
         How far beyond the last close a market entry may be filled, as a fraction, where its order has to carry a price.
     attempts
@@ -28,7 +39,12 @@ class DeskTiming:
     entry_grace_ms: int = 60_000
     margin_ms: int = 1_000
     unbounded_ms: int = 60_000
+    silence_ms: int = 60_000
+    balance_ms: int = 600_000
+    watch_ms: int = 600_000
+    watch_pause_ms: int = 30_000
     look_ms: int = 500
+    longest_look_ms: int = 10_000
     entry_band: float = 0.02
     attempts: int = 12
     retry_ms: int = 2_000

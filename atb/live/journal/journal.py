@@ -27,7 +27,7 @@ from atb.live.journal.breakers import Breakers, BreakerVerdict, Proposed, judge
 from atb.live.journal.handover import HandOver, write_hand_over
 from atb.live.journal.kill_switch import NO_HALT, Halt, KillSwitch, Level, effective_halt, latch, latched
 from atb.live.journal.lease import Lease
-from atb.live.journal.recovery import ResumePoint, SlotProgress, TradedPortfolio, Written, find_session
+from atb.live.journal.recovery import ResumePoint, SlotProgress, TradedPortfolio, Written, find_order, find_session
 from atb.live.journal.rows import Rows, entry_values
 from atb.live.journal.step import OPEN_STATES, Step, Withheld, Working
 from atb.promotion.provenance import installed_versions
@@ -157,6 +157,11 @@ class Journal:
         with self._reading(), self._database.session(read_only=True) as session:
             return session.connection().scalar(sql.KNOWN_FILL, key) is not None
 
+    def recorded(self, client_id: str) -> Working | None:
+        """Return an order of the session by its client id, None if it has no such order."""
+        with self._reading():
+            return find_order(self._database, self.session_id, client_id)
+
     # --- a step -------------------------------------------------------------------------------------------------------
 
     def commit(self, step: Step) -> tuple[Withheld, ...]:
@@ -250,7 +255,7 @@ class Journal:
         Raises
         ------
         InputError
-            If an order is unknown, an ended order would be open again, or its filled quantity would fall.
+            If an order is unknown, one that ended and was not merely given up would open again, or its filled quantity would fall.
         """
         new = {working.order.client_id for working in step.placed}
         changes = {name: change for name, change in step.changes.items() if name not in new}
@@ -260,7 +265,7 @@ class Journal:
         for name, change in changes.items():
             if (row := rows.get(name)) is None:
                 raise InputError("A step changes an order that is not in the journal", found=name)
-            reopened = row.state not in OPEN_STATES and change.state in OPEN_STATES
+            reopened = row.state not in (*OPEN_STATES, "absent") and change.state in OPEN_STATES
             if reopened or (change.filled is not None and change.filled < row.filled):
                 raise InputError(f"Order {name} was {row.state}, filled {row.filled}", found=change)
         connection.execute(sql.BECOME, [sql.became(name, change) for name, change in changes.items()])

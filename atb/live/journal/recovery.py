@@ -130,6 +130,13 @@ def find_session(database: Database, account: str, key: str, *, sent_after_ms: i
         )
 
 
+def find_order(database: Database, session_id: str, client_id: str) -> Working | None:
+    """Return an order of a session by its client id, None if the session has no such order."""
+    with database.session(read_only=True) as session:
+        row = session.scalar(sql.INTENT, {"of": session_id, "name": client_id})
+        return None if row is None else working(row)
+
+
 def _with_interest_paid(state: dict[str, Any] | None, places: list[tuple[int | None, str]]) -> dict[str, Any] | None:
     """Return a kernel state as it is, and one of schema 2 as schema 3.
 

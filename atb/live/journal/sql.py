@@ -61,6 +61,7 @@ KNOWN_FILL = select(FillRow.trade_id).where(
     FillRow.symbol == bindparam("in_symbol"),
     FillRow.trade_id == bindparam("trade"),
 )
+INTENT = select(IntentRow).where(IntentRow.session_id == bindparam("of"), IntentRow.client_id == bindparam("name"))
 LAST_EVENT = select(func.max(OrderEventRow.event_no)).where(OrderEventRow.session_id == bindparam("of"))
 LAST_EQUITY = (
     select(EquityRow.equity).where(EquityRow.session_id == bindparam("of")).order_by(EquityRow.bar_ms.desc()).limit(1)

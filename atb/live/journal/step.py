@@ -22,7 +22,7 @@ IntentState = Literal[
     "cancelled",
     "rejected",
     "expired",
-    "absent",  # the venue proved that it never had it
+    "absent",  # given up: no trace of it at the venue; one that comes after all is taken back
     "withheld",  # never sent: halted, or a breaker tripped
 ]
 # Prefix of the trade id of a write-off: a position that is gone from the account, booked as sold; no venue made it.

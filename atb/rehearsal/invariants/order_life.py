@@ -45,8 +45,13 @@ def duplicate_entries(ledger: LedgerReading) -> list[str]:
 
 
 def sales_beyond_holdings(ledger: LedgerReading, context: JudgeContext) -> list[str]:
-    """Find sales, filled or resting, of more than a slot holds, and balances below 0."""
+    """Find sales, filled or resting, of more than a slot holds, and balances below 0.
+
+    Where the engine executed an order long after its request, the runner may have sent another meanwhile, so as not to be bare: for
+    as long as a position may be uncovered, more may rest than is held. What was sold beyond it has no excuse.
+    """
     orders, found = LedgerOrders(), dict[str, None]()
+    late = ledger.late_ms
     held: Counter[str] = Counter()
     resting: dict[str, dict[int, LedgerOrder]] = {}
     for entry in ledger.entries:
@@ -61,6 +66,10 @@ def sales_beyond_holdings(ledger: LedgerReading, context: JudgeContext) -> list[
             held[slot.prefix] += _position_change(entry, slot)  # type: ignore[assignment] # a Counter of decimals
         if order.side == "SELL":
             resting.setdefault(slot.prefix, {})[order.order_id] = order
+        has = Decimal(held[slot.prefix])
+        excused = has >= 0 and any(0 <= int(entry["ms"]) - at <= context.max_uncovered_ms for at in late)
+        found |= {} if excused else dict.fromkeys(_oversold(slot, has, resting.get(slot.prefix, {})))
+    for slot in context.slots:
         found |= dict.fromkeys(_oversold(slot, Decimal(held[slot.prefix]), resting.get(slot.prefix, {})))
     return list(found)
 
@@ -104,13 +113,17 @@ def mismatched_states(ledger: LedgerReading, journal: SessionRows) -> list[str]:
 
 
 def backward_steps(readings: Sequence[Mapping[str, tuple[str, Any]]], journal: SessionRows) -> list[str]:
-    """Find orders whose state went backwards between two readings of the journal, or whose filled quantity fell."""
+    """Find orders whose state went backwards between two readings of the journal, or whose filled quantity fell.
+
+    `absent` says that an order was given up: one that comes after all goes on from there.
+    """
     found, before = [], dict[str, tuple[str, Any]]()
     for reading in (*readings, journal.states):
         for name, (state, filled) in reading.items():
             was, had = before.get(name, (state, filled))
-            reopened = _RANK.get(state, _ENDED) < _RANK.get(was, _ENDED)
-            changed = was not in _RANK and state not in {was, "filled"}
+            ended = was not in _RANK and was != "absent"
+            reopened = _RANK.get(state, _ENDED) < (_ENDED if ended else _RANK.get(was, 0))
+            changed = ended and state not in {was, "filled"}
             if reopened or changed or filled < had:
                 found.append(f"{name} was {was} with {had} filled, then {state} with {filled}")
         before |= reading

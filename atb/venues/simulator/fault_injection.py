@@ -39,7 +39,7 @@ class FaultInjector:
 
     def lag_ms(self, *names: str) -> int:
         """Count a read known by these names, and return how old its answer is, in milliseconds."""
-        fault = self._next_fault(ON_READS, names)
+        fault = self._next_fault(ON_READS, names, lag_ms=_LAG_MS)
         usual = next((self._exchange.config.lags[name] for name in names if name in self._exchange.config.lags), 0)
         return int(fault.detail.get("lag_ms", _LAG_MS)) if fault is not None else usual
 
@@ -62,13 +62,15 @@ class FaultInjector:
         now = self._exchange.now_ms()
         return [fault for fault in self.faults if fault.times and not fault.is_over(now)]
 
-    def _next_fault(self, kinds: frozenset[str], names: tuple[str, ...]) -> Fault | None:
+    def _next_fault(self, kinds: frozenset[str], names: tuple[str, ...], **usual: int) -> Fault | None:
+        """Return the fault that strikes, and note it with those of its details that have a `usual` value."""
         now = self._exchange.now_ms()
         fault = next(
             (fault for fault in self.faults if fault.kind in kinds and fault.strikes(*names, now_ms=now)), None
         )
         if fault is not None:
-            self._exchange.note("fault", {"fault": fault.kind, "path": fault.path, "struck": names[0]})
+            details = {name: fault.detail.get(name, value) for name, value in usual.items()}
+            self._exchange.note("fault", {"fault": fault.kind, "path": fault.path, "struck": names[0]} | details)
         return fault
 
     def _start_timed(self, fault: Fault) -> None:

@@ -8,7 +8,7 @@ import pytest
 from atb.domain.venue import Answer
 from atb.engine import records
 from atb.live.journal.step import Step
-from tests.live.fake_broker import BAR, BTC, Table, report_of, want
+from tests.live.fake_broker import BAR, Table, report_of, want
 
 POOR = "Account has insufficient balance for requested action."
 TRIGGERS = "Stop price would trigger immediately."
@@ -245,14 +245,6 @@ def test_a_strangers_execution_is_written_down_once_and_bars_its_symbol(table, s
     table.reports.take_fill(fill, step)
     assert [notice.kind for notice in step.notices] == ["stranger_trade"]
     assert (table.desk_state.quarantine, step.fills) == ({"BTC/USDT": "stranger"}, [])
-
-
-def test_while_an_answer_is_missing_a_nameless_execution_may_be_ours(table, step):
-    table.out(table.order(), unknown=True)
-    fill = replace(table.fill_of(table.order()), client_id="", order_id="77")
-    table.reports.take_fill(fill, step)
-    assert step.notices == []
-    assert not table.desk_state.has(BTC, fill.trade_id)
 
 
 # --- dust ---------------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Asking a venue: "not found" is believed only when it cannot become found, and no execution is passed over."""
+"""Asking a venue: every witness is heard before an order counts as absent, and no execution is passed over."""
 
 import asyncio
 from dataclasses import replace
@@ -6,12 +6,15 @@ from decimal import Decimal
 
 import pytest
 
+from atb.domain.venue import Balance
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.timing import DeskTiming
-from atb.live.journal.step import Step
+from atb.live.journal.step import Step, Working
 from tests.live.fake_broker import BAR, BOTH, BTC, ForgedBroker, Table, report_of, want
 
 LATE = BAR + 3_000 + 1_000  # the bound of `BOTH` and the margin of `Rules`
+TIMING = DeskTiming()
+SILENCE = TIMING.silence_ms
 
 
 @pytest.fixture
@@ -48,23 +51,237 @@ def lost(table, **more):
 # --- lost answers -------------------------------------------------------------------------------------------------------
 
 
-def test_not_found_is_not_believed_while_the_request_may_still_be_executed(table, broker):
+def test_an_entry_is_absent_only_once_it_has_left_no_trace_for_the_stated_time(table, broker):
     working = lost(table)
-    for broker.now in (BAR, BAR + 600, LATE):
+    for broker.now in (BAR, BAR + 600, LATE, LATE + 1, LATE + 8_000, LATE + SILENCE):
+        working.next_look_ms = 0
         assert resolve(table, broker).changes == {}
         assert (working.state, working.unknown) == ("sent", True)
-    broker.now = LATE + 1
+    broker.now = LATE + SILENCE + 1
+    working.next_look_ms = 0
     step = resolve(table, broker)
     assert (working.state, working.unknown) == ("absent", False)
     assert step.changes[working.order.client_id].state == "absent"
     assert [(notice.kind, notice.detail["state"]) for notice in step.notices] == [("resolved", "absent")]
+    assert table.book.slot(0)["entry"] == 0.0, "it is not sent again"
 
 
-def test_a_second_look_among_the_open_orders_catches_a_look_up_that_lags(table, broker):
+def test_that_an_entry_is_waited_for_beyond_its_window_is_told_once(table, broker):
+    working = lost(table)
+    told = []
+    for broker.now in (LATE - 1, LATE + 1, LATE + 2_000, LATE + 9_000):
+        working.next_look_ms = 0
+        told += resolve(table, broker).notices
+    assert [(notice.kind, notice.detail["role"], notice.detail["evidence"]) for notice in told] == [
+        ("answer_unknown", "entry", [])
+    ]
+
+
+def test_a_process_that_starts_long_after_the_request_asks_more_than_once(table, broker):
+    working = lost(table)
+    broker.now = LATE + 86_400_000
+    for state in ("sent", "sent", "absent"):
+        working.next_look_ms = 0
+        resolve(table, broker)
+        assert working.state == state
+
+
+@pytest.mark.parametrize("role", ["stop", "exit"])
+def test_a_sale_without_a_trace_is_planned_anew_when_its_window_is_over(table, broker, role):
+    table.hold(1.0)
+    kind, more = ("stop", {"stop_price": Decimal(95)}) if role == "stop" else ("market", {})
+    working = table.out(table.order(role, kind, **more), unknown=True)
+    broker.wallet = {"BTC": Balance(Decimal(1))}
+    broker.now = LATE + 1
+    resolve(table, broker)
+    assert working.state == "absent"
+
+
+@pytest.mark.parametrize(("held", "exits"), [("1.9", True), ("2", False)])
+def test_an_exit_that_the_account_could_execute_twice_is_not_repeated_in_its_bar(table, broker, held, exits):
+    table.hold(1.0)
+    table.book.state.slots[0]["exit"] = -1.0
+    table.out(table.order("exit"), unknown=True)
+    broker.wallet = {"BTC": Balance(Decimal(held))}
+    broker.now = LATE + 1
+    resolve(table, broker)
+    assert (table.book.slot(0)["exit"] != 0.0) == exits
+
+
+# --- the other witnesses ------------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_is_listed_as_open_is_found_though_its_look_up_lags(table, broker):
     working = lost(table)
     broker.now, broker.opened = LATE + 1, [report_of(working.order)]
     resolve(table, broker)
-    assert (working.state, working.unknown) == ("sent", True)
+    assert (working.state, working.unknown) == ("live", False)
+
+
+def with_stop(table):
+    """Send an entry in one list with its stop; the answer is lost."""
+    entry = lost(table, list_id="list")
+    stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)), unknown=True, list_id="list")
+    return entry, stop
+
+
+def test_a_leg_that_the_venue_knows_speaks_for_its_entry_for_as_long_as_it_takes(table, broker):
+    entry, stop = with_stop(table)
+    broker.opened = [report_of(stop.order)]
+    sweep(table, broker)
+    broker.now, broker.opened = LATE + 86_400_000, []
+    for _ in range(5):
+        entry.next_look_ms = 0
+        resolve(table, broker)
+    assert (entry.state, entry.unknown) == ("sent", True)
+
+
+def test_a_list_that_the_venue_knows_gives_the_venues_ids_of_its_orders(table, broker):
+    entry, stop = with_stop(table)
+    broker.lists = {"list": {entry.client_id: "x-1", stop.client_id: "x-2"}}
+    broker.fills = [table.fill_of(entry.order, client_id="", order_id="x-1")]
+    broker.now = LATE + 1
+    resolve(table, broker)
+    assert (entry.state, float(table.book.slot(0)["quantity"])) == ("filled", 1.0)
+    assert (stop.exchange_id, stop.unknown) == ("x-2", True)
+
+
+def test_an_execution_leads_to_its_order_by_the_venues_id(table, broker):
+    working = lost(table)
+    broker.fills = [table.fill_of(working.order, client_id="", order_id="x-77")]
+    broker.by_id = [report_of(working.order, "filled", "1", exchange_id="x-77")]
+    step, _ = sweep(table, broker)
+    assert (working.state, len(step.fills), table.desk_state.cursors) == ("filled", 1, {"BTC/USDT": "1"})
+
+
+@pytest.mark.parametrize(("side", "waits"), [("buy", True), ("sell", False)])
+def test_an_execution_that_nobody_owns_speaks_for_an_order_of_its_side(table, broker, side, waits):
+    working = lost(table)
+    broker.now = LATE + SILENCE + 1
+    fill = table.fill_of(working.order, client_id="", order_id="x-77", side=side, time_ms=broker.now)
+    broker.fills = [fill]
+    for _ in range(4):
+        working.next_look_ms = 0
+        resolve(table, broker)
+    assert (working.state == "sent") == waits
+
+
+@pytest.mark.parametrize(
+    ("base", "quote", "waits"),
+    [("0", "10000", False), ("1", "10000", True), ("0", "9900", True), ("0", "10100", False)],
+)
+def test_a_balance_that_moved_as_the_entry_would_move_it_speaks_for_it_for_a_while(table, broker, base, quote, waits):
+    working = lost(table)
+    table.desk_state.surplus = {"USDT": Decimal(0), "BTC": Decimal(0)}
+    cash = Decimal(repr(float(table.book.cash)))
+    broker.wallet = {"USDT": Balance(cash + Decimal(quote) - 10_000), "BTC": Balance(Decimal(base))}
+    states = []
+    for broker.now in (LATE + 1, LATE + 2, LATE + SILENCE + 1, LATE + TIMING.balance_ms + 1):
+        working.next_look_ms = 0
+        resolve(table, broker)
+        states.append(working.state)
+    assert states == ["sent", "sent", "sent" if waits else "absent", "absent"]
+
+
+def test_a_difference_that_was_there_before_speaks_for_nothing(table, broker):
+    working = lost(table)
+    table.desk_state.surplus = {"USDT": Decimal(0), "BTC": Decimal(0)}
+    table.desk_state.drift["BTC"] = Decimal(1)
+    broker.wallet = {"USDT": Balance(Decimal(repr(float(table.book.cash)))), "BTC": Balance(Decimal(1))}
+    for broker.now in (LATE + 1, LATE + 2, LATE + SILENCE + 1):
+        working.next_look_ms = 0
+        resolve(table, broker)
+    assert working.state == "absent"
+
+
+def test_base_that_something_locks_speaks_for_a_stop(table, broker):
+    table.hold(1.0)
+    stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)), unknown=True)
+    table.desk_state.surplus = {"USDT": Decimal(0), "BTC": Decimal(0)}
+    cash = Balance(Decimal(repr(float(table.book.cash))))
+    broker.wallet = {"USDT": cash, "BTC": Balance(Decimal(0), Decimal(1))}
+    broker.now = LATE + 1
+    resolve(table, broker)
+    assert (stop.state, stop.unknown) == ("sent", True)
+    stop.next_look_ms, broker.wallet = 0, {"USDT": cash, "BTC": Balance(Decimal(1))}
+    resolve(table, broker)
+    assert stop.state == "absent"
+
+
+# --- what comes after all -----------------------------------------------------------------------------------------------
+
+
+def given_up(table, broker):
+    working = lost(table)
+    working.end("absent")
+    working.unknown = False
+    table.book.drop_entry(0)
+    table.blotter.drop_finished()
+    assert table.blotter.get(working.client_id) is None
+    return working
+
+
+def test_an_execution_of_an_entry_that_was_given_up_is_booked_when_it_comes(table, broker):
+    working = given_up(table, broker)
+    broker.now = LATE + SILENCE + 300_000
+    broker.fills = [table.fill_of(working.order, client_id="", order_id="x-77", time_ms=broker.now)]
+    broker.by_id = [report_of(working.order, "filled", "1", exchange_id="x-77")]
+    step, _ = sweep(table, broker)
+    assert float(table.book.slot(0)["quantity"]) == 1.0
+    assert step.changes[working.client_id].state == "filled"
+    assert [notice.kind for notice in step.notices] == ["came_after_all"]
+
+
+def test_one_that_an_earlier_process_gave_up_is_ours_too(table, broker):
+    working = given_up(table, broker)
+    table.blotter._absent.clear()
+    written = Working(working.order, BAR, 0, "absent", sent_ms=BAR)
+    table.desk_state.recorded = {working.client_id: written}.get
+    broker.ever = [report_of(working.order, "filled", "1", exchange_id="x-77")]
+    broker.fills = [table.fill_of(working.order, client_id="", order_id="x-77")]
+    status, step = inquiry(table, broker), Step(broker.now)
+    asyncio.run(status.recall([BTC], step))
+    asyncio.run(status.sweep([BTC], step))
+    assert float(table.book.slot(0)["quantity"]) == 1.0
+
+
+def test_an_order_that_ended_is_not_opened_again_by_a_read_that_lags(table, broker):
+    gone = table.order()
+    table.desk_state.recorded = {gone.client_id: Working(gone, BAR, 0, "cancelled", sent_ms=BAR)}.get
+    broker.opened, _ = [report_of(gone)], table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    sweep(table, broker)
+    assert table.blotter.get(gone.client_id) is None
+
+
+def test_an_order_of_ours_in_no_journal_is_not_taken_over(table, broker):
+    stranger = table.order()
+    broker.opened, _ = [report_of(stranger)], table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    sweep(table, broker)
+    assert table.blotter.get(stranger.client_id) is None
+
+
+def test_the_venue_is_still_asked_for_a_while_about_an_order_that_was_given_up(table, broker):
+    status = inquiry(table, broker)
+    assert status.watch_ms() is None
+    given_up(table, broker)
+    broker.now = LATE + SILENCE
+    assert status.watch_ms() <= broker.now + TIMING.watch_pause_ms
+    broker.now = LATE + TIMING.watch_ms + 1
+    assert status.watch_ms() is None
+
+
+def test_a_venue_that_lists_no_orders_at_the_start_is_asked_again_later(table, broker):
+    status, step = inquiry(table, broker), Step(broker.now)
+    broker.silent = {"all_orders"}
+    for broker.now in (BAR, BAR + 1_000, BAR + 60_000):
+        asyncio.run(status.recall([BTC], step))
+    broker.silent = set()
+    for broker.now in (BAR + 61_000, BAR + 120_000, BAR + 240_000):
+        asyncio.run(status.recall([BTC], step))
+    assert [what for what, _ in broker.asked] == ["all_orders"] * 3
+
+
+# --- found ----------------------------------------------------------------------------------------------------------------
 
 
 def test_an_order_that_is_found_is_out_and_not_sent_again(table, broker):
@@ -107,7 +324,8 @@ def test_a_silent_venue_is_asked_again_later(table, broker):
 
 
 def test_a_venue_without_a_bound_gets_a_long_one(table, broker):
-    working, broker.capabilities = lost(table), replace(BOTH, late_bound_ms=None)
+    table.hold(1.0)
+    working, broker.capabilities = table.out(table.order("exit"), unknown=True), replace(BOTH, late_bound_ms=None)
     broker.now = BAR + 60_000
     resolve(table, broker)
     assert working.unknown
@@ -117,15 +335,18 @@ def test_a_venue_without_a_bound_gets_a_long_one(table, broker):
     assert working.state == "absent"
 
 
-def test_an_entry_that_never_came_is_wanted_until_its_grace_is_over(table, broker):
-    lost(table, sent_ms=BAR + 3_600_000)
-    broker.now = BAR + 3_600_000 + 4_001
+def test_an_order_that_is_both_not_open_and_open_has_ended_and_is_waited_for(table, broker):
+    table.hold(1.0)
+    stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)), unknown=True)
+    stop.not_open_ms = broker.now = LATE + 5_000
+    broker.known[stop.client_id] = report_of(stop.order)
     resolve(table, broker)
-    assert table.book.slot(0)["entry"] == 1.0
-    lost(table, sent_ms=BAR + 3_600_000)
-    broker.now = BAR + 3_600_000 + 60_001
+    assert stop.unknown, "the look-up lags"
+    broker.known[stop.client_id], stop.next_look_ms = report_of(stop.order, "filled", "1"), 0
+    broker.fills = [table.fill_of(stop.order)]
     resolve(table, broker)
-    assert table.book.slot(0)["entry"] == 0.0
+    sweep(table, broker)
+    assert (stop.state, float(table.book.slot(0)["quantity"])) == ("filled", 0.0)
 
 
 def test_a_cancellation_whose_answer_was_lost_is_over_when_the_order_ended_or_the_request_is_too_late(table, broker):
