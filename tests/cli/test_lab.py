@@ -64,7 +64,7 @@ def test_the_folder_of_your_own_strategies_is_opened_and_made_if_it_is_not_there
 
 
 def test_it_opens_on_the_tour_where_there_is_one(tmp_path):
-    assert not any("default_url" in text for text in lab_arguments("python", tmp_path, port=1, browser=True))
+    assert not any("--LabApp.default_url" in text for text in lab_arguments("python", tmp_path, port=1, browser=True))
     (tmp_path / TOUR).touch()
     assert f"--LabApp.default_url=/lab/tree/{TOUR}" in lab_arguments("python", tmp_path, port=1, browser=True)
 
