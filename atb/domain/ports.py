@@ -178,7 +178,7 @@ class Broker(Protocol):
         ...
 
     async def commissions(self, symbol: Symbol) -> Commissions | None:
-        """Return what the account pays in a symbol; None if the venue does not tell."""
+        """Return the account's commission rates in a symbol; None if the venue gives none."""
         ...
 
     def listen(self, wake: Callable[[Hint], None]) -> None:

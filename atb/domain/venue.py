@@ -88,7 +88,7 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Commissions:
-    """What the account pays in a symbol, as fractions of an order's value.
+    """The account's commission rates in a symbol, as fractions of an order's value.
 
     Parameters
     ----------

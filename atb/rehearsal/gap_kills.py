@@ -22,7 +22,7 @@ class GapKills:
     Parameters
     ----------
     until_ms
-        Exchange time after which nobody is killed; None kills nobody.
+        Exchange time after which no process is killed; None kills none.
     """
 
     def __init__(self, until_ms: int | None) -> None:
@@ -32,7 +32,7 @@ class GapKills:
         self._struck = False
 
     def connect(self, running: Running) -> None:
-        """Be told of every request to an exchange."""
+        """Look at every request to an exchange from now on."""
         if self._until_ms is not None:
             running.call(lambda: setattr(running.exchange, "answered", partial(self._look, running)))
 

@@ -115,7 +115,7 @@ class Harness:
 
     @property
     def balances(self) -> dict[str, Decimal]:
-        """What the account has at first: the portfolio's cash and, where fees are not in base, BNB to pay them with.
+        """Initial balances: the portfolio's cash and, where fees are not in base, BNB to pay them with.
 
         The exchange takes a buy's fee in base or in BNB and never in quote; a backtest without `fee_in_base` is one of an account
         that pays in BNB, whose fees the books keep by their value in quote.

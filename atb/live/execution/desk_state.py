@@ -34,7 +34,7 @@ class DeskState:
     hindrances
         By slot and reason (of `atb.live.execution.stuck`), what keeps it from acting, as another part of the desk found out.
     stuck
-        By slot, why it cannot act, as it was told.
+        By slot, why it cannot act, as it was reported.
     drift
         By asset, the account's amount beyond books and surplus at the last comparison of this process.
     known

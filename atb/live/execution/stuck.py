@@ -1,4 +1,4 @@
-"""Slots that cannot act, each with its reason; told once when that begins and once when it ends.
+"""Slots that cannot act, each with its reason; reported once when that begins and once when it ends.
 
 Computed from what the desk knows after each round of requests, so that a restart comes to the same answer. What another part finds
 out by itself, it says by `DeskState.cannot_act` and takes back by `DeskState.can_act`.
@@ -34,7 +34,7 @@ class StuckSlots:
         self._reports, self._desk_state = reports, reports.desk_state
 
     def tell(self, step: Step, refused: Set[int]) -> None:
-        """Note in a step which slots became stuck or act again; what was told before is not told again.
+        """Note in a step which slots became stuck or act again; nothing is reported twice.
 
         Parameters
         ----------

@@ -2,7 +2,7 @@
 
 Time is measured in two clocks, the exchange's and ours, since a clock that stands still while the runner works hides every gap
 between two requests; the limit holds in each. Through a death it is 0: what the runner itself leaves bare between two
-requests, by a cancellation or by an entry that does not bring its stop, nobody covers when its process is gone. The exceptions are
+requests, by a cancellation or by an entry that does not bring its stop, stays so when its process is gone. The exceptions are
 those of `runners/README.md`: entries at a stop, limit entries that are met in part, and what the exchange did or refused. A crumb
 that no order could sell needs no stop: protection is not moved for it.
 """

@@ -160,7 +160,7 @@ class BinanceReads(Venue):
         )
 
     async def commissions(self, symbol: Symbol) -> Commissions | None:
-        """Return what the account pays in a symbol.
+        """Return the account's commission rates in a symbol.
 
         Raises
         ------
