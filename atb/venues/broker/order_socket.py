@@ -1,12 +1,14 @@
 """The connection to Binance's WebSocket API for orders: kept open in the background, and never waited for by an order.
 
 A connection takes requests from the moment at which it has answered a `ping` until the first doubt about it: a request without an
-answer in time, a status of 5xx, an unreadable frame, the announcement that the server shuts down, or its end. Then a new one is
-opened, after a pause that grows while connections do not last. Requests that are on their way keep waiting for their answers on
-the old one. Every request is signed, so there is no session to log in to, and every kind of key works.
+answer in time, a status of 5xx, an unreadable frame, the announcement that the server shuts down, its end, or an age near the 24
+hours after which Binance ends it. Then a new one is opened, after a pause that grows while connections do not last. Requests that
+are on their way keep waiting for their answers on the old one. Every request is signed, so there is no session to log in to, and
+every kind of key works.
 """
 
 import asyncio
+import contextlib
 import itertools
 import logging
 import math
@@ -21,6 +23,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _LASTING_S = 5.0  # after a connection that lasted this long, the next pause is the shortest again
 _PING_S = 10.0  # a half-open connection is found after one and a half times as long
 _CLOSE_S = 1.0
+_LIFE_S = 23 * 3_600.0
 _CONNECTION_WEIGHT = 3  # 2 for the connection, 1 for its ping
 _UNITS = {"SECOND": "s", "MINUTE": "m", "HOUR": "h", "DAY": "d"}
 _log = logging.getLogger(__name__)
@@ -160,6 +163,7 @@ class OrderSocket:
     timeout_s: float = 10.0
     proxy: str | None = None
     first_pause_s: float = _FIRST_PAUSE_S
+    life_s: float = _LIFE_S
     _connection: Connection | None = None
     _keeper: asyncio.Task[None] | None = None
     _tried: asyncio.Event = field(default_factory=asyncio.Event)
@@ -238,7 +242,10 @@ class OrderSocket:
         self._tried.set()
         _log.info("orders go over the WebSocket API")
         try:
-            await connection.doubt.wait()
+            # `asyncio.wait_for` may swallow a cancellation that comes together with the doubt.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.life_s):
+                    await connection.doubt.wait()
             _log.info("orders go by REST until the WebSocket API is reached again")
         finally:
             self._connection = None

@@ -25,7 +25,7 @@ class Forged:
 
     def __init__(self):
         self.asked, self.connections, self.ping_status, self.refuses = [], 0, 200, None
-        self.answer = None
+        self.answer, self.ended = None, 0
 
     async def serve(self, request):
         if self.refuses is not None:
@@ -42,6 +42,7 @@ class Forged:
             else:
                 self.asked.append(asked)
                 await self.answer(socket, asked)
+        self.ended += 1
         return socket
 
 
@@ -184,6 +185,14 @@ async def test_a_connection_in_doubt_takes_no_more_requests_and_is_replaced(answ
         assert ((reply.status, reply.fault), socket.is_open) == (ended, False)
         await until(lambda: socket.is_open)
         assert (forged.connections, len(forged.asked)) == (2, 1)
+
+
+@in_loop
+async def test_a_connection_is_replaced_before_it_is_too_old_and_the_old_one_closed():
+    async with line(life_s=0.05) as (socket, forged):
+        await socket.start()
+        await until(lambda: forged.connections >= 3)
+        await until(lambda: forged.ended >= 2)
 
 
 @in_loop
