@@ -18,6 +18,9 @@ from atb.live.journal.replay import columns_as_decided
 OrderKey = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
 _COLUMN_TOLERANCE = 1e-9  # relative; recursive indicators keep a trace of where they started
 _QUANTITY_ROUNDING = 1e-9  # absolute; parts of an order are summed in binary
+_LOTS = (
+    2  # with fees in base: what an entry received, what its stop sells and what the books hold are each rounded to lots
+)
 _QUANTITY_TOLERANCE = 1e-3  # relative; an earlier order at another price leaves another amount of cash
 
 
@@ -169,7 +172,7 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     """Compare a session's journal with the backtest of the same bars.
 
     An order held in parts at an exchange (each rung of a ladder with its share of the stop) counts as one: parts that fill in one
-    bar at one price for one reason are summed.
+    bar at one price for one reason are summed. Where an exchange takes fees in base, quantities may differ by two lots.
 
     Parameters
     ----------
@@ -188,7 +191,11 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     orders = _orders(result, end_ms if paper else None)
     executed = _fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=paper)
     decision = _earlier(_differing_column(decided, result), _first_difference(ours, theirs, "decision"))
-    difference = decision or _first_difference(executed, orders, "order")
+    in_base = {
+        number: slot for number, slot in enumerate(result.inputs.slots) if slot.execution.fee_in_base and not paper
+    }
+    rooms = {number: _LOTS * float(slot.instrument.lot) for number, slot in in_base.items() if slot.instrument}
+    difference = decision or _first_difference(executed, orders, "order", rooms=rooms)
     return Comparison(len(theirs), len(orders), difference)
 
 
@@ -297,11 +304,14 @@ def _opened(time_ms: int, timeframe: Timeframe) -> int:
     return int(opened.timestamp() * 1_000)
 
 
-def _first_difference(ours: dict[Any, Any], theirs: dict[Any, Any], what: str) -> dict[str, Any] | None:
-    """Return the smallest key whose values differ, with both values."""
+def _first_difference(
+    ours: dict[Any, Any], theirs: dict[Any, Any], what: str, *, rooms: Mapping[int, float] | None = None
+) -> dict[str, Any] | None:
+    """Return the smallest key whose values differ, with both values; `rooms` are differences that count as none, by slot."""
     for key in sorted(set(ours) | set(theirs)):
         mine, other = ours.get(key), theirs.get(key)
-        rounding = isinstance(mine, float) and isinstance(other, float) and abs(mine - other) <= _QUANTITY_ROUNDING
+        room = max(_QUANTITY_ROUNDING, (rooms or {}).get(key[1], 0.0) * (1.0 + _QUANTITY_ROUNDING))
+        rounding = isinstance(mine, float) and isinstance(other, float) and abs(mine - other) <= room
         if mine != other and not rounding:
             return {"what": what, "key": [str(part) for part in key], "runner": str(mine), "backtest": str(other)}
     return None

@@ -46,6 +46,8 @@ class Outstanding:
         Whether it was taken for one that the venue never had, and came after all.
     beside_another
         Whether another entry of the slot was open when it came: in the journal it stays absent until it ends.
+    pending
+        Whether the venue last showed it as waiting for the first order of its list; its quantity is not known then.
     """
 
     order: Order
@@ -66,6 +68,7 @@ class Outstanding:
     waits: bool = False
     given_up: bool = False
     beside_another: bool = False
+    pending: bool = False
 
     @property
     def client_id(self) -> str:
@@ -95,6 +98,7 @@ class Outstanding:
         if self.list_id is not None and 0 < report.quantity < self.order.quantity:
             # A stop or target that waits for its entry sells what the entry received: less than it bought, with fees in base.
             self.order = replace(self.order, quantity=report.quantity)
+        self.pending = report.state == "pending"
         self._advance(_STATES[report.state])
         return before != (self.state, self.exchange_id, self.reported)
 
@@ -229,6 +233,15 @@ class Blotter:
             for outstanding in self
             if outstanding.unknown and not outstanding.ended and slot in {None, outstanding.slot}
         ]
+
+    def unconfirmed(self, outstanding: Outstanding) -> bool:
+        """Return whether an order was last seen as pending though the entry of its list is over: the venue is to be asked first.
+
+        The answer to a list shows pending legs as they were before anything was executed, and without the quantity that they got.
+        """
+        if not outstanding.pending or outstanding.ended:
+            return False
+        return not any(other.role == "entry" and not other.ended for other in self.same_list(outstanding))
 
     def same_list(self, outstanding: Outstanding) -> list[Outstanding]:
         """Return the order with the others of its order list."""

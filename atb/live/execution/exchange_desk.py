@@ -5,26 +5,28 @@ that dies at any point leaves `sent` intents, which the next one looks up before
 final leaves the order *unknown*: its slot waits until the venue shows the order, or until the request can no longer be executed.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-
-import numpy as np
+from decimal import Decimal
 
 from atb.domain.ports import Broker
 from atb.domain.symbol import Symbol
-from atb.domain.venue import Capabilities
+from atb.domain.venue import Answer
+from atb.errors import VenueError
+from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.execution.order_status import OrderStatus
-from atb.live.execution.orders import OrderMaker, intent_json
+from atb.live.execution.orders import PROTECTIVE, OrderMaker, intent_json
+from atb.live.execution.pacing import Pacing
 from atb.live.execution.planning import Cancel, Place, Replace, Request, SlotPlanner, list_of
+from atb.live.execution.slot_planners import SlotPlanners
 from atb.live.execution.stuck import StuckSlots
+from atb.live.execution.symbol_terms import SymbolTerms
 from atb.live.execution.timing import DeskTiming
 from atb.live.feed.market import Moment
 from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
 
-_MOST_DOUBLINGS = 5
 _NOT_OPEN = "-2011"  # code of a replacement that is refused because what it replaces is not open
 
 
@@ -70,10 +72,9 @@ class ExchangeDesk:
         self.reports, self.broker = parts.reports, parts.broker
         self.blotter, self.desk_state = parts.reports.blotter, parts.reports.desk_state
         self._makers, self._write, self._sending, self._fresh = parts.makers, parts.commit, parts.sending, parts.fresh
-        self._cancels: Counter[str] = Counter()  # cancellations of an order since the last close
-        # By slot and role: exchange time of the next attempt, and attempts so far.
-        self._tried: dict[tuple[int, str], tuple[int, int]] = {}
-        self._put_off: list[int] = []  # exchange times of requests that were put off
+        self._pacing = Pacing(parts.reports, parts.makers, self.timing, now=parts.broker.now_ms)
+        self._terms = SymbolTerms(parts.broker, self.timing)
+        self._planners = SlotPlanners(parts.broker, parts.reports, parts.makers, timing=self.timing)
         self._looked_ms = 0
         self.may_enter: Callable[[], bool] = lambda: True  # whether account and books were compared
         self._stuck = StuckSlots(parts.reports)
@@ -97,8 +98,7 @@ class ExchangeDesk:
             Why no entry may be sent now, None if it may.
         """
         await self._sweep()
-        self._cancels.clear()
-        self._tried.clear()
+        self._pacing.begin_bar()
         step = self._step(moment.bar_ms)
         now = self.book.learn(moment)
         refused = self.book.decide(now)
@@ -110,6 +110,7 @@ class ExchangeDesk:
             step.decided.append(self._decided(now, slot, refusal))
         step.equity, step.cash = self.book.equity, self.book.cash
         await self.settle(step)
+        await self._terms.keep(self.book.portfolio.symbols)
 
     async def look(self) -> None:
         """Fetch what happened at the venue, and act on it; this is all the recovery that a restart needs."""
@@ -125,18 +126,18 @@ class ExchangeDesk:
         """Return when `look` is due next (exchange time, ms), None if nothing is pending.
 
         Pending are: lost answers, orders that were given up and may come after all, executions that a report counts and the venue
-        does not list yet, a sweep that failed, requests that were put off, and at once a comparison where the account may hold less
-        than the books.
+        does not list yet, legs of an entry that is over, a sweep that failed, requests that were put off, and at once a comparison
+        where the account may hold less than the books.
         """
         looks = [outstanding.next_look_ms for outstanding in self.blotter.unknown()]
         if self._order_status.again_ms is not None:
             looks.append(self._order_status.again_ms)
-        looks += self._put_off
+        looks += self._pacing.put_off
         if (watched_ms := self._order_status.watch_ms()) is not None:
             looks.append(watched_ms)
         if self.reports.doubt:
             looks.append(0)
-        if any(outstanding.owed for outstanding in self.blotter):
+        if any(outstanding.owed or self.blotter.unconfirmed(outstanding) for outstanding in self.blotter):
             looks.append(self._looked_ms + self.timing.look_ms)
         return min(looks) if looks else None
 
@@ -155,7 +156,7 @@ class ExchangeDesk:
     @property
     def clear(self) -> bool:
         """Whether nothing sellable is held and no order is open."""
-        held = any(self._available(slot)["quantity"] != 0.0 for slot in self._makers)
+        held = any(self._planners.available(slot)["quantity"] != 0.0 for slot in self._makers)
         return not held and not any(self.blotter.open(slot) for slot in self._makers)
 
     async def write_off(self) -> None:
@@ -169,7 +170,7 @@ class ExchangeDesk:
     def bare(self) -> set[Symbol]:
         """Return the symbols with a position that no resting stop covers."""
         plans = self.book.portfolio.plans
-        return {plans[slot].symbol for slot in self._makers if not self._planner(slot).covered}
+        return {plans[slot].symbol for slot in self._makers if not self._planners.of(slot).covered}
 
     # --- what is barred -----------------------------------------------------------------------------------------------
 
@@ -196,6 +197,8 @@ class ExchangeDesk:
         if not isinstance(request, Place) or request.orders[0].role != "entry":
             return False
         closed_ms = self.book.portfolio.plans[request.slot].timeframe.next_ms(self.desk_state.bars[request.slot])
+        if request.orders[0].type == "limit" and self.book.slot(request.slot)["quantity"] != 0.0:
+            closed_ms = self.broker.now_ms()  # the rest of one that was met in part rests again, at its price
         why = self._barrier(request.slot, closed_ms)
         if why is not None:
             self.reports.drop_entry(request.slot)
@@ -215,13 +218,15 @@ class ExchangeDesk:
 
     async def settle(self, step: Step | None = None) -> None:
         """Send requests until the venue equals the book; then commit the last answer."""
-        self._put_off.clear()
+        self._pacing.put_off.clear()
         step = self._close_dust(step)
         for plan in (SlotPlanner.leave, SlotPlanner.protect, SlotPlanner.enter):
             for slot in self._makers:
-                while (request := plan(self._planner(slot))) is not None:
+                if plan is SlotPlanner.enter:
+                    await self._planners.ask_price(slot)
+                while (request := plan(self._planners.of(slot))) is not None:
                     step = step or self._step()
-                    if self._exhausted(request, step) or self._barred(request, step):
+                    if not await self._sendable(request, step):
                         break
                     step = await self._after_fills(await self._perform(request, step))
                     self._close_dust(step)
@@ -237,97 +242,34 @@ class ExchangeDesk:
     def tell_stuck(self, step: Step | None = None) -> Step | None:
         """Note which slots cannot act and which can again; return the step with the notices, None where there is nothing."""
         noted = step or self._step()
-        self._stuck.tell(noted, {slot for slot, role in self._tried if role != "entry"})
+        self._stuck.tell(noted, self._pacing.refused)
         return noted if step is not None or noted.notices else None
 
     async def _after_fills(self, step: Step) -> Step:
         """Protect new positions before anything else is sent."""
         for slot in {done.slot for done in step.fills}:
-            while (request := self._planner(slot).protect()) is not None and not self._exhausted(request, step):
+            while (request := self._planners.of(slot).protect()) is not None and await self._sendable(request, step):
                 step = await self._perform(request, step)
         return step
 
-    def _planner(self, slot: int) -> SlotPlanner:
-        return SlotPlanner(
-            slot,
-            self._available(slot),
-            self.book.parameters(slot),
-            self._makers[slot],
-            self.desk_state.bars.get(slot, 0),
-            self.blotter,
-            self._capabilities(slot),
-            slot in self.reports.crossed,
-            slot in self.reports.reached,
-            slot in self.reports.plain | self.reports.tight,
-            self.timing.entry_band,
-            self._stop_limit(slot),
-            self.book.holds_dust(slot),
-        )
-
-    def _available(self, slot: int) -> np.void:
-        """Return a slot's record, limited to what the account still has of its position."""
-        present = self.desk_state.present.get(slot)
-        return self.book.slot(slot) if present is None else self.book.limited_to(slot, present)
-
-    def _capabilities(self, slot: int) -> Capabilities:
-        return self.broker.capabilities_of(self.book.portfolio.plans[slot].symbol)
-
-    def _stop_limit(self, slot: int) -> int | None:
-        """Return how many stops of a slot may rest: the venue's limit, shared by the slots of a symbol."""
-        number = self._capabilities(slot).stops_per_symbol
-        plans = self.book.portfolio.plans
-        sharing = sum(plan.symbol == plans[slot].symbol for plan in plans)
-        return None if number is None else max(1, number // sharing)
-
-    def _exhausted(self, request: Request, step: Step) -> bool:
-        """Return whether a request is put off, or, for an entry, dropped."""
-        role, asked = self._asked(request)
-        now, again_ms = self.broker.now_ms(), 0
-        if now < self.reports.silent_until_ms:
-            again_ms = self.reports.silent_until_ms
-        elif self.reports.doubt and role != "cancellation":
-            again_ms = now  # the account is compared before anything more is sold
-        elif asked > self.timing.attempts:
-            again_ms = self._after_many(request.slot, role, now, step=step)
-        if again_ms == 0:
+    async def _sendable(self, request: Request, step: Step) -> bool:
+        """Return whether a request may be sent now; otherwise it was put off or, for some entries, dropped."""
+        if self._pacing.waits(request, step) or self._barred(request, step):
             return False
-        if role == "entry":
-            self.reports.drop_entry(request.slot)
-        else:
-            self._put_off.append(again_ms)
-        return True
-
-    def _asked(self, request: Request) -> tuple[str, int]:
-        """Return the role of a request, and its attempts in this bar."""
-        if isinstance(request, Cancel):
-            name = request.group[0].client_id
-            self._cancels[name] += 1
-            return "cancellation", self._cancels[name]
-        role = request.orders[0].role if isinstance(request, Place) else request.order.role
-        return role, self._makers[request.slot].made(self.desk_state.bars.get(request.slot, 0), role)
-
-    def _after_many(self, slot: int, role: str, now: int, *, step: Step) -> int:
-        """Return when to retry what was refused too often in one bar, 0 for now.
-
-        In a closed market, which may reopen without notice, the pause stays the same; otherwise it doubles with each attempt.
-        """
-        due, tries = self._tried.get((slot, role), (now + self.timing.retry_ms, 0))
-        if not tries:
-            detail = {"slot": slot, "role": role, "attempts": self.timing.attempts}
-            step.notices.append(Notice("gave_up", detail, "error"))
-            self._tried[slot, role] = due, 1
-        if now < due or role == "entry":
-            return due
-        pause = self.timing.retry_ms * (1 if slot in self.reports.closed else 2 ** min(tries, _MOST_DOUBLINGS))
-        self._tried[slot, role] = now + pause, tries + 1
-        return 0
+        group = () if isinstance(request, Place) else request.group
+        moving = any(outstanding.role in PROTECTIVE and not outstanding.pending for outstanding in group)
+        symbol = self.book.portfolio.plans[request.slot].symbol
+        if (isinstance(request, Cancel) and not moving) or await self._terms.is_open(symbol, moving=moving):
+            return True
+        self.reports.closed.add(request.slot)
+        self._pacing.put_back(request, self.broker.now_ms() + self.timing.retry_ms)
+        return False
 
     async def _perform(self, request: Request, step: Step) -> Step:
         """Commit a request's intents with `step`, send it, and return a new step with its answer."""
         if isinstance(request, Cancel):
             return await self._cancel(request, step)
-        sent = [request.order] if isinstance(request, Replace) else list(request.orders)
-        list_id = request.list_id if isinstance(request, Place) else None
+        sent, list_id = request.orders, request.list_id
         bar_ms, now = self.desk_state.bars[request.slot], self.broker.now_ms()
         working = [Working(order, bar_ms, request.slot, "sent", list_id, now) for order in sent]
         step.placed += working
@@ -340,19 +282,36 @@ class ExchangeDesk:
         await self._check_lease()
         self._sending()
         if isinstance(request, Replace):
-            request.old.cancelling = True
+            for outstanding in request.group:
+                outstanding.cancelling = True
             answer = await self.broker.replace(request.old.order, request.order)
-            self.reports.take_answer(answer, after, new=new, old=(request.old,))
+            self.reports.take_answer(answer, after, new=new, old=request.group)
             if answer.outcome == "rejected":
-                await self._order_status.ask_how_it_ended((request.old,), after, not_open=answer.code == _NOT_OPEN)
+                await self._order_status.ask_how_it_ended(request.group, after, not_open=answer.code == _NOT_OPEN)
         else:
             answer = await self.broker.place(request.order)
             self.reports.take_answer(answer, after, new=new)
-        if answer.outcome == "done":
-            self._tried.pop((request.slot, sent[0].role), None)
+        await self._learn(answer, new[0])
         if any(outstanding.owed for outstanding in new):  # a list's answer has filled quantities, but no executions
             await self._order_status.sweep(self.book.portfolio.symbols, after)
         return after
+
+    async def _learn(self, answer: Answer, first: Outstanding) -> None:
+        """Learn what the refusal of a placement leaves open: where the price is, what can be paid, what is allowed."""
+        slot, symbol = first.slot, first.order.symbol
+        self._terms.note(symbol, answer)
+        if answer.outcome == "done":
+            self._pacing.succeeded(slot, first.order.role)
+        try:
+            if slot in self.reports.unclear:
+                self.reports.judge_pair(slot, await self.broker.price(symbol))
+            if slot in self.reports.tight and slot not in self.reports.funds:
+                found = (await self.broker.balances()).get(symbol.quote)
+                self.reports.funds[slot] = found.free if found else Decimal(0)
+        except VenueError:  # what is not known stays as it was: the entry waits for another bar, the pair is sent again
+            self.reports.unclear.discard(slot)
+            if slot in self.reports.tight:
+                self.reports.drop_entry(slot)
 
     async def _check_lease(self) -> None:
         """Prove that the lease is still held, if this process slept between a commit and its request."""

@@ -19,12 +19,9 @@ from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
 from atb.live.execution.desk_state import DeskState
 from atb.live.execution.orders import PROTECTIVE, OrderMaker
+from atb.live.execution.refusals import PASSES, PAUSES, PRICES, Meaning, meaning_of
 from atb.live.journal.step import SET_ASIDE, WRITTEN_OFF, Heard, Notice, Step
 
-_TRIGGERS = "would trigger immediately"  # the price has passed a stop
-_MATCHES = "would immediately match"  # the price has passed a limit that may only rest
-_POOR = "insufficient balance"
-_CLOSED = "market is closed"
 _SMALL = ("NOTIONAL", "LOT_SIZE")  # the filters that refuse small orders, and large ones too
 _NEARLY = 2.0  # times the least value of an order (quote), below which such a refusal means that it is too small
 _REFUSALS = 3  # of one slot's protection in one bar, before the position is closed instead
@@ -46,14 +43,21 @@ class ExecutionReports:
         Slots whose stop cannot rest because the price has passed it: the position is closed.
     reached
         Slots whose target cannot rest because the price has passed it: it is taken at once.
+    unclear
+        Slots whose pair the venue refused by its prices, without saying which of them the price has passed.
     plain
-        Slots whose entries the venue refuses in one list with their stops.
-    tight
-        Slots whose entry, at the worst price that its list would carry, the account cannot pay in this bar: it is sent alone.
+        Slots whose symbol allows no entry in one list with its stop, by the venue's word in this bar.
+    tight, funds
+        Slots whose entry the account cannot pay in this bar, at the worst price that its list carries; and the free quote by
+        slot, as the venue told then.
     doubt
         Whether the account may hold less than the books: it is to be compared at once.
     silent_until_ms
         Exchange time before which the venue wants no requests.
+    paused
+        By slot, exchange time before which nothing is sent for it, after a refusal that passes.
+    free_attempts
+        By slot, bar and role, the attempts that cost nothing.
     closed
         Slots whose market is closed, by the venue's last answer.
     unsellable
@@ -67,10 +71,14 @@ class ExecutionReports:
         self._makers = makers
         self.crossed: set[int] = set()
         self.reached: set[int] = set()
+        self.unclear: set[int] = set()
         self.plain: set[int] = set()
         self.tight: set[int] = set()
+        self.funds: dict[int, Decimal] = {}
         self.doubt = False
         self.silent_until_ms = 0
+        self.paused: dict[int, int] = {}
+        self.free_attempts: Counter[tuple[int, int, str]] = Counter()
         self.closed: set[int] = set()
         self.unsellable: set[int] = set()
         self._refused: Counter[tuple[int, int, str]] = Counter()
@@ -162,7 +170,8 @@ class ExecutionReports:
             self.reached.discard(outstanding.slot)
             self.desk_state.present.pop(outstanding.slot, None)
             step.trades.append((self.book.trades, trade))
-        if outstanding.is_failed_entry:
+        over = outstanding.role == "entry" and outstanding.order.type == "market" and outstanding.ended
+        if outstanding.is_failed_entry or over:  # what a smaller order at the market left is not sent after it
             self.drop_entry(outstanding.slot)
 
     def _trace_siblings(self, outstanding: Outstanding) -> None:
@@ -190,8 +199,9 @@ class ExecutionReports:
 
     def begin_bar(self, slot: int) -> None:
         """Begin a bar: what price or account did not allow in the last one may be tried again."""
-        for barred in (self.crossed, self.reached, self.tight, self.unsellable):
+        for barred in (self.crossed, self.reached, self.unclear, self.plain, self.tight, self.unsellable):
             barred.discard(slot)
+        self.funds.pop(slot, None)
 
     def _set_aside_dust(self, outstanding: Outstanding, fill: Fill, step: Step) -> None:
         """Set aside what the last fill of an exit leaves unsellable."""
@@ -286,29 +296,41 @@ class ExecutionReports:
         order = outstanding.order
         if group[0].role == "entry" and order.role in PROTECTIVE:
             return  # part of its entry's list: it goes with the entry
+        meaning = meaning_of(answer)
         detail = {"client_id": order.client_id, "role": order.role, "code": answer.code, "text": answer.text}
-        self._note_refusal(outstanding, answer, step)
+        self._note_refusal(outstanding, meaning, answer, step=step)
         severity: Literal["warning", "error"] = "warning" if order.role == "entry" else "error"
         step.notices.append(Notice("rejected", detail, severity))
-        if order.role == "entry" and order.type == "stop" and _TRIGGERS in answer.text:
-            self.book.enter_at_market(outstanding.slot)
-        elif order.role == "entry" and len(group) > 1:
-            (self.tight if _POOR in answer.text.lower() else self.plain).add(outstanding.slot)
-        elif order.role == "entry":
-            self.drop_entry(outstanding.slot)
-        elif answer.retry_after_ms:
-            return  # rate limited: this says nothing about whether it can rest
+        if order.role == "entry":
+            self._entry_refused(outstanding, meaning, listed=len(group) > 1)
         elif order.role in PROTECTIVE and order.type != "market":
-            self._unprotected(outstanding, answer.text)
+            self._unprotected(outstanding, meaning)
 
-    def _note_refusal(self, outstanding: Outstanding, answer: Answer, step: Step) -> None:
+    def _entry_refused(self, outstanding: Outstanding, meaning: Meaning, *, listed: bool) -> None:
+        """Decide what becomes of an entry: what only passes leaves it as it is, and nothing makes the next bar's entry another."""
+        slot = outstanding.slot
+        if outstanding.order.type == "stop" and meaning == "stop passed":
+            self.book.enter_at_market(slot)
+        elif listed and meaning == "unsupported":
+            self.plain.add(slot)
+        elif listed and meaning == "poor" and slot not in self.tight:
+            self.tight.add(slot)
+        elif meaning not in PASSES:
+            self.drop_entry(slot)
+
+    def _note_refusal(self, outstanding: Outstanding, meaning: Meaning, answer: Answer, *, step: Step) -> None:
         """Note what a rejection says beyond its own order: pauses, closed markets, missing balance."""
+        slot = outstanding.slot
         self.silent_until_ms = max(self.silent_until_ms, step.time_ms + answer.retry_after_ms)
-        (self.closed.add if _CLOSED in answer.text.lower() else self.closed.discard)(outstanding.slot)
-        if outstanding.role != "entry" and _POOR in answer.text.lower():
+        (self.closed.add if meaning == "closed" else self.closed.discard)(slot)
+        if meaning in PAUSES:
+            self.paused[slot] = step.time_ms + PAUSES[meaning]
+        if meaning in PASSES or meaning in PRICES:
+            self.free_attempts[slot, outstanding.bar_ms, outstanding.role] += 1
+        if outstanding.role != "entry" and meaning == "poor":
             self.doubt = True
         if outstanding.role != "entry" and outstanding.order.type == "market" and self._too_small(outstanding, answer):
-            self.unsellable.add(outstanding.slot)
+            self.unsellable.add(slot)
 
     def _too_small(self, outstanding: Outstanding, answer: Answer) -> bool:
         """Return whether the venue takes no sale so small, although the last close spoke for it: the price has fallen since."""
@@ -316,14 +338,30 @@ class ExecutionReports:
         small = float(record["quantity"]) * float(record["mark"]) < _NEARLY * float(least)
         return small and any(name in answer.text.upper() for name in _SMALL)
 
-    def _unprotected(self, outstanding: Outstanding, text: str) -> None:
+    def _unprotected(self, outstanding: Outstanding, meaning: Meaning) -> None:
         """Decide what replaces protection that cannot rest: take the target, or close the position."""
-        self._refused[outstanding.slot, outstanding.bar_ms, outstanding.role] += 1
-        often = self._refused[outstanding.slot, outstanding.bar_ms, outstanding.role] > _REFUSALS
-        if _MATCHES in text and not often:
-            self.reached.add(outstanding.slot)
-        elif _TRIGGERS in text or often:
+        if meaning in PASSES or meaning == "unsupported":
+            return  # this says nothing about whether it can rest
+        key = outstanding.slot, outstanding.bar_ms, outstanding.role
+        self._refused[key] += 1
+        if meaning == "stop passed" or self._refused[key] > _REFUSALS:
             self.crossed.add(outstanding.slot)
+        elif meaning == "limit passed":
+            self.reached.add(outstanding.slot)
+        elif meaning == "pair passed":
+            self.unclear.add(outstanding.slot)
+
+    def judge_pair(self, slot: int, price: Decimal) -> None:
+        """Decide by the last price (quote) which order of a pair the price has passed; between them it is sent again."""
+        record = self.book.slot(slot)
+        self.unclear.discard(slot)
+        if float(record["stop"]) >= float(price):
+            self.crossed.add(slot)
+        elif float(record["target"]) <= float(price):
+            self.reached.add(slot)
+        else:
+            return
+        self.paused.pop(slot, None)
 
     def _ended_by_others(self, outstanding: Outstanding) -> bool:
         """Return whether a protective order ended though we did not cancel it and its sibling did not fill."""

@@ -78,6 +78,18 @@ class Unit:
         """The part's size in base."""
         return self.orders[0].quantity
 
+    @property
+    def stop_order(self) -> Order:
+        """Its stop, of a unit that has one."""
+        if self.stop is None:
+            raise AssertionError("this unit has no stop")
+        return self.stop
+
+    def sized(self, quantity: Decimal) -> "Unit":
+        """Return the same orders for another quantity, in base."""
+        stop, target = (order and replace(order, quantity=quantity) for order in (self.stop, self.target))
+        return Unit(stop, target)
+
 
 class OrderMaker:
     """Makes one slot's orders; a client id counts earlier orders of the same role in the same bar.
@@ -138,7 +150,8 @@ class OrderMaker:
             unit = self._unit(after, rest, with_target=False)
             if _too_small(unit, parameters) and units:
                 last = units.pop()
-                unit = self._unit(after, rest + side * float(last.quantity), with_target=False)
+                whole = float(round_lots(rest + side * float(last.quantity), parameters))
+                unit = self._unit(after, whole, with_target=False)
             units.append(unit)
         if most is None or len(units) <= most or np.isnan(slot["stop"]):
             return units

@@ -33,7 +33,9 @@ class DeskTiming:
     attempts
         Attempts per role and bar; then entries are dropped, and everything else is retried slowly.
     retry_ms
-        Pause between two further attempts to protect or close a position.
+        Pause between two further attempts to protect or close a position, and between two questions whether a market is open again.
+    terms_ms, status_ms
+        Age at which what a symbol allows is asked again; and at which its status is, before protection is moved.
     """
 
     entry_grace_ms: int = 60_000
@@ -48,3 +50,5 @@ class DeskTiming:
     entry_band: float = 0.02
     attempts: int = 12
     retry_ms: int = 2_000
+    terms_ms: int = 3_600_000
+    status_ms: int = 1_000

@@ -3,8 +3,9 @@
 Time is measured in two clocks, the exchange's and ours, since a clock that stands still while the runner works hides every gap
 between two requests; the limit holds in each. Through a death it is 0: what the runner itself leaves bare between two
 requests, by a cancellation or by an entry that does not bring its stop, stays so when its process is gone. The exceptions are
-those of `runners/README.md`: entries at a stop, limit entries that are met in part, and what the exchange did or refused. A crumb
-that no order could sell needs no stop: protection is not moved for it.
+those of `runners/README.md`: entries at a stop, limit entries that are met in part, a pair that is laid where another stop
+rested (no request replaces an order by a pair), and what the exchange did or refused. A crumb that no order could sell needs no
+stop: protection is not moved for it.
 """
 
 from collections.abc import Iterable, Iterator
@@ -136,8 +137,20 @@ def _update(position: _Position, entry: Entry, order: LedgerOrder) -> _Bare | No
         since.held, since.covered = position.to_cover, position.covered
     elif not bare and since is not None:
         position.since = None
+        if _lays_pair(position.context, since.entry, order):
+            since.death_ms = None
         return since
     return None
+
+
+def _lays_pair(slot: SlotContext, gone: Entry, order: LedgerOrder) -> bool:
+    """Return whether an order is the stop of a pair, for which a lone stop was cancelled, or one of other terms."""
+    if gone["kind"] != "order" or order.list_id < 0 or order.type not in STOPS:
+        return False
+    alone = int(gone["list_id"]) < 0
+    moved = abs(order.stop_price - Decimal(gone.get("stop_price", 0))) > slot.tick
+    difference = abs(order.quantity - Decimal(gone["quantity"]))
+    return alone or moved or (difference >= slot.lot and difference * order.stop_price >= slot.min_notional)
 
 
 def _left_bare_by_us(slot: SlotContext, entry: Entry, order: LedgerOrder) -> bool:

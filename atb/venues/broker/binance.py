@@ -1,7 +1,8 @@
 """The broker for Binance Spot: own request parameters and raw responses, over ccxt's signatures and connections."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -16,10 +17,13 @@ from atb.venues.broker.binance_reads import BinanceReads
 from atb.venues.broker.capabilities import binance_capabilities
 from atb.venues.broker.connection import Access
 from atb.venues.broker.order_entry import OrderEntry
+from atb.venues.broker.outcomes import SKEWED, Purpose
 from atb.venues.broker.rules import TradingRules, binance_rules, number, plain
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, is_protective, orders_of
 
+WIDE_WINDOW_MS = 10_000  # of protective requests that keep missing the usual one
+_MOST_MISSED = 2
 _ANSWER = {"newOrderRespType": "FULL"}
 Parameters = dict[str, str]
 
@@ -37,6 +41,7 @@ class BinanceBroker(BinanceReads):
 
     def __init__(self, access: Access, clock: Clock) -> None:
         super().__init__(access, clock)
+        self._missed = 0  # windows missed by protective requests, one after the other
         self._entry = OrderEntry.of(access, self._exchange, limiter=self.rate_limiter, now_ms=self.now_ms)
 
     async def open(self, symbols: Sequence[Symbol]) -> None:
@@ -97,12 +102,12 @@ class BinanceBroker(BinanceReads):
         symbol = orders[0].symbol
         name = self._rules_of(symbol).venue_symbol
         if isinstance(order, OrderList):
-            call = self._entry.request(f"orderList.place.{order.kind}", list_parameters(order, name))
+            method, values = f"orderList.place.{order.kind}", list_parameters(order, name)
         else:
-            call = self._entry.request("order.place", order_parameters(order, name))
+            method, values = "order.place", order_parameters(order, name)
+        read = partial(self._read_placed, order, symbol)
         protective = all(map(is_protective, orders))
-        request = Request(call, orders=len(orders), protective=protective)
-        return await self._command(request, "place", partial(self._read_placed, order, symbol))
+        return await self._submit("place", method, values, read=read, orders=len(orders), protective=protective)
 
     async def cancel(self, order: Order | OrderList) -> Answer:
         """Cancel an order or a whole list; `rejected` with code -2011 means that no such order is open.
@@ -112,10 +117,10 @@ class BinanceBroker(BinanceReads):
         symbol = orders_of(order)[0].symbol
         values = {"symbol": self._rules_of(symbol).venue_symbol}
         if isinstance(order, OrderList):
-            call = self._entry.request("orderList.cancel", values | {"listClientOrderId": order.client_id})
+            method, values = "orderList.cancel", values | {"listClientOrderId": order.client_id}
         else:
-            call = self._entry.request("order.cancel", values | {"origClientOrderId": order.client_id})
-        return await self._command(Request(call, protective=True), "cancel", partial(self._read_reports, symbol))
+            method, values = "order.cancel", values | {"origClientOrderId": order.client_id}
+        return await self._submit("cancel", method, values, read=partial(self._read_reports, symbol))
 
     async def replace(self, old: Order, new: Order) -> Answer:
         """Cancel `old` and place `new` in one request; if `old` is part of a list, the whole list is cancelled.
@@ -126,9 +131,27 @@ class BinanceBroker(BinanceReads):
             return refused
         values = order_parameters(new, self._rules_of(new.symbol).venue_symbol)
         values |= {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": old.client_id}
-        call = self._entry.request("order.cancelReplace", values)
-        request = Request(call, orders=1, protective=is_protective(new))
-        return await self._command(request, "replace", partial(self._read_replaced, new))
+        read, protective = partial(self._read_replaced, new), is_protective(new)
+        return await self._submit("replace", "order.cancelReplace", values, read=read, orders=1, protective=protective)
+
+    async def _submit(
+        self, purpose: Purpose, method: str, values: Parameters, *,
+        read: Callable[[Reply], Awaitable[Answer]], orders: int = 0, protective: bool = True,
+    ) -> Answer:  # fmt: skip
+        """Make a request that changes something.
+
+        One that protects a position gets a wider window where the usual one was missed again and again: a clock that lags, or a
+        slow way. The bound on its execution moves by as much.
+        """
+        wide = protective and self._missed >= _MOST_MISSED
+        call = self._entry.request(method, values | ({"recvWindow": str(WIDE_WINDOW_MS)} if wide else {}))
+        answer = await self._command(Request(call, orders=orders, protective=protective), purpose, read)
+        if answer.code == SKEWED:
+            self._missed += protective
+        elif answer.outcome != "unknown" and protective:
+            self._missed = 0
+        later = WIDE_WINDOW_MS - self._access.recv_window_ms if wide else 0
+        return replace(answer, sent_ms=answer.sent_ms + max(0, later))
 
     async def check(self, order: Order) -> Answer:
         """Let the venue validate an order without placing it."""

@@ -1,4 +1,8 @@
-"""A symbol's trading rules in exact decimals, and the checks of an order before it is sent."""
+"""A symbol's trading rules in exact decimals, and the checks of an order before it is sent.
+
+How far a price may lie from the market is left to the venue: it measures from a reference price, or from an average of minutes,
+that is not the last price, and its word costs one refused order, while a wrong one here would keep a stop from resting.
+"""
 
 from dataclasses import dataclass
 from decimal import Decimal
@@ -48,8 +52,6 @@ class TradingRules:
         Allowed value of an order, in quote.
     notional_at_market
         Whether minimum and maximum value apply to market orders too.
-    bands
-        By side, lowest and highest limit price as factors of the last price.
     """
 
     instrument: Instrument
@@ -59,7 +61,6 @@ class TradingRules:
     market_quantity: Grid = Grid()
     notional: Grid = Grid()
     notional_at_market: tuple[bool, bool] = (True, False)
-    bands: tuple[tuple[str, Decimal, Decimal], ...] = ()
 
     def refusal(self, order: Order, last: Decimal | None = None) -> tuple[str, str] | None:
         """Return code and reason of a refusal, None if the order satisfies every rule.
@@ -75,7 +76,6 @@ class TradingRules:
             ("local:market_lot_size", self.market_quantity.refuses(order.quantity) if at_market else ""),
             ("local:price_filter", self._price_refusal(order)),
             ("local:notional", self._notional_refusal(order, last)),
-            ("local:percent_price", self._band_refusal(order, last)),
         ]
         return next(((code, f"{order.symbol}: {reason}") for code, reason in checks if reason), None)
 
@@ -96,14 +96,6 @@ class TradingRules:
             return f"a value of {plain(value)} is below the least, {plain(self.notional.least)}"
         if most and self.notional.most and value > self.notional.most:
             return f"a value of {plain(value)} is above the most, {plain(self.notional.most)}"
-        return ""
-
-    def _band_refusal(self, order: Order, last: Decimal | None) -> str:
-        if order.price is None or last is None:
-            return ""
-        for side, low, high in self.bands:
-            if side == order.side and not low * last <= order.price <= high * last:
-                return f"{plain(order.price)} is too far from the last price, {plain(last)}"
         return ""
 
 
@@ -144,7 +136,6 @@ def binance_rules(symbol: Symbol, info: dict[str, Any]) -> TradingRules:
             bool(notional.get("applyMinToMarket", notional.get("applyToMarket", True))),
             bool(notional.get("applyMaxToMarket", False)),
         ),
-        bands=_bands(filters),
     )
 
 
@@ -181,17 +172,6 @@ def _digits(symbol: Symbol, info: dict[str, Any], *names: str) -> Decimal:
     if digits is None:
         raise VenueError("The venue has no step for this symbol", found=str(symbol), todo="Trade another symbol")
     return Decimal(1).scaleb(-int(digits))
-
-
-def _bands(filters: dict[str, Any]) -> tuple[tuple[str, Decimal, Decimal], ...]:
-    if band := filters.get("PERCENT_PRICE_BY_SIDE"):
-        return (
-            ("buy", _of(band, "bidMultiplierDown"), _of(band, "bidMultiplierUp")),
-            ("sell", _of(band, "askMultiplierDown"), _of(band, "askMultiplierUp")),
-        )
-    if band := filters.get("PERCENT_PRICE"):
-        return tuple((side, _of(band, "multiplierDown"), _of(band, "multiplierUp")) for side in ("buy", "sell"))
-    return ()
 
 
 def _of(source: dict[str, Any], name: str) -> Decimal:

@@ -83,10 +83,18 @@ def test_an_entry_that_is_executed_late_is_waited_for_and_one_that_cannot_be_is_
     assert v.held("BTC") == v.fills()[0].quantity
 
 
-@pytest.mark.parametrize("path", ["POST /api/v3/order", "DELETE /api/v3/orderList", "POST /api/v3/order/cancelReplace"])
+STRUCK = {  # requests by a policy that sends them
+    "POST /api/v3/order": "nothing but signals",
+    "DELETE /api/v3/orderList": "a trailing stop and a target",
+    "POST /api/v3/orderList/oco": "a trailing stop and a target",
+    "POST /api/v3/order/cancelReplace": "a trailing stop and break-even",
+}
+
+
+@pytest.mark.parametrize("path", STRUCK)
 @pytest.mark.parametrize("kind", ["lost", pytest.param("reset", marks=pytest.mark.slow)])
 def test_lost_answers_to_exits_cancellations_and_replacements_leave_the_books_right(tmp_path, path, kind):
-    policy = POLICIES["a trailing stop and break-even"] if "Replace" in path else PAIRED
+    policy = POLICIES[STRUCK[path]]
     with venue(tmp_path, [(CROSS, BTC, policy)], first=200, count=30, execution=COSTS) as v:
         v.fault(kind, 0, path, times=2)
         v.trade()
@@ -449,23 +457,72 @@ def test_a_desk_that_is_refused_for_ever_gives_up_and_says_so():
 def test_protection_that_was_refused_too_often_is_tried_again_after_a_pause_and_rests_once_the_venue_takes_it():
     hand = Hand(attempts=2, retry_ms=2_000)
     hand.table.hold(1.0)
-    hand.broker.answers = [refusal("Market is closed.", "-1013") for _ in range(20)]
+    hand.broker.answers = [refusal("Filter failure: MAX_NUM_ALGO_ORDERS", "-1013") for _ in range(20)]
     asyncio.run(hand.desk.look())
     asked = len(hand.asked("place"))
     assert hand.desk.due_ms() == hand.broker.now_ms() + 2_000
     asyncio.run(hand.desk.look())
     assert len(hand.asked("place")) == asked, "the pause is not over"
-    for tried in (1, 2):
-        hand.broker.now += 2_000
-        asyncio.run(hand.desk.look())
-        assert len(hand.asked("place")) == asked + tried
-    hand.broker.answers = [Answer("done")]
     hand.broker.now += 2_000
+    asyncio.run(hand.desk.look())
+    assert len(hand.asked("place")) == asked + 1
+    hand.broker.answers = [Answer("done")]
+    hand.broker.now += 4_000
     asyncio.run(hand.desk.look())
     assert hand.desk.due_ms() is None
     assert hand.desk.bare() == set()
     notices = [notice.kind for step in hand.steps for notice in step.notices]
     assert notices.count("gave_up") == 1
+
+
+def test_in_a_closed_market_protection_is_sent_again_in_the_same_form_after_the_same_pause_and_costs_no_attempt():
+    hand = Hand(attempts=2)
+    hand.table.hold(1.0)
+    hand.broker.answers = [refusal("Market is closed.", "-1013") for _ in range(20)]
+    for tried in range(1, 8):
+        asyncio.run(hand.desk.look())
+        assert len(hand.asked("place")) == tried
+        assert hand.desk.due_ms() == hand.broker.now_ms() + 2_000
+        hand.broker.now += 2_000
+    assert {order.kind for order in hand.asked("place")} == {"oco"}
+    assert hand.asked("refresh"), "the venue was asked for the status of the symbol"
+    hand.broker.capabilities = replace(hand.broker.capabilities, status="closed")
+    asyncio.run(hand.desk.look())
+    assert len(hand.asked("place")) == 7, "known to be closed: it is asked only whether it opened"
+    hand.broker.capabilities = replace(hand.broker.capabilities, status="trading")
+    hand.broker.answers, hand.broker.now = [Answer("done")], hand.broker.now + 2_000
+    asyncio.run(hand.desk.look())
+    assert hand.desk.bare() == set()
+    assert "gave_up" not in [notice.kind for step in hand.steps for notice in step.notices]
+
+
+@pytest.mark.parametrize("status", ["cancel_only", "closed"])
+def test_no_stop_is_moved_in_a_market_that_takes_no_orders(status):
+    hand = Hand()
+    hand.table.hold(1.0)
+    hand.table.book.state.slots[0]["target"] = np.nan
+    old = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(90)))
+    hand.broker.opened = [report_of(old.order)]
+    hand.broker.capabilities = replace(hand.broker.capabilities, status=status)
+    asyncio.run(hand.desk.look())
+    assert hand.asked("replace", "cancel", "place") == []
+    assert old.state == "live"
+    assert hand.desk.due_ms() == hand.broker.now_ms() + 2_000
+
+
+@pytest.mark.parametrize(("price", "then"), [("95", "stop"), ("110", "target"), ("100", "oco")])
+def test_a_pair_refused_by_its_prices_is_asked_about_and_costs_no_attempt(price, then):
+    hand = Hand(attempts=1)
+    hand.table.hold(1.0)
+    hand.broker.last = Decimal(price)
+    words = "The relationship of the prices for the orders is not correct."
+    hand.broker.answers = [refusal(words), *(Answer("done") for _ in range(3))]
+    asyncio.run(hand.desk.look())
+    hand.broker.now += 500
+    asyncio.run(hand.desk.look())
+    assert [about for what, about in hand.broker.asked if what == "price"] == [hand.table.portfolio.plans[0].symbol]
+    first, second = hand.asked("place")[:2]
+    assert (first.kind, getattr(second, "kind", getattr(second, "role", None))) == ("oco", then)
 
 
 def test_an_entry_that_is_refused_for_ever_is_dropped():

@@ -91,16 +91,43 @@ def test_an_entry_that_is_refused_is_wanted_no_more(table, step):
     assert step.changes[working.order.client_id].refusal == "-2010"
 
 
-def test_an_entry_that_is_refused_with_its_stop_is_sent_without_it_and_said_once(table, step):
+def test_an_entry_whose_list_the_symbol_does_not_allow_is_sent_without_its_stop_in_this_bar_only_and_that_is_said_once(
+    table, step
+):
     new = entry_with_stop(table)
-    table.reports.take_answer(refused("This symbol is not permitted."), step, new=new)
+    table.reports.take_answer(refused("OPO orders are not supported for this symbol.", "-1013"), step, new=new)
     assert (table.reports.plain, float(table.book.slot(0)["entry"])) == ({0}, 1.0)
     assert len(step.notices) == 1
+    table.reports.begin_bar(0)
+    assert table.reports.plain == set()
 
 
-def test_an_entry_whose_worst_price_is_too_dear_is_sent_without_one_in_this_bar_only(table, step):
+@pytest.mark.parametrize(
+    ("text", "code", "again_ms"),
+    [
+        ("Market is closed.", "-1013", 2_000),
+        ("Timestamp for this request is outside of the recvWindow.", "-1021", 500),
+        ("Too many requests.", "-1003", 500),
+        ("not sent: the venue's limits leave no room for it", "local:rate_limit", 500),
+    ],
+)
+def test_a_refusal_that_passes_makes_no_entry_bare_and_costs_no_attempt(table, step, text, code, again_ms):
+    table.reports.take_answer(refused(text, code), step, new=entry_with_stop(table))
+    assert (table.reports.plain, table.reports.tight, float(table.book.slot(0)["entry"])) == (set(), set(), 1.0)
+    assert table.reports.paused == {0: step.time_ms + again_ms}
+    assert table.reports.free_attempts[0, BAR, "entry"] == 1
+
+
+def test_any_other_refusal_of_an_entry_in_a_list_drops_it(table, step):
+    table.reports.take_answer(refused("This symbol is not permitted."), step, new=entry_with_stop(table))
+    assert (table.reports.plain, float(table.book.slot(0)["entry"])) == (set(), 0.0)
+
+
+def test_an_entry_whose_worst_price_is_too_dear_is_bounded_by_what_is_free_and_refused_again_it_is_dropped(table, step):
     table.reports.take_answer(refused(POOR), step, new=entry_with_stop(table))
     assert (table.reports.tight, table.reports.plain, float(table.book.slot(0)["entry"])) == ({0}, set(), 1.0)
+    table.reports.take_answer(refused(POOR), step, new=entry_with_stop(table))
+    assert (table.reports.plain, float(table.book.slot(0)["entry"])) == (set(), 0.0)
     table.reports.begin_bar(0)
     assert table.reports.tight == set()
 

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from atb.domain.venue import OrderList
 from atb.engine import records
 from atb.engine.policy import RiskPolicy
-from atb.live.execution.planning import Cancel, Place, Replace, SlotPlanner, list_of
+from atb.live.execution.planning import Cancel, Replace, SlotPlanner, list_of
+from atb.live.execution.protection import prices_of
+from atb.live.journal.step import Step
 from tests.live.fake_broker import BAR, BOTH, GUARDED, PLAIN, Table, portfolio_of, report_of, want
 
 OCO = replace(BOTH, lists=frozenset(("oco",)), replaces=False)
@@ -81,19 +83,84 @@ def test_a_limit_entry_brings_the_stop_of_its_own_price():
     assert (request.order.kind, shape(request)) == ("opo", [("entry", "limit", 1.0, 90.0), ("stop", "stop", 1.0, 85.5)])
 
 
-@pytest.mark.parametrize("why", ["no lists", "refused", "stop entry", "no stop", "scale-in", "short"])
+@pytest.mark.parametrize("why", ["no lists", "refused", "stop entry", "no stop", "no room for a stop", "short"])
 def test_an_entry_goes_alone_where_it_cannot_bring_its_stop(why):
     table = Table(portfolio_of(RiskPolicy() if why == "no stop" else replace(GUARDED, allow_short=True)))
-    if why == "scale-in":
+    if why == "no room for a stop":
         table.hold(1.0)
+        resting(table, stop_at(table, 95))
     if why == "stop entry":
         want(table.book, 1.0, kind=records.AT_STOP, at=101.0)
     else:
         want(table.book, -1.0 if why == "short" else 1.0)
-    request = planner(table, PLAIN if why == "no lists" else BOTH, plain=why == "refused").enter()
+    capabilities = PLAIN if why == "no lists" else BOTH
+    room = 0 if why == "no room for a stop" else None
+    request = planner(table, capabilities, plain=why == "refused", room=room).enter()
     assert [order.role for order in request.orders] == ["entry"]
     assert request.list_id is None
     assert request.orders[0].price is None
+
+
+def test_what_is_added_to_a_position_brings_a_stop_for_itself():
+    table = Table(portfolio_of(replace(GUARDED, take_profit=None)))
+    table.hold(1.0)
+    resting(table, stop_at(table, 95))
+    want(table.book, 0.5)
+    request = planner(table).enter()
+    assert (request.order.kind, [order[:3] for order in shape(request)]) == (
+        "opo",
+        [("entry", "market", 0.5), ("stop", "stop", 0.5)],
+    )
+
+
+@pytest.mark.parametrize(
+    ("funds", "quantity", "price"),
+    [
+        ("1000", "1.00000", "102"),  # more than enough
+        ("101.5", "1.00000", "101.39"),  # a lower worst price, fees of 0.1 % kept back
+        ("50", "0.49925", "100.05"),  # the price that is expected, and what it can pay
+    ],
+)
+def test_the_worst_price_of_an_entry_is_what_the_account_can_pay_and_then_its_quantity(funds, quantity, price):
+    table = Table(portfolio_of(slippage=0.0005))
+    want(table.book, 1.0)
+    (entry, *legs) = planner(table, funds=Decimal(funds)).enter().orders
+    assert (entry.quantity, entry.price) == (Decimal(quantity), Decimal(price))
+    assert {leg.quantity for leg in legs} == {entry.quantity}
+
+
+def test_sums_of_decimals_are_sent_as_whole_lots():
+    table = Table(portfolio_of(replace(GUARDED, take_profit=None)))
+    table.hold(0.3)
+    want(table.book, 0.10225999999999999, kind=records.AT_LIMIT, at=90.0)
+    assert [order.quantity for order in planner(table).enter().orders] == [Decimal("0.10226")] * 2
+
+
+def test_a_limit_entry_that_is_met_in_part_is_cancelled_with_its_list_and_sent_again_for_the_rest_as_a_list():
+    table = Table(portfolio_of(replace(GUARDED, take_profit=None)))
+    want(table.book, 1.0, kind=records.AT_LIMIT, at=90.0)
+    entry, stop = resting(table, *planner(table).enter().orders, list_id="list")
+    assert planner(table).protect() is None
+    table.reports.take_fill(table.fill_of(entry.order, "0.4", price="90"), Step(BAR))
+    assert shape(planner(table).protect()) == ["cancel", "entry", "stop"], "what it received is locked for its legs"
+    for order in (entry, stop):
+        order.end("cancelled")
+    (held,) = planner(table).protect().orders
+    assert (held.role, held.quantity, held.stop_price) == ("stop", Decimal("0.4"), Decimal("85.5"))
+    assert planner(table).enter() is not None
+    resting(table, held)
+    assert planner(table).protect() is None
+    rest = planner(table).enter()
+    assert (rest.order.kind, shape(rest)) == ("opo", [("entry", "limit", 0.6, 90.0), ("stop", "stop", 0.6, 85.5)])
+    assert planner(table, room=0).enter() is None, "its stop could not rest beside the other"
+
+
+def test_a_part_too_small_to_be_sold_does_not_end_a_limit_entry():
+    table = Table(portfolio_of(replace(GUARDED, take_profit=None)))
+    want(table.book, 1.0, kind=records.AT_LIMIT, at=90.0)
+    entry, _ = resting(table, *planner(table).enter().orders, list_id="list")
+    table.reports.take_fill(table.fill_of(entry.order, "0.04", price="90"), Step(BAR))
+    assert planner(table).protect() is None
 
 
 def test_a_venue_with_opo_alone_gets_the_stop_without_the_target():
@@ -149,18 +216,82 @@ def test_a_stop_that_moved_is_replaced_in_one_request_where_the_venue_can():
     request = planner(table).protect()
     assert isinstance(request, Replace)
     assert (request.old, shape(request)) == (old, [("stop", "stop", 1.0, 95.0)])
-    assert shape(planner(table, PLAIN).protect()) == ["cancel", "stop"]
-    old.execute(Decimal("0.5"))
-    assert shape(planner(table).protect()) == ["cancel", "stop"], "one that was executed in part is not replaced"
+    assert planner(table, PLAIN).protect() is None, "an old stop is better than none between two requests"
+    assert not planner(table, PLAIN).leaving
+    table.book.state.slots[0]["mark"] = 94.0
+    assert planner(table, PLAIN).leaving, "the close has passed the wanted stop, and the old one has not seen it"
+    assert not planner(table).leaving
 
 
 def test_what_is_free_is_protected_before_what_rests_is_touched():
     table = held(2.0, replace(GUARDED, take_profit=None))
-    resting(table, stop_at(table, 95, "1"))
-    table.book.state.slots[0]["quantity"] = 2.0
-    assert shape(planner(table).protect()) == ["cancel", "stop"], (
-        "the wanted stop is for all: it does not fit beside the old"
-    )
+    (old,) = resting(table, stop_at(table, 90, "1"))
+    request = planner(table).protect()
+    assert shape(request) == [("stop", "stop", 1.0, 95.0)]
+    resting(table, *request.orders)
+    request = planner(table).protect()
+    assert (request.old, shape(request)) == (old, [("stop", "stop", 1.0, 95.0)])
+    old.end("cancelled")
+    resting(table, request.order)
+    assert planner(table).protect() is None, "two stops at one price are one"
+
+
+def test_where_no_further_stop_may_rest_what_is_free_joins_one():
+    table = held(2.0, replace(GUARDED, take_profit=None))
+    (old,) = resting(table, stop_at(table, 95, "1"))
+    request = planner(table, room=0).protect()
+    assert (request.old, shape(request)) == (old, [("stop", "stop", 2.0, 95.0)])
+
+
+def test_a_ladder_is_laid_out_part_by_part_under_a_stop_for_the_rest():
+    table = held(policy=LADDER)
+    resting(table, stop_at(table, 95))
+    uncovered = []
+    while (request := planner(table).protect()) is not None:
+        obey(table, request)
+        uncovered.append(1 - sum(order.leaves_quantity for order in table.blotter.open(0, "stop")))
+    rungs = [Decimal("0.3"), Decimal("0.3"), Decimal("0.4")]
+    assert uncovered == [part for rung in rungs for part in (rung, 0)], "never more than the next rung"
+
+
+def test_a_pair_gives_way_to_a_stop_in_one_request():
+    table = held(policy=replace(GUARDED, take_profit=None))
+    pair = resting(table, stop_at(table, 90), table.order("target", "limit", price=Decimal(110)), list_id="pair")
+    request = planner(table).protect()
+    assert (request.group, shape(request)) == (tuple(pair), [("stop", "stop", 1.0, 95.0)])
+
+
+@pytest.mark.parametrize(
+    ("resting_quantity", "stop", "moves"),
+    [
+        ("0.9999", "95", False),
+        ("1.0001", "95", False),
+        ("1", "95.01", False),
+        ("0.94", "95", True),
+        ("1", "95.02", True),
+    ],
+)
+def test_a_crumb_moves_no_pair(resting_quantity, stop, moves):
+    table = held()
+    target = table.order("target", "limit", resting_quantity, price=Decimal(110))
+    resting(table, stop_at(table, stop, resting_quantity), target, list_id="pair")
+    assert (planner(table).protect() is not None) == moves
+    assert planner(table).covered == (resting_quantity != "0.94")
+
+
+def test_a_pair_whose_prices_are_refused_to_a_symbol_without_pairs_is_a_stop_alone():
+    assert shape(planner(held(), replace(BOTH, lists=frozenset(("opo",)))).protect()) == [("stop", "stop", 1.0, 95.0)]
+
+
+def test_legs_that_were_last_seen_pending_are_asked_for_before_they_are_judged():
+    table = held()
+    entry, stop = resting(table, table.order(), stop_at(table, 95, "1.1"), list_id="list")
+    stop.update(report_of(stop.order, "pending", quantity=Decimal(0)))
+    entry.execute(entry.order.quantity)
+    assert not planner(table).settled
+    assert planner(table).protect() is None
+    stop.update(report_of(stop.order, quantity=Decimal(1)))
+    assert planner(table).settled
 
 
 def test_a_stop_too_many_is_withdrawn():
@@ -206,6 +337,24 @@ def test_an_exit_takes_the_place_of_a_single_stop_where_the_venue_can():
     request = planner(table).leave()
     assert isinstance(request, Replace)
     assert (request.old, shape(request)) == (stop, [("exit", "market", 1.0, 0.0)])
+    stop.execute(Decimal("0.5"))
+    assert isinstance(planner(table).leave(), Replace), "also one that was executed in part"
+
+
+def test_an_exit_takes_the_place_of_a_pair_too_and_of_several_part_by_part():
+    table = leaving()
+    pair = resting(
+        table, stop_at(table, 95, "0.3"), table.order("target", "limit", "0.3", price=Decimal(110)), list_id="pair"
+    )
+    resting(table, stop_at(table, 95, "0.7"))
+    sold = []
+    while (request := planner(table).leave()) is not None:
+        assert isinstance(request, Replace)
+        obey(table, request)
+        sold.append(float(request.order.quantity))
+    assert sold == [0.3, 0.7]
+    assert pair[1].ended
+    assert float(table.book.slot(0)["quantity"]) == 0.0
 
 
 def test_while_an_exit_is_on_its_way_or_an_answer_is_missing_nothing_more_is_asked():
@@ -260,17 +409,17 @@ LEFT = st.lists(  # what an earlier state of affairs left resting: quantity, sto
 
 def obey(table, request):
     """Do at a perfect venue what is asked for."""
-    if isinstance(request, Cancel):
+    if isinstance(request, Cancel | Replace):
         for working in request.group:
             working.end("cancelled")
+    if isinstance(request, Cancel):
         return
-    if isinstance(request, Replace):
-        request.old.end("cancelled")
-        table.out(request.order)
-        return
-    assert isinstance(request, Place)
-    for order in request.orders:
-        table.out(order, list_id=request.list_id)
+    orders, list_id = ((request.order,), None) if isinstance(request, Replace) else (request.orders, request.list_id)
+    for order in orders:
+        working = table.out(order, list_id=list_id)
+        if order.type == "market":
+            table.reports.take_fill(table.fill_of(order), Step(BAR))
+            working.end("filled")
 
 
 def offered(table):
@@ -281,6 +430,18 @@ def offered(table):
         if working.order.side == "sell"
     }
     return sum(groups.values(), Decimal(0))
+
+
+def covered_by(table):
+    return sum((rest.leaves_quantity for rest in table.blotter.open(0, "stop")), Decimal(0))
+
+
+def pairs_of(groups):
+    """Return quantities by prices of stop and target, whatever the parts they are divided into."""
+    found = {}
+    for stop, target, quantity in groups:
+        found[stop, target] = found.get((stop, target), Decimal(0)) + quantity
+    return found
 
 
 @given(POLICIES, st.sampled_from([1.0, 1.3, 2.0]), LEFT, st.sampled_from([BOTH, OCO, PLAIN]), st.booleans())
@@ -298,31 +459,30 @@ def test_wishes_end_with_what_is_wanted_and_never_offer_more_than_is_held(policy
         resting(table, *orders, list_id=f"left{number}" if len(orders) > 1 else None)
     if leaves:
         table.book.state.slots[0]["exit"] = -quantity
-    requests = 0
+    requests, paired = 0, policy.take_profit is not None or policy.ladder
     for ask in ("leave", "protect", "enter"):
         while (request := getattr(planner(table, capabilities), ask)()) is not None:
+            before = covered_by(table)
             obey(table, request)
             requests += 1
             assert offered(table) <= Decimal(str(quantity))
-            assert requests < 20, "it never ends"
+            assert requests < 30, "it never ends"
+            assert leaves or paired or covered_by(table) >= before, "less is covered than before"
     assert [getattr(planner(table, capabilities), ask)() for ask in ("leave", "protect", "enter")] == [None] * 3
-    rests = table.blotter.open(0)
     if leaves:
-        assert [(working.order.role, float(working.leaves_quantity)) for working in rests] == [("exit", quantity)]
+        assert (float(table.book.slot(0)["quantity"]), table.blotter.open(0)) == (0.0, [])
         return
-    wanted = table.makers[0].units(table.book.slot(0), table.book.parameters(0))
-    terms = sorted(
-        (order.role, order.quantity, order.stop_price or order.price) for unit in wanted for order in unit.orders
-    )
-    assert (
-        sorted(
-            (working.order.role, working.leaves_quantity, working.order.stop_price or working.order.price)
-            for working in rests
-        )
-        == terms
-    )
-    covered = sum((rest.leaves_quantity for rest in rests if rest.order.role == "stop"), Decimal(0))
-    assert covered == Decimal(str(quantity))
+    assert covered_by(table) == Decimal(str(quantity))
+    if capabilities.replaces:
+        wanted = table.makers[0].units(table.book.slot(0), table.book.parameters(0))
+        groups = {
+            working.list_id or working.client_id: table.blotter.same_list(working) for working in table.blotter.open(0)
+        }
+        rests = [
+            (group[0].order.stop_price, group[1].order.price if len(group) > 1 else None, group[0].leaves_quantity)
+            for group in groups.values()
+        ]
+        assert pairs_of(rests) == pairs_of([(*prices_of(unit), unit.quantity) for unit in wanted])
 
 
 # --- cover --------------------------------------------------------------------------------------------------------------

@@ -238,8 +238,9 @@ def test_an_exit_that_is_refused_for_ever_makes_its_slot_stuck_until_one_is_take
 def test_a_closed_market_is_told_and_ends_with_the_first_request_that_is_taken():
     hand = Hand()
     begin(hand)
-    hand.settle(refused("Market is closed."), refused("Market is closed."))
+    hand.settle(refused("Market is closed."))
     assert hand.desk_state.stuck == {0: "closed market"}
+    hand.broker.now += 2_000
     begin(hand)
     hand.settle(Answer("done"))
     assert reasons(hand) == [("stuck", "closed market"), ("not_stuck", "closed market")]

@@ -143,6 +143,23 @@ async def test_inside_a_retry_after_nothing_reaches_the_exchange():
             assert (await broker.place(make(name="2"))).outcome == "done"
 
 
+@in_loop
+async def test_protection_that_keeps_missing_the_window_gets_a_wider_one_and_an_entry_does_not():
+    def windows(running):
+        return [int(row["params"]["recvWindow"]) for row in running.ledger("request") if row["method"] == "POST"]
+
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            missed = {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
+            running.add_faults(Fault("refuse", ORDER, times=3, detail=missed))
+            for name in "0123":
+                answer = await broker.place(make("stop", "stop", name=name))
+            assert (answer.outcome, windows(running)) == ("done", [BOUND, BOUND, 10_000, 10_000])
+            await broker.place(make(name="4"))
+            await broker.place(make("stop", "stop", name="5"))
+            assert windows(running)[4:] == [BOUND, BOUND], "an answer in time, and the usual one is back"
+
+
 @pytest.mark.parametrize("ms", [15_000, -15_000])
 @in_loop
 async def test_a_clock_that_jumps_costs_one_attempt_and_no_order(ms):

@@ -1,0 +1,72 @@
+"""What symbols allow, and their status, kept fresh.
+
+The venue is asked again on a schedule, after a refusal that suggests a change, and before protection is moved: a market that takes
+only cancellations lets the old stop go and refuses the new one.
+"""
+
+from collections.abc import Iterable
+
+from atb.domain import Symbol
+from atb.domain.ports import Broker
+from atb.domain.venue import Answer, Capabilities
+from atb.errors import VenueError
+from atb.live.execution.refusals import CHANGED, meaning_of
+from atb.live.execution.timing import DeskTiming
+from atb.monitoring import get_logger
+
+_log = get_logger(__name__)
+
+
+class SymbolTerms:
+    """Asks a venue about its symbols; what it does not answer stays as it was last known.
+
+    Parameters
+    ----------
+    broker, timing
+        The venue, and how old what is known may be.
+    """
+
+    def __init__(self, broker: Broker, timing: DeskTiming) -> None:
+        self._broker, self._timing, self._began_ms = broker, timing, broker.now_ms()
+        self._asked_ms: dict[
+            Symbol, int
+        ] = {}  # exchange time of the last answer; 0 after a refusal that suggests a change
+
+    def of(self, symbol: Symbol) -> Capabilities:
+        """Return what a symbol allows, as last known."""
+        return self._broker.capabilities_of(symbol)
+
+    def note(self, symbol: Symbol, answer: Answer) -> None:
+        """Note an answer: some refusals say that what is known is old."""
+        if answer.outcome == "rejected" and meaning_of(answer) in CHANGED:
+            self._asked_ms[symbol] = 0
+
+    async def keep(self, symbols: Iterable[Symbol]) -> None:
+        """Ask again for what was not asked for a while."""
+        await self._refresh([symbol for symbol in symbols if self._older(symbol, self._timing.terms_ms)])
+
+    async def is_open(self, symbol: Symbol, *, moving: bool) -> bool:
+        """Return whether a symbol's market takes orders.
+
+        Parameters
+        ----------
+        moving
+            Whether protection is to be moved: then the venue is asked now, unless it was just asked.
+        """
+        closed = self.of(symbol).status != "trading"
+        if (moving or closed or not self._asked_ms.get(symbol, 1)) and self._older(symbol, self._timing.status_ms):
+            await self._refresh([symbol])
+        return self.of(symbol).status == "trading"
+
+    def _older(self, symbol: Symbol, age_ms: int) -> bool:
+        return self._broker.now_ms() - self._asked_ms.get(symbol, self._began_ms) >= age_ms
+
+    async def _refresh(self, symbols: list[Symbol]) -> None:
+        if not symbols:
+            return
+        try:
+            await self._broker.refresh(symbols)
+        except VenueError as error:
+            _log.warning("the venue cannot be asked for its symbols", error=str(error))
+            return
+        self._asked_ms |= dict.fromkeys(symbols, self._broker.now_ms())
