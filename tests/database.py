@@ -97,7 +97,14 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'atb.db'}"
         return
-    server, name = request.getfixturevalue("postgres"), f"atb_{uuid.uuid4().hex[:12]}"
+    with empty_postgresql(request.getfixturevalue("postgres")) as url:
+        yield url
+
+
+@contextmanager
+def empty_postgresql(server: URL) -> Iterator[str]:
+    """Yield the URL of an empty database on a server, dropped afterwards."""
+    name = f"atb_{uuid.uuid4().hex[:12]}"
     _run(server, f"CREATE DATABASE {name}")
     try:
         yield server.set(database=name).render_as_string(hide_password=False)

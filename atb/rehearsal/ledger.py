@@ -237,6 +237,11 @@ class LedgerReading:
         lags = [entry for entry in self.entries_of("fault") if "lag_ms" in entry]
         return [(int(entry["ms"]) - int(entry["lag_ms"]), int(entry["ms"])) for entry in lags]
 
+    def lags(self) -> list[Span]:
+        """Return the spans for which a read showed less than had happened: from the read back by its lag, up to the read."""
+        reads = [entry for entry in self.entries_of("fault") if entry["fault"] == "lag"]
+        return [(int(entry["ms"]) - int(entry.get("lag_ms", 0)), int(entry["ms"])) for entry in reads]
+
     def stops_cancelled_by_others(self) -> list[int]:
         """Return when a protective order was cancelled from outside."""
         return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] == "cancel_stop"]
@@ -263,7 +268,22 @@ class LedgerReading:
             for entry in self.entries_of("answer")
             if entry.get("retry_after_s")
         ]
-        return sorted([*waits, *self.fault_spans("maintenance"), *self.fault_spans("halt", symbol)])
+        closed = [*self.fault_spans("halt", symbol), *self.changed_spans(symbol, "status")]
+        return sorted([*waits, *self.fault_spans("maintenance"), *closed])
+
+    def changed_spans(self, symbol: str, *names: str) -> list[Span]:
+        """Return when a symbol allowed something else than usual, by the names of `exchangeInfo`."""
+        spans, begun = [], list[tuple[int, Any]]()
+        for entry in self.entries_of("fault"):
+            detail = entry.get("detail") or {}
+            if entry["fault"] != "symbol" or detail.get("symbol") != symbol or not set(names) & set(detail):
+                continue
+            if "ended" not in entry:
+                begun.append((int(entry["ms"]), detail))
+            elif (first := next((one for one in begun if one[1] == detail), None)) is not None:
+                begun.remove(first)
+                spans.append((first[0], int(entry["ms"])))
+        return sorted([*spans, *((at, self.end_ms) for at, _ in begun)])
 
     def fault_spans(self, fault: str, symbol: str | None = None) -> list[Span]:
         """Return the spans of a lasting fault: `maintenance`, or `halt` and `freeze` of a symbol (such as BTCUSDT)."""

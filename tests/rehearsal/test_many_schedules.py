@@ -1,12 +1,19 @@
-"""Five hundred schedules, as in `test_schedules.py`: a file of their own, which one worker of several plays alone."""
+"""A thousand wide schedules on both databases, and five hundred as in `test_schedules.py`: none violates an invariant.
+
+A file of their own, which one worker of several plays alone; each piece goes through shapes of its own.
+"""
 
 import time
+from contextlib import nullcontext
 
 import pytest
 
-from tests.rehearsal.harness import check, say
+from tests.database import empty_postgresql
+from tests.rehearsal.harness import check, play, say
+from tests.rehearsal.wide import SHAPES, draw_wide, shape_of
 
 ALL = range(500)
+WIDE, PIECES = range(1_000), 20
 
 
 @pytest.mark.slow
@@ -23,3 +30,35 @@ def test_five_hundred_schedules_violate_nothing(tmp_path, capsys):
         if done % 25 == 0:
             say(capsys, f"{done} schedules, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
     assert not wrong, "\n\n".join(wrong)
+
+
+def wrong_with(seed, url, root) -> str:
+    """Play a wide schedule; return what is wrong with it, empty where nothing is."""
+    run = play(draw_wide(seed), url, root)
+    ended = run.summary.startswith(("finished", "halted"))
+    if not run.broken and run.judgement.clean and ended:
+        return ""
+    return f"seed {seed} {shape_of(seed)}, died at {run.died_at}: {run.broken} {run.summary}\n{run.judgement}"
+
+
+def test_wide_schedules_go_through_every_entry_exit_and_fee():
+    assert len({shape_of(seed) for seed in WIDE}) == len(SHAPES) == 48
+    assert all(len({shape_of(seed) for seed in WIDE[piece::PIECES]}) >= 10 for piece in range(PIECES))
+
+
+@pytest.mark.parametrize("seed", [2, 10, 34])
+def test_a_wide_schedule_violates_nothing(seed, tmp_path):
+    assert wrong_with(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(7_200)
+@pytest.mark.parametrize("piece", range(PIECES))
+def test_a_thousand_wide_schedules_violate_nothing(piece, tmp_path, request):
+    server, wrong = request.getfixturevalue("postgres") if piece % 2 else None, []
+    for seed in WIDE[piece::PIECES]:
+        root = tmp_path / str(seed)
+        root.mkdir()
+        with empty_postgresql(server) if server else nullcontext(f"sqlite:///{root / 'atb.db'}") as url:
+            wrong.append(wrong_with(seed, url, root))
+    assert not any(wrong), "\n\n".join(filter(None, wrong))

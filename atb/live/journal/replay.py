@@ -83,7 +83,13 @@ class SessionReplay:
             yield applied
 
     def _decide(self, decisions: Sequence[Row]) -> None:
-        """Decide on bars that closed together; an entry that was barred is dropped, as the runner dropped it."""
+        """Decide on bars that closed together; an entry that was barred is dropped, as the runner dropped it.
+
+        A decision that asks for an entry was made when none rested: one that was decided earlier had been dropped since.
+        """
+        for row in decisions:
+            if _asks_for_entry(row):
+                self.state.drop_entry(row["slot"])
         slots = [row["slot"] for row in decisions]
         rows = np.full(len(self._portfolio.plans), -1, np.int64)
         rows[slots] = np.arange(len(slots))
@@ -92,7 +98,7 @@ class SessionReplay:
         self.state.decide(bars, np.array(signals, records.SIGNAL), rows)
         self.state.take_refusals()
         for row in decisions:
-            if row["refusal"] and not any(intent["role"] == "entry" for intent in row["intents"]):
+            if row["refusal"] and not _asks_for_entry(row):
                 self.state.drop_entry(row["slot"])
 
     def _execute(self, row: Row) -> None:
@@ -113,6 +119,10 @@ class SessionReplay:
             row["trade_id"], row["client_id"], symbol, row["side"], row["price"], row["quantity"], row["fee"], row["fee_asset"],
             row["fee_value"] or Decimal(0), row["time_ms"],
         )  # fmt: skip
+
+
+def _asks_for_entry(row: Row) -> bool:
+    return any(intent["role"] == "entry" for intent in row["intents"])
 
 
 def in_written_order(rows: SessionRows) -> Iterator[Applied]:

@@ -17,6 +17,7 @@ from atb.rehearsal.ledger import ClientIdParts, Entry, LedgerOrder, LedgerOrders
 
 STOPS = frozenset(("STOP_LOSS", "STOP_LOSS_LIMIT"))
 RESTS = frozenset(("NEW", "PARTIALLY_FILLED"))
+_IN_ONE_REQUEST = ("opoAllowed", "ocoAllowed", "cancelReplaceAllowed")
 _VALUE_SLACK = Decimal("1.3")  # an order worth little more than the minimum notional may be refused at the stop's price
 
 
@@ -111,7 +112,7 @@ def uncovered_spans(ledger: LedgerReading, context: JudgeContext) -> Iterator[Un
         if entry["kind"] == "trade":
             fee = Decimal(entry["commission"]) if entry["commission_asset"] == position.context.base else Decimal(0)
             position.execute(entry["side"], Decimal(entry["quantity"]), Decimal(entry["price"]), fee=fee)
-        if (ended := _update(position, entry, order)) is not None:
+        if (ended := _update(position, entry, order, able=not _lacks(position.context, entry, ledger))) is not None:
             yield from _span_of(position, ended, entry, ledger=ledger, context=context)
     for position in positions.values():
         if position.since is not None:
@@ -126,12 +127,17 @@ def _note(entry: Entry, positions: Iterable[_Position], ledger: LedgerReading) -
         bare.by_us = bare.by_us and not ledger.hinders(entry)
 
 
-def _update(position: _Position, entry: Entry, order: LedgerOrder) -> _Bare | None:
+def _lacks(slot: SlotContext, entry: Entry, ledger: LedgerReading) -> bool:
+    """Return whether a slot's symbol does not allow what keeps a position covered in one request."""
+    return any(begin <= int(entry["ms"]) <= end for begin, end in ledger.changed_spans(slot.joined, *_IN_ONE_REQUEST))
+
+
+def _update(position: _Position, entry: Entry, order: LedgerOrder, *, able: bool) -> _Bare | None:
     """Compare position and stops after an entry; return the span that it ended."""
     position.orders = {key: other for key, other in position.orders.items() if other.open}
     since, bare = position.since, position.is_bare
     if bare and since is None:
-        by_us = _left_bare_by_us(position.context, entry, order)
+        by_us = able and _left_bare_by_us(position.context, entry, order)
         position.since = _Bare(entry, position.to_cover, position.covered, by_us)
     elif bare and since is not None and entry["ms"] == since.entry["ms"]:
         since.held, since.covered = position.to_cover, position.covered
@@ -203,6 +209,7 @@ def _longest_real_ms(slot: SlotContext, span: Span, real: Span, *, ledger: Ledge
 def obstructions(slot: SlotContext, since: int, ledger: LedgerReading) -> list[Span]:
     """Return the spans after `since` in which a slot could not act: refused orders, and faults that hit a request."""
     faults = [(time_ms, time_ms) for time_ms in ledger.fault_times_ms() if time_ms >= since]
+    faults += [lag for lag in ledger.lags() if lag[1] >= since]
     return [*faults, *(span for span in ledger.refusal_spans(slot.joined) if span[1] >= since)]
 
 

@@ -117,4 +117,4 @@ class FaultInjector:
             revised.pop(key, None)
             revised.update({key: float(fault.detail.get("factor", 1.01))} if on else {})
         if not on:
-            exchange.note("fault", {"fault": fault.kind, "ended": symbol})
+            exchange.note("fault", {"fault": fault.kind, "ended": symbol, "detail": dict(fault.detail)})
