@@ -1,16 +1,24 @@
 """Orders over the WebSocket API whose connection is cut, silent or late: nothing is lost, and nothing is sent twice."""
 
+import json
 import random
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
 
+from atb.config import load_settings
 from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.rehearsal.invariants.behaviour import requests_within_retry_after
 from atb.rehearsal.judge import Judgement
+from atb.rehearsal.ledger import LedgerReading
+from atb.rehearsal.run import rehearse
 from atb.venues.broker.order_entry import _BY_REST, OrderEntry
 from atb.venues.simulator.faults import Fault
+from tests.live.desk import warm_result
 from tests.rehearsal.harness import play
 from tests.rehearsal.schedules import HOUR, QUIET, WARM, Schedule, draw, market, plan_of
 
@@ -70,6 +78,21 @@ def test_many_schedules_over_the_websocket_api_violate_nothing(seed, tmp_path):
     check_websocket(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path, silent=4)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("level", ["none", "standard"])
+def test_a_rehearsal_over_the_websocket_api_equals_its_backtest(sqlite_desk, monkeypatch, level):
+    monkeypatch.setenv("ATB__DATA__ROOT", str(sqlite_desk.root))
+    monkeypatch.setenv("ATB__DATABASE__URL", sqlite_desk.url)
+    monkeypatch.setenv("ATB__EXCHANGE__ORDER_ENTRY", "websocket")
+    policy = RiskPolicy(fraction=0.9, stop_loss=0.02, take_profit=0.04, reenter=True)
+    costs = ExecutionModel(fee=0.001, fee_in_base=True)
+    result = warm_result(sqlite_desk.stock(400), policy=policy, execution=costs)
+    found = rehearse([sqlite_desk.promote(result)], load_settings(), days=6, level=level, seed=5)
+    assert found.passed, (str(found.judgement), found.exits, found.with_faults)
+    lines = [json.loads(line) for line in (Path(found.folder) / "calm" / "ledger.jsonl").read_text().splitlines()]
+    assert "ws" in ways(lines)
+
+
 # --- what the judge finds -----------------------------------------------------------------------------------------------
 
 
@@ -107,3 +130,16 @@ def test_finds_an_order_that_was_sent_both_ways(tmp_path):
         found = judged(tmp_path, "both")
     assert not found.clean
     assert judged(tmp_path, "one").clean
+
+
+@pytest.mark.parametrize(
+    ("path", "later_ms", "found"), [("/api/v3/ping", 3, 0), ("/api/v3/ping", 1_500, 1), ("/api/v3/account", 3, 1)]
+)
+def test_what_was_on_its_way_when_a_ping_was_refused_is_not_held_against_the_runner(path, later_ms, found):
+    request = {"kind": "request", "method": "GET", "client_id": ""}
+    ledger = [
+        {**request, "ms": 10, "real_ms": 0, "id": 1, "path": path},
+        {"kind": "answer", "ms": 10, "real_ms": 0, "id": 1, "status": 418, "retry_after_s": 19},
+        {**request, "ms": 10, "real_ms": later_ms, "id": 2, "path": "/api/v3/openOrders"},
+    ]
+    assert len(requests_within_retry_after(LedgerReading(ledger), SimpleNamespace(deaths=()))) == found

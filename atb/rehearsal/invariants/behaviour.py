@@ -12,6 +12,8 @@ from atb.rehearsal.ledger import ClientIdParts, Entry, LedgerReading
 from atb.times import MINUTE_MS
 
 _HALT_GRACE_MS = 1_000
+_PING = "/api/v3/ping"
+_READ_MS = 1_000  # real time until a runner has read a refusal for certain
 _PAUSE, _CANCEL, _FLATTEN = 1, 2, 3
 _OPEN_STATES = {"live", "partially_filled"}
 
@@ -109,14 +111,21 @@ def order_rates(ledger: LedgerReading, context: JudgeContext) -> list[str]:
 
 
 def requests_within_retry_after(ledger: LedgerReading, context: JudgeContext) -> list[str]:
-    """Find requests within a Retry-After; a process that was started since then cannot know of it."""
-    found, until, since = [], 0, 0
+    """Find requests within a Retry-After.
+
+    A process that was started since then cannot know of it, nor can requests that were on their way beside the ping of a
+    connection that is being opened, when that ping was refused.
+    """
+    found, until, since, read_ms = [], 0, 0, 0
+    pings = {entry.get("id") for entry in ledger.entries if entry.get("path") == _PING}
     for entry in ledger.entries:
         now = int(entry["ms"])
-        if entry["kind"] == "request" and now < until and not any(since <= end <= now for _, end in context.deaths):
+        unknown = ledger.real_ms(entry) < read_ms or any(since <= end <= now for _, end in context.deaths)
+        if entry["kind"] == "request" and now < until and not unknown:
             found.append(f"{entry['method']} {entry['path']} at {now}, asked to wait until {until}")
         if entry["kind"] == "answer" and entry.get("retry_after_s"):
             until, since = max(until, now + 1_000 * int(entry["retry_after_s"])), now
+            read_ms = ledger.real_ms(entry) + _READ_MS if entry.get("id") in pings else read_ms
     return found
 
 

@@ -84,7 +84,9 @@ class WebSocketSession:
             body = (
                 {"result": reply.body} if reply.status == 200 else {"error": self._waiting(reply.body, reply.headers)}
             )
-            changes = method if OPERATIONS[method][0] != "GET" else ""
+            # A client that lost a refusal cannot know how long to wait.
+            struck = OPERATIONS[method][0] != "GET" and "Retry-After" not in reply.headers
+            changes = method if struck else ""
             self._reply(number, reply.status, changes, limits=limits, cut=reply.fate == "truncate", **body)
 
     def _manage_stream(self, method: str, parameters: dict[str, str]) -> Any:

@@ -76,6 +76,28 @@ def test_refuses_as_rest_does(running, method, params, status, code):
     assert running.ledger("order") == []
 
 
+@pytest.mark.parametrize("kind", ["rate_limit", "ban"])
+def test_a_refusal_has_the_time_from_which_the_client_may_send_again(kind):
+    with running_exchange(exchange(faults=[Fault(kind, "order.place", retry_after_s=7)])) as running:
+        answer = talk(running, PATH, lambda socket: socket.ask("order.place", **MARKET))
+    assert answer["status"] == (429 if kind == "rate_limit" else 418)
+    assert answer["error"]["data"] == {"serverTime": START, "retryAfter": START + 7_000}
+
+
+def test_a_reply_to_an_order_is_a_frame_of_the_stream_orders():
+    async def ask(socket):
+        await socket.say(id=1, method="ping")
+        ping = await socket.hear()
+        await socket.ask("order.place", **MARKET)
+        return ping["status"], (await socket.hear())["result"]["status"]
+
+    with running_exchange(exchange(faults=[Fault("duplicate", "orders")])) as running:
+        assert talk(running, PATH, ask) == (200, "FILLED")
+        assert [(row["stream"], row["event"], row["fate"]) for row in running.ledger("frame")] == [
+            ("orders", "order.place", "duplicate")
+        ]
+
+
 @pytest.mark.parametrize("said", ["{", '{"id": 1}', "[]", '{"id": 1, "method": "time", "params": 3}'])
 def test_refuses_what_is_no_request(running, said):
     async def ask(socket):
