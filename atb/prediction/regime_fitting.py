@@ -8,6 +8,7 @@ A schedule is a grid of absolute times, so that its fits do not depend on where 
 more fits, and those there were stay as they are.
 """
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -74,7 +75,11 @@ def fit_gaussian_hmm(bars: Bars, *, states: int = 2, window: int = 24, memory: i
     groups = np.array_split(np.argsort(seen[:, 1], kind="stable"), states)
     model.means_ = np.stack([seen[group].mean(axis=0) for group in groups])
     model.covars_ = np.stack([seen[group].var(axis=0) + 0.01 for group in groups])
-    model.fit(seen)
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Setting the shape", DeprecationWarning
+        )  # hmmlearn does, and NumPy warns since 2.5
+        model.fit(seen)
     if not model.monitor_.converged:
         raise InputError("The hidden Markov model does not converge", found=f"{len(bars)} bars", todo="Use more bars")
     order = np.argsort(model.means_[:, 1], kind="stable")
