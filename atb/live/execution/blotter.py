@@ -36,6 +36,8 @@ class Outstanding:
         Exchange time from which the venue is to be asked for an order whose answer was lost.
     traced
         Whether the venue knows another order of its list, or the list: then it has this one too.
+    was_listed
+        Whether a sweep has found it among the open orders.
     not_open_ms
         Exchange time at which the venue refused to cancel it as not open, though its look-up shows it open; 0 where it did not.
     looks
@@ -63,6 +65,7 @@ class Outstanding:
     next_look_ms: int = 0
     cancelling: bool = False
     traced: bool = False
+    was_listed: bool = False
     not_open_ms: int = 0
     looks: int = 0
     waits: bool = False

@@ -15,6 +15,7 @@ from atb.monitoring import get_logger
 
 _log = get_logger(__name__)
 _AGAIN_MS = 1_000
+_REREAD_MS = 5_000
 _KEY = "Check exchange.api_key, exchange.api_secret and the permissions of the key"
 
 
@@ -204,8 +205,8 @@ class ExchangeTrading:
             if not self._silent:  # noted once, not at every attempt
                 step.notices.append(Notice("not_compared", {"error": str(error)}, "warning"))
             self._silent = True
-        if doubted and not done:
-            self._compared_ms = now - self._every_ms + _AGAIN_MS
+        if not done and (doubted or self._reconciler.disagree_ms is not None):
+            self._compared_ms = now - self._every_ms + (_AGAIN_MS if doubted else _REREAD_MS)
         desk.tell_stuck(step)
         if step.notices or step.fills:
             await desk.write(step)

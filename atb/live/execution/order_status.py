@@ -70,6 +70,8 @@ class OrderStatus:
         reports = {report.client_id: report for report in await self._broker.open_orders(symbol)}
         for report in reports.values():
             self._reports.take_report(report, step)
+            if report.state != "pending" and (listed := self._blotter.get(report.client_id)) is not None:
+                listed.was_listed = True
         self._listed[symbol] = list(reports.values())
         cursor = self._desk_state.cursors.get(str(symbol))
         fills = await self._broker.trades(symbol, after=cursor, since_ms=self._desk_state.began_ms)
@@ -191,11 +193,12 @@ class OrderStatus:
     async def _look_for(self, group: list[Outstanding], step: Step) -> None:
         """Look up the orders of one request; for those that are not found, hear the other witnesses.
 
-        These are heard once the window is over, and before where a leg shows that the venue has the list.
+        These are heard once the window is over, and before where a leg shows that the venue has the list, or for a cancellation.
         """
         missing = [outstanding for outstanding in group if not await self._found(outstanding, step)]
         asked_ms = self._broker.now_ms()
-        if any(outstanding.traced or asked_ms > self._over_ms(outstanding) for outstanding in missing):
+        heard = [one for one in missing if one.traced or one.cancelling or asked_ms > self._over_ms(one)]
+        if heard:
             await self._weigh(missing, asked_ms, step)
         for outstanding in missing:
             if outstanding.unknown:
@@ -203,18 +206,46 @@ class OrderStatus:
                 outstanding.next_look_ms = evidence.next_look_ms(asked_ms, over_ms, self._timing)
 
     async def _found(self, outstanding: Outstanding, step: Step) -> bool:
-        """Look up one order by its client id; return whether the venue knows it."""
-        asked_ms, over_ms = self._broker.now_ms(), self._over_ms(outstanding)
+        """Look up one order by its client id; return whether that is enough to know how it stands.
+
+        It is not where a cancellation should have ended an order that is shown as open: the look-up may lag.
+        """
         report = await self._broker.find(outstanding.order)
-        if report is None:
-            return False
-        self._reports.take_report(report, step)
-        contradicted = bool(outstanding.not_open_ms) and asked_ms <= outstanding.not_open_ms + self._timing.silence_ms
-        if outstanding.ended or (not contradicted and (not outstanding.cancelling or asked_ms > over_ms)):
+        if report is not None:
+            self._reports.take_report(report, step)
+        if report is not None and (outstanding.ended or not self._should_have_ended(outstanding)):
             self._resolved(outstanding, step)
-        else:
-            outstanding.next_look_ms = evidence.next_look_ms(asked_ms, over_ms, self._timing)
-        return True
+            return True
+        return False
+
+    def _should_have_ended(self, outstanding: Outstanding) -> bool:
+        """Return whether a cancellation was sent without an answer, or refused because the order is not open."""
+        return outstanding.cancelling or bool(outstanding.not_open_ms)
+
+    def _how_it_stands(self, outstanding: Outstanding, balances: Mapping[str, Balance], asked_ms: int) -> bool:
+        """Return whether the other witnesses tell how an order stands; one that a cancellation ended ends here."""
+        over = asked_ms > self._over_ms(outstanding)
+        if not outstanding.ended and self._was_cancelled(outstanding, balances):
+            outstanding.end("cancelled")
+        contradicted = bool(outstanding.not_open_ms) and asked_ms <= outstanding.not_open_ms + self._timing.silence_ms
+        listed = self._is_listed(outstanding) and not contradicted
+        return outstanding.ended or (listed and (over or not outstanding.cancelling))
+
+    def _was_cancelled(self, outstanding: Outstanding, balances: Mapping[str, Balance]) -> bool:
+        """Return whether a sale whose cancellation was sent is cancelled, whatever its look-up says.
+
+        It is not open where the matching engine refused to cancel it as not open, or where it was listed and is not any more: a
+        list that lags shows what was open before. Then it is enough that its base is there, and not for two: should it have been
+        executed after all, the next sale is refused.
+        """
+        order = outstanding.order
+        if order.side != "sell" or not self._desk_state.surplus or outstanding.exchange_id is None:
+            return False
+        base, _, _ = self._movement(order.symbol, balances)
+        unlisted = outstanding.was_listed and not self._is_listed(outstanding)
+        not_open = outstanding.not_open_ms or (outstanding.cancelling and unlisted)
+        enough_for_two = total(balances, order.symbol.base) >= 2 * outstanding.leaves_quantity
+        return bool(not_open) and base >= 0 and not enough_for_two
 
     async def _weigh(self, missing: list[Outstanding], asked_ms: int, step: Step) -> None:
         """Hear the other witnesses for orders that were not found, and end those for which nothing speaks."""
@@ -222,14 +253,13 @@ class OrderStatus:
         if missing[0].list_id is not None:
             legs = await self._broker.find_list(first.symbol, missing[0].list_id)
             for outstanding in missing if legs is not None else ():
-                outstanding.traced, outstanding.exchange_id = True, (legs or {}).get(outstanding.client_id)
+                outstanding.traced = True
+                outstanding.exchange_id = (legs or {}).get(outstanding.client_id, outstanding.exchange_id)
         nameless = await self._sweep(first.symbol, step)
         balances = await self._broker.balances()
         entry = any(outstanding.role == "entry" for outstanding in self._blotter.same_list(missing[0]))
         for outstanding in missing:
-            if outstanding.ended or (
-                outstanding.state != "sent" and not outstanding.cancelling and self._is_listed(outstanding)
-            ):
+            if self._how_it_stands(outstanding, balances, asked_ms):
                 self._resolved(outstanding, step)
                 continue
             over_ms = self._over_ms(outstanding)
@@ -252,7 +282,7 @@ class OrderStatus:
             "order": outstanding.exchange_id is not None or self._is_listed(outstanding),
             "list": outstanding.traced,
             "execution": any(fill.side == order.side and fill.time_ms >= since_ms for fill in nameless),
-            "balance": self._has_moved(order, balances),
+            "balance": self._speak(order, balances),
         }
         return {witness for witness, speaks in heard.items() if speaks}
 
@@ -261,19 +291,23 @@ class OrderStatus:
         listed = self._listed.get(outstanding.order.symbol, ())
         return any(report.client_id == outstanding.client_id for report in listed)
 
-    def _has_moved(self, order: Order, balances: Mapping[str, Balance]) -> bool:
-        """Return whether the account moved against the books as the order would move it."""
+    def _speak(self, order: Order, balances: Mapping[str, Balance]) -> bool:
+        """Return whether balances speak for an order; they do not before the first comparison."""
         if not self._desk_state.surplus:
-            return False  # nothing was compared yet
-        book, symbol = self._reports.book, order.symbol
-        noted, found = self._desk_state.drift, drifts(book, self._desk_state, balances)
+            return False
+        base, quote, locked = self._movement(order.symbol, balances)
+        return evidence.moved(order, base=base, quote=quote, locked=locked)
+
+    def _movement(self, symbol: Symbol, balances: Mapping[str, Balance]) -> tuple[Decimal, Decimal, Decimal]:
+        """Return how far base and quote moved against the books since they were compared, and base locked by nothing listed."""
+        book, noted = self._reports.book, self._desk_state.drift
+        found = drifts(book, self._desk_state, balances)
         base, quote = (found[asset][1] - noted.get(asset, Decimal(0)) for asset in (symbol.base, symbol.quote))
         listed = [one for orders in self._listed.values() for one in orders if one.symbol.base == symbol.base]
         groups = {one.list_id or one.exchange_id: one.quantity - one.filled for one in listed if one.side == "sell"}
         known = sum(groups.values(), Decimal(0))
         locked = balances[symbol.base].locked - known if symbol.base in balances else Decimal(0)
-        beyond = locked if locked > tolerance_of(book, symbol.base, known) else Decimal(0)
-        return evidence.moved(order, base=base, quote=quote, locked=beyond)
+        return base, quote, locked if locked > tolerance_of(book, symbol.base, known) else Decimal(0)
 
     def _over_ms(self, outstanding: Outstanding) -> int:
         """Return the exchange time after which the request can no longer be accepted."""

@@ -13,12 +13,14 @@ from typing import Literal
 from atb.domain.orders import CLIENT_ID_PREFIX
 from atb.domain.ports import Broker
 from atb.domain.venue import Balance, OrderReport
+from atb.live.execution.blotter import Outstanding
 from atb.live.execution.drift import TOLERANCE, Amounts, booked, drifts, tolerance_of, total
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.journal.step import Notice, Step
 
 Look = Callable[[], Awaitable[None]]
 _UNRECORDED = "unrecorded"
+_DISAGREE_MS = 60_000  # as long as an entry has to leave no trace: see `atb.live.execution.evidence`
 
 
 class Reconciler:
@@ -48,9 +50,12 @@ class Reconciler:
         self._tolerance, self._accepting = tolerance, accepting
         self.drift: Amounts = reports.desk_state.drift
         self.ours_open = 0  # our open orders at the last comparison
+        self.disagree_ms: int | None = None  # since when the venue's reads contradict each other
 
     async def compare(self, step: Step, look: Look | None = None) -> bool:
         """Compare and note differences; returns False, comparing nothing, while an answer or an execution is missing.
+
+        So it does for a minute where the venue's reads contradict each other: some lag, and what seems to be missing was sold.
 
         Parameters
         ----------
@@ -64,11 +69,7 @@ class Reconciler:
         """
         if self._unsettled():
             return False
-        self.ours_open = 0
-        for symbol in self._book.portfolio.symbols:
-            for report in await self._broker.open_orders(symbol):
-                self._note_foreign_order(report, step)
-                self.ours_open += report.client_id.startswith(CLIENT_ID_PREFIX)
+        await self._list_orders(step)
         balances = await self._broker.balances()
         if self._accepting or not self._desk_state.surplus:
             self.accept(balances, step)
@@ -78,9 +79,44 @@ class Reconciler:
             await look()
             if self._unsettled():
                 return False
-            balances = await self._broker.balances()
+            listed, balances = await self._list_orders(step), await self._broker.balances()
+            if self._contradicted(listed, balances):
+                return False
+        self.disagree_ms = None
         self._balances(balances, step)
         return True
+
+    async def _list_orders(self, step: Step) -> list[OrderReport]:
+        """Return the open orders of all symbols; those that are not ours are noted."""
+        listed = [
+            report for symbol in self._book.portfolio.symbols for report in await self._broker.open_orders(symbol)
+        ]
+        for report in listed:
+            self._note_foreign_order(report, step)
+        self.ours_open = sum(report.client_id.startswith(CLIENT_ID_PREFIX) for report in listed)
+        return listed
+
+    def _contradicted(self, listed: list[OrderReport], balances: Mapping[str, Balance]) -> bool:
+        """Return whether listed sales lock more base than balances say, or sales that should rest are not listed."""
+        selling = [report for report in listed if report.side == "sell" and report.state != "pending"]
+        names = {report.client_id for report in listed}
+        open_sales = [
+            one
+            for one in self._blotter
+            if not one.ended and one.order.side == "sell" and not self._waits_for_entry(one)
+        ]
+        contradicted = any(one.client_id not in names for one in open_sales)
+        for asset in {report.symbol.base for report in selling}:
+            lists = {report.list_id or report.exchange_id: report for report in selling if report.symbol.base == asset}
+            resting = sum((report.quantity - report.filled for report in lists.values()), Decimal(0))
+            locked = balances[asset].locked if asset in balances else Decimal(0)
+            contradicted = contradicted or resting - locked > self._tolerance_of(asset, resting)
+        now = self._broker.now_ms()
+        self.disagree_ms = (self.disagree_ms or now) if contradicted else None
+        return self.disagree_ms is not None and now - self.disagree_ms <= _DISAGREE_MS
+
+    def _waits_for_entry(self, outstanding: Outstanding) -> bool:
+        return any(one.role == "entry" and not one.ended for one in self._blotter.same_list(outstanding))
 
     def _unsettled(self) -> bool:
         return any(outstanding.unsettled for outstanding in self._blotter)

@@ -355,9 +355,29 @@ def test_a_cancellation_whose_answer_was_lost_is_over_when_the_order_ended_or_th
     broker.known[working.order.client_id] = report_of(working.order)
     resolve(table, broker)
     assert working.unknown, "it may be cancelled yet"
-    broker.now = LATE + 1
+    broker.now, broker.opened = LATE + 1, [report_of(working.order)]
     resolve(table, broker)
     assert (working.unknown, working.cancelling, working.state) == (False, False, "live")
+
+
+@pytest.mark.parametrize(
+    ("free", "locked", "state"),
+    [("1", "0", "cancelled"), ("0", "1", "cancelled"), ("0", "0", "live"), ("2", "0", "live")],
+)
+def test_a_stop_that_is_not_listed_and_sold_nothing_was_cancelled_though_its_look_up_lags(
+    table, broker, free, locked, state
+):
+    table.hold(1.0)
+    stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)), unknown=True, exchange_id="x-1", state="live")
+    broker.opened = [report_of(stop.order)]
+    sweep(table, broker)
+    stop.cancelling, broker.opened = True, []
+    table.desk_state.surplus = {"USDT": Decimal(0), "BTC": max(Decimal(0), Decimal(free) - 1)}
+    cash = Balance(Decimal(repr(float(table.book.cash))))
+    broker.wallet = {"USDT": cash, "BTC": Balance(Decimal(free), Decimal(locked))}
+    broker.known[stop.client_id], broker.now = report_of(stop.order), LATE + 1
+    resolve(table, broker)
+    assert (stop.state, stop.unknown) == (state, state == "live")
 
 
 def test_a_cancellation_that_happened_ends_the_wait(table, broker):

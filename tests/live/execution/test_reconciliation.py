@@ -153,6 +153,33 @@ def test_what_is_missing_of_a_position_stays_missing_whatever_comes_to_the_accou
     assert table.desk_state.present == {0: Decimal("0.1")}
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_while_reads_contradict_each_other_nothing_counts_as_missing_for_a_minute(table, broker, reconciler, listed):
+    """The stop was executed: the balance shows it, and one of open orders and executions does not yet."""
+    stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    broker.opened = [report_of(stop.order)] if listed else []
+    broker.wallet |= wallet(BTC=0)
+
+    async def look():
+        """See no execution yet."""
+
+    step = Step(BAR)
+    for broker.now, done in ((BAR, False), (BAR + 60_000, False), (BAR + 60_001, True)):
+        assert step.notices == []
+        assert asyncio.run(reconciler.compare(step, look)) is done
+    assert [notice.kind for notice in step.notices] == ["drift", "missing"]
+
+
+def test_a_part_that_was_sold_by_hand_beside_a_stop_that_is_gone_is_missing_at_once(broker, reconciler):
+    async def look():
+        """See nothing."""
+
+    step = Step(BAR)
+    broker.wallet |= wallet(BTC=0)
+    assert asyncio.run(reconciler.compare(step, look))
+    assert [notice.kind for notice in step.notices] == ["drift", "missing"]
+
+
 def test_what_its_owner_takes_away_beside_a_position_is_a_drift_and_nothing_of_the_position_is_missing(
     table, broker, reconciler
 ):
