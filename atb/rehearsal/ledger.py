@@ -268,8 +268,11 @@ class LedgerReading:
             for entry in self.entries_of("answer")
             if entry.get("retry_after_s")
         ]
-        closed = [*self.fault_spans("halt", symbol), *self.changed_spans(symbol, "status")]
-        return sorted([*waits, *self.fault_spans("maintenance"), *closed])
+        return sorted([*waits, *self.fault_spans("maintenance"), *self.closed_spans(symbol)])
+
+    def closed_spans(self, symbol: str) -> list[Span]:
+        """Return when a symbol's market took no orders."""
+        return [*self.fault_spans("halt", symbol), *self.changed_spans(symbol, "status")]
 
     def changed_spans(self, symbol: str, *names: str) -> list[Span]:
         """Return when a symbol allowed something else than usual, by the names of `exchangeInfo`."""

@@ -27,11 +27,11 @@ SHAPES: dict[str, dict[str, Any]] = {
 DEAD_MS = 90_000  # longer than any gap may be bare, shorter than a bar
 
 
-def calm_schedule(shape: str, seed: int, *, count: int = 20, fee_in: str = "base") -> Schedule:
+def calm_schedule(shape: str, seed: int, *, count: int = 20, fee_in: str = "base", fraction: float = 0.9) -> Schedule:
     """Return a market and a policy of this shape, and nothing that goes wrong."""
     execution = ExecutionModel(fee=0.001, maker_fee=0.0005, slippage=0.0005, fee_in_base=fee_in == "base")
     bars = market("BTC/USDT", WARM + count + 2, seed)
-    policy = RiskPolicy(fraction=0.9, **SHAPES[shape])
+    policy = RiskPolicy(fraction=fraction, **SHAPES[shape])
     plan = plan_of(shape, bars, policy, execution=execution, fast=2, slow=5)
     return Schedule(seed, (plan,), (bars,), count, execution, fee_in)
 

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from unittest.mock import patch
 
-from atb.domain import Fill
+from atb.decimals import exact
+from atb.domain import Fill, Order
+from atb.engine.matching import round_price
+from atb.live.execution import exchange_desk, execution_reports
 from atb.live.execution.blotter import Outstanding
 from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.order_status import OrderStatus
+from atb.live.execution.planning import Cancel, Place, SlotPlanner
+from atb.live.execution.symbol_terms import SymbolTerms
 from atb.live.journal.step import Step
 
 
@@ -46,4 +53,74 @@ def not_found_is_absent() -> Iterator[None]:
     with ExitStack() as stack:
         for (owner, name), rule in former.items():
             stack.enter_context(patch.object(owner, name, rule))
+        yield
+
+
+# --- protection -----------------------------------------------------------------------------------------------------------
+
+Rules = dict[tuple[Any, str], Any]
+
+
+def _keep_part_locked(withdraw: Any) -> Any:
+    def rule(self: SlotPlanner) -> Any:
+        request = withdraw(self)
+        return None if request is not None and request.group[0].filled > 0 else request
+
+    return rule
+
+
+def _make_plain(self: ExecutionReports, outstanding: Outstanding, _meaning: str, *, listed: bool) -> None:
+    """Send an entry without its stop whatever its list was refused for."""
+    if listed:
+        self.plain.add(outstanding.slot)
+    else:
+        self.drop_entry(outstanding.slot)
+
+
+def _bounded_by_the_band(self: SlotPlanner, order: Order) -> Order:
+    """Give an entry its worst price by the band, whatever the account can pay."""
+    return replace(order, price=exact(round_price(1, float(self.record["mark"]) * (1.0 + self.band), self.parameters)))
+
+
+def _cancel_then_leave(self: SlotPlanner) -> Any:
+    """Cancel what rests, and sell with the next request."""
+    rests = self.blotter.open(self.slot)
+    if not self.settled or not self.leaving or any(order.order.type == "market" for order in rests):
+        return None
+    groups = self._groups(rests)
+    return Cancel(self.slot, groups[0]) if groups else Place(self.slot, self._exit(exact(self.record["quantity"])))
+
+
+def _judge_unasked(update: Any) -> Any:
+    """Take no quantity that a leg got after its list was answered."""
+    return lambda self, report: update(self, replace(report, quantity=Decimal(0)))
+
+
+async def _open_unasked(*_: Any, **__: Any) -> bool:
+    """Take every market for open."""
+    return True
+
+
+PROTECTION: dict[str, Rules] = {
+    "a part is left locked": {(SlotPlanner, "_withdraw"): _keep_part_locked(SlotPlanner._withdraw)},
+    "any refusal makes entries bare": {(ExecutionReports, "_entry_refused"): _make_plain},
+    "legs are judged unasked": {(Outstanding, "update"): _judge_unasked(Outstanding.update)},
+    "an exit first cancels": {
+        (exchange_desk, "_PLANS"): (_cancel_then_leave, SlotPlanner.protect, _cancel_then_leave, SlotPlanner.enter)
+    },
+    "the worst price is not bounded": {
+        (ExecutionReports, "_entry_refused"): _make_plain,
+        (SlotPlanner, "_bounded"): _bounded_by_the_band,
+    },
+    "the market's status is not read": {(SymbolTerms, "is_open"): _open_unasked},
+    "words about prices are not read": {(execution_reports, "meaning_of"): lambda _: "other"},
+}
+
+
+@contextmanager
+def former(name: str) -> Iterator[None]:
+    """Put a former rule of protection back."""
+    with ExitStack() as stack:
+        for (owner, attribute), rule in PROTECTION[name].items():
+            stack.enter_context(patch.object(owner, attribute, rule))
         yield

@@ -64,7 +64,7 @@ class Doors:
         """Pass a door, or die there; `about` tells alike doors apart."""
         self.crossed += 1
         self.passed.append(f"{door} {about}".strip())
-        if self.crash_at in {self.crossed, door}:
+        if self.crash_at in {self.crossed, door, self.passed[-1]}:
             self.died_at = door
             raise Crash(door)
 

@@ -27,6 +27,8 @@ from atb.live.execution.timing import DeskTiming
 from atb.live.feed.market import Moment
 from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
 
+# A stop that cannot rest, since the price has passed it, is found while protecting: then the position is left.
+_PLANS = (SlotPlanner.leave, SlotPlanner.protect, SlotPlanner.leave, SlotPlanner.enter)
 _NOT_OPEN = "-2011"  # code of a replacement that is refused because what it replaces is not open
 
 
@@ -220,7 +222,7 @@ class ExchangeDesk:
         """Send requests until the venue equals the book; then commit the last answer."""
         self._pacing.put_off.clear()
         step = self._close_dust(step)
-        for plan in (SlotPlanner.leave, SlotPlanner.protect, SlotPlanner.enter):
+        for plan in _PLANS:
             for slot in self._makers:
                 if plan is SlotPlanner.enter:
                     await self._planners.ask_price(slot)
@@ -308,9 +310,11 @@ class ExchangeDesk:
             if slot in self.reports.tight and slot not in self.reports.funds:
                 found = (await self.broker.balances()).get(symbol.quote)
                 self.reports.funds[slot] = found.free if found else Decimal(0)
-        except VenueError:  # what is not known stays as it was: the entry waits for another bar, the pair is sent again
-            self.reports.unclear.discard(slot)
-            if slot in self.reports.tight:
+        except VenueError:  # what is not known: the stop rests alone, the entry waits for another bar
+            if slot in self.reports.unclear:
+                self.reports.unclear.discard(slot)
+                self.reports.alone.add(slot)
+            elif slot in self.reports.tight:
                 self.reports.drop_entry(slot)
 
     async def _check_lease(self) -> None:

@@ -45,6 +45,8 @@ class ExecutionReports:
         Slots whose target cannot rest because the price has passed it: it is taken at once.
     unclear
         Slots whose pair the venue refused by its prices, without saying which of them the price has passed.
+    alone
+        Slots whose pair the venue refuses in this bar though the price lies between the two: the stop rests alone.
     plain
         Slots whose symbol allows no entry in one list with its stop, by the venue's word in this bar.
     tight, funds
@@ -72,6 +74,7 @@ class ExecutionReports:
         self.crossed: set[int] = set()
         self.reached: set[int] = set()
         self.unclear: set[int] = set()
+        self.alone: set[int] = set()
         self.plain: set[int] = set()
         self.tight: set[int] = set()
         self.funds: dict[int, Decimal] = {}
@@ -199,7 +202,7 @@ class ExecutionReports:
 
     def begin_bar(self, slot: int) -> None:
         """Begin a bar: what price or account did not allow in the last one may be tried again."""
-        for barred in (self.crossed, self.reached, self.unclear, self.plain, self.tight, self.unsellable):
+        for barred in (self.crossed, self.reached, self.unclear, self.alone, self.plain, self.tight, self.unsellable):
             barred.discard(slot)
         self.funds.pop(slot, None)
 
@@ -325,7 +328,7 @@ class ExecutionReports:
         (self.closed.add if meaning == "closed" else self.closed.discard)(slot)
         if meaning in PAUSES:
             self.paused[slot] = step.time_ms + PAUSES[meaning]
-        if meaning in PASSES or meaning in PRICES:
+        if meaning in PASSES or (meaning in PRICES and outstanding.order.type != "market"):
             self.free_attempts[slot, outstanding.bar_ms, outstanding.role] += 1
         if outstanding.role != "entry" and meaning == "poor":
             self.doubt = True
@@ -342,17 +345,18 @@ class ExecutionReports:
         """Decide what replaces protection that cannot rest: take the target, or close the position."""
         if meaning in PASSES or meaning == "unsupported":
             return  # this says nothing about whether it can rest
+        if meaning == "pair passed":
+            self.unclear.add(outstanding.slot)
+            return
         key = outstanding.slot, outstanding.bar_ms, outstanding.role
         self._refused[key] += 1
         if meaning == "stop passed" or self._refused[key] > _REFUSALS:
             self.crossed.add(outstanding.slot)
         elif meaning == "limit passed":
             self.reached.add(outstanding.slot)
-        elif meaning == "pair passed":
-            self.unclear.add(outstanding.slot)
 
     def judge_pair(self, slot: int, price: Decimal) -> None:
-        """Decide by the last price (quote) which order of a pair the price has passed; between them it is sent again."""
+        """Decide by the last price (quote) which order of a pair it has passed; between them the stop rests alone in this bar."""
         record = self.book.slot(slot)
         self.unclear.discard(slot)
         if float(record["stop"]) >= float(price):
@@ -360,8 +364,7 @@ class ExecutionReports:
         elif float(record["target"]) <= float(price):
             self.reached.add(slot)
         else:
-            return
-        self.paused.pop(slot, None)
+            self.alone.add(slot)
 
     def _ended_by_others(self, outstanding: Outstanding) -> bool:
         """Return whether a protective order ended though we did not cancel it and its sibling did not fill."""

@@ -20,7 +20,7 @@ Meaning = Literal[
 ]
 PRICES: frozenset[Meaning] = frozenset(("stop passed", "limit passed", "pair passed"))
 PASSES: frozenset[Meaning] = frozenset(("closed", "passing"))
-PAUSES: dict[Meaning, int] = {"closed": 2_000, "passing": 500, "pair passed": 500}
+PAUSES: dict[Meaning, int] = {"closed": 2_000, "passing": 500}
 """Time (ms) before the next request for a slot; a market may reopen without notice, so this one does not grow."""
 CHANGED: frozenset[Meaning] = frozenset(("unsupported", "closed"))
 """Refusals that suggest that what is known of the symbol is old."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -76,7 +77,8 @@ class SlotPlanners:
             self._quotes[slot] = await self._broker.price(self._book.portfolio.plans[slot].symbol)
 
     def _capabilities(self, slot: int) -> Capabilities:
-        return self._broker.capabilities_of(self._book.portfolio.plans[slot].symbol)
+        can = self._broker.capabilities_of(self._book.portfolio.plans[slot].symbol)
+        return replace(can, lists=can.lists - {"oco"}) if slot in self._reports.alone else can
 
     def _stop_limit(self, slot: int) -> int | None:
         """Return how many stops of a slot may rest: the venue's limit, shared by the slots of a symbol."""

@@ -24,7 +24,7 @@ _ENDED = 3
 
 
 def duplicate_entries(ledger: LedgerReading) -> list[str]:
-    """Find slots with two entries (filled or open) in one bar, or with two open entries."""
+    """Find slots with two entries (filled or open) in one bar, or with two open entries; parts of one limit entry are one."""
     orders, found = LedgerOrders(), dict[str, None]()
     ours: dict[str, dict[int, tuple[ClientIdParts, LedgerOrder]]] = {}
     for entry in ledger.entries:
@@ -38,10 +38,18 @@ def duplicate_entries(ledger: LedgerReading) -> list[str]:
         if len(open_now) > 1:
             found[f"{name.slot} has {len(open_now)} open entries: {', '.join(sorted(open_now))}"] = None
         counted = [other for parts, other in same.values() if parts.bar == name.bar and (other.open or other.filled)]
-        if len(counted) > 1:
+        if len(counted) > 1 and not _is_rest(counted):
             names = ", ".join(sorted(f"{other.client_id} (order {other.order_id})" for other in counted))
             found[f"{name.slot} entered more than once in bar {name.bar}: {names}"] = None
     return list(found)
+
+
+def _is_rest(orders: Sequence[LedgerOrder]) -> bool:
+    """Return whether the last of some entries is what was left of a limit entry that was met in part and cancelled."""
+    first, *_, last = sorted(orders, key=lambda order: order.order_id)
+    before = [order for order in orders if order is not last]
+    given_up = all(order.type == "LIMIT" and order.state == "CANCELED" for order in before)
+    return given_up and sum((order.filled for order in before), last.quantity) <= first.quantity
 
 
 def sales_beyond_holdings(ledger: LedgerReading, context: JudgeContext) -> list[str]:

@@ -177,8 +177,16 @@ def _span_of(
     if span[0] == span[1] and real[0] == real[1] and death_ms is None:
         return
     longest = _longest_ms(slot, span, ledger, context=context)
+    if not by_others and span[0] not in ledger.late_cancels and _gave_up_while_closed(slot, bare.entry, ledger):
+        longest = span[1] - span[0]
     longest_real = _longest_real_ms(slot, span, real, ledger=ledger)
     yield UncoveredSpan(slot.prefix, span, bare.held, bare.covered, longest, longest_real, death_ms)
+
+
+def _gave_up_while_closed(slot: SlotContext, gone: Entry, ledger: LedgerReading) -> bool:
+    """Return whether a stop was cancelled in a market that took no orders, where the next one cannot rest: nothing excuses that."""
+    cancelled = gone["kind"] == "order" and gone["status"] == "CANCELED"
+    return cancelled and any(begin <= gone["ms"] < end for begin, end in ledger.closed_spans(slot.joined))
 
 
 def _longest_ms(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
