@@ -111,6 +111,7 @@ class ExecutionReports:
                 self._rejected(outstanding, new, answer, step=step)
             if answer.outcome == "done" and outstanding.role == "target" and outstanding.list_id is None:
                 self.reached.discard(outstanding.slot)  # taken: the next target is to rest beside a stop again
+            self._note_expired(outstanding, step)
             step.changes[outstanding.client_id] = outstanding.change(
                 answer.code if answer.outcome == "rejected" else None
             )
@@ -326,14 +327,22 @@ class ExecutionReports:
         slot = outstanding.slot
         self.silent_until_ms = max(self.silent_until_ms, step.time_ms + answer.retry_after_ms)
         (self.closed.add if meaning == "closed" else self.closed.discard)(slot)
-        if meaning in PAUSES:
-            self.paused[slot] = step.time_ms + PAUSES[meaning]
         if meaning in PASSES or (meaning in PRICES and outstanding.order.type != "market"):
-            self.free_attempts[slot, outstanding.bar_ms, outstanding.role] += 1
+            self._pause(outstanding, PAUSES.get(meaning, 0), step)
         if outstanding.role != "entry" and meaning == "poor":
             self.doubt = True
         if outstanding.role != "entry" and outstanding.order.type == "market" and self._too_small(outstanding, answer):
             self.unsellable.add(slot)
+
+    def _note_expired(self, outstanding: Outstanding, step: Step) -> None:
+        """Pause after a sale that expired at once, beyond the symbol's price range: the same again would expire too."""
+        if outstanding.state == "expired" and outstanding.role != "entry":
+            self._pause(outstanding, PAUSES["closed"], step)
+
+    def _pause(self, outstanding: Outstanding, pause_ms: int, step: Step) -> None:
+        """Let a slot pause after an order of which nothing came; that costs no attempt."""
+        self.paused[outstanding.slot] = max(self.paused.get(outstanding.slot, 0), step.time_ms + pause_ms)
+        self.free_attempts[outstanding.slot, outstanding.bar_ms, outstanding.role] += 1
 
     def _too_small(self, outstanding: Outstanding, answer: Answer) -> bool:
         """Return whether the venue takes no sale so small, although the last close spoke for it: the price has fallen since."""

@@ -118,6 +118,14 @@ def test_a_refusal_that_passes_makes_no_entry_bare_and_costs_no_attempt(table, s
     assert table.reports.free_attempts[0, BAR, "entry"] == 1
 
 
+def test_a_sale_that_expired_beyond_the_price_range_is_sent_again_after_a_pause_and_costs_no_attempt(table, step):
+    table.hold(1.0)
+    (working,) = sent(table, table.order("exit"))
+    table.reports.take_answer(Answer("done", reports=(report_of(working.order, "expired"),)), step, new=[working])
+    assert table.reports.paused == {0: step.time_ms + 2_000}
+    assert table.reports.free_attempts[0, BAR, "exit"] == 1
+
+
 def test_any_other_refusal_of_an_entry_in_a_list_drops_it(table, step):
     table.reports.take_answer(refused("This symbol is not permitted."), step, new=entry_with_stop(table))
     assert (table.reports.plain, float(table.book.slot(0)["entry"])) == (set(), 0.0)

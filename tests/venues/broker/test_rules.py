@@ -6,6 +6,7 @@ import pytest
 
 from atb.domain import Symbol
 from atb.domain.venue import OrderList
+from atb.venues.broker.capabilities import VENUES, binance_capabilities
 from atb.venues.broker.rules import Grid, binance_rules, plain, unified_rules
 from tests.venues.broker.fake_exchange import BTC, an_order, binance, exchange_info, in_loop
 
@@ -151,3 +152,19 @@ async def test_what_a_rule_refuses_is_never_sent():
             ("rejected", "local:price_filter")
         ]
         assert len(forged.seen) == asked
+
+
+def test_what_a_symbol_does_not_say_it_does_not_allow():
+    venue = VENUES["binance"]
+    nothing = binance_capabilities(venue, {})
+    assert (nothing.lists, nothing.stops, nothing.replaces, nothing.status) == (frozenset(), False, False, "closed")
+    types = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS"]
+    allowed = {"ocoAllowed": True, "otoAllowed": True, "opoAllowed": True, "cancelReplaceAllowed": True}
+    every = {"status": "TRADING", "orderTypes": types, **allowed}
+    found = binance_capabilities(venue, every)
+    assert (found.lists, found.stops, found.replaces, found.status) == ({"oco", "opo", "opoco"}, True, True, "trading")
+    for name, left in (("otoAllowed", {"oco"}), ("opoAllowed", {"oco"}), ("ocoAllowed", {"opo"})):
+        assert binance_capabilities(venue, every | {name: False}).lists == left
+    assert binance_capabilities(venue, every | {"orderTypes": types[:3]}).lists == frozenset()
+    assert binance_capabilities(venue, every | {"status": "CANCEL_ONLY"}).status == "cancel_only"
+    assert binance_capabilities(venue, every | {"status": "BREAK"}).status == "closed"
