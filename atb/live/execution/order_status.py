@@ -48,6 +48,7 @@ class OrderStatus:
             tuple[Symbol, str], str
         ] = {}  # client ids by the venue's id, of executions that were not ours
         self._recalled, self._recall_ms, self._swept_ms = False, 0, 0
+        self._doubted_ms = -timing.watch_ms  # when a request was last taken for one that was not executed
 
     async def sweep(self, symbols: Iterable[Symbol], step: Step) -> bool:
         """Apply the executions since the last sweep, and look up every order that should be open and is not.
@@ -177,12 +178,14 @@ class OrderStatus:
                 _log.warning("the venue cannot be asked", client_id=group[0].client_id, error=str(error))
 
     def watch_ms(self) -> int | None:
-        """Return when to sweep for an order that was given up and may come after all, None where there is none."""
-        given_up = self._blotter.given_up()
-        now, pause = self._broker.now_ms(), self._timing.watch_pause_ms
-        if not any(now - self._over_ms(outstanding) <= self._timing.watch_ms for outstanding in given_up):
+        """Return when to sweep for requests that seem not to have been executed and may be after all, None where there is none.
+
+        An order that was given up may come, and one that was not cancelled may still be: nothing else would wake this process, if
+        the venue's stream is away.
+        """
+        if self._broker.now_ms() > self._doubted_ms + self._timing.watch_ms:
             return None
-        return self._swept_ms + pause
+        return self._swept_ms + self._timing.watch_pause_ms
 
     def _due(self, now: int) -> list[list[Outstanding]]:
         groups: dict[str, list[Outstanding]] = {}
@@ -193,12 +196,12 @@ class OrderStatus:
     async def _look_for(self, group: list[Outstanding], step: Step) -> None:
         """Look up the orders of one request; for those that are not found, hear the other witnesses.
 
-        These are heard once the window is over, and before where a leg shows that the venue has the list, or for a cancellation.
+        These are heard once the window is over, and before where the venue has a leg of the list, or a cancelled order is gone.
         """
         missing = [outstanding for outstanding in group if not await self._found(outstanding, step)]
         asked_ms = self._broker.now_ms()
-        heard = [one for one in missing if one.traced or one.cancelling or asked_ms > self._over_ms(one)]
-        if heard:
+        known = any((one.traced and one.state == "sent") or self._is_gone(one) for one in missing)
+        if known or any(asked_ms > self._over_ms(one) for one in missing):
             await self._weigh(missing, asked_ms, step)
         for outstanding in missing:
             if outstanding.unknown:
@@ -242,10 +245,13 @@ class OrderStatus:
         if order.side != "sell" or not self._desk_state.surplus or outstanding.exchange_id is None:
             return False
         base, _, _ = self._movement(order.symbol, balances)
-        unlisted = outstanding.was_listed and not self._is_listed(outstanding)
-        not_open = outstanding.not_open_ms or (outstanding.cancelling and unlisted)
         enough_for_two = total(balances, order.symbol.base) >= 2 * outstanding.leaves_quantity
-        return bool(not_open) and base >= 0 and not enough_for_two
+        return self._is_gone(outstanding) and base >= 0 and not enough_for_two
+
+    def _is_gone(self, outstanding: Outstanding) -> bool:
+        """Return whether an order that was to be cancelled is open no more: by the venue's refusal, or not listed any more."""
+        unlisted = outstanding.was_listed and not self._is_listed(outstanding)
+        return bool(outstanding.not_open_ms) or (outstanding.cancelling and unlisted)
 
     async def _weigh(self, missing: list[Outstanding], asked_ms: int, step: Step) -> None:
         """Hear the other witnesses for orders that were not found, and end those for which nothing speaks."""
@@ -315,6 +321,8 @@ class OrderStatus:
         return outstanding.sent_ms + (self._timing.unbounded_ms if bound is None else bound) + self._timing.margin_ms
 
     def _resolved(self, outstanding: Outstanding, step: Step) -> None:
+        if outstanding.state == "absent" or (outstanding.cancelling and not outstanding.ended):
+            self._doubted_ms = self._broker.now_ms()
         outstanding.unknown = outstanding.cancelling = outstanding.waits = False
         outstanding.not_open_ms = 0
         step.changes[outstanding.client_id] = outstanding.change()

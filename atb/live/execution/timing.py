@@ -21,7 +21,8 @@ class DeskTiming:
         How much longer an entry is waited for while nothing but a balance or an earlier report speaks for it; a sale, which may
         leave a position bare, waits as long as `silence_ms`. Then it is a drift, for the reconciler.
     watch_ms
-        How long after giving an order up the venue is still asked, every `watch_pause_ms`, whether it came after all.
+        How long after a request was taken for one that was not executed the venue is asked, every `watch_pause_ms`, whether it was
+        after all: a stop that a late cancellation takes away is back before a position may be bare any longer.
     unbounded_ms
         That bound for a venue that states none.
     look_ms
@@ -44,7 +45,7 @@ class DeskTiming:
     silence_ms: int = 60_000
     balance_ms: int = 600_000
     watch_ms: int = 600_000
-    watch_pause_ms: int = 30_000
+    watch_pause_ms: int = 4_000
     look_ms: int = 500
     longest_look_ms: int = 10_000
     entry_band: float = 0.02

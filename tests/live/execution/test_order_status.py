@@ -263,11 +263,25 @@ def test_an_order_of_ours_in_no_journal_is_not_taken_over(table, broker):
 def test_the_venue_is_still_asked_for_a_while_about_an_order_that_was_given_up(table, broker):
     status = inquiry(table, broker)
     assert status.watch_ms() is None
-    given_up(table, broker)
-    broker.now = LATE + SILENCE
-    assert status.watch_ms() <= broker.now + TIMING.watch_pause_ms
-    broker.now = LATE + TIMING.watch_ms + 1
+    working = lost(table)
+    for broker.now in (LATE + 1, LATE + 2, LATE + SILENCE + 1):
+        working.next_look_ms = 0
+        asyncio.run(status.resolve(Step(broker.now)))
+    table.blotter.drop_finished()
+    asyncio.run(status.sweep([BTC], Step(broker.now)))
+    assert status.watch_ms() == broker.now + TIMING.watch_pause_ms
+    broker.now += TIMING.watch_ms + 1
     assert status.watch_ms() is None
+
+
+def test_it_is_asked_about_an_order_too_that_was_not_cancelled(table, broker):
+    table.hold(1.0)
+    stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)), unknown=True)
+    stop.cancelling, status = True, inquiry(table, broker)
+    broker.known[stop.client_id], broker.opened, broker.now = report_of(stop.order), [report_of(stop.order)], LATE + 1
+    asyncio.run(status.resolve(Step(broker.now)))
+    assert (stop.state, stop.unknown) == ("live", False)
+    assert status.watch_ms() is not None
 
 
 def test_a_venue_that_lists_no_orders_at_the_start_is_asked_again_later(table, broker):
