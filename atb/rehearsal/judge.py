@@ -168,6 +168,7 @@ def examine(
     found["I6"] += accounting.equity(journal)
     found["I7"] += behaviour.requests_without_intent(history, journal) + behaviour.unowned_orders(history, context)
     found["I8"] += behaviour.unresolved_orders(history, journal) + behaviour.missing_bars(journal, context)
+    found["I8"] += behaviour.sales_refused_for_ever(history, journal, context)
     found["I9"] += behaviour.order_rates(history, context) + behaviour.requests_within_retry_after(history, context)
     found["I9"] += behaviour.halt_violations(history, context) + behaviour.stale_epochs(journal)
     found["I10"] += [] if again is None else behaviour.differences(decision_log(journal), again)

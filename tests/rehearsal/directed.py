@@ -21,6 +21,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "trailing pair": {"stop_loss": 0.03, "take_profit": 0.05, "trailing_stop": 0.012},
     "limit": {"stop_loss": 0.02, "take_profit": 0.03, "entry": "limit", "entry_offset": 0.002, "entry_bars": 3,
               "reenter": True},
+    "near pair": {"stop_loss": 0.03, "take_profit": 0.006, "reenter": True},
     "stop entry": {"stop_loss": 0.02, "entry": "stop", "entry_offset": 0.002, "entry_bars": 3, "reenter": True},
     "scale-in": {"stop_loss": 0.03, "take_profit": 0.06, "scale_in": 0.005, "scale_share": 0.5, "reenter": True},
 }  # fmt: skip

@@ -12,6 +12,7 @@ from atb.domain import Fill, Order
 from atb.engine.matching import round_price
 from atb.live.execution import exchange_desk, execution_reports
 from atb.live.execution.blotter import Outstanding
+from atb.live.execution.book import Book
 from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.planning import Cancel, Place, SlotPlanner
@@ -123,4 +124,15 @@ def former(name: str) -> Iterator[None]:
     with ExitStack() as stack:
         for (owner, attribute), rule in PROTECTION[name].items():
             stack.enter_context(patch.object(owner, attribute, rule))
+        yield
+
+
+@contextmanager
+def dust_stays_a_position() -> Iterator[None]:
+    """Let what no order can sell stay a position, which is to be protected and closed for ever."""
+    with (
+        patch.object(ExecutionReports, "close_dust", lambda *_: False),
+        patch.object(Book, "holds_dust", lambda *_: False),
+        patch.object(Book, "set_aside_dust", lambda *_, **__: 0.0),
+    ):
         yield

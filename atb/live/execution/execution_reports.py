@@ -348,7 +348,7 @@ class ExecutionReports:
         """Return whether the venue takes no sale so small, although the last close spoke for it: the price has fallen since."""
         record, least = self.book.slot(outstanding.slot), self.book.parameters(outstanding.slot)["min_notional"]
         small = float(record["quantity"]) * float(record["mark"]) < _NEARLY * float(least)
-        return small and any(name in answer.text.upper() for name in _SMALL)
+        return small and any(name in f"{answer.code} {answer.text}".upper() for name in _SMALL)
 
     def _unprotected(self, outstanding: Outstanding, meaning: Meaning) -> None:
         """Decide what replaces protection that cannot rest: take the target, or close the position."""

@@ -169,7 +169,14 @@ class SlotPlanner:
         """Cancel entries that are no longer wanted, and make what rests equal to the wanted stops and targets."""
         if not self.settled or self.leaving:
             return None
-        return self._withdraw() or self._guard()
+        return self._withdraw() or (self._clear_for_dust() if self.dust else self._guard())
+
+    def _clear_for_dust(self) -> Request | None:
+        """Cancel what rests for a position of dust, unless a stop still sells it or its entry may add to it; place nothing."""
+        if self.blotter.open(self.slot, "stop", "entry"):
+            return None
+        groups = self._groups(self.blotter.open(self.slot, *PROTECTIVE))
+        return Cancel(self.slot, groups[0]) if groups else None
 
     def enter(self) -> Request | None:
         """Send the entry that is wanted and not open."""

@@ -1,6 +1,6 @@
 """I7 to I10: intents before orders, nothing unresolved, limits, kill switch and epochs respected, decisions repeatable."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -15,6 +15,10 @@ _HALT_GRACE_MS = 1_000
 _PING = "/api/v3/ping"
 _READ_MS = 1_000  # real time until a runner has read a refusal for certain
 _PAUSE, _CANCEL, _FLATTEN = 1, 2, 3
+_TOO_SMALL = frozenset(
+    ("-1013", "local:notional", "local:lot_size")
+)  # by a filter of the exchange, or its rule known here
+_REFUSALS = 5  # in a row, more than a runner needs to see that something cannot be sold
 _OPEN_STATES = {"live", "partially_filled"}
 
 
@@ -67,6 +71,23 @@ def unresolved_orders(ledger: LedgerReading, journal: SessionRows) -> list[str]:
     ]
     return found + [
         f"{order.client_id} is open at the exchange only" for order in at_exchange if order.client_id not in names
+    ]
+
+
+def sales_refused_for_ever(ledger: LedgerReading, journal: SessionRows, context: JudgeContext) -> list[str]:
+    """Find slots whose exits and stops are refused as too small, again and again: what cannot be sold is dust."""
+    in_a_row, most = Counter[str](), Counter[str]()
+    for row in sorted(journal.intents, key=lambda row: int(row["placed_ms"] or 0)):
+        name = ClientIdParts.parse(row["client_id"])
+        slot = context.slot(name.slot) if name is not None else None
+        if name is None or slot is None or name.letter == "e":
+            continue
+        closed = any(begin <= int(row["placed_ms"] or 0) <= end for begin, end in ledger.refusal_spans(slot.joined))
+        small = row["state"] == "rejected" and row["refusal"] in _TOO_SMALL and not closed
+        in_a_row[name.slot] = in_a_row[name.slot] + 1 if small else 0
+        most[name.slot] = max(most[name.slot], in_a_row[name.slot])
+    return [
+        f"{slot} asked {count} times in a row to sell too little" for slot, count in most.items() if count > _REFUSALS
     ]
 
 

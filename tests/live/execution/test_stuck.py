@@ -274,3 +274,13 @@ def test_of_several_reasons_the_worst_is_told():
     hand.settle()
     assert [reason for _, reason in reasons(hand)] == ["closed market", "closed market", "quarantined"]
     assert REASONS.index("quarantined") < REASONS.index("closed market")
+
+
+def test_a_target_that_rests_for_dust_is_cancelled_and_no_stop_is_asked_for():
+    hand = Hand()
+    hand.table.hold(1)
+    hand.sold("0.99999", "target")
+    hand.table.out(hand.table.order("target", "limit", "0.00001", price=Decimal(110)))
+    hand.settle(Answer("done"))
+    assert [len(hand.asked(kind)) for kind in ("cancel", "place", "replace")] == [1, 0, 0]
+    assert hand.book.slot(0)["quantity"] == 0.0
