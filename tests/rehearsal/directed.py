@@ -40,7 +40,7 @@ def calm_schedule(shape: str, seed: int, *, count: int = 20, fee_in: str = "base
 def gaps_of(schedule: Schedule, root: Path) -> dict[str, int]:
     """Play a schedule undisturbed, and return by kind of gap the number of the door at which it is met first."""
     run = played(schedule, root)
-    requests = [(number, door) for number, door in enumerate(run.doors, 1) if door.split()[1] in _REQUESTS]
+    requests = [(number, door) for number, door in enumerate(run.doors, 1) if door and door.split()[1] in _REQUESTS]
     found: dict[str, int] = {}
     before = "start"
     for number, door in requests:

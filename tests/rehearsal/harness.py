@@ -58,12 +58,13 @@ class Doors:
     transactions: int = 0
     lost: int = 0
     died_at: str = ""
-    passed: list[str] = field(default_factory=list)
+    passed: list[str] = field(default_factory=list)  # empty where no process may die any more
+    open: bool = True
 
     def cross(self, door: str, about: str = "") -> None:
         """Pass a door, or die there; `about` tells alike doors apart."""
         self.crossed += 1
-        self.passed.append(f"{door} {about}".strip())
+        self.passed.append(f"{door} {about}".strip() if self.open else "")
         if self.crash_at in {self.crossed, door, self.passed[-1]}:
             self.died_at = door
             raise Crash(door)
@@ -224,7 +225,7 @@ class Play:
 
     def _calm(self, running: Running) -> None:
         self.doors.losses.clear()
-        self.doors.crash_at, self.calm = None, True
+        self.doors.crash_at, self.doors.open, self.calm = None, False, True
         for fault in running.exchange.fault_injector.faults:
             fault.times = 0
 

@@ -15,6 +15,10 @@ from tests.rehearsal.former_rules import dust_stays_a_position
 from tests.rehearsal.test_former_protection import CASES
 
 PROTECTION = "tests.rehearsal.test_former_protection:test_the_judge_finds_a_former_rule_and_nothing_without_it"
+PRICES = (
+    "tests.rehearsal.test_former_protection:"
+    "test_prices_that_are_refused_as_a_pair_close_nothing_that_they_have_not_passed"
+)
 # Fault: its test, and the case of it where the test has several.
 KNOWN = {
     "an order is absent against evidence": (
@@ -34,8 +38,7 @@ KNOWN = {
     ),
     "a stop is moved in a closed market": (PROTECTION, "the market's status is not read"),
     "refusals about prices are not recognised": (
-        "tests.rehearsal.test_former_protection:"
-        "test_prices_that_are_refused_as_a_pair_close_nothing_that_they_have_not_passed", None,
+        PRICES, None,
     ),
 }  # fmt: skip
 
