@@ -27,6 +27,7 @@ BESIDE_BACKTEST = {
         "atb/engine/policy",
         "atb/engine/checks",
         "atb/engine/parameters",
+        "atb/engine/kernel_input",
         "atb/engine/slot",
     ),
     "the market's rules, and values": (

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from atb.backtest.metrics import Columns, metrics
 from atb.backtest.simulation import RunSummary, SimulationRecords, simulate, summarise
 from atb.backtest.span import Span
+from atb.engine.kernel_input import KernelInput
 from atb.engine.parameters import account_parameters, slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import KernelInput
 from atb.engine.records import ACCOUNT, SUMMARY, Floats, fresh_account, fresh_slots
 
 RUNS, SEED = 50, 20_240_229

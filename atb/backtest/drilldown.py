@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from atb.backtest.simulation import SimulationRecords, simulate
 from atb.domain.bars import Bars
 from atb.engine import records
-from atb.engine.prepare import KernelInput
+from atb.engine.kernel_input import KernelInput
 from atb.engine.records import Records
 from atb.errors import InputError
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from atb.decimals import counted
 from atb.domain.bars import FEW
+from atb.engine.kernel_input import KernelInput
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import KernelInput
 from atb.engine.slot import Slot
 
 BASIS = "Decisions at the close of each bar; market orders fill at the next bar's open."

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb.engine import codes, records
-from atb.engine.prepare import KernelInput
+from atb.engine.kernel_input import KernelInput
 from atb.engine.records import Records
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import pandas as pd
 from atb.backtest.frames import folded_ms
 from atb.backtest.simulation import SimulationRecords
 from atb.backtest.span import Span
-from atb.engine.prepare import KernelInput, finest
+from atb.engine.kernel_input import KernelInput, finest
 from atb.engine.slot import Slot
 from atb.errors import InputError
 

@@ -19,7 +19,7 @@ from atb.decimals import counted, figure
 from atb.domain.bars import Bars, series_label
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
-from atb.engine.prepare import KernelInput, finest
+from atb.engine.kernel_input import KernelInput, finest
 from atb.engine.records import HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION
 from atb.engine.slot import Slot
 from atb.files import make_public_folder, write_public

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from atb.backtest.simulation import SimulationRecords
-    from atb.engine.prepare import KernelInput
+    from atb.engine.kernel_input import KernelInput
 
 RUINED = "ruined"
 _FOR_WANT_OF_MONEY = (records.TOO_SMALL, records.BELOW_MIN_NOTIONAL, records.NO_CASH, records.LIQUIDATED)

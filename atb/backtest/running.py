@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from atb.backtest.result import Result
 from atb.backtest.simulation import simulate
 from atb.domain.bars import Bars
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError
 

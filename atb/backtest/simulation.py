@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from atb.backtest.frames import held_at_closes
 from atb.backtest.span import Span
 from atb.engine import native, records
-from atb.engine.prepare import KernelInput
+from atb.engine.kernel_input import KernelInput
 from atb.engine.records import Records, fresh_account, fresh_slots
 
 

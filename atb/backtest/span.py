@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from atb.decimals import counted, percent
 from atb.domain.bars import Bars
 from atb.domain.timeframe import Timeframe
-from atb.engine.prepare import finest
+from atb.engine.kernel_input import finest
 from atb.engine.records import Floats
 from atb.times import at_ms
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atb.engine.prepare import KernelInput
+    from atb.engine.kernel_input import KernelInput
 
 
 @dataclass(frozen=True)

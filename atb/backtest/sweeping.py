@@ -27,9 +27,9 @@ from atb.domain.declaration import legs_of
 from atb.domain.ports import Strategy
 from atb.engine import records
 from atb.engine.checks import check_count
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError, did_you_mean
 from atb.features.indicators import remembered

@@ -223,7 +223,7 @@ def evidence(
 
 
 def _prove(result: "Result", most: int, checked: "Sequence[Checked]") -> "ParityReport":
-    from atb.engine.prepare import prepare
+    from atb.engine.kernel_input import prepare
     from atb.validation.parity import prove_inputs
 
     problem = result.inputs

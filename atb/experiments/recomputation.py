@@ -33,8 +33,8 @@ def columns_equal(result: Mapping[str, Any], *, folder: Path | None, settings: "
     """
     import pandas as pd
 
+    from atb.engine.kernel_input import prepare
     from atb.engine.policy import AccountPolicy
-    from atb.engine.prepare import prepare
     from atb.strategies import strategy_names
     from atb.validation.windows import all_of, check_windows
 

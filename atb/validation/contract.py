@@ -199,8 +199,8 @@ def knows_nothing_of_later_bars(subject: Subject) -> str:
 
 def decides_alike_at_every_bar(subject: Subject) -> str:
     """A process that knows the declared warm-up and the bars so far computes the same, as a runner does."""
+    from atb.engine.kernel_input import prepare
     from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-    from atb.engine.prepare import prepare
     from atb.engine.slot import Slot, warmup_bars
     from atb.validation.windows import check_windows
 

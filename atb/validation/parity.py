@@ -29,8 +29,8 @@ from atb.backtest.running import as_slots
 from atb.backtest.simulation import simulate
 from atb.decimals import counted
 from atb.engine import codes, records
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import KernelInput, prepare
 from atb.engine.records import Records
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState, dumps

@@ -15,8 +15,8 @@ from vectorbt.portfolio.enums import NoOrder, OrderStatus, OrderStatusInfo
 from vectorbt.portfolio.nb import order_nb
 
 from atb.engine import kernel, records
+from atb.engine.kernel_input import KernelInput
 from atb.engine.matching import round_lots
-from atb.engine.prepare import KernelInput
 from atb.engine.state import KernelState, filled_as
 from atb.validation.trace import Trace
 

@@ -26,7 +26,7 @@ from atb.validation.isolated import NAMES
 from atb.validation.processes import Processes, Recomputed, Span, spans_of
 
 if TYPE_CHECKING:
-    from atb.engine.prepare import KernelInput
+    from atb.engine.kernel_input import KernelInput
     from atb.engine.slot import Slot
 
 LOOKS_AHEAD, SHORT_WARMUP, NOT_REPEATABLE = "looks ahead", "warm-up too short", "not repeatable"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from atb.backtest import run
 from atb.backtest.metrics import drawdowns
+from atb.engine.kernel_input import finest
 from atb.engine.policy import ExecutionModel, RiskPolicy
-from atb.engine.prepare import finest
 from atb.engine.slot import Slot
 from atb.strategies import make_strategy
 from tests.backtest import curves

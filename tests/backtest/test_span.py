@@ -12,8 +12,8 @@ from atb.backtest.frames import held_at_closes
 from atb.backtest.simulation import RunSummary, simulate, summarise
 from atb.backtest.span import Holes, Span, periods_between
 from atb.domain import Timeframe
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from tests.bars import bars_of, frame_of, random_walk
 from tests.scenarios import random_slots, scripted_slot

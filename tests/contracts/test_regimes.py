@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from atb.prediction.regime_fitting import make_regime
 from atb.validation.windows import check_windows

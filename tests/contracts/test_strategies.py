@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from atb.domain import Strategy
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot, warmup_bars
 from atb.errors import InputError
 from atb.strategies import STRATEGIES, make_strategy, parameter_types, strategy_class, strategy_module, strategy_params

@@ -11,9 +11,9 @@ import pandas as pd
 from atb.backtest.simulation import SimulationRecords, simulate
 from atb.domain import Instrument, Symbol, Timeframe
 from atb.engine import codes, records
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import KernelInput, prepare
 from atb.engine.records import fresh_slots
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState

@@ -8,8 +8,8 @@ bar; `reference_book` has a slot's state and prices, `reference_decisions` what 
 from decimal import Decimal, localcontext
 from typing import NamedTuple
 
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel
-from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from tests.engine.reference_book import ZERO, Bar, Book, Position, Signal, number, to_step
 from tests.engine.reference_decisions import Decision

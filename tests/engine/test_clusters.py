@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from atb.engine.clusters import clusters
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import columns, prepare
+from atb.engine.prepare import columns
 from atb.engine.slot import Slot
 from tests.bars import bars_of, frame_of
 from tests.scenarios import Scripted

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from atb.engine import records
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import ExecutionModel
-from atb.engine.prepare import prepare
 from atb.engine.state import KernelState
 from tests.engine.cases import FLAT, NAN, account, at, half, mirrored, play, rules, slot_of, together
 

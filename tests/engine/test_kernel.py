@@ -235,7 +235,7 @@ def test_cash_that_an_earlier_slot_takes_at_the_same_close_is_not_spent_twice():
 def test_partial_entry_and_exit_fills_are_folded_into_one_trade():
     """What an exchange reports in pieces: the average entry, the protection around it, and one round trip."""
     from atb.engine import records
-    from atb.engine.prepare import prepare
+    from atb.engine.kernel_input import prepare
     from atb.engine.state import KernelState
 
     slot = scripted_slot(ohlc(FLAT, FLAT), (1.0,), RiskPolicy(fraction=0.5, stop_loss=0.1))

@@ -8,8 +8,8 @@ import pytest
 
 from atb.backtest.simulation import scratch, scratch_of_one, simulate
 from atb.engine import kernel, loop, matching, native, records, sizing
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import KernelInput, prepare
 from atb.engine.records import fresh_account, fresh_slots
 from atb.engine.slot import Slot
 from atb.strategies import make_strategy

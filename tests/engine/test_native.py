@@ -10,7 +10,7 @@ import pytest
 
 from atb.backtest.simulation import simulate
 from atb.engine import cache, kernel, loop, native, records
-from atb.engine.prepare import prepare
+from atb.engine.kernel_input import prepare
 from atb.engine.records import fresh_account, fresh_slots
 from tests.scenarios import random_slots
 from tests.seeds import seeds

@@ -9,9 +9,10 @@ import pytest
 
 from atb.domain import Signals, Symbol
 from atb.domain.universe import Listing
+from atb.engine.kernel_input import prepare
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import columns, prepare
+from atb.engine.prepare import columns
 from atb.engine.slot import Slot, warmup_bars
 from atb.errors import InputError
 from atb.features.indicators import INDICATORS

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from atb.backtest.simulation import simulate
 from atb.engine import records
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from atb.engine.state import KernelState
 from tests.bars import bars_of, random_walk

@@ -19,8 +19,8 @@ from atb.backtest.simulation import SimulationRecords, simulate
 from atb.domain import Symbol
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import KernelInput, prepare
 from atb.engine.slot import Slot
 from tests.bars import bars_of, random_walk
 from tests.engine.reference import Order, Reference, Trade

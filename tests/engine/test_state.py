@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atb.engine import records
+from atb.engine.kernel_input import prepare
 from atb.engine.parameters import account_parameters
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import prepare
 from atb.engine.state import KernelState, dumps
 from atb.errors import InputError
 from tests.scenarios import random_slots

@@ -14,7 +14,7 @@ from atb.backtest.simulation import simulate
 from atb.domain import Bars
 from atb.engine import records
 from atb.engine.codes import KINDS, REASONS, REFUSALS, ROLES, SIDES
-from atb.engine.prepare import prepare
+from atb.engine.kernel_input import prepare
 from atb.engine.state import dumps
 from atb.live.execution.book import Book
 from atb.live.execution.orders import ClientIds, OrderMaker

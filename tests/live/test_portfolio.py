@@ -9,8 +9,8 @@ import pytest
 
 from atb.backtest.simulation import simulate
 from atb.domain import Symbol, Timeframe
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.live.execution.book import Book

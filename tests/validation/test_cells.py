@@ -7,8 +7,8 @@ from types import ModuleType
 
 import pytest
 
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.validation.cells import imports_for, text_of

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.engine.prepare import prepare
 from atb.validation import parity
 from tests.bars import ramp, random_walk
 from tests.scenarios import scripted_slot

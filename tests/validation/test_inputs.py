@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import columns, latest, prepare
+from atb.engine.prepare import columns, latest
 from atb.validation.parity import prove_inputs
 from atb.validation.windows import LOOKS_AHEAD, SHORT_WARMUP, check_windows
 from tests.bars import bars_of, random_walk

@@ -7,7 +7,7 @@ import pytest
 
 from atb.backtest.simulation import simulate
 from atb.engine import codes, records
-from atb.engine.prepare import KernelInput, prepare
+from atb.engine.kernel_input import KernelInput, prepare
 from atb.validation import parity
 from tests.scenarios import random_slots
 from tests.seeds import seeds

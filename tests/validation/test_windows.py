@@ -11,8 +11,9 @@ import pytest
 
 from atb.backtest.simulation import simulate
 from atb.domain import Signals, Symbol
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import prepare, signals_of
+from atb.engine.prepare import signals_of
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies.from_signals import GivenSides

@@ -12,8 +12,8 @@ import pytest
 from atb.domain import Bars, Signals
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import Known
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.features.regimes import TimeframeAgreement, TrendVolatility

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.features.regimes import Hysteresis, Refitted

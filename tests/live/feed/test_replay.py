@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.engine.prepare import distinct
+from atb.engine.kernel_input import distinct
 from atb.errors import DataError, InputError
 from atb.live.feed.market import Moment
 from atb.live.feed.replay import ReplayFeed, first_traded, replay_feed

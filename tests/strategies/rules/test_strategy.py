@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from atb.backtest import run, sweep
+from atb.engine.kernel_input import prepare
 from atb.engine.policy import AccountPolicy, RiskPolicy
-from atb.engine.prepare import prepare
 from atb.engine.slot import Slot
 from atb.errors import InputError
 from atb.strategies import grid, make_strategy, parameter_types, strategy_params
