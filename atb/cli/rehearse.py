@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     show_default=True,
     help="How many of the last stored days to trade.",
 )
-@click.option("--faults", default="standard", show_default=True, help="Level of faults: none, standard, hard or doubt.")
+@click.option("--faults", default="standard", show_default=True, help="Level of faults: none, standard or hard.")
 @click.option("--seed", type=click.IntRange(min=0), default=7, show_default=True, help="Seed of the faults and kills.")
 @json_option
 def rehearse(manifests: tuple[Path, ...], as_json: bool, **chosen: Any) -> None:

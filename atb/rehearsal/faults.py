@@ -10,7 +10,7 @@ from atb.times import DAY_MS
 from atb.venues.simulator.faults import MANY, Fault
 from atb.venues.simulator.refusals import PASSING
 
-LEVELS = {"none": 0, "standard": 1, "hard": 4, "doubt": 4}
+LEVELS = {"none": 0, "standard": 1, "hard": 4}
 # Requests that change something get more kinds of faults than reads: that is where money is lost.
 _ON_CHANGES = ("lost", "held_after", "error_after", "truncated", "reset", "held", "error", "late")
 _ON_READS = ("error", "reset", "held", "truncated")
@@ -18,7 +18,7 @@ _ON_STREAMS = ("drop", "gap", "duplicate", "reorder", "half_open")
 _AT_TIMES = ("skew", "maintenance", "halt", "freeze", "cancel_stop")
 # From `hard` on others trade on the account too, late in the period: foreign positions may block all entries that follow.
 _BY_OTHERS = ("manual", "stranger", "deposit", "revise")
-# At `doubt`, beside all that: what is not known after a lost answer, and what a list does to protection.
+# Beside all that: what is not known after a lost answer, and what a list does to protection.
 _DOUBTS = ("lag", "late_engine", "refuse", "partial", "reject_legs", "expire_stop", "symbol")
 _WITNESSES = ("GET /api/v3/order", "GET /api/v3/orderList", "GET /api/v3/openOrders", "GET /api/v3/myTrades", "reads")
 _ORDERS = (
@@ -55,8 +55,9 @@ def draw_schedule(
     Parameters
     ----------
     level
-        `none`, `standard` (each kind once in ten days), `hard` (four times as often, and others trade on the account) or `doubt`
-        (also answers that lag, late engines, refusals that pass, orders met in part, legs rejected or expired, changed symbols).
+        `none`, `standard` (each kind once in ten days) or `hard` (four times as often, others trade too, and all else that
+        the exchange can do: answers that lag, late engines, refusals that pass, orders met in part, legs rejected or expired,
+        symbols that allow less).
     symbols
         As the exchange writes them.
     bar_ms
@@ -90,7 +91,6 @@ def draw_schedule(
             _draw_foreign(kind, random.randrange(late_ms, end_ms), random.choice(symbols), quote=quote, bar_ms=bar_ms)
             for kind in _BY_OTHERS
         ]
-    if level == "doubt":
         for kind in _DOUBTS * times:
             at_ms = random.randrange(start_ms, max(start_ms + 1, end_ms - 2 * bar_ms))
             faults += _draw_doubt(kind, at_ms, random, symbol=random.choice(symbols), bar_ms=bar_ms)
