@@ -68,6 +68,8 @@ BESIDE_LIVE = {
     ),
     "the arithmetic and the register of indicators": ("features/indicators/",),
     "what may stop it": (
+        "live/execution/pacing",
+        "live/execution/stuck",
         "live/journal/kill_switch",
         "live/journal/lease",
         "live/recheck",
@@ -78,6 +80,11 @@ BESIDE_LIVE = {
         "live/execution/order_status",
         "live/execution/execution_reports",
         "live/execution/desk_state",
+        "live/execution/evidence",
+        "live/execution/symbol_terms",
+        "live/execution/refusals",
+        "venues/broker/binance_reads",
+        "venues/broker/capabilities",
         "venues/broker/outcomes",
         "venues/broker/reports",
         "venues/broker/streams",
@@ -85,6 +92,9 @@ BESIDE_LIVE = {
     ),
     "database plumbing": ("db/", "live/journal/sql"),
     "what changes the state between bars": ("engine/adjust",),
+    "what rests for a position once it is there": ("live/execution/protection",),
+    "an order by the WebSocket API instead": ("venues/broker/order_entry", "venues/broker/order_socket"),
+    "book, account and venue, handed to the planner": ("live/execution/slot_planners",),
     "the exchange, in the same process": ("venues/simulator/", "serving", "bench/", "sources"),
 }
 

@@ -104,7 +104,7 @@ class Broker(Protocol):
         ...
 
     def capabilities_of(self, symbol: Symbol) -> Capabilities:
-        """Return what a symbol allows and its status, as the venue last told; `capabilities` is the venue's own."""
+        """Return the capabilities and the status of a symbol, as the venue last said; `capabilities` are the venue's own."""
         ...
 
     async def refresh(self, symbols: Sequence[Symbol]) -> None:

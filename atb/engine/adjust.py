@@ -146,5 +146,12 @@ def after_entry(slot: Record, par: Record, *, quantity: float, price: float) -> 
     return after
 
 
+def marked_to(slot: Record, price: float) -> Record:
+    """Return a copy that is marked to a price (quote) that came after its last close."""
+    marked = _copy(slot)
+    marked["mark"] = price
+    return marked
+
+
 def _copy(slot: Record) -> Record:
     return np.array([slot])[0]

@@ -129,6 +129,11 @@ def test_closing_a_position_that_was_dust_from_the_first_leaves_no_round_trip():
     assert state.slot(0)["exit"] == 0.0
 
 
+def test_a_slot_is_marked_to_a_price_in_a_copy():
+    slot = long_slot(1.0, mark=100.0)
+    assert (adjust.marked_to(slot, 90.0)["mark"], slot["mark"]) == (90.0, 100.0)
+
+
 def test_a_short_leaves_no_dust():
     slot = long_slot(-1.0)
     assert adjust.set_aside_dust(slot, parameters(instrument=rules(min_quantity="5")), filled=0.5, price=100.0) == 0.0

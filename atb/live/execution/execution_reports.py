@@ -51,7 +51,7 @@ class ExecutionReports:
         Slots whose symbol allows no entry in one list with its stop, by the venue's word in this bar.
     tight, funds
         Slots whose entry the account cannot pay in this bar, at the worst price that its list carries; and the free quote by
-        slot, as the venue told then.
+        slot, as the venue said then.
     doubt
         Whether the account may hold less than the books: it is to be compared at once.
     silent_until_ms

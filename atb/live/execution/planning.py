@@ -13,7 +13,7 @@ import numpy as np
 from atb.decimals import exact
 from atb.domain import Order
 from atb.domain.venue import Capabilities, ListKind, OrderList
-from atb.engine.adjust import after_entry, sellable
+from atb.engine.adjust import after_entry, marked_to, sellable
 from atb.engine.matching import market_price, round_lots, round_price
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.orders import PROTECTIVE, OrderMaker, Unit
@@ -65,7 +65,7 @@ class Replace:
 
     @property
     def old(self) -> Outstanding:
-        """The order that the venue is told to cancel."""
+        """The order that is to be cancelled."""
         return self.group[0]
 
 
@@ -223,11 +223,8 @@ class SlotPlanner:
 
     @property
     def _quoted(self) -> np.void:
-        """Return a copy of the slot that is marked to the last price, if that was asked for."""
-        record: np.void = np.array([self.record])[0]
-        if self.quote is not None:
-            record["mark"] = float(self.quote)
-        return record
+        """The slot, marked to the last price if that was asked for."""
+        return self.record if self.quote is None else marked_to(self.record, float(self.quote))
 
     def _bounded(self, order: Order) -> Order:
         """Return a market entry with its worst price: no more than the account can pay, and smaller where even that is too much.
@@ -290,7 +287,7 @@ class SlotPlanner:
         return Place(self.slot, self._tied(change.unit))
 
     def _arrangement(self) -> Arrangement:
-        """Return what is to rest for the position, against what does; stop and target of an entry that is open do not rest yet."""
+        """Compare the wanted protective orders with those that rest; stop and target of an entry that is open do not rest yet."""
         wanted = self.maker.units(self.record, self.parameters, most=self.most)
         groups = [
             group for group in self._groups(self.blotter.open(self.slot, *PROTECTIVE)) if not _awaits_entry(group)

@@ -112,7 +112,7 @@ class Arrangement:
 
     @property
     def free(self) -> Decimal:
-        """What no resting order sells, in base."""
+        """The quantity that no resting order sells, in base."""
         return self.held - sum((group[0].leaves_quantity for group in self.groups), _NONE)
 
     def _prices(self, group: Group) -> Prices:
@@ -149,7 +149,7 @@ class Arrangement:
                 yield Lack(unit, missing)
 
     def _excess(self, prices: Prices) -> Decimal:
-        """Return what rests at some prices beyond what is wanted there, 0 for a crumb."""
+        """Return the quantity that rests at some prices beyond the wanted one, 0 for a crumb."""
         wanted = self._wanted()[prices]
         beyond = self._resting()[prices] - wanted
         price = float(prices[0] or prices[1] or 0)

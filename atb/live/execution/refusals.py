@@ -1,4 +1,4 @@
-"""What a venue's refusal says: about the price, the market, the symbol, the account, or only about this moment.
+"""The meaning of a venue's refusal: the price, the market, the symbol, the account, or only about this moment.
 
 Only words that a venue documents are read here; every other refusal is `other`. A refusal that passes by itself says nothing about
 the order: it is sent again later, in the same form. One that the price caused says where the price is, and costs no attempt.
@@ -41,7 +41,7 @@ _WORDS: tuple[tuple[str, Meaning], ...] = (
 
 
 def meaning_of(answer: Answer) -> Meaning:
-    """Return what a refusal means, by the venue's code and words."""
+    """Return the meaning of a refusal, by the venue's code and words."""
     if answer.retry_after_ms or answer.code in _PASSING:
         return "passing"
     if answer.code == "local:unsupported":

@@ -1,4 +1,4 @@
-"""What symbols allow, and their status, kept fresh.
+"""Capabilities and status of symbols, kept fresh.
 
 The venue is asked again on a schedule, after a refusal that suggests a change, and before protection is moved: a market that takes
 only cancellations lets the old stop go and refuses the new one.
@@ -33,7 +33,7 @@ class SymbolTerms:
         ] = {}  # exchange time of the last answer; 0 after a refusal that suggests a change
 
     def of(self, symbol: Symbol) -> Capabilities:
-        """Return what a symbol allows, as last known."""
+        """Return the capabilities of a symbol, as last known."""
         return self._broker.capabilities_of(symbol)
 
     def note(self, symbol: Symbol, answer: Answer) -> None:

@@ -62,7 +62,7 @@ _NEEDS: dict[ListKind, tuple[str, ...]] = {  # what a symbol must allow for a li
 
 
 def binance_capabilities(venue: Capabilities, info: dict[str, Any]) -> Capabilities:
-    """Return what a symbol of Binance's `exchangeInfo` allows; what is not said is not allowed."""
+    """Return the capabilities of a symbol of Binance's `exchangeInfo`; what is not said is not allowed."""
     allowed = {kind for kind in ("oco", "oto", "opo") if info.get(f"{kind}Allowed")} | set(info.get("orderTypes") or ())
     filters = {row["filterType"]: row for row in info.get("filters") or ()}
     most = filters.get("MAX_NUM_ALGO_ORDERS", {}).get("maxNumAlgoOrders")

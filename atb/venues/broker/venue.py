@@ -80,7 +80,7 @@ class Venue:
         return self._venue_clock.now_ms()
 
     def capabilities_of(self, symbol: Symbol) -> Capabilities:
-        """Return what a symbol allows, as last told; the venue's own capabilities where it tells nothing of its symbols."""
+        """Return the capabilities of a symbol, as last read; the venue's own where it says nothing of its symbols."""
         return self._allowed.get(symbol, self.capabilities)
 
     async def refresh(self, symbols: Sequence[Symbol]) -> None:
