@@ -17,7 +17,7 @@ _STATES = {"trading": "open", "cancel_only": "takes cancellations and no orders"
 
 
 def market_check(plan: "Plan", can: Capabilities) -> Check:
-    """Check that a plan's market takes orders now, by the status that its venue tells."""
+    """Check that a plan's market takes orders now, by its status."""
     found = f"{plan.symbol}: {_STATES[can.status]}"
     return Check.of(f"status of {plan.symbol}", can.status == "trading", found, "Start when the market is open")
 
@@ -53,7 +53,7 @@ def _moves_stops(policy: "RiskPolicy") -> bool:
 
 
 def room_check(plan: "Plan", free: Decimal, cash: Decimal) -> Check:
-    """Tell whether the account can pay the largest entry at the worst price that its order list carries.
+    """Say whether the account can pay the largest entry at the worst price that its order list carries.
 
     Parameters
     ----------

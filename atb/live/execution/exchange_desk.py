@@ -299,7 +299,7 @@ class ExchangeDesk:
         return after
 
     async def _learn(self, answer: Answer, first: Outstanding) -> None:
-        """Learn what the refusal of a placement leaves open: where the price is, what can be paid, what is allowed."""
+        """Ask for facts that a refused placement leaves open: the price, the free balance, the symbol's capabilities."""
         slot, symbol = first.slot, first.order.symbol
         self._terms.note(symbol, answer)
         if answer.outcome == "done":
