@@ -32,7 +32,7 @@ def test_rows_are_ranked_by_the_figure_and_the_count_and_the_warning_are_said(pr
     sharpes = [float(row.split()[heading.split().index("sharpe")]) for row in rows]
     assert sharpes == sorted(sharpes, reverse=True)
     assert "5 of 5 combinations ranked by sharpe. A sweep ranks, it is no evidence" in done.stdout
-    assert "5 combinations, 1 more are refused by the strategy" in done.stderr
+    assert "5 combinations, 1 more is refused by the strategy" in done.stderr
 
 
 @pytest.mark.parametrize(

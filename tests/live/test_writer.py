@@ -14,7 +14,7 @@ from atb.errors import DatabaseLostError
 from atb.live.execution.desk import PaperTrading
 from atb.live.journal.kill_switch import Level
 from atb.live.journal.step import Step, Withheld
-from atb.live.runner import _known_fills
+from atb.live.runner import _lookup
 from atb.live.wiring import patience
 from atb.live.writer import Writer
 from tests.live.desk import first_open, read_journal, warm_result
@@ -139,17 +139,19 @@ def test_under_the_kill_switch_steps_are_kept_while_it_hangs_and_each_is_written
 def test_whether_an_execution_is_known_is_not_waited_for_without_an_end():
     """It is asked between two requests to the exchange, by the loop itself."""
     journal = Hangs()
-    journal.known_fill = lambda _symbol, _trade_id: journal.answers.wait(PATIENCE_S)
     writer = writer_of(journal, grace_s=0.0)
-    known = _known_fills(SimpleNamespace(journal=journal, writer=writer))
+
+    def known():
+        return _lookup(SimpleNamespace(writer=writer), lambda: journal.answers.wait(PATIENCE_S), False)
+
     with pytest.raises(DatabaseLostError, match="has not answered"):
-        known(None, "1")
+        known()
     with pytest.raises(DatabaseLostError):
         asyncio.run(writer.commit(Step(1)))
-    assert not known(None, "1")  # only the kill switch trades then
+    assert not known()  # only the kill switch trades then
     journal.answers.set()
     wait_until(lambda: not writer.hangs)
-    assert known(None, "1")
+    assert known()
 
 
 def counted(monkeypatch, thing, name):
