@@ -13,6 +13,7 @@ import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -160,7 +161,12 @@ def read_years(paths: Sequence[Path], since_ms: int | None = None, until_ms: int
     DataError
         As for `read_year`.
     """
-    files = [_open(path, since_ms, until_ms) for path in paths]
+    with ExitStack() as stack:
+        return _read([_open(path, since_ms, until_ms, stack=stack) for path in paths])
+
+
+def _read(files: "list[_Opened]") -> Loaded:
+    """Decode the groups of files into one table."""
     rows = sum(group.rows for file in files for group in file.groups)
     times, block = np.empty(rows, dtype=np.int64), np.empty((len(BAR_COLUMNS), rows))
     tasks, at = [], 0
@@ -218,7 +224,7 @@ class _Tail:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A file of which some groups were read into their places of `content`, the rest of which is zeros."""
+    """A verified description, and where the bytes of its groups are read into: their places of `content`."""
 
     path: Path
     header: YearFileHeader
@@ -226,28 +232,25 @@ class _Opened:
     metadata: Any
     content: bytes | bytearray
     read: int
+    source: Any = None
 
 
-def _open(path: Path, since_ms: int | None, until_ms: int | None) -> _Opened:
-    """Read and verify a file's description and the bytes of the groups that reach into [since, until)."""
+def _open(path: Path, since_ms: int | None, until_ms: int | None, *, stack: ExitStack) -> _Opened:
+    """Open a file until the stack ends, verify its description, and choose the groups that reach into [since, until)."""
     try:
-        with path.open("rb") as file:
-            tail = _tail(file, path)
-            header = _header(tail.metadata)
-            if not header.groups:
-                file.seek(0)
-                return _opened_old(path, header, file.read())
-            groups = _reaching(header.groups, since_ms, until_ms)
-            content = bytearray(tail.size)
-            content[tail.start :] = tail.content
-            if groups:
-                file.seek(groups[0].start)
-                with memoryview(content)[groups[0].start : groups[-1].end] as place:
-                    file.readinto(place)
+        file = stack.enter_context(path.open("rb"))
+        tail = _tail(file, path)
+        header = _header(tail.metadata)
+        if not header.groups:
+            file.seek(0)
+            return _opened_old(path, header, file.read())
+        groups = _reaching(header.groups, since_ms, until_ms)
+        content = bytearray(tail.size)
+        content[tail.start :] = tail.content
     except _UNREADABLE as error:
         raise _unreadable(path) from error
     read = len(tail.content) + sum(group.end - group.start for group in groups)
-    return _Opened(path, header, groups, tail.metadata, content, read)
+    return _Opened(path, header, groups, tail.metadata, content, read, file)
 
 
 def _opened_old(path: Path, header: YearFileHeader, content: bytes) -> _Opened:
@@ -312,8 +315,10 @@ def _decode(file: _Opened, group: Group, rows: slice, *, into: tuple[Any, Any]) 
             for name, row in zip(BAR_COLUMNS, block, strict=True):
                 row[:] = table[name].to_numpy()
             return
-        if hashlib.sha256(memoryview(file.content)[group.start : group.end]).hexdigest() != group.sha256:
-            raise _changed(file.path)
+        with memoryview(file.content)[group.start : group.end] as place:
+            os.preadv(file.source.fileno(), [place], group.start)
+            if hashlib.sha256(place).hexdigest() != group.sha256:
+                raise _changed(file.path)
         source = pq.ParquetFile(pa.BufferReader(pa.py_buffer(file.content)), metadata=file.metadata, pre_buffer=False)
         coding, number = file.header.coding, file.header.groups.index(group)
         names = [*coding.names] if group.step else ["timestamp", *coding.names]
