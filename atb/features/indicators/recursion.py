@@ -50,7 +50,7 @@ def settled(average: Any, x: Any, memory: int) -> Any:
 
 def _may_have_arrived(gap: Any, x: Any) -> bool:
     """Tell whether any row could have: for most histories none, which saves the search for the largest values."""
-    largest = np.nanmax(abs(x), initial=0.0)
+    largest = np.fmax.reduce(abs(x), initial=0.0)
     return bool(((gap > 0) & (gap <= largest * ARRIVED)).any())
 
 
@@ -101,7 +101,7 @@ def still(moved: Any, x: Any, memory: int) -> Any:
     """
     if isinstance(x, Live):
         return derived(_Still(memory), moved, x)
-    if not (moved <= np.nanmax(abs(x), initial=0.0) * STILL).any():
+    if not (moved <= np.fmax.reduce(abs(x), initial=0.0) * STILL).any():
         return 0.0
     largest = maximum(highest(x, memory), -lowest(x, memory))
     return np.where(np.isnan(largest), 0.0, largest * STILL)
