@@ -18,9 +18,8 @@ from atb.live.journal.replay import columns_as_decided
 OrderKey = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
 _COLUMN_TOLERANCE = 1e-9  # relative; recursive indicators keep a trace of where they started
 _QUANTITY_ROUNDING = 1e-9  # absolute; parts of an order are summed in binary
-_LOTS = (
-    2  # with fees in base: what an entry received, what its stop sells and what the books hold are each rounded to lots
-)
+# With fees in base: what an entry received, what its stop sells and what the books hold are each rounded to lots.
+_LOTS = 2
 _QUANTITY_TOLERANCE = 1e-3  # relative; an earlier order at another price leaves another amount of cash
 
 

@@ -18,7 +18,7 @@ _ON_STREAMS = ("drop", "gap", "duplicate", "reorder", "half_open")
 _AT_TIMES = ("skew", "maintenance", "halt", "freeze", "cancel_stop")
 # From `hard` on others trade on the account too, late in the period: foreign positions may block all entries that follow.
 _BY_OTHERS = ("manual", "stranger", "deposit", "revise")
-# Beside all that: what is not known after a lost answer, and what a list does to protection.
+# At `hard` too: an order's fate is not known after its answer was lost, and a list's legs do not protect as they should.
 _DOUBTS = ("lag", "late_engine", "refuse", "partial", "reject_legs", "expire_stop", "symbol")
 _WITNESSES = ("GET /api/v3/order", "GET /api/v3/orderList", "GET /api/v3/openOrders", "GET /api/v3/myTrades", "reads")
 _ORDERS = (
@@ -142,7 +142,7 @@ def _draw_fault(
 
 
 def _draw_doubt(kind: str, at_ms: int, random: Random, *, symbol: str, bar_ms: int) -> list[Fault]:
-    """Draw one fault of `doubt`; reads that lag hide an order whose answer was lost."""
+    """Draw one fault of `_DOUBTS`; with reads that lag the answer to an order is lost too, so that they hide it."""
     if kind == "lag":
         detail, until_ms = {"lag_ms": random.randint(1_000, 15_000)}, at_ms + 2 * bar_ms
         lag = Fault(kind, random.choice(_WITNESSES), times=MANY, at_ms=at_ms, until_ms=until_ms, detail=detail)

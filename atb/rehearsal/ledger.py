@@ -232,11 +232,6 @@ class LedgerReading:
         """Return when a fault hit a request or a stream."""
         return [int(entry["ms"]) for entry in self.entries if self.hinders(entry)]
 
-    def lag_spans(self) -> list[Span]:
-        """Return the spans that answers did not show yet: reads that lagged, each with how old its answer was."""
-        lags = [entry for entry in self.entries_of("fault") if "lag_ms" in entry]
-        return [(int(entry["ms"]) - int(entry["lag_ms"]), int(entry["ms"])) for entry in lags]
-
     def lags(self) -> list[Span]:
         """Return the spans for which a read showed less than had happened: from the read back by its lag, up to the read."""
         reads = [entry for entry in self.entries_of("fault") if entry["fault"] == "lag"]

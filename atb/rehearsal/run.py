@@ -103,7 +103,7 @@ def rehearse(
     days
         How many of the catalogue's last days are traded.
     level
-        Faults: `none`, `standard`, `hard` or `doubt`.
+        Faults: `none`, `standard` or `hard`.
     seed
         Of the faults.
     progress

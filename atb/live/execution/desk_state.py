@@ -31,8 +31,6 @@ class DeskState:
         Orders and executions that are not ours and were journalled; saved as `strangers`.
     seen
         Executions (symbol, trade id) that this process applied.
-    hindrances
-        By slot and reason (of `atb.live.execution.stuck`), what keeps it from acting, as another part of the desk found out.
     stuck
         By slot, why it cannot act, as it was reported.
     drift
@@ -51,7 +49,6 @@ class DeskState:
     present: dict[int, Decimal] = field(default_factory=dict)
     foreign: list[str] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
-    hindrances: dict[int, dict[str, str]] = field(default_factory=dict)
     stuck: dict[int, str] = field(default_factory=dict)
     drift: dict[str, Decimal] = field(default_factory=dict)
     known: Callable[[Symbol, str], bool] = field(default=lambda _symbol, _trade_id: False)
@@ -60,14 +57,6 @@ class DeskState:
     def has(self, symbol: Symbol, trade_id: str) -> bool:
         """Return whether an execution was ever applied."""
         return (str(symbol), trade_id) in self.seen or self.known(symbol, trade_id)
-
-    def cannot_act(self, slot: int, reason: str, about: str) -> None:
-        """Say that a slot cannot act, by a reason of `atb.live.execution.stuck`, and what it is about (an order's client id)."""
-        self.hindrances.setdefault(slot, {})[reason] = about
-
-    def can_act(self, slot: int, reason: str) -> None:
-        """Say that a reason does not hold any more; one that did not hold changes nothing."""
-        self.hindrances.get(slot, {}).pop(reason, None)
 
     def fee(self, fill: Fill) -> None:
         """Adjust the surplus for a fee in a third asset: the books pay its value in quote, the account pays the asset."""
@@ -86,7 +75,6 @@ class DeskState:
             "quarantine": self.quarantine,
             "present": {str(slot): str(amount) for slot, amount in self.present.items()},
             "strangers": self.foreign,
-            "hindrances": {str(slot): dict(found) for slot, found in self.hindrances.items() if found},
             "stuck": {str(slot): reason for slot, reason in self.stuck.items()},
         }
 
@@ -101,6 +89,5 @@ class DeskState:
             dict(values["quarantine"]),
             {int(slot): Decimal(amount) for slot, amount in values.get("present", {}).items()},
             list(values["strangers"]),
-            hindrances={int(slot): dict(found) for slot, found in values.get("hindrances", {}).items()},
             stuck={int(slot): reason for slot, reason in values.get("stuck", {}).items()},
         )

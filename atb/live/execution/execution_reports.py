@@ -242,7 +242,7 @@ class ExecutionReports:
         Returns
         -------
         bool
-            Whether it was; it is booked as an execution of quantity 0, and stays on the account for the next entry's whole lots.
+            Whether it was; it is booked as an execution of quantity 0, and stays on the account.
         """
         if not self.book.holds_dust(slot) and slot not in self.unsellable:
             return False

@@ -1,7 +1,6 @@
 """Slots that cannot act, each with its reason; reported once when that begins and once when it ends.
 
-Computed from what the desk knows after each round of requests, so that a restart comes to the same answer. What another part finds
-out by itself, it says by `DeskState.cannot_act` and takes back by `DeskState.can_act`.
+Computed from what the desk knows after each round of requests, so that a restart comes to the same answer.
 """
 
 from collections.abc import Set
@@ -57,12 +56,11 @@ class StuckSlots:
         symbol = str(self._reports.book.portfolio.plans[slot].symbol)
         unknown = self._reports.blotter.unknown(slot)
         lost = [order.client_id for order in unknown if order.role == "entry" and order.next_look_ms]
-        known = {
+        found = {
             "unknown entry": next(iter(lost), None),
             "quarantined": self._desk_state.quarantine.get(symbol),
             "refused": symbol if refused else None,
             "closed market": symbol if slot in self._reports.closed else None,
             "dust": symbol if self._reports.book.holds_dust(slot) else None,
         }
-        found = self._desk_state.hindrances.get(slot, {}) | {name: about for name, about in known.items() if about}
-        return {reason: about for reason in REASONS if (about := found.get(reason))}
+        return {reason: about for reason in REASONS if (about := found[reason])}

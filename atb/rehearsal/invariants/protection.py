@@ -215,7 +215,7 @@ def _longest_real_ms(slot: SlotContext, span: Span, real: Span, *, ledger: Ledge
 
 
 def obstructions(slot: SlotContext, since: int, ledger: LedgerReading) -> list[Span]:
-    """Return the spans after `since` in which a slot could not act: refused orders, and faults that hit a request."""
+    """Return the spans up to or after `since` in which a slot could not act: refused orders, faulty requests, reads that lag."""
     faults = [(time_ms, time_ms) for time_ms in ledger.fault_times_ms() if time_ms >= since]
     faults += [lag for lag in ledger.lags() if lag[1] >= since]
     return [*faults, *(span for span in ledger.refusal_spans(slot.joined) if span[1] >= since)]

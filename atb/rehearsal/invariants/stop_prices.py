@@ -126,6 +126,5 @@ def _of_slot(
 def _longest(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
     """Return the longest part in which the stop could have been moved: a runner lived, and could know of bar and order."""
     deaths = [death for death in context.deaths if death[1] >= span[0]]
-    lags = [(max(lag[0], span[0]), lag[1]) for lag in ledger.lag_spans() if lag[1] >= span[0]]
-    excuses = [*deaths, *lags, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]
+    excuses = [*deaths, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]
     return max(0, longest_unexcused_ms(span, excuses) - ledger.largest_skew_ms)

@@ -255,20 +255,19 @@ def test_an_entry_whose_answer_stays_unknown_makes_its_slot_stuck():
     assert hand.told("stuck")[0].detail["about"] == order.client_id
 
 
-def test_what_another_part_found_out_is_told_survives_a_restart_and_is_taken_back():
+def test_what_was_told_survives_a_restart_and_is_taken_back():
     hand = Hand()
-    hand.desk_state.cannot_act(0, "unknown entry", "atb-1")
+    hand.desk_state.quarantine["BTC/USDT"] = "drift"
     hand.settle()
-    saved = type(hand.desk_state).from_json(hand.desk_state.to_json())
-    assert (saved.stuck, saved.hindrances) == ({0: "unknown entry"}, {0: {"unknown entry": "atb-1"}})
-    hand.desk_state.can_act(0, "unknown entry")
+    assert type(hand.desk_state).from_json(hand.desk_state.to_json()).stuck == {0: "quarantined"}
+    del hand.desk_state.quarantine["BTC/USDT"]
     hand.settle()
-    assert reasons(hand) == [("stuck", "unknown entry"), ("not_stuck", "unknown entry")]
+    assert reasons(hand) == [("stuck", "quarantined"), ("not_stuck", "quarantined")]
 
 
 def test_of_several_reasons_the_worst_is_told():
     hand = Hand()
-    hand.desk_state.cannot_act(0, "closed market", "BTC/USDT")
+    hand.table.reports.closed.add(0)
     hand.settle()
     hand.desk_state.quarantine["BTC/USDT"] = "drift"
     hand.settle()
