@@ -31,7 +31,7 @@ def _completer(values: Callable[[click.Context], Iterable[str]]) -> Completer:
 
 
 @_completer
-def strategy(ctx: click.Context) -> Iterable[str]:  # noqa: ARG001 - the other values need it
+def strategy(ctx: click.Context) -> Iterable[str]:  # noqa: ARG001 - called as the others are
     """Return the names of all strategies, own ones too."""
     from atb.strategies import strategy_names
 
@@ -63,7 +63,7 @@ def pair(ctx: click.Context) -> Iterable[str]:
 
 
 @_completer
-def run(ctx: click.Context) -> Iterable[str]:  # noqa: ARG001 - the other values need it
+def run(ctx: click.Context) -> Iterable[str]:  # noqa: ARG001 - called as the others are
     """Return the ids of the newest runs."""
     from atb.cli.accounts import journal
     from atb.experiments.registry import list_runs

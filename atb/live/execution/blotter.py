@@ -186,10 +186,10 @@ class Blotter:
     def restore(self, client_id: str, working: Working | None) -> Outstanding | None:
         """Put back an order that came after it had been given up: one of this process, or as the journal has it."""
         made = self._absent.pop(client_id, None)
-        if made is None and working is None:
-            return None
         if made is None:
-            made = self.add(working)  # type: ignore[arg-type] # not None, by the line above
+            if working is None:
+                return None
+            made = self.add(working)
         made.given_up = True
         made.beside_another = made.role == "entry" and bool(self.open(made.slot, "entry"))
         self._orders[client_id] = made

@@ -340,7 +340,7 @@ class ExecutionReports:
             self._pause(outstanding, PAUSES["closed"], step)
 
     def _pause(self, outstanding: Outstanding, pause_ms: int, step: Step) -> None:
-        """Let a slot pause after an order of which nothing came; that costs no attempt."""
+        """Send nothing for a slot for some time after an order that was not executed; the attempt is not counted."""
         self.paused[outstanding.slot] = max(self.paused.get(outstanding.slot, 0), step.time_ms + pause_ms)
         self.free_attempts[outstanding.slot, outstanding.bar_ms, outstanding.role] += 1
 

@@ -44,9 +44,8 @@ class OrderStatus:
         self._blotter, self._desk_state = reports.blotter, reports.desk_state
         self.again_ms: int | None = None
         self._listed: dict[Symbol, list[OrderReport]] = {}  # open orders at the last sweep
-        self._identified: dict[
-            tuple[Symbol, str], str
-        ] = {}  # client ids by the venue's id, of executions that were not ours
+        # Client ids by the venue's id, of executions that none of ours owned.
+        self._identified: dict[tuple[Symbol, str], str] = {}
         self._recalled, self._recall_ms, self._swept_ms = False, 0, 0
         self._doubted_ms = -timing.watch_ms  # when a request was last taken for one that was not executed
 
@@ -194,9 +193,9 @@ class OrderStatus:
         return [group for group in groups.values() if any(now >= one.next_look_ms for one in group)]
 
     async def _look_for(self, group: list[Outstanding], step: Step) -> None:
-        """Look up the orders of one request; for those that are not found, hear the other witnesses.
+        """Look up the orders of one request by their client ids; for those that are not found, ask for the other evidence.
 
-        These are heard once the window is over, and before where the venue has a leg of the list, or a cancelled order is gone.
+        It is asked for once the window is over, or earlier if the venue has a leg of the list, or a cancelled order is gone.
         """
         missing = [outstanding for outstanding in group if not await self._found(outstanding, step)]
         asked_ms = self._broker.now_ms()
@@ -225,8 +224,8 @@ class OrderStatus:
         """Return whether a cancellation was sent without an answer, or refused because the order is not open."""
         return outstanding.cancelling or bool(outstanding.not_open_ms)
 
-    def _how_it_stands(self, outstanding: Outstanding, balances: Mapping[str, Balance], asked_ms: int) -> bool:
-        """Return whether the other witnesses tell how an order stands; one that a cancellation ended ends here."""
+    def _settle_by_others(self, outstanding: Outstanding, balances: Mapping[str, Balance], asked_ms: int) -> bool:
+        """End an order that a cancellation ended, by the other witnesses; return whether they tell how it stands."""
         over = asked_ms > self._over_ms(outstanding)
         if not outstanding.ended and self._was_cancelled(outstanding, balances):
             outstanding.end("cancelled")
@@ -254,7 +253,7 @@ class OrderStatus:
         return bool(outstanding.not_open_ms) or (outstanding.cancelling and unlisted)
 
     async def _weigh(self, missing: list[Outstanding], asked_ms: int, step: Step) -> None:
-        """Hear the other witnesses for orders that were not found, and end those for which nothing speaks."""
+        """Ask for the other evidence about orders that were not found, and end those for which there is none."""
         first = missing[0].order
         if missing[0].list_id is not None:
             legs = await self._broker.find_list(first.symbol, missing[0].list_id)
@@ -265,7 +264,7 @@ class OrderStatus:
         balances = await self._broker.balances()
         entry = any(outstanding.role == "entry" for outstanding in self._blotter.same_list(missing[0]))
         for outstanding in missing:
-            if self._how_it_stands(outstanding, balances, asked_ms):
+            if self._settle_by_others(outstanding, balances, asked_ms):
                 self._resolved(outstanding, step)
                 continue
             over_ms = self._over_ms(outstanding)

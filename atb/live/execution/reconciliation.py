@@ -16,11 +16,12 @@ from atb.domain.venue import Balance, OrderReport
 from atb.live.execution.blotter import Outstanding
 from atb.live.execution.drift import TOLERANCE, Amounts, booked, drifts, tolerance_of, total
 from atb.live.execution.execution_reports import ExecutionReports, owned
+from atb.live.execution.timing import DeskTiming
 from atb.live.journal.step import Notice, Step
 
 Look = Callable[[], Awaitable[None]]
 _UNRECORDED = "unrecorded"
-_DISAGREE_MS = 60_000  # as long as an entry has to leave no trace: see `atb.live.execution.evidence`
+_DISAGREE_MS = DeskTiming.silence_ms  # as long as an entry has to leave no trace
 
 
 class Reconciler:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from atb.domain import Symbol
 from atb.domain.ports import Broker
-from atb.domain.venue import Answer, Capabilities
+from atb.domain.venue import Answer
 from atb.errors import VenueError
 from atb.live.execution.refusals import CHANGED, meaning_of
 from atb.live.execution.timing import DeskTiming
@@ -28,13 +28,8 @@ class SymbolTerms:
 
     def __init__(self, broker: Broker, timing: DeskTiming) -> None:
         self._broker, self._timing, self._began_ms = broker, timing, broker.now_ms()
-        self._asked_ms: dict[
-            Symbol, int
-        ] = {}  # exchange time of the last answer; 0 after a refusal that suggests a change
-
-    def of(self, symbol: Symbol) -> Capabilities:
-        """Return the capabilities of a symbol, as last known."""
-        return self._broker.capabilities_of(symbol)
+        # Exchange time of the last answer; 0 after a refusal that suggests a change.
+        self._asked_ms: dict[Symbol, int] = {}
 
     def note(self, symbol: Symbol, answer: Answer) -> None:
         """Note an answer: some refusals say that what is known is old."""
@@ -53,10 +48,10 @@ class SymbolTerms:
         moving
             Whether protection is to be moved: then the venue is asked now, unless it was just asked.
         """
-        closed = self.of(symbol).status != "trading"
+        closed = self._broker.capabilities_of(symbol).status != "trading"
         if (moving or closed or not self._asked_ms.get(symbol, 1)) and self._older(symbol, self._timing.status_ms):
             await self._refresh([symbol])
-        return self.of(symbol).status == "trading"
+        return self._broker.capabilities_of(symbol).status == "trading"
 
     def _older(self, symbol: Symbol, age_ms: int) -> bool:
         return self._broker.now_ms() - self._asked_ms.get(symbol, self._began_ms) >= age_ms
