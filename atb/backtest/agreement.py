@@ -51,9 +51,7 @@ def _kernel(result: "Result") -> pd.DataFrame:
     exits = np.full(len(trades), np.datetime64("NaT", "us"))
     left = orders[~entered]
     exits[: len(left)] = left["bar"].dt.tz_localize(None).to_numpy("datetime64[us]")
-    passed = np.zeros(
-        len(trades), dtype=bool
-    )  # whether the open of its bar lay beyond the target that closed the trade
+    passed = np.zeros(len(trades), dtype=bool)  # whether a bar opened beyond the target that closed the trade
     passed[: len(left)] = (left["role"] == "target") & (left["time"] == left["bar"])
     closed = trades["status"] == "closed"
     return pd.DataFrame(

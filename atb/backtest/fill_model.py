@@ -109,7 +109,7 @@ def _finer(inputs: KernelInput) -> Iterator[str]:
     """Yield the sentence on drill-down, if a finer timeframe was given."""
     known = int((inputs.market["first"] != 0).sum())
     if known:
-        yield f"A finer timeframe told for {counted(known, 'bar')} whether stop or target came first."
+        yield f"In {counted(known, 'bar')} the bars of a finer timeframe show whether stop or target was touched first."
 
 
 def _costs(slot: Slot) -> str:

@@ -176,17 +176,14 @@ def _alone(slots: "Sequence[Slot]") -> list[str]:
     """Return the options that backtest each symbol alone where the strategies differ: those in which they do."""
     import shlex
 
-    from atb.strategies import strategy_params
+    from atb.strategies import differing_params
 
-    all_params = [strategy_params(slot.strategy) for slot in slots]
     found = []
-    for slot, params in zip(slots, all_params, strict=True):
-        differing = [
-            f"{name}={value}" for name, value in params.items() if any(one[name] != value for one in all_params)
-        ]
-        words = ["--symbol", str(slot.bars.symbol)]
-        found.append(shlex.join([*words, *(word for pair in differing for word in ("-p", pair))]) if differing else "")
-    return [words for words in found if words]
+    for slot, differing in zip(slots, differing_params(slot.strategy for slot in slots), strict=True):
+        if differing:
+            words = [word for name, value in differing.items() for word in ("-p", f"{name}={value}")]
+            found.append(shlex.join(["--symbol", str(slot.bars.symbol), *words]))
+    return found
 
 
 def _print_published(found: dict[str, Any]) -> None:

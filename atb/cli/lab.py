@@ -21,7 +21,7 @@ SHOWN = (
     "XAUTHORITY",
     "DBUS_SESSION_BUS_ADDRESS",
 )  # what opening a browser needs
-# What `python -m jupyterlab` does, with the token from the pipe, and one line to be clicked, with the port that was free.
+# What `python -m jupyterlab` does, but the token comes from the pipe, and only the link is printed, with the port that was free.
 # A server that finds no token must not start: empty means no login.
 _START = """
 import os, sys

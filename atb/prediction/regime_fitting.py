@@ -76,9 +76,8 @@ def fit_gaussian_hmm(bars: Bars, *, states: int = 2, window: int = 24, memory: i
     model.means_ = np.stack([seen[group].mean(axis=0) for group in groups])
     model.covars_ = np.stack([seen[group].var(axis=0) + 0.01 for group in groups])
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Setting the shape", DeprecationWarning
-        )  # hmmlearn does, and NumPy warns since 2.5
+        # hmmlearn sets the shape of an array, of which NumPy warns since 2.5
+        warnings.filterwarnings("ignore", "Setting the shape", DeprecationWarning)
         model.fit(seen)
     if not model.monitor_.converged:
         raise InputError("The hidden Markov model does not converge", found=f"{len(bars)} bars", todo="Use more bars")

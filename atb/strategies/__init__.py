@@ -163,6 +163,13 @@ def strategy_params(strategy: Strategy) -> dict[str, Any]:
     return dict(dataclasses.asdict(given))  # type: ignore[arg-type] # an instance
 
 
+def differing_params(strategies: Iterable[Strategy]) -> list[dict[str, Any]]:
+    """Return for each strategy those of its parameters in which another one has another value, or lacks it."""
+    every = [strategy_params(one) for one in strategies]
+    return [{name: value for name, value in own.items() if any(name not in other or other[name] != value for other in every)}
+            for own in every]  # fmt: skip
+
+
 def strategy_module(name: str) -> str:
     """Return the name of the module that defines a registered strategy: what a promotion hashes."""
     return _registered(name).__module__

@@ -45,8 +45,8 @@ if TYPE_CHECKING:
 
 NAMES = ("side", "confidence", "atr", "volatility", "stop", "price", "prediction")
 _TIME = dt.datetime
-# These count from no known moment, or wait: libraries need them as they are, a strategy does not.
-_UNREPLACED = (
+# These count from no known moment, or wait: libraries call them as they are, a strategy is refused.
+_GUARDED = (
     "sleep",
     "clock_gettime",
     "clock_gettime_ns",
@@ -141,7 +141,7 @@ class BarClock:
             )
         replace_in(time, "time", cls.read)
         replace_in(time, "time_ns", lambda: int(cls.read() * 1e9))
-        for name in _UNREPLACED:
+        for name in _GUARDED:
             if hasattr(time, name):
                 replace_in(time, name, partial(cls.admit, getattr(time, name)))
         for name in ("localtime", "gmtime"):

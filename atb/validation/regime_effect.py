@@ -171,9 +171,9 @@ def _switches(bars: Bars, codes: Counts) -> "pd.Series[float]":
     import pandas as pd
 
     table = pd.DataFrame({"changed": _changed(codes), "known": codes >= 0}, bars.frame.index)
-    counted = table.groupby(pd.DatetimeIndex(table.index).year).sum()
-    counted = counted[counted["known"] > 0]
-    return counted["changed"] * bars.timeframe.bars_per_year / counted["known"]
+    yearly = table.groupby(pd.DatetimeIndex(table.index).year).sum()
+    yearly = yearly[yearly["known"] > 0]
+    return yearly["changed"] * bars.timeframe.bars_per_year / yearly["known"]
 
 
 @dataclass(frozen=True)

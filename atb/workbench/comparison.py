@@ -119,16 +119,14 @@ def compare_strategies(
 
 def _names(strategies: Sequence[Strategy]) -> list[str]:
     """Return the name of each strategy; where several have it, with the parameters in which they differ."""
-    from atb.strategies import strategy_params
+    from atb.strategies import differing_params
 
-    names = []
-    for strategy in strategies:
-        namesakes = [other for other in strategies if other.name == strategy.name]
-        others = [strategy_params(other) for other in namesakes] if len(namesakes) > 1 else []
-        own = strategy_params(strategy) if others else {}
-        differing = [f"{key}={value}" for key, value in own.items() if any(other[key] != value for other in others)]
-        names.append(f"{strategy.name} {', '.join(differing)}".strip())
-    return names
+    found = {}
+    for name in {one.name for one in strategies}:
+        namesakes = [one for one in strategies if one.name == name]
+        found[name] = iter(differing_params(namesakes) if len(namesakes) > 1 else [{}])
+    own = [(one.name, [f"{key}={value}" for key, value in next(found[one.name]).items()]) for one in strategies]
+    return [f"{name} {', '.join(differing)}".strip() for name, differing in own]
 
 
 def _row(strategy: str, symbol: str, result: "Result") -> list[object]:

@@ -54,6 +54,7 @@ def test_finer_bars_say_what_came_first(rows, reason, target_first):
     assert found.stats["ambiguous_bars"] == 0
     assert (found.drilled.settled, found.drilled.open) == (1, 0)
     assert str(found.drilled) == "1 of 1 ambiguous bars settled by 15m bars"
+    assert "In 1 bar the bars of a finer timeframe show whether stop or target was touched first." in found.fill_model
     assert found.band == {}
 
 

@@ -1,8 +1,6 @@
 """`atb data universe` and the import of a panel: listings made, shown as of a day, traded by `atb backtest`."""
 
 import json
-import os
-from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -88,12 +86,9 @@ def test_a_file_that_names_no_symbols_is_refused_whole(tmp_path):
     assert "No row names its symbol" in done.stderr
 
 
-def test_the_daily_panel_is_a_universe_with_its_dead_symbols(tmp_path):
-    folder = os.environ.get("ATB_TEST_DATA")
-    if not folder:
-        pytest.skip("ATB_TEST_DATA names no folder of real candles")
+def test_the_daily_panel_is_a_universe_with_its_dead_symbols(real_data, tmp_path):
     real_backtest(tmp_path)
-    path = Path(folder) / "binance_PANEL_1d_2017-2022.parquet"
+    path = real_data / "binance_PANEL_1d_2017-2022.parquet"
     assert (
         atb(
             "data", "import", str(path), "--every-symbol", "--accept-gaps", "--timeframe", "1d", "--venue", "binance"

@@ -236,7 +236,7 @@ def test_a_report_on_what_is_not_stored_is_refused_and_a_venue_is_found_in_any_c
     assert parsed(command, "BTCUSDT", "--venue", "Binance") == []
     for wanted in (["ETH/USDT"], ["BTC/USDT", "--venue", "kraken"]):
         refused = atb(command, *wanted)
-        assert (refused.exit_code, "Nothing of it is stored" in refused.stderr) == (2, True)
+        assert (refused.exit_code, "No stored series matches" in refused.stderr) == (2, True)
 
 
 def test_update_finds_a_venue_in_any_case_and_refuses_one_of_which_nothing_is_stored(exchange):

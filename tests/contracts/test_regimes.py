@@ -1,8 +1,6 @@
 """Every method of regimes: never repainted, the same at every bar as a runner computes it, and made of parameters that matter."""
 
 import dataclasses
-import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,12 +107,9 @@ def test_a_method_is_the_values_it_was_made_of(method):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["trend_volatility", "gaussian_hmm", "jump_model"])
-def test_real_candles_are_labelled_alike_at_any_cut_and_by_a_runner(name):
+def test_real_candles_are_labelled_alike_at_any_cut_and_by_a_runner(real_data, name):
     """Four years of hours by the defaults; a fitted method is fitted again on the bars before each cut."""
-    folder = os.environ.get("ATB_TEST_DATA")
-    if folder is None:
-        pytest.skip("ATB_TEST_DATA names no folder of real candles")
-    candles = pd.read_parquet(Path(folder) / "binance_BTCUSDT_1h.parquet").set_index("timestamp")
+    candles = pd.read_parquet(real_data / "binance_BTCUSDT_1h.parquet").set_index("timestamp")
     bars = bars_of(candles.loc["2021":"2024"])
     method = make_regime(name, bars, every="90d", span="365d")
     whole = method.compute(bars.frame)

@@ -37,11 +37,8 @@ def call(root, *arguments, code=0):
 
 
 @pytest.fixture(scope="module")
-def imported(root):
-    folder = os.environ.get("ATB_TEST_DATA")
-    if not folder:
-        pytest.skip("real candles are not at hand: name their folder in ATB_TEST_DATA")
-    file = Path(folder) / "binance_BTCUSDT_1h.parquet"
+def imported(root, real_data):
+    file = real_data / "binance_BTCUSDT_1h.parquet"
     refused = atb(root, "data", "import", str(file), code=2)
     assert "34 h" in refused
     return atb(root, "data", "import", str(file), "--accept-gaps", "--json")
@@ -67,7 +64,7 @@ def test_the_model_says_whether_it_is_worth_anything(trained):
     assert trained["metrics"]["beats_baselines"] in (True, False)
 
 
-def test_figures_are_reproduced_from_the_exported_orders(backtest, root):
+def test_figures_are_reproduced_from_the_exported_orders(backtest, root, real_data):
     """Cash and final equity rebuilt from orders.csv and the last close of the file, with nothing of atb."""
     folder = Path(backtest["path"])
     with (folder / "orders.csv").open() as file:
@@ -80,7 +77,7 @@ def test_figures_are_reproduced_from_the_exported_orders(backtest, root):
         cash -= sign * float(order["quantity"]) * float(order["price"]) + float(order["fee"])
     import pandas as pd
 
-    candles = pd.read_parquet(Path(os.environ["ATB_TEST_DATA"]) / "binance_BTCUSDT_1h.parquet")
+    candles = pd.read_parquet(real_data / "binance_BTCUSDT_1h.parquet")
     times = pd.to_datetime(candles["timestamp"], utc=True) if "timestamp" in candles else candles.index
     last = candles["close"][(times < pd.Timestamp("2025-01-01", tz="UTC")).to_numpy()].iloc[-1]
     stats = json.loads((folder / "result.json").read_text())["result"]["stats"]

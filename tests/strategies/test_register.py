@@ -2,11 +2,20 @@
 
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import pytest
 
 from atb.errors import InputError
-from atb.strategies import STRATEGIES, grid, make_strategy, parameter_types, strategy_module, strategy_params
+from atb.strategies import (
+    STRATEGIES,
+    differing_params,
+    grid,
+    make_strategy,
+    parameter_types,
+    strategy_module,
+    strategy_params,
+)
 from atb.strategies.sma_cross import SmaCross
 from tests.timeouts import PATIENCE_S
 
@@ -14,6 +23,17 @@ from tests.timeouts import PATIENCE_S
 def test_defaults_stay_where_nothing_is_given():
     assert make_strategy("sma_cross", slow=100) == SmaCross(fast=20, slow=100)
     assert strategy_params(SmaCross()) == {"fast": 20, "slow": 50}
+
+
+def test_strategies_differ_in_the_parameters_that_have_other_values_or_are_missing_elsewhere():
+    @dataclass(frozen=True)
+    class Rewritten:  # another class, such as of a notebook's cell that was run again
+        slow: int = 50
+        band: float = 0.1
+
+    assert differing_params([SmaCross(5), SmaCross(9)]) == [{"fast": 5}, {"fast": 9}]
+    assert differing_params([SmaCross(5), Rewritten()]) == [{"fast": 5}, {"band": 0.1}]
+    assert differing_params([SmaCross(), SmaCross()]) == [{}, {}]
 
 
 def test_refuses_an_unknown_name_and_names_the_nearest():

@@ -88,7 +88,7 @@ def _meant(
     found += [one for one in all_events(root) if duration is None and name in {None, one.name}]
     found = [one for one in found if venue in {None, one.venue}]
     if wanted := [text for text in (name, timeframe, venue) if text and not found]:
-        raise DataError("Nothing of it is stored", found=" ".join(wanted), todo="`atb data list` shows all")
+        raise DataError("No stored series matches", found=" ".join(wanted), todo="`atb data list` shows all")
     return found
 
 

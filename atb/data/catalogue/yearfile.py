@@ -224,7 +224,7 @@ class _Tail:
 
 @dataclass(frozen=True)
 class _Opened:
-    """A verified description, and where the bytes of its groups are read into: their places of `content`."""
+    """An open file (`source`) with its verified description; each group's bytes are read to where they stand in `content`."""
 
     path: Path
     header: YearFileHeader

@@ -87,7 +87,7 @@ def all_of(*signals: Signal) -> Signal:
 
 def _joined(name: str, signals: tuple[Signal, ...], *, enter: str, leave: str) -> Signal:
     if len(signals) < 2:
-        raise InputError(f"{name} joins two signals or more", found=f"{len(signals)} signals")
+        raise InputError(f"{name} joins two signals or more", found=", ".join(map(str, signals)) or "none")
     if other := [one for one in signals if not isinstance(one, Signal)]:
         raise InputError(f"{name} joins signals", found=other[0], todo="A text becomes one by signals.rule(...)")
     label = f"{name}({', '.join(map(str, signals))})"

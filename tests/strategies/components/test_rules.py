@@ -87,7 +87,7 @@ def test_a_filter_that_would_never_hold_is_refused(filtered, wrong):
 
 
 def test_one_signal_alone_is_not_joined():
-    with pytest.raises(InputError, match="two signals or more"):
+    with pytest.raises(InputError, match="two signals or more; found 'momentum"):
         signals.any_of(signals.momentum())
 
 

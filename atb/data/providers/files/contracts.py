@@ -76,7 +76,7 @@ def as_perpetual(pair: Symbol, evidence: str) -> Symbol:
 
 
 def taken_for(symbol: Symbol, pair: Symbol, evidence: str | None) -> str:
-    """Return in words what unsaid files were taken for, and how to say otherwise."""
+    """Return in words what files were taken for whose symbol the user did not give, and how to say otherwise."""
     if not symbol.settle:
         return f"taken for the spot pair {symbol}, as nothing says otherwise; a perpetual is --symbol {symbol}:{symbol.quote}"
     why = f", as {evidence}; the spot pair is --symbol {pair}" if evidence else ""
