@@ -90,7 +90,7 @@ def _slot(bars: Any, parameters: BenchParameters) -> Any:
     step = Decimal(STEP)
     instrument = Instrument(bars.symbol, tick=step, lot=step, min_quantity=step, min_notional=Decimal(0))
     strategy = make_strategy("sma_cross", fast=parameters.fast, slow=parameters.slow)
-    costs = ExecutionModel(fee=FEE, slippage=0.0, limit_gap="open")  # as all engines beside it fill targets
+    costs = ExecutionModel(fee=FEE, slippage=0.0, limit_gap="open")  # as the compared engines fill
     return Slot(strategy, bars, _policy(parameters), costs, instrument)
 
 

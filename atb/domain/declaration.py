@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 
 from atb.domain.inputs import declared_inputs
 from atb.domain.ports import Strategy
-from atb.domain.raised import described
+from atb.domain.raised import described, named_errors
 from atb.domain.symbol import Symbol
 from atb.errors import AtbError, InputError
 
@@ -65,11 +65,12 @@ def legs_of(strategy: Strategy, symbols: Sequence[Symbol]) -> tuple[Strategy, ..
     Raises
     ------
     InputError
-        If the strategy refuses these symbols, or does not return one strategy for each.
+        If the strategy refuses these symbols, raises another error, or does not return one strategy for each.
     """
     if len(symbols) < 2 or not hasattr(strategy, "legs"):
         return (strategy,) * len(symbols)
-    legs = tuple(strategy.legs(tuple(symbols)))
+    with named_errors(strategy, strategy.name):
+        legs = tuple(strategy.legs(tuple(symbols)))
     if len(legs) != len(symbols):
         raise InputError(
             f"{strategy.name}.legs returns one strategy for each symbol", found=f"{len(legs)} for {len(symbols)}"

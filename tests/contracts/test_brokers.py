@@ -186,7 +186,7 @@ async def test_a_list_is_found_with_its_legs_where_there_are_lists(venue):
     async with on_stage(venue) as (scene, broker):
         assert await broker.find_list(scene.symbol, "atb-stage-l0") is None
         legs = scene.order("stop", "stop"), scene.order("target", "limit")
-        if "oco" not in broker.capabilities.lists:
+        if "oco" not in broker.capabilities_of(scene.symbol).lists:
             return
         await broker.place(OrderList("atb-stage-l0", "oco", legs))
         found = await broker.find_list(scene.symbol, "atb-stage-l0")

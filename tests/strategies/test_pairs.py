@@ -1,5 +1,7 @@
 """Pairs: both legs judge the same line, from the past alone, and only where the test says that they belong together."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,6 +163,19 @@ def test_over_two_symbols_each_leg_names_the_other_one(explained, given):
 def test_three_symbols_and_an_other_that_is_none_of_the_two_are_refused(symbols, given, message):
     with pytest.raises(InputError, match=message):
         legs_of(make_strategy("pairs", **given), symbols)
+
+
+@pytest.mark.parametrize(
+    ("legs", "message"),
+    [
+        (lambda _: {}["other"], "KeyError: 'other'"),
+        (lambda _: None, "TypeError"),
+        (lambda _: ("one",), "one strategy for each symbol"),
+    ],
+)
+def test_legs_that_fail_are_refused_in_one_sentence(legs, message):
+    with pytest.raises(InputError, match=message):
+        legs_of(SimpleNamespace(name="odd", legs=legs), [SOL, BTC])
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from typing import Any
 
@@ -18,7 +17,7 @@ from atb.venues.broker.capabilities import binance_capabilities
 from atb.venues.broker.connection import Access
 from atb.venues.broker.order_entry import OrderEntry
 from atb.venues.broker.outcomes import SKEWED, Purpose
-from atb.venues.broker.rules import TradingRules, binance_rules, number, plain
+from atb.venues.broker.rules import TradingRules, binance_rules, plain
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, is_protective, orders_of
 
@@ -80,19 +79,6 @@ class BinanceBroker(BinanceReads):
             if (symbol := names.get(str(info.get("symbol")))) is not None:
                 self._parse(partial(self._learn, symbol, info))
 
-    async def price(self, symbol: Symbol) -> Decimal:
-        """Return the last price (quote per base).
-
-        Raises
-        ------
-        VenueError
-            If the request fails.
-        """
-        values = {"symbol": self._rules_of(symbol).venue_symbol}
-        call = partial(self._exchange.public_get_ticker_price, values)
-        reply = await self._read(Request(call, weight=2, protective=True))
-        return self._parse(lambda: number(reply.body["price"]))
-
     async def place(self, order: Order | OrderList) -> Answer:
         """Send an order or an order list once; nothing is ever resent automatically."""
         orders = orders_of(order)
@@ -140,18 +126,19 @@ class BinanceBroker(BinanceReads):
     ) -> Answer:  # fmt: skip
         """Make a request that changes something.
 
-        One that protects a position gets a wider window where the usual one was missed again and again: a clock that lags, or a
-        slow way. The bound on its execution moves by as much.
+        One that protects a position gets a wider window after the usual one was missed again and again (a clock that lags, or a
+        slow network), unless the usual one is as wide. The answer's `sent_ms` is later by the difference, so that the bound on
+        late execution, which is counted from it, covers the wider window.
         """
-        wide = protective and self._missed >= _MOST_MISSED
+        usual_ms = self._access.recv_window_ms
+        wide = protective and self._missed >= _MOST_MISSED and usual_ms < WIDE_WINDOW_MS
         call = self._entry.request(method, values | ({"recvWindow": str(WIDE_WINDOW_MS)} if wide else {}))
         answer = await self._command(Request(call, orders=orders, protective=protective), purpose, read)
         if answer.code == SKEWED:
             self._missed += protective
         elif answer.outcome != "unknown" and protective:
             self._missed = 0
-        later = WIDE_WINDOW_MS - self._access.recv_window_ms if wide else 0
-        return replace(answer, sent_ms=answer.sent_ms + max(0, later))
+        return replace(answer, sent_ms=answer.sent_ms + WIDE_WINDOW_MS - usual_ms) if wide else answer
 
     async def check(self, order: Order) -> Answer:
         """Let the venue validate an order without placing it."""

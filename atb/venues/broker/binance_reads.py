@@ -1,6 +1,7 @@
-"""Reads of a Binance Spot account: orders, lists, executions, balances, permissions and candles."""
+"""Reads at Binance Spot: an account's orders, lists, executions, balances and permissions; prices and candles."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeVar
@@ -16,6 +17,7 @@ from atb.venues.broker import reports
 from atb.venues.broker.connection import Access
 from atb.venues.broker.outcomes import ARCHIVED_ORDER, UNKNOWN_ORDER, classify_binance
 from atb.venues.broker.reports import Malformed
+from atb.venues.broker.rules import number
 from atb.venues.broker.transport import Reply
 from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective
 
@@ -23,6 +25,30 @@ _PAGE = 1_000
 _MAX_REMEMBERED = 10_000
 _Read = TypeVar("_Read")
 Where = dict[str, str]
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list of Binance that comes in pages of rows with ascending ids.
+
+    Parameters
+    ----------
+    method
+        ccxt's method that asks for a page.
+    id
+        Name of a row's id.
+    from_id
+        Parameter with the id that a page begins at.
+    """
+
+    method: str
+    id: str
+    from_id: str
+
+
+TRADES = Listing("private_get_mytrades", "id", "fromId")
+ORDERS = Listing("private_get_allorders", "orderId", "orderId")
 
 
 class BinanceReads(Venue):
@@ -93,7 +119,7 @@ class BinanceReads(Venue):
         VenueError
             If the request fails.
         """
-        rows = await self._order_rows_since(symbol, since_ms)
+        rows = await self._rows_since(ORDERS, symbol, since_ms)
         return self._parse(lambda: self._remember(symbol, rows))
 
     async def open_orders(self, symbol: Symbol) -> Sequence[OrderReport]:
@@ -120,14 +146,24 @@ class BinanceReads(Venue):
             If the request fails.
         """
         if after is not None:
-            rows = await self._trades_from(symbol, int(after) + 1)
+            rows = await self._rows_from(TRADES, symbol, int(after) + 1)
         else:
-            rows = await self._trade_rows(symbol, {})
+            rows = await self._page(TRADES, symbol, {})
             if len(rows) == _PAGE and int(rows[0]["time"]) > since_ms:
-                rows = await self._trades_since(symbol, since_ms)
+                rows = await self._rows_since(TRADES, symbol, since_ms)
             rows = [row for row in rows if int(row["time"]) >= since_ms]
         await self._learn_rates(reports.fee_assets(rows, symbol), symbol)
         return self._parse(lambda: [self._fill(symbol, row) for row in rows])
+
+    async def price(self, symbol: Symbol) -> Decimal:
+        """Return the last price (quote per base).
+
+        Raises
+        ------
+        VenueError
+            If the request fails.
+        """
+        return await self._last_price(self._rules_of(symbol).venue_symbol, protective=True)
 
     async def balances(self) -> dict[str, Balance]:
         """Return the account's balances by asset.
@@ -178,36 +214,36 @@ class BinanceReads(Venue):
         reply = await self._read(Request(partial(self._exchange.public_get_klines, values), weight=2))
         return self._parse(lambda: [[int(row[0]), *row[1:6]] for row in reply.body if int(row[0]) >= since_ms])
 
-    async def _trades_from(self, symbol: Symbol, first: int) -> list[dict[str, Any]]:
-        """Return every trade from an id on."""
-        found: list[dict[str, Any]] = []
+    async def _rows_from(self, listing: Listing, symbol: Symbol, first: int) -> list[Row]:
+        """Return every row from an id on."""
+        found: list[Row] = []
         while True:
-            rows = await self._trade_rows(symbol, {"fromId": str(first)})
+            rows = await self._page(listing, symbol, {listing.from_id: str(first)})
             found += rows
             if len(rows) < _PAGE:
                 return found
-            first = int(rows[-1]["id"]) + 1
+            first = int(rows[-1][listing.id]) + 1
 
-    async def _trades_since(self, symbol: Symbol, since_ms: int) -> list[dict[str, Any]]:
-        """Return every trade from a time on; the first is searched day by day, the venue's longest window."""
+    async def _rows_since(self, listing: Listing, symbol: Symbol, since_ms: int) -> list[Row]:
+        """Return every row from a time on; the first is searched day by day, the venue's longest window."""
         start = since_ms
         while start <= self.now_ms():
             window = {"startTime": str(start), "endTime": str(start + DAY_MS - 1)}
-            if rows := await self._trade_rows(symbol, window):
-                return await self._trades_from(symbol, int(rows[0]["id"]))
+            if rows := await self._page(listing, symbol, window):
+                return await self._rows_from(listing, symbol, int(rows[0][listing.id]))
             start += DAY_MS
         return []
 
-    async def _trade_rows(self, symbol: Symbol, where: dict[str, str]) -> list[dict[str, Any]]:
+    async def _page(self, listing: Listing, symbol: Symbol, where: Where) -> list[Row]:
         values = {"symbol": self._rules_of(symbol).venue_symbol, "limit": str(_PAGE)} | where
-        reply = await self._read(Request(partial(self._exchange.private_get_mytrades, values), weight=20))
-        return self._parse(lambda: sorted(reply.body, key=lambda row: int(row["id"])))
+        reply = await self._read(Request(partial(getattr(self._exchange, listing.method), values), weight=20))
+        return self._parse(lambda: sorted(reply.body, key=lambda row: int(row[listing.id])))
 
-    def _fill(self, symbol: Symbol, row: dict[str, Any]) -> Fill:
+    def _fill(self, symbol: Symbol, row: Row) -> Fill:
         client_id = self._ids.get((symbol, str(row["orderId"])), "")
         return reports.execution(symbol, row | {"clientOrderId": client_id}, partial(self._rate, symbol))
 
-    async def _order_row(self, symbol: Symbol, where: Where, *, protective: bool) -> dict[str, Any] | None:
+    async def _order_row(self, symbol: Symbol, where: Where, *, protective: bool) -> Row | None:
         """Return one order as the venue shows it, None if it does not exist."""
         values = {"symbol": self._rules_of(symbol).venue_symbol} | where
         call = partial(self._exchange.private_get_order, values)
@@ -225,32 +261,7 @@ class BinanceReads(Venue):
                 raise ArchivedError("The order is archived", found=failure.classified.text) from failure
             raise
 
-    async def _order_rows_since(self, symbol: Symbol, since_ms: int) -> list[dict[str, Any]]:
-        """Return every order from a time on; the first is searched day by day, the venue's longest window."""
-        start = since_ms
-        while start <= self.now_ms():
-            window = {"startTime": str(start), "endTime": str(start + DAY_MS - 1)}
-            if rows := await self._order_rows(symbol, window):
-                return await self._order_rows_from(symbol, int(rows[0]["orderId"]))
-            start += DAY_MS
-        return []
-
-    async def _order_rows_from(self, symbol: Symbol, first: int) -> list[dict[str, Any]]:
-        """Return every order from an id on."""
-        found: list[dict[str, Any]] = []
-        while True:
-            rows = await self._order_rows(symbol, {"orderId": str(first)})
-            found += rows
-            if len(rows) < _PAGE:
-                return found
-            first = int(rows[-1]["orderId"]) + 1
-
-    async def _order_rows(self, symbol: Symbol, where: Where) -> list[dict[str, Any]]:
-        values = {"symbol": self._rules_of(symbol).venue_symbol, "limit": str(_PAGE)} | where
-        reply = await self._read(Request(partial(self._exchange.private_get_allorders, values), weight=20))
-        return self._parse(lambda: sorted(reply.body, key=lambda row: int(row["orderId"])))
-
-    def _remember(self, symbol: Symbol, rows: Iterable[dict[str, Any]]) -> tuple[OrderReport, ...]:
+    def _remember(self, symbol: Symbol, rows: Iterable[Row]) -> tuple[OrderReport, ...]:
         """Read orders, and remember the client id of each of the venue's order ids."""
         found = tuple(reports.order_report(symbol, row, self._lists) for row in rows)
         for report in found:
@@ -259,7 +270,7 @@ class BinanceReads(Venue):
         _forget_oldest(self._lists)
         return found
 
-    def _remember_list(self, symbol: Symbol, body: dict[str, Any]) -> dict[str, str]:
+    def _remember_list(self, symbol: Symbol, body: Row) -> dict[str, str]:
         """Read a list's legs, and remember the client ids of list and legs."""
         self._lists[int(body["orderListId"])] = str(body["listClientOrderId"])
         legs = {str(leg["clientOrderId"]): str(leg["orderId"]) for leg in body["orders"]}
@@ -273,11 +284,15 @@ class BinanceReads(Venue):
             pair = asset + symbol.quote
             if now - self._rates.get(pair, (-MINUTE_MS, None))[0] < MINUTE_MS:
                 continue
-            request = Request(partial(self._exchange.public_get_ticker_price, {"symbol": pair}), weight=2)
             try:
-                self._rates[pair] = now, Decimal(str((await self._read(request)).body["price"]))
-            except (VenueError, *Malformed):
+                self._rates[pair] = now, await self._last_price(pair)
+            except VenueError:
                 self._rates[pair] = now, None
+
+    async def _last_price(self, venue_symbol: str, *, protective: bool = False) -> Decimal:
+        call = partial(self._exchange.public_get_ticker_price, {"symbol": venue_symbol})
+        reply = await self._read(Request(call, weight=2, protective=protective))
+        return self._parse(lambda: number(reply.body["price"]))
 
     def _rate(self, symbol: Symbol, asset: str, trade_id: str) -> Decimal | None:
         rate = self._rates.get(asset + symbol.quote, (0, None))[1]

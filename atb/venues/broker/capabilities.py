@@ -1,7 +1,7 @@
-"""Capabilities of exchanges: a table of what no exchange tells, and what Binance tells of each symbol.
+"""Capabilities of exchanges: a table of what no exchange publishes, and what Binance publishes for each symbol.
 
-An exchange without a row gets a cautious one from ccxt's flags. What an exchange does tell is never in the table: order lists,
-order types, cancel-replace and the status differ from symbol to symbol, and change.
+An exchange without a row gets a cautious one from ccxt's flags. What Binance publishes is not in the table: order lists, order
+types, cancel-replace and the status differ from symbol to symbol, and change.
 """
 
 from dataclasses import replace
@@ -16,7 +16,7 @@ BINANCE = Capabilities(
     looks_up_client_ids=True,
     id_unique="open",
     late_bound_ms=RECV_WINDOW_MS,
-    stops=False,  # this and the rest is a symbol's: `binance_capabilities`
+    stops=False,  # a symbol's own, like lists and cancel-replace: `binance_capabilities` reads them
     user_stream=True,
 )
 

@@ -177,6 +177,7 @@ class OrderSocket:
     async def start(self) -> None:
         """Begin to keep a connection open, and wait for the first attempt, successful or not."""
         if self._keeper is None:
+            self._tried.clear()
             self._keeper = asyncio.get_running_loop().create_task(self._keep_open(), name="orders")
         await self._tried.wait()
 

@@ -1,7 +1,8 @@
 """A symbol's trading rules in exact decimals, and the checks of an order before it is sent.
 
-How far a price may lie from the market is left to the venue: it measures from a reference price, or from an average of minutes,
-that is not the last price, and its word costs one refused order, while a wrong one here would keep a stop from resting.
+How far a price may lie from the market is checked by the venue alone. It measures from a reference price or an average of some
+minutes, which is not the last price known here: its refusal costs one request, but a wrong refusal here would leave a position
+without its stop.
 """
 
 from dataclasses import dataclass

@@ -143,18 +143,33 @@ def _field(name: str) -> str:
 
 def _read(name: str, value: Any) -> Any:
     """Return a property's value as it is kept, from JSON."""
-    try:
-        if name == "referencePrice":
-            return None if value is None else Decimal(str(value))
-        if name == "priceRange":
-            return None if value is None else tuple(Decimal(str(part)) for part in value)
-    except (InvalidOperation, TypeError):
-        raise InputError(f"{name} is no number", found=value) from None
+    if name in {"referencePrice", "priceRange"} and value is None:
+        return None
+    if name == "referencePrice":
+        return _number(name, value)
+    if name == "priceRange":
+        if not isinstance(value, list | tuple) or len(value) != 2:
+            raise InputError(f"{name} is two numbers, down and up", found=value)
+        return tuple(_number(name, part) for part in value)
     if name == "orderTypes":
-        return tuple(value)
-    if name != "status" and not isinstance(value, bool):
+        if not isinstance(value, list | tuple):
+            raise InputError(f"{name} is a list", found=value)
+        return tuple(map(str, value))
+    if name == "status":
+        return str(value)
+    if not isinstance(value, bool):
         raise InputError(f"{name} is true or false", found=value)
     return value
+
+
+def _number(name: str, value: Any) -> Decimal:
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if not number.is_finite() or number <= 0:
+        raise InputError(f"{name} is a number above 0", found=value)
+    return number
 
 
 def _plain(value: Any) -> Any:

@@ -69,9 +69,8 @@ class Exchange:
         self._subscribers: list[Subscriber] = []
         self._moments: list[tuple[int, int, int, Callable[[], None]]] = []
         self._planned = 0
-        self.answered: Callable[[str, str, Mapping[str, str]], None] = lambda *_: (
-            None
-        )  # called before an answer is sent
+        # Called with method, path and parameters of each request before its answer is sent.
+        self.answered: Callable[[str, str, Mapping[str, str]], None] = lambda *_: None
         self.fault_injector = FaultInjector(self)
         self.barrier = TimeBarrier(
             self.now_ms,

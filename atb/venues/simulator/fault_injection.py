@@ -99,11 +99,8 @@ class FaultInjector:
         if fault.kind == "maintenance":
             self.maintenance = on
         elif fault.kind in {"halt", "symbol"}:
-            tape, values = (
-                exchange.tapes[symbol],
-                {name: fault.detail[name] for name in fault.detail if name != "symbol"},
-            )
-            values = {"status": "HALT"} | values if fault.kind == "halt" else values
+            tape, values = exchange.tapes[symbol], {"status": "HALT"} if fault.kind == "halt" else {}
+            values |= {name: value for name, value in fault.detail.items() if name != "symbol"}
             tape.capabilities = (
                 tape.capabilities.changed(values) if on else tape.capabilities.restored(values, tape.usual)
             )

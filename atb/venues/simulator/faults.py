@@ -70,8 +70,8 @@ class Fault:
     at_ms
         Exchange time from which it strikes; None is from the start.
     until_ms
-        When a lasting fault (maintenance, halt, symbol, freeze, revise) ends; from then on one on requests strikes no more.
-        None is never.
+        When a lasting fault (maintenance, halt, symbol, freeze, revise) ends, and from when any other no longer strikes; None is
+        never.
     detail
         Further parameters of the kind.
     """

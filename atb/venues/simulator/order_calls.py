@@ -119,9 +119,8 @@ def replace(exchange: "Exchange", params: Params) -> Body:
     stops = choice(params, "cancelReplaceMode", modes) == "STOP_ON_FAILURE"
     draft = read_order(exchange, params)
     tape_of(exchange, params).capabilities.check_cancel_replace()
-    exchange.trading.check_rules(
-        draft
-    )  # filters come before the cancellation, what the matching engine checks after it
+    # Filters are checked before the cancellation; what the matching engine checks, after it.
+    exchange.trading.check_rules(draft)
     answer: Body = {"cancelResult": "FAILURE", "newOrderResult": "NOT_ATTEMPTED"}
     try:
         old = _found(exchange, params, order_id="cancelOrderId", client_id="cancelOrigClientOrderId")

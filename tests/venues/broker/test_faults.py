@@ -127,10 +127,11 @@ async def test_a_request_that_executes_late_is_there_within_the_bound_or_never(d
             assert (await broker.find(order) is not None) == there == (executed(running, order.client_id) == "NEW")
 
 
+@pytest.mark.parametrize("order_entry", ["rest", "websocket"])
 @in_loop
-async def test_inside_a_retry_after_nothing_reaches_the_exchange():
+async def test_inside_a_retry_after_nothing_reaches_the_exchange(order_entry):
     with exchange() as running:
-        async with broker_at(running) as broker:
+        async with broker_at(running, order_entry=order_entry) as broker:
             running.add_faults(Fault("rate_limit", ORDER, retry_after_s=5))
             answer = await broker.place(make())
             asked = len(running.exchange.requests)
@@ -158,6 +159,19 @@ async def test_protection_that_keeps_missing_the_window_gets_a_wider_one_and_an_
             await broker.place(make(name="4"))
             await broker.place(make("stop", "stop", name="5"))
             assert windows(running)[4:] == [BOUND, BOUND], "an answer in time, and the usual one is back"
+
+
+@in_loop
+async def test_a_usual_window_that_is_wider_is_never_narrowed():
+    with exchange() as running:
+        async with broker_at(running, recv_window_ms=20_000) as broker:
+            missed = {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
+            running.add_faults(Fault("refuse", ORDER, times=2, detail=missed))
+            for name in "012":
+                answer = await broker.place(make("stop", "stop", name=name))
+            assert (answer.outcome, answer.sent_ms) == ("done", START)
+            sent = [row["params"]["recvWindow"] for row in running.ledger("request") if row["method"] == "POST"]
+            assert sent == ["20000"] * 3
 
 
 @pytest.mark.parametrize("ms", [15_000, -15_000])

@@ -196,6 +196,16 @@ async def test_a_connection_is_replaced_before_it_is_too_old_and_the_old_one_clo
 
 
 @in_loop
+async def test_a_connection_is_there_again_after_a_stop_and_a_start():
+    async with line() as (socket, forged):
+        for connections in (1, 2):
+            await socket.start()
+            assert (socket.is_open, forged.connections) == (True, connections)
+            await socket.stop()
+            assert not socket.is_open
+
+
+@in_loop
 async def test_a_connection_that_does_not_answer_its_ping_takes_no_request():
     async with line() as (socket, forged):
         forged.ping_status = 503

@@ -130,27 +130,34 @@ def test_what_no_symbol_has_is_refused():
         assert (status, "Did you mean 'opoAllowed'" in body["error"]) == (400, True)
         assert call.control("symbol", {"symbol": "BTCUSD", "opoAllowed": False})[0] == 400
         assert call.control("symbol", {"symbol": "BTCUSDT", "status": "OPEN"})[0] == 400
-    for values in ({"opoAllowed": "no"}, {"orderTypes": ["LIMITS"]}, {"referencePrice": "dear"}, {"priceRange": 2}):
-        with pytest.raises(InputError):
-            Capabilities().changed(values)
 
 
-@pytest.mark.parametrize(("change", "words"), [
-    ({"abovePrice": 99}, "The relationship of the prices for the orders is not correct."),
-    ({"belowStopPrice": 101}, "The relationship of the prices for the orders is not correct."),
-])  # fmt: skip
-def test_a_pair_whose_price_has_passed_is_refused_as_a_relationship_of_prices(change, words):
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"opoAllowed": "no"}, {"orderTypes": ["LIMITS"]}, {"orderTypes": "LIMIT"}, {"orderTypes": 3}, {"status": 3},
+        {"referencePrice": "dear"}, {"referencePrice": "NaN"}, {"referencePrice": 0}, {"priceRange": 2},
+        {"priceRange": ["0.9"]}, {"priceRange": ["0.9", "dear"]},
+    ],
+)  # fmt: skip
+def test_a_value_that_is_none_of_its_kind_is_refused_in_one_sentence(values):
+    with pytest.raises(InputError) as refused:
+        Capabilities().changed(values)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "alone", "words"),
+    [
+        ({"abovePrice": 99}, "LIMIT_MAKER", {"price": 99}, "Order would immediately match and take."),
+        ({"belowStopPrice": 101}, "STOP_LOSS", {"stopPrice": 101}, "Stop price would trigger immediately."),
+    ],
+)
+def test_a_pair_whose_price_has_passed_is_refused_as_a_relationship_of_prices(change, kind, alone, words):
+    paired = "The relationship of the prices for the orders is not correct."
     with calling() as call:
-        assert call("POST", "orderList/oco", **OCO | change) == (400, {"code": -2010, "msg": words})
-        alone = {"price": 99, "timeInForce": ""} if "abovePrice" in change else {"stopPrice": 101}
-        alone.pop("timeInForce", None)
-        kind = "LIMIT_MAKER" if "abovePrice" in change else "STOP_LOSS"
-        said = (
-            "Order would immediately match and take."
-            if kind == "LIMIT_MAKER"
-            else "Stop price would trigger immediately."
-        )
-        assert call.order("SELL", kind, **alone)["msg"] == said
+        assert call("POST", "orderList/oco", **OCO | change) == (400, {"code": -2010, "msg": paired})
+        assert call.order("SELL", kind, **alone)["msg"] == words
 
 
 def test_replacing_a_leg_cancels_the_whole_list_and_places_the_new_order_in_one_request():
