@@ -7,7 +7,7 @@ from typing import Any
 
 from atb.errors import InputError, did_you_mean
 from atb.times import DAY_MS
-from atb.venues.simulator.faults import MANY, Fault
+from atb.venues.simulator.faults import MANY, ORDER_READS, PLACEMENTS, Fault
 from atb.venues.simulator.refusals import PASSING
 
 LEVELS = {"none": 0, "standard": 1, "hard": 4}
@@ -15,18 +15,12 @@ LEVELS = {"none": 0, "standard": 1, "hard": 4}
 _ON_CHANGES = ("lost", "held_after", "error_after", "truncated", "reset", "held", "error", "late")
 _ON_READS = ("error", "reset", "held", "truncated")
 _ON_STREAMS = ("drop", "gap", "duplicate", "reorder", "half_open")
+# At a time: the exchange's clock jumps, it is down, a symbol does not trade, its candles stop, a stop is cancelled there.
 _AT_TIMES = ("skew", "maintenance", "halt", "freeze", "cancel_stop")
 # From `hard` on others trade on the account too, late in the period: foreign positions may block all entries that follow.
 _BY_OTHERS = ("manual", "stranger", "deposit", "revise")
 # At `hard` too: an order's fate is not known after its answer was lost, and a list's legs do not protect as they should.
 _DOUBTS = ("lag", "late_engine", "refuse", "partial", "reject_legs", "expire_stop", "symbol")
-_WITNESSES = ("GET /api/v3/order", "GET /api/v3/orderList", "GET /api/v3/openOrders", "GET /api/v3/myTrades", "reads")
-_ORDERS = (
-    "POST /api/v3/order",
-    "POST /api/v3/orderList/opo",
-    "POST /api/v3/orderList/opoco",
-    "POST /api/v3/orderList/oco",
-)
 _SYMBOL_CHANGES: tuple[dict[str, Any], ...] = (
     {"opoAllowed": False}, {"ocoAllowed": False}, {"cancelReplaceAllowed": False}, {"status": "CANCEL_ONLY"}, {"status": "BREAK"},
 )  # fmt: skip
@@ -145,13 +139,13 @@ def _draw_doubt(kind: str, at_ms: int, random: Random, *, symbol: str, bar_ms: i
     """Draw one fault of `_DOUBTS`; with reads that lag the answer to an order is lost too, so that they hide it."""
     if kind == "lag":
         detail, until_ms = {"lag_ms": random.randint(1_000, 15_000)}, at_ms + 2 * bar_ms
-        lag = Fault(kind, random.choice(_WITNESSES), times=MANY, at_ms=at_ms, until_ms=until_ms, detail=detail)
+        lag = Fault(kind, random.choice(ORDER_READS), times=MANY, at_ms=at_ms, until_ms=until_ms, detail=detail)
         return [lag, Fault("lost", "changes", at_ms=at_ms)]
     if kind == "late_engine":
         answer = random.choice(({}, {"status": 504, "code": -1007}))
         return [Fault(kind, "changes", at_ms=at_ms, detail={"delay_ms": random.randint(2_000, 30_000)} | answer)]
     if kind == "refuse":
-        return [Fault(kind, random.choice(_ORDERS), at_ms=at_ms, detail=dict(random.choice(PASSING)))]
+        return [Fault(kind, random.choice(PLACEMENTS), at_ms=at_ms, detail=dict(random.choice(PASSING)))]
     if kind == "symbol":
         until_ms = at_ms + random.randrange(bar_ms // 4, 2 * bar_ms)
         return [Fault(kind, at_ms=at_ms, until_ms=until_ms, detail={"symbol": symbol} | random.choice(_SYMBOL_CHANGES))]

@@ -24,6 +24,14 @@ TIMED = frozenset(
 ON_STREAMS = frozenset(("drop", "gap", "duplicate", "reorder", "half_open", "delay"))
 KINDS = ON_REQUESTS | ON_READS | ON_ORDERS | TIMED | ON_STREAMS
 MANY = 1_000_000  # times of a fault that strikes until its end
+# Paths that schedules draw from: reads by which a lost order is looked for, and requests that place orders.
+ORDER_READS = ("GET /api/v3/order", "GET /api/v3/orderList", "GET /api/v3/openOrders", "GET /api/v3/myTrades", "reads")
+PLACEMENTS = (
+    "POST /api/v3/order",
+    "POST /api/v3/orderList/opo",
+    "POST /api/v3/orderList/opoco",
+    "POST /api/v3/orderList/oco",
+)
 
 Strike = Callable[[str, Order], Mapping[str, Any] | None]  # a kind of ON_ORDERS and an order: details of the fault
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from atb.errors import InputError, did_you_mean
 from atb.times import MINUTE_MS
-from atb.venues.simulator.faults import MANY, Fault
+from atb.venues.simulator.faults import MANY, ORDER_READS, PLACEMENTS, Fault
 from atb.venues.simulator.refusals import PASSING
 
 
@@ -68,8 +68,7 @@ _STREAMS: dict[str, _Make] = {
 
 
 def _lag(rng: np.random.Generator) -> dict[str, Any]:
-    reads = ("GET /api/v3/order", "GET /api/v3/orderList", "GET /api/v3/openOrders", "GET /api/v3/myTrades", "reads")
-    return {"path": str(rng.choice(reads)), "times": MANY, "detail": {"lag_ms": int(rng.integers(1_000, 15_000))}}
+    return {"path": str(rng.choice(ORDER_READS)), "times": MANY, "detail": {"lag_ms": int(rng.integers(1_000, 15_000))}}
 
 
 def _late_engine(rng: np.random.Generator) -> dict[str, Any]:
@@ -78,13 +77,7 @@ def _late_engine(rng: np.random.Generator) -> dict[str, Any]:
 
 
 def _refuse(rng: np.random.Generator) -> dict[str, Any]:
-    paths = (
-        "POST /api/v3/order",
-        "POST /api/v3/orderList/opo",
-        "POST /api/v3/orderList/opoco",
-        "POST /api/v3/orderList/oco",
-    )
-    return {"path": str(rng.choice(paths)), "detail": dict(PASSING[int(rng.integers(len(PASSING)))])}
+    return {"path": str(rng.choice(PLACEMENTS)), "detail": dict(PASSING[int(rng.integers(len(PASSING)))])}
 
 
 def _partial(rng: np.random.Generator) -> dict[str, Any]:
