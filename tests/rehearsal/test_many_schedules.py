@@ -1,4 +1,4 @@
-"""A thousand wide schedules on both databases, and five hundred as in `test_schedules.py`: none violates an invariant.
+"""A thousand wide schedules on both databases, and five hundred as in `test_schedules.py`: none may violate an invariant.
 
 A file of their own, which one worker of several plays alone; each piece goes through shapes of its own.
 """
