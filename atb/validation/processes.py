@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 _Answer = tuple[list[tuple[float, ...]], str]
 
-_BLOCK = (64, 192)  # rows between two fresh starts, drawn at random
+_BLOCK = (128, 384)  # rows between two fresh starts, drawn at random
 _KEPT = ("PATH", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SYSTEMROOT", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "TMPDIR")
 
 

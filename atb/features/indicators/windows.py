@@ -8,7 +8,7 @@ windows of a column, and as many for a live row. Moments are merged as mean and 
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,22 +26,24 @@ def window_sum(x: Any, n: int) -> Any:
     """Return the sum of the last `n` values."""
     if isinstance(x, Live):
         return derived(_Sums(n), x)
-    sums = np.full(len(x), np.nan)
-    for first in range(0, len(x) - n + 1, _BLOCK):
-        block = x[first : first + _BLOCK + n - 1]
-        sums[first + n - 1 : first + len(block)] = _sums(block, n)
-    return sums
+    return _window_sums(x, (n,))[0]
 
 
 def mean(x: Any, n: int) -> Any:
     """Return the mean of the last `n` values; of equal values exactly their value."""
+    return means(x, (n,))[0]
+
+
+def means(x: Any, windows: Sequence[int]) -> list[Any]:
+    """Return the mean of the last values for each of several numbers of rows; their windows share their parts."""
     if isinstance(x, Live):
-        return derived(_Means(n), x)
-    means = window_sum(x, n)
-    means /= n
-    for first, end in _equal_runs(x, n):
-        means[first + n - 1 : end] = x[first]
-    return means
+        return [derived(_Means(n), x) for n in windows]
+    columns, same = _window_sums(x, windows), np.flatnonzero(x[1:] == x[:-1])
+    for n, column in zip(windows, columns, strict=True):
+        np.divide(column, n, out=column)
+        for first, end in _equal_runs(same, n):
+            column[first + n - 1 : end] = x[first]
+    return columns
 
 
 def moments(x: Any, n: int) -> tuple[Any, Any]:
@@ -214,21 +216,35 @@ def _nought(x: Any) -> Any:
     return abs(x) * 0.0
 
 
-def _sums(x: Array, n: int) -> Array:
-    """Return the sum of each `n` values that follow each other, out of sums of 1, 2, 4, 8... values."""
-    part, length, total, summed = x, 1, x, 0
-    while True:
-        if n & length:
-            total = total[length:] + part[: len(part) - summed] if summed else part
-            summed += length
-        if summed == n:
-            return total
-        part, length = part[length:] + part[: len(part) - length], 2 * length
+def _window_sums(x: Array, windows: Sequence[int]) -> list[Array]:
+    """Return the sum of the last values at each row, for each number of rows."""
+    columns = {n: np.full(len(x), np.nan) for n in windows}
+    filled = [n for n in windows if n <= len(x)]
+    most = max(filled, default=1)
+    for first in range(0, len(x) - most + 1, _BLOCK):
+        block = x[first : first + _BLOCK + most - 1]
+        for n, sums in zip(filled, _sums(block, filled), strict=True):
+            columns[n][first + n - 1 : first + len(block)] = sums
+    return [columns[n] for n in windows]
 
 
-def _equal_runs(x: Array, n: int) -> list[tuple[int, int]]:
-    """Return first row and end of each run of `n` or more equal values."""
-    same = np.flatnonzero(x[1:] == x[:-1])
+def _sums(x: Array, windows: Sequence[int]) -> Iterator[Array]:
+    """Yield the sum of each `n` values that follow each other, for each `n`, out of sums of 1, 2, 4, 8... values."""
+    powers = [x]  # of 2 ** i values
+    for n in windows:
+        while 2 ** len(powers) <= n:
+            last, length = powers[-1], 2 ** (len(powers) - 1)
+            powers.append(last[length:] + last[: len(last) - length])
+        total, summed = x, 0
+        for power, part in enumerate(powers):
+            if n & 2**power:
+                total = total[2**power :] + part[: len(part) - summed] if summed else part
+                summed += 2**power
+        yield total
+
+
+def _equal_runs(same: Any, n: int) -> list[tuple[int, int]]:
+    """Return first row and end of each run of `n` or more equal values, from the rows that the next one equals."""
     if n < 2 or len(same) < n - 1:
         return []
     breaks = np.flatnonzero(np.diff(same) > 1)

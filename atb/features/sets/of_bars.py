@@ -28,7 +28,7 @@ from atb.features.indicators import (
 )
 from atb.features.indicators.columns import change, clip, cycle, lag, log, maximum, minimum, quotient, sign, sqrt, where
 from atb.features.indicators.recursion import wilder_memory
-from atb.features.indicators.windows import moments
+from atb.features.indicators.windows import means, moments
 from atb.features.sets.feature_set import LIMIT, OPENED, Columns, FeatureSet
 from atb.times import DAY_MS
 
@@ -68,14 +68,19 @@ def _wicks(bars: Columns, windows: Sequence[int]) -> list[Any]:
     opened, close, high, low = bars["open"], bars["close"], bars["high"], bars["low"]
     lower, upper = minimum(opened, close) - low, high - maximum(opened, close)
     bought, range_ = lower - upper, high - low
-    return [clip(ratio(sma(bought, n), sma(range_, n)), -1.0, 1.0) for n in windows]
+    return _shares(bought, range_, windows)
 
 
 def _imbalances(bars: Columns, windows: Sequence[int]) -> list[Any]:
     """Return the share of so many bars' volume traded in rising bars less the share in falling ones, -1 to 1."""
     volume = bars["volume"]
     signed = sign(bars["close"] - bars["open"]) * volume
-    return [clip(ratio(sma(signed, n), sma(volume, n)), -1.0, 1.0) for n in windows]
+    return _shares(signed, volume, windows)
+
+
+def _shares(part: Any, whole: Any, windows: Sequence[int]) -> list[Any]:
+    """Return the mean of a part as a share of the mean of the whole over each window, -1 to 1."""
+    return [clip(ratio(*pair), -1.0, 1.0) for pair in zip(means(part, windows), means(whole, windows), strict=True)]
 
 
 def _price_windows(bars: Columns) -> Columns:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from numpy.lib.stride_tricks import sliding_window_view
 
 from atb.errors import InputError
 from atb.features.indicators import (
@@ -18,6 +19,7 @@ from atb.features.indicators import (
     sma,
     stddev,
 )
+from atb.features.indicators.windows import mean, means
 
 NAN = np.nan
 
@@ -144,3 +146,14 @@ def test_the_range_of_a_market_that_stands_still_is_0():
 def test_kama_needs_fast_below_slow():
     with pytest.raises(InputError, match="KAMA needs fast below slow"):
         kama(np.arange(50.0), 5, 9, 9)
+
+
+@pytest.mark.parametrize("rows", [0, 5, 400, 20_000])
+def test_means_over_several_windows_are_those_of_each_alone_bit_by_bit(rows):
+    x = np.round(np.random.default_rng(rows).normal(size=rows), 1)  # rounded: runs of equal values
+    windows = (48, 1, 7, 24, 300)
+    for n, found in zip(windows, means(x, windows), strict=True):
+        assert np.array_equal(found, mean(x, n), equal_nan=True)
+        if n <= rows:
+            np.testing.assert_allclose(found[n - 1 :], sliding_window_view(x, n).mean(axis=1), atol=1e-12)
+        assert np.isnan(found[: n - 1]).all()
