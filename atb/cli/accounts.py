@@ -1,4 +1,4 @@
-"""Access of commands to the journal: the open database, and accounts, symbols and strategies as people type them."""
+"""Access of commands to the journal: the open database, and symbols and strategies as people type them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,22 +27,6 @@ def journal(settings: "Settings | None" = None, *, reading: bool = False) -> Ite
         yield database
     finally:
         database.close()
-
-
-def known_account(database: "Database", name: str) -> str:
-    """Return the account of this name.
-
-    Raises
-    ------
-    InputError
-        If it never traded here, with the one that was probably meant.
-    """
-    from atb.live.journal.overview import accounts
-
-    known = accounts(database)
-    if name not in known:
-        raise InputError("No such account", found=name, todo=did_you_mean(name, known))
-    return name
 
 
 def known_strategy(database: "Database", name: str) -> str:

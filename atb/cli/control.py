@@ -1,23 +1,19 @@
 """`atb halt`, `atb resume` and `atb flatten`: the kill switch, which works while the runner runs and without the database."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.cli.accounts import journal, known_account
+from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
-from atb.errors import HaltError, InputError, SetupError
+from atb.errors import HaltError, InputError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from atb.config import Settings
     from atb.db import Database
+    from atb.live.journal.verbs import Switch
 
-T = TypeVar("T")
-PATIENCE = 15.0  # seconds for a database to answer before the file is written instead
 _POLL = 0.2  # seconds between two checks whether everything is closed
 _account = click.option("--account", help="The account; every one that ever traded here without it.")
 _reason = click.option("--reason", required=True, help="Why: it goes into the audit trail.")
@@ -92,89 +88,48 @@ def resume(account: str | None, *, reason: str, with_file: bool, as_json: bool) 
       atb resume --account main --reason "checked by hand"
       atb resume --account main --file --json
     """
-    from atb.live.journal.kill_switch import clear_halt, read_halt_file, remove_halt_file
+    from atb.live.journal.verbs import resume as let_trade
 
-    settings = start()
-    root = settings.data.root
-    with journal(settings) as database:
-        removed = bool(with_file and read_halt_file(root))
-        if removed and account is None and not _halted_accounts(database):
-            remove_halt_file(root)
-            _print_resumed(
-                {"resumed": None, "file_removed": True}, "The file HALT is deleted; no account was halted", as_json
-            )
-            return
-        chosen = _halted_one(database) if account is None else known_account(database, account)
-        if removed:
-            remove_halt_file(root)
-        lifted = clear_halt(database, chosen, source=_source(), reason=reason, root=root)
-    was = {"account": chosen, "was": lifted.name, "reason": lifted.reason, "source": lifted.source}
-    _print_resumed(
-        {"resumed": was, "file_removed": removed}, f"{chosen} may trade again; it was: {lifted.name}", as_json
-    )
+    done = let_trade(_switch(start()), account, reason=reason, source=source(), with_file=with_file)
+    if done.was is None:
+        content: dict[str, Any] = {"resumed": None, "file_removed": True}
+        _print_resumed(content, "The file HALT is deleted; no account was halted", as_json)
+        return
+    was = {"account": done.account, "was": done.was.name, "reason": done.was.reason, "source": done.was.source}
+    content = {"resumed": was, "file_removed": done.file_removed}
+    _print_resumed(content, f"{done.account} may trade again; it was: {done.was.name}", as_json)
 
 
 # --- halting ----------------------------------------------------------------------------------------------------------
 
 
+def _switch(settings: "Settings") -> "Switch":
+    from atb.live.journal.verbs import Switch
+
+    return Switch(lambda: journal(settings), settings.data.root)
+
+
 def _halt(settings: "Settings", word: str, account: str | None, *, reason: str, with_file: bool) -> dict[str, Any]:
     """Halt in the database, and in the file where that is asked for or the database does not answer."""
-    from atb.live.journal.kill_switch import Level, write_halt_file
+    from atb.live.journal.kill_switch import read_halt_file
+    from atb.live.journal.verbs import halt as stop
 
-    level, lost = Level.parse(word), None
-    if not reason.strip():
-        raise InputError("Say why", todo='--reason "..."')
-    path: Path | None = None
-    if with_file:  # the folder's runners are meant, whatever the database knows of them
-        path = write_halt_file(settings.data.root, level, f"{reason} ({_source()})")
     try:
-        rows = _in_time(lambda: _latch(settings, level, account, reason=reason))
+        done = stop(_switch(settings), word, account, reason=reason, source=source(), with_file=with_file)
     except InputError:
-        if path is not None:
-            click.echo(f"Every runner over this folder was halted: {level.word}, by {path}", err=True)
+        found = read_halt_file(settings.data.root) if with_file and reason.strip() else None
+        if found:
+            click.echo(f"Every runner over this folder was halted: {found.name}, by its file HALT", err=True)
         raise
-    except SetupError as gone:
-        rows, lost = [], str(gone)
-        path = path or write_halt_file(settings.data.root, level, f"{reason} ({_source()})")
     return {
-        "level": level.word,
-        "accounts": rows,
-        "file": None if path is None else str(path),
-        "database": lost or "ok",
+        "level": done.level.word,
+        "accounts": [
+            {"account": name, "level": held.name, "reason": held.reason, "source": held.source}
+            for name, held in done.accounts.items()
+        ],
+        "file": None if done.file is None else str(done.file),
+        "database": done.lost or "ok",
     }
-
-
-def _latch(settings: "Settings", level: Any, account: str | None, *, reason: str) -> list[dict[str, Any]]:
-    """Halt one account, or all of them; return the halt in force for each, which may be a stronger one."""
-    from sqlalchemy.exc import SQLAlchemyError
-
-    from atb.live.journal.kill_switch import set_halt
-    from atb.live.journal.overview import accounts
-
-    try:
-        with journal(settings) as database:
-            names = accounts(database) if account is None else [known_account(database, account)]
-            if not names:
-                raise InputError(
-                    "No account ever traded here", todo="Halt every runner over this folder by its file: --file"
-                )
-            holds = {name: set_halt(database, name, level, reason=reason, source=_source()) for name in names}
-    except SQLAlchemyError as lost:
-        raise SetupError(f"The database does not answer: {str(lost).splitlines()[0]}") from lost
-    return [
-        {"account": name, "level": held.name, "reason": held.reason, "source": held.source}
-        for name, held in holds.items()
-    ]
-
-
-def _in_time(act: Callable[[], T]) -> T:
-    """Call a function, but refuse after `PATIENCE`: a kill switch does not wait for a server that hangs."""
-    from atb.threads import Call
-
-    call = Call(act, "kill switch")
-    if not call.wait(PATIENCE):
-        raise SetupError(f"The database did not answer within {PATIENCE:.0f} s")
-    return call.result()
 
 
 def _wait_until_flat(database: "Database", names: list[str], wait: float) -> dict[str, bool]:
@@ -192,22 +147,7 @@ def _wait_until_flat(database: "Database", names: list[str], wait: float) -> dic
         time.sleep(_POLL)
 
 
-def _halted_accounts(database: "Database") -> list[str]:
-    from atb.live.journal.kill_switch import halted
-    from atb.live.journal.overview import accounts
-
-    return [name for name in accounts(database) if halted(database, name)]
-
-
-def _halted_one(database: "Database") -> str:
-    names = _halted_accounts(database)
-    if len(names) != 1:
-        known = f"Halted: {', '.join(names)}" if names else "`atb status` shows who is"
-        raise InputError("Say which account may trade again" if names else "No account is halted", todo=known)
-    return names[0]
-
-
-def _source() -> str:
+def source() -> str:
     """Return the user who halts or resumes, for the audit trail."""
     import getpass
 

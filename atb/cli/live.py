@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli import completing
-from atb.cli.accounts import journal, known_account
+from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.executing import BACKTEST, check_values, chosen_values
 from atb.cli.output import json_option, moments, print_json, print_points, print_table, print_text, start
@@ -159,7 +159,7 @@ def status(account: str | None, *, as_json: bool) -> None:
       atb status
       atb status --account main --json
     """
-    from atb.live.journal.overview import sessions
+    from atb.live.journal.overview import known_account, sessions
 
     settings = start()
     with journal(settings, reading=True) as database:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli import completing
-from atb.cli.accounts import canonical_symbol, journal, known_account, known_strategy
+from atb.cli.accounts import canonical_symbol, journal, known_strategy
 from atb.cli.commands import Command
 from atb.cli.layout import Row
 from atb.cli.output import amounts, json_option, moments, print_fields, print_json, print_table
@@ -47,6 +47,7 @@ def trades(account: str | None, symbol: str | None, *, strategy: str | None, lim
       atb trades
       atb trades --account main --symbol BTCUSDT --limit 100 --json
     """
+    from atb.live.journal.overview import known_account
     from atb.live.journal.overview import trades as closed
 
     with journal(reading=True) as database:
@@ -75,6 +76,7 @@ def orders(account: str | None, symbol: str | None, *, open_only: bool, limit: i
       atb orders --open
       atb orders --account main --symbol ETH/USDT --limit 200 --json
     """
+    from atb.live.journal.overview import known_account
     from atb.live.journal.overview import orders as find_orders
 
     with journal(reading=True) as database:

@@ -7,6 +7,7 @@ from sqlalchemy import BigInteger, CheckConstraint, Index, Integer, String, Uniq
 from sqlalchemy import text as sql
 from sqlalchemy.orm import Mapped, mapped_column
 
+from atb.db import access  # noqa: F401 - tables of the same schema
 from atb.db.base import Json, RowNumber, Table, now, of_session, one_of
 
 RUN_STATUSES = ("running", "succeeded", "failed", "interrupted")
@@ -188,7 +189,7 @@ class DecisionRow(Table):
     """
 
     __tablename__ = "decision"
-    __table_args__ = ({"postgresql_partition_by": "RANGE (bar_ms)"},)
+    __table_args__ = (Index(None, "bar_ms"), {"postgresql_partition_by": "RANGE (bar_ms)"})
 
     session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     bar_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True)
@@ -220,6 +221,7 @@ class IntentRow(Table):
         CheckConstraint("length(client_id) <= 36", name="client_id_length"),
         Index(None, "session_id", "state"),
         Index(None, "session_id", "placed_ms"),
+        Index(None, "bar_ms"),
         Index(
             "uq_intent_open_entry",
             "session_id",
@@ -261,7 +263,7 @@ class OrderEventRow(Table):
     """A message of the venue about an order, in order of arrival; rows are added, never changed."""
 
     __tablename__ = "order_event"
-    __table_args__ = (Index(None, "client_id"), {"postgresql_partition_by": "RANGE (time_ms)"})
+    __table_args__ = (Index(None, "client_id"), Index(None, "time_ms"), {"postgresql_partition_by": "RANGE (time_ms)"})
 
     session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     event_no: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
@@ -279,7 +281,7 @@ class FillRow(Table):
     """
 
     __tablename__ = "fill"
-    __table_args__ = (Index(None, "client_id"), Index(None, "session_id", "trade_no"))
+    __table_args__ = (Index(None, "client_id"), Index(None, "session_id", "trade_no"), Index(None, "time_ms"))
 
     session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     symbol: Mapped[str] = mapped_column(String(40), primary_key=True)
@@ -314,6 +316,7 @@ class TradeRow(Table):
     """A finished round trip; `pnl` is net of fees and financing, `mfe` and `mae` are fractions of the entry price."""
 
     __tablename__ = "trade"
+    __table_args__ = (Index(None, "exit_ms"),)
 
     session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     trade_no: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
@@ -340,7 +343,7 @@ class EquityRow(Table):
     """Equity and cash of a session at the close of one bar."""
 
     __tablename__ = "equity"
-    __table_args__ = ({"postgresql_partition_by": "RANGE (bar_ms)"},)
+    __table_args__ = (Index(None, "bar_ms"), {"postgresql_partition_by": "RANGE (bar_ms)"})
 
     session_id: Mapped[str] = mapped_column(of_session(), primary_key=True)
     bar_ms: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)

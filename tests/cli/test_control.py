@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from atb.cli import control, main
+from atb.cli import main
 from atb.config import load_settings
 from atb.db import open_database
+from atb.live.journal import verbs
 from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import Level, halted, halts, is_flat, read_halt_file, write_halt_file
 from atb.live.journal.step import Notice
@@ -231,7 +232,7 @@ def test_a_database_that_hangs_is_not_waited_for(tmp_path, monkeypatch):
     opened = open_database(load_settings().database.url)
     open_journal(opened).commit(close(0))
     opened.close()
-    monkeypatch.setattr(control, "PATIENCE", 0.5)
+    monkeypatch.setattr(verbs, "PATIENCE_S", 0.5)
     blocker = sqlite3.connect(tmp_path / "atb.db", isolation_level=None)
     blocker.execute("BEGIN EXCLUSIVE")
     try:

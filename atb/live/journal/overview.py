@@ -24,6 +24,7 @@ from atb.db.tables import (
     SlotRow,
     TradeRow,
 )
+from atb.errors import InputError, did_you_mean
 from atb.live.journal.kill_switch import latched
 from atb.monitoring.processes import Holder
 
@@ -184,6 +185,20 @@ def accounts(database: Database) -> list[str]:
     """Return the names of all accounts that ever traded here."""
     with database.session(read_only=True) as session:
         return list(session.scalars(select(SessionRow.account).distinct().order_by(SessionRow.account)))
+
+
+def known_account(database: Database, name: str) -> str:
+    """Return the account of this name.
+
+    Raises
+    ------
+    InputError
+        If it never traded here, with the one that was probably meant.
+    """
+    known = accounts(database)
+    if name not in known:
+        raise InputError("No such account", found=name, todo=did_you_mean(name, known))
+    return name
 
 
 def strategies(database: Database) -> list[str]:

@@ -1,0 +1,92 @@
+"""Listening: on this machine alone, or elsewhere over TLS or behind a stated proxy; served by waitress in one process.
+
+One process, since snapshots, the count of login tries and logins without a database live in its memory; its threads serve.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atb.dashboards.site import Reach
+from atb.errors import InputError
+from atb.serving import is_loopback
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+THREADS = 8
+CONNECTIONS = 200
+HEADER_BYTES = 32 * 1024
+_HEADERS = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the server listens.
+
+    Parameters
+    ----------
+    host, port
+        The address; port 0 takes a free one.
+    certificate, key
+        Files (PEM) of TLS; both or neither.
+    proxy
+        Address of a proxy that ends TLS in front of this server; None without one.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8050
+    certificate: Path | None = None
+    key: Path | None = None
+    proxy: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            raise InputError("TLS needs a certificate and its key", todo="Pass --certificate and --key")
+        if self.certificate is not None and self.proxy is not None:
+            raise InputError("TLS ends here or at a proxy, not at both", todo="Pass --certificate or --behind-proxy")
+        if not is_loopback(self.host) and self.certificate is None and self.proxy is None:
+            raise InputError(
+                "Passwords would cross the network in the clear",
+                found=self.host,
+                todo="Leave out --host, pass --certificate and --key, or state the proxy in front: --behind-proxy ADDRESS",
+            )
+
+    @property
+    def reach(self) -> Reach:
+        """How browsers reach it."""
+        return Reach(secure=self.certificate is not None or self.proxy is not None, proxied=self.proxy is not None)
+
+
+def serve(server: "Flask", place: Place, announce: Callable[[str], None]) -> None:
+    """Serve until the process is ended; `announce` is called with the link once connections are accepted.
+
+    Raises
+    ------
+    InputError
+        If the address cannot be listened on.
+    """
+    import waitress
+
+    options: dict[str, Any] = {"threads": THREADS, "connection_limit": CONNECTIONS, "ident": "atb",
+                               "max_request_header_size": HEADER_BYTES, "clear_untrusted_proxy_headers": True}  # fmt: skip
+    if place.proxy is not None:
+        options |= {"trusted_proxy": place.proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": _HEADERS}
+    try:
+        running = waitress.create_server(server, host=place.host, port=place.port, **options)
+    except OSError as error:
+        raise InputError(
+            "The dashboards cannot listen there",
+            found=f"{place.host}:{place.port}: {error.strerror or error}",
+            todo="Pass another --port; 0 takes a free one",
+        ) from error
+    try:
+        announce(f"{'https' if place.certificate else 'http'}://{_shown(place.host)}:{running.effective_port}/")
+        running.run()
+    finally:
+        running.close()
+
+
+def _shown(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,160 @@
+"""The Dash application: a bar with the pages, the page that is asked for, and a second hand that asks what is new.
+
+Every page is redrawn by one callback from the snapshot that all viewers share; a viewer who has that version already is sent
+nothing. The callback itself asks for the role: a layout alone protects nothing.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+from dash import Dash, Input, Output, State, dcc, html, no_update
+from dash.development.base_component import Component
+from flask import Flask, abort, g
+
+from atb.dashboards.access.gate import FORM_COOKIE
+from atb.dashboards.elements import notice, text
+from atb.dashboards.page import Look, Page, Query, has_rights
+from atb.dashboards.pages import PAGES, page_at
+from atb.dashboards.site import Site
+from atb.dashboards.snapshots import Snapshot
+
+TICK_MS = 1_000
+NARROW = 600  # pixels
+LONGEST_QUERY = 500  # characters
+_INDEX = """<!doctype html>
+<html lang="en">
+<head>
+  {%metas%}<meta name="viewport" content="width=device-width, initial-scale=1"><title>{%title%}</title>
+  <link rel="icon" href="data:,"><link rel="stylesheet" href="/style.css"><script src="/page.js"></script>{%css%}
+</head>
+<body>{%app_entry%}<footer>{%config%}{%scripts%}{%renderer%}</footer></body>
+</html>"""
+_LOOK = f"""(_, before) => {{
+  const look = {{dark: matchMedia("(prefers-color-scheme: dark)").matches, narrow: innerWidth < {NARROW}}};
+  const same = before && before.dark === look.dark && before.narrow === look.narrow;
+  return same ? window.dash_clientside.no_update : look;
+}}"""
+_TITLE = """(path) => {
+  const titles = %s, place = path.replace(/\\/+$/, "");
+  document.title = (titles[place] ?? titles[""]) + " · atb";
+  return window.dash_clientside.no_update;
+}"""
+
+
+def add_pages(server: Flask, site: Site) -> Dash:
+    """Put the Dash application on a server and return it."""
+    app = Dash(
+        __name__,
+        server=server,
+        title="atb",
+        update_title="",
+        index_string=_INDEX,
+        assets_folder=str(Path(__file__).parent / "assets"),
+        include_assets_files=False,
+        suppress_callback_exceptions=True,  # a page brings its parts when it is shown
+        csrf_token_name=FORM_COOKIE,
+        csrf_header_name="X-CSRFToken",
+        add_log_handler=False,
+    )
+    app.layout = lambda: _layout(site)
+    app.clientside_callback(_LOOK, Output("look", "data"), Input("tick", "n_intervals"), State("look", "data"))
+    titles = json.dumps({"": PAGES[0].title} | {page.path: page.title for page in PAGES})
+    app.clientside_callback(_TITLE % titles, Output("titled", "data"), Input("place", "pathname"))
+
+    @app.callback(  # type: ignore[misc] # Dash does not type its decorator
+        Output("page", "children"),
+        Output("age", "children"),
+        Output("bar", "children"),
+        Output("shown", "data"),
+        Input("place", "pathname"),
+        Input("place", "search"),
+        Input("tick", "n_intervals"),
+        Input("look", "data"),
+        State("shown", "data"),
+    )
+    def show(path: str, search: str, _tick: int, look: dict[str, bool] | None, shown: str | None) -> Any:  # noqa: PLR0917
+        if look is None:  # the browser says it in a moment
+            return no_update
+        return _shown(site, path or "/", search or "", look=Look(**look), shown=shown)
+
+    return app
+
+
+def _layout(site: Site) -> Component:
+    return html.Div(
+        [
+            html.A("Skip to the page", href="#page", className="skip"),
+            dcc.Location(id="place"),
+            dcc.Interval(id="tick", interval=TICK_MS),
+            dcc.Store(id="look"),
+            dcc.Store(id="shown"),
+            dcc.Store(id="titled"),
+            html.Header(
+                [
+                    html.Span("atb", className="name"),
+                    html.Nav(id="bar", **{"aria-label": "Pages"}),
+                    html.Span(id="who", children=_who(site), className="who"),
+                ],
+                className="bar",
+            ),
+            html.Main(id="page", tabIndex=-1),
+            html.P(id="age", className="age"),
+        ]
+    )
+
+
+def _who(site: Site) -> list[Any]:
+    """Return who is signed in, with ways to what the role may do."""
+    login = g.login
+    ways = [("Control", "/control", "operator"), ("Admin", "/admin/", "admin")]
+    links = [html.A(name, href=href, className="act") for name, href, role in ways if has_rights(login.role, role)]
+    read_only = ", read-only" if site.read_only else ""
+    return [*links, html.A(f"{login.user} ({login.role}{read_only})", href="/me", className="act")]
+
+
+def _shown(site: Site, path: str, search: str, *, look: Look, shown: str | None) -> Any:
+    """Return the page, its age, the navigation and the version; only the age where the version is shown already."""
+    page = page_at(path)
+    if page is None:
+        missing = html.Div([html.H1("There is no such page"), html.P(path)])
+        return missing, "", _navigation(None), f"none {path}"
+    if not has_rights(g.login.role, page.role):
+        abort(403)
+    snapshot = site.snapshots.of(page, query_of(search))
+    version = json.dumps([path, search, look.dark, look.narrow, snapshot.version])
+    age = _age(snapshot)
+    if version == shown:
+        return no_update, age, no_update, no_update
+    return _drawn(page, snapshot, look), age, _navigation(page), version
+
+
+def query_of(search: str) -> Query:
+    """Return the names and values of an address after its question mark, sorted; a name given twice counts once."""
+    pairs = parse_qsl(search.removeprefix("?")[:LONGEST_QUERY], max_num_fields=20)
+    return tuple(sorted(dict(pairs).items()))
+
+
+def _drawn(page: Page, snapshot: Snapshot, look: Look) -> Component:
+    problem = [notice(snapshot.problem, "bad")] if snapshot.problem else []
+    if snapshot.read_at is None:
+        return html.Div([html.H1(page.title), *problem])
+    return html.Div([*problem, page.draw(snapshot.content, look)])
+
+
+def _age(snapshot: Snapshot) -> str:
+    if snapshot.read_at is None:
+        return "Nothing was read yet. All times are UTC."
+    when = text(snapshot.read_at)
+    return f"Old: as of {when}. All times are UTC." if snapshot.problem else f"As of {when}. All times are UTC."
+
+
+def _navigation(here: Page | None) -> list[Component]:
+    listed = [page for page in PAGES if page.listed and has_rights(g.login.role, page.role)]
+    return [_link(page, current=page is here) for page in listed]
+
+
+def _link(page: Page, *, current: bool) -> Component:
+    named = {"aria-current": "page"} if current else {}
+    return html.A(page.title, href=page.path, **named)

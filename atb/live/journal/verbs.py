@@ -1,0 +1,178 @@
+"""The verbs of the kill switch, for the command line and the control page: halt and resume, by the database or without it.
+
+A halt that the database does not take in time is written to the file HALT of the data folder, which every runner over it reads; the
+answer says which way it went. A resume needs the database: it holds what is latched.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from atb.db import Database
+from atb.errors import InputError, SetupError
+from atb.live.journal.kill_switch import (
+    Halt,
+    Level,
+    clear_halt,
+    halted,
+    read_halt_file,
+    remove_halt_file,
+    set_halt,
+    write_halt_file,
+)
+from atb.live.journal.overview import accounts, known_account
+from atb.threads import Call
+
+T = TypeVar("T")
+PATIENCE_S = 15.0  # for a database to answer before the file is written instead
+RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """Where the kill switch of some runners is.
+
+    Parameters
+    ----------
+    journal
+        Opens the database for the length of a block.
+    root
+        The data folder; its file HALT works without the database.
+    patience_s
+        Seconds for the database to answer; None for `PATIENCE_S`.
+    """
+
+    journal: Callable[[], AbstractContextManager[Database]]
+    root: Path
+    patience_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Halted:
+    """What a halt did.
+
+    Parameters
+    ----------
+    level
+        What was asked for.
+    accounts
+        The halt in force by account, which may be an earlier and stronger one; empty where the database did not answer.
+    file
+        The file that halts every runner over the folder, if it was written.
+    lost
+        Why the database did not take it; empty if it did.
+    """
+
+    level: Level
+    accounts: dict[str, Halt]
+    file: Path | None
+    lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """What a resume did: the account with the halt it had, None if only the file was deleted."""
+
+    account: str | None
+    was: Halt | None
+    file_removed: bool
+
+
+def halt(
+    switch: Switch, word: str, account: str | None, *, reason: str, source: str, with_file: bool = False
+) -> Halted:
+    """Halt an account, or every one that ever traded here if it is None.
+
+    Parameters
+    ----------
+    word
+        `pause`, `cancel` or `flatten`.
+    source
+        Who does it and from where; with the reason it goes into the audit trail.
+    with_file
+        Write the file too, for runners that the database knows nothing of.
+
+    Raises
+    ------
+    InputError
+        If there is no such level or account, or no reason; the file, if asked for, is written all the same.
+    """
+    level, lost = Level.parse(word), ""
+    if not reason.strip():
+        raise InputError("Say why", todo='--reason "..."')
+    path: Path | None = None
+    if with_file:
+        path = write_halt_file(switch.root, level, f"{reason} ({source})")
+    try:
+        found = _in_time(lambda: _latch(switch, level, account, reason=reason, source=source), switch.patience_s)
+    except SetupError as gone:
+        found, lost = {}, str(gone)
+        path = path or write_halt_file(switch.root, level, f"{reason} ({source})")
+    return Halted(level, found, path, lost)
+
+
+def resume(switch: Switch, account: str | None, *, reason: str, source: str, with_file: bool = False) -> Resumed:
+    """Let one account trade again; None means the only one that is halted.
+
+    Parameters
+    ----------
+    with_file
+        Delete the file HALT first.
+
+    Raises
+    ------
+    InputError
+        If no such account is halted, or several are and none was named.
+    HaltError
+        If the file is there and stays, or a flatten has not finished.
+    """
+    with switch.journal() as database:
+        removed = bool(with_file and read_halt_file(switch.root))
+        if removed and account is None and not halted_accounts(database):
+            remove_halt_file(switch.root)
+            return Resumed(None, None, file_removed=True)
+        chosen = _halted_one(database) if account is None else known_account(database, account)
+        if removed:
+            remove_halt_file(switch.root)
+        lifted = clear_halt(database, chosen, source=source, reason=reason, root=switch.root)
+    return Resumed(chosen, lifted, file_removed=removed)
+
+
+def halted_accounts(database: Database) -> list[str]:
+    """Return the names of the accounts that are halted in the database."""
+    return [name for name in accounts(database) if halted(database, name)]
+
+
+def _halted_one(database: Database) -> str:
+    names = halted_accounts(database)
+    if len(names) != 1:
+        known = f"Halted: {', '.join(names)}" if names else "`atb status` shows who is"
+        raise InputError("Say which account may trade again" if names else "No account is halted", todo=known)
+    return names[0]
+
+
+def _latch(switch: Switch, level: Level, account: str | None, *, reason: str, source: str) -> dict[str, Halt]:
+    """Halt one account, or all of them; return the halt in force for each."""
+    try:
+        with switch.journal() as database:
+            names = accounts(database) if account is None else [known_account(database, account)]
+            if not names:
+                raise InputError(
+                    "No account ever traded here", todo="Halt every runner over this folder by its file: --file"
+                )
+            return {name: set_halt(database, name, level, reason=reason, source=source) for name in names}
+    except SQLAlchemyError as lost:
+        raise SetupError(f"The database does not answer: {str(lost).splitlines()[0]}") from lost
+
+
+def _in_time(act: Callable[[], T], patience_s: float | None) -> T:
+    """Call a function, but refuse when it takes too long: a kill switch does not wait for a server that hangs."""
+    patience = PATIENCE_S if patience_s is None else patience_s
+    call = Call(act, "kill switch")
+    if not call.wait(patience):
+        raise SetupError(f"The database did not answer within {patience:.0f} s")
+    return call.result()
