@@ -3,6 +3,7 @@
 import os
 import platform
 import re
+import shutil
 import sys
 import tempfile
 import time
@@ -29,6 +30,8 @@ DISTRIBUTION = "atb-workbench"
 TIMEOUT_MS = 5_000  # of the request to the exchange
 # Exchanges refuse requests whose time stamp is one second ahead of theirs.
 CLOCK_WARNING_MS, CLOCK_ERROR_MS = 500, 1_000
+GIB = 1 << 30
+ROOM_WARNING, ROOM_ERROR = 2.0, 0.2  # GiB that should be free, and must be
 _PIN = re.compile(r"^[A-Za-z0-9._-]+==")
 _SETUP = "Run `make setup`"
 
@@ -73,6 +76,7 @@ def check_all() -> Iterator[Check]:
         return
     yield Check("settings", "ok", f"project {settings.project}")
     yield from check_folders(settings)
+    yield check_disk(settings.data.root)
     yield check_database(settings.database.url)
     yield from check_keys(settings)
     yield from check_private(settings)
@@ -175,6 +179,17 @@ def check_folders(settings: "Settings") -> list[Check]:
     places = dict.fromkeys((*folders, settings.models_root, settings.promoted_root))
     problems = [check for folder in places if (check := _refused(folder)) is not None]
     return problems or [Check("folders", "ok", f"{len(places)} folders can be written, data in {settings.data.root}")]
+
+
+def check_disk(root: Path) -> Check:
+    """Check that the disk of the data folder has room: a runner whose journal cannot be written stops trading."""
+    existing = next(place for place in (root, *root.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    found = f"{free / GIB:,.1f} GiB free at {existing}"
+    if free >= ROOM_WARNING * GIB:
+        return Check("disk", "ok", found)
+    status: Literal["warning", "error"] = "warning" if free >= ROOM_ERROR * GIB else "error"
+    return Check("disk", status, found, "Free some space: the journal needs it", wanted=f"{ROOM_WARNING:g} GiB")
 
 
 def _refused(folder: Path) -> Check | None:

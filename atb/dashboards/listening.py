@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from atb.dashboards.site import Reach
 from atb.errors import InputError
-from atb.serving import is_loopback
+from atb.serving import Bounds, is_loopback
 
 if TYPE_CHECKING:
     from flask import Flask
 
 THREADS = 8
-CONNECTIONS = 200
+CONNECTIONS = 100
+BODY_BYTES = 17 << 20  # more than any form may have
 HEADER_BYTES = 32 * 1024
 _HEADERS = {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"}
 
@@ -67,25 +68,57 @@ def serve(server: "Flask", place: Place, announce: Callable[[str], None]) -> Non
     InputError
         If the address cannot be listened on.
     """
-    import waitress
-
-    options: dict[str, Any] = {"threads": THREADS, "connection_limit": CONNECTIONS, "ident": "atb",
-                               "max_request_header_size": HEADER_BYTES, "clear_untrusted_proxy_headers": True}  # fmt: skip
-    if place.proxy is not None:
-        options |= {"trusted_proxy": place.proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": _HEADERS}
     try:
-        running = waitress.create_server(server, host=place.host, port=place.port, **options)
+        if place.certificate is not None and place.key is not None:
+            _serve_tls(server, place, announce)
+        else:
+            _serve(server, place, announce)
     except OSError as error:
         raise InputError(
             "The dashboards cannot listen there",
             found=f"{place.host}:{place.port}: {error.strerror or error}",
             todo="Pass another --port; 0 takes a free one",
         ) from error
+
+
+def _serve(server: "Flask", place: Place, announce: Callable[[str], None]) -> None:
+    running = _waitress(server, {"host": place.host, "port": place.port}, proxy=place.proxy)
     try:
-        announce(f"{'https' if place.certificate else 'http'}://{_shown(place.host)}:{running.effective_port}/")
+        announce(f"http://{_shown(place.host)}:{running.effective_port}/")
         running.run()
     finally:
         running.close()
+
+
+def _serve_tls(server: "Flask", place: Place, announce: Callable[[str], None]) -> None:
+    from atb.dashboards.tls import FROM, serve_tls, tls_context
+
+    assert place.certificate is not None  # asked by the caller
+    assert place.key is not None
+    serve_tls(
+        lambda options: _waitress(server, options, proxy=FROM),
+        (place.host, place.port),
+        tls_context(place.certificate, place.key),
+        bounds=Bounds(body_bytes=BODY_BYTES, connections=CONNECTIONS),
+        announce=lambda port: announce(f"https://{_shown(place.host)}:{port}/"),
+    )
+
+
+def _waitress(server: "Flask", where: dict[str, Any], *, proxy: str | None) -> Any:
+    """Return a waitress server that believes what a proxy states, and no one else."""
+    import waitress
+
+    options: dict[str, Any] = {
+        "threads": THREADS,
+        "connection_limit": CONNECTIONS,
+        "ident": "atb",
+        "max_request_header_size": HEADER_BYTES,
+        "max_request_body_size": BODY_BYTES,
+        "clear_untrusted_proxy_headers": True,
+    }
+    if proxy is not None:
+        options |= {"trusted_proxy": proxy, "trusted_proxy_count": 1, "trusted_proxy_headers": _HEADERS}
+    return waitress.create_server(server, **where, **options)
 
 
 def _shown(host: str) -> str:

@@ -13,9 +13,11 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from atb.dashboards.access.doors import add_doors
 from atb.dashboards.access.gate import stand_before
+from atb.dashboards.admin import add_admin
 from atb.dashboards.control import add_control
 from atb.dashboards.shell import add_pages
 from atb.dashboards.site import Site
+from atb.errors import AtbError, DatabaseLostError, InputError
 from atb.files import make_private_folder, write_private
 
 HERE = Path(__file__).parent
@@ -53,6 +55,9 @@ def make_server(site: Site) -> Flask:
     add_control(server, site)
     _add_files(server)
     server.register_error_handler(HTTPException, _refused)
+    server.register_error_handler(AtbError, _named)
+    server.register_error_handler(OverflowError, lambda _: _named(InputError("A number is too large")))
+    add_admin(server, site)
     pages.append(add_pages(server, site))
     return server
 
@@ -80,6 +85,10 @@ def _add_files(server: Flask) -> None:
     def style() -> Response:
         return send_from_directory(HERE, "style.css")
 
+    @server.get("/admin.css")
+    def admin_style() -> Response:
+        return send_from_directory(HERE, "admin.css")
+
     @server.get("/page.js")
     def script() -> Response:
         return send_from_directory(HERE, "page.js")
@@ -87,6 +96,13 @@ def _add_files(server: Flask) -> None:
     @server.get("/alive")
     def alive() -> Response:
         return Response("ok\n", mimetype="text/plain")
+
+
+def _named(refused: AtbError) -> tuple[str, int]:
+    """Return a refusal of ours as a page: 503 where the database does not answer, else 400."""
+    code = 503 if isinstance(refused, DatabaseLostError) else 400
+    name = "The database does not answer" if code == 503 else "This cannot be done"
+    return render_template("refused.html", code=code, name=name, why=str(refused)), code
 
 
 def _refused(error: HTTPException) -> AnyResponse | tuple[str, int] | HTTPException:

@@ -137,6 +137,17 @@ def sqlite_file(url: str) -> Path | None:
     return Path(name).expanduser().absolute()
 
 
+def server_engine(url: str) -> Engine:
+    """Return the engine of a database on a server, not connected yet.
+
+    Raises
+    ------
+    SetupError
+        The URL is malformed or of another database.
+    """
+    return _engine(_parse(url))
+
+
 def _parse(url: str) -> URL:
     try:
         parsed = make_url(url.strip())

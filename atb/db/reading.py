@@ -1,4 +1,4 @@
-"""Opens a database read-only where it cannot be written: on a full or read-only disk, or by a user who may only read.
+"""Opens a database read-only where it cannot be written: on a full or read-only disk, by a user or a role that may only read.
 
 `atb status` must answer on the night on which the disk is full. SQLite needs a file beside the database (`-shm`) even to read one
 with a write-ahead log; where that cannot be made and there is no log, no process is writing, and the file is read as it stands
@@ -12,11 +12,12 @@ from urllib.parse import quote
 from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import SQLAlchemyError
 
-from atb.db.database import Database, begin, open_database, sqlite_file
+from atb.db.database import Database, begin, open_database, server_engine, sqlite_file
 from atb.db.migration import bring_to_head
 from atb.db.types import dump_json
 from atb.errors import SetupError
 
+_NO_RIGHT = {"42501", "25006"}  # PostgreSQL: a missing right, and a server or role whose transactions only read
 # Primary result codes of SQLite for a disk that cannot be written, or a missing right.
 _UNWRITABLE = {
     sqlite3.SQLITE_READONLY,
@@ -40,10 +41,10 @@ def open_to_read(url: str) -> Database:
     try:
         return open_database(url)
     except SetupError as error:
-        path = sqlite_file(url)
-        if path is None or not path.is_file() or not _is_unwritable(error):
+        if not _is_unwritable(error):
             raise
-        engine = _reading(path)
+        path = sqlite_file(url)
+        engine = _reading_server(url) if path is None else _reading(path) if path.is_file() else None
         if engine is None:
             raise
         return Database(engine, unwritable=error.wrong)
@@ -51,8 +52,21 @@ def open_to_read(url: str) -> Database:
 
 def _is_unwritable(refused: SetupError) -> bool:
     cause = refused.__cause__
-    code = getattr(getattr(cause, "orig", cause), "sqlite_errorcode", 0)
-    return isinstance(code, int) and code & 0xFF in _UNWRITABLE
+    driver = getattr(cause, "orig", cause)
+    code = getattr(driver, "sqlite_errorcode", 0)
+    return (isinstance(code, int) and code & 0xFF in _UNWRITABLE) or getattr(driver, "pgcode", None) in _NO_RIGHT
+
+
+def _reading_server(url: str) -> Engine | None:
+    """Return an engine on a server's database of this schema, whose transactions only read; None if even that is refused."""
+    engine = server_engine(url).execution_options(postgresql_readonly=True)
+    try:
+        with engine.connect() as connection:
+            bring_to_head(connection, allowed=False)
+    except SQLAlchemyError:
+        engine.dispose()
+        return None
+    return engine
 
 
 def _reading(path: Path) -> Engine | None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 OPEN = frozenset({"/login", "/style.css", "/alive"})  # without a login
 NEEDED = (("/admin", "admin"), ("/control", "operator"))  # the rest of the server needs a viewer
 POLL = ["tick.n_intervals"]  # the callback of a page that refreshes itself
+UPLOADS, UPLOAD_BYTES = "/admin/market-data/", 16 << 20  # where a form may be larger: a file of bars
 FORM_COOKIE = "_csrf_token"  # read by Dash's script, which sends it back as a header
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -70,6 +71,8 @@ def stand_before(server: Flask, site: Site, script_hashes: "Callable[[], Sequenc
         _check_way(site)
         rule = "" if request.url_rule is None else request.url_rule.rule
         needed = needed_role(rule, request.path)
+        if rule.startswith(UPLOADS):
+            request.max_content_length = UPLOAD_BYTES
         token = request.cookies.get(login_cookie(site), "")
         g.login = site.logins.find(token, by_person=not _is_poll()) if token else None
         if needed is None:

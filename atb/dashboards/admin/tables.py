@@ -1,0 +1,197 @@
+"""Every table of the schema as a view: browsed, searched, filtered, exported, never written.
+
+A table that is added to the schema gets its view by itself. What may be changed by hand is changed elsewhere, by functions that
+check it: users by `atb users`, market data on its own page, an account's halt on the control page. Rows about money stay as they
+were written; a correction of one is a row of the audit trail, with its reason.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from flask_admin.contrib.sqla import ModelView
+from flask_admin.contrib.sqla.filters import BaseSQLAFilter
+from flask_admin.model.template import LinkRowAction
+from sqlalchemy import select
+from wtforms import Form
+
+from atb.dashboards.admin.cells import as_text, harmless, moment_of, ms_of, shortened
+from atb.dashboards.admin.reading import ReadSession
+from atb.db.base import Table
+from atb.db.types import UtcDateTime
+from atb.errors import InputError, did_you_mean
+
+WINDOW = 50_000  # rows, the newest ones, among which is searched and filtered: a million are never read for one page
+EXPORTED = 20_000  # rows of an export at most
+NEWEST = {
+    "run": "started_at",
+    "promotion": "created_at",
+    "session": "updated_at",
+    "decision": "bar_ms",
+    "equity": "bar_ms",
+    "intent": "bar_ms",
+    "order_event": "time_ms",
+    "fill": "time_ms",
+    "trade": "exit_ms",
+    "dashboard_login": "seen_at",
+}
+"""By table the column that says what is newest, with an index where the table grows; the key's first column for the rest."""
+MONEY = frozenset({"session", "slot", "decision", "intent", "order_event", "fill", "trade", "equity", "kernel_state", "cursor",
+                   "handover", "halt", "acknowledgement", "account_lease", "event", "evidence", "promotion"})  # fmt: skip
+SECRET = {"dashboard_user": {"password_hash"}, "dashboard_login": {"token_sha256"}}
+LARGE = {"kernel_state": {"payload"}}  # shown on the row's own page
+_CATEGORIES = {"Research": {"run", "promotion", "evidence"}, "Access": {"dashboard_user", "dashboard_login"}}
+_TEXTS = {"Text", "String"}
+_FILTERED = {*_TEXTS, "Integer", "BigInteger", "Float", "Boolean"}
+
+
+class MomentFilter(BaseSQLAFilter):
+    """Rows from a moment on, or before it, in UTC; for a column of times or of epoch milliseconds."""
+
+    def __init__(self, column: Any, name: str, *, after: bool) -> None:
+        super().__init__(column, name)
+        self._after = after
+
+    def clean(self, value: str) -> Any:
+        """Return the column's value for what a person typed."""
+        moment = moment_of(value)
+        return moment if isinstance(self.column.type, UtcDateTime) else ms_of(moment)
+
+    def apply(self, query: Any, value: Any, alias: Any = None) -> Any:  # noqa: ARG002 - Flask-Admin's signature
+        """Narrow the query."""
+        return query.filter(self.column >= value if self._after else self.column < value)
+
+    def operation(self) -> str:
+        """Return the words of the filter."""
+        return "from" if self._after else "before"
+
+
+class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
+    """A table that is read only: there is no form to write one, whatever is posted."""
+
+    can_create = can_edit = can_delete = False
+    can_view_details = can_export = can_set_page_size = True
+    page_size, page_size_options = 50, (20, 50, 100)
+    export_max_rows = EXPORTED
+    column_display_pk = named_filter_urls = True
+    simple_list_pager = True  # counting a million rows takes longer than showing a page
+    action_disallowed_list = ("delete",)
+    list_template = "admin/table.html"
+    extra_css = ("/admin.css",)
+    window = WINDOW
+
+    def __init__(self, model: Any, session: ReadSession, *, category: str) -> None:
+        table = model.__table__
+        self.about = about(model)
+        hidden = SECRET.get(table.name, set())
+        names = [column.key for column in table.columns if column.key not in hidden]
+        self._recent = table.columns[NEWEST.get(table.name, next(iter(table.primary_key.columns)).key)]
+        self._ms = {name for name in names if name.endswith("_ms")}
+        self.column_list = [name for name in names if name not in LARGE.get(table.name, set())]
+        self.column_details_list = names
+        self.column_export_list = self.column_list
+        self.column_labels = {name: harmless(name) for name in names}
+        self.column_sortable_list = [self._recent.key] if self._recent.key in names else []
+        self.column_default_sort = (self._recent.key, True)
+        self.column_searchable_list = [name for name in names if type(table.columns[name].type).__name__ in _TEXTS]
+        if table.name == "event":
+            self.column_searchable_list.append("detail")
+        self.column_filters = list(_filters(table, names))
+        super().__init__(
+            model, session, name=table.name, category=category, endpoint=table.name, url=f"/admin/{table.name}"
+        )
+
+    def scaffold_form(self) -> type[Form]:
+        """Return a form without fields: nothing can be written."""
+        return Form
+
+    def get_list(self, page: int | None, *args: Any, **options: Any) -> Any:
+        """Return one page of the newest `WINDOW` rows that the filters by time leave."""
+        filters = args[3] if len(args) > 3 else options.get("filters")
+        self._floor_of_request(filters or ())
+        return super().get_list(max(page or 0, 0), *args, **options)
+
+    def get_query(self) -> Any:
+        """Return the rows of the window."""
+        from flask import g
+
+        query = super().get_query()
+        floor = g.get("admin_floor")
+        return query if floor is None else query.filter(self._recent >= floor)
+
+    def get_export_value(self, model: Any, name: Any) -> str:
+        """Return an exported cell that no spreadsheet runs."""
+        return harmless(as_text(getattr(model, name), is_ms=name in self._ms))
+
+    def _get_list_value(self, context: Any, model: Any, name: str, *_formatters: Any) -> str:
+        """Return a cell as text, which the page escapes; short in a list, whole on the row's own page."""
+        shown = as_text(getattr(model, name), is_ms=name in self._ms)
+        is_list = context is not None and "data" in context
+        return shortened(shown) if is_list else shown
+
+    def _get_list_filter_args(self) -> Any:
+        """Return the filters of the address; an unknown one is refused, since all rows would be shown for it in silence."""
+        from flask import request
+
+        for name in request.args:
+            asked = name.partition("_")[2]
+            if name.startswith("flt") and asked not in (self._filter_args or {}):
+                raise InputError(
+                    "There is no such filter", found=name, todo=did_you_mean(asked, self._filter_args or {})
+                )
+        return super()._get_list_filter_args()
+
+    def _floor_of_request(self, filters: Any) -> None:
+        """Find the oldest row of the window by the index, for this request."""
+        from flask import g
+
+        query = select(self._recent).order_by(self._recent.desc()).offset(WINDOW).limit(1)
+        for number, _, value in filters:
+            chosen = self._filters[number]
+            if chosen.column is self._recent:
+                query = chosen.apply(query, chosen.clean(value), None)
+        g.admin_floor = self.session.execute(query).scalar()
+
+
+class MoneyView(TableView):
+    """A table whose rows are about money: a correction is a new row, with a reason."""
+
+    def __init__(self, model: Any, session: ReadSession, *, category: str) -> None:
+        table = model.__table__.name
+        link = LinkRowAction("fa fa-pencil", lambda _action, key, _row: _correction(table, key), "Add a correction")
+        self.column_extra_row_actions = [link]
+        super().__init__(model, session, category=category)
+
+
+def table_views(session: ReadSession) -> Iterator[TableView]:
+    """Yield a view for each table of the schema."""
+    for mapper in sorted(Table.registry.mappers, key=lambda each: each.local_table.name):
+        name = mapper.local_table.name
+        kind = MoneyView if name in MONEY else TableView
+        category = next((title for title, names in _CATEGORIES.items() if name in names), "Trading")
+        yield kind(mapper.class_, session, category=category)
+
+
+def _filters(table: Any, names: list[str]) -> Iterator[Any]:
+    """Yield the filters of a table: texts, numbers and truth values by Flask-Admin's, times by ours; not amounts.
+
+    SQLite keeps amounts as text, which is compared like words.
+    """
+    for name in names:
+        column = table.columns[name]
+        if name.endswith("_ms") or isinstance(column.type, UtcDateTime):
+            yield MomentFilter(column, name, after=True)
+            yield MomentFilter(column, name, after=False)
+        elif type(column.type).__name__ in _FILTERED:
+            yield name
+
+
+def about(model: type) -> str:
+    """Return the first line of a table's description."""
+    return (inspect.getdoc(model) or "").partition("\n")[0]
+
+
+def _correction(table: str, key: str) -> str:
+    from urllib.parse import urlencode
+
+    return f"/admin/correction/?{urlencode({'table': table, 'key': key})}"

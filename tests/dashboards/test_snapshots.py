@@ -1,0 +1,168 @@
+"""Snapshots: one reading for all viewers, none while it is young, the last one while the database is away."""
+
+import threading
+
+import pandas as pd
+import pytest
+from dash import html
+
+from atb.dashboards.link import DatabaseLink
+from atb.dashboards.page import Page
+from atb.dashboards.snapshots import KEPT, Snapshots
+from atb.errors import DatabaseLostError, InputError, SetupError
+from tests.timeouts import PATIENCE_S
+
+
+class Opened:
+    """A database that answers as a test says."""
+
+    unwritable, there = "", True
+
+    def close(self) -> None:
+        pass
+
+
+def page(read, every_s=1_000.0):
+    return Page(
+        "/x", "X", lambda _source, query: read(query), lambda content, look: html.P(str(content)), every_s=every_s
+    )
+
+
+@pytest.fixture
+def link():
+    return DatabaseLink(Opened, patience_s=PATIENCE_S, rest_s=0.0)
+
+
+def test_twenty_viewers_at_once_cost_one_reading(link):
+    began, go, calls = threading.Barrier(21), threading.Event(), []
+
+    def read(_query):
+        calls.append(1)
+        go.wait(PATIENCE_S)
+        return len(calls)
+
+    snapshots, found = Snapshots(link, lambda database: database), []
+    shown = page(read)
+
+    def look():
+        began.wait(PATIENCE_S)
+        found.append(snapshots.of(shown, ()).content)
+
+    threads = [threading.Thread(target=look) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    began.wait(PATIENCE_S)
+    go.set()
+    for thread in threads:
+        thread.join(PATIENCE_S)
+    assert (found, snapshots.readings) == ([1] * 20, 1)
+
+
+def test_what_is_old_is_read_again_and_equal_contents_have_one_version(link):
+    snapshots = Snapshots(link, lambda database: database)
+    values = iter([1, 1, 2])
+    shown = page(lambda _query: next(values), every_s=0.0)
+    one, same, other = (snapshots.of(shown, ()) for _ in range(3))
+    assert one.version == same.version != other.version
+    assert snapshots.readings == 3
+
+
+def test_each_query_of_a_page_has_its_own_and_their_number_is_bounded(link):
+    snapshots = Snapshots(link, lambda database: database)
+    shown = page(dict)
+    assert snapshots.of(shown, (("run", "a"),)).content == {"run": "a"}
+    for number in range(KEPT * 2):
+        snapshots.of(shown, (("run", str(number)),))
+    assert len(snapshots._kept) == KEPT
+
+
+def test_a_long_table_that_differs_in_its_middle_is_another_version(link):
+    snapshots = Snapshots(link, lambda database: database)
+    frames = [pd.DataFrame({"x": range(10_000)}), pd.DataFrame({"x": [*range(5_000), -1, *range(5_001, 10_000)]})]
+    values = iter(frames)
+    shown = page(lambda _query: {"frame": next(values)}, every_s=0.0)
+    assert snapshots.of(shown, ()).version != snapshots.of(shown, ()).version
+
+
+def test_the_last_reading_stays_while_the_database_is_away(link):
+    snapshots = Snapshots(link, lambda database: database)
+    answers = iter([1, SetupError("away"), 3])
+
+    def read(_query):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    shown = page(read, every_s=0.0)
+    first, lost, back = (snapshots.of(shown, ()) for _ in range(3))
+    assert (first.content, first.problem) == (1, "")
+    assert (lost.content, lost.read_at) == (1, first.read_at)
+    assert "away" in lost.problem
+    assert (back.content, back.problem) == (3, "")
+    assert len({first.version, lost.version, back.version}) == 3
+
+
+def test_a_refusal_of_the_page_is_shown_alone(link):
+    def refuse(_query):
+        raise InputError("There is no such run", found="x")
+
+    found = Snapshots(link, lambda database: database).of(page(refuse), ())
+    assert (found.content, found.read_at) == (None, None)
+    assert "There is no such run" in found.problem
+
+
+# --- the link ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_database_that_hangs_is_waited_for_once():
+    release = threading.Event()
+    hanging = DatabaseLink(Opened, patience_s=0.05, rest_s=0.0)
+    with pytest.raises(DatabaseLostError, match="did not answer within"):
+        hanging.ask(lambda _database: release.wait(PATIENCE_S))
+    before = threading.active_count()
+    for _ in range(5):
+        with pytest.raises(DatabaseLostError):
+            hanging.ask(lambda _database: 1)
+    assert threading.active_count() == before, "no thread is added while one hangs"
+    release.set()
+    while hanging._hanging is not None and not hanging._hanging.done:
+        release.wait(0.01)
+    assert hanging.ask(lambda _database: 1) == 1
+    assert hanging.lost == ""
+
+
+def test_a_database_that_fails_is_left_alone_for_a_moment():
+    asked = []
+
+    def fail(_database):
+        asked.append(1)
+        raise SetupError("full")
+
+    resting = DatabaseLink(Opened, patience_s=PATIENCE_S, rest_s=1_000.0)
+    for _ in range(3):
+        with pytest.raises(DatabaseLostError, match="full"):
+            resting.ask(fail)
+    assert len(asked) == 1
+    assert "full" in resting.lost
+
+
+def test_a_bug_of_ours_is_no_lost_database(link):
+    with pytest.raises(ZeroDivisionError):
+        link.ask(lambda _database: 1 / 0)
+    assert link.lost == ""
+
+
+def test_a_file_that_was_replaced_is_opened_again():
+    opened = []
+
+    class Replaced(Opened):
+        def __init__(self):
+            opened.append(self)
+
+        @property
+        def there(self):
+            return len(opened) > 1
+
+    again = DatabaseLink(Replaced, patience_s=PATIENCE_S)
+    assert again.ask(lambda database: database) is opened[1]
