@@ -58,7 +58,7 @@ def add_pages(server: Flask, site: Site) -> Dash:
         csrf_header_name="X-CSRFToken",
         add_log_handler=False,
     )
-    app.layout = lambda: _layout(site)
+    app.layout = _layout()
     app.clientside_callback(_LOOK, Output("look", "data"), Input("tick", "n_intervals"), State("look", "data"))
     titles = json.dumps({"": PAGES[0].title} | {page.path: page.title for page in PAGES})
     app.clientside_callback(_TITLE % titles, Output("titled", "data"), Input("place", "pathname"))
@@ -67,6 +67,7 @@ def add_pages(server: Flask, site: Site) -> Dash:
         Output("page", "children"),
         Output("age", "children"),
         Output("bar", "children"),
+        Output("who", "children"),
         Output("shown", "data"),
         Input("place", "pathname"),
         Input("place", "search"),
@@ -82,7 +83,7 @@ def add_pages(server: Flask, site: Site) -> Dash:
     return app
 
 
-def _layout(site: Site) -> Component:
+def _layout() -> Component:
     return html.Div(
         [
             html.A("Skip to the page", href="#page", className="skip"),
@@ -95,7 +96,7 @@ def _layout(site: Site) -> Component:
                 [
                     html.Span("atb", className="name"),
                     html.Nav(id="bar", **{"aria-label": "Pages"}),
-                    html.Span(id="who", children=_who(site), className="who"),
+                    html.Span(id="who", className="who"),
                 ],
                 className="bar",
             ),
@@ -119,15 +120,15 @@ def _shown(site: Site, path: str, search: str, *, look: Look, shown: str | None)
     page = page_at(path)
     if page is None:
         missing = html.Div([html.H1("There is no such page"), html.P(path)])
-        return missing, "", _navigation(None), f"none {path}"
+        return missing, "", _navigation(None), _who(site), f"none {path}"
     if not has_rights(g.login.role, page.role):
         abort(403)
     snapshot = site.snapshots.of(page, query_of(search))
     version = json.dumps([path, search, look.dark, look.narrow, snapshot.version])
     age = _age(snapshot)
     if version == shown:
-        return no_update, age, no_update, no_update
-    return _drawn(page, snapshot, look), age, _navigation(page), version
+        return no_update, age, no_update, no_update, no_update
+    return _drawn(page, snapshot, look), age, _navigation(page), _who(site), version
 
 
 def query_of(search: str) -> Query:

@@ -31,7 +31,9 @@ class Browser:
     client: FlaskClient
 
     def get(self, path: str, **options):
-        return self.client.get(path, headers={"Accept": "text/html"} | options.pop("headers", {}), **options)
+        return self.client.get(
+            path, buffered=True, headers={"Accept": "text/html"} | options.pop("headers", {}), **options
+        )
 
     def token(self, page: str) -> str:
         """Return the form token of a page."""

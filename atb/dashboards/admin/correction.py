@@ -8,9 +8,8 @@ from flask_admin.contrib.sqla import tools
 
 from atb.dashboards.access.users import audit
 from atb.dashboards.admin.cells import as_text
-from atb.dashboards.admin.tables import MONEY
+from atb.dashboards.admin.tables import MONEY, models
 from atb.dashboards.site import Site
-from atb.db.base import Table
 from atb.errors import AtbError, InputError, did_you_mean
 
 if TYPE_CHECKING:
@@ -85,18 +84,18 @@ def _row(database: "Database", table: str, key: str) -> dict[str, str]:
     InputError
         If there is none.
     """
-    models = {each.local_table.name: each.class_ for each in Table.registry.mappers}
-    if table not in MONEY or table not in models:
+    model = models().get(table)
+    if table not in MONEY or model is None:
         raise InputError("No rows of this table are corrected", found=table, todo=did_you_mean(table, MONEY))
     parts = tools.iterdecode(key)
-    columns = list(models[table].__table__.primary_key.columns)
+    columns = list(model.__table__.primary_key.columns)
     try:
         values = tuple(column.type.python_type(part) for column, part in zip(columns, parts, strict=True))
         with database.session(read_only=True) as session:
-            found = session.get(models[table], values)
+            found = session.get(model, values)
     except (ValueError, OverflowError):
         found = None
     if found is None:
         raise InputError("There is no such row", found=f"{table} {key}")
-    names = [column.key for column in models[table].__table__.columns]
+    names = [column.key for column in model.__table__.columns]
     return {name: as_text(getattr(found, name), is_ms=name.endswith("_ms")) for name in names}

@@ -4,8 +4,7 @@ from typing import Any
 
 from flask_admin import AdminIndexView, expose
 
-from atb.dashboards.admin.tables import about
-from atb.db.base import Table
+from atb.dashboards.admin.tables import about, models
 
 
 class FrontView(AdminIndexView):  # type: ignore[misc] # Flask-Admin has no types
@@ -19,5 +18,5 @@ class FrontView(AdminIndexView):  # type: ignore[misc] # Flask-Admin has no type
     @expose()  # type: ignore[untyped-decorator]
     def index(self) -> str:
         """Show the list."""
-        rows = [(each.local_table.name, about(each.class_)) for each in Table.registry.mappers]
-        return str(self.render("admin/front.html", rows=sorted(rows)))
+        rows = [(name, about(model)) for name, model in models().items()]
+        return str(self.render("admin/front.html", rows=rows))

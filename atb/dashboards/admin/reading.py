@@ -13,29 +13,36 @@ LONGEST_MS = 5_000  # a statement's time on PostgreSQL
 
 
 class ReadSession:
-    """Stands for the session of the present request, as Flask-Admin wants one object for all."""
+    """Stands for the session of the present request, as Flask-Admin wants one object for all; begun when it is first used."""
 
     def __init__(self, server: Flask, link: DatabaseLink) -> None:
         self._link = link
+        self.session = self  # Flask-Admin asks whether there is one before any request
         server.teardown_request(lambda _problem: _end())
 
-    @property
-    def session(self) -> Session:
-        """The session of this request, begun when it is first used.
+    def query(self, *entities: Any) -> Any:
+        """Return a query, as a session does.
 
         Raises
         ------
         DatabaseLostError
             If the database does not answer.
         """
+        return self._present().query(*entities)
+
+    def get(self, model: Any, key: Any) -> Any:
+        """Return the row of a key, None if there is none; errors as for `query`."""
+        return self._present().get(model, key)
+
+    def scalar(self, statement: Any) -> Any:
+        """Return the only value of a statement, None if there is none; errors as for `query`."""
+        return self._present().scalar(statement)
+
+    def _present(self) -> Session:
         if "admin_session" not in g:
             g.admin_session = self._link.ask(_begin)
         found: Session = g.admin_session
         return found
-
-    def __getattr__(self, name: str) -> Any:
-        """Pass everything on to the session."""
-        return getattr(self.session, name)
 
 
 def _begin(database: Database) -> Session:

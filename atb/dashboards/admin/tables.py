@@ -11,9 +11,9 @@ from typing import Any
 
 from flask_admin.contrib.sqla import ModelView
 from flask_admin.contrib.sqla.filters import BaseSQLAFilter
+from flask_admin.form import BaseForm
 from flask_admin.model.template import LinkRowAction
 from sqlalchemy import select
-from wtforms import Form
 
 from atb.dashboards.admin.cells import as_text, harmless, moment_of, ms_of, shortened
 from atb.dashboards.admin.reading import ReadSession
@@ -45,7 +45,7 @@ _TEXTS = {"Text", "String"}
 _FILTERED = {*_TEXTS, "Integer", "BigInteger", "Float", "Boolean"}
 
 
-class MomentFilter(BaseSQLAFilter):
+class MomentFilter(BaseSQLAFilter):  # type: ignore[misc] # Flask-Admin has no types
     """Rows from a moment on, or before it, in UTC; for a column of times or of epoch milliseconds."""
 
     def __init__(self, column: Any, name: str, *, after: bool) -> None:
@@ -101,9 +101,9 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
             model, session, name=table.name, category=category, endpoint=table.name, url=f"/admin/{table.name}"
         )
 
-    def scaffold_form(self) -> type[Form]:
+    def scaffold_form(self) -> Any:
         """Return a form without fields: nothing can be written."""
-        return Form
+        return BaseForm
 
     def get_list(self, page: int | None, *args: Any, **options: Any) -> Any:
         """Return one page of the newest `WINDOW` rows that the filters by time leave."""
@@ -150,7 +150,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
             chosen = self._filters[number]
             if chosen.column is self._recent:
                 query = chosen.apply(query, chosen.clean(value), None)
-        g.admin_floor = self.session.execute(query).scalar()
+        g.admin_floor = self.session.scalar(query)
 
 
 class MoneyView(TableView):
@@ -165,11 +165,16 @@ class MoneyView(TableView):
 
 def table_views(session: ReadSession) -> Iterator[TableView]:
     """Yield a view for each table of the schema."""
-    for mapper in sorted(Table.registry.mappers, key=lambda each: each.local_table.name):
-        name = mapper.local_table.name
+    for name, model in models().items():
         kind = MoneyView if name in MONEY else TableView
         category = next((title for title, names in _CATEGORIES.items() if name in names), "Trading")
-        yield kind(mapper.class_, session, category=category)
+        yield kind(model, session, category=category)
+
+
+def models() -> dict[str, Any]:
+    """Return the class of each table of the schema by the table's name, in order."""
+    classes: list[Any] = [mapper.class_ for mapper in Table.registry.mappers]
+    return {model.__table__.name: model for model in sorted(classes, key=lambda each: each.__table__.name)}
 
 
 def _filters(table: Any, names: list[str]) -> Iterator[Any]:

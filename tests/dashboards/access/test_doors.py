@@ -105,7 +105,7 @@ def test_a_form_token_from_before_the_login_is_of_no_use_after_it(stranger):
 
 
 def test_a_login_cookie_of_someone_s_making_lets_no_one_in(stranger):
-    for made in ("", "x", "x" * 5_000, "\x00", "ä", "0" * 43):
+    for made in ("", "x", "x" * 4_000, "\x00", "ä", "0" * 43):
         stranger.client.set_cookie("atb_login", made)
         assert stranger.get("/").status_code == 302
 
