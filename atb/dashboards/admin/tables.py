@@ -87,6 +87,8 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
         names = [column.key for column in table.columns if column.key not in hidden]
         self._recent = table.columns[NEWEST.get(table.name, next(iter(table.primary_key.columns)).key)]
         self._ms = {name for name in names if name.endswith("_ms")}
+        if any(column.key in hidden for column in table.primary_key.columns):  # no link may name the row
+            self.can_view_details = self.column_display_actions = False
         self.column_list = [name for name in names if name not in LARGE.get(table.name, set())]
         self.column_details_list = names
         self.column_export_list = self.column_list
