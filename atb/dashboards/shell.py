@@ -6,7 +6,7 @@ nothing. The callback itself asks for the role: a layout alone protects nothing.
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
@@ -19,6 +19,9 @@ from atb.dashboards.page import Look, Page, Query, has_rights
 from atb.dashboards.pages import PAGES, page_at
 from atb.dashboards.site import Site
 from atb.dashboards.snapshots import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 TICK_MS = 1_000
 NARROW = 600  # pixels
@@ -47,7 +50,7 @@ def add_pages(server: Flask, site: Site) -> Dash:
     """Put the Dash application on a server and return it."""
     app = Dash(
         __name__,
-        server=server,
+        server=server,  # type: ignore[arg-type] # a Flask application is what it documents
         title="atb",
         update_title="",
         index_string=_INDEX,
@@ -59,11 +62,12 @@ def add_pages(server: Flask, site: Site) -> Dash:
         add_log_handler=False,
     )
     app.layout = _layout()
-    app.clientside_callback(_LOOK, Output("look", "data"), Input("tick", "n_intervals"), State("look", "data"))
+    in_browser: Callable[..., None] = app.clientside_callback
+    in_browser(_LOOK, Output("look", "data"), Input("tick", "n_intervals"), State("look", "data"))
     titles = json.dumps({"": PAGES[0].title} | {page.path: page.title for page in PAGES})
-    app.clientside_callback(_TITLE % titles, Output("titled", "data"), Input("place", "pathname"))
+    in_browser(_TITLE % titles, Output("titled", "data"), Input("place", "pathname"))
 
-    @app.callback(  # type: ignore[misc] # Dash does not type its decorator
+    @app.callback(
         Output("page", "children"),
         Output("age", "children"),
         Output("bar", "children"),
@@ -95,7 +99,7 @@ def _layout() -> Component:
             html.Header(
                 [
                     html.Span("atb", className="name"),
-                    html.Nav(id="bar", **{"aria-label": "Pages"}),
+                    html.Nav(id="bar", **_named("Pages")),
                     html.Span(id="who", className="who"),
                 ],
                 className="bar",
@@ -104,6 +108,11 @@ def _layout() -> Component:
             html.P(id="age", className="age"),
         ]
     )
+
+
+def _named(name: str) -> dict[str, Any]:
+    """Return the attribute by which a screen reader names a part."""
+    return {"aria-label": name}
 
 
 def _who(site: Site) -> list[Any]:
@@ -157,5 +166,5 @@ def _navigation(here: Page | None) -> list[Component]:
 
 
 def _link(page: Page, *, current: bool) -> Component:
-    named = {"aria-current": "page"} if current else {}
+    named: dict[str, Any] = {"aria-current": "page"} if current else {}
     return html.A(page.title, href=page.path, **named)

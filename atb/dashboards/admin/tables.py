@@ -92,7 +92,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
         self.column_list = [name for name in names if name not in LARGE.get(table.name, set())]
         self.column_details_list = names
         self.column_export_list = self.column_list
-        self.column_labels = {name: harmless(name) for name in names}
+        self.column_labels = {name: _label(name) for name in names}
         self.column_sortable_list = [self._recent.key] if self._recent.key in names else []
         self.column_default_sort = (self._recent.key, True)
         self.column_searchable_list = [name for name in names if type(table.columns[name].type).__name__ in _TEXTS]
@@ -102,6 +102,10 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
         super().__init__(
             model, session, name=table.name, category=category, endpoint=table.name, url=f"/admin/{table.name}"
         )
+
+    def get_export_columns(self) -> list[tuple[str, str]]:
+        """Return the exported columns, headed by the names that the schema gives them."""
+        return [(name, harmless(name)) for name in self.column_export_list]
 
     def scaffold_form(self) -> Any:
         """Return a form without fields: nothing can be written."""
@@ -173,6 +177,11 @@ def table_views(session: ReadSession) -> Iterator[TableView]:
         yield kind(model, session, category=category)
 
 
+def _label(name: str) -> str:
+    """Return a column's name in words: of them the address of a filter is made, such as `client_id_equals`."""
+    return name.replace("_", " ")
+
+
 def models() -> dict[str, Any]:
     """Return the class of each table of the schema by the table's name, in order."""
     classes: list[Any] = [mapper.class_ for mapper in Table.registry.mappers]
@@ -187,8 +196,8 @@ def _filters(table: Any, names: list[str]) -> Iterator[Any]:
     for name in names:
         column = table.columns[name]
         if name.endswith("_ms") or isinstance(column.type, UtcDateTime):
-            yield MomentFilter(column, name, after=True)
-            yield MomentFilter(column, name, after=False)
+            yield MomentFilter(column, _label(name), after=True)
+            yield MomentFilter(column, _label(name), after=False)
         elif type(column.type).__name__ in _FILTERED:
             yield name
 
