@@ -3,6 +3,7 @@
 One process, since snapshots, the count of login tries and logins without a database live in its memory; its threads serve.
 """
 
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,12 +83,14 @@ def serve(server: "Flask", place: Place, announce: Callable[[str], None]) -> Non
 
 
 def _serve(server: "Flask", place: Place, announce: Callable[[str], None]) -> None:
-    running = _waitress(server, {"host": place.host, "port": place.port}, proxy=place.proxy)
-    try:
-        announce(f"http://{_shown(place.host)}:{running.effective_port}/")
-        running.run()
-    finally:
-        running.close()
+    family, _, _, _, address = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)[0]
+    with socket.create_server(address[:2], family=family, backlog=CONNECTIONS) as listener:
+        running = _waitress(server, {"sockets": [listener]}, proxy=place.proxy)
+        try:
+            announce(f"http://{_shown(place.host)}:{listener.getsockname()[1]}/")
+            running.run()
+        finally:
+            running.close()
 
 
 def _serve_tls(server: "Flask", place: Place, announce: Callable[[str], None]) -> None:

@@ -116,7 +116,7 @@ def _named(name: str) -> dict[str, Any]:
 
 
 def _who(site: Site) -> list[Any]:
-    """Return who is signed in, with ways to what the role may do."""
+    """Return the name of the signed-in user, with links to what the role may do."""
     login = g.login
     ways = [("Control", "/control", "operator"), ("Admin", "/admin/", "admin")]
     links = [html.A(name, href=href, className="act") for name, href, role in ways if has_rights(login.role, role)]

@@ -1,4 +1,4 @@
-"""What one server of the dashboards is made of: settings, database, logins, snapshots, and how it may be reached."""
+"""The parts of one server of the dashboards: settings, database, logins, snapshots, and how it may be reached."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

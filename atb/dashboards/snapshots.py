@@ -19,7 +19,7 @@ KEPT = 64  # snapshots: one for each page and query that was looked at lately
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What a page shows at one moment.
+    """The content of a page at one moment.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def _version(content: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """Return what JSON can hold for an object it cannot: a data frame whole, since its text leaves rows out."""
+    """Return an object as JSON types: a data frame whole, since its text leaves rows out."""
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: getattr(value, field.name) for field in fields(value)}
     to_json = getattr(value, "to_json", None)

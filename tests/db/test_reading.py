@@ -10,14 +10,17 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from sqlalchemy import text
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from atb.cli import main
 from atb.db import open_database, open_to_read
 from atb.db.refusals import refusal
 from atb.db.tables import LeaseRow
 from atb.errors import SetupError
+from tests.database import empty_postgresql, postgres
 
+__all__ = ["postgres"]
 NOBODY = 65_534
 READ = (["status"], ["orders"], ["trades"], ["runs"], ["status", "--json"], ["runs", "--json"])
 
@@ -143,3 +146,25 @@ def test_commands_that_only_read_do_so_and_say_what_is_wrong(place, how):
             done = CliRunner().invoke(main, command)
         assert (done.exit_code, done.stderr.count("Error: ")) == (2, 1), (command, done.output)
         assert "o such trade" in done.stderr or "o such run" in done.stderr
+
+
+def test_a_role_of_a_server_that_may_only_read_reads(postgres):
+    with empty_postgresql(postgres) as url:
+        opened = open_database(url)
+        with opened.session() as session:
+            session.add(LeaseRow(account="main", epoch=1, holder="h", until_ms=1))
+            session.execute(text("CREATE ROLE atb_reader LOGIN PASSWORD 'x'"))
+            session.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO atb_reader"))
+        try:
+            reading = open_to_read(make_url(url).set(username="atb_reader", password="x").render_as_string(False))
+            assert "permission denied" in reading.unwritable
+            with reading.session(read_only=True) as session:
+                assert session.get_one(LeaseRow, "main").epoch == 1
+            with pytest.raises(DBAPIError), reading.session() as session:
+                session.add(LeaseRow(account="other", epoch=1, holder="h", until_ms=1))
+            reading.close()
+        finally:
+            with opened.session() as session:
+                session.execute(text("DROP OWNED BY atb_reader"))
+                session.execute(text("DROP ROLE atb_reader"))
+            opened.close()

@@ -1,1 +1,1 @@
-"""Who may see and do what: users, passwords, logins, and the gate before every route."""
+"""Access: users, passwords, logins, and the gate before every route."""

@@ -89,7 +89,7 @@ def _turn(turns: threading.BoundedSemaphore) -> Iterator[None]:
 
 
 def _network() -> str:
-    """Return who counts as one: an address, in IPv6 the network of a household."""
+    """Return the address that tries are counted by; in IPv6 the network of a household."""
     address = request.remote_addr or "unknown"
     try:
         IPv6Address(address)

@@ -31,7 +31,7 @@ MOST = 10_000  # remembered logins
 class Limits:
     """When a login of a role ends: after so long without use, and after so long in any case.
 
-    With `polls` a page that refreshes itself counts as use: a viewer's may stay on a wall. Rights to act end when nobody acts.
+    With `polls` a page that refreshes itself counts as use: a viewer's may stay on a wall. Rights to act end when no one acts.
     """
 
     idle: timedelta

@@ -30,7 +30,7 @@ LONGEST = 1_000  # characters of a sentence that a browser keeps until it is sho
 
 
 class MarketDataView(BaseView):  # type: ignore[misc] # Flask-Admin has no types
-    """What is stored, its gaps, and the forms."""
+    """The stored series, their gaps, and the forms."""
 
     extra_css = ("/admin.css",)
 

@@ -53,7 +53,7 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Halted:
-    """What a halt did.
+    """The outcome of a halt.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class Halted:
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """What a resume did: the account with the halt it had, None if only the file was deleted."""
+    """The outcome of a resume: the account with the halt it had, None if only the file was deleted."""
 
     account: str | None
     was: Halt | None
