@@ -121,13 +121,20 @@ def random_entry(inputs: KernelInput, outcome: SimulationRecords, *, runs: int =
     their sides in order, and their contents; the order of their lengths and the flat time between them are drawn.
     """
     rng = np.random.default_rng(seed)
-    stretches = [Stretches.of(inputs.signals["side"][part]) for part in inputs.parts]
-    other = inputs.with_signals(inputs.signals.copy())
+    sides = inputs.signal_columns.side
+    stretches = [Stretches.of(sides[part]) for part in inputs.parts]
+    lone = len(inputs.slots) == 1 and len(inputs.signal_columns.fields) < len(sides)  # nothing but the side varies
+    other = inputs if lone else inputs.with_signals(inputs.signals.copy())
     ends_of_runs = []
     for _ in range(runs):
-        for part, stretch in zip(inputs.parts, stretches, strict=True):
-            _move(inputs, other, part, source=stretch.drawn(rng))
-        other.signal_columns.side[:] = other.signals["side"]  # the loop for one slot reads this copy of the sides
+        sources = [stretch.drawn(rng) for stretch in stretches]
+        if lone:
+            moved = np.where(sources[0] < 0, 0.0, sides[sources[0]])
+            other = replace(inputs, signal_columns=inputs.signal_columns.with_side(moved))
+        else:
+            for part, source in zip(inputs.parts, sources, strict=True):
+                _move(inputs, other, part, source=source)
+            other.signal_columns.side[:] = other.signals["side"]  # the loop for one slot reads this copy of the sides
         ends_of_runs.append(summarise(other))
     figures = figures_of(inputs, ends_of_runs)
     own = float(figures_of(inputs, [RunSummary.of(outcome, inputs)])["total_return_pct"][0])

@@ -4,7 +4,6 @@ import hashlib
 import math
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -22,10 +21,10 @@ from atb.engine.codes import REFUSALS
 from atb.engine.kernel_input import KernelInput, finest
 from atb.engine.records import HALT_DAY, HALT_DRAWDOWN, HALT_LIQUIDATION
 from atb.engine.slot import Slot
-from atb.files import make_public_folder, write_public
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     import pandas as pd
     import vectorbt as vbt
@@ -308,15 +307,11 @@ class Result:
             "random_entry": self.random_entry.to_json(),
         }
 
-    def export(self, folder: Path) -> list[Path]:
-        """Write orders.csv, trades.csv, equity.csv and refused.csv; floats are written so that they read back exactly."""
-        make_public_folder(folder)
-        tables = {"orders": self.orders, "trades": self.trades, "refused": self.refused}
-        paths = [folder / f"{name}.csv" for name in (*tables, "equity")]
-        for path, table in zip(paths, tables.values(), strict=False):
-            write_public(path, table.to_csv(index=False, lineterminator="\n").encode())
-        write_public(paths[-1], self.equity.to_frame().to_csv(lineterminator="\n").encode())
-        return paths
+    def export(self, folder: "Path") -> "list[Path]":
+        """Write orders, trades, refused signals and equity as CSV files, long tables as Parquet; both read back exactly."""
+        from atb.backtest.export import export
+
+        return export(self, folder)
 
     def __repr__(self) -> str:
         """Return label and headline, in one line."""

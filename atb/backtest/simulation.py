@@ -127,7 +127,7 @@ def summarise(inputs: KernelInput, parameters: Records | None = None) -> RunSumm
 
     Where bars are missing, the kernel's counts of bars are not times, so the whole outcome is computed first.
     """
-    if not Span.of(inputs).whole:
+    if not Span.is_whole(inputs):
         chosen = inputs if parameters is None else replace(inputs, parameters=parameters)
         return RunSummary.of(simulate(chosen), chosen)
     account, slots = fresh_account(inputs.account.cash), fresh_slots(len(inputs.slots))

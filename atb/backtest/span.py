@@ -53,6 +53,12 @@ class Span:
         """All periods from the first open to the last close."""
         return float(self.at[-1])
 
+    @staticmethod
+    def is_whole(inputs: "KernelInput") -> bool:
+        """Return whether every period of the traded bars has one, as `whole`, without the time of each close."""
+        first, last = int(inputs.bar_columns.opened.min()), inputs.closes[-1:]
+        return bool(periods_between(first, last, finest(inputs.slots))[0] == len(inputs.closes))
+
     @cached_property
     def whole(self) -> bool:
         """True if every period has a bar, so that counting bars is counting time."""

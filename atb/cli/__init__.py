@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "test-strategy": ("atb.cli.own:test_strategy", "Check what every strategy must keep, bar by bar."),
     "run": ("atb.cli.run:run", "Execute a notebook with parameters and record the run."),
     "runs": ("atb.cli.run:runs", "List recorded runs, or show one."),
+    "report": ("atb.cli.report:report", "Write and open the report of a run: one HTML file that shows offline."),
     "parity": ("atb.cli.parity:parity", "Prove that loop, bar-by-bar calls and vectorbt agree."),
     "promote": ("atb.cli.promote:promote", "Turn a run into a signed manifest that the runner accepts."),
     "keys": ("atb.cli.keys:keys", "List the keys that may sign what trades; trust one with real money."),
@@ -94,6 +95,8 @@ HINTS = {
     "research": "lab",
     "check": "parity",
     "notebook": "run",
+    "tearsheet": "report",
+    "plot": "report",
     "version": "--version",
     "help": "--help",
 }

@@ -169,7 +169,8 @@ def _print_second(row: "RunRow", result: "Result") -> None:
         for options in alone:
             click.echo(f"  {options}")
     elif found:
-        click.echo(f"\nNext: {command_line(f'promote {row.run_id} --to paper')}")
+        click.echo(f"\nThe report: {command_line(f'report {row.run_id}')}")
+        click.echo(f"Next: {command_line(f'promote {row.run_id} --to paper')}")
 
 
 def _alone(slots: "Sequence[Slot]") -> list[str]:

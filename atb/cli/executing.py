@@ -252,6 +252,8 @@ def run_facts(row: "RunRow") -> dict[str, object]:
 def _files(row: "RunRow") -> dict[str, Path]:
     """Return the existing files of a run by kind."""
     names = {"notebook": row.notebook, "report": "report.html", "result": "result.json"}
-    names |= {table: f"{table}.csv" for table in ("orders", "trades", "equity", "refused")}
-    found = {what: Path(row.path) / name for what, name in names.items()}
-    return {what: path for what, path in found.items() if path.exists()}
+    tables = [
+        (table, f"{table}.{kind}") for table in ("orders", "trades", "equity", "refused") for kind in ("csv", "parquet")
+    ]
+    found = [(what, Path(row.path) / name) for what, name in [*names.items(), *tables]]
+    return {what: path for what, path in found if path.exists()}

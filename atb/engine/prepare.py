@@ -61,12 +61,8 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
         If the strategy returned no signals, or columns of another length.
     """
     frame = slot.bars.frame
-    features = slot.strategy.features(frame.copy(deep=False), *_known(slot, slot.strategy))
-    prediction = None
-    if slot.strategy.predicts and slot.predictor is not None:
-        known = _known(slot, slot.predictor, prefix=OF_THE_MODEL)
-        prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False), *known), dtype=np.float64)
-    given: object = slot.strategy.signals(_joined(frame, features, prediction))  # a user's code may return anything
+    table, prediction = features_of(slot)
+    given: object = slot.strategy.signals(table)  # a user's code may return anything
     if not isinstance(given, Signals):
         name = slot.strategy.name
         raise InputError(f"{name} must return signals", found=type(given).__name__, todo="Write return Signals(side)")
@@ -75,6 +71,17 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
             f"{slot.strategy.name} must return one signal per bar", found=f"{len(given.side)} for {len(frame)} bars"
         )
     return _wanted(_measured(slot) | _listed(slot, _given(given)), len(frame)), prediction
+
+
+def features_of(slot: Slot) -> "tuple[pd.DataFrame, Floats | None]":
+    """Return what a strategy decides by at every bar: bars, its features and the prediction side by side; and the prediction."""
+    frame = slot.bars.frame
+    features = slot.strategy.features(frame.copy(deep=False), *_known(slot, slot.strategy))
+    prediction = None
+    if slot.strategy.predicts and slot.predictor is not None:
+        known = _known(slot, slot.predictor, prefix=OF_THE_MODEL)
+        prediction = np.asarray(slot.predictor.predict(frame.copy(deep=False), *known), dtype=np.float64)
+    return _joined(frame, features, prediction), prediction
 
 
 def _known(slot: Slot, owner: object, *, prefix: str = "") -> tuple[Mapping[str, Known], ...]:

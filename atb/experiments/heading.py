@@ -1,27 +1,24 @@
-"""The head of a report: findings, everything that was traded with its values, and how to repeat the run.
-
-Values come from the published result, in which the policies' own defaults are filled in; the notebook's parameters would not do
-(`params: {}` means the strategy's defaults). Parameters are shown for runs without a result.
-"""
+"""The first screen of a report: what the result is worth, its picture, its figures beside holding and chance, the findings."""
 
 import html
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from atb.decimals import counted
+from atb.backtest.card import FIGURES
+from atb.decimals import MISSING, figure
+from atb.experiments.verdict import verdict
 
 Facts = Mapping[str, Any]
 
 NOTHING_FOUND = "Nothing was found against it, which is not the same as being right."
-# Rules shown even at their defaults, because readers look for them first; the others are in the folded list.
-FIRST_RULES = ("sizing", "fraction", "entry", "stop_loss", "take_profit", "allow_short")
-FIRST_LIMITS = ("cash", "max_gross", "reserve")
-OPEN_RULES = 4  # sets of rules shown at once; more are folded
+# Figures of the first table, in reading order; the others are folded.
+FIRST = ("total_return_pct", "cagr_pct", "sharpe", "sortino", "calmar", "max_drawdown_pct", "max_drawdown_days", "volatility_pct",
+         "n_trades", "win_rate_pct", "profit_factor", "exposure_time_pct", "fees_paid")  # fmt: skip
+COLUMNS = ("strategy", "hold", "random entry")
 
 
-def head(run: Facts, published: Facts) -> str:
-    """Return the head of a run's page as HTML; all names and values are escaped.
+def head(run: Facts, published: Facts, *, picture: str = "") -> str:
+    """Return the first screen of a run's page as HTML; all names and values are escaped.
 
     Parameters
     ----------
@@ -29,205 +26,94 @@ def head(run: Facts, published: Facts) -> str:
         The run as JSON types: `run_id`, `notebook`, `status`, `parameters`, ...
     published
         The published result; empty if there is none.
+    picture
+        HTML of the figure to show between verdict and key figures.
     """
+    result = published.get("result")
     parts = [
-        f"<header><h1>{_text(run['notebook'])}</h1>",
-        f'<p class="about">{_text(_run_line(run))}</p>',
+        f"<header><h1>{_text(_title(result) if result else run['notebook'])}</h1>",
+        f'<p class="about">{_text(_period(result) if result else run["status"])}</p>',
         f'<p class="failure">{_text(run["error"])}</p>' if run.get("error") else "",
         _verdict(published),
-        *(_traded_tables(published["result"]) if published.get("result") else _parameter_tables(run)),
-        _folded("All metrics", _table("", run.get("metrics") or {})),
-        _folded("How to repeat it", _table("", _repeat_facts(run))),
+        picture,
+        _figures(result) if result else "",
+        _findings(published),
         "</header>",
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _run_line(run: Facts) -> str:
-    """Return status, start, duration and id of the run in one line."""
-    began = f"{run['started_at'][:16].replace('T', ' ')} UTC" if run.get("started_at") else None
-    took = f"{run['seconds']:.1f} s" if run.get("seconds") is not None else None
-    return " · ".join(str(fact) for fact in (run["status"], began, took, run["run_id"]) if fact)
+def _title(result: Facts) -> str:
+    """Return the strategies and their markets; synthetic data is named as such."""
+    slots = result.get("slots") or []
+    names = ", ".join(dict.fromkeys(slot["strategy"]["name"] for slot in slots))
+    symbols = list(dict.fromkeys(slot["symbol"] for slot in slots))
+    shown = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
+    frames = ", ".join(dict.fromkeys(slot["timeframe"] for slot in slots))
+    venues = ", ".join(dict.fromkeys("SYNTHETIC data" if slot["venue"] == "synthetic" else slot["venue"] or "unnamed source"
+                                     for slot in slots))  # fmt: skip
+    return f"{names} · {shown} {frames} · {venues}"
 
 
-def _verdict(published: Facts) -> str:
-    """Return the headline and the findings."""
-    headline, findings = published.get("headline"), published.get("findings")
-    if not headline and findings is None:
-        return ""
-    first = f"<p>{_text(headline)}</p>" if headline else ""
-    items = [findings] if isinstance(findings, str) else findings or []
-    listed = "".join(f"<li>{_text(finding)}</li>" for finding in items)
-    if findings is not None and not listed:
-        listed = f"<li>{NOTHING_FOUND}</li>"
-    return f'<section class="verdict" aria-label="Verdict">{first}{f"<ul>{listed}</ul>" if listed else ""}</section>'
-
-
-# --- what was traded ------------------------------------------------------------------------------------------------------
-
-
-def _traded_tables(result: Facts) -> list[str]:
-    """Return the traded slots, the account, and every rule, defaults included."""
-    from atb.engine.policy import AccountPolicy
-
-    alike = _alike(result.get("slots") or [])
-    shown = [_slot(slots[0], result) if len(slots) == 1 else _slots(slots, result) for slots in alike]
-    every = [_table(f"Rules of {_name(slots)}", slots[0].get("policy") or {}) for slots in alike]
-    account = _shown_values(result.get("account") or {}, AccountPolicy().to_json(), FIRST_LIMITS)
-    every.append(_table("Limits of the account", result.get("account") or {}))
-    return [
-        *shown[:OPEN_RULES],
-        _folded(f"{counted(len(shown) - OPEN_RULES, 'more set')} of rules", "".join(shown[OPEN_RULES:])),
-        _facts(_table("Account", account)),
-        _folded("Every rule, including defaults", _facts("".join(every))),
-    ]
-
-
-def _alike(slots: Sequence[Facts]) -> list[list[Facts]]:
-    """Return the slots in groups that trade by the same strategy, parameters, rules and costs."""
-    groups: dict[str, list[Facts]] = {}
-    for slot in slots:
-        rules = [slot.get(name) for name in ("strategy", "model", "warmup", "policy", "execution", "timeframe")]
-        groups.setdefault(json.dumps(rules, sort_keys=True, default=str), []).append(slot)
-    return list(groups.values())
-
-
-def _slots(slots: Sequence[Facts], result: Facts) -> str:
-    """Return several slots that trade alike: what they share, and folded what each symbol has of its own."""
-    symbols = {slot["symbol"]: "; ".join(f"{name} {value}" for name, value in _own(slot).items()) for slot in slots}
-    market = {
-        "symbols": len(slots),
-        "timeframe": slots[0]["timeframe"],
-        "traded (UTC)": f"{_moment(result.get('start'))} to {_moment(result.get('end'))}",
-    }
-    own = _facts(_table("Bars by symbol", symbols) + _table("Trading rules by symbol", _instruments(slots)))
-    title = f"Bars and trading rules of each of {len(slots)} symbols; all else is the same for all"
-    return _facts("".join(_tables(slots[0], market))) + _folded(title, own)
-
-
-def _instruments(slots: Sequence[Facts]) -> dict[str, object]:
-    return {slot["symbol"]: slot["instrument"] for slot in slots if slot.get("instrument")}
-
-
-def _slot(slot: Facts, result: Facts) -> str:
-    """Return one slot: strategy parameters, bars, rules and costs."""
-    market = {
-        "symbol": slot["symbol"],
-        "timeframe": slot["timeframe"],
-        "traded (UTC)": f"{_moment(result.get('start'))} to {_moment(result.get('end'))}",
-        **_own(slot),
-    }
-    rules = _table("Trading rules of the venue", slot.get("instrument") or {})
-    return _facts("".join([*_tables(slot, market), rules]))
-
-
-def _own(slot: Facts) -> dict[str, object]:
-    """Return venue, number, gaps and fingerprint of a slot's bars."""
-    data = slot.get("data") or {}
-    found = {
-        "venue": slot.get("venue"),
-        "bars, warm-up included": f"{data['bars']:,}" if data else None,
-        "gaps": data.get("gaps"),
-        "fingerprint": str(data.get("fingerprint"))[:12],
-    }
-    return {name: value for name, value in found.items() if value is not None}
-
-
-def _tables(slot: Facts, market: Facts) -> tuple[str, ...]:
-    """Return strategy with parameters, market, rules and costs."""
-    from atb.engine.policy import RiskPolicy
-
-    strategy = slot["strategy"]
-    model = {"model": str(slot["model"]["fingerprint"])[:12]} if slot.get("model") else {}
-    parameters = {**(strategy.get("parameters") or {}), **model, "warm-up (bars)": slot.get("warmup")}
-    return (
-        _table(f"Strategy: {strategy['name']}", parameters),
-        _table("Market", market),
-        _table("Rules", _shown_values(slot.get("policy") or {}, RiskPolicy().to_json(), FIRST_RULES)),
-        _table("Costs and fills", slot.get("execution") or {}),
-    )
-
-
-def _name(slots: Sequence[Facts]) -> str:
-    where = slots[0]["symbol"] if len(slots) == 1 else f"{len(slots)} symbols"
-    return f"{slots[0]['strategy']['name']} on {where} {slots[0]['timeframe']}"
-
-
-def _shown_values(values: Facts, defaults: Facts, first: Sequence[str]) -> dict[str, object]:
-    """Return the values always shown, then those that differ from their defaults."""
-    shown = [name for name in first if name in values]
-    shown += [name for name, value in values.items() if name not in shown and value != defaults.get(name)]
-    return {name: values[name] for name in shown}
+def _period(result: Facts) -> str:
+    bars = (result.get("stats") or {}).get("bars")
+    counted = f", {bars:,.0f} bars" if bars else ""
+    return f"{_moment(result.get('start'))} to {_moment(result.get('end'))} UTC{counted}"
 
 
 def _moment(text: object) -> str:
     return str(text)[:16].replace("T", " ")
 
 
-# --- the run --------------------------------------------------------------------------------------------------------------
-
-
-def _parameter_tables(run: Facts) -> list[str]:
-    """Return parameters and bars of a run that published no result."""
-    bars = {f"{series['symbol']} {series['timeframe']}": _series(series) for series in run.get("data") or []}
-    return [_facts(_table("Parameters", run.get("parameters") or {}) + _table("Data", bars))]
-
-
-def _series(series: Facts) -> str:
-    return (
-        f"{series['bars']:,} bars, {_moment(series['first'])} to {_moment(series['last'])} (opens, UTC), {series['venue']}, "
-        f"fingerprint {series['fingerprint'][:12]}"
-    )
-
-
-def _repeat_facts(run: Facts) -> dict[str, object]:
-    names = ("run_id", "commit", "dirty", "seed", "kernel_hash")
-    facts = {name: run[name] for name in names if run.get(name) is not None}
-    given = {f"parameter {name}": value for name, value in (run.get("parameters") or {}).items()}
-    bars = {f"bars {series['symbol']} {series['timeframe']}": _series(series) for series in run.get("data") or []}
-    return {**facts, **given, **bars}
-
-
-# --- tables ---------------------------------------------------------------------------------------------------------------
-
-
-def _facts(tables: str) -> str:
-    return f'<div class="facts">{tables}</div>' if tables else ""
-
-
-def _folded(title: str, content: str) -> str:
-    return f"<details><summary>{_text(title)}</summary>{content}</details>" if content else ""
-
-
-def _table(title: str, rows: Facts) -> str:
-    if not rows:
+def _verdict(published: Facts) -> str:
+    """Return what the result is worth in one line, and its headline."""
+    worth, headline = verdict(published), published.get("headline")
+    if not worth and not headline:
         return ""
-    lines = [
-        f'<tr><th scope="row">{_text(name)}</th><td>{_text(readable(value))}</td></tr>' for name, value in rows.items()
-    ]
-    heading = f"<h2>{_text(title)}</h2>" if title else ""
-    return f"<section>{heading}<table>{''.join(lines)}</table></section>"
+    first = f'<p class="worth">{_text(worth)}</p>' if worth else ""
+    second = f'<p class="headline">{_text(headline)}</p>' if headline else ""
+    return f'<section class="verdict" aria-label="Verdict">{first}{second}</section>'
 
 
-def readable(value: object) -> str:
-    """Return a value for reading: no braces, no `null`; numbers keep every significant digit."""
-    if value is None or value in ({}, [], ""):
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:,.10g}" if value == 0 or abs(value) >= 1 else _fraction(value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name} {readable(inner)}" for name, inner in value.items())
-    if isinstance(value, list | tuple):
-        nested = any(isinstance(item, list | tuple | Mapping) for item in value)
-        return json.dumps(value, ensure_ascii=False) if nested else ", ".join(readable(item) for item in value)
-    return str(value)
+def _findings(published: Facts) -> str:
+    """Return what was found against the result, the gravest first."""
+    findings = published.get("findings")
+    if findings is None:
+        return ""
+    items = [findings] if isinstance(findings, str) else findings
+    listed = "".join(f"<li>{_text(finding)}</li>" for finding in items) or f"<li>{NOTHING_FOUND}</li>"
+    return f'<section class="findings"><h2>Found against it</h2><ul>{listed}</ul></section>'
 
 
-def _fraction(value: float) -> str:
-    """Return a number between -1 and 1 as decimals, or with an exponent if very small."""
-    return f"{value:.12f}".rstrip("0") if abs(value) >= 1e-9 else f"{value:.10g}"
+def _figures(result: Facts) -> str:
+    """Return the key figures beside those of holding and of the same positions at random times; the others folded."""
+    rows = {key: (name, _cells(result, key, form)) for name, key, form in FIGURES if key in (result.get("stats") or {})}
+    first = [rows[key] for key in FIRST if key in rows]
+    others = [row for key, row in rows.items() if key not in FIRST]
+    if not first:
+        return ""
+    more = f"<details><summary>Every figure</summary>{_table(others)}</details>" if others else ""
+    return f'<section class="figures">{_table(first)}{more}</section>'
+
+
+def _cells(result: Facts, key: str, form: str) -> tuple[str, ...]:
+    """Return a figure of the strategy, of holding, and the median of random entry with the range of nine runs in ten."""
+    held = ((result.get("baselines") or {}).get("hold") or {}).get(key)
+    drawn = (result.get("random_entry") or {}).get(key)
+    chance = MISSING
+    if isinstance(drawn, Mapping):
+        median, low, high = (figure(drawn.get(name), form) for name in ("median", "p5", "p95"))
+        chance = f"{median} ({low} to {high})"
+    return figure(result["stats"][key], form), figure(held, form), chance
+
+
+def _table(rows: list[tuple[str, tuple[str, ...]]]) -> str:
+    head = "".join(f'<th scope="col">{name}</th>' for name in COLUMNS)
+    body = "".join(
+        f'<tr><th scope="row">{_text(name)}</th>{"".join(f"<td>{_text(cell)}</td>" for cell in cells)}</tr>'
+        for name, cells in rows
+    )
+    return f"<table><thead><tr><th></th>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def _text(value: object) -> str:

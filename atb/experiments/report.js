@@ -71,14 +71,25 @@ function draw(plot, paper = false) {
   return Plotly.react(place, traces, layoutOf(layout, own, {dark, narrow, paper}), config);
 }
 
+function unfold(event) { // a click on a point of a trade unfolds its row in the list of trades
+  for (const {data, pointNumber} of event.points) {
+    const trade = data.meta?.trade_ids?.[pointNumber], row = Number.isInteger(trade) && document.querySelector(`details.trade-${trade}`);
+    if (!row) continue;
+    row.open = true;
+    row.scrollIntoView({behavior: "smooth", block: "nearest"});
+  }
+}
+
 // As it was made, with title and caption: what leaves the page still says which data it shows.
-const saved = figure => Plotly.downloadImage(structuredClone(figure),
+const onPaper = ({data, layout}) => isObject(layout.meta?.atb) ? {data, layout: {...layout, template: LOOKS.light}} : {data, layout};
+const saved = figure => Plotly.downloadImage(structuredClone(onPaper(figure)),
   {format: "png", width: figure.layout.width ?? 1200, height: figure.layout.height ?? 600, scale: 2, filename: "figure"});
 
 const PLOTS = [...document.querySelectorAll("script.figure-data")].map(block => (
   {place: document.getElementById(block.dataset.for), figure: JSON.parse(block.textContent)}));
 const drawAll = paper => PLOTS.forEach(plot => draw(plot, paper));
 drawAll(false);
+PLOTS.forEach(({place}) => place.on?.("plotly_click", unfold));
 DARKNESS.addEventListener("change", () => drawAll(false));
 addEventListener("beforeprint", () => drawAll(true));
 addEventListener("afterprint", () => drawAll(false));

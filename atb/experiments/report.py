@@ -14,8 +14,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from atb.experiments.details import assumptions_html, run_html
 from atb.experiments.heading import head
 from atb.experiments.page import POLICY, script, style
+from atb.experiments.parameters import read_notebook
+from atb.experiments.publication import published as published_result
 from atb.experiments.publication import write_text
 from atb.experiments.sanitising import clean_html
 
@@ -24,6 +27,8 @@ PLOTLY = "application/vnd.plotly.v1+json"
 DROPPED = ("application/vnd.jupyter.widget-view+json", "application/javascript", "text/javascript")
 TEMPLATE = """{% extends 'basic/index.html.j2' %}
 {% block input %}<div class="code">{{ super() }}</div>{% endblock %}"""
+# The usual tags of what a page leaves out: its head and foot say the same.
+REMOVE_CELL, REMOVE_OUTPUT = "remove-cell", "remove-output"
 CAPTION = "caption"  # the name that `atb.reports.theme` gives a figure's caption
 
 
@@ -42,8 +47,13 @@ def html_report(notebook: Any, run: Mapping[str, Any], published: Mapping[str, A
     mark = f"figure-{secrets.token_hex(16)}-"
     marked, figures = _without_figures(notebook, mark)
     places = [_figure(number, figure["layout"]) for number, figure in enumerate(figures)]
-    body = re.sub(rf"<pre>\s*{mark}(\d+)\.\s*</pre>", lambda found: places[int(found[1])], _fragment(marked))
-    return _page(head(run, published or {}), body, figures)
+    facts = published or {}
+    first = next((number for number, figure in enumerate(figures) if facts.get("result") and _is_first(figure)), None)
+    shown = {number: place for number, place in enumerate(places) if number != first}
+    body = re.sub(rf"<pre>\s*{mark}(\d+)\.\s*</pre>", lambda found: shown.get(int(found[1]), ""), _fragment(marked))
+    heading = head(run, facts, picture="" if first is None else places[first])
+    foot = f"<footer>{assumptions_html(run, facts)}{run_html(run)}</footer>"
+    return _page(heading, f"<main>{body}</main>{foot}", figures)
 
 
 def _without_figures(notebook: Any, mark: str) -> tuple[Any, list[dict[str, Any]]]:
@@ -51,6 +61,10 @@ def _without_figures(notebook: Any, mark: str) -> tuple[Any, list[dict[str, Any]
     marked = copy.deepcopy(notebook)
     figures: list[dict[str, Any]] = []
     marked.metadata.pop("widgets", None)
+    marked.cells = [cell for cell in marked.cells if REMOVE_CELL not in cell.metadata.get("tags", [])]
+    for cell in marked.cells:
+        if REMOVE_OUTPUT in cell.metadata.get("tags", []):
+            cell.outputs = []
     for output in [output for cell in marked.cells for output in cell.get("outputs", [])]:
         data = output.get("data", {})
         if PLOTLY in data:
@@ -61,6 +75,13 @@ def _without_figures(notebook: Any, mark: str) -> tuple[Any, list[dict[str, Any]
             data.pop(dropped, None)
         output.get("metadata", {}).pop("text/html", None)  # `isolated` would need a frame
     return marked, figures
+
+
+def _is_first(figure: Mapping[str, Any]) -> bool:
+    """Return whether a figure belongs on the first screen, as `atb.reports.theme.on_first_screen` says."""
+    meta = figure["layout"].get("meta")
+    own = meta.get("atb") if isinstance(meta, Mapping) else None
+    return isinstance(own, Mapping) and own.get("first") is True
 
 
 def _fragment(notebook: Any) -> str:
@@ -123,7 +144,7 @@ def _page(heading: str, body: str, figures: list[dict[str, Any]]) -> str:
         f"<title>atb run</title><style>{style()}</style></head><body>",
         '<div class="toggle"><input type="checkbox" id="show-code"><label for="show-code">show code</label></div>',
         heading,
-        f"<main>{body}</main>",
+        body,
         *data,
         *(f'<script nonce="{nonce}">{text}</script>' for text in code),
         "</body></html>",
@@ -150,6 +171,24 @@ def _plotly() -> str:
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
+
+
+def recorded_report(folder: Path, run: Mapping[str, Any]) -> str:
+    """Return the page of a run made anew from what its folder keeps.
+
+    Parameters
+    ----------
+    folder
+        The run's folder.
+    run
+        The run as JSON types.
+
+    Raises
+    ------
+    InputError
+        If the executed notebook is not there, or cannot be read.
+    """
+    return html_report(read_notebook(folder / str(run["notebook"])), run, published_result(folder))
 
 
 def write_report(

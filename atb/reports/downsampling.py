@@ -1,5 +1,6 @@
 """Downsampling of figures: lines keep the extremes of each segment, candles are aggregated over whole bars."""
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atb.domain import Bars
+from atb.domain.bars import BAR_COLUMNS
 
 
 def extreme_rows(values: NDArray[np.floating[Any]], points: int) -> NDArray[np.int64]:
@@ -36,22 +38,48 @@ def candles(bars: Bars, most: int) -> tuple[pd.DataFrame, int]:
     if len(frame) <= most:
         return frame, 1
     step = bars.timeframe.seconds * 1_000
-    span = -(-len(frame) // (most - 1))  # the first candle may start in the middle of its span
-    bucket = bars.opened_ms // (step * span)
-    first = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
-    while len(first) > most:  # gaps split spans
+    span = fitting_span(bars.opened_ms, step, most)
+    first = candle_starts(bars.opened_ms, step * span)
+    return pd.DataFrame(candle_values(frame, first), index=frame.index[first]), span
+
+
+def fitting_span(opened_ms: NDArray[np.int64], step: int, most: int) -> int:
+    """Return the smallest number of bars per candle, not below the average, with which there are at most `most` candles.
+
+    Parameters
+    ----------
+    opened_ms
+        Opens of the bars, epoch milliseconds.
+    step
+        Duration of a bar in milliseconds.
+    most
+        At least 2.
+    """
+    if len(opened_ms) <= most:
+        return 1
+    span = -(-len(opened_ms) // (most - 1))  # the first candle may start in the middle of its span
+    while len(candle_starts(opened_ms, step * span)) > most:  # gaps split spans
         span += 1
-        bucket = bars.opened_ms // (step * span)
-        first = np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]]))
-    last = np.concatenate([first[1:], [len(frame)]]) - 1
-    columns = {
-        "open": frame["open"].to_numpy()[first],
-        "high": np.maximum.reduceat(frame["high"].to_numpy(), first),
-        "low": np.minimum.reduceat(frame["low"].to_numpy(), first),
-        "close": frame["close"].to_numpy()[last],
-        "volume": np.add.reduceat(frame["volume"].to_numpy(), first),
+    return span
+
+
+def candle_starts(opened_ms: NDArray[np.int64], duration: int) -> NDArray[np.int64]:
+    """Return the rows with which a new candle of `duration` (milliseconds) starts."""
+    bucket = opened_ms // duration
+    return np.flatnonzero(np.concatenate([[True], bucket[1:] != bucket[:-1]])) if len(bucket) else np.zeros(0, np.int64)
+
+
+def candle_values(columns: Mapping[str, Any], first: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    """Return open, high, low, close and volume of the candles that start with these rows of `columns`."""
+    values = {name: np.asarray(columns[name], dtype=np.float64) for name in BAR_COLUMNS}
+    last = np.concatenate([first[1:], [len(values["open"])]]) - 1
+    return {
+        "open": values["open"][first],
+        "high": np.maximum.reduceat(values["high"], first),
+        "low": np.minimum.reduceat(values["low"], first),
+        "close": values["close"][last],
+        "volume": np.add.reduceat(values["volume"], first),
     }
-    return pd.DataFrame(columns, index=frame.index[first]), span
 
 
 def span_text(bars: Bars, span: int) -> str:

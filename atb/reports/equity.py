@@ -39,18 +39,18 @@ def equity_figure(result: Result, *, log: bool = False) -> go.Figure:
     _add_band(figure, result)
     lines = (
         ("hold", result.benchmark_equity.to_numpy(), theme.ORANGE),
-        (_names(result), result.equity.to_numpy(), theme.BLUE),
+        (names_of(result), result.equity.to_numpy(), theme.BLUE),
     )
     for name, equity, colour in lines:
         _add_equity(figure, result.index, equity, name=name, colour=colour, cash=cash)
     figure.add_hline(y=cash, line={"color": theme.SOFT, "width": 1, "dash": "dot"}, row=1, col=1)
     title = "Equity and drawdown" + (" (logarithmic)" if log else "")
     theme.style(figure, title, label=result.label, caption=_equity_caption(result), height=560)
-    figure.update_yaxes(title_text=f"equity ({_quote(result)})", type="log" if log else "linear", row=1, col=1)
+    figure.update_yaxes(title_text=f"equity ({quote_of(result)})", type="log" if log else "linear", row=1, col=1)
     figure.update_yaxes(title_text="below the peak (%)", rangemode="tozero", row=2, col=1)
     figure.update_xaxes(theme.time_axis(title=None), row=1, col=1)
     figure.update_xaxes(theme.time_axis(), row=2, col=1)
-    return figure.update_layout(hovermode="x", legend={"traceorder": "reversed"})
+    return theme.on_first_screen(figure.update_layout(hovermode="x", legend={"traceorder": "reversed"}))
 
 
 def _add_band(figure: go.Figure, result: Result) -> None:
@@ -110,7 +110,7 @@ def _equity_caption(result: Result) -> str:
     figures = (
         f"Sharpe {ours} (hold {theirs}) at {stats['periods_per_year']:,.0f} bars a year; largest "
         f"drawdown {stats['max_drawdown_pct']:.1f} % (hold {held['max_drawdown_pct']:.1f} %); fees {stats['fees_paid']:,.2f} "
-        f"{_quote(result)}; in the market {stats['exposure_time_pct']:.0f} % of the time. "
+        f"{quote_of(result)}; in the market {stats['exposure_time_pct']:.0f} % of the time. "
     )
     return f"{figures}{result.ambiguity} {result.fill_model}"
 
@@ -214,10 +214,12 @@ def exposure(result: Result) -> pd.DataFrame:
     return pd.DataFrame(100 * value / result.equity.to_numpy()[:, None], index=result.index)
 
 
-def _names(result: Result) -> str:
+def names_of(result: Result) -> str:
+    """Return the names of the strategies, for a legend."""
     return ", ".join(dict.fromkeys(slot.strategy.name for slot in result.slots))
 
 
-def _quote(result: Result) -> str:
+def quote_of(result: Result) -> str:
+    """Return the currency of the account."""
     symbol = result.bars[0].symbol
     return symbol.settle or symbol.quote

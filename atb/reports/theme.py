@@ -1,8 +1,8 @@
 """The style of figures: one template, one palette, titles that name the data, captions that state assumptions.
 
-Nothing is registered or changed on import: each figure carries its own template. A figure by itself (in JupyterLab, as a PNG) is
-dark on white. A report page redraws it: `DARK` gives each colour's counterpart on a dark page, and `layout.meta` the changes for
-narrow pages.
+Nothing is registered or changed on import: each figure carries its own template. A figure by itself (in JupyterLab, as a PNG) has
+no ground of its own, and colours that are legible on a white and on a dark one. A report page redraws it: `DARK` gives each
+colour's counterpart on a dark page, and `layout.meta` the changes for narrow pages.
 """
 
 import textwrap
@@ -22,6 +22,7 @@ INK, GREY, SOFT, GRID = "#1F2933", "#6B7684", "#B8C0CA", "#E6EAEE"
 PROFIT, LOSS = GREEN, RED
 LOSS_TO_PROFIT = [[0.0, "#B34700"], [0.25, "#F0A868"], [0.5, "#FAFAF8"], [0.75, "#7DBBDD"], [1.0, "#00548A"]]
 PAPER = "white"
+CLEAR, MIDDLE_LINE, MIDDLE_GRID = "rgba(0,0,0,0)", "rgba(128,128,128,0.55)", "rgba(128,128,128,0.2)"
 DARK = {
     PAPER: "#14181D", INK: "#E6EAEE", GREY: "#9BA6B2", SOFT: "#56606B", GRID: "#2A3038",
     BLUE: "#4DA3E0", GREEN: "#2DBE93", RED: "#FF7A45", PURPLE: "#E096C0",
@@ -39,9 +40,19 @@ _TITLE_SPACE, _LEGEND_ROW = 66, 24  # pixels above the plot
 _TIME = "%Y-%m-%d %H:%M"
 
 
-def template(*, dark: bool = False) -> go.layout.Template:
-    """Return the figure template: few lines, one font, dark on white or light on dark."""
-    paper, ink, grey, soft, grid = ((DARK[colour] if dark else colour) for colour in (PAPER, INK, GREY, SOFT, GRID))
+def template(*, dark: bool | None = None) -> go.layout.Template:
+    """Return the figure template: few lines, one font.
+
+    Parameters
+    ----------
+    dark
+        False is dark on white, True light on dark. None lets the ground of whatever page it is on show through, with text and lines
+        that are legible on both, so that a figure in JupyterLab follows its theme, also when that changes.
+    """
+    if dark is None:
+        paper, ink, grey, soft, grid = CLEAR, GREY, GREY, MIDDLE_LINE, MIDDLE_GRID
+    else:
+        paper, ink, grey, soft, grid = ((DARK[colour] if dark else colour) for colour in (PAPER, INK, GREY, SOFT, GRID))
     colours = [BLUE, ORANGE, GREEN, RED, PURPLE, SKY]
     axis = {
         "gridcolor": grid,
@@ -65,7 +76,8 @@ def template(*, dark: bool = False) -> go.layout.Template:
                       "pad": {"b": 31 + _LEGEND_ROW}, "font": {"size": 17}},
             "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom",
                        "font": {"size": 12}, "bgcolor": "rgba(255,255,255,0)"},
-            "hoverlabel": {"font": {"family": FONT, "size": 12, "color": ink}, "bgcolor": paper, "bordercolor": soft},
+            "hoverlabel": {"font": {"family": FONT, "size": 12, "color": INK if dark is None else ink},
+                           "bgcolor": PAPER if dark is None else paper, "bordercolor": soft},
             "bargap": 0.05,
         }
     )  # fmt: skip
@@ -103,6 +115,11 @@ def style(figure: go.Figure, title: str, *, label: str, caption: str = "", heigh
             align="left", showarrow=False, font={"size": 12, "color": GREY},
         )  # fmt: skip
     return figure
+
+
+def on_first_screen(figure: go.Figure) -> go.Figure:
+    """Mark a styled figure as the picture of a result: a report page shows it at its head."""
+    return figure.update_layout(meta={"atb": dict(figure.layout.meta["atb"]) | {"first": True}})
 
 
 def when_narrow(figure: go.Figure, *, layout: dict[str, Any], trace: dict[str, Any] | None = None) -> go.Figure:

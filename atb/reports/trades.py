@@ -71,6 +71,11 @@ def trades_figure(result: Result, last: int = 200, *, slot: int = 0) -> go.Figur
     return figure.update_xaxes(theme.time_axis(rangeslider={"visible": False}))
 
 
+def trade_ids(trades: "pd.Series[int]") -> dict[str, list[int]]:
+    """Return a trace's `meta` that says which trade each of its points belongs to: a click on a point shows that trade."""
+    return {"trade_ids": [int(trade) for trade in trades]}
+
+
 def _trades_of(result: Result, slot: int) -> pd.DataFrame:
     of_slot = np.concatenate([result.outcome.trades["slot"], np.flatnonzero(result.outcome.slots["quantity"] != 0)])
     trades: pd.DataFrame = result.trades[of_slot == slot]
@@ -108,7 +113,7 @@ def price_trace(frame: pd.DataFrame, *, name: str = "price") -> go.Candlestick:
         high=frame["high"].to_numpy(),
         low=frame["low"].to_numpy(),
         close=frame["close"].to_numpy(),
-        increasing={"line": line, "fillcolor": "white"},
+        increasing={"line": line, "fillcolor": theme.CLEAR},
         decreasing={"line": line, "fillcolor": theme.SOFT},
         name=name,
         showlegend=False,
@@ -146,6 +151,7 @@ def _add_entries(figure: go.Figure, orders: pd.DataFrame) -> None:
         name=f"entry ({len(part):,})",
         marker={"symbol": np.where(part["side"] == "buy", "triangle-up", "triangle-down"), "size": np.where(added, 6, 9),
                 "color": theme.BLUE, "line": {"color": "white", "width": 1}},
+        meta=trade_ids(part["trade_id"]),
         text=np.where(added, "scale-in", "entry"),
         customdata=part["quantity"].to_numpy(),
         hovertemplate="%{text} %{x|%Y-%m-%d %H:%M}<br>%{customdata:.6g} at %{y:,.8~g}<extra></extra>",
@@ -165,6 +171,7 @@ def _add_exits(figure: go.Figure, orders: pd.DataFrame, trades: pd.DataFrame) ->
             name=f"{reason} ({len(part):,})",
             marker={"symbol": SYMBOLS.get(str(reason), "circle"), "size": 7,
                     "color": np.where(owner["pnl"] > 0, theme.PROFIT, theme.LOSS), "line": {"color": "white", "width": 1}},
+            meta=trade_ids(part["trade_id"]),
             customdata=np.column_stack([part["quantity"], owner["pnl_pct"], owner["bars_held"]]),
             hovertemplate=f"{reason} %{{x|%Y-%m-%d %H:%M}}<br>%{{customdata[0]:.6g}} at %{{y:,.8~g}}<br>"
             "trade %{customdata[1]:+.2f} % in %{customdata[2]:.0f} bars<extra></extra>",
@@ -177,6 +184,7 @@ def _add_exits(figure: go.Figure, orders: pd.DataFrame, trades: pd.DataFrame) ->
             mode="markers",
             name="still open",
             marker={"symbol": "circle-open", "size": 8, "color": theme.GREY},
+            meta=trade_ids(still["trade_id"]),
             customdata=still["pnl_pct"].to_numpy(),
             hovertemplate="still open at %{y:,.8~g}: %{customdata:+.2f} %<extra></extra>",
         )
@@ -213,6 +221,7 @@ def _add_excursions(figure: go.Figure, shown: pd.DataFrame) -> None:
                 marker={"color": colour, "size": 6, "opacity": 0.65, "symbol": "circle" if name == "profit" else "x-thin",
                         "line": {"color": colour, "width": 1 if name == "loss" else 0}},
                 customdata=part["trade_id"].to_numpy().astype(np.float64),
+                meta=trade_ids(part["trade_id"]),
                 hovertemplate="trade %{customdata:.0f}: %{x:.2f} % and %{y:+.2f} %<extra></extra>",
                 row=1,
                 col=column,

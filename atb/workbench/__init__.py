@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from atb.strategies import make_strategy, strategy_params
     from atb.strategies.components import filters, signals
     from atb.validation.sensitivity import cost_table, shift_table
+    from atb.workbench.candle_chart import Chart, chart
+    from atb.workbench.clicking import clickable
     from atb.workbench.comparison import Comparison, compare_strategies
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, feature_inputs, finer_bars, load_bars
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "AccountPolicy": "atb.engine.policy",
+    "Chart": "atb.workbench.candle_chart",
     "Comparison": "atb.workbench.comparison",
     "Composition": "atb.engine.composition",
     "ExecutionModel": "atb.engine.policy",
@@ -39,6 +42,8 @@ _HOMES = {
     "Slot": "atb.engine.slot",
     "assumptions": "atb.experiments.findings",
     "catalogue": "atb.workbench.market",
+    "chart": "atb.workbench.candle_chart",
+    "clickable": "atb.workbench.clicking",
     "compare_strategies": "atb.workbench.comparison",
     "cost_table": "atb.validation.sensitivity",
     "ensure_sample": "atb.workbench.market",
@@ -80,6 +85,7 @@ _HOMES = {
 __all__ = [
     "AccountPolicy",
     "BacktestRules",
+    "Chart",
     "Comparison",
     "Composition",
     "ExecutionModel",
@@ -90,6 +96,8 @@ __all__ = [
     "Slot",
     "assumptions",
     "catalogue",
+    "chart",
+    "clickable",
     "compare_strategies",
     "cost_table",
     "ensure_sample",

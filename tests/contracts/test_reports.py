@@ -3,6 +3,7 @@
 import builtins
 import io
 import pathlib
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,11 +16,22 @@ import plotly.io as pio
 import pytest
 
 from atb.backtest import Result, run
+from atb.backtest.sweeping import sweep
 from atb.domain import Bars
-from atb.engine.policy import RiskPolicy
+from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.engine.slot import Slot
 from atb.errors import InputError
-from atb.reports import BAR_REPORTS, REPORTS, SESSION_REPORTS, SessionRecord, session_fills_figure, trades_figure
+from atb.reports import (
+    BAR_REPORTS,
+    REPORTS,
+    SESSION_REPORTS,
+    SWEEP_REPORTS,
+    SessionRecord,
+    session_fills_figure,
+    theme,
+    trades_figure,
+)
+from atb.strategies import make_strategy
 from tests.bars import bars_of, frame_of, random_walk
 from tests.scenarios import random_slots, scripted_slot
 
@@ -56,6 +68,7 @@ def odd_results() -> dict[str, Slot | tuple[Slot, ...]]:
         "one open trade": scripted_slot(random_walk(50), (1.0,)),
         "a price that never moved": scripted_slot(flat, alternating(50, 5)),
         "two markets": random_slots(4)[0],
+        "a bankrupt account": scripted_slot(random_walk(2_000), alternating(2_000, 1), STOPS, ExecutionModel(fee=0.2)),
     }
 
 
@@ -142,6 +155,40 @@ def test_a_report_says_units_on_its_axes(name, ordinary):
     assert all("(" in title for title in titles)
     dated = [axis for axis in axes if axis.get("type") == "date" and axis.get("title", {}).get("text")]
     assert all("UTC" in axis["title"]["text"] for axis in dated)
+
+
+def lightness(colour: str) -> float:
+    """Return the relative luminance of a hex colour, 0 to 1, as the contrast rules define it."""
+    channels = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    linear = [value / 12.92 if value <= 0.03928 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def colours_in(value: object, name: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each hex colour of a figure's data with the name it stands under."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from colours_in(item, key)
+    elif isinstance(value, list | tuple | np.ndarray):
+        for item in value:
+            yield from colours_in(item, name)
+    elif isinstance(value, str) and re.fullmatch(r"#[0-9A-Fa-f]{6}", value):
+        yield name, value.upper()
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_a_report_is_legible_on_a_light_and_on_a_dark_ground(name, ordinary):
+    figure = REPORTS[name](ordinary)
+    template = figure.layout.template.layout
+    assert (template.paper_bgcolor, template.plot_bgcolor) == (theme.CLEAR, theme.CLEAR)
+    drawn = {colour for key, colour in colours_in([trace.to_plotly_json() for trace in figure.data]) if key == "color"}
+    written = {template.font.color.upper(), theme.GREY.upper()}
+    for ground in (1.0, lightness("#14181D")):
+        for least, chosen in ((1.6, drawn), (3.7, written)):
+            ratios = {
+                one: (max(lightness(one), ground) + 0.05) / (min(lightness(one), ground) + 0.05) for one in chosen
+            }
+            assert {colour: ratio for colour, ratio in ratios.items() if ratio < least} == {}
 
 
 @pytest.mark.parametrize("slots", odd_results().values(), ids=odd_results())
@@ -233,6 +280,20 @@ def test_a_report_of_a_session_stays_small_on_a_long_history(name, large):
 @pytest.mark.parametrize("name", SESSION_REPORTS)
 def test_a_report_of_a_session_draws_one_with_little_in_it(name, slots):
     SESSION_REPORTS[name](session_of(run(slots))).to_json()
+
+
+@pytest.mark.parametrize("axes", [["fast"], ["fast", "slow"]])
+@pytest.mark.parametrize("name", SWEEP_REPORTS)
+def test_a_report_of_a_sweep_names_it_says_its_figure_and_stays_small(name, axes):
+    grid = [make_strategy("sma_cross", fast=fast, slow=slow) for fast in (5, 10) for slow in (20, 40)]
+    swept = sweep(Slot(grid[0], bars_of(random_walk(300), venue="synthetic"), STOPS), strategies=grid)
+    figure = SWEEP_REPORTS[name](swept, axes=axes)
+    assert "SYNTHETIC data" in figure.layout.title.text
+    assert [figure.layout.xaxis.title.text, figure.layout.yaxis.title.text] == [
+        axes[0],
+        axes[1] if axes[1:] else "sharpe",
+    ]
+    assert len(figure.to_json()) < MEGABYTE
 
 
 def test_a_session_apart_from_its_backtest_says_by_how_much(ordinary):

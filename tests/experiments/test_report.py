@@ -125,7 +125,7 @@ def test_the_policy_forbids_the_network_and_foreign_scripts(text):
 
 
 def test_harmless_outputs_stay_and_the_head_says_how_the_run_went(text):
-    shown = text.split("<main>")[0] + text.split("<main>")[1].split("</main>")[0]
+    shown = text.split("<main>")[0] + text.split("<main>")[1].split("</footer>")[0]
     for wanted in (
         "<td>42</td>",
         "20240131-120000-a-ffffff",
@@ -138,6 +138,34 @@ def test_harmless_outputs_stay_and_the_head_says_how_the_run_went(text):
         assert wanted in shown, wanted
     assert "&lt;b&gt;a&lt;/b&gt;.ipynb" in shown
     assert "plotly&#39;s own" not in shown
+
+
+def test_the_picture_is_on_the_first_screen_and_what_head_and_foot_say_is_left_out_below():
+    picture = theme.on_first_screen(theme.style(go.Figure(go.Scatter(x=[1, 2], y=[3, 4])), "Equity", label="data"))
+    node = executed(
+        plotly_output("another"),
+        nbformat.v4.new_output("display_data", {PLOT: json.loads(picture.to_json())}),
+    )
+    node.cells.append(nbformat.v4.new_markdown_cell("said above", metadata={"tags": ["remove-cell"]}))
+    printed = nbformat.v4.new_output("stream", text="printed above")
+    node.cells.append(
+        nbformat.v4.new_code_cell(
+            "kept = 1", metadata={"tags": ["remove-output"]}, outputs=[printed], execution_count=2
+        )
+    )
+    result = {"slots": [], "stats": {"total_return_pct": 1.0, "n_trades": 3.0}}
+    page = html_report(node, RUN, {"headline": "x", "findings": ["it fell"], "result": result})
+    head = ["Not enough to judge", 'id="figure-1"', "Total return (%)", "it fell"]
+    order = [*head, "<main>", 'id="figure-0"', "</main>", "<footer>", "20240131-120000-a-ffffff", "atb run notebooks/"]
+    places = [page.find(part) for part in order]
+    assert dict(zip(order, places, strict=True)) == dict(zip(order, sorted(places), strict=True))
+    assert min(places) >= 0
+    assert page.count('id="figure-1"') == 1
+    assert "said above" not in page
+    assert "printed above" not in page
+    assert "kept" in page
+    unpublished = html_report(node, RUN)
+    assert unpublished.index("<main>") < unpublished.index('id="figure-1"')
 
 
 def test_the_notebook_is_left_as_it_is():

@@ -113,10 +113,10 @@ def test_a_backtest_publishes_its_proofs_and_files(executed):
     assert published(folder)["result"]["stats"]["bars"] == 60 * 24
 
 
-def test_a_backtest_draws_its_four_figures_and_each_names_synthetic_data(executed):
+def test_a_backtest_draws_its_figures_and_each_names_synthetic_data(executed):
     run = executed("03_backtest.ipynb")
     figures = [output.data[PLOT] for output in outputs(Path(run.path) / run.notebook) if PLOT in output.get("data", {})]
-    assert len(figures) == 4
+    assert len(figures) == 12
     assert all("SYNTHETIC data" in figure["layout"]["title"]["text"] for figure in figures)
 
 

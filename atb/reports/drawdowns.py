@@ -1,0 +1,108 @@
+"""Drawdowns of a result: the worst ones with peak, trough and recovery, as a table and as a figure."""
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from atb.backtest import Result
+from atb.backtest.metrics import drawdowns
+from atb.reports import theme
+from atb.reports.downsampling import extreme_rows
+
+WORST = 5
+POINTS = 2_000
+COLUMNS = ("depth_pct", "peak", "trough", "recovery", "days_down", "days_up", "days")
+
+
+def worst_drawdowns(result: Result, most: int = WORST) -> pd.DataFrame:
+    """Return the deepest drawdowns, the deepest first.
+
+    A drawdown begins at the last close at its peak (the first open, if the account was never above its cash before), and ends at
+    the first close at or above that peak; `recovery` is NaT and `days_up` NaN while it lasts. `depth_pct` is positive; `days_down`
+    from peak to trough, `days_up` from trough to recovery, `days` from peak to recovery or to the last close; by the clock.
+    """
+    equity, closes = result.equity.to_numpy(), result.inputs.closes
+    depth = drawdowns(equity, result.inputs.account.cash)
+    below = depth > 0
+    edges = np.flatnonzero(np.diff(below, prepend=False, append=False))
+    starts, ends = edges[::2], edges[1::2]
+    first = int(result.inputs.bar_columns.opened.min())
+    rows = []
+    for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
+        trough = start + int(depth[start:end].argmax())
+        peak = int(closes[start - 1]) if start else first
+        rows.append(
+            (100 * float(depth[trough]), peak, int(closes[trough]), int(closes[end]) if end < len(closes) else None)
+        )
+    rows = sorted(rows, key=lambda row: -row[0])[:most]
+    table = pd.DataFrame(rows, columns=["depth_pct", "peak", "trough", "recovery"], index=range(1, len(rows) + 1))
+    for name in ("peak", "trough", "recovery"):
+        table[name] = pd.to_datetime(pd.Series(table[name], dtype="Int64"), unit="ms", utc=True)
+    day = pd.Timedelta(days=1)
+    last = pd.Timestamp(int(closes[-1]), unit="ms", tz="UTC")
+    table["days_down"] = (table["trough"] - table["peak"]) / day
+    table["days_up"] = (table["recovery"] - table["trough"]) / day
+    table["days"] = (table["recovery"].fillna(last) - table["peak"]) / day
+    return table[list(COLUMNS)]
+
+
+def worst_drawdowns_table(result: Result, most: int = WORST) -> pd.DataFrame:
+    """Return the deepest drawdowns as text, times in UTC; `worst_drawdowns` has the exact values."""
+    table = worst_drawdowns(result, most)
+    columns = {
+        "depth (%)": [f"-{value:.2f}" for value in table["depth_pct"]],
+        "peak (UTC)": [_moment(value) for value in table["peak"]],
+        "trough (UTC)": [_moment(value) for value in table["trough"]],
+        "recovery (UTC)": [_moment(value) for value in table["recovery"]],
+        "days down": [f"{value:,.1f}" for value in table["days_down"]],
+        "days up": ["–" if np.isnan(value) else f"{value:,.1f}" for value in table["days_up"]],
+        "days in all": [f"{value:,.1f}" for value in table["days"]],
+    }
+    return pd.DataFrame(columns, index=table.index)
+
+
+def _moment(value: pd.Timestamp) -> str:
+    return "not yet" if pd.isna(value) else f"{value:%Y-%m-%d %H:%M}"
+
+
+def worst_drawdowns_figure(result: Result, most: int = WORST) -> go.Figure:
+    """Draw how far equity is below its peak, with the worst drawdowns shaded from peak to recovery and numbered."""
+    depth = -100 * drawdowns(result.equity.to_numpy(), result.inputs.account.cash)
+    kept = extreme_rows(depth, POINTS)
+    closed = pd.DatetimeIndex(pd.to_datetime(result.inputs.closes[kept], unit="ms", utc=True))
+    drawn = go.Figure(
+        go.Scatter(x=theme.times(closed), y=depth[kept], name="below the peak", showlegend=False, fill="tozeroy",
+                   line={"color": theme.BLUE, "width": 1}, fillcolor="rgba(0,114,178,0.15)", hovertemplate="%{y:.2f} %")
+    )  # fmt: skip
+    table = worst_drawdowns(result, most)
+    last = closed[-1]
+    for number, row in table.iterrows():
+        begin, end = row["peak"], last if pd.isna(row["recovery"]) else row["recovery"]
+        drawn.add_vrect(x0=begin.isoformat()[:19], x1=end.isoformat()[:19], fillcolor=theme.ORANGE, opacity=0.18, line_width=0,
+                        layer="below")  # fmt: skip
+        drawn.add_annotation(x=row["trough"].isoformat()[:19], y=-row["depth_pct"], text=str(number), showarrow=False, yshift=-10,
+                             font={"size": 12, "color": theme.RED})  # fmt: skip
+    theme.style(drawn, "The worst drawdowns", label=result.label, caption=_caption(table), height=380)
+    lowest = float(table["depth_pct"].max()) if len(table) else 1.0
+    drawn.update_yaxes(title_text="below the peak (%)", range=[-1.15 * lowest, 0.02 * lowest])
+    return drawn.update_xaxes(theme.time_axis())
+
+
+def _caption(table: pd.DataFrame) -> str:
+    if table.empty:
+        return "Equity was never below its peak at a close."
+    parts = [
+        f"{number}: -{row['depth_pct']:.1f} %, {row['peak']:%Y-%m-%d} to {_day(row['trough'])}, {_recovered(row)}"
+        for number, row in table.iterrows()
+    ]
+    return f"From peak to trough at closes, by the clock. {'; '.join(parts)}."
+
+
+def _day(value: pd.Timestamp) -> str:
+    return f"{value:%Y-%m-%d}"
+
+
+def _recovered(row: "pd.Series[pd.Timestamp]") -> str:
+    if pd.isna(row["recovery"]):
+        return "not recovered"
+    return f"recovered {_day(row['recovery'])} after {row['days']:,.0f} days"
