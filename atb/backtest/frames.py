@@ -1,5 +1,8 @@
-"""The kernel's records as tables that people and exports read."""
+"""The kernel's records as tables that people read, and their files: CSV, which every spreadsheet opens, Parquet for long tables."""
 
+import io
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -8,11 +11,13 @@ from numpy.typing import NDArray
 from atb.engine import codes, records
 from atb.engine.kernel_input import KernelInput
 from atb.engine.records import Records
+from atb.files import make_public_folder, write_public
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _MOST_REASONS = 1_000
+MOST_CELLS = 250_000  # of a table that is written as CSV: a million closes are 45 MB of text, and 6 MB of Parquet
 EPSILON = 1e-9  # a quantity this far below one lot is rounding, not a holding
 
 
@@ -241,3 +246,35 @@ def positions_frame(orders: Records, inputs: KernelInput, index: "pd.DatetimeInd
         held[np.abs(held) < EPSILON * inputs.parameters[s]["lot"]] = 0.0
         columns[s] = held[np.searchsorted(when[own], inputs.closes, side="right")]
     return pd.DataFrame(columns, index=index)
+
+
+def export_tables(tables: "Mapping[str, pd.DataFrame]", folder: Path) -> list[Path]:
+    """Write tables into `folder`, and return the files: `orders.csv`, or `orders.parquet` of more than `MOST_CELLS` cells."""
+    make_public_folder(folder)
+    return [_write(folder / name, table) for name, table in tables.items()]
+
+
+def _write(path: Path, table: "pd.DataFrame") -> Path:
+    other = path.with_suffix(".parquet" if table.size <= MOST_CELLS else ".csv")
+    other.unlink(missing_ok=True)  # of an earlier export into the same folder
+    if table.size <= MOST_CELLS:
+        file = path.with_suffix(".csv")
+        write_public(file, table.to_csv(index=False, lineterminator="\n").encode())
+        return file
+    file = path.with_suffix(".parquet")
+    write_public(file, _parquet(table))
+    return file
+
+
+def _parquet(table: "pd.DataFrame") -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    floats = [name for name in table if table[name].dtype == "float64"]
+    others = [name for name in table if name not in floats]
+    buffer = io.BytesIO()
+    pq.write_table(
+        pa.Table.from_pandas(table, preserve_index=False), buffer, compression="zstd", use_dictionary=others,
+        use_byte_stream_split=floats,
+    )  # fmt: skip
+    return buffer.getvalue()

@@ -309,9 +309,9 @@ class Result:
 
     def export(self, folder: "Path") -> "list[Path]":
         """Write orders, trades, refused signals and equity as CSV files, long tables as Parquet; both read back exactly."""
-        from atb.backtest.export import export
-
-        return export(self, folder)
+        equity = self.equity.to_frame().reset_index()
+        tables = {"orders": self.orders, "trades": self.trades, "refused": self.refused, "equity": equity}
+        return frames.export_tables(tables, folder)
 
     def __repr__(self) -> str:
         """Return label and headline, in one line."""

@@ -5,6 +5,7 @@ own: scripts are removed from outputs, then the figures are inserted, with plotl
 loading anything, and every script without the page's nonce.
 """
 
+import base64
 import copy
 import html
 import json
@@ -29,6 +30,7 @@ TEMPLATE = """{% extends 'basic/index.html.j2' %}
 {% block input %}<div class="code">{{ super() }}</div>{% endblock %}"""
 # The usual tags of what a page leaves out: its head and foot say the same.
 REMOVE_CELL, REMOVE_OUTPUT = "remove-cell", "remove-output"
+LONG, SECOND = 100, "2024-01-31T09:45:00"  # times of a trace from which they are packed, and how each is written
 CAPTION = "caption"  # the name that `atb.reports.theme` gives a figure's caption
 
 
@@ -134,7 +136,7 @@ def _lines(text: object) -> list[str]:
 def _page(heading: str, body: str, figures: list[dict[str, Any]]) -> str:
     nonce = secrets.token_urlsafe(16)
     data = [_data("figure-looks", "", _looks())] if figures else []
-    data += [_data("", f"figure-{number}", figure) for number, figure in enumerate(figures)]
+    data += [_data("", f"figure-{number}", _compact(figure)) for number, figure in enumerate(figures)]
     code = [_plotly(), script()] if figures else []
     return "\n".join([
         "<!DOCTYPE html>",
@@ -150,6 +152,28 @@ def _page(heading: str, body: str, figures: list[dict[str, Any]]) -> str:
         "</body></html>",
         "",
     ])  # fmt: skip
+
+
+def _compact(figure: dict[str, Any]) -> dict[str, Any]:
+    """Return a figure of the house style with its long lists of times as binary numbers (ms), which take less than half."""
+    layout = figure["layout"]
+    meta = layout.get("meta")
+    if not (isinstance(meta, Mapping) and "atb" in meta):
+        return figure  # whether its axis is one of time is not known
+    return {"data": [_compact_trace(trace, layout) for trace in figure["data"]], "layout": layout}
+
+
+def _compact_trace(trace: dict[str, Any], layout: Mapping[str, Any]) -> dict[str, Any]:
+    times = trace.get("x")
+    axis = layout.get(str(trace.get("xaxis", "x")).replace("x", "xaxis", 1)) or {}
+    if axis.get("type") != "date" or not isinstance(times, list) or len(times) < LONG:
+        return trace
+    if not all(isinstance(time, str) and len(time) == len(SECOND) for time in times):
+        return trace  # dates alone, or times that are missing
+    import numpy as np
+
+    numbers = np.array(times, dtype="datetime64[ms]").astype(np.int64).astype("<f8")
+    return {**trace, "x": {"dtype": "f8", "bdata": base64.b64encode(numbers.tobytes()).decode()}}
 
 
 def _data(identity: str, place: str, value: Mapping[str, Any]) -> str:

@@ -12,9 +12,9 @@ from atb.backtest.portfolio import closes
 from atb.backtest.span import Span
 from atb.domain import Timeframe
 from atb.engine.kernel_input import finest
-from atb.engine.records import Floats
 from atb.features.regimes import PRESETS, TrendVolatility
 from atb.reports import theme
+from atb.reports.daily import Floats
 from atb.reports.downsampling import candles, extreme_rows
 from atb.reports.equity import quote_of
 
@@ -96,7 +96,10 @@ def regime_returns(result: Result) -> pd.DataFrame:
     place = np.searchsorted(known_at, since, side="right") - 1
     codes = np.where(place >= 0, np.nan_to_num(regime[place], nan=-1.0), -1.0)
     periods = np.diff(Span.of(result.inputs).at, prepend=0.0)
-    curves = {"strategy": result.equity.to_numpy(), "hold": result.benchmark_equity.to_numpy()}
+    curves = {
+        name: curve.to_numpy(dtype=np.float64)
+        for name, curve in (("strategy", result.equity), ("hold", result.benchmark_equity))
+    }
     returns = {name: _log_returns(curve, result.inputs.account.cash) for name, curve in curves.items()}
     per_year = finest(result.slots).bars_per_year
     rows = {}

@@ -1,11 +1,14 @@
 """A result by calendar day, UTC: equity at each day's last close, and the return of each day, also of days without a bar."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from atb.backtest import Result
-from atb.engine.records import Floats
 
+Floats = NDArray[np.floating[Any]]
 DAY_MS = 86_400_000
 DAYS_A_YEAR = 365.0
 
@@ -20,7 +23,7 @@ def daily_equity(result: Result, equity: Floats | None = None) -> "pd.Series[flo
     equity
         (C,) another curve at the same closes, such as that of holding; None for the result's own.
     """
-    values = result.equity.to_numpy() if equity is None else equity
+    values = result.equity.to_numpy(dtype=np.float64) if equity is None else equity
     days = (result.inputs.closes - 1) // DAY_MS  # a bar that closes at midnight belongs to the day that ends
     last = np.flatnonzero(np.append(days[1:] != days[:-1], True))
     every = np.arange(days[0], days[-1] + 1)
@@ -33,7 +36,7 @@ def daily_equity(result: Result, equity: Floats | None = None) -> "pd.Series[flo
 def daily_returns(result: Result, equity: Floats | None = None) -> "pd.Series[float]":
     """Return each day's return as a fraction, the first from the starting cash; 0 once nothing is left."""
     values = daily_equity(result, equity)
-    return pd.Series(returns_of(values.to_numpy(), result.inputs.account.cash), index=values.index)
+    return pd.Series(returns_of(values.to_numpy(dtype=np.float64), result.inputs.account.cash), index=values.index)
 
 
 def returns_of(values: Floats, start: float) -> Floats:

@@ -40,7 +40,8 @@ def candles(bars: Bars, most: int) -> tuple[pd.DataFrame, int]:
     step = bars.timeframe.seconds * 1_000
     span = fitting_span(bars.opened_ms, step, most)
     first = candle_starts(bars.opened_ms, step * span)
-    return pd.DataFrame(candle_values(frame, first), index=frame.index[first]), span
+    columns = {name: frame[name].to_numpy() for name in BAR_COLUMNS}
+    return pd.DataFrame(candle_values(columns, first), index=frame.index[first]), span
 
 
 def fitting_span(opened_ms: NDArray[np.int64], step: int, most: int) -> int:

@@ -1,5 +1,7 @@
 """Drawdowns of a result: the worst ones with peak, trough and recovery, as a table and as a figure."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -38,12 +40,15 @@ def worst_drawdowns(result: Result, most: int = WORST) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["depth_pct", "peak", "trough", "recovery"], index=range(1, len(rows) + 1))
     for name in ("peak", "trough", "recovery"):
         table[name] = pd.to_datetime(pd.Series(table[name], dtype="Int64"), unit="ms", utc=True)
-    day = pd.Timedelta(days=1)
     last = pd.Timestamp(int(closes[-1]), unit="ms", tz="UTC")
-    table["days_down"] = (table["trough"] - table["peak"]) / day
-    table["days_up"] = (table["recovery"] - table["trough"]) / day
-    table["days"] = (table["recovery"].fillna(last) - table["peak"]) / day
+    table["days_down"] = _days(table["trough"] - table["peak"])
+    table["days_up"] = _days(table["recovery"] - table["trough"])
+    table["days"] = _days(table["recovery"].fillna(last) - table["peak"])
     return table[list(COLUMNS)]
+
+
+def _days(durations: "pd.Series[pd.Timedelta]") -> "pd.Series[float]":
+    return durations.dt.total_seconds() / 86_400
 
 
 def worst_drawdowns_table(result: Result, most: int = WORST) -> pd.DataFrame:
@@ -102,7 +107,7 @@ def _day(value: pd.Timestamp) -> str:
     return f"{value:%Y-%m-%d}"
 
 
-def _recovered(row: "pd.Series[pd.Timestamp]") -> str:
+def _recovered(row: "pd.Series[Any]") -> str:
     if pd.isna(row["recovery"]):
         return "not recovered"
     return f"recovered {_day(row['recovery'])} after {row['days']:,.0f} days"

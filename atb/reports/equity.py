@@ -15,7 +15,7 @@ from atb.decimals import figure
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
-POINTS = 2_000  # per line
+POINTS = 1_500  # per line
 BAND = "stop first to target first"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 

@@ -8,9 +8,8 @@ import plotly.graph_objects as go
 
 from atb.backtest import Result
 from atb.decimals import counted, figure
-from atb.engine.records import Floats
 from atb.reports import theme
-from atb.reports.daily import DAYS_A_YEAR, daily_equity, daily_returns, moving_sharpe
+from atb.reports.daily import DAYS_A_YEAR, Floats, daily_equity, daily_returns, moving_sharpe
 from atb.reports.downsampling import extreme_rows
 from atb.reports.equity import names_of
 
@@ -33,13 +32,15 @@ def rolling_sharpe_figure(result: Result, days: int = WINDOW) -> go.Figure:
         Length of the window; halved for results shorter than two windows.
     """
     own = daily_returns(result)
+    returns = own.to_numpy(dtype=np.float64)
     window = min(days, max(SHORTEST, len(own) // 2))
     drawn = go.Figure()
     title = f"Sharpe ratio of the last {window} days"
     if len(own) < max(2, window):
         return _too_short(drawn, result, title=title, days=len(own))
-    ratio, error = moving_sharpe(own.to_numpy(), window)
-    held, _ = moving_sharpe(daily_returns(result, result.benchmark_equity.to_numpy()).to_numpy(), window)
+    ratio, error = moving_sharpe(returns, window)
+    holding = daily_returns(result, result.benchmark_equity.to_numpy(dtype=np.float64))
+    held, _ = moving_sharpe(holding.to_numpy(dtype=np.float64), window)
     at = theme.times(own.index[window - 1 :])
     kept = extreme_rows(ratio, POINTS)
     low, high = ratio - NORMAL_95 * error, ratio + NORMAL_95 * error
@@ -74,7 +75,7 @@ def _too_short(drawn: go.Figure, result: Result, *, title: str, days: int) -> go
 
 def distribution_figure(result: Result) -> go.Figure:
     """Draw how often daily returns of each size occurred, a normal distribution of equal variance, and the worst 5 % of days."""
-    own = 100 * daily_returns(result).to_numpy()
+    own = 100 * daily_returns(result).to_numpy(dtype=np.float64)
     reach = max(float(np.abs(own).max()), 1e-9)
     counts, edges = np.histogram(own, bins=BINS, range=(-reach, reach))
     centres, width = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
@@ -125,7 +126,7 @@ def yearly_returns(result: Result) -> pd.DataFrame:
     """Return the return of each calendar year (UTC) in percent, of the strategy and of holding; first and last may be parts."""
     cash = result.inputs.account.cash
     columns = {}
-    for name, curve in (("strategy", None), ("hold", result.benchmark_equity.to_numpy())):
+    for name, curve in (("strategy", None), ("hold", result.benchmark_equity.to_numpy(dtype=np.float64))):
         equity = daily_equity(result, curve)
         ends = equity.groupby(pd.DatetimeIndex(equity.index).year).last()
         before = ends.shift(1).fillna(cash)

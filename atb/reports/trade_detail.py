@@ -28,8 +28,7 @@ MARGIN = 20  # bars drawn before the first and after the last fill
 MOST_DRAWN = 400  # bars of the figure
 MOST_LINES = 6  # features drawn
 MOST_STEPS = 40  # orders of one trade that are shown
-_CELL = "padding:2px 10px;text-align:right;white-space:nowrap;border:0;background:transparent;color:inherit"
-_FIRST = f"{_CELL};font-weight:400;text-align:left"
+_TABLE = "border-collapse:collapse;border:0;font-size:12px;font-variant-numeric:tabular-nums;text-align:right;white-space:nowrap"
 
 
 @dataclass(frozen=True)
@@ -205,17 +204,13 @@ def _price(value: Any) -> str:
 
 
 def _table(table: pd.DataFrame) -> str:
-    head = "".join(f"<th style='{_CELL};font-weight:600'>{escape(str(name))}</th>" for name in ("", *table.columns))
+    """Return a table as HTML; looks are set once for all cells, since a report holds dozens of these."""
+    head = "".join(f"<th>{escape(str(name))}</th>" for name in ("", *table.columns))
     body = "".join(
-        f"<tr style='background:transparent'><th scope='row' style='{_FIRST}'>{escape(str(name))}</th>"
-        + "".join(f"<td style='{_CELL}'>{escape(str(cell))}</td>" for cell in cells)
-        + "</tr>"
+        f"<tr><th scope='row'>{escape(str(name))}</th>{''.join(f'<td>{escape(str(cell))}</td>' for cell in cells)}</tr>"
         for name, cells in zip(table.index, table.to_numpy(), strict=True)
     )
-    return (
-        "<table style='border-collapse:collapse;border:0;font-size:12px;font-variant-numeric:tabular-nums'>"
-        f"<tr style='background:transparent'>{head}</tr>{body}</table>"
-    )
+    return f"<table style='{_TABLE}'><tr>{head}</tr>{body}</table>"
 
 
 def trade_detail_figure(result: Result, trade_id: int) -> go.Figure:

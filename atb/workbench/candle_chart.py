@@ -44,7 +44,7 @@ def _style() -> str:
     return files("atb.workbench").joinpath("candle_chart.css").read_text(encoding="utf-8")
 
 
-class Chart(anywidget.AnyWidget):  # type: ignore[misc] # no types there
+class Chart(anywidget.AnyWidget):
     """The chart of one series of bars. `trade` is the last trade that was clicked, None before.
 
     Make one with `chart`.

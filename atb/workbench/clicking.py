@@ -77,5 +77,11 @@ def trade_at(result: Result, moment: pd.Timestamp) -> int | None:
     around = trades[(trades["entry_time"] <= moment) & (trades["exit_time"] >= moment)]
     after = trades[trades["entry_time"] >= moment]
     if len(around):
-        return int(around["entry_time"].idxmax())
-    return int(after["entry_time"].idxmin()) if len(after) else int(trades["entry_time"].idxmax())
+        return _trade_id(around, int(around["entry_time"].to_numpy().argmax()))
+    if len(after):
+        return _trade_id(after, int(after["entry_time"].to_numpy().argmin()))
+    return _trade_id(trades, int(trades["entry_time"].to_numpy().argmax()))
+
+
+def _trade_id(trades: pd.DataFrame, place: int) -> int:
+    return int(trades["trade_id"].to_numpy()[place])
