@@ -8,7 +8,7 @@ equals the statistics of the single run that it names, bit by bit, because both 
 
 import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -174,6 +174,28 @@ def sweep(
     )
     table = _table([combinations[k] for k in done], done, figures)
     return Sweep(chosen, combinations, account=purse, start=start, table=table, complete=finished)
+
+
+def joined(
+    slots: tuple[Slot, ...], strategies: Sequence[Strategy], policies: Sequence[RiskPolicy], *,
+    tables: "Mapping[tuple[range, range], pd.DataFrame]", account: AccountPolicy, start: Any, complete: bool,
+) -> Sweep:  # fmt: skip
+    """Return the sweep of a grid that was computed in parts: tables by their strategies and policies, as numbers of the grid."""
+    combinations = _combinations(slots, policies, strategies)
+    rows = {
+        strategy * len(policies) + policy: (part, number)
+        for part in tables
+        for number, (strategy, policy) in enumerate(itertools.product(*part))
+    }
+    kept = {
+        part: {name: table[name].to_numpy() for name in table.columns[table.columns.get_loc("final_equity") :]}
+        for part, table in tables.items()
+    }
+    done = np.array(sorted(rows), np.int64)
+    names = next(iter(kept.values()), {})
+    figures = {name: np.array([kept[rows[k][0]][name][rows[k][1]] for k in done], names[name].dtype) for name in names}
+    table = _table([combinations[k] for k in done], done, figures)
+    return Sweep(slots, combinations, account=account, start=start, table=table, complete=complete)
 
 
 # --- combinations -----------------------------------------------------------------------------------------------------

@@ -33,6 +33,7 @@ CASES = {
     "load": "a million minutes from the catalogue, beside pandas from CSV, and one day of them, wall time",
     "indicators": "a closed bar's indicators by the live form, beside pandas computing them again",
     "live": "from a closed bar seen by the runner to the request it sends, as a histogram",
+    "notebooks": "small notebooks in a batch with warm kernels, beside papermill, wall time of each",
 }
 
 

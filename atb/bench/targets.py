@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from atb.bench.cases import ATB, Row
 from atb.bench.loading import CSV, size_ratio
+from atb.bench.notebooks import CASE, PAPERMILL
 
 BARS, COMBOS = 100_000, 1_000
 
@@ -108,6 +109,15 @@ def _cold(rows: Sequence[Row]) -> TargetResult | None:
     return _seconds(rows, "cold", limit=15.0, target="cold compile within 15 s")
 
 
+def _notebooks(rows: Sequence[Row]) -> TargetResult | None:
+    found = next((row for row in rows if row.case == CASE and row.engine == PAPERMILL), None)
+    if found is None:
+        return None
+    ratio, agreed = found.ratio_to_atb or 0.0, all(row.agrees for row in rows if row.case == CASE)
+    figure = f"{ratio:.1f}x" + ("" if agreed else ", results do not agree")
+    return TargetResult("small notebooks at least 10x papermill's throughput", figure, ratio >= 10.0 and agreed)
+
+
 def _seconds(rows: Sequence[Row], case: str, *, limit: float, target: str) -> TargetResult | None:
     wall = next((row.wall_s for row in rows if row.case == case and row.engine == ATB), None)
     return None if wall is None else TargetResult(target, f"{wall:.2f} s", wall <= limit)
@@ -130,4 +140,5 @@ CHECKS: tuple[Callable[[Sequence[Row]], TargetResult | None], ...] = (
     _load,
     _indicators,
     _live,
+    _notebooks,
 )

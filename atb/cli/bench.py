@@ -29,6 +29,7 @@ CASES = (
     "load",
     "indicators",
     "live",
+    "notebooks",
 )
 COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ratio_to_atb", "peak_mb", "agrees")
 
@@ -79,6 +80,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
       load    a million minutes from the catalogue, beside pandas from CSV, and one day of them
       indicators  a closed bar's indicators by the live form, beside pandas computing them again
       live    from a closed bar seen by the runner to the request it sends, as a histogram; an order to its answer, by each way
+      notebooks  small notebooks in a batch with warm kernels, beside papermill
 
     \b
     Examples:
@@ -101,7 +103,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
     seed = SEED if sizes["seed"] is None else sizes["seed"]
     options = Options(sizes["bars"], sizes["combos"], sizes["repeat"], seed)
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
-    peers = tuple(case for case in chosen if case not in {"load", "indicators", "live"})
+    peers = tuple(case for case in chosen if case not in {"load", "indicators", "live", "notebooks"})
     rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
     if "load" in chosen:
         from atb.bench.loading import measure_loading
@@ -118,6 +120,10 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
         configure_logging("WARNING")
         rows.append(measure_latency(options.seed).row())
         rows += [measure_orders(way, options.seed).order_row(way) for way in WAYS]
+    if "notebooks" in chosen:
+        from atb.bench.notebooks import measure_notebooks
+
+        rows += measure_notebooks()
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     if as_json:

@@ -102,7 +102,7 @@ def _texts(given: Sequence[str], with_semicolons: Sequence[str]) -> dict[str, li
     for text in given:
         name, equals, values = text.partition("=")
         between = ";" if name.strip() in with_semicolons else ","
-        axes = {name.strip(): _values(name, values, between)} if equals else _file(Path(text), with_semicolons)
+        axes = {name.strip(): read_axis(name, values, between)} if equals else _file(Path(text), with_semicolons)
         for axis, listed in axes.items():
             if axis in found:
                 raise InputError("An axis is given twice", found=axis, todo="Give all its values once")
@@ -110,7 +110,8 @@ def _texts(given: Sequence[str], with_semicolons: Sequence[str]) -> dict[str, li
     return found
 
 
-def _values(name: str, text: str, between: str = ",") -> list[object]:
+def read_axis(name: str, text: str, between: str = ",") -> list[object]:
+    """Return the values of an axis given as text: counted, or listed between commas or semicolons."""
     if between == "," and text.count(":") == 2 and "," not in text:
         return list(_counted(name, text))
     values = [value.strip() for value in text.split(between)]
@@ -136,6 +137,24 @@ def _counted(name: str, text: str) -> list[str]:
 
 
 def _file(path: Path, with_semicolons: Sequence[str]) -> dict[str, list[object]]:
+    found = read_grid_file(path)
+    if not isinstance(found, Mapping):
+        raise InputError(
+            "A grid's file has one list of values by name", found=str(path), todo="Such as fast: [10, 20, 30]"
+        )
+    return {
+        str(name): _listed(str(name), values, ";" if name in with_semicolons else ",") for name, values in found.items()
+    }
+
+
+def read_grid_file(path: Path) -> Mapping[Any, Any] | list[Any]:
+    """Return what a YAML file of axes or runs holds, as it stands there.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, is no YAML, or is neither a mapping nor a list, or empty.
+    """
     import yaml
 
     from atb.reading import read_file
@@ -149,18 +168,16 @@ def _file(path: Path, with_semicolons: Sequence[str]) -> dict[str, list[object]]
         place = getattr(error, "problem_mark", None)
         where = f" in line {place.line + 1}" if place else ""
         raise InputError(f"The grid is no YAML{where}", found=str(path), todo=_EXAMPLE) from None
-    if not isinstance(found, Mapping) or not found:
+    if not isinstance(found, Mapping | list) or not found:
         raise InputError(
             "A grid's file has one list of values by name", found=str(path), todo="Such as fast: [10, 20, 30]"
         )
-    return {
-        str(name): _listed(str(name), values, ";" if name in with_semicolons else ",") for name, values in found.items()
-    }
+    return found
 
 
 def _listed(name: str, values: object, between: str) -> list[object]:
     if isinstance(values, str):
-        return _values(name, values, between)
+        return read_axis(name, values, between)
     if not isinstance(values, list) or not values or any(isinstance(value, list | dict) for value in values):
         raise InputError("An axis is a list of plain values", found=f"{name}: {values}"[:200], todo=_EXAMPLE)
     return values

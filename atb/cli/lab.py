@@ -8,11 +8,16 @@ in a file that only its user can read.
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from atb.cli.commands import Command
+from atb.config.project import PROJECT
 from atb.errors import InputError, SetupError
+
+if TYPE_CHECKING:
+    from atb.config import Settings
 
 SHOWN = (
     "BROWSER",
@@ -43,6 +48,9 @@ page = server.extension_manager.extension_apps["jupyterlab"].pop().default_url
 print("JupyterLab: http://127.0.0.1:" + str(server.port) + page + "?token=" + quote(token, safe=""), flush=True)
 server.start()
 """
+LAUNCHER = Path(__file__).resolve().parents[1] / "workbench" / "lab"  # a card for each notebook
+# dash brings an extension of the old kind, for which Lab would ask to be built anew, over the page.
+NO_BUILD = '{"page_config_data": {"buildCheck": False, "buildAvailable": False}}'
 TOUR = "00_tour.ipynb"  # opened first, where the folder has it
 LONGEST_TOKEN = 1_000  # characters: a pipe holds 4,096 bytes at least
 PIPE = "ATB_TOKEN_PIPE"  # the number of a descriptor: no secret itself
@@ -83,7 +91,8 @@ def lab(port: int, browser: bool, own: bool) -> None:
 
     given = variables()
     token = lab_token(given)
-    environment = lab_environment(given, settings.notebooks.environment) | {PIPE: str(_pipe_with(token))}
+    environment = lab_environment(given, settings.notebooks.environment) | project_environment(settings)
+    environment[PIPE] = str(_pipe_with(token))
     click.echo(f"Starting JupyterLab in {folder}; Ctrl-C ends it", err=True)
     os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606 - no shell
 
@@ -128,6 +137,15 @@ def lab_environment(given: Mapping[str, str], declared: Sequence[str] = ()) -> d
     return {name: value for name, value in listed.items() if name not in left_out} | {"DO_NOT_TRACK": "1"}
 
 
+def project_environment(settings: "Settings") -> dict[str, str]:
+    """Return what makes every kernel find this project and this environment, whatever folder its notebook is in."""
+    return {
+        PROJECT: str(settings.project.resolve()),
+        "ATB__DATA__ROOT": str(settings.data.root.resolve()),
+        "JUPYTER_PREFER_ENV_PATH": "1",
+    }
+
+
 def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> list[str]:
     """Return the command line of the server: loopback, `folder` as its root, opened on its tour, no news, no update checks."""
     arguments = [
@@ -136,8 +154,10 @@ def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> lis
         f"--ServerApp.root_dir={folder}",
         "--Application.log_level=WARN",
         *([f"--LabApp.default_url=/lab/tree/{TOUR}"] if (folder / TOUR).is_file() else []),
+        f"--LabApp.extra_labextensions_path={LAUNCHER}",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        f"--ServerApp.tornado_settings={NO_BUILD}",
     ]
     # In a container the only user is often root, whom Jupyter refuses without this flag; loopback and token protect it.
     as_root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []

@@ -1,13 +1,11 @@
-"""`atb run`, `atb runs`, `atb train`: execute notebooks with checked parameters, and show recorded runs."""
+"""`atb run`, `atb train`: execute notebooks with checked parameters."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.cli import completing
-from atb.cli.accounts import journal
-from atb.cli.commands import Command, Family
+from atb.cli.commands import Command
 from atb.cli.executing import (
     TRAINING,
     check_values,
@@ -17,15 +15,12 @@ from atb.cli.executing import (
     market_options,
     notebook_at,
     report,
-    run_as_json,
-    run_facts,
     run_options,
 )
-from atb.cli.output import json_option, print_fields, print_json, print_points, print_table, start
+from atb.cli.output import print_json, print_points, print_table, start
 
 if TYPE_CHECKING:
     from atb.config import Settings
-    from atb.db.tables import RunRow
 
 
 @click.command(cls=Command)
@@ -50,7 +45,7 @@ def run(notebook: Path, file: Path | None, list_parameters: bool, **options: Any
     from atb.experiments.parameters import read_parameters
 
     settings = start()
-    path = _locate(notebook, settings)
+    path = located(notebook, settings)
     if list_parameters:
         _show_parameters(read_parameters(path), as_json=options["as_json"])
         return
@@ -80,81 +75,13 @@ def train(**options: Any) -> None:
     report(row, _print_training, as_json=options["as_json"])
 
 
-@click.group(cls=Family, invoke_without_command=True)
-@click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Number of runs, newest first."
-)
-@click.option("--notebook", help="Only runs of this notebook, such as 03_backtest.")
-@click.option("--status", help="Only runs that are running, succeeded, failed or interrupted.")
-@json_option
-@click.pass_context
-def runs(ctx: click.Context, /, limit: int, notebook: str | None, **options: Any) -> None:
-    """List recorded runs, newest first.
-
-    \b
-    Examples:
-      atb runs
-      atb runs --notebook 03_backtest --limit 5
-      atb runs --status failed --json
-      atb runs show 20240131-0945
-    """
-    if ctx.invoked_subcommand is not None:
-        return
-    from atb.experiments.registry import list_runs, run_json
-
-    with journal(reading=True) as database:
-        found = list_runs(database, limit, notebook=notebook, status=options["status"])
-    if options["as_json"]:
-        print_json([run_json(row) for row in found])
-        return
-    print_table([_line(row) for row in found], empty="No run yet. Try: atb backtest sma_cross")
-
-
-@runs.command()
-@click.argument("run_id", shell_complete=completing.run)
-@json_option
-def show(run_id: str, as_json: bool) -> None:
-    """Show one run: how it went, what it used and where its files are.
-
-    A unique prefix of the id is enough.
-
-    \b
-    Examples:
-      atb runs show 20240131-094500-03-backtest-1f9a3c
-      atb runs show 20240131-0945 --json
-    """
-    from atb.experiments.registry import get_run
-
-    with journal(reading=True) as database:
-        row = get_run(database, run_id)
-    if as_json:
-        print_json(run_as_json(row))
-        return
-    print_fields(run_facts(row))
-    print_fields({f"parameter {name}": str(value) for name, value in row.parameters.items()})
-    print_fields(row.metrics)
-
-
-def _locate(notebook: Path, settings: "Settings") -> Path:
+def located(notebook: Path, settings: "Settings") -> Path:
     """Return the notebook as given, or the project's notebook of that name, with or without suffix."""
     named = notebook.with_name(f"{notebook.name}.ipynb") if notebook.suffix != ".ipynb" else notebook
     for candidate in (notebook, named, notebook_at(settings, named.name)):
         if candidate.is_file():
             return candidate
     return named if named.parent != Path() else notebook_at(settings, named.name)
-
-
-def _line(row: "RunRow") -> dict[str, object]:
-    wanted = ("strategy", "symbol", "timeframe")
-    about = " ".join(str(row.parameters[name]) for name in wanted if row.parameters.get(name))
-    return {
-        "run": row.run_id,
-        "started (UTC)": f"{row.started_at:%Y-%m-%d %H:%M}",
-        "status": row.status,
-        "seconds": row.seconds,
-        "about": about,
-        "error": (row.error or "")[:60],
-    }
 
 
 def _show_parameters(spec: Any, *, as_json: bool) -> None:

@@ -1,8 +1,9 @@
 """`atb sweep`: backtest every combination of a grid, and rank them; a ranking is no evidence, and the output says so."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from atb.backtest.sweeping import Sweep
     from atb.workbench.backtesting import PreparedSweep
 
+C = TypeVar("C", bound=Callable[..., Any])
 SHOWN = ("total_return_pct", "sharpe", "max_drawdown_pct", "calmar", "n_trades", "exposure_time_pct", "fees_paid")
 SPARE = ("fees_paid", "exposure_time_pct", "calmar")
 NOTICE = (
@@ -37,8 +39,23 @@ NOTICE = (
 SMALLER_IS_BETTER = ("max_drawdown_pct", "max_drawdown_days", "volatility_pct", "fees_paid", "financing_paid")
 
 
+def notebook_options(command: C) -> C:
+    """Add the options of a batch of notebook runs."""
+    added = [
+        click.option("--timeout", type=float, default=3600.0, show_default=True, help="Seconds for each notebook's run."),
+        click.option("--memory", type=float, metavar="GIB", help="Memory of each notebook's kernel."),
+        click.option("--force", is_flag=True, help="Run finished notebooks again, too."),
+        click.option("--retry", is_flag=True, help="Run notebooks again that failed before."),
+        click.option("--take-over", is_flag=True, help="Run what a lost machine was at work on."),
+        click.option("--cold", is_flag=True, help="Start every notebook's kernel anew instead of forking a warm one."),
+    ]  # fmt: skip
+    for option in reversed(added):
+        command = option(command)
+    return command
+
+
 @click.command(cls=Command)
-@click.argument("strategy", shell_complete=completing.strategy)
+@click.argument("strategy", metavar="STRATEGY|NOTEBOOK", shell_complete=completing.strategy)
 @click.option("--grid", "grid", multiple=True, metavar="NAME=VALUES|FILE",
               help="An axis, as fast=10,20,30 or fast=10:30:10, or a YAML file of axes. Repeat it for more.")  # fmt: skip
 @markets_options
@@ -52,16 +69,23 @@ SMALLER_IS_BETTER = ("max_drawdown_pct", "max_drawdown_days", "volatility_pct", 
     "--figure", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Write a heat map: an HTML file."
 )
 @click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write every row: a CSV file.")
-@click.option("--workers", type=click.IntRange(min=1), help="Threads; by default one per core.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Threads, or processes for a notebook; by default one per core."
+)
+@click.option("--scheduler", metavar="URL", help="Run on this Dask cluster instead: tcp://127.0.0.1:8786, or tls://.")
 @click.option("--dry-run", is_flag=True, help="Check everything and say how many combinations there are; run none.")
+@notebook_options
 @parameter_option("A parameter of the strategy, or a rule, that all combinations share.")
 @rule_options
 @json_option
 def sweep(strategy: str, **options: Any) -> None:
-    """Backtest every combination of a grid of parameters and rules, and rank them.
+    """Backtest every combination of a grid of parameters and rules, and rank them; or run a notebook for each.
 
     A sweep ranks; it is no evidence. The best of many is partly luck: judge it on bars that the sweep has not seen. Combinations
     that the strategy refuses, such as a fast window above the slow one, are left out.
+
+    A notebook instead of a strategy makes a batch: one recorded run for each combination, none that has finished before, by worker
+    processes with warm kernels. Ctrl-C ends it in order; the same command goes on. What failed is listed, and run again by --retry.
 
     \b
     Examples:
@@ -69,12 +93,19 @@ def sweep(strategy: str, **options: Any) -> None:
       atb sweep sma_cross --grid stop_loss=0.02,0.05,none --grid take_profit=0.05,0.1 -p fast=10 --by calmar
       atb sweep sma_cross --grid grid.yaml --start 2022-01-01 --end 2024-01-01 --figure heat.html --csv rows.csv
       atb sweep sma_cross --grid fast=5:60:1 --grid slow=20:300:5 --dry-run
+      atb sweep notebooks/03_backtest.ipynb --grid fast=10,20,40 --grid symbol=BTC/USDT,ETH/USDT --workers 2
+      atb sweep 02_train --grid grid.yaml --dry-run
       atb sweep rule -p entry='rsi({n}) < {low}' -p exit='rsi({n}) > 60' --grid n=7,14,21 --grid low=20:40:5
     """
+    from atb.cli.batch import notebook_named, sweep_notebook
     from atb.strategies import make_strategy
 
-    make_strategy(strategy)
+    notebook = notebook_named(strategy, start())
     refuse_two_periods(options)
+    if notebook is not None:
+        sweep_notebook(notebook, options)
+        return
+    make_strategy(strategy)
     pairs = read_pairs(options["given"])  # once: standard input can be read once
     axes = read_axes(options["grid"], strategy, pairs)
     prepared = _prepared(strategy, axes, pairs=pairs, options=options)
@@ -85,7 +116,8 @@ def sweep(strategy: str, **options: Any) -> None:
     if not quiet:
         click.echo(f"{prepared.backtest.part}\n{_counts(prepared)}.", err=True)
     _check_names(prepared, axes, options)
-    done = prepared.run(workers=options["workers"], progress=not quiet and sys.stderr.isatty())
+    shown = not quiet and sys.stderr.isatty()
+    done = prepared.run(workers=options["workers"], progress=shown, scheduler=options["scheduler"])
     ranked = _ranked(done, options["by"], options["least_trades"])
     _write(done, options)
     if quiet:

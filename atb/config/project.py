@@ -5,18 +5,20 @@ import tomllib
 from pathlib import Path
 
 NAME = "atb-workbench"
+PROJECT = "ATB_PROJECT"  # the project of the command that started this process
 
 
 def find_project(start: Path | None = None) -> Path:
     """Return the nearest folder at or above `start` (the working directory) that is an atb project.
 
     A project holds an `atb.toml`, or a `pyproject.toml` whose project is `atb-workbench`. Notebooks run with their own
-    folder as the working directory and must find the same data as the command line. Outside any project it is the checkout
-    that this package is installed from, so that a command typed in another folder finds the same runs and data; `start` itself
-    only where atb is installed without a checkout.
+    folder as the working directory and must find the same data as the command line. Outside any project it is that of the command
+    which started this process, as for a kernel; else the checkout that this package is installed from, so that a command typed in
+    another folder finds the same runs and data; `start` itself only where atb is installed without a checkout.
     """
     here = (start or Path.cwd()).absolute()
-    candidates = (here, *here.parents, Path(__file__).resolve().parents[2])
+    named = [Path(os.environ[PROJECT])] if os.environ.get(PROJECT) else []
+    candidates = (here, *here.parents, *named, Path(__file__).resolve().parents[2])
     return next((folder for folder in candidates if _is_project(folder)), here)
 
 

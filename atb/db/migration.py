@@ -18,7 +18,7 @@ from atb.errors import SetupError
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0005"  # a test compares it with the newest file in migrations/versions
+HEAD = "0006"  # a test compares it with the newest file in migrations/versions
 FOLDER = Path(__file__).parent / "migrations"
 
 

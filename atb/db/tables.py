@@ -20,10 +20,20 @@ _OPEN_ENTRY = sql(f"role = 'entry' AND state IN ({', '.join(repr(state) for stat
 
 
 class RunRow(Table):
-    """One execution of a notebook, successful or not."""
+    """One execution of a notebook, successful or not.
+
+    `identity` is the hash of what the run depends on, so that a finished identical one is found. `claim` is held by the one run
+    of a batch's cell that may finish: by the one that is at work, or that has succeeded.
+    """
 
     __tablename__ = "run"
-    __table_args__ = (one_of("status", RUN_STATUSES), Index(None, "started_at"))
+    __table_args__ = (
+        one_of("status", RUN_STATUSES),
+        Index("uq_run_claim", "claim", unique=True),
+        Index(None, "started_at"),
+        Index(None, "identity"),
+        Index(None, "batch"),
+    )
 
     run_id: Mapped[str] = mapped_column(String(120), primary_key=True)
     notebook: Mapped[str]
@@ -45,6 +55,9 @@ class RunRow(Table):
     metrics: Mapped[Json]
     path: Mapped[str]
     holder: Mapped[str | None]
+    identity: Mapped[str | None] = mapped_column(String(64))
+    claim: Mapped[str | None] = mapped_column(String(64))
+    batch: Mapped[str | None] = mapped_column(String(64))
 
 
 class PromotionRow(Table):

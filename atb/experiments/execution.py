@@ -11,18 +11,21 @@ import re
 import secrets as random_text
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from atb.config.project import PROJECT
 from atb.db import Database
 from atb.db.tables import RunRow
 from atb.environment import variables
 from atb.errors import InputError, SetupError
 from atb.experiments.ceiling import kernel_memory
 from atb.experiments.conversion import Plain
+from atb.experiments.identity import Inputs, inputs_of
 from atb.experiments.lineage import commit_of, file_sha256, json_sha256, versions
 from atb.experiments.parameters import parameters_of, read_notebook, validate_parameters, with_defaults
 from atb.experiments.publication import RECORD, published, to_json, write_text
@@ -37,9 +40,33 @@ from atb.redaction.discovery import find_secrets
 
 if TYPE_CHECKING:
     from atb.config import Settings
+    from atb.experiments.fork_server import ForkServer
 
 REPORT = "report.html"
 TIMEOUT_SECONDS = 3_600.0
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a batch adds to a run.
+
+    Parameters
+    ----------
+    batch, claim
+        The batch it belongs to, and the cell that it finishes; only one run holds a claim (`atb.experiments.registry.add_run`).
+    take_over
+        Take the claim from a run that seems to be at work: its worker is known to be lost.
+    memory
+        Limit of the kernel in bytes; None for the setting's.
+    kernels
+        A fork server that makes the kernel; None starts it anew.
+    """
+
+    batch: str | None = None
+    claim: str | None = None
+    take_over: bool = False
+    memory: int | None = None
+    kernels: "ForkServer | None" = None
 
 
 class RunInterrupted(KeyboardInterrupt):
@@ -58,8 +85,9 @@ def execute(
     database: Database,
     progress: Progress | None = None,
     timeout: float = TIMEOUT_SECONDS,
+    context: RunContext | None = None,
 ) -> RunRow:
-    """Execute a notebook with parameters, record it, and return its row.
+    """Execute a notebook with parameters, record it, and return its row; or the row of the run that has its claim already.
 
     A notebook that fails does not raise here: see `status`, `error` and `failed_cell`. The folder `path` then holds the notebook
     up to the failed cell.
@@ -76,6 +104,8 @@ def execute(
         Called with (cells done, number of cells).
     timeout
         Seconds for the whole run.
+    context
+        The run's place in a batch.
 
     Raises
     ------
@@ -90,27 +120,38 @@ def execute(
     values = validate_parameters(spec, parameters)
     if not timeout > 0:
         raise InputError("The time limit must be above 0 seconds", found=timeout)
-    redactor = Redactor(_secrets(settings, values))
-    kept = redactor.value(with_defaults(spec, values))
-    run = _begin(path, kept, settings=settings, database=database)
+    redactor = redactor_for(values, settings)
+    context = context or RunContext()
+    inputs = inputs_of(path, settings)
+    new = _new_run(path, redactor.value(with_defaults(spec, values)), settings=settings, context=context)
+    new.identity, making = inputs.identities(new.parameters)
+    run = _begin(new, database=database, take_over=context.take_over)
+    if run is not new:
+        return run
     given = variables()
     environment = kernel_environment(given, settings.notebooks.environment) | {
         "ATB_RUN_DIR": run.path,
         "ATB_RUN_ID": run.run_id,
+        PROJECT: str(settings.project.resolve()),
         "ATB__DATA__ROOT": str(settings.data.root.resolve()),
     }
     try:
         scratch = Path(run.path) / SCRATCH
-        memory = kernel_memory(settings.notebooks.memory_share)
-        job = Job(node, path.name, path.parent, values, environment, timeout, scratch, memory=memory)
+        memory = kernel_memory(settings.notebooks.memory_share) if context.memory is None else context.memory
+        job = Job(node, path.name, path.parent, values, environment, timeout, scratch, memory, context.kernels)
         outcome = run_notebook(job, progress)
-        ended = _end(run, outcome, redactor, database=database)
+        ended = _end(run, outcome, redactor, database=database, inputs=inputs, making=making)
     except BaseException as error:
         _abandon(run, error, redactor, database=database)
         raise
     if outcome.status == "interrupted":
         raise RunInterrupted(ended)
     return ended
+
+
+def redactor_for(values: Mapping[str, Plain], settings: "Settings") -> Redactor:
+    """Return what masks the secrets of a run with these parameters in everything that is kept."""
+    return Redactor(_secrets(settings, values))
 
 
 def run_id(notebook: str, moment: datetime) -> str:
@@ -132,20 +173,14 @@ def _secrets(settings: "Settings", values: Mapping[str, Plain]) -> tuple[str, ..
     )
 
 
-def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", database: Database) -> RunRow:
-    """Create the run's folder and row with status `running`."""
+def _new_run(path: Path, values: dict[str, Plain], *, settings: "Settings", context: RunContext) -> RunRow:
+    """Return the row of a run that is about to begin."""
     from atb.engine.cache import kernel_hash
 
-    end_dead_runs(database)
     started = now()
     name = run_id(path.name, started)
-    folder = settings.runs_root.resolve() / name
-    try:
-        make_private_folder(folder)
-    except OSError as error:
-        raise SetupError(f"The folder of the run cannot be made ({error.strerror})", found=str(folder)) from None
     commit, dirty = commit_of(path.parent)
-    run = RunRow(
+    return RunRow(
         run_id=name,
         notebook=path.name,
         notebook_sha256=file_sha256(path),
@@ -160,10 +195,25 @@ def _begin(path: Path, values: dict[str, Plain], *, settings: "Settings", databa
         versions=versions(),
         data=[],
         metrics={},
-        path=str(folder),
+        path=str(settings.runs_root.resolve() / name),
         holder=str(Holder.here()),
+        claim=context.claim,
+        batch=context.batch,
     )
-    add_run(database, run)
+
+
+def _begin(run: RunRow, *, database: Database, take_over: bool) -> RunRow:
+    """Register a run and make its folder; return it, or the run that has its claim already."""
+    end_dead_runs(database)
+    folder = Path(run.path)
+    try:
+        make_private_folder(folder)
+    except OSError as error:
+        raise SetupError(f"The folder of the run cannot be made ({error.strerror})", found=str(folder)) from None
+    begun = add_run(database, run, take_over=take_over)
+    if begun is not run:
+        folder.rmdir()
+        return begun
     write_text(folder / RECORD, to_json(run_json(run)))
     return run
 
@@ -173,8 +223,10 @@ def _seed(values: Mapping[str, Plain]) -> int | None:
     return seed if isinstance(seed, int) and not isinstance(seed, bool) else None
 
 
-def _end(run: RunRow, outcome: Outcome, redactor: Redactor, *, database: Database) -> RunRow:
-    """Write the run's files, masked, flush them to disk, then complete its row."""
+def _end(
+    run: RunRow, outcome: Outcome, redactor: Redactor, *, database: Database, inputs: Inputs, making: str
+) -> RunRow:
+    """Write the run's files, masked, flush them to disk, then complete its row; `making` is its identity if it made a model."""
     folder = Path(run.path)
     make_private_folder(folder)  # a cell may have deleted it
     node = _keep_notebook(folder / run.notebook, outcome, redactor)
@@ -189,6 +241,7 @@ def _end(run: RunRow, outcome: Outcome, redactor: Redactor, *, database: Databas
         "seconds": round((ended - run.started_at).total_seconds(), 3),
         "metrics": result.get("metrics", {}),
         "data": result.get("data", []),
+        "identity": making if _makes_model(result, inputs) else run.identity,
         "holder": None,
     }
     for name, value in changes.items():
@@ -198,7 +251,16 @@ def _end(run: RunRow, outcome: Outcome, redactor: Redactor, *, database: Databas
         write_report(folder / REPORT, node, record, published=result)
     write_text(folder / RECORD, to_json(record))
     secure_folder(folder)
-    return end_run(database, run.run_id, **changes)
+    row = end_run(database, run.run_id, **changes)
+    if row.status != outcome.status:  # another process took its place
+        write_text(folder / RECORD, to_json(run_json(row)))
+    return row
+
+
+def _makes_model(result: Mapping[str, Any], inputs: Inputs) -> bool:
+    """Return whether a run published a model that was not stored when it began."""
+    model = result.get("model")
+    return model is not None and str(Path(str(model["path"])).resolve()) not in inputs.known
 
 
 def _abandon(run: RunRow, error: BaseException, redactor: Redactor, *, database: Database) -> None:

@@ -1,4 +1,12 @@
-"""A notebook's parameters: read from its cell tagged `parameters`, and checked before anything runs."""
+"""A notebook's parameters: read from its cell tagged `parameters`, and checked before anything runs.
+
+The comment behind a parameter is its help. It may end in the range of a number or of a list's numbers, both ends included, or in
+the choices of a text:
+
+    fast: int = 10  # window of the fast average, bars (1..500)
+    fee: float = 0.001  # fee of each order, as a fraction of its value (0..)
+    model: str = "logistic"  # kind of the model (one of logistic, gradient_boosting)
+"""
 
 import ast
 import io
@@ -9,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Self
 
 from atb.errors import InputError, did_you_mean
 from atb.experiments.conversion import Kind, Plain, convert
@@ -17,18 +25,66 @@ from atb.experiments.conversion import Kind, Plain, convert
 TAG = "parameters"
 ANNOTATION = re.compile(r"int|float|bool|str|list(\[(?P<item>int|float|bool|str)\])?|dict(\[str,\w+\])?")
 KINDS = ("int", "float", "bool", "str", "list", "dict")
+_NUMBER = r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?"
+_RANGE = re.compile(rf"\((?P<low>{_NUMBER})?\.\.(?P<high>{_NUMBER})?\)\s*$")
+_CHOICES = re.compile(r"\(one of ([^()]+)\)\s*$")
 SECRET_WORDS = {"key", "apikey", "secret", "token", "password", "passwd", "passphrase", "credential", "credentials"}
 _TYPES = f"Use one of {', '.join(KINDS)}, list[...] of a simple type, and `| None`"
 
 
 @dataclass(frozen=True)
+class Bounds:
+    """The least and the largest number that a parameter may have, or the texts; nothing bounds a side that is None."""
+
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, help_text: str) -> Self:
+        """Read what a help text ends in."""
+        if found := _CHOICES.search(help_text):
+            return cls(choices=tuple(choice.strip() for choice in found[1].split(",")))
+        if found := _RANGE.search(help_text):
+            low, high = (None if end is None else float(end) for end in (found["low"], found["high"]))
+            return cls(low, high)
+        return cls()
+
+    def check(self, name: str, value: Plain) -> None:
+        """Refuse a value beyond the bounds.
+
+        Raises
+        ------
+        InputError
+            Naming the parameter, the value and the bounds.
+        """
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, str) and self.choices and each not in self.choices:
+                raise InputError(
+                    f"Parameter {name!r} has other values", found=each, todo=did_you_mean(each, self.choices)
+                )
+            if isinstance(each, int | float) and not isinstance(each, bool) and not self._holds(each):
+                low, high = ("" if end is None else f"{end:.12g}" for end in (self.low, self.high))
+                bounds = f"from {low} to {high}" if low and high else f"at least {low}" if low else f"at most {high}"
+                raise InputError(f"Parameter {name!r} must be {bounds}", found=each)
+
+    def _holds(self, number: float) -> bool:
+        return (self.low is None or number >= self.low) and (self.high is None or number <= self.high)
+
+
+@dataclass(frozen=True)
 class Parameter:
-    """One line of the parameters cell: `fast: int = 10  # fast window, bars`."""
+    """One line of the parameters cell: `fast: int = 10  # fast window, bars (1..500)`."""
 
     name: str
     kind: Kind
     default: Plain
     help: str = ""
+
+    @property
+    def bounds(self) -> Bounds:
+        """What its help says about the values it may have."""
+        return Bounds.of(self.help)
 
 
 def read_parameters(notebook: Path) -> tuple[Parameter, ...]:
@@ -127,14 +183,17 @@ def validate_parameters(spec: Sequence[Parameter], given: Mapping[str, object]) 
     Raises
     ------
     InputError
-        If a name is unknown or that of a secret, or a value does not fit its type.
+        If a name is unknown or that of a secret, or a value does not fit its type or its range.
     """
     known = {parameter.name: parameter for parameter in spec}
     for name in given:
         refuse_secret(str(name))
         if name not in known:
             raise InputError("There is no such parameter", found=name, todo=did_you_mean(str(name), known))
-    return {name: convert(name, known[name].kind, value) for name, value in given.items()}
+    values = {name: convert(name, known[name].kind, value) for name, value in given.items()}
+    for name, value in values.items():
+        known[name].bounds.check(name, value)
+    return values
 
 
 def with_defaults(spec: Sequence[Parameter], values: Mapping[str, Plain]) -> dict[str, Plain]:
@@ -154,7 +213,9 @@ def _parameter(statement: ast.stmt, help_text: str, label: str) -> Parameter:
         )
     default = _literal(target.id, value, label)
     kind = _kind_of_default(target.id, default) if annotation is None else _kind(target.id, annotation)
-    return Parameter(target.id, kind, _fit(target.id, kind, default), help_text)
+    found = Parameter(target.id, kind, _fit(target.id, kind, default), help_text)
+    found.bounds.check(target.id, found.default)
+    return found
 
 
 def _parts(statement: ast.stmt) -> tuple[ast.expr | None, ast.expr | None, ast.expr | None]:

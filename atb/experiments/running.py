@@ -16,9 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from atb.experiments.conversion import Plain
+
+if TYPE_CHECKING:
+    from atb.experiments.fork_server import ForkServer
 
 Progress = Callable[[int, int], None]
 
@@ -89,6 +92,7 @@ class Job:
     """A notebook to run: in memory, with name, folder, checked parameters, the kernel's environment, time (s) and memory (bytes).
 
     `scratch` is a folder that must not exist yet; it holds the unmasked notebooks during the run and is removed afterwards.
+    `kernels` is the fork server that makes the kernel, None to start one anew.
     """
 
     node: Any
@@ -99,6 +103,7 @@ class Job:
     timeout: float
     scratch: Path
     memory: int = 0  # of the kernel; 0 for no limit
+    kernels: "ForkServer | None" = None
 
 
 def run_notebook(job: Job, progress: Progress | None = None) -> Outcome:
@@ -179,6 +184,7 @@ def _options(job: Job, cells: CellProgress, sockets: str) -> dict[str, Any]:
                 "SilentKernelManager": {
                     "said": str(job.scratch / "kernel.log"),
                     "memory": job.memory,
+                    "kernels": job.kernels,
                     "environment": {**job.environment, **ALWAYS, "JUPYTER_RUNTIME_DIR": sockets},
                 },
             }

@@ -17,18 +17,34 @@ if TYPE_CHECKING:
     from atb.strategies import make_strategy, strategy_params
     from atb.strategies.components import filters, signals
     from atb.validation.sensitivity import cost_table, shift_table
+    from atb.workbench.backtesting import sweep_grid
     from atb.workbench.candle_chart import Chart, chart
     from atb.workbench.clicking import clickable
     from atb.workbench.comparison import Comparison, compare_strategies
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
     from atb.workbench.market import catalogue, ensure_sample, feature_inputs, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
+    from atb.workbench.night import nightly
+    from atb.workbench.own import ensure_strategy, strategy_checks
     from atb.workbench.portfolio import prepare_slots, traded_parts
+    from atb.workbench.predictions import ensure_model, predictions_now
     from atb.workbench.rules import BacktestRules, make_rules
-    from atb.workbench.runs import evidence_table, judged_run, promote_run, verdict_table
+    from atb.workbench.run_comparison import RunComparison, compare_runs, recent_runs
+    from atb.workbench.runs import evidence_table, judged_run, promote_run, record_backtest, record_run, verdict_table
     from atb.workbench.slots import Period, load_predictor, prepare_slot, traded_part
 
 _HOMES = {
+    "RunComparison": "atb.workbench.run_comparison",
+    "compare_runs": "atb.workbench.run_comparison",
+    "ensure_model": "atb.workbench.predictions",
+    "ensure_strategy": "atb.workbench.own",
+    "nightly": "atb.workbench.night",
+    "predictions_now": "atb.workbench.predictions",
+    "recent_runs": "atb.workbench.run_comparison",
+    "record_backtest": "atb.workbench.runs",
+    "record_run": "atb.workbench.runs",
+    "strategy_checks": "atb.workbench.own",
+    "sweep_grid": "atb.workbench.backtesting",
     "AccountPolicy": "atb.engine.policy",
     "Chart": "atb.workbench.candle_chart",
     "Comparison": "atb.workbench.comparison",
@@ -93,15 +109,19 @@ __all__ = [
     "Period",
     "Result",
     "RiskPolicy",
+    "RunComparison",
     "Slot",
     "assumptions",
     "catalogue",
     "chart",
     "clickable",
+    "compare_runs",
     "compare_strategies",
     "cost_table",
+    "ensure_model",
     "ensure_sample",
     "ensure_session",
+    "ensure_strategy",
     "evidence",
     "evidence_table",
     "exits",
@@ -117,11 +137,16 @@ __all__ = [
     "load_predictor",
     "make_rules",
     "make_strategy",
+    "nightly",
+    "predictions_now",
     "prepare_slot",
     "prepare_slots",
     "promote_run",
     "proofs",
     "publish",
+    "recent_runs",
+    "record_backtest",
+    "record_run",
     "rehearsal_table",
     "run",
     "sessions_table",
@@ -129,7 +154,9 @@ __all__ = [
     "signals",
     "sizers",
     "start_spread",
+    "strategy_checks",
     "strategy_params",
+    "sweep_grid",
     "traded_part",
     "traded_parts",
     "verdict_table",

@@ -106,20 +106,20 @@ class PreparedSweep:
     refused: int
     share: float
 
-    def run(self, *, workers: int | None = None, progress: bool = False) -> "Sweep":
-        """Run every combination; a `fraction` in the table is the account's."""
+    def run(self, *, workers: int | None = None, progress: bool = False, scheduler: str | None = None) -> "Sweep":
+        """Run every combination, here or on a Dask cluster; a `fraction` in the table is the account's."""
         from atb.backtest.sweeping import sweep
+        from atb.experiments.batch.kernel_sweeps import sweep_on_cluster
 
         base = self.backtest
-        done = sweep(
-            base.slots,
-            strategies=self.strategies,
-            policies=[replace(policy, fraction=policy.fraction * self.share) for policy in self.policies],
-            account=base.account,
-            start=base.first,
-            workers=workers,
-            progress=progress,
-        )
+        policies = [replace(policy, fraction=policy.fraction * self.share) for policy in self.policies]
+        common: dict[str, Any] = {
+            "strategies": self.strategies, "policies": policies, "account": base.account, "start": base.first
+        }  # fmt: skip
+        if scheduler is None:
+            done = sweep(base.slots, **common, workers=workers, progress=progress)
+        else:
+            done = sweep_on_cluster(base.slots, **common, scheduler=scheduler)
         if "fraction" in done.swept:
             done.table["fraction"] = [self.policies[row % len(self.policies)].fraction for row in done.table.index]
         return done
@@ -158,6 +158,29 @@ def prepare_sweep(
     wanted = math.prod(len(axis) for axis in params.values())
     refused = (wanted - len(strategies)) * len(policies)
     return PreparedSweep(prepared, strategies, policies, refused, prepared.slots[0].policy.fraction / widest.fraction)
+
+
+def sweep_grid(
+    strategy: str, grid: Mapping[str, list[Any]], rules: Mapping[str, list[Any]] | None = None, **values: Any
+) -> "Sweep":
+    """Backtest every combination of a grid of strategy parameters and rules, as `atb sweep` does.
+
+    Parameters
+    ----------
+    strategy
+        A strategy by its name.
+    grid, rules
+        Values by the strategy's parameter, and by the policy's rule.
+    values
+        Parameters of the backtest notebook that all combinations share: market, period, costs, sizing.
+
+    Raises
+    ------
+    AtbError
+        As `prepare_sweep`.
+    """
+    given = {"params": {}, "symbols": [], "universe": None, **values, "strategy": strategy}
+    return prepare_sweep(given, grid, rules or {}).run()
 
 
 def _ruled(values: Mapping[str, Any], chosen: "RiskPolicy", rules: Mapping[str, list[Any]]) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from atb.errors import AtbError, InputError
 from atb.threads import Call
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from atb.config import Settings
     from atb.domain import Strategy
 
@@ -70,6 +72,42 @@ def check_own(name: str, settings: "Settings", *, patience_s: float = PATIENCE_S
     if found.fault:
         shown = None if str(found.path) in found.fault else str(found.path)
         raise InputError(f"The strategy {name} cannot be used: {found.fault}", found=shown)
+
+
+def ensure_strategy(name: str, **rules: str) -> str:
+    """Write a strategy of rules if there is none of this name; return a sentence on the file.
+
+    Parameters
+    ----------
+    rules
+        Texts by `entry`, `exit`, `short_entry` and `short_exit`.
+
+    Raises
+    ------
+    InputError
+        If the name is none or a built-in strategy's, or a text is no rule.
+    """
+    from atb.config import load_settings
+    from atb.workbench.scaffold import new_strategy
+
+    settings = load_settings()
+    path = settings.strategies_root / f"{name}.py"
+    if path.exists():
+        check_own(name, settings)
+        return f"{path} is there already and is used as it is."
+    return f"Written: {new_strategy(name, settings, rules=rules).source}"
+
+
+def strategy_checks(name: str) -> "pd.DataFrame":
+    """Return what `atb test-strategy` checks, one check a row: `status` (ok, error, skipped) and what was found."""
+    import pandas as pd
+
+    from atb.validation.apart import checks_apart
+    from atb.validation.contract import checks_of
+
+    checks = checks_apart(lambda: iter(checks_of(name)))
+    rows = [{"check": check.name, "status": check.status, "found": check.found} for check in checks]
+    return pd.DataFrame(rows).set_index("check")
 
 
 def _loaded(name: str, path: Path, patience_s: float) -> OwnStrategy:

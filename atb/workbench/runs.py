@@ -36,16 +36,40 @@ def judged_run(run_id: str | None = None, *, days: int = 90) -> "Judged":
             newest = list_runs(database, 1, notebook=BACKTEST, status="succeeded")
             run_id = newest[0].run_id if newest else None
         if run_id is None:
-            from atb.experiments import execute
-
-            notebook = part_of(settings.project, "notebooks", BACKTEST)
-            run = execute(notebook, {"days": days}, settings=settings, database=database)
-            if run.status != "succeeded":
-                raise RunError(f"The backtest {run.status}: {run.error}", found=run.path)
-            run_id = run.run_id
+            run_id = record_backtest(days=days)
         return judge(run_id, settings=settings, database=database)
     finally:
         database.close()
+
+
+def record_run(notebook: str, **parameters: object) -> str:
+    """Execute one of the project's notebooks with parameters, as `atb run` does, and return the id of the run.
+
+    Raises
+    ------
+    InputError
+        If a parameter is unknown or does not fit.
+    RunError
+        If the run failed.
+    """
+    from atb.db import open_database
+    from atb.experiments import execute
+
+    settings = load_settings()
+    database = open_database(settings.database.url)
+    try:
+        path = part_of(settings.project, "notebooks", notebook)
+        run = execute(path, parameters, settings=settings, database=database)
+    finally:
+        database.close()
+    if run.status != "succeeded":
+        raise RunError(f"{notebook} {run.status}: {run.error}", found=run.path)
+    return run.run_id
+
+
+def record_backtest(**parameters: object) -> str:
+    """Execute `03_backtest` with parameters, and return the id of the run; errors as `record_run`."""
+    return record_run(BACKTEST, **parameters)
 
 
 def promote_run(run_id: str) -> "Promoted":

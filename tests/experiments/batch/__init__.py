@@ -1,0 +1,1 @@
+"""Batches: planned, run by workers, resumed."""
