@@ -76,7 +76,7 @@ class ModelError(AtbError):
 
 
 class RunError(AtbError):
-    """A notebook run failed; the executed notebook was kept."""
+    """A run failed, or took too long; the notebook was kept if one was executed."""
 
     exit_code = 1
 

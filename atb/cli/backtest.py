@@ -28,6 +28,7 @@ from atb.cli.executing import (
     run_as_json,
     run_facts,
     run_options,
+    within,
 )
 from atb.cli.output import command_line, print_fields, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import chosen_rules, rule_options
@@ -91,14 +92,15 @@ def backtest(strategy: str, **options: Any) -> None:
     given |= {name: options[name] for name in ("days", "finer", "universe") if options[name]}
     path = notebook_at(settings, BACKTEST)
     values = chosen_values(path, given, options["given"])
-    prepared = check_values(path, values)
     quiet = options["as_json"]
-    if prepared is None:  # a user's own backtest notebook: only it knows what it does
+    with within(options["timeout"], "The backtest"):
+        prepared = check_values(path, values)
+        result = prepared.run() if prepared is not None else None
+    if prepared is None or result is None:  # a user's own backtest notebook: only it knows what it does
         report(
             executed(path, values, settings, timeout=options["timeout"], quiet=quiet), _print_published, as_json=quiet
         )
         return
-    result = prepared.run()
     if not quiet:
         _print_first(result, prepared, values, recorded=not options["no_report"])
     if options["no_report"]:

@@ -1,5 +1,6 @@
 """Notebook execution for commands: parameters checked before a kernel starts, progress, and the recorded run in words."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -178,6 +179,30 @@ def executed(path: Path, given: Mapping[str, object], settings: "Settings", *, t
         except RunInterrupted as interrupted:
             click.echo(f"Recorded as {interrupted.run.run_id}; its notebook is in {interrupted.run.path}", err=True)
             raise
+
+
+@contextmanager
+def within(seconds: float, work: str) -> Iterator[None]:
+    """Limit what is computed in this process, such as a strategy that never ends, as a notebook's run is limited.
+
+    Raises
+    ------
+    RunError
+        If it takes longer; raised wherever the work stands.
+    """
+
+    def end(*_: object) -> None:
+        todo = "Give it a longer --timeout; `atb test-strategy` finds a strategy that computes or waits without end"
+        raise RunError(f"{work} did not end within {seconds:g} s", todo=todo)
+
+    before = signal.signal(signal.SIGALRM, end)
+    outer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_REAL, *outer)
 
 
 @contextmanager

@@ -45,7 +45,9 @@ def set_aside_dust(slot: Record, par: Record, *, filled: float, price: float) ->
     """Move to dust what the last fill of an exit will leave of a long position, where no order could sell it.
 
     Fees in base leave such rests: a position would never be flat again. Dust stays in the account and goes into the next entry's
-    whole lots. To be called before the fill itself is applied.
+    whole lots. A fill of more than the position takes what is missing from dust, which is below 0 then: a venue that took an
+    entry's fee from the account's other coins lets its stop sell all that was bought, and the next entry gives them back. To be
+    called before the fill itself is applied.
 
     Parameters
     ----------
@@ -55,9 +57,14 @@ def set_aside_dust(slot: Record, par: Record, *, filled: float, price: float) ->
     Returns
     -------
     float
-        The base quantity that was set aside, 0 where nothing was.
+        The base quantity that was set aside, 0 where nothing was; below 0 what was sold beyond the position.
     """
     left = float(slot["quantity"]) - filled
+    if slot["quantity"] > 0.0 and left <= -0.5 * float(par["lot"]):
+        slot["quantity"] = round_lots(slot["quantity"] - left, par)
+        slot["opened_quantity"] = round_lots(slot["opened_quantity"] - left, par)
+        slot["dust"] += left
+        return left
     if left < 0.5 * float(par["lot"]) or sellable(par, left, price):
         return 0.0
     slot["quantity"] = round_lots(slot["quantity"] - left, par)

@@ -187,6 +187,11 @@ class RiskPolicy(Values):
         return self.entry == "stop" and self.rests_stop
 
     @property
+    def rests_limit(self) -> bool:
+        """Whether a limit order rests at some time: a target, a rung of the ladder, or an entry."""
+        return self.take_profit is not None or bool(self.ladder) or self.entry == "limit"
+
+    @property
     def reads_atr(self) -> bool:
         """Whether a rule needs the ATR."""
         return self.stop_atr is not None or self.trailing_atr is not None

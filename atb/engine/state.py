@@ -88,15 +88,15 @@ class KernelState:
         adjust.enter_at_market(self.slots[number])
 
     def set_aside_dust(self, number: int, fill: Fill, *, role: str, leaves: Decimal) -> float:
-        """Set aside what an exit's last fill leaves unsellable; return how much (base), 0 where nothing.
+        """Set aside what an exit's last fill leaves unsellable; return how much (base), below 0 where it sold more than is held.
 
         Parameters
         ----------
         role, leaves
             Of the fill's order: its role, and the quantity (base) left to be filled after this fill. Nothing is set aside for an
-            entry, or while anything is left.
+            entry, nor while anything is left of the order and of the position.
         """
-        if role == "entry" or leaves > 0:
+        if role == "entry" or (leaves > 0 and float(fill.quantity) <= float(self.slots[number]["quantity"])):
             return 0.0
         filled, price = float(fill.quantity), float(fill.price)
         return adjust.set_aside_dust(self.slots[number], self.parameters[number], filled=filled, price=price)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.db import Database
 from atb.db.tables import EvidenceRow, PromotionRow, RunRow
-from atb.engine.policy import RiskPolicy
+from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import AtbError, InputError, PromotionError, did_you_mean
 from atb.experiments.publication import published
 from atb.experiments.recomputation import columns_equal
@@ -217,6 +217,11 @@ def _evidence(
         shorts=any(bool(slot["policy"].get("allow_short")) for slot in slots),
         of_universe=any(slot.get("listings") is not None for slot in slots),
         enters_bare=any(RiskPolicy.from_json(slot["policy"]).enters_bare for slot in slots),
+        limits_at_open=any(
+            RiskPolicy.from_json(slot["policy"]).rests_limit
+            and ExecutionModel.from_json(slot["execution"]).limit_gap == "open"
+            for slot in slots
+        ),
     )
 
 

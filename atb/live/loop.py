@@ -5,12 +5,12 @@ file and the journal.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic, time_ns
 
-from atb.domain import Timer
+from atb.domain import Symbol, Timer
 from atb.errors import HaltError
 from atb.live.execution.desk import Desk
 from atb.live.feed.market import Feed, Moment
@@ -32,16 +32,35 @@ _FAR_MS = 2**53
 
 @dataclass
 class Bell:
-    """Wakes the loop, from streams and signals; `stop` ends it between two steps."""
+    """Wakes the loop, from streams and signals; `stop` ends it between two steps.
+
+    `heard` has the symbols of whose orders streams said something since the loop last took them; None stands for all.
+    """
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
+    heard: set[Symbol | None] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
         """End the loop after the step in hand."""
         self.stopping = True
         self.ring()
+
+    def hear(self, symbol: Symbol | None) -> None:
+        """Wake the loop because something happened to a symbol's orders, or to those of any."""
+        self.heard.add(symbol)
+        self.ring()
+
+    def take(self, woken: bool) -> set[Symbol | None] | None:
+        """Take the symbols that something was heard of since the last time; None where the loop was not woken.
+
+        A simulated exchange's clock wakes it for whatever happens there, and does not say of what.
+        """
+        heard, self.heard = self.heard, set()
+        rung = self.wake.is_set()
+        self.wake.clear()
+        return heard | (set() if rung else {None}) if woken else None
 
     def ring(self, *_: object) -> None:
         """Wake the loop; safe in a signal handler and from another thread."""
@@ -134,19 +153,18 @@ class Loop:
                 await self._obey()
                 if (due := self._due_ms()) is None:
                     return await self._end("finished")
-                woken = await self.timer.wait_until(due, self.bell.wake)
-                self.bell.wake.clear()
+                heard = self.bell.take(await self.timer.wait_until(due, self.bell.wake))
                 if not self.bell.stopping:
-                    await self._turn(woken)
+                    await self._turn(heard)
                     await self._recheck()
                     self._show()
             return await self._end("stopped")
 
-    async def _turn(self, woken: bool) -> None:
-        """Do what is due: look for executions, trade the bars that closed, renew the lease."""
+    async def _turn(self, heard: Collection[Symbol | None] | None) -> None:
+        """Do what is due: look for executions, trade the bars that closed, renew the lease; `heard` is None if nothing woke it."""
         now, looks = self.timer.now_ms(), self.desk.due_ms()
-        if woken or (looks is not None and looks <= now):
-            await self.desk.look()
+        if heard is not None or (looks is not None and looks <= now):
+            await self.desk.look(heard)
         coming = self.feed.next_ms()
         if coming is not None and coming <= self.timer.now_ms():
             moment = await self.feed.take()
@@ -155,7 +173,7 @@ class Loop:
                 self.feed.notices.clear()
             if moment is not None:
                 await self._trade(moment)
-        if woken or monotonic() - self._beat > _HEARTBEAT_S:
+        if heard is not None or monotonic() - self._beat > _HEARTBEAT_S:
             await self.writer.beat()
             self._beat = monotonic()
 

@@ -30,6 +30,18 @@ def capability_check(plan: "Plan", can: Capabilities) -> Check:
     return Check.of(f"policy of {plan.manifest.name}", not missing, f"{plan.symbol}: {found}", todo)
 
 
+def fill_check(plan: "Plan") -> Check:
+    """Check that resting limit orders were tested at their own price: the exchange fills them there, and at no better open."""
+    at_open = plan.policy.rests_limit and plan.execution.limit_gap == "open"
+    found = (
+        "tested at the better open that passes them"
+        if at_open
+        else "tested at their own price, as the exchange fills them"
+    )
+    todo = "Backtest with limit_gap=own, and promote that"
+    return Check.of(f"limit orders of {plan.manifest.name}", not at_open, found, todo)
+
+
 def _lacks(policy: "RiskPolicy", can: Capabilities) -> dict[str, bool]:
     stops, targets = policy.rests_stop, policy.take_profit is not None or bool(policy.ladder)
     return {
@@ -67,5 +79,5 @@ def room_check(plan: "Plan", free: Decimal, cash: Decimal) -> Check:
     name = f"room for entries of {plan.manifest.name}"
     if worst <= free or policy.entry != "market" or not policy.rests_stop:
         return Check.of(name, True, f"{amount(free)} {quote} free, an entry needs at most {amount(worst)}")
-    less = f"an entry of {amount(value)} {quote}, filled up to {band:.0%} above the close, needs {amount(worst)}"
+    less = f"an entry of {amount(value)} {quote}, filled up to {band:.0%} above the last price, needs {amount(worst)}"
     return Check.of(name, True, f"{less}; {amount(free)} are free: its worst price is lower, or its quantity smaller")

@@ -16,7 +16,7 @@ from atb.errors import AtbError, SetupError
 from atb.live.fee_checks import fee_check
 from atb.live.journal.handover import locate_session
 from atb.live.journal.kill_switch import NO_HALT, Halt, effective_halt, halted, read_halt_file
-from atb.live.market_checks import capability_check, market_check, room_check
+from atb.live.market_checks import capability_check, fill_check, market_check, room_check
 from atb.live.plan import Plan
 from atb.monitoring.processes import Holder
 from atb.times import DAY_MS
@@ -237,11 +237,12 @@ class _Checks:
         )
 
     def capabilities(self) -> list[Check]:
-        """Check that each symbol's market is open and supports the resting orders of its policy."""
+        """Check that each symbol's market is open, supports the resting orders of its policy, and fills them as tested."""
         return [
-            check(plan, self.broker.capabilities_of(plan.symbol))
+            check
             for plan in self.portfolio.plans
-            for check in (market_check, capability_check)
+            for can in (self.broker.capabilities_of(plan.symbol),)
+            for check in (market_check(plan, can), capability_check(plan, can), fill_check(plan))
         ]
 
     # --- asked of the venue -------------------------------------------------------------------------------------------

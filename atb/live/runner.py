@@ -222,8 +222,10 @@ def _on_hint(context: RunnerContext) -> Callable[[Hint], None]:
     def on_hint(hint: Hint) -> None:
         if hint.kind == "gap":
             context.telemetry.vitals.tell("streams", hint.detail.get("state") == "up", hint.detail.get("stream", ""))
-        if hint.kind != "bar":
+        if hint.kind == "balance":  # whatever moves it is heard of by its order too
             context.bell.ring()
+        elif hint.kind != "bar":
+            context.bell.hear(hint.symbol)
 
     return on_hint
 

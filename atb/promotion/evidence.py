@@ -87,6 +87,8 @@ class Evidence:
         Whether a slot was traded only while a universe listed it.
     enters_bare
         Whether an entry can fill before the policy's stop can rest at the exchange.
+    limits_at_open
+        Whether the backtest met resting limit orders that a bar's open passed at that better open, and not at their own price.
     rehearsed
         Whether the last rehearsal of a manifest that decides the same passed; one that was not `thorough` counts only if it
         failed.
@@ -113,6 +115,7 @@ class Evidence:
     refused: Mapping[str, int] = field(default_factory=dict)
     shorts: bool = False
     enters_bare: bool = False
+    limits_at_open: bool = False
     of_universe: bool = False
     rehearsed: bool | None = None
 

@@ -231,6 +231,10 @@ def _proofs_of_model(evidence: Evidence) -> tuple[Check, ...]:
 
 def _proofs_of_trading(evidence: Evidence) -> tuple[Check, ...]:
     bare = "its policy enters at a stop, which no exchange takes together with the position's own: enter at market or limit"
+    at_open = (
+        "its backtest met resting limit orders at an open that passed them, where takers of an exchange reach them first, at their "
+        "own price: backtest with limit_gap=own"
+    )
     unrehearsed = (
         "it was not rehearsed over 30 days or more with faults and a kill drill: promote it to paper, then rehearse it"
     )
@@ -253,6 +257,12 @@ def _proofs_of_trading(evidence: Evidence) -> tuple[Check, ...]:
             "the stop can rest as soon as the entry is filled",
             "no entry is filled before its stop can rest",
             (evidence.enters_bare, bare),
+        ),
+        _check(
+            "limit orders",
+            "met at their own price",
+            "limit orders that rest are met at their own price",
+            (evidence.limits_at_open, at_open),
         ),
         _check(
             "rehearsal",

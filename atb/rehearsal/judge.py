@@ -3,12 +3,13 @@
 The judge does not trust the runner and uses none of its code but the form of its client ids. Every invariant is checked in full;
 a run passes if none is violated.
 
-I1 every execution is in the journal as the exchange has it, and the balances follow from them. I2 one entry per slot and bar, one
-open entry per slot. I3 every position is covered by a stop at the exchange, at the price that follows from bars and executions.
-I4 no slot sells more than it holds. I5 order states only go forward, and the journal shows no state that the exchange never had.
-I6 the journalled equity equals cash, positions and fees recomputed. I7 every order has an intent that was committed before it. I8
-after the last fault everything is resolved, and no bar is missing. I9 order rates, Retry-After, the kill switch and lease epochs
-are respected. I10 the same run again decides the same.
+I1 every execution is in the journal as the exchange has it, the balances follow from them, and no fee is one that no exchange
+takes. I2 one entry per slot and bar, one open entry per slot. I3 every position is covered by a stop at the exchange, at the
+price that follows from bars and executions, and is sold as if that had been met only where the price has met it. I4 no slot sells
+more than it holds. I5 order states only go forward, and the journal shows no state that the exchange never had. I6 the journalled
+equity equals cash, positions and fees recomputed. I7 every order has an intent that was committed before it. I8 after the last
+fault everything is resolved, and no bar is missing. I9 order rates, Retry-After, the kill switch, quarantine and lease epochs are
+respected. I10 the same run again decides the same.
 """
 
 from collections.abc import Sequence
@@ -19,7 +20,7 @@ from atb.domain import Bars
 from atb.live.journal.session_rows import Row, SessionRows, decision_log, read_session
 from atb.live.portfolio import Portfolio
 from atb.rehearsal.context import JudgeContext, slot_contexts
-from atb.rehearsal.invariants import accounting, behaviour, order_life, stop_prices
+from atb.rehearsal.invariants import accounting, behaviour, leaving, order_life, stop_prices
 from atb.rehearsal.invariants.protection import uncovered_spans
 from atb.rehearsal.ledger import Entry, LedgerReading, Span
 
@@ -32,7 +33,7 @@ INVARIANTS = {
     "I6": "equity follows from the executions",
     "I7": "intents come before orders",
     "I8": "everything is resolved",
-    "I9": "rates, waits, halts and epochs are respected",
+    "I9": "rates, waits, halts, quarantine and epochs are respected",
     "I10": "the same run decides the same",
 }
 Reading = dict[str, tuple[str, Any]]
@@ -158,11 +159,13 @@ def examine(
     found = judgement.violations
     uncovered = list(uncovered_spans(history, context))
     found["I1"] += accounting.executions(history, journal) + accounting.balances(history, journal, context)
+    found["I1"] += accounting.fees_that_no_exchange_takes(history, context)
     found["I2"] += order_life.duplicate_entries(history)
     found["I3"] += [str(gap) for gap in uncovered if gap.violates(context.max_uncovered_ms)]
     found["I3"] += stop_prices.altered(history, journal)
     misplaced = list(stop_prices.misplaced_times(history, context, wanted)) if wanted is not None else []
     found["I3"] += [str(gap) for gap in misplaced if gap.longest_ms > context.max_uncovered_ms]
+    found["I3"] += leaving.sold_above_stop(history, journal, context, wanted=wanted) if wanted is not None else []
     found["I4"] += order_life.sales_beyond_holdings(history, context)
     found["I5"] += order_life.mismatched_states(history, journal) + order_life.backward_steps(readings, journal)
     found["I6"] += accounting.equity(journal)
@@ -171,6 +174,7 @@ def examine(
     found["I8"] += behaviour.sales_refused_for_ever(history, journal, context)
     found["I9"] += behaviour.order_rates(history, context) + behaviour.requests_within_retry_after(history, context)
     found["I9"] += behaviour.halt_violations(history, context) + behaviour.stale_epochs(journal)
+    found["I9"] += behaviour.entries_in_quarantine(journal)
     found["I10"] += [] if again is None else behaviour.differences(decision_log(journal), again)
     judgement.checked = _checked(history, journal, 0 if again is None else len(again))
     judgement.facts = {

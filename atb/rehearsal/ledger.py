@@ -242,9 +242,10 @@ class LedgerReading:
         return [int(entry["ms"]) for entry in self.entries_of("fault") if entry["fault"] == "cancel_stop"]
 
     @cached_property
-    def late_ms(self) -> list[int]:
-        """When the engine executed requests long after they were accepted."""
-        return [int(entry["ms"]) for entry in self.entries_of("late")]
+    def late_orders(self) -> dict[str, int]:
+        """Orders of ours that the engine executed long after their request was accepted: client id to time of execution."""
+        names = {entry["id"]: ours for entry, ours in self.order_requests()}
+        return {name: int(entry["ms"]) for entry in self.entries_of("late") for name in names.get(entry["id"], ())}
 
     @cached_property
     def late_cancels(self) -> dict[int, int]:

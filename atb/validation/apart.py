@@ -60,7 +60,7 @@ def checks_apart(
     status = os.waitpid(child, 0)[1]
     if os.WIFEXITED(status) and os.WEXITSTATUS(status) == ENDED:
         return found
-    return [*found, Check(doing, "error", how_it_ended(status), _TODO)]
+    return [*found, Check(doing, "error", how_it_ended(status, least_s=least_s), _TODO)]
 
 
 def _run(checks: Callable[[], Iterator[tuple[str, Callable[[], Check]]]], answers: BinaryIO, limits: Limits) -> None:

@@ -55,15 +55,15 @@ class Limits:
             self._longest = max(self._longest, _used() - began)
 
 
-def how_it_ended(status: int) -> str:
-    """Return in words how a process ended early, by the status that `os.waitpid` gave."""
+def how_it_ended(status: int, *, least_s: int = LEAST_S) -> str:
+    """Return in words how a process ended early, by the status that `os.waitpid` gave and the least seconds of its `Limits`."""
     if os.WIFEXITED(status):
         return (
             RAISED if os.WEXITSTATUS(status) == FAILED else f"it ended its process (exit code {os.WEXITSTATUS(status)})"
         )
     number = os.WTERMSIG(status)
     if number == signal.SIGXCPU:
-        return f"it computed without end: it was stopped after {LEAST_S} s of processor time, or {TIMES} times the longest before"
+        return f"it computed without end: it was stopped after {least_s} s of processor time, or {TIMES} times the longest before"
     if number == signal.SIGALRM:
         return f"it waited without end: it was stopped after {WAIT_S} s"
     return f"its process was killed ({signal.Signals(number).name})"

@@ -1,6 +1,7 @@
 """`atb backtest`: figures and findings at once, one result for notebook and terminal, defaults that fit the data."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from atb.workbench import Period, ensure_sample, load_bars, make_strategy, prepa
 from atb.workbench.backtesting import differences
 from tests.bars import bars_of, random_walk
 from tests.cli.test_run import real_backtest
+from tests.strategies.own_files import FADE, write_strategy
 from tests.workbench.test_slots import train_model
 
 
@@ -170,6 +172,18 @@ def test_bars_that_the_model_has_seen_stand_on_the_terminal(tmp_path):
     assert "of the traded bars in training: for them this is no test" in done.stdout
     sentences = json.loads(atb("backtest", "ml_basic", "--no-report", "--json").stdout)["findings"]
     assert any("in training: for them this is no test" in text for text in sentences)
+
+
+@pytest.mark.parametrize("line", ["while True:\n            pass", "__import__('time').sleep(600)"])
+def test_a_strategy_that_never_ends_is_given_up_after_the_time_that_a_run_may_take(tmp_path, line):
+    store(tmp_path, 600)
+    write_strategy("fade", FADE.replace("fall = 1 -", f"{line}\n        fall = 1 -"))
+    before = signal.getsignal(signal.SIGALRM)
+    done = atb("backtest", "fade", "--no-report", "--timeout", "2")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert "The backtest did not end within 2 s" in done.stderr
+    assert "atb test-strategy" in done.stderr
+    assert signal.getsignal(signal.SIGALRM) is before
 
 
 def test_dates_outside_of_the_data_are_refused_with_advice_that_can_be_followed(tmp_path):

@@ -81,12 +81,15 @@ def test_an_entry_whose_price_was_passed_goes_to_the_market():
 
 
 @given(held=lots, filled=lots, price=st.integers(1, 3000), smallest=st.integers(0, 30), worth=st.integers(0, 30))
-def test_dust_is_what_no_order_could_sell(held, filled, price, smallest, worth):
+def test_dust_is_what_no_order_could_sell_and_below_zero_what_was_sold_beyond_the_position(
+    held, filled, price, smallest, worth
+):
     par = parameters(instrument=rules(lot="0.001", min_quantity=f"0.{smallest:03}", min_notional=str(worth)))
     slot = long_slot(held, dust=0.0002)
     left = number(held) - number(filled)
     unsellable = left < Decimal(smallest) / 1000 or left * price < worth
-    expected = left if left >= Decimal("0.0005") and unsellable else Decimal(0)
+    kept = Decimal("-0.0005") < left < Decimal("0.0005") or (left > 0 and not unsellable)
+    expected = Decimal(0) if kept else left
     dust = adjust.set_aside_dust(slot, par, filled=filled, price=float(price))
     assert dust == pytest.approx(float(expected), abs=1e-12)
     assert slot["quantity"] == float(number(held) - expected)

@@ -16,6 +16,7 @@ from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, halted, 
 from atb.live.loop import Bell
 from atb.live.runner import RunnerContext, Window, trade_paper
 from tests.live.desk import first_open, read_journal, warm_result
+from tests.live.fake_broker import BTC
 from tests.live.test_runner import assert_equal_to_backtest
 
 AT = 30  # the bar before which something happens
@@ -197,3 +198,22 @@ def test_a_loop_that_sleeps_hears_its_bell(promoted, how):
     finally:
         timer.join()
         signal.signal(signal.SIGUSR2, before)
+
+
+@pytest.mark.parametrize(
+    ("woken", "ring", "heard"),
+    [
+        (False, lambda bell: None, None),
+        (True, lambda bell: None, {None}),  # a simulated clock, which does not say of what
+        (True, lambda bell: bell.ring(), set()),
+        (True, lambda bell: bell.hear(BTC), {BTC}),
+        (True, lambda bell: (bell.hear(BTC), bell.hear(None)), {BTC, None}),
+    ],
+)
+def test_a_bell_tells_once_of_which_symbols_something_was_heard(woken, ring, heard):
+    bell = Bell()
+    ring(bell)
+    assert bell.take(woken) == heard
+    assert not bell.wake.is_set()
+    assert bell.take(False) is None
+    assert bell.heard == set()

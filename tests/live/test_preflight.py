@@ -75,7 +75,7 @@ def test_an_account_that_is_ready_passes_every_check():
     assert found.passed
     found.require()
     names = [check.name.split(" of ")[0] for check in found.checks]
-    assert names == ["venue", "market", "lease", "kill switch", "status", "policy", "clock", "key may trade",
+    assert names == ["venue", "market", "lease", "kill switch", "status", "policy", "limit orders", "clock", "key may trade",
                      "key cannot withdraw", "instrument", "open orders", "balance", "balance", "room for entries", "fees",
                      "test order in BTC/USDT"]  # fmt: skip
     assert found.to_json()[0]["ok"] is True
@@ -185,6 +185,17 @@ def test_a_market_that_takes_no_orders_is_refused(status, words):
     assert wrong["status of BTC/USDT"].found == f"BTC/USDT: {words}"
 
 
+@pytest.mark.parametrize(
+    ("target", "gap", "passes"), [(0.03, "open", False), (0.03, "own", True), (None, "open", True)]
+)
+def test_limit_orders_that_were_tested_at_the_better_open_are_refused(target, gap, passes):
+    costs = ExecutionModel(fee_in_base=True, limit_gap=gap)
+    with exchange() as running:
+        wrong, _ = look(running, plans=portfolio(RiskPolicy(stop_loss=0.02, take_profit=target), execution=costs))
+    assert (wrong == {}) is passes
+    assert passes or "limit_gap=own" in wrong[next(iter(wrong))].todo
+
+
 def test_an_account_a_little_short_of_the_worst_price_of_an_entry_is_told_what_follows():
     plans = portfolio(RiskPolicy(stop_loss=0.02, fraction=0.99))
     with exchange(balances={"USDT": Decimal(10_000)}) as running:
@@ -192,7 +203,7 @@ def test_an_account_a_little_short_of_the_worst_price_of_an_entry_is_told_what_f
     (check,) = (check for check in found.checks if check.name.startswith("room for entries"))
     assert wrong == {}
     assert check.found == (
-        "an entry of 9900 USDT, filled up to 2% above the close, needs 10098; 10000 are free: "
+        "an entry of 9900 USDT, filled up to 2% above the last price, needs 10098; 10000 are free: "
         "its worst price is lower, or its quantity smaller"
     )
 

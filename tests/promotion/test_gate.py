@@ -52,6 +52,7 @@ def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reaso
     [
         ({"synthetic": True}, "SYNTHETIC"),
         ({"enters_bare": True}, "enters at a stop, which no exchange takes together with the position's own"),
+        ({"limits_at_open": True}, "resting limit orders at an open that passed them"),
         ({"n_trades": 29.0}, "29 trades, fewer than 30"),
         ({"total_return_pct": 30.0}, "+30.00 % against +30.00 %"),
         ({"total_return_pct": math.nan}, "does not beat holding"),

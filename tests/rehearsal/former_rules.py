@@ -13,6 +13,7 @@ from atb.engine.matching import round_price
 from atb.live.execution import exchange_desk, execution_reports
 from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book
+from atb.live.execution.exchange_desk import ExchangeDesk
 from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.planning import Cancel, Place, SlotPlanner
@@ -80,7 +81,7 @@ def _make_plain(self: ExecutionReports, outstanding: Outstanding, _meaning: str,
 
 def _bounded_by_the_band(self: SlotPlanner, order: Order) -> Order:
     """Give an entry its worst price by the band, whatever the account can pay."""
-    return replace(order, price=exact(round_price(1, float(self.record["mark"]) * (1.0 + self.band), self.parameters)))
+    return replace(order, price=exact(round_price(1, float(self._quoted["mark"]) * (1.0 + self.band), self.parameters)))
 
 
 def _cancel_then_leave(self: SlotPlanner) -> Any:
@@ -124,6 +125,17 @@ def former(name: str) -> Iterator[None]:
     with ExitStack() as stack:
         for (owner, attribute), rule in PROTECTION[name].items():
             stack.enter_context(patch.object(owner, attribute, rule))
+        yield
+
+
+@contextmanager
+def quarantine_bars_decisions_alone() -> Iterator[None]:
+    """Ask whether a symbol is quarantined at closes, and not before what is sent between them."""
+
+    def barred(self: ExchangeDesk, request: Any, _step: Step) -> bool:
+        return isinstance(request, Place) and request.orders[0].role == "entry" and not self.may_enter()
+
+    with patch.object(ExchangeDesk, "_barred", barred):
         yield
 
 

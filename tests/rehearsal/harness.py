@@ -242,7 +242,6 @@ class Play:
             balances=self._balances(),
             execution=made.execution,
             fee_in=made.fee_in,  # type: ignore[arg-type]
-            opo_commission="received",  # "free" makes legs gross where others hold base: the books do not know that yet
             faults=[Fault(**vars(fault) | {"detail": dict(fault.detail)}) for fault in made.faults],
         )
         with running_exchange(config) as running:

@@ -92,7 +92,7 @@ class Schedule:
     series: tuple[Bars, ...]
     count: int
     execution: ExecutionModel = field(default_factory=ExecutionModel)
-    fee_in: str = "quote"
+    fee_in: str = "bnb"  # or base; no buy at the exchange pays in quote
     faults: tuple[Fault, ...] = ()
     crashes: tuple[tuple[int | str, int], ...] = ()
     losses: tuple[tuple[int, str], ...] = ()

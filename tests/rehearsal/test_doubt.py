@@ -6,7 +6,7 @@ from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.venues.simulator.faults import Fault
 from tests.rehearsal.former_rules import not_found_is_absent
 from tests.rehearsal.harness import play
-from tests.rehearsal.schedules import WARM, Schedule, market, plan_of
+from tests.rehearsal.schedules import HOUR, WARM, Schedule, market, plan_of
 
 COUNT = 24
 STOPPED = {"stop_loss": 0.015, "reenter": True}
@@ -80,7 +80,18 @@ CASES = {
 }
 
 
+BEGAN_MS = int(market("BTC/USDT", WARM + 2, 3).opened_ms[WARM])
+GONE = tuple(
+    Fault("cancel_stop", at_ms=BEGAN_MS + int((bar + 0.5) * HOUR), detail={"symbol": "BTCUSDT"}) for bar in range(1, 16)
+)
+# Nobody asked for anything: the account's stream wakes the runner, and what it then reads is older than what happened.
+CASES |= {
+    f"a stop that {how}, every read lags {ms // 1_000} s": (STOPPED, (*lags(ms), *faults))
+    for ms in (4_000, 8_000, 15_000)
+    for how, faults in (("expires unfilled", (Fault("expire_stop", "*", times=9),)), ("others cancel", GONE))
+}
 QUICK = {
+    "a stop that expires unfilled, every read lags 8 s",
     "an entry whose look-up lags 8 s",
     "an entry that the engine executes after 3 minutes",
     "an exit after 30 s, with coins of the owner",

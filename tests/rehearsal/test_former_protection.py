@@ -65,7 +65,9 @@ def test_prices_that_are_refused_as_a_pair_close_nothing_that_they_have_not_pass
     assert run.judgement.clean, run.judgement
     assert executions(run) == calm
     with former("words about prices are not read"):
-        assert executions(played(replace(made, faults=(replace(fault, times=5),)), tmp_path / "former")) != calm
+        then = played(replace(made, faults=(replace(fault, times=5),)), tmp_path / "former")
+    assert executions(then) != calm
+    assert any("as if the stop at" in words for words in then.judgement.violations["I3"]), then.judgement
 
 
 def test_every_former_rule_is_tried():

@@ -32,6 +32,8 @@ class Outstanding:
         Filled quantity (base) by the venue's order report, which may be ahead of the executions it lists.
     unknown
         Whether the answer to the request was lost: it may have been executed, or may still be.
+    placed_ms
+        Exchange time before which nothing of it can have happened; `sent_ms` may be later than its execution.
     next_look_ms
         Exchange time from which the venue is to be asked for an order whose answer was lost.
     traced
@@ -72,6 +74,7 @@ class Outstanding:
     given_up: bool = False
     beside_another: bool = False
     pending: bool = False
+    placed_ms: int = 0
 
     @property
     def client_id(self) -> str:
@@ -175,7 +178,7 @@ class Blotter:
             working.filled,
             working.filled,
         )
-        made.unknown = unknown
+        made.unknown, made.placed_ms = unknown, working.placed_ms or working.sent_ms
         self._orders[working.order.client_id] = made
         return made
 

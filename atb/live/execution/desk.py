@@ -1,5 +1,6 @@
 """The two desks behind one protocol: paper and exchange. The loop hands each a moment of the market; each writes its steps."""
 
+from collections.abc import Collection
 from typing import Protocol
 
 from atb.domain import Symbol
@@ -45,8 +46,15 @@ class Desk(Protocol):
         """Trade a moment under the kill switch's level, and write the steps."""
         ...
 
-    async def look(self) -> None:
-        """Fetch what happened between two closes."""
+    async def look(self, heard: Collection[Symbol | None] | None = None) -> None:
+        """Fetch what happened between two closes.
+
+        Parameters
+        ----------
+        heard
+            The symbols of whose orders a stream said something, None among them where it is not known of which; None itself
+            where no stream said anything.
+        """
         ...
 
     async def obey(self, level: Level) -> None:
@@ -95,7 +103,7 @@ class PaperTrading:
         if moment.opening and (opened := self._desk.on_open(moment)) is not None:
             await self._commit(opened)
 
-    async def look(self) -> None:
+    async def look(self, heard: Collection[Symbol | None] | None = None) -> None:
         """Nothing happens between two moments."""
 
     async def obey(self, level: Level) -> None:
@@ -160,9 +168,11 @@ class ExchangeTrading:
         reconciled = self.reconciled or await self._compare()
         await self._desk.on_moment(moment, barred="halted" if level else None if reconciled else "not_reconciled")
 
-    async def look(self) -> None:
+    async def look(self, heard: Collection[Symbol | None] | None = None) -> None:
         """Fetch lost answers and executions, and reconcile the account when due."""
-        await self._desk.look()
+        traded = self.book.portfolio.symbols
+        of = None if heard is None else [symbol for symbol in traded if symbol in heard or None in heard]
+        await self._desk.look(of)
         if self._desk.reports.doubt or self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
             await self._compare()
 

@@ -5,7 +5,7 @@ that dies at any point leaves `sent` intents, which the next one looks up before
 final leaves the order *unknown*: its slot waits until the venue shows the order, or until the request can no longer be executed.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -114,18 +114,38 @@ class ExchangeDesk:
         await self.settle(step)
         await self._terms.keep(self.book.portfolio.symbols)
 
-    async def look(self) -> None:
-        """Fetch what happened at the venue, and act on it; this is all the recovery that a restart needs."""
+    async def look(self, heard: Iterable[Symbol] | None = None) -> None:
+        """Fetch what happened at the venue, and act on it; this is all the recovery that a restart needs.
+
+        Parameters
+        ----------
+        heard
+            The symbols of whose orders a stream said something, which is asked for again until reads cannot lag behind it any more;
+            None where it was none.
+        """
+        symbols = self._symbols_to_sweep() if heard is None else self.book.portfolio.symbols
+        self._order_status.hear(heard or ())
         step, self._looked_ms = self._step(), self.broker.now_ms()
         await self._order_status.recall(self.book.portfolio.symbols, step)
         await self._order_status.resolve(step)
         if step.changes or step.notices:
             await self.write(step)
-        await self._sweep()
+        await self._sweep(symbols)
         await self.settle()
 
+    def _symbols_to_sweep(self) -> Sequence[Symbol]:
+        """Return the symbols of which something was just heard if nothing else is due, otherwise all."""
+        pending, lagging = self._pending_ms(), self._order_status.lagging()
+        only = lagging and (pending is None or pending > self.broker.now_ms())
+        return lagging if only else self.book.portfolio.symbols
+
     def due_ms(self) -> int | None:
-        """Return when `look` is due next (exchange time, ms), None if nothing is pending.
+        """Return when `look` is due next (exchange time, ms), None if nothing is pending."""
+        looks = [due for due in (self._pending_ms(), self._order_status.lag_look_ms()) if due is not None]
+        return min(looks) if looks else None
+
+    def _pending_ms(self) -> int | None:
+        """Return when the next of what is pending is due, None where nothing is.
 
         Pending are: lost answers, orders that were given up and may come after all, executions that a report counts and the venue
         does not list yet, legs of an entry that is over, a sweep that failed, requests that were put off, and at once a comparison
@@ -338,10 +358,10 @@ class ExchangeDesk:
 
     # --- asking -------------------------------------------------------------------------------------------------------
 
-    async def _sweep(self) -> None:
-        """Apply what happened since the last sweep, and commit it before anything is decided on it."""
+    async def _sweep(self, symbols: Sequence[Symbol] | None = None) -> None:
+        """Apply what happened since the last sweep, of some symbols or all, and commit it before anything is decided on it."""
         step = self._step()
-        await self._order_status.sweep(self.book.portfolio.symbols, step)
+        await self._order_status.sweep(self.book.portfolio.symbols if symbols is None else symbols, step)
         if step.fills or step.changes or step.notices:
             await self.write(step)
 

@@ -19,11 +19,11 @@ from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
 from atb.live.execution.desk_state import DeskState
 from atb.live.execution.orders import PROTECTIVE, OrderMaker
-from atb.live.execution.refusals import PASSES, PAUSES, PRICES, Meaning, meaning_of
+from atb.live.execution.refusals import PASSES, PAUSES, PRICES, Meaning, is_of_size, meaning_of
 from atb.live.journal.step import SET_ASIDE, WRITTEN_OFF, Heard, Notice, Step
 
-_SMALL = ("NOTIONAL", "LOT_SIZE")  # the filters that refuse small orders, and large ones too
 _NEARLY = 2.0  # times the least value of an order (quote), below which such a refusal means that it is too small
+_FEE_SLACK = 1.5  # the price may have fallen since an entry's fee was valued in quote
 _REFUSALS = 3  # of one slot's protection in one bar, before the position is closed instead
 
 
@@ -46,7 +46,8 @@ class ExecutionReports:
     unclear
         Slots whose pair the venue refused by its prices, without saying which of them the price has passed.
     alone
-        Slots whose pair the venue refuses in this bar though the price lies between the two: the stop rests alone.
+        Slots whose pair the venue refuses in this bar though the price lies between the two, or for no reason of prices: the stop
+        rests alone.
     plain
         Slots whose symbol allows no entry in one list with its stop, by the venue's word in this bar.
     tight, funds
@@ -102,8 +103,8 @@ class ExecutionReports:
             self.take_report(report, step)
         for fill in answer.fills:
             self.take_fill(fill, step)
-        if answer.outcome == "unknown":
-            self._mark_unknown(answer, (*new, *old))
+        for outstanding in (*new, *old) if answer.outcome == "unknown" else ():
+            outstanding.mark_unknown(answer.sent_ms)
         for outstanding in new:
             if answer.outcome == "done" and outstanding.state == "sent":
                 outstanding.end("live")
@@ -131,12 +132,7 @@ class ExecutionReports:
         self._trace_siblings(outstanding)
         if outstanding.update(report):
             step.changes[report.client_id] = outstanding.change()
-            if (
-                outstanding.ended
-                and outstanding.state != "filled"
-                and outstanding.role in PROTECTIVE
-                and self._ended_by_others(outstanding)
-            ):
+            if self._ended_by_others(outstanding):
                 detail = {"client_id": report.client_id, "state": outstanding.state, "role": outstanding.role}
                 step.notices.append(Notice("protection_ended", detail, "warning"))
         if outstanding.is_failed_entry:
@@ -157,9 +153,7 @@ class ExecutionReports:
                 Decimal(0), self.desk_state.present[outstanding.slot] - fill.quantity
             )
         if outstanding.role != "entry" and self.book.slot(outstanding.slot)["quantity"] == 0.0:
-            detail = {"client_id": outstanding.client_id, "trade_id": fill.trade_id, "quantity": str(fill.quantity)}
-            step.notices.append(Notice("sold_too_much", detail, "error"))
-            self.desk_state.quarantine[str(fill.symbol)] = "sold_too_much"
+            self._sold_too_much(outstanding, fill, step)
             outstanding.execute(fill.quantity)  # the order is complete, though this execution is not booked
             step.changes[outstanding.client_id] = outstanding.change()
             return
@@ -177,6 +171,12 @@ class ExecutionReports:
         over = outstanding.role == "entry" and outstanding.order.type == "market" and outstanding.ended
         if outstanding.is_failed_entry or over:  # what a smaller order at the market left is not sent after it
             self.drop_entry(outstanding.slot)
+
+    def _sold_too_much(self, outstanding: Outstanding, fill: Fill, step: Step) -> None:
+        """Quarantine a symbol in which more was sold than a slot held."""
+        detail = {"client_id": outstanding.client_id, "trade_id": fill.trade_id, "quantity": str(fill.quantity)}
+        step.notices.append(Notice("sold_too_much", detail, "error"))
+        self.desk_state.quarantine[str(fill.symbol)] = "sold_too_much"
 
     def _trace_siblings(self, outstanding: Outstanding) -> None:
         """Note that the venue has the other orders of a list: it takes a list whole."""
@@ -208,10 +208,13 @@ class ExecutionReports:
         self.funds.pop(slot, None)
 
     def _set_aside_dust(self, outstanding: Outstanding, fill: Fill, step: Step) -> None:
-        """Set aside what the last fill of an exit leaves unsellable."""
-        leaves = outstanding.leaves_quantity - fill.quantity
-        if dust := self.book.set_aside_dust(outstanding.slot, fill, role=outstanding.role, leaves=leaves):
+        """Set aside what the last fill of an exit leaves unsellable; to sell more than an entry's fee beyond it is an error."""
+        slot, leaves = outstanding.slot, outstanding.leaves_quantity - fill.quantity
+        fees = float(self.book.slot(slot)["fees"]) / float(fill.price)
+        if dust := self.book.set_aside_dust(slot, fill, role=outstanding.role, leaves=leaves):
             step.notices.append(Notice("dust", {"client_id": outstanding.client_id, "quantity": dust}))
+        if dust < -_FEE_SLACK * fees - float(self.book.parameters(slot)["lot"]):
+            self._sold_too_much(outstanding, fill, step)
 
     def write_off(self, slot: int, quantity: Decimal, step: Step) -> None:
         """Book as sold, at the last close and without a fee, the part of a position that is missing from the account.
@@ -288,10 +291,6 @@ class ExecutionReports:
             detail = {"outcome": answer.outcome, "code": answer.code, "text": answer.text}
             step.heard.append(Heard(outstanding.client_id, "answer", detail, step.time_ms))
 
-    def _mark_unknown(self, answer: Answer, group: Iterable[Outstanding]) -> None:
-        for outstanding in group:
-            outstanding.mark_unknown(answer.sent_ms)
-
     def _rejected(
         self, outstanding: Outstanding, group: tuple[Outstanding, ...], answer: Answer, *, step: Step
     ) -> None:
@@ -347,15 +346,15 @@ class ExecutionReports:
     def _too_small(self, outstanding: Outstanding, answer: Answer) -> bool:
         """Return whether the venue takes no sale so small, although the last close spoke for it: the price has fallen since."""
         record, least = self.book.slot(outstanding.slot), self.book.parameters(outstanding.slot)["min_notional"]
-        small = float(record["quantity"]) * float(record["mark"]) < _NEARLY * float(least)
-        return small and any(name in f"{answer.code} {answer.text}".upper() for name in _SMALL)
+        return float(record["quantity"]) * float(record["mark"]) < _NEARLY * float(least) and is_of_size(answer)
 
     def _unprotected(self, outstanding: Outstanding, meaning: Meaning) -> None:
         """Decide what replaces protection that cannot rest: take the target, or close the position."""
         if meaning in PASSES or meaning == "unsupported":
             return  # this says nothing about whether it can rest
-        if meaning == "pair passed":
-            self.unclear.add(outstanding.slot)
+        if meaning == "pair passed" or (meaning == "other" and outstanding.list_id is not None):
+            # What speaks against a pair need not speak against its stop.
+            (self.unclear if meaning == "pair passed" else self.alone).add(outstanding.slot)
             return
         key = outstanding.slot, outstanding.bar_ms, outstanding.role
         self._refused[key] += 1
@@ -377,9 +376,10 @@ class ExecutionReports:
 
     def _ended_by_others(self, outstanding: Outstanding) -> bool:
         """Return whether a protective order ended though we did not cancel it and its sibling did not fill."""
+        over = outstanding.role in PROTECTIVE and outstanding.ended and outstanding.state != "filled"
         siblings = [other for other in self.blotter.same_list(outstanding) if other is not outstanding]
         met = any(other.reported > 0 or other.state in {"filled", "partially_filled"} for other in siblings)
-        return not outstanding.cancelling and not met and self.book.slot(outstanding.slot)["quantity"] != 0.0
+        return over and not outstanding.cancelling and not met and self.book.slot(outstanding.slot)["quantity"] != 0.0
 
     def _note_foreign_fill(self, fill: Fill, step: Step) -> None:
         """Journal a fill that is not ours."""

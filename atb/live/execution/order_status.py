@@ -48,6 +48,7 @@ class OrderStatus:
         self._identified: dict[tuple[Symbol, str], str] = {}
         self._recalled, self._recall_ms, self._swept_ms = False, 0, 0
         self._doubted_ms = -timing.watch_ms  # when a request was last taken for one that was not executed
+        self._heard_ms: dict[Symbol, int] = {}  # when something was last heard of a symbol's orders
 
     async def sweep(self, symbols: Iterable[Symbol], step: Step) -> bool:
         """Apply the executions since the last sweep, and look up every order that should be open and is not.
@@ -153,8 +154,8 @@ class OrderStatus:
         """At a start, take in every order of the last day: one that was given up may have come while no runner lived."""
         if self._recalled or self._broker.now_ms() < self._recall_ms:
             return
-        sent = [outstanding.sent_ms for outstanding in self._blotter.unknown() if outstanding.sent_ms]
-        since_ms = min([self._broker.now_ms() - DAY_MS, *(sent_ms - self._timing.margin_ms for sent_ms in sent)])
+        placed = [outstanding.placed_ms for outstanding in self._blotter.unknown() if outstanding.placed_ms]
+        since_ms = min([self._broker.now_ms() - DAY_MS, *(at_ms - self._timing.margin_ms for at_ms in placed)])
         try:
             for symbol in symbols:
                 for report in await self._broker.all_orders(symbol, since_ms=max(since_ms, self._desk_state.began_ms)):
@@ -185,6 +186,21 @@ class OrderStatus:
         if self._broker.now_ms() > self._doubted_ms + self._timing.watch_ms:
             return None
         return self._swept_ms + self._timing.watch_pause_ms
+
+    def hear(self, symbols: Iterable[Symbol]) -> None:
+        """Note that something happened to the orders of symbols; what the venue is asked now may lag behind it."""
+        self._heard_ms |= dict.fromkeys(symbols, self._broker.now_ms())
+
+    def lagging(self) -> list[Symbol]:
+        """Return the symbols with open orders of which something was heard so recently that reads may not show it yet."""
+        since_ms = self._broker.now_ms() - self._timing.lag_ms
+        has_orders = {outstanding.order.symbol for outstanding in self._blotter}
+        self._heard_ms = {symbol: heard for symbol, heard in self._heard_ms.items() if heard >= since_ms}
+        return [symbol for symbol in self._heard_ms if symbol in has_orders]
+
+    def lag_look_ms(self) -> int | None:
+        """Return when to ask for them again, None where there is nothing to ask for."""
+        return self._swept_ms + self._timing.watch_pause_ms if self.lagging() else None
 
     def _due(self, now: int) -> list[list[Outstanding]]:
         groups: dict[str, list[Outstanding]] = {}
@@ -282,7 +298,7 @@ class OrderStatus:
         self, outstanding: Outstanding, nameless: Iterable[Fill], balances: Mapping[str, Balance]
     ) -> set[evidence.Witness]:
         """Return the witnesses that speak for an order that its own look-up did not find."""
-        order, since_ms = outstanding.order, outstanding.sent_ms - self._timing.margin_ms
+        order, since_ms = outstanding.order, outstanding.placed_ms - self._timing.margin_ms
         heard: dict[evidence.Witness, bool] = {
             "order": outstanding.exchange_id is not None or self._is_listed(outstanding),
             "list": outstanding.traced,

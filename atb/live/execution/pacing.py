@@ -57,12 +57,14 @@ class Pacing:
     def waits(self, request: Request, step: Step) -> bool:
         """Return whether a request is put off, or, for an entry that was refused too often, dropped."""
         role, asked = self._asked(request)
-        now, again_ms = self._now(), 0
+        now, again_ms, relaid = self._now(), 0, isinstance(request, Cancel) and request.relaid
         pause = max(self._reports.silent_until_ms, self._reports.paused.get(request.slot, 0))
         if now < pause:
             again_ms = pause
-        elif self._reports.doubt and role != "cancellation":
+        elif self._reports.doubt and (relaid or role != "cancellation"):
             again_ms = now  # the account is compared before anything more is sold
+        elif relaid and self._made(request.slot, "stop") >= self._timing.attempts:
+            again_ms = self._after_many(request.slot, "stop", now, step=step, attempt=False)
         elif asked > self._timing.attempts:
             again_ms = self._after_many(request.slot, role, now, step=step)
             if again_ms and role == "entry":
@@ -90,12 +92,18 @@ class Pacing:
             self._cancels[name] += 1
             return "cancellation", self._cancels[name]
         role = request.orders[0].role
-        bar_ms = self._reports.desk_state.bars.get(request.slot, 0)
-        made = self._makers[request.slot].made(bar_ms, role)
-        return role, made - self._reports.free_attempts[request.slot, bar_ms, role]
+        return role, self._made(request.slot, role)
 
-    def _after_many(self, slot: int, role: str, now: int, *, step: Step) -> int:
-        """Return when to retry what was refused too often in one bar, 0 for now; the pause doubles with each attempt."""
+    def _made(self, slot: int, role: Role) -> int:
+        """Return the attempts of a slot at a role in this bar, without those that cost nothing."""
+        bar_ms = self._reports.desk_state.bars.get(slot, 0)
+        return self._makers[slot].made(bar_ms, role) - self._reports.free_attempts[slot, bar_ms, role]
+
+    def _after_many(self, slot: int, role: str, now: int, *, step: Step, attempt: bool = True) -> int:
+        """Return when to retry what was refused too often in one bar, 0 for now; the pause doubles with each attempt.
+
+        `attempt`: whether this is one; else the attempt follows at once where it may.
+        """
         due, tries = self._tried.get((slot, role), (now + self._timing.retry_ms, 0))
         if not tries:
             detail = {"slot": slot, "role": role, "attempts": self._timing.attempts}
@@ -103,5 +111,7 @@ class Pacing:
             self._tried[slot, role] = due, 1
         if now < due or role == "entry":
             return due
+        if not attempt:
+            return 0
         self._tried[slot, role] = now + self._timing.retry_ms * 2 ** min(tries, _MOST_DOUBLINGS), tries + 1
         return 0

@@ -40,10 +40,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Cancel:
-    """Cancel an order with all others of its list."""
+    """Cancel an order with all others of its list.
+
+    `relaid`: whether what protects the position is cancelled for a pair that is sent next, and so only when that can be sent.
+    """
 
     slot: int
     group: Group
+    relaid: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ class SlotPlanner:
     funds
         Free quote that a market entry in a list may use at its worst price; None does not bound it.
     band
-        How far above the last close a market entry in a list may be filled, as a fraction.
+        How far above the last price a market entry in a list may be filled, as a fraction.
     most
         How many stops of the slot may rest, None for any number: by that the rungs of a ladder are laid out.
     room
@@ -229,15 +233,15 @@ class SlotPlanner:
     def _bounded(self, order: Order) -> Order:
         """Return a market entry with its worst price: no more than the account can pay, and smaller where even that is too much.
 
-        A list's first order locks its quantity at its worst price. Where that is more than is free, the worst price comes down,
-        at most to the price that is expected; then the quantity does.
+        It lies above the last price and not above the last close: a backtest enters at an open however far that has leapt, and
+        so does this. A list's first order locks its quantity at its worst price. Where that is more than is free, the worst price
+        comes down, at most to the price that is expected; then the quantity does.
         """
-        mark, par = float(self.record["mark"]), self.parameters
-        worst = round_price(1, mark * (1.0 + self.band), par)
+        record, par = self._quoted, self.parameters
+        worst = round_price(1, float(record["mark"]) * (1.0 + self.band), par)
         if self.funds is None:
             return replace(order, price=exact(worst))
         reserve = 1 + (exact(0.0) if par["fee_in_base"] else exact(par["taker_fee"]))
-        record = self._quoted
         expected = market_price(1, float(record["mark"]), float(order.quantity), record, par)
         least = min(exact(worst), exact(round_price(1, expected, par)))
         price = max(least, min(exact(worst), self._ticks(self.funds / reserve / order.quantity)))
@@ -281,7 +285,7 @@ class SlotPlanner:
         if isinstance(change, Swap):
             return Replace(self.slot, change.group, self._named(change.order))
         if not isinstance(change, Add):
-            return Cancel(self.slot, change.group)
+            return Cancel(self.slot, change.group, change.relaid)
         if self.reached and change.unit.target is not None:
             return Place(self.slot, self._named(change.unit.target))
         return Place(self.slot, self._tied(change.unit))

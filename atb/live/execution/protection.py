@@ -10,7 +10,8 @@ another in one request (cancel-replace), which places a single order and never a
 
 A crumb moves nothing: a difference that no order could sell by itself (below the least quantity or value), and for a pair a stop
 one tick away. Fees in base make such differences: what an entry received, what its stop sells and what the books hold are each
-rounded to lots on their own.
+rounded to lots on their own. Nor does the fee itself: where the account has other coins of the base, Binance takes the fee of an
+entry in a list from those, and the list's stop sells all that was bought.
 """
 
 from collections import defaultdict
@@ -49,9 +50,10 @@ class Swap:
 
 @dataclass(frozen=True)
 class Remove:
-    """Cancel a group."""
+    """Cancel a group; `relaid` says that a pair takes its place with the next request."""
 
     group: Group
+    relaid: bool = False
 
 
 Change = Add | Swap | Remove
@@ -149,12 +151,17 @@ class Arrangement:
                 yield Lack(unit, missing)
 
     def _excess(self, prices: Prices) -> Decimal:
-        """Return the quantity that rests at some prices beyond the wanted one, 0 for a crumb."""
+        """Return the quantity that rests at some prices beyond the wanted one, 0 for a crumb, and for an entry's fee in base."""
         wanted = self._wanted()[prices]
         beyond = self._resting()[prices] - wanted
         price = float(prices[0] or prices[1] or 0)
-        crumb = wanted and not sellable(self.parameters, float(beyond), price)
+        crumb = wanted and (beyond <= self._fee_of(wanted) or not sellable(self.parameters, float(beyond), price))
         return _NONE if beyond <= 0 or crumb else beyond
+
+    def _fee_of(self, quantity: Decimal) -> Decimal:
+        """Return the fee that an entry of a quantity paid in base, a lot more for rounding; 0 where fees are not in base."""
+        rate = exact(self.parameters["taker_fee"]) if self.parameters["fee_in_base"] else _NONE
+        return quantity * rate / (1 - rate) + exact(self.parameters["lot"]) if rate else _NONE
 
     def _sellable(self, quantity: Decimal, unit: Unit) -> bool:
         price = next(price for price in prices_of(unit) if price is not None)
@@ -190,7 +197,7 @@ class Arrangement:
         alone = len(group) == 1 and protects and lack.unit.stop is not None
         if alone and rest > 0 and self._sellable(rest, lack.unit):
             return Swap(group, lack.unit.sized(rest).stop_order)  # what is set free is paired next
-        return Remove(group)
+        return Remove(group, relaid=protects)
 
     def _merge(self, lacks: Sequence[Lack]) -> Change | None:
         """Let what is free join a stop that rests at its price, where no further stop may rest."""
@@ -202,7 +209,7 @@ class Arrangement:
                 if self.can.replaces and lack.unit.target is None:
                     whole = group[0].leaves_quantity + min(lack.quantity, self.free)
                     return Swap(group, lack.unit.sized(whole).stop_order)
-                return Remove(group)
+                return Remove(group, relaid=True)
         return None
 
     def _reduce(self) -> Change | None:

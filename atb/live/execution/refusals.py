@@ -38,6 +38,7 @@ _WORDS: tuple[tuple[str, Meaning], ...] = (
     ("market in cancel_only", "closed"),
     ("market in post_only", "closed"),
 )
+_OF_SIZE = ("NOTIONAL", "LOT_SIZE")  # filters
 
 
 def meaning_of(answer: Answer) -> Meaning:
@@ -48,3 +49,8 @@ def meaning_of(answer: Answer) -> Meaning:
         return "unsupported"
     text = f"{answer.code} {answer.text}".lower()
     return next((meaning for words, meaning in _WORDS if words in text), "other")
+
+
+def is_of_size(answer: Answer) -> bool:
+    """Return whether a refusal names a filter that refuses small orders, and large ones too."""
+    return any(name in f"{answer.code} {answer.text}".upper() for name in _OF_SIZE)

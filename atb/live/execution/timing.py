@@ -23,6 +23,9 @@ class DeskTiming:
     watch_ms
         How long after a request was taken for one that was not executed the venue is asked, every `watch_pause_ms`, whether it was
         after all: a stop that a late cancellation takes away is back before a position may be bare any longer.
+    lag_ms
+        How long after something happened on the account its orders are asked for again, every `watch_pause_ms`: the reads that
+        answer the first question may be older than what happened. Three times what users report.
     unbounded_ms
         That bound for a venue that states none.
     look_ms
@@ -30,7 +33,7 @@ class DeskTiming:
     longest_look_ms
         Longest one; beyond the window the pauses grow with the time that it is waited for.
     entry_band
-        How far beyond the last close a market entry may be filled, as a fraction, where its order has to carry a price.
+        How far beyond the last price a market entry may be filled, as a fraction, where its order has to carry a price.
     attempts
         Attempts per role and bar; then entries are dropped, and everything else is retried slowly.
     retry_ms
@@ -46,6 +49,7 @@ class DeskTiming:
     balance_ms: int = 600_000
     watch_ms: int = 600_000
     watch_pause_ms: int = 4_000
+    lag_ms: int = 30_000
     look_ms: int = 500
     longest_look_ms: int = 10_000
     entry_band: float = 0.02

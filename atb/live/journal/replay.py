@@ -16,7 +16,7 @@ import numpy as np
 from atb.domain import Bars, Fill
 from atb.domain.input_series import InputSeries
 from atb.engine import records
-from atb.engine.codes import REASON_CODES
+from atb.engine.codes import REASON_CODES, REFUSALS
 from atb.engine.columns import Columns, SignalColumns
 from atb.engine.prepare import columns
 from atb.engine.slot import Slot
@@ -98,7 +98,7 @@ class SessionReplay:
         self.state.decide(bars, np.array(signals, records.SIGNAL), rows)
         self.state.take_refusals()
         for row in decisions:
-            if row["refusal"] and not _asks_for_entry(row):
+            if was_barred(row) and not _asks_for_entry(row):
                 self.state.drop_entry(row["slot"])
 
     def _execute(self, row: Row) -> None:
@@ -119,6 +119,11 @@ class SessionReplay:
             row["trade_id"], row["client_id"], symbol, row["side"], row["price"], row["quantity"], row["fee"], row["fee_asset"],
             row["fee_value"] or Decimal(0), row["time_ms"],
         )  # fmt: skip
+
+
+def was_barred(row: Row) -> bool:
+    """Return whether a decision's entry was barred by the runner; what the kernel itself refused or cut is in its state."""
+    return bool({*(row["refusal"] or "").split(", ")} - {"", *REFUSALS.values()})
 
 
 def _asks_for_entry(row: Row) -> bool:

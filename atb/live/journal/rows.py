@@ -181,4 +181,5 @@ def working(row: IntentRow, sent_after_ms: int = 0) -> Working:
         sent_ms,
         row.exchange_id,
         row.filled,
+        row.placed_ms or 0,
     )

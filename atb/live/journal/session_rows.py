@@ -1,14 +1,14 @@
-"""A session's rows after a run, as plain values: intents, executions, decisions, equity."""
+"""A session's rows after a run, as plain values: intents, executions, decisions, equity, and the audit trail."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import select
 
 from atb.db import Database
-from atb.db.tables import DecisionRow, EquityRow, FillRow, IntentRow, SessionRow, SlotRow
+from atb.db.tables import DecisionRow, EquityRow, EventRow, FillRow, IntentRow, SessionRow, SlotRow
 from atb.live.journal.step import NOT_TRADED
 
 Row = Mapping[str, Any]
@@ -35,6 +35,7 @@ class SessionRows:
     fills: list[Row]
     decisions: list[Row]
     equity: list[Row]
+    events: list[Row] = field(default_factory=list)
 
     @property
     def executions(self) -> list[Row]:
@@ -69,6 +70,7 @@ def read_session(database: Database) -> SessionRows:
             rows(FillRow, FillRow.fill_no),
             rows(DecisionRow, DecisionRow.bar_ms, DecisionRow.slot),
             rows(EquityRow, EquityRow.bar_ms),
+            rows(EventRow, EventRow.id),
         )
 
 

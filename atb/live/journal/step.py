@@ -46,7 +46,10 @@ class Working:
     list_id
         Client id of the order list it is part of.
     sent_ms
-        Exchange time of its request, 0 on paper; the bound on late execution counts from it.
+        Exchange time of its request, 0 on paper; the bound on late execution counts from it, so that it is later where the window
+        was wider, or where a process that died may still have been sending.
+    placed_ms
+        Exchange time of its commit, before which nothing of it can have happened; 0 is `sent_ms`.
     exchange_id, filled
         The venue's id and the executed quantity (base), for an order that a restart found in the journal.
     """
@@ -59,6 +62,7 @@ class Working:
     sent_ms: int = 0
     exchange_id: str | None = None
     filled: Decimal = Decimal(0)
+    placed_ms: int = 0
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,21 @@ def executions(ledger: LedgerReading, journal: SessionRows) -> list[str]:
     ]
 
 
+def fees_that_no_exchange_takes(ledger: LedgerReading, context: JudgeContext) -> list[str]:
+    """Find buys whose fee was charged in quote: Binance takes it from what is bought, or in BNB; such a run proves nothing."""
+    quotes = {slot.joined: slot.symbol.partition("/")[2] for slot in context.slots}
+    charged = [
+        entry
+        for entry in ledger.trades
+        if entry["side"] == "BUY" and entry["commission_asset"] == quotes.get(entry["symbol"])
+    ]
+    charged = [entry for entry in charged if Decimal(entry["commission"])]
+    return [
+        f"{len(charged)} buys paid their fee in quote, the first was {entry['client_id']} at {entry['ms']}"
+        for entry in charged[:1]
+    ]
+
+
 def _key(row: Row) -> Key:
     return row["symbol"].replace("/", ""), row["trade_id"]
 

@@ -1,7 +1,8 @@
-"""I7 to I10: intents before orders, nothing unresolved, limits, kill switch and epochs respected, decisions repeatable."""
+"""I7 to I10: intents before orders, nothing unresolved, limits, halts, quarantine and epochs respected, decisions repeatable."""
 
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
@@ -20,6 +21,8 @@ _TOO_SMALL = frozenset(
 )  # by a filter of the exchange, or its rule known here
 _REFUSALS = 5  # in a row, more than a runner needs to see that something cannot be sold
 _OPEN_STATES = {"live", "partially_filled"}
+_UNTIL_ACCEPTED = frozenset(("missing", "stranger_order", "stranger_trade", "unrecorded_order"))
+_DRIFT, _SOLD_TOO_MUCH, _ACCEPTED = "drift", "sold_too_much", "accepted"
 
 
 def requests_without_intent(ledger: LedgerReading, journal: SessionRows) -> list[str]:
@@ -174,6 +177,53 @@ def _still_open(ledger: LedgerReading) -> list[str]:
         for order in ledger.orders.values()
         if order.open and order.client_id.startswith(CLIENT_ID_PREFIX)
     ]
+
+
+def entries_in_quarantine(journal: SessionRows) -> list[str]:
+    """Find entries whose intent was committed while their symbol was quarantined, by the audit trail.
+
+    Decisions are barred at closes; an entry may also be sent between two: one that was put off, refused and tried again, or changed
+    its form. Rows are compared by our clock, in which the journal stamps both: what is written later was known later.
+    """
+    entries = [row for row in journal.intents if row["role"] == "entry" and row["state"] != "withheld"]
+    return [
+        f"{row['client_id']} was placed in {symbol}, quarantined ({reason}) since {begin}"
+        for symbol, reason, begin, end in _quarantines(journal)
+        for row in entries
+        if row["symbol"] == symbol and begin < row["created_at"] and (end is None or row["created_at"] < end)
+    ]
+
+
+def _quarantines(journal: SessionRows) -> Iterator[tuple[str, str, datetime, datetime | None]]:
+    """Yield each quarantine: symbol, reason, begin, and end; None where it lasts. The first of several reasons counts."""
+    open_now: dict[str, tuple[str, datetime]] = {}
+    for event in sorted(journal.events, key=lambda event: int(event["id"])):
+        kind = event["kind"]
+        for symbol in _symbols_of(event, journal):
+            reason, _ = open_now.get(symbol, ("", None))
+            over = kind == _ACCEPTED or (reason == kind == _DRIFT and not _drifts(event))
+            if over and reason:
+                yield symbol, *open_now.pop(symbol), event["time"]
+            elif not over and not (kind == _DRIFT and not _drifts(event)):
+                open_now.setdefault(symbol, (kind, event["time"]))
+    for symbol, (reason, begin) in open_now.items():
+        yield symbol, reason, begin, None
+
+
+def _symbols_of(event: Row, journal: SessionRows) -> list[str]:
+    """Return the symbols that an entry of the audit trail quarantines or frees."""
+    kind, detail, traded = event["kind"], event["detail"], list(dict.fromkeys(journal.slots.values()))
+    if kind == _ACCEPTED:
+        return traded
+    if kind == _DRIFT:
+        return [symbol for symbol in traded if symbol.partition("/")[0] == detail["asset"]]
+    if kind == _SOLD_TOO_MUCH:
+        return [row["symbol"] for row in journal.intents if row["client_id"] == detail["client_id"]]
+    return [symbol for symbol in traded if kind in _UNTIL_ACCEPTED and symbol == detail["symbol"]]
+
+
+def _drifts(event: Row) -> bool:
+    return float(event["detail"]["drift"]) != 0.0
 
 
 def stale_epochs(journal: SessionRows) -> list[str]:

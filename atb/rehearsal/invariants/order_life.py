@@ -55,13 +55,15 @@ def _is_rest(orders: Sequence[LedgerOrder]) -> bool:
 def sales_beyond_holdings(ledger: LedgerReading, context: JudgeContext) -> list[str]:
     """Find sales, filled or resting, of more than a slot holds, and balances below 0.
 
-    Where the engine executed an order long after its request, the runner may have sent another meanwhile, so as not to be bare: for
-    as long as a position may be uncovered, more may rest than is held. What was sold beyond it has no excuse.
+    Nothing documented bounds when Binance's engine executes a request that it accepted in time (-1007, "execution status
+    unknown"), so a runner that asked in vain may have sent a second stop or exit, so as not to be bare, when the first one is
+    executed after all. For as long as a position may be uncovered that order may then rest beside the other, by its quantity and
+    no more. What was sold beyond the holding has no excuse but the fee of an entry that brought its stop: where the account has
+    other coins of the base, Binance takes the fee from those, and the stop sells all that was bought.
     """
     orders, found = LedgerOrders(), dict[str, None]()
-    late = ledger.late_ms
-    held: Counter[str] = Counter()
-    resting: dict[str, dict[int, LedgerOrder]] = {}
+    held, fees = Counter[str](), dict[str, Decimal]()
+    resting, sold = dict[str, dict[int, LedgerOrder]](), dict[str, dict[int, LedgerOrder]]()
     for entry in ledger.entries:
         if entry["kind"] == "balance":
             below = [asset for asset, parts in entry["balances"].items() if min(map(Decimal, parts)) < 0]
@@ -72,14 +74,35 @@ def sales_beyond_holdings(ledger: LedgerReading, context: JudgeContext) -> list[
             continue
         if entry["kind"] == "trade":
             held[slot.prefix] += _position_change(entry, slot)  # type: ignore[assignment] # a Counter of decimals
+            has, before = Decimal(held[slot.prefix]), fees.get(slot.prefix, Decimal(0))
+            fees[slot.prefix] = _fees_of_lists(entry, slot, before=before, held=has)
         if order.side == "SELL":
             resting.setdefault(slot.prefix, {})[order.order_id] = order
-        has = Decimal(held[slot.prefix])
-        excused = has >= 0 and any(0 <= int(entry["ms"]) - at <= context.max_uncovered_ms for at in late)
-        found |= {} if excused else dict.fromkeys(_oversold(slot, has, resting.get(slot.prefix, {})))
+            sold.setdefault(slot.prefix, {})[order.order_id] = order
+        has, ours = Decimal(held[slot.prefix]) + fees.get(slot.prefix, Decimal(0)), resting.get(slot.prefix, {})
+        late = {
+            name: at for name, at in ledger.late_orders.items() if 0 <= entry["ms"] - at <= context.max_uncovered_ms
+        }
+        beside = sum((one.quantity for one in sold.get(slot.prefix, {}).values() if one.client_id in late), Decimal(0))
+        found |= dict.fromkeys(_oversold(slot, has, ours, beside=beside))
     for slot in context.slots:
-        found |= dict.fromkeys(_oversold(slot, Decimal(held[slot.prefix]), resting.get(slot.prefix, {})))
+        has = Decimal(held[slot.prefix]) + fees.get(slot.prefix, Decimal(0))
+        found |= dict.fromkeys(_oversold(slot, has, resting.get(slot.prefix, {})))
     return list(found)
+
+
+def _fees_of_lists(entry: Mapping[str, Any], slot: SlotContext, *, before: Decimal, held: Decimal) -> Decimal:
+    """Return the fees in base of entries in lists that a position may be sold with; once it is sold, what is owed of them.
+
+    Parameters
+    ----------
+    before, held
+        Those fees before an execution, and what the slot holds after it.
+    """
+    if entry["side"] == "BUY":
+        in_list = int(entry["list_id"]) >= 0 and entry["commission_asset"] == slot.base
+        return before + (Decimal(entry["commission"]) if in_list else Decimal(0))
+    return min(before, max(-held, Decimal(0))) if held < slot.lot else before
 
 
 def _position_change(entry: Mapping[str, Any], slot: SlotContext) -> Decimal:
@@ -88,8 +111,13 @@ def _position_change(entry: Mapping[str, Any], slot: SlotContext) -> Decimal:
     return sign * Decimal(entry["quantity"]) - fee
 
 
-def _oversold(slot: SlotContext, held: Decimal, orders: dict[int, LedgerOrder]) -> list[str]:
-    """Compare what a slot holds with its resting sales; the two orders of an OCO pair sell the same quantity."""
+def _oversold(
+    slot: SlotContext, held: Decimal, orders: dict[int, LedgerOrder], *, beside: Decimal = Decimal(0)
+) -> list[str]:
+    """Compare what a slot holds with its resting sales; the two orders of an OCO pair sell the same quantity.
+
+    `beside`: what may rest beyond it.
+    """
     for gone in [key for key, order in orders.items() if not order.open]:
         del orders[gone]
     largest: dict[int, Decimal] = {}
@@ -100,7 +128,7 @@ def _oversold(slot: SlotContext, held: Decimal, orders: dict[int, LedgerOrder]) 
     resting = sum(largest.values(), Decimal(0))
     if held < 0:
         return [f"{slot.prefix} sold {-held} more than it held"]
-    return [f"{slot.prefix} holds {held} and has {resting} resting to be sold"] if resting > held else []
+    return [f"{slot.prefix} holds {held} and has {resting} resting to be sold"] if resting > held + beside else []
 
 
 def mismatched_states(ledger: LedgerReading, journal: SessionRows) -> list[str]:

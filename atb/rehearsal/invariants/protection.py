@@ -55,12 +55,21 @@ class UncoveredSpan:
 
 @dataclass
 class _Bare:
-    """A span that has begun: its first entry, quantities, and whether the runner itself began it, unhindered by faults."""
+    """A span that has begun: its first entry, quantities, and who began it.
+
+    Parameters
+    ----------
+    by_us
+        Whether the runner itself did, unhindered by faults.
+    by_exchange
+        Whether the exchange did, by what no request could have kept from happening.
+    """
 
     entry: Entry
     held: Decimal
     covered: Decimal
     by_us: bool
+    by_exchange: bool = False
     death_ms: int | None = None
 
 
@@ -138,15 +147,25 @@ def _update(position: _Position, entry: Entry, order: LedgerOrder, *, able: bool
     since, bare = position.since, position.is_bare
     if bare and since is None:
         by_us = able and _left_bare_by_us(position.context, entry, order)
-        position.since = _Bare(entry, position.to_cover, position.covered, by_us)
+        by_exchange = _left_bare_by_exchange(position.context, entry, order)
+        position.since = _Bare(entry, position.to_cover, position.covered, by_us, by_exchange)
     elif bare and since is not None and entry["ms"] == since.entry["ms"]:
         since.held, since.covered = position.to_cover, position.covered
+        since.by_exchange = since.by_exchange or _left_bare_by_exchange(position.context, entry, order)
+        since.by_us = since.by_us and not _makes_room(since.entry, order)
     elif not bare and since is not None:
         position.since = None
         if _lays_pair(position.context, since.entry, order):
             since.death_ms = None
         return since
     return None
+
+
+def _makes_room(gone: Entry, order: LedgerOrder) -> bool:
+    """Return whether a stop has given way to a smaller one in one request: what is free is for a pair, laid with the next."""
+    if gone["kind"] != "order" or gone["type"] not in STOPS or order.list_id >= 0:
+        return False
+    return order.type in STOPS and order.state == "NEW" and order.quantity < Decimal(gone["quantity"])
 
 
 def _lays_pair(slot: SlotContext, gone: Entry, order: LedgerOrder) -> bool:
@@ -166,6 +185,18 @@ def _left_bare_by_us(slot: SlotContext, entry: Entry, order: LedgerOrder) -> boo
     return order.side == "BUY" and order.list_id < 0 and not slot.enters_bare
 
 
+def _left_bare_by_exchange(slot: SlotContext, entry: Entry, order: LedgerOrder) -> bool:
+    """Return whether a position is bare by what the exchange does on its own, as Binance documents it.
+
+    What a limit entry in a list has received is locked for its legs until it is filled; an entry at a stop brings no stop; a
+    triggered stop expires beyond the price range, or where its pair's target is met in part; pending legs are rejected.
+    """
+    if entry["kind"] == "order":
+        return order.type in STOPS and order.state in {"EXPIRED", "REJECTED"}
+    part = order.list_id >= 0 and order.type == "LIMIT" and entry["status"] == "PARTIALLY_FILLED"
+    return order.side == "BUY" and (part or slot.enters_bare)
+
+
 def _span_of(
     position: _Position, bare: _Bare, last: Entry, *, ledger: LedgerReading, context: JudgeContext
 ) -> Iterator[UncoveredSpan]:
@@ -176,7 +207,7 @@ def _span_of(
     death_ms = None if by_others or span[0] in ledger.late_cancels else bare.death_ms
     if span[0] == span[1] and real[0] == real[1] and death_ms is None:
         return
-    longest = _longest_ms(slot, span, ledger, context=context)
+    longest = _longest_ms(slot, span, ledger, context=context, by_exchange=bare.by_exchange)
     if not by_others and span[0] not in ledger.late_cancels and _gave_up_while_closed(slot, bare.entry, ledger):
         longest = span[1] - span[0]
     longest_real = _longest_real_ms(slot, span, real, ledger=ledger)
@@ -189,16 +220,18 @@ def _gave_up_while_closed(slot: SlotContext, gone: Entry, ledger: LedgerReading)
     return cancelled and any(begin <= gone["ms"] < end for begin, end in ledger.closed_spans(slot.joined))
 
 
-def _longest_ms(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
+def _longest_ms(
+    slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext, by_exchange: bool
+) -> int:
     """Return the longest part of a span in which the runner could have acted and did not, in milliseconds.
 
     The count starts again after the process was killed within the span, after the exchange refused orders, and after a fault hit
-    a request. Time of a runner that was already down when the position opened counts against it, unless its stop was cancelled
-    from outside.
+    a request. Time of a runner that was already down when the position opened counts against it, since an entry brings its stop;
+    not where its stop was cancelled from outside, or the exchange left it bare on its own (`by_exchange`).
     Where a cancel of ours was executed late, deaths count from when it was sent.
     """
     since = span[0]
-    cancelled_by_others = since in ledger.stops_cancelled_by_others()
+    cancelled_by_others = by_exchange or since in ledger.stops_cancelled_by_others()
     sent = ledger.late_cancels.get(since, since)
     deaths = [
         (begin, end) for begin, end in context.deaths if begin >= sent or (cancelled_by_others and begin <= since < end)

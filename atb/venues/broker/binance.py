@@ -136,7 +136,7 @@ class BinanceBroker(BinanceReads):
         answer = await self._command(Request(call, orders=orders, protective=protective), purpose, read)
         if answer.code == SKEWED:
             self._missed += protective
-        elif answer.outcome != "unknown" and protective:
+        elif protective and answer.outcome != "unknown" and not _unjudged(answer):
             self._missed = 0
         return replace(answer, sent_ms=answer.sent_ms + WIDE_WINDOW_MS - usual_ms) if wide else answer
 
@@ -205,6 +205,11 @@ class BinanceBroker(BinanceReads):
 
     def _is_market_stream(self, address: str) -> bool:
         return "/ws-api/" not in address
+
+
+def _unjudged(answer: Answer) -> bool:
+    """Return whether a refusal says nothing about the window: the request never left, or there were too many."""
+    return answer.code.startswith("local:") or answer.retry_after_ms > 0
 
 
 def order_parameters(order: Order, venue_symbol: str) -> Parameters:

@@ -197,7 +197,16 @@ class Gateway:
         code = reply.body.get("code", 0) if isinstance(reply.body, dict) else 0
         values = {"id": number, "status": reply.status, "code": code, "fate": reply.fate}
         wait = reply.headers.get("Retry-After")
+        if code:
+            values["msg"] = _words(reply.body)
         self._exchange.note("answer", values | ({"retry_after_s": int(wait)} if wait else {}))
+
+
+def _words(body: Mapping[str, Any]) -> str:
+    """Return a refusal's words, those of both halves for a replacement."""
+    halves = body.get("data")
+    parts = [body, *(halves.values() if isinstance(halves, Mapping) else ())]
+    return "; ".join(str(part["msg"]) for part in parts if isinstance(part, Mapping) and part.get("msg"))
 
 
 def _reply_of(run: Callable[[], Any]) -> ApiReply:

@@ -17,7 +17,8 @@ class Ledger:
 
     An entry has `seq` (0, 1, ...), `ms` (exchange time), `real_ms` (our time since the ledger began; both in milliseconds, since a
     clock that stands still while a client works hides how long something lasted) and `kind`:
-    `request` (`id method path client_id via params`), `answer` (`id status code fate`; fate: send, reset, hold, truncate),
+    `request` (`id method path client_id via params`), `answer` (`id status code fate`, and a refusal's `msg`; fate: send, reset,
+    hold, truncate),
     `late` (`id status code`: a delayed request was executed), `order` (one change of an order: `execution` and its state after
     it), `trade`, `balance` (`balances`: free and locked by asset), `transfer`,
     `list`, `subscription` (`stream event`: a client subscribed), `frame` (a stream sent something), `fault` (one struck),

@@ -561,3 +561,31 @@ def test_a_replacement_that_is_refused_leaves_the_old_stop_asked_for():
     assert hand.asked("replace")
     assert hand.asked("find")
     assert old.state == "live"
+
+
+def test_a_stop_whose_end_the_reads_show_late_is_replaced_as_soon_as_they_do():
+    """A stream says that something happened; the reads that answer at once are older than that."""
+    hand = Hand()
+    hand.table.hold(1.0)
+    stop = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(95)), list_id="pair")
+    target = hand.table.out(hand.table.order("target", "limit", price=Decimal(110)), list_id="pair")
+    hand.broker.opened = [report_of(stop.order), report_of(target.order)]
+    asyncio.run(hand.desk.look([stop.order.symbol]))
+    assert hand.desk.due_ms() == hand.broker.now_ms() + 4_000
+    hand.broker.now += 4_000
+    hand.broker.opened, hand.broker.answers = [], [Answer("done")]
+    hand.broker.known = {one.client_id: report_of(one.order, "expired") for one in (stop, target)}
+    asyncio.run(hand.desk.look())
+    assert len(hand.asked("place")) == 1
+    assert hand.desk.bare() == set()
+
+
+def test_nothing_is_asked_for_again_where_nothing_was_heard():
+    hand = Hand()
+    hand.table.hold(1.0)
+    stop = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(95)))
+    hand.broker.opened, hand.broker.answers = [report_of(stop.order)], [Answer("done")] * 3
+    asyncio.run(hand.desk.look())
+    assert hand.desk.due_ms() is None
+    asyncio.run(hand.desk.look([]))
+    assert hand.desk.due_ms() is None

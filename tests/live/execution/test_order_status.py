@@ -10,7 +10,7 @@ from atb.domain.venue import Balance
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.timing import DeskTiming
 from atb.live.journal.step import Step, Working
-from tests.live.fake_broker import BAR, BOTH, BTC, ForgedBroker, Table, report_of, want
+from tests.live.fake_broker import BAR, BOTH, BTC, ETH, ForgedBroker, Table, report_of, want
 
 LATE = BAR + 3_000 + 1_000  # the bound of `BOTH` and the margin of `Rules`
 TIMING = DeskTiming()
@@ -470,3 +470,35 @@ def test_a_strangers_execution_moves_the_cursor_and_is_told_once(table, broker):
     assert [notice.kind for notice in step.notices] == ["stranger_trade"]
     assert table.desk_state.cursors == {"BTC/USDT": "1"}
     assert sweep(table, broker)[0].notices == []
+
+
+# --- reads that lag ------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_heard_of_a_symbol_is_asked_for_again_until_reads_cannot_lag_behind_it(table, broker):
+    table.hold(1.0)
+    table.out(table.order("stop", "stop", stop_price=Decimal(95)))
+    status, due = inquiry(table, broker), []
+    status.hear([BTC, ETH])
+    while status.lagging():
+        asyncio.run(status.sweep(status.lagging(), Step(broker.now)))
+        assert status.lag_look_ms() == broker.now + TIMING.watch_pause_ms
+        broker.now = status.lag_look_ms()
+        due.append(broker.now - BAR)
+    assert due == list(range(4_000, TIMING.lag_ms + 4_001, 4_000))
+    assert {about for what, about in broker.asked if what == "open_orders"} == {BTC}
+    assert status.lag_look_ms() is None
+
+
+def test_an_execution_before_a_widened_window_began_speaks_for_its_order(table, broker):
+    """The request's time is set later where its window was wider, or where a process that died may still have been sending."""
+    working = lost(table)
+    working.mark_unknown(sent_ms=BAR + 7_000)
+    broker.now = BAR + 7_000 + 4_000 + SILENCE + 1
+    broker.fills = [table.fill_of(working.order, client_id="", order_id="x-77", time_ms=BAR + 5)]
+    status, table.desk_state.began_ms = inquiry(table, broker), BAR
+    for _ in range(4):
+        working.next_look_ms = 0
+        heard = status._witnesses(working, broker.fills, {})
+        asyncio.run(status.resolve(Step(broker.now)))
+    assert heard == {"execution"}

@@ -129,6 +129,14 @@ def test_the_worst_price_of_an_entry_is_what_the_account_can_pay_and_then_its_qu
     assert {leg.quantity for leg in legs} == {entry.quantity}
 
 
+@pytest.mark.parametrize(("quote", "price"), [(None, "102"), ("108", "110.16"), ("96", "97.92")])
+def test_the_worst_price_of_an_entry_follows_the_last_price_where_that_has_leapt_from_the_close(quote, price):
+    table = Table(portfolio_of())
+    want(table.book, 1.0)
+    (entry, *_) = planner(table, quote=quote and Decimal(quote)).enter().orders
+    assert entry.price == Decimal(price)
+
+
 def test_sums_of_decimals_are_sent_as_whole_lots():
     table = Table(portfolio_of(replace(GUARDED, take_profit=None)))
     table.hold(0.3)

@@ -4,11 +4,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
+import pytest
 
 from atb.db import open_database
 from atb.engine.policy import RiskPolicy
 from atb.live.journal.recovery import find_session
-from atb.live.journal.replay import SessionReplay, columns_as_decided, in_written_order
+from atb.live.journal.replay import SessionReplay, columns_as_decided, in_written_order, was_barred
 from atb.live.journal.session_rows import SessionRows, read_session
 from tests.bars import random_walk
 from tests.live.desk import warm_result
@@ -79,3 +80,14 @@ def test_replayed_to_its_end_a_session_has_the_state_that_its_runner_wrote(sqlit
         if name in kept.slots.dtype.names:
             np.testing.assert_array_equal(replayed.state.slots[name], kept.slots[name])
     assert replayed.state.account_record()["trades"] == kept.account_record()["trades"]
+
+
+@pytest.mark.parametrize(
+    ("refusal", "barred"),
+    [(None, False), ("", False), ("entry_expired", False), ("no_cash, exposure_limit", False), ("late", True),
+     ("entry_expired, quarantined", True)],
+)  # fmt: skip
+def test_an_entry_is_dropped_where_the_runner_barred_it_and_not_where_the_kernel_put_another_in_its_place(
+    refusal, barred
+):
+    assert was_barred({"refusal": refusal}) is barred

@@ -38,7 +38,9 @@ def test_an_intent_is_as_planned_until_its_change_says_otherwise():
 
 @pytest.mark.parametrize("state", ["planned", "sent", "live"])
 def test_an_order_that_is_read_back_is_the_one_that_was_written(state):
-    placed = made("stop", type="stop", stop_price=Decimal(95), state=state, list_id="l1", sent_ms=5)
+    placed = replace(
+        made("stop", type="stop", stop_price=Decimal(95), state=state, list_id="l1", sent_ms=5), placed_ms=9
+    )
     row = SimpleNamespace(**ROWS.intent(placed, None, value=None, placed_ms=9))
     assert working(row) == placed
     late = working(row, sent_after_ms=50)

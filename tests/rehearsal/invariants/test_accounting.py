@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from atb.rehearsal.invariants.accounting import balances, equity, executions
+from atb.rehearsal.invariants.accounting import balances, equity, executions, fees_that_no_exchange_takes
 from tests.rehearsal.invariants.entries import ENTRY, EXIT, context, fill, journal, ledger, trade
 
 BOUGHT = trade(1, 1, ENTRY)
@@ -62,3 +62,11 @@ def test_equity_is_cash_and_what_is_held_at_the_close(fee, held, cash):
     rows[1]["equity"] += Decimal("0.01")
     (found,) = equity(kept)
     assert found.startswith("bar 1: equity ")
+
+
+def test_a_buy_that_pays_its_fee_in_quote_is_one_of_no_exchange_and_a_sale_is_not():
+    in_base, sold = trade(2, 2, ENTRY, commission_asset="BTC"), trade(3, 3, EXIT, side="SELL")
+    in_bnb, free = trade(4, 4, ENTRY, commission_asset="BNB"), trade(5, 5, ENTRY, commission="0")
+    assert fees_that_no_exchange_takes(ledger(in_base, sold, in_bnb, free), context()) == []
+    (found,) = fees_that_no_exchange_takes(ledger(in_base, BOUGHT, trade(6, 6, ENTRY)), context())
+    assert found == f"2 buys paid their fee in quote, the first was {ENTRY} at 1"

@@ -1,5 +1,7 @@
 """I7 to I10: nothing is sent without an intent, left unresolved, beyond a limit, against a halt or under an old epoch."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from atb.rehearsal.invariants import behaviour
@@ -137,3 +139,53 @@ def test_another_run_decides_the_same_or_the_first_difference_is_named():
     assert behaviour.differences(first, first[:1]) == ["2 decisions, the other run has 1"]
     other = [first[0], {**first[1], "side": -1.0}]
     assert behaviour.differences(first, other) == ["slot 0, bar 2: side 0.0 and -1.0"]
+
+
+# --- quarantine ----------------------------------------------------------------------------------------------------------
+
+BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def at(second):
+    return BEGAN + timedelta(seconds=second)
+
+
+def event(second, kind, **detail):
+    return {"id": second, "time": at(second), "kind": kind, "detail": detail}
+
+
+def barred(*events, placed=5, **changes):
+    row = intent(ENTRY, role="entry", symbol="BTC/USDT", created_at=at(placed)) | changes
+    books = journal(intents=[row])
+    books.events.extend(events)
+    return behaviour.entries_in_quarantine(books)
+
+
+@pytest.mark.parametrize("kind", ["missing", "stranger_order", "stranger_trade", "unrecorded_order"])
+def test_an_entry_after_the_note_is_found_and_one_before_it_is_not(kind):
+    (words,) = barred(event(2, kind, symbol="BTC/USDT"))
+    assert words == f"{ENTRY} was placed in BTC/USDT, quarantined ({kind}) since {at(2)}"
+    assert barred(event(8, kind, symbol="BTC/USDT")) == []
+    assert barred(event(2, kind, symbol="ETH/USDT")) == []
+
+
+def test_a_drift_bars_its_base_until_it_is_gone():
+    drift, gone = event(2, "drift", asset="BTC", drift="0.5"), event(4, "drift", asset="BTC", drift="0")
+    assert len(barred(drift)) == len(barred(drift, gone, placed=3)) == 1
+    assert barred(drift, gone) == barred(event(2, "drift", asset="USDT", drift="0.5")) == []
+
+
+def test_a_drift_that_goes_lifts_no_other_quarantine_and_accepting_lifts_all():
+    missing, gone = event(2, "missing", symbol="BTC/USDT"), event(4, "drift", asset="BTC", drift="0")
+    assert len(barred(missing, gone)) == 1
+    assert barred(missing, event(4, "accepted", surplus={})) == []
+
+
+def test_selling_too_much_bars_the_symbol_of_the_order():
+    assert len(barred(event(2, "sold_too_much", client_id=ENTRY))) == 1
+    assert barred(event(2, "sold_too_much", client_id="atb-other-1-x0")) == []
+
+
+@pytest.mark.parametrize("changes", [{"client_id": STOP, "role": "stop"}, {"state": "withheld"}])
+def test_stops_and_what_was_withheld_are_none_of_it(changes):
+    assert barred(event(2, "missing", symbol="BTC/USDT"), **changes) == []

@@ -10,7 +10,18 @@ from atb.rehearsal.invariants.order_life import (
     mismatched_states,
     sales_beyond_holdings,
 )
-from tests.rehearsal.invariants.entries import ENTRY, STOP, context, intent, journal, ledger, placed, stop, trade
+from tests.rehearsal.invariants.entries import (
+    ENTRY,
+    STOP,
+    context,
+    intent,
+    journal,
+    ledger,
+    placed,
+    request,
+    stop,
+    trade,
+)
 
 NEXT = "atb-main-101-e0"
 
@@ -85,3 +96,38 @@ def test_an_order_goes_forward_only(before, after, wrong):
     readings = [{ENTRY: (before[0], Decimal(before[1]))}]
     found = backward_steps(readings, journal(intents=[intent(ENTRY, after[0], str(after[1]))]))
     assert bool(found) == wrong
+
+
+LATE = "atb-main-100-s1"
+
+
+def late(*entries):
+    """Return a ledger of a position under a stop, in which the engine executes the second stop that was sent at 10 s."""
+    asked = request(2, LATE, number=7)
+    came = {"kind": "late", "ms": 10_000, "id": 7, "status": 200, "code": 0}
+    return ledger(placed(1, 1, ENTRY), trade(1, 1, ENTRY), asked, stop(3), stop(10_000, 4, LATE), came, *entries)
+
+
+def test_a_stop_that_the_engine_executes_late_may_rest_beside_another_for_as_long_as_a_position_may_be_bare():
+    gone, after = stop(14_000, status="CANCELED"), trade(16_000, 8, "atb-main-101-e0", quantity="0.5")
+    assert sales_beyond_holdings(late(gone, after), context()) == []
+    assert "has 2 resting to be sold" in sales_beyond_holdings(late(after, gone), context())[0]
+
+
+def test_a_late_order_excuses_its_own_quantity_and_no_other():
+    third = stop(11_000, 5, "atb-main-100-s2")
+    gone = (stop(12_000, status="CANCELED"), stop(12_000, 5, "atb-main-100-s2", status="CANCELED"))
+    (found,) = sales_beyond_holdings(late(third, *gone), context())
+    assert found == "atb-main holds 1 and has 3 resting to be sold"
+
+
+def test_a_stop_may_sell_an_entry_s_fee_where_the_entry_brought_it_and_the_next_entry_owes_it():
+    """Binance takes that fee from the account's other coins; what is sold beyond it is found."""
+    in_list = {"list_id": 5, "commission": "0.01", "commission_asset": "BTC"}
+    bought, rests = trade(1, 1, ENTRY, **in_list), stop(1, list_id=5)
+    gone, sold = stop(2, list_id=5, status="FILLED", filled="1"), trade(2, 2, STOP, side="SELL", list_id=5)
+    assert sales_beyond_holdings(ledger(placed(1, 1, ENTRY), bought, rests, gone, sold), context()) == []
+    alone = trade(1, 1, ENTRY, commission="0.01", commission_asset="BTC")
+    assert sales_beyond_holdings(ledger(placed(1, 1, ENTRY), alone, rests), context()) != []
+    more = trade(2, 2, STOP, side="SELL", list_id=5, quantity="1.01")
+    assert "sold 0.01 more than it held" in sales_beyond_holdings(ledger(bought, more), context())[0]

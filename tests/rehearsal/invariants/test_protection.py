@@ -126,6 +126,37 @@ def test_a_limit_entry_that_is_met_in_part_is_bare_while_it_rests_and_no_violati
     assert found(placed(1_000, 1, ENTRY, list_id=7), part, DEATH, rest)[0][2] is None
 
 
+def test_a_stop_that_is_made_smaller_for_a_pair_is_no_violation_through_a_death_and_one_that_goes_is():
+    smaller = stop(3_000, 4, "atb-main-100-s1", quantity="0.4", real_ms=100)
+    sold = trade(3_000, 5, EXIT, side="SELL", real_ms=170)
+    ((_, _, death_ms),) = found(*ENTERED, LEFT, smaller, DEATH, sold)
+    assert death_ms is None
+    other = stop(3_000, 4, "atb-main-100-s1", quantity="0.4", list_id=9, real_ms=100)
+    assert found(*ENTERED, LEFT, other, DEATH, sold)[0][2] == 3_000
+
+
+@pytest.mark.parametrize(
+    ("begins", "excused"),
+    [
+        (trade(2_000, 1, ENTRY, list_id=7, quantity="0.5", type="LIMIT", status="PARTIALLY_FILLED"), True),
+        (trade(2_000, 1, ENTRY, list_id=7, quantity="0.5", type="LIMIT"), False),
+        (trade(2_000, 1, ENTRY, quantity="0.5", type="LIMIT", status="PARTIALLY_FILLED"), False),
+    ],
+)
+def test_what_the_exchange_does_on_its_own_while_nobody_lives_is_excused(begins, excused):
+    """What a limit entry in a list has received is locked; one that is filled brings its stop."""
+    placed_list = placed(1_000, 1, ENTRY, list_id=begins["list_id"], type="LIMIT")
+    entries = [placed_list, begins, stop(8_000, quantity="0.5"), END]
+    (gap,) = uncovered_spans(ledger(*entries), context(deaths=((1_500, 7_900),)))
+    assert gap.violates(5_000) is not excused
+
+
+def test_a_stop_that_expires_while_nobody_lives_is_excused():
+    entries = [*ENTERED, stop(3_000, status="EXPIRED"), stop(20_000, 5, "atb-main-100-s2")]
+    (gap,) = uncovered_spans(ledger(*entries), context(deaths=((2_500, 19_900),)))
+    assert not gap.violates(5_000)
+
+
 def test_time_without_a_process_is_not_counted_by_our_clock():
     request = {"kind": "request", "ms": 3_000, "real_ms": 9_000, "id": 9, "method": "GET", "path": "/", "params": {}}
     again = stop(3_000, 4, "atb-main-100-s1", real_ms=9_100)

@@ -162,6 +162,22 @@ async def test_protection_that_keeps_missing_the_window_gets_a_wider_one_and_an_
 
 
 @in_loop
+async def test_a_request_that_never_left_or_came_too_soon_does_not_bring_the_usual_window_back():
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            missed = {"code": -1021, "msg": "Timestamp for this request is outside of the recvWindow."}
+            running.add_faults(
+                Fault("refuse", ORDER, times=2, detail=missed), Fault("rate_limit", ORDER, retry_after_s=5)
+            )
+            codes = [(await broker.place(make("stop", "stop", name=name))).code for name in "0123"]
+            assert codes == ["-1021", "-1021", "-1003", "local:rate_limit"]
+            running.advance(START + 6_000)
+            assert (await broker.place(make("stop", "stop", name="4"))).outcome == "done"
+            sent = [int(row["params"]["recvWindow"]) for row in running.ledger("request") if row["method"] == "POST"]
+            assert sent == [BOUND, BOUND, 10_000, 10_000]
+
+
+@in_loop
 async def test_a_usual_window_that_is_wider_is_never_narrowed():
     with exchange() as running:
         async with broker_at(running, recv_window_ms=20_000) as broker:
