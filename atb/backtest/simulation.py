@@ -45,14 +45,15 @@ def simulate(inputs: KernelInput) -> SimulationRecords:
         sizes = [max(count, size) for count, size in zip(counts, sizes, strict=True)]
 
 
-def scratch() -> tuple[Any, ...]:
-    """Return the scratch records (1,) of a loop: the order being filled and the trade it closes."""
-    return np.zeros(1, records.ORDER), np.zeros(1, records.TRADE)
-
-
-def scratch_of_one() -> tuple[Any, ...]:
-    """Return the scratch records of the loop for a single slot: also the current bar, signal and row."""
-    return *scratch(), np.zeros(1, records.MARKET), np.zeros(1, records.SIGNAL), np.zeros(1, np.int64)
+def scratch(inputs: KernelInput) -> tuple[Any, ...]:
+    """Return the records that a loop works in: the order being filled, its trade, and each slot's bar, signal and rows."""
+    count = len(inputs.slots)
+    counts = {records.ORDER: 1, records.TRADE: 1, records.MARKET: count, records.SIGNAL: count}
+    step = (*(np.zeros(number, kind) for kind, number in counts.items()), np.zeros(count, np.int64))
+    if count == 1:
+        return *step, np.zeros(1, np.int64)
+    firsts, ends = ([getattr(part, edge) for part in inputs.parts] for edge in ("start", "stop"))
+    return *step, np.array(ends), np.array(firsts), *np.zeros((3, count), np.int64)
 
 
 def run_loop(inputs: KernelInput, state: tuple[Records, Records, Records, Records], buffers: tuple[Any, ...]) -> None:
@@ -67,22 +68,13 @@ def run_loop(inputs: KernelInput, state: tuple[Records, Records, Records, Record
     buffers
         ORDER, TRADE and REFUSAL records, equity at each close, and SUMMARY (1,); all but the last may be empty.
     """
-    if len(inputs.slots) == 1:
-        signal_columns = inputs.signal_columns
-        native.run_one(
-            *state,
-            signal_columns.fields,
-            signal_columns.side,
-            *inputs.bar_columns.columns(),
-            *buffers,
-            *scratch_of_one(),
-        )
-    else:
+    signals = inputs.signal_columns
+    run: Any = native.run_one
+    if len(inputs.slots) > 1:
         from atb.engine import loop  # loads the compiler, for which a single slot does not wait
 
-        run_many: Any = loop.run
-        bars = (inputs.market, inputs.signals, inputs.events, inputs.closing, inputs.opening)
-        run_many(*state, *bars, *buffers, *scratch())
+        run = loop.run
+    run(*state, signals.fields, signals.side, *inputs.bar_columns.columns(), *buffers, *scratch(inputs))
 
 
 def _attempt(inputs: KernelInput, sizes: list[int]) -> tuple[SimulationRecords, list[int]]:

@@ -2,7 +2,7 @@
 
 numba notices a changed source file by its time stamp and size, and does not notice a changed numba option or a changed
 callee in another module. A kernel that trades must never be stale, so its machine code lives in a folder named after the
-hash of all its sources (six modules that call each other and nothing else), its compile options, numba's and numpy's versions
+hash of all its sources (seven modules that call each other and nothing else), its compile options, numba's and numpy's versions
 and the processor; another kernel is another folder.
 
 Two hashes, on purpose: `kernel_hash` (source, options, numba) says *which rules* decide, is written into every run and manifest,
@@ -37,6 +37,7 @@ SOURCES = (
     "sizing.py",
     "kernel.py",
     "adjust.py",
+    "summary.py",
     "loop.py",
 )  # the kernel is all of these, hashed as one
 # No fastmath: reassociated sums would differ between the loop and the bar-by-bar call. numpy's error model keeps 0/0 a NaN.

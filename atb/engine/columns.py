@@ -1,6 +1,7 @@
 """Bars and signals as columns, checked, the form that the kernel's loops read; records are made from them at first use."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -14,6 +15,7 @@ from atb.engine.records import Floats, Records
 from atb.errors import InputError
 
 _NEARLY = 1 - 1e-9  # of a price step
+ROW_COLUMNS = ("opened", "closed", "open", "high", "low", "close", "volume")
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,22 @@ class BarColumns:
             bar_columns[name] = bar_columns[name] if bar_columns[name].any() else np.zeros(1, bar_columns[name].dtype)
         return cls(**bar_columns)
 
+    @classmethod
+    def joined(cls, parts: Sequence["BarColumns"]) -> "BarColumns":
+        """Return the columns of several slots, one slot after another."""
+        if len(parts) == 1:
+            return parts[0]
+        whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ROW_COLUMNS}
+        for name in ("funding", "first"):
+            lanes = [getattr(part, name) for part in parts]
+            if any(lane.any() for lane in lanes):
+                counts = [len(part.opened) for part in parts]
+                full = [np.broadcast_to(lane, count) for lane, count in zip(lanes, counts, strict=True)]
+                whole[name] = np.concatenate(full)
+            else:
+                whole[name] = np.zeros(1, lanes[0].dtype)
+        return cls(**whole)
+
     @cached_property
     def records(self) -> Records:
         """MARKET records (N,), made at first use; do not write to them."""
@@ -67,33 +85,52 @@ def _read_only(lane: NDArray[Any]) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class SignalColumns:
-    """Signals: the side (N,), and SIGNAL records with the other fields, (N,), or (1,) if these are the same in every row.
+    """Signals: the side (N,), and SIGNAL records with the other fields, (N,), or fewer where these are the same in many rows.
 
     Most strategies give only a side; a record for each of their bars would cost more than the backtest.
+
+    Parameters
+    ----------
+    side
+        The sides.
+    fields
+        (N,); or (1,) if the same in every row; or one for each slot, whose numbers of rows are then `lengths`.
     """
 
     side: Floats
     fields: Records
+    lengths: tuple[int, ...] = ()
+
+    @classmethod
+    def joined(cls, parts: Sequence["SignalColumns"]) -> "SignalColumns":
+        """Return the signals of several slots, one slot after another."""
+        if len(parts) == 1:
+            return parts[0]
+        side = np.concatenate([part.side for part in parts])
+        if all(len(part.fields) == 1 for part in parts):
+            fields = np.concatenate([part.fields for part in parts])
+            return cls(side, fields, tuple(len(part.side) for part in parts))
+        return cls(side, np.concatenate([part.signals for part in parts]))
 
     @cached_property
     def signals(self) -> Records:
         """SIGNAL records (N,) of every row."""
-        if len(self.fields) == len(self.side) != 1:  # a single record may stand for all rows; it has no side
+        if len(self.fields) == len(self.side) != 1 and not self.lengths:  # a single record has no side
             return self.fields
-        full = np.repeat(self.fields, len(self.side))
+        full = np.repeat(self.fields, self.lengths or len(self.side))
         full["side"] = self.side
         return full
 
     def with_side(self, side: Floats) -> "SignalColumns":
         """Return the same signals with other sides."""
-        if len(self.fields) != len(side):
-            return SignalColumns(side, self.fields)
+        if self.lengths or len(self.fields) != len(side):
+            return replace(self, side=side)
         fields = self.fields.copy()
         fields["side"] = side
         return SignalColumns(side, fields)
 
     def tail(self, first: int) -> "SignalColumns":
-        """Return the rows from `first` on."""
+        """Return one slot's rows from `first` on."""
         return SignalColumns(
             self.side[first:], self.fields[first:] if len(self.fields) == len(self.side) else self.fields
         )

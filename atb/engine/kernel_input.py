@@ -68,9 +68,8 @@ class KernelInput:
     @cached_property
     def closes(self) -> NDArray[np.int64]:
         """The times (C,) at which at least one bar closes, in order: those at which equity is known."""
-        if len(self.slots) == 1:
-            return self.bar_columns.closed
-        return distinct(self.bar_columns.closed)
+        first, *others = (self.bar_columns.closed[part] for part in self.parts)
+        return first if all(np.array_equal(first, other) for other in others) else distinct(self.bar_columns.closed)
 
     @property
     def events(self) -> NDArray[np.int64]:
@@ -115,19 +114,12 @@ def prepare(slots: "tuple[Slot, ...]", account: AccountPolicy, start: "pd.Timest
         slots,
         account,
         tuple(int(offset) for offset in np.cumsum([0, *lengths[:-1]])),
-        parts[0].bar_columns if len(parts) == 1 else BarColumns.of(np.concatenate([part.market for part in parts])),
-        _joined_wanted([part.signal_columns for part in parts]),
+        BarColumns.joined([part.bar_columns for part in parts]),
+        SignalColumns.joined([part.signal_columns for part in parts]),
         np.array([slot_parameters(slot.policy, slot.execution, slot.rules) for slot in slots], records.SLOT_PARAMETERS),
         account_parameters(account),
         tuple(part.prediction for part in parts),
     )
-
-
-def _joined_wanted(parts: "list[SignalColumns]") -> SignalColumns:
-    if len(parts) == 1:
-        return parts[0]
-    signals = np.concatenate([part.signals for part in parts])
-    return SignalColumns(np.ascontiguousarray(signals["side"]), signals)
 
 
 def _clustered(part: Columns, numbers: Floats) -> Columns:

@@ -1,16 +1,16 @@
-"""The kernel driven over a history: event by event for many slots, bar by bar for one, with the figures of merit on the way.
+"""The kernel driven over a history: one slot or many, with the sums for the figures of merit on the way.
 
-`run_one` passes over bars in which provably nothing can happen: a flat slot whose signal asks for nothing, or a position whose
+Both loops pass over bars in which provably nothing can happen: a flat slot whose signal asks for nothing, or a position whose
 signal stays, whose stop and target are out of the bar's reach, and for which no rule is on that moves a stop or closes a position
-at a close. For those bars it does what `decide` would have done, with the same arithmetic in the same order, so its
-records equal those of `run` and of the kernel stepped from Python, bit by bit; the parity proof compares all three. Rules
-that are on cost time only while they could act.
+at a close. For those bars they do what `decide` would have done, with the same arithmetic in the same order, so their records
+equal those of the kernel stepped from Python event by event, bit by bit; the parity proof compares them. Rules that are on cost
+time only while they could act. `run_one` passes over stretches of bars; `run` goes from one time to the next, at which the slots
+that are not idle are decided on together.
 
 Both are handed every array they write, single records to work in among them: compiled without numba's own memory management, they
 make none, and nothing counts references on the way.
 
-`SUMMARY` holds running sums over closes and trades. Single runs and sweeps take their statistics from it, so a row of a sweep
-equals the run it names to the last bit. Part of the kernel: hashed with it.
+Part of the kernel: hashed with it.
 """
 
 from typing import Any
@@ -18,62 +18,11 @@ from typing import Any
 import numpy as np
 
 from atb.engine.cache import jit
-from atb.engine.kernel import apply_fill, decide, next_order
-from atb.engine.records import HALT_NONE, OPEN, RANGE, REFUSED_FOR, Floats, Record, Records, Rows
+from atb.engine.kernel import apply_fill, check_limits, decide, equity_of, next_order
+from atb.engine.records import HALT_NONE, OPEN, RANGE, Floats, Record, Records, Rows
+from atb.engine.summary import begin, exposed, is_shrunk, note_close, note_trade
 
-# --- Figures of merit ------------------------------------------------------------------------------------------------
-
-
-@jit
-def begin(summary: Record, cash: float) -> None:
-    """Set the sums of an account that starts with `cash`."""
-    summary["last"], summary["trough"] = cash, cash
-    summary["best"], summary["worst"] = -np.inf, np.inf
-
-
-@jit
-def note_close(summary: Record, equity: float, peak: float, exposed: int) -> None:
-    """Add one close: its return, and its depth below the peak (the equity's own, this close included)."""
-    gain = equity / summary["last"] - 1.0 if summary["last"] > 0.0 else 0.0  # from nothing there is no return
-    summary["last"] = equity
-    summary["bars"] += 1
-    summary["returns"] += gain
-    summary["squares"] += gain * gain
-    loss = min(gain, 0.0)
-    summary["downside"] += loss * loss
-    summary["exposed"] += exposed
-    if equity >= peak:
-        summary["below"], summary["trough"] = 0, equity
-        return
-    summary["below"] += 1
-    summary["longest"] = max(summary["longest"], summary["below"])
-    if equity < summary["trough"]:  # the deepest point below one peak is its lowest
-        summary["trough"] = equity
-        summary["max_drawdown"] = max(summary["max_drawdown"], 1.0 - equity / peak)
-
-
-@jit
-def note_trade(summary: Record, trade: Record) -> None:
-    """Add one closed trade."""
-    pnl = trade["pnl"]
-    relative = pnl / (trade["quantity"] * trade["entry_price"])
-    summary["pnl"] += pnl
-    summary["trade_returns"] += relative
-    summary["best"] = max(summary["best"], relative)
-    summary["worst"] = min(summary["worst"], relative)
-    summary["bars_held"] += trade["bars_held"]
-    if pnl > 0.0:
-        summary["wins"] += 1
-        summary["gain"] += pnl
-    elif pnl < 0.0:
-        summary["losses"] += 1
-        summary["loss"] -= pnl
-
-
-@jit
-def is_shrunk(code: int) -> bool:
-    """Tell whether a refusal code means a cut size rather than no order."""
-    return REFUSED_FOR[code] != 0
+NEVER = 2**62  # after every time
 
 
 # --- One step --------------------------------------------------------------------------------------------------------
@@ -82,14 +31,14 @@ def is_shrunk(code: int) -> bool:
 @jit
 def fill_phase(
     account: Records, slots: Records, parameters: Records, bars: Records, rows: Rows, phase: int, order: Records, trade: Records,
-    orders: Records, trades: Records, summary: Record, first: int,
+    orders: Records, trades: Records, summary: Record, at: Rows,
 ) -> None:  # fmt: skip
     """Fill everything that meets these bars in this phase; records beyond the buffers are counted, not kept.
 
-    `first` is the row of the history that `bars` begins at.
+    `at` holds for each slot the row of the history that its record in `bars` was made of.
     """
     while next_order(order, account, slots, parameters, bars, rows, phase):
-        order[0]["row"] += first
+        order[0]["row"] = at[order[0]["slot"]]
         if account[0]["orders"] < len(orders):
             orders[account[0]["orders"]] = order[0]
         summary["turnover"] += order[0]["quantity"] * order[0]["price"]
@@ -117,56 +66,7 @@ def record_refusals(slots: Records, time: int, refusals: Records, summary: Recor
         slots[s]["refusal"] = 0
 
 
-@jit
-def exposed(slots: Records) -> int:
-    """Return 1 if any slot holds a position, else 0."""
-    for s in range(len(slots)):
-        if slots[s]["quantity"] != 0.0:
-            return 1
-    return 0
-
-
-# --- Many slots ------------------------------------------------------------------------------------------------------
-
-
-@jit
-def run(
-    account: Records, limits: Records, slots: Records, parameters: Records, bars: Records, signals: Records, events: Rows,
-    closing: Rows, opening: Rows, orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records,
-    order: Records, trade: Records,
-) -> None:  # fmt: skip
-    """Drive the kernel over a schedule, writing into the buffers.
-
-    `events` (E,) are times; `closing` and `opening` (E, S) name the rows of `bars` that close and open at each, or -1. At one
-    timestamp, what rests meets the ranges of the closing bars, then all slots with a closing bar decide, then their orders
-    meet the opens. `equity` holds the account's after each decision, one value per time at which something closes; it may be
-    empty. Account and summary count orders, trades and refusals met: where they exceed a buffer, call again with a larger one.
-    `order` and `trade` are (1,) and hold what is being filled.
-    """
-    total = summary[0]
-    open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
-    range_phase: Any = np.int64(RANGE)
-    none: Any = np.int64(0)
-    begin(total, account[0]["cash"])
-    for e in range(len(events)):
-        closes = False
-        for s in range(len(slots)):
-            closes = closes or closing[e, s] >= 0
-        if closes:
-            fill_phase(
-                account, slots, parameters, bars, closing[e], range_phase, order, trade, orders, trades, total, none
-            )
-            record_refusals(slots, events[e], refusals, total)
-            decide(account, limits, slots, parameters, bars, signals, closing[e])
-            if total["bars"] < len(equity):
-                equity[total["bars"]] = account[0]["equity"]
-            note_close(total, account[0]["equity"], account[0]["peak"], exposed(slots))
-            record_refusals(slots, events[e], refusals, total)
-        fill_phase(account, slots, parameters, bars, opening[e], open_phase, order, trade, orders, trades, total, none)
-        record_refusals(slots, events[e], refusals, total)
-
-
-# --- One slot --------------------------------------------------------------------------------------------------------
+# --- What lets a loop pass over bars ----------------------------------------------------------------------------------
 
 
 @jit
@@ -189,6 +89,169 @@ def rests(par: Record, funded: bool) -> bool:
         or par["session_start"] != par["session_end"]
     )
     return not (moves or ends or funded or par["borrow_rate"] != 0.0 or par["scale_limit"] > 0)
+
+
+@jit
+def lay_open(bar: Record, row: int, opened: Rows, closed: Rows, opens: Floats) -> None:
+    """Make the record of a bar that opens."""
+    bar["opened"], bar["closed"], bar["open"] = opened[row], closed[row], opens[row]
+
+
+@jit
+def lay_close(
+    bar: Record, row: int, highs: Floats, lows: Floats, closes: Floats, volumes: Floats, funding: Floats, firsts: Rows
+) -> None:
+    """Add to the record of a bar what is known at its close."""
+    bar["high"], bar["low"], bar["close"], bar["volume"] = highs[row], lows[row], closes[row], volumes[row]
+    bar["funding"] = funding[min(row, len(funding) - 1)]
+    bar["first"] = firsts[min(row, len(firsts) - 1)]
+
+
+# --- Many slots ------------------------------------------------------------------------------------------------------
+
+
+@jit
+def is_idle(slot: Record, calm: int, high: float, low: float, side: float) -> bool:
+    """Tell whether nothing can fill in a slot's bar and nothing is to be decided at its close."""
+    if slot["entry"] != 0.0 or slot["exit"] != 0.0 or slot["cooldown_left"] != 0:
+        return False
+    barred = slot["barred_side"]
+    if slot["quantity"] == 0.0:
+        return np.isnan(side) or (side == 0.0 if barred == 0.0 else side == barred)
+    held = np.sign(slot["quantity"])
+    ceiling, floor = (slot["target"], slot["stop"]) if held > 0.0 else (slot["stop"], slot["target"])
+    reached = high >= ceiling or low <= floor
+    return calm != 0 and barred == 0.0 and not reached and (side == held or np.isnan(side))
+
+
+@jit
+def pass_bar(slot: Record, high: float, low: float, close: float, volume: float) -> None:
+    """Do for an idle slot's bar what `decide` does."""
+    slot["mark"], slot["volume"] = close, volume
+    if slot["quantity"] != 0.0:
+        slot["highest"], slot["lowest"] = max(slot["highest"], high), min(slot["lowest"], low)
+        slot["bars_held"] += 1
+
+
+@jit
+def meets_open(slot: Record, opened: float) -> bool:
+    """Tell whether anything of a slot could fill at the open of its bar."""
+    if slot["entry"] != 0.0 or slot["exit"] != 0.0:
+        return True
+    long = slot["quantity"] > 0.0
+    return slot["quantity"] != 0.0 and (opened >= slot["target"] if long else opened <= slot["target"])
+
+
+@jit
+def lay_closing(
+    account: Records, limits: Records, slots: Records, signals: Records, sides: Floats, opened: Rows, closed: Rows, opens: Floats,
+    highs: Floats, lows: Floats, closes: Floats, volumes: Floats, funding: Floats, firsts: Rows, bars: Records, signal: Records,
+    rows: Rows, ends: Rows, at: Rows, due: Rows, open_now: Rows, calm: Rows, now: int,
+) -> tuple[bool, bool]:  # fmt: skip
+    """Make the records of bars that close now, and pass over those of idle slots; return whether any closes, and any is left."""
+    closing, active, varies = False, False, len(signals) == len(sides)
+    # Rules of the account act at closes of idle slots too: one slot is left for them.
+    forced = not unwatched(limits[0]) or account[0]["halt"] != HALT_NONE
+    for s in range(len(slots)):
+        rows[s] = -1
+        if due[s] != now or open_now[s] == 0:
+            continue
+        closing, row, slot = True, at[s], slots[s]
+        k = row if varies else s
+        idle = row + 1 < ends[s] and is_idle(slot, calm[s], highs[row], lows[row], sides[row])
+        if idle and (active or not forced):
+            pass_bar(slot, highs[row], lows[row], closes[row], volumes[row])
+            slot["atr"], slot["cluster"] = signals[k]["atr"], signals[k]["cluster"]
+            continue
+        rows[s], active = s, True
+        lay_open(bars[s], row, opened, closed, opens)
+        lay_close(bars[s], row, highs, lows, closes, volumes, funding, firsts)
+        signal[s] = signals[k]
+        signal[s]["side"] = sides[row]
+    return closing, active
+
+
+@jit
+def lay_opening(
+    slots: Records, opened: Rows, closed: Rows, opens: Floats, bars: Records, rows: Rows, ends: Rows, at: Rows, due: Rows,
+    open_now: Rows, now: int,
+) -> tuple[int, bool]:  # fmt: skip
+    """Make the records of the bars that open now and that an order could meet; return the next time, and whether there is one."""
+    coming: Any = np.int64(NEVER)
+    active = False
+    for s in range(len(slots)):
+        rows[s] = -1
+        if due[s] == now and open_now[s] != 0:
+            at[s] += 1
+            open_now[s] = 0
+            due[s] = opened[at[s]] if at[s] < ends[s] else NEVER
+        if due[s] == now:
+            row = at[s]
+            open_now[s], due[s] = 1, closed[row]
+            if meets_open(slots[s], opens[row]):
+                lay_open(bars[s], row, opened, closed, opens)
+                rows[s], active = s, True
+        coming = min(coming, due[s])
+    return coming, active
+
+
+@jit
+def run(
+    account: Records, limits: Records, slots: Records, parameters: Records, signals: Records, sides: Floats, opened: Rows,
+    closed: Rows, opens: Floats, highs: Floats, lows: Floats, closes: Floats, volumes: Floats, funding: Floats, firsts: Rows,
+    orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records, order: Records, trade: Records,
+    bars: Records, signal: Records, rows: Rows, ends: Rows, at: Rows, due: Rows, open_now: Rows, calm: Rows,
+) -> None:  # fmt: skip
+    """Drive the kernel over the bars of many slots, writing into the buffers.
+
+    Bars come as columns (N,), those of one slot after those of another: slot s has the rows from `at[s]` up to `ends[s]`. At one
+    time, what rests meets the ranges of the bars that close, then all slots whose bars close decide, then their orders meet the
+    opens of the bars that open. `signals` may be (S,) where all but `sides` (N,) is the same in every row of a slot; `funding` and
+    `firsts` may be (1,) where they are 0 in every row. `equity` holds the account's after each decision, one value per time at
+    which something closes; it may be empty. Account and summary count orders, trades and refusals met: where they exceed a buffer,
+    call again with a larger one.
+
+    `order` and `trade` are (1,) and hold what is being filled; `bars`, `signal`, `rows`, `due`, `open_now` and `calm` are (S,) and
+    hold the step at hand. The arguments are flat for the reasons given at `run_one`.
+    """
+    a, total = account[0], summary[0]
+    open_phase: Any = np.int64(OPEN)  # of plain numbers numba would compile a copy for each
+    range_phase: Any = np.int64(RANGE)
+    begin(total, a["cash"])
+    funded = len(funding) > 1 or funding[0] != 0.0
+    now: Any = np.int64(NEVER)
+    for s in range(len(slots)):
+        calm[s], open_now[s] = rests(parameters[s], funded), 0
+        due[s] = opened[at[s]] if at[s] < ends[s] else NEVER
+        now = min(now, due[s])
+    while now != NEVER:
+        closing, active = lay_closing(
+            account, limits, slots, signals, sides, opened, closed, opens, highs, lows, closes, volumes, funding, firsts,
+            bars, signal, rows, ends, at, due, open_now, calm, now,
+        )  # fmt: skip
+        if closing:
+            if active:
+                fill_phase(account, slots, parameters, bars, rows, range_phase, order, trade, orders, trades, total, at)
+                record_refusals(slots, now, refusals, total)
+                decide(account, limits, slots, parameters, bars, signal, rows)
+            else:
+                a["equity"] = equity_of(a, slots)
+                a["peak"] = max(a["peak"], a["equity"])
+                if a["equity"] <= 0.0:
+                    check_limits(a, limits[0], slots)  # all is lost: everything is closed
+            if total["bars"] < len(equity):
+                equity[total["bars"]] = a["equity"]
+            note_close(total, a["equity"], a["peak"], exposed(slots))
+            if active:
+                record_refusals(slots, now, refusals, total)
+        before = now
+        now, active = lay_opening(slots, opened, closed, opens, bars, rows, ends, at, due, open_now, now)
+        if active:
+            fill_phase(account, slots, parameters, bars, rows, open_phase, order, trade, orders, trades, total, at)
+            record_refusals(slots, before, refusals, total)
+
+
+# --- One slot --------------------------------------------------------------------------------------------------------
 
 
 @jit
@@ -281,14 +344,14 @@ def run_one(
     account: Records, limits: Records, slots: Records, parameters: Records, signals: Records, sides: Floats, opened: Rows,
     closed: Rows, opens: Floats, highs: Floats, lows: Floats, closes: Floats, volumes: Floats, funding: Floats, firsts: Rows,
     orders: Records, trades: Records, refusals: Records, equity: Floats, summary: Records, order: Records, trade: Records,
-    bars: Records, signal: Records, rows: Rows,
+    bars: Records, signal: Records, rows: Rows, at: Rows,
 ) -> None:  # fmt: skip
     """Drive the kernel over all bars of a single slot, as `run` would, passing over what needs no decision.
 
     Bars come as columns (N,), and a record of one is made only where it is decided on. `signals` may be (1,) where all but
     `sides` (N,) is the same in every row; `funding` and `firsts` may be (1,) where they are 0 in every row. `equity` is (N,)
-    or empty; buffers as in `run`. `order`, `trade`, `bars`, `signal` and `rows` are (1,) and hold the step at hand; row 0 of
-    `bars` and of `signal` is the slot's, so `rows` is [0].
+    or empty; buffers as in `run`. `order`, `trade`, `bars`, `signal`, `rows` and `at` are (1,) and hold the step at hand; row 0
+    of `bars` and of `signal` is the slot's, so `rows` is [0].
 
     The arguments are flat for two reasons. Arrays of different types and lengths do not fit into one array, and numba would take a
     tuple of them apart again on each call. And `native` calls the machine code with the address and length of each array, in this
@@ -304,8 +367,9 @@ def run_one(
     end: Any = np.int64(len(closes) - 1)
     while row <= end:
         if slot["entry"] != 0.0 or slot["exit"] != 0.0:
-            bar["opened"], bar["closed"], bar["open"] = opened[row], closed[row], opens[row]
-            fill_phase(account, slots, parameters, bars, rows, open_phase, order, trade, orders, trades, total, row)
+            lay_open(bar, row, opened, closed, opens)
+            at[0] = row
+            fill_phase(account, slots, parameters, bars, rows, open_phase, order, trade, orders, trades, total, at)
             record_refusals(slots, opened[row], refusals, total)
         if slot["entry"] == 0.0 and slot["exit"] == 0.0 and slot["cooldown_left"] == 0:
             first = row
@@ -318,14 +382,13 @@ def run_one(
                     pass_flat(a, first, row, equity, total)
             if row > first:
                 remember(slot, closes[row - 1], volumes[row - 1], signals[min(row, len(signals)) - 1])
-        bar["opened"], bar["closed"], bar["open"], bar["high"] = opened[row], closed[row], opens[row], highs[row]
-        bar["low"], bar["close"], bar["volume"] = lows[row], closes[row], volumes[row]
-        bar["funding"] = funding[min(row, len(funding) - 1)]
-        bar["first"] = firsts[min(row, len(firsts) - 1)]
+        lay_open(bar, row, opened, closed, opens)
+        lay_close(bar, row, highs, lows, closes, volumes, funding, firsts)
         signal[0] = signals[min(row, len(signals) - 1)]
         signal[0]["side"] = sides[row]
         if slot["entry"] != 0.0 or slot["quantity"] != 0.0:
-            fill_phase(account, slots, parameters, bars, rows, range_phase, order, trade, orders, trades, total, row)
+            at[0] = row
+            fill_phase(account, slots, parameters, bars, rows, range_phase, order, trade, orders, trades, total, at)
             record_refusals(slots, closed[row], refusals, total)
         decide(account, limits, slots, parameters, bars, signal, rows)
         if len(equity) > 0:

@@ -27,7 +27,7 @@ TAKES = (
     records.ACCOUNT, records.ACCOUNT_PARAMETERS, records.SLOT, records.SLOT_PARAMETERS, records.SIGNAL, _FLOATS,
     _ROWS, _ROWS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _FLOATS, _ROWS,
     records.ORDER, records.TRADE, records.REFUSAL, _FLOATS, records.SUMMARY,
-    records.ORDER, records.TRADE, records.MARKET, records.SIGNAL, _ROWS,
+    records.ORDER, records.TRADE, records.MARKET, records.SIGNAL, _ROWS, _ROWS,
 )  # fmt: skip
 _LANES = range(6, 15)  # the bars, which are closed to writing
 _RESOLVED = frozenset({"sqrt", "memset", "memcpy", "memmove"})  # of the C library
@@ -159,5 +159,5 @@ def _call(function: Any, _engine: Any, *arrays: NDArray[Any]) -> None:
 
 
 def _address(array: NDArray[Any]) -> int:
-    """Return where the numbers lie: what `array.ctypes.data` says, in a fraction of the time; it is asked 25 times a run."""
+    """Return where the numbers lie: what `array.ctypes.data` says, in a fraction of the time; it is asked 26 times a run."""
     return ctypes.c_ssize_t.from_address(id(array) + _HEAD).value

@@ -1,5 +1,7 @@
 """Call every entry point of the kernel once, so that all of it is compiled and on disk."""
 
+from typing import Any
+
 import numpy as np
 
 from atb.engine import kernel, loop, native, records
@@ -14,17 +16,18 @@ def warm_up() -> None:
     market, signals = np.ones(2, records.MARKET), np.ones(2, records.SIGNAL)
     parameters = np.ones(1, records.SLOT_PARAMETERS)
     state = KernelState.fresh(100.0, limits=account_parameters(AccountPolicy()), parameters=parameters)
-    rows, none = np.array([0]), np.array([[-1]])
+    rows = np.array([0])
     list(state.orders(market, rows, records.RANGE))
     state.decide(market, signals, rows)
     list(state.orders(market, rows, records.OPEN))
     state.apply(np.zeros(1, records.ORDER))
     kernel.clear(state.slots[0])
     buffers = (np.zeros(1, records.ORDER), np.zeros(1, records.TRADE), np.zeros(1, records.REFUSAL), np.zeros(2))
-    now = (state.account, state.limits, state.slots, parameters, market, signals)
-    order, trade = np.zeros(1, records.ORDER), np.zeros(1, records.TRADE)
-    loop.run(*now, np.array([0]), none, none, *buffers, np.zeros(1, records.SUMMARY), order, trade)
+    order, trade, row = np.zeros(1, records.ORDER), np.zeros(1, records.TRADE), np.zeros(1, np.int64)
     times, ones = np.arange(2, dtype=np.int64), np.ones(2)
     bar_columns = BarColumns(times, times + 1, ones, ones, ones, ones, ones, np.zeros(1), np.zeros(1, np.int64))
-    step = (order, trade, market[:1].copy(), signals[:1].copy(), np.zeros(1, np.int64))
-    native.run_one(*now[:4], signals, ones, *bar_columns.columns(), *buffers, np.zeros(1, records.SUMMARY), *step)
+    now = (state.account, state.limits, state.slots, parameters, signals, ones, *bar_columns.columns(), *buffers)
+    step = (np.zeros(1, records.SUMMARY), order, trade, market[:1].copy(), signals[:1].copy(), row)
+    native.run_one(*now, *step, row.copy())
+    many: Any = loop.run
+    many(*now, *step, np.array([2]), *np.zeros((4, 1), np.int64))

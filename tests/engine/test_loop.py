@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from atb.backtest.simulation import scratch, scratch_of_one, simulate
-from atb.engine import kernel, loop, matching, native, records, sizing
+from atb.backtest.simulation import scratch, simulate
+from atb.engine import kernel, loop, matching, native, records, sizing, summary
 from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.records import fresh_account, fresh_slots
@@ -15,44 +15,41 @@ from atb.engine.slot import Slot
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
 from tests.engine.cases import FLAT, account, at, half, play, slot_of
-from tests.scenarios import FREE, Scripted, random_sides, random_slots
+from tests.engine.stepped import empty_buffers, stepped
+from tests.scenarios import BASES, FREE, Scripted, random_sides, random_slots
 from tests.seeds import seeds
 
 ROOM = 2_000
 
 
 def driven(problem: KernelInput, *, general: bool, room: int = ROOM, closes: bool = True) -> dict[str, np.ndarray]:
-    """Run a problem of one slot through the general loop or through the one for a single slot; return all it wrote."""
-    money, slots = fresh_account(problem.account.cash), fresh_slots(1)
-    made = {
-        "orders": np.zeros(room, records.ORDER),
-        "trades": np.zeros(room, records.TRADE),
-        "refusals": np.zeros(room, records.REFUSAL),
-        "equity": np.zeros(len(problem.closes) if closes else 0),
-        "summary": np.zeros(1, records.SUMMARY),
-    }
-    buffers = tuple(made.values())
-    now = (money, problem.limits, slots, problem.parameters, problem.market)
-    if general:
-        loop.run(*now, problem.signals, problem.events, problem.closing, problem.opening, *buffers, *scratch())
-    else:
-        signal_columns = (problem.signal_columns.fields, problem.signal_columns.side)
-        loop.run_one(*now[:4], *signal_columns, *problem.bar_columns.columns(), *buffers, *scratch_of_one())
+    """Run a problem through the loop for many slots, or through the one for a single slot; return all it wrote."""
+    money, slots = fresh_account(problem.account.cash), fresh_slots(len(problem.slots))
+    made = empty_buffers(problem, room=room, closes=closes)
+    signals, work = problem.signal_columns, list(scratch(problem))
+    if general and len(slots) == 1:
+        work[5:] = [np.array([len(signals.side)]), *np.zeros((4, 1), np.int64)]
+    run = loop.run if general else loop.run_one
+    state = (money, problem.limits, slots, problem.parameters)
+    run(*state, signals.fields, signals.side, *problem.bar_columns.columns(), *made.values(), *work)
     return {**made, "account": money, "slots": slots}
 
 
-def assert_both_loops_agree(problem: KernelInput) -> dict[str, np.ndarray]:
-    fast, slow = driven(problem, general=False), driven(problem, general=True)
-    for name, table in slow.items():
-        unequal = [i for i in range(len(table)) if fast[name][i].tobytes() != table[i].tobytes()]
-        assert not unequal, (name, unequal[0], fast[name][unequal[0]], table[unequal[0]])
-    return fast
+def assert_loops_agree(problem: KernelInput) -> dict[str, np.ndarray]:
+    """Compare with the kernel stepped through the loop for many slots and, where there is one slot, the loop for that."""
+    slow = stepped(problem, room=ROOM)
+    for general in (True, False)[: 2 if len(problem.slots) == 1 else 1]:
+        fast = driven(problem, general=general)
+        for name, table in slow.items():
+            unequal = [i for i in range(len(table)) if fast[name][i].tobytes() != table[i].tobytes()]
+            assert not unequal, (name, unequal[0], fast[name][unequal[0]], table[unequal[0]])
+    return slow
 
 
 @pytest.mark.parametrize("seed", seeds(60))
-def test_a_single_slot_gives_the_same_bits_in_both_loops(seed):
+def test_a_single_slot_gives_the_same_bits_in_all_loops(seed):
     slots, money = random_slots(seed)
-    assert_both_loops_agree(prepare(slots[:1], money))
+    assert_loops_agree(prepare(slots[:1], money))
 
 
 def noisy(seed: int, policy: RiskPolicy, execution: ExecutionModel, *, funding: bool = False) -> Slot:
@@ -88,9 +85,9 @@ ONE_RULE = {
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", ONE_RULE)
-def test_each_rule_by_itself_gives_the_same_bits_in_both_loops(name, seed):
+def test_each_rule_by_itself_gives_the_same_bits_in_all_loops(name, seed):
     policy = RiskPolicy(**{"fraction": 0.5, "allow_short": True, **ONE_RULE[name]})
-    done = assert_both_loops_agree(prepare((noisy(seed, policy, PLAIN),), AccountPolicy()))
+    done = assert_loops_agree(prepare((noisy(seed, policy, PLAIN),), AccountPolicy()))
     assert done["account"][0]["orders"] > 4
 
 
@@ -108,25 +105,87 @@ ONE_LIMIT = {
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", ONE_LIMIT)
-def test_each_limit_by_itself_gives_the_same_bits_in_both_loops(name, seed):
+def test_each_limit_by_itself_gives_the_same_bits_in_all_loops(name, seed):
     policy = RiskPolicy(fraction=0.95, allow_short=True)
-    done = assert_both_loops_agree(prepare((noisy(seed, policy, PLAIN),), AccountPolicy(**ONE_LIMIT[name])))
+    done = assert_loops_agree(prepare((noisy(seed, policy, PLAIN),), AccountPolicy(**ONE_LIMIT[name])))
     assert done["account"][0]["orders"] > 0
 
 
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("name", ["interest", "funding", "fee in base"])
-def test_what_is_paid_at_closes_gives_the_same_bits_in_both_loops(name, seed):
+def test_what_is_paid_at_closes_gives_the_same_bits_in_all_loops(name, seed):
     execution = {"interest": ExecutionModel(borrow_rate=1.0), "fee in base": ExecutionModel(fee_in_base=True)}
     policy = RiskPolicy(fraction=0.5, allow_short=name != "fee in base")
     slot = noisy(seed, policy, execution.get(name, FREE), funding=name == "funding")
-    assert_both_loops_agree(prepare((slot,), AccountPolicy()))
+    assert_loops_agree(prepare((slot,), AccountPolicy()))
+
+
+# --- many slots ---
+
+
+def several(seed: int, policies: list[RiskPolicy], execution: ExecutionModel = PLAIN, **options) -> tuple[Slot, ...]:
+    """Return slots on walks of their own that miss bars, begin late and end early, the last of another timeframe."""
+    rng, made = np.random.default_rng(seed), []
+    for k, policy in enumerate(policies):
+        last = k == len(policies) - 1
+        frame = random_walk(75 if last else 300, seed * 10 + k, sigma=0.01)
+        frame.index = pd.date_range(frame.index[0], periods=len(frame), freq="4h" if last else "1h", name="timestamp")
+        frame = frame.iloc[int(rng.integers(0, 20)) : len(frame) - int(rng.integers(0, 20))]
+        frame = frame[rng.random(len(frame)) > 0.03]
+        bars = bars_of(frame, symbol=f"{BASES[k]}/USDT", timeframe="4h" if last else "1h")
+        rates = pd.Series(np.where(np.arange(len(frame)) % 8 == 0, 0.001, 0.0), frame.index)
+        sides = random_sides(rng, len(frame), change=0.08)
+        made.append(Slot(Scripted(sides), bars, policy, execution, funding=rates if options.get("funding") else None))
+    return tuple(made)
+
+
+@pytest.mark.parametrize("seed", seeds(60))
+def test_many_slots_give_the_bits_of_the_kernel_stepped(seed):
+    assert_loops_agree(prepare(*random_slots(seed)))
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ONE_RULE)
+def test_a_rule_of_one_of_many_slots_gives_the_bits_of_the_kernel_stepped(name, seed):
+    plain = RiskPolicy(fraction=0.3, allow_short=True, stop_loss=0.05)
+    policy = RiskPolicy(**{"fraction": 0.3, "allow_short": True, **ONE_RULE[name]})
+    done = assert_loops_agree(prepare(several(seed, [plain, policy, plain]), AccountPolicy()))
+    assert done["account"][0]["orders"] > 12
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", [*ONE_LIMIT, "positions", "orders per bar", "cluster", "gross"])
+def test_a_limit_of_many_slots_gives_the_bits_of_the_kernel_stepped(name, seed):
+    others = {"positions": {"max_positions": 1}, "orders per bar": {"orders_per_bar": 1}, "gross": {"max_gross": 0.5},
+              "cluster": {"max_cluster": 0.3, "cluster_days": 5, "cluster_threshold": 0.0}}  # fmt: skip
+    money = AccountPolicy(**{**ONE_LIMIT, **others}[name])
+    done = assert_loops_agree(prepare(several(seed, [RiskPolicy(fraction=0.9, allow_short=True)] * 3), money))
+    assert done["account"][0]["orders"] > 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("name", ["interest", "funding"])
+def test_what_many_slots_pay_at_closes_gives_the_bits_of_the_kernel_stepped(name, seed):
+    execution = ExecutionModel(borrow_rate=1.0) if name == "interest" else FREE
+    slots = several(seed, [RiskPolicy(fraction=0.3, allow_short=True)] * 3, execution, funding=name == "funding")
+    assert_loops_agree(prepare(slots, AccountPolicy()))
+
+
+def test_an_account_that_loses_everything_is_seen_while_its_slots_are_passed_over():
+    rows = [FLAT, FLAT, (100, 150, 100, 150), (150, 260, 150, 255), at(255), at(100), at(100)]
+    lost = slot_of(rows, [-1.0] * 7, half(fraction=0.9, allow_short=True))
+    calm = slot_of([FLAT] * 7, [1.0] * 7, half(fraction=0.05), symbol="ETH/USDT")
+    done = assert_loops_agree(prepare((lost, calm), account()))
+    assert done["account"][0]["halt"] == records.HALT_LIQUIDATION
+
+
+# --- single cases ---
 
 
 def test_a_short_that_loses_everything_is_seen_while_it_is_passed_over():
     rows = [FLAT, FLAT, (100, 150, 100, 150), (150, 210, 150, 205), at(205), at(100), at(100)]
     slot = slot_of(rows, [-1.0] * 7, half(fraction=1.0, allow_short=True))
-    done = assert_both_loops_agree(prepare((slot,), account()))
+    done = assert_loops_agree(prepare((slot,), account()))
     assert done["account"][0]["halt"] == records.HALT_LIQUIDATION
 
 
@@ -134,16 +193,16 @@ def test_a_loss_at_an_open_is_seen_at_the_close_of_its_bar():
     """The exit's bar is a new day's first, and no close falls on midnight: that day began with the equity before the loss."""
     rows = [FLAT, FLAT, FLAT, at(90), at(90), at(90)]
     slot = slot_of(rows, [1.0, np.nan, 0.0, np.nan, 1.0], start="2024-01-01 20:30")
-    done = assert_both_loops_agree(prepare((slot,), account(daily_loss=0.03)))
+    done = assert_loops_agree(prepare((slot,), account(daily_loss=0.03)))
     assert done["refusals"][0]["reason"] == records.DAILY_LOSS
 
 
 def test_a_first_and_a_last_bar_are_not_passed_over_wrongly():
     for sides in ([1.0], [], [0.0, 0.0, 1.0], [np.nan, 1.0, 1.0]):
         for rows in ([FLAT], [FLAT] * 2, [FLAT] * 3):
-            assert_both_loops_agree(prepare((slot_of(rows, sides[: len(rows)]),), account()))
+            assert_loops_agree(prepare((slot_of(rows, sides[: len(rows)]),), account()))
     daily = account(daily_loss=0.1, orders_per_day=3)
-    assert_both_loops_agree(prepare((slot_of([FLAT] * 60, [np.nan] * 40 + [1.0]),), daily))
+    assert_loops_agree(prepare((slot_of([FLAT] * 60, [np.nan] * 40 + [1.0]),), daily))
 
 
 def test_buffers_that_are_too_small_are_filled_and_the_rest_is_counted():
@@ -224,7 +283,7 @@ def test_bars_with_a_position_at_their_close_are_counted():
 @pytest.fixture
 def plain(monkeypatch):
     """The kernel as plain Python: how it is debugged, and how the coverage of its lines is measured."""
-    for module in (matching, sizing, kernel, loop):
+    for module in (matching, sizing, kernel, summary, loop):
         for name, value in list(vars(module).items()):
             if hasattr(value, "py_func"):
                 monkeypatch.setattr(module, name, value.py_func)

@@ -97,7 +97,9 @@ def test_the_kernel_trades_what_the_plain_reference_trades(seed):
 @pytest.mark.parametrize("seed", range(0, 60, 3))
 def test_they_agree_on_what_a_finer_timeframe_saw_first(seed):
     problem = prepare(*random_slots(seed))
-    problem.market["first"] = np.random.default_rng(seed).integers(0, 3, len(problem.market))
+    market = problem.market.copy()
+    market["first"] = np.random.default_rng(seed).integers(0, 3, len(market))
+    problem = problem.with_market(market)
     assert_equal(problem)
 
 
