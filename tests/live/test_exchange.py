@@ -9,7 +9,8 @@ from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.live.loop import Bell
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, random_walk
-from tests.live.exchange_harness import venue
+from tests.live.exchange_harness import HOUR, venue
+from tests.rehearsal.schedules import market as gapping
 
 CROSS = make_strategy("sma_cross", fast=3, slow=8)
 COSTS = ExecutionModel(fee=0.001, maker_fee=0.0005, slippage=0.0003)
@@ -68,6 +69,23 @@ def test_every_order_is_the_backtests(tmp_path, name):
         result = v.backtest()
         assert len(result.outcome.orders) >= 5, "a market in which nothing happens proves nothing"
         assert summary.equity == pytest.approx(float(result.equity.iloc[-1]), rel=1e-9)
+
+
+def test_an_entry_follows_the_open_where_that_has_leapt_from_the_close(tmp_path):
+    """A list's first order needs a worst price: by the last close it would not be filled, unlike in the backtest."""
+    leaping = gapping("BTC/USDT", FIRST + COUNT + 2, 31)
+    with venue(
+        tmp_path, [(CROSS, leaping, POLICIES["a stop and a target"])], first=FIRST, count=COUNT, execution=COSTS
+    ) as v:
+        v.trade()
+        assert v.unlike() == []
+        closes = dict(zip(leaping.opened_ms + HOUR, leaping.frame["close"], strict=True))
+        leaps = [
+            float(fill.price) / closes[fill.time_ms]
+            for fill in v.fills()
+            if fill.role == "entry" and fill.time_ms in closes
+        ]
+        assert max(leaps) > 1.03
 
 
 def test_fees_in_base_leave_what_the_backtest_leaves(tmp_path):

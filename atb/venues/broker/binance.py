@@ -98,7 +98,9 @@ class BinanceBroker(BinanceReads):
     async def cancel(self, order: Order | OrderList) -> Answer:
         """Cancel an order or a whole list; `rejected` with code -2011 means that no such order is open.
 
-        Cancelling an order of a list cancels the whole list.
+        Cancelling an order of a list cancels the whole list. Where a kept-alive connection is reset, aiohttp sends the DELETE a
+        second time by itself: that cancels nothing else, for the name is this order's alone, and is answered -2011 if the first
+        one was executed.
         """
         symbol = orders_of(order)[0].symbol
         values = {"symbol": self._rules_of(symbol).venue_symbol}

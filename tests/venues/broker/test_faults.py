@@ -177,6 +177,21 @@ async def test_a_request_that_never_left_or_came_too_soon_does_not_bring_the_usu
             assert sent == [BOUND, BOUND, 10_000, 10_000]
 
 
+@pytest.mark.parametrize(("kind", "ends"), [("lost", ("rejected", "-2011")), ("reset", ("done", ""))])
+@in_loop
+async def test_a_cancellation_that_is_sent_again_on_a_new_connection_cancels_once(kind, ends):
+    with exchange() as running:
+        async with broker_at(running) as broker:
+            stop, other = make("stop", "stop"), make("stop", "stop", name="1")
+            for order in (stop, other):
+                await broker.place(order)
+            running.add_faults(Fault(kind, "DELETE /api/v3/order"))
+            answer = await broker.cancel(stop)
+            assert (answer.outcome, answer.code) == ends
+            assert len([row for row in running.ledger("request") if row["method"] == "DELETE"]) == 2
+            assert [(await broker.find(order)).state for order in (stop, other)] == ["cancelled", "new"]
+
+
 @in_loop
 async def test_a_usual_window_that_is_wider_is_never_narrowed():
     with exchange() as running:
