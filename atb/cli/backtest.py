@@ -163,6 +163,8 @@ def _print_second(row: "RunRow", result: "Result") -> None:
         print_points(ResultEvidence.from_json(evidence).sentences())
     click.echo()
     print_fields(run_facts(row))
+    if found:
+        click.echo(f"\nThe report: {command_line(f'report {row.run_id}')}")
     if found and len(result.slots) > 1:
         alone = _alone(result.slots)
         print_text("\nTo promote it, backtest each symbol alone: a manifest holds one, and a runner takes several.")
@@ -171,7 +173,6 @@ def _print_second(row: "RunRow", result: "Result") -> None:
         for options in alone:
             click.echo(f"  {options}")
     elif found:
-        click.echo(f"\nThe report: {command_line(f'report {row.run_id}')}")
         click.echo(f"Next: {command_line(f'promote {row.run_id} --to paper')}")
 
 

@@ -41,7 +41,7 @@ def run_html(run: Facts) -> str:
         "<h1>The run</h1>",
         f'<p class="about">{_text(run_line(run))}</p>',
         _folded("All metrics", _table("", run.get("metrics") or {})),
-        _facts(_table("", _repeat_facts(run))),
+        f'<div class="facts whole">{_table("", _repeat_facts(run))}</div>',
         f'<p class="about">To repeat it, on the same bars and sources:</p><pre class="command">{_text(command(run))}</pre>',
     ]
     return "".join(parts)

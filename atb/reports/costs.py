@@ -32,11 +32,14 @@ def costs(result: Result) -> dict[str, float]:
 def costs_figure(result: Result) -> go.Figure:
     """Draw the way from profit before costs to profit after them."""
     found, quote = costs(result), quote_of(result)
-    names = ["before costs", "fees", "slippage", "borrow and funding", "after costs"]
-    values = [found["before"], -found["fees"], -found["slippage"], -found["financing"], found["after"]]
+    names = ["before costs", "fees", "slippage", "after costs"]
+    values = [found["before"], -found["fees"], -found["slippage"], found["after"]]
+    if found["financing"]:
+        names.insert(3, "borrow and funding")
+        values.insert(3, -found["financing"])
     drawn = go.Figure(
         go.Waterfall(
-            x=names, y=values, measure=["absolute", "relative", "relative", "relative", "total"],
+            x=names, y=values, measure=["absolute", *["relative"] * (len(names) - 2), "total"],
             text=[f"{value + 0.0:+,.0f}" for value in values], textposition="outside", cliponaxis=False, showlegend=False,
             increasing={"marker": {"color": theme.PROFIT}}, decreasing={"marker": {"color": theme.LOSS}},
             totals={"marker": {"color": theme.BLUE}}, connector={"line": {"color": theme.SOFT, "width": 1}},

@@ -7,7 +7,7 @@ from atb.backtest import run
 from tests.bars import random_walk
 from tests.scenarios import scripted_slot
 
-N = 130_000
+N = 110_000
 SIDES = tuple(np.where(np.arange(N) // 2 % 2 == 0, 1.0, 0.0))
 
 

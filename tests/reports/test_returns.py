@@ -142,7 +142,8 @@ def test_what_costs_took_is_what_the_same_orders_would_have_kept_without_them(re
     assert found["after"] == pytest.approx(result.equity.iloc[-1] - result.inputs.account.cash)
     assert found["fees"] == pytest.approx(orders["fee"].sum())
     bars = costs_figure(result).data[0]
-    assert sum(bars.y[:4]) == pytest.approx(bars.y[4])
+    assert sum(bars.y[:-1]) == pytest.approx(bars.y[-1])
+    assert list(bars.x) == ["before costs", "fees", "slippage", "after costs"]
 
 
 def test_turnover_counts_every_order_once(result):
