@@ -109,8 +109,11 @@ def _serve_tls(server: "Flask", place: Place, announce: Callable[[str], None]) -
 
 def _waitress(server: "Flask", where: dict[str, Any], *, proxy: str | None) -> Any:
     """Return a waitress server that believes what a proxy states, and no one else."""
+    import logging
+
     import waitress
 
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a browser's first page asks for more than there are threads
     options: dict[str, Any] = {
         "threads": THREADS,
         "connection_limit": CONNECTIONS,

@@ -13,7 +13,7 @@ from flask_admin.contrib.sqla import ModelView
 from flask_admin.contrib.sqla.filters import BaseSQLAFilter
 from flask_admin.form import BaseForm
 from flask_admin.model.template import LinkRowAction
-from sqlalchemy import select
+from sqlalchemy import JSON, select
 
 from atb.dashboards.admin.cells import as_text, harmless, moment_of, ms_of, shortened
 from atb.dashboards.admin.reading import ReadSession
@@ -41,6 +41,7 @@ MONEY = frozenset({"session", "slot", "decision", "intent", "order_event", "fill
 SECRET = {"dashboard_user": {"password_hash"}, "dashboard_login": {"token_sha256"}}
 LARGE = {"kernel_state": {"payload"}}  # shown on the row's own page
 _CATEGORIES = {"Research": {"run", "promotion", "evidence"}, "Access": {"dashboard_user", "dashboard_login"}}
+_PROSE = {"error", "text", "reason", "refusal", "browser", "path", "holder"}  # columns whose cells wrap
 _TEXTS = {"Text", "String"}
 _FILTERED = {*_TEXTS, "Integer", "BigInteger", "Float", "Boolean"}
 
@@ -89,6 +90,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
         self._ms = {name for name in names if name.endswith("_ms")}
         if any(column.key in hidden for column in table.primary_key.columns):  # no link may name the row
             self.can_view_details = self.column_display_actions = False
+        self.long = [name for name in names if name in _PROSE or isinstance(table.columns[name].type, JSON)]
         self.column_list = [name for name in names if name not in LARGE.get(table.name, set())]
         self.column_details_list = names
         self.column_export_list = self.column_list
