@@ -24,6 +24,7 @@ _PUBLIC = (
     "monitoring",
     "reports",
     "strategies",
+    "trials",
     "workbench",
 )
 _PACKAGES = (*_PUBLIC, "engine", "features", "live", "prediction", "promotion", "validation", "venues")

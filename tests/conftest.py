@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,8 +55,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: ranks.get(item.path.name, len(LONGEST)))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_trials(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], None]:
+    """Record the trials of what is shared between tests in a folder of this session, never in the user's ledger."""
+    from atb import config, trial_folder  # noqa: F401 - the settings mount theirs once, when they are imported
+
+    folder = tmp_path_factory.mktemp("trials")
+
+    def mount() -> None:
+        trial_folder.mount(lambda: folder)
+
+    mount()
+    return mount
+
+
 @pytest.fixture(autouse=True)
-def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_trials: Callable[[], None]) -> Iterator[None]:
     """Stand and write in `tmp_path`, a project of its own, never in the repository."""
     from atb.config.own import mount_settings
 
@@ -64,6 +79,8 @@ def own_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path.with_name(f"{tmp_path.name}-config")))
     monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path))
     monkeypatch.chdir(tmp_path)
+    yield
+    no_trials()
 
 
 @pytest.fixture(scope="session")

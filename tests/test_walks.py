@@ -42,6 +42,17 @@ BESIDE_BACKTEST = {
     "the arithmetic and the register of indicators": ("atb/features/indicators/",),
     "the records, empty before the first bar": ("atb/engine/state", "atb/engine/records"),
     "what is made of the outcome": ("atb/backtest/result",),
+    "what is remembered of it": (
+        "atb/backtest/recording",
+        "atb/backtest/baselines",
+        "atb/backtest/metrics",
+        "atb/backtest/span",
+        "atb/trials/",
+        "atb/trial_folder",
+        "atb/domain/symbol",
+        "atb/config/",
+        "atb/files",
+    ),
 }
 BESIDE_LIVE = {
     "clocks, threads, waiting": ("venues/broker/clock", "live/feed/timer", "threads", "times"),

@@ -54,7 +54,7 @@ ON_CARD = ("total_return_pct", "cagr_pct", "max_drawdown_pct", "max_drawdown_day
 COLUMNS = ("strategy", "hold", "cash", "random entry")
 WIDTH = 110  # characters of a line of text
 _POINTS = 300  # of each line of the small picture
-_BLUE, _ORANGE = "#2F8FCE", "#E69F00"  # distinct on white and on black, and in lightness
+BLUE, _ORANGE = "#2F8FCE", "#E69F00"  # distinct on white and on black, and in lightness
 
 FONT = "Inter, 'Helvetica Neue', Arial, sans-serif"
 _CELL = "padding:2px 14px;text-align:right;white-space:nowrap;background:transparent;color:inherit;border:0"
@@ -220,21 +220,34 @@ def _table(rows: dict[str, tuple[str, ...]]) -> str:
 
 def _picture(result: CardFigures) -> str:
     """Return equity and holding as two small lines on one scale, and which is which."""
-    curves = {"strategy": (result.equity, _BLUE), "hold": (result.benchmark_equity, _ORANGE)}
+    curves = {"strategy": (result.equity, BLUE), "hold": (result.benchmark_equity, _ORANGE)}
+    return picture(curves, "account value", "equity beside holding")
+
+
+def picture(curves: Mapping[str, tuple[NDArray[np.float64], str]], what: str, alt: str) -> str:
+    """Return lines on one scale as a small picture, with their names and the scale below.
+
+    Parameters
+    ----------
+    curves
+        Values and colour by name, the most important first.
+    what, alt
+        What the scale is of, and the picture in words.
+    """
     low = min(float(values.min()) for values, _ in curves.values())
     high = max(float(values.max()) for values, _ in curves.values())
     lines = "".join(
         f"<polyline points='{_points(values, low, high)}' fill='none' stroke='{colour}' stroke-width='1.5' "
         "stroke-linejoin='round' vector-effect='non-scaling-stroke'/>"
-        for values, colour in reversed(curves.values())
+        for values, colour in reversed(list(curves.values()))
     )
     names = " ".join(f"<span style='color:{colour}'>&#9644;</span> {name}" for name, (_, colour) in curves.items())
     drawing = f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 860 80' preserveAspectRatio='none'>{lines}</svg>"
     # As an image: reports take no markup that could hold a script.
     return (
-        f"<img src='data:image/svg+xml,{quote(drawing)}' width='100%' height='80' alt='equity beside holding' "
+        f"<img src='data:image/svg+xml,{quote(drawing)}' width='100%' height='80' alt='{escape(alt)}' "
         "style='max-width:860px;display:block;background:transparent'/>"
-        f"<div style='font-size:11px;{_SOFT}'>{names} (account value, {low:,.0f} to {high:,.0f})</div>"
+        f"<div style='font-size:11px;{_SOFT}'>{names} ({escape(what)}, {low:,.0f} to {high:,.0f})</div>"
     )
 
 

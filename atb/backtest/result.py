@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from atb.backtest.card import CardFigures
     from atb.backtest.drilldown import DrillDown
+    from atb.trials.seen import Seen
 
 _BASELINE = ("total_return_pct", "cagr_pct", "volatility_pct", "sharpe", "sortino", "calmar", "max_drawdown_pct",
              "max_drawdown_days", "fees_paid", "financing_paid")  # fmt: skip
@@ -73,6 +74,13 @@ class Result:
     def kernel_hash(self) -> str:
         """Hash of the kernel that decided."""
         return kernel_hash()
+
+    @property
+    def seen(self) -> "Seen":
+        """How often its bars have been looked at so far, this backtest included, and what luck alone would reach by now."""
+        from atb.trials.seen import seen
+
+        return seen(self.inputs)
 
     # --- tables -------------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from atb.backtest.recording import record_run
 from atb.backtest.result import Result
 from atb.backtest.simulation import simulate
 from atb.domain.bars import Bars
@@ -37,7 +38,7 @@ def run(
     start: "pd.Timestamp | None" = None,
     finer: "Bars | Sequence[Bars] | None" = None,
 ) -> Result:
-    """Backtest one slot, or several that share an account.
+    """Backtest one slot, or several that share an account. The trials ledger counts it (`atb.trials`).
 
     Parameters
     ----------
@@ -57,8 +58,10 @@ def run(
     """
     inputs = prepare(as_slots(slots), AccountPolicy() if account is None else account, start)
     if finer is None:
-        return Result(inputs, simulate(inputs))
-    from atb.backtest.drilldown import drill_down
+        outcome, drilled = simulate(inputs), None
+    else:
+        from atb.backtest.drilldown import drill_down
 
-    inputs, outcome, drilled = drill_down(inputs, (finer,) if isinstance(finer, Bars) else tuple(finer))
+        inputs, outcome, drilled = drill_down(inputs, (finer,) if isinstance(finer, Bars) else tuple(finer))
+    record_run(inputs, outcome)
     return Result(inputs, outcome, drilled=drilled)

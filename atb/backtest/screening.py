@@ -172,6 +172,7 @@ def screen(
     SetupError
         If `rust` is asked for and not installed.
     """
+    from atb.backtest.recording import record_screen
     from atb.backtest.signal_frame import sides_frame
 
     policy, execution = policy or RiskPolicy(), execution or ExecutionModel()
@@ -186,16 +187,18 @@ def screen(
     traded = bars.slice(start)
     if not len(traded):
         raise InputError("No bar to trade", found=f"start={start}", todo="Choose an earlier start")
-    sides = sides_frame(signals, bars).loc[traded.frame.index]
+    given = sides_frame(signals, bars)
+    sides = given.loc[traded.frame.index]
     settled = _settings(sides, traded, policy=policy, execution=execution) | {"init_cash": cash, "engine": engine}
     _check_options(options, settled)
     from vectorbt import Portfolio
 
     portfolio = Portfolio.from_signals(**settled, **options)
     holes = Holes.of(traded, 0)
-    return Screen(
-        portfolio, vectorbt_settings.fill_rules(policy, execution), bars.label, missing=holes.missing if holes else 0
-    )
+    rules = vectorbt_settings.fill_rules(policy, execution)
+    made = Screen(portfolio, rules, bars.label, missing=holes.missing if holes else 0)
+    record_screen(signals, given, traded, screen=made, terms=(policy, execution, cash))
+    return made
 
 
 def _settings(sides: "pd.DataFrame", bars: Bars, *, policy: RiskPolicy, execution: ExecutionModel) -> dict[str, Any]:

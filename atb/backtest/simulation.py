@@ -114,17 +114,23 @@ class RunSummary(NamedTuple):
         return cls(total, outcome.account, outcome.slots, below, exposed)
 
 
-def summarise(inputs: KernelInput, parameters: Records | None = None) -> RunSummary:
-    """Run the kernel, optionally with other slot parameters (S,), and keep only the summary.
+def summarise(
+    inputs: KernelInput, parameters: Records | None = None, *, equity: NDArray[np.float64] | None = None
+) -> RunSummary:
+    """Run the kernel, optionally with other slot parameters (S,), and keep only the summary; `equity` (C,) is written if given.
 
     Where bars are missing, the kernel's counts of bars are not times, so the whole outcome is computed first.
     """
     if not Span.is_whole(inputs):
         chosen = inputs if parameters is None else replace(inputs, parameters=parameters)
-        return RunSummary.of(simulate(chosen), chosen)
+        outcome = simulate(chosen)
+        if equity is not None:
+            equity[:] = outcome.equity
+        return RunSummary.of(outcome, chosen)
     account, slots = fresh_account(inputs.account.cash), fresh_slots(len(inputs.slots))
     summary = np.zeros(1, records.SUMMARY)
-    nothing = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), np.zeros(0))
+    curve = np.zeros(0) if equity is None else equity
+    nothing = (np.zeros(0, records.ORDER), np.zeros(0, records.TRADE), np.zeros(0, records.REFUSAL), curve)
     state = (account, inputs.limits, slots, inputs.parameters if parameters is None else parameters)
     run_loop(inputs, state, (*nothing, summary))
     total = summary[0]

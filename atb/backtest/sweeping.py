@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.backtest.metrics import metrics
+from atb.backtest.metrics import Columns, metrics
+from atb.backtest.recording import SweepTrials
 from atb.backtest.running import as_slots, run
-from atb.backtest.simulation import summarise
+from atb.backtest.simulation import RunSummary, summarise
 from atb.backtest.span import Span
 from atb.decimals import counted, number
 from atb.domain.bars import series_label
@@ -30,6 +31,7 @@ from atb.engine.checks import check_count
 from atb.engine.kernel_input import KernelInput, prepare
 from atb.engine.parameters import slot_parameters
 from atb.engine.policy import AccountPolicy, RiskPolicy
+from atb.engine.records import Records
 from atb.engine.slot import Slot
 from atb.errors import InputError, did_you_mean
 from atb.features.indicators import remembered
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atb.backtest.result import Result
+    from atb.trials.seen import Seen
 
 Progress = Callable[[int, int], None]
 _BAR_RUNS = 5_000_000  # bars times combinations in one task: a few hundredths of a second, so that an interrupt is felt
@@ -85,6 +88,17 @@ class Sweep:
         names = ", ".join(dict.fromkeys(combination.strategy.name for combination in self.combinations))
         return f"{names} · {series_label(slot.bars for slot in self.slots)}"
 
+    @property
+    def seen(self) -> "Seen":
+        """How often its bars have been looked at so far, this sweep included, and what luck alone would reach by now."""
+        from atb.trials.seen import seen_of
+
+        bars = [slot.bars for slot in self.slots]
+        first = (
+            min(int(one.opened_ms[0]) for one in bars) if self.start is None else int(self.start.timestamp() * 1_000)
+        )
+        return seen_of(bars, (first, max(int(one.closed_ms[-1]) for one in bars)))
+
     def __len__(self) -> int:
         """Return the number of combinations that were run: the trials that a later test must count."""
         return len(self.table)
@@ -120,7 +134,7 @@ class Sweep:
 
         shown = self.table.sort_values("sharpe", ascending=False).head(10)
         title = "The ten best by Sharpe ratio; the best of many is partly luck."
-        return f"<p>{html.escape(repr(self))}. {title}</p>{shown.to_html(float_format=number)}"
+        return f"<p>{html.escape(f'{self!r}. {title} {self.seen}')}</p>{shown.to_html(float_format=number)}"
 
 
 def sweep(
@@ -156,23 +170,16 @@ def sweep(
         If there is nothing to sweep, or a combination is refused.
     """
     chosen = as_slots(slots)
-    combinations = _combinations(chosen, policies, strategies)
+    axes = _axes(chosen, policies, strategies)
+    combinations = [Combination(strategy, policy) for strategy, policy in itertools.product(*axes)]
     if workers is not None:
         check_count("workers", workers, low=1)
     total, purse = len(combinations), AccountPolicy() if account is None else account
-    sums = _Sums(total, len(chosen))
+    sums = _Sums(total, len(chosen), account=purse, trials=SweepTrials(*axes))
     with _shown(progress, total) as report, remembered():
         finished = _sweep(chosen, combinations, sums, account=purse, start=start, workers=workers, report=report)
     done = np.flatnonzero(sums.done)
-    figures = metrics(
-        sums.summaries[done],
-        sums.accounts[done],
-        sums.slots[done],
-        times=sums.times[done],
-        cash=purse.cash,
-        span=sums.span or Span(np.ones(1), 1.0),
-    )
-    table = _table([combinations[k] for k in done], done, figures)
+    table = _table([combinations[k] for k in done], done, sums.figures(done))
     return Sweep(chosen, combinations, account=purse, start=start, table=table, complete=finished)
 
 
@@ -201,9 +208,9 @@ def joined(
 # --- combinations -----------------------------------------------------------------------------------------------------
 
 
-def _combinations(
+def _axes(
     slots: tuple[Slot, ...], policies: Sequence[RiskPolicy] | None, strategies: Sequence[Strategy] | None
-) -> list[Combination]:
+) -> tuple[Sequence[Strategy], Sequence[RiskPolicy]]:
     if not slots:
         raise InputError("A sweep needs at least one slot")
     for name, given in (("policies", policies), ("strategies", strategies)):
@@ -211,8 +218,7 @@ def _combinations(
             raise InputError(f"A sweep needs a list with at least one of {name}", found=given)
         if given is None and len({getattr(slot, {"policies": "policy"}.get(name, "strategy")) for slot in slots}) > 1:
             raise InputError(f"The slots differ in their {name}: say which to sweep", todo=f"Pass {name}=[...]")
-    pairs = itertools.product(strategies or [slots[0].strategy], policies or [slots[0].policy])
-    return [Combination(strategy, policy) for strategy, policy in pairs]
+    return strategies or [slots[0].strategy], policies or [slots[0].policy]
 
 
 def _with(slots: tuple[Slot, ...], combination: Combination) -> tuple[Slot, ...]:
@@ -233,13 +239,30 @@ def _columns_key(slots: tuple[Slot, ...], combination: Combination) -> tuple[Any
 class _Sums:
     """The sums kept per combination: a few hundred bytes, however many bars."""
 
-    def __init__(self, combinations: int, slots: int) -> None:
+    def __init__(self, combinations: int, slots: int, *, account: AccountPolicy, trials: SweepTrials) -> None:
+        self.account, self.trials = account, trials
         self.summaries = np.zeros(combinations, records.SUMMARY)
         self.accounts = np.zeros(combinations, records.ACCOUNT)
         self.slots = np.zeros((combinations, slots), records.SLOT)
         self.times = np.zeros((combinations, 2))  # periods: the longest below a peak, and in the market
         self.span: Span | None = None  # of the bars, which all combinations share; none before the first was prepared
         self.done = np.zeros(combinations, bool)
+        self._figures: tuple[NDArray[np.int64], Columns] | None = None
+
+    def figures(self, rows: NDArray[np.int64]) -> Columns:
+        """Return the figures of merit of some combinations; the last ones are kept, which table and ledger both ask for."""
+        if self._figures is not None and np.array_equal(self._figures[0], rows):
+            return self._figures[1]
+        found = metrics(
+            self.summaries[rows],
+            self.accounts[rows],
+            self.slots[rows],
+            times=self.times[rows],
+            cash=self.account.cash if len(rows) else 1.0,
+            span=self.span or Span(np.ones(1), 1.0),
+        )
+        self._figures = rows, found
+        return found
 
 
 def _sweep(
@@ -256,6 +279,8 @@ def _sweep(
             while len(waiting) > 2 * count:  # signals of strategies far ahead would only fill the memory
                 waiting.pop(0).result()
                 report(int(sums.done.sum()), len(combinations))
+                if sums.trials.due:
+                    sums.trials.write(sums.done, sums.figures)
         for future in waiting:
             future.result()
             report(int(sums.done.sum()), len(combinations))
@@ -263,6 +288,7 @@ def _sweep(
         stopped = True
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+        sums.trials.write(sums.done, sums.figures)
     return not stopped
 
 
@@ -281,6 +307,7 @@ def _tasks(
     for members in groups.values():
         inputs = prepare(_with(slots, combinations[members[0]]), account, start)
         sums.span = sums.span or Span.of(inputs)
+        sums.trials.begin(inputs)
         size = int(np.clip(_BAR_RUNS // len(inputs.bar_columns.opened), 1, _LARGEST))
         for first in range(0, len(members), size):
             yield _Task(inputs, members[first : first + size], combinations, sums)
@@ -305,13 +332,19 @@ class _Task:
             ],
             records.SLOT_PARAMETERS,
         )
-        ended = [summarise(self.inputs, own) for own in parameters]
         sums, rows = self.sums, np.array(self.members)
+        ended = [self._run(k, own) for k, own in zip(self.members, parameters, strict=True)]
         sums.summaries[rows] = np.array([run.summary for run in ended], records.SUMMARY)
         sums.accounts[rows] = np.array([run.account for run in ended], records.ACCOUNT)
         sums.slots[rows] = np.stack([run.slots for run in ended])
         sums.times[rows] = [[run.below, run.exposed] for run in ended]
         sums.done[rows] = True
+
+    def _run(self, combination: int, parameters: Records) -> RunSummary:
+        curve = self.sums.trials.curve(combination)
+        ended = summarise(self.inputs, parameters, equity=curve)
+        self.sums.trials.keep(combination, curve)
+        return ended
 
 
 # --- the table --------------------------------------------------------------------------------------------------------

@@ -105,6 +105,14 @@ def _indicators(rows: Sequence[Row]) -> TargetResult | None:
     return TargetResult(target, figure, row.ratio_to_atb >= 500.0 and bool(row.agrees))
 
 
+def _ledger(rows: Sequence[Row]) -> TargetResult | None:
+    row = next((row for row in rows if row.case == "ledger" and row.engine != ATB), None)
+    if row is None or row.ratio_to_atb is None:
+        return None
+    share = 1.0 - row.ratio_to_atb
+    return TargetResult("the trials ledger at most 2 % of a sweep", f"{100 * share:.1f} %{_sizes(row)}", share <= 0.02)
+
+
 def _cold(rows: Sequence[Row]) -> TargetResult | None:
     return _seconds(rows, "cold", limit=15.0, target="cold compile within 15 s")
 
@@ -141,4 +149,5 @@ CHECKS: tuple[Callable[[Sequence[Row]], TargetResult | None], ...] = (
     _indicators,
     _live,
     _notebooks,
+    _ledger,
 )

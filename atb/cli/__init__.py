@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("atb.cli.run:train", "Train a model by the training notebook."),
     "backtest": ("atb.cli.backtest:backtest", "Backtest one strategy: figures at once, then proofs and a report."),
     "sweep": ("atb.cli.sweep:sweep", "Backtest every combination of a grid, or run a notebook for each."),
+    "trials": ("atb.cli.trials:trials", "Say how often which bars were tried, and what luck alone would reach."),
     "strategies": ("atb.cli.strategies:strategies", "List the strategies with their questions, inputs and parameters."),
     "new": ("atb.cli.own:new", "Write a strategy of your own: its file, a test and a notebook."),
     "test-strategy": ("atb.cli.own:test_strategy", "Check what every strategy must keep, bar by bar."),

@@ -30,6 +30,7 @@ CASES = (
     "indicators",
     "live",
     "notebooks",
+    "ledger",
 )
 COLUMNS = ("case", "engine", "bars", "combos", "workers", "cpu_s", "wall_s", "ratio_to_atb", "peak_mb", "agrees")
 
@@ -79,6 +80,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
       cold    compiling the kernel into an empty cache
       load    a million minutes from the catalogue, beside pandas from CSV, and one day of them
       indicators  a closed bar's indicators by the live form, beside pandas computing them again
+      ledger  a sweep with the trials ledger and without it
       live    from a closed bar seen by the runner to the request it sends, as a histogram; an order to its answer, by each way
       notebooks  small notebooks in a batch with warm kernels, beside papermill
 
@@ -103,7 +105,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
     seed = SEED if sizes["seed"] is None else sizes["seed"]
     options = Options(sizes["bars"], sizes["combos"], sizes["repeat"], seed)
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
-    peers = tuple(case for case in chosen if case not in {"load", "indicators", "live", "notebooks"})
+    peers = tuple(case for case in chosen if case not in {"load", "indicators", "live", "notebooks", "ledger"})
     rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
     if "load" in chosen:
         from atb.bench.loading import measure_loading
@@ -124,6 +126,10 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
         from atb.bench.notebooks import measure_notebooks
 
         rows += measure_notebooks()
+    if "ledger" in chosen:
+        from atb.bench.ledger import measure_ledger
+
+        rows += measure_ledger(options)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
     if as_json:

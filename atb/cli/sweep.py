@@ -208,7 +208,7 @@ def _print(done: "Sweep", ranked: "pd.DataFrame", *, total: int, options: dict[s
     empty = "No combination has so many closed trades: lower --least-trades."
     print_table(rows, ["row", *columns], spare=[name for name in SPARE if name != by], empty=empty)
     click.echo()
-    print_text(f"{len(ranked):,} of {counted(total, 'combination')} ranked by {by}. {NOTICE}")
+    print_text(f"{len(ranked):,} of {counted(total, 'combination')} ranked by {by}. {NOTICE} {done.seen}")
     for path in (options["table"], options["picture"]):
         if path:
             click.echo(f"Written: {path}")
@@ -250,5 +250,6 @@ def _as_json(done: "Sweep", ranked: "pd.DataFrame", prepared: "PreparedSweep") -
         "complete": done.complete,
         "swept": done.swept,
         "notice": NOTICE,
+        "seen": done.seen.to_json(),
         "rows": [{"row": row, **values} for row, values in zip(ranked.index, ranked.to_dict("records"), strict=True)],
     }

@@ -1,5 +1,6 @@
-"""The folder of your own strategies, as the settings name it: its files by name, and whether one changed since it was loaded."""
+"""The folders of your own strategies and of your trials, as the settings name them; which strategy files changed since loaded."""
 
+import functools
 import keyword
 import os
 import sys
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atb import sources, strategy_folder
+from atb import sources, strategy_folder, trial_folder
 from atb.config.load import load_settings
 
 if TYPE_CHECKING:
@@ -77,11 +78,23 @@ def folder_of_settings() -> OwnStrategies:
 
 
 def mount_settings() -> None:
-    """Look strategies up in the folder that the settings of this process name at the time."""
+    """Look strategies up, and record trials, in the folders that the settings of this process name at the time."""
     strategy_folder.mount(folder_of_settings)
+    trial_folder.mount(_trials_of_settings)
+
+
+def _trials_of_settings() -> Path:
+    return _trials_root(os.environ.get("ATB__DATA__ROOT"), os.getcwd())  # noqa: PTH109 - a key, asked for at every trial
+
+
+@functools.lru_cache(maxsize=8)
+def _trials_root(_root: str | None, _here: str) -> Path:
+    """Read the settings once for a root and a working directory: a trial must not cost the reading of files."""
+    return load_settings().trials_root
 
 
 def mount_folder(settings: "Settings") -> None:
     """Look strategies up in the folder of these settings from now on."""
     found = OwnStrategies(str(settings.strategies_root))
     strategy_folder.mount(lambda: found)
+    trial_folder.mount(lambda: settings.trials_root)

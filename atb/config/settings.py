@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Field
 from pydantic.json_schema import SkipJsonSchema
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
+from atb import trial_folder
 from atb.config.project import user_folder
 from atb.config.trading import ExchangeSettings, LiveSettings, Section
 from atb.redaction import MASK
@@ -169,6 +170,11 @@ class Settings(BaseSettings):
     def runs_root(self) -> Path:
         """Folder of the executed notebooks, one folder per run."""
         return self.data.root / "runs"
+
+    @property
+    def trials_root(self) -> Path:
+        """Folder of the trials ledger, one folder per machine."""
+        return self.data.root / trial_folder.NAME
 
     @property
     def cache_root(self) -> Path:

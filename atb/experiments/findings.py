@@ -60,6 +60,7 @@ def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
         (not earned >= 0, f"It loses money: {earned:+.2f} % after costs"),
         (not earned >= held["total_return_pct"], "Holding would have earned more, with less work"),
         (not _above(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
+        *((True, text) for text in _lucky(result)),
         (
             stats["ambiguous_bars"] > 0,
             f"{counted(stats['ambiguous_bars'], 'bar')} touched stop and target: order unknown",
@@ -70,6 +71,14 @@ def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
     ]
     ruined = [str(result.ruin).rstrip(".")] if result.ruin else []
     return [*ruined, *_failed_proofs(proven), *_unchecked(proven), *(text for applies, text in checks if applies)]
+
+
+def _lucky(result: Result) -> list[str]:
+    """Return that luck alone would reach its Sharpe ratio, by the number of trials that its bars have seen."""
+    seen, sharpe = result.seen, result.stats["sharpe"]
+    if seen.trials < 2 or sharpe > seen.lucky:
+        return []
+    return [f"{str(seen).rstrip('.')}, which is not below its own of {sharpe:.2f}"]
 
 
 def _failed_proofs(proven: ResultEvidence | None) -> list[str]:

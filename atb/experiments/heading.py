@@ -82,7 +82,9 @@ def _findings(published: Facts) -> str:
         return ""
     items = [findings] if isinstance(findings, str) else findings
     listed = "".join(f"<li>{_text(finding)}</li>" for finding in items) or f"<li>{NOTHING_FOUND}</li>"
-    return f'<section class="findings"><h2>Found against it</h2><ul>{listed}</ul></section>'
+    trials = published.get("trials") or {}
+    seen = f'<p class="about">{_text(trials["sentence"])}</p>' if trials.get("sentence") else ""
+    return f'<section class="findings"><h2>Found against it</h2><ul>{listed}</ul>{seen}</section>'
 
 
 def _figures(result: Facts) -> str:

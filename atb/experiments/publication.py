@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from atb.decimals import counted
 from atb.domain import Bars
 from atb.errors import InputError
+from atb.experiments.strictness import check_run_all
 from atb.files import write_private
 from atb.reading import MIB, read_json
 
@@ -78,10 +79,15 @@ def publish(
     Raises
     ------
     InputError
-        If the result is not a backtest's (but a screen's), the evidence is not `evidence`'s, or a value has no JSON form.
+        If the result is not a backtest's (but a screen's), the evidence is not `evidence`'s, or a value has no JSON form; if the
+        notebook does not show what Run All would show.
     """
+    folder = os.environ.get(RUN_FOLDER)
     _check_result(result)
     _check_evidence(evidence)
+    if not folder:  # `atb run` executes a notebook from its first cell on
+        check_run_all()
+    seen = getattr(result, "seen", None)
     bars = tuple(data) or (result.bars if result is not None else ())
     summary = {
         "schema": SCHEMA,
@@ -89,9 +95,9 @@ def publish(
         "findings": None if findings is None else [str(finding) for finding in findings],
         "metrics": strict(metrics),
         "data": [identity(series) for series in bars],
+        "trials": None if seen is None else {**seen.to_json(), "sentence": str(seen)},
         "model": None if model is None else {"path": str(model), "sha256": content_hash(model)},
     }
-    folder = os.environ.get(RUN_FOLDER)
     if folder:
         whole = {
             **summary,

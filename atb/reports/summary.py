@@ -49,8 +49,11 @@ def bars_html(bars: Bars) -> str:
     index = bars.frame.index
     period = f"{index[0]:%Y-%m-%d %H:%M} to {index[-1]:%Y-%m-%d %H:%M} UTC (open times)" if len(bars) else "empty"
     gaps = counted(len(bars.gaps), "known gap") if bars.gaps else "no gaps"
+    closes = {"close": (bars.frame["close"].to_numpy(), card.BLUE)}
+    quote = bars.symbol.settle or bars.symbol.quote
     return card.framed(
         bars.label,
         f"<div>{counted(len(bars), 'closed bar')}, {period}, {gaps}</div>"
+        f"{card.picture(closes, quote, 'closes') if len(bars) else ''}"
         f"<div style='font-size:12px;opacity:0.72'>fingerprint {escape(bars.fingerprint)}</div>",
     )

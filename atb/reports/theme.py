@@ -103,7 +103,7 @@ def style(figure: go.Figure, title: str, *, label: str, caption: str = "", heigh
     above = _TITLE_SPACE + _LEGEND_ROW
     figure.update_layout(
         template=template(),
-        title={"text": f"<b>{title}</b><br><span style='font-size:12px;color:{GREY}'>{label}</span>"},
+        title={"text": title_text(title, label)},
         margin={"l": 10, "r": 20, "t": above, "b": _TITLE_SPACE + _CAPTION_LINE * len(lines)},
         height=height + _LEGEND_ROW + _CAPTION_LINE * len(lines),
         meta={"atb": {"height": height - _TITLE_SPACE // 2}},
@@ -120,6 +120,11 @@ def style(figure: go.Figure, title: str, *, label: str, caption: str = "", heigh
 def on_first_screen(figure: go.Figure) -> go.Figure:
     """Mark a styled figure as the picture of a result: a report page shows it at its head."""
     return figure.update_layout(meta={"atb": dict(figure.layout.meta["atb"]) | {"first": True}})
+
+
+def title_text(title: str, label: str) -> str:
+    """Return a figure's title with the data's label below it."""
+    return f"<b>{title}</b><br><span style='font-size:12px;color:{GREY}'>{label}</span>"
 
 
 def when_narrow(figure: go.Figure, *, layout: dict[str, Any], trace: dict[str, Any] | None = None) -> go.Figure:

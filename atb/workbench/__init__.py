@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from atb.workbench.clicking import clickable
     from atb.workbench.comparison import Comparison, compare_strategies
     from atb.workbench.explanation import explained, last_rehearsal, rehearsal_table
+    from atb.workbench.explorer import Explorer, explore
     from atb.workbench.market import catalogue, ensure_sample, feature_inputs, finer_bars, load_bars
     from atb.workbench.monitor import Monitored, ensure_session, sessions_table, watch_session
     from atb.workbench.night import nightly
@@ -64,6 +65,8 @@ _HOMES = {
     "cost_table": "atb.validation.sensitivity",
     "ensure_sample": "atb.workbench.market",
     "ensure_session": "atb.workbench.monitor",
+    "Explorer": "atb.workbench.explorer",
+    "explore": "atb.workbench.explorer",
     "evidence": "atb.experiments.evidence",
     "evidence_table": "atb.workbench.runs",
     "verdict_table": "atb.workbench.runs",
@@ -105,6 +108,7 @@ __all__ = [
     "Comparison",
     "Composition",
     "ExecutionModel",
+    "Explorer",
     "Monitored",
     "Period",
     "Result",
@@ -126,6 +130,7 @@ __all__ = [
     "evidence_table",
     "exits",
     "explained",
+    "explore",
     "feature_inputs",
     "filters",
     "findings",

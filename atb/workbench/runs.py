@@ -79,10 +79,14 @@ def promote_run(run_id: str) -> "Promoted":
     ------
     PromotionError
         If the gate refuses, with every reason.
+    InputError
+        If the notebook that asks does not show what Run All would show.
     """
     from atb.db import open_database
     from atb.experiments.promotion import promote
+    from atb.experiments.strictness import check_run_all
 
+    check_run_all()
     settings = load_settings()
     database = open_database(settings.database.url)
     try:

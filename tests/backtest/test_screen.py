@@ -307,8 +307,8 @@ class TestWhatIsRefused:
 
     def test_a_screen_is_never_published(self, tmp_path, monkeypatch):
         monkeypatch.setenv(RUN_FOLDER, str(tmp_path))
-        before = sorted(tmp_path.iterdir())
         found = screen(Scripted((1.0,)), bars_of(random_walk(50)))
+        before = sorted(tmp_path.iterdir())
         with pytest.raises(InputError, match=r"Only the result of a backtest.*found 'Screen'"):
             publish(metrics={}, result=found)  # type: ignore[arg-type]
         with pytest.raises(InputError, match="cannot be published"):

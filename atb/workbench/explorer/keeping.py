@@ -1,0 +1,104 @@
+"""Keeps what was explored: the backtest notebook executed with its values, or a copy of it that has them as defaults."""
+
+import ast
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atb.config import load_settings
+from atb.errors import ParityError, RunError
+
+if TYPE_CHECKING:
+    from atb.backtest import Result
+    from atb.db.tables import RunRow
+    from atb.experiments.promotion import Promoted
+
+_NAME = re.compile(r"[^A-Za-z0-9]+")
+
+
+def keep(notebook: Path, values: Mapping[str, Any], *, shown: "Result") -> "RunRow":
+    """Execute the backtest notebook with these values in a kernel of its own, and return the registered run.
+
+    Raises
+    ------
+    RunError
+        If the notebook failed.
+    ParityError
+        If its figures are not those that are shown.
+    """
+    from atb.db import open_database
+    from atb.experiments import execute
+    from atb.workbench.backtesting import differences
+
+    settings = load_settings()
+    database = open_database(settings.database.url)
+    try:
+        run = execute(notebook, values, settings=settings, database=database)
+    finally:
+        database.close()
+    if run.status != "succeeded":
+        raise RunError(f"The notebook failed in {run.error}", todo=f"It was kept: {run.path}")
+    if differing := differences(shown, run.metrics):
+        raise ParityError(f"Run {run.run_id} has other figures than those shown", found=differing)
+    return run
+
+
+def promote(run_id: str) -> "Promoted":
+    """Write a signed manifest for paper trading of a kept run, which owes nothing to the notebook at hand.
+
+    Raises
+    ------
+    PromotionError
+        If the gate refuses, with every reason.
+    """
+    from atb.db import open_database
+    from atb.experiments.promotion import promote as through_the_gate
+
+    settings = load_settings()
+    database = open_database(settings.database.url)
+    try:
+        return through_the_gate(run_id, settings=settings, database=database)
+    finally:
+        database.close()
+
+
+def write_notebook(notebook: Path, values: Mapping[str, Any], *, folder: Path) -> Path:
+    """Write a copy of a notebook, without outputs, whose parameters have these values as defaults; never over another file."""
+    import nbformat
+
+    from atb.experiments.parameters import TAG, read_notebook
+
+    node = read_notebook(notebook)
+    for cell in node.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+            if TAG in cell.metadata.get("tags", []):
+                cell.source = with_values(cell.source, values)
+    text = nbformat.writes(node)  # type: ignore[no-untyped-call] # no types there
+    base = _NAME.sub("_", f"{values['strategy']} {values['symbol']} {values['timeframe']}").strip("_")
+    for number in range(1, 10_000):
+        path = folder / f"{base}{'' if number == 1 else f'_{number}'}.ipynb"
+        try:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text + "\n")
+        except FileExistsError:
+            continue
+        return path
+    raise RunError("Ten thousand copies are enough", found=str(folder / base))
+
+
+def with_values(source: str, values: Mapping[str, Any]) -> str:
+    """Return the source of a parameters cell in which these names have other values; comments stay."""
+    lines = source.splitlines()
+    for statement in reversed(ast.parse(source).body):
+        if not isinstance(statement, ast.AnnAssign) or statement.value is None:
+            continue
+        target, old = statement.target, statement.value
+        if not isinstance(target, ast.Name) or target.id not in values:
+            continue
+        first, last = old.lineno - 1, (old.end_lineno or old.lineno) - 1
+        before = lines[first].encode()[: old.col_offset].decode()
+        after = lines[last].encode()[old.end_col_offset :].decode()
+        lines[first : last + 1] = [f"{before}{values[target.id]!r}{after}"]
+    return "\n".join(lines)
