@@ -171,7 +171,7 @@ def sweep(
     """
     chosen = as_slots(slots)
     axes = _axes(chosen, policies, strategies)
-    combinations = [Combination(strategy, policy) for strategy, policy in itertools.product(*axes)]
+    combinations = [Combination(*pair) for pair in itertools.product(*axes)]
     if workers is not None:
         check_count("workers", workers, low=1)
     total, purse = len(combinations), AccountPolicy() if account is None else account
@@ -188,7 +188,7 @@ def joined(
     tables: "Mapping[tuple[range, range], pd.DataFrame]", account: AccountPolicy, start: Any, complete: bool,
 ) -> Sweep:  # fmt: skip
     """Return the sweep of a grid that was computed in parts: tables by their strategies and policies, as numbers of the grid."""
-    combinations = _combinations(slots, policies, strategies)
+    combinations = [Combination(*pair) for pair in itertools.product(*_axes(slots, policies, strategies))]
     rows = {
         strategy * len(policies) + policy: (part, number)
         for part in tables
@@ -258,7 +258,7 @@ class _Sums:
             self.accounts[rows],
             self.slots[rows],
             times=self.times[rows],
-            cash=self.account.cash if len(rows) else 1.0,
+            cash=self.account.cash,
             span=self.span or Span(np.ones(1), 1.0),
         )
         self._figures = rows, found

@@ -11,7 +11,7 @@ from atb.cli.output import json_option, print_json, print_table
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from atb.bench.cases import Row
+    from atb.bench.cases import Options, Row
     from atb.bench.process import BenchJob
 
 # Repeated from `atb.bench.cases`, so that --help imports nothing heavy; a test keeps them equal.
@@ -107,6 +107,22 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
     chosen = CASES if not cases or "all" in cases else tuple(dict.fromkeys(cases))
     peers = tuple(case for case in chosen if case not in {"load", "indicators", "live", "notebooks", "ledger"})
     rows = list(run_cases(peers, options, measurable(missing), runner=launch, progress=_show_progress))
+    rows += _measured_here(chosen, options)
+    if sys.stderr.isatty():
+        click.echo("\r\x1b[K", nl=False, err=True)
+    if as_json:
+        print_json([row.to_json() for row in rows])
+    else:
+        _print_rows(rows)
+    _print_targets(rows, to_error=as_json)
+    _compare_kept(rows, keep=keep, to_error=as_json)
+    if any(row.agrees is False for row in rows):
+        sys.exit(1)
+
+
+def _measured_here(chosen: "Sequence[str]", options: "Options") -> "list[Row]":
+    """Return the rows of the chosen cases that have no peer to run in a process of its own."""
+    rows: list[Row] = []
     if "load" in chosen:
         from atb.bench.loading import measure_loading
 
@@ -130,16 +146,7 @@ def bench(cases: tuple[str, ...], *, keep: bool, as_json: bool, **sizes: Any) ->
         from atb.bench.ledger import measure_ledger
 
         rows += measure_ledger(options)
-    if sys.stderr.isatty():
-        click.echo("\r\x1b[K", nl=False, err=True)
-    if as_json:
-        print_json([row.to_json() for row in rows])
-    else:
-        _print_rows(rows)
-    _print_targets(rows, to_error=as_json)
-    _compare_kept(rows, keep=keep, to_error=as_json)
-    if any(row.agrees is False for row in rows):
-        sys.exit(1)
+    return rows
 
 
 def _show_progress(number: int, total: int, job: "BenchJob") -> None:
