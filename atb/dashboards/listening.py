@@ -113,7 +113,9 @@ def _waitress(server: "Flask", where: dict[str, Any], *, proxy: str | None) -> A
 
     import waitress
 
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a browser's first page asks for more than there are threads
+    logging.getLogger("waitress.queue").setLevel(
+        logging.ERROR
+    )  # a browser's first page asks for more than there are threads
     options: dict[str, Any] = {
         "threads": THREADS,
         "connection_limit": CONNECTIONS,

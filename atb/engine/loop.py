@@ -144,14 +144,13 @@ def meets_open(slot: Record, opened: float) -> bool:
 
 @jit
 def lay_closing(
-    account: Records, limits: Records, slots: Records, signals: Records, sides: Floats, opened: Rows, closed: Rows, opens: Floats,
+    limits: Records, slots: Records, signals: Records, sides: Floats, opened: Rows, closed: Rows, opens: Floats,
     highs: Floats, lows: Floats, closes: Floats, volumes: Floats, funding: Floats, firsts: Rows, bars: Records, signal: Records,
     rows: Rows, ends: Rows, at: Rows, due: Rows, open_now: Rows, calm: Rows, now: int,
 ) -> tuple[bool, bool]:  # fmt: skip
     """Make the records of bars that close now, and pass over those of idle slots; return whether any closes, and any is left."""
     closing, active, varies = False, False, len(signals) == len(sides)
-    # Rules of the account act at closes of idle slots too: one slot is left for them.
-    forced = not unwatched(limits[0]) or account[0]["halt"] != HALT_NONE
+    forced = not unwatched(limits[0])  # rules of the account act at closes of idle slots too: one slot is left for them
     for s in range(len(slots)):
         rows[s] = -1
         if due[s] != now or open_now[s] == 0:
@@ -226,7 +225,7 @@ def run(
         now = min(now, due[s])
     while now != NEVER:
         closing, active = lay_closing(
-            account, limits, slots, signals, sides, opened, closed, opens, highs, lows, closes, volumes, funding, firsts,
+            limits, slots, signals, sides, opened, closed, opens, highs, lows, closes, volumes, funding, firsts,
             bars, signal, rows, ends, at, due, open_now, calm, now,
         )  # fmt: skip
         if closing:

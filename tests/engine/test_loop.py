@@ -171,6 +171,18 @@ def test_what_many_slots_pay_at_closes_gives_the_bits_of_the_kernel_stepped(name
     assert_loops_agree(prepare(slots, AccountPolicy()))
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_a_target_that_an_open_passes_is_met_before_another_slot_enters_there(side):
+    gap = at(120) if side > 0 else at(80)
+    rich = half(fraction=0.3, take_profit=0.1, allow_short=True)
+    held = slot_of([FLAT, FLAT, FLAT, gap, gap, gap], [side] * 6, rich)
+    entering = slot_of([FLAT] * 6, [0.0, 0.0, 1.0, 1.0, 1.0, 1.0], half(fraction=0.3), symbol="ETH/USDT")
+    done = assert_loops_agree(prepare((held, entering), account()))
+    roles = [records.ENTRY, records.TARGET, records.ENTRY]
+    assert done["orders"]["role"][:3].tolist() == roles
+    assert done["orders"]["slot"][:3].tolist() == [0, 0, 1]
+
+
 def test_an_account_that_loses_everything_is_seen_while_its_slots_are_passed_over():
     rows = [FLAT, FLAT, (100, 150, 100, 150), (150, 260, 150, 255), at(255), at(100), at(100)]
     lost = slot_of(rows, [-1.0] * 7, half(fraction=0.9, allow_short=True))
