@@ -14,7 +14,7 @@ from atb.cli.batch_progress import Tally, duration, shown_progress
 from atb.cli.batch_table import batch_rows, show_batch
 from atb.cli.executing import check_values, chosen_market, notebook_at, sole_market
 from atb.cli.output import print_json, start
-from atb.cli.parameters import joined, notebook_values, read_pairs
+from atb.cli.parameters import chosen_rules, joined, notebook_values, read_pairs
 from atb.decimals import counted
 from atb.errors import InputError, RunError, did_you_mean
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from atb.experiments.batch.plan import Cell, Plan
     from atb.experiments.parameters import Parameter
 
-FOR_STRATEGIES = {"axes": "--axes", "picture": "--figure", "least_trades": "--least-trades", "policy": "--policy"}
+FOR_STRATEGIES = {"axes": "--axes", "picture": "--figure", "least_trades": "--least-trades"}
 LEAST_GIB = 1.0  # a kernel that imports pandas and plotly has nearly as much reserved
 
 
@@ -97,7 +97,7 @@ def _plan(path: Path, options: Mapping[str, Any], *, settings: "Settings", datab
     from atb.experiments.parameters import read_parameters
 
     spec = read_parameters(path)
-    market = _market(options)
+    market = {**_market(options), **chosen_rules(options)}
     pairs = read_pairs(options["given"])
     cells = read_cells(options["grid"], spec)
     _fill_catalogue(settings)

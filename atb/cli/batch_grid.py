@@ -98,5 +98,5 @@ def _axis(name: str, values: object, kind: str | None) -> list[object]:
 
 
 def _between(kind: str | None, values: str) -> str:
-    """Return what parts the values of an axis."""
+    """Return the sign between the values of an axis."""
     return ";" if kind in MANY or (kind == "str" and ";" in values) else ","

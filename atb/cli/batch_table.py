@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from atb.cli.output import print_json, print_table, print_text
+from atb.cli.output import print_json, print_note, print_table, print_text
 from atb.decimals import counted
+from atb.errors import did_you_mean
 
 if TYPE_CHECKING:
     from atb.cli.batch_progress import Tally
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from atb.db.tables import RunRow
     from atb.experiments.batch.plan import Plan
 
+USUAL_MERIT = "sharpe"  # ranks where it is published, and is not missed where it is not
 FIGURES = ("total_return_pct", "sharpe", "max_drawdown_pct", "n_trades")
 SMALLER_IS_BETTER = ("max_drawdown_pct", "max_drawdown_days", "volatility_pct", "fees_paid", "financing_paid")
 
@@ -76,6 +78,10 @@ def show_batch(plan: "Plan", rows: list[dict[str, Any]], options: Mapping[str, A
         return
     figures = list(dict.fromkeys(name for row in rows for name in row["metrics"]))
     by = options["by"] if options["by"] in figures else None
+    if by is None and figures and options["by"] != USUAL_MERIT:
+        print_note(
+            f"No run published {options['by']!r}, so the runs stand as the grid has them. {did_you_mean(options['by'], figures)}"
+        )
     if options["table"]:
         _write_csv(options["table"], rows, figures)
         click.echo(f"Written: {options['table']}")

@@ -148,7 +148,7 @@ def _file(path: Path, with_semicolons: Sequence[str]) -> dict[str, list[object]]
 
 
 def read_grid_file(path: Path) -> Mapping[Any, Any] | list[Any]:
-    """Return what a YAML file of axes or runs holds, as it stands there.
+    """Return the content of a YAML file of axes or runs.
 
     Raises
     ------

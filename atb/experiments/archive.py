@@ -91,7 +91,7 @@ def _read(source: Path) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(source) as archive:
             found = dict(_unpacked(archive, source))
-    except (OSError, zipfile.BadZipFile, NotImplementedError, EOFError, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, EOFError, RuntimeError) as error:
         raise InputError(
             f"The file is no exported run ({error})", found=str(source), todo="`atb runs export` writes one"
         ) from None

@@ -48,7 +48,7 @@ TIMEOUT_SECONDS = 3_600.0
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a batch adds to a run.
+    """A run's place in a batch.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ def execute(
 
 
 def redactor_for(values: Mapping[str, Plain], settings: "Settings") -> Redactor:
-    """Return what masks the secrets of a run with these parameters in everything that is kept."""
+    """Return the redactor of a run with these parameters: it masks secrets in everything that is kept."""
     return Redactor(_secrets(settings, values))
 
 

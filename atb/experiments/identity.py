@@ -2,7 +2,7 @@
 
 It covers the notebook, the parameters, the sources of atb and of your own strategies, the versions of Python and of the packages
 that can change a result, the stored bars and the stored models. Whatever changes there makes another identity: rather a run too
-many than an old result taken for a new one. Files are told apart by size and last bytes, since a catalogue's file ends in its
+many than an old result taken for a new one. Files are distinguished by size and last bytes, since a catalogue's file ends in its
 seal, and a machine that stores gigabytes answers at once.
 
 A notebook that *makes* a model changes what it depends on. So a run whose published model was not there when it began is known by
@@ -28,7 +28,7 @@ TAIL = 1 << 16  # bytes at a file's end; the seal of a catalogue's file is among
 
 @dataclass(frozen=True)
 class Inputs:
-    """What the runs of a notebook have in common, as hashes; `known` are the models that are stored, by their path."""
+    """The inputs that the runs of a notebook share, as hashes; `known` are the models that are stored, by their path."""
 
     notebook: str
     code: str
@@ -48,7 +48,7 @@ class Inputs:
 
 
 def inputs_of(notebook: Path, settings: "Settings") -> Inputs:
-    """Return what runs of a notebook depend on here and now, besides their parameters."""
+    """Return the inputs of a notebook's runs here and now, besides their parameters."""
     models = sorted(settings.models_root.resolve().rglob("card.json"))
     return Inputs(
         file_sha256(notebook),

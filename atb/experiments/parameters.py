@@ -83,7 +83,7 @@ class Parameter:
 
     @property
     def bounds(self) -> Bounds:
-        """What its help says about the values it may have."""
+        """The values it may have, as its help says."""
         return Bounds.of(self.help)
 
 

@@ -1,7 +1,7 @@
 """Schedules: a command and a time as a line for cron and as units for systemd, each quoted as its reader wants it.
 
-Times are UTC. systemd is told so. Most crons know the machine's time zone alone: the line is written for it as it is now, and where
-clocks change it moves by an hour, which the note says.
+Times are UTC. systemd reads them so. Most crons know the machine's time zone alone: the line is written for it as it is now, and
+where clocks change it moves by an hour, which the note says.
 """
 
 import re

@@ -1,8 +1,9 @@
-"""Figure of several runs: the equity of each, from the same start, over time."""
+"""Figures of recorded runs: the equity of several side by side, and how those of a night ended."""
 
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
+from plotly.subplots import make_subplots
 
 from atb.errors import InputError
 from atb.reports import theme
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
 COLOURS = (theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY, theme.RED, theme.GREY)
 MOST = 2_000  # points of a line
+ENDED = {"succeeded": theme.BLUE, "failed": theme.RED, "interrupted": theme.ORANGE, "running": theme.SOFT}
+_ROW = 26  # pixels
 DASHES = ("solid", "dash", "dot")
 
 
@@ -51,3 +54,36 @@ def runs_figure(equities: "Mapping[str, pd.Series[float]]", *, label: str, notes
     theme.style(figure, "Equity of the runs", label=label, caption=caption, height=440)
     figure.update_xaxes(theme.time_axis())
     return figure.update_yaxes(title_text="change since the start (%)")
+
+
+def night_figure(behind: "pd.Series[float]", runs: "pd.DataFrame", *, label: str) -> go.Figure:
+    """Draw the missing bars of each series, and the runs of each notebook by how they ended.
+
+    Parameters
+    ----------
+    behind
+        Missing closed bars by series.
+    runs
+        Counts by notebook in the columns `succeeded`, `failed`, `interrupted` and `running`.
+    label
+        The night in a sentence.
+    """
+    figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.22)
+    figure.add_bar(
+        y=list(behind.index), x=behind.to_numpy(), orientation="h", marker={"color": theme.PURPLE}, name="bars behind",
+        hovertemplate="%{y}: %{x:,.0f} bars behind<extra></extra>", row=1, col=1,
+    )  # fmt: skip
+    for status, colour in ENDED.items():
+        figure.add_bar(
+            y=list(runs.index), x=runs[status].to_numpy(), orientation="h", marker={"color": colour}, name=status,
+            hovertemplate=f"%{{y}}: %{{x:,.0f}} {status}<extra></extra>", row=1, col=2,
+        )  # fmt: skip
+    caption = "Left: closed bars missing at the end of each series. Right: recorded runs by how they ended."
+    height = 170 + _ROW * max(4, len(behind), len(runs))
+    theme.style(figure, "The night", label=label, caption=caption, height=height)
+    figure.update_layout(barmode="stack")
+    figure.update_xaxes(title_text="bars behind", tickformat=",d", row=1, col=1)
+    figure.update_xaxes(title_text="runs", tickformat=",d", row=1, col=2)
+    figure.update_yaxes(title_text="series", row=1, col=1)
+    figure.update_yaxes(title_text="notebook", row=1, col=2)
+    return theme.stacked_when_narrow(figure, height=2 * height)

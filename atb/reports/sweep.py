@@ -95,7 +95,7 @@ class Plateau:
         )
 
     def metrics(self) -> dict[str, float]:
-        """Return what is published."""
+        """Return the figures to publish."""
         own, best = self.table["own"], self.best
         return {
             "combinations": len(own), "best": float(best["own"]), "near_best": float(best["near"]),

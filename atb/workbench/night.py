@@ -1,4 +1,4 @@
-"""What happened since yesterday, on one page: stored bars, recorded runs, runners, and what needs a person."""
+"""The night on one page: stored bars, recorded runs, runners, and whatever needs a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -77,7 +77,7 @@ class Nightly:
 
     @cached_property
     def findings(self) -> list[str]:
-        """What needs a person, a sentence each, the gravest first."""
+        """Whatever needs a person, a sentence each, the gravest first."""
         found = [f"The runner of {row['account']} is {row['state']}: start it again" for row in self.sessions
                  if row["state"] in {"stale", "halted"}]  # fmt: skip
         found += [
@@ -127,7 +127,7 @@ class Nightly:
 
 
 def nightly(hours: int = 24, *, moment: datetime | None = None) -> Nightly:
-    """Return what happened in the last `hours` before `moment`, by default now."""
+    """Return the state of the last `hours` before `moment`, by default now."""
     from atb.data.catalogue.verification import list_series
     from atb.db import open_to_read
     from atb.experiments.registry import Wanted, list_runs

@@ -99,7 +99,7 @@ def ensure_strategy(name: str, **rules: str) -> str:
 
 
 def strategy_checks(name: str) -> "pd.DataFrame":
-    """Return what `atb test-strategy` checks, one check a row: `status` (ok, error, skipped) and what was found."""
+    """Return the checks of `atb test-strategy`, one a row: `status` (ok, error, skipped) and `found`."""
     import pandas as pd
 
     from atb.validation.apart import checks_apart

@@ -1,4 +1,4 @@
-"""What each stored model says about the newest bar, and how it did on bars that it was not trained on."""
+"""Each stored model on the newest bar, and how it did on bars that it was not trained on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,8 +102,8 @@ class Predictions:
         scored = [each for each in self.judged if each.scores]
         better = sum(each.scores["brier"] < BASE_BRIER and each.scores["auc"] > 0.5 for each in scored)
         if not scored:
-            return f"{len(self.judged)} models, none with {LEAST} judged bars: nothing can be said yet"
-        return f"Of {len(scored)} models with enough judged bars {better} did better than always saying 50 %"
+            return f"{counted(len(self.judged), 'model')}, none with {LEAST} judged bars: nothing can be said yet"
+        return f"Of {counted(len(scored), 'model')} with {LEAST} judged bars or more {better} did better than always saying 50 %"
 
 
 def predictions_now(*, days: int = 60, newest_only: bool = True) -> Predictions:

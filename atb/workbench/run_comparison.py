@@ -53,7 +53,7 @@ class RunComparison:
 
     @cached_property
     def metrics(self) -> "pd.DataFrame":
-        """What the runs published, one figure a row; NaN where a run has none."""
+        """The published figures, one a row; NaN where a run has none."""
         import pandas as pd
 
         names = list(dict.fromkeys(name for run in self.runs for name in run.metrics))
@@ -85,8 +85,9 @@ class RunComparison:
         for name, run in zip(self.names, self.runs, strict=True):
             path = Path(run.path) / "equity.csv"
             if path.is_file():
-                table = pd.read_csv(path, index_col=0, parse_dates=True)
-                found[name] = table["equity"] if "equity" in table else table.iloc[:, 0]
+                found[name] = pd.read_csv(path, index_col=0, parse_dates=True)["equity"]
+            elif (long := path.with_suffix(".parquet")).is_file():
+                found[name] = _indexed(pd.read_parquet(long))["equity"]
         return found
 
     def to_json(self) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def compare_runs(run_ids: Sequence[str]) -> RunComparison:
 def recent_runs(count: int = 2, *, notebook: str = BACKTEST) -> list[str]:
     """Return the ids of a notebook's newest runs that succeeded, oldest first, each with other parameters.
 
-    Where there are fewer, the notebook is run over the last 90 days with its defaults and with another fast window, so that a
+    Where there are fewer, the notebook is run over the last 30 days with two fast windows, so that a
     comparison has something to compare.
     """
     from atb.db import open_database
@@ -152,13 +153,20 @@ def recent_runs(count: int = 2, *, notebook: str = BACKTEST) -> list[str]:
     finally:
         database.close()
     distinct = list({run.parameters_sha256: run.run_id for run in reversed(newest)}.values())[-count:]
-    made = [record_run(notebook, days=90, params={"fast": fast, "slow": 100}) for fast in (20, 40)[len(distinct) :]]
+    made = [record_run(notebook, days=30, params={"fast": fast, "slow": 100}) for fast in (20, 40)[len(distinct) :]]
     return [*distinct, *made]
 
 
 def _name(run: "RunRow") -> str:
     about = [str(run.parameters[name]) for name in ("strategy", "symbol", "timeframe") if run.parameters.get(name)]
     return f"{' '.join(about) or Path(run.notebook).stem} ({run.run_id[-6:]})"
+
+
+def _indexed(table: "pd.DataFrame") -> "pd.DataFrame":
+    """Return a table indexed by its times, which a file may hold as a column."""
+    import pandas as pd
+
+    return table if isinstance(table.index, pd.DatetimeIndex) else table.set_index(table.columns[0])
 
 
 def _bars(run: "RunRow") -> str:

@@ -38,10 +38,18 @@ PARAMETERS: dict[str, dict[str, object]] = {
         "write": True,
     },
 }
+PARAMETERS |= {
+    "10_compare.ipynb": {"newest": 2},
+    "11_sweep.ipynb": {"grid": {"fast": [5, 10, 20], "slow": [40, 80]}, "days": 60, "merit": "total_return_pct"},
+    "12_predictions.ipynb": {"days": 40},
+    "13_own_strategy.ipynb": {"name": "dip_60", "days": 60, "write": True},
+    "14_nightly.ipynb": {"hours": 2, "days": 20},
+}
 NEEDS = {
     "03_backtest.ipynb": "02_train.ipynb",
     "05_promote.ipynb": "03_backtest.ipynb",
     "07_monitor.ipynb": "05_promote.ipynb",
+    "12_predictions.ipynb": "02_train.ipynb",
 }
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 QUIET = (

@@ -45,7 +45,7 @@ _own = threading.local()  # in a Dask worker: the worker process of each of its 
 
 @dataclass(frozen=True)
 class Site:
-    """What must be the same at client and workers: hashes of notebook, code, bars and models, and the registry's newest runs."""
+    """The parts that must be the same at client and workers: hashes of notebook, code, bars and models, and the registry's newest runs."""
 
     notebook: str
     code: str
@@ -64,7 +64,7 @@ def connected(scheduler: str) -> Iterator["Client"]:
     InputError
         If the address is neither loopback nor TLS.
     SetupError
-        If nobody answers there, or it has no worker.
+        If no scheduler answers there, or it has no worker.
     """
     from distributed import Client
 
@@ -85,7 +85,7 @@ def connected(scheduler: str) -> Iterator["Client"]:
 
 
 def check_address(scheduler: str) -> None:
-    """Refuse an address over which strangers could run code.
+    """Refuse an address over which others could run code.
 
     Raises
     ------
@@ -143,7 +143,7 @@ def run_on_cluster(
             for cell in cells
         }  # fmt: skip
         try:
-            for future in as_completed(list(futures)):  # type: ignore[no-untyped-call]
+            for future in as_completed(list(futures), loop=client.loop):  # type: ignore[no-untyped-call]
                 report(_report_of(future, futures[future]))
         except KeyboardInterrupt:
             client.cancel(list(futures), force=True)  # type: ignore[no-untyped-call]
@@ -168,7 +168,7 @@ def _relative(notebook: Path, project: Path) -> Path:
 
 
 def site(notebook: Path, settings: "Settings") -> Site:
-    """Return what is here: `notebook` by its path in the project.
+    """Return the site of this process: `notebook` by its path in the project.
 
     Raises
     ------
@@ -213,7 +213,7 @@ def compare(wanted: Site, found: "Site | str", worker: str) -> None:
 
 
 def worker_site(notebook: str) -> "Site | str":
-    """Return what this worker has, or in words why it has nothing."""
+    """Return the site of this worker, or in words why it has none."""
     from atb.config import load_settings
     from atb.errors import AtbError
 

@@ -63,7 +63,7 @@ def sweep_on_cluster(
         }
         complete = True
         try:
-            for future in as_completed(list(futures)):  # type: ignore[no-untyped-call]
+            for future in as_completed(list(futures), loop=client.loop):  # type: ignore[no-untyped-call]
                 tables[futures[future]] = future.result()
                 if progress is not None:
                     progress(sum(len(columns) * len(rows) for columns, rows in tables), total)

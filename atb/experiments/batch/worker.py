@@ -35,7 +35,7 @@ _BEGIN = (
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker is told once: where it works, on what, and within which limits.
+    """A worker's order, given once: where it works, on what, and within which limits.
 
     Parameters
     ----------
