@@ -35,7 +35,8 @@ def notebook_named(name: str, settings: "Settings") -> Path | None:
         if candidate.suffix == ".ipynb" and candidate.is_file():
             return candidate
     if given.suffix == ".ipynb":
-        known = [path.name for path in notebook_at(settings, "x").parent.glob("*.ipynb")]
+        folders = (settings.project / "notebooks", notebook_at(settings, "x").parent)
+        known = [path.name for folder in folders for path in folder.glob("*.ipynb")]
         raise InputError("There is no such notebook", found=name, todo=did_you_mean(given.name, known))
     return None
 

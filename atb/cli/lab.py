@@ -89,10 +89,12 @@ def lab(port: int, browser: bool, own: bool) -> None:
     _require_jupyter()
     from atb.environment import variables
 
-    given = variables() token = lab_token(given) environment = lab_environment(given, settings.notebooks.environment) |
-    project_environment(settings) environment[PIPE] = str(_pipe_with(token)) click.echo(f"Starting JupyterLab in {folder}; Ctrl-C
-    ends it", err=True) os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)
-    # noqa: S606 - no shell
+    given = variables()
+    token = lab_token(given)
+    environment = lab_environment(given, settings.notebooks.environment) | project_environment(settings)
+    environment[PIPE] = str(_pipe_with(token))
+    click.echo(f"Starting JupyterLab in {folder}; Ctrl-C ends it", err=True)
+    os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606 - no shell
 
 
 def _require_jupyter() -> None:
@@ -136,7 +138,7 @@ def lab_environment(given: Mapping[str, str], declared: Sequence[str] = ()) -> d
 
 
 def project_environment(settings: "Settings") -> dict[str, str]:
-    """Return the variables by which every kernel finds this project and this environment, whatever folder its notebook is in."""
+    """Return the variables by which every kernel finds this project and this environment, wherever its notebook is."""
     return {
         PROJECT: str(settings.project.resolve()),
         "ATB__DATA__ROOT": str(settings.data.root.resolve()),

@@ -87,7 +87,7 @@ class ForkServer:
         `environment` is the one every kernel gets, but for what differs from run to run.
         """
         from atb import sources
-        from atb.experiments.running import ALWAYS
+        from atb.experiments.surroundings import ALWAYS
 
         process = subprocess.Popen(  # noqa: S603 - this interpreter, no shell
             [sys.executable, "-c", _BEGIN.format(file=sources.__file__)],

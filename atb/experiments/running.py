@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from atb.experiments.conversion import Plain
+from atb.experiments.surroundings import ALWAYS
 
 if TYPE_CHECKING:
     from atb.experiments.fork_server import ForkServer
@@ -33,11 +34,6 @@ LONGEST_ERROR = 2_000  # characters
 GIB = 1 << 30
 UNREAD = "the kernel's answer could not be read"
 LOST = "its last outputs were lost: there were more than could be received; show less"
-ALWAYS = {
-    "PLOTLY_RENDERER": "plotly_mimetype",
-    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-    "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's `python3`, not another one of that name
-}
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = re.compile(r"Cell In\[(\d+)\], line (\d+)")
 

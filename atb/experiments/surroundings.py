@@ -27,6 +27,12 @@ _NAMES = (
 ALLOWED = frozenset(_NAMES.split())
 PREFIXES = ("LC_", "XDG_", "JUPYTER_", "NUMBA_", "OMP_", "OPENBLAS_", "MKL_", "VECLIB_", "NUMEXPR_", "PLOTLY_",
             "PYDEVD_", "ORT_", "ATB_TEST_")  # fmt: skip
+# Of every kernel of a run, whatever its environment says.
+ALWAYS = {
+    "PLOTLY_RENDERER": "plotly_mimetype",
+    "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+    "JUPYTER_PREFER_ENV_PATH": "1",  # this environment's `python3`, not another one of that name
+}
 
 
 def kernel_environment(given: Mapping[str, str], declared: Iterable[str] = ()) -> dict[str, str]:

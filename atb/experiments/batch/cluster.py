@@ -45,7 +45,7 @@ _own = threading.local()  # in a Dask worker: the worker process of each of its 
 
 @dataclass(frozen=True)
 class Site:
-    """The parts that must be the same at client and workers: hashes of notebook, code, bars and models, and the registry's newest runs."""
+    """Hashes of notebook, code, bars and models, and the registry's newest runs: the same at client and workers."""
 
     notebook: str
     code: str

@@ -46,7 +46,8 @@ def test_a_batch_records_every_cell_and_lists_what_failed(world):
     assert {run.metrics.get("double") for run in list_runs(world.database)} == {12, None}
 
 
-@pytest.mark.parametrize("count", [2, pytest.param(100, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [5, 100])
 def test_forked_kernels_leave_the_artefacts_of_new_ones_in_any_order(world, count):
     path = world.notebook(STATE, PUBLISHES)
     chosen = [{"window": 5 + number} for number in range(count)]
@@ -66,6 +67,7 @@ def test_forked_kernels_leave_the_artefacts_of_new_ones_in_any_order(world, coun
     assert same == json.dumps(cold, sort_keys=True).replace("'cold'", "HERE").replace(" cold ", " HERE ")
 
 
+@pytest.mark.slow
 def test_a_cell_that_kills_its_worker_is_tried_twice_and_the_others_are_finished(world):
     kills = (
         "import os, pathlib, signal\nserver = pathlib.Path(f'/proc/{os.getppid()}/stat').read_text().rpartition(')')[2]\n"
