@@ -246,7 +246,7 @@ class ExchangeDesk:
             for slot in self._makers:
                 if plan is SlotPlanner.enter:
                     await self._planners.ask_price(slot)
-                while (request := plan(self._planners.of(slot))) is not None:
+                while (request := await self._next(plan, slot)) is not None:
                     step = step or self._step()
                     if not await self._sendable(request, step):
                         break
@@ -270,16 +270,30 @@ class ExchangeDesk:
     async def _after_fills(self, step: Step) -> Step:
         """Protect new positions before anything else is sent."""
         for slot in {done.slot for done in step.fills}:
-            while (request := self._planners.of(slot).protect()) is not None and await self._sendable(request, step):
+            while (request := await self._next(SlotPlanner.protect, slot)) is not None and await self._sendable(
+                request, step
+            ):
                 step = await self._perform(request, step)
         return step
+
+    async def _next(self, plan: Callable[[SlotPlanner], Request | None], slot: int) -> Request | None:
+        """Return a slot's next request; where it moves protection, by what its symbol allows now and not an hour ago."""
+        request, symbol = plan(self._planners.of(slot)), self.book.portfolio.plans[slot].symbol
+        known = self.broker.capabilities_of(symbol)
+        silent = self.broker.now_ms() < self.reports.silent_until_ms
+        if request is None or silent or not _moves_protection(request):
+            return request
+        await self._terms.is_open(symbol, moving=True)
+        if self.broker.capabilities_of(symbol) == known:
+            return request
+        self._pacing.put_back(request, None)
+        return plan(self._planners.of(slot))
 
     async def _sendable(self, request: Request, step: Step) -> bool:
         """Return whether a request may be sent now; otherwise it was put off or, for some entries, dropped."""
         if self._pacing.waits(request, step) or self._barred(request, step):
             return False
-        group = () if isinstance(request, Place) else request.group
-        moving = any(outstanding.role in PROTECTIVE and not outstanding.pending for outstanding in group)
+        moving = _moves_protection(request)
         symbol = self.book.portfolio.plans[request.slot].symbol
         if (isinstance(request, Cancel) and not moving) or await self._terms.is_open(symbol, moving=moving):
             return True
@@ -375,3 +389,9 @@ class ExchangeDesk:
         step.cursors = dict(self.desk_state.cursors)
         step.state = {**self.book.state.to_json(), "desk": self.desk_state.to_json()}
         return await self._write(step)
+
+
+def _moves_protection(request: Request) -> bool:
+    """Return whether a request takes away stops or targets that rest."""
+    group = () if isinstance(request, Place) else request.group
+    return any(outstanding.role in PROTECTIVE and not outstanding.pending for outstanding in group)

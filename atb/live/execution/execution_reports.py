@@ -142,7 +142,7 @@ class ExecutionReports:
         """Apply one fill, once."""
         if self.desk_state.has(fill.symbol, fill.trade_id):
             return
-        outstanding = self.blotter.owner_of(fill)
+        outstanding = self.blotter.owner_of(fill) or self._restore(fill, step)
         if outstanding is None:
             self._note_foreign_fill(fill, step)
             return
@@ -183,21 +183,22 @@ class ExecutionReports:
         for sibling in self.blotter.same_list(outstanding):
             sibling.traced = sibling.traced or sibling is not outstanding
 
-    def _restore(self, report: OrderReport, step: Step) -> Outstanding | None:
-        """Return an order of ours that is not open by the books and comes after all, None if the report says nothing new.
+    def _restore(self, told: OrderReport | Fill, step: Step) -> Outstanding | None:
+        """Return an order of ours that is not open by the books and comes after all, None if what is told of it is not new.
 
-        A read that lags shows earlier states: only an order that was given up can be open again.
+        A read that lags shows earlier states: only an order that was given up can be open again. An execution is news of any.
         """
-        name = report.client_id
+        name, executed = told.client_id, isinstance(told, Fill)
         if not name.startswith(CLIENT_ID_PREFIX):
             return None
         written = None
-        if all(name != outstanding.client_id for outstanding in self.blotter.given_up(report.symbol)):
+        if all(name != outstanding.client_id for outstanding in self.blotter.given_up(told.symbol)):
             written = self.desk_state.recorded(name)
-            if written is None or not (written.state == "absent" or report.filled > written.filled):
+            if written is None or not (executed or written.state == "absent" or told.filled > written.filled):
                 return None
         if (outstanding := self.blotter.restore(name, written)) is not None:
-            detail = {"client_id": name, "role": outstanding.role, "state": report.state, "filled": str(report.filled)}
+            news = told.trade_id if isinstance(told, Fill) else f"{told.state}, {told.filled} filled"
+            detail = {"client_id": name, "role": outstanding.role, "news": news}
             step.notices.append(Notice("came_after_all", detail, "warning"))
         return outstanding
 

@@ -53,12 +53,15 @@ class OrderStatus:
     async def sweep(self, symbols: Iterable[Symbol], step: Step) -> bool:
         """Apply the executions since the last sweep, and look up every order that should be open and is not.
 
+        A symbol is asked for while an order of it is out, or may come after all, and while a position is held: one that was sold by
+        an order that counts as cancelled must not stay in the books.
+
         Returns False where the venue did not answer; what came before that is in the step.
         """
         self.again_ms, self._swept_ms = None, self._broker.now_ms()
         try:
             for symbol in symbols:
-                if self._blotter.given_up(symbol) or any(one.order.symbol == symbol for one in self._blotter):
+                if self._blotter.given_up(symbol) or symbol in self._busy():
                     await self._sweep(symbol, step)
         except VenueError as error:
             self.again_ms = self._broker.now_ms() + max(_AGAIN_MS, error.retry_after_ms or 0)
@@ -192,11 +195,17 @@ class OrderStatus:
         self._heard_ms |= dict.fromkeys(symbols, self._broker.now_ms())
 
     def lagging(self) -> list[Symbol]:
-        """Return the symbols with open orders of which something was heard so recently that reads may not show it yet."""
+        """Return the busy symbols of which something was heard so recently that reads may not show it yet."""
         since_ms = self._broker.now_ms() - self._timing.lag_ms
-        has_orders = {outstanding.order.symbol for outstanding in self._blotter}
+        busy = self._busy()
         self._heard_ms = {symbol: heard for symbol, heard in self._heard_ms.items() if heard >= since_ms}
-        return [symbol for symbol in self._heard_ms if symbol in has_orders]
+        return [symbol for symbol in self._heard_ms if symbol in busy]
+
+    def _busy(self) -> set[Symbol]:
+        """Return the symbols with orders that are out, or with a position."""
+        book = self._reports.book
+        held = {plan.symbol for slot, plan in enumerate(book.portfolio.plans) if book.slot(slot)["quantity"] != 0.0}
+        return held | {outstanding.order.symbol for outstanding in self._blotter}
 
     def lag_look_ms(self) -> int | None:
         """Return when to ask for them again, None where there is nothing to ask for."""

@@ -22,7 +22,7 @@ from atb.venues.simulator.configuration import BookDepth, Filters
 from tests.bars import bars_of, frame_of
 from tests.live.exchange_harness import HOUR, venue
 from tests.live.execution.test_desk import COSTS, CROSS, FIRST, GUARDED, rising
-from tests.live.fake_broker import BAR, ForgedBroker, Table, report_of, want
+from tests.live.fake_broker import BAR, BOTH, ForgedBroker, Table, report_of, want
 from tests.live.test_exchange import BTC, POLICIES
 
 PAIRED = POLICIES["a stop and a target"]
@@ -589,3 +589,20 @@ def test_nothing_is_asked_for_again_where_nothing_was_heard():
     assert hand.desk.due_ms() is None
     asyncio.run(hand.desk.look([]))
     assert hand.desk.due_ms() is None
+
+
+def test_a_stop_gives_way_by_what_its_symbol_allows_now_and_not_by_what_it_allowed_before():
+    hand = Hand()
+    hand.table.hold(1.0)
+    stop = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(95)))
+    hand.broker.opened, hand.broker.capabilities = [report_of(stop.order)], replace(BOTH, replaces=False)
+    hand.desk.book.close_at_market(0)
+
+    async def refresh(symbols):
+        hand.broker.capabilities = BOTH
+
+    hand.broker.refresh = refresh
+    hand.broker.now += 2_000
+    hand.broker.answers = [Answer("done")]
+    asyncio.run(hand.desk.settle())
+    assert [what for what, _ in hand.broker.asked if what in {"cancel", "replace", "place"}] == ["replace"]

@@ -419,9 +419,25 @@ def test_a_sweep_folds_what_came_since_the_last_one(table, broker):
     assert [about for what, about in broker.asked if what == "trades"] == [None, "1"]
 
 
-def test_symbols_without_an_order_are_not_asked_for(table, broker):
+def test_symbols_without_an_order_or_a_position_are_not_asked_for(table, broker):
     assert sweep(table, broker)[1]
     assert broker.asked == []
+    table.hold(1.0)
+    assert sweep(table, broker)[1]
+    assert broker.asked == [("open_orders", BTC), ("trades", None)]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_sale_by_a_stop_that_counts_as_cancelled_is_booked_when_it_shows(table, broker, named):
+    """A venue that calls a stop not open, and shows the base that it sold: nothing but its execution tells."""
+    table.hold(1.0)
+    stop = table.order("stop", "stop", stop_price=Decimal(95))
+    table.desk_state.recorded = {stop.client_id: Working(stop, BAR, 0, "cancelled", sent_ms=BAR)}.get
+    broker.fills = [table.fill_of(stop, client_id=stop.client_id if named else "", order_id="x-9", price="95")]
+    broker.by_id = [report_of(stop, "filled", "1", exchange_id="x-9")]
+    step, _ = sweep(table, broker)
+    assert (len(step.fills), table.book.slot(0)["quantity"]) == (1, 0.0)
+    assert step.changes[stop.client_id].state == "filled"
 
 
 def test_an_order_that_should_be_out_and_is_not_is_asked_for(table, broker):
