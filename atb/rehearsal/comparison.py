@@ -18,7 +18,8 @@ from atb.live.journal.replay import columns_as_decided
 OrderKey = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
 _COLUMN_TOLERANCE = 1e-9  # relative; recursive indicators keep a trace of where they started
 _QUANTITY_ROUNDING = 1e-9  # absolute; parts of an order are summed in binary
-# With fees in base: what an entry received, what its stop sells and what the books hold are each rounded to lots.
+# With fees in base: what an entry received and what the books hold are each rounded to lots. And an order list sells what its entry
+# received, without the dust from before, of which a backtest sells whole lots: each round trip leaves up to one more behind.
 _LOTS = 2
 _QUANTITY_TOLERANCE = 1e-3  # relative; an earlier order at another price leaves another amount of cash
 
@@ -171,7 +172,8 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     """Compare a session's journal with the backtest of the same bars.
 
     An order held in parts at an exchange (each rung of a ladder with its share of the stop) counts as one: parts that fill in one
-    bar at one price for one reason are summed. Where an exchange takes fees in base, quantities may differ by two lots.
+    bar at one price for one reason are summed. Where an exchange takes fees in base, quantities may differ by two lots, and by one
+    more for each earlier entry of the slot.
 
     Parameters
     ----------
@@ -193,7 +195,13 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     in_base = {
         number: slot for number, slot in enumerate(result.inputs.slots) if slot.execution.fee_in_base and not paper
     }
-    rooms = {number: _LOTS * float(slot.instrument.lot) for number, slot in in_base.items() if slot.instrument}
+    lots = {number: float(slot.instrument.lot) for number, slot in in_base.items() if slot.instrument}
+    entered = [(key[0], key[1]) for key in orders if key[2] == "entry"]
+    rooms = {
+        key: lots[key[1]] * (_LOTS + sum(bar < key[0] and slot == key[1] for bar, slot in entered))
+        for key in orders
+        if key[1] in lots
+    }
     difference = decision or _first_difference(executed, orders, "order", rooms=rooms)
     return Comparison(len(theirs), len(orders), difference)
 
@@ -304,12 +312,12 @@ def _opened(time_ms: int, timeframe: Timeframe) -> int:
 
 
 def _first_difference(
-    ours: dict[Any, Any], theirs: dict[Any, Any], what: str, *, rooms: Mapping[int, float] | None = None
+    ours: dict[Any, Any], theirs: dict[Any, Any], what: str, *, rooms: Mapping[OrderKey, float] | None = None
 ) -> dict[str, Any] | None:
-    """Return the smallest key whose values differ, with both values; `rooms` are differences that count as none, by slot."""
+    """Return the smallest key whose values differ, with both values; `rooms` are differences that count as none, by key."""
     for key in sorted(set(ours) | set(theirs)):
         mine, other = ours.get(key), theirs.get(key)
-        room = max(_QUANTITY_ROUNDING, (rooms or {}).get(key[1], 0.0) * (1.0 + _QUANTITY_ROUNDING))
+        room = max(_QUANTITY_ROUNDING, (rooms or {}).get(key, 0.0) * (1.0 + _QUANTITY_ROUNDING))
         rounding = isinstance(mine, float) and isinstance(other, float) and abs(mine - other) <= room
         if mine != other and not rounding:
             return {"what": what, "key": [str(part) for part in key], "runner": str(mine), "backtest": str(other)}

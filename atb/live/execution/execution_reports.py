@@ -188,13 +188,14 @@ class ExecutionReports:
 
         A read that lags shows earlier states: only an order that was given up can be open again. An execution is news of any.
         """
-        name, executed = told.client_id, isinstance(told, Fill)
+        name = told.client_id
         if not name.startswith(CLIENT_ID_PREFIX):
             return None
         written = None
         if all(name != outstanding.client_id for outstanding in self.blotter.given_up(told.symbol)):
             written = self.desk_state.recorded(name)
-            if written is None or not (executed or written.state == "absent" or told.filled > written.filled):
+            new = isinstance(told, Fill) or (written is not None and told.filled > written.filled)
+            if written is None or not (new or written.state == "absent"):
                 return None
         if (outstanding := self.blotter.restore(name, written)) is not None:
             news = told.trade_id if isinstance(told, Fill) else f"{told.state}, {told.filled} filled"
