@@ -138,7 +138,8 @@ def requests_within_retry_after(ledger: LedgerReading, context: JudgeContext) ->
     """Find requests within a Retry-After.
 
     A process that was started since then cannot know of it, nor can requests that were on their way beside the ping of a
-    connection that is being opened, when that ping was refused.
+    connection that is being opened, when that ping was refused: what was handed to the network cannot be taken back. That is
+    measured by our clock, which a virtual one does not stop, and for no other request.
     """
     found, until, since, read_ms = [], 0, 0, 0
     pings = {entry.get("id") for entry in ledger.entries if entry.get("path") == _PING}

@@ -45,7 +45,11 @@ def duplicate_entries(ledger: LedgerReading) -> list[str]:
 
 
 def _is_rest(orders: Sequence[LedgerOrder]) -> bool:
-    """Return whether the last of some entries is what was left of a limit entry that was met in part and cancelled."""
+    """Return whether the last of some entries is what was left of a limit entry that was met in part and cancelled.
+
+    What a list's first order has received is locked for its legs until it is filled (Binance's page on OPO); only cancelling the
+    list frees it, to be protected. Together they must not be more than what was first sent.
+    """
     first, *_, last = sorted(orders, key=lambda order: order.order_id)
     before = [order for order in orders if order is not last]
     given_up = all(order.type == "LIMIT" and order.state == "CANCELED" for order in before)

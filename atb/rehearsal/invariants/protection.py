@@ -169,7 +169,11 @@ def _makes_room(gone: Entry, order: LedgerOrder) -> bool:
 
 
 def _lays_pair(slot: SlotContext, gone: Entry, order: LedgerOrder) -> bool:
-    """Return whether an order is the stop of a pair, for which a lone stop was cancelled, or one of other terms."""
+    """Return whether an order is the stop of a pair, for which a lone stop was cancelled, or one of other terms.
+
+    What a sell order rests for is locked, and no request of Binance's puts a list in an order's place (cancelReplace places one
+    order): a pair can be laid only on what was set free before. So this is excused through a death; its time is counted.
+    """
     if gone["kind"] != "order" or order.list_id < 0 or order.type not in STOPS:
         return False
     alone = int(gone["list_id"]) < 0
@@ -248,7 +252,11 @@ def _longest_real_ms(slot: SlotContext, span: Span, real: Span, *, ledger: Ledge
 
 
 def obstructions(slot: SlotContext, since: int, ledger: LedgerReading) -> list[Span]:
-    """Return the spans up to or after `since` in which a slot could not act: refused orders, faulty requests, reads that lag."""
+    """Return the spans up to or after `since` in which a slot could not act: refused orders, faulty requests, reads that lag.
+
+    Binance serves orders and executions from "Memory => Database" and bounds no lag: until a read shows what happened, it cannot be
+    acted on. A span is excused up to such a read and no further, so a runner that does not ask again gets no excuse.
+    """
     faults = [(time_ms, time_ms) for time_ms in ledger.fault_times_ms() if time_ms >= since]
     faults += [lag for lag in ledger.lags() if lag[1] >= since]
     return [*faults, *(span for span in ledger.refusal_spans(slot.joined) if span[1] >= since)]

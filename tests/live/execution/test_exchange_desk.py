@@ -580,6 +580,21 @@ def test_a_stop_whose_end_the_reads_show_late_is_replaced_as_soon_as_they_do():
     assert hand.desk.bare() == set()
 
 
+@pytest.mark.parametrize("why", ["doubt", "attempts", None])
+def test_a_stop_is_cancelled_for_a_pair_only_when_the_pair_can_be_sent_at_once(why):
+    hand = Hand(attempts=2)
+    hand.table.hold(1.0)
+    stop = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(95)))
+    hand.broker.opened, hand.broker.answers = [report_of(stop.order)], [Answer("done")] * 2
+    hand.table.reports.doubt = why == "doubt"
+    if why == "attempts":
+        hand.table.makers[0].name(stop.order, BAR)
+    asyncio.run(hand.desk.settle())
+    assert [what for what, _ in hand.broker.asked if what in {"cancel", "place"}] == (
+        [] if why else ["cancel", "place"]
+    )
+
+
 def test_nothing_is_asked_for_again_where_nothing_was_heard():
     hand = Hand()
     hand.table.hold(1.0)

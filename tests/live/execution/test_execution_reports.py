@@ -187,6 +187,14 @@ def test_protection_that_is_refused_again_and_again_closes_the_position(table, s
     assert table.reports.crossed == {0}
 
 
+def test_a_pair_that_is_refused_for_no_reason_of_prices_leaves_its_stop_alone_and_closes_nothing(table, step):
+    table.hold(1.0)
+    for _ in range(6):
+        pair = sent(table, table.order("stop", "stop"), table.order("target", "limit"), list_id="list")
+        table.reports.take_answer(refused("Filter failure: MAX_NUM_ORDER_LISTS", "-1013"), step, new=pair)
+    assert (table.reports.alone, table.reports.crossed) == ({0}, set())
+
+
 # --- reports ------------------------------------------------------------------------------------------------------------
 
 
