@@ -16,15 +16,25 @@ def atb(*arguments):
 
 
 @pytest.fixture(scope="module")
-def kept(tmp_path_factory):
+def project(tmp_path_factory):
     """A project with one backtest, and the JSON of its run."""
     folder = tmp_path_factory.mktemp("report")
     real_backtest(folder)
+    (folder / "atb.toml").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
+        patch.setenv("ATB__DATA__ROOT", str(folder))
         done = atb("backtest", "sma_cross", "--days", "30", "--json")
-        assert done.exit_code == 0, done.output
-        yield folder, json.loads(done.stdout)
+    assert done.exit_code == 0, done.output
+    return folder, json.loads(done.stdout)
+
+
+@pytest.fixture
+def kept(project, monkeypatch):
+    """The project as the working directory, and its run."""
+    monkeypatch.chdir(project[0])
+    monkeypatch.setenv("ATB__DATA__ROOT", str(project[0]))
+    return project
 
 
 @pytest.fixture

@@ -331,3 +331,41 @@ def test_a_picture_that_leaves_the_page_and_a_print_are_light_and_keep_title_and
     assert width <= 700  # of a sheet
     assert saved.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
     assert saved.height == 2 * titled.layout.height
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the path")
+def test_a_click_on_a_trade_opens_its_row_and_long_times_are_drawn_where_they_were(tmp_path: Path):
+    from playwright.sync_api import sync_playwright
+
+    times = pd.date_range("2024-01-01", periods=150, freq="h").to_numpy().astype("datetime64[s]")
+    marks = go.Scatter(x=times[70:71], y=[5.0], mode="markers", marker={"size": 30}, meta={"trade_ids": [7]})
+    drawn = theme.style(go.Figure([marks, go.Scatter(x=times, y=np.arange(150.0))]), "Trades", label="data")
+    drawn.update_xaxes(theme.time_axis())
+    rows = "".join(
+        f"<details class='trade trade-{n}'><summary>row {n}</summary><div>why {n}</div></details>" for n in (6, 7)
+    )
+    node = executed(
+        nbformat.v4.new_output("display_data", {PLOT: json.loads(drawn.to_json())}),
+        nbformat.v4.new_output("display_data", {"text/html": rows, "text/plain": "x"}),
+    )
+    page_text = html_report(node, RUN)
+    assert '"bdata"' in page_text.split('data-for="figure-0">')[1].split("</script>")[0]
+    (tmp_path / "report.html").write_text(page_text)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto((tmp_path / "report.html").as_uri())
+        page.wait_for_selector(".main-svg .trace .point")
+        box = page.locator(".main-svg .trace .point").first.bounding_box()
+        page.mouse.move(box["x"] + 3, box["y"] + 3)
+        page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=5)
+        page.wait_for_timeout(300)
+        page.mouse.down()
+        page.mouse.up()
+        page.wait_for_selector("details.trade-7[open]")
+        ticks = page.locator(".xtick text").all_text_contents()
+        shown = [page.locator(f"text=why {n}").is_visible() for n in (6, 7)]
+        browser.close()
+    assert shown == [False, True]
+    assert any("Jan" in tick for tick in ticks)
