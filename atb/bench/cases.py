@@ -32,9 +32,9 @@ CASES = {
     "cold": "compiling the kernel into an empty cache",
     "load": "a million minutes from the catalogue, beside pandas from CSV, and one day of them, wall time",
     "indicators": "a closed bar's indicators by the live form, beside pandas computing them again",
-    "ledger": "a sweep with the trials ledger and without it",
     "live": "from a closed bar seen by the runner to the request it sends, as a histogram",
     "notebooks": "small notebooks in a batch with warm kernels, beside papermill, wall time of each",
+    "ledger": "a sweep with the trials ledger and without it",
 }
 
 

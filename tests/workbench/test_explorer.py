@@ -19,7 +19,9 @@ from atb.workbench.strategies import Parameter, listed_strategies
 
 @pytest.fixture
 def explorer(stocked):
-    return explore("sma_cross", days=60)
+    found = explore("sma_cross", days=60)
+    assert found.message == ""
+    return found
 
 
 def drawn(line) -> np.ndarray:
