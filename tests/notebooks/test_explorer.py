@@ -11,11 +11,13 @@ from jupyter_client.manager import start_new_kernel
 from atb.config import load_settings
 from atb.db import open_database
 from atb.experiments import execute, list_runs, published
+from tests.conftest import REPOSITORY
 from tests.notebooks.conftest import FOLDER
 from tests.notebooks.test_in_browser import ALL_RUN, TOKEN, lab  # noqa: F401 - the fixture
 from tests.timeouts import PATIENCE_S
 
-SLIDER = ".widget-slider:has-text('fast') .noUi-handle"
+HANDLE = ".widget-slider:has-text('fast') .noUi-handle"
+SHOTS = REPOSITORY / "data" / "screenshots"
 
 
 @pytest.fixture
@@ -67,42 +69,42 @@ def test_what_is_kept_is_the_batch_run_of_the_same_values_and_is_promoted_throug
 
 
 @pytest.mark.slow
-def test_a_slider_that_is_dragged_in_the_lab_moves_the_figures_and_a_click_keeps_the_run(lab, browser, world):  # noqa: F811 - the fixture
+def test_a_slider_that_is_dragged_in_the_lab_moves_the_figures_and_a_click_keeps_the_run(lab, browser, world):  # noqa: F811
     name = "explored.ipynb"
     cells = [nbformat.v4.new_code_cell("from atb.workbench import explore\nexplore('sma_cross', days=60)")]
-    nbformat.write(nbformat.v4.new_notebook(cells=cells), lab.folder / name)
+    spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}  # or Lab asks for one
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), lab.folder / name)
     page = browser.new_page(viewport={"width": 1400, "height": 1100})
+    page.set_default_timeout(PATIENCE_S * 1_000)
     page.goto(f"http://127.0.0.1:{lab.port}/lab/workspaces/explored/tree/{name}?token={TOKEN}")
     for _ in range(int(PATIENCE_S) * 4):
         page.wait_for_timeout(250)
         bound = [session for session in lab.get("sessions") if session["path"] == name]
         if bound and bound[0]["kernel"]["execution_state"] == "idle":
             break
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=PATIENCE_S * 1_000)
+    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
-    page.wait_for_function(ALL_RUN, timeout=PATIENCE_S * 1_000)
-    page.wait_for_selector(".js-plotly-plot .main-svg", timeout=PATIENCE_S * 1_000)
-    figures = page.locator(".widget-html:has-text('Total return')")
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    figures = page.locator(".widget-html:has-text('Total return')").first
     before = figures.inner_text()
-    handle = page.locator(SLIDER).first
+    handle = page.locator(HANDLE).first
+    handle.scroll_into_view_if_needed()
     box = handle.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.down()
     page.mouse.move(box["x"] + 40, box["y"] + box["height"] / 2, steps=6)
     page.mouse.up()
-    page.wait_for_function(
-        "was => document.querySelector('.jp-OutputArea').innerText !== was", arg=before, timeout=PATIENCE_S * 1_000
-    )
-    for _ in range(int(PATIENCE_S)):
+    for _ in range(int(PATIENCE_S) * 4):
         if figures.inner_text() != before:
             break
         page.wait_for_timeout(250)
     assert figures.inner_text() != before
+    SHOTS.mkdir(parents=True, exist_ok=True)
+    page.screenshot(path=SHOTS / "explorer_moved.png")
     page.get_by_role("button", name="Keep").click()
-    page.wait_for_selector("text=Kept as run", timeout=PATIENCE_S * 1_000)
-    if folder := os.environ.get("ATB_TEST_PICTURES"):
-        page.screenshot(path=f"{folder}/explorer.png")
+    page.wait_for_selector("text=Kept as run")
+    page.screenshot(path=SHOTS / "explorer_kept.png")
     page.close()
     database = open_database(f"sqlite:///{world}/atb.db")
     try:
