@@ -141,19 +141,24 @@ def run_all(chosen: list[Mutant]) -> list[tuple[Mutant, str]]:
         return list(pool.map(tried, chosen))
 
 
-def row(mutant: Mutant, found: str) -> str:
+def row(mutant: Mutant, cell: str) -> str:
     """Return an error's row of the result."""
-    return f"| {mutant.number} | {mutant.file} | {mutant.why} | {f'`{found}`' if found else '**survived**'} |"
+    return f"| {mutant.number} {place(mutant)}{cell} |"
+
+
+def place(mutant: Mutant) -> str:
+    """Return the cells that say which error it is, whatever its number."""
+    return f"| {mutant.file} | {mutant.why} | "
 
 
 def written(results: list[tuple[Mutant, str]], before: str) -> str:
-    """Return the result as Markdown; errors that were not tried now keep their row of the result before."""
-    tried = {mutant.number: row(mutant, found) for mutant, found in results}
+    """Return the result as Markdown; errors that were not tried now keep their test of the result before, under their number now."""
+    tried = {mutant.number: row(mutant, f"`{found}`" if found else "**survived**") for mutant, found in results}
     kept = {
-        mutant.number: line
+        mutant.number: row(mutant, line.split(place(mutant))[1].removesuffix(" |"))
         for mutant in mutants()
         for line in before.splitlines()
-        if line.startswith(row(mutant, "")[:-14])
+        if place(mutant) in line
     }
     rows = [(kept | tried)[mutant.number] for mutant in mutants() if mutant.number in kept | tried]
     caught = sum("**survived**" not in line for line in rows)

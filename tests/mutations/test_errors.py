@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.mutations.run import FAILED, FOLDER, REPOSITORY, Mutant, mutants
+from tests.mutations.run import FAILED, FOLDER, REPOSITORY, Mutant, mutants, written
 
 
 @pytest.mark.parametrize("mutant", mutants(), ids=lambda mutant: mutant.why)
@@ -29,3 +29,10 @@ def test_the_first_failing_test_is_read_from_pytests_summary():
     said = "1 failed\nFAILED tests/engine/test_exits.py::test_a[99-bar[0]-x] - assert 1 == 2\n"
     assert FAILED.search(said)["test"] == "engine/test_exits.py::test_a"
     assert FAILED.search("FAILED tests/engine/test_exits.py::test_b")["test"] == "engine/test_exits.py::test_b"
+
+
+def test_errors_that_are_not_tried_again_keep_their_test_under_another_number():
+    before = (FOLDER / "result.md").read_text(encoding="utf-8")
+    moved = before.replace("| 7 |", "| 8 |")
+    assert moved != before
+    assert written([], moved) == before
