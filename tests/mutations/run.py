@@ -152,7 +152,7 @@ def place(mutant: Mutant) -> str:
 
 
 def written(results: list[tuple[Mutant, str]], before: str) -> str:
-    """Return the result as Markdown; errors that were not tried now keep their test of the result before, under their number now."""
+    """Return the result as Markdown; errors that were not tried keep their test of the result before, under their new number."""
     tried = {mutant.number: row(mutant, f"`{found}`" if found else "**survived**") for mutant, found in results}
     kept = {
         mutant.number: row(mutant, line.split(place(mutant))[1].removesuffix(" |"))
