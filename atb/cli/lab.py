@@ -50,7 +50,8 @@ server.start()
 """
 LAUNCHER = Path(__file__).resolve().parents[1] / "workbench" / "lab"  # a card for each notebook
 # dash brings an extension of the old kind, for which Lab would ask to be built anew, over the page.
-NO_BUILD = '{"page_config_data": {"buildCheck": False, "buildAvailable": False}}'
+NO_BUILD = {"page_config_data": {"buildCheck": False, "buildAvailable": False}}
+CONFIG = LAUNCHER.with_name("lab_config")  # defaults of Lab's own settings: it asks about no news
 TOUR = "00_tour.ipynb"  # opened first, where the folder has it
 LONGEST_TOKEN = 1_000  # characters: a pipe holds 4,096 bytes at least
 PIPE = "ATB_TOKEN_PIPE"  # the number of a descriptor: no secret itself
@@ -143,6 +144,7 @@ def project_environment(settings: "Settings") -> dict[str, str]:
         PROJECT: str(settings.project.resolve()),
         "ATB__DATA__ROOT": str(settings.data.root.resolve()),
         "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_CONFIG_PATH": os.pathsep.join([*filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")]), str(CONFIG)]),
     }
 
 

@@ -46,12 +46,12 @@ def take(pictures: tuple[Picture, ...]) -> None:
     """Run the notebooks, each once, and save the pictures."""
     program = next(path for path in CHROMIUM if shutil.which(path))
     with tempfile.TemporaryDirectory(prefix="atb-gallery-") as folder:
-        reports = {picture: _report(picture, Path(folder)) for picture in pictures}
+        reports = [(picture, _report(picture, Path(folder))) for picture in pictures]
         from playwright.sync_api import sync_playwright
 
         with sync_playwright() as playwright:
             browser = playwright.chromium.launch(executable_path=program, args=list(QUIET))
-            for picture, report in reports.items():
+            for picture, report in reports:
                 page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
                 page.goto(report.as_uri())
                 page.wait_for_selector(f"{FIGURES} .main-svg")

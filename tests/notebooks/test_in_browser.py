@@ -15,7 +15,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from atb.cli.lab import PIPE, _pipe_with, lab_arguments
+from atb.cli.lab import CONFIG, PIPE, _pipe_with, lab_arguments
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS
 from tests.timeouts import PATIENCE_S
 
@@ -23,6 +23,8 @@ PLOT = "application/vnd.plotly.v1+json"
 TOKEN = "only-for-this-test"
 TRACKER = "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
 DRAWN = ".js-plotly-plot .main-svg:first-of-type"
+PICTURES = Path(__file__).parent / "screenshots"  # ignored by git: to be looked at
+MOST_PICTURES = 3  # of a notebook, in each theme
 ALL_RUN = """() => {
   const prompts = [...document.querySelectorAll('.jp-Notebook .jp-CodeCell .jp-InputArea-prompt')];
   return prompts.length > 0 && prompts.every(prompt => /\\[\\d+\\]:/.test(prompt.textContent));
@@ -73,10 +75,14 @@ def lab(tmp_path_factory: pytest.TempPathFactory, world: Path, browser: object) 
         **own,
         "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
         PIPE: str(token),
+        "JUPYTER_CONFIG_PATH": str(CONFIG),
         "ATB__DATA__ROOT": str(world),
     }
     with (home / "log.txt").open("wb") as log:
-        command = lab_arguments(sys.executable, folder, port=port, browser=False)
+        command = [
+            *lab_arguments(sys.executable, folder, port=port, browser=False),
+            "--LabApp.expose_app_in_browser=True",
+        ]
         server = subprocess.Popen(command, env=environment, cwd=folder, pass_fds=(token,), stdout=log, stderr=log)
         os.close(token)
         try:
@@ -107,6 +113,22 @@ def test_the_lab_answers_nobody_without_the_token(lab):
 
 
 @pytest.mark.slow
+def test_the_launcher_has_a_card_for_each_notebook_and_no_dialog_is_in_the_way(lab, browser):
+    page = browser.new_page(viewport={"width": 1300, "height": 1000})
+    page.goto(f"http://127.0.0.1:{lab.port}/lab/workspaces/launcher?token={TOKEN}")
+    page.wait_for_selector(".jp-LauncherCard[title='Open 00_tour.ipynb']", timeout=PATIENCE_S * 1_000)
+    page.wait_for_timeout(2_000)  # a dialog of a build would come now
+    cards = page.locator(".jp-LauncherCard[title^='Open ']").evaluate_all("cards => cards.map(card => card.title)")
+    dialogs = page.locator(".jp-Dialog, .Toastify__toast").count()
+    page.screenshot(path=_picture("launcher"))
+    page.locator(".jp-LauncherCard[title='Open 11_sweep.ipynb']").click()
+    page.wait_for_selector(".jp-NotebookPanel .jp-CodeCell", timeout=PATIENCE_S * 1_000)
+    page.close()
+    assert cards == [f"Open {name}" for name in NOTEBOOKS]
+    assert dialogs == 0
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NOTEBOOKS)
 def test_a_chapter_runs_in_the_lab_with_its_defaults_and_draws_its_figures(name, lab, browser):
     page = browser.new_page(viewport={"width": 1300, "height": 1000})
@@ -128,6 +150,7 @@ def test_a_chapter_runs_in_the_lab_with_its_defaults_and_draws_its_figures(name,
     page.get_by_role("menuitem", name="File", exact=True).click()
     page.locator(".lm-Menu-item[data-command='docmanager:save']").click()
     saved = _saved(page, lab.folder / name)
+    _look(page, Path(name).stem)
     shown, in_error = drawn.count(), page.locator("[data-mime-type='application/vnd.jupyter.stderr']").count()
     page.close()
     assert re.findall(r'"output_type": "error"', saved.read_text(encoding="utf-8")) == []
@@ -135,6 +158,22 @@ def test_a_chapter_runs_in_the_lab_with_its_defaults_and_draws_its_figures(name,
     assert in_error == 0
     local = (f"http://127.0.0.1:{lab.port}/", f"ws://127.0.0.1:{lab.port}/", "data:", "blob:")
     assert [url for url in outside if not url.startswith(local)] == []
+
+
+def _look(page: object, name: str) -> None:
+    """Keep a picture of each figure's part of the page, on Lab's light and dark theme."""
+    for theme in ("JupyterLab Light", "JupyterLab Dark"):
+        page.evaluate("theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", theme)
+        page.wait_for_timeout(1_500)
+        for number in range(min(page.locator(DRAWN).count(), MOST_PICTURES)):
+            page.locator(DRAWN).nth(number).scroll_into_view_if_needed()
+            page.wait_for_timeout(300)
+            page.screenshot(path=_picture(f"{name}-{number}-{theme.rpartition(' ')[2].lower()}"))
+
+
+def _picture(name: str) -> Path:
+    PICTURES.mkdir(exist_ok=True)
+    return PICTURES / f"{name}.png"
 
 
 def _saved(page: object, path: Path) -> Path:
