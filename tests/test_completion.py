@@ -12,7 +12,7 @@ from traitlets.config import Config
 
 import atb
 
-LAZY = ("backtest", "data", "experiments", "workbench")
+LAZY = ("backtest", "data", "experiments", "trials", "workbench")
 
 
 @pytest.fixture

@@ -208,3 +208,9 @@ def test_the_command_gives_every_parameter_back_as_it_was():
         "-p",
         "n=0.5",
     ]
+
+
+def test_the_trials_that_the_data_has_seen_stand_below_the_findings(result):
+    trials = {"trials": 12, "sentence": "This data has seen 12 trials <b>"}
+    page = sheet(RUN, {"headline": "x", "findings": ["Too few"], "trials": trials, "result": result.to_json()})
+    assert page.index("Too few") < page.index("This data has seen 12 trials &lt;b&gt;")

@@ -332,3 +332,18 @@ def test_folders_of_two_machines_side_by_side_are_one_ledger_and_equal_trials_co
     other.mkdir()
     (other / path.name).write_bytes(path.read_bytes())
     assert (seen(result.inputs).rows, seen(result.inputs).trials) == (2, 1)
+
+
+def test_a_result_that_luck_alone_would_reach_has_that_found_against_it():
+    from atb.experiments.findings import findings
+
+    alone = run(slot(stop_loss=0.02))
+    assert [text for text in findings(alone) if "luck alone" in text] == []
+    steady = bars_of(frame_of(np.linspace(100, 130, 1_500)))
+    falling = bars_of(frame_of(np.linspace(130, 100, 1_500), start="2024-01-01"), venue="other")
+    for k, bars in enumerate((steady, falling) * 3):
+        run(Slot(make_strategy("sma_cross", fast=3 + k, slow=20), bars))
+    worst = run(Slot(make_strategy("sma_cross", fast=9, slow=20), falling))
+    (found,) = [text for text in findings(worst) if "luck alone" in text]
+    assert found.startswith(f"This data has seen {worst.seen.trials} trials")
+    assert found.endswith(f"which is not below its own of {worst.stats['sharpe']:.2f}")
