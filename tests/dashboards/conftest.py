@@ -1,8 +1,10 @@
 """A site over a database with one session, and browsers without a screen: one for each role, and one that is not signed in."""
 
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -10,12 +12,12 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from atb.checks import Check
-from atb.config import load_settings
+from atb.config import Settings, load_settings
 from atb.dashboards.access import passwords
 from atb.dashboards.access.users import add_user
 from atb.dashboards.link import DatabaseLink
 from atb.dashboards.server import make_server
-from atb.dashboards.site import Reach, Site
+from atb.dashboards.site import Site
 from atb.db import open_database
 from tests.database import migrated_sqlite
 from tests.rehearsal.ledger import close, open_journal
@@ -49,35 +51,74 @@ class Browser:
         return self.post("/login", page="/login", name=name, password=password, next=wanted)
 
 
-@pytest.fixture(autouse=True)
-def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(scope="session")
+def _cheap_hashes() -> Iterator[None]:
     """Hash passwords in a millisecond: the library's own strength is not ours to test."""
-    monkeypatch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "HASHER", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+        passwords._stand_in_hash.cache_clear()
+        yield
     passwords._stand_in_hash.cache_clear()
 
 
-@pytest.fixture
-def settings(tmp_path):
-    (tmp_path / "atb.db").write_bytes(migrated_sqlite())
-    return load_settings(data={"root": tmp_path}, database={"url": f"sqlite:///{tmp_path}/atb.db"})
+@dataclass
+class Desk:
+    """One folder, and one server over it, for all tests of a process: to make a server takes a third of a second."""
+
+    root: Path
+    filled: bytes
+    site: Site
+    server: Flask
+
+    def put(self, content: bytes) -> None:
+        """Put another database in the place of the present one, and forget all that was made meanwhile."""
+        for path in self.root.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        (self.root / "atb.db").write_bytes(content)
+        self.site.logins._known.clear()
+        self.site.logins._refused.clear()
+        self.site.snapshots._kept.clear()
+        self.site.link._failed = None
+        for limiter in self.server.extensions["limiter"]:
+            limiter.reset()
 
 
-@pytest.fixture
-def site(settings) -> Iterator[Site]:
-    """A site with a user of each role, and one session of the account `paper`."""
+@pytest.fixture(scope="session")
+def desk(_cheap_hashes: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+    """A desk; in its database a user of each role, and one session of the account `paper`."""
+    root = tmp_path_factory.mktemp("dashboards")
+    settings = load_settings(data={"root": root}, database={"url": f"sqlite:///{root}/atb.db"})
     database = open_database(settings.database.url)
     open_journal(database).commit(close(0))
     for role in ROLES:
         add_user(database, role, role, password=PASSWORD, by="a test")
+    with database.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM event")
     database.close()
+    filled = (root / "atb.db").read_bytes()
     link = DatabaseLink(lambda: open_database(settings.database.url, patience_s=1.0), patience_s=2.0, rest_s=0.05)
-    yield Site(settings, link, b"x" * 32, checks=lambda: [Check("python", "ok", "3"), Check("disk", "error", "full")])
+    site = Site(settings, link, b"x" * 32, checks=lambda: [Check("python", "ok", "3"), Check("disk", "error", "full")])
+    yield Desk(root, filled, site, make_server(site))
     link.close()
 
 
 @pytest.fixture
-def server(site) -> Flask:
-    return make_server(site)
+def settings(desk) -> Settings:
+    """The settings of a desk whose database is empty."""
+    desk.put(migrated_sqlite())
+    return desk.site.settings
+
+
+@pytest.fixture
+def site(desk, settings) -> Site:
+    """A site with a user of each role, and one session of the account `paper`."""
+    desk.put(desk.filled)
+    return desk.site
+
+
+@pytest.fixture
+def server(desk, site) -> Flask:
+    return desk.server
 
 
 @pytest.fixture
@@ -95,6 +136,3 @@ def signed_in(server):
         return browser
 
     return enter
-
-
-__all__ = ["Reach"]

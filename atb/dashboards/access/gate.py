@@ -80,7 +80,7 @@ def stand_before(server: Flask, site: Site, script_hashes: "Callable[[], Sequenc
         if g.login is None:
             return _to_login()
         if not has_rights(g.login.role, needed):
-            site.logins.note("access_refused", user=g.login.user, client=client(), path=request.path[:200])
+            site.logins.note_refused(g.login, rule or request.path[:200], client())
             abort(403)
         return None
 

@@ -23,6 +23,7 @@ from atb.db import Database
 from atb.errors import DatabaseLostError, InputError
 
 CHECKED_S = 1.0  # seconds that a login is believed before the database is asked again
+NOTED_S = 60.0  # seconds between two notes of the same refusal
 SEEN_S = 60.0  # seconds between two notes of the last use
 MOST = 10_000  # remembered logins
 
@@ -61,13 +62,14 @@ class Logins:
         self._link, self._ceiling = link, ceiling
         self._known: dict[str, tuple[float, Login]] = {}
         self._users: dict[str, User] = {user.name: user for user in link.ask(all_users)}
+        self._refused: dict[tuple[str, str], float] = {}
         self._lock = threading.Lock()
 
     def begin(self, name: str, password: str, client: Client) -> str | None:
         """Return the token of a new login; None if name or password is wrong."""
         user = self._user(name)
         if not is_right(password, None if user is None else user.password_hash) or user is None:
-            self.note("login_refused", user="unknown" if user is None else name, client=client)
+            self._note("login_refused", user="unknown" if user is None else name, client=client)
             return None
         token, now = secrets.token_urlsafe(32), datetime.now(UTC)
         role = self._capped(user.role)
@@ -109,13 +111,23 @@ class Logins:
         """
         user = self._user(login.user)
         if user is None or not is_right(present, user.password_hash):
-            self.note("password_refused", user=login.user, client=client)
+            self._note("password_refused", user=login.user, client=client)
             raise InputError("The present password is wrong")
         self._link.ask(lambda database: set_password(database, login.user, password=new, by=login.user))
         self._forget(login.token_sha256)
 
-    def note(self, kind: str, *, user: str, client: Client, **detail: str) -> None:
-        """Write a refusal into the audit trail, if that can be written."""
+    def note_refused(self, login: Login, path: str, client: Client) -> None:
+        """Write into the audit trail that a role was too low, for each path once a minute: the trail is not to be flooded."""
+        key = login.user, path
+        if monotonic() - self._refused.get(key, -1e9) < NOTED_S:
+            return
+        with self._lock:
+            if len(self._refused) >= MOST:
+                self._refused.clear()
+            self._refused[key] = monotonic()
+        self._note("access_refused", user=login.user, client=client, path=path)
+
+    def _note(self, kind: str, *, user: str, client: Client, **detail: str) -> None:
         self._write(lambda database: login_rows.note(database, kind, user=user, client=client, **detail))
 
     def _user(self, name: str) -> User | None:

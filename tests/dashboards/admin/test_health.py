@@ -2,6 +2,7 @@
 
 from atb.checks import Check
 from atb.dashboards.admin.health import HealthView
+from atb.dashboards.site import Site
 from tests.timeouts import wait_until
 
 
@@ -20,8 +21,8 @@ def test_a_check_that_fails_in_a_new_way_is_a_finding(site):
         yield Check("python", "ok", "3")
         raise ZeroDivisionError("odd")
 
-    object.__setattr__(site, "checks", checks)
-    view = HealthView(site, name="Health", endpoint="other", url="/admin/other")
+    odd = Site(site.settings, site.link, b"", checks=checks)
+    view = HealthView(odd, name="Health", endpoint="other", url="/admin/other")
     view.start()
     wait_until(lambda: not view.running)
     assert [(found.name, found.status) for found in view._found] == [("python", "ok"), ("checks", "error")]
