@@ -5,6 +5,7 @@ A database that hangs would otherwise hold every thread of the server, and with 
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
@@ -91,6 +92,7 @@ class DatabaseLink:
     def _opened(self) -> Database:
         with self._opening:
             if self._database is not None and not self._database.there:
+                _require_file(self._database)
                 self._database.close()
                 self._database = None
             if self._database is None:
@@ -101,6 +103,19 @@ class DatabaseLink:
     def _fail(self, why: str) -> DatabaseLostError:
         self._failed = monotonic(), why
         return _lost(why)
+
+
+def _require_file(database: Database) -> None:
+    """Refuse to open a database anew whose file is gone: an empty one would be made in its place.
+
+    Raises
+    ------
+    SetupError
+        If there is no file.
+    """
+    path = Path(database.engine.url.database or "")
+    if not path.is_file():
+        raise SetupError("The database's file is gone", found=str(path), todo="Put it back")
 
 
 def _lost(why: str) -> DatabaseLostError:

@@ -9,7 +9,9 @@ from dash import html
 from atb.dashboards.link import DatabaseLink
 from atb.dashboards.page import Page
 from atb.dashboards.snapshots import KEPT, Snapshots
+from atb.db import open_database
 from atb.errors import DatabaseLostError, InputError, SetupError
+from tests.database import migrated_sqlite
 from tests.timeouts import PATIENCE_S
 
 
@@ -153,16 +155,16 @@ def test_a_bug_of_ours_is_no_lost_database(link):
     assert link.lost == ""
 
 
-def test_a_file_that_was_replaced_is_opened_again():
-    opened = []
-
-    class Replaced(Opened):
-        def __init__(self):
-            opened.append(self)
-
-        @property
-        def there(self):
-            return len(opened) > 1
-
-    again = DatabaseLink(Replaced, patience_s=PATIENCE_S)
-    assert again.ask(lambda database: database) is opened[1]
+def test_a_file_that_was_replaced_is_opened_again_and_none_is_made_for_one_that_is_gone(tmp_path):
+    path = tmp_path / "atb.db"
+    path.write_bytes(migrated_sqlite())
+    again = DatabaseLink(lambda: open_database(f"sqlite:///{path}"), patience_s=PATIENCE_S, rest_s=0.0)
+    first = again.ask(lambda database: database)
+    path.rename(tmp_path / "away.db")
+    with pytest.raises(DatabaseLostError, match="file is gone"):
+        again.ask(lambda database: database)
+    assert not path.exists()
+    path.write_bytes(migrated_sqlite())
+    assert again.ask(lambda database: database) is not first
+    assert again.lost == ""
+    again.close()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flask_admin.contrib.sqla import ModelView
-from flask_admin.contrib.sqla.filters import BaseSQLAFilter
+from flask_admin.contrib.sqla.filters import BaseSQLAFilter, FilterEqual
 from flask_admin.form import BaseForm
 from flask_admin.model.template import LinkRowAction
 from sqlalchemy import JSON, select
@@ -87,6 +87,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
         hidden = SECRET.get(table.name, set())
         names = [column.key for column in table.columns if column.key not in hidden]
         self._recent = table.columns[NEWEST.get(table.name, next(iter(table.primary_key.columns)).key)]
+        self._leading = _leading(table)
         self._ms = {name for name in names if name.endswith("_ms")}
         if any(column.key in hidden for column in table.primary_key.columns):  # no link may name the row
             self.can_view_details = self.column_display_actions = False
@@ -153,6 +154,12 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
         """Find the oldest row of the window by the index, for this request."""
         from flask import g
 
+        g.admin_floor = None
+        if any(
+            isinstance(self._filters[number], FilterEqual) and self._filters[number].column.key in self._leading
+            for number, _, _ in filters
+        ):  # an index finds these few rows, however old
+            return
         query = select(self._recent).order_by(self._recent.desc()).offset(WINDOW).limit(1)
         for number, _, value in filters:
             chosen = self._filters[number]
@@ -188,6 +195,13 @@ def models() -> dict[str, Any]:
     """Return the class of each table of the schema by the table's name, in order."""
     classes: list[Any] = [mapper.class_ for mapper in Table.registry.mappers]
     return {model.__table__.name: model for model in sorted(classes, key=lambda each: each.__table__.name)}
+
+
+def _leading(table: Any) -> set[str]:
+    """Return the columns whose equals are few and found by an index: a whole key, or the first column of an index; no session."""
+    key = list(table.primary_key.columns)
+    firsts = {next(iter(index.columns)).key for index in table.indexes} | ({key[0].key} if len(key) == 1 else set())
+    return firsts - {"session_id", "account"}
 
 
 def _filters(table: Any, names: list[str]) -> Iterator[Any]:

@@ -177,6 +177,8 @@ def test_only_the_newest_rows_are_searched_and_a_filter_by_time_goes_further_bac
     numbers = sorted(int(row["id"]) for row in exported(admin, "event"))
     assert len(numbers) == 11
     assert len(exported(admin, "event", f"?flt0_id_smaller_than={numbers[0]}")) == 11
+    assert len(exported(admin, "event", "?flt0_id_equals=1")) == 1, "an index finds it, however old it is"
+    assert exported(admin, "event", "?flt0_kind_equals=absent") == []
 
 
 @pytest.mark.parametrize("name", sorted(tables.NEWEST))
