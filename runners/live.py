@@ -220,8 +220,8 @@ def _trade(arguments: argparse.Namespace) -> str:
 def _traded(arguments: argparse.Namespace, settings: "Settings") -> str:
     from atb.db import open_database
     from atb.live import wiring
+    from atb.live.bell import Bell
     from atb.live.journal.kill_switch import KillSwitch
-    from atb.live.loop import Bell
     from atb.live.runner import RunnerContext
     from atb.threads import Call
 

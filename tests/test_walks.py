@@ -55,7 +55,7 @@ BESIDE_BACKTEST = {
     ),
 }
 BESIDE_LIVE = {
-    "clocks, threads, waiting": ("venues/broker/clock", "live/feed/timer", "threads", "times"),
+    "clocks, threads, waiting": ("venues/broker/clock", "live/feed/timer", "live/bell", "threads", "times"),
     "what is watched and logged": ("live/telemetry", "live/step_log", "monitoring/", "redaction/"),
     "what a strategy reads beside its bars": ("live/feed/inputs", "live/execution/known_inputs", "domain/raised"),
     "set up at the start": (

@@ -9,11 +9,11 @@ from typing import Any
 from atb.db import Database
 from atb.domain import Timer
 from atb.domain.ports import Broker
+from atb.live.bell import Bell
 from atb.live.execution.timing import DeskTiming
 from atb.live.feed.inputs import EventSource
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.kill_switch import KillSwitch
-from atb.live.loop import Bell
 from atb.live.portfolio import Portfolio
 from atb.live.recheck import Recheck
 from atb.live.telemetry import Telemetry

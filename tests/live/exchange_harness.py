@@ -24,9 +24,10 @@ from atb.domain.ports import Broker
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
 from atb.engine.slot import warmup_bars
+from atb.live.bell import Bell
 from atb.live.execution.timing import DeskTiming
 from atb.live.feed.timer import SteppedTimer
-from atb.live.loop import Bell, Summary
+from atb.live.loop import Summary
 from atb.live.plan import Plan
 from atb.live.portfolio import Portfolio
 from atb.live.runner import RunnerContext, VenueContext, trade_candles, trade_exchange

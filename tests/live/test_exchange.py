@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from atb.engine.policy import AccountPolicy, ExecutionModel, RiskPolicy
-from atb.live.loop import Bell
+from atb.live.bell import Bell
 from atb.strategies import make_strategy
 from tests.bars import START, bars_of, random_walk
 from tests.live.exchange_harness import HOUR, venue

@@ -11,9 +11,9 @@ from atb.db import open_database
 from atb.db.tables import LeaseRow
 from atb.errors import HaltError
 from atb.live import loop
+from atb.live.bell import Bell
 from atb.live.execution.desk import PaperTrading
 from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, halted, set_halt, write_halt_file
-from atb.live.loop import Bell
 from atb.live.runner import RunnerContext, Window, trade_paper
 from tests.live.desk import first_open, read_journal, warm_result
 from tests.live.fake_broker import BTC

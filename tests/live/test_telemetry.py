@@ -7,9 +7,9 @@ import urllib.request
 
 import pytest
 
+from atb.live.bell import Bell
 from atb.live.journal.kill_switch import KillSwitch, Level
 from atb.live.journal.step import Notice, Step, Withheld
-from atb.live.loop import Bell
 from atb.live.telemetry import Telemetry
 from atb.monitoring.health import Health
 from atb.monitoring.metrics import Metrics

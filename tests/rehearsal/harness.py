@@ -17,12 +17,12 @@ from unittest.mock import patch
 from atb.db import Database, open_database
 from atb.errors import DatabaseLostError, HaltError, InputError, VenueError
 from atb.live import writer as live_writer
+from atb.live.bell import Bell
 from atb.live.feed.timer import SteppedTimer
 from atb.live.journal.breakers import Breakers
 from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, write_halt_file
 from atb.live.journal.session_rows import SessionRows, read_session
-from atb.live.loop import Bell
 from atb.live.portfolio import Portfolio
 from atb.live.runner import RunnerContext, VenueContext, trade_exchange
 from atb.live.writer import Writer

@@ -47,14 +47,7 @@ class Desk(Protocol):
         ...
 
     async def look(self, heard: Collection[Symbol | None] | None = None) -> None:
-        """Fetch what happened between two closes.
-
-        Parameters
-        ----------
-        heard
-            The symbols of whose orders a stream said something, None among them where it is not known of which; None itself
-            where no stream said anything.
-        """
+        """Fetch what happened between two closes; `heard` has the symbols that streams named (None: any), None where none did."""
         ...
 
     async def obey(self, level: Level) -> None:

@@ -117,11 +117,7 @@ class ExchangeDesk:
     async def look(self, heard: Iterable[Symbol] | None = None) -> None:
         """Fetch what happened at the venue, and act on it; this is all the recovery that a restart needs.
 
-        Parameters
-        ----------
-        heard
-            The symbols of whose orders a stream said something, which is asked for again until reads cannot lag behind it any more;
-            None where it was none.
+        The symbols that streams named (`heard`) are asked for again until reads cannot lag behind any more; None where none did.
         """
         symbols = self._symbols_to_sweep() if heard is None else self.book.portfolio.symbols
         self._order_status.hear(heard or ())

@@ -183,23 +183,22 @@ class ExecutionReports:
         for sibling in self.blotter.same_list(outstanding):
             sibling.traced = sibling.traced or sibling is not outstanding
 
-    def _restore(self, told: OrderReport | Fill, step: Step) -> Outstanding | None:
-        """Return an order of ours that is not open by the books and comes after all, None if what is told of it is not new.
+    def _restore(self, news: OrderReport | Fill, step: Step) -> Outstanding | None:
+        """Return an order of ours that is not open by the books and comes after all, None if the news of it is old.
 
         A read that lags shows earlier states: only an order that was given up can be open again. An execution is news of any.
         """
-        name = told.client_id
+        name = news.client_id
         if not name.startswith(CLIENT_ID_PREFIX):
             return None
-        written = None
-        if all(name != outstanding.client_id for outstanding in self.blotter.given_up(told.symbol)):
-            written = self.desk_state.recorded(name)
-            new = isinstance(told, Fill) or (written is not None and told.filled > written.filled)
-            if written is None or not (new or written.state == "absent"):
+        kept = None
+        if all(name != outstanding.client_id for outstanding in self.blotter.given_up(news.symbol)):
+            kept = self.desk_state.recorded(name)
+            if kept is None or not (isinstance(news, Fill) or kept.state == "absent" or news.filled > kept.filled):
                 return None
-        if (outstanding := self.blotter.restore(name, written)) is not None:
-            news = told.trade_id if isinstance(told, Fill) else f"{told.state}, {told.filled} filled"
-            detail = {"client_id": name, "role": outstanding.role, "news": news}
+        if (outstanding := self.blotter.restore(name, kept)) is not None:
+            shown = news.trade_id if isinstance(news, Fill) else f"{news.state}, {news.filled} filled"
+            detail = {"client_id": name, "role": outstanding.role, "shown": shown}
             step.notices.append(Notice("came_after_all", detail, "warning"))
         return outstanding
 

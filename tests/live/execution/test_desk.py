@@ -12,8 +12,8 @@ from atb.db import open_database
 from atb.domain import Bars
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import DatabaseLostError, HaltError
+from atb.live.bell import Bell
 from atb.live.journal.kill_switch import KillSwitch, Level, clear_halt, halted, set_halt, write_halt_file
-from atb.live.loop import Bell
 from tests.bars import bars_of, frame_of
 from tests.live.exchange_harness import ACCOUNT, StopsAfter, venue
 from tests.live.test_exchange import BTC, CROSS
