@@ -18,6 +18,7 @@ from atb.live.portfolio import Portfolio
 from atb.rehearsal.context import JudgeContext, SlotContext
 from atb.rehearsal.invariants.protection import RESTS, STOPS, longest_unexcused_ms, obstructions
 from atb.rehearsal.ledger import LedgerOrder, LedgerOrders, LedgerReading, Span
+from atb.times import HOUR_MS
 
 Wanted = list[tuple[int, Decimal | None]]  # from when (exchange time) which price, None without a position or a stop
 
@@ -124,7 +125,13 @@ def _of_slot(
 
 
 def _longest(slot: SlotContext, span: Span, ledger: LedgerReading, *, context: JudgeContext) -> int:
-    """Return the longest part in which the stop could have been moved: a runner lived, and could know of bar and order."""
+    """Return the longest part in which the stop could have been moved: a runner lived, and could know of bar and order.
+
+    Where a symbol allows no cancel-replace an old stop stays; that it is allowed again is seen at a close, an hour later at most.
+    """
+    fixed = [
+        (begin, end + HOUR_MS + slot.bar_ms) for begin, end in ledger.changed_spans(slot.joined, "cancelReplaceAllowed")
+    ]
     deaths = [death for death in context.deaths if death[1] >= span[0]]
-    excuses = [*deaths, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]
+    excuses = [*deaths, *fixed, *ledger.fault_spans("freeze", slot.joined), *obstructions(slot, span[0], ledger)]
     return max(0, longest_unexcused_ms(span, excuses) - ledger.largest_skew_ms)

@@ -119,9 +119,7 @@ class Explorer:
 
         self._say("The backtest notebook runs with these values: half a minute ...")
         self.kept = keep(self.notebook, self.values, shown=self._shown())
-        self._say(
-            f"Kept as run {self.kept.run_id}, with these figures. Its report: {self.kept.path}/report.html"
-        )
+        self._say(f"Kept as run {self.kept.run_id}, with these figures. Its report: {self.kept.path}/report.html")
 
     def as_notebook(self) -> Path | None:
         """Write a copy of the backtest notebook with these values as its defaults, and return where it is."""

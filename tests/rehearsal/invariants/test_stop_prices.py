@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 from atb.rehearsal.invariants.stop_prices import altered, misplaced_times
-from tests.rehearsal.invariants.entries import STOP, context, intent, journal, ledger, placed, stop
+from tests.rehearsal.invariants.entries import HOUR, STOP, context, intent, journal, ledger, placed, stop
 
 END = placed(9_000, 8, "web-1")
 
@@ -34,3 +34,15 @@ def test_a_stop_that_is_never_moved_counts_to_the_end_but_for_deaths():
     wanted = [(500, Decimal(95)), (3_000, Decimal(97))]
     assert [found[3] for found in misplaced(stop(1_000), wanted=wanted)] == [6_000]
     assert [found[3] for found in misplaced(stop(1_000), wanted=wanted, deaths=((3_500, 8_000),))] == [1_000]
+
+
+def test_a_stop_stays_where_its_symbol_allows_no_cancel_replace_and_a_while_longer_until_that_is_seen():
+    wanted, detail = [(500, Decimal(95)), (3_000, Decimal(97))], {"symbol": "BTCUSDT", "cancelReplaceAllowed": False}
+    fixed = {"kind": "fault", "ms": 2_000, "fault": "symbol", "detail": detail}
+    ended = {"kind": "fault", "ms": 4_000, "fault": "symbol", "detail": detail, "ended": "BTCUSDT"}
+    other = fixed | {"detail": {"symbol": "BTCUSDT", "ocoAllowed": False}}
+    assert [found[3] for found in misplaced(stop(1_000), fixed, ended, wanted=wanted)] == [0]
+    assert [found[3] for found in misplaced(stop(1_000), other, wanted=wanted)] == [6_000]
+    late = ledger(stop(1_000), fixed, ended, placed(4_000 + 3 * HOUR, 9, "web-2"))
+    (found,) = misplaced_times(late, context(), [wanted])
+    assert found.longest_ms == HOUR
