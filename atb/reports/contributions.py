@@ -157,4 +157,4 @@ def regime_returns_figure(result: Result) -> go.Figure:
     theme.style(drawn, "Return by regime", label=result.label, caption=caption, height=440)
     drawn.update_yaxes(title_text="mean return (% a year, log)", zeroline=True, zerolinewidth=1.5, row=1, col=1)
     drawn.update_yaxes(title_text="time (%)", rangemode="tozero", row=2, col=1)
-    return drawn.update_layout(barmode="group", bargap=0.3)
+    return theme.when_narrow(drawn.update_layout(barmode="group", bargap=0.3), layout={"xaxis2": {"tickangle": -90}})

@@ -48,7 +48,7 @@ def costs_figure(result: Result) -> go.Figure:
     )  # fmt: skip
     theme.style(drawn, "What trading cost", label=result.label, caption=_costs_text(result, found), height=380)
     drawn.update_yaxes(title_text=f"profit ({quote})", zeroline=True, zerolinewidth=1.5)
-    return drawn.update_xaxes(showgrid=False, ticks="")
+    return theme.when_narrow(drawn.update_xaxes(showgrid=False, ticks=""), layout={"xaxis": {"tickangle": -90}})
 
 
 def _costs_text(result: Result, found: dict[str, float]) -> str:
@@ -105,4 +105,5 @@ def turnover_figure(result: Result) -> go.Figure:
     drawn.update_yaxes(title_text=f"fees ({quote})", rangemode="tozero", row=2, col=1)
     drawn.update_xaxes(type="category", row=1, col=1)
     many = {"nticks": 12} if np.size(months) > 12 else {}
-    return drawn.update_xaxes(title_text="month (UTC)", type="category", row=2, col=1, **many)
+    drawn.update_xaxes(title_text="month (UTC)", type="category", row=2, col=1, **many)
+    return theme.when_narrow(drawn, layout={"xaxis2": {"tickangle": -90}})

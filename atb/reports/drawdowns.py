@@ -13,6 +13,8 @@ from atb.reports.downsampling import extreme_rows
 
 WORST = 5
 POINTS = 2_000
+NEAR = 0.07  # of the drawn time: numbers nearer to each other are written one below the other
+FIRST_LINE, LINE = -10, 18  # pixels
 COLUMNS = ("depth_pct", "peak", "trough", "recovery", "days_down", "days_up", "days")
 
 
@@ -81,16 +83,27 @@ def worst_drawdowns_figure(result: Result, most: int = WORST) -> go.Figure:
     )  # fmt: skip
     table = worst_drawdowns(result, most)
     last = closed[-1]
-    for number, row in table.iterrows():
+    shifts = _shifts(table, closed)
+    for (number, row), shift in zip(table.iterrows(), shifts, strict=True):
         begin, end = row["peak"], last if pd.isna(row["recovery"]) else row["recovery"]
         drawn.add_vrect(x0=begin.isoformat()[:19], x1=end.isoformat()[:19], fillcolor=theme.ORANGE, opacity=0.18, line_width=0,
                         layer="below")  # fmt: skip
-        drawn.add_annotation(x=row["trough"].isoformat()[:19], y=-row["depth_pct"], text=str(number), showarrow=False, yshift=-10,
-                             font={"size": 12, "color": theme.RED})  # fmt: skip
+        drawn.add_annotation(x=row["trough"].isoformat()[:19], y=-row["depth_pct"], text=str(number), showarrow=False, yshift=shift,
+                             font={"size": 12, "color": theme.GREY})  # fmt: skip
     theme.style(drawn, "The worst drawdowns", label=result.label, caption=_caption(table), height=380)
     lowest = float(table["depth_pct"].max()) if len(table) else 1.0
-    drawn.update_yaxes(title_text="below the peak (%)", range=[-1.15 * lowest, 0.02 * lowest])
+    drawn.update_yaxes(title_text="below the peak (%)", range=[-1.25 * lowest, 0.02 * lowest])
     return drawn.update_xaxes(theme.time_axis())
+
+
+def _shifts(table: pd.DataFrame, closed: pd.DatetimeIndex) -> list[int]:
+    """Return how far below its trough (pixels, negative) each number is written, so that none is on another on a narrow page."""
+    span, found = (closed[-1] - closed[0]).total_seconds() or 1.0, []
+    times = [moment.timestamp() / span for moment in table["trough"]]
+    for place, time in enumerate(times):
+        near = [found[other] for other in range(place) if abs(times[other] - time) < NEAR]
+        found.append(min(near) - LINE if near else FIRST_LINE)
+    return found
 
 
 def _caption(table: pd.DataFrame) -> str:

@@ -17,6 +17,7 @@ WINDOW = 90  # days of the rolling Sharpe ratio
 SHORTEST = 20  # days below which a ratio says nothing
 POINTS = 1_500
 BINS = 60
+FEW_YEARS = 3  # whose returns have room as text on a narrow page
 TAIL = 5  # percent of the days
 NORMAL_95 = 1.959964
 
@@ -152,6 +153,7 @@ def yearly_returns_figure(result: Result) -> go.Figure:
     )
     theme.style(drawn, "Yearly returns", label=result.label, caption=caption, height=380)
     drawn.update_xaxes(title_text="year (UTC)", type="category")
-    return drawn.update_yaxes(title_text="return (%)", zeroline=True, zerolinewidth=1.5).update_layout(
+    drawn.update_yaxes(title_text="return (%)", zeroline=True, zerolinewidth=1.5).update_layout(
         barmode="group", bargap=0.3
     )
+    return theme.when_narrow(drawn, layout={}, trace={"textposition": "none"}) if len(years) > FEW_YEARS else drawn

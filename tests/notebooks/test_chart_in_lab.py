@@ -5,12 +5,10 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from tests.conftest import REPOSITORY
-from tests.notebooks.test_in_browser import ALL_RUN, TOKEN, lab  # noqa: F401 - a fixture
+from tests.notebooks.test_in_browser import ALL_RUN, PICTURES, TOKEN, lab  # noqa: F401 - a fixture
 from tests.timeouts import PATIENCE_S
 
 THEMES = "@jupyterlab/apputils-extension/themes.jupyterlab-settings"
-SHOTS = REPOSITORY / "data" / "screenshots"
 CELLS = (
     (
         "from atb.workbench import Period, chart, clickable, ensure_sample, make_rules, make_strategy, prepare_slots, run\n"
@@ -60,10 +58,10 @@ def test_a_trade_is_clicked_in_a_chart_and_in_a_figure_and_both_follow_the_theme
     page.wait_for_timeout(300)
     mark.click(force=True)
     page.wait_for_function(DETAILED, timeout=PATIENCE_S * 1_000)
-    SHOTS.mkdir(parents=True, exist_ok=True)
+    PICTURES.mkdir(exist_ok=True)
     for place, shown in enumerate(page.locator(".jp-Notebook .jp-OutputArea-output").all()):
         shown.scroll_into_view_if_needed()
-        page.screenshot(path=SHOTS / f"{Path(name).stem}_{place}.png")
+        page.screenshot(path=PICTURES / f"{Path(name).stem}_{place}.png")
     page.close()
     local = (f"http://127.0.0.1:{lab.port}/", f"ws://127.0.0.1:{lab.port}/", "data:", "blob:")
     assert [url for url in outside if not url.startswith(local)] == []
