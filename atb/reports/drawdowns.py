@@ -98,7 +98,8 @@ def worst_drawdowns_figure(result: Result, most: int = WORST) -> go.Figure:
 
 def _shifts(table: pd.DataFrame, closed: pd.DatetimeIndex) -> list[int]:
     """Return how far below its trough (pixels, negative) each number is written, so that none is on another on a narrow page."""
-    span, found = (closed[-1] - closed[0]).total_seconds() or 1.0, []
+    span = (closed[-1] - closed[0]).total_seconds() or 1.0
+    found: list[int] = []
     times = [moment.timestamp() / span for moment in table["trough"]]
     for place, time in enumerate(times):
         near = [found[other] for other in range(place) if abs(times[other] - time) < NEAR]
