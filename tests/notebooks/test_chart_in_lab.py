@@ -21,6 +21,7 @@ CELLS = (
     "from atb.reports import equity_figure, monthly_returns_figure\nequity_figure(result)",
     "monthly_returns_figure(result)",
 )
+KERNEL = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}  # without it Lab asks
 DETAILED = "[...document.querySelectorAll('.widget-html')].some(one => /Decision, order and fill/.test(one.innerText))"
 GROUND = "getComputedStyle(document.querySelector('.js-plotly-plot .main-svg')).backgroundColor"
 
@@ -29,7 +30,8 @@ GROUND = "getComputedStyle(document.querySelector('.js-plotly-plot .main-svg')).
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 def test_a_trade_is_clicked_in_a_chart_and_in_a_figure_and_both_follow_the_theme(theme, lab, browser):  # noqa: F811
     name = f"charts_{theme.split()[-1].lower()}.ipynb"
-    node = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in CELLS])
+    cells = [nbformat.v4.new_code_cell(source) for source in CELLS]
+    node = nbformat.v4.new_notebook(cells=cells, metadata=KERNEL)
     nbformat.write(node, lab.folder / name)
     settings = lab.folder.parent / "settings" / THEMES
     settings.parent.mkdir(parents=True, exist_ok=True)
