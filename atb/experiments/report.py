@@ -7,6 +7,7 @@ loading anything, and every script without the page's nonce.
 
 import base64
 import copy
+import functools
 import html
 import json
 import re
@@ -88,6 +89,14 @@ def _is_first(figure: Mapping[str, Any]) -> bool:
 
 def _fragment(notebook: Any) -> str:
     """Return nbconvert's sanitised HTML of the cells, without page header and footer."""
+    body, _ = _exporter().from_notebook_node(notebook)
+    # On narrow pages only long row names may wrap; numbers never do.
+    return re.sub(r"<th([^>]*)>([^<]{15,})</th>", r'<th class="long"\1>\2</th>', str(body))
+
+
+@functools.cache
+def _exporter() -> Any:
+    """Return the exporter of this process: its templates take longer to compile than a small notebook to run."""
     from jinja2 import DictLoader
     from nbconvert.exporters import HTMLExporter
 
@@ -102,9 +111,7 @@ def _fragment(notebook: Any) -> str:
     )
     # nbconvert's own filter shows heading tags as text.
     exporter.register_filter("clean_html", clean_html)  # type: ignore[no-untyped-call] # no types there
-    body, _ = exporter.from_notebook_node(notebook)
-    # On narrow pages only long row names may wrap; numbers never do.
-    return re.sub(r"<th([^>]*)>([^<]{15,})</th>", r'<th class="long"\1>\2</th>', str(body))
+    return exporter
 
 
 def _figure(number: int, layout: Mapping[str, Any]) -> str:
