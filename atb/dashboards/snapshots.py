@@ -49,7 +49,7 @@ class _Kept:
 class Snapshots:
     """The newest snapshot of each page and query, read again when it is older than the page allows.
 
-    Viewers of one page wait for the same reading; those of others do not wait for it.
+    The first viewers of a page wait for its reading; later ones are shown the last one while it is read anew.
     """
 
     def __init__(self, link: DatabaseLink, make_source: Callable[[Any], Source]) -> None:
@@ -61,11 +61,16 @@ class Snapshots:
     def of(self, page: Page, query: Query) -> Snapshot:
         """Return the snapshot of a page, at most `page.every_s` old unless the database does not answer."""
         kept = self._entry(page, query)
-        with kept.lock:
+        if not kept.lock.acquire(blocking=kept.snapshot is None):
+            assert kept.snapshot is not None  # another viewer has it read anew: this one is not kept waiting
+            return kept.snapshot
+        try:
             if kept.snapshot is None or monotonic() - kept.tried >= page.every_s:
                 kept.snapshot = self._read(page, query, kept.snapshot)
                 kept.tried = monotonic()
             return kept.snapshot
+        finally:
+            kept.lock.release()
 
     def _entry(self, page: Page, query: Query) -> _Kept:
         with self._lock:

@@ -380,7 +380,7 @@ class EventRow(Table):
     """The audit trail; rows are added, never changed."""
 
     __tablename__ = "event"
-    __table_args__ = (Index(None, "session_id", "id"),)
+    __table_args__ = (Index(None, "session_id", "id"), Index(None, "session_id", "kind"))
 
     id: Mapped[int] = mapped_column(RowNumber, primary_key=True, autoincrement=True)
     session_id: Mapped[str | None]

@@ -60,6 +60,27 @@ def test_twenty_viewers_at_once_cost_one_reading(link):
     assert (found, snapshots.readings) == ([1] * 20, 1)
 
 
+def test_a_slow_reading_keeps_no_one_waiting_who_can_be_shown_the_last(link):
+    began, go, answers = threading.Event(), threading.Event(), iter([1, 2])
+
+    def read(_query):
+        answer = next(answers)
+        if answer == 2:
+            began.set()
+            go.wait(PATIENCE_S)
+        return answer
+
+    snapshots, shown = Snapshots(link, lambda database: database), page(read, every_s=0.0)
+    assert snapshots.of(shown, ()).content == 1
+    slow = threading.Thread(target=lambda: snapshots.of(shown, ()))
+    slow.start()
+    assert began.wait(PATIENCE_S)
+    assert snapshots.of(shown, ()).content == 1, "at once"
+    go.set()
+    slow.join(PATIENCE_S)
+    assert snapshots._entry(shown, ()).snapshot.content == 2
+
+
 def test_what_is_old_is_read_again_and_equal_contents_have_one_version(link):
     snapshots = Snapshots(link, lambda database: database)
     values = iter([1, 1, 2])

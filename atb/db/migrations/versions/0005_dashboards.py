@@ -49,11 +49,13 @@ def upgrade() -> None:
         ),
     )
     op.create_index(op.f("ix_dashboard_login_user_name"), "dashboard_login", ["user_name"])
+    op.create_index(op.f("ix_event_session_id_kind"), "event", ["session_id", "kind"])
     for table, column in NEWEST.items():
         op.create_index(op.f(f"ix_{table}_{column}"), table, [column])
 
 
 def downgrade() -> None:
+    op.drop_index(op.f("ix_event_session_id_kind"), table_name="event")
     for table, column in NEWEST.items():
         op.drop_index(op.f(f"ix_{table}_{column}"), table_name=table)
     op.drop_table("dashboard_login")
