@@ -1,8 +1,10 @@
 """Building blocks of pages: tables, cards, notices and figures, all of them text-safe; numbers to the right, times in UTC."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from dash import dcc, html
 from dash.development.base_component import Component
@@ -12,6 +14,7 @@ from atb.dashboards.page import Look
 from atb.decimals import number
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 
 
 def text(value: object) -> str:
@@ -22,6 +25,8 @@ def text(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return number(value)
+    if isinstance(value, int):
+        return f"{value:,}"
     strftime = getattr(value, "strftime", None)
     return str(strftime(TIME_FORMAT)) if callable(strftime) else _moment(str(value))
 
@@ -44,7 +49,7 @@ def table(
     links
         By column, the name in the rows of an address on this server to which the cell leads.
     """
-    right = {name for name in columns if rows and all(_is_number(row.get(name)) for row in rows)}
+    right = {name for name in columns if _are_numbers([row.get(name) for row in rows])}
     styles = {name: "number" if name in right else "" for name in columns}
     heads = [html.Th(head, className=styles[name], scope="col") for name, head in columns.items()]
     lines = [html.Tr([_cell(row, name, (links or {}).get(name), styles[name]) for name in columns]) for row in rows]
@@ -52,14 +57,17 @@ def table(
 
 
 def _cell(row: Mapping[str, Any], name: str, link: str | None, style: str) -> Component:  # noqa: PLR0917 - a cell's four facts
-    shown: Any = text(row.get(name))
+    value = row.get(name)
+    shown: Any = value if isinstance(value, Component) else text(value)
     if link is not None and (address := row.get(link)) is not None:
         shown = dcc.Link(shown, href=str(address))
-    return html.Td(shown, className=style)
+    return html.Td(shown, className="moment" if _MOMENT.fullmatch(str(shown)) else style)
 
 
-def _is_number(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
+def _are_numbers(values: Sequence[object]) -> bool:
+    """Return whether there is a number among values, and nothing else that is shown."""
+    known = [value for value in values if value is not None]
+    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
 
 
 def cards(facts: Mapping[str, object]) -> Component:
@@ -71,6 +79,40 @@ def cards(facts: Mapping[str, object]) -> Component:
         ],
         className="cards",
     )
+
+
+def link(shown: object, path: str, **query: object) -> Component:
+    """Return a link to a page of this server, with names and values after the question mark."""
+    return dcc.Link(text(shown), href=address(path, **query))
+
+
+def address(path: str, **query: object) -> str:
+    """Return an address on this server; names without a value are left out."""
+    given = {name: value for name, value in query.items() if value is not None}
+    return f"{path}?{urlencode(given)}" if given else path
+
+
+def rounded(value: float | None, digits: int = 2) -> float | None:
+    """Return a percentage or a ratio with so many decimals; None for None."""
+    return None if value is None else round(float(value), digits)
+
+
+def section(title: str, *parts: Any) -> Component:
+    """Return a part of a page under its heading; what is None is left out."""
+    return html.Section([html.H2(title), *(part for part in parts if part is not None)])
+
+
+def facts(values: Mapping[str, object]) -> Component:
+    """Return facts as a list of terms and what they are; a component is shown as it is."""
+    terms = [
+        [html.Dt(name), html.Dd(each if isinstance(each, Component) else text(each))] for name, each in values.items()
+    ]
+    return html.Dl([part for pair in terms for part in pair], className="facts")
+
+
+def listed(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], *, empty: str, **options: Any) -> Component:
+    """Return a table of rows, or a sentence where there are none."""
+    return table(rows, columns, **options) if rows else html.P(empty, className="soft")
 
 
 def notice(sentence: str, kind: str = "") -> Component:

@@ -28,8 +28,8 @@ class Drawn:
 
 
 def drawn(made: Any, *, dark: bool, narrow: bool) -> Drawn:
-    """Return a plotly figure as a page shows it; the figure itself is not changed."""
-    figure = made.to_plotly_json()
+    """Return a plotly figure, or one as `data` and `layout`, as a page shows it; the figure itself is not changed."""
+    figure = made if isinstance(made, dict) else made.to_plotly_json()
     layout = dict(figure["layout"])
     title, label = _title(layout.pop("title", None))
     notes = layout.get("annotations", ())

@@ -54,6 +54,9 @@ class Page:
         Who may see it: this role or a higher one.
     listed
         Whether the navigation names it; a page about one thing is reached from a list.
+    from_files
+        Whether files are read, which may take longer than a viewer waits: it is then read in a thread of its own, and the page says
+        so meanwhile.
     """
 
     path: str
@@ -63,6 +66,7 @@ class Page:
     every_s: float = 0.75
     role: str = "viewer"
     listed: bool = True
+    from_files: bool = False
 
 
 def has_rights(role: str, needed: str) -> bool:

@@ -15,6 +15,7 @@ from atb.dashboards.access.doors import add_doors
 from atb.dashboards.access.gate import stand_before
 from atb.dashboards.admin import add_admin
 from atb.dashboards.control import add_control
+from atb.dashboards.run_files import add_run_files
 from atb.dashboards.shell import add_pages
 from atb.dashboards.site import Site
 from atb.errors import AtbError, DatabaseLostError, InputError
@@ -57,6 +58,7 @@ def make_server(site: Site) -> Flask:
     server.register_error_handler(HTTPException, _refused)
     server.register_error_handler(AtbError, _named)
     server.register_error_handler(OverflowError, lambda _: _named(InputError("A number is too large")))
+    add_run_files(server, site)
     add_admin(server, site)
     pages.append(add_pages(server, site))
     return server

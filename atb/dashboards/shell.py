@@ -149,8 +149,10 @@ def query_of(search: str) -> Query:
 def _drawn(page: Page, snapshot: Snapshot, look: Look) -> Component:
     problem = [notice(snapshot.problem, "bad")] if snapshot.problem else []
     if snapshot.read_at is None:
-        return html.Div([html.H1(page.title), *problem])
-    return html.Div([*problem, page.draw(snapshot.content, look)])
+        waiting = [] if snapshot.problem else [notice("The files are being read.")]
+        return html.Div([html.H1(page.title), *problem, *waiting])
+    drawn = snapshot.drawings.of(look, lambda: page.draw(snapshot.content, look))
+    return html.Div([*problem, drawn])
 
 
 def _age(snapshot: Snapshot) -> str:

@@ -254,6 +254,32 @@ def list_runs(
         return list(itertools.islice(fitting, limit))
 
 
+def read_runs(database: Database, wanted: Wanted, *, limit: int, within: int = 2_000) -> list[RunRow]:
+    """Return runs as `list_runs` does, without writing anything, from the newest `within` that the database finds."""
+    with database.session(read_only=True) as session:
+        newest = session.scalars(wanted.select().limit(within).execution_options(yield_per=_AT_ONCE))
+        fitting = (run for row in newest if wanted.fits(run := _with_real_status(row)))
+        found = list(itertools.islice(fitting, limit))
+        session.expunge_all()  # the real status of a dead run is shown, and not written
+    return found
+
+
+def read_run(database: Database, run_id: str) -> RunRow:
+    """Return the run of this id, without writing anything.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    with database.session(read_only=True) as session:
+        found = session.get(RunRow, run_id)
+        session.expunge_all()
+    if found is None:
+        raise InputError("There is no such run", found=run_id, todo="`atb runs` lists them")
+    return _with_real_status(found)
+
+
 def get_run(database: Database, run_id: str) -> RunRow:
     """Return one run by its id or a unique prefix of it.
 

@@ -222,6 +222,17 @@ def recorded_report(folder: Path, run: Mapping[str, Any]) -> str:
     return html_report(read_notebook(folder / str(run["notebook"])), run, published_result(folder))
 
 
+def recorded_figures(folder: Path, notebook: str) -> list[dict[str, Any]]:
+    """Return the plotly figures of a run's executed notebook, as `data` and `layout`, in its order.
+
+    Raises
+    ------
+    InputError
+        If the executed notebook is not there, or cannot be read.
+    """
+    return _without_figures(read_notebook(folder / notebook), "")[1]
+
+
 def write_report(
     path: Path, notebook: Any, run: Mapping[str, Any], *, published: Mapping[str, Any] | None = None
 ) -> None:

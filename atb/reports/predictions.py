@@ -20,7 +20,7 @@ def predictions_figure(table: "pd.DataFrame", *, label: str, horizon: int) -> go
     Parameters
     ----------
     table
-        Indexed by open: `close`, `probability` (0 to 1), `rose` (1, 0, NaN while open): `atb.workbench.predictions.Judged.table`.
+        Indexed by open: `close`, `probability` (0 to 1), `rose` (1, 0, NaN while open): `atb.experiments.judging.Judged.table`.
     label
         Model and market.
     horizon

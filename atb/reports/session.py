@@ -44,6 +44,10 @@ class SessionRecord:
     orders
         Oldest first: `placed` and `ended` (exchange time; NaT while the order is open), `slot`, `role`, `state`, `price` (its stop
         or limit price, NaN without one), `why`.
+    closes
+        Closes of the slot that is drawn, indexed by the bar's open, for a price without a backtest; None without them.
+    uncompared
+        Why there is no backtest, as a sentence for captions.
     """
 
     name: str
@@ -51,6 +55,8 @@ class SessionRecord:
     equity: "pd.Series[float]"
     fills: pd.DataFrame
     orders: pd.DataFrame
+    closes: "pd.Series[float] | None" = None
+    uncompared: str = "There is no backtest to compare with: the promoted strategy is no longer available."
 
     @property
     def label(self) -> str:
@@ -103,14 +109,15 @@ class SessionRecord:
 def session_equity_figure(record: SessionRecord) -> go.Figure:
     """Draw the journalled equity over the backtest's, and their difference below."""
     tested, apart = None if record.result is None else record.result.equity, record.difference
-    figure = make_subplots(rows=2, shared_xaxes=True, row_heights=[0.7, 0.3], vertical_spacing=0.06)
+    rows = {"rows": 1} if tested is None else {"rows": 2, "row_heights": [0.7, 0.3], "vertical_spacing": 0.06}
+    figure = make_subplots(shared_xaxes=True, **rows)
     lines = (
         (1, tested, "backtest", {"color": theme.ORANGE, "width": 5}),
         (1, record.equity, "runner", {"color": theme.BLUE, "width": 1.6}),
         (2, apart, "runner less backtest", {"color": theme.BLUE, "width": 1}),
     )
     for row, curve, name, line in lines:
-        if curve is None:
+        if curve is None or (tested is None and row == 2):
             continue
         values = curve.to_numpy()
         kept = extreme_rows(values, POINTS)
@@ -127,20 +134,20 @@ def session_equity_figure(record: SessionRecord) -> go.Figure:
         )
     theme.style(
         figure,
-        "The runner and its backtest",
+        "Equity of the runner" if tested is None else "The runner and its backtest",
         label=record.label,
-        caption=_apart_text(apart, tested=tested is not None),
-        height=500,
+        caption=record.uncompared if tested is None else _apart_text(apart),
+        height=320 if tested is None else 500,
     )
     figure.update_yaxes(title_text=f"equity ({record.quote})", row=1, col=1)
+    if tested is None:
+        return figure.update_xaxes(theme.time_axis()).update_layout(hovermode="x")
     figure.update_yaxes(title_text=f"difference ({record.quote})", row=2, col=1)
     figure.update_xaxes(theme.time_axis(title=None), row=1, col=1)
     return figure.update_xaxes(theme.time_axis(), row=2, col=1).update_layout(hovermode="x")
 
 
-def _apart_text(apart: "pd.Series[float]", *, tested: bool) -> str:
-    if apart.empty and not tested:
-        return "There is no backtest to compare with: the promoted strategy is no longer available."
+def _apart_text(apart: "pd.Series[float]") -> str:
     if apart.empty:
         return "Runner and backtest have no bar in common."
     largest = float(apart.abs().max())
@@ -173,6 +180,10 @@ def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:
         frame, span = candles(bars, CANDLES)
         figure, first = go.Figure(price_trace(frame)), frame.index[0]
         drawn = f"rings are executions of the backtest of the same bars. The price is drawn as {span_text(bars, span)}"
+    elif record.closes is not None and len(record.closes):
+        first, fills = record.closes.index[0], fills[fills["time"] >= record.closes.index[0]]
+        drawn = f"the line is the close of each of the last {counted(len(record.closes), 'bar')}"
+        _add_closes(figure, record.closes)
     _add_stops(figure, record, slot=slot, first=first)
     if record.result is not None:
         _add_tested(figure, record.result, slot=slot, first=first)
@@ -187,6 +198,17 @@ def session_fills_figure(record: SessionRecord, *, slot: int = 0) -> go.Figure:
     theme.style(figure, "Executions", label=record.label, caption=caption, height=520)
     figure.update_yaxes(title_text=f"price ({record.quote})")
     return figure.update_xaxes(theme.time_axis(rangeslider={"visible": False}))
+
+
+def _add_closes(figure: go.Figure, closes: "pd.Series[float]") -> None:
+    figure.add_scatter(
+        x=theme.times(closes.index),
+        y=closes.to_numpy(),
+        mode="lines",
+        name="close",
+        line={"color": theme.GREY, "width": 1.4},
+        hovertemplate="close %{y:,.8~g}<extra></extra>",
+    )
 
 
 def _add_stops(figure: go.Figure, record: SessionRecord, *, slot: int, first: pd.Timestamp) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from atb.experiments import publish
     from atb.experiments.evidence import evidence, proofs
     from atb.experiments.findings import assumptions, findings, fragility, start_spread
+    from atb.experiments.run_comparison import RunComparison
     from atb.strategies import make_strategy, strategy_params
     from atb.strategies.components import filters, signals
     from atb.validation.sensitivity import cost_table, shift_table
@@ -30,12 +31,12 @@ if TYPE_CHECKING:
     from atb.workbench.portfolio import prepare_slots, traded_parts
     from atb.workbench.predictions import ensure_model, predictions_now
     from atb.workbench.rules import BacktestRules, make_rules
-    from atb.workbench.run_comparison import RunComparison, compare_runs, recent_runs
+    from atb.workbench.run_comparison import compare_runs, recent_runs
     from atb.workbench.runs import evidence_table, judged_run, promote_run, record_backtest, record_run, verdict_table
     from atb.workbench.slots import Period, load_predictor, prepare_slot, traded_part
 
 _HOMES = {
-    "RunComparison": "atb.workbench.run_comparison",
+    "RunComparison": "atb.experiments.run_comparison",
     "compare_runs": "atb.workbench.run_comparison",
     "ensure_model": "atb.workbench.predictions",
     "ensure_strategy": "atb.workbench.own",

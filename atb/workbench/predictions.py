@@ -1,134 +1,15 @@
-"""Each stored model on the newest bar, and how it did on bars that it was not trained on."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+"""What each stored model says about the newest bar, for notebooks; a model is trained if none is stored."""
 
 from atb.config import load_settings
 from atb.decimals import counted
-from atb.errors import AtbError
-from atb.workbench.market import feature_inputs, load_bars
+from atb.experiments.judging import Predictions, judge_models
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from atb.domain import Bars
-    from atb.prediction.bundle import Bundle
-
-COLUMNS = (
-    "model",
-    "symbol",
-    "timeframe",
-    "last bar",
-    "says up (%)",
-    "bars judged",
-    "right (%)",
-    "always up (%)",
-    "AUC",
-    "Brier",
-)
 TRAINING = "02_train.ipynb"
-LEAST = 30  # bars judged; fewer say nothing
-BASE_BRIER = 0.25  # of a model that always says 50 %
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A model on the newest bars of its market.
-
-    Parameters
-    ----------
-    title
-        The model, as reports name it.
-    bars
-        The bars that it predicted.
-    table
-        Indexed by open: `probability` of a rise (0 to 1) as the model says it at that bar's close, `rose` (1, 0; NaN while the
-        horizon is not over), `close`. Only bars after those it was trained and chosen on.
-    horizon
-        Bars that it looks ahead.
-    """
-
-    title: str
-    bars: "Bars"
-    table: "pd.DataFrame"
-    horizon: int
-
-    @property
-    def known(self) -> "pd.DataFrame":
-        """The rows whose outcome is known."""
-        return self.table.dropna()
-
-    @cached_property
-    def scores(self) -> dict[str, float]:
-        """AUC, accuracy, log loss and Brier score of the known rows; empty where they are too few, or all rose or fell."""
-        from atb.prediction.evaluation import score
-
-        known = self.known
-        if len(known) < LEAST or known["rose"].nunique() < 2:
-            return {}
-        return score(known["probability"].to_numpy(), known["rose"].to_numpy())
-
-    def row(self) -> dict[str, Any]:
-        """Return the model as a row of `COLUMNS`."""
-        newest, scores = self.table["probability"].dropna(), self.scores
-        values = (
-            self.title, str(self.bars.symbol), str(self.bars.timeframe), f"{self.table.index[-1]:%Y-%m-%d %H:%M}",
-            100 * float(newest.iloc[-1]) if len(newest) else float("nan"), len(self.known),
-            100 * scores.get("accuracy", float("nan")), 100 * float(self.known["rose"].mean()),
-            scores.get("auc"), scores.get("brier"),
-        )  # fmt: skip
-        return dict(zip(COLUMNS, values, strict=True))
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Every model that could be asked, and why the others could not."""
-
-    judged: Sequence[Judged]
-    left_out: dict[str, str]
-
-    @cached_property
-    def table(self) -> "pd.DataFrame":
-        """One row per model."""
-        import pandas as pd
-
-        return pd.DataFrame([each.row() for each in self.judged], columns=list(COLUMNS)).set_index("model")
-
-    @property
-    def verdict(self) -> str:
-        """How many models knew more than always saying 50 %."""
-        scored = [each for each in self.judged if each.scores]
-        better = sum(each.scores["brier"] < BASE_BRIER and each.scores["auc"] > 0.5 for each in scored)
-        if not scored:
-            return f"{counted(len(self.judged), 'model')}, none with {LEAST} judged bars: nothing can be said yet"
-        return f"Of {counted(len(scored), 'model')} with {LEAST} judged bars or more {better} did better than always saying 50 %"
 
 
 def predictions_now(*, days: int = 60, newest_only: bool = True) -> Predictions:
-    """Ask every stored model about the newest bars of its market.
-
-    Parameters
-    ----------
-    days
-        Bars to judge it on, back from the newest, those that it was trained and chosen on left out.
-    newest_only
-        Whether older versions of a model are left out.
-    """
-    from atb.prediction.bundle import list_bundles, load_bundle
-
-    root = load_settings().models_root
-    paths = list_bundles(root)
-    if newest_only:
-        paths = list({path.parent: path for path in paths}.values())
-    judged, left_out = [], {}
-    for path in paths:
-        try:
-            judged.append(judge_model(load_bundle(path), days=days))
-        except AtbError as error:
-            left_out["/".join(path.parts[-3:])] = str(error)
-    return Predictions(judged, left_out)
+    """Ask every stored model about the newest bars of its market; as `atb.experiments.judging.judge_models`."""
+    return judge_models(load_settings(), days=days, newest_only=newest_only)
 
 
 def ensure_model(*, seed: int = 7) -> str:
@@ -146,33 +27,3 @@ def ensure_model(*, seed: int = 7) -> str:
     if found:
         return f"{counted(len(found), 'model')} stored."
     return f"There was no model, so one was trained: run {record_run(TRAINING, seed=seed)}."
-
-
-def judge_model(bundle: "Bundle", *, days: int) -> Judged:
-    """Return a model's predictions of the last `days` of its market, with what followed.
-
-    Raises
-    ------
-    DataError
-        If the bars are not stored.
-    """
-    import pandas as pd
-
-    from atb.prediction.labels import forward_returns, labels
-    from atb.prediction.predictor import OnnxPredictor
-
-    card = bundle.card
-    venue = None if card["synthetic"] else str(card["venue"])
-    bars = load_bars(bundle.symbol, bundle.timeframe, venue="synthetic" if card["synthetic"] else venue)
-    horizon = int(card["recipe"]["horizon"])
-    inputs = feature_inputs(card["feature_set"], bars)
-    known = {name: series.known(bars.closed_ms) for name, series in inputs.items()}
-    probability = OnnxPredictor(bundle).predict(bars.frame, known)
-    index = bars.frame.index
-    table = pd.DataFrame(
-        {"probability": probability, "rose": labels(forward_returns(bars, horizon)), "close": bars.frame["close"]},
-        index=index,
-    )
-    seen = pd.Timestamp(card["periods"]["validation"]["last_open"])
-    since = max(index[-1] - pd.Timedelta(days=days), seen + (index[1] - index[0]) * horizon)
-    return Judged(bundle.title, bars, table[index > since], horizon)

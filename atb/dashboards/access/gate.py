@@ -87,7 +87,7 @@ def stand_before(server: Flask, site: Site, script_hashes: "Callable[[], Sequenc
     @server.after_request
     def guard(response: Response) -> Response:
         response.headers.update(_HEADERS)
-        response.headers["Content-Security-Policy"] = _policy(script_hashes())
+        response.headers.setdefault("Content-Security-Policy", _policy(script_hashes()))  # a run's file has its own
         if site.reach.secure:
             response.headers["Strict-Transport-Security"] = "max-age=31536000"
         if "/static/" not in request.path and "_dash-component-suites" not in request.path:

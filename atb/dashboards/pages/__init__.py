@@ -1,9 +1,32 @@
 """The pages of the dashboards, in the order of the navigation."""
 
 from atb.dashboards.page import Page
-from atb.dashboards.pages import monitor
+from atb.dashboards.pages import (
+    audit,
+    backtests,
+    batches,
+    compare,
+    manifests,
+    market_data,
+    monitor,
+    predictions,
+    run,
+    trade,
+)
 
-PAGES: tuple[Page, ...] = (monitor.PAGE,)
+PAGES: tuple[Page, ...] = (
+    monitor.PAGE,
+    backtests.PAGE,
+    predictions.PAGE,
+    batches.PAGE,
+    market_data.PAGE,
+    manifests.PAGE,
+    audit.PAGE,
+    trade.PAGE,
+    run.PAGE,
+    compare.PAGE,
+)
+"""Each is contract-tested."""
 
 
 def page_at(path: str) -> Page | None:

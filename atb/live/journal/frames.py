@@ -49,6 +49,23 @@ def orders_table(database: Database, session_id: str, fills: pd.DataFrame) -> pd
     return orders.assign(ended=_ends(orders, fills))
 
 
+def slot_tables(history: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return the fills and orders of `watch.slot_history` as `fills_table` and `orders_table` give them, of slot 0."""
+    fills = pd.DataFrame(
+        history["fills"], columns=["time_ms", "client_id", "slot", "side", "role", "reason", "price", "quantity"]
+    )
+    fills = fills.assign(time=_times(list(fills.pop("time_ms"))), slot=0)
+    rows = history["orders"]
+    orders = pd.DataFrame({
+        "placed": pd.DatetimeIndex(pd.to_datetime([row["placed"] or row["bar"] for row in rows], utc=True)),
+        **{name: [row[name] for row in rows] for name in ("client_id", "role", "state")},
+        "slot": 0,
+        "price": [float(row["stop_price"] or row["price"] or "nan") for row in rows],
+        "why": [" ".join(filter(None, (row["reason"] or row["role"], row["refusal"]))) for row in rows],
+    })  # fmt: skip
+    return fills, orders.assign(ended=_ends(orders, fills))
+
+
 def _ends(orders: pd.DataFrame, fills: pd.DataFrame) -> pd.DatetimeIndex:
     """Return when each order ended: at its last fill, else at its slot's next closing fill or next order of the same role.
 

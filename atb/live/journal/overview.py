@@ -35,8 +35,9 @@ _COMPARED_ANEW = ("started", "resumed", "accepted")  # events after which drift 
 
 
 def sessions(
-    database: Database, *, now_ms: int | None = None, is_dead: Callable[[str], bool] | None = None
-) -> list[Json]:
+    database: Database, *, now_ms: int | None = None, is_dead: Callable[[str], bool] | None = None,
+    limit: int | None = None, session_id: str | None = None,
+) -> list[Json]:  # fmt: skip
     """Return one row per session, the latest first, as plain JSON values.
 
     `state` is the session's status, or `stale` if that is `running` and no process holds the account: its runner died.
@@ -52,10 +53,15 @@ def sessions(
         The present in epoch milliseconds; the machine's clock when None.
     is_dead
         Whether a lease's holder is surely gone; checks this machine when None.
+    limit, session_id
+        At most so many; only this session.
     """
     present = _Present(time_ns() // 1_000_000 if now_ms is None else now_ms, is_dead or _is_dead)
     with database.session(read_only=True) as session:
-        rows = session.scalars(select(SessionRow).order_by(SessionRow.updated_at.desc(), SessionRow.session_id))
+        query = select(SessionRow).order_by(SessionRow.updated_at.desc(), SessionRow.session_id).limit(limit)
+        if session_id is not None:
+            query = query.where(SessionRow.session_id == session_id)
+        rows = session.scalars(query).all()
         return [_described(session, row, present) for row in rows]
 
 

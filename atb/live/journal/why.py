@@ -21,6 +21,7 @@ from atb.errors import InputError
 from atb.live.journal.overview import exact_text, intent_json, moment_text, trade_json
 
 Json = dict[str, Any]
+_DIGITS = 10  # of a number that a database takes
 
 
 def explain_trade(database: Database, trade_id: str) -> Json:
@@ -45,7 +46,8 @@ def explain_trade(database: Database, trade_id: str) -> Json:
     """
     session_id, _, number = trade_id.rpartition("/")
     with database.session(read_only=True) as session:
-        trade = session.get(TradeRow, (session_id, int(number))) if number.isdecimal() else None
+        known = number.isascii() and number.isdecimal() and len(number) < _DIGITS
+        trade = session.get(TradeRow, (session_id, int(number))) if known else None
         if trade is None:
             raise InputError("No such trade", found=trade_id, todo="`atb trades` lists them: SESSION/NUMBER")
         return _explained(session, trade)

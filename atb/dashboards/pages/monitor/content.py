@@ -1,0 +1,197 @@
+"""What the live monitor reads: every session's standing, and everything of one of them, from the journal alone."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from atb.dashboards.page import Query, Source
+from atb.dashboards.pages.monitor.quality import day_change, decision_lag, execution, trading, troubles
+from atb.errors import AtbError, InputError
+
+if TYPE_CHECKING:
+    from atb.db import Database
+    from atb.live.journal.limits import Use
+    from atb.promotion.manifest import Manifest
+
+Json = dict[str, Any]
+SESSIONS = 50  # the newest, in the table
+SHOWN = {"decisions": 20, "orders": 20, "trades": 20, "events": 20}
+
+
+def read(source: Source, query: Query) -> Json:
+    """Return `sessions`, `file` (the halt of the file HALT, None without one), and `chosen`: one session, the newest by default.
+
+    Raises
+    ------
+    InputError
+        If there is no such session or slot.
+    """
+    from atb.live.journal.kill_switch import read_halt_file
+    from atb.live.journal.overview import sessions
+
+    found = sessions(source.database, now_ms=source.now_ms, limit=SESSIONS)
+    file = read_halt_file(source.settings.data.root)
+    asked = dict(query)
+    wanted = asked.get("session")
+    if wanted is not None and wanted not in {row["session"] for row in found}:
+        found = [*found, *sessions(source.database, now_ms=source.now_ms, session_id=wanted)]
+    chosen = next((row for row in found if wanted in {None, row["session"]}), None)
+    if wanted is not None and chosen is None:
+        raise InputError("There is no such session", found=wanted, todo="Choose one on the page Live")
+    rows = [{**row, "stale": _stale(source, row)} for row in found]
+    return {
+        "sessions": rows,
+        "file": {"level": file.name, "reason": file.reason} if file else None,
+        "chosen": None if chosen is None else _session(source, rows[found.index(chosen)], asked.get("slot")),
+    }
+
+
+def _stale(source: Source, row: Json) -> Json | None:
+    from atb.live.journal.overview import moment_text
+    from atb.live.journal.watch import runner_stale
+
+    held = bool(row["lease"] and row["lease"]["held"])
+    found = runner_stale(source.database, row["session"], held=held, now_ms=source.now_ms)
+    return None if found is None else {"since": moment_text(found.since_ms), "why": found.why}
+
+
+def _session(source: Source, row: Json, slot: str | None) -> Json:
+    from atb.domain import Timeframe
+    from atb.live.journal.watch import equity_points, newest_rows
+
+    name = row["session"]
+    newest = newest_rows(source.database, name)
+    slots = _positions(row, newest)
+    frames = [each["timeframe"] for each in slots] or ["1h"]
+    finest = min(frames, key=lambda frame: Timeframe.parse(frame).seconds)
+    shown = _chosen_slot(slots, slot)
+    return {
+        **row,
+        "trades_count": row["trades"],
+        "slots": slots,
+        "equity_points": equity_points(source.database, name, finest),
+        "slot": None if shown is None else _slot(source.database, name, shown),
+        "limits": [use.to_json() for use in _limits(source, row, newest)],
+        "account_state": newest["state"].get("account", {}),
+        "trading": trading(newest["trades"]),
+        "execution": execution(newest["orders"], newest["fills"], _closes(newest["decisions"])),
+        "health": {
+            "troubles": troubles(newest["events"], source.now_ms),
+            "lag": decision_lag(newest["decisions"][:20]),
+            "begun": next((event["time"] for event in newest["events"] if event["kind"] in {"started", "resumed"}), None),
+        },
+        "open": newest["open"],
+        **{kind: newest[kind][:count] for kind, count in SHOWN.items()},
+    }  # fmt: skip
+
+
+def _positions(row: Json, newest: Json) -> list[Json]:
+    """Return each slot with its mark, its profit, how far stop and target are, and whether a stop rests."""
+    records = newest["state"].get("slots", [])
+    rest = {order["slot"] for order in newest["open"] if order["role"] == "stop" and order["state"] != "planned"}
+    found = []
+    for slot, record in zip(row["slots"], [*records, *[{}] * len(row["slots"])], strict=False):
+        held, mark, entry = slot["position"], record.get("mark"), slot["entry_price"]
+        away = {f"{name}_away": _away(mark, slot[name]) for name in ("stop", "target")} if held else {}
+        found.append({
+            "stop_away": None, "target_away": None, **slot, **away, "mark": mark,
+            "value": None if not held or mark is None else held * mark,
+            "open_pnl": None if not held or mark is None or entry is None else held * (mark - entry),
+            "rests": slot["slot"] in rest if held else None,
+        })  # fmt: skip
+    return found
+
+
+def _away(mark: float | None, price: float | None) -> float | None:
+    """Return how far a price is from the last close, in percent of that."""
+    return None if not mark or price is None else 100 * (price / mark - 1)
+
+
+def _chosen_slot(slots: list[Json], wanted: str | None) -> Json | None:
+    if wanted is not None:
+        found = next((slot for slot in slots if str(slot["slot"]) == wanted), None)
+        if found is None:
+            raise InputError("There is no such slot", found=wanted, todo="Choose one in the table of positions")
+        return found
+    return next((slot for slot in slots if slot["position"]), next(iter(slots), None))
+
+
+def _slot(database: "Database", session: str, slot: Json) -> Json | None:
+    from datetime import datetime
+
+    from atb.live.journal.watch import slot_history
+
+    if slot["last_bar"] is None:
+        return None
+    last_ms = int(datetime.fromisoformat(slot["last_bar"]).timestamp() * 1_000)
+    history = slot_history(database, session, slot["slot"], timeframe=slot["timeframe"], last_ms=last_ms)
+    named = {name: slot[name] for name in ("slot", "symbol", "timeframe", "strategy")}
+    return {**named, "history": history, "day_change": day_change(history["closes"])}
+
+
+def _closes(decisions: list[Json]) -> dict[tuple[int, str], float]:
+    return {(row["slot"], row["time"]): row["bar"]["close"] for row in decisions if (row["bar"] or {}).get("close")}
+
+
+def _limits(source: Source, row: Json, newest: Json) -> "list[Use]":
+    """Return the use of every limit that is on; those of a manifest that cannot be read are left out."""
+    from atb.live.journal.breakers import Breakers
+    from atb.live.journal.limits import breaker_use
+
+    live = source.settings.live
+    switches = Breakers(
+        orders_per_minute=live.orders_per_minute, entries_per_bar=live.entries_per_bar,
+        turnover_per_day=live.turnover_per_day, largest_order=live.max_notional, largest_share=live.max_share,
+    )  # fmt: skip
+    orders = [
+        {**order, "value": None if order["notional"] is None else float(order["notional"])}
+        for order in newest["orders"]
+    ]
+    found = breaker_use(orders, switches)
+    if not newest["state"].get("account"):
+        return found
+    try:
+        return [*_promised(source.database, row, newest), *found]
+    except AtbError:  # a manifest that is gone, or of another version
+        return found
+
+
+def _promised(database: "Database", row: Json, newest: Json) -> "list[Use]":
+    """Return the use of the limits that the manifests have.
+
+    Raises
+    ------
+    AtbError
+        If a manifest cannot be read.
+    """
+    from atb.engine.policy import AccountPolicy, RiskPolicy
+    from atb.live.journal.limits import account_use, slot_use
+
+    pinned = [_manifest(database, slot["manifest_sha256"]) for slot in row["slots"]]
+    names = [f"{slot['strategy']} on {slot['symbol']}" for slot in row["slots"]]
+    largest = [RiskPolicy.from_json(manifest.policy).max_position for manifest in pinned]
+    policy = AccountPolicy.from_json(pinned[0].account)
+    return [
+        *account_use(newest["state"], policy, max_loss=newest["max_loss"]),
+        *slot_use(newest["state"], list(zip(names, largest, strict=True))),
+    ]
+
+
+def _manifest(database: "Database", sha256: str) -> "Manifest":
+    from atb.db.tables import PromotionRow
+
+    with database.session(read_only=True) as session:
+        row = session.get(PromotionRow, sha256)
+    if row is None:
+        raise InputError("The manifest was not promoted from here", found=sha256)
+    return _loaded(row.path, sha256)
+
+
+@lru_cache(maxsize=256)  # a manifest's content has its hash
+def _loaded(path: str, sha256: str) -> "Manifest":
+    from atb.promotion.manifest import load_past_manifest
+
+    found = load_past_manifest(Path(path))
+    if found.content_sha256 != sha256:
+        raise InputError("The manifest's file is another one now", found=path)
+    return found
