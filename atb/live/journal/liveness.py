@@ -13,7 +13,7 @@ from statistics import median
 from atb.domain.timeframe import Timeframe
 from atb.live.journal.lease import TTL_MS
 
-SILENT_MS = 4_000  # without a renewal of the lease, which is renewed every second
+SILENT_MS = 3_000  # without a renewal of the lease, which is renewed every second
 LATE_MS = 4_000  # after a bar's close, until its decision counts as overdue
 PACES = 3  # multiples of the usual time between two decisions on past bars
 _LAGGING_MS = 60_000  # decisions made later than this after a bar's length are on past bars
