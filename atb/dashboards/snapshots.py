@@ -105,11 +105,12 @@ class Snapshots:
 
     def _from_files(self, page: Page, query: Query, kept: _Kept) -> Snapshot:
         """Return the newest snapshot of a page of files, which another thread reads again where it is too old."""
-        old = kept.snapshot is None or monotonic() - kept.tried >= page.every_s
+        old, patience_s = kept.snapshot is None or monotonic() - kept.tried >= page.every_s, 0.0
         if kept.reading is None and old and self._may_begin():
             kept.reading = Call(lambda: self._read_files(page, query, kept.snapshot), "dashboards files")
+            patience_s = PATIENCE_S if kept.snapshot is None else 0.0
         reading = kept.reading
-        if reading is not None and reading.wait(PATIENCE_S if kept.snapshot is None else 0.0):
+        if reading is not None and reading.wait(patience_s):
             kept.reading, kept.tried = None, monotonic()
             kept.snapshot = reading.result()
         return BEING_READ if kept.snapshot is None else kept.snapshot

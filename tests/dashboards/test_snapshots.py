@@ -1,14 +1,15 @@
 """Snapshots: one reading for all viewers, none while it is young, the last one while the database is away."""
 
 import threading
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 from dash import html
 
 from atb.dashboards.link import DatabaseLink
-from atb.dashboards.page import Page
-from atb.dashboards.snapshots import KEPT, Snapshots
+from atb.dashboards.page import Look, Page
+from atb.dashboards.snapshots import KEPT, WAITING, Snapshots
 from atb.db import open_database
 from atb.errors import DatabaseLostError, InputError, SetupError
 from tests.database import migrated_sqlite
@@ -133,6 +134,62 @@ def test_a_refusal_of_the_page_is_shown_alone(link):
     found = Snapshots(link, lambda database: database).of(page(refuse), ())
     assert (found.content, found.read_at) == (None, None)
     assert "There is no such run" in found.problem
+
+
+def test_a_page_of_files_is_shown_before_it_was_read_and_blocks_no_other(link, monkeypatch):
+    monkeypatch.setattr("atb.dashboards.snapshots.PATIENCE_S", 0.01)
+    release = threading.Event()
+    snapshots = Snapshots(link, lambda database: database)
+    shown = replace(page(lambda _query: release.wait(PATIENCE_S) and 1), from_files=True)
+    assert snapshots.of(shown, ()).version == snapshots.of(shown, ()).version == "being read"
+    assert snapshots.of(page(lambda _query: 2), ()).content == 2, "the database is free meanwhile"
+    release.set()
+    while snapshots.of(shown, ()).read_at is None:
+        release.wait(0.01)
+    assert (snapshots.of(shown, ()).content, snapshots.readings) == (1, 2)
+
+
+def test_files_that_cannot_be_read_are_one_sentence_and_are_tried_again(link):
+    answers = iter([PermissionError(13, "denied"), InputError("There is no such run"), 3])
+
+    def read(_query):
+        answer = next(answers)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    snapshots, shown = Snapshots(link, lambda database: database), replace(page(read, every_s=0.0), from_files=True)
+    found = []
+    while not found or found[-1].content != 3:
+        seen = snapshots.of(shown, ())
+        if seen.version != "being read" and (not found or seen.version != found[-1].version):
+            found.append(seen)
+    assert ["denied" in found[0].problem, "no such run" in found[1].problem, found[2].problem] == [True, True, ""]
+
+
+def test_only_so_many_pages_of_files_wait_to_be_read(link, monkeypatch):
+    monkeypatch.setattr("atb.dashboards.snapshots.PATIENCE_S", 0.0)
+    release, snapshots = threading.Event(), Snapshots(link, lambda database: database)
+    shown = replace(page(lambda _query: release.wait(PATIENCE_S)), from_files=True)
+    before = threading.active_count()
+    for number in range(WAITING * 3):
+        snapshots.of(shown, (("run", str(number)),))
+    assert threading.active_count() - before <= WAITING
+    release.set()
+
+
+def test_equal_contents_are_drawn_once_for_each_look(link):
+    values, drawn = iter([1, 1, 2]), []
+    snapshots = Snapshots(link, lambda database: database)
+    shown = page(lambda _query: next(values), every_s=0.0)
+    for look in (Look(), Look(dark=True), Look()):
+        snapshots.of(shown, ()).drawings.of(look, lambda look=look: drawn.append(look))
+    assert drawn == [Look(), Look(dark=True), Look()], "the third has another content"
+    again = Snapshots(link, lambda database: database)
+    same = page(lambda _query: 1, every_s=0.0)
+    for _ in range(3):
+        again.of(same, ()).drawings.of(Look(), lambda: drawn.append("once"))
+    assert drawn[3:] == ["once"]
 
 
 # --- the link ---------------------------------------------------------------------------------------------------------
