@@ -53,7 +53,7 @@ def test_a_trade_is_clicked_in_a_chart_and_in_a_figure_and_both_follow_the_theme
     _click_until(page, ".atb-chart-plot", lambda: page.locator(".atb-chart-detail").inner_text())
     dark = theme.endswith("Dark")
     assert page.locator(".atb-chart").get_attribute("data-theme") == ("dark" if dark else "light")
-    assert page.evaluate(GROUND) == "rgba(0, 0, 0, 0)"
+    page.wait_for_function(f"{GROUND} === 'rgba(0, 0, 0, 0)'", timeout=PATIENCE_S * 1_000)  # once it is drawn
     mark = page.locator(".js-plotly-plot .scatterlayer .point").first
     mark.scroll_into_view_if_needed()
     mark.hover(force=True)
