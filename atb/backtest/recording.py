@@ -22,7 +22,6 @@ from atb.trials.recording import Rows, Setting, kept_series, record
 if TYPE_CHECKING:
     import pandas as pd
 
-    from atb.backtest.screening import Screen
     from atb.domain.bars import Bars
 
 FIGURES = ("sharpe", "total_return_pct", "n_trades")
@@ -124,7 +123,13 @@ class SweepTrials:
 
 
 def record_screen(
-    given: Any, sides: "pd.DataFrame", traded: "Bars", *, screen: "Screen", terms: tuple[Any, ...]
+    given: Any,
+    sides: "pd.DataFrame",
+    traded: "Bars",
+    *,
+    ranking: "pd.DataFrame",
+    portfolio: Any,
+    terms: tuple[Any, ...],
 ) -> None:
     """Record the columns of a screen; its account's values are vectorbt's.
 
@@ -134,11 +139,12 @@ def record_screen(
         Strategies or sides as the screen was given them, and the sides of all bars that were made of them, by column.
     traded
         The bars that were traded.
+    ranking, portfolio
+        The screen's figures by column, and vectorbt's portfolio.
     terms
         Policy, costs, and cash of each column.
     """
     policy, execution, cash = terms
-    ranking, portfolio = screen.ranking, screen.portfolio
     ranked = ranking.loc[portfolio.wrapper.get_columns()]
     setting = Setting((traded,), int(traded.opened_ms[0]), traded.closed_ms, cash, {"cash": cash}, plain(execution))
     kept = kept_series(len(ranked))

@@ -197,7 +197,8 @@ def screen(
     holes = Holes.of(traded, 0)
     rules = vectorbt_settings.fill_rules(policy, execution)
     made = Screen(portfolio, rules, bars.label, missing=holes.missing if holes else 0)
-    record_screen(signals, given, traded, screen=made, terms=(policy, execution, cash))
+    terms = (policy, execution, cash)
+    record_screen(signals, given, traded, ranking=made.ranking, portfolio=portfolio, terms=terms)
     return made
 
 

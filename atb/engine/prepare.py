@@ -74,7 +74,7 @@ def signals_of(slot: Slot) -> "tuple[SignalColumns, Floats | None]":
 
 
 def features_of(slot: Slot) -> "tuple[pd.DataFrame, Floats | None]":
-    """Return what a strategy decides by at every bar: bars, its features and the prediction side by side; and the prediction."""
+    """Return the table that a strategy decides by, bars, features and prediction side by side; and the prediction alone."""
     frame = slot.bars.frame
     features = slot.strategy.features(frame.copy(deep=False), *_known(slot, slot.strategy))
     prediction = None

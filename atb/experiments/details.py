@@ -1,4 +1,4 @@
-"""What a run was made of: everything that was traded with its values, then the run itself and how to repeat it.
+"""The details of a run: everything that was traded with its values, then the run itself and how to repeat it.
 
 Values come from the published result, in which the policies' own defaults are filled in; the notebook's parameters would not do
 (`params: {}` means the strategy's defaults). Parameters are shown for runs without a result.
@@ -21,7 +21,7 @@ OPEN_RULES = 4  # sets of rules shown at once; more are folded
 
 
 def assumptions_html(run: Facts, published: Facts) -> str:
-    """Return what was traded, by which rules and at what costs; the parameters of a run without a result. All is escaped.
+    """Return the markets, rules and costs; the parameters of a run without a result. All is escaped.
 
     Parameters
     ----------

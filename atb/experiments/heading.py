@@ -66,7 +66,7 @@ def _moment(text: object) -> str:
 
 
 def _verdict(published: Facts) -> str:
-    """Return what the result is worth in one line, and its headline."""
+    """Return the verdict in one line, and the headline."""
     worth, headline = verdict(published), published.get("headline")
     if not worth and not headline:
         return ""
@@ -76,7 +76,7 @@ def _verdict(published: Facts) -> str:
 
 
 def _findings(published: Facts) -> str:
-    """Return what was found against the result, the gravest first."""
+    """Return the findings against the result, the gravest first."""
     findings = published.get("findings")
     if findings is None:
         return ""

@@ -16,7 +16,7 @@ BEATEN = 0.95  # share of the runs with random entry that a result must beat to 
 
 
 def verdict(published: Facts) -> str:
-    """Return what a published result is worth, in one sentence; empty if there is no result.
+    """Return the verdict on a published result, in one sentence; empty if there is no result.
 
     Parameters
     ----------

@@ -75,10 +75,10 @@ def symbols_figure(result: Result) -> go.Figure:
 
 
 def regime_returns(result: Result) -> pd.DataFrame:
-    """Return what strategy and holding made in each regime of the first slot's market, trend times volatility.
+    """Return the returns of strategy and holding in each regime of the first slot's market, trend times volatility.
 
-    The regime is the one known at the close before (`TrendVolatility` with its usual parameters), so that it tells nothing of the
-    time it is counted for. Series of more than 20,000 bars are told by longer candles.
+    The regime is the one known at the close before (`TrendVolatility` with its usual parameters), so nothing of
+    the time it is counted for enters it. Regimes of more than 20,000 bars are those of longer candles.
 
     Returns
     -------
@@ -149,10 +149,10 @@ def regime_returns_figure(result: Result) -> go.Figure:
         )  # fmt: skip
     drawn.add_bar(x=names, y=table["share_pct"].to_numpy(), name="share of the time", marker={"color": theme.SOFT},
                   showlegend=False, hovertemplate="%{x}: %{y:.0f} % of the time<extra></extra>", row=2, col=1)  # fmt: skip
-    told = 100 - table["share_pct"].sum()
+    unknown = 100 - table["share_pct"].sum()
     caption = (
         f"Trend (down, range, up) and volatility (low, high) of {result.bars[0].symbol}, as known at the close before; none was "
-        f"known on {told:.0f} % of the time. Where it made money by chance looks the same as what suits it: 08_regimes tests that."
+        f"known on {unknown:.0f} % of the time. Where it made money by chance looks the same as what suits it: 08_regimes tests that."
     )
     theme.style(drawn, "Return by regime", label=result.label, caption=caption, height=440)
     drawn.update_yaxes(title_text="mean return (% a year, log)", zeroline=True, zerolinewidth=1.5, row=1, col=1)

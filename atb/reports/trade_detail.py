@@ -62,7 +62,7 @@ class TradeDetail:
         return framed(f"Trade {self.trade_id}", f"<div>{escape(self.headline)}</div>{tables}")
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows."""
+        """Return the card that a notebook shows."""
         return self.html()
 
     def __str__(self) -> str:
