@@ -152,7 +152,7 @@ def regime_returns_figure(result: Result) -> go.Figure:
     unknown = 100 - table["share_pct"].sum()
     caption = (
         f"Trend (down, range, up) and volatility (low, high) of {result.bars[0].symbol}, as known at the close before; none was "
-        f"known on {unknown:.0f} % of the time. Where it made money by chance looks the same as what suits it: 08_regimes tests that."
+        f"known on {unknown:.0f} % of the time. What suits it and what paid by chance look the same here: 08_regimes tests that."
     )
     theme.style(drawn, "Return by regime", label=result.label, caption=caption, height=440)
     drawn.update_yaxes(title_text="mean return (% a year, log)", zeroline=True, zerolinewidth=1.5, row=1, col=1)
