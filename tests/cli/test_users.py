@@ -1,6 +1,9 @@
 """`atb users` and `atb dashboards` as a person types them."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -93,3 +96,16 @@ def test_the_dashboards_refuse_to_listen_in_the_clear_before_anything_is_made(tm
     refused(atb("dashboards", "--read-only"), "No one could sign in")
     refused(atb("dashboard"), "Did you mean 'atb dashboards'?")
     assert not (tmp_path / "data" / "keys" / "dashboards.key").exists()
+
+
+@pytest.mark.slow
+def test_the_first_start_makes_an_admin_whose_password_is_shown_once(tmp_path):
+    command = [Path(sys.executable).with_name("atb"), "dashboards", "--port", "0"]
+    for first in (True, False):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+            lines = [process.stdout.readline() for _ in range(3 if first else 1)]
+            process.terminate()
+        assert lines[-1].startswith("Dashboards: http://127.0.0.1:")
+        if first:
+            assert lines[0].startswith("The first user is 'admin', its password ")
+            assert is_right(lines[0].split()[-1], found()["admin"].password_hash)

@@ -191,7 +191,7 @@ def test_the_admin_filters_searches_and_exports(window, tmp_path):
     window.page.wait_for_url(re.compile(r"flt\d+_kind_contains=noted"))
     window.show("/admin/fill/")
     with window.page.expect_download() as download:
-        window.page.click("text=Export")
+        window.page.get_by_role("link", name="Export").click()
     download.value.save_as(tmp_path / "fill.csv")
     (row,) = csv.DictReader((tmp_path / "fill.csv").read_text(encoding="utf-8").splitlines())
     assert row["client_id"] == "'=cmd|'/c calc'!A1"
