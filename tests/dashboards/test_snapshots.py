@@ -142,7 +142,7 @@ def test_a_page_of_files_is_shown_before_it_was_read_and_blocks_no_other(link, m
     snapshots = Snapshots(link, lambda database: database)
     shown = replace(page(lambda _query: release.wait(PATIENCE_S) and 1), from_files=True)
     assert snapshots.of(shown, ()).version == snapshots.of(shown, ()).version == "being read"
-    assert snapshots.of(page(lambda _query: 2), ()).content == 2, "the database is free meanwhile"
+    assert snapshots.of(replace(page(lambda _query: 2), path="/y"), ()).content == 2, "the database is free meanwhile"
     release.set()
     while snapshots.of(shown, ()).read_at is None:
         release.wait(0.01)
