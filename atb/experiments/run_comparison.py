@@ -11,6 +11,8 @@ from atb.errors import InputError
 from atb.experiments.registry import get_run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pandas as pd
 
     from atb.db import Database
@@ -99,13 +101,17 @@ class RunComparison:
         return pd.DataFrame.from_dict(rows, orient="index", columns=self.names).rename_axis(index=index)
 
 
-def compare(database: "Database", run_ids: Sequence[str]) -> RunComparison:
+def compare(
+    database: "Database", run_ids: Sequence[str], *, find: "Callable[[Database, str], RunRow]" = get_run
+) -> RunComparison:
     """Return recorded runs side by side.
 
     Parameters
     ----------
     run_ids
         Two or more ids, or unique beginnings of ids.
+    find
+        Finds a run by its id; `read_run` writes nothing.
 
     Raises
     ------
@@ -116,7 +122,7 @@ def compare(database: "Database", run_ids: Sequence[str]) -> RunComparison:
         raise InputError(
             f"A comparison has 2 to {MOST} runs", found=len(run_ids), todo="Name their ids: `atb runs` lists them"
         )
-    runs = tuple(get_run(database, run_id) for run_id in run_ids)
+    runs = tuple(find(database, run_id) for run_id in run_ids)
     if len({run.run_id for run in runs}) < len(runs):
         raise InputError("A run is named twice", found=", ".join(run_ids))
     return RunComparison(runs)

@@ -17,9 +17,10 @@ def read(source: Source, query: Query) -> dict[str, Any]:
     InputError
         If there are fewer than two, too many, or one does not exist.
     """
+    from atb.experiments.registry import read_run
     from atb.experiments.run_comparison import compare
 
-    found = compare(source.database, [each for each in dict(query).get("runs", "").split(",") if each])
+    found = compare(source.database, [each for each in dict(query).get("runs", "").split(",") if each], find=read_run)
     return {
         "ids": [run.run_id for run in found.runs],
         "names": found.names,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from atb.db import Database
@@ -50,7 +50,7 @@ def newest_rows(database: Database, session_id: str) -> Json:
         return {
             "decisions": [_decision(row) for row in _newest(session, DecisionRow, session_id, DecisionRow.bar_ms.desc())],
             "orders": [{**intent_json(row), "placed_ms": row.placed_ms, "sent_ms": row.sent_ms} for row in orders],
-            "open": [intent_json(row) for row in session.scalars(_open(session_id))],
+            "open": [intent_json(row) for row in _open(session, session_id)],
             "fills": _fills(session, [row.client_id for row in orders]),
             "trades": [trade_json(row) for row in _newest(session, TradeRow, session_id, TradeRow.trade_no.desc())],
             "events": [event_json(row) for row in _newest(session, EventRow, session_id, EventRow.id.desc())],
@@ -180,9 +180,11 @@ def _newest(session: Session, table: Any, session_id: str, *order: Any) -> Seque
     return session.scalars(select(table).where(table.session_id == session_id).order_by(*order).limit(NEWEST)).all()
 
 
-def _open(session_id: str) -> Select[Any]:
+def _open(session: Session, session_id: str) -> list[IntentRow]:
+    """Return the open orders, the newest first; sorted here, since the database would look through all orders in that order."""
     of = IntentRow.session_id == session_id, IntentRow.state.in_(OPEN_STATES)
-    return select(IntentRow).where(*of).order_by(IntentRow.placed_ms.desc(), IntentRow.client_id).limit(NEWEST)
+    found = session.scalars(select(IntentRow).where(*of).limit(NEWEST)).all()
+    return sorted(found, key=lambda row: (-(row.placed_ms or 0), row.client_id))
 
 
 def _decision(row: DecisionRow) -> Json:

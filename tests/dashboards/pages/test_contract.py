@@ -15,7 +15,7 @@ from atb.dashboards.page import Look, Page, Source
 from atb.dashboards.pages import PAGES, page_at
 from atb.db import open_database
 from atb.errors import InputError
-from tests.dashboards.pages.worlds import HOSTILE, MANIFEST, OTHER_RUN, RUN, WORLDS
+from tests.dashboards.pages.worlds import HOSTILE, MANIFEST, OTHER_RUN, RUN, STRATEGY, WORLDS
 from tests.database import migrated_sqlite
 from tests.rehearsal.ledger import START
 
@@ -125,7 +125,7 @@ def check_drawing(drawn: Component) -> None:
 
 
 def has_unit(heading: str) -> bool:
-    return "(" in heading or heading in COUNTS or heading.startswith(("20", "BTC", HOSTILE[:5], "p "))
+    return "(" in heading or heading in COUNTS or heading.startswith(("20", "BTC", STRATEGY[:3], "p "))
 
 
 def test_hostile_texts_are_shown_as_text(source):
@@ -137,7 +137,9 @@ def test_hostile_texts_are_shown_as_text(source):
     }  # fmt: skip
     for path, query in shown.items():
         drawn = pages[path].draw(pages[path].read(source, query), Look())
-        if path != "/trade":
+        if path == "/backtests":
+            assert STRATEGY in text_of(drawn)
+        elif path != "/trade":
             assert HOSTILE in text_of(drawn).replace("&quot;", '"'), path
         assert "<script>alert" not in json.dumps(
             [part.figure for part in parts(drawn) if isinstance(part, dcc.Graph)], default=str

@@ -26,13 +26,10 @@ from tests.rehearsal.ledger import (
     working,
 )  # fmt: skip
 
+STRATEGY = "<i>sma</i>"
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(1)>"
-RUN, OTHER_RUN, TRADE, MANIFEST = (
-    "20240101-000000-03-backtest-aaaaaa",
-    "20240102-000000-03-backtest-bbbbbb",
-    "",
-    "a" * 64,
-)
+RUN, OTHER_RUN = "20240101-000000-03-backtest-aaaaaa", "20240102-000000-03-backtest-bbbbbb"
+MANIFEST = "a" * 64
 
 
 def nothing(source: Source) -> dict[str, str]:
@@ -136,7 +133,7 @@ def _run(source: Source, run_id: str, *, batch: str, fast: int) -> None:
     folder.mkdir(parents=True)
     row = RunRow(
         run_id=run_id, notebook="03_backtest.ipynb", notebook_sha256="0" * 64, status="succeeded", error=None, failed_cell=None,
-        parameters={"strategy": HOSTILE, "symbol": "BTC/USDT", "timeframe": "1h", "params": {"fast": fast}},
+        parameters={"strategy": STRATEGY, "symbol": "BTC/USDT", "timeframe": "1h", "params": {"fast": fast}},
         parameters_sha256="0" * 64, started_at=began, ended_at=began + timedelta(seconds=5),
         seconds=5.0, commit="c" * 40, dirty=False,
         kernel_hash="k" * 64, seed=7, versions={}, path=str(folder), holder=None, identity=None, claim=None, batch=batch,
