@@ -47,8 +47,8 @@ def stopped(source: Source) -> dict[str, str]:
 def one(source: Source) -> dict[str, str]:
     """A session with a trade, an open position and its stop, halted, with a manifest, a run, evidence and hostile texts."""
     _promoted(source.database)
-    _run(source, RUN, batch="b" * 64, fast=10)
-    _run(source, OTHER_RUN, batch="b" * 64, fast=20)
+    add_run(source, RUN, batch="b" * 64, fast=10)
+    add_run(source, OTHER_RUN, batch="b" * 64, fast=20)
     journal = open_journal(source.database, portfolio=Plans((plan(), plan(ETH, "b" * 64))))
     entry, leave, stop = working("entry", 0), working("exit", 1), working("stop", 2, stop_price=None)
     journal.commit(close(0, slots=(0, 1), placed=[entry]))
@@ -127,7 +127,7 @@ def _audited(database: Database, session_id: str) -> None:
         session.execute(insert(EventRow), rows)
 
 
-def _run(source: Source, run_id: str, *, batch: str, fast: int) -> None:
+def add_run(source: Source, run_id: str, *, batch: str, fast: int) -> None:
     began = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=fast)
     folder = source.settings.runs_root / run_id
     folder.mkdir(parents=True)
