@@ -11,10 +11,10 @@ from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
-from atb.dashboards.access.doors import add_doors
-from atb.dashboards.access.gate import stand_before
 from atb.dashboards.admin import add_admin
 from atb.dashboards.control import add_control
+from atb.dashboards.doors import add_doors
+from atb.dashboards.gate import stand_before
 from atb.dashboards.run_files import add_run_files
 from atb.dashboards.shell import add_pages
 from atb.dashboards.site import Site

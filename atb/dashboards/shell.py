@@ -13,8 +13,8 @@ from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
 from flask import Flask, abort, g
 
-from atb.dashboards.access.gate import FORM_COOKIE
 from atb.dashboards.elements import notice, text
+from atb.dashboards.gate import FORM_COOKIE
 from atb.dashboards.page import Look, Page, Query, has_rights
 from atb.dashboards.pages import PAGES, page_at
 from atb.dashboards.site import Site

@@ -3,7 +3,7 @@
 import pytest
 
 from atb.dashboards.access import login_rows
-from atb.dashboards.access.gate import OPEN, needed_role
+from atb.dashboards.gate import OPEN, needed_role
 from atb.dashboards.page import has_rights
 from tests.dashboards.conftest import ROLES
 

@@ -1,1 +1,1 @@
-"""Access: users, passwords, logins, and the gate before every route."""
+"""Access: users, passwords and logins."""

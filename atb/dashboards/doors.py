@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from flask import Flask, abort, flash, g, redirect, render_template, request, session
 from flask_limiter import Limiter
 
-from atb.dashboards.access.gate import client, login_cookie, safe_next
 from atb.dashboards.access.passwords import LONGEST, SHORTEST
+from atb.dashboards.gate import client, login_cookie, safe_next
 from atb.dashboards.site import Site
 from atb.errors import AtbError, InputError
 

@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from atb.dashboards.access import logins, passwords
-from atb.dashboards.access.gate import safe_next
+from atb.dashboards.gate import safe_next
 from atb.db import open_database
 from atb.db.access import LoginRow
 from atb.db.tables import EventRow
