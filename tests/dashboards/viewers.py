@@ -1,4 +1,4 @@
-"""Twenty viewers beside a runner at 60 times real time: its time from a closed bar to its first request, with and without them.
+"""Twenty viewers beside a runner at 60 times real time: its time from a closed bar to the journal, with and without them.
 
 Run by hand, on a machine that does nothing else: `python -m tests.dashboards.viewers`. It prints; other work moves both numbers.
 """
@@ -10,15 +10,19 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
-from socket import socket
 from tempfile import TemporaryDirectory
-from urllib.request import urlopen
 
+import pandas as pd
 import requests
+from sqlalchemy import select
 
 from atb.dashboards.access.users import add_user
-from atb.db import open_database
+from atb.data.catalogue.writing import save_bars
+from atb.db import Database, open_database
+from atb.db.tables import DecisionRow
+from tests.bars import START, bars_of, random_walk
 from tests.dashboards.conftest import PASSWORD
 from tests.live.desk import Desk, first_open, warm_result
 
@@ -41,41 +45,37 @@ def main() -> None:
 
 
 def measured(root: Path, count: int) -> tuple[list[float], list[float]]:
-    """Return the times from bar to request, in milliseconds, and the seconds of every answer to a viewer."""
+    """Return what each bar took beyond the pace, in milliseconds, and the seconds of every answer to a viewer."""
     desk = Desk(root, f"sqlite:///{root}/atb.db")
     database = open_database(desk.url)
     add_user(database, "viewer", "viewer", password=PASSWORD, by="a measurement")
-    result = warm_result(desk.stock(3_000, 1, timeframe="1m"))
+    frame = random_walk(3_000, 1)
+    frame.index = pd.date_range(START, periods=len(frame), freq="1min", tz="UTC", name="timestamp")
+    bars = bars_of(frame, "BTC/USDT", "1m")
+    save_bars(bars, root=desk.bars_root, source="a seeded walk")
+    result = warm_result(bars)
+    runner = desk.start(desk.promote(result), "--from", first_open(result), "--speed", f"{SPEED:g}")
     answers: list[float] = []
-    with socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    runner = desk.start(
-        desk.promote(result),
-        "--from",
-        first_open(result),
-        "--speed",
-        f"{SPEED:g}",
-        env={"ATB__LIVE__HEALTH_PORT": str(port)},
-    )
     try:
         with watched(root, count, answers):
             time.sleep(RUN_S)
-        page = urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10).read().decode()
+        return beyond_the_pace(database), answers
     finally:
         runner.terminate()
         runner.communicate()
         database.close()
-    return buckets(page), answers
 
 
-def buckets(page: str) -> list[float]:
-    """Return the upper edge of the bucket of each request, in milliseconds."""
-    found, before = [], 0
-    for edge, total in re.findall(r'atb_decision_to_request_seconds_bucket\{le="([\d.]+)"\} ([\d.]+)', page):
-        found += [1_000 * float(edge)] * (int(float(total)) - before)
-        before = int(float(total))
-    return found
+def beyond_the_pace(database: Database) -> list[float]:
+    """Return for each bar the time from its close to its decision in the journal, in milliseconds.
+
+    The runner's clock waits for the next bar from the moment it has written the last one, so what a bar takes is what lies between
+    two rows beyond the pace.
+    """
+    query = select(DecisionRow.created_at).order_by(DecisionRow.bar_ms)
+    with database.session(read_only=True) as session:
+        written = [moment.timestamp() for moment in session.scalars(query)]
+    return [1_000 * (after - before - 60 / SPEED) for before, after in pairwise(written)]
 
 
 @contextmanager
@@ -88,7 +88,8 @@ def watched(root: Path, count: int, answers: list[float]):
         return
     over = threading.Event()
     with served(root) as link:
-        threads = [threading.Thread(target=look, args=(link, over, answers), daemon=True) for _ in range(count)]
+        given = (link, sign_in(link), over, answers)
+        threads = [threading.Thread(target=look, args=given, daemon=True) for _ in range(count)]
         for thread in threads:
             thread.start()
             time.sleep(POLL_S / count)
@@ -98,14 +99,21 @@ def watched(root: Path, count: int, answers: list[float]):
             thread.join(10)
 
 
-def look(link: str, over: threading.Event, answers: list[float]) -> None:
-    """Sign in and ask for the live monitor every second, as a page does."""
+def sign_in(link: str) -> requests.Session:
+    """Return the login that all viewers share: so many at once would be refused."""
     browser = requests.Session()
     token = re.search(r'name="csrf_token" value="([^"]+)"', browser.get(f"{link}/login").text)[1]
     browser.post(
         f"{link}/login", data={"csrf_token": token, "name": "viewer", "password": PASSWORD}, headers={"Referer": link}
     )
     browser.get(link, headers={"Accept": "text/html"})
+    return browser
+
+
+def look(link: str, signed_in: requests.Session, over: threading.Event, answers: list[float]) -> None:
+    """Ask for the live monitor every second, as a page does."""
+    browser = requests.Session()
+    browser.cookies.update(signed_in.cookies)
     shown, body = None, wanted()
     while not over.wait(POLL_S):
         body["state"][0]["value"] = shown

@@ -28,6 +28,7 @@ from atb.db.tables import (
 from atb.domain.timeframe import Timeframe
 from atb.live.journal.liveness import Decisions, Stale, stale
 from atb.live.journal.overview import intent_json, moment_text, trade_json
+from atb.times import DAY_MS
 
 Json = dict[str, Any]
 POINTS = 500  # of equity, over the whole session
@@ -45,7 +46,8 @@ def newest_rows(database: Database, session_id: str) -> Json:
     largest loss (quote) that was acknowledged for real money. Of each kind at most `NEWEST` rows.
     """
     with database.session(read_only=True) as session:
-        orders = _newest(session, IntentRow, session_id, IntentRow.placed_ms.desc(), IntentRow.client_id)
+        newest = select(IntentRow).where(IntentRow.session_id == session_id, IntentRow.placed_ms.is_not(None))
+        orders = session.scalars(newest.order_by(IntentRow.placed_ms.desc(), IntentRow.client_id).limit(NEWEST)).all()
         state = session.get(KernelStateRow, session_id)
         return {
             "decisions": [_decision(row) for row in _newest(session, DecisionRow, session_id, DecisionRow.bar_ms.desc())],
@@ -96,6 +98,21 @@ def equity_points(database: Database, session_id: str, timeframe: str) -> list[t
             rows = [row for some in grid for row in session.execute(columns.where(EquityRow.bar_ms.in_(some)))]
             rows.append(newest[0])
     return [(bar, float(equity)) for bar, equity in sorted({row.bar_ms: row.equity for row in rows}.items())]
+
+
+def day_before(database: Database, session_id: str, last_ms: int) -> float | None:
+    """Return the equity at the last close of the UTC day before a bar's; None if there is none.
+
+    Parameters
+    ----------
+    last_ms
+        The open of the bar, epoch milliseconds.
+    """
+    of = EquityRow.session_id == session_id, EquityRow.bar_ms < last_ms - last_ms % DAY_MS
+    query = select(EquityRow.equity).where(*of).order_by(EquityRow.bar_ms.desc()).limit(1)
+    with database.session(read_only=True) as session:
+        found = session.scalars(query).one_or_none()
+    return None if found is None else float(found)
 
 
 def slot_history(database: Database, session_id: str, slot: int, *, timeframe: str, last_ms: int) -> Json:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -16,9 +17,10 @@ from atb.dashboards.pages import PAGES, page_at
 from atb.db import open_database
 from atb.errors import InputError
 from tests.dashboards.pages.worlds import HOSTILE, MANIFEST, OTHER_RUN, RUN, STRATEGY, WORLDS
-from tests.database import migrated_sqlite
+from tests.database import empty_postgresql, migrated_sqlite, postgres
 from tests.rehearsal.ledger import START
 
+__all__ = ["postgres"]
 LOOKS = [Look(dark=dark, narrow=narrow) for dark in (False, True) for narrow in (False, True)]
 QUERIES = 120  # statements of one reading, whatever the number of rows
 COUNTS = {
@@ -97,6 +99,20 @@ def test_every_page_is_read_and_drawn_in_every_world_and_look(source, world):
             assert [sent(each) for each in drawn][:1] == [sent(page.draw(content, LOOKS[0]))], "drawing is pure"
             for each in drawn:
                 check_drawing(each)
+
+
+@pytest.mark.slow
+def test_every_page_is_read_on_postgresql_by_a_session_that_may_only_read(source, postgres):
+    with empty_postgresql(postgres) as url:
+        database = open_database(url)
+        there = replace(source, database=database)
+        known = WORLDS["many"](there)
+        with database.engine.begin() as connection:
+            connection.exec_driver_sql("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+        for page in PAGES:
+            for query in queries(page, known):
+                check_drawing(page.draw(page.read(there, query), LOOKS[0]))
+        database.close()
 
 
 def check_drawing(drawn: Component) -> None:

@@ -1,5 +1,6 @@
 """What the live monitor reads: every session's standing, and everything of one of them, from the journal alone."""
 
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,6 +69,7 @@ def _session(source: Source, row: Json, slot: str | None) -> Json:
     return {
         **row,
         "trades_count": row["trades"],
+        "day_before": _day_before(source.database, row),
         "slots": slots,
         "equity_points": equity_points(source.database, name, finest),
         "slot": None if shown is None else _slot(source.database, name, shown),
@@ -107,6 +109,16 @@ def _away(mark: float | None, price: float | None) -> float | None:
     return None if not mark or price is None else 100 * (price / mark - 1)
 
 
+def _day_before(database: "Database", row: Json) -> float | None:
+    from atb.live.journal.watch import day_before
+
+    return None if row["last_bar"] is None else day_before(database, row["session"], _ms(row["last_bar"]))
+
+
+def _ms(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp() * 1_000)
+
+
 def _chosen_slot(slots: list[Json], wanted: str | None) -> Json | None:
     if wanted is not None:
         found = next((slot for slot in slots if str(slot["slot"]) == wanted), None)
@@ -117,14 +129,11 @@ def _chosen_slot(slots: list[Json], wanted: str | None) -> Json | None:
 
 
 def _slot(database: "Database", session: str, slot: Json) -> Json | None:
-    from datetime import datetime
-
     from atb.live.journal.watch import slot_history
 
     if slot["last_bar"] is None:
         return None
-    last_ms = int(datetime.fromisoformat(slot["last_bar"]).timestamp() * 1_000)
-    history = slot_history(database, session, slot["slot"], timeframe=slot["timeframe"], last_ms=last_ms)
+    history = slot_history(database, session, slot["slot"], timeframe=slot["timeframe"], last_ms=_ms(slot["last_bar"]))
     named = {name: slot[name] for name in ("slot", "symbol", "timeframe", "strategy")}
     return {**named, "history": history, "day_change": day_change(history["closes"])}
 

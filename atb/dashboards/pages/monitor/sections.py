@@ -59,7 +59,7 @@ def money(chosen: Json) -> Component:
     state, traded = chosen["account_state"], chosen["trading"]
     equity, cash = float(chosen["equity"]), float(chosen["cash"])
     held = [slot for slot in chosen["slots"] if slot["position"]]
-    peak, day = state.get("peak") or equity, state.get("day_equity") or None
+    peak, day = state.get("peak") or equity, state.get("day_equity") or chosen["day_before"]
     values = [slot["value"] for slot in held if slot["value"] is not None]
     return cards(
         {
