@@ -63,7 +63,7 @@ class Snapshot:
 
 
 BEING_READ = Snapshot(None, None, "being read")
-"""What a page of files is until it was read for the first time."""
+"""The snapshot of a page of files until it was read for the first time."""
 
 
 @dataclass(slots=True)
@@ -147,7 +147,7 @@ class Snapshots:
         )
 
     def _noted(self, read: Callable[[], Any], before: Snapshot | None) -> Snapshot:
-        """Return what was read as a snapshot; the last one, where the database did not answer."""
+        """Read, and return the content as a snapshot; the last one, where the database did not answer."""
         self.readings += 1
         try:
             content = read()

@@ -1,4 +1,4 @@
-"""What each stored model says about the newest bar, for notebooks; a model is trained if none is stored."""
+"""Each stored model on the newest bar, for notebooks; a model is trained if none is stored."""
 
 from atb.config import load_settings
 from atb.decimals import counted

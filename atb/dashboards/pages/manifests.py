@@ -161,7 +161,7 @@ def _evidence(rows: list[dict[str, Any]]) -> Component:
 
 
 def _plain(detail: dict[str, Any]) -> dict[str, Any]:
-    """Return what a line can hold: single values, and the number of things in a list."""
+    """Return a detail for one line: single values, and the number of things in a list."""
     return {name: f"{len(value)} of them" if isinstance(value, list) else value for name, value in detail.items()}
 
 

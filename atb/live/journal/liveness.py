@@ -21,7 +21,7 @@ _LAGGING_MS = 60_000  # decisions made later than this after a bar's length are 
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """What is known of a session's decisions; times in epoch milliseconds.
+    """A session's decisions, as far as they are known; times in epoch milliseconds.
 
     Parameters
     ----------

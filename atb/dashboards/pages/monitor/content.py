@@ -1,4 +1,4 @@
-"""What the live monitor reads: every session's standing, and everything of one of them, from the journal alone."""
+"""Reading for the live monitor: every session's standing, and everything of one of them, from the journal alone."""
 
 from datetime import datetime
 from functools import lru_cache

@@ -11,7 +11,7 @@ _ENDED_BADLY = ("rejected", "absent")
 
 
 def trading(trades: Sequence[Mapping[str, Any]]) -> Json:
-    """Return what the newest closed trades came to; amounts in quote, the rate in percent, None where it has no meaning."""
+    """Return the results of the newest closed trades; amounts in quote, the rate in percent, None where it has no meaning."""
     results = [float(trade["pnl"]) for trade in trades]
     wins, losses = [pnl for pnl in results if pnl > 0], [pnl for pnl in results if pnl <= 0]
     lost = -sum(losses)

@@ -35,7 +35,7 @@ MONEY = ("quantity", "filled", "entry_price", "exit_price", "pnl", "price", "sto
 
 
 def state_notices(chosen: Json) -> list[Component]:
-    """Return what a person must know first: a halt, a dead or silent runner, stuck and barred slots, drift, open questions."""
+    """Return notices of all that is odd: a halt, a dead or silent runner, stuck and barred slots, drift, open questions."""
     found = []
     if chosen["stale"]:
         found.append(notice(f"Stale since {text(chosen['stale']['since'])}: {chosen['stale']['why']}.", "bad"))
@@ -160,7 +160,7 @@ def _series(points: list[tuple[int, float]], name: str) -> Any:
 
 
 def limits(chosen: Json) -> Component:
-    """Return what is used of each limit that is on."""
+    """Return the use of each limit that is on."""
     rows = [
         {**use, "meter": html.Meter(value=str(min(100, use["share"])), min="0", max="100", high="80")}
         for use in chosen["limits"]
