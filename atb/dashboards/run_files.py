@@ -1,7 +1,7 @@
 """The files of a run for a browser: its tear sheet in a sandbox, its executed notebook as a download.
 
-A run may have been imported, so its page is not to be trusted: the sandbox gives it an origin of its own, without cookies, and it may
-load nothing.
+A run may have been imported, so its page is not to be trusted: the sandbox gives it an origin of its own, without cookies, and it
+may load nothing.
 """
 
 from typing import TYPE_CHECKING
