@@ -43,7 +43,7 @@ def test_a_limit_that_is_off_is_not_listed():
 
 
 def test_a_gain_uses_nothing_of_a_loss():
-    state = {**STATE, "account": STATE["account"] | {"equity": 13_000.0, "peak": 13_000.0}}
+    state = {**STATE, "account": STATE["account"] | {"equity": 13_000.0, "peak": 12_500.0}}
     found = shown(account_use(state, AccountPolicy(daily_loss=0.1, max_drawdown=0.1), max_loss=1.0))
     assert {name: used for name, (_, used, _) in found.items() if name != "gross exposure"} == {
         "loss of the UTC day": 0.0, "drawdown": 0.0, "loss since the start": 0.0,
