@@ -7,7 +7,7 @@ import pytest
 from atb.dashboards import control
 from atb.db import open_database
 from atb.live.journal.kill_switch import Level, halted, read_halt_file, write_halt_file
-from tests.dashboards.access.test_doors import trail
+from tests.dashboards.test_doors import trail
 
 
 @pytest.fixture

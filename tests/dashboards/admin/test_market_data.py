@@ -9,7 +9,7 @@ from atb.data.catalogue.instruments import load_instrument
 from atb.data.catalogue.sentiment import load_sentiment
 from atb.data.catalogue.universes import load_universe
 from atb.errors import DataError
-from tests.dashboards.access.test_doors import trail
+from tests.dashboards.test_doors import trail
 
 RULES = {"symbol": "BTCUSDT", "venue": "binance", "tick": "0.01", "lot": "0.00001", "min_quantity": "0", "min_notional": "5",
          "reason": "the venue's page"}  # fmt: skip

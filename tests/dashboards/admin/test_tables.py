@@ -12,7 +12,7 @@ from atb.dashboards.admin.cells import as_text, harmless
 from atb.db import open_database
 from atb.db.base import Table
 from atb.db.tables import EventRow, FillRow
-from tests.dashboards.access.test_doors import trail
+from tests.dashboards.test_doors import trail
 
 NAMES = sorted(Table.metadata.tables)
 
