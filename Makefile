@@ -7,9 +7,9 @@ STAMP := $(VENV)/.set-up-for
 # What `make test-all` draws at random is drawn by this; it prints the number, which draws the same again.
 SEED := $(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom | tr -d ' '))
 # Tests of one file share what they set up, and stay together, the longest first. Many wait for a process of their own, so there
-# is one worker more than cores, up to five; each takes about 1 GiB.
+# are two workers more than cores, up to five; each takes about 1 GiB.
 CORES := $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 1)
-WORKERS := --numprocesses $(shell echo $$(($(CORES) < 4 ? $(CORES) + 1 : 5))) --dist loadfile --no-loadscope-reorder
+WORKERS := --numprocesses $(shell echo $$(($(CORES) < 3 ? $(CORES) + 2 : 5))) --dist loadfile --no-loadscope-reorder
 # A lock file names all that is needed, with the hashes of its wheels: pip may look for nothing beside it and build nothing, so
 # what appears on an index later changes nothing. `pip check` then says whether the lock file was whole.
 INSTALL := $(BIN)/python -m pip install --quiet --require-hashes --no-deps --only-binary :all:
