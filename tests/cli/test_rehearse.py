@@ -59,8 +59,10 @@ def evidence(desk):
 
 def checks(done):
     """Return the table's rows by check: the result, or an empty string where there is none."""
-    lines = [line for line in done.stdout.splitlines()[1:] if not line.startswith("Rehearsal of")]
-    return {line[:49].strip(): line[49:57].strip() for line in lines}
+    heading, *lines = done.stdout.splitlines()
+    result, found = heading.index("result"), heading.index("found")
+    rows = [line for line in lines if not line.startswith("Rehearsal of")]
+    return {line[:result].strip(): line[result:found].strip() for line in rows}
 
 
 def test_without_faults_the_runner_is_its_backtest_and_the_drill_repeats_its_decisions(desk):
