@@ -17,6 +17,7 @@ from atb.live.execution.exchange_desk import ExchangeDesk
 from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.planning import Cancel, Place, SlotPlanner
+from atb.live.execution.protection import Arrangement
 from atb.live.execution.symbol_terms import SymbolTerms
 from atb.live.journal.step import Step
 
@@ -98,6 +99,16 @@ def _judge_unasked(update: Any) -> Any:
     return lambda self, report: update(self, replace(report, quantity=Decimal(0)))
 
 
+def _fees_are_surplus(*_: Any) -> Decimal:
+    """Count the fee of an entry, where its legs sell all that it bought, as quantity beyond what is wanted."""
+    return Decimal(0)
+
+
+def _judge_pair_as_stop(unprotected: Any) -> Any:
+    """Count a pair that is refused for no reason of prices as a stop that is refused."""
+    return lambda self, outstanding, meaning: unprotected(self, replace(outstanding, list_id=None), meaning)
+
+
 async def _open_unasked(*_: Any, **__: Any) -> bool:
     """Take every market for open."""
     return True
@@ -106,7 +117,10 @@ async def _open_unasked(*_: Any, **__: Any) -> bool:
 PROTECTION: dict[str, Rules] = {
     "a part is left locked": {(SlotPlanner, "_withdraw"): _keep_part_locked(SlotPlanner._withdraw)},
     "any refusal makes entries bare": {(ExecutionReports, "_entry_refused"): _make_plain},
-    "legs are judged unasked": {(Outstanding, "update"): _judge_unasked(Outstanding.update)},
+    "legs are judged unasked": {
+        (Outstanding, "update"): _judge_unasked(Outstanding.update),
+        (Arrangement, "_fee_of"): _fees_are_surplus,
+    },
     "an exit first cancels": {
         (exchange_desk, "_PLANS"): (_cancel_then_leave, SlotPlanner.protect, _cancel_then_leave, SlotPlanner.enter)
     },
@@ -115,7 +129,10 @@ PROTECTION: dict[str, Rules] = {
         (SlotPlanner, "_bounded"): _bounded_by_the_band,
     },
     "the market's status is not read": {(SymbolTerms, "is_open"): _open_unasked},
-    "words about prices are not read": {(execution_reports, "meaning_of"): lambda _: "other"},
+    "words about prices are not read": {
+        (execution_reports, "meaning_of"): lambda _: "other",
+        (ExecutionReports, "_unprotected"): _judge_pair_as_stop(ExecutionReports._unprotected),
+    },
 }
 
 
