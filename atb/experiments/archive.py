@@ -78,7 +78,7 @@ def import_run(source: Path, *, settings: "Settings", database: Database) -> Run
     make_private_folder(folder)
     for name, content in files.items():
         path = folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         write_private(path, content)
     secure_folder(folder)
     with database.session() as session:

@@ -26,6 +26,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
+from atb.files import open_private_log
+
 START_SECONDS = 120  # imports on a busy machine
 TASKS = Path("/proc/self/task")
 PRELOADED = (
@@ -217,9 +219,10 @@ def serve() -> Wanted | None:
 def _standard_pipes() -> tuple[IO[bytes], IO[bytes]]:
     """Take standard input and output for questions and answers; what a library prints then goes nowhere."""
     questions, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "r+b") as nothing:  # noqa: PTH123 - a descriptor is wanted
-        for standard in (0, 1, 2):
-            os.dup2(nothing.fileno(), standard)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    os.close(nothing)
     return questions, answers
 
 
@@ -273,10 +276,9 @@ def become_kernel(wanted: Wanted) -> None:
     time.tzset()
     os.chdir(wanted.cwd)
     os.environ["JPY_PARENT_PID"] = str(server)  # a kernel ends when its parent is gone
-    log = os.open(wanted.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-    os.dup2(log, 1)
-    os.dup2(log, 2)
-    os.close(log)
+    with open_private_log(Path(wanted.log)) as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed()  # new entropy: the state at import is that of every fork
     _restore_threads()

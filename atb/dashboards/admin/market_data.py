@@ -19,6 +19,7 @@ from werkzeug.utils import secure_filename
 from atb.dashboards.access.users import audit
 from atb.dashboards.site import Site
 from atb.errors import AtbError, DatabaseLostError, InputError
+from atb.files import write_private
 
 if TYPE_CHECKING:
     from werkzeug.wrappers import Response
@@ -161,7 +162,7 @@ def _file(name: str, content: bytes) -> Iterator[Path]:
     """Write what was sent to a file of its own for the length of a block: the commands read files."""
     with TemporaryDirectory(prefix="atb-") as folder:
         path = Path(folder) / name
-        path.write_bytes(content)
+        write_private(path, content)
         yield path
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings
 from atb.errors import ParityError, RunError
+from atb.files import write_public
 
 if TYPE_CHECKING:
     from atb.backtest import Result
@@ -80,8 +81,7 @@ def write_notebook(notebook: Path, values: Mapping[str, Any], *, folder: Path) -
     for number in range(1, 10_000):
         path = folder / f"{base}{'' if number == 1 else f'_{number}'}.ipynb"
         try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text + "\n")
+            write_public(path, f"{text}\n".encode(), new=True)
         except FileExistsError:
             continue
         return path
