@@ -15,6 +15,7 @@ WORST = 5
 POINTS = 2_000
 NEAR = 0.07  # of the drawn time: numbers nearer to each other are written one below the other
 FIRST_LINE, LINE = -10, 18  # pixels
+PLOT_HEIGHT = 220  # pixels at least between the axes, on a narrow page too
 COLUMNS = ("depth_pct", "peak", "trough", "recovery", "days_down", "days_up", "days")
 
 
@@ -83,27 +84,35 @@ def worst_drawdowns_figure(result: Result, most: int = WORST) -> go.Figure:
     )  # fmt: skip
     table = worst_drawdowns(result, most)
     last = closed[-1]
-    shifts = _shifts(table, closed)
-    for (number, row), shift in zip(table.iterrows(), shifts, strict=True):
+    places = _places(table, closed)
+    for (number, row), (level, shift) in zip(table.iterrows(), places, strict=True):
         begin, end = row["peak"], last if pd.isna(row["recovery"]) else row["recovery"]
         drawn.add_vrect(x0=begin.isoformat()[:19], x1=end.isoformat()[:19], fillcolor=theme.ORANGE, opacity=0.18, line_width=0,
                         layer="below")  # fmt: skip
-        drawn.add_annotation(x=row["trough"].isoformat()[:19], y=-row["depth_pct"], text=str(number), showarrow=False, yshift=shift,
+        drawn.add_annotation(x=row["trough"].isoformat()[:19], y=-level, text=str(number), showarrow=False, yshift=shift,
                              font={"size": 12, "color": theme.GREY})  # fmt: skip
     theme.style(drawn, "The worst drawdowns", label=result.label, caption=_caption(table), height=380)
     lowest = float(table["depth_pct"].max()) if len(table) else 1.0
-    drawn.update_yaxes(title_text="below the peak (%)", range=[-1.25 * lowest, 0.02 * lowest])
+    room = (
+        LINE - min((shift for _, shift in places), default=0)
+    ) / PLOT_HEIGHT  # below the lowest trough, for the numbers
+    drawn.update_yaxes(title_text="below the peak (%)", range=[-max(1.25, 1 / (1 - room)) * lowest, 0.02 * lowest])
     return drawn.update_xaxes(theme.time_axis())
 
 
-def _shifts(table: pd.DataFrame, closed: pd.DatetimeIndex) -> list[int]:
-    """Return how far below its trough (pixels, negative) each number is written, so that none is on another on a narrow page."""
+def _places(table: pd.DataFrame, closed: pd.DatetimeIndex) -> list[tuple[float, int]]:
+    """Return for each number the depth (%) at which it is written and its shift from there (pixels, negative is down).
+
+    A number alone is written below its trough. One that is near to others in time is written below all of them: from the deepest of
+    their depths, a line below the lowest of their shifts. So none is on another, however high the figure is drawn.
+    """
     span = (closed[-1] - closed[0]).total_seconds() or 1.0
-    found: list[int] = []
+    found: list[tuple[float, int]] = []
     times = [moment.timestamp() / span for moment in table["trough"]]
-    for place, time in enumerate(times):
-        near = [found[other] for other in range(place) if abs(times[other] - time) < NEAR]
-        found.append(min(near) - LINE if near else FIRST_LINE)
+    for time, depth in zip(times, table["depth_pct"], strict=True):
+        near = [place for place, other in zip(found, times, strict=False) if abs(other - time) < NEAR]
+        level = max((level for level, _ in near), default=float(depth))
+        found.append((level, min((shift for _, shift in near), default=FIRST_LINE + LINE) - LINE))
     return found
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from atb.engine import codes, records
 from atb.experiments import published, read_parameters
+from atb.experiments.verdict import verdict
 from atb.reports.theme import GREEN, LOSS, PROFIT, RED
 from atb.reports.trades import SYMBOLS
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS, PARAMETERS
@@ -22,6 +23,11 @@ MOST_CELLS = 32
 LONGEST_CELL = 24  # lines: more belongs into the package
 DRAWN = ".js-plotly-plot .main-svg:first-of-type"
 PLOT = "application/vnd.plotly.v1+json"
+# The parts of a report of a backtest, in reading order.
+PARTS = ("header .worth", "header .headline", "header .plot", "header .figures", "header .findings", "main .trades",
+         "footer .facts:not(.whole)", "footer .facts.whole", "footer .command")  # fmt: skip
+DRAWN_BY = {"header .plot": "equity_figure(", "main .trades": "TradeList("}  # in the chapters that call them
+TOPS = "parts => parts.map(part => document.querySelector(part)?.getBoundingClientRect().top ?? null)"
 # A model, its backtest and its promotion, which read one another's traces; the tour runs in the Lab (`test_in_browser.py`).
 QUICK = {"02_train.ipynb", "03_backtest.ipynb", "05_promote.ipynb"}
 REPRESENTATIVE = [pytest.param(name, marks=() if name in QUICK else pytest.mark.slow) for name in NOTEBOOKS]
@@ -212,15 +218,27 @@ def test_a_report_can_be_read_on_a_telephone_and_a_screen_in_light_and_in_dark(n
 @pytest.mark.browser
 @pytest.mark.timeout(1_200)
 @pytest.mark.parametrize("name", [one for one in REPRESENTATIVE if one.values[0][:2] in {"00", "03", "04"}])
-def test_a_report_begins_with_the_verdict_and_the_strategy_s_parameters_as_used(name, reports, browser):
+def test_a_report_begins_with_the_verdict_and_ends_with_the_parameters_as_used_and_the_run(name, reports, browser):
     kept = published(reports[name].parent)
     page = browser.new_page(viewport={"width": 390, "height": 900})
     page.goto(reports[name].as_uri())
-    verdict = page.locator("header .verdict").inner_text()
-    tables = page.locator("header .facts section").all_inner_texts()
+    worth, headline = page.locator("header .verdict").inner_text().split("\n", 1)
+    below = page.locator("header .verdict").bounding_box()
+    columns = page.locator("header .figures > table thead th").all_text_contents()
+    findings = page.locator("header .findings").inner_text()
+    tables = page.locator("footer .facts section").all_inner_texts()
+    last = page.locator("footer").inner_text().strip().splitlines()[-1]
+    parts = [part for part in PARTS if DRAWN_BY.get(part, "") in (FOLDER / name).read_text(encoding="utf-8")]
+    tops = page.evaluate(TOPS, parts)
     page.close()
-    assert verdict.splitlines()[0] == kept["headline"]
-    assert [finding for finding in kept["findings"] if finding not in verdict] == []
+    assert None not in tops
+    assert tops == sorted(tops), parts
+    assert worth == verdict(kept)
+    assert headline.strip() == kept["headline"]
+    assert below["y"] + below["height"] < 900, "on the first screen of a telephone"
+    assert columns == ["", "strategy", "hold", "random entry"]
+    assert [finding for finding in kept["findings"] if finding not in findings] == []
+    assert last.startswith(f"atb run notebooks/{name}")
     (slot,) = kept["result"]["slots"]
     (strategy,) = [table for table in tables if table.startswith(f"Strategy: {slot['strategy']['name']}")]
     assert slot["strategy"]["parameters"]
@@ -245,7 +263,7 @@ def test_every_figure_of_a_report_is_drawn_without_a_network(reports, browser):
     page.wait_for_function(f"document.querySelectorAll('{DRAWN}').length >= {wanted}", timeout=PATIENCE_S * 1_000)
     labels = page.locator(".figure-label").all_text_contents()
     page.close()
-    assert wanted == len(labels) == 4
+    assert wanted == len(labels) == 12
     assert all("SYNTHETIC data" in label for label in labels)
     assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
     assert errors == []

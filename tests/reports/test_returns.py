@@ -128,6 +128,21 @@ def test_a_drawdown_from_the_first_bar_on_begins_at_the_first_open_and_is_as_dee
     assert "not recovered" in worst_drawdowns_figure(held).layout.annotations[-1].text.replace("<br>", " ")
 
 
+@pytest.mark.parametrize("seed", [1, 4, 8])
+def test_no_number_of_a_drawdown_is_on_another_or_leaves_the_figure_however_high_it_is_drawn(seed):
+    drawn = worst_drawdowns_figure(run(scripted_slot(random_walk(24 * 60, seed), SIDES, RiskPolicy(fraction=0.9))))
+    numbers = [note for note in drawn.layout.annotations if note.text.isdigit()]
+    assert [note.text for note in numbers] == ["1", "2", "3", "4", "5"]
+    (bottom, top), at = drawn.layout.yaxis.range, pd.DatetimeIndex([note.x for note in numbers])
+    reach = pd.Timedelta(days=60) * 0.06  # as wide as a number on a narrow page
+    for height in (220, 300, 900):  # pixels between the axes
+        lines = [(note.y - bottom) / (top - bottom) * height + note.yshift for note in numbers]
+        assert min(lines) > 7, "half the height of a number"
+        for one in range(5):
+            for other in range(one):
+                assert abs(at[one] - at[other]) > reach or abs(lines[one] - lines[other]) >= 14
+
+
 def test_an_account_that_never_fell_has_no_drawdown():
     assert worst_drawdowns(run(scripted_slot(random_walk(50), ()))).empty
 
