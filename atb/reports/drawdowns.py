@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from atb.backtest import Result
 from atb.backtest.metrics import drawdowns
+from atb.decimals import counted
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
@@ -133,4 +134,6 @@ def _day(value: pd.Timestamp) -> str:
 def _recovered(row: "pd.Series[Any]") -> str:
     if pd.isna(row["recovery"]):
         return "not recovered"
-    return f"recovered {_day(row['recovery'])} after {row['days']:,.0f} days"
+    days = round(row["days"])
+    took = f"after {counted(days, 'day')}" if days else "within half a day"
+    return f"recovered {_day(row['recovery'])} {took}"

@@ -143,6 +143,16 @@ def test_no_number_of_a_drawdown_is_on_another_or_leaves_the_figure_however_high
                 assert abs(at[one] - at[other]) > reach or abs(lines[one] - lines[other]) >= 14
 
 
+def test_a_caption_counts_days_in_words():
+    prices = np.r_[100.0, 99.0, np.full(24, 101.0), np.full(24, 100.0), np.full(30, 103.0)]
+    held = run(
+        scripted_slot(frame_of(prices), (1.0,) * 80, RiskPolicy(fraction=1.0)), account=AccountPolicy(reserve=0.0)
+    )
+    caption = worst_drawdowns_figure(held).layout.annotations[-1].text.replace("<br>", " ")
+    assert " after 1 day." in caption
+    assert " within half a day;" in caption
+
+
 def test_an_account_that_never_fell_has_no_drawdown():
     assert worst_drawdowns(run(scripted_slot(random_walk(50), ()))).empty
 
