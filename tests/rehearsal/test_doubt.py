@@ -62,6 +62,7 @@ CASES = {
     "an entry that the engine executes after 30 s": (SMALL, (late(30_000, OPO),)),
     "an entry that the engine executes after 3 minutes": (SMALL, (late(180_000, OPO),)),
     "an entry that the engine executes after 5 hours": (SMALL, (late(5 * 3_600_000, OPO),)),
+    "an entry that the engine executes in part after 28 s": (SMALL, (late(28_000, OPO), Fault("partial", "*"))),
     "an entry without a stop that the engine executes after 3 minutes": (BARE, (late(180_000, ORDER),)),
     "every exit and stop after 8 s": (STOPPED, (late(8_000, ORDER, 50),)),
     "every exit and stop after 30 s": (STOPPED, (late(30_000, ORDER, 50),)),

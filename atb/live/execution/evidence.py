@@ -22,11 +22,13 @@ surplus one is cancelled when it shows. An exit that replaces its stop in one re
 is the best witness that the request did nothing, and covers the position meanwhile.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
 from atb.domain import Order
+from atb.live.execution.blotter import Outstanding
 from atb.live.execution.timing import DeskTiming
 
 Witness = Literal["order", "list", "execution", "balance"]
@@ -88,8 +90,25 @@ def sells_twice(order: Order, held: Decimal) -> bool:
     return order.role == "exit" and order.type == "market" and held >= 2 * order.quantity
 
 
-def next_look_ms(asked_ms: int, over_ms: int, timing: DeskTiming) -> int:
-    """Return when to ask again: within the window at a steady pace, right after it, and then ever more slowly."""
+def hear(outstanding: Outstanding, at_ms: int) -> None:
+    """Note that something was heard that may tell of an order: where its answer was lost, it is looked up at once."""
+    outstanding.heard_ms, outstanding.next_look_ms = at_ms, 0
+
+
+def trace(orders: Iterable[Outstanding], at_ms: int) -> None:
+    """Note that the venue has orders, since it knows another of their list or the list: it takes a list whole."""
+    for outstanding in orders:
+        if not outstanding.traced:
+            outstanding.traced = True
+            hear(outstanding, at_ms)
+
+
+def next_look_ms(asked_ms: int, over_ms: int, timing: DeskTiming, *, heard_ms: int = 0) -> int:
+    """Return when to ask again: within the window at a steady pace, right after it, and then ever more slowly.
+
+    The pauses begin anew when something is heard that may tell of the order: it may have left a position bare.
+    """
     if asked_ms <= over_ms:
         return min(over_ms + 1, asked_ms + timing.look_ms)
-    return asked_ms + min(max((asked_ms - over_ms) // 4, timing.look_ms), timing.longest_look_ms)
+    waited_ms = asked_ms - max(over_ms, heard_ms)
+    return asked_ms + min(max(waited_ms // 4, timing.look_ms), timing.longest_look_ms)

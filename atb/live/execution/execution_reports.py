@@ -18,6 +18,7 @@ from atb.domain.venue import Answer, OrderReport
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
 from atb.live.execution.desk_state import DeskState
+from atb.live.execution.evidence import trace
 from atb.live.execution.orders import PROTECTIVE, OrderMaker
 from atb.live.execution.refusals import PASSES, PAUSES, PRICES, Meaning, is_of_size, meaning_of
 from atb.live.journal.step import SET_ASIDE, WRITTEN_OFF, Heard, Notice, Step
@@ -129,7 +130,7 @@ class ExecutionReports:
         outstanding = self.blotter.get(report.client_id) or self._restore(report, step)
         if outstanding is None:
             return
-        self._trace_siblings(outstanding)
+        self._trace_siblings(outstanding, step)
         if outstanding.update(report):
             step.changes[report.client_id] = outstanding.change()
             if self._ended_by_others(outstanding):
@@ -146,7 +147,7 @@ class ExecutionReports:
         if outstanding is None:
             self._note_foreign_fill(fill, step)
             return
-        self._trace_siblings(outstanding)
+        self._trace_siblings(outstanding, step)
         self.desk_state.seen.add((str(fill.symbol), fill.trade_id))
         if outstanding.role != "entry" and outstanding.slot in self.desk_state.present:
             self.desk_state.present[outstanding.slot] = max(
@@ -178,10 +179,9 @@ class ExecutionReports:
         step.notices.append(Notice("sold_too_much", detail, "error"))
         self.desk_state.quarantine[str(fill.symbol)] = "sold_too_much"
 
-    def _trace_siblings(self, outstanding: Outstanding) -> None:
-        """Note that the venue has the other orders of a list: it takes a list whole."""
-        for sibling in self.blotter.same_list(outstanding):
-            sibling.traced = sibling.traced or sibling is not outstanding
+    def _trace_siblings(self, outstanding: Outstanding, step: Step) -> None:
+        siblings = self.blotter.same_list(outstanding)
+        trace((sibling for sibling in siblings if sibling is not outstanding), step.time_ms)
 
     def _restore(self, news: OrderReport | Fill, step: Step) -> Outstanding | None:
         """Return an order of ours that is not open by the books and comes after all, None if the news of it is old.

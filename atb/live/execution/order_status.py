@@ -191,8 +191,16 @@ class OrderStatus:
         return self._swept_ms + self._timing.watch_pause_ms
 
     def hear(self, symbols: Iterable[Symbol]) -> None:
-        """Note that something happened to the orders of symbols; what the venue is asked now may lag behind it."""
-        self._heard_ms |= dict.fromkeys(symbols, self._broker.now_ms())
+        """Note that something happened to the orders of symbols; what the venue is asked now may lag behind it.
+
+        It may be what a request did whose answer was lost, and may have left a position bare: its orders are looked up at once,
+        but no sooner than the shortest pause allows.
+        """
+        now, symbols = self._broker.now_ms(), set(symbols)
+        self._heard_ms |= dict.fromkeys(symbols, now)
+        for outstanding in self._blotter.unknown():
+            if outstanding.order.symbol in symbols and now - outstanding.heard_ms >= self._timing.look_ms:
+                evidence.hear(outstanding, now)
 
     def lagging(self) -> list[Symbol]:
         """Return the busy symbols of which something was heard so recently that reads may not show it yet."""
@@ -230,7 +238,9 @@ class OrderStatus:
         for outstanding in missing:
             if outstanding.unknown:
                 over_ms = self._over_ms(outstanding)
-                outstanding.next_look_ms = evidence.next_look_ms(asked_ms, over_ms, self._timing)
+                outstanding.next_look_ms = evidence.next_look_ms(
+                    asked_ms, over_ms, self._timing, heard_ms=outstanding.heard_ms
+                )
 
     async def _found(self, outstanding: Outstanding, step: Step) -> bool:
         """Look up one order by its client id; return whether that is enough to know how it stands.
@@ -283,7 +293,7 @@ class OrderStatus:
         if missing[0].list_id is not None:
             legs = await self._broker.find_list(first.symbol, missing[0].list_id)
             for outstanding in missing if legs is not None else ():
-                outstanding.traced = True
+                evidence.trace([outstanding], asked_ms)
                 outstanding.exchange_id = (legs or {}).get(outstanding.client_id, outstanding.exchange_id)
         nameless = await self._sweep(first.symbol, step)
         balances = await self._broker.balances()

@@ -87,6 +87,12 @@ def test_a_look_is_followed_by_one_within_ten_seconds_and_by_one_right_after_the
         assert following <= over_ms + 1
 
 
+def test_the_pauses_between_looks_begin_anew_when_something_is_heard():
+    assert next_look_ms(28_000, 4_000, TIMING) == 34_000
+    assert next_look_ms(28_000, 4_000, TIMING, heard_ms=28_000) == 28_000 + TIMING.look_ms
+    assert next_look_ms(36_000, 4_000, TIMING, heard_ms=28_000) == 38_000
+
+
 @pytest.mark.parametrize(
     ("role", "base", "quote", "locked", "speaks"),
     [

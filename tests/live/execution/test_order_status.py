@@ -330,6 +330,35 @@ def test_looks_are_paced_and_end_right_after_the_bound(table, broker):
     assert working.next_look_ms == LATE + 1
 
 
+def test_what_is_heard_of_a_symbol_has_its_lost_answers_looked_up_at_once_but_not_without_a_pause(table, broker):
+    working, status = lost(table), inquiry(table, broker)
+    later = working.next_look_ms = LATE + 60_000
+    broker.now = LATE + 50_000
+    status.hear([ETH])
+    assert working.next_look_ms == later
+    status.hear([BTC])
+    assert working.next_look_ms == 0
+    asyncio.run(status.resolve(Step(broker.now)))
+    assert working.next_look_ms == broker.now + TIMING.look_ms, "what it tells may show late"
+    broker.now += TIMING.look_ms - 1
+    status.hear([BTC])
+    assert working.next_look_ms == broker.now + 1
+
+
+def test_an_execution_of_a_lists_entry_has_its_stop_looked_up_at_once(table, broker):
+    """An entry that was executed late and in part has no stop: until that is known, its position is bare."""
+    entry, stop = with_stop(table)
+    stop.next_look_ms, broker.now = LATE + 60_000, LATE + 50_000
+    broker.fills = [table.fill_of(entry.order, client_id=entry.client_id)]
+    sweep(table, broker)
+    assert (stop.unknown, stop.next_look_ms) == (True, 0)
+    resolve(table, broker)
+    assert stop.next_look_ms == broker.now + TIMING.look_ms
+    stop.next_look_ms, broker.known[stop.client_id] = 0, report_of(stop.order, "expired")
+    resolve(table, broker)
+    assert stop.ended
+
+
 def test_a_silent_venue_is_asked_again_later(table, broker):
     working = lost(table)
     broker.silent, broker.now = {"find"}, LATE + 1
