@@ -94,7 +94,7 @@ def tolerate_disconnects() -> "Middleware":
 
 def is_loopback(host: str | None) -> bool:
     """Return True for `localhost` and loopback addresses; no name is resolved."""
-    return host is not None and (host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback))
+    return host is not None and (host.lower() == "localhost" or (is_address(host) and ip_address(host).is_loopback))
 
 
 def is_expected_host(hosts: "Sequence[str]", names: "Collection[str]" = (), *, addresses: bool = False) -> bool:
@@ -115,10 +115,11 @@ def is_expected_host(hosts: "Sequence[str]", names: "Collection[str]" = (), *, a
         host = urlsplit(f"//{hosts[0]}").hostname
     except ValueError:
         return False
-    return host is not None and (is_loopback(host) or host in names or (addresses and _is_address(host)))
+    return host is not None and (is_loopback(host) or host in names or (addresses and is_address(host)))
 
 
-def _is_address(host: str) -> bool:
+def is_address(host: str) -> bool:
+    """Return True for an IP address, of either version."""
     try:
         ip_address(host)
     except ValueError:

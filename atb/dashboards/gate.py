@@ -120,7 +120,10 @@ def _check_way(site: Site) -> None:
 def _is_poll() -> bool:
     if request.path != "/_dash-update-component":
         return False
-    asked = request.get_json(silent=True)
+    try:
+        asked = request.get_json(silent=True)
+    except RecursionError:  # brackets nested by the thousand: no page sends that
+        abort(400)
     return isinstance(asked, dict) and asked.get("changedPropIds") == POLL
 
 

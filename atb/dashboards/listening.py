@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.dashboards.site import Reach
 from atb.errors import InputError
-from atb.serving import Bounds, is_loopback
+from atb.serving import Bounds, is_address, is_loopback
 
 if TYPE_CHECKING:
     from flask import Flask
@@ -34,7 +34,7 @@ class Place:
     certificate, key
         Files (PEM) of TLS; both or neither.
     proxy
-        Address of a proxy that ends TLS in front of this server; None without one.
+        IP address of a proxy that ends TLS in front of this server; None without one.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +48,12 @@ class Place:
             raise InputError("TLS needs a certificate and its key", todo="Pass --certificate and --key")
         if self.certificate is not None and self.proxy is not None:
             raise InputError("TLS ends here or at a proxy, not at both", todo="Pass --certificate or --behind-proxy")
+        if self.proxy is not None and not is_address(self.proxy):
+            raise InputError(
+                "A proxy is believed by its IP address, and by no name or pattern",
+                found=self.proxy,
+                todo="Pass the address it connects from, such as --behind-proxy 10.0.0.5",
+            )
         if not is_loopback(self.host) and self.certificate is None and self.proxy is None:
             raise InputError(
                 "Passwords would cross the network in the clear",

@@ -137,3 +137,9 @@ def test_a_password_is_changed_by_who_knows_it_and_all_logins_end(signed_in, set
     assert other.get("/").status_code == 302
     assert stranger.sign_in("operator").status_code == 401
     assert stranger.sign_in("operator", new).status_code == 303
+
+
+def test_brackets_nested_by_the_thousand_are_refused_before_any_login(stranger):
+    stranger.client.set_cookie("atb_login", "made up")
+    deep = stranger.client.post("/_dash-update-component", data="[" * 100_000, content_type="application/json")
+    assert deep.status_code == 400

@@ -25,6 +25,12 @@ def test_another_machine_is_not_let_in_in_the_clear(host):
     assert Place(host, proxy="10.0.0.5").reach == Reach(secure=True, proxied=True)
 
 
+@pytest.mark.parametrize("proxy", ["*", "", "proxy.example.org", "localhost", "10.0.0.0/8"])
+def test_a_proxy_is_named_by_its_address_and_never_everyone(proxy):
+    with pytest.raises(InputError, match="by its IP address"):
+        Place("0.0.0.0", proxy=proxy)
+
+
 def test_loopback_needs_nothing(tmp_path):
     assert Place().reach == Place("localhost").reach == Place("::1").reach == Reach()
     with pytest.raises(InputError, match="its key"):
