@@ -6,20 +6,26 @@ that Run All and a recorded run stop there too. What takes over its process or r
 
 import shlex
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.completer import SimpleMatcherResult
 
 TERMINAL = ("lab", "live", "exchange")  # they replace their process, or run until they are interrupted
 
 
 def load_magic(shell: Any) -> None:
     """Add `%atb` and its completion to a running kernel; to add it again changes nothing."""
+    from IPython.core.completer import context_matcher
 
     def atb(line: str) -> None:
         """Call the command line: `%atb backtest sma_cross -s BTC/USDT -t 4h`, `%atb runs`, `%atb --help`."""
         run_line(line)
 
     shell.register_magic_function(atb, magic_kind="line", magic_name="atb")
-    shell.set_hook("complete_command", _completions, str_key="%atb")
+    matchers = shell.Completer.custom_matchers
+    if not any(getattr(matcher, "matcher_identifier", None) == "%atb" for matcher in matchers):
+        matchers.append(context_matcher(identifier="%atb")(_matcher))
 
 
 def run_line(line: str) -> None:
@@ -67,9 +73,14 @@ def completions(words: list[str], incomplete: str) -> list[str]:
     return [item.value for item in found if item.type == "plain"]
 
 
-def _completions(_: Any, event: Any) -> list[str]:
-    """Return IPython's completions of the word at the cursor."""
-    before = event.text_until_cursor if hasattr(event, "text_until_cursor") else event.line
-    before = before[: len(before) - len(event.symbol)] if event.symbol else before
-    words = before.split()[1:]
-    return completions(words, event.symbol)
+def _matcher(context: Any) -> "SimpleMatcherResult":
+    """Return IPython's completions of the word at the cursor in a line of `%atb`: these alone, without Python's own words."""
+    from IPython.core.completer import SimpleCompletion
+
+    before = context.text_until_cursor.lstrip()
+    if not before.startswith(("%atb ", "atb ")):
+        return {"completions": []}
+    words = before.removesuffix(context.token).split()[1:]
+    found = completions(words, context.token)
+    alone = bool(found) and before[0] == "%"
+    return {"completions": [SimpleCompletion(text) for text in found], "suppress": alone, "ordered": True}

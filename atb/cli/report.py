@@ -9,14 +9,12 @@ from atb.cli import completing
 from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json
-from atb.errors import InputError
+from atb.cli.targets import TargetFile
 
 
 @click.command(cls=Command)
 @click.argument("run_id", shell_complete=completing.run)
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path, dir_okay=False), help="Write it here, and not beside the run."
-)
+@click.option("-o", "--output", type=TargetFile(), help="Write it here, and not beside the run.")
 @click.option("--open/--no-open", "shown", default=None, help="Open it in a browser; by default in a terminal only.")
 @json_option
 def report(run_id: str, output: Path | None, *, shown: bool | None, as_json: bool) -> None:
@@ -39,10 +37,6 @@ def report(run_id: str, output: Path | None, *, shown: bool | None, as_json: boo
         run = get_run(database, run_id)
     page = recorded_report(Path(run.path), run_json(run))
     path = (output or Path(run.path) / REPORT).resolve()
-    if not path.parent.is_dir():
-        raise InputError(
-            "There is no such folder to write the report into", found=str(path.parent), todo="Make it first"
-        )
     write_text(path, page)
     if as_json:
         print_json({"run_id": run.run_id, "report": str(path), "bytes": len(page.encode())})

@@ -134,10 +134,11 @@ def compare(run_ids: tuple[str, ...], as_json: bool) -> None:
 @runs.command()
 @click.argument("run_id", shell_complete=completing.run)
 @click.option(
-    "--to", "target", type=click.Path(path_type=Path), default=Path(), help="File or folder; by default here."
-)
+    "--to", "target", type=click.Path(), default=".",
+    help="File, or a folder: one that ends in / is made; by default here.",
+)  # fmt: skip
 @json_option
-def export(run_id: str, target: Path, as_json: bool) -> None:
+def export(run_id: str, target: str, as_json: bool) -> None:
     """Write a run as one file: notebook, report, results and record, with their hashes.
 
     \b

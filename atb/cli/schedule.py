@@ -28,7 +28,7 @@ def schedule(command: tuple[str, ...], **options: str | None) -> None:
 
     \b
     Examples:
-      atb schedule --daily 02:30 run notebooks/15_nightly.ipynb
+      atb schedule --daily 02:30 run notebooks/14_nightly.ipynb
       atb schedule --hourly 5 data download BTC/USDT --timeframe 1h
       atb schedule --weekly mon@06:00 --name retrain train --symbol BTC/USDT --timeframe 1h
     """

@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -21,6 +20,7 @@ from atb.cli.executing import (
 from atb.cli.grid import Axes, read_axes
 from atb.cli.output import command_line, json_option, print_json, print_table, print_text, start
 from atb.cli.parameters import FLAGS, chosen_rules, joined, parameter_option, read_pairs, rule_options
+from atb.cli.targets import TargetFile
 from atb.decimals import counted
 from atb.errors import InputError, did_you_mean
 
@@ -65,10 +65,8 @@ def notebook_options(command: C) -> C:
 @click.option("--least-trades", type=click.IntRange(min=0), default=0, show_default=True,
               help="Rank only combinations with so many closed trades.")  # fmt: skip
 @click.option("--axes", help="One or two swept parameters to draw, as fast,slow; by default the first two.")
-@click.option(
-    "--figure", "picture", type=click.Path(dir_okay=False, path_type=Path), help="Write a heat map: an HTML file."
-)
-@click.option("--csv", "table", type=click.Path(dir_okay=False, path_type=Path), help="Write every row: a CSV file.")
+@click.option("--figure", "picture", type=TargetFile(), help="Write a heat map: an HTML file.")
+@click.option("--csv", "table", type=TargetFile(), help="Write every row: a CSV file.")
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Threads, or processes for a notebook; by default one per core."
 )

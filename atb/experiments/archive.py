@@ -29,15 +29,17 @@ _TIMES = ("started_at", "ended_at")
 _OWN = ("holder", "claim", "path")  # columns that mean something on one machine alone
 
 
-def export_run(run: RunRow, target: Path) -> Path:
-    """Write a finished run's folder as one file, and return its path; a folder as `target` gets a file named by the run.
+def export_run(run: RunRow, target: Path | str) -> Path:
+    """Write a finished run's folder as one file, and return its path.
+
+    A folder as `target` gets a file named by the run; a text that ends in `/` is a folder, made if it is missing.
 
     Raises
     ------
     InputError
-        If the run is still at work, its folder is gone, or the file exists.
+        If the run is still at work, its folder is gone, or the file exists or can have no place.
     """
-    folder, path = Path(run.path), target / f"{run.run_id}.zip" if target.is_dir() else target
+    folder, path = Path(run.path), _target(run, target)
     if run.status == "running":
         raise InputError("A run that is at work cannot be exported", found=run.run_id, todo="Wait until it has ended")
     if not folder.is_dir():
@@ -46,6 +48,7 @@ def export_run(run: RunRow, target: Path) -> Path:
         )
     if path.exists():
         raise InputError("There is such a file already", found=str(path), todo="Name another one: --to FILE")
+    _make_room(path)
     files = {
         name.relative_to(folder).as_posix(): name.read_bytes()
         for name in files_below(folder)
@@ -59,6 +62,22 @@ def export_run(run: RunRow, target: Path) -> Path:
             archive.writestr(zipfile.ZipInfo(name, _MOMENT), content, zipfile.ZIP_DEFLATED)
     write_public(path, packed.getvalue())
     return path
+
+
+def _target(run: RunRow, target: Path | str) -> Path:
+    """Return the file to write: in a folder, which a text that ends in `/` is too, it is named by the run."""
+    named = isinstance(target, str) and target.endswith("/")
+    return Path(target, f"{run.run_id}.zip") if named or Path(target).is_dir() else Path(target)
+
+
+def _make_room(path: Path) -> None:
+    """Make the folder of a file to write."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, FileNotFoundError):
+        raise InputError(
+            "There can be no such folder", found=str(path.parent), todo="Name another one: --to FOLDER/"
+        ) from None
 
 
 def import_run(source: Path, *, settings: "Settings", database: Database) -> RunRow:

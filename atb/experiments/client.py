@@ -5,10 +5,13 @@ were received, and the kernel answered once more after that. A kernel that dies 
 are known to crash while they are unloaded.
 """
 
+import asyncio
 import re
 from typing import Any
 
+from nbclient.client import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
+from nbclient.util import run_sync
 from nbformat.v4 import new_output
 from papermill.clientwrap import PapermillNotebookClient
 from papermill.engines import NBClientEngine, papermill_engines
@@ -32,6 +35,17 @@ class CellEndedError(Exception):
         self.line = line
 
 
+async def _execute_cell(client: NotebookClient, *arguments: Any, **options: Any) -> Any:
+    """Run a cell; after Ctrl-C nobody waits for its error any more, and asyncio shall not print it on the terminal."""
+    task = asyncio.current_task()
+    assert task is not None
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await client.async_execute_cell(*arguments, **options)
+
+
+_EXECUTE = run_sync(_execute_cell)
+
+
 class RunClient(PapermillNotebookClient):  # type: ignore[misc] # no types there
     """Executes the cells of a run and limits their outputs."""
 
@@ -50,7 +64,7 @@ class RunClient(PapermillNotebookClient):  # type: ignore[misc] # no types there
             If the cell ended its kernel in any way, or the kernel died.
         """
         try:
-            return super().execute_cell(cell, cell_index, **options)
+            return _EXECUTE(self, cell, cell_index, **options)
         except DeadKernelError as error:
             if self._flooded:
                 raise CellEndedError(_FLOOD) from None

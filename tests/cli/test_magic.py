@@ -84,3 +84,14 @@ def test_a_shell_is_offered_every_command_and_no_more_than_fits():
 def test_settings_that_are_wrong_complete_to_nothing(monkeypatch):
     monkeypatch.setenv("ATB__DATA__ROOT", "")
     assert completions(["backtest", "sma_cross", "-s"], "") == []
+
+
+@pytest.mark.parametrize(
+    "line", ["%atb ", "%atb backtest sma_cross -s ", "%atb backtest sma_cross -p ", "%atb backtest "]
+)
+def test_python_offers_none_of_its_own_words_among_a_commands(shell, line):
+    shell.run_line_magic("reload_ext", "atb")
+    shell.Completer.use_jedi = True
+    found = completed(shell, line)
+    assert found
+    assert not {"and", "if", "in", "is", "not", "or"} & found

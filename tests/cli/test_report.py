@@ -72,7 +72,7 @@ def test_what_is_not_there_is_one_sentence(kept, tmp_path):
     _, run = kept
     for arguments, reason in (
         (("report", "20200101"), "There is no such run"),
-        (("report", run["run_id"], "-o", tmp_path / "none" / "x.html"), "no such folder to write the report into"),
+        (("report", run["run_id"], "-o", tmp_path / "none" / "x.html"), "no such folder to write into"),
     ):
         done = atb(*arguments)
         assert done.exit_code == 2

@@ -104,6 +104,20 @@ def test_a_run_goes_to_another_machine_as_a_file(runs, tmp_path, monkeypatch):
     assert Path(found[0]["path"]) == tmp_path / "there" / "runs" / "run-0"
 
 
+def test_a_folder_to_export_to_is_made_and_a_target_that_can_be_none_is_one_sentence(runs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for target, file in (
+        ("share/", "share/run-0.zip"),
+        ("deep/er/best.zip", "deep/er/best.zip"),
+        ("share", "share/run-0.zip"),
+    ):
+        (tmp_path / file).unlink(missing_ok=True)
+        done = atb("runs", "export", "run-0", "--to", target)
+        assert (done.exit_code, (tmp_path / file).is_file()) == (0, True), done.output
+    done = atb("runs", "export", "run-0", "--to", "share/run-0.zip/x/")
+    assert (done.exit_code, "There can be no such folder" in done.output) == (2, True)
+
+
 def test_a_schedule_is_checked_like_the_command_that_it_runs(tmp_path, monkeypatch):
     from tests.experiments.notebooks import notebook
 

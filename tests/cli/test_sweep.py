@@ -107,6 +107,17 @@ def test_a_figure_of_less_is_better_ranks_upwards_and_few_trades_are_left_out(pr
     assert "No combination has so many closed trades" in none.stdout
 
 
+@pytest.mark.parametrize("option", ["--csv", "--figure"])
+@pytest.mark.parametrize(
+    ("target", "said"), [("none/x", "There is no such folder"), ("", "This is a folder"), (".", "directory")]
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_tried(project, monkeypatch, option, target, said):
+    monkeypatch.chdir(project)
+    monkeypatch.setattr("atb.cli.sweep.start", lambda: pytest.fail("it began"))
+    done = atb("sweep", "sma_cross", *GRID, option, target)
+    assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
 def test_table_and_heat_map_are_files(project):
     table, picture = project / "rows.csv", project / "heat.html"
     done = atb("sweep", "sma_cross", *GRID, "--csv", str(table), "--figure", str(picture))

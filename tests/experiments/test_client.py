@@ -1,12 +1,16 @@
 """What a cell shows is kept up to a limit, however it shows it: in one piece, in many, over and over."""
 
+import asyncio
+import gc
+import signal
 from types import SimpleNamespace
 
 import nbformat
 import pytest
+from jupyter_core.utils import ensure_event_loop
 from nbformat.v4 import new_code_cell, new_notebook
 
-from atb.experiments.client import RunClient, exit_line
+from atb.experiments.client import _EXECUTE, RunClient, exit_line
 from atb.experiments.outputs import NAME_CHARS, NOTEBOOK_BYTES, OUTPUTS, STREAM_CHARS, TEXT_CHARS
 from atb.experiments.report import html_report
 
@@ -181,3 +185,19 @@ def test_a_flood_ends_the_cell(monkeypatch):
 def test_the_line_that_ends_a_kernel_is_told_from_one_that_trades(source, line):
     found = exit_line(source)
     assert (None if found is None else found[0]) == line
+
+
+def test_after_ctrl_c_the_error_of_a_cell_that_nobody_waits_for_is_not_printed(caplog):
+    loop = ensure_event_loop()
+
+    class Cell:
+        async def async_execute_cell(self) -> None:
+            loop.call_soon(signal.raise_signal, signal.SIGINT)
+            await asyncio.sleep(0.01)
+            raise ValueError("of the kernel, interrupted too")
+
+    with pytest.raises(KeyboardInterrupt):
+        _EXECUTE(Cell())
+    loop.run_until_complete(asyncio.sleep(0.05))
+    gc.collect()
+    assert "never retrieved" not in caplog.text
