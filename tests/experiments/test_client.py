@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 import nbformat
 import pytest
-from jupyter_core.utils import ensure_event_loop
 from nbformat.v4 import new_code_cell, new_notebook
 
 from atb.experiments.client import _EXECUTE, RunClient, exit_line
@@ -188,16 +187,17 @@ def test_the_line_that_ends_a_kernel_is_told_from_one_that_trades(source, line):
 
 
 def test_after_ctrl_c_the_error_of_a_cell_that_nobody_waits_for_is_not_printed(caplog):
-    loop = ensure_event_loop()
+    loops = []
 
     class Cell:
         async def async_execute_cell(self) -> None:
-            loop.call_soon(signal.raise_signal, signal.SIGINT)
+            loops.append(asyncio.get_running_loop())
+            loops[0].call_soon(signal.raise_signal, signal.SIGINT)
             await asyncio.sleep(0.01)
             raise ValueError("of the kernel, interrupted too")
 
     with pytest.raises(KeyboardInterrupt):
         _EXECUTE(Cell())
-    loop.run_until_complete(asyncio.sleep(0.05))
+    loops[0].run_until_complete(asyncio.sleep(0.05))
     gc.collect()
     assert "never retrieved" not in caplog.text
