@@ -7,7 +7,7 @@ import click
 from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json, start
-from atb.errors import HaltError, InputError
+from atb.errors import HaltError
 
 if TYPE_CHECKING:
     from atb.config import Settings
@@ -111,16 +111,9 @@ def _switch(settings: "Settings") -> "Switch":
 
 def _halt(settings: "Settings", word: str, account: str | None, *, reason: str, with_file: bool) -> dict[str, Any]:
     """Halt in the database, and in the file where that is asked for or the database does not answer."""
-    from atb.live.journal.kill_switch import read_halt_file
     from atb.live.journal.verbs import halt as stop
 
-    try:
-        done = stop(_switch(settings), word, account, reason=reason, source=source(), with_file=with_file)
-    except InputError:
-        found = read_halt_file(settings.data.root) if with_file and reason.strip() else None
-        if found:
-            click.echo(f"Every runner over this folder was halted: {found.name}, by its file HALT", err=True)
-        raise
+    done = stop(_switch(settings), word, account, reason=reason, source=source(), with_file=with_file)
     return {
         "level": done.level.word,
         "accounts": [

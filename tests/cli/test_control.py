@@ -209,7 +209,7 @@ def test_a_file_without_a_halted_account_is_deleted_alone(desk, tmp_path):
 
 def test_where_no_account_ever_traded_the_file_is_the_way(tmp_path):
     refused(atb("halt", "--reason", "x"), "No account ever traded here", "--file")
-    refused(atb("halt", "--reason", "x", "--file"), "No account ever traded here")
+    refused(atb("halt", "--reason", "x", "--file"), "halted by the file", "HALT (pause)", "No account ever traded here")
     assert read_halt_file(tmp_path).level == Level.PAUSE
 
 

@@ -49,6 +49,13 @@ def test_without_an_account_every_one_is_halted_and_the_file_is_written_if_wante
     assert "The file HALT is there" in page
 
 
+def test_an_account_that_is_not_there_says_that_the_file_halts_all_the_same(operator, settings):
+    page = send(operator, "halt", level="pause", account="papr", reason="x", typed="pause", file="yes")
+    assert "is halted by the file" in page
+    assert "papr" in page
+    assert read_halt_file(settings.data.root).level == Level.PAUSE
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [

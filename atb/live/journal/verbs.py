@@ -99,7 +99,7 @@ def halt(
     Raises
     ------
     InputError
-        If there is no such level or account, or no reason; the file, if asked for, is written all the same.
+        If there is no such level or account, or no reason; the file, if asked for, is written all the same, and the error says so.
     """
     level, lost = Level.parse(word), ""
     if not reason.strip():
@@ -109,6 +109,12 @@ def halt(
         path = write_halt_file(switch.root, level, f"{reason} ({source})")
     try:
         found = _in_time(lambda: _latch(switch, level, account, reason=reason, source=source), switch.patience_s)
+    except InputError as refused:
+        if path is None:
+            raise
+        wrong = f"Every runner over this folder is halted by the file {path} ({level.word}), and nothing else: {refused.wrong}"
+        todo = "" if account is None else refused.todo
+        raise InputError(wrong, found=refused.found, todo=todo) from None
     except SetupError as gone:
         found, lost = {}, str(gone)
         path = path or write_halt_file(switch.root, level, f"{reason} ({source})")
