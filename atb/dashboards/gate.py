@@ -24,6 +24,7 @@ OPEN = frozenset({"/login", "/style.css", "/alive"})  # without a login
 NEEDED = (("/admin", "admin"), ("/control", "operator"))  # the rest of the server needs a viewer
 POLL = ["tick.n_intervals"]  # the callback of a page that refreshes itself
 UPLOADS, UPLOAD_BYTES = "/admin/market-data/", 16 << 20  # where a form may be larger: a file of bars
+CALLBACK = "/_dash-update-component"  # every page asks here for what is new
 FORM_COOKIE = "_csrf_token"  # read by Dash's script, which sends it back as a header
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -118,7 +119,7 @@ def _check_way(site: Site) -> None:
 
 
 def _is_poll() -> bool:
-    if request.path != "/_dash-update-component":
+    if request.path != CALLBACK:
         return False
     try:
         asked = request.get_json(silent=True)

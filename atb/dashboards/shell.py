@@ -11,10 +11,10 @@ from urllib.parse import parse_qsl
 
 from dash import Dash, Input, Output, State, dcc, html, no_update
 from dash.development.base_component import Component
-from flask import Flask, abort, g
+from flask import Flask, abort, g, request
 
 from atb.dashboards.elements import notice, text
-from atb.dashboards.gate import FORM_COOKIE
+from atb.dashboards.gate import CALLBACK, FORM_COOKIE
 from atb.dashboards.page import Look, Page, Query, has_rights
 from atb.dashboards.pages import PAGES, page_at
 from atb.dashboards.site import Site
@@ -39,6 +39,13 @@ _LOOK = f"""(_, before) => {{
   const same = before && before.dark === look.dark && before.narrow === look.narrow;
   return same ? window.dash_clientside.no_update : look;
 }}"""
+# The callback of every page, by component and property: what it writes, and what it reads with the kind of each value.
+_SHOWN = (("page", "children"), ("age", "children"), ("bar", "children"), ("who", "children"), ("shown", "data"))
+_ASKED: dict[tuple[str, str], type] = {
+    ("place", "pathname"): str, ("place", "search"): str, ("tick", "n_intervals"): int, ("look", "data"): dict,
+}  # fmt: skip
+_KEPT: dict[tuple[str, str], type] = {("shown", "data"): str}
+_LOOKS = {"dark", "narrow"}
 _TITLE = """(path) => {
   const titles = %s, place = path.replace(/\\/+$/, "");
   document.title = (titles[place] ?? titles[""]) + " · atb";
@@ -67,17 +74,15 @@ def add_pages(server: Flask, site: Site) -> Dash:
     titles = json.dumps({"": PAGES[0].title} | {page.path: page.title for page in PAGES})
     in_browser(_TITLE % titles, Output("titled", "data"), Input("place", "pathname"))
 
+    @server.before_request
+    def refuse_malformed() -> None:
+        if request.path == CALLBACK and not is_asked_by_a_page(request.get_json(silent=True)):
+            abort(400)
+
     @app.callback(
-        Output("page", "children"),
-        Output("age", "children"),
-        Output("bar", "children"),
-        Output("who", "children"),
-        Output("shown", "data"),
-        Input("place", "pathname"),
-        Input("place", "search"),
-        Input("tick", "n_intervals"),
-        Input("look", "data"),
-        State("shown", "data"),
+        *(Output(*place) for place in _SHOWN),
+        *(Input(*place) for place in _ASKED),
+        *(State(*place) for place in _KEPT),
     )
     def show(path: str, search: str, _tick: int, look: dict[str, bool] | None, shown: str | None) -> Any:  # noqa: PLR0917
         if look is None:  # the browser says it in a moment
@@ -85,6 +90,32 @@ def add_pages(server: Flask, site: Site) -> Dash:
         return _shown(site, path or "/", search or "", look=Look(**look), shown=shown)
 
     return app
+
+
+def is_asked_by_a_page(body: Any) -> bool:
+    """Return whether the body of a callback is what a page of ours sends: Dash itself would fail on anything else."""
+    if not isinstance(body, dict) or body.get("output") != ".." + "...".join(map(".".join, _SHOWN)) + "..":
+        return False
+    outputs, changed = body.get("outputs"), body.get("changedPropIds", [])
+    named = isinstance(outputs, list) and _places(outputs) == list(_SHOWN)
+    changes = isinstance(changed, list) and all(isinstance(each, str) for each in changed)
+    return named and changes and _holds(body.get("inputs"), _ASKED) and _holds(body.get("state"), _KEPT)
+
+
+def _holds(found: Any, wanted: dict[tuple[str, str], type]) -> bool:
+    """Return whether values stand in the places where they are wanted, each of its kind or absent."""
+    if not isinstance(found, list) or _places(found) != list(wanted):
+        return False
+    values = [each.get("value") for each in found]
+    looks = [value for value in values if isinstance(value, dict)]
+    sound = all(value is None or isinstance(value, kind) for value, kind in zip(values, wanted.values(), strict=True))
+    return sound and all(
+        set(look) == _LOOKS and all(isinstance(each, bool) for each in look.values()) for look in looks
+    )
+
+
+def _places(found: list[Any]) -> list[Any]:
+    return [(each.get("id"), each.get("property")) if isinstance(each, dict) else None for each in found]
 
 
 def _layout() -> Component:

@@ -47,6 +47,13 @@ class Browser:
         """Send a form of a page."""
         return self.client.post(path, data={"csrf_token": self.token(page)} | fields, headers={"Accept": "text/html"})
 
+    def ask(self, body):
+        """Send the body of a callback, as a page's script does."""
+        self.get("/")
+        token = self.client.get_cookie("_csrf_token")
+        assert token is not None
+        return self.client.post("/_dash-update-component", json=body, headers={"X-CSRFToken": token.decoded_value})
+
     def sign_in(self, name: str, password: str = PASSWORD, wanted: str = ""):
         return self.post("/login", page="/login", name=name, password=password, next=wanted)
 

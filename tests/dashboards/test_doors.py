@@ -11,6 +11,7 @@ from atb.db import open_database
 from atb.db.access import LoginRow
 from atb.db.tables import EventRow
 from tests.dashboards.conftest import PASSWORD
+from tests.dashboards.viewers import wanted
 
 
 def trail(settings, *kinds):
@@ -143,3 +144,17 @@ def test_brackets_nested_by_the_thousand_are_refused_before_any_login(stranger):
     stranger.client.set_cookie("atb_login", "made up")
     deep = stranger.client.post("/_dash-update-component", data="[" * 100_000, content_type="application/json")
     assert deep.status_code == 400
+
+
+def test_a_callback_that_no_page_sends_is_refused_in_one_line(signed_in, caplog):
+    viewer, sound = signed_in("viewer"), wanted()
+    assert viewer.ask(sound).status_code == 200
+    odd = [{}, [], 1, None, {**sound, "output": "page.children"}, {**sound, "outputs": [1]}, {**sound, "inputs": {}}]
+    odd += [
+        {**sound, "inputs": sound["inputs"][:2]},
+        {**sound, "state": [{"id": "shown", "property": "data", "value": 7}]},
+    ]
+    for look in (3, {"dark": 1, "narrow": False}, {"dark": True}):
+        odd.append({**sound, "inputs": [*sound["inputs"][:3], {"id": "look", "property": "data", "value": look}]})
+    assert {viewer.ask(body).status_code for body in odd} == {400}
+    assert "Traceback" not in caplog.text
