@@ -54,6 +54,8 @@ class Outstanding:
         Whether another entry of the slot was open when it came: in the journal it stays absent until it ends.
     pending
         Whether the venue last showed it as waiting for the first order of its list; its quantity is not known then.
+    end_unknown
+        Whether it executed more than was known when it counted as over: the venue is asked how it ended.
     """
 
     order: Order
@@ -77,6 +79,7 @@ class Outstanding:
     given_up: bool = False
     beside_another: bool = False
     pending: bool = False
+    end_unknown: bool = False
     placed_ms: int = 0
 
     @property
@@ -109,13 +112,16 @@ class Outstanding:
             self.order = replace(self.order, quantity=report.quantity)
         self.pending = report.state == "pending"
         self._advance(_STATES[report.state])
+        self.end_unknown = self.end_unknown and (_STATES[report.state] in RANK or report.filled < self.filled)
         return before != (self.state, self.exchange_id, self.reported)
 
     def execute(self, quantity: Decimal) -> None:
         """Count an execution that was applied."""
         self.filled += quantity
+        more = self.filled > self.reported
         self.reported = max(self.reported, self.filled)
         self._advance("filled" if self.filled >= self.order.quantity else "partially_filled")
+        self.end_unknown = self.ended and self.state != "filled" and (more or self.end_unknown)
 
     def mark_unknown(self, sent_ms: int = 0) -> None:
         """Note that the answer to a request about it was lost, which left at `sent_ms`; it is looked up at once."""
@@ -209,23 +215,12 @@ class Blotter:
         """Return the order of an execution, by client id or by the venue's id; None where it is not ours."""
         if fill.client_id:
             return self._orders.get(fill.client_id)
-        return next(
-            (
-                outstanding
-                for outstanding in self
-                if outstanding.exchange_id and outstanding.exchange_id == fill.order_id
-            ),
-            None,
-        )
+        return next((one for one in self if one.exchange_id and one.exchange_id == fill.order_id), None)
 
     def drop_finished(self) -> None:
-        """Drop orders that ended and have all their executions; those that were given up are remembered."""
-        self._absent |= {
-            name: outstanding for name, outstanding in self._orders.items() if outstanding.state == "absent"
-        }
-        self._orders = {
-            name: outstanding for name, outstanding in self._orders.items() if not outstanding.ended or outstanding.owed
-        }
+        """Drop orders that are known to have ended, with all their executions; those that were given up are remembered."""
+        self._absent |= {name: one for name, one in self._orders.items() if one.state == "absent"}
+        self._orders = {name: one for name, one in self._orders.items() if not one.ended or one.owed or one.end_unknown}
 
     def open(self, slot: int, *roles: str) -> list[Outstanding]:
         """Return a slot's open orders, of the given roles or all."""

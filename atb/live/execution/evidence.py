@@ -28,8 +28,10 @@ from decimal import Decimal
 from typing import Literal
 
 from atb.domain import Order
+from atb.domain.venue import OrderReport
 from atb.live.execution.blotter import Outstanding
 from atb.live.execution.timing import DeskTiming
+from atb.live.journal.step import Working
 
 Witness = Literal["order", "list", "execution", "balance"]
 Verdict = Literal["waits", "absent"]
@@ -88,6 +90,12 @@ def moved(order: Order, *, base: Decimal, quote: Decimal, locked: Decimal) -> bo
 def sells_twice(order: Order, held: Decimal) -> bool:
     """Return whether a sale could be executed twice: it sells at once, and the account has enough base for two."""
     return order.role == "exit" and order.type == "market" and held >= 2 * order.quantity
+
+
+def is_newer(report: OrderReport, kept: Working) -> bool:
+    """Return whether a report says more than the journal: of an order given up, of more executions, or that it was filled."""
+    met = report.state == "filled" and kept.state != "filled"
+    return kept.state == "absent" or met or report.filled > kept.filled
 
 
 def hear(outstanding: Outstanding, at_ms: int) -> None:

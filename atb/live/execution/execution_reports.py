@@ -18,7 +18,7 @@ from atb.domain.venue import Answer, OrderReport
 from atb.live.execution.blotter import Blotter, Outstanding
 from atb.live.execution.book import Book
 from atb.live.execution.desk_state import DeskState
-from atb.live.execution.evidence import trace
+from atb.live.execution.evidence import is_newer, trace
 from atb.live.execution.orders import PROTECTIVE, OrderMaker
 from atb.live.execution.refusals import PASSES, PAUSES, PRICES, Meaning, is_of_size, meaning_of
 from atb.live.journal.step import SET_ASIDE, WRITTEN_OFF, Heard, Notice, Step
@@ -194,7 +194,7 @@ class ExecutionReports:
         kept = None
         if all(name != outstanding.client_id for outstanding in self.blotter.given_up(news.symbol)):
             kept = self.desk_state.recorded(name)
-            if kept is None or not (isinstance(news, Fill) or kept.state == "absent" or news.filled > kept.filled):
+            if kept is None or not (isinstance(news, Fill) or is_newer(news, kept)):
                 return None
         if (outstanding := self.blotter.restore(name, kept)) is not None:
             shown = news.trade_id if isinstance(news, Fill) else f"{news.state}, {news.filled} filled"

@@ -92,6 +92,7 @@ class OrderStatus:
             self._reports.take_fill(fill, step)
             if not nameless:  # what is nameless has to come again
                 self._desk_state.cursors[str(symbol)] = fill.trade_id
+        await self.ask([one for one in self._blotter if one.end_unknown and one.order.symbol == symbol], step)
         return nameless
 
     def _gone(self, symbol: Symbol, listed: Container[str]) -> list[Outstanding]:

@@ -75,10 +75,15 @@ class _Bare:
 
 @dataclass
 class _Position:
-    """A slot's position in its current round trip; a remainder below one lot is dust and not carried into the next."""
+    """A slot's position in its current round trip; a remainder below one lot is dust and not carried into the next.
+
+    What a sale took beyond the position is carried, up to the fees paid in base: Binance takes an entry's fee from the account's
+    other coins where it has some, and the list's stop sells all that was bought. The next entry gives them back to their owner.
+    """
 
     context: SlotContext
     held: Decimal = Decimal(0)
+    fees: Decimal = Decimal(0)  # in base, since nothing was owed last
     price: Decimal = Decimal(0)
     orders: dict[int, LedgerOrder] = field(default_factory=dict)
     since: _Bare | None = None
@@ -86,8 +91,10 @@ class _Position:
     def execute(self, side: str, quantity: Decimal, price: Decimal, *, fee: Decimal) -> None:
         self.held += (quantity if side == "BUY" else -quantity) - fee
         self.price = price
+        self.fees += fee
         if side == "SELL" and self.to_cover == 0:
-            self.held = Decimal(0)
+            self.held = min(max(self.held, -self.fees), Decimal(0))
+            self.fees = self.fees if self.held < 0 else Decimal(0)
 
     @property
     def to_cover(self) -> Decimal:

@@ -469,6 +469,44 @@ def test_a_sale_by_a_stop_that_counts_as_cancelled_is_booked_when_it_shows(table
     assert step.changes[stop.client_id].state == "filled"
 
 
+def stop_of_a_list_that_counts_as_cancelled(table):
+    """Return a stop that was sent for 1.001, of which its entry's fee left 1; the journal has what was sent."""
+    table.hold(1.0)
+    stop = table.order("stop", "stop", quantity="1.001", stop_price=Decimal(95))
+    written = Working(stop, BAR, 0, "cancelled", list_id="list", sent_ms=BAR, exchange_id="x-9")
+    table.desk_state.recorded = {stop.client_id: written}.get
+    return stop
+
+
+def test_a_stop_that_executes_though_it_counts_as_cancelled_is_asked_for_until_the_venue_says_how_it_ended(
+    table, broker
+):
+    stop = stop_of_a_list_that_counts_as_cancelled(table)
+    broker.fills = [table.fill_of(stop, "1", client_id=stop.client_id, price="95")]
+    broker.known = {stop.client_id: report_of(stop, "new", quantity=Decimal(1))}
+    inquiry = OrderStatus(broker, table.reports, DeskTiming())
+    step = Step(broker.now_ms())
+    asyncio.run(inquiry.sweep((BTC,), step))
+    table.blotter.drop_finished()
+    assert (len(step.fills), step.changes[stop.client_id].state) == (1, "cancelled"), "its look-up lags"
+    broker.fills, step = [], Step(broker.now_ms())
+    broker.known = {stop.client_id: report_of(stop, "filled", "1", quantity=Decimal(1))}
+    asyncio.run(inquiry.sweep((BTC,), step))
+    assert step.changes[stop.client_id].state == "filled"
+    table.blotter.drop_finished()
+    assert list(table.blotter) == []
+
+
+def test_an_order_that_was_filled_by_the_venues_word_is_so_in_the_journal_after_a_restart_too(table, broker):
+    stop = stop_of_a_list_that_counts_as_cancelled(table)
+    written = replace(table.desk_state.recorded(stop.client_id), filled=Decimal(1))
+    table.desk_state.recorded = {stop.client_id: written}.get
+    broker.ever = [report_of(stop, "filled", "1", quantity=Decimal(1))]
+    step = Step(broker.now_ms())
+    asyncio.run(OrderStatus(broker, table.reports, DeskTiming()).recall((BTC,), step))
+    assert step.changes[stop.client_id].state == "filled"
+
+
 def test_an_order_that_should_be_out_and_is_not_is_asked_for(table, broker):
     table.hold(1.0)
     stop = table.out(table.order("stop", "stop", stop_price=Decimal(95)))

@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 
 from atb.rehearsal.invariants.protection import longest_unexcused_ms, uncovered_spans
-from tests.rehearsal.invariants.entries import ENTRY, EXIT, SLOT, context, ledger, placed, stop, trade
+from tests.rehearsal.invariants.entries import ENTRY, EXIT, SLOT, STOP, context, ledger, placed, stop, trade
 
 END = placed(9_000, 8, "web-1")
 
@@ -45,6 +45,21 @@ def test_a_position_that_is_sold_or_too_small_needs_none():
     sold = trade(2_500, 3, EXIT, side="SELL")
     assert spans(trade(2_000, 1, ENTRY), stop(2_000), sold, stop(2_500, status="CANCELED"), END) == []
     assert spans(trade(2_000, 1, ENTRY, quantity="0.1"), END) == [], "worth less than an order may be"
+
+
+@pytest.mark.parametrize(
+    ("fee", "sold", "needed"), [("0.2", "1", "0.6"), ("0.2", "0.8", "0.8"), ("0.2", "2", "0.6"), ("0", "2", "1")]
+)
+def test_what_a_stop_sold_beyond_the_position_for_an_entrys_fee_is_given_back_by_the_next_entry_and_no_more(
+    fee, sold, needed
+):
+    """The owner's coins paid the fee, and the list's stop sold all that was bought."""
+    paid = {"commission": fee, "commission_asset": "BTC"}
+    first = (trade(2_000, 1, ENTRY, **paid), stop(2_000), trade(2_500, 2, STOP, side="SELL", quantity=sold))
+    for quantity, bare in ((needed, False), (str(Decimal(needed) - Decimal("0.2")), True)):
+        rest = stop(3_000, 4, "atb-main-101-s0", quantity=quantity)
+        bared = spans(*first, stop(2_500, status="CANCELED"), trade(3_000, 3, "atb-main-101-e0", **paid), rest, END)
+        assert bool(bared) is bare
 
 
 def test_a_death_after_the_entry_excuses_and_one_before_it_does_not():
