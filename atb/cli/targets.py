@@ -1,4 +1,4 @@
-"""Files that a command is told to write: refused before the work, not after it, where they cannot be written."""
+"""Files that a command is to write: refused before the work, not after it, where they cannot be written."""
 
 import os
 from pathlib import Path

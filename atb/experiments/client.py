@@ -36,7 +36,7 @@ class CellEndedError(Exception):
 
 
 async def _execute_cell(client: NotebookClient, *arguments: Any, **options: Any) -> Any:
-    """Run a cell; after Ctrl-C nobody waits for its error any more, and asyncio shall not print it on the terminal."""
+    """Run a cell; after Ctrl-C nothing waits for its error any more, and asyncio shall not print it on the terminal."""
     task = asyncio.current_task()
     assert task is not None
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
