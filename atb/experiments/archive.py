@@ -73,7 +73,7 @@ def _target(run: RunRow, target: Path | str) -> Path:
 def _make_room(path: Path) -> None:
     """Make the folder of a file to write."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(path.parent)
     except (FileExistsError, NotADirectoryError, FileNotFoundError):
         raise InputError(
             "There can be no such folder", found=str(path.parent), todo="Name another one: --to FOLDER/"
