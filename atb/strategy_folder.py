@@ -1,6 +1,7 @@
 """The folder of strategies outside this package: set by the edge of the program, read by the register of strategies.
 
-It holds one value and imports nothing, since the register may know neither files nor settings.
+A module of its own that imports nothing, because both sides import it: the settings lie above the register of strategies, which is
+part of the core and may know neither settings nor files.
 """
 
 from collections.abc import Callable, Sequence

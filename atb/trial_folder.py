@@ -1,8 +1,10 @@
 """The folder of the trials ledger: set by the edge of the program, asked for by what records trials.
 
-Backtests may not know the settings, which lie above them, and no trial may go unrecorded only because a script never asked for
-the settings. So the package of the settings, which mounts its folder when it is imported, is imported here by name when nothing is
-mounted yet.
+A module of its own, because both sides import it and neither may import the other: the ledger lies below the settings, and a
+runner, which reads the settings, loads nothing of the ledger.
+
+No trial may go unrecorded only because a script never asked for the settings. So their package, which mounts its folder when it is
+imported, is imported here by name when nothing is mounted yet.
 """
 
 import importlib

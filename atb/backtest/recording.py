@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atb.backtest.baselines import figures_of
-from atb.backtest.simulation import RunSummary, SimulationRecords
 from atb.domain.declaration import legs_of
 from atb.domain.ports import Strategy
 from atb.engine.kernel_input import KernelInput
@@ -22,23 +20,23 @@ from atb.trials.recording import Rows, Setting, kept_series, record
 if TYPE_CHECKING:
     import pandas as pd
 
+    from atb.backtest.result import Result
     from atb.domain.bars import Bars
 
 FIGURES = ("sharpe", "total_return_pct", "n_trades")
-EVERY_S = 1.0  # a sweep writes its trials so often; what a killed process did after that was seen by nobody
+EVERY_S = 1.0  # between a sweep's writes: a killed one loses its trials since the last, whose results it never returned
 
 
-def record_run(inputs: KernelInput, outcome: SimulationRecords) -> None:
+def record_run(result: "Result") -> None:
     """Record one backtest."""
-    slots, setting = inputs.slots, Setting.of(inputs)
-    figures = figures_of(inputs, [RunSummary.of(outcome, inputs)])
+    slots, setting = result.slots, Setting.of(result.inputs)
     rows = Rows(
         {"each": [of_slots([slot.strategy for slot in slots], slots)]},
         {"each": [of_slots([slot.policy for slot in slots], slots)]},
         cells=np.zeros((1, 2)),
-        figures={name: figures[name] for name in FIGURES},
+        figures={name: result.figures[name] for name in FIGURES},
         kept=np.zeros(1, np.int64),
-        equity=outcome.equity[setting.grid.rows][None],
+        equity=result.outcome.equity[setting.grid.rows][None],
     )
     record("run", setting, rows)
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from atb.backtest.card import CardFigures
     from atb.backtest.drilldown import DrillDown
+    from atb.backtest.metrics import Columns
     from atb.trials.seen import Seen
 
 _BASELINE = ("total_return_pct", "cagr_pct", "volatility_pct", "sharpe", "sortino", "calmar", "max_drawdown_pct",
@@ -132,13 +133,17 @@ class Result:
     # --- figures ------------------------------------------------------------------------------------------------------
 
     @cached_property
+    def figures(self) -> "Columns":
+        """The figures of merit that follow from the run alone, each (1,): `stats` as columns, as the ledger takes them."""
+        return figures_of(self.inputs, [RunSummary.of(self.outcome, self.inputs)])
+
+    @cached_property
     def stats(self) -> dict[str, float]:
         """Figures of merit by their standard names; drawdowns positive, percentages in percent.
 
         `throttled` is the drawdown throttle's level and `halted` the halt's code when the run ended, 0 for none.
         """
-        figures = figures_of(self.inputs, [RunSummary.of(self.outcome, self.inputs)])
-        return {name: float(column[0]) for name, column in figures.items()} | {
+        return {name: float(column[0]) for name, column in self.figures.items()} | {
             "throttled": float(self.outcome.account["throttle"]),
             "halted": float(self.outcome.account["halt"]),
             "benchmark_return_pct": self.baselines["hold"]["total_return_pct"],

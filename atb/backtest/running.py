@@ -63,5 +63,6 @@ def run(
         from atb.backtest.drilldown import drill_down
 
         inputs, outcome, drilled = drill_down(inputs, (finer,) if isinstance(finer, Bars) else tuple(finer))
-    record_run(inputs, outcome)
-    return Result(inputs, outcome, drilled=drilled)
+    result = Result(inputs, outcome, drilled=drilled)
+    record_run(result)
+    return result

@@ -106,9 +106,10 @@ class RunSummary(NamedTuple):
     @classmethod
     def of(cls, outcome: SimulationRecords, inputs: KernelInput) -> "RunSummary":
         """Summarise an outcome; where bars are missing, times are taken from equity and orders by the clock."""
-        span, total = Span.of(inputs), outcome.summary
+        total = outcome.summary
         below, exposed = float(total["longest"]), float(total["exposed"])
-        if not span.whole:
+        if not Span.is_whole(inputs):
+            span = Span.of(inputs)
             below = span.longest_below(outcome.equity, inputs.account.cash)
             exposed = span.time_in(held_at_closes(outcome.orders, inputs))
         return cls(total, outcome.account, outcome.slots, below, exposed)

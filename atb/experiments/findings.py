@@ -103,10 +103,11 @@ def _unchecked(proven: ResultEvidence | None) -> list[str]:
         return (
             [f"Look-ahead and warm-up were checked at {checked:,} of {counted(bars, 'bar')}"] if checked < bars else []
         )
+    names = [f"{one.strategy} on {one.symbol}" if len(columns) > 1 else one.strategy for one in columns]
     return [
-        f"Look-ahead and warm-up of {report.strategy} were checked at {report.checked:,} of {counted(report.bars, 'bar')}"
+        f"Look-ahead and warm-up of {name} were checked at {report.checked:,} of {counted(report.bars, 'bar')}"
         + ("" if report.checked else ": its sides were given, and how they were made is not known")
-        for report in columns
+        for name, report in zip(names, columns, strict=True)
         if report.equal is not False and report.checked < report.bars
     ]
 

@@ -3,14 +3,14 @@
 A kernel remembers everything that ever ran in it. So a notebook can show a result that cannot be repeated: cells were run out of
 order, a cell was edited and not run again, or a name comes from a cell that was deleted. Such a notebook may not publish.
 
-Checked is the last pass: what ran since the notebook's first cell was last run. It must be the code cells of the notebook from the
-first to the one that asks, in their order, each once; the one that asks may be repeated. A name that a cell reads must be stored by
-that cell or one above it, if any execution ever stored it. The order of cells is that of the saved file; edits of a cell need not
-be saved, but a new cell must be.
+What is checked are the executions since the first cell was last run. They must be the notebook's code cells in their order, each
+once, down to the running cell; only this one may have run several times. A name that a cell reads must come from that cell or one
+above it, unless no execution ever stored it (a built-in). Cells stand in the order of the saved file, so a new cell must be saved;
+an edited one need not be.
 
-JupyterLab sends the kernel with each execution the cell's id and which cells were deleted; what ran before `watch` was called is
-found by its text. Without a notebook's file (a console, a script) there is nothing to check, and `atb run` executes a notebook
-from its first cell in a kernel of its own anyway.
+JupyterLab sends the kernel, with each execution, the cell's id and which cells were deleted. What ran before `watch` was called is
+taken for the cells above, in their order, if there are as many; otherwise a cell is found by its text. Without a notebook's file (a
+console, a script) there is nothing to check, and `atb run` executes a notebook from its first cell in a kernel of its own anyway.
 """
 
 import ast
@@ -125,19 +125,19 @@ def differences(cells: Sequence[tuple[str, str]], ran: Sequence[Execution], *, d
     cells
         Id and text of the notebook's code cells, in order.
     ran
-        Every execution of the kernel, in order; the last one asks.
+        Every execution of the kernel, in order; the last is the running cell.
     deleted
         Ids of cells that were deleted.
     """
     left = [(cell, source) for cell, source in cells if cell not in deleted]
     placed = _placed(left, ran)
     if placed[-1] is None:
-        return ["the cell that asks is not in the saved notebook: save it first"]
+        return ["the running cell is not in the saved notebook: save it first"]
     start = max((k for k, place in enumerate(placed) if place == 0), default=None)
     if start is None:
         return [f"{_name(0, left)} was never run"]
     last = [(place, execution) for place, execution in zip(placed[start:], ran[start:], strict=True)]
-    while len(last) > 1 and last[-2][0] == last[-1][0]:  # the cell that asks, once more
+    while len(last) > 1 and last[-2][0] == last[-1][0]:  # the running cell, run again
         last.pop(-2)
     return [*_order(last, left), *_foreign_names([one for _, one in last], ran)]
 

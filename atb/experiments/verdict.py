@@ -12,7 +12,7 @@ from atb.decimals import counted
 Facts = Mapping[str, Any]
 
 FEW_TRADES = 30  # below it statistics say nothing
-BEATEN = 0.95  # share of the runs with random entry that a result must beat to be told apart from luck
+BEATEN = 0.95  # share of the runs with random entry that a result must beat, or it may be luck
 
 
 def verdict(published: Facts) -> str:
@@ -76,7 +76,7 @@ def _no_better(result: Facts, stats: Facts, held: Facts) -> Iterator[str]:
     runs, beaten = drawn.get("runs") or 0, drawn.get("beaten") or 0
     if _varies(drawn) and beaten < BEATEN * runs:
         as_much = f"{runs - beaten} of {runs} runs with the same positions at random times made as much"
-        yield f"Not told apart from luck: {made}, and {as_much}."
+        yield f"It may be luck: {made}, and {as_much}."
     if holding >= earned:
         yield f"Less than holding, and calmer: {made} against {holding:+,.1f} %, with a higher Sharpe ratio."
 

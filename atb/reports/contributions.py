@@ -20,7 +20,7 @@ from atb.reports.equity import quote_of
 
 MOST_SYMBOLS = 8  # drawn as lines of their own
 POINTS = 1_200  # per line
-CANDLES = 20_000  # in which regimes are told
+CANDLES = 20_000  # at most; the regimes of a longer series are computed on aggregated candles
 
 
 def profits_by_slot(result: Result) -> pd.DataFrame:

@@ -7,9 +7,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from atb.backtest import Result
+from atb.times import DAY_MS
+from atb.trials.days import DayGrid, day_returns
 
 Floats = NDArray[np.floating[Any]]
-DAY_MS = 86_400_000
 DAYS_A_YEAR = 365.0
 
 
@@ -24,10 +25,9 @@ def daily_equity(result: Result, equity: Floats | None = None) -> "pd.Series[flo
         (C,) another curve at the same closes, such as that of holding; None for the result's own.
     """
     values = result.equity.to_numpy(dtype=np.float64) if equity is None else equity
-    days = (result.inputs.closes - 1) // DAY_MS  # a bar that closes at midnight belongs to the day that ends
-    last = np.flatnonzero(np.append(days[1:] != days[:-1], True))
-    every = np.arange(days[0], days[-1] + 1)
-    rows = last[np.searchsorted(days[last], every, side="right") - 1]
+    grid = DayGrid.of(result.inputs.closes)
+    every = np.arange(grid.days[0], grid.days[-1] + 1)
+    rows = grid.rows[np.searchsorted(grid.days, every, side="right") - 1]
     return pd.Series(
         values[rows], index=pd.DatetimeIndex(pd.to_datetime(every * DAY_MS, unit="ms", utc=True), name="day")
     )
@@ -36,14 +36,8 @@ def daily_equity(result: Result, equity: Floats | None = None) -> "pd.Series[flo
 def daily_returns(result: Result, equity: Floats | None = None) -> "pd.Series[float]":
     """Return each day's return as a fraction, the first from the starting cash; 0 once nothing is left."""
     values = daily_equity(result, equity)
-    return pd.Series(returns_of(values.to_numpy(dtype=np.float64), result.inputs.account.cash), index=values.index)
-
-
-def returns_of(values: Floats, start: float) -> Floats:
-    """Return the return of each value from the one before (the first from `start`); 0 from a value that is not above 0."""
-    before = np.concatenate([[start], values[:-1]])
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.asarray(np.where(before > 0, values / before - 1, 0.0))
+    returns = day_returns(np.asarray(values, dtype=np.float64)[None], result.inputs.account.cash)[0]
+    return pd.Series(returns, index=values.index)
 
 
 def moving_sharpe(returns: Floats, window: int) -> tuple[Floats, Floats]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
 from atb.backtest import Result
+from atb.backtest.fill_model import BASIS
 from atb.backtest.metrics import drawdowns
 from atb.backtest.portfolio import closes
 from atb.decimals import figure
@@ -112,7 +113,7 @@ def _equity_caption(result: Result) -> str:
         f"drawdown {stats['max_drawdown_pct']:.1f} % (hold {held['max_drawdown_pct']:.1f} %); fees {stats['fees_paid']:,.2f} "
         f"{quote_of(result)}; in the market {stats['exposure_time_pct']:.0f} % of the time. "
     )
-    return f"{figures}{result.ambiguity} {result.fill_model}"
+    return f"{figures}{result.ambiguity} {BASIS} How orders fill and what they cost: see the figure Trades."
 
 
 def monthly_returns_figure(result: Result) -> go.Figure:

@@ -11,6 +11,7 @@ from atb.backtest import Result
 from atb.backtest.metrics import drawdowns
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
+from atb.reports.equity import quote_of
 
 POINTS = 600  # per line
 TITLE = "Equity and drawdown"
@@ -42,9 +43,8 @@ def explorer_figure(result: Result) -> go.Figure:
             row=row,
             col=1,
         )
-    symbol = result.bars[0].symbol
     theme.style(figure, TITLE, label=result.label, height=460)
-    figure.update_yaxes(title_text=f"equity ({symbol.settle or symbol.quote})", row=1, col=1)
+    figure.update_yaxes(title_text=f"equity ({quote_of(result)})", row=1, col=1)
     figure.update_yaxes(title_text="below the peak (%)", rangemode="tozero", row=2, col=1)
     figure.update_xaxes(theme.time_axis(title=None), row=1, col=1)
     figure.update_xaxes(theme.time_axis(), row=2, col=1)

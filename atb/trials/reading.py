@@ -12,12 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atb import trial_folder
+from atb.domain.bars import SYNTHETIC
 from atb.trials.days import Floats, expand
 from atb.trials.description import digest, each_of
 from atb.trials.frames import FORM, LOST, Frame, unpacked
 from atb.trials.writing import SUFFIX, WRITER, lock
-
-GENERATED = "synthetic"
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Trials:
     def markets(self) -> frozenset[tuple[str, str, bool]]:
         """The traded markets: symbol, timeframe, and whether the bars were generated."""
         return frozenset(
-            (one["symbol"], one["timeframe"], one["venue"] == GENERATED) for one in self.frame.header["markets"]
+            (one["symbol"], one["timeframe"], one["venue"] == SYNTHETIC) for one in self.frame.header["markets"]
         )
 
     def __len__(self) -> int:

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings
+from atb.domain.bars import SYNTHETIC
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -120,7 +121,7 @@ class Nightly:
 
     def _behind(self, series: "SeriesInfo") -> int:
         """Return how many closed bars are missing at the end; 0 for a synthetic market, which has no present."""
-        if series.last is None or series.venue == "synthetic":
+        if series.last is None or series.venue == SYNTHETIC:
             return 0
         seconds = (self.moment - series.last.to_pydatetime()).total_seconds()
         return max(0, int(seconds // series.timeframe.seconds) - 1)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from atb.config import load_settings
 from atb.experiments.run_comparison import RunComparison, compare
-
-BACKTEST = "03_backtest.ipynb"
+from atb.workbench.runs import BACKTEST, record_run
 
 
 def compare_runs(run_ids: Sequence[str]) -> RunComparison:
@@ -38,7 +37,6 @@ def recent_runs(count: int = 2, *, notebook: str = BACKTEST) -> list[str]:
     """
     from atb.db import open_database
     from atb.experiments import list_runs
-    from atb.workbench.runs import record_run
 
     database = open_database(load_settings().database.url)
     try:

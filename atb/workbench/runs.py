@@ -1,13 +1,17 @@
 """Recorded runs for notebooks: the newest backtest, the gate's verdict on it, and its promotion."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings, part_of
 from atb.errors import RunError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     import pandas as pd
 
+    from atb.db.tables import RunRow
     from atb.experiments.promotion import Judged, Promoted
 
 BACKTEST = "03_backtest.ipynb"
@@ -52,19 +56,23 @@ def record_run(notebook: str, **parameters: object) -> str:
     RunError
         If the run failed.
     """
+    return run_notebook(part_of(load_settings().project, "notebooks", notebook), parameters).run_id
+
+
+def run_notebook(notebook: "Path", parameters: "Mapping[str, Any]") -> "RunRow":
+    """Execute a notebook with parameters in a kernel of its own, and return the registered run; errors as `record_run`."""
     from atb.db import open_database
     from atb.experiments import execute
 
     settings = load_settings()
     database = open_database(settings.database.url)
     try:
-        path = part_of(settings.project, "notebooks", notebook)
-        run = execute(path, parameters, settings=settings, database=database)
+        run = execute(notebook, parameters, settings=settings, database=database)
     finally:
         database.close()
     if run.status != "succeeded":
-        raise RunError(f"{notebook} {run.status}: {run.error}", found=run.path)
-    return run.run_id
+        raise RunError(f"{notebook.name} {run.status}: {run.error}", found=run.path)
+    return run
 
 
 def record_backtest(**parameters: object) -> str:
@@ -82,11 +90,17 @@ def promote_run(run_id: str) -> "Promoted":
     InputError
         If the notebook that asks does not show what Run All would show.
     """
-    from atb.db import open_database
-    from atb.experiments.promotion import promote
     from atb.experiments.strictness import check_run_all
 
     check_run_all()
+    return promote_to_paper(run_id)
+
+
+def promote_to_paper(run_id: str) -> "Promoted":
+    """Write the manifest whatever notebook asks; errors as `promote_run`, but for the last."""
+    from atb.db import open_database
+    from atb.experiments.promotion import promote
+
     settings = load_settings()
     database = open_database(settings.database.url)
     try:

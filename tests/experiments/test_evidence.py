@@ -96,6 +96,17 @@ def test_where_not_every_bar_was_looked_at_it_is_said_and_nothing_is_claimed():
     assert findings(result, proven)[0] == f"Look-ahead and warm-up of {name} were checked at 50 of 400 bars"
 
 
+def test_of_several_symbols_each_is_named_with_the_bars_that_were_checked():
+    slots = [
+        timed_slot(random_walk(400, seed), SIDES, symbol=symbol) for seed, symbol in ((1, "A/USDT"), (2, "B/USDT"))
+    ]
+    result = run(slots)
+    found, name = findings(result, evidence(result, checked_bars=50))[:2], result.slots[0].strategy.name
+    assert [text.partition(" were ")[0] for text in found] == [
+        f"Look-ahead and warm-up of {name} on {symbol}/USDT" for symbol in "AB"
+    ]
+
+
 def test_sides_that_were_given_are_no_proof_of_anything():
     walk = random_walk(400)
     rises = (walk["close"].shift(-1) > walk["close"]).astype(float)

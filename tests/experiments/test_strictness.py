@@ -103,7 +103,7 @@ def test_edits_need_not_be_saved_and_a_new_cell_must_be():
     assert found([Execution(one.number, one.source, one.cell) for one in untold]) == ""
     assert (
         found([*ran("a", "b", "c"), Execution(4, "publish(1)", "new")])
-        == "the cell that asks is not in the saved notebook: save it first"
+        == "the running cell is not in the saved notebook: save it first"
     )
 
 

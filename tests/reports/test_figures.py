@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from atb.backtest import run
+from atb.backtest.fill_model import BASIS
 from atb.engine.codes import REASONS as CODES
 from atb.engine.policy import RiskPolicy
 from atb.errors import InputError
@@ -81,6 +82,14 @@ def exits_of(figure):
         for part in figure.data
         if part.name.split(" (")[0] in REASONS
         for price in part.y
+    )
+
+
+def test_the_fill_model_is_written_out_below_the_trades_and_in_short_below_the_account(result):
+    assert result.fill_model in caption(trades_figure(result))
+    assert result.fill_model.startswith(BASIS)
+    assert caption(equity_figure(result)).endswith(
+        f"{BASIS} How orders fill and what they cost: see the figure Trades."
     )
 
 

@@ -9,12 +9,12 @@ from atb.config import load_settings, part_of
 from atb.errors import AtbError, InputError
 from atb.workbench.explorer.controls import POLICY, RULES, Controls
 from atb.workbench.explorer.view import View
+from atb.workbench.runs import BACKTEST
 
 if TYPE_CHECKING:
     from atb.backtest import Result
     from atb.db.tables import RunRow
 
-NOTEBOOK = "03_backtest.ipynb"
 TIMEFRAMES = ["1m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d", "1w"]
 _MESSAGE = "white-space:pre-wrap;font-family:monospace;font-size:12px;border-left:3px solid {colour};padding:2px 8px"
 _WRONG, _DONE = "#D55E00", "#009E73"
@@ -42,7 +42,7 @@ class Explorer:
         from atb.strategies import make_strategy, strategy_names
 
         make_strategy(strategy, **params)
-        self.notebook = part_of(load_settings().project, "notebooks", NOTEBOOK)
+        self.notebook = part_of(load_settings().project, "notebooks", BACKTEST)
         symbols, (first, usual) = _stored()
         values = _first_values(self.notebook, rules) | {
             "strategy": strategy, "params": dict(params), "symbol": symbol or first, "timeframe": timeframe or usual, "days": days,
@@ -140,12 +140,12 @@ class Explorer:
         self._guarded(self._promote)
 
     def _promote(self) -> None:
-        from atb.workbench.explorer.keeping import promote
+        from atb.workbench.runs import promote_to_paper
 
         if self.kept is None:
             self._keep()
         assert self.kept is not None  # or it was refused
-        promoted = promote(self.kept.run_id)
+        promoted = promote_to_paper(self.kept.run_id)  # its notebook ran by itself: that at hand is not asked
         self._say(f"Promoted to paper: {promoted.path}\nStart it: python runners/live.py {promoted.path}")
 
     def _shown(self) -> "Result":

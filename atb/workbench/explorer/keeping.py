@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atb.config import load_settings
 from atb.errors import ParityError, RunError
 from atb.files import write_public
 
 if TYPE_CHECKING:
     from atb.backtest import Result
     from atb.db.tables import RunRow
-    from atb.experiments.promotion import Promoted
 
 _NAME = re.compile(r"[^A-Za-z0-9]+")
 
@@ -28,40 +26,13 @@ def keep(notebook: Path, values: Mapping[str, Any], *, shown: "Result") -> "RunR
     ParityError
         If its figures are not those that are shown.
     """
-    from atb.db import open_database
-    from atb.experiments import execute
     from atb.workbench.backtesting import differences
+    from atb.workbench.runs import run_notebook
 
-    settings = load_settings()
-    database = open_database(settings.database.url)
-    try:
-        run = execute(notebook, values, settings=settings, database=database)
-    finally:
-        database.close()
-    if run.status != "succeeded":
-        raise RunError(f"The notebook failed in {run.error}", todo=f"It was kept: {run.path}")
+    run = run_notebook(notebook, values)
     if differing := differences(shown, run.metrics):
         raise ParityError(f"Run {run.run_id} has other figures than those shown", found=differing)
     return run
-
-
-def promote(run_id: str) -> "Promoted":
-    """Write a signed manifest for paper trading of a kept run, which owes nothing to the notebook at hand.
-
-    Raises
-    ------
-    PromotionError
-        If the gate refuses, with every reason.
-    """
-    from atb.db import open_database
-    from atb.experiments.promotion import promote as through_the_gate
-
-    settings = load_settings()
-    database = open_database(settings.database.url)
-    try:
-        return through_the_gate(run_id, settings=settings, database=database)
-    finally:
-        database.close()
 
 
 def write_notebook(notebook: Path, values: Mapping[str, Any], *, folder: Path) -> Path:
