@@ -1,4 +1,4 @@
-"""The fill model in words: every rule that changes a fill or its cost is told when it is on, and only then."""
+"""The fill model in words: every rule that changes a fill or its cost has its sentence when it is on, and only then."""
 
 from dataclasses import replace
 

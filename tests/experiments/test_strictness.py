@@ -99,8 +99,8 @@ def test_a_name_of_its_own_is_not_taken_for_one_from_elsewhere(text):
 
 def test_edits_need_not_be_saved_and_a_new_cell_must_be():
     assert found(ran("a", "b", "c", "d", b="y = x + 2")) == ""
-    untold = [Execution(1, "x = 5"), *ran("a", "b", "c", "d")[1:]]
-    assert found([Execution(one.number, one.source, one.cell) for one in untold]) == ""
+    unnamed = [Execution(1, "x = 5"), *ran("a", "b", "c", "d")[1:]]
+    assert found([Execution(one.number, one.source, one.cell) for one in unnamed]) == ""
     assert (
         found([*ran("a", "b", "c"), Execution(4, "publish(1)", "new")])
         == "the running cell is not in the saved notebook: save it first"

@@ -310,7 +310,7 @@ def test_the_bound_of_memory_is_megabytes():
     assert KEPT == 16 << 20
 
 
-def test_a_file_that_was_damaged_is_read_past_and_told():
+def test_a_damaged_file_is_read_past_the_damage_which_is_counted():
     for k in range(3):
         run(slot(stop_loss=0.01 + k / 100))
     (path,) = trial_folder.mounted().rglob("*.trials")
