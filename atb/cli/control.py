@@ -104,9 +104,9 @@ def resume(account: str | None, *, reason: str, with_file: bool, as_json: bool) 
 
 
 def _switch(settings: "Settings") -> "Switch":
-    from atb.live.journal.verbs import Switch
+    from atb.live.journal.verbs import PATIENCE_S, Switch
 
-    return Switch(lambda: journal(settings), settings.data.root)
+    return Switch(lambda: journal(settings), settings.data.root, PATIENCE_S)
 
 
 def _halt(settings: "Settings", word: str, account: str | None, *, reason: str, with_file: bool) -> dict[str, Any]:

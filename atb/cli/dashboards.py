@@ -10,6 +10,7 @@ from atb.cli.output import print_note, start
 
 if TYPE_CHECKING:
     from atb.config import Settings
+    from atb.dashboards.link import DatabaseLink
     from atb.dashboards.site import Reach, Site
     from atb.db import Database
 
@@ -70,7 +71,7 @@ def _opened(settings: "Settings", *, read_only: bool) -> "Database":
     return (open_to_read if read_only else open_database)(settings.database.url)
 
 
-def _require_user(link: Any, *, read_only: bool) -> None:
+def _require_user(link: "DatabaseLink", *, read_only: bool) -> None:
     """Make the first user where there is none, and show its password; refuse where that cannot be written."""
     from atb.dashboards.access.users import FIRST, all_users, first_admin
     from atb.errors import InputError

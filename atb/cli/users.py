@@ -1,18 +1,15 @@
 """`atb users`: the users of the dashboards, their roles and passwords, and the logins that are in force."""
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from atb.cli.accounts import journal
 from atb.cli.commands import Command, Family
 from atb.cli.control import source
-from atb.cli.output import json_option, print_json, print_table
+from atb.cli.output import json_option, moments, print_json, print_table
 from atb.decimals import counted
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 _ROLE = click.option(
     "--role",
@@ -73,11 +70,16 @@ def list_command(*, as_json: bool) -> None:
     from atb.dashboards.access.users import all_users
 
     with journal(reading=True) as database:
-        rows = [{"name": one.name, "role": one.role, "changed": _moment(one.changed_at)} for one in all_users(database)]
+        rows = [
+            {"name": one.name, "role": one.role, "changed": one.changed_at.isoformat()} for one in all_users(database)
+        ]
     if as_json:
         print_json(rows)
     else:
-        print_table(rows, empty="No user yet. `atb dashboards` makes the first, `atb users add NAME` others.")
+        print_table(
+            [moments(row, "changed") for row in rows],
+            empty="No user yet. `atb dashboards` makes the first, `atb users add NAME` others.",
+        )
 
 
 @users.command("role", cls=Command)
@@ -147,14 +149,14 @@ def logins(name: str | None, *, as_json: bool) -> None:
       atb users logins kim --json
     """
     from atb.dashboards.access.login_rows import listed
+    from atb.dashboards.access.users import known_user
 
     with journal(reading=True) as database:
-        rows = listed(database, name)
+        rows = listed(database, None if name is None else known_user(database, name))
     if as_json:
         print_json(rows)
         return
-    shown = [{name: str(value)[:16].replace("T", " ") if name in {"begun", "seen", "ends"} else value
-              for name, value in row.items()} for row in rows]  # fmt: skip
+    shown = [moments(row, "begun", "seen", "ends") for row in rows]
     print_table(shown, ("login", "user", "address", "begun", "seen", "ends"), empty="Nobody is signed in.")
 
 
@@ -201,7 +203,3 @@ def _print(content: dict[str, Any], text: str, *, as_json: bool) -> None:
         print_json(content)
     else:
         click.echo(text)
-
-
-def _moment(moment: "datetime") -> str:
-    return f"{moment:%Y-%m-%d %H:%M}"

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
 
     from atb.db import Database
 
-PATIENCE_S = 5.0
+PATIENCE_S = 5.0  # for the database to answer before the file is written instead
 LONGEST = 600  # characters of a sentence that a browser keeps until it is shown
-EVERY = ""  # the choice of all accounts
 WORDS = {
     "pause": "No new entries. Stops and targets stay at the exchange.",
     "cancel": "Resting entries are cancelled too. Stops and targets stay.",
@@ -37,7 +36,7 @@ def add_control(server: Flask, site: Site) -> None:
 
     @server.get("/control")
     def control() -> str:
-        return render_template("control.html", words=WORDS, resume_word=RESUME, every=EVERY, **_standing(site))
+        return render_template("control.html", words=WORDS, resume_word=RESUME, **_standing(site))
 
     @server.post("/control/halt")
     def do_halt() -> "Response":
@@ -45,29 +44,14 @@ def add_control(server: Flask, site: Site) -> None:
             word = request.form.get("level", "")
             Level.parse(word)
             _confirm(word)
-            done = halt(
-                _switch(site),
-                word,
-                request.form.get("account") or None,
-                reason=request.form.get("reason", ""),
-                source=_source(),
-                with_file=request.form.get("file") == "yes",
-            )
-            _say_halted(done)
+            _say_halted(halt(_switch(site), word, **_asked()))
         return redirect("/control", code=303)
 
     @server.post("/control/resume")
     def do_resume() -> "Response":
         with _said():
             _confirm(RESUME)
-            done = resume(
-                _switch(site),
-                request.form.get("account") or None,
-                reason=request.form.get("reason", ""),
-                source=_source(),
-                with_file=request.form.get("file") == "yes",
-            )
-            _say_resumed(done)
+            _say_resumed(resume(_switch(site), **_asked()))
         return redirect("/control", code=303)
 
 
@@ -96,8 +80,14 @@ def _switch(site: Site) -> Switch:
     return Switch(journal, site.settings.data.root, PATIENCE_S)
 
 
-def _source() -> str:
-    return f"{g.login.user} at the dashboards ({request.remote_addr})"
+def _asked() -> dict[str, Any]:
+    """Return the fields of both forms with their sender; no account means all of them, or the only halted one."""
+    return {
+        "account": request.form.get("account") or None,
+        "reason": request.form.get("reason", ""),
+        "source": f"{g.login.user} at the dashboards ({request.remote_addr})",
+        "with_file": request.form.get("file") == "yes",
+    }
 
 
 def _say_halted(done: Halted) -> None:

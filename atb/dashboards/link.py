@@ -53,7 +53,7 @@ class DatabaseLink:
         """
         if not self._may_ask():
             raise _lost(self.lost)
-        call = Call(lambda: question(self._opened()), "dashboards database")
+        call = Call(lambda: question(self.database()), "dashboards database")
         if not call.wait(self._patience_s):
             self._hanging = call
             raise self._fail(f"The database did not answer within {self._patience_s:g} s")
@@ -62,6 +62,7 @@ class DatabaseLink:
         except Exception as problem:
             refused = problem if isinstance(problem, SetupError) else refusal(problem)
             if refused is None:
+                self._failed = None  # it answered: what was asked was wrong
                 raise
             raise self._fail(str(refused)) from problem
         self._failed = None
@@ -81,15 +82,7 @@ class DatabaseLink:
             return True
 
     def database(self) -> Database:
-        """Return the open database for a caller that bounds its time itself; it is opened again if it was lost."""
-        return self._opened()
-
-    def close(self) -> None:
-        """Return every connection."""
-        if self._database is not None:
-            self._database.close()
-
-    def _opened(self) -> Database:
+        """Return the open database, opened again if it was lost; what is done with it is not bounded in time here."""
         with self._opening:
             if self._database is not None and not self._database.there:
                 _require_file(self._database)
@@ -99,6 +92,11 @@ class DatabaseLink:
                 self._database = self._open()
                 self.unwritable = self._database.unwritable
             return self._database
+
+    def close(self) -> None:
+        """Return every connection."""
+        if self._database is not None:
+            self._database.close()
 
     def _fail(self, why: str) -> DatabaseLostError:
         self._failed = monotonic(), why

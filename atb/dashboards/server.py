@@ -112,8 +112,6 @@ def _refused(error: HTTPException) -> AnyResponse | tuple[str, int] | HTTPExcept
     code = error.code or 500
     if error.response is not None or code < 400 or not request.accept_mimetypes.accept_html:
         return error
-    why = error.description if code in {403, 421} and error.description else None
-    own = None if why is None or why.startswith("You don't have") else why
-    return render_template(
-        "refused.html", code=code, name=error.name, why=own or _WHY.get(code, error.description)
-    ), code
+    ours = code in {403, 421} and error.description != type(error).description
+    why = error.description if ours else _WHY.get(code, error.description)
+    return render_template("refused.html", code=code, name=error.name, why=why), code

@@ -61,7 +61,7 @@ class Site:
     @cached_property
     def logins(self) -> Logins:
         """The logins of this server."""
-        return Logins(self.link, "viewer" if self.read_only else "admin")
+        return Logins(self.link, read_only=self.read_only)
 
     @cached_property
     def snapshots(self) -> Snapshots:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,7 @@ def test_a_user_is_added_with_a_password_that_is_shown_once():
     listed = json.loads(atb("users", "list", "--json").stdout)
     assert [(row["name"], row["role"]) for row in listed] == [("kim", "operator"), ("lee", "viewer")]
     assert "hash" not in str(listed)
+    assert datetime.fromisoformat(listed[0]["changed"]).utcoffset() == timedelta(0)
 
 
 def test_role_password_and_removal():
@@ -88,6 +90,7 @@ def test_bad_input_is_one_clear_error():
     refused(atb("users", "remove", "kin"), "Did you mean 'kim'?")
     refused(atb("users", "remove", "kim"), "last admin")
     refused(atb("users", "revoke", "kim"), "No login in force")
+    refused(atb("users", "logins", "kin"), "There is no such user", "Did you mean 'kim'?")
     refused(atb("users", "lst"), "Did you mean 'list'?")
 
 

@@ -18,7 +18,7 @@ from atb.dashboards.access.users import add_user
 from atb.dashboards.link import DatabaseLink
 from atb.dashboards.server import make_server
 from atb.dashboards.site import Site
-from atb.db import open_database
+from atb.db import Database, open_database
 from tests.database import migrated_sqlite
 from tests.rehearsal.ledger import close, open_journal
 
@@ -124,6 +124,14 @@ def site(desk, settings) -> Site:
 
 
 @pytest.fixture
+def database(settings, site) -> Iterator[Database]:
+    """The site's database, opened a second time as another process does."""
+    opened = open_database(settings.database.url)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def server(desk, site) -> Flask:
     return desk.server
 
@@ -143,3 +151,8 @@ def signed_in(server):
         return browser
 
     return enter
+
+
+@pytest.fixture
+def admin(signed_in) -> Browser:
+    return signed_in("admin")

@@ -5,7 +5,6 @@ import sqlite3
 import pytest
 
 from atb.dashboards import control
-from atb.db import open_database
 from atb.live.journal.kill_switch import Level, halted, read_halt_file, write_halt_file
 from tests.dashboards.test_doors import trail
 
@@ -13,13 +12,6 @@ from tests.dashboards.test_doors import trail
 @pytest.fixture
 def operator(signed_in):
     return signed_in("operator")
-
-
-@pytest.fixture
-def database(settings, site):
-    opened = open_database(settings.database.url)
-    yield opened
-    opened.close()
 
 
 def send(browser, verb, **fields):

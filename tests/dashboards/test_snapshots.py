@@ -227,6 +227,20 @@ def test_a_database_that_fails_is_left_alone_for_a_moment():
     assert "full" in resting.lost
 
 
+def test_bad_input_after_a_failure_says_that_the_database_is_back():
+    answers = iter([SetupError("away"), InputError("There is no such run")])
+
+    def fail(_database):
+        raise next(answers)
+
+    back = DatabaseLink(Opened, patience_s=PATIENCE_S, rest_s=0.0)
+    with pytest.raises(DatabaseLostError, match="away"):
+        back.ask(fail)
+    with pytest.raises(InputError, match="no such run"):
+        back.ask(fail)
+    assert back.lost == ""
+
+
 def test_a_bug_of_ours_is_no_lost_database(link):
     with pytest.raises(ZeroDivisionError):
         link.ask(lambda _database: 1 / 0)

@@ -19,6 +19,7 @@ import requests
 from sqlalchemy import select
 
 from atb.dashboards.access.users import add_user
+from atb.dashboards.gate import POLL
 from atb.data.catalogue.writing import save_bars
 from atb.db import Database, open_database
 from atb.db.tables import DecisionRow
@@ -27,7 +28,6 @@ from tests.dashboards.conftest import PASSWORD
 from tests.live.desk import Desk, first_open, warm_result
 
 VIEWERS, POLL_S, SPEED, RUN_S = 20, 1.0, 60.0, 90.0
-_NEVER = {"changedPropIds": ["tick.n_intervals"]}
 
 
 def main() -> None:
@@ -139,7 +139,8 @@ def wanted() -> dict:
             {"id": "look", "property": "data", "value": {"dark": False, "narrow": False}},
         ],
         "state": [{"id": "shown", "property": "data", "value": None}],
-    } | _NEVER
+        "changedPropIds": POLL,
+    }
 
 
 if __name__ == "__main__":

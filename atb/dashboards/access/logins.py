@@ -54,12 +54,12 @@ class Logins:
     ----------
     link
         The database.
-    ceiling
-        The highest role that anybody has here; `viewer` where nothing may be written.
+    read_only
+        Nothing is written, and everybody has the rights of a viewer.
     """
 
-    def __init__(self, link: DatabaseLink, ceiling: str = "admin") -> None:
-        self._link, self._ceiling = link, ceiling
+    def __init__(self, link: DatabaseLink, *, read_only: bool = False) -> None:
+        self._link, self._read_only = link, read_only
         self._known: dict[str, tuple[float, Login]] = {}
         self._users: dict[str, User] = {user.name: user for user in link.ask(all_users)}
         self._refused: dict[tuple[str, str], float] = {}
@@ -163,7 +163,7 @@ class Logins:
         return known
 
     def _capped(self, role: str) -> str:
-        return "viewer" if self._ceiling == "viewer" else role
+        return "viewer" if self._read_only else role
 
     def _seen(self, login: Login, now: datetime) -> Login:
         seen = replace(login, seen_at=now)
@@ -177,7 +177,7 @@ class Logins:
 
     def _write(self, act: Callable[[Database], None]) -> bool:
         """Write if that is possible; return whether it was."""
-        if self._link.unwritable or self._ceiling == "viewer":
+        if self._link.unwritable or self._read_only:
             return False
         try:
             self._link.ask(act)

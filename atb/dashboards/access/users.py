@@ -38,6 +38,18 @@ def all_users(database: Database) -> list[User]:
         return [User(row.name, row.role, row.password_hash, row.changed_at) for row in rows]
 
 
+def known_user(database: Database, name: str) -> str:
+    """Return the user of this name.
+
+    Raises
+    ------
+    InputError
+        If there is none, with the one that was probably meant.
+    """
+    with database.session(read_only=True) as session:
+        return _found(session, name).name
+
+
 def first_admin(database: Database) -> str | None:
     """Add the user `admin` to a database without users and return its password, to be shown once; None if there are users."""
     if all_users(database):
@@ -87,7 +99,7 @@ def set_role(database: Database, name: str, role: str, *, by: str) -> None:
         if row.role == role:
             return
         _keep_an_admin(session, row)
-        was, row.role = row.role, role
+        was, row.role, row.changed_at = row.role, role, datetime.now(UTC)
         _end_logins(session, name)
         audit(session, "role_changed", user=name, was=was, role=role, by=by)
 

@@ -4,7 +4,6 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 LONGEST = 160  # characters of a value in a list; its own page shows all
 _PLAIN_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
@@ -46,25 +45,3 @@ def _moment(time_ms: int) -> str:
     except OverflowError:
         return str(time_ms)
     return f"{moment:%Y-%m-%d %H:%M:%S}" + (f".{time_ms % 1000:03d}" if time_ms % 1000 else "")
-
-
-def moment_of(text: str) -> datetime:
-    """Return the moment that a person typed, in UTC: `2024-01-31`, `2024-01-31 09:45`, with or without a zone.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-    """
-    found = datetime.fromisoformat(text.strip())
-    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-
-
-def ms_of(moment: datetime) -> int:
-    """Return a moment in epoch milliseconds."""
-    return round((moment - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(milliseconds=1))
-
-
-def key_text(values: dict[str, Any]) -> str:
-    """Return a row's key as JSON text."""
-    return json.dumps({name: as_text(value) for name, value in values.items()}, ensure_ascii=False)

@@ -15,14 +15,13 @@ from flask_admin.form import BaseForm
 from flask_admin.model.template import LinkRowAction
 from sqlalchemy import JSON, select
 
-from atb.dashboards.admin.cells import as_text, harmless, moment_of, ms_of, shortened
+from atb.dashboards.admin.cells import as_text, harmless, shortened
 from atb.dashboards.admin.reading import ReadSession
 from atb.db.base import Table
 from atb.db.types import UtcDateTime
 from atb.errors import InputError, did_you_mean
+from atb.times import in_ms, moment
 
-WINDOW = 50_000  # rows, the newest ones, among which is searched and filtered: a million are never read for one page
-EXPORTED = 20_000  # rows of an export at most
 NEWEST = {
     "run": "started_at",
     "promotion": "created_at",
@@ -54,9 +53,10 @@ class MomentFilter(BaseSQLAFilter):  # type: ignore[misc] # Flask-Admin has no t
         self._after = after
 
     def clean(self, value: str) -> Any:
-        """Return the column's value for what a person typed."""
-        moment = moment_of(value)
-        return moment if isinstance(self.column.type, UtcDateTime) else ms_of(moment)
+        """Return the column's value for what a person typed; a ValueError, for which Flask-Admin asks, if it is no moment."""
+        found = moment(value.strip())
+        assert found is not None  # a text is a moment or is refused
+        return found.to_pydatetime() if isinstance(self.column.type, UtcDateTime) else in_ms(found)
 
     def apply(self, query: Any, value: Any, alias: Any = None) -> Any:  # noqa: ARG002 - Flask-Admin's signature
         """Narrow the query."""
@@ -73,13 +73,15 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
     can_create = can_edit = can_delete = False
     can_view_details = can_export = can_set_page_size = True
     page_size, page_size_options = 50, (20, 50, 100)
-    export_max_rows = EXPORTED
+    export_max_rows = 20_000
     column_display_pk = named_filter_urls = True
     simple_list_pager = True  # counting a million rows takes longer than showing a page
     action_disallowed_list = ("delete",)
     list_template = "admin/table.html"
     extra_css = ("/admin.css",)
-    window = WINDOW
+    window = (
+        50_000  # rows, the newest ones, among which is searched and filtered: a million are never read for one page
+    )
 
     def __init__(self, model: Any, session: ReadSession, *, category: str) -> None:
         table = model.__table__
@@ -115,7 +117,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
         return BaseForm
 
     def get_list(self, page: int | None, *args: Any, **options: Any) -> Any:
-        """Return one page of the newest `WINDOW` rows that the filters by time leave."""
+        """Return one page of the newest `window` rows that the filters by time leave."""
         filters = args[3] if len(args) > 3 else options.get("filters")
         self._floor_of_request(filters or ())
         return super().get_list(max(page or 0, 0), *args, **options)
@@ -160,7 +162,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
             for number, _, _ in filters
         ):  # an index finds these few rows, however old
             return
-        query = select(self._recent).order_by(self._recent.desc()).offset(WINDOW).limit(1)
+        query = select(self._recent).order_by(self._recent.desc()).offset(self.window - 1).limit(1)
         for number, _, value in filters:
             chosen = self._filters[number]
             if chosen.column is self._recent:

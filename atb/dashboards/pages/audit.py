@@ -1,6 +1,6 @@
 """Audit: what happened to sessions, kill switches, users and data, the newest first, page by page.
 
-Where a person signed in from is in the admin's table of events alone.
+The addresses of logins are in the admin's table of events alone; that of a halt is part of who set it.
 """
 
 from typing import Any

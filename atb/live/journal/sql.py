@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, Connection, Executable, Row, bindparam, func, insert, select, update
+from sqlalchemy import BigInteger, Connection, Executable, bindparam, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from atb.db.tables import (
@@ -168,13 +168,14 @@ def used(connection: Connection, session_id: str, sending: Sequence[Working], *,
         (slot, bar): count for slot, bar, count in connection.execute(_ENTRIES, {"of": session_id, "bars": bars})
     }
     today = connection.execute(_TURNOVER, {"of": session_id, "since": time_ms - time_ms % DAY_MS})
-    return Used(orders, entries, sum((_turned_over(row) for row in today), Decimal(0)))
+    values = (turned_over(row.notional, row.state, filled=row.filled, quantity=row.quantity) for row in today)
+    return Used(orders, entries, sum(values, Decimal(0)))
 
 
-def _turned_over(entry: Row[Decimal | None, str, Decimal, Decimal]) -> Decimal:
+def turned_over(notional: Decimal | None, state: str, *, filled: Decimal, quantity: Decimal) -> Decimal:
     """Return the value (quote) of an entry: of an open one all of it, of an ended one the filled part."""
-    value: Decimal = entry.notional or Decimal(0)
-    return value if entry.state in {*OPEN_STATES, "filled"} else value * entry.filled / entry.quantity
+    value = notional or Decimal(0)
+    return value if state in {*OPEN_STATES, "filled"} else value * filled / quantity
 
 
 def became(client_id: str, change: Change) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from atb.live.journal.overview import accounts, known_account
 from atb.threads import Call
 
 T = TypeVar("T")
-PATIENCE_S = 15.0  # for a database to answer before the file is written instead
+PATIENCE_S = 15.0  # at the command line, for a database to answer before the file is written instead
 RESUME = "resume"
 
 
@@ -43,12 +43,12 @@ class Switch:
     root
         The data folder; its file HALT works without the database.
     patience_s
-        Seconds for the database to answer; None for `PATIENCE_S`.
+        Seconds for the database to answer before the file is written instead.
     """
 
     journal: Callable[[], AbstractContextManager[Database]]
     root: Path
-    patience_s: float | None = None
+    patience_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +138,7 @@ def resume(switch: Switch, account: str | None, *, reason: str, source: str, wit
     """
     with switch.journal() as database:
         removed = bool(with_file and read_halt_file(switch.root))
-        if removed and account is None and not halted_accounts(database):
+        if removed and account is None and not _halted_accounts(database):
             remove_halt_file(switch.root)
             return Resumed(None, None, file_removed=True)
         chosen = _halted_one(database) if account is None else known_account(database, account)
@@ -148,13 +148,13 @@ def resume(switch: Switch, account: str | None, *, reason: str, source: str, wit
     return Resumed(chosen, lifted, file_removed=removed)
 
 
-def halted_accounts(database: Database) -> list[str]:
+def _halted_accounts(database: Database) -> list[str]:
     """Return the names of the accounts that are halted in the database."""
     return [name for name in accounts(database) if halted(database, name)]
 
 
 def _halted_one(database: Database) -> str:
-    names = halted_accounts(database)
+    names = _halted_accounts(database)
     if len(names) != 1:
         known = f"Halted: {', '.join(names)}" if names else "`atb status` shows who is"
         raise InputError("Say which account may trade again" if names else "No account is halted", todo=known)
@@ -175,10 +175,9 @@ def _latch(switch: Switch, level: Level, account: str | None, *, reason: str, so
         raise SetupError(f"The database does not answer: {str(lost).splitlines()[0]}") from lost
 
 
-def _in_time(act: Callable[[], T], patience_s: float | None) -> T:
+def _in_time(act: Callable[[], T], patience_s: float) -> T:
     """Call a function, but refuse when it takes too long: a kill switch does not wait for a server that hangs."""
-    patience = PATIENCE_S if patience_s is None else patience_s
     call = Call(act, "kill switch")
-    if not call.wait(patience):
-        raise SetupError(f"The database did not answer within {patience:.0f} s")
+    if not call.wait(patience_s):
+        raise SetupError(f"The database did not answer within {patience_s:.0f} s")
     return call.result()

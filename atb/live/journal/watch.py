@@ -1,4 +1,4 @@
-"""One session as somebody watches it: its newest rows, its equity in points, and how its runner stands.
+"""Bounded reads of the journal for the dashboards: newest rows, equity in points, audit trail, and whether a runner is at work.
 
 Each query goes along an index and ends after so many rows, so that a session of a million rows costs what one of a thousand does.
 """

@@ -11,7 +11,6 @@ from atb.dashboards.access.login_rows import Client, listed, revoke
 from atb.dashboards.access.logins import LIMITS, Logins
 from atb.dashboards.access.users import remove_user, set_password, set_role
 from atb.dashboards.link import DatabaseLink
-from atb.db import open_database
 from atb.db.access import LoginRow
 from atb.errors import DatabaseLostError, InputError, SetupError
 from tests.dashboards.conftest import PASSWORD
@@ -22,13 +21,6 @@ HERE = Client("127.0.0.1", "a test")
 @pytest.fixture(autouse=True)
 def _asked_each_time(monkeypatch):
     monkeypatch.setattr(module, "CHECKED_S", 0.0)
-
-
-@pytest.fixture
-def database(settings, site):
-    opened = open_database(settings.database.url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
@@ -146,7 +138,7 @@ def test_who_is_known_may_sign_in_while_the_database_is_away(site, database, mon
 
 
 def test_where_nothing_may_be_written_everybody_is_a_viewer(site, database):
-    logins = Logins(site.link, "viewer")
+    logins = Logins(site.link, read_only=True)
     token = logins.begin("admin", PASSWORD, HERE)
     assert logins.find(token, by_person=True).role == "viewer"
     assert listed(database) == []

@@ -39,6 +39,14 @@ def test_every_change_is_in_the_audit_trail_without_the_password(database):
     assert not any(word in str(row.detail) for row in rows for word in ("a long password", changed, "argon2"))
 
 
+def test_a_change_of_role_is_a_change_of_the_user_by_which_logins_without_the_database_end(database):
+    users.add_user(database, "kim", "viewer", by="root")
+    (before,) = users.all_users(database)
+    users.set_role(database, "kim", "operator", by="root")
+    (after,) = users.all_users(database)
+    assert after.changed_at > before.changed_at
+
+
 @pytest.mark.parametrize("name", ["", " kim", "kim!", "-kim", "k" * 65, "käm", "a/b", "kim\n"])
 def test_a_malformed_name_is_refused(database, name):
     with pytest.raises(InputError, match="A user's name"):

@@ -18,11 +18,6 @@ BARS = "timestamp,open,high,low,close,volume\n" + "".join(
 )
 
 
-@pytest.fixture
-def admin(signed_in):
-    return signed_in("admin")
-
-
 def send(admin, form, **fields):
     done = admin.post(f"/admin/market-data/{form}", page="/admin/market-data/", **fields)
     assert done.status_code == 303

@@ -1,32 +1,22 @@
 """The admin's tables: every one browsed, searched, filtered, exported; none written; a million rows bounded by an index."""
 
 import csv
+import html
 import io
+import re
 from decimal import Decimal
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from sqlalchemy import event, insert, select, text
 
 from atb.dashboards.admin import tables
 from atb.dashboards.admin.cells import as_text, harmless
-from atb.db import open_database
 from atb.db.base import Table
 from atb.db.tables import EventRow, FillRow
 from tests.dashboards.test_doors import trail
 
 NAMES = sorted(Table.metadata.tables)
-
-
-@pytest.fixture
-def admin(signed_in):
-    return signed_in("admin")
-
-
-@pytest.fixture
-def database(settings, site):
-    opened = open_database(settings.database.url)
-    yield opened
-    opened.close()
 
 
 def add_events(database, count, kind="noted", **detail):
@@ -172,11 +162,11 @@ def test_values_are_shown_with_all_that_they_hold():
 
 
 def test_only_the_newest_rows_are_searched_and_a_filter_by_time_goes_further_back(admin, database, monkeypatch):
-    monkeypatch.setattr(tables, "WINDOW", 10)
+    monkeypatch.setattr(tables.TableView, "window", 10)
     add_events(database, 30)
     numbers = sorted(int(row["id"]) for row in exported(admin, "event"))
-    assert len(numbers) == 11
-    assert len(exported(admin, "event", f"?flt0_id_smaller_than={numbers[0]}")) == 11
+    assert len(numbers) == 10
+    assert len(exported(admin, "event", f"?flt0_id_smaller_than={numbers[0]}")) == 10
     assert len(exported(admin, "event", "?flt0_id_equals=1")) == 1, "an index finds it, however old it is"
     assert exported(admin, "event", "?flt0_kind_equals=absent") == []
 
@@ -217,9 +207,6 @@ def test_sqlite_reads_a_page_by_the_index(database):
 
 def row_of(admin):
     """Return the link to the correction of the only fill."""
-    import html
-    import re
-
     return html.unescape(re.search(r'href="(/admin/correction/[^"]+)"', admin.get("/admin/fill/").text)[1])
 
 
@@ -227,8 +214,6 @@ def test_a_correction_is_a_new_row_with_its_reason_and_the_row_stays(admin, data
     add_fill(database)
     link = row_of(admin)
     assert "100.10" in admin.get(link).text
-    from urllib.parse import parse_qs, urlsplit
-
     asked = {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}
     done = admin.post(
         "/admin/correction/", page=link, **asked, column="price", value="100.20", reason="the venue's bust"
@@ -244,8 +229,6 @@ def test_a_correction_is_a_new_row_with_its_reason_and_the_row_stays(admin, data
 
 
 def test_a_correction_that_says_nothing_is_refused(admin, database, settings):
-    from urllib.parse import parse_qs, urlsplit
-
     add_fill(database)
     link = row_of(admin)
     asked = {name: values[0] for name, values in parse_qs(urlsplit(link).query).items()}

@@ -62,27 +62,45 @@ def test_a_slots_largest_position_counts_whichever_side_it_is_on():
     assert found == {"position of b": ("% of equity", 16.666667, 25.0), "position of c": ("% of equity", 0.0, 25.0)}
 
 
+def order(placed_ms, notional, *, role="entry", state="filled", filled="2", bar="a bar"):
+    return {"placed_ms": placed_ms, "notional": notional, "role": role, "state": state, "filled": filled, "quantity": "2",
+            "slot": 0, "bar": bar}  # fmt: skip
+
+
 def test_breakers_are_counted_at_the_newest_order():
     day = 86_400_000
 
-    def order(placed_ms, value, role="entry"):
-        return {"placed_ms": placed_ms, "value": value, "role": role}
-
     orders = [
-        order(day + 70_000, 100.0),
-        order(day + 20_000, None, "stop"),
-        order(day + 5_000, 50.0),
-        order(day - 1, 900.0),
+        order(day + 70_000, "100"),
+        order(day + 20_000, None, role="stop"),
+        order(day + 5_000, "50"),
+        order(day - 1, "900", bar="a bar before"),
     ]
-    breakers = Breakers(turnover_per_day=Decimal(300), largest_order=Decimal(400))
-    assert shown(breaker_use(orders, breakers)) == {
+    breakers = Breakers(turnover_per_day=Decimal(300), largest_order=Decimal(400), largest_share=Decimal("0.5"))
+    assert shown(breaker_use(orders, breakers, equity=1_000.0)) == {
         "orders in the newest order's minute": ("orders", 2, 120),
+        "entries of the newest one's slot and bar": ("entries", 2, 5),
         "entries of the newest order's UTC day": ("quote", 150.0, 300.0),
         "newest entry": ("quote", 100.0, 400.0),
+        "newest entry's share": ("% of equity", 10.0, 50.0),
     }
-    assert shown(breaker_use([], Breakers())) == {"orders in the newest order's minute": ("orders", 0, 120)}
+    assert shown(breaker_use([], Breakers(), equity=1.0)) == {"orders in the newest order's minute": ("orders", 0, 120)}
+
+
+def test_breakers_count_what_was_sent_and_of_an_ended_entry_what_was_filled():
+    orders = [
+        order(70_000, "900", state="withheld"),
+        order(60_000, "100", state="cancelled", filled="0.5"),
+        order(50_000, "100", state="rejected", filled="0"),
+        order(40_000, "100", state="live", filled="0"),
+    ]
+    found = shown(breaker_use(orders, Breakers(turnover_per_day=Decimal(300)), equity=1_000.0))
+    assert {name: used for name, (_, used, _) in found.items()} == {
+        "orders in the newest order's minute": 3, "entries of the newest one's slot and bar": 3,
+        "entries of the newest order's UTC day": 125.0,
+    }  # fmt: skip
 
 
 def test_more_than_allowed_is_more_than_a_hundred_percent():
-    (use,) = breaker_use([{"placed_ms": 1, "value": None, "role": "exit"}] * 3, Breakers(orders_per_minute=2))
+    (use,) = breaker_use([order(1, None, role="exit")] * 3, Breakers(orders_per_minute=2), equity=1.0)
     assert use.to_json()["share"] == 150.0

@@ -152,11 +152,7 @@ def _limits(source: Source, row: Json, newest: Json) -> "list[Use]":
         orders_per_minute=live.orders_per_minute, entries_per_bar=live.entries_per_bar,
         turnover_per_day=live.turnover_per_day, largest_order=live.max_notional, largest_share=live.max_share,
     )  # fmt: skip
-    orders = [
-        {**order, "value": None if order["notional"] is None else float(order["notional"])}
-        for order in newest["orders"]
-    ]
-    found = breaker_use(orders, switches)
+    found = breaker_use(newest["orders"], switches, equity=float(row["equity"]))
     if not newest["state"].get("account"):
         return found
     try:
