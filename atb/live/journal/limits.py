@@ -1,6 +1,6 @@
 """How much of each limit is used: the account's of the promotion, the slots' own, and the breakers' of the settings.
 
-From the kernel's state as the journal has it, so of the last close. A limit that is off is not listed, nor the breakers' last resort.
+From the kernel's state as the journal has it, so of the last close. What is off is not listed, nor the breakers' last resort.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
