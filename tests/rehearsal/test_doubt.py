@@ -74,6 +74,7 @@ CASES = {
     "every exit and stop after 30 s, with coins of the owner": (STOPPED, (COINS, late(30_000, ORDER, 50))),
     "every pair left late": (PAIRED, (late(8_000, LIST, 50), late(30_000, ORDER, 50))),
     "every change lost, reads lag 8 s": (PAIRED, (*lags(8_000), Fault("lost", ANY, times=50))),
+    "open orders that are listed 15 s late": (PAIRED, lags(15_000, "GET /api/v3/openOrders")),
     "every third change late": (
         PAIRED,
         tuple(late(9_000, ANY, after=2 * k) for k in range(9)),

@@ -1,5 +1,6 @@
 """The orders that are open at a venue: states only go forward, in whatever order reports arrive."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -9,6 +10,7 @@ from atb.domain.venue import OrderReport
 from atb.live.journal.step import Change, IntentState, Working
 
 RANK: dict[IntentState, int] = {"sent": 0, "live": 1, "partially_filled": 2}  # all others are ends
+_FINISHED = 1_000  # names of orders that ended: more than end while a read may lag
 _STATES: dict[str, IntentState] = {
     "pending": "live",
     "new": "live",
@@ -167,6 +169,7 @@ class Blotter:
     def __init__(self, working: Iterable[Working] = ()) -> None:
         self._orders: dict[str, Outstanding] = {}
         self._absent: dict[str, Outstanding] = {}
+        self._finished: deque[str] = deque(maxlen=_FINISHED)
         for order in working:
             self.add(order, unknown=order.state == "sent")
 
@@ -217,10 +220,16 @@ class Blotter:
             return self._orders.get(fill.client_id)
         return next((one for one in self if one.exchange_id and one.exchange_id == fill.order_id), None)
 
+    def has_seen(self, client_id: str) -> bool:
+        """Return whether an order is here, or was among the last that were dropped: a journal that is away cannot say it."""
+        return client_id in self._orders or client_id in self._finished
+
     def drop_finished(self) -> None:
         """Drop orders that are known to have ended, with all their executions; those that were given up are remembered."""
         self._absent |= {name: one for name, one in self._orders.items() if one.state == "absent"}
-        self._orders = {name: one for name, one in self._orders.items() if not one.ended or one.owed or one.end_unknown}
+        kept = {name: one for name, one in self._orders.items() if not one.ended or one.owed or one.end_unknown}
+        self._finished.extend(name for name in self._orders if name not in kept)
+        self._orders = kept
 
     def open(self, slot: int, *roles: str) -> list[Outstanding]:
         """Return a slot's open orders, of the given roles or all."""

@@ -52,6 +52,7 @@ class Reconciler:
         self.drift: Amounts = reports.desk_state.drift
         self.ours_open = 0  # our open orders at the last comparison
         self.disagree_ms: int | None = None  # since when the venue's reads contradict each other
+        self._listed_ms: dict[str, int] = {}  # since when orders of ours are listed as open that ended by the journal
 
     async def compare(self, step: Step, look: Look | None = None) -> bool:
         """Compare and note differences; returns False, comparing nothing, while an answer or an execution is missing.
@@ -92,6 +93,8 @@ class Reconciler:
         listed = [
             report for symbol in self._book.portfolio.symbols for report in await self._broker.open_orders(symbol)
         ]
+        names = {report.client_id for report in listed}
+        self._listed_ms = {name: since_ms for name, since_ms in self._listed_ms.items() if name in names}
         for report in listed:
             self._note_foreign_order(report, step)
         self.ours_open = sum(report.client_id.startswith(CLIENT_ID_PREFIX) for report in listed)
@@ -206,14 +209,21 @@ class Reconciler:
             elif self._desk_state.quarantine.get(symbol) == "drift":
                 del self._desk_state.quarantine[symbol]
 
-    def _note_foreign_order(self, report: OrderReport, step: Step) -> None:
-        """Note an open order that is not ours, once; one with our prefix that no journal knows is an error.
+    def _is_ours(self, report: OrderReport) -> bool:
+        """Return whether an open order is out by the books, or ended and may be listed by a read that lags: for a minute."""
+        name, now = report.client_id, self._broker.now_ms()
+        if self._blotter.get(name) is not None:
+            return True
+        if not name.startswith(CLIENT_ID_PREFIX):
+            return False
+        recorded = self._blotter.has_seen(name) or self._desk_state.recorded(name) is not None
+        return recorded and now - self._listed_ms.setdefault(name, now) <= _DISAGREE_MS
 
-        One that the journal knows is ours, whenever it comes.
-        """
+    def _note_foreign_order(self, report: OrderReport, step: Step) -> None:
+        """Note an open order that is not ours, once; one with our prefix that is not open by any journal is an error."""
         self._reports.take_report(report, step)
         name = f"{report.symbol}:{report.client_id or report.exchange_id}"
-        if self._blotter.get(report.client_id) is not None or name in self._desk_state.foreign:
+        if name in self._desk_state.foreign or self._is_ours(report):
             return
         self._desk_state.foreign.append(name)
         ours = report.client_id.startswith(CLIENT_ID_PREFIX)

@@ -21,7 +21,8 @@ _TOO_SMALL = frozenset(
 )  # by a filter of the exchange, or its rule known here
 _REFUSALS = 5  # in a row, more than a runner needs to see that something cannot be sold
 _OPEN_STATES = {"live", "partially_filled"}
-_UNTIL_ACCEPTED = frozenset(("missing", "stranger_order", "stranger_trade", "unrecorded_order"))
+_UNRECORDED = "unrecorded_order"
+_UNTIL_ACCEPTED = frozenset(("missing", "stranger_order", "stranger_trade", _UNRECORDED))
 _DRIFT, _SOLD_TOO_MUCH, _ACCEPTED = "drift", "sold_too_much", "accepted"
 
 
@@ -192,6 +193,17 @@ def entries_in_quarantine(journal: SessionRows) -> list[str]:
         for symbol, reason, begin, end in _quarantines(journal)
         for row in entries
         if row["symbol"] == symbol and begin < row["created_at"] and (end is None or row["created_at"] < end)
+    ]
+
+
+def ours_taken_for_strangers(journal: SessionRows) -> list[str]:
+    """Find orders that the journal has, of which it was noted that no journal has them: a list of open orders may lag."""
+    names = {row["client_id"] for row in journal.intents}
+    noted = [event["detail"] for event in journal.events if event["kind"] == _UNRECORDED]
+    return [
+        f"{detail['client_id']} is in the journal, and quarantined {detail['symbol']} as if it were not"
+        for detail in noted
+        if detail["client_id"] in names
     ]
 
 

@@ -9,7 +9,7 @@ from atb.domain.venue import Balance
 from atb.errors import VenueError
 from atb.live.execution.reconciliation import Reconciler, owned
 from atb.live.journal.rows import Rows
-from atb.live.journal.step import Step
+from atb.live.journal.step import Step, Working
 from tests.live.fake_broker import BAR, ForgedBroker, Table, portfolio_of, report_of
 
 
@@ -103,6 +103,29 @@ def test_an_order_in_our_name_that_is_in_no_journal_is_an_error(table, broker, r
     broker.opened = [report_of(table.order())]
     assert kinds(reconciler) == [("unrecorded_order", "error")]
     assert reconciler.ours_open == 1
+
+
+@pytest.mark.parametrize("by", ["the journal", "memory, since the journal is away"])
+def test_an_order_of_ours_that_ended_and_is_listed_by_a_read_that_lags_is_no_strangers(table, broker, reconciler, by):
+    stop = table.order("stop", "stop", stop_price=Decimal(95))
+    if by == "the journal":
+        table.desk_state.recorded = {stop.client_id: Working(stop, BAR, 0, "cancelled")}.get
+    else:
+        table.out(stop).end("cancelled")
+        table.blotter.drop_finished()
+    broker.opened = [report_of(stop)]
+    for broker.now in (BAR, BAR + 60_000):
+        assert compare(reconciler) == []
+    broker.opened, broker.now = [], BAR + 90_000
+    assert compare(reconciler) == []
+    broker.opened = [report_of(stop)]
+    for broker.now in (BAR + 120_000, BAR + 180_000):
+        assert compare(reconciler) == [], "the minute begins anew"
+    assert table.desk_state.quarantine == {}
+    broker.now = BAR + 180_001
+    assert kinds(reconciler) == [("unrecorded_order", "error")], (
+        "no read is so late: it is open, and nothing watches it"
+    )
 
 
 def test_our_own_orders_are_counted_and_are_no_news(table, broker, reconciler):

@@ -181,6 +181,15 @@ def test_a_drift_that_goes_lifts_no_other_quarantine_and_accepting_lifts_all():
     assert barred(missing, event(4, "accepted", surplus={})) == []
 
 
+def test_an_order_that_the_journal_has_is_no_cause_for_a_quarantine():
+    books = journal(intents=[intent(STOP)])
+    books.events.extend(
+        [event(2, "unrecorded_order", client_id=name, symbol="BTC/USDT") for name in (STOP, "atb-lost-1-s0")]
+    )
+    (words,) = behaviour.ours_taken_for_strangers(books)
+    assert words == f"{STOP} is in the journal, and quarantined BTC/USDT as if it were not"
+
+
 def test_selling_too_much_bars_the_symbol_of_the_order():
     assert len(barred(event(2, "sold_too_much", client_id=ENTRY))) == 1
     assert barred(event(2, "sold_too_much", client_id="atb-other-1-x0")) == []
