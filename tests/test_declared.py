@@ -5,7 +5,8 @@ import importlib.metadata
 import re
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 OWN = {"atb", "tests", "runners"}
-HOMES = importlib.metadata.packages_distributions()
 # Distributions that are installed to be found, not imported: drivers, engines, plugins, types, tools on the command line.
 UNSEEN = {"psycopg2-binary", "vectorbt-rust", "anywidget", "jupyterlab", "ipykernel", "ipywidgets", "pytest-cov",
           "pytest-timeout", "pytest-xdist", "nbval", "ruff", "mypy", "pandas-stubs", "import-linter", "bandit",
@@ -39,9 +39,15 @@ def foreign(folder: Path) -> dict[str, set[Path]]:
     return found
 
 
+@cache
+def homes() -> Mapping[str, list[str]]:
+    """Return the distributions that bring each module; looked up once, and only where a test asks."""
+    return importlib.metadata.packages_distributions()
+
+
 def homes_of(module: str) -> set[str]:
     """Return the distributions that bring a module; a name that is not installed stands for itself."""
-    return {canonicalize_name(home) for home in HOMES.get(module, [module])}
+    return {canonicalize_name(home) for home in homes().get(module, [module])}
 
 
 def names_of(requirements: list[str]) -> set[str]:

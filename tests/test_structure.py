@@ -1,10 +1,8 @@
 """Sizes, names and texts of the source, so that the whole stays small enough to read."""
 
 import ast
-import io
 import re
 import statistics
-import tokenize
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -27,7 +25,6 @@ LONE_FUNCTIONS = {
 # The decision kernel is one module on purpose: its rules are read side by side, and hashed as one.
 KERNEL, KERNEL_FUNCTION, KERNEL_FILE = "atb/engine/kernel.py", 120, 600
 VAGUE = {"manager", "handler", "service", "helper", "helpers", "util", "utils", "common", "misc"}
-NOT_CODE = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
 FOLDERS = ("atb", "runners", "tests", "notebooks", ".ci", ".github")
 FILES = (
     "README.md",
@@ -69,10 +66,8 @@ def docstring_lines(tree: ast.AST) -> set[int]:
 
 def code_lines(text: str) -> set[int]:
     """Return the lines with code: no docstring, comment or blank line."""
-    lines: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in NOT_CODE:
-            lines.update(range(token.start[0], token.end[0] + 1))
+    written = enumerate(text.splitlines(), start=1)
+    lines = {number for number, line in written if line.strip() and not line.lstrip().startswith("#")}
     return lines - docstring_lines(ast.parse(text))
 
 

@@ -194,6 +194,7 @@ class TestWhereTheyDiffer:
         assert table["difference"].iloc[1] == "only the kernel entered"
 
 
+@pytest.mark.slow
 def test_on_real_candles_every_difference_has_its_reason(real_data):
     frame = pd.read_parquet(real_data / "binance_ETHUSDT_1h.parquet").set_index("timestamp")
     bars = bars_of(frame[["open", "high", "low", "close", "volume"]].astype(float), "ETH/USDT")

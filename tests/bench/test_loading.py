@@ -8,7 +8,7 @@ from atb.bench.targets import check_targets
 
 @pytest.fixture(scope="module")
 def rows():
-    return measure_loading(3, bars=70_000)
+    return measure_loading(1, bars=70_000)
 
 
 def test_the_catalogue_and_pandas_give_the_same_bars(rows):

@@ -53,6 +53,7 @@ def test_the_table_has_a_line_per_row_then_notes_then_promises():
     assert lines[-1].partition(":")[0] in {"met", "MISSED"}
 
 
+@pytest.mark.slow
 def test_engines_that_disagree_end_with_exit_code_1(monkeypatch):
     def wrong(job):
         facts = TASKS[job.task](replace(job, engine="bare loop"))

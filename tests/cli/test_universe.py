@@ -86,6 +86,7 @@ def test_a_file_that_names_no_symbols_is_refused_whole(tmp_path):
     assert "No row names its symbol" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_daily_panel_is_a_universe_with_its_dead_symbols(real_data, tmp_path):
     real_backtest(tmp_path)
     path = real_data / "binance_PANEL_1d_2017-2022.parquet"

@@ -89,7 +89,7 @@ for number in range(int(sys.argv[3])):
 """
 
 
-@pytest.mark.parametrize("processes", [12, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("processes", [6, pytest.param(50, marks=pytest.mark.slow)])
 def test_many_processes_on_one_sqlite_file_lose_nothing(tmp_path, processes):
     url = f"sqlite:///{tmp_path}/many.db"
     each = 20

@@ -132,6 +132,7 @@ def test_a_second_sigterm_ends_at_once_even_a_runner_that_waits_for_its_database
     assert_equal_to_backtest(read_journal(sqlite_desk.url), result)
 
 
+@pytest.mark.slow
 def test_a_file_that_says_flatten_ends_the_process_with_its_own_exit_code(sqlite_desk):
     result = warm_result(sqlite_desk.stock(60, 3))
     path = sqlite_desk.promote(result)

@@ -163,6 +163,7 @@ def test_stopped_and_started_again_every_few_bars_it_is_the_uninterrupted_run(tm
     assert runs[0]["fills"]
 
 
+@pytest.mark.slow
 def test_a_portfolio_survives_restarts_too(tmp_path):
     with venue(tmp_path, SLOTS, first=FIRST, count=40, account=LIMITS, execution=COSTS) as v:
         while v.trade(closes=9).status == "stopped":

@@ -173,6 +173,7 @@ def decisions(desk):
     return len(read_journal(desk.url)["decision"])
 
 
+@pytest.mark.slow
 def test_an_entry_that_rests_without_its_stop_is_warned_of(sqlite_desk):
     bars = rising(BARS)
     save_bars(bars, root=sqlite_desk.bars_root, source="made by hand")

@@ -197,6 +197,7 @@ class Mood:
         return InputSeries.of_events(declared, self.frame, venue="test")
 
 
+@pytest.mark.slow
 def test_at_an_exchange_every_order_is_the_backtests(tmp_path):
     """Another symbol, slower bars and sentiment, each in a slot, stopped and started again."""
     btc, eth = (bars_of(random_walk(322, seed), symbol) for symbol, seed in (("BTC/USDT", 3), ("ETH/USDT", 9)))

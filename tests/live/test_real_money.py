@@ -60,10 +60,11 @@ def manifests(sqlite_desk):
             marks=pytest.mark.slow,
         ),
         pytest.param("live", ("--account", "main", "--live"), f'Type it: --ack "{WORDS}"', marks=pytest.mark.slow),
-        (
+        pytest.param(
             "live",
             ("--account", "main", "--live", "--ack", "main max-loss 2500"),
             "not of this account and its largest loss",
+            marks=pytest.mark.slow,
         ),
         pytest.param(
             "live", ("--account", "other", "--live", "--ack", WORDS), "account main alone", marks=pytest.mark.slow

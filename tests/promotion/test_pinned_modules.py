@@ -92,7 +92,9 @@ def test_paper_over_stored_bars(sqlite_desk, manifest):
     assert {"atb/live/execution/paper_desk.py", "atb/engine/kernel.py", "atb/sources.py"} <= names
 
 
-@pytest.mark.parametrize("way", [pytest.param("--candles", marks=pytest.mark.slow), "--rehearse"])
+@pytest.mark.parametrize(
+    "way", [pytest.param("--candles", marks=pytest.mark.slow), pytest.param("--rehearse", marks=pytest.mark.slow)]
+)
 def test_at_a_simulated_exchange(sqlite_desk, manifest, way):
     with exchange() as running:
         code, names = loaded(started(sqlite_desk, running, manifest, way, "--until", until_of(FIRST + 5)), manifest)

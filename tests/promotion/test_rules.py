@@ -11,6 +11,7 @@ from tests.promotion.test_tampering import standing
 from tests.timeouts import PATIENCE_S
 
 
+@pytest.mark.slow
 def test_the_real_runner_trades_a_promoted_rule_as_the_backtest_did(sqlite_desk):
     rule = make_strategy(
         "rule", entry="cross_above(ema(close, {n}), close) and rsi(2) < {low=60}", exit="close > ema(close, {n})", n=3

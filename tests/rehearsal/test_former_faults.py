@@ -54,7 +54,7 @@ def test_every_known_fault_has_its_test():
         assert case is None or case in CASES
 
 
-@pytest.mark.parametrize("back", [False, True])
+@pytest.mark.parametrize("back", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_dust_that_stays_a_position(tmp_path, back):
     """A target leaves a few lots that no order can sell: they are dust, and no position that is to be protected for ever."""
     leaves = Fault("partial", "*", detail={"side": "SELL", "share": 0.9999})

@@ -97,6 +97,7 @@ def violated(tmp_path, schedules, naive: Callable | None = None) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 def test_finds_a_runner_that_places_first_and_records_afterwards(tmp_path):
     schedules = [biting(seed, "lost", crashes=(("after place", 2_000), ("after place", 0))) for seed in SEEDS]
     found = violated(tmp_path, schedules, place_then_record)

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from sklearn.cluster import AgglomerativeClustering
 
 from atb.trials.luck import APART, correlations, effective_number, expected_maximum, lucky_sharpe
 from tests.seeds import seeds
@@ -32,6 +31,8 @@ def test_the_lucky_ratio_is_that_of_the_deflated_sharpe_ratio_paper():
 
 @pytest.mark.parametrize("seed", seeds(3))
 def test_the_groups_are_those_of_average_linkage(seed):
+    from sklearn.cluster import AgglomerativeClustering  # only here: a second of import in every worker
+
     rng = np.random.default_rng(seed)
     roots = rng.normal(0, 1, (6, 400))
     returns = roots[rng.integers(0, 6, 40)] + rng.normal(0, 1, (40, 400)) * rng.uniform(0.3, 1.5, (40, 1))

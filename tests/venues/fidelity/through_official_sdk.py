@@ -3,22 +3,26 @@
 import re
 import ssl
 from decimal import Decimal
-from typing import Any
-
-from binance_common.configuration import (
-    ConfigurationRestAPI,
-    ConfigurationWebSocketAPI,
-    ConfigurationWebSocketStreams,
-)
-from binance_sdk_spot.spot import Spot
+from typing import TYPE_CHECKING, Any
 
 from tests.venues.fidelity.session import VENUE_SYMBOL, OrderState, Traded
+
+if TYPE_CHECKING:
+    from binance_sdk_spot.spot import Spot
 
 NUMBERS = {"quantity", "price", "stop_price"}
 
 
-def make(credentials: dict[str, str], *, url: str | None = None, proxy_port: int = 0, ca: str = "") -> Spot:
+def make(credentials: dict[str, str], *, url: str | None = None, proxy_port: int = 0, ca: str = "") -> "Spot":
     """Return the client; with `url` its base paths are replaced, otherwise they stay those of production."""
+    # Imported only here: it takes a second, which each process that collects the tests would pay.
+    from binance_common.configuration import (
+        ConfigurationRestAPI,
+        ConfigurationWebSocketAPI,
+        ConfigurationWebSocketStreams,
+    )
+    from binance_sdk_spot.spot import Spot
+
     keys = {"api_key": credentials["apiKey"], "api_secret": credentials["secret"]}
     way: dict[str, Any] = {}
     rest, sockets, streams = {}, {}, {}
@@ -44,7 +48,7 @@ class OfficialSdk:
 
     lists = frozenset(("oco", "oto", "otoco", "opo", "opoco"))
 
-    def __init__(self, client: Spot) -> None:
+    def __init__(self, client: "Spot") -> None:
         self.rest = client.rest_api
 
     async def rules(self) -> tuple[Decimal, Decimal]:
@@ -116,7 +120,7 @@ class OfficialSdk:
 class SdkListener:
     """The account stream of the SDK's WebSocket API, read by its typed events."""
 
-    def __init__(self, client: Spot) -> None:
+    def __init__(self, client: "Spot") -> None:
         self.api = client.websocket_api
         self.events: list[Any] = []
         self._stream: Any = None

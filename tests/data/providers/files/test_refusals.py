@@ -150,7 +150,7 @@ BINARIES = {
     "locked.zip": (encrypted(), "cannot be unpacked.*encrypted"),
     "twice.zip": (zipped({"a.zip": zipped({"a.csv": csv(EPOCHS)})}), "packed twice"),
     "pictures.zip": (zipped({"a.png": "x", "b.png": "y"}), "holds no file of bars; found 'a.png, b.png'"),
-    "bomb.gz": (gzip.compress(b"0" * 300_000_000, 9), "unpacks to far more"),
+    "bomb.gz": (gzip.compress(b"0" * 1_000_000, 9) * 300, "unpacks to far more"),
     "half.csv": (csv(EPOCHS).encode("utf-16")[:-1], "begins as UTF-16"),
 }
 
