@@ -120,6 +120,14 @@ def migrated_sqlite() -> bytes:
         return Path(folder, "atb.db").read_bytes()
 
 
+def lay_sqlite(path: Path) -> str:
+    """Put a migrated, empty SQLite database where there is none yet; return its URL."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(migrated_sqlite())
+    return f"sqlite:///{path}"
+
+
 def untouched(path: Path) -> bool:
     """Return whether a runner has not opened the database at a path: it is missing, or the empty one that a test put there."""
     log = path.with_name(f"{path.name}-wal")  # what is written lies here until the last connection ends

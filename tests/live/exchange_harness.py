@@ -36,6 +36,7 @@ from atb.venues.broker import Access, connect
 from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import Running, running_exchange
+from tests.database import lay_sqlite
 from tests.instruments import usual
 from tests.timeouts import PATIENCE_S
 
@@ -286,7 +287,7 @@ def venue(
         **config,
     )
     with running_exchange(asked) as running:
-        url = url or f"sqlite:///{root / 'atb.db'}"
+        url = url or lay_sqlite(root / "atb.db")
         yield Venue(running, Portfolio(tuple(made)), tuple(bars for _, bars, _ in plans), root, first, count, url)
 
 

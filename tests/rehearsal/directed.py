@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from atb.engine.policy import ExecutionModel, RiskPolicy
+from tests.database import lay_sqlite
 from tests.rehearsal.harness import HarnessRun, Play
 from tests.rehearsal.schedules import WARM, Schedule, market, plan_of
 
@@ -71,4 +72,4 @@ def directed(schedule: Schedule, gaps: dict[str, int], root: Path) -> Iterator[t
 def played(schedule: Schedule, root: Path) -> HarnessRun:
     """Play a schedule in a folder of its own."""
     root.mkdir(parents=True, exist_ok=True)
-    return Play(schedule, f"sqlite:///{root / 'atb.db'}", root).run()
+    return Play(schedule, lay_sqlite(root / "atb.db"), root).run()

@@ -4,6 +4,7 @@ import pytest
 
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.venues.simulator.faults import Fault
+from tests.database import lay_sqlite
 from tests.rehearsal.former_rules import not_found_is_absent
 from tests.rehearsal.harness import play
 from tests.rehearsal.schedules import HOUR, WARM, Schedule, market, plan_of
@@ -42,7 +43,7 @@ def schedule(policy, *faults, seed=3):
 
 
 def played(tmp_path, *args, **more):
-    return play(schedule(*args, **more), f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
+    return play(schedule(*args, **more), lay_sqlite(tmp_path / "atb.db"), tmp_path)
 
 
 COINS = Fault("deposit", detail={"asset": "BTC", "amount": "200"})

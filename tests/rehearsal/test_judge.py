@@ -22,6 +22,7 @@ from atb.rehearsal.invariants.stop_prices import wanted_stops
 from atb.rehearsal.judge import Judgement, examine
 from atb.rehearsal.ledger import ClientIdParts, LedgerReading
 from atb.venues.simulator.faults import Fault
+from tests.database import lay_sqlite
 from tests.rehearsal.former_rules import not_found_is_absent
 from tests.rehearsal.harness import Play, play
 from tests.rehearsal.schedules import HOUR, WARM, Schedule, draw, market, plan_of
@@ -85,7 +86,7 @@ def violated(tmp_path, schedules, naive: Callable | None = None) -> set[str]:
     for number, schedule in enumerate(schedules):
         root = tmp_path / f"{naive.__name__ if naive else 'real'}-{number}"
         root.mkdir()
-        run = Play(schedule, f"sqlite:///{root / 'atb.db'}", root)
+        run = Play(schedule, lay_sqlite(root / "atb.db"), root)
         if naive is None:
             found |= set(run.run().judgement.violated)
             continue
@@ -177,7 +178,7 @@ def test_finds_a_runner_that_ends_before_the_bars_do(tmp_path):
 def clean(tmp_path_factory):
     """A run without faults: its ledger, books and context."""
     root = tmp_path_factory.mktemp("clean")
-    run = Play(draw(1, hard=False), f"sqlite:///{root / 'atb.db'}", root)
+    run = Play(draw(1, hard=False), lay_sqlite(root / "atb.db"), root)
     played = run.run()
     assert played.judgement.clean, played.judgement
     return played, run.context(played.books)
@@ -383,7 +384,7 @@ def test_i1_what_was_written_off_is_no_execution_of_the_exchange(run):
 
 
 def test_what_was_written_off_ends_the_position_and_the_stop_that_is_wanted_for_it(tmp_path):
-    played = Play(plain(**TRAILING), f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
+    played = Play(plain(**TRAILING), lay_sqlite(tmp_path / "atb.db"), tmp_path)
     books = played.run().books
     bought = next(row for row in books.fills if row["role"] == "entry")
     written = dict(bought) | {
@@ -430,6 +431,6 @@ def test_the_same_schedule_decides_the_same_twice(tmp_path):
     logs = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        logs.append(decision_log(play(draw(3), f"sqlite:///{tmp_path / name / 'atb.db'}", tmp_path / name).books))
+        logs.append(decision_log(play(draw(3), lay_sqlite(tmp_path / name / "atb.db"), tmp_path / name).books))
     assert logs[0] == logs[1]
     assert len(logs[0]) > 20

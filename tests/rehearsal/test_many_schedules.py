@@ -8,7 +8,7 @@ from contextlib import nullcontext
 
 import pytest
 
-from tests.database import empty_postgresql
+from tests.database import empty_postgresql, lay_sqlite
 from tests.rehearsal.harness import check, play, say
 from tests.rehearsal.wide import SHAPES, draw_wide, shape_of
 
@@ -24,7 +24,7 @@ def test_five_hundred_schedules_violate_nothing(tmp_path, capsys):
         root = tmp_path / str(seed)
         root.mkdir()
         try:
-            check(seed, f"sqlite:///{root / 'atb.db'}", root)
+            check(seed, lay_sqlite(root / "atb.db"), root)
         except AssertionError as error:
             wrong.append(str(error))
         if done % 25 == 0:
@@ -48,7 +48,7 @@ def test_wide_schedules_go_through_every_entry_exit_and_fee():
 
 @pytest.mark.parametrize("seed", [2, 10, 34])
 def test_a_wide_schedule_violates_nothing(seed, tmp_path):
-    assert wrong_with(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path) == ""
+    assert wrong_with(seed, lay_sqlite(tmp_path / "atb.db"), tmp_path) == ""
 
 
 @pytest.mark.slow
@@ -59,6 +59,6 @@ def test_a_thousand_wide_schedules_violate_nothing(piece, tmp_path, request):
     for seed in WIDE[piece::PIECES]:
         root = tmp_path / str(seed)
         root.mkdir()
-        with empty_postgresql(server) if server else nullcontext(f"sqlite:///{root / 'atb.db'}") as url:
+        with empty_postgresql(server) if server else nullcontext(lay_sqlite(root / "atb.db")) as url:
             wrong.append(wrong_with(seed, url, root))
     assert not any(wrong), "\n\n".join(filter(None, wrong))

@@ -18,6 +18,7 @@ from atb.rehearsal.ledger import LedgerReading
 from atb.rehearsal.run import rehearse
 from atb.venues.broker.order_entry import _BY_REST, OrderEntry
 from atb.venues.simulator.faults import Fault
+from tests.database import lay_sqlite
 from tests.live.desk import warm_result
 from tests.rehearsal import harness
 from tests.rehearsal.harness import play
@@ -78,13 +79,13 @@ def patient(monkeypatch):
 @pytest.mark.usefixtures("patient")
 @pytest.mark.parametrize("seed", range(2))
 def test_a_connection_that_breaks_violates_nothing(seed, tmp_path):
-    check_websocket(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path, silent=0)
+    check_websocket(seed, lay_sqlite(tmp_path / "atb.db"), tmp_path, silent=0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 140))
 def test_many_schedules_over_the_websocket_api_violate_nothing(seed, tmp_path):
-    check_websocket(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path, silent=4)
+    check_websocket(seed, lay_sqlite(tmp_path / "atb.db"), tmp_path, silent=4)
 
 
 @pytest.mark.slow
@@ -131,7 +132,7 @@ def judged(tmp_path, name: str) -> Judgement:
     made = Schedule(3, (slot,), (bars,), 30, costs, faults=faults, order_entry="websocket")
     root = tmp_path / name
     root.mkdir()
-    return play(made, f"sqlite:///{root / 'atb.db'}", root).judgement
+    return play(made, lay_sqlite(root / "atb.db"), root).judgement
 
 
 @pytest.mark.usefixtures("patient")

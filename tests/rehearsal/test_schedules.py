@@ -25,7 +25,7 @@ from atb.venues.simulator.configuration import ExchangeConfig
 from atb.venues.simulator.faults import Fault
 from atb.venues.simulator.server import running_exchange
 from tests.bars import bars_of, random_walk
-from tests.database import mainly_sqlite
+from tests.database import lay_sqlite, mainly_sqlite
 from tests.instruments import usual
 from tests.live.desk import Desk
 from tests.rehearsal.harness import Play, check, say
@@ -39,7 +39,7 @@ HARMLESS = {"lost", "error", "reset", "truncated", "late", "error_after"}  # the
 
 @pytest.mark.parametrize("seed", seeds(8, quick=2))
 def test_a_schedule_violates_nothing(seed, tmp_path):
-    check(seed, f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
+    check(seed, lay_sqlite(tmp_path / "atb.db"), tmp_path)
 
 
 @mainly_sqlite
@@ -103,7 +103,7 @@ def day(symbols: int, minutes: int, *, every: int) -> Schedule:
 @pytest.mark.timeout(3_600)
 def test_a_day_of_minutes_on_ten_symbols_loses_nothing_and_keeps_its_memory_flat(tmp_path, capsys):
     minutes, sizes, taken = 1_440, [], []
-    run = Play(day(10, minutes, every=12), f"sqlite:///{tmp_path / 'atb.db'}", tmp_path)
+    run = Play(day(10, minutes, every=12), lay_sqlite(tmp_path / "atb.db"), tmp_path)
     original = CandleFeed.take
 
     async def counted(self):
