@@ -141,7 +141,7 @@ class Book:
         """
         record = execution_record(
             fill, slot=slot, number=int(self.account["orders"]), role=order.role, kind=order.type,
-            reason=reason_of(order.role, self.slot(slot)),
+            reason=reason_of(order.role, self.slot(slot), placed_for=order.reason),
         )  # fmt: skip
         trade = self.state.apply(record) if fill.quantity else self.state.close_dust(record)
         return Execution(fill, order, int(record[0]["id"]), REASONS[int(record[0]["reason"])], slot), trade

@@ -257,7 +257,7 @@ class ExecutionReports:
         self.unsellable.discard(slot)
         if not held:
             return False
-        make = maker.leave if record["exit"] != 0.0 else maker.past_stop
+        make = maker.leave if record["exit"] != 0.0 or np.isnan(record["stop"]) else maker.past_stop
         order = maker.name(make(record, float(held)), self.desk_state.bars.get(slot, 0))
         none, price = Decimal(0), exact(record["mark"])
         trade_id = f"{SET_ASIDE}{slot}-{step.time_ms}"

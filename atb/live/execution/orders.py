@@ -15,7 +15,7 @@ from atb.domain.orders import CLIENT_ID_PREFIX, ROLE_LETTERS
 from atb.domain.venue import ListKind, OrderList
 from atb.engine import records
 from atb.engine.adjust import after_target
-from atb.engine.codes import KINDS, REASONS
+from atb.engine.codes import KINDS, REASON_CODES, REASONS
 from atb.engine.matching import round_lots
 
 Role = Literal["entry", "exit", "stop", "target"]
@@ -25,6 +25,11 @@ _PRICES: dict[Role, str] = {
     "stop": "stop",
     "target": "target",
 }  # where an order's own price stands
+_USUAL_REASONS: dict[Role, int] = {
+    "entry": records.SIGNAL_ENTRY,
+    "exit": records.SIGNAL_EXIT,
+    "stop": records.STOP_LOSS,
+}
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 
 
@@ -211,11 +216,15 @@ def _too_small(unit: Unit, parameters: np.void) -> bool:
     return bool(quantity < parameters["min_quantity"] or quantity * min(prices) < parameters["min_notional"])
 
 
-def reason_of(role: Role, slot: np.void) -> int:
-    """Return the kernel's code for why an order of this role is out while the slot is as it is."""
+def reason_of(role: Role, slot: np.void, *, placed_for: str = "") -> int:
+    """Return the kernel's code for why an order of this role is out while the slot is as it is.
+
+    `placed_for` is the reason with which it was placed. It counts where the slot has none any more: an exit that is executed long
+    after its request, when the slot has decided otherwise since.
+    """
     if role == "target":
         return records.PARTIAL_EXIT if slot["target_quantity"] < abs(slot["quantity"]) else records.TAKE_PROFIT
-    return int(slot[f"{role}_reason"])
+    return int(slot[f"{role}_reason"]) or REASON_CODES.get(placed_for, _USUAL_REASONS[role])
 
 
 def same_terms(one: Order, other: Order) -> bool:

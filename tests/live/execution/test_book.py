@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from atb.engine import records
+from atb.engine.codes import REASONS
 from atb.live.execution.book import Newest, number
 from tests.live.fake_broker import Table, want
 
@@ -22,6 +23,22 @@ def test_an_execution_is_numbered_and_has_the_reason_of_its_order(table):
     assert (done.number, done.reason, done.slot, trade) == (0, "entry_signal", 0, None)
     assert float(table.book.slot(0)["quantity"]) == 1.0
     assert not table.book.flat
+
+
+@pytest.mark.parametrize(
+    ("placed_for", "reason"), [("time_limit", "time_limit"), ("risk_limit", "risk_limit"), ("", "exit_signal")]
+)
+def test_an_exit_that_executes_when_its_slot_has_decided_otherwise_keeps_the_reason_it_was_placed_for(
+    table, placed_for, reason
+):
+    """Its answer was lost; bars closed since, at which nothing wants it any more."""
+    table.hold(1.0)
+    table.book.state.slots[0]["exit_reason"] = 0  # as each bar sets it that wants no exit
+    late = table.order("exit", reason=placed_for)
+    done, trade = table.book.fold(table.fill_of(late, price="110"), late, 0)
+    assert (done.reason, table.book.flat) == (reason, True)
+    assert trade is not None
+    assert REASONS[int(trade["reason"])] == reason
 
 
 def test_the_execution_that_closes_a_position_gives_its_trade(table):

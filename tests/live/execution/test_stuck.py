@@ -6,18 +6,20 @@ from decimal import Decimal
 import pytest
 
 from atb.domain.venue import Answer
+from atb.engine.codes import REASONS as REASON_NAMES
+from atb.engine.policy import RiskPolicy
 from atb.live.execution.exchange_desk import DeskParts, ExchangeDesk
 from atb.live.execution.stuck import REASONS
 from atb.live.execution.timing import DeskTiming
 from tests.live.exchange_harness import HOUR
-from tests.live.fake_broker import BAR, ForgedBroker, Table, want
+from tests.live.fake_broker import BAR, ForgedBroker, Table, portfolio_of, want
 
 
 class Hand:
     """A desk at a forged broker, whose steps are kept."""
 
-    def __init__(self, **timing):
-        self.table, self.broker, self.steps = Table(), ForgedBroker(now=BAR + HOUR), []
+    def __init__(self, table=None, **timing):
+        self.table, self.broker, self.steps = table or Table(), ForgedBroker(now=BAR + HOUR), []
         parts = DeskParts(self.broker, self.table.reports, self.table.makers, self.commit)
         self.desk = ExchangeDesk(parts, DeskTiming(**timing))
         self.desk_state, self.book = self.table.desk_state, self.table.book
@@ -93,6 +95,17 @@ def test_an_entry_that_received_dust_alone_leaves_no_position_and_no_round_trip(
     assert hand.book.slot(0)["quantity"] == 0.0
     assert hand.trades() == []
     assert hand.book.slot(0)["exit"] == 0.0
+
+
+def test_dust_of_a_policy_without_a_stop_is_closed_as_an_exit():
+    hand = Hand(Table(portfolio_of(RiskPolicy())))
+    hand.table.hold(1)
+    hand.sold("0.99999")
+    hand.book.state.slots[0]["exit_reason"] = 0  # at a close that wants no exit
+    hand.settle()
+    assert hand.book.slot(0)["quantity"] == 0.0
+    (trade,) = hand.trades()
+    assert REASON_NAMES[int(trade["reason"])] == "exit_signal"
 
 
 def test_what_a_resting_stop_still_sells_is_no_dust_until_it_is_to_be_left():
