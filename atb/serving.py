@@ -115,7 +115,10 @@ def is_expected_host(hosts: "Sequence[str]", names: "Collection[str]" = (), *, a
         host = urlsplit(f"//{hosts[0]}").hostname
     except ValueError:
         return False
-    return host is not None and (is_loopback(host) or host in names or (addresses and is_address(host)))
+    if host is None:
+        return False
+    named = host.removesuffix(".")  # the full form of a name
+    return is_loopback(named) or named in names or (addresses and is_address(named))
 
 
 def is_address(host: str) -> bool:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
 from flask import Flask, Response, abort, g, redirect, request
+from flask.sessions import SecureCookieSessionInterface
 from flask_wtf.csrf import generate_csrf
 from werkzeug.wrappers import Response as AnyResponse
 
@@ -25,7 +26,7 @@ NEEDED = (("/admin", "admin"), ("/control", "operator"))  # the rest of the serv
 POLL = ["tick.n_intervals"]  # the callback of a page that refreshes itself
 UPLOADS, UPLOAD_BYTES = "/admin/market-data/", 16 << 20  # where a form may be larger: a file of bars
 CALLBACK = "/_dash-update-component"  # every page asks here for what is new
-FORM_COOKIE = "_csrf_token"  # read by Dash's script, which sends it back as a header
+FORM_COOKIE = "_csrf_token"  # with the port; read by Dash's script, which sends it back as a header
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -38,7 +39,24 @@ _HEADERS = {
 
 def login_cookie(site: Site) -> str:
     """Return the name of the login's cookie: over TLS one that browsers take from this host alone."""
-    return "__Host-atb_login" if site.reach.secure else "atb_login"
+    return of_port("__Host-atb_login" if site.reach.secure else "atb_login")
+
+
+def of_port(name: str) -> str:
+    """Return the name of a cookie for the port that was asked: a browser sends a host's cookies to all of its ports alike."""
+    try:
+        port = urlsplit(f"//{request.host}").port
+    except ValueError:  # a Host header of someone's making
+        port = None
+    return f"{name}_{port or (443 if request.scheme == 'https' else 80)}"
+
+
+class FormSessions(SecureCookieSessionInterface):
+    """Flask's signed cookie, which holds the form token and notices, under a name for each port."""
+
+    def get_cookie_name(self, app: Flask) -> str:
+        """Return the cookie's name."""
+        return of_port(super().get_cookie_name(app))
 
 
 def client() -> Client:
@@ -94,7 +112,7 @@ def stand_before(server: Flask, site: Site, script_hashes: "Callable[[], Sequenc
         if "/static/" not in request.path and "_dash-component-suites" not in request.path:
             response.headers["Cache-Control"] = "no-store"
         if g.get("login") is not None and response.mimetype == "text/html":
-            response.set_cookie(FORM_COOKIE, generate_csrf(), secure=site.reach.secure, samesite="Strict")
+            response.set_cookie(of_port(FORM_COOKIE), generate_csrf(), secure=site.reach.secure, samesite="Strict")
         return response
 
 

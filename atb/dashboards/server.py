@@ -14,11 +14,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from atb.dashboards.admin import add_admin
 from atb.dashboards.control import add_control
 from atb.dashboards.doors import add_doors
-from atb.dashboards.gate import stand_before
+from atb.dashboards.gate import FormSessions, stand_before
 from atb.dashboards.run_files import add_run_files
 from atb.dashboards.shell import add_pages
 from atb.dashboards.site import Site
-from atb.errors import AtbError, DatabaseLostError, InputError
+from atb.errors import AtbError, DatabaseLostError
 from atb.files import make_private_folder, write_private
 
 HERE = Path(__file__).parent
@@ -47,6 +47,7 @@ def make_server(site: Site) -> Flask:
         PERMANENT_SESSION_LIFETIME=timedelta(days=30),
         WTF_CSRF_TIME_LIMIT=None,  # a page stays on a wall for days; the token ends with the login
     )
+    server.session_interface = FormSessions()
     server.jinja_env.globals["site"] = site
     pages: list[Dash] = []
     # In this order: the gate first, then the check of form tokens, then what either of them protects.
@@ -57,7 +58,6 @@ def make_server(site: Site) -> Flask:
     _add_files(server)
     server.register_error_handler(HTTPException, _refused)
     server.register_error_handler(AtbError, _named)
-    server.register_error_handler(OverflowError, lambda _: _named(InputError("A number is too large")))
     add_run_files(server, site)
     add_admin(server, site)
     pages.append(add_pages(server, site))

@@ -14,7 +14,7 @@ from dash.development.base_component import Component
 from flask import Flask, abort, g, request
 
 from atb.dashboards.elements import notice, text
-from atb.dashboards.gate import CALLBACK, FORM_COOKIE
+from atb.dashboards.gate import CALLBACK, FORM_COOKIE, of_port
 from atb.dashboards.page import Look, Page, Query, has_rights
 from atb.dashboards.pages import PAGES, page_at
 from atb.dashboards.site import Site
@@ -53,9 +53,19 @@ _TITLE = """(path) => {
 }"""
 
 
+class _Pages(Dash):
+    """Dash, whose script reads the form token from the cookie of this port."""
+
+    def interpolate_index(self, **parts: Any) -> str:  # type: ignore[override] # its parts, by name
+        """Return the page that every address begins with."""
+        parts["config"] = parts["config"].replace(json.dumps(FORM_COOKIE), json.dumps(of_port(FORM_COOKIE)))
+        dash: Any = super()
+        return str(dash.interpolate_index(**parts))
+
+
 def add_pages(server: Flask, site: Site) -> Dash:
     """Put the Dash application on a server and return it."""
-    app = Dash(
+    app = _Pages(
         __name__,
         server=server,  # type: ignore[arg-type] # a Flask application is what it documents
         title="atb",

@@ -7,6 +7,7 @@ from time import time_ns
 from typing import TYPE_CHECKING
 
 from atb.checks import Check
+from atb.dashboards.access.ended import FOLDER
 from atb.dashboards.access.logins import Logins
 from atb.dashboards.link import DatabaseLink
 from atb.dashboards.page import Source
@@ -61,7 +62,7 @@ class Site:
     @cached_property
     def logins(self) -> Logins:
         """The logins of this server."""
-        return Logins(self.link, read_only=self.read_only)
+        return Logins(self.link, read_only=self.read_only, ended=self.settings.keys_root / FOLDER)
 
     @cached_property
     def snapshots(self) -> Snapshots:

@@ -65,7 +65,7 @@ class HeldAccount:
         threads
             Whether to write in a thread, so that streams are heard meanwhile.
         config
-            Stored with the session, beside that of the context.
+            Stored with the session, beside that of the context and the limits that the runner keeps.
         """
         context, portfolio = self.context, self.portfolio
         journal = Journal(
@@ -73,7 +73,7 @@ class HeldAccount:
             switch=context.switch,
         )  # fmt: skip
         context.telemetry.step_log = StepLog(portfolio.plans, self.lease.epoch)
-        resumed = journal.begin(trade_from_ms, {**(config or {}), **context.config}, self.found)
+        resumed = journal.begin(trade_from_ms, {**(config or {}), **context.config, **_limits(context)}, self.found)
         writer = Writer(
             journal,
             grace_s=context.grace_s,
@@ -82,6 +82,11 @@ class HeldAccount:
             telemetry=context.telemetry,
         )
         return Session(journal, resumed, writer, self.previous)
+
+
+def _limits(context: RunnerContext) -> dict[str, Any]:
+    """Return the limits of this start beside those of the manifests, as plain values."""
+    return {"limits": {"breakers": context.breakers.to_json(), "max_loss": context.max_loss}}
 
 
 @contextmanager

@@ -50,7 +50,7 @@ class Browser:
     def ask(self, body):
         """Send the body of a callback, as a page's script does."""
         self.get("/")
-        token = self.client.get_cookie("_csrf_token")
+        token = self.client.get_cookie("_csrf_token_80")
         assert token is not None
         return self.client.post("/_dash-update-component", json=body, headers={"X-CSRFToken": token.decoded_value})
 

@@ -1,12 +1,15 @@
 """Control: the verbs of the command line, confirmed by their word, by the database or without it."""
 
 import sqlite3
+import threading
 
 import pytest
 
 from atb.dashboards import control
+from atb.live.journal import verbs
 from atb.live.journal.kill_switch import Level, halted, read_halt_file, write_halt_file
 from tests.dashboards.test_doors import trail
+from tests.timeouts import PATIENCE_S
 
 
 @pytest.fixture
@@ -112,6 +115,29 @@ def test_without_the_database_the_file_halts_and_the_page_says_so(operator, site
     assert "flatten for every runner over this data folder, by the file" in page
     found = read_halt_file(settings.data.root)
     assert (found.level, "stuck (operator at the dashboards" in found.reason) == (Level.FLATTEN, True)
+
+
+def test_a_resume_is_given_up_where_the_database_does_not_answer_and_lifts_nothing_later(
+    operator, site, database, monkeypatch
+):
+    send(operator, "halt", level="pause", account="paper", reason="x", typed="pause")
+    monkeypatch.setattr(control, "PATIENCE_S", 0.2)
+    reading, go, plain = threading.Event(), threading.Event(), verbs.known_account
+
+    def hang(*asked):
+        reading.set()
+        assert go.wait(PATIENCE_S)
+        return plain(*asked)
+
+    monkeypatch.setattr(verbs, "known_account", hang)
+    page = send(operator, "resume", account="paper", reason="y", typed="resume")
+    assert "It is not known whether anything was resumed. The database did not answer within 0.2 s" in page
+    assert reading.is_set()
+    go.set()
+    abandoned = [thread for thread in threading.enumerate() if thread.name == "kill switch"]
+    for thread in abandoned:
+        thread.join(PATIENCE_S)
+    assert halted(database, "paper").level == Level.PAUSE, "who asked was told that it failed"
 
 
 def test_the_page_shows_a_file_s_halt_and_works_on_a_telephone_without_scripts(operator, settings):

@@ -36,7 +36,7 @@ def test_the_cookie_is_kept_from_scripts_and_its_token_is_stored_as_a_hash(stran
     cookie = next(line for line in stranger.sign_in("viewer").headers.getlist("Set-Cookie") if "atb_login" in line)
     assert "HttpOnly" in cookie
     assert "SameSite=Lax" in cookie
-    token = re.search(r"atb_login=([^;]+)", cookie)[1]
+    token = re.search(r"atb_login_80=([^;]+)", cookie)[1]
     database = open_database(settings.database.url)
     with database.session(read_only=True) as session:
         (row,) = session.scalars(select(LoginRow)).all()
@@ -92,11 +92,38 @@ def test_an_ipv6_household_counts_as_one(server, stranger):
 
 def test_signing_out_ends_the_login_for_good(signed_in, settings):
     browser = signed_in("viewer")
-    cookie = browser.client.get_cookie("atb_login").value
+    cookie = browser.client.get_cookie("atb_login_80").value
     assert browser.post("/logout", page="/me").status_code == 303
-    browser.client.set_cookie("atb_login", cookie)
+    browser.client.set_cookie("atb_login_80", cookie)
     assert browser.get("/").status_code == 302
     assert [kind for kind, _, _ in trail(settings, "logout")] == ["logout"]
+
+
+def test_two_servers_on_one_host_do_not_sign_each_other_out(server, stranger):
+    """A browser sends the cookies of a host to all of its ports."""
+    ports = ("localhost:8050", "localhost:8060")
+    for port in ports:
+        asked = {"base_url": f"http://{port}", "headers": {"Accept": "text/html"}}
+        form = stranger.client.get("/login", **asked).text
+        token = re.search(r'name="csrf_token" value="([^"]+)"', form)[1]
+        data = {"csrf_token": token, "name": "viewer", "password": PASSWORD}
+        assert stranger.client.post("/login", data=data, **asked).status_code == 303
+    for port in ports:
+        page = stranger.client.get("/", base_url=f"http://{port}")
+        assert page.status_code == 200
+        assert f'"_csrf_token_{port[-4:]}"' in page.text, "the name that Dash's script reads"
+        assert any(cookie.startswith(f"_csrf_token_{port[-4:]}=") for cookie in page.headers.getlist("Set-Cookie"))
+    names = {cookie.key for cookie in stranger.client._cookies.values()}
+    assert {"atb_login_8050", "atb_login_8060", "atb_form_8050", "atb_form_8060"} <= names
+
+
+@pytest.mark.parametrize(
+    ("host", "code"),
+    [("localhost.", 200), ("LOCALHOST.:8050", 200), ("127.0.0.1.", 200), ("localhost..", 421), ("localhost.evil", 421),
+     (".", 421), ("localhost:x", 200), ("localhost:99999", 200)],
+)  # fmt: skip
+def test_it_answers_to_this_machine_s_names_in_every_spelling_and_to_no_other(stranger, host, code):
+    assert stranger.client.get("/login", headers={"Host": host}).status_code == code
 
 
 def test_a_form_token_from_before_the_login_is_of_no_use_after_it(stranger):
@@ -107,7 +134,7 @@ def test_a_form_token_from_before_the_login_is_of_no_use_after_it(stranger):
 
 def test_a_login_cookie_of_someone_s_making_lets_no_one_in(stranger):
     for made in ("", "x", "x" * 4_000, "\x00", "ä", "0" * 43):
-        stranger.client.set_cookie("atb_login", made)
+        stranger.client.set_cookie("atb_login_80", made)
         assert stranger.get("/").status_code == 302
 
 
@@ -141,7 +168,7 @@ def test_a_password_is_changed_by_who_knows_it_and_all_logins_end(signed_in, set
 
 
 def test_brackets_nested_by_the_thousand_are_refused_before_any_login(stranger):
-    stranger.client.set_cookie("atb_login", "made up")
+    stranger.client.set_cookie("atb_login_80", "made up")
     deep = stranger.client.post("/_dash-update-component", data="[" * 100_000, content_type="application/json")
     assert deep.status_code == 400
 

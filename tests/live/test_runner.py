@@ -4,11 +4,12 @@ import pytest
 from sqlalchemy import create_engine, make_url, select, update
 
 from atb.db import open_database
-from atb.db.tables import LeaseRow
+from atb.db.tables import LeaseRow, SessionRow
 from atb.engine.codes import REASONS, ROLES, SIDES
 from atb.engine.policy import RiskPolicy
 from atb.errors import DatabaseLostError, DataError, InputError, LeaseError
 from atb.live.execution.desk import PaperTrading
+from atb.live.journal.breakers import Breakers
 from atb.live.portfolio import Portfolio
 from atb.live.runner import RunnerContext, Window, run_paper
 from atb.strategies import make_strategy
@@ -277,3 +278,23 @@ def test_a_runner_whose_account_was_taken_over_writes_nothing_more(desk, run_wit
         assert session.scalars(select(LeaseRow)).one().until_ms > 0  # the new holder keeps it
     other.close()
     assert len(read_journal(desk.url)["decision"]) == 9
+
+
+def test_a_session_says_with_which_limits_it_was_started_last(sqlite_desk):
+    result = warm_result(sqlite_desk.stock(80, 1))
+    path, halfway = sqlite_desk.promote(result), result.index[len(result.index) // 2].isoformat()
+    sqlite_desk.trade(path, since=first_open(result), until=halfway, breakers=Breakers(orders_per_minute=7))
+    assert config_of(sqlite_desk)["limits"] == {
+        "breakers": Breakers(orders_per_minute=7).to_json(), "max_loss": None,
+    }  # fmt: skip
+    sqlite_desk.trade(path, breakers=Breakers(orders_per_minute=9), max_loss=9_000.0)
+    found = config_of(sqlite_desk)["limits"]
+    assert (Breakers.from_json(found["breakers"]), found["max_loss"]) == (Breakers(orders_per_minute=9), 9_000.0)
+
+
+def config_of(desk):
+    database = open_database(desk.url)
+    with database.session(read_only=True) as session:
+        (config,) = session.scalars(select(SessionRow.config))
+    database.close()
+    return config

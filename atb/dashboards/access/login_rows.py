@@ -75,11 +75,11 @@ def mark_seen(database: Database, login: Login, now: datetime) -> None:
         session.execute(update(LoginRow).where(LoginRow.token_sha256 == login.token_sha256).values(seen_at=now))
 
 
-def remove(database: Database, login: Login, client: Client) -> None:
+def remove(database: Database, token_sha256: str, *, user: str, address: str) -> None:
     """Remove a login that its user ended."""
     with database.session() as session:
-        session.execute(delete(LoginRow).where(LoginRow.token_sha256 == login.token_sha256))
-        audit(session, "logout", user=login.user, address=client.address)
+        session.execute(delete(LoginRow).where(LoginRow.token_sha256 == token_sha256))
+        audit(session, "logout", user=user, address=address)
 
 
 def note(database: Database, kind: str, *, user: str, client: Client, **detail: str) -> None:

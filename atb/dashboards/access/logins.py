@@ -3,7 +3,7 @@
 The database holds them, by the hash of their token, so that a restart keeps them and `atb users revoke` ends them within a second.
 Beside it they are remembered here: the kill switch must work while the database is away, for those who are logged in, and for
 those who log in then with the password that was last known. What begins so, or where the database cannot be written, lives in this
-process alone.
+process alone. A login that is ended then is noted in a file beside the keys (`ended`), and the database is told once it is back.
 """
 
 import secrets
@@ -12,9 +12,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from time import monotonic
 
 from atb.dashboards.access import login_rows
+from atb.dashboards.access.ended import EndedLogins
 from atb.dashboards.access.login_rows import Client, Login
 from atb.dashboards.access.passwords import is_right
 from atb.dashboards.access.users import User, all_users, set_password
@@ -55,11 +57,14 @@ class Logins:
     link
         The database.
     read_only
-        Nothing is written, and everybody has the rights of a viewer.
+        Nothing is written, and everybody has the rights of a viewer. A sign-out then holds for this server alone.
+    ended
+        The folder for logins that are ended while the database cannot be written; None keeps them in memory.
     """
 
-    def __init__(self, link: DatabaseLink, *, read_only: bool = False) -> None:
+    def __init__(self, link: DatabaseLink, *, read_only: bool = False, ended: Path | None = None) -> None:
         self._link, self._read_only = link, read_only
+        self._ended = EndedLogins(None if read_only else ended)
         self._known: dict[str, tuple[float, Login]] = {}
         self._users: dict[str, User] = {user.name: user for user in link.ask(all_users)}
         self._refused: dict[tuple[str, str], float] = {}
@@ -82,7 +87,7 @@ class Logins:
         key = _hash(token)
         checked, login = self._known.get(key, (-1e9, None))
         if monotonic() - checked >= CHECKED_S:
-            login = self._checked(key, login)
+            login = None if key in self._ended else self._checked(key, login)
         now = datetime.now(UTC)
         if login is None or _is_over(login, now):
             self._forget(key)
@@ -96,8 +101,8 @@ class Logins:
         key = _hash(token)
         _, login = self._known.get(key, (0.0, None))
         self._forget(key)
-        if login is not None:
-            self._write(lambda database: login_rows.remove(database, login, client))
+        if login is not None and not self._remove(key, login.user, client.address) and login.stored:
+            self._ended.add(key, user=login.user, address=client.address)
 
     def change_password(self, login: Login, *, present: str, new: str, client: Client) -> None:
         """Give a login's user another password; all logins of the user end.
@@ -146,6 +151,7 @@ class Logins:
             found = self._link.ask(lambda database: login_rows.find(database, key))
         except DatabaseLostError:
             return known
+        self._ended.hand_over(self._remove)
         if found is None and known is not None and not known.stored:
             found = self._unstored(known)
         if found is None:
@@ -174,6 +180,9 @@ class Logins:
 
     def _store(self, login: Login, client: Client) -> bool:
         return self._write(lambda database: login_rows.add(database, login, client))
+
+    def _remove(self, token_sha256: str, user: str, address: str) -> bool:
+        return self._write(lambda database: login_rows.remove(database, token_sha256, user=user, address=address))
 
     def _write(self, act: Callable[[Database], None]) -> bool:
         """Write if that is possible; return whether it was."""

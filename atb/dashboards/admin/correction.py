@@ -4,11 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from flask import flash, g, redirect, request
 from flask_admin import BaseView, expose
-from flask_admin.contrib.sqla import tools
 
 from atb.dashboards.access.users import audit
 from atb.dashboards.admin.cells import as_text
-from atb.dashboards.admin.tables import MONEY, models
+from atb.dashboards.admin.tables import MONEY, models, row_of
 from atb.dashboards.site import Site
 from atb.errors import AtbError, InputError, did_you_mean
 
@@ -87,14 +86,8 @@ def _row(database: "Database", table: str, key: str) -> dict[str, str]:
     model = models().get(table)
     if table not in MONEY or model is None:
         raise InputError("No rows of this table are corrected", found=table, todo=did_you_mean(table, MONEY))
-    parts = tools.iterdecode(key)
-    columns = list(model.__table__.primary_key.columns)
-    try:
-        values = tuple(column.type.python_type(part) for column, part in zip(columns, parts, strict=True))
-        with database.session(read_only=True) as session:
-            found = session.get(model, values)
-    except (ValueError, OverflowError):
-        found = None
+    with database.session(read_only=True) as session:
+        found = row_of(session, model, key)
     if found is None:
         raise InputError("There is no such row", found=f"{table} {key}")
     names = [column.key for column in model.__table__.columns]

@@ -7,13 +7,16 @@ were written; a correction of one is a row of the audit trail, with its reason.
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import chain, islice
 from typing import Any
 
-from flask_admin.contrib.sqla import ModelView
+from flask_admin.contrib.sqla import ModelView, tools
 from flask_admin.contrib.sqla.filters import BaseSQLAFilter, FilterEqual
 from flask_admin.form import BaseForm
 from flask_admin.model.template import LinkRowAction
 from sqlalchemy import JSON, select
+from sqlalchemy.exc import DataError
 
 from atb.dashboards.admin.cells import as_text, harmless, shortened
 from atb.dashboards.admin.reading import ReadSession
@@ -42,6 +45,7 @@ LARGE = {"kernel_state": {"payload"}}  # shown on the row's own page
 _CATEGORIES = {"Research": {"run", "promotion", "evidence"}, "Access": {"dashboard_user", "dashboard_login"}}
 _PROSE = {"error", "text", "reason", "refusal", "browser", "path", "holder"}  # columns whose cells wrap
 _TEXTS = {"Text", "String"}
+_PORTION = 500  # rows of an export that are read at once
 _FILTERED = {*_TEXTS, "Integer", "BigInteger", "Float", "Boolean"}
 
 
@@ -119,8 +123,26 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
     def get_list(self, page: int | None, *args: Any, **options: Any) -> Any:
         """Return one page of the newest `window` rows that the filters by time leave."""
         filters = args[3] if len(args) > 3 else options.get("filters")
-        self._floor_of_request(filters or ())
-        return super().get_list(max(page or 0, 0), *args, **options)
+        with taken():
+            self._floor_of_request(filters or ())
+            return super().get_list(max(page or 0, 0), *args, **options)
+
+    def get_one(self, id: str) -> Any:  # noqa: A002 - Flask-Admin's signature
+        """Return the row of a key as an address has it; None if there is none."""
+        return row_of(self.session, self.model, id)
+
+    def _export_data(self) -> tuple[None, Iterator[Any]]:
+        """Return the rows of an export as they come from the database, as plain rows: an object for each takes as long again."""
+        asked = self._get_list_extra_args()
+        sorted_by = self._get_column_by_idx(asked.sort)
+        name = sorted_by[0] if sorted_by else None
+        _, query = self.get_list(
+            0, name, asked.sort_desc, asked.search, asked.filters, execute=False, page_size=self.export_max_rows
+        )
+        columns = [getattr(self.model, name) for name in self.column_export_list]
+        rows = iter(query.with_entities(*columns).yield_per(_PORTION))
+        with taken():  # the first row is asked for here, where a refusal is still a page
+            return None, chain(tuple(islice(rows, 1)), rows)
 
     def get_query(self) -> Any:
         """Return the rows of the window."""
@@ -186,6 +208,33 @@ def table_views(session: ReadSession) -> Iterator[TableView]:
         kind = MoneyView if name in MONEY else TableView
         category = next((title for title, names in _CATEGORIES.items() if name in names), "Trading")
         yield kind(model, session, category=category)
+
+
+@contextmanager
+def taken() -> Iterator[None]:
+    """Turn what a database does not take, such as a number beyond its column, into one clear refusal.
+
+    Raises
+    ------
+    InputError
+        If it does not take a value.
+    """
+    try:
+        yield
+    except (OverflowError, DataError) as refused:
+        todo = "Filter by a smaller number or another text"
+        raise InputError("The database does not take a value of this address", todo=todo) from refused
+
+
+def row_of(session: Any, model: Any, key: str) -> Any:
+    """Return the row of a key as addresses have it, its parts divided by commas; None if there is none, or none can be."""
+    columns = list(model.__table__.primary_key.columns)
+    try:
+        values = [column.type.python_type(part) for column, part in zip(columns, tools.iterdecode(key), strict=True)]
+        with taken():
+            return session.get(model, tuple(values))
+    except (ValueError, InputError):
+        return None
 
 
 def _label(name: str) -> str:

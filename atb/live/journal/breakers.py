@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from atb.decimals import counted
 from atb.errors import InputError
@@ -56,6 +56,27 @@ class Breakers:
                 raise InputError(f"The breaker {name} must be positive", found=value, todo="None switches one off")
         if self.last_resort < self.orders_per_minute:
             raise InputError("The breaker last_resort must not come before orders_per_minute", found=self.last_resort)
+
+    def to_json(self) -> dict[str, int | str | None]:
+        """Return plain values by name, amounts as exact text: a session's row has them."""
+        return {name: f"{value:f}" if isinstance(value, Decimal) else value for name, value in vars(self).items()}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> "Breakers":
+        """Return the breakers of `to_json`.
+
+        Raises
+        ------
+        InputError
+            If they are not the ones that this version knows.
+        """
+        try:
+            given: dict[str, Any] = {
+                name: Decimal(value) if isinstance(value, str) else value for name, value in values.items()
+            }
+            return cls(**given)
+        except (TypeError, ArithmeticError) as other:
+            raise InputError("These breakers are of another version", found=", ".join(map(str, values))) from other
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,15 @@
-"""How much of each limit is used: the account's of the promotion, the slots' own, and the breakers' of the settings.
+"""How much of each limit is used: the account's of the promotion, the slots' own, and the breakers'.
 
 From the kernel's state as the journal has it, so of the last close. What is off is not listed, nor the breakers' last resort.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any
 
 from atb.decimals import number
 from atb.engine.policy import AccountPolicy
 from atb.live.journal.breakers import Breakers
-from atb.live.journal.sql import turned_over
-from atb.times import DAY_MS, MINUTE_MS
 
 Json = dict[str, Any]
 
@@ -73,42 +70,44 @@ def slot_use(state: Mapping[str, Any], largest: Sequence[tuple[str, float | None
     return [use for use in found if use is not None]
 
 
-def breaker_use(orders: Sequence[Mapping[str, Any]], breakers: Breakers, *, equity: float) -> list[Use]:
-    """Return the use of the breakers at the newest order, as they count it: without what was withheld.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What the breakers count at a session's newest order, without what was withheld.
 
     Parameters
     ----------
-    orders
-        The session's newest, the newest first, as `watch.newest_rows` gives them.
-    equity
-        At the last close, in quote.
+    minute
+        Orders within the minute that ends with it.
+    of_bar
+        Entries of the slot and bar that the newest entry of its UTC day is of; 0 without one.
+    of_day
+        Value (quote) of the entries of its UTC day.
+    newest
+        Value (quote) of the newest of them; None without one, or where no price was known.
     """
-    sent = [order for order in orders if order["state"] != "withheld"]
-    last = max((order["placed_ms"] for order in sent), default=0)
-    minute = sum(order["placed_ms"] > last - MINUTE_MS for order in sent)
-    found = [Use("orders in the newest order's minute", "orders", minute, breakers.orders_per_minute)]
-    entries = [order for order in sent if order["role"] == "entry"]
-    return [*found, *_entries(entries, breakers, last_ms=last, equity=equity)] if entries else found
+
+    minute: int = 0
+    of_bar: int = 0
+    of_day: float = 0.0
+    newest: float | None = None
 
 
-def _entries(entries: Sequence[Mapping[str, Any]], breakers: Breakers, *, last_ms: int, equity: float) -> Iterator[Use]:
-    """Yield the use of the breakers that count entries, of which there is one at least."""
-    newest = entries[0]
-    of_bar = sum((each["slot"], each["bar"]) == (newest["slot"], newest["bar"]) for each in entries)
-    yield Use("entries of the newest one's slot and bar", "entries", of_bar, breakers.entries_per_bar)
+def breaker_use(counted: Counted, breakers: Breakers, *, equity: float) -> list[Use]:
+    """Return the use of the breakers that are on; `equity` is that at the last close, in quote."""
+    newest = counted.newest or 0.0
+    found = [
+        Use("orders in the newest order's minute", "orders", counted.minute, breakers.orders_per_minute),
+        Use("entries of the newest one's slot and bar", "entries", counted.of_bar, breakers.entries_per_bar),
+    ]
     if breakers.turnover_per_day is not None:
-        today = sum(_turnover(each) for each in entries if each["placed_ms"] // DAY_MS == last_ms // DAY_MS)
-        yield Use("entries of the newest order's UTC day", "quote", today, float(breakers.turnover_per_day))
-    value = None if newest["notional"] is None else float(newest["notional"])
-    if value is not None and breakers.largest_order is not None:
-        yield Use("newest entry", "quote", value, float(breakers.largest_order))
-    if value is not None and breakers.largest_share is not None and equity > 0:
-        yield Use("newest entry's share", "% of equity", 100 * value / equity, 100 * float(breakers.largest_share))
-
-
-def _turnover(entry: Mapping[str, Any]) -> float:
-    notional, filled, quantity = (entry[name] and Decimal(entry[name]) for name in ("notional", "filled", "quantity"))
-    return float(turned_over(notional, entry["state"], filled=filled, quantity=quantity))
+        allowed = float(breakers.turnover_per_day)
+        found.append(Use("entries of the newest order's UTC day", "quote", counted.of_day, allowed))
+    if breakers.largest_order is not None:
+        found.append(Use("newest entry", "quote", newest, float(breakers.largest_order)))
+    if breakers.largest_share is not None and equity > 0:
+        allowed = 100 * float(breakers.largest_share)
+        found.append(Use("newest entry's share", "% of equity", 100 * newest / equity, allowed))
+    return found
 
 
 def _value(slot: Mapping[str, Any]) -> float:

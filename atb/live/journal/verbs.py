@@ -1,11 +1,12 @@
 """The verbs of the kill switch, for the command line and the control page: halt and resume, by the database or without it.
 
 A halt that the database does not take in time is written to the file HALT of the data folder, which every runner over it reads; the
-answer says which way it went. A resume needs the database: it holds what is latched.
+answer says which way it went. A resume needs the database, which holds what is latched; it is given up after as long.
 """
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -28,8 +29,12 @@ from atb.live.journal.overview import accounts, known_account
 from atb.threads import Call
 
 T = TypeVar("T")
-PATIENCE_S = 15.0  # at the command line, for a database to answer before the file is written instead
+PATIENCE_S = 15.0  # at the command line, for a database to answer
 RESUME = "resume"
+
+
+class _SilentError(SetupError):
+    """The database did not answer in time, and what was asked may still be carried out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,7 @@ class Switch:
     root
         The data folder; its file HALT works without the database.
     patience_s
-        Seconds for the database to answer before the file is written instead.
+        Seconds for the database to answer: then a halt is written to the file instead, and a resume is given up.
     """
 
     journal: Callable[[], AbstractContextManager[Database]]
@@ -135,15 +140,35 @@ def resume(switch: Switch, account: str | None, *, reason: str, source: str, wit
         If no such account is halted, or several are and none was named.
     HaltError
         If the file is there and stays, or a flatten has not finished.
+    SetupError
+        If the database does not answer in time: it is then not known whether anything was resumed.
     """
-    with switch.journal() as database:
+    given_up = threading.Event()
+    try:
+        return _in_time(
+            lambda: _lift(switch, account, given_up, reason=reason, source=source, with_file=with_file),
+            switch.patience_s,
+        )
+    except _SilentError as silent:
+        given_up.set()
+        todo = "Look at `atb status` first: what hangs may still be carried out"
+        raise SetupError(f"It is not known whether anything was resumed. {silent.wrong}", todo=todo) from None
+
+
+def _lift(
+    switch: Switch, account: str | None, given_up: threading.Event, *, reason: str, source: str, with_file: bool
+) -> Resumed:
+    """Lift a halt; nothing is done any more once `given_up` is set, since whoever asked was told that it failed."""
+    with _answering(switch) as database:
         removed = bool(with_file and read_halt_file(switch.root))
-        if removed and account is None and not _halted_accounts(database):
-            remove_halt_file(switch.root)
-            return Resumed(None, None, file_removed=True)
-        chosen = _halted_one(database) if account is None else known_account(database, account)
+        only_file = removed and account is None and not _halted_accounts(database)
+        chosen = None if only_file else _halted_one(database) if account is None else known_account(database, account)
+        if given_up.is_set():
+            raise _SilentError("It was given up")
         if removed:
             remove_halt_file(switch.root)
+        if chosen is None:
+            return Resumed(None, None, file_removed=True)
         lifted = clear_halt(database, chosen, source=source, reason=reason, root=switch.root)
     return Resumed(chosen, lifted, file_removed=removed)
 
@@ -163,14 +188,27 @@ def _halted_one(database: Database) -> str:
 
 def _latch(switch: Switch, level: Level, account: str | None, *, reason: str, source: str) -> dict[str, Halt]:
     """Halt one account, or all of them; return the halt in force for each."""
+    with _answering(switch) as database:
+        names = accounts(database) if account is None else [known_account(database, account)]
+        if not names:
+            raise InputError(
+                "No account ever traded here", todo="Halt every runner over this folder by its file: --file"
+            )
+        return {name: set_halt(database, name, level, reason=reason, source=source) for name in names}
+
+
+@contextmanager
+def _answering(switch: Switch) -> Iterator[Database]:
+    """Open the database for the length of a block; turn its errors into a refusal.
+
+    Raises
+    ------
+    SetupError
+        If it does not answer.
+    """
     try:
         with switch.journal() as database:
-            names = accounts(database) if account is None else [known_account(database, account)]
-            if not names:
-                raise InputError(
-                    "No account ever traded here", todo="Halt every runner over this folder by its file: --file"
-                )
-            return {name: set_halt(database, name, level, reason=reason, source=source) for name in names}
+            yield database
     except SQLAlchemyError as lost:
         raise SetupError(f"The database does not answer: {str(lost).splitlines()[0]}") from lost
 
@@ -179,5 +217,5 @@ def _in_time(act: Callable[[], T], patience_s: float) -> T:
     """Call a function, but refuse when it takes too long: a kill switch does not wait for a server that hangs."""
     call = Call(act, "kill switch")
     if not call.wait(patience_s):
-        raise SetupError(f"The database did not answer within {patience_s:.0f} s")
+        raise _SilentError(f"The database did not answer within {patience_s:g} s")
     return call.result()

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Float, case, cast, func, select
 from sqlalchemy.orm import Session
 
 from atb.db import Database
 from atb.db.tables import (
     OPEN_STATES,
-    AcknowledgementRow,
     DecisionRow,
     EquityRow,
     EventRow,
@@ -26,9 +25,10 @@ from atb.db.tables import (
     TradeRow,
 )
 from atb.domain.timeframe import Timeframe
+from atb.live.journal.limits import Counted
 from atb.live.journal.liveness import Decisions, Stale, stale
 from atb.live.journal.overview import intent_json, moment_text, trade_json
-from atb.times import DAY_MS
+from atb.times import DAY_MS, MINUTE_MS
 
 Json = dict[str, Any]
 POINTS = 500  # of equity, over the whole session
@@ -36,14 +36,20 @@ BARS = 200  # whose closes are drawn
 NEWEST = 200  # orders, trades, events that are counted
 _PORTION = 500  # values in one query
 _PACED = 40  # decisions that the pace is taken from
-_BEGUN = ("started", "resumed")
+_BEGUN, _RUNNING = ("started", "resumed"), ("running", "stale")
+# Value (quote) of an entry, as `sql.turned_over` counts it: of an open one all of it, of an ended one the filled part.
+_NOTIONAL, _FILLED, _QUANTITY = (cast(c, Float) for c in (IntentRow.notional, IntentRow.filled, IntentRow.quantity))
+_TURNED_OVER: ColumnElement[float] = case(
+    (IntentRow.state.in_((*OPEN_STATES, "filled")), _NOTIONAL), else_=_NOTIONAL * _FILLED / func.nullif(_QUANTITY, 0)
+)
 
 
 def newest_rows(database: Database, session_id: str) -> Json:
     """Return a session's newest decisions, orders, fills, trades and events as plain JSON values, the newest first.
 
-    `open` are all open orders, `state` the kernel's account and slots after the last step (empty before the first), `max_loss` the
-    largest loss (quote) that was acknowledged for real money. Of each kind at most `NEWEST` rows.
+    `open` are all open orders, `state` the kernel's account and slots after the last step (empty before the first), `limits` what
+    the runner wrote of its own at its start (`breakers`, and `max_loss` in quote; None where an earlier version did not), `begun`
+    when that was. Of each kind at most `NEWEST` rows.
     """
     with database.session(read_only=True) as session:
         newest = select(IntentRow).where(IntentRow.session_id == session_id, IntentRow.placed_ms.is_not(None))
@@ -57,22 +63,49 @@ def newest_rows(database: Database, session_id: str) -> Json:
             "trades": [trade_json(row) for row in _newest(session, TradeRow, session_id, TradeRow.trade_no.desc())],
             "events": [event_json(row) for row in _newest(session, EventRow, session_id, EventRow.id.desc())],
             "state": {} if state is None else state.payload,
-            "max_loss": _max_loss(session, session_id),
+            "limits": session.get_one(SessionRow, session_id).config.get("limits"),
+            "begun": _begun(session, session_id).isoformat(),
         }  # fmt: skip
 
 
-def runner_stale(database: Database, session_id: str, *, held: bool, now_ms: int) -> Stale | None:
-    """Return since when the runner of a running session is not at work; None if all is well, or the session ended."""
+def breaker_counts(database: Database, session_id: str) -> Counted:
+    """Return what the breakers count at a session's newest order."""
+    sent = IntentRow.session_id == session_id, IntentRow.state != "withheld"
+    of_day = select(IntentRow).where(*sent, IntentRow.role == "entry").order_by(IntentRow.placed_ms.desc()).limit(1)
     with database.session(read_only=True) as session:
-        row = session.get_one(SessionRow, session_id)
-        if row.status != "running":
-            return None
-        lease = session.get(LeaseRow, row.account)
+        newest = select(IntentRow.placed_ms).where(*sent, IntentRow.placed_ms.is_not(None))
+        last_ms = session.scalar(newest.order_by(IntentRow.placed_ms.desc()).limit(1))
+        if last_ms is None:
+            return Counted()
+        today = IntentRow.placed_ms >= last_ms - last_ms % DAY_MS
+        entry = session.scalar(of_day.where(today))
+        orders = select(func.count()).where(*sent, IntentRow.placed_ms > last_ms - MINUTE_MS)
+        minute = session.scalar(orders) or 0
+        if entry is None:
+            return Counted(minute)
+        same = IntentRow.slot == entry.slot, IntentRow.bar_ms == entry.bar_ms, IntentRow.role == "entry"
+        of_bar = session.scalar(select(func.count()).where(*sent, *same)) or 0
+        value = session.scalar(select(func.sum(_TURNED_OVER)).where(*sent, today, IntentRow.role == "entry")) or 0.0
+    return Counted(minute, of_bar, float(value), None if entry.notional is None else float(entry.notional))
+
+
+def runner_stale(database: Database, row: Json, *, now_ms: int) -> Stale | None:
+    """Return since when the runner of a running session is not at work; None if all is well, or the session ended.
+
+    Parameters
+    ----------
+    row
+        The session, as `overview.sessions` gives it.
+    """
+    if row["state"] not in _RUNNING:
+        return None
+    with database.session(read_only=True) as session:
+        lease = session.get(LeaseRow, row["account"])
         return stale(
-            held=held,
+            held=bool(row["lease"] and row["lease"]["held"]),
             renewed_until_ms=None if lease is None else lease.until_ms,
-            begun_ms=_begun_ms(session, row),
-            decisions=_decisions(session, session_id),
+            begun_ms=_ms(_begun(session, row["session"])),
+            decisions=_decisions(session, row["session"]),
             now_ms=now_ms,
         )
 
@@ -224,22 +257,11 @@ def _fills(session: Session, client_ids: Sequence[str]) -> list[Json]:
     ]
 
 
-def _max_loss(session: Session, session_id: str) -> float | None:
-    home = session.get_one(SessionRow, session_id)
-    if home.mode != "live":
-        return None
-    of = AcknowledgementRow.account == home.account
-    query = select(AcknowledgementRow.max_loss).where(of).order_by(AcknowledgementRow.id.desc()).limit(1)
-    found = session.scalars(query).one_or_none()
-    return None if found is None else float(found)
-
-
-def _begun_ms(session: Session, row: SessionRow) -> int:
-    """Return when the session was started or taken up last, as far as the newest events say."""
-    newest = session.scalars(
-        select(EventRow).where(EventRow.session_id == row.session_id).order_by(EventRow.id.desc()).limit(NEWEST)
-    )
-    return _ms(next((event.time for event in newest if event.kind in _BEGUN), row.started_at))
+def _begun(session: Session, session_id: str) -> datetime:
+    """Return when the session was started or taken up last."""
+    of = EventRow.session_id == session_id, EventRow.kind.in_(_BEGUN)
+    found = session.scalar(select(EventRow.time).where(*of).order_by(EventRow.id.desc()).limit(1))
+    return found if found is not None else session.get_one(SessionRow, session_id).started_at
 
 
 def _decisions(session: Session, session_id: str) -> Decisions:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from atb.dashboards.access import logins as module
+from atb.dashboards.access.ended import FOLDER
 from atb.dashboards.access.login_rows import Client, listed, revoke
 from atb.dashboards.access.logins import LIMITS, Logins
 from atb.dashboards.access.users import remove_user, set_password, set_role
@@ -14,6 +15,7 @@ from atb.dashboards.link import DatabaseLink
 from atb.db.access import LoginRow
 from atb.errors import DatabaseLostError, InputError, SetupError
 from tests.dashboards.conftest import PASSWORD
+from tests.dashboards.test_doors import trail
 
 HERE = Client("127.0.0.1", "a test")
 
@@ -135,6 +137,40 @@ def test_who_is_known_may_sign_in_while_the_database_is_away(site, database, mon
     assert logins.find(token, by_person=True).user == "operator", "it goes on when the database is back"
     set_password(database, "operator", by="a test")
     assert logins.find(token, by_person=True) is None, "and ends with a change of the user"
+
+
+def test_who_signs_out_while_the_database_is_away_is_out_for_good(site, database, settings, monkeypatch):
+    tokens = [site.logins.begin(role, PASSWORD, HERE) for role in ("operator", "viewer")]
+    with away(site, monkeypatch):
+        site.logins.end(tokens[0], HERE)
+        assert site.logins.find(tokens[0], by_person=True) is None
+    restarted = Logins(site.link, ended=settings.keys_root / FOLDER)
+    assert restarted.find(tokens[0], by_person=True) is None
+    assert len(listed(database)) == 2, "the database does not know it yet"
+    assert restarted.find(tokens[1], by_person=True), "any look hands it over"
+    assert [row["user"] for row in listed(database)] == ["viewer"]
+    assert not list((settings.keys_root / FOLDER).iterdir())
+    assert [detail for _, _, detail in trail(settings, "logout")] == [{"user": "operator", "address": "127.0.0.1"}]
+    assert restarted.find(tokens[0], by_person=True) is None
+
+
+def test_a_server_that_writes_nothing_remembers_who_signed_out_itself(site, settings):
+    token = site.logins.begin("operator", PASSWORD, HERE)
+    reading = Logins(site.link, read_only=True, ended=settings.keys_root / FOLDER)
+    assert reading.find(token, by_person=True)
+    reading.end(token, HERE)
+    assert reading.find(token, by_person=True) is None
+    assert not (settings.keys_root / FOLDER).exists()
+
+
+def test_a_strange_file_among_ended_logins_does_no_harm(site, settings):
+    folder = settings.keys_root / FOLDER
+    folder.mkdir(parents=True)
+    for name, content in (("README", "x"), ("0" * 64, "not JSON"), ("1" * 64, "[]"), ("2" * 64, "{}")):
+        (folder / name).write_text(content, encoding="utf-8")
+    token = site.logins.begin("operator", PASSWORD, HERE)
+    assert site.logins.find(token, by_person=True)
+    assert len(list(folder.iterdir())) == 4
 
 
 def test_where_nothing_may_be_written_everybody_is_a_viewer(site, database):

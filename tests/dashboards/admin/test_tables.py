@@ -111,7 +111,26 @@ def test_a_search_finds_words_in_texts_and_in_the_detail_of_the_audit_trail(admi
 
 @pytest.mark.parametrize("huge", ["9" * 30, "-" + "9" * 30])
 def test_a_number_that_no_column_holds_is_one_clear_refusal(admin, huge):
-    assert admin.get(f"/admin/event/?flt0_id_equals={huge}").status_code == 400
+    for path in (f"?flt0_id_equals={huge}", f"export/csv/?flt0_id_equals={huge}", "?page=" + "9" * 30):
+        refused = admin.get(f"/admin/event/{path}")
+        assert refused.status_code == 400
+        assert "does not take a value" in refused.text
+
+
+@pytest.mark.parametrize("key", ["9" * 30, "x", "", "1,2", "1.5"])
+def test_a_row_that_cannot_be_is_not_there(admin, key):
+    gone = admin.get(f"/admin/event/details/?id={key}")
+    assert gone.status_code == 302
+    assert gone.location.startswith("/admin/event/")
+
+
+def test_an_overflow_in_our_own_work_is_a_fault_and_no_refusal(admin, server, monkeypatch):
+    def overflow(*_, **__):
+        raise OverflowError
+
+    monkeypatch.setattr(tables, "as_text", overflow)
+    monkeypatch.setitem(server.config, "PROPAGATE_EXCEPTIONS", False)
+    assert admin.get("/admin/dashboard_user/").status_code == 500
 
 
 # --- exports ----------------------------------------------------------------------------------------------------------
@@ -140,6 +159,20 @@ def test_an_export_holds_no_formula_and_all_digits(admin, database):
         "'@z",
     ]
     assert (row["price"], row["fee"]) == ("0.000000010", "-0.05")
+
+
+def test_an_export_begins_before_its_rows_are_read_and_ends_with_all_of_them(admin, database, monkeypatch):
+    monkeypatch.setattr(tables, "_PORTION", 10)
+    add_events(database, 30)
+    read = []
+    plain = tables.as_text
+    monkeypatch.setattr(tables, "as_text", lambda *of, **how: read.append(1) or plain(*of, **how))
+    answer = admin.client.get("/admin/event/export/csv/?flt0_kind_equals=noted")
+    chunks = answer.iter_encoded()
+    assert b"severity" in next(chunks)
+    assert read == []
+    rest = b"".join(chunks).decode()
+    assert len(rest.splitlines()) == 30
 
 
 def test_a_page_escapes_what_a_row_holds(admin, database):

@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import nbformat
-from sqlalchemy import insert
+from sqlalchemy import insert, update
 
 from atb.dashboards.page import Source
 from atb.db import Database
-from atb.db.tables import EventRow, EvidenceRow, PromotionRow, RunRow
+from atb.db.tables import EventRow, EvidenceRow, PromotionRow, RunRow, SessionRow
 from atb.experiments.publication import write_text
+from atb.live.journal.breakers import Breakers
 from atb.live.journal.journal import Journal
 from atb.live.journal.kill_switch import set_halt
 from tests.rehearsal.ledger import (
@@ -66,6 +68,7 @@ def one(source: Source) -> dict[str, str]:
         prediction=0.7, confidence=0.4, refusal=HOSTILE, intents=[{"role": "entry", "side": "buy"}]
     )
     journal.commit(step)
+    started_with(source.database, journal.session_id, Breakers(orders_per_minute=77, turnover_per_day=Decimal(300)))
     _audited(source.database, journal.session_id)
     set_halt(source.database, "paper", "pause", reason=HOSTILE, source="a test")
     return {"session": journal.session_id, "trade": f"{journal.session_id}/0"}
@@ -88,6 +91,13 @@ WORLDS: dict[str, Callable[[Source], dict[str, str]]] = {
     "one": one,
     "many": many,
 }
+
+
+def started_with(database: Database, session_id: str, breakers: Breakers) -> None:
+    """Let a session's row say with which limits its runner was started."""
+    config = {"limits": {"breakers": breakers.to_json(), "max_loss": None}}
+    with database.session() as session:
+        session.execute(update(SessionRow).where(SessionRow.session_id == session_id).values(config=config))
 
 
 def _promoted(database: Database) -> None:

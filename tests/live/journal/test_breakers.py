@@ -1,5 +1,6 @@
 """Breakers: what each limit lets through and what it stops, and that what protects a position always goes."""
 
+import json
 from decimal import Decimal
 
 import pytest
@@ -114,3 +115,16 @@ def test_what_is_sent_with_an_entry_is_withheld_with_it():
 def test_limits_that_are_none_are_refused(wrong):
     with pytest.raises(InputError, match="breaker"):
         Breakers(**wrong)
+
+
+@pytest.mark.parametrize("breakers", [Breakers(), Breakers(7, 9, 2, Decimal("0.10"), Decimal("1E+3"), Decimal("0.5"))])
+def test_breakers_are_read_back_equal_from_plain_values(breakers):
+    assert Breakers.from_json(json.loads(json.dumps(breakers.to_json()))) == breakers
+
+
+@pytest.mark.parametrize(
+    "values", [{"orders_per_hour": 3}, {"orders_per_minute": "many"}, {"entries_per_bar": [1]}, {"largest_order": "-1"}]
+)
+def test_breakers_of_another_version_are_refused(values):
+    with pytest.raises(InputError):
+        Breakers.from_json(values)

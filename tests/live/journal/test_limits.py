@@ -4,7 +4,7 @@ from decimal import Decimal
 
 from atb.engine.policy import AccountPolicy
 from atb.live.journal.breakers import Breakers
-from atb.live.journal.limits import account_use, breaker_use, slot_use
+from atb.live.journal.limits import Counted, account_use, breaker_use, slot_use
 
 STATE = {
     "account": {"equity": 9_000.0, "peak": 12_000.0, "day_equity": 10_000.0, "day_orders": 3, "day_turnover": 5_000.0},
@@ -62,45 +62,22 @@ def test_a_slots_largest_position_counts_whichever_side_it_is_on():
     assert found == {"position of b": ("% of equity", 16.666667, 25.0), "position of c": ("% of equity", 0.0, 25.0)}
 
 
-def order(placed_ms, notional, *, role="entry", state="filled", filled="2", bar="a bar"):
-    return {"placed_ms": placed_ms, "notional": notional, "role": role, "state": state, "filled": filled, "quantity": "2",
-            "slot": 0, "bar": bar}  # fmt: skip
-
-
-def test_breakers_are_counted_at_the_newest_order():
-    day = 86_400_000
-
-    orders = [
-        order(day + 70_000, "100"),
-        order(day + 20_000, None, role="stop"),
-        order(day + 5_000, "50"),
-        order(day - 1, "900", bar="a bar before"),
-    ]
+def test_the_use_of_breakers_is_listed_for_those_that_are_on():
+    counted = Counted(minute=2, of_bar=1, of_day=150.0, newest=100.0)
     breakers = Breakers(turnover_per_day=Decimal(300), largest_order=Decimal(400), largest_share=Decimal("0.5"))
-    assert shown(breaker_use(orders, breakers, equity=1_000.0)) == {
+    assert shown(breaker_use(counted, breakers, equity=1_000.0)) == {
         "orders in the newest order's minute": ("orders", 2, 120),
-        "entries of the newest one's slot and bar": ("entries", 2, 5),
+        "entries of the newest one's slot and bar": ("entries", 1, 5),
         "entries of the newest order's UTC day": ("quote", 150.0, 300.0),
         "newest entry": ("quote", 100.0, 400.0),
         "newest entry's share": ("% of equity", 10.0, 50.0),
     }
-    assert shown(breaker_use([], Breakers(), equity=1.0)) == {"orders in the newest order's minute": ("orders", 0, 120)}
-
-
-def test_breakers_count_what_was_sent_and_of_an_ended_entry_what_was_filled():
-    orders = [
-        order(70_000, "900", state="withheld"),
-        order(60_000, "100", state="cancelled", filled="0.5"),
-        order(50_000, "100", state="rejected", filled="0"),
-        order(40_000, "100", state="live", filled="0"),
-    ]
-    found = shown(breaker_use(orders, Breakers(turnover_per_day=Decimal(300)), equity=1_000.0))
-    assert {name: used for name, (_, used, _) in found.items()} == {
-        "orders in the newest order's minute": 3, "entries of the newest one's slot and bar": 3,
-        "entries of the newest order's UTC day": 125.0,
-    }  # fmt: skip
+    assert shown(breaker_use(Counted(), Breakers(), equity=1.0)) == {
+        "orders in the newest order's minute": ("orders", 0, 120),
+        "entries of the newest one's slot and bar": ("entries", 0, 5),
+    }
 
 
 def test_more_than_allowed_is_more_than_a_hundred_percent():
-    (use,) = breaker_use([order(1, None, role="exit")] * 3, Breakers(orders_per_minute=2), equity=1.0)
+    use = breaker_use(Counted(minute=3), Breakers(orders_per_minute=2), equity=1.0)[0]
     assert use.to_json()["share"] == 150.0

@@ -1,12 +1,17 @@
 """What a watcher reads of a session: the newest rows, equity in points, the audit trail page by page."""
 
-import pytest
-from sqlalchemy import insert
+from decimal import Decimal
 
-from atb.db.tables import EquityRow, EventRow
-from atb.live.journal import watch
+import pytest
+from sqlalchemy import delete, insert
+
+from atb.db.tables import EquityRow, EventRow, IntentRow
+from atb.live.journal import overview, watch
+from atb.live.journal.limits import Counted
+from atb.live.journal.step import Notice
 from atb.live.journal.watch import (
     audit_rows,
+    breaker_counts,
     equity_points,
     newest_predictions,
     newest_rows,
@@ -98,10 +103,65 @@ def test_the_newest_prediction_is_that_of_the_last_bar(database, journal):
     assert newest_predictions(database, [journal.session_id]) == []
 
 
+def row_of(database, journal):
+    return overview.sessions(database, session_id=journal.session_id)[0]
+
+
 def test_an_ended_session_is_never_stale(database, journal):
-    assert runner_stale(database, journal.session_id, held=False, now_ms=START * 2) is not None
+    assert runner_stale(database, row_of(database, journal), now_ms=START * 2) is not None
     journal.end("stopped", {})
-    assert runner_stale(database, journal.session_id, held=False, now_ms=START * 2) is None
+    assert runner_stale(database, row_of(database, journal), now_ms=START * 2) is None
+
+
+def test_when_it_began_is_known_whatever_was_noted_since(database, journal, monkeypatch):
+    monkeypatch.setattr(watch, "NEWEST", 3)
+    begun = newest_rows(database, journal.session_id)["begun"]
+    for bar in range(6):
+        journal.commit(close(bar, notices=[Notice("noted", {})]))
+    assert newest_rows(database, journal.session_id)["begun"] == begun
+    with database.session() as session:
+        session.execute(delete(EventRow))
+    assert newest_rows(database, journal.session_id)["begun"], "by the session's own row"
+
+
+# --- what the breakers count --------------------------------------------------------------------------------------------
+
+
+def add_orders(database, journal, *orders):
+    """Add orders as (moment in ms, notional, role, state, filled of 2)."""
+    rows = [
+        {"client_id": f"c{number}", "session_id": journal.session_id, "slot": 0, "strategy": "x", "symbol": "BTC/USDT",
+         "bar_ms": bar, "role": role, "attempt": number, "side": "buy", "type": "market", "quantity": Decimal(2), "state": state,
+         "notional": None if notional is None else Decimal(notional), "filled": Decimal(filled), "epoch": 1, "placed_ms": at}
+        for number, (at, notional, role, state, filled, bar) in enumerate(orders)
+    ]  # fmt: skip
+    with database.session() as session:
+        session.execute(insert(IntentRow), rows)
+
+
+def test_breakers_count_a_minute_a_bar_and_a_day_however_many_orders_there_are(database, journal):
+    day = 20_000 * 86_400_000
+    many = [(day + 100_000 + n, None, "stop", "cancelled", 0, 1) for n in range(400)]
+    entries = [(day + 5_000, "0.1", "entry", "filled", 2, 7), (day + 6_000, "0.2", "entry", "filled", 2, 7)]
+    add_orders(database, journal, (day - 1, "900", "entry", "filled", 2, 6), *entries, *many)
+    found = breaker_counts(database, journal.session_id)
+    assert (found.minute, found.of_bar, found.newest) == (400, 2, 0.2)
+    assert found.of_day == pytest.approx(0.3)
+
+
+def test_breakers_count_what_was_sent_and_of_an_ended_entry_what_was_filled(database, journal):
+    add_orders(
+        database, journal, (40_000, "100", "entry", "live", 0, 1), (50_000, "100", "entry", "rejected", 0, 1),
+        (60_000, "100", "entry", "cancelled", "0.5", 1), (70_000, "900", "entry", "withheld", 0, 1),
+    )  # fmt: skip
+    assert breaker_counts(database, journal.session_id) == Counted(3, 3, 125.0, 100.0)
+
+
+def test_breakers_count_nothing_without_orders_and_no_entry_of_another_day(database, journal):
+    assert breaker_counts(database, journal.session_id) == Counted()
+    day = 86_400_000
+    add_orders(database, journal, (day - 1, "100", "entry", "filled", 2, 1), (day, None, "exit", "filled", 2, 1))
+    assert breaker_counts(database, journal.session_id) == Counted(minute=2)
 
 
 def test_the_trail_is_read_page_by_page_without_a_gap(database, journal):

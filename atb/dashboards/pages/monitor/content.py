@@ -51,8 +51,7 @@ def _stale(source: Source, row: Json) -> Json | None:
     from atb.live.journal.overview import moment_text
     from atb.live.journal.watch import runner_stale
 
-    held = bool(row["lease"] and row["lease"]["held"])
-    found = runner_stale(source.database, row["session"], held=held, now_ms=source.now_ms)
+    found = runner_stale(source.database, row, now_ms=source.now_ms)
     return None if found is None else {"since": moment_text(found.since_ms), "why": found.why}
 
 
@@ -73,14 +72,14 @@ def _session(source: Source, row: Json, slot: str | None) -> Json:
         "slots": slots,
         "equity_points": equity_points(source.database, name, finest),
         "slot": None if shown is None else _slot(source.database, name, shown),
-        "limits": [use.to_json() for use in _limits(source, row, newest)],
+        "limits": _limits(source, row, newest),
         "account_state": newest["state"].get("account", {}),
         "trading": trading(newest["trades"]),
         "execution": execution(newest["orders"], newest["fills"], _closes(newest["decisions"])),
         "health": {
             "troubles": troubles(newest["events"], source.now_ms),
             "lag": decision_lag(newest["decisions"][:20]),
-            "begun": next((event["time"] for event in newest["events"] if event["kind"] in {"started", "resumed"}), None),
+            "begun": newest["begun"],
         },
         "open": newest["open"],
         **{kind: newest[kind][:count] for kind, count in SHOWN.items()},
@@ -142,27 +141,38 @@ def _closes(decisions: list[Json]) -> dict[tuple[int, str], float]:
     return {(row["slot"], row["time"]): row["bar"]["close"] for row in decisions if (row["bar"] or {}).get("close")}
 
 
-def _limits(source: Source, row: Json, newest: Json) -> "list[Use]":
-    """Return the use of every limit that is on; those of a manifest that cannot be read are left out."""
+def _limits(source: Source, row: Json, newest: Json) -> Json:
+    """Return the `use` of every limit that is on, and `unknown`: a sentence for those of which it is not known what they are."""
+    found, unknown = [], []
+    for read in (_promised, _own):
+        try:
+            found += read(source.database, row, newest)
+        except AtbError as missing:
+            unknown.append(str(missing))
+    return {"use": [use.to_json() for use in found], "unknown": unknown}
+
+
+def _own(database: "Database", row: Json, newest: Json) -> "list[Use]":
+    """Return the use of the limits that the runner was started with.
+
+    Raises
+    ------
+    AtbError
+        If it did not write them.
+    """
     from atb.live.journal.breakers import Breakers
     from atb.live.journal.limits import breaker_use
+    from atb.live.journal.watch import breaker_counts
 
-    live = source.settings.live
-    switches = Breakers(
-        orders_per_minute=live.orders_per_minute, entries_per_bar=live.entries_per_bar,
-        turnover_per_day=live.turnover_per_day, largest_order=live.max_notional, largest_share=live.max_share,
-    )  # fmt: skip
-    found = breaker_use(newest["orders"], switches, equity=float(row["equity"]))
-    if not newest["state"].get("account"):
-        return found
-    try:
-        return [*_promised(source.database, row, newest), *found]
-    except AtbError:  # a manifest that is gone, or of another version
-        return found
+    limits = newest["limits"]
+    if limits is None:
+        raise InputError("The runner did not write its breakers: it is of an earlier version", todo="Start it again")
+    breakers = Breakers.from_json(limits["breakers"])
+    return breaker_use(breaker_counts(database, row["session"]), breakers, equity=float(row["equity"]))
 
 
 def _promised(database: "Database", row: Json, newest: Json) -> "list[Use]":
-    """Return the use of the limits that the manifests have.
+    """Return the use of the limits that the manifests have, and of the largest loss.
 
     Raises
     ------
@@ -172,12 +182,14 @@ def _promised(database: "Database", row: Json, newest: Json) -> "list[Use]":
     from atb.engine.policy import AccountPolicy, RiskPolicy
     from atb.live.journal.limits import account_use, slot_use
 
+    if not newest["state"].get("account"):
+        return []
     pinned = [_manifest(database, slot["manifest_sha256"]) for slot in row["slots"]]
     names = [f"{slot['strategy']} on {slot['symbol']}" for slot in row["slots"]]
     largest = [RiskPolicy.from_json(manifest.policy).max_position for manifest in pinned]
     policy = AccountPolicy.from_json(pinned[0].account)
     return [
-        *account_use(newest["state"], policy, max_loss=newest["max_loss"]),
+        *account_use(newest["state"], policy, max_loss=(newest["limits"] or {}).get("max_loss")),
         *slot_use(newest["state"], list(zip(names, largest, strict=True))),
     ]
 

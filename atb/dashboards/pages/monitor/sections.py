@@ -160,12 +160,15 @@ def _series(points: list[tuple[int, float]], name: str) -> Any:
 
 
 def limits(chosen: Json) -> Component:
-    """Return the use of each limit that is on."""
+    """Return the use of each limit that is on, and which limits are not known."""
+    found = chosen["limits"]
     rows = [
         {**use, "meter": html.Meter(value=str(min(100, use["share"])), min="0", max="100", high="80")}
-        for use in chosen["limits"]
+        for use in found["use"]
     ]
-    return section("Limits", listed(rows, LIMITS, empty="No limit is on."))
+    unknown = [notice(f"Not all limits are known. {why}", "warn") for why in found["unknown"]]
+    none = None if unknown and not rows else listed(rows, LIMITS, empty="No limit is on.")
+    return section("Limits", none, *unknown)
 
 
 def orders(chosen: Json) -> Component:
