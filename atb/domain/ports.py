@@ -16,10 +16,10 @@ from atb.domain.venue import (
     Capabilities,
     Commissions,
     Contact,
-    Hint,
     OrderList,
     OrderReport,
     Permissions,
+    StreamUpdate,
 )
 
 if TYPE_CHECKING:
@@ -181,8 +181,8 @@ class Broker(Protocol):
         """Return the account's commission rates in a symbol; None if the venue gives none."""
         ...
 
-    def listen(self, wake: Callable[[Hint], None]) -> None:
-        """Call `wake` for every hint that the venue pushes, from now on."""
+    def listen(self, wake: Callable[[StreamUpdate], None]) -> None:
+        """Call `wake` for every update that the venue pushes, from now on."""
         ...
 
     def observe(self, callback: Callable[[Contact], None]) -> None:

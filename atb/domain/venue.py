@@ -57,7 +57,7 @@ class Answer:
     code, text
         The venue's code and words (without secrets), or the fault's class.
     reports, fills
-        Orders and executions that the answer reports; hints for `unknown`, truth for `done`.
+        Orders and executions that the answer reports; evidence for `unknown`, facts for `done`.
     retry_after_ms
         How long the venue asks to be left alone.
     sent_ms
@@ -194,8 +194,8 @@ class Contact:
 
 
 @dataclass(frozen=True, slots=True)
-class Hint:
-    """Something happened at the venue; whoever hears it asks the venue what. `gap` says that hints may have been lost."""
+class StreamUpdate:
+    """A stream said that something happened; whoever gets it asks the venue what. `gap` says that updates may be lost."""
 
     kind: Literal["order", "bar", "balance", "gap"]
     symbol: Symbol | None = None

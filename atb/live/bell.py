@@ -1,4 +1,4 @@
-"""The bell that wakes the runner's loop: streams and signals ring it, and streams say of which symbols they heard something."""
+"""The bell that wakes the runner's loop: streams and signals ring it, and streams say which symbols have updates."""
 
 import asyncio
 from collections.abc import Iterator
@@ -12,12 +12,12 @@ from atb.domain import Symbol
 class Bell:
     """Wakes the loop, from streams and signals; `stop` ends it between two steps.
 
-    `heard` has the symbols of whose orders streams said something since the loop last took them; None stands for all.
+    `updated` has the symbols whose orders have updates that the loop has not taken yet; None stands for all.
     """
 
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     stopping: bool = False
-    heard: set[Symbol | None] = field(default_factory=set)
+    updated: set[Symbol | None] = field(default_factory=set)
     _loop: asyncio.AbstractEventLoop | None = None
 
     def stop(self) -> None:
@@ -25,20 +25,20 @@ class Bell:
         self.stopping = True
         self.ring()
 
-    def hear(self, symbol: Symbol | None) -> None:
+    def note_update(self, symbol: Symbol | None) -> None:
         """Wake the loop because something happened to a symbol's orders, or to those of any."""
-        self.heard.add(symbol)
+        self.updated.add(symbol)
         self.ring()
 
     def take(self, woken: bool) -> set[Symbol | None] | None:
-        """Take the symbols that something was heard of since the last time; None where the loop was not woken.
+        """Take the symbols that had updates since the last time; None where the loop was not woken.
 
         A simulated exchange's clock wakes it for whatever happens there, and does not say of what.
         """
-        heard, self.heard = self.heard, set()
+        updated, self.updated = self.updated, set()
         rung = self.wake.is_set()
         self.wake.clear()
-        return heard | (set() if rung else {None}) if woken else None
+        return updated | (set() if rung else {None}) if woken else None
 
     def ring(self, *_: object) -> None:
         """Wake the loop; safe in a signal handler and from another thread."""

@@ -103,18 +103,18 @@ class Loop:
                 await self._obey()
                 if (due := self._due_ms()) is None:
                     return await self._end("finished")
-                heard = self.bell.take(await self.timer.wait_until(due, self.bell.wake))
+                updated = self.bell.take(await self.timer.wait_until(due, self.bell.wake))
                 if not self.bell.stopping:
-                    await self._turn(heard)
+                    await self._turn(updated)
                     await self._recheck()
                     self._show()
             return await self._end("stopped")
 
-    async def _turn(self, heard: Collection[Symbol | None] | None) -> None:
-        """Do what is due: look for executions, trade the bars that closed, renew the lease; `heard` is None if nothing woke it."""
+    async def _turn(self, updated: Collection[Symbol | None] | None) -> None:
+        """Do what is due: look for executions, trade the bars that closed, renew the lease; `updated`: None if nothing woke it."""
         now, looks = self.timer.now_ms(), self.desk.due_ms()
-        if heard is not None or (looks is not None and looks <= now):
-            await self.desk.look(heard)
+        if updated is not None or (looks is not None and looks <= now):
+            await self.desk.look(updated)
         coming = self.feed.next_ms()
         if coming is not None and coming <= self.timer.now_ms():
             moment = await self.feed.take()
@@ -123,7 +123,7 @@ class Loop:
                 self.feed.notices.clear()
             if moment is not None:
                 await self._trade(moment)
-        if heard is not None or monotonic() - self._beat > _HEARTBEAT_S:
+        if updated is not None or monotonic() - self._beat > _HEARTBEAT_S:
             await self.writer.beat()
             self._beat = monotonic()
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from atb.domain import Timer
-from atb.domain.venue import Hint
+from atb.domain.venue import StreamUpdate
 from atb.errors import DatabaseLostError, InputError
 from atb.live.context import RunnerContext, VenueContext, Window
 from atb.live.execution.blotter import Blotter
@@ -136,7 +136,7 @@ async def _venue_session(
         feed = CandleFeed(venue.broker, portfolio, until_ms=venue.until_ms, events=venue.events)
         await feed.open(session.resumed.trade_from_ms, session.last_bars)
         book = book_of(portfolio, feed, session)
-        venue.broker.listen(_on_hint(context))
+        venue.broker.listen(_on_update(context))
         venue.broker.observe(context.telemetry.requested)
         context.telemetry.silences = venue.broker.silences
         _report_clock(context, venue)
@@ -216,18 +216,20 @@ def _loop(
     )  # fmt: skip
 
 
-def _on_hint(context: RunnerContext) -> Callable[[Hint], None]:
-    """Return a listener that wakes the loop at every hint but a bar's: bars are due by the clock."""
+def _on_update(context: RunnerContext) -> Callable[[StreamUpdate], None]:
+    """Return a listener that wakes the loop at every update but a bar's: bars are due by the clock."""
 
-    def on_hint(hint: Hint) -> None:
-        if hint.kind == "gap":
-            context.telemetry.vitals.tell("streams", hint.detail.get("state") == "up", hint.detail.get("stream", ""))
-        if hint.kind == "balance":  # whatever moves it is heard of by its order too
+    def on_update(update: StreamUpdate) -> None:
+        if update.kind == "gap":
+            context.telemetry.vitals.tell(
+                "streams", update.detail.get("state") == "up", update.detail.get("stream", "")
+            )
+        if update.kind == "balance":  # whatever moves it comes as an update of its order too
             context.bell.ring()
-        elif hint.kind != "bar":
-            context.bell.hear(hint.symbol)
+        elif update.kind != "bar":
+            context.bell.note_update(update.symbol)
 
-    return on_hint
+    return on_update
 
 
 def _report_clock(context: RunnerContext, venue: VenueContext) -> None:

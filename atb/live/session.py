@@ -63,7 +63,7 @@ class HeldAccount:
         trade_from_ms
             Open of the first bar to trade.
         threads
-            Whether to write in a thread, so that streams are heard meanwhile.
+            Whether to write in a thread, so that streams are read meanwhile.
         config
             Stored with the session, beside that of the context and the limits that the runner keeps.
         """

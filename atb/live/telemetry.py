@@ -82,7 +82,7 @@ class Telemetry:
                 )
         for done in step.fills:
             metrics.fills.labels(symbol=str(done.fill.symbol), role=done.order.role).inc()
-        for event in step.heard:
+        for event in step.order_events:
             if event.kind == "answer":
                 self._answered(metrics, event.client_id, str(event.detail["outcome"]))
         for notice in step.notices:

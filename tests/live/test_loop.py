@@ -1,4 +1,4 @@
-"""The loop: it stops between two steps, obeys the kill switch, keeps its lease while it waits, and hears its bell."""
+"""The loop: it stops between two steps, obeys the kill switch, keeps its lease while it waits, and wakes at its bell."""
 
 import asyncio
 import signal
@@ -201,19 +201,19 @@ def test_a_loop_that_sleeps_hears_its_bell(promoted, how):
 
 
 @pytest.mark.parametrize(
-    ("woken", "ring", "heard"),
+    ("woken", "ring", "updated"),
     [
         (False, lambda bell: None, None),
         (True, lambda bell: None, {None}),  # a simulated clock, which does not say of what
         (True, lambda bell: bell.ring(), set()),
-        (True, lambda bell: bell.hear(BTC), {BTC}),
-        (True, lambda bell: (bell.hear(BTC), bell.hear(None)), {BTC, None}),
+        (True, lambda bell: bell.note_update(BTC), {BTC}),
+        (True, lambda bell: (bell.note_update(BTC), bell.note_update(None)), {BTC, None}),
     ],
 )
-def test_a_bell_tells_once_of_which_symbols_something_was_heard(woken, ring, heard):
+def test_a_bell_tells_once_which_symbols_had_updates(woken, ring, updated):
     bell = Bell()
     ring(bell)
-    assert bell.take(woken) == heard
+    assert bell.take(woken) == updated
     assert not bell.wake.is_set()
     assert bell.take(False) is None
-    assert bell.heard == set()
+    assert bell.updated == set()

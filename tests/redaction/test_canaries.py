@@ -13,7 +13,7 @@ import pytest
 
 from atb.db import open_database
 from atb.live.journal.kill_switch import set_halt
-from atb.live.journal.step import Heard, Notice
+from atb.live.journal.step import Notice, OrderEvent
 from atb.redaction import Redactor, install
 from tests.rehearsal.ledger import START, became, close, open_journal, working
 from tests.timeouts import PATIENCE_S
@@ -117,8 +117,11 @@ def test_no_secret_reaches_a_row_of_the_journal(tmp_path):
             "headers": {"X-MBX-APIKEY": "kNrY"},
             "nested": [{"apiKey": ["kNrY"]}, secret],
         }
-        notice, heard = Notice("venue", texts, "error"), Heard(entry.order.client_id, "answer", texts, START)
-        journal.commit(close(0, placed=[entry, late], notices=[notice], heard=[heard]))
+        notice, order_events = (
+            Notice("venue", texts, "error"),
+            OrderEvent(entry.order.client_id, "answer", texts, START),
+        )
+        journal.commit(close(0, placed=[entry, late], notices=[notice], order_events=[order_events]))
         journal.commit(close(1, changes=became(entry, "rejected", refusal=f"{signed} {secret}")))
         set_halt(database, "paper", "pause", reason=f"leaked {secret}", source="a test")
         journal.end("stopped", texts)

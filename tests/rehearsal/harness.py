@@ -281,7 +281,7 @@ class Play:
             self.readings.append(read_session(database).states)
         database.close()
 
-    def _heard(self, broker: Any) -> Any:
+    def _fragile(self, broker: Any) -> Any:
         """Return the broker behind its doors, deaf where the schedule says so."""
         if not self.schedule.streams:
             broker.listen = lambda _wake: None
@@ -299,7 +299,7 @@ class Play:
         broker = connect(access, timer)
         opened = database or open_database(self.url)
         exchange = VenueContext(
-            self._heard(broker),
+            self._fragile(broker),
             timer,
             compare_ms=6 * self.schedule.bar_ms,
             tick_ms=None,

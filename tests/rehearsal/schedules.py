@@ -81,7 +81,7 @@ class Schedule:
     halts
         When the kill switch is raised (bar, level) and lowered (bar, None where it is not).
     streams
-        Whether the runner hears the exchange's streams. Its clock wakes it for whatever happens on the account anyway, and
+        Whether the runner gets the exchange's streams. Its clock wakes it for whatever happens on the account anyway, and
         without them a schedule is the same to the last request every time.
     order_entry
         The way of orders. Over a WebSocket it is the real time of a reconnection that decides which orders go by REST meanwhile.

@@ -38,8 +38,8 @@ class Outstanding:
         Exchange time before which nothing of it can have happened; `sent_ms` may be later than its execution.
     next_look_ms
         Exchange time from which the venue is to be asked for an order whose answer was lost.
-    heard_ms
-        Exchange time at which something was last heard that may tell of it; from then the pauses between look-ups grow anew.
+    updated_ms
+        Exchange time of the last update that may tell of it; from then the pauses between look-ups grow anew.
     traced
         Whether the venue knows another order of its list, or the list: then it has this one too.
     was_listed
@@ -71,7 +71,7 @@ class Outstanding:
     reported: Decimal = Decimal(0)
     unknown: bool = False
     next_look_ms: int = 0
-    heard_ms: int = 0
+    updated_ms: int = 0
     cancelling: bool = False
     traced: bool = False
     was_listed: bool = False

@@ -46,8 +46,8 @@ class Desk(Protocol):
         """Trade a moment under the kill switch's level, and write the steps."""
         ...
 
-    async def look(self, heard: Collection[Symbol | None] | None = None) -> None:
-        """Fetch what happened between two closes; `heard` has the symbols that streams named (None: any), None where none did."""
+    async def look(self, updated: Collection[Symbol | None] | None = None) -> None:
+        """Fetch what happened between two closes; `updated` has the symbols that streams named (None: any), None where none did."""
         ...
 
     async def obey(self, level: Level) -> None:
@@ -96,7 +96,7 @@ class PaperTrading:
         if moment.opening and (opened := self._desk.on_open(moment)) is not None:
             await self._commit(opened)
 
-    async def look(self, heard: Collection[Symbol | None] | None = None) -> None:
+    async def look(self, updated: Collection[Symbol | None] | None = None) -> None:
         """Nothing happens between two moments."""
 
     async def obey(self, level: Level) -> None:
@@ -161,10 +161,10 @@ class ExchangeTrading:
         reconciled = self.reconciled or await self._compare()
         await self._desk.on_moment(moment, barred="halted" if level else None if reconciled else "not_reconciled")
 
-    async def look(self, heard: Collection[Symbol | None] | None = None) -> None:
+    async def look(self, updated: Collection[Symbol | None] | None = None) -> None:
         """Fetch lost answers and executions, and reconcile the account when due."""
         traded = self.book.portfolio.symbols
-        of = None if heard is None else [symbol for symbol in traded if symbol in heard or None in heard]
+        of = None if updated is None else [symbol for symbol in traded if symbol in updated or None in updated]
         await self._desk.look(of)
         if self._desk.reports.doubt or self._desk.broker.now_ms() >= self._compared_ms + self._every_ms:
             await self._compare()

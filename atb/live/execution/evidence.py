@@ -98,9 +98,9 @@ def is_newer(report: OrderReport, kept: Working) -> bool:
     return kept.state == "absent" or met or report.filled > kept.filled
 
 
-def hear(outstanding: Outstanding, at_ms: int) -> None:
-    """Note that something was heard that may tell of an order: where its answer was lost, it is looked up at once."""
-    outstanding.heard_ms, outstanding.next_look_ms = at_ms, 0
+def note_update(outstanding: Outstanding, at_ms: int) -> None:
+    """Note an update that may tell of an order: where its answer was lost, it is looked up at once."""
+    outstanding.updated_ms, outstanding.next_look_ms = at_ms, 0
 
 
 def trace(orders: Iterable[Outstanding], at_ms: int) -> None:
@@ -108,15 +108,15 @@ def trace(orders: Iterable[Outstanding], at_ms: int) -> None:
     for outstanding in orders:
         if not outstanding.traced:
             outstanding.traced = True
-            hear(outstanding, at_ms)
+            note_update(outstanding, at_ms)
 
 
-def next_look_ms(asked_ms: int, over_ms: int, timing: DeskTiming, *, heard_ms: int = 0) -> int:
+def next_look_ms(asked_ms: int, over_ms: int, timing: DeskTiming, *, updated_ms: int = 0) -> int:
     """Return when to ask again: within the window at a steady pace, right after it, and then ever more slowly.
 
-    The pauses begin anew when something is heard that may tell of the order: it may have left a position bare.
+    The pauses begin anew with an update that may tell of the order: it may have left a position bare.
     """
     if asked_ms <= over_ms:
         return min(over_ms + 1, asked_ms + timing.look_ms)
-    waited_ms = asked_ms - max(over_ms, heard_ms)
+    waited_ms = asked_ms - max(over_ms, updated_ms)
     return asked_ms + min(max(waited_ms // 4, timing.look_ms), timing.longest_look_ms)

@@ -114,13 +114,13 @@ class ExchangeDesk:
         await self.settle(step)
         await self._terms.keep(self.book.portfolio.symbols)
 
-    async def look(self, heard: Iterable[Symbol] | None = None) -> None:
+    async def look(self, updated: Iterable[Symbol] | None = None) -> None:
         """Fetch what happened at the venue, and act on it; this is all the recovery that a restart needs.
 
-        The symbols that streams named (`heard`) are asked for again until reads cannot lag behind any more; None where none did.
+        The symbols with updates (`updated`) are asked for again until reads cannot lag behind any more; None where none did.
         """
-        symbols = self._symbols_to_sweep() if heard is None else self.book.portfolio.symbols
-        self._order_status.hear(heard or ())
+        symbols = self._symbols_to_sweep() if updated is None else self.book.portfolio.symbols
+        self._order_status.note_updates(updated or ())
         step, self._looked_ms = self._step(), self.broker.now_ms()
         await self._order_status.recall(self.book.portfolio.symbols, step)
         await self._order_status.resolve(step)
@@ -130,7 +130,7 @@ class ExchangeDesk:
         await self.settle()
 
     def _symbols_to_sweep(self) -> Sequence[Symbol]:
-        """Return the symbols of which something was just heard if nothing else is due, otherwise all."""
+        """Return the symbols that just had an update if nothing else is due, otherwise all."""
         pending, lagging = self._pending_ms(), self._order_status.lagging()
         only = lagging and (pending is None or pending > self.broker.now_ms())
         return lagging if only else self.book.portfolio.symbols

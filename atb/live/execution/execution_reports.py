@@ -21,7 +21,7 @@ from atb.live.execution.desk_state import DeskState
 from atb.live.execution.evidence import is_newer, trace
 from atb.live.execution.orders import PROTECTIVE, OrderMaker
 from atb.live.execution.refusals import PASSES, PAUSES, PRICES, Meaning, is_of_size, meaning_of
-from atb.live.journal.step import SET_ASIDE, WRITTEN_OFF, Heard, Notice, Step
+from atb.live.journal.step import SET_ASIDE, WRITTEN_OFF, Notice, OrderEvent, Step
 
 _NEARLY = 2.0  # times the least value of an order (quote), below which such a refusal means that it is too small
 _FEE_SLACK = 1.5  # the price may have fallen since an entry's fee was valued in quote
@@ -290,7 +290,7 @@ class ExecutionReports:
             if answer.outcome == "done":
                 self.closed.discard(outstanding.slot)
             detail = {"outcome": answer.outcome, "code": answer.code, "text": answer.text}
-            step.heard.append(Heard(outstanding.client_id, "answer", detail, step.time_ms))
+            step.order_events.append(OrderEvent(outstanding.client_id, "answer", detail, step.time_ms))
 
     def _rejected(
         self, outstanding: Outstanding, group: tuple[Outstanding, ...], answer: Answer, *, step: Step

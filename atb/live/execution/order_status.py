@@ -48,7 +48,7 @@ class OrderStatus:
         self._identified: dict[tuple[Symbol, str], str] = {}
         self._recalled, self._recall_ms, self._swept_ms = False, 0, 0
         self._doubted_ms = -timing.watch_ms  # when a request was last taken for one that was not executed
-        self._heard_ms: dict[Symbol, int] = {}  # when something was last heard of a symbol's orders
+        self._updated_ms: dict[Symbol, int] = {}  # when the orders of a symbol last had an update
 
     async def sweep(self, symbols: Iterable[Symbol], step: Step) -> bool:
         """Apply the executions since the last sweep, and look up every order that should be open and is not.
@@ -191,24 +191,24 @@ class OrderStatus:
             return None
         return self._swept_ms + self._timing.watch_pause_ms
 
-    def hear(self, symbols: Iterable[Symbol]) -> None:
+    def note_updates(self, symbols: Iterable[Symbol]) -> None:
         """Note that something happened to the orders of symbols; what the venue is asked now may lag behind it.
 
         It may be what a request did whose answer was lost, and may have left a position bare: its orders are looked up at once,
         but no sooner than the shortest pause allows.
         """
         now, symbols = self._broker.now_ms(), set(symbols)
-        self._heard_ms |= dict.fromkeys(symbols, now)
+        self._updated_ms |= dict.fromkeys(symbols, now)
         for outstanding in self._blotter.unknown():
-            if outstanding.order.symbol in symbols and now - outstanding.heard_ms >= self._timing.look_ms:
-                evidence.hear(outstanding, now)
+            if outstanding.order.symbol in symbols and now - outstanding.updated_ms >= self._timing.look_ms:
+                evidence.note_update(outstanding, now)
 
     def lagging(self) -> list[Symbol]:
-        """Return the busy symbols of which something was heard so recently that reads may not show it yet."""
+        """Return the busy symbols that had an update so recently that reads may not show it yet."""
         since_ms = self._broker.now_ms() - self._timing.lag_ms
         busy = self._busy()
-        self._heard_ms = {symbol: heard for symbol, heard in self._heard_ms.items() if heard >= since_ms}
-        return [symbol for symbol in self._heard_ms if symbol in busy]
+        self._updated_ms = {symbol: updated for symbol, updated in self._updated_ms.items() if updated >= since_ms}
+        return [symbol for symbol in self._updated_ms if symbol in busy]
 
     def _busy(self) -> set[Symbol]:
         """Return the symbols with orders that are out, or with a position."""
@@ -240,7 +240,7 @@ class OrderStatus:
             if outstanding.unknown:
                 over_ms = self._over_ms(outstanding)
                 outstanding.next_look_ms = evidence.next_look_ms(
-                    asked_ms, over_ms, self._timing, heard_ms=outstanding.heard_ms
+                    asked_ms, over_ms, self._timing, updated_ms=outstanding.updated_ms
                 )
 
     async def _found(self, outstanding: Outstanding, step: Step) -> bool:
@@ -305,13 +305,13 @@ class OrderStatus:
                 continue
             over_ms = self._over_ms(outstanding)
             outstanding.looks += asked_ms > over_ms
-            heard = self._witnesses(outstanding, nameless, balances)
-            found = evidence.Evidence(entry, asked_ms, over_ms, outstanding.looks, frozenset(heard))
+            witnesses = self._witnesses(outstanding, nameless, balances)
+            found = evidence.Evidence(entry, asked_ms, over_ms, outstanding.looks, frozenset(witnesses))
             if evidence.verdict(found, self._timing) == "absent":
                 self._give_up(outstanding, balances, step)
             elif asked_ms > over_ms and not outstanding.waits:
                 outstanding.waits = True
-                detail = {"client_id": outstanding.client_id, "role": outstanding.role, "evidence": sorted(heard)}
+                detail = {"client_id": outstanding.client_id, "role": outstanding.role, "evidence": sorted(witnesses)}
                 step.notices.append(Notice("answer_unknown", detail, "warning"))
 
     def _witnesses(
@@ -319,13 +319,13 @@ class OrderStatus:
     ) -> set[evidence.Witness]:
         """Return the witnesses that speak for an order that its own look-up did not find."""
         order, since_ms = outstanding.order, outstanding.placed_ms - self._timing.margin_ms
-        heard: dict[evidence.Witness, bool] = {
+        speaks: dict[evidence.Witness, bool] = {
             "order": outstanding.exchange_id is not None or self._is_listed(outstanding),
             "list": outstanding.traced,
             "execution": any(fill.side == order.side and fill.time_ms >= since_ms for fill in nameless),
             "balance": self._speak(order, balances),
         }
-        return {witness for witness, speaks in heard.items() if speaks}
+        return {witness for witness, for_it in speaks.items() if for_it}
 
     def _is_listed(self, outstanding: Outstanding) -> bool:
         """Return whether the last sweep found an order among the open ones."""

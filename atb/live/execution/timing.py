@@ -12,7 +12,7 @@ class DeskTiming:
     entry_grace_ms
         How long after a close an entry may still be sent.
     margin_ms
-        Added to the venue's bound on late execution before "not found" is heard at all.
+        Added to the venue's bound on late execution before "not found" counts at all.
     silence_ms
         How much longer an entry must leave no trace before it is given up. Nothing documented bounds how far a venue's look-up lags
         behind its matching engine, nor when the engine executes what was accepted in time; users report 10 s and more. Six times

@@ -148,7 +148,7 @@ class SteppedTimer:
 
     async def wait_until(self, time_ms: int, wake: asyncio.Event) -> bool:
         """Let the exchange's time pass until `time_ms`, or until something happens there; return whether it did."""
-        await asyncio.sleep(0)  # a hint that has arrived is handled before time moves
+        await asyncio.sleep(0)  # an update that has arrived is handled before time moves
         if wake.is_set():
             return True
         if self._socket is None:

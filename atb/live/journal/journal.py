@@ -207,7 +207,7 @@ class Journal:
             row = rows.intent(working, step.changes.get(name), value=values[name], placed_ms=step.time_ms)
             withheld_as = {"state": "withheld", "refusal": judged.withheld[name]} if name in judged.withheld else {}
             placed.append(row | withheld_as)
-        numbered = enumerate(step.heard, written.event_no + 1)
+        numbered = enumerate(step.order_events, written.event_no + 1)
         sql.insert_all(connection, sql.DECISIONS, [rows.decision(decision) for decision in step.decided])
         sql.insert_all(connection, sql.INTENTS, placed)
         sql.insert_all(connection, sql.FILLS, [rows.fill(done) for done in step.fills])
@@ -295,7 +295,7 @@ class Journal:
         written = self._written
         written.in_doubt = None
         written.step_no += 1
-        written.event_no += len(step.heard)
+        written.event_no += len(step.order_events)
         written.closes |= _closes(step)
         if step.bar_ms is not None:
             written.equity = exact(step.equity)
@@ -332,7 +332,7 @@ class Journal:
 
     def _make_months(self, step: Step) -> None:
         """Create the partitions of every month that the step writes to, and of the next."""
-        times = [step.time_ms, *(item.bar_ms for item in step.decided), *(item.time_ms for item in step.heard)]
+        times = [step.time_ms, *(item.bar_ms for item in step.decided), *(item.time_ms for item in step.order_events)]
         months = {Month.of(time_ms) for time_ms in (*times, *([] if step.bar_ms is None else [step.bar_ms]))}
         wanted = months | {max(months).next}
         if not wanted <= self._written.months:

@@ -10,7 +10,7 @@ from atb.db.tables import IntentRow
 from atb.decimals import exact
 from atb.domain import Fill, Order, Symbol
 from atb.engine.codes import DIRECTIONS, REASONS
-from atb.live.journal.step import NOT_TRADED, Change, Decided, Execution, Heard, Step, Working
+from atb.live.journal.step import NOT_TRADED, Change, Decided, Execution, OrderEvent, Step, Working
 from atb.live.plan import Plan
 from atb.redaction import redact
 
@@ -111,7 +111,7 @@ class Rows:
         last = max(exits or [done.number for done in of_slot], default=None)
         return None if last is None else {"of": self._session_id, "in_slot": slot, "last": last, "number": number}
 
-    def event(self, event: Heard, number: int) -> Row:
+    def event(self, event: OrderEvent, number: int) -> Row:
         """Return the row of a message of the venue about an order."""
         values = {
             "client_id": event.client_id,

@@ -106,7 +106,7 @@ class Notice:
 
 
 @dataclass(frozen=True)
-class Heard:
+class OrderEvent:
     """A message of the venue about an order, verbatim but for secrets; never changed once written."""
 
     client_id: str
@@ -151,7 +151,7 @@ class Step:
     state: dict[str, Any] | None = None
     notices: list[Notice] = field(default_factory=list)
     cursors: dict[str, str] = field(default_factory=dict)
-    heard: list[Heard] = field(default_factory=list)
+    order_events: list[OrderEvent] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

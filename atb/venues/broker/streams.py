@@ -1,7 +1,7 @@
-"""Streams as hints: background tasks that say when to query, a watchdog for silence, and a hint for every gap.
+"""Streams: background tasks whose updates say when to query, a watchdog for silence, and an update for every gap.
 
 Streams are never trusted as data: frames come late, twice, out of order or not at all, and frames that were sent while a
-connection was down are never repeated. A hint only means "query now".
+connection was down are never repeated. An update only means "query now".
 """
 
 import asyncio
@@ -13,7 +13,7 @@ from typing import Any
 
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
-from atb.domain.venue import Hint
+from atb.domain.venue import StreamUpdate
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 30.0
 _SILENCES = 3
@@ -23,23 +23,23 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StreamWatch:
-    """One stream to watch: `call` waits for its next message, `hints` turns the message into hints."""
+    """One stream to watch: `call` waits for its next message, `updates` turns the message into updates."""
 
     name: str
     call: Callable[[], Awaitable[Any]]
-    hints: Callable[[Any], list[Hint]]
+    updates: Callable[[Any], list[StreamUpdate]]
 
 
 @dataclass(eq=False)
 class Streams:
-    """Keeps streams open and calls `wake` for their hints.
+    """Keeps streams open and calls `wake` for their updates.
 
     Parameters
     ----------
     exchange
         ccxt's exchange, of a class made by `transport.recording_class`.
     wake
-        Called with each hint, in this loop.
+        Called with each update, in this loop.
     now_ms
         Exchange time.
     frame_gap_ms
@@ -50,13 +50,13 @@ class Streams:
     """
 
     exchange: Any
-    wake: Callable[[Hint], None]
+    wake: Callable[[StreamUpdate], None]
     now_ms: Callable[[], int]
     frame_gap_ms: int = 10_000
     poll_s: float = 0.5
     _tasks: list[asyncio.Task[None]] = field(default_factory=list)
-    _heard_ms: dict[str, int] = field(default_factory=dict)
-    _heard_s: dict[str, float] = field(default_factory=dict)
+    _frame_ms: dict[str, int] = field(default_factory=dict)
+    _frame_s: dict[str, float] = field(default_factory=dict)
     _last_ms: dict[str, int] = field(default_factory=dict)
     _closing: bool = False
 
@@ -83,7 +83,7 @@ class Streams:
 
     def silences(self) -> dict[str, int]:
         """Return the time (ms) since each stream's last frame, lost streams included, by address without its query."""
-        return {stream: self.now_ms() - heard for stream, heard in self._last_ms.items()}
+        return {stream: self.now_ms() - last for stream, last in self._last_ms.items()}
 
     async def _run(self, watch: StreamWatch) -> None:
         """Wait for messages forever; after a failure retry with growing pauses."""
@@ -101,8 +101,8 @@ class Streams:
                 failed = type(error.__context__ or error).__name__
             else:
                 pause = _FIRST_PAUSE_S
-                for hint in watch.hints(news):
-                    self.wake(hint)
+                for update in watch.updates(news):
+                    self.wake(update)
                 continue
             _log.info("stream lost: %s (%s), next attempt in %.1f s", watch.name, failed, pause)
             await asyncio.sleep(pause)
@@ -112,9 +112,9 @@ class Streams:
         """Reconnect streams that are silent for too long."""
         while True:
             await asyncio.sleep(self.poll_s)
-            for address in [known for known in self._heard_ms if never_silent(known)]:
-                silent_s = asyncio.get_running_loop().time() - self._heard_s.get(address, 0.0)
-                if self.now_ms() - self._heard_ms[address] > _SILENCES * self.frame_gap_ms and silent_s > _PATIENCE_S:
+            for address in [known for known in self._frame_ms if never_silent(known)]:
+                silent_s = asyncio.get_running_loop().time() - self._frame_s.get(address, 0.0)
+                if self.now_ms() - self._frame_ms[address] > _SILENCES * self.frame_gap_ms and silent_s > _PATIENCE_S:
                     self._reconnect(address)
 
     def _reconnect(self, address: str) -> None:
@@ -122,55 +122,55 @@ class Streams:
 
         client = (self.exchange.clients or {}).get(address)
         if client is None:
-            self._heard_ms.pop(address, None)
+            self._frame_ms.pop(address, None)
         else:
             client.on_error(RequestTimeout("no frame for too long"))
 
     def _on_frame(self, address: str) -> None:
-        first = address not in self._heard_ms
+        first = address not in self._frame_ms
         self._last_ms[_without_query(address)] = self.now_ms()
-        self._heard_ms[address], self._heard_s[address] = self.now_ms(), asyncio.get_running_loop().time()
+        self._frame_ms[address], self._frame_s[address] = self.now_ms(), asyncio.get_running_loop().time()
         if first:
-            self.wake(Hint("gap", detail={"stream": _without_query(address), "state": "up"}))
+            self.wake(StreamUpdate("gap", detail={"stream": _without_query(address), "state": "up"}))
 
     def _on_drop(self, address: str) -> None:
-        if self._heard_ms.pop(address, None) is not None:
-            self.wake(Hint("gap", detail={"stream": _without_query(address), "state": "down"}))
+        if self._frame_ms.pop(address, None) is not None:
+            self.wake(StreamUpdate("gap", detail={"stream": _without_query(address), "state": "down"}))
 
 
 def bar_watch(exchange: Any, symbol: Symbol, timeframe: Timeframe) -> StreamWatch:
-    """Return a watch that hints when a bar opens, because the previous bar is then closed."""
+    """Return a watch with an update when a bar opens, because the previous bar is then closed."""
     newest = -1
 
     async def call() -> Any:
         return await exchange.watch_ohlcv(str(symbol), str(timeframe))
 
-    def hints(rows: Any) -> list[Hint]:
+    def updates(rows: Any) -> list[StreamUpdate]:
         nonlocal newest
         opened = int(rows[-1][0])
         if opened <= newest:
             return []
         newest = opened
-        return [Hint("bar", symbol, {"timeframe": str(timeframe), "open_ms": str(opened)})]
+        return [StreamUpdate("bar", symbol, {"timeframe": str(timeframe), "open_ms": str(opened)})]
 
-    return StreamWatch(f"bars {symbol} {timeframe}", call, hints)
+    return StreamWatch(f"bars {symbol} {timeframe}", call, updates)
 
 
 def order_watch(exchange: Any) -> StreamWatch:
-    """Return a watch that hints at each order that changed."""
+    """Return a watch with an update for each order that changed."""
 
-    def hints(orders: Any) -> list[Hint]:
+    def updates(orders: Any) -> list[StreamUpdate]:
         return [
-            Hint("order", _symbol(order.get("symbol")), {"client_id": str(order.get("clientOrderId") or "")})
+            StreamUpdate("order", _symbol(order.get("symbol")), {"client_id": str(order.get("clientOrderId") or "")})
             for order in orders
         ]
 
-    return StreamWatch("orders", exchange.watch_orders, hints)
+    return StreamWatch("orders", exchange.watch_orders, updates)
 
 
 def balance_watch(exchange: Any) -> StreamWatch:
-    """Return a watch that hints at changed balances."""
-    return StreamWatch("balance", exchange.watch_balance, lambda _: [Hint("balance")])
+    """Return a watch with an update for changed balances."""
+    return StreamWatch("balance", exchange.watch_balance, lambda _: [StreamUpdate("balance")])
 
 
 def _symbol(text: Any) -> Symbol | None:

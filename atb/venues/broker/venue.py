@@ -16,7 +16,7 @@ from atb.domain.orders import Fill, Order
 from atb.domain.ports import Clock
 from atb.domain.symbol import Symbol
 from atb.domain.timeframe import Timeframe
-from atb.domain.venue import Answer, Capabilities, Contact, Ended, Hint, OrderList, OrderReport, Outcome
+from atb.domain.venue import Answer, Capabilities, Contact, Ended, OrderList, OrderReport, Outcome, StreamUpdate
 from atb.errors import InputError, VenueError, did_you_mean
 from atb.redaction import MASK
 from atb.venues.broker.capabilities import capabilities_of
@@ -121,8 +121,8 @@ class Venue:
         self._exchange.timeout_on_exit = 0 if (self._access.base_url or "").startswith("http:") else 250
         await await_quietly(self._exchange.close())
 
-    def listen(self, wake: Callable[[Hint], None]) -> None:
-        """Call `wake` for every hint from now on: of the account, and of the bars requested so far."""
+    def listen(self, wake: Callable[[StreamUpdate], None]) -> None:
+        """Call `wake` for every update from now on: of the account, and of the bars requested so far."""
         has = self._exchange.has
         watches: list[StreamWatch] = []
         if has.get("watchOHLCV"):

@@ -43,8 +43,8 @@ evidence = st.builds(
     ],
 )
 def test_the_rule(entry, beyond_ms, witnesses, found):
-    heard = Evidence(entry, OVER + beyond_ms, OVER, 9, frozenset(witnesses.split()))
-    assert verdict(heard, TIMING) == found
+    weighed = Evidence(entry, OVER + beyond_ms, OVER, 9, frozenset(witnesses.split()))
+    assert verdict(weighed, TIMING) == found
 
 
 def test_an_entry_is_asked_for_more_than_once():
@@ -54,29 +54,31 @@ def test_an_entry_is_asked_for_more_than_once():
 
 
 @given(evidence)
-def test_nothing_is_absent_within_its_window(heard):
-    if heard.asked_ms <= heard.over_ms:
-        assert verdict(heard, TIMING) == "waits"
+def test_nothing_is_absent_within_its_window(weighed):
+    if weighed.asked_ms <= weighed.over_ms:
+        assert verdict(weighed, TIMING) == "waits"
 
 
 @given(evidence, WITNESSES)
-def test_a_further_witness_never_makes_an_order_absent(heard, more):
-    fuller = Evidence(heard.entry, heard.asked_ms, heard.over_ms, heard.looks, heard.witnesses | more)
-    if verdict(heard, TIMING) == "waits":
+def test_a_further_witness_never_makes_an_order_absent(weighed, more):
+    fuller = Evidence(weighed.entry, weighed.asked_ms, weighed.over_ms, weighed.looks, weighed.witnesses | more)
+    if verdict(weighed, TIMING) == "waits":
         assert verdict(fuller, TIMING) == "waits"
 
 
 @given(evidence, st.integers(0, 1_000_000), st.integers(0, 5))
-def test_an_order_that_is_absent_stays_so_with_time(heard, later_ms, looks):
-    later = Evidence(heard.entry, heard.asked_ms + later_ms, heard.over_ms, heard.looks + looks, heard.witnesses)
-    if verdict(heard, TIMING) == "absent":
+def test_an_order_that_is_absent_stays_so_with_time(weighed, later_ms, looks):
+    later = Evidence(
+        weighed.entry, weighed.asked_ms + later_ms, weighed.over_ms, weighed.looks + looks, weighed.witnesses
+    )
+    if verdict(weighed, TIMING) == "absent":
         assert verdict(later, TIMING) == "absent"
 
 
 @given(evidence)
-def test_a_list_or_an_execution_is_never_outwaited(heard):
-    if heard.witnesses & {"list", "execution"}:
-        assert verdict(heard, TIMING) == "waits"
+def test_a_list_or_an_execution_is_never_outwaited(weighed):
+    if weighed.witnesses & {"list", "execution"}:
+        assert verdict(weighed, TIMING) == "waits"
 
 
 @given(st.integers(0, 2_000_000), st.integers(0, 100_000))
@@ -87,10 +89,10 @@ def test_a_look_is_followed_by_one_within_ten_seconds_and_by_one_right_after_the
         assert following <= over_ms + 1
 
 
-def test_the_pauses_between_looks_begin_anew_when_something_is_heard():
+def test_the_pauses_between_looks_begin_anew_with_an_update():
     assert next_look_ms(28_000, 4_000, TIMING) == 34_000
-    assert next_look_ms(28_000, 4_000, TIMING, heard_ms=28_000) == 28_000 + TIMING.look_ms
-    assert next_look_ms(36_000, 4_000, TIMING, heard_ms=28_000) == 38_000
+    assert next_look_ms(28_000, 4_000, TIMING, updated_ms=28_000) == 28_000 + TIMING.look_ms
+    assert next_look_ms(36_000, 4_000, TIMING, updated_ms=28_000) == 38_000
 
 
 @pytest.mark.parametrize(

@@ -595,7 +595,7 @@ def test_a_stop_is_cancelled_for_a_pair_only_when_the_pair_can_be_sent_at_once(w
     )
 
 
-def test_nothing_is_asked_for_again_where_nothing_was_heard():
+def test_nothing_is_asked_for_again_without_an_update():
     hand = Hand()
     hand.table.hold(1.0)
     stop = hand.table.out(hand.table.order("stop", "stop", stop_price=Decimal(95)))

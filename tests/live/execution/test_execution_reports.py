@@ -46,7 +46,7 @@ def test_an_order_that_was_taken_is_live(table, step):
     table.reports.take_answer(Answer("done", sent_ms=BAR), step, new=[working])
     assert working.state == "live"
     assert step.changes[working.order.client_id].state == "live"
-    assert [(reported.kind, reported.detail["outcome"]) for reported in step.heard] == [("answer", "done")]
+    assert [(reported.kind, reported.detail["outcome"]) for reported in step.order_events] == [("answer", "done")]
 
 
 def test_the_answer_to_an_order_that_was_filled_at_once_is_folded(table, step):

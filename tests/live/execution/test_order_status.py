@@ -1,4 +1,4 @@
-"""Asking a venue: every witness is heard before an order counts as absent, and no execution is passed over."""
+"""Asking a venue: every witness is asked before an order counts as absent, and no execution is passed over."""
 
 import asyncio
 from dataclasses import replace
@@ -330,18 +330,18 @@ def test_looks_are_paced_and_end_right_after_the_bound(table, broker):
     assert working.next_look_ms == LATE + 1
 
 
-def test_what_is_heard_of_a_symbol_has_its_lost_answers_looked_up_at_once_but_not_without_a_pause(table, broker):
+def test_an_update_of_a_symbol_has_its_lost_answers_looked_up_at_once_but_not_without_a_pause(table, broker):
     working, status = lost(table), inquiry(table, broker)
     later = working.next_look_ms = LATE + 60_000
     broker.now = LATE + 50_000
-    status.hear([ETH])
+    status.note_updates([ETH])
     assert working.next_look_ms == later
-    status.hear([BTC])
+    status.note_updates([BTC])
     assert working.next_look_ms == 0
     asyncio.run(status.resolve(Step(broker.now)))
     assert working.next_look_ms == broker.now + TIMING.look_ms, "what it tells may show late"
     broker.now += TIMING.look_ms - 1
-    status.hear([BTC])
+    status.note_updates([BTC])
     assert working.next_look_ms == broker.now + 1
 
 
@@ -516,7 +516,7 @@ def test_an_order_that_should_be_out_and_is_not_is_asked_for(table, broker):
     assert [notice.kind for notice in step.notices] == ["protection_ended"]
 
 
-def test_a_venue_that_cannot_be_asked_leaves_what_was_heard_so_far(table, broker):
+def test_a_venue_that_cannot_be_asked_leaves_what_was_reported_so_far(table, broker):
     working = table.out(table.order())
     broker.opened, broker.silent = [report_of(working.order, "partially_filled", "0.5")], {"trades"}
     step, done = sweep(table, broker)
@@ -558,11 +558,11 @@ def test_a_strangers_execution_moves_the_cursor_and_is_told_once(table, broker):
 # --- reads that lag ------------------------------------------------------------------------------------------------------
 
 
-def test_what_was_heard_of_a_symbol_is_asked_for_again_until_reads_cannot_lag_behind_it(table, broker):
+def test_a_symbol_with_an_update_is_asked_for_again_until_reads_cannot_lag_behind_it(table, broker):
     table.hold(1.0)
     table.out(table.order("stop", "stop", stop_price=Decimal(95)))
     status, due = inquiry(table, broker), []
-    status.hear([BTC, ETH])
+    status.note_updates([BTC, ETH])
     while status.lagging():
         asyncio.run(status.sweep(status.lagging(), Step(broker.now)))
         assert status.lag_look_ms() == broker.now + TIMING.watch_pause_ms
@@ -582,6 +582,6 @@ def test_an_execution_before_a_widened_window_began_speaks_for_its_order(table, 
     status, table.desk_state.began_ms = inquiry(table, broker), BAR
     for _ in range(4):
         working.next_look_ms = 0
-        heard = status._witnesses(working, broker.fills, {})
+        witnesses = status._witnesses(working, broker.fills, {})
         asyncio.run(status.resolve(Step(broker.now)))
-    assert heard == {"execution"}
+    assert witnesses == {"execution"}

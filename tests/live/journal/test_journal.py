@@ -29,7 +29,7 @@ from atb.live.journal.breakers import Breakers
 from atb.live.journal.handover import HandOver
 from atb.live.journal.journal import Journal, find_session
 from atb.live.journal.kill_switch import KillSwitch, Level, halted, set_halt, write_halt_file
-from atb.live.journal.step import Heard, IntentState, Notice, Step
+from atb.live.journal.step import IntentState, Notice, OrderEvent, Step
 from tests.rehearsal.ledger import (
     BTC,
     ETH,
@@ -88,9 +88,11 @@ def test_a_session_does_not_begin_at_another_bar(database):
 def test_a_step_is_written_whole_and_a_restart_finds_it(database):
     journal = open_journal(database)
     entry, stop = working(sent_ms=7), working("stop", type="stop", stop_price=Decimal(95), list_id="atb-list")
-    heard = Heard(entry.order.client_id, "answer", {"status": "NEW"}, START + HOUR)
+    order_events = OrderEvent(entry.order.client_id, "answer", {"status": "NEW"}, START + HOUR)
     drift = Notice("drift", {"asset": "BTC"}, "warning")
-    assert journal.commit(close(0, slots=(0, 1), placed=[entry, stop], heard=[heard], notices=[drift])) == ()
+    assert (
+        journal.commit(close(0, slots=(0, 1), placed=[entry, stop], order_events=[order_events], notices=[drift])) == ()
+    )
     done = filled(entry.order, 0, trade_id="77")
     fill = Step(START + HOUR + 5, fills=[done], changes=became(entry, "filled", filled=Decimal("0.5"), exchange_id="9"))
     fill.changes |= became(stop, "live", exchange_id="10", sent_ms=8)

@@ -228,7 +228,7 @@ def test_a_folder_that_hangs_blocks_no_caller_holds_entries_after_a_while_and_li
     assert switch.read().reason == "SIGUSR1"
 
 
-def test_a_folder_that_is_slow_at_every_look_is_heard_at_the_next_one(tmp_path, monkeypatch):
+def test_a_folder_that_is_slow_at_every_look_is_read_at_the_next_one(tmp_path, monkeypatch):
     folder, switch = Folder(monkeypatch), KillSwitch(tmp_path)
     write_halt_file(tmp_path, Level.FLATTEN, "out")
     folder.answers.clear()

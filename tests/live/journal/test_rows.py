@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from atb.live.journal.rows import Rows, entry_values, working
-from atb.live.journal.step import WRITTEN_OFF, Change, Decided, Heard, Step
+from atb.live.journal.step import WRITTEN_OFF, Change, Decided, OrderEvent, Step
 from tests.rehearsal.ledger import ETH, START, filled, order, plan, round_trip
 from tests.rehearsal.ledger import working as made
 
@@ -74,7 +74,7 @@ def test_the_value_of_an_order_is_at_its_own_price_or_the_last_close_or_unknown(
 
 def test_messages_and_the_audit_trail_are_written_without_secrets():
     detail = {"apiKey": "abcdefghijklmnop", "text": "why"}
-    for row in (ROWS.event(Heard("atb-1", "answer", detail, START), 3), ROWS.audit("started", detail)):
+    for row in (ROWS.event(OrderEvent("atb-1", "answer", detail, START), 3), ROWS.audit("started", detail)):
         assert "abcdefghijklmnop" not in str(row)
         assert row["detail"]["text"] == "why"
 

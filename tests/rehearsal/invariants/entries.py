@@ -71,6 +71,14 @@ def intent(client_id: str, state: str = "filled", filled: str = "1", **changes: 
     return {"client_id": client_id, "state": state, "filled": Decimal(filled)} | values | changes
 
 
+def late(*entries: dict[str, Any]) -> LedgerReading:
+    """Return a ledger of a position under a stop, in which the engine executes the second stop that was sent at 10 s."""
+    second = "atb-main-100-s1"
+    asked = request(2, second, number=7)
+    came = {"kind": "late", "ms": 10_000, "id": 7, "status": 200, "code": 0}
+    return ledger(placed(1, 1, ENTRY), trade(1, 1, ENTRY), asked, stop(3), stop(10_000, 4, second), came, *entries)
+
+
 def journal(
     *, intents: Any = (), fills: Any = (), decisions: Any = (), equity: Any = (), cash: int = 1_000
 ) -> SessionRows:

@@ -10,18 +10,7 @@ from atb.rehearsal.invariants.order_life import (
     mismatched_states,
     sales_beyond_holdings,
 )
-from tests.rehearsal.invariants.entries import (
-    ENTRY,
-    STOP,
-    context,
-    intent,
-    journal,
-    ledger,
-    placed,
-    request,
-    stop,
-    trade,
-)
+from tests.rehearsal.invariants.entries import ENTRY, STOP, context, intent, journal, late, ledger, placed, stop, trade
 
 NEXT = "atb-main-101-e0"
 
@@ -96,16 +85,6 @@ def test_an_order_goes_forward_only(before, after, wrong):
     readings = [{ENTRY: (before[0], Decimal(before[1]))}]
     found = backward_steps(readings, journal(intents=[intent(ENTRY, after[0], str(after[1]))]))
     assert bool(found) == wrong
-
-
-LATE = "atb-main-100-s1"
-
-
-def late(*entries):
-    """Return a ledger of a position under a stop, in which the engine executes the second stop that was sent at 10 s."""
-    asked = request(2, LATE, number=7)
-    came = {"kind": "late", "ms": 10_000, "id": 7, "status": 200, "code": 0}
-    return ledger(placed(1, 1, ENTRY), trade(1, 1, ENTRY), asked, stop(3), stop(10_000, 4, LATE), came, *entries)
 
 
 def test_a_stop_that_the_engine_executes_late_may_rest_beside_another_for_as_long_as_a_position_may_be_bare():

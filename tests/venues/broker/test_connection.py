@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import pytest
 
-from atb.domain.venue import Hint
+from atb.domain.venue import StreamUpdate
 from atb.errors import ConfigError, InputError
 from atb.venues.broker import Access, connect
 from atb.venues.broker.connection import make_exchange
@@ -16,7 +16,7 @@ from tests.venues.broker.test_streams import gaps, until
 @pytest.mark.parametrize("order_entry", ["rest", "websocket"])
 @in_loop
 async def test_through_a_proxy_the_production_addresses_are_the_simulated_exchange(order_entry, tmp_path):
-    ca_file, hints = tmp_path / "ca.pem", []
+    ca_file, updates = tmp_path / "ca.pem", []
     config = ExchangeConfig((BARS,), start_ms=START, balances={"USDT": Decimal(10_000)})
     with running_exchange(config, ca_file=ca_file) as running:
         access = Access(
@@ -33,13 +33,13 @@ async def test_through_a_proxy_the_production_addresses_are_the_simulated_exchan
         try:
             await broker.open([BTC])
             await broker.bars(BTC, HOUR, since_ms=int(BARS.opened_ms[190]))
-            broker.listen(hints.append)
-            await until(lambda: len(gaps(hints, "up")) == 2)
+            broker.listen(updates.append)
+            await until(lambda: len(gaps(updates, "up")) == 2)
             order = make()
             assert (await broker.place(order)).outcome == "done"
             (way,) = {row["via"] for row in running.ledger("request") if row["client_id"] == order.client_id}
             assert way == ("ws" if order_entry == "websocket" else "rest")
-            await until(lambda: Hint("order", BTC, {"client_id": order.client_id}) in hints)
+            await until(lambda: StreamUpdate("order", BTC, {"client_id": order.client_id}) in updates)
         finally:
             await broker.close()
         assert {host.partition(":")[0] for host in running.hosts} == {
