@@ -7,6 +7,35 @@ DIGITS = 6  # significant ones of a float that is shown
 CENTS = 2  # decimals that a number keeps, however large it is
 EXACT = 12  # significant digits of a computed amount in a log: more would be the noise of binary numbers
 MISSING = "–"
+# How each figure of merit is rounded, in a table, a sentence or a picture, by its standard name.
+MERITS = {
+    "total_return_pct": "+,.2f",
+    "cagr_pct": "+,.2f",
+    "max_drawdown_pct": ",.2f",
+    "max_drawdown_days": ",.1f",
+    "volatility_pct": ",.2f",
+    "sharpe": ",.2f",
+    "sortino": ",.2f",
+    "calmar": ",.2f",
+    "n_trades": ",.0f",
+    "fees_paid": ",.2f",
+    "financing_paid": ",.2f",
+    "turnover": ",.1f",
+    "exposure_time_pct": ",.1f",
+    "open_trades": ",.0f",
+    "win_rate_pct": ",.1f",
+    "profit_factor": ",.2f",
+    "expectancy": "+,.2f",
+    "avg_trade_pct": "+,.3f",
+    "best_trade_pct": "+,.2f",
+    "worst_trade_pct": "+,.2f",
+    "avg_bars_held": ",.1f",
+    "rejected_signals": ",.0f",
+    "shrunk_signals": ",.0f",
+    "ambiguous_bars": ",.0f",
+    "bars": ",.0f",
+    "periods_per_year": ",.0f",
+}
 FINEST = 18  # decimals of the finest coin; what is smaller is nothing
 
 
@@ -65,6 +94,16 @@ def figure(value: float | None, form: str) -> str:
     ('1.23', '–', '–')
     """
     return MISSING if value is None or not math.isfinite(value) else format(value, form)
+
+
+def merit(name: str, value: float | None) -> str:
+    """Return a figure of merit in a sentence, rounded as everywhere: with its unit if it is a percentage, a dash if not known.
+
+    >>> merit("total_return_pct", 44.694), merit("sharpe", 1.2), merit("max_drawdown_pct", math.nan)
+    ('+44.69 %', '1.20', '–')
+    """
+    text = figure(value, MERITS[name])
+    return f"{text} %" if name.endswith("_pct") and text != MISSING else text
 
 
 def amount(value: Decimal) -> str:

@@ -17,38 +17,39 @@ from numpy.typing import NDArray
 from atb.backtest.baselines import RandomEntry
 from atb.backtest.ruin import RUINED, Ruin
 from atb.backtest.span import Holes
-from atb.decimals import MISSING, counted, figure
+from atb.decimals import MERITS, MISSING, counted, figure
 from atb.domain.timeframe import Timeframe
 
-# Names, keys of `Result.stats` and formats, in reading order.
-FIGURES = (
-    ("Total return (%)", "total_return_pct", "+,.2f"),
-    ("Return a year, CAGR (%)", "cagr_pct", "+,.2f"),
-    ("Largest drawdown (%)", "max_drawdown_pct", ",.2f"),
-    ("Longest drawdown (days)", "max_drawdown_days", ",.1f"),
-    ("Volatility a year (%)", "volatility_pct", ",.2f"),
-    ("Sharpe", "sharpe", ",.2f"),
-    ("Sortino", "sortino", ",.2f"),
-    ("Calmar", "calmar", ",.2f"),
-    ("Closed trades", "n_trades", ",.0f"),
-    ("Fees paid (quote)", "fees_paid", ",.2f"),
-    ("Borrow and funding paid (quote)", "financing_paid", ",.2f"),
-    ("Turnover (times the starting cash)", "turnover", ",.1f"),
-    ("Time in the market (%)", "exposure_time_pct", ",.1f"),
-    ("Trades still open", "open_trades", ",.0f"),
-    ("Winning trades (%)", "win_rate_pct", ",.1f"),
-    ("Profit factor", "profit_factor", ",.2f"),
-    ("Expectancy a trade (quote)", "expectancy", "+,.2f"),
-    ("Average trade (%)", "avg_trade_pct", "+,.3f"),
-    ("Best trade (%)", "best_trade_pct", "+,.2f"),
-    ("Worst trade (%)", "worst_trade_pct", "+,.2f"),
-    ("Bars held on average", "avg_bars_held", ",.1f"),
-    ("Signals refused", "rejected_signals", ",.0f"),
-    ("Signals shrunk", "shrunk_signals", ",.0f"),
-    ("Fills that depend on the order inside a bar", "ambiguous_bars", ",.0f"),
-    ("Bars", "bars", ",.0f"),
-    ("Bars a year, for the ratios", "periods_per_year", ",.0f"),
+# Names and keys of `Result.stats`, in reading order.
+NAMES = (
+    ("Total return (%)", "total_return_pct"),
+    ("Return a year, CAGR (%)", "cagr_pct"),
+    ("Largest drawdown (%)", "max_drawdown_pct"),
+    ("Longest drawdown (days)", "max_drawdown_days"),
+    ("Volatility a year (%)", "volatility_pct"),
+    ("Sharpe", "sharpe"),
+    ("Sortino", "sortino"),
+    ("Calmar", "calmar"),
+    ("Closed trades", "n_trades"),
+    ("Fees paid (quote)", "fees_paid"),
+    ("Borrow and funding paid (quote)", "financing_paid"),
+    ("Turnover (times the starting cash)", "turnover"),
+    ("Time in the market (%)", "exposure_time_pct"),
+    ("Trades still open", "open_trades"),
+    ("Winning trades (%)", "win_rate_pct"),
+    ("Profit factor", "profit_factor"),
+    ("Expectancy a trade (quote)", "expectancy"),
+    ("Average trade (%)", "avg_trade_pct"),
+    ("Best trade (%)", "best_trade_pct"),
+    ("Worst trade (%)", "worst_trade_pct"),
+    ("Bars held on average", "avg_bars_held"),
+    ("Signals refused", "rejected_signals"),
+    ("Signals shrunk", "shrunk_signals"),
+    ("Fills that depend on the order inside a bar", "ambiguous_bars"),
+    ("Bars", "bars"),
+    ("Bars a year, for the ratios", "periods_per_year"),
 )
+FIGURES = tuple((name, key, MERITS[key]) for name, key in NAMES)  # and how each is rounded
 ON_CARD = ("total_return_pct", "cagr_pct", "max_drawdown_pct", "max_drawdown_days", "volatility_pct", "sharpe", "sortino",
            "n_trades", "win_rate_pct", "fees_paid", "financing_paid", "exposure_time_pct")  # fmt: skip
 COLUMNS = ("strategy", "hold", "cash", "random entry")

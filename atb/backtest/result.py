@@ -14,7 +14,7 @@ from atb.backtest.fill_model import fill_model
 from atb.backtest.ruin import RUINED, Ruin, ruin_of
 from atb.backtest.simulation import RunSummary, SimulationRecords, simulate
 from atb.backtest.span import Holes
-from atb.decimals import counted, figure
+from atb.decimals import counted, merit
 from atb.domain.bars import Bars, series_label
 from atb.engine.cache import kernel_hash
 from atb.engine.codes import REFUSALS
@@ -222,10 +222,12 @@ class Result:
     @property
     def _summary(self) -> str:
         stats, hold = self.stats, self.baselines["hold"]["total_return_pct"]
-        earned, sharpe = figure(stats["total_return_pct"], "+.2f"), figure(stats["sharpe"], ".2f")
+        earned, sharpe, drawdown = (
+            merit(name, stats[name]) for name in ("total_return_pct", "sharpe", "max_drawdown_pct")
+        )
         return (
-            f"{earned} % against {figure(hold, '+.2f')} % for holding, {counted(stats['n_trades'], 'closed trade')}, "
-            f"Sharpe {sharpe}, max drawdown {figure(stats['max_drawdown_pct'], '.1f')} %"
+            f"{earned} against {merit('total_return_pct', hold)} for holding, {counted(stats['n_trades'], 'closed trade')}, "
+            f"Sharpe {sharpe}, max drawdown {drawdown}"
         )
 
     @cached_property

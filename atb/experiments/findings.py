@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.backtest import Result
 from atb.backtest.ruin import RUINED
-from atb.decimals import counted
+from atb.decimals import counted, merit
 from atb.domain.bars import FEW
 from atb.experiments.evidence import ResultEvidence, models_used
 
@@ -57,7 +57,7 @@ def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
             f"{counted(stats['n_trades'], 'closed trade is', 'closed trades are')} too few for statistics",
         ),
         (earned == 0, "It earned nothing, and lost nothing"),
-        (not earned >= 0, f"It loses money: {earned:+.2f} % after costs"),
+        (not earned >= 0, f"It loses money: {merit('total_return_pct', earned)} after costs"),
         (not earned >= held["total_return_pct"], "Holding would have earned more, with less work"),
         (not _above(stats["sharpe"], held["sharpe"]), "Its Sharpe ratio is not above that of holding"),
         *((True, text) for text in _lucky(result)),
@@ -78,7 +78,7 @@ def _lucky(result: Result) -> list[str]:
     seen, sharpe = result.seen, result.stats["sharpe"]
     if seen.trials < 2 or sharpe > seen.lucky:
         return []
-    return [f"{str(seen).rstrip('.')}, which is not below its own of {sharpe:.2f}"]
+    return [f"{str(seen).rstrip('.')}, which is not below its own of {merit('sharpe', sharpe)}"]
 
 
 def _failed_proofs(proven: ResultEvidence | None) -> list[str]:
@@ -244,7 +244,7 @@ def fragility(result: Result, *, costs: "pd.DataFrame", shifts: "pd.DataFrame") 
     """
     at_highest_fee, spread = float(costs.iloc[-1].iloc[1]), start_spread(shifts)
     checks = [
-        (not at_highest_fee > 0, f"At the highest fee it loses money: {at_highest_fee:+.2f} %"),
+        (not at_highest_fee > 0, f"At the highest fee it loses money: {merit('total_return_pct', at_highest_fee)}"),
         (
             spread > abs(result.stats["total_return_pct"]),
             f"The day of the start moves the return by {spread:.1f} points, more than the return itself",

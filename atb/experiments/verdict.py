@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from atb.decimals import counted
+from atb.decimals import counted, merit
 
 Facts = Mapping[str, Any]
 
@@ -42,17 +42,17 @@ def _verdicts(result: Facts, evidence: Facts) -> Iterator[str]:
     if result.get("ruin"):
         yield "Worth nothing: it ruined the account."
     if stats.get("halted"):
-        yield f"Not worth trading as it is: its own limits halted it, at {earned:+,.1f} %."
+        yield f"Not worth trading as it is: its own limits halted it, at {_returned(earned)}."
     if trades == 0 and not stats.get("open_trades"):
         yield "Nothing to judge: it never traded."
     if not earned > 0:
-        yield f"Not worth trading as it is: {earned:+,.1f} % after costs."
+        yield f"Not worth trading as it is: {_returned(earned)} after costs."
     if trades < FEW_TRADES:
-        yield f"Not enough to judge: {earned:+,.1f} % after costs, in only {counted(trades, 'closed trade')}."
+        yield f"Not enough to judge: {_returned(earned)} after costs, in only {counted(trades, 'closed trade')}."
     yield from _no_better(result, stats, held)
     yield (
-        f"Worth a closer look: {earned:+,.1f} % after costs{_beside(held)}, and more than chance explains. Validate it before you "
-        "believe it."
+        f"Worth a closer look: {_returned(earned)} after costs{_beside(held)}, and more than chance explains. Validate it before "
+        "you believe it."
     )
 
 
@@ -69,16 +69,16 @@ def _no_better(result: Facts, stats: Facts, held: Facts) -> Iterator[str]:
     """Yield whether holding or chance would have done as well."""
     earned, ratio = _number(stats.get("total_return_pct")), _number(stats.get("sharpe"))
     holding, its_ratio = _number(held.get("total_return_pct")), _number(held.get("sharpe"))
-    made = f"{earned:+,.1f} % after costs"
+    made = f"{_returned(earned)} after costs"
     if holding >= earned and its_ratio >= ratio:
-        yield f"Not worth the trouble: {made}; holding made {holding:+,.1f} %, with a Sharpe ratio no lower."
+        yield f"Not worth the trouble: {made}; holding made {_returned(holding)}, with a Sharpe ratio no lower."
     drawn = result.get("random_entry") or {}
     runs, beaten = drawn.get("runs") or 0, drawn.get("beaten") or 0
     if _varies(drawn) and beaten < BEATEN * runs:
         as_much = f"{runs - beaten} of {runs} runs with the same positions at random times made as much"
         yield f"It may be luck: {made}, and {as_much}."
     if holding >= earned:
-        yield f"Less than holding, and calmer: {made} against {holding:+,.1f} %, with a higher Sharpe ratio."
+        yield f"Less than holding, and calmer: {made} against {_returned(holding)}, with a higher Sharpe ratio."
 
 
 def _varies(drawn: Facts) -> bool:
@@ -89,7 +89,11 @@ def _varies(drawn: Facts) -> bool:
 
 def _beside(held: Facts) -> str:
     holding = _number(held.get("total_return_pct"))
-    return f" against {holding:+,.1f} % for holding" if not math.isnan(holding) else ""
+    return f" against {_returned(holding)} for holding" if not math.isnan(holding) else ""
+
+
+def _returned(value: float) -> str:
+    return merit("total_return_pct", value)
 
 
 def _number(value: object) -> float:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atb.checks import Check
-from atb.decimals import counted, figure
+from atb.decimals import counted, merit
 from atb.promotion.evidence import Evidence
 
 
@@ -277,8 +277,14 @@ def _proofs_of_trading(evidence: Evidence) -> tuple[Check, ...]:
 def _results(evidence: Evidence, policy: GatePolicy) -> tuple[Check, ...]:
     """Return whether the results suffice; every comparison is false for NaN, which is therefore too weak."""
     gain, hold = evidence.total_return_pct, evidence.hold_return_pct
-    sharpe, drawdown = f"Sharpe {figure(evidence.sharpe, '.2f')}", f"drawdown {evidence.max_drawdown_pct:.1f} %"
-    trades, returns = f"{evidence.n_trades:.0f} trades", f"{gain:+.2f} % against {hold:+.2f} %"
+    sharpe, drawdown = (
+        f"Sharpe {merit('sharpe', evidence.sharpe)}",
+        f"drawdown {merit('max_drawdown_pct', evidence.max_drawdown_pct)}",
+    )
+    trades, returns = (
+        f"{evidence.n_trades:.0f} trades",
+        " against ".join(merit("total_return_pct", value) for value in (gain, hold)),
+    )
     refused = sum(evidence.refused.values())
     counts = ", ".join(f"{name} {count}" for name, count in sorted(evidence.refused.items()))
     few, weak = not evidence.n_trades >= policy.min_trades, not evidence.sharpe >= policy.min_sharpe
@@ -304,15 +310,15 @@ def _results(evidence: Evidence, policy: GatePolicy) -> tuple[Check, ...]:
         ),
         _check(
             "Sharpe ratio",
-            f"{policy.min_sharpe:.2f} or more",
+            f"{merit('sharpe', policy.min_sharpe)} or more",
             sharpe,
-            (weak, f"{sharpe}, below {policy.min_sharpe:.2f}"),
+            (weak, f"{sharpe}, below {merit('sharpe', policy.min_sharpe)}"),
         ),
         _check(
             "drawdown",
-            f"{policy.max_drawdown_pct:.1f} % or less",
+            f"{merit('max_drawdown_pct', policy.max_drawdown_pct)} or less",
             drawdown,
-            (deep, f"{drawdown}, above {policy.max_drawdown_pct:.1f} %"),
+            (deep, f"{drawdown}, above {merit('max_drawdown_pct', policy.max_drawdown_pct)}"),
         ),
         _check(
             "signals not traded",

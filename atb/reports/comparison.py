@@ -64,7 +64,7 @@ def _draw(figure: go.Figure, mine: "pd.DataFrame", *, row: int) -> None:
             x=chosen["total_return_pct"].to_numpy(), y=chosen.index, mode="markers", name=name, legendgroup=name,
             showlegend=shown, marker={"color": colour, "size": 11, "line": {"color": theme.PAPER, "width": 1}},
             customdata=chosen[["sharpe", "max_drawdown_pct", "n_trades"]].to_numpy(),
-            hovertemplate="%{y}: %{x:+,.1f} %, Sharpe %{customdata[0]:.2f}, drawdown %{customdata[1]:.0f} %, "
+            hovertemplate="%{y}: %{x:+,.2f} %, Sharpe %{customdata[0]:.2f}, drawdown %{customdata[1]:.2f} %, "
                           "%{customdata[2]:,.0f} trades<extra></extra>",
             row=row, col=1,
         )  # fmt: skip

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from atb.backtest import Result
-from atb.decimals import counted
+from atb.decimals import counted, merit
 from atb.reports import theme
 from atb.reports.equity import quote_of
 
@@ -98,7 +98,8 @@ def turnover_figure(result: Result) -> go.Figure:
     stats = result.stats
     caption = (
         f"{counted(len(result.orders), 'order')}; on average {table['turnover'].mean():,.1f} times the equity of a month, "
-        f"{stats['turnover']:,.1f} times the starting cash in all. In the market {stats['exposure_time_pct']:.0f} % of the time."
+        f"{merit('turnover', stats['turnover'])} times the starting cash in all. In the market "
+        f"{merit('exposure_time_pct', stats['exposure_time_pct'])} of the time."
     )
     theme.style(drawn, "Turnover by month", label=result.label, caption=caption, height=420)
     drawn.update_yaxes(title_text="traded (times equity)", rangemode="tozero", row=1, col=1)

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from atb.backtest import Result
 from atb.backtest.metrics import drawdowns
-from atb.decimals import counted
+from atb.decimals import counted, merit
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
@@ -121,7 +121,8 @@ def _caption(table: pd.DataFrame) -> str:
     if table.empty:
         return "Equity was never below its peak at a close."
     parts = [
-        f"{number}: -{row['depth_pct']:.1f} %, {row['peak']:%Y-%m-%d} to {_day(row['trough'])}, {_recovered(row)}"
+        f"{number}: -{merit('max_drawdown_pct', row['depth_pct'])}, {row['peak']:%Y-%m-%d} to {_day(row['trough'])}, "
+        f"{_recovered(row)}"
         for number, row in table.iterrows()
     ]
     return f"From peak to trough at closes, by the clock. {'; '.join(parts)}."

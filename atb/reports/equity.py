@@ -12,7 +12,7 @@ from atb.backtest import Result
 from atb.backtest.fill_model import BASIS
 from atb.backtest.metrics import drawdowns
 from atb.backtest.portfolio import closes
-from atb.decimals import figure
+from atb.decimals import merit
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
@@ -93,7 +93,7 @@ def _add_equity(
         figure.add_scatter(
             x=at[kept],
             y=values[kept],
-            name=f"{name} {gain:+,.1f} %",
+            name=f"{name} {merit('total_return_pct', gain)}",
             legendgroup=name,
             showlegend=row == 1,
             line={"color": colour, "width": width if row == 1 else 1},
@@ -107,11 +107,13 @@ def _add_equity(
 
 def _equity_caption(result: Result) -> str:
     stats, held = result.stats, result.baselines["hold"]
-    ours, theirs = (figure(values["sharpe"], ".2f") for values in (stats, held))
+    (ours, deepest), (theirs, of_holding) = (
+        [merit(name, values[name]) for name in ("sharpe", "max_drawdown_pct")] for values in (stats, held)
+    )
     figures = (
         f"Sharpe {ours} (hold {theirs}) at {stats['periods_per_year']:,.0f} bars a year; largest "
-        f"drawdown {stats['max_drawdown_pct']:.1f} % (hold {held['max_drawdown_pct']:.1f} %); fees {stats['fees_paid']:,.2f} "
-        f"{quote_of(result)}; in the market {stats['exposure_time_pct']:.0f} % of the time. "
+        f"drawdown {deepest} (hold {of_holding}); fees {merit('fees_paid', stats['fees_paid'])} "
+        f"{quote_of(result)}; in the market {merit('exposure_time_pct', stats['exposure_time_pct'])} of the time. "
     )
     return f"{figures}{result.ambiguity} {BASIS} How orders fill and what they cost: see the figure Trades."
 
@@ -203,9 +205,10 @@ def _exposure_caption(result: Result, net: Floats, gross: Floats) -> str:
     sides = (
         "Shorts count as negative in net exposure and as positive in gross exposure. " if _differ(gross, net) else ""
     )
+    exposed, turned = (merit(name, result.stats[name]) for name in ("exposure_time_pct", "turnover"))
     return (
-        f"{sides}In the market {result.stats['exposure_time_pct']:.1f} % of the bars; on average {gross.mean():.1f} % gross, "
-        f"at most {gross.max():.1f} %; {result.stats['turnover']:.1f} times the starting cash was traded."
+        f"{sides}In the market {exposed} of the bars; on average {gross.mean():.1f} % gross, at most {gross.max():.1f} %; "
+        f"{turned} times the starting cash was traded."
     )
 
 

@@ -143,7 +143,7 @@ def yearly_returns_figure(result: Result) -> go.Figure:
     for name, colour in (("strategy", theme.BLUE), ("hold", theme.ORANGE)):
         values = table[name].to_numpy()
         drawn.add_bar(x=years, y=values, name=names_of(result) if name == "strategy" else name, marker={"color": colour},
-                      text=[f"{value:+.0f}" for value in values] if len(years) <= 12 else None, textposition="outside",
+                      text=[f"{value:+.1f}" for value in values] if len(years) <= 12 else None, textposition="outside",
                       cliponaxis=False, hovertemplate="%{x}: %{y:+.2f} %<extra></extra>")  # fmt: skip
     better = int((table["strategy"] > table["hold"]).sum())
     caption = (

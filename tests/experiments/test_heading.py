@@ -10,7 +10,9 @@ from atb.backtest import Result, run
 from atb.engine.policy import RiskPolicy
 from atb.engine.slot import Slot
 from atb.experiments.details import assumptions_html, command, readable, run_html
+from atb.experiments.findings import findings
 from atb.experiments.heading import NOTHING_FOUND, head
+from atb.reports import equity_figure
 from atb.strategies import make_strategy
 from tests.bars import bars_of, random_walk
 
@@ -214,3 +216,14 @@ def test_the_trials_that_the_data_has_seen_stand_below_the_findings(result):
     trials = {"trials": 12, "sentence": "This data has seen 12 trials <b>"}
     page = sheet(RUN, {"headline": "x", "findings": ["Too few"], "trials": trials, "result": result.to_json()})
     assert page.index("Too few") < page.index("This data has seen 12 trials &lt;b&gt;")
+
+
+def test_return_drawdown_and_sharpe_are_rounded_alike_wherever_a_report_shows_them(result):
+    page = unescape(head(RUN, {"headline": result.headline, "findings": findings(result), "result": result.to_json()}))
+    figure = equity_figure(result)
+    shown = [page, *(line.name for line in figure.data), *(note.text for note in figure.layout.annotations)]
+    for name in ("total_return_pct", "max_drawdown_pct", "sharpe"):
+        value = abs(result.stats[name])
+        sizes = [f"{value:.{digits}f}" for digits in range(5)]
+        found = {text for one in shown for text in re.findall(r"[\d,]+(?:\.\d+)?", one) if text.strip(",") in sizes[1:]}
+        assert found == {sizes[2]}, name

@@ -21,7 +21,7 @@ def worth(evidence=None, **changed):
 
 
 def test_what_earned_more_than_holding_and_chance_is_worth_a_closer_look():
-    assert worth().startswith("Worth a closer look: +30.0 % after costs against +10.0 % for holding")
+    assert worth().startswith("Worth a closer look: +30.00 % after costs against +10.00 % for holding")
 
 
 @pytest.mark.parametrize(
@@ -34,10 +34,10 @@ def test_what_earned_more_than_holding_and_chance_is_worth_a_closer_look():
         ({"ruin": {"left": 1.0}, "total_return_pct": -99.0}, "Worth nothing: it ruined the account"),
         ({"halted": 2.0}, "Not worth trading as it is: its own limits halted it"),
         ({"n_trades": 0.0, "total_return_pct": 0.0}, "Nothing to judge: it never traded"),
-        ({"total_return_pct": -3.0}, "Not worth trading as it is: -3.0 % after costs"),
+        ({"total_return_pct": -3.0}, "Not worth trading as it is: -3.00 % after costs"),
         ({"total_return_pct": None}, "Not worth trading as it is"),
-        ({"n_trades": 4.0}, "Not enough to judge: +30.0 % after costs, in only 4 closed trades"),
-        ({"total_return_pct": 9.0, "sharpe": 0.4}, "Not worth the trouble: +9.0 % after costs; holding made +10.0 %"),
+        ({"n_trades": 4.0}, "Not enough to judge: +30.00 % after costs, in only 4 closed trades"),
+        ({"total_return_pct": 9.0, "sharpe": 0.4}, "Not worth the trouble: +9.00 % after costs; holding made +10.00 %"),
         ({"random_entry": {**GOOD["random_entry"], "beaten": 30}}, "It may be luck: "),
         ({"total_return_pct": 9.0}, "Less than holding, and calmer"),
         (

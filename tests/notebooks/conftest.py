@@ -2,6 +2,10 @@
 
 import os
 import shutil
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
@@ -9,12 +13,14 @@ from typing import Any
 
 import pytest
 
+from atb.cli.lab import CONFIG, PIPE, _pipe_with, lab_arguments
 from atb.config import load_settings
 from atb.data.providers.sample import write_sample
 from atb.db import open_database
 from atb.db.tables import RunRow
 from atb.experiments import execute
 from tests.conftest import REPOSITORY
+from tests.notebooks.lab import TOKEN, Lab
 from tests.timeouts import PATIENCE_S
 
 FOLDER = REPOSITORY / "notebooks"
@@ -51,6 +57,7 @@ NEEDS = {
     "07_monitor.ipynb": "05_promote.ipynb",
     "12_predictions.ipynb": "02_train.ipynb",
 }
+TRACKER = "@jupyterlab/notebook-extension/tracker.jupyterlab-settings"
 CHROMIUM = ("/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome")
 QUIET = (
     "--no-sandbox",
@@ -99,3 +106,54 @@ def browser() -> Iterator[Any]:
         opened = playwright.chromium.launch(executable_path=found, args=list(QUIET))
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, world: Path, browser: Any) -> Iterator[Lab]:
+    """Start JupyterLab as `atb lab` does, on a free port, in a project of its own."""
+    home = tmp_path_factory.mktemp("lab")
+    (home / "atb.toml").touch()
+    folder = home / "notebooks"
+    shutil.copytree(FOLDER, folder, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    # Off-screen cells are taken out of the page otherwise, and their figures could not be counted.
+    settings = home / "settings" / TRACKER
+    settings.parent.mkdir(parents=True)
+    settings.write_text('{"windowingMode": "none"}', encoding="utf-8")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    own = {name: str(home / name.lower()) for name in ("JUPYTER_CONFIG_DIR", "JUPYTER_DATA_DIR", "JUPYTER_RUNTIME_DIR")}
+    token = _pipe_with(TOKEN)
+    environment = {
+        **os.environ,
+        **own,
+        "JUPYTERLAB_SETTINGS_DIR": str(home / "settings"),
+        PIPE: str(token),
+        "JUPYTER_CONFIG_PATH": str(CONFIG),
+        "ATB__DATA__ROOT": str(world),
+    }
+    with (home / "log.txt").open("wb") as log:
+        command = [
+            *lab_arguments(sys.executable, folder, port=port, browser=False),
+            "--LabApp.expose_app_in_browser=True",
+        ]
+        server = subprocess.Popen(command, env=environment, cwd=folder, pass_fds=(token,), stdout=log, stderr=log)
+        os.close(token)
+        try:
+            running = Lab(port, folder)
+            _wait_for(running, server, home / "log.txt")
+            yield running
+        finally:
+            server.terminate()
+            server.wait(timeout=PATIENCE_S)
+
+
+def _wait_for(lab: Lab, server: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(int(PATIENCE_S) * 4):
+        try:
+            lab.get("status")
+            return
+        except OSError:
+            assert server.poll() is None, log.read_text(encoding="utf-8")
+            time.sleep(0.25)
+    pytest.fail(f"JupyterLab did not answer within {PATIENCE_S:.0f} s: {log.read_text(encoding='utf-8')}")

@@ -4,20 +4,17 @@ import json
 import os
 import shutil
 
-import nbformat
 import pytest
 from jupyter_client.manager import start_new_kernel
 
 from atb.config import load_settings
 from atb.db import open_database
 from atb.experiments import execute, list_runs, published
-from tests.conftest import REPOSITORY
 from tests.notebooks.conftest import FOLDER
-from tests.notebooks.test_in_browser import ALL_RUN, TOKEN, lab  # noqa: F401 - the fixture
+from tests.notebooks.lab import picture, run_all
 from tests.timeouts import PATIENCE_S
 
 HANDLE = ".widget-slider:has-text('fast') .noUi-handle"
-SHOTS = REPOSITORY / "data" / "screenshots"
 
 
 @pytest.fixture
@@ -69,22 +66,10 @@ def test_what_is_kept_is_the_batch_run_of_the_same_values_and_is_promoted_throug
 
 
 @pytest.mark.slow
-def test_a_slider_that_is_dragged_in_the_lab_moves_the_figures_and_a_click_keeps_the_run(lab, browser, world):  # noqa: F811
-    name = "explored.ipynb"
-    cells = [nbformat.v4.new_code_cell("from atb.workbench import explore\nexplore('sma_cross', days=60)")]
-    spec = {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}  # or Lab asks for one
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata={"kernelspec": spec}), lab.folder / name)
-    page = browser.new_page(viewport={"width": 1400, "height": 1100})
-    page.set_default_timeout(PATIENCE_S * 1_000)
-    page.goto(f"http://127.0.0.1:{lab.port}/lab/workspaces/explored/tree/{name}?token={TOKEN}")
-    for _ in range(int(PATIENCE_S) * 4):
-        page.wait_for_timeout(250)
-        bound = [session for session in lab.get("sessions") if session["path"] == name]
-        if bound and bound[0]["kernel"]["execution_state"] == "idle":
-            break
-    page.wait_for_selector(".jp-Notebook .jp-CodeCell")
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.locator(".lm-Menu-item[data-command='runmenu:run-all']").click()
+def test_a_slider_that_is_dragged_in_the_lab_moves_the_figures_and_a_click_keeps_the_run(lab, browser, world):
+    lab.write("explored.ipynb", "from atb.workbench import explore\nexplore('sma_cross', days=60)")
+    page = lab.open(browser, "explored.ipynb")
+    run_all(page)
     page.wait_for_selector(".js-plotly-plot .main-svg")
     figures = page.locator(".widget-html:has-text('Total return')").first
     before = figures.inner_text()
@@ -100,11 +85,10 @@ def test_a_slider_that_is_dragged_in_the_lab_moves_the_figures_and_a_click_keeps
             break
         page.wait_for_timeout(250)
     assert figures.inner_text() != before
-    SHOTS.mkdir(parents=True, exist_ok=True)
-    page.screenshot(path=SHOTS / "explorer_moved.png")
+    page.screenshot(path=picture("explorer_moved"))
     page.get_by_role("button", name="Keep").click()
     page.wait_for_selector("text=Kept as run")
-    page.screenshot(path=SHOTS / "explorer_kept.png")
+    page.screenshot(path=picture("explorer_kept"))
     page.close()
     database = open_database(f"sqlite:///{world}/atb.db")
     try:

@@ -58,8 +58,8 @@ def test_evidence_of_something_else_is_refused_for_paper_and_live(changes, reaso
         ({"total_return_pct": math.nan}, "does not beat holding"),
         ({"sharpe": 0.99}, "Sharpe 0.99, below 1.00"),
         ({"sharpe": math.nan}, "Sharpe –"),
-        ({"max_drawdown_pct": 25.1}, "drawdown 25.1 %, above 25.0 %"),
-        ({"max_drawdown_pct": math.nan}, "drawdown nan"),
+        ({"max_drawdown_pct": 25.1}, "drawdown 25.10 %, above 25.00 %"),
+        ({"max_drawdown_pct": math.nan}, "drawdown –"),
         ({"parity": None}, "parity of the kernel was not proven"),
         ({"parity": False}, "parity of the kernel failed"),
         ({"columns_equal": None}, "not every bar's columns"),
@@ -143,7 +143,7 @@ def test_a_check_holds_the_figure_of_the_policy_and_of_the_run():
     assert {name: (check.found, check.wanted) for name, check in found.items()} == {
         "trades": ("200 trades, fewer than 500", "500 or more"),
         "Sharpe ratio": ("Sharpe 1.60, below 2.00", "2.00 or more"),
-        "drawdown": ("drawdown 12.0 %, above 5.0 %", "5.0 % or less"),
+        "drawdown": ("drawdown 12.00 %, above 5.00 %", "5.00 % or less"),
     }
 
 

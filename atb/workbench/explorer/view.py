@@ -3,19 +3,13 @@
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from atb.backtest.card import FIGURES
 from atb.decimals import figure
 
 if TYPE_CHECKING:
     from atb.backtest import Result
 
-ROWS = (
-    ("Total return (%)", "total_return_pct", "+,.2f"),
-    ("Sharpe", "sharpe", ",.2f"),
-    ("Largest drawdown (%)", "max_drawdown_pct", ",.2f"),
-    ("Closed trades", "n_trades", ",.0f"),
-    ("Time in the market (%)", "exposure_time_pct", ",.1f"),
-    ("Fees paid (quote)", "fees_paid", ",.2f"),
-)
+SHOWN = ("total_return_pct", "sharpe", "max_drawdown_pct", "n_trades", "exposure_time_pct", "fees_paid")
 _CELL = "padding:1px 12px 1px 0;text-align:right;font-variant-numeric:tabular-nums"
 
 
@@ -60,7 +54,8 @@ def key_figures(result: "Result") -> str:
         f"<tr><th scope='row' style='{_CELL};text-align:left;font-weight:400'>{name}</th>"
         f"<td style='{_CELL}'><b>{escape(figure(result.stats[key], form))}</b></td>"
         f"<td style='{_CELL}'>{escape(figure(held[key], form)) if key in held else ''}</td></tr>"
-        for name, key, form in ROWS
+        for name, key, form in FIGURES
+        if key in SHOWN
     )
     head = f"<tr><th></th><th style='{_CELL}'>strategy</th><th style='{_CELL}'>hold</th></tr>"
     notes = "".join(f"<div>{escape(text)}</div>" for text in (result.headline, str(result.seen)))
