@@ -40,7 +40,7 @@ class Chart {
     this.place.style.height = `${model.get("height")}px`;
     this.draw();
     this.listen();
-    model.send({ kind: "window", width: this.place.clientWidth });
+    model.send({ kind: "window", width: this.place.clientWidth }); // more candles than pixels cannot be seen
   }
 
   draw() {

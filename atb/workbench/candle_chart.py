@@ -24,11 +24,12 @@ from atb.domain import Bars
 from atb.errors import InputError
 from atb.reports.downsampling import span_text
 from atb.reports.trade_detail import TradeDetail, trade_detail
-from atb.workbench.candle_windows import CandleWindows, Window
+from atb.workbench.candle_windows import MOST, CandleWindows, Window
 from atb.workbench.trade_marks import TradeMarks
 
 HEIGHT = 420  # pixels
 MOST_DIGITS = 8
+FEWEST = 300  # candles of an answer, of a series that has so many bars
 PICTURE = 240  # candles of the static picture
 
 
@@ -69,7 +70,8 @@ class Chart(anywidget.AnyWidget):
         """Answer a message of the page: it asks for a window, or a place was clicked."""
         if message.get("kind") == "window":
             bounds = [None if message.get(name) is None else 1_000 * float(message[name]) for name in ("from", "to")]
-            self._answer(self._candles.window(*bounds), int(message.get("asks", 0)))
+            most = min(MOST, max(FEWEST, int(message.get("width") or MOST)))
+            self._answer(self._candles.window(*bounds, most=most), int(message.get("asks", 0)))
         elif message.get("kind") == "click" and self._marks is not None:
             near = 1_000 * float(message["time"])
             chosen = message.get("trade")

@@ -46,18 +46,20 @@ class Window:
 
 
 class CandleWindows:
-    """The bars of one series as arrays that grow, and their windows."""
+    """The bars of one series, to which bars may be added, and their windows.
+
+    The series' own arrays are read where they are: a copy of millions of bars would delay the first picture. Added bars are beside
+    them, the newest one included as soon as it is replaced.
+    """
 
     def __init__(self, bars: Bars) -> None:
         if not len(bars):
             raise InputError("There is no bar to draw", found=bars.label, todo="Load a period that has bars")
         self.step = bars.timeframe.seconds * 1_000  # milliseconds; of a month 30 days, good enough for a grid
-        self._count = len(bars)
-        self._opened = np.empty(self._count + _SPARE, np.int64)
-        self._values = np.empty((len(BAR_COLUMNS), self._count + _SPARE))
-        self._opened[: self._count] = bars.opened_ms
-        for row, name in enumerate(BAR_COLUMNS):
-            self._values[row, : self._count] = bars.frame[name].to_numpy()
+        self._count = self._known = len(bars)  # of all bars, and of those that are not added
+        self._opened = bars.opened_ms
+        self._series = [bars.frame[name].to_numpy(dtype=np.float64) for name in BAR_COLUMNS]
+        self._added = np.empty((len(BAR_COLUMNS), 0))
 
     def __len__(self) -> int:
         """Return the number of bars."""
@@ -91,15 +93,29 @@ class CandleWindows:
                 todo="Make the chart anew",
             )
         if opened_ms > last:
-            self._grow()
-        self._opened[self._count - 1], self._values[:, self._count - 1] = opened_ms, prices
+            self._open(opened_ms)
+        elif self._count == self._known:
+            self._known -= 1
+        row = self._count - 1 - self._known
+        if row >= self._added.shape[1]:
+            more = max(_SPARE, row // 2)
+            self._added = np.concatenate([self._added, np.empty((len(BAR_COLUMNS), more))], axis=1)
+        self._added[:, row] = prices
 
-    def _grow(self) -> None:
+    def _open(self, opened_ms: int) -> None:
+        if self._count == len(self._opened):
+            self._opened = np.concatenate([self._opened, np.empty(max(_SPARE, self._count // 2), np.int64)])
+        self._opened[self._count] = opened_ms
         self._count += 1
-        if self._count > len(self._opened):
-            more = max(_SPARE, len(self._opened) // 2)
-            self._opened = np.concatenate([self._opened, np.empty(more, np.int64)])
-            self._values = np.concatenate([self._values, np.empty((len(BAR_COLUMNS), more))], axis=1)
+
+    def _columns(self, first: int, end: int) -> dict[str, Floats]:
+        """Return the columns of the bars `first` to `end`."""
+        known = self._known
+        columns = [column[first : min(end, known)] for column in self._series]
+        if end > known:
+            added = self._added[:, max(first - known, 0) : end - known]
+            columns = [np.concatenate(pair) if first < known else pair[1] for pair in zip(columns, added, strict=True)]
+        return dict(zip(BAR_COLUMNS, columns, strict=True))
 
     def window(self, start_ms: float | None = None, end_ms: float | None = None, *, most: int = MOST) -> Window:
         """Return the candles of [start, end], of as much before and as much after; without bounds those of all bars."""
@@ -123,8 +139,7 @@ class CandleWindows:
         return int(np.searchsorted(opened, begin)), int(np.searchsorted(opened, last))
 
     def _candles(self, first: int, end: int, starts: NDArray[np.int64]) -> Floats:
-        columns = dict(zip(BAR_COLUMNS, self._values[:, first:end], strict=True))
-        values = candle_values(columns, starts)
+        values = candle_values(self._columns(first, end), starts)
         times = self.opened_ms[first:end][starts] / 1_000
         return np.stack([times, *(values[name] for name in BAR_COLUMNS)])
 

@@ -50,8 +50,8 @@ def traded():
 def test_the_first_window_is_the_whole_series_in_few_bytes(long):
     content, values = Page(chart(long)).ask(width=900)
     assert content["whole"] == [True, True]
-    assert values.shape[1] <= MOST
-    assert len(values.tobytes()) < 100_000
+    assert 450 < values.shape[1] <= 900  # a candle for each pixel or two
+    assert len(values.tobytes()) < 50_000
     assert values[2].max() == long.frame["high"].max()
     assert values[3].min() == long.frame["low"].min()
     assert values[5].sum() == pytest.approx(long.frame["volume"].sum())
@@ -108,6 +108,19 @@ def test_new_bars_travel_alone_and_change_only_the_last_candle(long):
     assert grown["span"] == whole["span"]
     page.chart.append(coming.rows(499, 500))  # the same bar again
     assert "199,500 bars" in page.ask(width=900)[0]["text"]
+
+
+def test_a_newest_bar_that_is_replaced_leaves_the_series_unchanged(long):
+    known = long.rows(0, 1_000)
+    windows, before = CandleWindows(known), known.frame.copy()
+    windows.append(int(known.opened_ms[-1]), np.array([1.0, 4.0, 0.5, 2.0, 9.0]))
+    windows.append(int(known.opened_ms[-1]), np.array([1.0, 5.0, 0.5, 3.0, 9.5]))
+    windows.append(int(known.opened_ms[-1]) + HOUR, np.array([3.0, 3.5, 2.5, 3.2, 7.0]))
+    assert len(windows) == 1_001
+    assert windows.window().values[1:, -2:].T.tolist() == [[1.0, 5.0, 0.5, 3.0, 9.5], [3.0, 3.5, 2.5, 3.2, 7.0]]
+    assert windows.last_candle(1).values[4].tolist() == [3.2]
+    assert windows.window().values[4, :-2].tolist() == before["close"].iloc[:-1].tolist()
+    assert known.frame.equals(before)
 
 
 def test_bars_that_do_not_follow_are_refused(long):

@@ -101,7 +101,8 @@ def test_a_million_bars_are_drawn_and_zoomed_and_only_the_visible_window_travels
     wire = start(page, chart(bars.rows(0, MILLION - 50)))
     first = page.evaluate("performance.now() - window.began")
     print(f"first draw of {MILLION:,} bars: {first:.0f} ms, {wire.bytes:,} bytes")  # noqa: T201 - shown, never asserted
-    assert wire.candles == [pytest.approx(1_800, abs=1_800 // 2)]
+    width = page.evaluate("document.querySelector('.atb-chart-plot').clientWidth")
+    assert width // 2 <= wire.candles[0] <= width  # a candle for each pixel or two
     assert wire.bytes < 100_000
     box = page.locator(".atb-chart-plot").bounding_box()
     page.mouse.move(box["x"] + 400, box["y"] + 150)
