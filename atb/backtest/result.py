@@ -222,12 +222,10 @@ class Result:
     @property
     def _summary(self) -> str:
         stats, hold = self.stats, self.baselines["hold"]["total_return_pct"]
-        earned, sharpe, drawdown = (
-            merit(name, stats[name]) for name in ("total_return_pct", "sharpe", "max_drawdown_pct")
-        )
+        said = {name: merit(name, stats[name]) for name in ("total_return_pct", "sharpe", "max_drawdown_pct")}
         return (
-            f"{earned} against {merit('total_return_pct', hold)} for holding, {counted(stats['n_trades'], 'closed trade')}, "
-            f"Sharpe {sharpe}, max drawdown {drawdown}"
+            f"{said['total_return_pct']} against {merit('total_return_pct', hold)} for holding, "
+            f"{counted(stats['n_trades'], 'closed trade')}, Sharpe {said['sharpe']}, max drawdown {said['max_drawdown_pct']}"
         )
 
     @cached_property

@@ -94,8 +94,26 @@ def lab(port: int, browser: bool, own: bool) -> None:
     token = lab_token(given)
     environment = lab_environment(given, settings.notebooks.environment) | project_environment(settings)
     environment[PIPE] = str(_pipe_with(token))
+    workspaces = _workspaces(settings, folder)
     click.echo(f"Starting JupyterLab in {folder}; Ctrl-C ends it", err=True)
-    os.execve(sys.executable, lab_arguments(sys.executable, folder, port=port, browser=browser), environment)  # noqa: S606 - no shell
+    arguments = lab_arguments(sys.executable, folder, workspaces=workspaces, port=port, browser=browser)
+    os.execve(sys.executable, arguments, environment)  # noqa: S606 - no shell
+
+
+def _workspaces(settings: "Settings", folder: Path) -> Path:
+    """Return the folder of Lab's workspaces for this folder of notebooks, with the first workspace in it where it has the tour."""
+    from atb.workbench.lab_workspace import keep_workspace
+
+    workspaces = settings.data.root.resolve() / "lab" / folder.name
+    try:
+        if (folder / TOUR).is_file():
+            keep_workspace(workspaces, TOUR)
+    except OSError as error:
+        raise SetupError(
+            "The workspace of JupyterLab cannot be written", found=f"{workspaces}: {error.strerror or error}",
+            todo="Make the folder writable, or choose another by ATB__DATA__ROOT",
+        ) from error  # fmt: skip
+    return workspaces
 
 
 def _require_jupyter() -> None:
@@ -148,7 +166,7 @@ def project_environment(settings: "Settings") -> dict[str, str]:
     }
 
 
-def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> list[str]:
+def lab_arguments(python: str, folder: Path, *, workspaces: Path, port: int, browser: bool) -> list[str]:
     """Return the command line of the server: loopback, `folder` as its root, opened on its tour, no news, no update checks."""
     arguments = [
         "--ServerApp.ip=127.0.0.1",
@@ -156,6 +174,7 @@ def lab_arguments(python: str, folder: Path, *, port: int, browser: bool) -> lis
         f"--ServerApp.root_dir={folder}",
         "--Application.log_level=WARN",
         *([f"--LabApp.default_url=/lab/tree/{TOUR}"] if (folder / TOUR).is_file() else []),
+        f"--LabApp.workspaces_dir={workspaces}",
         f"--LabApp.extra_labextensions_path={LAUNCHER}",
         "--LabApp.news_url=None",
         "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",

@@ -5,8 +5,12 @@ from html import escape
 import numpy as np
 
 from atb.backtest import Result
-from atb.decimals import counted
+from atb.decimals import counted, merit
 from atb.reports.trade_detail import trade_detail
+
+# Rows line up in a notebook too, which has no style sheet of ours.
+_LEFT, _RIGHT = "display:inline-block;min-width:{}em", "display:inline-block;min-width:{}em;text-align:right"
+_COLUMNS = (_RIGHT.format(2.5), _LEFT.format(9), _LEFT.format(9), _RIGHT.format(5), _RIGHT.format(6), "")
 
 
 class TradeList:
@@ -41,17 +45,19 @@ class TradeList:
         won = "gained" if trade["pnl"] > 0 else "lost"
         ended = str(trade["exit_reason"]).replace("_", " ") or "still open"
         cells = (
-            f"<span class='soft'>{trade_id}</span>",
-            f"<span>{trade['entry_time']:%Y-%m-%d %H:%M}</span>",
-            f"<span>{escape(str(trade['side']))} {escape(str(trade['symbol']))}</span>",
-            f"<span class='{won}'>{trade['pnl_pct']:+.2f} %</span>",
-            f"<span class='{won}'>{trade['pnl']:+,.2f}</span>",
-            f"<span class='soft'>{counted(trade['bars_held'], 'bar')}, {escape(ended)}</span>",
+            ("soft", f"{trade_id}"),
+            ("", f"{trade['entry_time']:%Y-%m-%d %H:%M}"),
+            ("", f"{trade['side']} {trade['symbol']}"),
+            (won, merit("worst_trade_pct", trade["pnl_pct"])),
+            (won, f"{trade['pnl']:+,.2f}"),
+            ("soft", f"{counted(trade['bars_held'], 'bar')}, {ended}"),
+        )
+        row = " ".join(
+            f"<span class='{kind}' style='{style}'>{escape(text)}</span>"
+            for (kind, text), style in zip(cells, _COLUMNS, strict=True)
         )
         detail = trade_detail(self.result, trade_id).html()
-        return (
-            f"<details class='trade trade-{trade_id}'><summary>{' '.join(cells)}</summary><div>{detail}</div></details>"
-        )
+        return f"<details class='trade trade-{trade_id}'><summary>{row}</summary><div>{detail}</div></details>"
 
     def __repr__(self) -> str:
         """Return it as text."""

@@ -23,6 +23,7 @@ CARDS = (
     ("atb.prediction.regime_bundle", "RegimeBundle", "bundle_html"),
     ("atb.prediction.predictor", "OnnxPredictor", "predictor_html"),
 )
+LONGEST_TEXT = 400  # characters of a table's cell
 TEXTS = (("atb.db.tables", "RunRow", "run_text"), ("atb.promotion.manifest", "Manifest", "manifest_text"))
 
 
@@ -40,6 +41,7 @@ def register_formats() -> None:
         html.for_type_by_name(module, name, _card(function))
     for module, name, function in TEXTS:
         text.for_type_by_name(module, name, _text(function))
+    html.for_type_by_name("pandas", "DataFrame", _frame)
     html.for_type(object, _strategy_or_own)
     load_magics(shell)
     watch(shell)
@@ -59,6 +61,14 @@ def _text(function: str) -> Callable[[Any, Any, bool], None]:
         printer.text(_card(function)(value))
 
     return printed
+
+
+def _frame(value: Any) -> str | None:
+    """Return a table's HTML with its texts in full: reasons and paths are read, and pandas cuts them after 50 characters."""
+    from pandas import option_context
+
+    with option_context("display.max_colwidth", LONGEST_TEXT):
+        return value._repr_html_()  # type: ignore[no-any-return] # untyped in its stubs
 
 
 def _strategy_or_own(value: Any) -> str | None:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings, part_of
+from atb.decimals import MERITS
 from atb.errors import RunError
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def evidence_table(judged: "Judged") -> "pd.DataFrame":
     import pandas as pd
 
     values = judged.evidence.to_json()
-    texts = {name.replace("_", " "): _text(value) for name, value in values.items()}
+    texts = {name.replace("_", " "): _text(value, MERITS.get(name, ",.2f")) for name, value in values.items()}
     return pd.DataFrame.from_dict(texts, orient="index", columns=["found"]).rename_axis(index="evidence")
 
 
@@ -136,11 +137,11 @@ def verdict_table(judged: "Judged") -> "pd.DataFrame":
     return pd.DataFrame(rows).set_index("check")
 
 
-def _text(value: object) -> str:
+def _text(value: object, form: str) -> str:
     if value is None:
         return "not proven"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:,.2f}"
+        return format(value, form)
     return str(value) if value not in ({}, "") else "none"

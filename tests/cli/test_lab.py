@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from atb.cli import main
 from atb.cli.lab import TOUR, _pipe_with, lab_arguments, lab_environment, lab_token
@@ -23,7 +24,7 @@ def test_the_token_is_neither_an_argument_nor_a_variable():
     given = {"HOME": "/h", "JUPYTER_TOKEN": "canary", "JUPYTER_TOKEN_FILE": "/h/canary"}
     environment = lab_environment(given, ("JUPYTER_TOKEN",))
     assert environment == {"HOME": "/h", "DO_NOT_TRACK": "1"}
-    assert "canary" not in " ".join(lab_arguments("python", Path("n"), port=1, browser=False))
+    assert "canary" not in " ".join(lab_arguments("python", Path("n"), workspaces=Path("w"), port=1, browser=False))
 
 
 def test_a_given_token_is_kept_and_another_one_is_long_and_new():
@@ -51,7 +52,7 @@ def test_the_server_and_its_kernels_get_a_list_of_variables():
 
 
 def test_it_listens_on_this_machine_only():
-    assert "--ServerApp.ip=127.0.0.1" in lab_arguments("python", Path("n"), port=1, browser=True)
+    assert "--ServerApp.ip=127.0.0.1" in lab_arguments("python", Path("n"), workspaces=Path("w"), port=1, browser=True)
 
 
 def test_the_folder_of_your_own_strategies_is_opened_and_made_if_it_is_not_there(monkeypatch, tmp_path):
@@ -64,9 +65,47 @@ def test_the_folder_of_your_own_strategies_is_opened_and_made_if_it_is_not_there
 
 
 def test_it_opens_on_the_tour_where_there_is_one(tmp_path):
-    assert not any("--LabApp.default_url" in text for text in lab_arguments("python", tmp_path, port=1, browser=True))
+    assert not any(
+        "--LabApp.default_url" in text
+        for text in lab_arguments("python", tmp_path, workspaces=tmp_path / "w", port=1, browser=True)
+    )
     (tmp_path / TOUR).touch()
-    assert f"--LabApp.default_url=/lab/tree/{TOUR}" in lab_arguments("python", tmp_path, port=1, browser=True)
+    assert f"--LabApp.default_url=/lab/tree/{TOUR}" in lab_arguments(
+        "python", tmp_path, workspaces=tmp_path / "w", port=1, browser=True
+    )
+
+
+def test_the_first_start_leaves_a_workspace_with_the_tour_and_a_later_one_leaves_it_as_the_user_did(
+    monkeypatch, tmp_path
+):
+    notebooks, root = tmp_path / "notebooks", tmp_path / "data"
+    notebooks.mkdir()
+    (notebooks / TOUR).touch()
+    monkeypatch.setattr("atb.config.part_of", lambda *_: notebooks)
+    monkeypatch.setenv("ATB__DATA__ROOT", str(root))
+    started = []
+    monkeypatch.setattr(os, "execve", lambda *given: started.append(given))
+    assert CliRunner().invoke(main, ["lab", "--no-browser"]).exit_code == 0
+    folder = root / "lab" / "notebooks"
+    assert f"--LabApp.workspaces_dir={folder}" in started[0][1]
+    kept = WorkspacesManager(str(folder)).load("default")
+    assert kept["data"][f"notebook:{TOUR}"]["data"]["path"] == TOUR
+    WorkspacesManager(str(folder)).save("default", json.dumps({"data": {"mine": 1}, "metadata": {"id": "default"}}))
+    assert CliRunner().invoke(main, ["lab", "--no-browser"]).exit_code == 0
+    assert WorkspacesManager(str(folder)).load("default")["data"] == {"mine": 1}
+
+
+def test_a_data_folder_that_cannot_be_written_is_one_message(monkeypatch, tmp_path):
+    notebooks = tmp_path / "notebooks"
+    notebooks.mkdir()
+    (notebooks / TOUR).touch()
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "lab").touch()  # a file where the folder would be
+    monkeypatch.setattr("atb.config.part_of", lambda *_: notebooks)
+    monkeypatch.setenv("ATB__DATA__ROOT", str(tmp_path / "data"))
+    done = CliRunner().invoke(main, ["lab", "--no-browser"])
+    assert done.exit_code == 2
+    assert "workspace of JupyterLab cannot be written" in done.stderr
 
 
 def test_it_refuses_to_start_where_there_are_no_notebooks(monkeypatch, tmp_path):

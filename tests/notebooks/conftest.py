@@ -134,7 +134,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory, world: Path, browser: Any) -> 
     }
     with (home / "log.txt").open("wb") as log:
         command = [
-            *lab_arguments(sys.executable, folder, port=port, browser=False),
+            *lab_arguments(sys.executable, folder, workspaces=home / "workspaces", port=port, browser=False),
             "--LabApp.expose_app_in_browser=True",
         ]
         server = subprocess.Popen(command, env=environment, cwd=folder, pass_fds=(token,), stdout=log, stderr=log)

@@ -22,6 +22,12 @@ CELLS = (
 DETAILED = "[...document.querySelectorAll('.widget-html')].some(one => /Decision, order and fill/.test(one.innerText))"
 GROUND = "getComputedStyle(document.querySelector('.js-plotly-plot .main-svg')).backgroundColor"
 
+INK = "getComputedStyle(document.querySelector('.js-plotly-plot .gtitle')).fill"
+ITS_THEME = (
+    "(() => { const one = document.body.appendChild(document.createElement('i')); one.style.color = 'var(--jp-ui-font-color1)';"
+    " const found = getComputedStyle(one).color; one.remove(); return found; })()"
+)
+
 
 @pytest.mark.slow
 @pytest.mark.parametrize("theme", THEMES)
@@ -38,6 +44,7 @@ def test_a_trade_is_clicked_in_a_chart_and_in_a_figure_and_both_follow_the_theme
     dark = theme.endswith("Dark")
     assert page.locator(".atb-chart").get_attribute("data-theme") == ("dark" if dark else "light")
     page.wait_for_function(f"{GROUND} === 'rgba(0, 0, 0, 0)'")  # once it is drawn
+    assert page.evaluate(INK) == page.evaluate(ITS_THEME)
     mark = page.locator(".js-plotly-plot .scatterlayer .point").first
     mark.scroll_into_view_if_needed()
     mark.hover(force=True)

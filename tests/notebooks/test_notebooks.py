@@ -149,6 +149,14 @@ def test_the_monitor_trades_the_manifest_on_paper_and_finds_it_equal_to_its_back
     assert all("SYNTHETIC data" in figure["layout"]["title"]["text"] for figure in found)
 
 
+@pytest.mark.slow
+def test_a_sweep_says_beside_its_table_how_many_trials_its_bars_have_seen_and_what_luck_would_reach(executed):
+    run = executed("11_sweep.ipynb")
+    said = texts(Path(run.path) / run.notebook)
+    assert run.metrics["trials"] >= run.metrics["combinations"] == 6
+    assert f"luck alone would reach a Sharpe ratio of {run.metrics['lucky_sharpe']:.2f}" in said
+
+
 def test_the_tour_names_the_marks_and_colours_that_are_drawn():
     (text,) = [cell.source for cell in cells("00_tour.ipynb", "markdown") if cell.id == "tour-11"]
     marks = {

@@ -48,6 +48,17 @@ def test_results_and_bars_show_themselves_as_cards(repository):
     assert "<table" in done.stdout
 
 
+def test_a_table_shows_its_texts_in_full(repository):
+    code = """
+from IPython.core.interactiveshell import InteractiveShell
+shell = InteractiveShell.instance()
+import atb.workbench, pandas
+print(shell.display_formatter.format(pandas.DataFrame({"why": ["a reason " * 20 + "in full"]}))[0]["text/html"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
+    assert "in full" in done.stdout
+
+
 def test_outside_a_notebook_a_result_is_its_headline():
     from atb.backtest import run
 

@@ -1,4 +1,5 @@
-// A JupyterLab extension as it stands, without a build: a launcher card for each notebook of the folder that Lab was opened on.
+// A JupyterLab extension as it stands, without a build: a launcher card for each notebook of the folder that Lab was opened on, and
+// figures whose text has the colours of Lab's theme, where the one grey that fits every page is pale.
 // Lab hands over its own modules by `init`, and asks for the plugin by `get`.
 (() => {
   let modules;
@@ -6,6 +7,10 @@
     const versions = Object.values(modules[name]);
     return (await versions[versions.length - 1].get())();
   };
+  const GREY = "rgb(107, 118, 132)"; // of atb.reports.theme
+  const LOOKS = `.js-plotly-plot text[style*="${GREY}"] { fill: var(--jp-ui-font-color1) !important; }
+    .js-plotly-plot tspan[style*="${GREY}"] { fill: var(--jp-ui-font-color2) !important; }
+    .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }`; // lines break between words
   const title = path => {
     const [, number, name] = /^(?:(\d+)_)?(.*)\.ipynb$/.exec(path);
     const words = name.replace(/_/g, " ");
@@ -31,10 +36,11 @@
     const { notebookIcon } = await shared("@jupyterlab/ui-components");
     const plugin = {
       id: "atb:launcher",
-      description: "A launcher card for each notebook.",
+      description: "A launcher card for each notebook, and figures in the colours of the theme.",
       autoStart: true,
       optional: [ILauncher],
       activate: (app, launcher) => {
+        document.head.append(Object.assign(document.createElement("style"), { textContent: LOOKS }));
         if (launcher !== null) app.started.then(() => addCards(app, launcher, notebookIcon)).catch(console.warn);
       },
     };
