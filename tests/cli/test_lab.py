@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from jupyterlab_server.workspaces_handler import WorkspacesManager
 
 from atb.cli import main
 from atb.cli.lab import TOUR, _pipe_with, lab_arguments, lab_environment, lab_token
 from atb.errors import InputError
+from atb.workbench.lab_workspace import FILE
 from tests.timeouts import PATIENCE_S
 
 
@@ -88,11 +88,11 @@ def test_the_first_start_leaves_a_workspace_with_the_tour_and_a_later_one_leaves
     assert CliRunner().invoke(main, ["lab", "--no-browser"]).exit_code == 0
     folder = root / "lab" / "notebooks"
     assert f"--LabApp.workspaces_dir={folder}" in started[0][1]
-    kept = WorkspacesManager(str(folder)).load("default")
+    kept = json.loads((folder / FILE).read_text(encoding="utf-8"))
     assert kept["data"][f"notebook:{TOUR}"]["data"]["path"] == TOUR
-    WorkspacesManager(str(folder)).save("default", json.dumps({"data": {"mine": 1}, "metadata": {"id": "default"}}))
+    (folder / FILE).write_text("mine", encoding="utf-8")
     assert CliRunner().invoke(main, ["lab", "--no-browser"]).exit_code == 0
-    assert WorkspacesManager(str(folder)).load("default")["data"] == {"mine": 1}
+    assert (folder / FILE).read_text(encoding="utf-8") == "mine"
 
 
 def test_a_data_folder_that_cannot_be_written_is_one_message(monkeypatch, tmp_path):
@@ -141,6 +141,8 @@ def test_the_server_starts_on_the_notebooks_and_wants_its_token(tmp_path):
             assert '"news": {"disabled": true}' in patiently(f"{root}/lab", "canary")
             with pytest.raises(urllib.error.HTTPError, match="403"):
                 urllib.request.urlopen(f"{root}/api/contents", timeout=PATIENCE_S)
+            workspace = json.loads(patiently(f"{root}/lab/api/workspaces/default", "canary"))
+            assert f"notebook:{TOUR}" in workspace["data"]
             kernel = json.loads(patiently(f"{root}/api/kernels", "canary", b'{"name": "python3"}'))
             family = [server.pid, *children_of(server.pid)]
             assert kernel["id"]
