@@ -240,8 +240,6 @@ class ExchangeDesk:
         step = self._close_dust(step)
         for plan in _PLANS:
             for slot in self._makers:
-                if plan is SlotPlanner.enter:
-                    await self._planners.ask_price(slot)
                 while (request := await self._next(plan, slot)) is not None:
                     step = step or self._step()
                     if not await self._sendable(request, step):
@@ -274,6 +272,10 @@ class ExchangeDesk:
 
     async def _next(self, plan: Callable[[SlotPlanner], Request | None], slot: int) -> Request | None:
         """Return a slot's next request; where it moves protection, by what its symbol allows now and not an hour ago."""
+        if (
+            plan is SlotPlanner.enter
+        ):  # each time: an entry at a stop that the price has passed has become one at the market
+            await self._planners.ask_price(slot)
         request, symbol = plan(self._planners.of(slot)), self.book.portfolio.plans[slot].symbol
         known = self.broker.capabilities_of(symbol)
         silent = self.broker.now_ms() < self.reports.silent_until_ms

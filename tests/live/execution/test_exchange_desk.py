@@ -9,6 +9,7 @@ import pytest
 
 from atb.domain.venue import Answer
 from atb.engine.policy import ExecutionModel, RiskPolicy
+from atb.engine.records import AT_STOP
 from atb.errors import HaltError, InputError
 from atb.live.execution.exchange_desk import DeskParts, ExchangeDesk
 from atb.live.execution.timing import DeskTiming
@@ -561,6 +562,18 @@ def test_a_replacement_that_is_refused_leaves_the_old_stop_asked_for():
     assert hand.asked("replace")
     assert hand.asked("find")
     assert old.state == "live"
+
+
+def test_an_entry_at_a_stop_that_a_leap_has_passed_is_bought_by_the_price_of_now():
+    """Bounded by the last close it would expire, where a backtest enters at the open."""
+    hand = Hand()
+    want(hand.table.book, 1.0, kind=AT_STOP, at=101.0)
+    hand.broker.last = Decimal(108)
+    hand.broker.answers = [refusal("Stop price would trigger immediately."), Answer("done")]
+    asyncio.run(hand.desk.settle())
+    (stop, leap) = hand.asked("place")
+    assert (stop.type, stop.stop_price) == ("stop", Decimal(101))
+    assert (leap.orders[0].type, leap.orders[0].price) == ("market", Decimal("110.16"))
 
 
 def test_a_stop_whose_end_the_reads_show_late_is_replaced_as_soon_as_they_do():
