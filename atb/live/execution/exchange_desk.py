@@ -17,9 +17,18 @@ from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.execution.order_status import OrderStatus
-from atb.live.execution.orders import PROTECTIVE, OrderMaker, intent_json
+from atb.live.execution.orders import OrderMaker, intent_json
 from atb.live.execution.pacing import Pacing
-from atb.live.execution.planning import Cancel, Place, Replace, Request, SlotPlanner, list_of
+from atb.live.execution.planning import (
+    Cancel,
+    Place,
+    Replace,
+    Request,
+    SlotPlanner,
+    enters_bare,
+    list_of,
+    moves_protection,
+)
 from atb.live.execution.slot_planners import SlotPlanners
 from atb.live.execution.stuck import StuckSlots
 from atb.live.execution.symbol_terms import SymbolTerms
@@ -27,6 +36,7 @@ from atb.live.execution.timing import DeskTiming
 from atb.live.feed.market import Moment
 from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
 
+_Plan = Callable[[SlotPlanner], Request | None]
 # A stop that cannot rest, since the price has passed it, is found while protecting: then the position is left.
 _PLANS = (SlotPlanner.leave, SlotPlanner.protect, SlotPlanner.leave, SlotPlanner.enter)
 _NOT_OPEN = "-2011"  # code of a replacement that is refused because what it replaces is not open
@@ -270,28 +280,29 @@ class ExchangeDesk:
                 step = await self._perform(request, step)
         return step
 
-    async def _next(self, plan: Callable[[SlotPlanner], Request | None], slot: int) -> Request | None:
-        """Return a slot's next request; where it moves protection, by what its symbol allows now and not an hour ago."""
-        if (
-            plan is SlotPlanner.enter
-        ):  # each time: an entry at a stop that the price has passed has become one at the market
-            await self._planners.ask_price(slot)
-        request, symbol = plan(self._planners.of(slot)), self.book.portfolio.plans[slot].symbol
-        known = self.broker.capabilities_of(symbol)
-        silent = self.broker.now_ms() < self.reports.silent_until_ms
-        if request is None or silent or not _moves_protection(request):
+    async def _next(self, plan: _Plan, slot: int) -> Request | None:
+        """Return a slot's next request; where it leaves a position bare, by what its symbol allows now and not an hour ago."""
+        request, symbol = await self._planned(plan, slot), self.book.portfolio.plans[slot].symbol
+        known, silent = self.broker.capabilities_of(symbol), self.broker.now_ms() < self.reports.silent_until_ms
+        if request is None or silent or not (moves_protection(request) or enters_bare(request, known)):
             return request
         await self._terms.is_open(symbol, moving=True)
         if self.broker.capabilities_of(symbol) == known:
             return request
         self._pacing.put_back(request, None)
+        return await self._planned(plan, slot)
+
+    async def _planned(self, plan: _Plan, slot: int) -> Request | None:
+        """Return a slot's next request; an entry by the last price, asked for each time: one at a stop may have become another."""
+        if plan is SlotPlanner.enter:
+            await self._planners.ask_price(slot)
         return plan(self._planners.of(slot))
 
     async def _sendable(self, request: Request, step: Step) -> bool:
         """Return whether a request may be sent now; otherwise it was put off or, for some entries, dropped."""
         if self._pacing.waits(request, step) or self._barred(request, step):
             return False
-        moving = _moves_protection(request)
+        moving = moves_protection(request)
         symbol = self.book.portfolio.plans[request.slot].symbol
         if (isinstance(request, Cancel) and not moving) or await self._terms.is_open(symbol, moving=moving):
             return True
@@ -387,9 +398,3 @@ class ExchangeDesk:
         step.cursors = dict(self.desk_state.cursors)
         step.state = {**self.book.state.to_json(), "desk": self.desk_state.to_json()}
         return await self._write(step)
-
-
-def _moves_protection(request: Request) -> bool:
-    """Return whether a request takes away stops or targets that rest."""
-    group = () if isinstance(request, Place) else request.group
-    return any(outstanding.role in PROTECTIVE and not outstanding.pending for outstanding in group)

@@ -576,6 +576,23 @@ def test_an_entry_at_a_stop_that_a_leap_has_passed_is_bought_by_the_price_of_now
     assert (leap.orders[0].type, leap.orders[0].price) == ("market", Decimal("110.16"))
 
 
+def test_an_entry_is_not_sent_without_its_stop_by_what_its_symbol_allowed_an_hour_ago():
+    hand = Hand()
+    want(hand.table.book, 1.0)
+    hand.broker.capabilities = replace(BOTH, lists=BOTH.lists - {"opo", "opoco"})
+    hand.broker.now += 60_000
+    hand.broker.last, hand.broker.answers = Decimal(108), [Answer("done")]
+
+    async def refresh(_symbols):
+        hand.broker.capabilities = BOTH
+
+    hand.broker.refresh = refresh
+    asyncio.run(hand.desk.settle())
+    (entry,) = hand.asked("place")
+    assert [order.role for order in entry.orders][:2] == ["entry", "stop"]
+    assert entry.orders[0].price == Decimal("110.16"), "by the price of now"
+
+
 def test_a_stop_whose_end_the_reads_show_late_is_replaced_as_soon_as_they_do():
     """A stream says that something happened; the reads that answer at once are older than that."""
     hand = Hand()
