@@ -91,6 +91,10 @@ def _add_files(server: Flask) -> None:
     def admin_style() -> Response:
         return send_from_directory(HERE, "admin.css")
 
+    @server.get("/admin.js")
+    def admin_script() -> Response:
+        return send_from_directory(HERE, "admin.js")
+
     @server.get("/page.js")
     def script() -> Response:
         return send_from_directory(HERE, "page.js")

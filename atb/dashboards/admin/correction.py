@@ -22,7 +22,7 @@ LONGEST = 1_000  # characters of a typed text
 class CorrectionView(BaseView):  # type: ignore[misc] # Flask-Admin has no types
     """The form of a correction, reached from a row."""
 
-    extra_css = ("/admin.css",)
+    extra_css, extra_js = ("/admin.css",), ("/admin.js",)
 
     def __init__(self, site: Site, **options: Any) -> None:
         self._site = site

@@ -10,7 +10,7 @@ from atb.dashboards.admin.tables import about, models
 class FrontView(AdminIndexView):  # type: ignore[misc] # Flask-Admin has no types
     """A list of every table with the first line of its description."""
 
-    extra_css = ("/admin.css",)
+    extra_css, extra_js = ("/admin.css",), ("/admin.js",)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(name="Tables", **options)

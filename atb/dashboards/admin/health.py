@@ -19,7 +19,7 @@ FRESH = timedelta(minutes=5)  # after which a look at the page starts the checks
 class HealthView(BaseView):  # type: ignore[misc] # Flask-Admin has no types
     """The last outcome of the checks; they run in a thread of their own, since the exchange may take seconds to answer."""
 
-    extra_css = ("/admin.css",)
+    extra_css, extra_js = ("/admin.css",), ("/admin.js",)
 
     def __init__(self, site: Site, **options: Any) -> None:
         self._site, self._lock = site, threading.Lock()

@@ -33,7 +33,7 @@ LONGEST = 1_000  # characters of a sentence that a browser keeps until it is sho
 class MarketDataView(BaseView):  # type: ignore[misc] # Flask-Admin has no types
     """The stored series, their gaps, and the forms."""
 
-    extra_css = ("/admin.css",)
+    extra_css, extra_js = ("/admin.css",), ("/admin.js",)
 
     def __init__(self, site: Site, **options: Any) -> None:
         self._site = site

@@ -82,7 +82,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
     simple_list_pager = True  # counting a million rows takes longer than showing a page
     action_disallowed_list = ("delete",)
     list_template = "admin/table.html"
-    extra_css = ("/admin.css",)
+    extra_css, extra_js = ("/admin.css",), ("/admin.js",)
     window = (
         50_000  # rows, the newest ones, among which is searched and filtered: a million are never read for one page
     )

@@ -33,6 +33,7 @@ from atb.times import DAY_MS, MINUTE_MS
 Json = dict[str, Any]
 POINTS = 500  # of equity, over the whole session
 BARS = 200  # whose closes are drawn
+DAYS = 90  # whose last equity is looked at
 NEWEST = 200  # orders, trades, events that are counted
 _PORTION = 500  # values in one query
 _PACED = 40  # decisions that the pace is taken from
@@ -133,19 +134,26 @@ def equity_points(database: Database, session_id: str, timeframe: str) -> list[t
     return [(bar, float(equity)) for bar, equity in sorted({row.bar_ms: row.equity for row in rows}.items())]
 
 
-def day_before(database: Database, session_id: str, last_ms: int) -> float | None:
-    """Return the equity at the last close of the UTC day before a bar's; None if there is none.
+def daily_equity(database: Database, session_id: str, *, timeframe: str, last_ms: int) -> list[tuple[int, float]]:
+    """Return (UTC day as days since 1970, equity in quote at its last close), oldest first: the last `DAYS` days before a bar's.
+
+    Days at whose end no bar closed, or none was decided on, are left out.
 
     Parameters
     ----------
+    timeframe
+        The shortest of the session's slots.
     last_ms
         The open of the bar, epoch milliseconds.
     """
-    of = EquityRow.session_id == session_id, EquityRow.bar_ms < last_ms - last_ms % DAY_MS
-    query = select(EquityRow.equity).where(*of).order_by(EquityRow.bar_ms.desc()).limit(1)
+    today, step = last_ms // DAY_MS, Timeframe.parse(timeframe).seconds * 1_000
+    wanted = [day * DAY_MS - step for day in range(today - DAYS + 1, today + 1)]
+    query = select(EquityRow.bar_ms, EquityRow.equity).where(
+        EquityRow.session_id == session_id, EquityRow.bar_ms.in_(wanted)
+    )
     with database.session(read_only=True) as session:
-        found = session.scalars(query).one_or_none()
-    return None if found is None else float(found)
+        rows = session.execute(query.order_by(EquityRow.bar_ms)).all()
+    return [((row.bar_ms + step) // DAY_MS - 1, float(row.equity)) for row in rows]
 
 
 def slot_history(database: Database, session_id: str, slot: int, *, timeframe: str, last_ms: int) -> Json:

@@ -1,13 +1,15 @@
 """Figures of a session from its newest rows, and how far its stop is."""
 
 from datetime import UTC, datetime
+from math import log, sqrt
+from statistics import mean, stdev
 
 import pytest
 
 from atb.dashboards.pages.batches import differing
 from atb.dashboards.pages.monitor import sections
 from atb.dashboards.pages.monitor.content import _positions
-from atb.dashboards.pages.monitor.quality import day_change, decision_lag, execution, trading, troubles
+from atb.dashboards.pages.monitor.quality import decision_lag, execution, market, over_time, trading, troubles
 from tests.dashboards.pages.test_contract import text_of
 
 HOUR = 3_600_000
@@ -86,8 +88,38 @@ def test_the_lag_of_decisions_on_past_bars_is_not_shown():
 
 
 def test_a_days_change_needs_a_close_a_day_earlier():
-    assert day_change([(0, 100.0), (24 * HOUR, 110.0)]) == pytest.approx(10.0)
-    assert day_change([(HOUR, 100.0), (24 * HOUR, 110.0)]) is day_change([]) is None
+    assert market([(0, 100.0), (24 * HOUR, 110.0)], "1h")["change"] == pytest.approx(10.0)
+    assert market([(HOUR, 100.0), (24 * HOUR, 110.0)], "1h")["change"] is market([], "1h")["close"] is None
+
+
+def test_a_rising_market_has_a_high_rsi_and_an_upward_trend_and_a_short_one_neither():
+    rising = [(bar * HOUR, 100.0 * 1.001**bar) for bar in range(200)]
+    found = market(rising, "1h")
+    assert (found["rsi"], found["volatility"]) == (pytest.approx(100.0), pytest.approx(0.0, abs=1e-6))
+    # Of a steady rise by r an EMA over n bars lags by about r (n - 1) / 2: 0.1 % (25 - 11) / 2.
+    assert found["trend"] == pytest.approx(0.7, abs=0.02)
+    swinging = [(bar * HOUR, 101.0 if bar % 2 else 100.0) for bar in range(200)]
+    assert market(swinging, "1h")["volatility"] == pytest.approx(100 * log(1.01) * sqrt(365 * 24 * 199 / 198), rel=1e-3)
+    assert {market(rising[:99], "1h")[name] for name in ("rsi", "trend", "volatility")} == {None}
+
+
+def test_equity_over_time_is_measured_between_the_ends_of_days():
+    daily = [(day, 100.0 + day) for day in range(10)]
+    found = over_time(daily, [(0, 100.0), (1, 80.0), (2, 120.0)], equity=115.0, today=10)
+    assert (found["day"], found["week"], found["drawdown"], found["sharpe"]) == (6.0, 12.0, pytest.approx(20.0), None)
+    assert over_time([], [], equity=1.0, today=10) == {
+        "day": None, "week": None, "drawdown": None, "days": 0, "sharpe": None,
+    }  # fmt: skip
+
+
+def test_a_sharpe_ratio_counts_days_without_a_close_as_days_without_a_return():
+    grown = [(day, 100.0 * 1.01 ** (day % 2)) for day in range(32)]
+    whole = over_time(grown, [], equity=1.0, today=32)
+    holed = over_time([*grown[:-1], (100, grown[-1][1])], [], equity=1.0, today=101)
+    returns = [0.01 if day % 2 == 0 else 1 / 1.01 - 1 for day in range(31)]
+    assert whole["sharpe"] == pytest.approx(mean(returns) / stdev(returns) * sqrt(365))
+    assert 0 < holed["sharpe"] < whole["sharpe"]
+    assert over_time([(day, 100.0) for day in range(60)], [], equity=1.0, today=60)["sharpe"] is None, "it never moved"
 
 
 def position(**slot):
@@ -102,12 +134,14 @@ def position(**slot):
 def test_how_far_stop_and_target_are_is_measured_from_the_last_close():
     found = position()
     assert (round(found["stop_away"], 6), round(found["target_away"], 6)) == (-5.0, 30.0)
-    assert (found["value"], found["open_pnl"], found["rests"]) == (50.0, 5.0, False)
+    assert (found["value"], found["open_pnl"], found["rests"], found["at_risk"]) == (50.0, 5.0, False, 2.5)
+    assert position(stop=None)["at_risk"] == 50.0, "all of it, where no stop is"
+    assert position(stop=101.0)["at_risk"] == 0.0
 
 
 def test_a_flat_slot_has_no_stop_and_no_profit():
     found = position(position=0.0, entry_price=None, stop=None, target=None)
-    assert {found[name] for name in ("stop_away", "target_away", "value", "open_pnl", "rests")} == {None}
+    assert {found[name] for name in ("stop_away", "target_away", "value", "open_pnl", "rests", "at_risk")} == {None}
 
 
 @pytest.mark.parametrize(

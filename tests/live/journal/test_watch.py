@@ -12,6 +12,7 @@ from atb.live.journal.step import Notice
 from atb.live.journal.watch import (
     audit_rows,
     breaker_counts,
+    daily_equity,
     equity_points,
     newest_predictions,
     newest_rows,
@@ -79,6 +80,15 @@ def test_a_long_session_has_points_at_even_distances_and_its_last(database, jour
 
 def test_a_session_without_equity_has_no_points(database, journal):
     assert equity_points(database, journal.session_id, "1h") == []
+
+
+def test_the_equity_of_a_day_is_that_of_its_last_close(database, journal):
+    for bar in (22, 23, 24, 47, 48, 49):
+        journal.commit(close(bar))
+    day = START // (24 * HOUR)
+    last = {"timeframe": "1h", "last_ms": START + 49 * HOUR}
+    assert daily_equity(database, journal.session_id, **last) == [(day, 10_023.0), (day + 1, 10_047.0)]
+    assert daily_equity(database, journal.session_id, **last | {"last_ms": START + 47 * HOUR}) == [(day, 10_023.0)]
 
 
 def test_a_slots_history_is_its_own_and_oldest_first(database):

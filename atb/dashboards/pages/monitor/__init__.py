@@ -40,6 +40,7 @@ def draw(content: dict[str, Any], look: Look) -> Component:
             sections.positions(chosen),
             sections.limits(chosen),
             *sections.pictures(chosen, look),
+            sections.market(chosen),
             sections.health(chosen),
             sections.orders(chosen),
             sections.decisions(chosen),

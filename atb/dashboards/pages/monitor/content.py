@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.dashboards.page import Query, Source
-from atb.dashboards.pages.monitor.quality import day_change, decision_lag, execution, trading, troubles
+from atb.dashboards.pages.monitor.quality import decision_lag, execution, market, over_time, trading, troubles
 from atb.errors import AtbError, InputError
+from atb.times import DAY_MS
 
 if TYPE_CHECKING:
     from atb.db import Database
@@ -64,13 +65,13 @@ def _session(source: Source, row: Json, slot: str | None) -> Json:
     slots = _positions(row, newest)
     frames = [each["timeframe"] for each in slots] or ["1h"]
     finest = min(frames, key=lambda frame: Timeframe.parse(frame).seconds)
-    shown = _chosen_slot(slots, slot)
+    shown, points = _chosen_slot(slots, slot), equity_points(source.database, name, finest)
     return {
         **row,
         "trades_count": row["trades"],
-        "day_before": _day_before(source.database, row),
         "slots": slots,
-        "equity_points": equity_points(source.database, name, finest),
+        "equity_points": points,
+        "returns": over_time(_daily(source.database, row, finest), points, equity=float(row["equity"]), today=_day(row)),
         "slot": None if shown is None else _slot(source.database, name, shown),
         "limits": _limits(source, row, newest),
         "account_state": newest["state"].get("account", {}),
@@ -97,10 +98,18 @@ def _positions(row: Json, newest: Json) -> list[Json]:
         found.append({
             "stop_away": None, "target_away": None, **slot, **away, "mark": mark,
             "value": None if not held or mark is None else held * mark,
+            "at_risk": _at_risk(held, mark, slot["stop"]),
             "open_pnl": None if not held or mark is None or entry is None else held * (mark - entry),
             "rests": slot["slot"] in rest if held else None,
         })  # fmt: skip
     return found
+
+
+def _at_risk(held: float, mark: float | None, stop: float | None) -> float | None:
+    """Return what a position loses from the last close to its stop (quote): all of its value where it has none."""
+    if not held or mark is None:
+        return None
+    return abs(held * mark) if stop is None else max(0.0, held * (mark - stop))
 
 
 def _away(mark: float | None, price: float | None) -> float | None:
@@ -108,14 +117,21 @@ def _away(mark: float | None, price: float | None) -> float | None:
     return None if not mark or price is None else 100 * (price / mark - 1)
 
 
-def _day_before(database: "Database", row: Json) -> float | None:
-    from atb.live.journal.watch import day_before
+def _daily(database: "Database", row: Json, timeframe: str) -> list[tuple[int, float]]:
+    from atb.live.journal.watch import daily_equity
 
-    return None if row["last_bar"] is None else day_before(database, row["session"], _ms(row["last_bar"]))
+    last_bar = row["last_bar"]
+    return (
+        [] if last_bar is None else daily_equity(database, row["session"], timeframe=timeframe, last_ms=_ms(last_bar))
+    )
 
 
 def _ms(moment: str) -> int:
     return int(datetime.fromisoformat(moment).timestamp() * 1_000)
+
+
+def _day(row: Json) -> int:
+    return 0 if row["last_bar"] is None else _ms(row["last_bar"]) // DAY_MS
 
 
 def _chosen_slot(slots: list[Json], wanted: str | None) -> Json | None:
@@ -134,7 +150,7 @@ def _slot(database: "Database", session: str, slot: Json) -> Json | None:
         return None
     history = slot_history(database, session, slot["slot"], timeframe=slot["timeframe"], last_ms=_ms(slot["last_bar"]))
     named = {name: slot[name] for name in ("slot", "symbol", "timeframe", "strategy")}
-    return {**named, "history": history, "day_change": day_change(history["closes"])}
+    return {**named, "history": history, "market": market(history["closes"], slot["timeframe"])}
 
 
 def _closes(decisions: list[Json]) -> dict[tuple[int, str], float]:

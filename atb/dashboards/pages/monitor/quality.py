@@ -1,12 +1,16 @@
-"""Figures of a session from its newest rows: how its trades went, how its orders are filled, how its health is. Pure."""
+"""Figures of a session from its rows: trades, orders, health, equity over time, and its market. Pure."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from statistics import mean, median
+from itertools import pairwise
+from math import sqrt
+from statistics import mean, median, stdev
 from typing import Any
 
 Json = dict[str, Any]
-HOUR_S = 3_600
+HOUR_S, YEAR_DAYS = 3_600, 365
+LEAST_BARS = 100  # after which averages over 14 and 26 bars have nearly forgotten where they began
+LEAST_DAYS = 30  # daily returns, for a figure a year
 _ENDED_BADLY = ("rejected", "absent")
 
 
@@ -88,11 +92,79 @@ def decision_lag(decisions: Sequence[Mapping[str, Any]]) -> float | None:
     return found if found is not None and found < HOUR_S else None
 
 
-def day_change(closes: Sequence[tuple[int, float]]) -> float | None:
+def over_time(
+    daily: Sequence[tuple[int, float]], points: Sequence[tuple[int, float]], *, equity: float, today: int
+) -> Json:
+    """Return how equity went.
+
+    Parameters
+    ----------
+    daily
+        UTC day (days since 1970) and equity at its end, as `watch.daily_equity` gives them.
+    points
+        Equity over the whole session, as `watch.equity_points` gives it.
+    equity, today
+        The present equity (quote), and the UTC day of the last bar.
+
+    Returns
+    -------
+    dict
+        `day` and `week`: profit since the end of the day before, and of the day seven days before (quote); `drawdown`: the
+        largest at the points (percent); `sharpe` a year over `days` daily returns. None where the session is too short.
+    """
+    known, highest, drawdown = dict(daily), 0.0, 0.0
+    for _, value in points:
+        highest = max(highest, value)
+        drawdown = max(drawdown, 1 - value / highest) if highest > 0 else drawdown
+    since = {name: known.get(today - back) for name, back in (("day", 1), ("week", 7))}
+    return {
+        **{name: None if before is None else equity - before for name, before in since.items()},
+        "drawdown": 100 * drawdown if points else None,
+        "days": max(0, len(daily) - 1),
+        "sharpe": _sharpe(daily),
+    }
+
+
+def _sharpe(daily: Sequence[tuple[int, float]]) -> float | None:
+    """Return the Sharpe ratio a year; a day without a close has a return of 0."""
+    if len(daily) <= LEAST_DAYS or min(value for _, value in daily) <= 0:
+        return None
+    returns = [after / before - 1 for (_, before), (_, after) in pairwise(daily)]
+    returns += [0.0] * (daily[-1][0] - daily[0][0] - len(returns))
+    spread = stdev(returns)
+    return mean(returns) / spread * sqrt(YEAR_DAYS) if spread else None
+
+
+def market(closes: Sequence[tuple[int, float]], timeframe: str) -> Json:
+    """Return what the last journalled closes of a slot say; None where there are too few.
+
+    Returns
+    -------
+    dict
+        `close` (quote), `change` in 24 hours (percent), `rsi` over 14 bars (0 to 100), `trend`: EMA over 12 bars against that over
+        26 (percent), `volatility` of the closes a year (percent), `bars` they are taken from.
+    """
+    found = {"bars": len(closes), "close": closes[-1][1] if closes else None, "change": _day_change(closes)}
+    if len(closes) < LEAST_BARS:
+        return found | {"rsi": None, "trend": None, "volatility": None}
+    import numpy as np
+
+    from atb.domain import Timeframe
+    from atb.features.indicators import ema, rsi
+
+    values = np.array([close for _, close in closes], dtype=np.float64)
+    a_year = YEAR_DAYS * 24 * HOUR_S / Timeframe.parse(timeframe).seconds
+    return found | {
+        "rsi": float(rsi(values)[-1]),
+        "trend": float(100 * (ema(values, 12)[-1] / ema(values, 26)[-1] - 1)),
+        "volatility": float(100 * np.std(np.diff(np.log(values)), ddof=1) * sqrt(a_year)),
+    }
+
+
+def _day_change(closes: Sequence[tuple[int, float]]) -> float | None:
     """Return the change of the last close in 24 hours, in percent; None without a close a day earlier."""
-    known = dict(closes)
     if not closes:
         return None
     last_ms, last = closes[-1]
-    before = known.get(last_ms - 24 * HOUR_S * 1_000)
+    before = dict(closes).get(last_ms - 24 * HOUR_S * 1_000)
     return None if not before else 100 * (last / before - 1)

@@ -8,14 +8,16 @@ from dash.development.base_component import Component
 
 from atb.dashboards.elements import address, cards, figure, link, listed, notice, rounded, section, text
 from atb.dashboards.page import Look
+from atb.dashboards.pages.monitor.quality import LEAST_BARS
 from atb.decimals import number
 
 Json = Mapping[str, Any]
 POSITIONS = {
     "symbol": "symbol", "position": "quantity (base)", "entry_price": "entry (quote)",
     "mark": "last close (quote)", "value": "value (quote)", "open_pnl": "open profit (quote)", "stop": "stop (quote)",
-    "stop_away": "stop away (%)", "rests": "stop rests", "target": "target (quote)", "target_away": "target away (%)",
-    "trouble": "stuck or barred", "strategy": "strategy", "timeframe": "bar", "last_bar": "last bar",
+    "stop_away": "stop away (%)", "at_risk": "at risk to the stop (quote)", "rests": "stop rests", "target": "target (quote)",
+    "target_away": "target away (%)", "trouble": "stuck or barred", "strategy": "strategy", "timeframe": "bar",
+    "last_bar": "last bar",
 }  # fmt: skip
 ORDERS = {
     "placed": "placed", "symbol": "symbol", "role": "role", "side": "side", "type": "type", "quantity": "quantity (base)",
@@ -31,6 +33,7 @@ TRADES = {
 }  # fmt: skip
 EVENTS = {"time": "time", "severity": "severity", "kind": "what", "said": "detail"}
 LIMITS = {"limit": "limit", "used": "used", "allowed": "allowed", "unit": "unit", "share": "used (%)", "meter": ""}
+LEAST = 2  # points of a line
 MONEY = ("quantity", "filled", "entry_price", "exit_price", "pnl", "price", "stop_price")
 
 
@@ -59,19 +62,26 @@ def money(chosen: Json) -> Component:
     state, traded = chosen["account_state"], chosen["trading"]
     equity, cash = float(chosen["equity"]), float(chosen["cash"])
     held = [slot for slot in chosen["slots"] if slot["position"]]
-    peak, day = state.get("peak") or equity, state.get("day_equity") or chosen["day_before"]
+    peak, over_time = state.get("peak") or equity, chosen["returns"]
+    day = equity - state["day_equity"] if state.get("day_equity") else over_time["day"]
     values = [slot["value"] for slot in held if slot["value"] is not None]
+    at_risk = sum(slot["at_risk"] or 0.0 for slot in held)
+    now = 100 * max(0.0, 1 - equity / peak) if peak > 0 else None
     return cards(
         {
             "equity (quote)": equity,
             "profit since the start (quote)": float(chosen["pnl"]),
             "profit since the start (%)": rounded(100 * float(chosen["pnl"]) / float(chosen["initial_cash"])),
-            "profit of the UTC day (quote)": None if day is None else equity - day,
+            "profit of the UTC day (quote)": rounded(day),
+            "profit of seven days (quote)": rounded(over_time["week"]),
             "cash (quote)": cash,
             "positions": len(held),
             "value of positions (quote)": sum(map(abs, values)),
             "open profit (quote)": sum(slot["open_pnl"] or 0.0 for slot in held),
-            "drawdown from the peak (%)": rounded(100 * max(0.0, 1 - equity / peak)) if peak > 0 else None,
+            "at risk down to the stops (% of equity)": rounded(100 * at_risk / equity) if equity > 0 else None,
+            "drawdown from the peak (%)": rounded(now),
+            "largest drawdown (%)": rounded(max(now or 0.0, over_time["drawdown"] or 0.0)),
+            f"Sharpe ratio of {over_time['days']} days (a year)": rounded(over_time["sharpe"]),
             "throttle level (0 is none)": state.get("throttle"),
             "closed trades": chosen["trades_count"],
             f"won, of the last {traded['trades']} (%)": rounded(traded["win_rate"], 1),
@@ -130,26 +140,47 @@ def pictures(chosen: Json, look: Look) -> list[Component]:
 
     from atb.reports import SessionRecord, session_equity_figure, session_fills_figure
 
-    if not chosen["equity_points"]:
-        return [html.P("No bar was decided on yet, so there is nothing to draw.", className="soft")]
+    if len(chosen["equity_points"]) < LEAST:
+        return [html.P("Nothing is drawn before two bars were decided on.", className="soft")]
     equity = _series(chosen["equity_points"], "equity")
     note = "From the journal alone, at most 500 points. The notebook 07_monitor lays the backtest of the same bars under it."
     none = pd.DataFrame({"slot": []})
     record = SessionRecord(chosen["session"], None, equity, none, none, uncompared=note)
     drawn = [figure(session_equity_figure(record), look, name="equity")]
     slot = chosen["slot"]
-    if slot is not None and slot["history"]["closes"]:
+    if slot is not None and len(slot["history"]["closes"]) >= LEAST:
         from atb.live.journal.frames import slot_tables
 
         fills, orders = slot_tables(slot["history"])
         name = f"{chosen['session']} · {slot['strategy']} on {slot['symbol']} {slot['timeframe']}"
         record = SessionRecord(name, None, equity, fills, orders, _series(slot["history"]["closes"], "close"))
         drawn.append(figure(session_fills_figure(record), look, name="fills"))
-        if slot["day_change"] is not None:
-            drawn.append(
-                html.P(f"{slot['symbol']} changed by {slot['day_change']:+.2f} % in 24 hours.", className="soft")
-            )
     return drawn
+
+
+def market(chosen: Json) -> Component | None:
+    """Return what the closes of the chosen slot say, as cards, and why some of it is missing."""
+    slot = chosen["slot"]
+    if slot is None:
+        return None
+    found = slot["market"]
+    trend = rounded(found["trend"])
+    few = f"RSI, trend and volatility need {LEAST_BARS} journalled bars, and there are {found['bars']}."
+    said = f"From the last {found['bars']} closes that were decided on. They decide nothing here: what the strategy saw is below."
+    return section(
+        f"Market: {slot['symbol']} {slot['timeframe']}",
+        cards(
+            {
+                "last close (quote)": found["close"],
+                "change in 24 hours (%)": rounded(found["change"]),
+                "RSI over 14 bars (0 to 100)": rounded(found["rsi"], 1),
+                "trend": None if trend is None else "up" if trend > 0 else "down" if trend < 0 else "none",
+                "EMA over 12 bars against 26 (%)": trend,
+                "volatility a year (%)": rounded(found["volatility"], 1),
+            }
+        ),
+        html.P(said if found["bars"] >= LEAST_BARS else few, className="soft small"),
+    )
 
 
 def _series(points: list[tuple[int, float]], name: str) -> Any:
