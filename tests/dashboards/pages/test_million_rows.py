@@ -1,6 +1,7 @@
 """A million rows of each kind: no page reads more of them than it shows."""
 
 import json
+import re
 import time
 
 import pytest
@@ -49,8 +50,21 @@ def plan_faults(source, sql, values):
         if words[1] not in BIG:
             continue
         whole = words[0] == "SCAN" or step.endswith("(session_id=?)")
-        if whole and ("LIMIT" not in sql or "USE TEMP B-TREE FOR ORDER BY" in steps) and "count(*)" not in sql:
+        unbounded = (
+            "LIMIT" not in sql
+            or "USE TEMP B-TREE FOR ORDER BY" in steps
+            or (
+                words[1] != "run" and filters_what_it_walks(sql)  # a million runs are walked in half a second
+            )
+        )
+        if whole and unbounded and "count(*)" not in sql:
             yield step
+
+
+def filters_what_it_walks(sql):
+    """Tell whether a statement has other conditions than the session's: a limit then bounds what it returns, not what it reads."""
+    found = re.search(r"WHERE (.*?)(?: ORDER BY| GROUP BY| LIMIT|$)", " ".join(sql.split()))
+    return found is not None and not re.fullmatch(r"\w+\.session_id = \?", found[1])
 
 
 @pytest.mark.slow
