@@ -46,6 +46,11 @@ def drifts(
     return found
 
 
+def free(balances: Mapping[str, Balance], asset: str) -> Decimal:
+    """Return what is free of an asset on an account."""
+    return balances[asset].free if asset in balances else Decimal(0)
+
+
 def total(balances: Mapping[str, Balance], asset: str) -> Decimal:
     """Return an account's free and locked amount of an asset together."""
     return balances[asset].total if asset in balances else Decimal(0)

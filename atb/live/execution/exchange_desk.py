@@ -7,7 +7,6 @@ final leaves the order *unknown*: its slot waits until the venue shows the order
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 
 from atb.domain.ports import Broker
 from atb.domain.symbol import Symbol
@@ -15,6 +14,7 @@ from atb.domain.venue import Answer
 from atb.errors import VenueError
 from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
+from atb.live.execution.drift import free
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.orders import OrderMaker, intent_json
@@ -348,11 +348,11 @@ class ExchangeDesk:
         if answer.outcome == "done":
             self._pacing.succeeded(slot, first.order.role)
         try:
+            await self._planners.ask_holding(first, answer)
             if slot in self.reports.unclear:
                 self.reports.judge_pair(slot, await self.broker.price(symbol))
             if slot in self.reports.tight and slot not in self.reports.funds:
-                found = (await self.broker.balances()).get(symbol.quote)
-                self.reports.funds[slot] = found.free if found else Decimal(0)
+                self.reports.funds[slot] = free(await self.broker.balances(), symbol.quote)
         except VenueError:  # what is not known: the stop rests alone, the entry waits for another bar
             if slot in self.reports.unclear:
                 self.reports.unclear.discard(slot)

@@ -9,12 +9,15 @@ import numpy as np
 
 from atb.decimals import exact
 from atb.domain.ports import Broker
-from atb.domain.venue import Capabilities
+from atb.domain.venue import Answer, Capabilities
 from atb.engine.records import AT_MARKET
 from atb.errors import VenueError
+from atb.live.execution.blotter import Outstanding
+from atb.live.execution.drift import total
 from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.orders import OrderMaker
 from atb.live.execution.planning import SlotPlanner
+from atb.live.execution.refusals import meaning_of
 from atb.live.execution.timing import DeskTiming
 
 if TYPE_CHECKING:
@@ -38,6 +41,7 @@ class SlotPlanners:
         self._broker, self._reports, self._makers, self._timing = broker, reports, makers, timing
         self._book, self._blotter = reports.book, reports.blotter
         self._quotes: dict[int, Decimal] = {}  # last prices of symbols that are about to be entered
+        self._short: set[int] = set()  # slots whose last lot the account has in part only
 
     def of(self, slot: int) -> SlotPlanner:
         """Return the planner of a slot as things are."""
@@ -62,9 +66,30 @@ class SlotPlanners:
         )
 
     def available(self, slot: int) -> np.void:
-        """Return a slot's record, limited to what the account still has of its position."""
-        present = self._reports.desk_state.present.get(slot)
-        return self._book.slot(slot) if present is None else self._book.limited_to(slot, present)
+        """Return a slot's record, limited to what the account still has of its position, in whole lots."""
+        present, record = self._reports.desk_state.present.get(slot), self._book.slot(slot)
+        if not record["quantity"]:
+            self._short.discard(slot)
+        if present is None and slot in self._short:
+            rest = exact(record["quantity"]) - exact(self._book.parameters(slot)["lot"])
+            present = rest if rest > 0 else None
+        return record if present is None else self._book.limited_to(slot, present)
+
+    async def ask_holding(self, sale: Outstanding, answer: Answer) -> None:
+        """Ask what the account has after a sale was refused for want of it: less than the books, it may be by less than a lot.
+
+        So little is no drift (dust of the books was taken from the account), but it leaves a lot that no order can sell: all but
+        that lot is protected and sold, and the lot is dust at last.
+        """
+        slot, symbol = sale.slot, sale.order.symbol
+        if answer.outcome != "rejected" or sale.role == "entry" or meaning_of(answer) != "poor":
+            return
+        has, lot = total(await self._broker.balances(), symbol.base), exact(self._book.parameters(slot)["lot"])
+        held = sum((exact(self._book.slot(other)["quantity"]) for other in self._sharing(slot)), exact(0.0))
+        short = 0 < held - has < lot
+        (self._short.add if short else self._short.discard)(slot)
+        if short and exact(self._book.slot(slot)["quantity"]) <= lot:
+            self._reports.unsellable.add(slot)
 
     async def ask_price(self, slot: int) -> None:
         """Ask for the price of a market entry that brings its stop: one placed by the last close would have to be moved at once."""

@@ -21,7 +21,8 @@ class Fees:
     paid_in
         `base`: buyers pay out of the base they receive, sellers out of the quote. `quote`: both in quote. `bnb`: in BNB.
     exact
-        Keep commissions as the kernel computes them, in binary floating point.
+        Keep commissions as the kernel computes them, without a cut to 8 decimals: in quote in binary floating point; in base in
+        decimals, of which a balance is the sum.
     """
 
     def __init__(self, execution: ExecutionModel, paid_in: FeeIn, *, exact: bool = False) -> None:
@@ -59,7 +60,7 @@ class Fees:
             return dear, BNB
         if sells or self.paid_in == "quote":
             return self._cut(rate, quantity, value / quantity), pair.quote
-        return self._cut(rate, quantity), pair.base
+        return quantity * rate if self._exact else self._cut(rate, quantity), pair.base
 
     def _in_bnb(self, rate: Decimal, *value: Decimal, price: Decimal) -> Decimal:
         """Return a fee in BNB: rate times a value's factors over BNB's price in quote."""

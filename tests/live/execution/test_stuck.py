@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import pytest
 
-from atb.domain.venue import Answer
+from atb.domain.venue import Answer, Balance
 from atb.engine.codes import REASONS as REASON_NAMES
 from atb.engine.policy import RiskPolicy
 from atb.live.execution.exchange_desk import DeskParts, ExchangeDesk
@@ -137,6 +137,35 @@ def test_a_large_position_that_the_same_filter_refuses_is_no_dust():
     hand.book.close_at_market(0)
     hand.settle(*[refused("Filter failure: NOTIONAL")] * 3)
     assert hand.book.slot(0)["quantity"] == 1.0
+
+
+def test_of_a_lot_that_the_account_has_in_part_only_all_the_rest_is_protected_and_sold_and_that_lot_is_dust():
+    """Small amounts were turned into another coin by hand: less than a lot is gone, which is no drift, and all cannot be sold."""
+    hand = Hand()
+    hand.table.hold(1)
+    lot = Decimal(str(hand.book.parameters(0)["lot"]))
+    hand.broker.wallet = {"BTC": Balance(Decimal(1) - lot / 2)}
+    hand.settle(refused("Account has insufficient balance for requested action.", "-2010"))
+    hand.table.reports.take_doubt()  # compared: nothing drifts
+    hand.settle(Answer("done"))
+    pair = hand.asked("place")[-1]
+    assert {order.quantity for order in pair.orders} == {1 - lot}
+    assert hand.desk.bare() == set()
+    for outstanding in hand.table.blotter:
+        outstanding.end("cancelled")
+    hand.sold(str(1 - lot))
+    hand.settle()
+    assert (hand.book.slot(0)["quantity"], float(hand.book.slot(0)["dust"])) == (0.0, pytest.approx(float(lot)))
+
+
+def test_a_sale_refused_while_the_account_has_all_of_it_is_asked_for_again_in_full():
+    hand = Hand()
+    hand.table.hold(1)
+    hand.broker.wallet = {"BTC": Balance(Decimal(1))}
+    hand.settle(refused("Account has insufficient balance for requested action.", "-2010"))
+    hand.table.reports.take_doubt()
+    hand.settle(Answer("done"))
+    assert {order.quantity for order in hand.asked("place")[-1].orders} == {Decimal(1)}
 
 
 def test_of_a_position_sold_by_hand_down_to_dust_nothing_is_asked_for():
