@@ -1,5 +1,6 @@
 """Figure of strategies side by side: each return beside holding and beside the same positions at random times."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import plotly.graph_objects as go
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 _ROW = 30  # pixels
 
 
-def comparison_figure(table: "pd.DataFrame", *, label: str) -> go.Figure:
+def comparison_figure(table: "pd.DataFrame", *, label: str, left_out: Collection[tuple[str, str]] = ()) -> go.Figure:
     """Draw a dot per strategy and symbol, a bar for the middle 90 % of random entries, and a line for holding.
 
     Parameters
@@ -23,20 +24,26 @@ def comparison_figure(table: "pd.DataFrame", *, label: str) -> go.Figure:
         As `atb.workbench.comparison.Comparison.table`.
     label
         Of which bars.
+    left_out
+        Strategies and symbols that could not be run: each has its row, which says so.
 
     Raises
     ------
     InputError
         If there is no row.
     """
-    symbols = list(dict.fromkeys(table["symbol"]))
-    if not symbols:
+    symbols = list(dict.fromkeys([*table["symbol"], *(symbol for _, symbol in left_out)]))
+    if table.empty:
         raise InputError("There is no result to draw", todo="See why each was left out")
-    names = sorted(dict.fromkeys(table["strategy"]), reverse=True)
+    names = sorted(dict.fromkeys([*table["strategy"], *(name for name, _ in left_out)]), reverse=True)
     figure = make_subplots(rows=len(symbols), shared_xaxes=False, vertical_spacing=0.1 / len(symbols) + 0.02)
     for row, symbol in enumerate(symbols, start=1):
         mine = table[table["symbol"] == symbol].set_index("strategy").reindex(names)
         _draw(figure, mine, row=row)
+        missing = [name for name, where in left_out if where == symbol]
+        for name in missing:
+            figure.add_annotation(x=0, xref="x domain", xanchor="left", xshift=6, y=name, text="left out", showarrow=False,
+                                  font={"size": 11, "color": theme.GREY}, row=row, col=1)  # fmt: skip
     caption = (
         "Dot: total return after costs. Bar: the middle 90 % of runs with the same positions at random times; a dot beyond its bar "
         "has a timing that chance seldom has. Dashed: buying at the start and holding. Many strategies were tried on the same bars."
@@ -69,4 +76,5 @@ def _draw(figure: go.Figure, mine: "pd.DataFrame", *, row: int) -> None:
             row=row, col=1,
         )  # fmt: skip
     dashed = {"color": theme.GREY, "dash": "dash", "width": 1.5}
-    figure.add_vline(x=float(mine["hold_return_pct"].max()), line=dashed, row=row, col=1)
+    if mine["hold_return_pct"].notna().any():
+        figure.add_vline(x=float(mine["hold_return_pct"].max()), line=dashed, row=row, col=1)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from atb.workbench.night import nightly
     from atb.workbench.own import ensure_strategy, strategy_checks
     from atb.workbench.portfolio import prepare_slots, traded_parts
-    from atb.workbench.predictions import ensure_model, predictions_now
+    from atb.workbench.predictions import ensure_model, ensure_models, predictions_now
     from atb.workbench.rules import BacktestRules, make_rules
     from atb.workbench.run_comparison import compare_runs, recent_runs
     from atb.workbench.runs import evidence_table, judged_run, promote_run, record_backtest, record_run, verdict_table
@@ -39,6 +39,7 @@ _HOMES = {
     "RunComparison": "atb.experiments.run_comparison",
     "compare_runs": "atb.workbench.run_comparison",
     "ensure_model": "atb.workbench.predictions",
+    "ensure_models": "atb.workbench.predictions",
     "ensure_strategy": "atb.workbench.own",
     "nightly": "atb.workbench.night",
     "predictions_now": "atb.workbench.predictions",
@@ -124,6 +125,7 @@ __all__ = [
     "compare_strategies",
     "cost_table",
     "ensure_model",
+    "ensure_models",
     "ensure_sample",
     "ensure_session",
     "ensure_strategy",

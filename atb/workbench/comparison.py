@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from atb.domain import Bars, Strategy
-from atb.errors import AtbError
+from atb.domain import Bars, Strategy, Symbol
+from atb.errors import AtbError, InputError
 from atb.workbench.rules import BacktestRules
 from atb.workbench.slots import Period, prepare_slot
 
@@ -85,7 +85,7 @@ def compare_strategies(
     venue: str | None = None,
     rules: BacktestRules | None = None,
 ) -> Comparison:
-    """Backtest every strategy on every symbol, each on an account of its own.
+    """Backtest every strategy on every symbol, each on an account of its own; of two symbols a pair reads the other one.
 
     A strategy that sells short may do so here whatever the rules say; a spot account cannot.
 
@@ -102,8 +102,9 @@ def compare_strategies(
 
     rules = rules or BacktestRules()
     results, left_out = {}, {}
-    for symbol in symbols:
-        for name, strategy in zip(_names(strategies), strategies, strict=True):
+    for place, symbol in enumerate(symbols):
+        for name, given in zip(_names(strategies), strategies, strict=True):
+            strategy = _leg(given, symbols, place)
             shorts = bool(getattr(strategy, "shorts", False))
             policy = replace(rules.policy, allow_short=rules.policy.allow_short or shorts)
             common: dict[str, Any] = {"period": period, "venue": venue, "policy": policy, "execution": rules.execution}
@@ -115,6 +116,16 @@ def compare_strategies(
                 continue
             results[name, str(slot.bars.symbol)] = result
     return Comparison(results, left_out)
+
+
+def _leg(strategy: Strategy, symbols: Sequence[str], place: int) -> Strategy:
+    """Return the strategy for one of the symbols: a pair's leg on it, which reads the other symbol; else the strategy itself."""
+    from atb.domain.declaration import legs_of
+
+    try:
+        return legs_of(strategy, [Symbol.parse(symbol) for symbol in symbols])[place]
+    except InputError:  # a pair, and more symbols than two
+        return strategy
 
 
 def _names(strategies: Sequence[Strategy]) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from atb.decimals import MERITS
 from atb.experiments.strictness import watch
 from atb.workbench.magics import load_magics
 
@@ -24,6 +25,7 @@ CARDS = (
     ("atb.prediction.predictor", "OnnxPredictor", "predictor_html"),
 )
 LONGEST_TEXT = 400  # characters of a table's cell
+COUNT = ",.0f"  # how `atb.decimals.MERITS` rounds a count
 TEXTS = (("atb.db.tables", "RunRow", "run_text"), ("atb.promotion.manifest", "Manifest", "manifest_text"))
 
 
@@ -64,11 +66,17 @@ def _text(function: str) -> Callable[[Any, Any, bool], None]:
 
 
 def _frame(value: Any) -> str | None:
-    """Return a table's HTML with its texts in full: reasons and paths are read, and pandas cuts them after 50 characters."""
+    """Return a table's HTML with its texts in full, which pandas cuts after 50 characters, and counts without decimals."""
     from pandas import option_context
 
+    counts = [name for name, column in value.items() if MERITS.get(name) == COUNT and _is_whole(column)]
+    shown = value.astype(dict.fromkeys(counts, "int64")) if counts and value.columns.is_unique else value
     with option_context("display.max_colwidth", LONGEST_TEXT):
-        return value._repr_html_()  # type: ignore[no-any-return] # untyped in its stubs
+        return shown._repr_html_()  # type: ignore[no-any-return] # untyped in its stubs
+
+
+def _is_whole(column: Any) -> bool:
+    return column.dtype.kind == "f" and bool((column % 1 == 0).all())
 
 
 def _strategy_or_own(value: Any) -> str | None:

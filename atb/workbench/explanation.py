@@ -56,10 +56,17 @@ def explained(trade: str | None = None, *, session: str | None = None) -> "pd.Da
     try:
         listed = [row["trade"] for row in trades(database) if session is None or row["trade"].startswith(session)]
         name = trade or next(iter(listed), None)
-        rows = _origin(explain_trade(database, name)) if name else []
+        rows = (
+            [(step, what, _moment(when)) for step, what, when in _origin(explain_trade(database, name))] if name else []
+        )
     finally:
         database.close()
-    return pd.DataFrame(rows, columns=["step", "what", "when"]).set_index("step")
+    return pd.DataFrame(rows, columns=["step", "what", "when (UTC)"]).set_index("step")
+
+
+def _moment(when: str) -> str:
+    """Return a time (ISO 8601, UTC) as tables show it."""
+    return when[:16].replace("T", " ")
 
 
 def _origin(found: Json) -> list[tuple[str, str, str]]:

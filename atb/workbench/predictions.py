@@ -1,7 +1,10 @@
-"""Each stored model on the newest bar, for notebooks; a model is trained if none is stored."""
+"""Each stored model on the newest bar, for notebooks; where none is stored, one is trained."""
+
+from collections.abc import Sequence
 
 from atb.config import load_settings
 from atb.decimals import counted
+from atb.errors import AtbError, ModelError
 from atb.experiments.judging import Predictions, judge_models
 
 TRAINING = "02_train.ipynb"
@@ -27,3 +30,30 @@ def ensure_model(*, seed: int = 7) -> str:
     if found:
         return f"{counted(len(found), 'model')} stored."
     return f"There was no model, so one was trained: run {record_run(TRAINING, seed=seed)}."
+
+
+def ensure_models(symbols: Sequence[str], timeframe: str, *, seed: int = 7) -> list[str]:
+    """Train a model for each of these markets that has none, and return a sentence on each; a failure is one of them.
+
+    Parameters
+    ----------
+    symbols, timeframe
+        Markets whose bars are stored.
+    seed
+        Of every random choice in training.
+    """
+    return [f"Model of {symbol} {timeframe}: {_ensured(symbol, timeframe, seed)}." for symbol in symbols]
+
+
+def _ensured(symbol: str, timeframe: str, seed: int) -> str:
+    from atb.prediction.bundle import find_bundle
+    from atb.workbench.runs import record_run
+
+    try:
+        return f"stored as {find_bundle(load_settings().models_root, symbol, timeframe).name}"
+    except ModelError:
+        pass
+    try:
+        return f"trained by run {record_run(TRAINING, symbol=symbol, timeframe=timeframe, seed=seed)}"
+    except AtbError as error:
+        return f"none, the training failed ({error.wrong})"

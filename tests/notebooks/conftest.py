@@ -7,18 +7,23 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from atb.cli.lab import CONFIG, PIPE, _pipe_with, lab_arguments
 from atb.config import load_settings
+from atb.data.catalogue.writing import save_bars
 from atb.data.providers.sample import write_sample
 from atb.db import open_database
 from atb.db.tables import RunRow
+from atb.domain.bars import BAR_COLUMNS
 from atb.experiments import execute
+from tests.bars import bars_of
 from tests.conftest import REPOSITORY
 from tests.notebooks.lab import TOKEN, Lab
 from tests.timeouts import PATIENCE_S
@@ -51,6 +56,12 @@ PARAMETERS |= {
     "13_own_strategy.ipynb": {"name": "dip_60", "days": 60, "write": True},
     "14_nightly.ipynb": {"hours": 2, "days": 20},
 }
+# Candles of BTC/USDT reach to 2024-12-31, those of ETH/USDT to 2023-06-13.
+ON_REAL_CANDLES: dict[str, dict[str, object]] = {
+    "01_data.ipynb": {"symbol": "ETHUSDT", "start": "2022-06-01"},
+    "08_regimes.ipynb": {"method": "jump_model", "start": "2023-01-01"},
+    "09_strategies.ipynb": {"days": 60},
+}
 NEEDS = {
     "03_backtest.ipynb": "02_train.ipynb",
     "05_promote.ipynb": "03_backtest.ipynb",
@@ -81,14 +92,35 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def executed(world: Path) -> Iterator[Callable[[str], RunRow]]:
     """Execute a notebook as `atb run` does, once a session, after those whose traces it uses."""
-    settings = load_settings(data={"root": world}, database={"url": f"sqlite:///{world}/atb.db"})
+    with executing(world, PARAMETERS) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
+def executed_on_real_candles(
+    real_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[str], RunRow]]:
+    """Execute a notebook as `executed`, on a catalogue of real candles."""
+    root = tmp_path_factory.mktemp("real")
+    for symbol in ("BTC/USDT", "ETH/USDT"):
+        frame = pd.read_parquet(real_data / f"binance_{symbol.replace('/', '')}_1h.parquet").set_index("timestamp")
+        bars = bars_of(frame[list(BAR_COLUMNS)].astype(float), symbol, venue="binance")
+        save_bars(bars, root=root / "bars", source="test", accept_gaps=True)
+    with executing(root, PARAMETERS | ON_REAL_CANDLES) as run:
+        yield run
+
+
+@contextmanager
+def executing(root: Path, parameters: dict[str, dict[str, object]]) -> Iterator[Callable[[str], RunRow]]:
+    """Execute notebooks with these parameters in one data root, each once and after those whose traces it uses."""
+    settings = load_settings(data={"root": root}, database={"url": f"sqlite:///{root}/atb.db"})
     database = open_database(settings.database.url)
 
     @cache
     def run(name: str) -> RunRow:
         if name in NEEDS:
             run(NEEDS[name])
-        return execute(FOLDER / name, PARAMETERS[name], settings=settings, database=database, timeout=PATIENCE_S)
+        return execute(FOLDER / name, parameters[name], settings=settings, database=database, timeout=PATIENCE_S)
 
     yield run
     database.close()

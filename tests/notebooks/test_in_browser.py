@@ -55,6 +55,7 @@ def test_a_notebook_runs_in_the_lab_with_its_defaults_and_shows_its_figures_and_
     figures, widgets, in_error = (page.locator(one).count() for one in (DRAWN, WIDGETS, IN_ERROR))
     page.close()
     assert errors(node) == []
+    assert (lab.folder / name).stat().st_size < 2_000_000
     assert in_error == 0
     assert figures == outputs(node, PLOT)
     assert widgets == outputs(node, WIDGET)

@@ -16,6 +16,7 @@ from atb.experiments.verdict import verdict
 from atb.reports.theme import GREEN, LOSS, PROFIT, RED
 from atb.reports.trades import SYMBOLS
 from tests.notebooks.conftest import FOLDER, NOTEBOOKS, PARAMETERS
+from tests.notebooks.saved import IGNORED, LARGEST, SANITISED, SAVED
 from tests.page_layout import complaints
 from tests.timeouts import PATIENCE_S
 
@@ -54,13 +55,21 @@ def test_every_chapter_is_tested():
 
 @pytest.mark.parametrize("name", NOTEBOOKS)
 class TestEachChapter:
-    def test_is_valid_stripped_and_on_the_plain_kernel(self, name):
+    def test_is_valid_and_on_the_plain_kernel_and_has_no_outputs_unless_it_is_one_of_those_compared(self, name):
         node = json.loads((FOLDER / name).read_text(encoding="utf-8"))
         nbformat.validate(node)
         assert node["metadata"]["kernelspec"]["name"] == "python3"
         assert set(node["metadata"]) <= {"kernelspec", "language_info"}
         code = [cell for cell in node["cells"] if cell["cell_type"] == "code"]
-        assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
+        if name in SAVED:
+            assert [cell["execution_count"] for cell in code] == [
+                *range(1, len(code) + 1)
+            ]  # else nbval compares nothing
+            assert all(not cell["outputs"] for cell in code if IGNORED in cell["metadata"].get("tags", ()))
+            assert any(cell["outputs"] for cell in code)
+            assert (FOLDER / name).stat().st_size < LARGEST
+        else:
+            assert [cell["id"] for cell in code if cell["outputs"] or cell["execution_count"] is not None] == []
         assert all(set(cell["metadata"]) <= {"tags"} for cell in node["cells"])
 
     def test_has_cell_ids_that_stay(self, name):
@@ -177,20 +186,54 @@ def test_no_chapter_can_arm_real_money():
 
 
 @pytest.mark.slow
-def test_every_chapter_runs_alone_with_its_defaults(tmp_path):
-    environment = {**os.environ, "ATB__DATA__ROOT": str(tmp_path / "data"), "PLOTLY_RENDERER": "plotly_mimetype"}
+@pytest.mark.parametrize("name", NOTEBOOKS)
+def test_runs_on_real_candles(name, executed_on_real_candles):
+    run = executed_on_real_candles(name)
+    assert (run.status, run.error) == ("succeeded", None)
+    assert "SYNTHETIC" not in texts(Path(run.path) / name)
+
+
+def nbval(root: Path, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run notebooks by nbval over the data in a folder."""
+    environment = {**os.environ, "ATB__DATA__ROOT": str(root), "PLOTLY_RENDERER": "plotly_mimetype"}
     options = ["-o", "addopts=", "-o", "filterwarnings=", "-p", "no:cacheprovider", "-p", "no:hypothesispytest"]
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--nbval-lax", "--nbval-cell-timeout=1200", "-q", *options, str(FOLDER)],
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "--nbval-cell-timeout=1200", *options, *map(str, arguments)],
         capture_output=True,
         text=True,
         env=environment,
         cwd=FOLDER,
         check=False,
     )
+
+
+@pytest.mark.slow
+def test_every_chapter_runs_alone_with_its_defaults(tmp_path):
+    done = nbval(tmp_path / "data", "--nbval-lax", FOLDER)
     assert done.returncode == 0, done.stdout[-4_000:]
     code = sum(len(cells(name, "code")) for name in NOTEBOOKS)
     assert f"{code} passed" in done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", SAVED)
+def test_a_saved_notebook_gives_its_outputs_again(name, tmp_path):
+    done = nbval(tmp_path / "data", "--nbval", f"--nbval-sanitize-with={SANITISED}", FOLDER / name)
+    assert done.returncode == 0, done.stdout[-4_000:]
+    assert f"{len(cells(name, 'code'))} passed" in done.stdout
+
+
+@pytest.mark.slow
+def test_an_output_that_differs_from_the_saved_one_fails(tmp_path):
+    node = nbformat.read(FOLDER / SAVED[0], as_version=4)
+    changed = [cell for cell in node.cells if cell.cell_type == "code"][:2]
+    assert "bars" in json.dumps(changed[1].outputs)
+    changed[1].outputs = json.loads(
+        json.dumps(changed[1].outputs).replace("26,304", "26,305"), object_hook=nbformat.from_dict
+    )
+    nbformat.write(nbformat.v4.new_notebook(cells=changed, metadata=node.metadata), tmp_path / "changed.ipynb")
+    done = nbval(tmp_path / "data", "--nbval", f"--nbval-sanitize-with={SANITISED}", tmp_path / "changed.ipynb")
+    assert "1 failed, 1 passed" in done.stdout
 
 
 # Last, since no event loop can start while the browser is open: their chapters have run by then.

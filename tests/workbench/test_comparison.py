@@ -4,9 +4,18 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from atb.errors import InputError
+from atb.errors import InputError, RunError
 from atb.reports.comparison import comparison_figure
-from atb.workbench import Comparison, Period, compare_strategies, make_rules, make_strategy, prepare_slot, run
+from atb.workbench import (
+    Comparison,
+    Period,
+    compare_strategies,
+    ensure_models,
+    make_rules,
+    make_strategy,
+    prepare_slot,
+    run,
+)  # fmt: skip
 
 PERIOD = Period(days=40)
 
@@ -59,6 +68,32 @@ def test_holding_cannot_be_timed_and_is_not_counted_where_chance_is(compared):
     timed, held = compared.results["sma_cross", "BTC/USDT"], compared.results["hold", "BTC/USDT"]
     ten = {(f"timed {number}", "BTC/USDT"): timed for number in range(10)}
     assert Comparison(ten | {("hold", "BTC/USDT"): held}, {}).verdict.endswith("chance alone gives about 0")
+
+
+def test_of_two_symbols_a_pair_reads_the_other_one(stocked):
+    compared = compare_strategies([make_strategy("pairs", window=60)], ["BTC/USDT", "ETH/USDT"], "1h", period=PERIOD)
+    assert compared.left_out == {}
+    read = {symbol: result.slots[0].strategy.other for (_, symbol), result in compared.results.items()}
+    assert read == {"BTC/USDT": "ETH/USDT", "ETH/USDT": "BTC/USDT"}
+
+
+def test_a_strategy_that_was_left_out_has_its_row_which_says_so(compared):
+    figure = comparison_figure(compared.table, label=compared.label, left_out=compared.left_out)
+    said = [note.y for note in figure.layout.annotations if note.text == "left out"]
+    assert said == ["ml_basic", "ml_basic"]
+    assert "ml_basic" in figure.layout.yaxis.categoryarray
+
+
+def test_a_market_without_a_model_gets_one_and_a_failure_is_said(stocked, monkeypatch):
+    def failing(*_, symbol, **__):
+        if symbol == "ETH/USDT":
+            raise RunError("02_train.ipynb failed: too few bars")
+        return "the-run"
+
+    monkeypatch.setattr("atb.workbench.runs.record_run", failing)
+    said = ensure_models(["BTC/USDT", "ETH/USDT"], "1h")
+    assert said[0] == "Model of BTC/USDT 1h: trained by run the-run."
+    assert "the training failed (02_train.ipynb failed: too few bars)" in said[1]
 
 
 def test_the_figure_has_a_dot_a_bar_and_a_line_for_each(compared):

@@ -48,15 +48,18 @@ def test_results_and_bars_show_themselves_as_cards(repository):
     assert "<table" in done.stdout
 
 
-def test_a_table_shows_its_texts_in_full(repository):
+def test_a_table_shows_its_texts_in_full_and_its_counts_without_decimals(repository):
     code = """
 from IPython.core.interactiveshell import InteractiveShell
 shell = InteractiveShell.instance()
 import atb.workbench, pandas
-print(shell.display_formatter.format(pandas.DataFrame({"why": ["a reason " * 20 + "in full"]}))[0]["text/html"])
+table = pandas.DataFrame({"why": ["a reason " * 20 + "in full"] * 2, "n_trades": [41.0, 7.0], "bars": [1.0, float("nan")]})
+print(shell.display_formatter.format(table)[0]["text/html"])
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=True)
     assert "in full" in done.stdout
+    assert "<td>41</td>" in done.stdout
+    assert "<td>1.0</td>" in done.stdout  # not known for every row: left as it is
 
 
 def test_outside_a_notebook_a_result_is_its_headline():

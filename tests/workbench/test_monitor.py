@@ -2,12 +2,12 @@
 
 import dataclasses
 import json
+import re
 import shutil
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
-import pandas as pd
 import pytest
 from sqlalchemy import delete, insert, update
 
@@ -355,5 +355,5 @@ def test_a_trade_is_followed_back_to_its_notebook(traded):
     assert steps.index[0] == "trade"
     assert {"fill (entry)", "decision", "manifest", "run", "notebook"} <= set(steps.index)
     assert steps.loc["manifest", "what"] == "desk"
-    assert pd.Timestamp(steps["when"].iloc[0]).tzinfo is not None
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d", steps["when (UTC)"].iloc[0])
     assert explained(session="another").empty
