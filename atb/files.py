@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from atb.errors import InputError
+
 PRIVATE_FILE, PRIVATE_FOLDER = 0o600, 0o700
 PUBLIC_FILE, PUBLIC_FOLDER = 0o644, 0o755  # of which the umask may take more away
 _OTHERS = 0o077
@@ -98,15 +100,22 @@ def public_opener(name: str, flags: int) -> int:
     return os.open(name, flags, PUBLIC_FILE)
 
 
-def write_private(path: Path, content: bytes, *, new: bool = False) -> None:
+def write_private(path: Path, content: bytes, *, new: bool = False, synced: bool = True) -> None:
     """Write a file atomically, closed to other users: a reader sees all of it or none of it, after a power cut too.
+
+    Parameters
+    ----------
+    new
+        Refuse to replace a file.
+    synced
+        Flush it to the disk; False where `secure_folder` does that for a whole folder.
 
     Raises
     ------
     OSError
         If it cannot be written whole, `FileExistsError` if `new` and it is there; what was there before stays.
     """
-    _write(path, content, PRIVATE_FILE, new=new)
+    _write(path, content, PRIVATE_FILE, new=new, synced=synced)
 
 
 def write_public(path: Path, content: bytes, *, new: bool = False) -> None:
@@ -120,7 +129,7 @@ def write_public(path: Path, content: bytes, *, new: bool = False) -> None:
     _write(path, content, PUBLIC_FILE, new=new)
 
 
-def _write(path: Path, content: bytes, mode: int, *, new: bool) -> None:
+def _write(path: Path, content: bytes, mode: int, *, new: bool, synced: bool = True) -> None:
     """Write and sync a draft beside the target, then rename it."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -131,7 +140,8 @@ def _write(path: Path, content: bytes, mode: int, *, new: bool) -> None:
                 os.fchmod(descriptor, mode)
             file.write(content)
             file.flush()
-            os.fsync(descriptor)
+            if synced:
+                os.fsync(descriptor)
         if draft.stat().st_size != len(content):
             raise OSError(f"{draft.stat().st_size} of {len(content)} bytes of {path.name} were written")
         if new:
@@ -140,7 +150,14 @@ def _write(path: Path, content: bytes, mode: int, *, new: bool) -> None:
             draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    if synced:
+        sync_folder(path.parent)
+
+
+def cannot_be_written(path: Path, error: OSError) -> InputError:
+    """Return the refusal of a file that a user named, with the system's reason."""
+    todo = "Name a file elsewhere, or make room and rights there"
+    return InputError("The file cannot be written", found=f"{path} ({error.strerror or error})", todo=todo)
 
 
 def sync_folder(path: Path) -> None:
@@ -160,6 +177,7 @@ def secure_folder(folder: Path) -> None:
     OSError
         If a file cannot be synced: a full disk may report that long after the write.
     """
+    parents = {folder: None}
     for path in files_below(folder):
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         try:
@@ -167,8 +185,9 @@ def secure_folder(folder: Path) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        sync_folder(path.parent)
-    sync_folder(folder)
+        parents[path.parent] = None
+    for parent in parents:
+        sync_folder(parent)
 
 
 def files_below(folder: Path) -> Iterator[Path]:

@@ -375,11 +375,11 @@ def _plain(value: Any) -> dict[str, Any]:
 
 def _shown(progress: bool | Progress, total: int) -> AbstractContextManager[Progress]:
     if progress is True:
-        return _Bar(total)
+        return ProgressBar(total)
     return nullcontext(progress if callable(progress) else lambda _done, _total: None)
 
 
-class _Bar:
+class ProgressBar:
     """A progress bar, drawn on the terminal or in the notebook."""
 
     def __init__(self, total: int) -> None:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from atb.bench.cases import ATB, Row
 
@@ -61,12 +61,15 @@ def measure_notebooks(*, ours: int = OURS, theirs: int = THEIRS) -> list[Row]:
 def _notebook(path: Path) -> Path:
     import nbformat
 
-    node: Any = nbformat.v4.new_notebook(
+    v4, write = cast("Any", nbformat.v4), cast("Any", nbformat.write)  # no types there
+    node = v4.new_notebook(
         metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    )  # type: ignore[no-untyped-call] # no types there
-    parameters = nbformat.v4.new_code_cell("seed: int = 1  # of the bars", metadata={"tags": ["parameters"]})  # type: ignore[no-untyped-call]
-    node.cells = [parameters, nbformat.v4.new_code_cell(SOURCE)]  # type: ignore[no-untyped-call]
-    nbformat.write(node, path)  # type: ignore[no-untyped-call]
+    )
+    node.cells = [
+        v4.new_code_cell("seed: int = 1  # of the bars", metadata={"tags": ["parameters"]}),
+        v4.new_code_cell(SOURCE),
+    ]
+    write(node, path)
     return path
 
 

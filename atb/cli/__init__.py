@@ -16,7 +16,7 @@ from typing import IO, Any
 import click
 
 from atb import __version__, strategy_folder
-from atb.errors import AtbError, did_you_mean
+from atb.errors import AtbError, InputError, did_you_mean
 
 ROOT_VARIABLE = "ATB__DATA__ROOT"
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}
@@ -175,6 +175,8 @@ class CommandRegister(click.Group):
 
 def _foreseen(error: Exception) -> AtbError | None:
     """Return the refusal for an error of the disk or the database; None for an unforeseen error."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return InputError("The name of a file is too long", found=str(error.filename or ""), todo="Name it shorter")
     if isinstance(error, OSError) and error.errno in RIGHTS | DISK:
         found = f"{error.strerror}{f': {error.filename}' if error.filename else ''}"
         if error.errno in RIGHTS:

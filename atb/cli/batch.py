@@ -35,10 +35,15 @@ def notebook_named(name: str, settings: "Settings") -> Path | None:
         if candidate.suffix == ".ipynb" and candidate.is_file():
             return candidate
     if given.suffix == ".ipynb":
-        folders = (settings.project / "notebooks", notebook_at(settings, "x").parent)
-        known = [path.name for folder in folders for path in folder.glob("*.ipynb")]
+        known = [path.name for path in known_notebooks(settings)]
         raise InputError("There is no such notebook", found=name, todo=did_you_mean(given.name, known))
     return None
+
+
+def known_notebooks(settings: "Settings") -> list[Path]:
+    """Return the notebooks that can be named: those of the project, and those that atb brings."""
+    folders = (settings.project / "notebooks", notebook_at(settings, "x").parent)
+    return [path for folder in folders for path in folder.glob("*.ipynb")]
 
 
 def sweep_notebook(path: Path, options: Mapping[str, Any]) -> None:

@@ -12,6 +12,7 @@ import click
 if TYPE_CHECKING:
     from atb.experiments.batch.worker import Report
 
+ENDED = ("succeeded", "failed")
 TENTHS = 10  # lines of progress without a terminal
 
 
@@ -32,9 +33,14 @@ class Tally:
         """Cells that failed."""
         return sum(report.status == "failed" for report in self.reports.values())
 
+    @property
+    def done(self) -> int:
+        """Cells that came to an end: not those that were interrupted, or are at work elsewhere."""
+        return sum(report.status in ENDED for report in self.reports.values())
+
     def line(self) -> str:
         """Return count, failures, pace and time left."""
-        done, passed = len(self.reports), max(1e-9, time.monotonic() - self.began)
+        done, passed = self.done, max(1e-9, time.monotonic() - self.began)
         left = (self.total - done) * passed / done if done else 0.0
         failures = f", {self.failed:,} failed" if self.failed else ""
         return f"{done:,} of {self.total:,}{failures}, {60 * done / passed:.3g} a minute, {duration(left)} left"
@@ -57,7 +63,7 @@ def shown_progress(tally: Tally, *, hidden: bool) -> Iterator[Any]:
 
         def take(report: "Report") -> None:
             tally.take(report)
-            bar.update(task, completed=len(tally.reports), description=tally.line())
+            bar.update(task, completed=tally.done, description=tally.line())
             if report.status == "failed":
                 bar.console.print(_failure(report), markup=False)
 
@@ -72,7 +78,7 @@ def _lines(tally: Tally) -> Any:
         tally.take(report)
         if report.status == "failed":
             click.echo(_failure(report), err=True)
-        if (tenth := TENTHS * len(tally.reports) // max(1, tally.total)) > last:
+        if (tenth := TENTHS * tally.done // max(1, tally.total)) > last:
             last = tenth
             click.echo(tally.line(), err=True)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from atb.cli.output import print_json, print_note, print_table, print_text
+from atb.cli.targets import write_target
 from atb.decimals import counted
 from atb.errors import did_you_mean
 
@@ -111,12 +112,10 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]], figures: Sequence[
     import csv
     import io
 
-    from atb.files import write_public
-
     text = io.StringIO()
     names = [name for name in rows[0] if name != "metrics"]
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*names, *figures])
     for row in rows:
         writer.writerow([*(row[name] for name in names), *(row["metrics"].get(name) for name in figures)])
-    write_public(path, text.getvalue().encode())
+    write_target(path, text.getvalue().encode())

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 TRAINING, BACKTEST = "02_train.ipynb", "03_backtest.ipynb"
+LONGEST_S = 1e8  # of a time limit; the system refuses some longer ones
 QUARTERS = 4  # lines of progress without a terminal
 
 
@@ -182,23 +183,32 @@ def executed(path: Path, given: Mapping[str, object], settings: "Settings", *, t
 
 
 @contextmanager
-def within(seconds: float, work: str) -> Iterator[None]:
+def within(seconds: float, work: str) -> Iterator[Callable[[], None]]:
     """Limit what is computed in this process, such as a strategy that never ends, as a notebook's run is limited.
+
+    Yields a function that starts the time anew.
 
     Raises
     ------
+    InputError
+        If the limit is none.
     RunError
         If it takes longer; raised wherever the work stands.
     """
+    if not seconds > 0:
+        raise InputError("The time limit must be above 0 seconds", found=seconds)
 
     def end(*_: object) -> None:
         todo = "Give it a longer --timeout; `atb test-strategy` finds a strategy that computes or waits without end"
         raise RunError(f"{work} did not end within {seconds:g} s", todo=todo)
 
-    before = signal.signal(signal.SIGALRM, end)
-    outer = signal.setitimer(signal.ITIMER_REAL, seconds)
+    def begin() -> None:
+        signal.setitimer(signal.ITIMER_REAL, min(seconds, LONGEST_S))
+
+    before, outer = signal.signal(signal.SIGALRM, end), signal.getitimer(signal.ITIMER_REAL)
+    begin()
     try:
-        yield
+        yield begin
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

@@ -9,7 +9,7 @@ from atb.cli import completing
 from atb.cli.accounts import journal
 from atb.cli.commands import Command
 from atb.cli.output import json_option, print_json
-from atb.cli.targets import TargetFile
+from atb.cli.targets import TargetFile, writable
 
 
 @click.command(cls=Command)
@@ -37,7 +37,8 @@ def report(run_id: str, output: Path | None, *, shown: bool | None, as_json: boo
         run = get_run(database, run_id)
     page = recorded_report(Path(run.path), run_json(run))
     path = (output or Path(run.path) / REPORT).resolve()
-    write_text(path, page)
+    with writable(path):
+        write_text(path, page)
     if as_json:
         print_json({"run_id": run.run_id, "report": str(path), "bytes": len(page.encode())})
     else:

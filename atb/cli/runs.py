@@ -10,11 +10,14 @@ from atb.cli.accounts import canonical_symbol, journal
 from atb.cli.commands import Family
 from atb.cli.executing import run_as_json, run_facts
 from atb.cli.output import json_option, print_fields, print_json, print_points, print_table, start
+from atb.errors import InputError, did_you_mean
 
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from atb.db import Database
     from atb.db.tables import RunRow
+    from atb.experiments.registry import Wanted
 
 
 @click.group(cls=Family, invoke_without_command=True)
@@ -52,12 +55,38 @@ def runs(ctx: click.Context, /, limit: int, **options: Any) -> None:
     )  # fmt: skip
     with journal(reading=True) as database:
         found = list_runs(database, limit, wanted=wanted)
+        if not found:
+            _refuse_unknown(wanted, database)
     if options["as_json"]:
         print_json([run_json(row) for row in found])
         return
     filtered = any(options[name] for name in ("notebook", "status", "strategy", "symbol", "since", "batch"))
     empty = "No run fits." if filtered else "No run yet. Try: atb backtest sma_cross"
     print_table([_line(row) for row in found], empty=empty)
+
+
+def _refuse_unknown(wanted: "Wanted", database: "Database") -> None:
+    """Refuse names that are known nowhere: a list without runs would look as if there had never been one.
+
+    Raises
+    ------
+    InputError
+        With the nearest name that is known.
+    """
+    from atb.cli.batch import known_notebooks
+    from atb.experiments.registry import recorded_names
+    from atb.strategies import strategy_names
+
+    recorded = recorded_names(database)
+    notebooks = {path.name for path in known_notebooks(start())} | recorded["notebook"]
+    known = {
+        "strategy": recorded["strategy"] | {*strategy_names()},
+        "notebook": notebooks | {Path(name).stem for name in notebooks},
+    }
+    for what, names in known.items():
+        name = getattr(wanted, what)
+        if name is not None and name not in names:
+            raise InputError(f"There is no such {what}", found=name, todo=did_you_mean(name, names))
 
 
 def _since(text: str | None) -> "datetime | None":

@@ -1,7 +1,8 @@
 """`atb sweep`: backtest every combination of a grid, and rank them; a ranking is no evidence, and the output says so."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -16,11 +17,12 @@ from atb.cli.executing import (
     markets_options,
     notebook_at,
     refuse_two_periods,
+    within,
 )
 from atb.cli.grid import Axes, read_axes
 from atb.cli.output import command_line, json_option, print_json, print_table, print_text, start
 from atb.cli.parameters import FLAGS, chosen_rules, joined, parameter_option, read_pairs, rule_options
-from atb.cli.targets import TargetFile
+from atb.cli.targets import TargetFile, write_target
 from atb.decimals import counted
 from atb.errors import InputError, did_you_mean
 
@@ -42,7 +44,7 @@ SMALLER_IS_BETTER = ("max_drawdown_pct", "max_drawdown_days", "volatility_pct", 
 def notebook_options(command: C) -> C:
     """Add the options of a batch of notebook runs."""
     added = [
-        click.option("--timeout", type=float, default=3600.0, show_default=True, help="Seconds for each notebook's run."),
+        click.option("--timeout", type=float, default=3600.0, show_default=True, help="Seconds for each run, or combination."),
         click.option("--memory", type=float, metavar="GIB", help="Memory of each notebook's kernel."),
         click.option("--force", is_flag=True, help="Run finished notebooks again, too."),
         click.option("--retry", is_flag=True, help="Run notebooks again that failed before."),
@@ -96,26 +98,26 @@ def sweep(strategy: str, **options: Any) -> None:
       atb sweep rule -p entry='rsi({n}) < {low}' -p exit='rsi({n}) > 60' --grid n=7,14,21 --grid low=20:40:5
     """
     from atb.cli.batch import notebook_named, sweep_notebook
-    from atb.strategies import make_strategy
 
     notebook = notebook_named(strategy, start())
     refuse_two_periods(options)
     if notebook is not None:
         sweep_notebook(notebook, options)
         return
-    make_strategy(strategy)
+    _check_strategy(strategy)
     pairs = read_pairs(options["given"])  # once: standard input can be read once
     axes = read_axes(options["grid"], strategy, pairs)
-    prepared = _prepared(strategy, axes, pairs=pairs, options=options)
     quiet = options["as_json"]
-    if options["dry_run"]:
-        _print_counts(prepared, as_json=quiet)
-        return
-    if not quiet:
-        click.echo(f"{prepared.backtest.part}\n{_counts(prepared)}.", err=True)
-    _check_names(prepared, axes, options)
-    shown = not quiet and sys.stderr.isatty()
-    done = prepared.run(workers=options["workers"], progress=shown, scheduler=options["scheduler"])
+    with within(options["timeout"], "A combination of the sweep") as restarted:
+        prepared = _prepared(strategy, axes, pairs=pairs, options=options)
+        if options["dry_run"]:
+            _print_counts(prepared, as_json=quiet)
+            return
+        if not quiet:
+            click.echo(f"{prepared.backtest.part}\n{_counts(prepared)}.", err=True)
+        _check_names(prepared, axes, options)
+        with _progress(prepared, restarted, hidden=quiet or not sys.stderr.isatty()) as progress:
+            done = prepared.run(workers=options["workers"], progress=progress, scheduler=options["scheduler"])
     ranked = _ranked(done, options["by"], options["least_trades"])
     _write(done, options)
     if quiet:
@@ -124,6 +126,38 @@ def sweep(strategy: str, **options: Any) -> None:
         _print(done, ranked, total=len(prepared.strategies) * len(prepared.policies), options=options)
     if not done.complete:
         raise click.exceptions.Exit(INTERRUPTED)
+
+
+def _check_strategy(name: str) -> None:
+    """Refuse an unknown name before anything runs; the notebooks that a sweep takes are known names, too."""
+    from atb.cli.batch import known_notebooks
+    from atb.strategies import make_strategy, strategy_names
+
+    strategies = strategy_names()
+    if name in strategies:
+        make_strategy(name)
+        return
+    known = [*strategies, *(path.stem for path in known_notebooks(start()))]
+    raise InputError("There is no such strategy or notebook", found=name, todo=did_you_mean(name, known))
+
+
+@contextmanager
+def _progress(
+    prepared: "PreparedSweep", restarted: Callable[[], None], *, hidden: bool
+) -> Iterator[Callable[[int, int], None]]:
+    """Yield what takes (done, all): it draws a bar, unless `hidden`, and gives the next combination its whole time."""
+    from atb.backtest.sweeping import ProgressBar
+
+    bar = nullcontext(None) if hidden else ProgressBar(len(prepared.strategies) * len(prepared.policies))
+    with bar as drawn:
+
+        def progress(done: int, total: int) -> None:
+            restarted()
+            if drawn is not None:
+                drawn(done, total)
+
+        restarted()
+        yield progress
 
 
 def _prepared(strategy: str, axes: Axes, *, pairs: dict[str, object], options: dict[str, Any]) -> "PreparedSweep":
@@ -185,17 +219,15 @@ def _ranked(done: "Sweep", by: str, least_trades: int) -> "pd.DataFrame":
 
 
 def _write(done: "Sweep", options: dict[str, Any]) -> None:
-    from atb.files import write_public
-
     if options["table"]:
-        write_public(options["table"], done.table.to_csv(lineterminator="\n").encode())
+        write_target(options["table"], done.table.to_csv(lineterminator="\n").encode())
     if options["picture"]:
         from atb.reports.sweep import sweep_figure
 
         figure = sweep_figure(done, options["by"], _drawn(options))
         page = figure.to_html(include_plotlyjs=True, config={"responsive": True, "displaylogo": False})
         narrow = '<head><meta name="viewport" content="width=device-width"><title>atb sweep</title>'
-        write_public(options["picture"], page.replace("<head>", narrow, 1).encode())
+        write_target(options["picture"], page.replace("<head>", narrow, 1).encode())
 
 
 def _print(done: "Sweep", ranked: "pd.DataFrame", *, total: int, options: dict[str, Any]) -> None:

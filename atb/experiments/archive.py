@@ -14,7 +14,7 @@ from atb.db.tables import RUN_STATUSES, RunRow
 from atb.errors import InputError
 from atb.experiments.publication import RECORD, to_json
 from atb.experiments.registry import SCRATCH, runs_by_id
-from atb.files import files_below, make_private_folder, secure_folder, write_private, write_public
+from atb.files import cannot_be_written, files_below, make_private_folder, secure_folder, write_private, write_public
 from atb.reading import MIB
 
 if TYPE_CHECKING:
@@ -60,7 +60,10 @@ def export_run(run: RunRow, target: Path | str) -> Path:
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in [(CONTENTS, to_json(contents).encode()), *sorted(files.items())]:
             archive.writestr(zipfile.ZipInfo(name, _MOMENT), content, zipfile.ZIP_DEFLATED)
-    write_public(path, packed.getvalue())
+    try:
+        write_public(path, packed.getvalue())
+    except OSError as error:
+        raise cannot_be_written(path, error) from None
     return path
 
 
@@ -74,9 +77,11 @@ def _make_room(path: Path) -> None:
     """Make the folder of a file to write."""
     try:
         make_private_folder(path.parent)
-    except (FileExistsError, NotADirectoryError, FileNotFoundError):
+    except OSError as error:
         raise InputError(
-            "There can be no such folder", found=str(path.parent), todo="Name another one: --to FOLDER/"
+            f"There can be no such folder ({error.strerror})",
+            found=str(path.parent),
+            todo="Name another one: --to FOLDER/",
         ) from None
 
 

@@ -173,7 +173,8 @@ class RunEngine(NBClientEngine):  # type: ignore[misc] # no types there
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **options: Any) -> Any:
-        """Execute a notebook managed by papermill."""
+        """Execute a notebook managed by papermill, which is put into the list `executed` as it runs."""
+        options.pop("executed").append(nb_man.nb)
         for unused in ("input_path", "stdout_file", "stderr_file", "execution_timeout"):
             options.pop(unused, None)
         options["startup_timeout"] = options.pop("start_timeout")

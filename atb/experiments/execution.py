@@ -214,7 +214,7 @@ def _begin(run: RunRow, *, database: Database, take_over: bool) -> RunRow:
     if begun is not run:
         folder.rmdir()
         return begun
-    write_text(folder / RECORD, to_json(run_json(run)))
+    write_text(folder / RECORD, to_json(run_json(run)), synced=False)
     return run
 
 
@@ -249,7 +249,7 @@ def _end(
     record = run_json(run)
     if node is not None:
         write_report(folder / REPORT, node, record, published=result)
-    write_text(folder / RECORD, to_json(record))
+    write_text(folder / RECORD, to_json(record), synced=False)
     secure_folder(folder)
     row = end_run(database, run.run_id, **changes)
     if row.status != outcome.status:  # another process took its place
@@ -280,7 +280,7 @@ def _keep_notebook(path: Path, outcome: Outcome, redactor: Redactor) -> Any:
     import nbformat
 
     text = redactor.known(nbformat.writes(outcome.notebook))  # type: ignore[no-untyped-call] # no types there
-    write_text(path, text + "\n")
+    write_text(path, text + "\n", synced=False)
     return nbformat.reads(text, as_version=4)  # type: ignore[no-untyped-call] # no types there
 
 
@@ -292,4 +292,4 @@ def _mask_files(folder: Path, redactor: Redactor) -> None:
         except UnicodeDecodeError:  # not text
             continue
         if (masked := redactor.known(text)) != text:
-            write_private(path, masked.encode())
+            write_private(path, masked.encode(), synced=False)

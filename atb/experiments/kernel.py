@@ -21,8 +21,7 @@ from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Dict, DottedObjectName, Instance, Int, Type, Unicode
 
-from atb import sources
-from atb.experiments.fork_server import ForkServer, Wanted
+from atb.experiments.fork_server import ForkServer, Wanted, from_sources
 from atb.files import open_private_log
 
 POLL_SECONDS = 0.01
@@ -32,17 +31,7 @@ _SEPARATOR = "-c"
 _LAUNCHER = ["-m", "ipykernel_launcher"]
 # As `python -m ipykernel_launcher`, after loading the package from its sources.
 _BEGIN = """
-import runpy, sys
-sys.modules["rfc3987_syntax"] = None  # as in `atb.cli.main`: it would build a grammar for two seconds, unasked
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-class FromSource(SourceFileLoader):
-    def get_code(self, fullname):
-        return self.source_to_code(self.get_data(self.path), self.path)
-loader = FromSource("atb.sources", {file!r})
-module = sys.modules["atb.sources"] = module_from_spec(spec_from_loader("atb.sources", loader))
-loader.exec_module(module)
-module.begin()
+import runpy
 from atb.experiments.ceiling import limit_memory
 limit_memory({memory})
 runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
@@ -146,7 +135,7 @@ class SilentKernelManager(AsyncKernelManager):
                 return [
                     *command[:at],
                     "-c",
-                    _BEGIN.format(file=sources.__file__, memory=self.memory),
+                    from_sources(_BEGIN.format(memory=self.memory)),
                     *command[at + 2 :],
                 ]
         return command  # a kernel of another kind

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import platform
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -23,6 +24,8 @@ PACKAGES = (
     "plotly",
 )
 GIT_SECONDS = 10
+_VERSION = re.compile(r"^Version:(.+)$", re.MULTILINE)
+_NO_COMMIT = "(initial)"
 
 
 def file_sha256(path: Path) -> str:
@@ -41,27 +44,44 @@ def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for package in PACKAGES:
         try:
-            found[package] = metadata.version(package)
+            found[package] = _version(metadata.distribution(package))
         except metadata.PackageNotFoundError:
             continue
     return found
 
 
+def _version(package: metadata.Distribution) -> str:
+    """Return a package's version; parsing all of its metadata, its description included, would take ten times as long."""
+    found = _VERSION.search(package.read_text("METADATA") or "")
+    return found[1].strip() if found else package.version
+
+
 def commit_of(folder: Path) -> tuple[str | None, bool | None]:
     """Return the commit checked out at `folder`, and whether there are uncommitted changes; (None, None) without git."""
-    head, status = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
-    if head is None or status is None:
+    status = _git_status(folder)
+    head = re.search(r"^# branch\.oid (\S+)$", status or "", re.MULTILINE)
+    if status is None or head is None or head[1] == _NO_COMMIT:
         return None, None
-    return head.strip(), bool(status.strip())
+    return head[1], any(not line.startswith("#") for line in status.splitlines())
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _git_status(folder: Path) -> str | None:
+    """Return what git says of the commit and of changes, by one call; None without git or outside of a repository."""
     git = shutil.which("git")
     if git is None:
         return None
     try:
         done = subprocess.run(  # noqa: S603 - fixed arguments, no shell
-            [git, "-C", str(folder), "--no-optional-locks", *arguments],
+            [
+                git,
+                "-C",
+                str(folder),
+                "--no-optional-locks",
+                "status",
+                "--porcelain=v2",
+                "--branch",
+                "--no-ahead-behind",
+            ],
             capture_output=True,
             text=True,
             timeout=GIT_SECONDS,

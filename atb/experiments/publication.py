@@ -104,7 +104,7 @@ def publish(
             "result": None if result is None else result.to_json(),
             "evidence": None if evidence is None else evidence.to_json(),
         }
-        write_text(Path(folder) / FILE, to_json(whole))
+        write_text(Path(folder) / FILE, to_json(whole), synced=False)  # `atb run` flushes the whole folder
         if result is not None:
             result.export(Path(folder))
     _display(summary)
@@ -199,9 +199,9 @@ def to_json(value: object) -> str:
     return json.dumps(strict(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a file atomically, readable by its owner only, and flushed to disk."""
-    write_private(path, text.encode())
+def write_text(path: Path, text: str, *, synced: bool = True) -> None:
+    """Write a file atomically, readable by its owner only, and flushed to disk if `synced`."""
+    write_private(path, text.encode(), synced=synced)
 
 
 def _display(summary: Mapping[str, Any]) -> None:

@@ -206,7 +206,7 @@ class Wanted:
 
     def fits(self, run: RunRow) -> bool:
         """Return whether a run is one of these; what the database was asked already is asked again, since a run may have died."""
-        strategies = {run.parameters.get("strategy"), *_listed(run.parameters.get("names"))}
+        strategies = _strategies(run.parameters)
         symbols = {
             run.parameters.get("symbol"),
             *_listed(run.parameters.get("symbols")),
@@ -227,6 +227,21 @@ class Wanted:
         if self.notebook is not None:
             found = found.where(RunRow.notebook.in_([self.notebook, f"{self.notebook}.ipynb"]))
         return found if self.since is None else found.where(RunRow.started_at >= self.since)
+
+
+def _strategies(parameters: Mapping[str, Any]) -> set[Any]:
+    return {parameters.get("strategy"), *_listed(parameters.get("names"))}
+
+
+def recorded_names(database: Database, within: int = 2_000) -> dict[str, set[str]]:
+    """Return the names of notebooks and strategies that the newest runs have."""
+    newest = select(RunRow.notebook, RunRow.parameters).order_by(RunRow.started_at.desc()).limit(within)
+    with database.session(read_only=True) as session:
+        rows = list(session.execute(newest))
+    return {
+        "notebook": {row.notebook for row in rows},
+        "strategy": {str(name) for row in rows for name in _strategies(row.parameters) if name},
+    }
 
 
 def _listed(value: object) -> list[str]:

@@ -236,5 +236,5 @@ def recorded_figures(folder: Path, notebook: str) -> list[dict[str, Any]]:
 def write_report(
     path: Path, notebook: Any, run: Mapping[str, Any], *, published: Mapping[str, Any] | None = None
 ) -> None:
-    """Write the page of an executed notebook to `path`."""
-    write_text(path, html_report(notebook, run, published))
+    """Write the page of an executed notebook to `path`, not flushed to disk: the run's folder is, as a whole."""
+    write_text(path, html_report(notebook, run, published), synced=False)

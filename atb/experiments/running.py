@@ -67,12 +67,21 @@ class CellProgress:
     total: int
     timeout: float
     progress: Progress | None = None
+    scratch: Path | None = None
     places: dict[int, int] = field(default_factory=dict)
     place: int = 0
     began: float = field(default_factory=time.monotonic)
 
     def started(self, cell: Any, cell_index: int) -> None:
-        """Record that a cell starts; the cell injected by papermill is not counted."""
+        """Record that a cell starts; the cell injected by papermill is not counted.
+
+        Raises
+        ------
+        FileNotFoundError
+            If the cell before has deleted the run's folder.
+        """
+        if self.scratch is not None and not self.scratch.is_dir():
+            raise FileNotFoundError(str(self.scratch))
         self.place += INJECTED not in cell.metadata.get("tags", [])
         self.places[cell_index] = self.place
         if self.progress is not None:
@@ -107,13 +116,16 @@ def run_notebook(job: Job, progress: Progress | None = None) -> Outcome:
     with _terminable(), _private(job.scratch), TemporaryDirectory(prefix="atb-") as sockets:
         source, target = job.scratch / "source.ipynb", job.scratch / "executed.ipynb"
         _write(job.node, source)
-        cells = CellProgress(len(job.node.cells), job.timeout, progress)
+        cells = CellProgress(len(job.node.cells), job.timeout, progress, job.scratch)
+        executed: list[Any] = []
         folders = {"JUPYTER_RUNTIME_DIR": sockets, "JUPYTER_PREFER_ENV_PATH": ALWAYS["JUPYTER_PREFER_ENV_PATH"]}
         with _environment(folders), _quiet("papermill"):
-            status, error, place = _run_papermill(job, cells, _options(job, cells, sockets), paths=(source, target))
+            status, error, place = _run_papermill(
+                job, cells, _options(job, cells, sockets) | {"executed": executed}, paths=(source, target)
+            )
         if progress is not None and status == "succeeded":
             progress(cells.total, cells.total)
-        return Outcome(status, None if error is None else error[:LONGEST_ERROR], place, _read(target, job))
+        return Outcome(status, None if error is None else error[:LONGEST_ERROR], place, _read(target, executed, job))
 
 
 def _run_papermill(
@@ -165,6 +177,7 @@ def _options(job: Job, cells: CellProgress, sockets: str) -> dict[str, Any]:
 
     return {
         "engine_name": ENGINE,
+        "request_save_on_cell_execute": False,  # it would be written twice for each cell, and is in memory
         "cwd": job.folder,
         "kernel_name": "python3",
         "language": "python",
@@ -224,13 +237,16 @@ def _write(node: Any, path: Path) -> None:
     nbformat.write(node, path)  # type: ignore[no-untyped-call] # no types there
 
 
-def _read(path: Path, job: Job) -> Any:
-    """Return the executed notebook without widget state, under its own name."""
+def _read(path: Path, executed: list[Any], job: Job) -> Any:
+    """Return the executed notebook without widget state, under its own name: as papermill wrote it, else as far as it ran."""
     import nbformat
 
-    if not path.exists():
+    if path.exists():
+        node: Any = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # no types there
+    elif executed:
+        node = executed[0]
+    else:
         return None
-    node = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call] # no types there
     node.metadata.pop("widgets", None)
     node.metadata.get("papermill", {}).update(input_path=job.name, output_path=job.name)
     return node

@@ -1,5 +1,6 @@
 """Sanitising of a notebook's HTML: only tags and attributes of text, tables and embedded pictures enter a report."""
 
+import functools
 import re
 
 # Left out with all they hold; what else is not named below loses its tags and keeps its text.
@@ -11,6 +12,7 @@ _NAMES = (
     "input ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td tfoot th thead tr u ul var"
 )
 TAGS = frozenset(_NAMES.split())
+SHORT = 20_000  # characters of a text that is remembered
 EVERYWHERE = frozenset({"class", "title", "align", "style"})
 SOME = {
     "a": frozenset({"href"}),
@@ -34,12 +36,22 @@ STYLES = (
 
 def clean_html(text: str) -> str:
     """Return HTML without scripts, event handlers, frames, and anything loaded from elsewhere."""
+    return _remembered(str(text)) if len(text) <= SHORT else _cleaned(str(text))
+
+
+@functools.lru_cache(maxsize=512)
+def _remembered(text: str) -> str:
+    """Return a short text cleaned: the runs of a batch show the same cells again and again."""
+    return _cleaned(text)
+
+
+def _cleaned(text: str) -> str:
     import bleach  # type: ignore[import-untyped,unused-ignore] # no types
     from bleach.css_sanitizer import CSSSanitizer  # type: ignore[import-untyped,unused-ignore] # no types
 
     return str(
         bleach.clean(
-            _EMPTIED.sub("", str(text)),
+            _EMPTIED.sub("", text),
             tags=TAGS,
             attributes=_allowed,
             protocols={"http", "https", "mailto", "data"},

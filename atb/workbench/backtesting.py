@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from atb.backtest import Result
-    from atb.backtest.sweeping import Sweep
+    from atb.backtest.sweeping import Progress, Sweep
     from atb.domain import Bars, Strategy
     from atb.engine.policy import AccountPolicy, RiskPolicy
     from atb.engine.slot import Slot
@@ -106,8 +106,13 @@ class PreparedSweep:
     refused: int
     share: float
 
-    def run(self, *, workers: int | None = None, progress: bool = False, scheduler: str | None = None) -> "Sweep":
-        """Run every combination, here or on a Dask cluster; a `fraction` in the table is the account's."""
+    def run(
+        self, *, workers: int | None = None, progress: "bool | Progress" = False, scheduler: str | None = None
+    ) -> "Sweep":
+        """Run every combination, here or on a Dask cluster; a `fraction` in the table is the account's.
+
+        `progress` is as for `atb.backtest.sweep`; on a cluster there is no bar, but a function is called.
+        """
         from atb.backtest.sweeping import sweep
         from atb.experiments.batch.kernel_sweeps import sweep_on_cluster
 
@@ -119,7 +124,9 @@ class PreparedSweep:
         if scheduler is None:
             done = sweep(base.slots, **common, workers=workers, progress=progress)
         else:
-            done = sweep_on_cluster(base.slots, **common, scheduler=scheduler)
+            done = sweep_on_cluster(
+                base.slots, **common, scheduler=scheduler, progress=None if isinstance(progress, bool) else progress
+            )
         if "fraction" in done.swept:
             done.table["fraction"] = [self.policies[row % len(self.policies)].fraction for row in done.table.index]
         return done

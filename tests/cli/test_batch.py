@@ -75,6 +75,7 @@ def test_a_batch_runs_ranks_and_writes_then_resumes_and_retries(project):
         (("small", "--grid", "window=5,6", "--scheduler", "tcp://10.0.0.1:1"), "only loopback and TLS"),
         (("small.ipynb",), "A batch needs a grid"),
         (("smal.ipynb", "--grid", "window=5"), "Did you mean 'small.ipynb'"),
+        (("smal", "--grid", "window=5"), "no such strategy or notebook; found 'smal'. Did you mean 'small'"),
         (("small", "--grid", "missing.yaml"), "cannot be read"),
         (("small", "--grid", "runs.yaml", "--grid", "window=1"), "In the listed runs, or as an axis"),
     ],
@@ -128,3 +129,6 @@ def test_progress_says_pace_failures_and_time_left(monkeypatch):
     assert tally.line() == "1 of 4, 1 a minute, 3 min 0 s left"
     tally.take(Report(2, "failed"))
     assert tally.line() == "2 of 4, 1 failed, 1 a minute, 2 min 0 s left"
+    tally.take(Report(3, "interrupted"))
+    tally.take(Report(4, "running"))  # in another process
+    assert tally.done == 2

@@ -66,6 +66,20 @@ def test_runs_are_filtered(runs, options, found):
     assert [run["run_id"] for run in json.loads(atb("runs", *options, "--json").stdout)] == found
 
 
+@pytest.mark.parametrize(
+    ("options", "meant"),
+    [
+        (("--strategy", "smacross"), "sma_cross"),
+        (("--strategy", "breakot"), "breakout"),
+        (("--notebook", "02_trian"), "02_train"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_the_nearest_and_a_known_one_without_runs_is_not(runs, options, meant):
+    done = atb("runs", *options)
+    assert (done.exit_code, f"Did you mean '{meant}'?" in done.output) == (2, True), done.output
+    assert atb("runs", "--strategy", "hold").exit_code == 0
+
+
 def test_runs_stand_side_by_side_with_a_warning_about_other_bars(runs):
     done = atb("runs", "compare", "run-0", "run-1")
     assert done.exit_code == 0, done.output

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import time
 
 import pandas as pd
 import pytest
@@ -116,6 +117,26 @@ def test_a_file_that_cannot_be_written_is_refused_before_anything_is_tried(proje
     monkeypatch.setattr("atb.cli.sweep.start", lambda: pytest.fail("it began"))
     done = atb("sweep", "sma_cross", *GRID, option, target)
     assert (done.exit_code, said in done.output) == (2, True), done.output
+
+
+def test_a_strategy_that_never_ends_is_ended_by_the_time_limit_which_each_combination_has_anew(project, monkeypatch):
+    from atb.strategies.sma_cross import SmaCross
+
+    signals, seen = SmaCross.signals, []
+
+    def waits(self, frame):
+        seen.append(self.fast)
+        while self.fast == 20:
+            time.sleep(0.01)
+        return signals(self, frame)
+
+    monkeypatch.setattr(SmaCross, "signals", waits)
+    done = atb("sweep", "sma_cross", "--grid", "fast=10,20", "--days", "40", "--timeout", "4")
+    assert (done.exit_code, done.output.count("Traceback")) == (1, 0), done.output
+    assert "A combination of the sweep did not end within 4 s" in done.output
+    assert 20 in seen
+    nothing = atb("sweep", "sma_cross", *GRID, "--timeout", "0")
+    assert (nothing.exit_code, "above 0 seconds" in nothing.output) == (2, True)
 
 
 def test_table_and_heat_map_are_files(project):

@@ -47,6 +47,45 @@ def test_a_forked_kernel_has_the_environment_folder_threads_and_group_of_a_new_o
     assert len(set(draws)) == 3
 
 
+LEAVES = """
+import atexit, os, pathlib, threading, time, weakref
+folder = pathlib.Path(os.environ["ATB_RUN_DIR"])
+left_open = open(folder / "text", "w")
+_ = left_open.write("written")
+held = {"raw": open(folder / "bytes", "wb", buffering=1 << 20)}
+_ = held["raw"].write(b"written")
+_ = atexit.register(lambda: (folder / "atexit").write_text("ran"))
+class Closes:
+    def __del__(self, folder=folder):
+        (folder / "del").write_text("ran")
+closes = Closes()
+def later():
+    time.sleep(0.2)
+    (folder / "thread").write_text("ran")
+threading.Thread(target=later).start()
+"""
+
+
+@pytest.mark.slow
+def test_what_a_notebook_leaves_open_is_written_when_a_forked_kernel_ends_as_when_a_new_one_does(world):
+    from atb.environment import variables
+    from atb.experiments.execution import RunContext, execute
+    from atb.experiments.surroundings import kernel_environment
+
+    path = world.notebook(LEAVES, PUBLISHES)
+    server = ForkServer.start(kernel_environment(variables()))
+    assert server is not None
+    for kernels in (server, None):
+        context = RunContext(kernels=kernels)
+        run = execute(path, {"window": 5}, settings=world.settings, database=world.database, context=context)
+        assert (run.status, run.error) == ("succeeded", None)
+        left = {name: Path(run.path, name) for name in ("text", "bytes", "atexit", "del", "thread")}
+        found = {name: place.read_text() for name, place in left.items() if place.exists()}
+        written = {"text": "written", "bytes": "written", "atexit": "ran", "del": "ran", "thread": "ran"}
+        assert found == written, "forked" if kernels else "new"
+    server.close()
+
+
 @pytest.mark.slow
 def test_exit_codes_come_from_the_forked_kernel_and_it_ends_with_its_server(world, monkeypatch):
     from atb.experiments.fork_server import Wanted

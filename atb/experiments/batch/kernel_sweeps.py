@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from atb.backtest.sweeping import Sweep, joined, sweep
 from atb.engine.policy import AccountPolicy, RiskPolicy
 from atb.engine.slot import Slot
-from atb.errors import SetupError
+from atb.errors import RunError, SetupError
 from atb.experiments.batch.cluster import connected
 
 if TYPE_CHECKING:
@@ -70,6 +70,9 @@ def sweep_on_cluster(
         except KeyboardInterrupt:
             client.cancel(list(futures), force=True)  # type: ignore[no-untyped-call]
             complete = False
+        except RunError:  # the time limit of whoever asked
+            client.cancel(list(futures), force=True)  # type: ignore[no-untyped-call]
+            raise
     return joined(tuple(slots), strategies, policies, tables=tables, account=account, start=start, complete=complete)
 
 

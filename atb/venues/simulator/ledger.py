@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, TextIO
 
-from atb.files import make_private_folder, private_opener
+from atb.files import cannot_be_written, make_private_folder, private_opener
 from atb.venues.simulator.events import AccountEvent, AccountPosition, BalanceUpdate, ExecutionReport
 from atb.venues.simulator.orders import Order, Trade
 
@@ -36,8 +36,11 @@ class Ledger:
         self._began = time.monotonic()
         self._file: TextIO | None = None
         if file is not None:
-            make_private_folder(file.parent)
-            self._file = open(file, "w", encoding="utf-8", opener=private_opener)  # noqa: SIM115 - Path.open takes no opener; `close` ends it
+            try:
+                make_private_folder(file.parent)
+                self._file = open(file, "w", encoding="utf-8", opener=private_opener)  # noqa: SIM115 - Path.open takes no opener; `close` ends it
+            except OSError as error:
+                raise cannot_be_written(file, error) from None
 
     def __len__(self) -> int:
         """Return the number of entries."""

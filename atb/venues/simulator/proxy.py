@@ -11,7 +11,7 @@ from pathlib import Path
 import trustme
 from aiohttp import web
 
-from atb.files import make_public_folder, write_public
+from atb.files import cannot_be_written, make_public_folder, write_public
 
 _CHUNK_BYTES = 65_536
 _MAX_HEAD_BYTES = 16_384
@@ -31,9 +31,18 @@ class Authority:
         self._contexts: dict[str, ssl.SSLContext] = {}
 
     def write(self, path: Path) -> None:
-        """Write the authority's certificate, which clients must trust, to `path` as PEM."""
-        make_public_folder(path.parent)
-        write_public(path, self._authority.cert_pem.bytes())
+        """Write the authority's certificate, which clients must trust, to `path` as PEM.
+
+        Raises
+        ------
+        InputError
+            If it cannot be written there.
+        """
+        try:
+            make_public_folder(path.parent)
+            write_public(path, self._authority.cert_pem.bytes())
+        except OSError as error:
+            raise cannot_be_written(path, error) from None
 
     def context(self) -> ssl.SSLContext:
         """Return the TLS settings of a server that presents itself as the host each client requests."""
