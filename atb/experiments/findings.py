@@ -76,7 +76,7 @@ def findings(result: Result, proven: ResultEvidence | None = None) -> list[str]:
 def _lucky(result: Result) -> list[str]:
     """Return that luck alone would reach its Sharpe ratio, by the number of trials that its bars have seen."""
     seen, sharpe = result.seen, result.stats["sharpe"]
-    if seen.trials < 2 or sharpe > seen.lucky:
+    if seen.trials < 2 or not sharpe <= seen.lucky:  # nothing is said of a ratio that is not defined
         return []
     return [f"{str(seen).rstrip('.')}, which is not below its own of {merit('sharpe', sharpe)}"]
 

@@ -5,9 +5,15 @@ recorded here before its result is handed out: strategy, parameters, policy, cos
 
 The ledger is files, not a database: it lies below the backtests, which know no database, and a row costs microseconds. Each
 machine appends to files of its own, `<data root>/trials/<machine>/<month>.trials`, by one write under a lock, so that any number
-of processes may write at once and a killed one leaves at most one unfinished piece, which is passed over and counted. To bring the
+of processes may write at once and a killed one leaves at most one unfinished piece, which is passed over and counted. A run is
+written before its result is returned, a sweep's rows every second and at its end: a kill loses nothing that was shown. To bring the
 trials of several machines together, copy their folders side by side (rsync): reading is merging, and a trial that is there
 twice counts once. Runs meet in the registry (SQLite, or PostgreSQL for many machines); trials meet here.
+
+Of every trial the row keeps what was tried and its figures. Day returns are kept of every run, and of every trial of a recording of
+up to 32; of a larger sweep or screen of every 32nd, 32 to 512 of them, evenly spread. To keep all would take a tenth of a sweep's
+time, since the account's value at every close would have to be written (without, a combination takes running sums alone), and some
+kilobytes for each of perhaps a million rows. How alike the others are is judged from the sample (`atb.trials.luck`).
 
 Which trials are *looks at the same data*: those that traded at least one of the same markets (symbol and timeframe; a generated
 series is never a market's) over periods that overlap by at least half of the shorter one. So some bars more change nothing, and

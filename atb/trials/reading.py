@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from contextlib import suppress
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,7 +16,7 @@ from atb.domain.bars import SYNTHETIC
 from atb.trials.days import Floats, expand
 from atb.trials.description import digest, each_of
 from atb.trials.frames import FORM, LOST, Frame, unpacked
-from atb.trials.writing import SUFFIX, WRITER, lock
+from atb.trials.writing import ASIDE_S, SUFFIX, WRITER, lock
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class _File:
     size: int = 0
     lost: int = 0  # trials
     newer: int = 0  # frames
+    unlocked_until: float = 0.0  # on the monotonic clock: a stopped process keeps it locked
 
     def read_on(self, path: Path) -> None:
         """Read what was appended since.
@@ -147,7 +148,7 @@ class _File:
             If it cannot be read.
         """
         with path.open("rb") as file:
-            _wait_for_writers(file.fileno())
+            self._wait_for_writers(file.fileno())
             size = os.fstat(file.fileno()).st_size
             if size == self.size:
                 return
@@ -163,6 +164,15 @@ class _File:
             self._take(frame)
             self.broken, self.end, broken = self.broken + broken, begin + end, 0
         self.tail, self.size = broken, size
+
+    def _wait_for_writers(self, descriptor: int) -> None:
+        """Let a write that is under way end first; where the file cannot be locked, an unfinished row is passed over."""
+        if time.monotonic() < self.unlocked_until:
+            return
+        try:
+            lock(descriptor, fcntl.LOCK_SH)
+        except OSError:
+            self.unlocked_until = time.monotonic() + ASIDE_S
 
     def _take(self, frame: Frame) -> None:
         if frame.header.get("form") != FORM:
@@ -190,9 +200,3 @@ def read_ledger(folder: Path | None = None) -> Ledger:
         found.frames += file.trials
         found.lost, found.newer = found.lost + file.lost, found.newer + file.newer
     return found
-
-
-def _wait_for_writers(descriptor: int) -> None:
-    """Let a write that is under way end first; where files cannot be locked, an unfinished row is passed over."""
-    with suppress(OSError):
-        lock(descriptor, fcntl.LOCK_SH)

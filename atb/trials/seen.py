@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from atb.domain.bars import SYNTHETIC, Bars
-from atb.times import at_ms
+from atb.times import DAY_MS, at_ms
 from atb.trials.days import Floats
 from atb.trials.luck import effective_number, lucky_sharpe
 from atb.trials.reading import Ledger, Trials, read_ledger
@@ -35,9 +35,10 @@ class Seen:
     independent
         Independent ones among them, as `effective_number` counts.
     best
-        The largest Sharpe ratio among them, annualised; NaN if none has one.
+        The largest Sharpe ratio among them, annualised, brought to the length of the period asked about (`atb.trials.luck`); NaN
+        if none has one.
     lucky
-        The Sharpe ratio, annualised, that the best of them is expected to show without any skill.
+        The Sharpe ratio, annualised, that the best of them is expected to show over that length without any skill.
     kinds
         Rows by how they were tried.
     faults
@@ -79,7 +80,7 @@ def seen_of(bars: Sequence[Bars], period: tuple[int, int], ledger: Ledger | None
     ledger = read_ledger() if ledger is None else ledger
     wanted = {_market(one) for one in bars}
     found = [one for one in ledger.frames if one.markets & wanted and is_same_period(one.period, period)]
-    return _counted(sorted(wanted), found, ledger)
+    return _counted(sorted(wanted), found, ledger, years=_years(period))
 
 
 def _market(bars: Bars) -> Market:
@@ -92,7 +93,13 @@ def is_same_period(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return shared > 0 and shared >= OVERLAP * min(one[1] - one[0], other[1] - other[0])
 
 
-def _counted(markets: Iterable[Market], found: Sequence[Trials], ledger: Ledger) -> Seen:
+def _years(period: tuple[int, int]) -> float:
+    """Return the length of a period (ms) in years of 365 days; one of no length counts as a millisecond."""
+    return max(1, period[1] - period[0]) / (365 * DAY_MS)
+
+
+def _counted(markets: Iterable[Market], found: Sequence[Trials], ledger: Ledger, *, years: float) -> Seen:
+    """Return the looks that were found, for a period of so many years."""
     first: dict[str, tuple[int, int]] = {}  # of each distinct trial: its frame, and its row there
     kinds: dict[str, int] = {}
     for number, trials in enumerate(found):
@@ -100,7 +107,9 @@ def _counted(markets: Iterable[Market], found: Sequence[Trials], ledger: Ledger)
         for row, key in enumerate(trials.keys):
             first.setdefault(key, (number, row))
     sharpes = np.array([found[number].sharpe[row] for number, row in first.values()], np.float64)
-    known = sharpes[np.isfinite(sharpes)]
+    lengths = np.array([_years(found[number].period) for number, _ in first.values()], np.float64)
+    alike = sharpes * np.sqrt(lengths / years)
+    known = alike[np.isfinite(alike)]
     independent = effective_number(_aligned(found), len(first)) if len(first) > 1 else len(first)
     return Seen(
         markets=tuple(f"{symbol} {timeframe}{' SYNTHETIC' * made}" for symbol, timeframe, made in markets),
@@ -108,14 +117,14 @@ def _counted(markets: Iterable[Market], found: Sequence[Trials], ledger: Ledger)
         trials=len(first),
         independent=independent,
         best=float(known.max()) if len(known) else float("nan"),
-        lucky=lucky_sharpe(sharpes, independent),
+        lucky=lucky_sharpe(sharpes, independent, years=lengths, period=years),
         kinds=kinds,
         faults=tuple(ledger.faults()),
     )
 
 
 def _aligned(found: Sequence[Trials]) -> Floats:
-    """Return the day returns (M, D) of distinct trials whose returns are kept, at most `MOST`, on all days of any of them."""
+    """Return the day returns (M, D) of distinct trials whose returns are kept, at most `MOST`; NaN on days that one lacks."""
     places: dict[str, tuple[int, int]] = {}
     for number, trials in enumerate(found):
         for place, row in enumerate(trials.kept.tolist()):
@@ -127,14 +136,18 @@ def _aligned(found: Sequence[Trials]) -> Floats:
         return np.zeros((0, 0))
     days = np.unique(np.concatenate([found[number].days for number in {number for number, _ in chosen}]))
     series: dict[int, Floats] = {number: found[number].returns() for number in {number for number, _ in chosen}}
-    aligned = np.zeros((len(chosen), len(days)))
+    aligned = np.full((len(chosen), len(days)), np.nan)
     for at, (number, place) in enumerate(chosen):
         aligned[at, np.searchsorted(days, found[number].days)] = series[number][place]
     return aligned
 
 
 def seen_by_market(ledger: Ledger | None = None) -> list[tuple[Seen, tuple[Any, Any]]]:
-    """Return the looks at each market, with the first and last moment of the periods; the most tried first."""
+    """Return the looks at each market and period, with the period's first and last moment; the most tried first.
+
+    A row is what a backtest over that period would be told. A market has one for its most tried period, and one more for each that
+    is not the same data as those before; a trial over all of two such periods has looked at both, and counts in both.
+    """
     ledger = read_ledger() if ledger is None else ledger
     by_market: dict[Market, list[Trials]] = {}
     for trials in ledger.frames:
@@ -142,6 +155,19 @@ def seen_by_market(ledger: Ledger | None = None) -> list[tuple[Seen, tuple[Any, 
             by_market.setdefault(market, []).append(trials)
     rows = []
     for market, found in by_market.items():
-        first, end = min(one.period[0] for one in found), max(one.period[1] for one in found)
-        rows.append((_counted([market], found, ledger), (at_ms(first), at_ms(end))))
+        for period in _periods(found):
+            same = [one for one in found if is_same_period(one.period, period)]
+            rows.append((_counted([market], same, ledger, years=_years(period)), (at_ms(period[0]), at_ms(period[1]))))
     return sorted(rows, key=lambda row: -row[0].trials)
+
+
+def _periods(found: Sequence[Trials]) -> list[tuple[int, int]]:
+    """Return the periods of trials, the most tried first, without those that are the same data as one before."""
+    counts: dict[tuple[int, int], int] = {}
+    for one in found:
+        counts[one.period] = counts.get(one.period, 0) + len(one)
+    kept: list[tuple[int, int]] = []
+    for period in sorted(counts, key=lambda each: (-counts[each], each)):
+        if not any(is_same_period(period, other) for other in kept):
+            kept.append(period)
+    return kept

@@ -1,18 +1,21 @@
 """Appends frames to this machine's file of the month: one write under a lock, and no backtest fails because the disk does.
 
+A write takes some hundred microseconds, so a lock that is held longer belongs to a process that was stopped. Then this process
+appends to a file of its own beside it, which readers merge like any other, and asks for the lock again only after `ASIDE_S`.
+
 What cannot be written is kept in memory, up to `KEPT` bytes, and written with the next frame, or when the process ends. It is said
 once, as a warning; frames beyond that are dropped, and a frame of its own says later how many trials were lost.
 """
 
 import atexit
 import fcntl
+import functools
 import os
 import platform
 import re
 import threading
 import time
 import warnings
-from datetime import UTC, datetime
 from pathlib import Path
 
 from atb import trial_folder
@@ -22,7 +25,8 @@ from atb.trials.frames import FORM, LOST, Frame, packed
 
 SUFFIX = ".trials"
 KEPT = 16 << 20  # bytes
-PATIENCE_S = 2.0  # for the lock, which a stopped process might keep
+PATIENCE_S = 0.25  # for the lock, which a stopped process might keep
+ASIDE_S = 60.0  # in a file of its own, or without waiting for a writer, before the lock is asked for again
 
 
 class TrialsNotRecordedWarning(UserWarning):
@@ -36,6 +40,7 @@ class Writer:
         self._lock = threading.Lock()
         self._waiting: list[tuple[bytes, int]] = []
         self._warned = False
+        self._aside_until = 0.0  # on the monotonic clock
         self.lost = 0  # trials
 
     def forget(self) -> None:
@@ -57,21 +62,30 @@ class Writer:
         """Try once more to write what waits, without a word."""
         with self._lock:
             if self._waiting:
-                self._warned = True
-                self._flush()
+                self._flush(quiet=True)
 
-    def _flush(self) -> None:
+    def _flush(self, *, quiet: bool = False) -> None:
         pieces = [content for content, _ in self._waiting]
         if self.lost:
             pieces.append(packed(Frame({"form": FORM, "kind": LOST, "lost": self.lost})))
         try:
-            _append(month_file(trial_folder.mounted()), b"".join(pieces))
+            self._write(month_file(trial_folder.mounted()), b"".join(pieces))
         except (OSError, AtbError) as error:
             self._keep_some()
-            self._warn(error)
+            if not quiet:
+                self._warn(error)
             return
         self._waiting.clear()
-        self.lost = 0
+        self.lost, self._warned = 0, False
+
+    def _write(self, shared: Path, content: bytes) -> None:
+        if time.monotonic() >= self._aside_until:
+            try:
+                _append(shared, content)
+                return
+            except BlockingIOError:
+                self._aside_until = time.monotonic() + ASIDE_S
+        _append(shared.with_name(f"{shared.stem}-{os.getpid()}{SUFFIX}"), content)
 
     def _keep_some(self) -> None:
         while self._waiting and sum(len(content) for content, _ in self._waiting) > KEPT:
@@ -93,8 +107,13 @@ os.register_at_fork(after_in_child=WRITER.forget)
 
 def month_file(folder: Path) -> Path:
     """Return this machine's file of this month, UTC."""
-    machine = re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "machine"
-    return folder / machine[:64] / f"{datetime.now(UTC):%Y-%m}{SUFFIX}"
+    now = time.gmtime()
+    return folder / _machine() / f"{now.tm_year}-{now.tm_mon:02}{SUFFIX}"
+
+
+@functools.cache
+def _machine() -> str:
+    return (re.sub(r"[^A-Za-z0-9._-]+", "-", platform.node()).strip(".-") or "machine")[:64]
 
 
 def _append(path: Path, content: bytes) -> None:
@@ -122,7 +141,7 @@ def _append(path: Path, content: bytes) -> None:
 
 
 def lock(descriptor: int, kind: int) -> None:
-    """Lock a file for this process, `fcntl.LOCK_EX` or `LOCK_SH`; the lock goes when the file is closed.
+    """Lock a file for this process, `fcntl.LOCK_EX` or `LOCK_SH`, within `PATIENCE_S`; the lock goes when the file is closed.
 
     Raises
     ------

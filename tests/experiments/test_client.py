@@ -187,17 +187,19 @@ def test_the_line_that_ends_a_kernel_is_told_from_one_that_trades(source, line):
 
 
 def test_after_ctrl_c_the_error_of_a_cell_that_nobody_waits_for_is_not_printed(caplog):
-    loops = []
+    loops, released = [], asyncio.Event()
 
     class Cell:
         async def async_execute_cell(self) -> None:
             loops.append(asyncio.get_running_loop())
             loops[0].call_soon(signal.raise_signal, signal.SIGINT)
-            await asyncio.sleep(0.01)
+            await released.wait()
             raise ValueError("of the kernel, interrupted too")
 
     with pytest.raises(KeyboardInterrupt):
         _EXECUTE(Cell())
-    loops[0].run_until_complete(asyncio.sleep(0.05))
+    released.set()
+    while asyncio.all_tasks(loops[0]):
+        loops[0].run_until_complete(asyncio.sleep(0))
     gc.collect()
     assert "never retrieved" not in caplog.text

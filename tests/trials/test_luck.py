@@ -55,3 +55,34 @@ def test_trials_outside_the_sample_form_new_groups_as_often_as_those_inside_stan
     assert effective_number(noise, 1_000) == 1_000
     assert effective_number(np.repeat(noise[:4], 5, axis=0), 1_000) == 4
     assert effective_number(np.zeros((0, 0)), 12) == 12
+
+
+def test_trials_of_other_lengths_are_made_alike_and_of_one_length_nothing_changes():
+    rng = np.random.default_rng(11)
+    sharpes = rng.normal(0, 1.0, 400)
+    plain = lucky_sharpe(sharpes, 400)
+    assert lucky_sharpe(sharpes, 400, years=np.full(400, 3.0), period=3.0) == pytest.approx(plain)
+    years = rng.choice([0.25, 4.0], 400)
+    noise = rng.normal(0, 1.0, 400) / np.sqrt(years)  # as ratios of trials without skill scatter
+    for period in (0.25, 1.0, 4.0):
+        assert lucky_sharpe(noise, 400, years=years, period=period) == pytest.approx(
+            expected_maximum(400) / np.sqrt(period), rel=0.1
+        )
+
+
+def test_trials_are_compared_on_the_days_that_both_have():
+    rng = np.random.default_rng(3)
+    long = rng.normal(0, 1, 400)
+    short, other = np.full(400, np.nan), np.full(400, np.nan)
+    short[300:] = long[300:] + rng.normal(0, 0.1, 100)
+    other[:100] = rng.normal(0, 1, 100)
+    returns = np.vstack([long, short, other])
+    found = correlations(returns)
+    assert found[0, 1] == pytest.approx(np.corrcoef(long[300:], short[300:])[0, 1])
+    assert found[0, 2] == pytest.approx(np.corrcoef(long[:100], other[:100])[0, 1])
+    assert found[1, 2] == 0.0  # no day in common
+    assert effective_number(returns) == 2
+    few = np.full((2, 40), np.nan)
+    few[0, :25] = few[1, 15:] = rng.normal(0, 1, 25)
+    few[1, 15:25] = few[0, 15:25]
+    assert correlations(few)[0, 1] == 0.0  # ten days say nothing

@@ -224,5 +224,5 @@ def _end_with_owner(descriptor: int) -> None:
 
 def begin() -> None:
     """Work for the owner whose socket is the descriptor in the arguments."""
-    with suppress(EOFError, KeyboardInterrupt):  # the owner went away, or ended this process, while it waited
+    with suppress(EOFError, ConnectionError, KeyboardInterrupt):  # the owner went away, or ended this process
         work(Connection(int(sys.argv[1])))
