@@ -14,7 +14,6 @@ import click
 from atb.cli import completing
 from atb.cli.commands import Command
 from atb.cli.executing import (
-    BACKTEST,
     check_values,
     chosen_market,
     chosen_values,
@@ -33,6 +32,7 @@ from atb.cli.executing import (
 from atb.cli.output import command_line, print_fields, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import chosen_rules, rule_options
 from atb.errors import InputError, RunError
+from atb.experiments import BACKTEST
 
 if TYPE_CHECKING:
     from atb.backtest import Result

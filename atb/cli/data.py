@@ -327,12 +327,13 @@ def _text(value: str | bool | None) -> str | None:
 
 
 def _row(series: "SeriesInfo") -> dict[str, object]:
+    from atb.domain.bars import SYNTHETIC
     from atb.times import short
 
     return {
         "symbol": str(series.symbol),
         "timeframe": str(series.timeframe),
-        "venue": f"{series.venue} (SYNTHETIC)" if series.venue == "synthetic" else series.venue,
+        "venue": f"{series.venue} (SYNTHETIC)" if series.venue == SYNTHETIC else series.venue,
         "bars": f"{series.bars:,}",
         "first": short(series.first) if series.first is not None else "",
         "last": short(series.last) if series.last is not None else "",

@@ -15,6 +15,7 @@ from atb.cli.output import json_option, print_fields, print_json
 from atb.cli.parameters import notebook_values, parameter_file, parameter_option, read_pairs
 from atb.decimals import counted
 from atb.errors import InputError, RunError
+from atb.experiments import BACKTEST, TRAINING
 
 if TYPE_CHECKING:
     from atb.config import Settings
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from atb.workbench.backtesting import Prepared
 
 C = TypeVar("C", bound=Callable[..., Any])
-TRAINING, BACKTEST = "02_train.ipynb", "03_backtest.ipynb"
 LONGEST_S = 1e8  # of a time limit; the system refuses some longer ones
 QUARTERS = 4  # lines of progress without a terminal
 

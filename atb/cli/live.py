@@ -10,11 +10,12 @@ import click
 from atb.cli import completing
 from atb.cli.accounts import journal
 from atb.cli.commands import Command
-from atb.cli.executing import BACKTEST, check_values, chosen_values
+from atb.cli.executing import check_values, chosen_values
 from atb.cli.output import json_option, moments, print_json, print_points, print_table, print_text, start
 from atb.cli.parameters import chosen_rules, parameter_option, rule_options
 from atb.decimals import counted, number
 from atb.errors import AtbError
+from atb.experiments import BACKTEST
 
 if TYPE_CHECKING:
     from atb.config import Settings

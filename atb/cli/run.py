@@ -7,7 +7,6 @@ import click
 
 from atb.cli.commands import Command
 from atb.cli.executing import (
-    TRAINING,
     check_values,
     chosen_market,
     chosen_values,
@@ -18,6 +17,7 @@ from atb.cli.executing import (
     run_options,
 )
 from atb.cli.output import print_json, print_points, print_table, start
+from atb.experiments import TRAINING
 
 if TYPE_CHECKING:
     from atb.config import Settings

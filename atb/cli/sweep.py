@@ -10,7 +10,6 @@ import click
 from atb.cli import INTERRUPTED, completing
 from atb.cli.commands import Command
 from atb.cli.executing import (
-    BACKTEST,
     chosen_market,
     chosen_values,
     days_option,
@@ -25,6 +24,7 @@ from atb.cli.parameters import FLAGS, chosen_rules, joined, parameter_option, re
 from atb.cli.targets import TargetFile, write_target
 from atb.decimals import counted
 from atb.errors import InputError, did_you_mean
+from atb.experiments import BACKTEST
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from atb.experiments.publication import publish, published
     from atb.experiments.registry import get_run, list_runs
 
+TRAINING, BACKTEST = "02_train.ipynb", "03_backtest.ipynb"  # the notebooks that commands run
+
 _HOMES = {
     "RunInterrupted": "execution",
     "execute": "execution",

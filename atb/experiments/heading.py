@@ -6,6 +6,7 @@ from typing import Any
 
 from atb.backtest.card import FIGURES
 from atb.decimals import MISSING, figure
+from atb.domain.bars import SYNTHETIC
 from atb.experiments.verdict import verdict
 
 Facts = Mapping[str, Any]
@@ -50,7 +51,7 @@ def _title(result: Facts) -> str:
     symbols = list(dict.fromkeys(slot["symbol"] for slot in slots))
     shown = ", ".join(symbols[:4]) + (f" and {len(symbols) - 4} more" if len(symbols) > 4 else "")
     frames = ", ".join(dict.fromkeys(slot["timeframe"] for slot in slots))
-    venues = ", ".join(dict.fromkeys("SYNTHETIC data" if slot["venue"] == "synthetic" else slot["venue"] or "unnamed source"
+    venues = ", ".join(dict.fromkeys("SYNTHETIC data" if slot["venue"] == SYNTHETIC else slot["venue"] or "unnamed source"
                                      for slot in slots))  # fmt: skip
     return f"{names} · {shown} {frames} · {venues}"
 

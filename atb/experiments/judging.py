@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from atb.decimals import counted
+from atb.domain.bars import SYNTHETIC
 from atb.errors import AtbError
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def judge_model(bundle: "Bundle", settings: "Settings", *, days: int) -> Judged:
     card = bundle.card
     venue = None if card["synthetic"] else str(card["venue"])
     bars = load_bars(
-        bundle.symbol, bundle.timeframe, root=settings.bars_root, venue="synthetic" if card["synthetic"] else venue
+        bundle.symbol, bundle.timeframe, root=settings.bars_root, venue=SYNTHETIC if card["synthetic"] else venue
     )
     horizon = int(card["recipe"]["horizon"])
     declared = {

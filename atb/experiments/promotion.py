@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from atb.db import Database
 from atb.db.tables import EvidenceRow, PromotionRow, RunRow
+from atb.domain.bars import SYNTHETIC
 from atb.engine.policy import ExecutionModel, RiskPolicy
 from atb.errors import AtbError, InputError, PromotionError, did_you_mean
 from atb.experiments.publication import published
@@ -200,7 +201,7 @@ def _evidence(
         data_matches=matches,
         kernel_matches=result.get("kernel_hash") == run.kernel_hash == kernel_hash(),
         warm=warm,
-        synthetic=any(slot["venue"] == "synthetic" for slot in slots),
+        synthetic=any(slot["venue"] == SYNTHETIC for slot in slots),
         n_trades=_number(stats, "n_trades"),
         sharpe=_number(stats, "sharpe"),
         total_return_pct=_number(stats, "total_return_pct"),

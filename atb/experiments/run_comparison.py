@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atb.decimals import counted
+from atb.domain.bars import SYNTHETIC
 from atb.errors import InputError
 from atb.experiments.registry import get_run
 
@@ -36,7 +37,7 @@ class RunComparison:
     def label(self) -> str:
         """Title of figures: the notebooks, and the markets; synthetic data is named as such."""
         notebooks = ", ".join(dict.fromkeys(Path(run.notebook).stem for run in self.runs))
-        synthetic = any(series["venue"] == "synthetic" for run in self.runs for series in run.data)
+        synthetic = any(series["venue"] == SYNTHETIC for run in self.runs for series in run.data)
         return f"{notebooks} · {len(self.runs)} runs{' · SYNTHETIC data' if synthetic else ''}"
 
     @property

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from atb.decimals import counted, merit
+from atb.domain.bars import SYNTHETIC
 
 Facts = Mapping[str, Any]
 
@@ -31,7 +32,7 @@ def verdict(published: Facts) -> str:
 
 
 def _synthetic(result: Facts) -> bool:
-    return any(slot.get("venue") == "synthetic" for slot in result.get("slots") or [])
+    return any(slot.get("venue") == SYNTHETIC for slot in result.get("slots") or [])
 
 
 def _verdicts(result: Facts, evidence: Facts) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from atb.domain import Bars, Symbol, Timeframe
+from atb.domain.bars import SYNTHETIC
 from atb.domain.input_series import InputSeries
 from atb.domain.inputs import BarsInput, Input
 
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 START = "2024-01-01"
-SYMBOL, TIMEFRAME, VENUE = Symbol.parse("BTC/USDT"), Timeframe.parse("1h"), "synthetic"
+SYMBOL, TIMEFRAME, VENUE = Symbol.parse("BTC/USDT"), Timeframe.parse("1h"), SYNTHETIC
 _SPARE = 50  # rows of an input before its warm-up
 
 

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from atb.config import part_of
 from atb.decimals import counted
+from atb.domain.bars import SYNTHETIC
 from atb.errors import ParityError, RunError
+from atb.experiments import BACKTEST, TRAINING
 from atb.files import write_private
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from atb.db.tables import RunRow
     from atb.promotion.gate import Verdict
 
-SYMBOL, TIMEFRAME, VENUE = "BTC/USDT", "1h", "synthetic"
+SYMBOL, TIMEFRAME, VENUE = "BTC/USDT", "1h", SYNTHETIC
 TRADED_FROM, TRADED_TO, REPLAYED_FROM = "2024-01-01", "2025-01-01", "2024-12-01"
 STOP_LOSS = 0.05
 
@@ -82,16 +84,14 @@ class Demo:
         return f"{len(written)} symbols in {self.settings.bars_root}"
 
     def _train(self) -> str:
-        run = self._execute(
-            "02_train.ipynb", {"symbol": SYMBOL, "timeframe": TIMEFRAME, "venue": VENUE, "end": TRADED_FROM}
-        )
+        run = self._execute(TRAINING, {"symbol": SYMBOL, "timeframe": TIMEFRAME, "venue": VENUE, "end": TRADED_FROM})
         beats = "beats" if run.metrics.get("beats_baselines") else "does not beat"
         return f"test AUC {run.metrics['auc']:.3f}; {beats} its baselines"
 
     def _backtest(self) -> str:
         from atb.experiments import published
 
-        self.backtest_run = self._execute("03_backtest.ipynb", self._parameters(TRADED_FROM))
+        self.backtest_run = self._execute(BACKTEST, self._parameters(TRADED_FROM))
         self.published = published(Path(self.backtest_run.path))
         return str(self.published["headline"])
 

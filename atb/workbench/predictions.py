@@ -5,9 +5,8 @@ from collections.abc import Sequence
 from atb.config import load_settings
 from atb.decimals import counted
 from atb.errors import AtbError, ModelError
+from atb.experiments import TRAINING
 from atb.experiments.judging import Predictions, judge_models
-
-TRAINING = "02_train.ipynb"
 
 
 def predictions_now(*, days: int = 60, newest_only: bool = True) -> Predictions:

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from atb.config import load_settings
+from atb.experiments import BACKTEST
 from atb.experiments.run_comparison import RunComparison, compare
-from atb.workbench.runs import BACKTEST, record_run
+from atb.workbench.runs import record_run
 
 
 def compare_runs(run_ids: Sequence[str]) -> RunComparison:

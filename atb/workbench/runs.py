@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 from atb.config import load_settings, part_of
 from atb.decimals import MERITS
 from atb.errors import RunError
+from atb.experiments import BACKTEST
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from atb.db.tables import RunRow
     from atb.experiments.promotion import Judged, Promoted
-
-BACKTEST = "03_backtest.ipynb"
 
 
 def judged_run(run_id: str | None = None, *, days: int = 90) -> "Judged":

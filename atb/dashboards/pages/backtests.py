@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 
 from atb.dashboards.elements import link, listed, notice, rounded, text
 from atb.dashboards.page import Look, Page, Query, Source
+from atb.experiments import BACKTEST
 
 MOST = 50
 FILTERS = ("notebook", "status", "strategy", "symbol", "batch")
@@ -43,9 +44,7 @@ def draw(content: dict[str, Any], look: Look) -> Component:  # noqa: ARG001 - th
     asked, chosen = content["asked"], content["chosen"]
     rows = [_row(run, asked, chosen) for run in content["runs"]]
     only = ", ".join(f"{name} {value}" for name, value in asked.items())
-    empty = (
-        "No run fits." if asked else "Nothing was run yet: `atb run notebooks/03_backtest.ipynb` records a backtest."
-    )
+    empty = "No run fits." if asked else f"Nothing was run yet: `atb run notebooks/{BACKTEST}` records a backtest."
     return html.Div(
         [
             html.H1("Backtests"),

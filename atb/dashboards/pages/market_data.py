@@ -8,6 +8,7 @@ from dash.development.base_component import Component
 
 from atb.dashboards.elements import cards, link, listed, notice, section
 from atb.dashboards.page import Look, Page, Query, Source
+from atb.domain.bars import SYNTHETIC
 from atb.errors import AtbError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _events(series: "EventSeries", now_ms: int) -> dict[str, Any]:
 def draw(content: dict[str, Any], look: Look) -> Component:  # noqa: ARG001 - the register's signature
     """Return coverage, age and gaps."""
     bars, wanted = content["bars"], content["wanted"]
-    late = [row["series"] for row in bars if (row.get("behind") or 0) > LATE and row["venue"] != "synthetic"]
+    late = [row["series"] for row in bars if (row.get("behind") or 0) > LATE and row["venue"] != SYNTHETIC]
     broken = [notice(f"{row['series']} cannot be read: {row['problem']}", "bad") for row in bars if row["problem"]]
     rows = [{**row, "gaps": row.get("gaps") and link(row["gaps"], "/data", series=row["series"])} for row in bars]
     shown = content["gaps"][:MOST]

@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 
 from atb.dashboards.elements import address, cards, figure, link, listed, notice, rounded, section
 from atb.dashboards.page import Look, Page, Query, Source
+from atb.experiments import TRAINING
 
 DAYS = 60
 _COLUMNS = {"model": "model", "symbol": "symbol", "timeframe": "bar", "last bar": "last bar", "says up (%)": "says it rises (%)",
@@ -96,7 +97,7 @@ def _said(source: Source) -> list[dict[str, Any]]:
 def draw(content: dict[str, Any], look: Look) -> Component:
     """Return the models, the chosen one in figures, and what sessions said."""
     rows = [{**row, "model": link(row["model"], "/predictions", model=row["model"])} for row in content["rows"]]
-    untrained = "No model is stored: `atb run notebooks/02_train.ipynb` trains one."
+    untrained = f"No model is stored: `atb run notebooks/{TRAINING}` trains one."
     empty = "No stored model could be asked." if content["left_out"] else untrained
     left_out = [notice(f"{name} was left out: {why}", "warn") for name, why in content["left_out"].items()]
     said = [{**row, "to": address("/live", session=row["session"])} for row in content["said"]]

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from atb.config import load_settings, part_of
 from atb.errors import AtbError, InputError
+from atb.experiments import BACKTEST
 from atb.workbench.explorer.controls import POLICY, RULES, Controls
 from atb.workbench.explorer.view import View
-from atb.workbench.runs import BACKTEST
 
 if TYPE_CHECKING:
     from atb.backtest import Result
