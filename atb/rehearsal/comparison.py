@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import select
 
@@ -13,14 +13,13 @@ from atb.db import open_database
 from atb.db.tables import DecisionRow, FillRow
 from atb.domain import BAR_COLUMNS, Timeframe
 from atb.engine.codes import REASONS, ROLES, SIDES
+from atb.engine.records import SHRUNK_BY_CASH
 from atb.live.journal.replay import columns_as_decided
+from atb.rehearsal.lots import quantity_spans
 
 OrderKey = tuple[int, int, str, str, float, str]  # bar or time, slot, role, side, price, reason
 _COLUMN_TOLERANCE = 1e-9  # relative; recursive indicators keep a trace of where they started
 _QUANTITY_ROUNDING = 1e-9  # absolute; parts of an order are summed in binary
-# With fees in base: what an entry received and what the books hold are each rounded to lots. And an order list sells what its entry
-# received, without the dust from before, of which a backtest sells whole lots: each round trip leaves up to one more behind.
-_LOTS = 2
 _QUANTITY_TOLERANCE = 1e-3  # relative; an earlier order at another price leaves another amount of cash
 
 
@@ -172,8 +171,8 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     """Compare a session's journal with the backtest of the same bars.
 
     An order held in parts at an exchange (each rung of a ladder with its share of the stop) counts as one: parts that fill in one
-    bar at one price for one reason are summed. Where an exchange takes fees in base, quantities may differ by two lots, and by one
-    more for each earlier entry of the slot.
+    bar at one price for one reason are summed. Where an exchange takes fees in base, quantities may differ by two lots, and by the
+    dust that the session's own executions show (`atb.rehearsal.lots`).
 
     Parameters
     ----------
@@ -190,20 +189,32 @@ def compare(url: str, result: Result, *, end_ms: int, session_id: str | None = N
     ours = {(row.bar_ms, row.slot): (row.side, row.bar) for row in decided}
     theirs = _decisions(result)
     orders = _orders(result, end_ms if paper else None)
-    executed = _fills([fill for fill in fills if fill.time_ms < end_ms], result, paper=paper)
+    before = [fill for fill in fills if fill.time_ms < end_ms]
+    executed = _fills(before, result, paper=paper)
     decision = _earlier(_differing_column(decided, result), _first_difference(ours, theirs, "decision"))
-    in_base = {
-        number: slot for number, slot in enumerate(result.inputs.slots) if slot.execution.fee_in_base and not paper
-    }
-    lots = {number: float(slot.instrument.lot) for number, slot in in_base.items() if slot.instrument}
-    entered = [(key[0], key[1]) for key in orders if key[2] == "entry"]
-    rooms = {
-        key: lots[key[1]] * (_LOTS + sum(bar < key[0] and slot == key[1] for bar, slot in entered))
-        for key in orders
-        if key[1] in lots
-    }
-    difference = decision or _first_difference(executed, orders, "order", rooms=rooms)
+    spans = {} if paper else _spans(executed, orders, before, result=result)
+    difference = decision or _first_difference(executed, orders, "order", spans=spans)
     return Comparison(len(theirs), len(orders), difference)
+
+
+def _spans(
+    executed: Mapping[OrderKey, float], orders: Mapping[OrderKey, float], fills: Sequence[FillRow], *, result: Result
+) -> dict[OrderKey, tuple[float, float]]:
+    """Return the quantities that a session may have traded, of the slots that pay their fees in base."""
+    lots = {
+        number: float(slot.instrument.lot)
+        for number, slot in enumerate(result.inputs.slots)
+        if slot.execution.fee_in_base and slot.instrument
+    }
+    in_base = [fill for fill in fills if fill.fee_asset == fill.symbol.partition("/")[0]]
+    paid, paid_there = _fills(in_base, result, paper=False, of="fee"), _orders(result, None, of="fee_base")
+    return quantity_spans(
+        {key: (quantity, paid.get(key, 0.0)) for key, quantity in executed.items()},
+        {key: (quantity, paid_there[key]) for key, quantity in orders.items()},
+        lots,
+        least_equity=float(result.outcome.equity.min()),
+        all_in={int(row["slot"]) for row in result.outcome.refusals if int(row["reason"]) == SHRUNK_BY_CASH},
+    )
 
 
 def _read(url: str, session_id: str | None) -> tuple[Sequence[DecisionRow], Sequence[FillRow]]:
@@ -275,8 +286,10 @@ def _same(ours: float | None, theirs: float, tolerance: float) -> bool:
     return math.isclose(ours, theirs, rel_tol=tolerance, abs_tol=tolerance)
 
 
-def _orders(result: Result, until_ms: int | None) -> dict[OrderKey, float]:
-    """Return quantities by the bar of the fill; with `until_ms` by the kernel's time instead, up to it."""
+def _orders(
+    result: Result, until_ms: int | None, *, of: Literal["quantity", "fee_base"] = "quantity"
+) -> dict[OrderKey, float]:
+    """Return quantities (or fees in base) by the bar of the fill; with `until_ms` by the kernel's time instead, up to it."""
     found: dict[OrderKey, float] = defaultdict(float)
     for order in result.outcome.orders:
         opened = int(result.inputs.market["opened"][int(order["row"])])
@@ -290,16 +303,18 @@ def _orders(result: Result, until_ms: int | None) -> dict[OrderKey, float]:
             float(order["price"]),
             REASONS[int(order["reason"])],
         )
-        found[opened, int(order["slot"]), *key] += float(order["quantity"])
+        found[opened, int(order["slot"]), *key] += float(order[of])
     return found
 
 
-def _fills(fills: list[FillRow], result: Result, *, paper: bool) -> dict[OrderKey, float]:
+def _fills(
+    fills: Sequence[FillRow], result: Result, *, paper: bool, of: Literal["quantity", "fee"] = "quantity"
+) -> dict[OrderKey, float]:
     frames = [slot.bars.timeframe for slot in result.inputs.slots]
     found: dict[OrderKey, float] = defaultdict(float)
     for fill in fills:
         opened = fill.time_ms if paper else _opened(fill.time_ms, frames[fill.slot])
-        found[opened, fill.slot, fill.role, fill.side, float(fill.price), fill.reason or ""] += float(fill.quantity)
+        found[opened, fill.slot, fill.role, fill.side, float(fill.price), fill.reason or ""] += float(getattr(fill, of))
     return found
 
 
@@ -312,13 +327,15 @@ def _opened(time_ms: int, timeframe: Timeframe) -> int:
 
 
 def _first_difference(
-    ours: dict[Any, Any], theirs: dict[Any, Any], what: str, *, rooms: Mapping[OrderKey, float] | None = None
+    ours: dict[Any, Any], theirs: dict[Any, Any], what: str, *, spans: Mapping[Any, tuple[float, float]] | None = None
 ) -> dict[str, Any] | None:
-    """Return the smallest key whose values differ, with both values; `rooms` are differences that count as none, by key."""
+    """Return the smallest key whose values differ, with both values; values within their key's span count as equal."""
     for key in sorted(set(ours) | set(theirs)):
         mine, other = ours.get(key), theirs.get(key)
-        room = max(_QUANTITY_ROUNDING, (rooms or {}).get(key, 0.0) * (1.0 + _QUANTITY_ROUNDING))
-        rounding = isinstance(mine, float) and isinstance(other, float) and abs(mine - other) <= room
-        if mine != other and not rounding:
+        alike = mine == other
+        if isinstance(mine, float) and isinstance(other, float):
+            least, most = (spans or {}).get(key, (other - _QUANTITY_ROUNDING, other + _QUANTITY_ROUNDING))
+            alike = least <= mine <= most
+        if not alike:
             return {"what": what, "key": [str(part) for part in key], "runner": str(mine), "backtest": str(other)}
     return None
