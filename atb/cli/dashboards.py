@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from atb.dashboards.site import Reach, Site
     from atb.db import Database
 
+NICER = 5  # steps of priority below a runner's
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -41,12 +42,22 @@ def dashboards(*, host: str, port: int, read_only: bool, **tls: Any) -> None:
     from atb.dashboards.server import make_server
 
     place = Place(host, port, **tls)
+    _come_after_runners()
     settings = start()
     site = _site(settings, place.reach, read_only=read_only)
     try:
         serve(make_server(site), place, lambda link: click.echo(f"Dashboards: {link}"))
     finally:
         site.link.close()
+
+
+def _come_after_runners() -> None:
+    """Let the system prefer a runner on the same machine, where the processor does not suffice for both."""
+    import os
+    from contextlib import suppress
+
+    with suppress(OSError, AttributeError):  # a system without priorities, or one that forbids it
+        os.nice(NICER)
 
 
 def _site(settings: "Settings", reach: "Reach", *, read_only: bool) -> "Site":

@@ -14,6 +14,7 @@ from atb.dashboards.page import Look
 from atb.decimals import number
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
+PROSE = 30  # characters, from which on a cell is prose
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 
 
@@ -61,7 +62,14 @@ def _cell(row: Mapping[str, Any], name: str, link: str | None, style: str) -> Co
     shown: Any = value if isinstance(value, Component) else text(value)
     if link is not None and (address := row.get(link)) is not None:
         shown = dcc.Link(shown, href=str(address))
-    return html.Td(shown, className="moment" if _MOMENT.fullmatch(str(shown)) else style)
+    return html.Td(shown, className=_style(shown) or style)
+
+
+def _style(shown: object) -> str:
+    """Return the style of a cell by its text: a moment on one line, prose in a column that can be read on a telephone."""
+    if not isinstance(shown, str):
+        return ""
+    return "moment" if _MOMENT.fullmatch(shown) else "prose" if len(shown) > PROSE else ""
 
 
 def _are_numbers(values: Sequence[object]) -> bool:

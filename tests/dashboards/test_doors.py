@@ -173,6 +173,15 @@ def test_brackets_nested_by_the_thousand_are_refused_before_any_login(stranger):
     assert deep.status_code == 400
 
 
+def test_twenty_viewers_of_a_page_cost_one_reading_of_the_database(signed_in, site, monkeypatch):
+    viewers, before = [signed_in(role) for role in ("viewer", "operator", "admin")], site.snapshots.readings
+    monkeypatch.setattr("atb.dashboards.snapshots.monotonic", lambda: 1.0)  # all of them within one moment
+    answers = [viewers[number % 3].ask(wanted()) for number in range(20)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert all("Live: paper" in answer.text for answer in answers)
+    assert site.snapshots.readings == before + 1
+
+
 def test_a_callback_that_no_page_sends_is_refused_in_one_line(signed_in, caplog):
     viewer, sound = signed_in("viewer"), wanted()
     assert viewer.ask(sound).status_code == 200

@@ -48,7 +48,7 @@ def draw(content: dict[str, Any], look: Look) -> Component:  # noqa: ARG001 - th
     if "batch" in content:
         return _drawn(content["batch"], content["runs"])
     rows = [{**row, "name": link(row["batch"], "/batches", batch=row["batch"])} for row in content["batches"]]
-    empty = f"No batch is among the newest {WITHIN:,} runs: `atb batch` runs a notebook for every cell of a grid."
+    empty = f"No batch is among the newest {WITHIN:,} runs: `atb sweep NOTEBOOK --grid grid.yaml` runs one for every combination."
     return html.Div([html.H1("Batches"), listed(rows, _COLUMNS, empty=empty)])
 
 
