@@ -42,9 +42,9 @@ def dashboards(*, host: str, port: int, read_only: bool, **tls: Any) -> None:
     from atb.dashboards.server import make_server
 
     place = Place(host, port, **tls)
-    _come_after_runners()
     settings = start()
     site = _site(settings, place.reach, read_only=read_only)
+    _come_after_runners()
     try:
         serve(make_server(site), place, lambda link: click.echo(f"Dashboards: {link}"))
     finally:
