@@ -50,6 +50,8 @@ class Outstanding:
         How often it was looked for after its window was over.
     waits
         Whether a notice said that the order is waited for beyond its window.
+    presumed
+        Whether nobody has said how it ended: that it was cancelled, or never there, is what the evidence leaves.
     given_up
         Whether it was taken for one that the venue never had, and came after all.
     beside_another
@@ -78,6 +80,7 @@ class Outstanding:
     not_open_ms: int = 0
     looks: int = 0
     waits: bool = False
+    presumed: bool = False
     given_up: bool = False
     beside_another: bool = False
     pending: bool = False
@@ -127,7 +130,7 @@ class Outstanding:
 
     def mark_unknown(self, sent_ms: int = 0) -> None:
         """Note that the answer to a request about it was lost, which left at `sent_ms`; it is looked up at once."""
-        self.unknown, self.next_look_ms = True, 0
+        self.unknown, self.next_look_ms, self.looks = True, 0, 0
         self.sent_ms = max(self.sent_ms, sent_ms)
 
     def end(self, state: IntentState) -> None:
@@ -205,7 +208,7 @@ class Blotter:
             if working is None:
                 return None
             made = self.add(working)
-        made.given_up = True
+        made.given_up, made.presumed = True, False
         made.beside_another = made.role == "entry" and bool(self.open(made.slot, "entry"))
         self._orders[client_id] = made
         return made
@@ -226,7 +229,11 @@ class Blotter:
 
     def drop_finished(self) -> None:
         """Drop orders that are known to have ended, with all their executions; those that were given up are remembered."""
-        self._absent |= {name: one for name, one in self._orders.items() if one.state == "absent"}
+        self._absent |= {
+            name: one
+            for name, one in self._orders.items()
+            if one.state == "absent" or (one.presumed and one.state != "filled")
+        }
         kept = {name: one for name, one in self._orders.items() if not one.ended or one.owed or one.end_unknown}
         self._finished.extend(name for name in self._orders if name not in kept)
         self._orders = kept

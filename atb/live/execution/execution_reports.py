@@ -192,7 +192,7 @@ class ExecutionReports:
         if not name.startswith(CLIENT_ID_PREFIX):
             return None
         kept = None
-        if all(name != outstanding.client_id for outstanding in self.blotter.given_up(news.symbol)):
+        if all(name != one.client_id or one.state != "absent" for one in self.blotter.given_up(news.symbol)):
             kept = self.desk_state.recorded(name)
             if kept is None or not (isinstance(news, Fill) or is_newer(news, kept)):
                 return None

@@ -298,7 +298,7 @@ class OrderStatus:
                 outstanding.exchange_id = (legs or {}).get(outstanding.client_id, outstanding.exchange_id)
         nameless = await self._sweep(first.symbol, step)
         balances = await self._broker.balances()
-        entry = any(outstanding.role == "entry" for outstanding in self._blotter.same_list(missing[0]))
+        entry = self._is_of_entry(missing[0])
         for outstanding in missing:
             if self._settle_by_others(outstanding, balances, asked_ms):
                 self._resolved(outstanding, step)
@@ -351,12 +351,21 @@ class OrderStatus:
         return base, quote, locked if locked > tolerance_of(book, symbol.base, known) else Decimal(0)
 
     def _over_ms(self, outstanding: Outstanding) -> int:
-        """Return the exchange time after which the request can no longer be accepted."""
-        bound = self._broker.capabilities.late_bound_ms
-        return outstanding.sent_ms + (self._timing.unbounded_ms if bound is None else bound) + self._timing.margin_ms
+        """Return the exchange time after which the request can no longer be accepted.
+
+        An entry that was there and is not open any more is asked about from then on: how it ended is in doubt, not whether it was.
+        """
+        bound, since_ms = self._broker.capabilities.late_bound_ms, outstanding.sent_ms
+        if self._is_of_entry(outstanding):
+            since_ms = max(since_ms, outstanding.not_open_ms)
+        return since_ms + (self._timing.unbounded_ms if bound is None else bound) + self._timing.margin_ms
+
+    def _is_of_entry(self, outstanding: Outstanding) -> bool:
+        """Return whether an order is an entry, or in one list with one."""
+        return any(one.role == "entry" for one in self._blotter.same_list(outstanding))
 
     def _resolved(self, outstanding: Outstanding, step: Step) -> None:
-        if outstanding.state == "absent" or (outstanding.cancelling and not outstanding.ended):
+        if outstanding.presumed or (outstanding.cancelling and not outstanding.ended):
             self._doubted_ms = self._broker.now_ms()
         outstanding.unknown = outstanding.cancelling = outstanding.waits = False
         outstanding.not_open_ms = 0
@@ -365,8 +374,12 @@ class OrderStatus:
         step.notices.append(Notice("resolved", detail))
 
     def _give_up(self, outstanding: Outstanding, balances: Mapping[str, Balance], step: Step) -> None:
-        """End an order of which the venue shows no trace: an entry is wanted no more, nor is a sale that might sell twice."""
-        outstanding.end("absent")
+        """End an order of which the venue shows no trace: an entry is wanted no more, nor is a sale that might sell twice.
+
+        One that the venue has shown was there: it is not open any more.
+        """
+        outstanding.end("absent" if outstanding.state == "sent" else "cancelled")
+        outstanding.presumed = True
         self._resolved(outstanding, step)
         if outstanding.role == "entry":
             self._reports.drop_entry(outstanding.slot)

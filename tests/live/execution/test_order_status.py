@@ -392,6 +392,47 @@ def test_an_order_that_is_both_not_open_and_open_has_ended_and_is_waited_for(tab
     assert (stop.state, float(table.book.slot(0)["quantity"])) == ("filled", 0.0)
 
 
+def resting_entry_that_is_not_open(table, broker):
+    """Return an entry that rested for an hour, whose cancellation the venue refused as not open while its look-up shows it open."""
+    want(table.book, 1.0)
+    entry = table.out(table.order("entry", "stop", stop_price=Decimal(105)), state="live", exchange_id="x-5")
+    broker.known[entry.client_id], broker.now = report_of(entry.order), BAR + 3_600_000
+    entry.looks, entry.cancelling = 16, True
+    asyncio.run(inquiry(table, broker).ask_how_it_ended([entry], Step(broker.now), not_open=True))
+    return entry
+
+
+def test_how_an_entry_ended_that_is_not_open_any_more_is_asked_until_its_look_up_says_it(table, broker):
+    entry = resting_entry_that_is_not_open(table, broker)
+    for _ in range(20):
+        resolve(table, broker)
+        assert (entry.state, entry.unknown) == ("live", True), "that it was there is certain"
+        broker.now, entry.next_look_ms = broker.now + 5_000, 0
+    broker.known[entry.client_id] = report_of(entry.order, "expired")
+    step = resolve(table, broker)
+    assert (entry.state, step.changes[entry.client_id].state) == ("expired", "expired")
+
+
+def test_an_entry_that_was_there_and_of_whose_end_nobody_tells_is_cancelled_and_never_absent(table, broker):
+    entry = resting_entry_that_is_not_open(table, broker)
+    asked_ms = broker.now + 4_000
+    for broker.now in (asked_ms + 1, asked_ms + 2, asked_ms + TIMING.balance_ms + 1):
+        entry.next_look_ms = 0
+        step = resolve(table, broker)
+    assert (entry.state, step.changes[entry.client_id].state) == ("cancelled", "cancelled")
+    table.blotter.drop_finished()
+    assert [one.client_id for one in table.blotter.given_up(BTC)] == [entry.client_id], "it is asked for all the same"
+    kept = Working(entry.order, BAR, 0, "cancelled", sent_ms=BAR)
+    table.desk_state.recorded = {entry.client_id: kept}.get
+    broker.opened = [report_of(entry.order)]
+    step, _ = sweep(table, broker)
+    assert (step.notices, table.blotter.get(entry.client_id)) == ([], None), "a list that lags opens it no more"
+    broker.opened, broker.fills = [], [table.fill_of(entry.order)]
+    step, _ = sweep(table, broker)
+    assert [notice.kind for notice in step.notices] == ["came_after_all"]
+    assert float(table.book.slot(0)["quantity"]) == 1.0
+
+
 def test_a_cancellation_whose_answer_was_lost_is_over_when_the_order_ended_or_the_request_is_too_late(table, broker):
     working = table.out(table.order("stop", "stop", stop_price=Decimal(95)), unknown=True)
     working.cancelling = True
