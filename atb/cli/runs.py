@@ -150,7 +150,7 @@ def compare(run_ids: tuple[str, ...], as_json: bool) -> None:
     if compared.notes:
         print_points(compared.notes)
         click.echo()
-    for table in (compared.parameters, compared.metrics):
+    for table in (compared.parameters, compared.figures):
         kind = str(table.index.name)
         rows = [
             {kind: str(name), **{str(key): value for key, value in row.items()}}

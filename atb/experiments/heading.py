@@ -83,8 +83,9 @@ def _findings(published: Facts) -> str:
         return ""
     items = [findings] if isinstance(findings, str) else findings
     listed = "".join(f"<li>{_text(finding)}</li>" for finding in items) or f"<li>{NOTHING_FOUND}</li>"
-    trials = published.get("trials") or {}
-    seen = f'<p class="about">{_text(trials["sentence"])}</p>' if trials.get("sentence") else ""
+    sentence = str((published.get("trials") or {}).get("sentence") or "")
+    said = any(str(finding).startswith(sentence.rstrip(".")) for finding in items)
+    seen = f'<p class="about">{_text(sentence)}</p>' if sentence and not said else ""
     return f'<section class="findings"><h2>Found against it</h2><ul>{listed}</ul>{seen}</section>'
 
 

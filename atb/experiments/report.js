@@ -1,6 +1,7 @@
 "use strict";
 // Draws the figures of a report: as wide as there is room, in the colours of the reader's system, on paper always light.
 const NARROW = 600, TEXT = 14, PRINTED = 680; // px: below it a figure is narrow; smallest text; width on paper
+const FEW_TICKS = 4; // of a narrow axis of time
 const LOOKS = JSON.parse(document.getElementById("figure-looks").textContent);
 const DARKNESS = matchMedia("screen and (prefers-color-scheme: dark)");
 const TOUCHED = matchMedia("(pointer: coarse)");
@@ -53,6 +54,9 @@ function layoutOf(layout, own, {dark, narrow, paper}) {
     ? {orientation: "h", x: 0, xanchor: "left", y: 1, yanchor: "bottom"}
     : {orientation: "h", x: 0, xanchor: "left", y: -0.2, yanchor: "top"});
   if (narrow && own?.narrow) shown = merged(shown, own.narrow.layout);
+  if (narrow) for (const [name, axis] of Object.entries(shown)) { // dates are long
+    if (/^xaxis\d*$/.test(name) && axis?.type === "date") axis.nticks ??= FEW_TICKS;
+  }
   if (TOUCHED.matches) shown.dragmode = false; // a finger on a figure scrolls the page
   if (paper) Object.assign(shown, {width: PRINTED, autosize: false});
   return merged({font: {size: TEXT}}, changed(shown, legible));

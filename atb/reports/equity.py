@@ -16,6 +16,7 @@ from atb.decimals import merit
 from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
+LONG_WHEN_NARROW = 4  # characters that a month has no room for on a telephone
 POINTS = 1_500  # per line
 BAND = "stop first to target first"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
@@ -153,7 +154,11 @@ def monthly_returns_figure(result: Result) -> go.Figure:
     figure.add_vline(x=11.5, line={"color": theme.GREY, "width": 1})
     figure.update_xaxes(side="bottom", showgrid=False, ticks="")
     letters = {"tickvals": [*MONTHS, "year"], "ticktext": [*(month[0] for month in MONTHS), "all"], "tickangle": 0}
-    return theme.when_narrow(figure, layout={"xaxis": letters}, trace={"texttemplate": "%{z:+.0f}"})
+    longest = max(len(f"{value:+.0f}") for value in values[~np.isnan(values)])
+    text_when_narrow = {
+        "texttemplate": "%{z:+.0f}" if longest < LONG_WHEN_NARROW else ""
+    }  # then the colour alone says it
+    return theme.when_narrow(figure, layout={"xaxis": letters}, trace=text_when_narrow)
 
 
 def monthly_returns(result: Result) -> pd.DataFrame:

@@ -77,7 +77,7 @@ def _too_short(drawn: go.Figure, result: Result, *, title: str, days: int) -> go
 def distribution_figure(result: Result) -> go.Figure:
     """Draw how often daily returns of each size occurred, a normal distribution of equal variance, and the worst 5 % of days."""
     own = 100 * daily_returns(result).to_numpy(dtype=np.float64)
-    reach = max(float(np.abs(own).max()), 1e-9)
+    reach = float(np.abs(own).max()) or 1.0  # of a strategy that never traded there is nothing to spread
     counts, edges = np.histogram(own, bins=BINS, range=(-reach, reach))
     centres, width = (edges[:-1] + edges[1:]) / 2, float(edges[1] - edges[0])
     quantile = float(np.percentile(own, TAIL))

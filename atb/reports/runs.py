@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 COLOURS = (theme.BLUE, theme.ORANGE, theme.GREEN, theme.PURPLE, theme.SKY, theme.RED, theme.GREY)
 MOST = 2_000  # points of a line
 ENDED = {"succeeded": theme.BLUE, "failed": theme.RED, "interrupted": theme.ORANGE, "running": theme.SOFT}
+FEW_TICKS = 8
 _ROW = 26  # pixels
 DASHES = ("solid", "dash", "dot")
 
@@ -82,8 +83,14 @@ def night_figure(behind: "pd.Series[float]", runs: "pd.DataFrame", *, label: str
     height = 170 + _ROW * max(4, len(behind), len(runs))
     theme.style(figure, "The night", label=label, caption=caption, height=height)
     figure.update_layout(barmode="stack")
-    figure.update_xaxes(title_text="bars behind", tickformat=",d", row=1, col=1)
-    figure.update_xaxes(title_text="runs", tickformat=",d", row=1, col=2)
+    most = {
+        1: float(behind.max()) if len(behind) else 0.0,
+        2: float(runs[list(ENDED)].sum(axis=1).max()) if len(runs) else 0.0,
+    }
+    for column, title in enumerate(("bars behind", "runs"), start=1):
+        whole = {"dtick": 1} if most[column] < FEW_TICKS else {}  # counts have no decimals
+        reach = [0, max(1.0, 1.05 * most[column])]
+        figure.update_xaxes(title_text=title, tickformat=",d", range=reach, **whole, row=1, col=column)
     figure.update_yaxes(title_text="series", row=1, col=1)
     figure.update_yaxes(title_text="notebook", row=1, col=2)
     return theme.stacked_when_narrow(figure, height=2 * height)

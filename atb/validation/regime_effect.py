@@ -26,6 +26,7 @@ LEAST = 200  # bars with a regime
 LEAST_STRETCHES = 5  # of a regime with an interval
 DRAWS = 1_000
 LEVEL = 0.05
+SMALLEST_P = 0.001  # smaller ones are not told apart in words
 _COVERED = (2.5, 97.5)  # percentiles of an interval
 
 Counts = NDArray[np.int64]
@@ -80,7 +81,7 @@ class RegimeEffect:
         returns, size = (_said(p) for p in (self.p_return, self.p_volatility))
         return (
             f"{counted(round(self.switches_per_year), 'change')} a year. The return of the next bar {returns} by regime "
-            f"(p = {self.p_return:.2g}), its size {size} (p = {self.p_volatility:.2g})."
+            f"({_p_text(self.p_return)}), its size {size} ({_p_text(self.p_volatility)})."
         )
 
 
@@ -246,6 +247,10 @@ def _table(figures: _Figures, dwells: dict[str, Counts], *, per_year: float) -> 
         low, high = (np.where(few, np.nan, end * scale) for end in ends)
         columns |= {name: list(value * scale), f"{name}_low": list(low), f"{name}_high": list(high)}
     return pd.DataFrame(columns, index=pd.Index(list(dwells), name="regime"))
+
+
+def _p_text(p: float) -> str:
+    return f"p = {p:.2g}" if not p < SMALLEST_P else f"p < {SMALLEST_P}"
 
 
 def _said(p: float) -> str:

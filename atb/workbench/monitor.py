@@ -183,7 +183,8 @@ def sessions_table() -> "pd.DataFrame":
         [{name: row[name] for name in ("session", *_SHOWN)} for row in rows], columns=["session", *_SHOWN]
     )
     money = {name: table[name].astype(float).round(2) for name in ("equity", "pnl")}
-    return table.assign(**money, last_bar=table["last_bar"].str[:16].str.replace("T", " ")).set_index("session")
+    table = table.assign(**money, last_bar=table["last_bar"].str[:16].str.replace("T", " "))
+    return table.rename(columns=lambda name: name.replace("_", " ")).set_index("session")
 
 
 def watch_session(session: str | None = None) -> Monitored:

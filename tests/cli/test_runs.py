@@ -1,6 +1,7 @@
 """`atb runs`: filters, comparison, and a run as a file."""
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -84,6 +85,7 @@ def test_runs_stand_side_by_side_with_a_warning_about_other_bars(runs):
     done = atb("runs", "compare", "run-0", "run-1")
     assert done.exit_code == 0, done.output
     assert "They used different bars" in done.stdout
+    assert re.search(r"sharpe +1\.00 +2\.00", done.stdout)
     table = json.loads(atb("runs", "compare", "run-0", "run-1", "--json").stdout)
     assert table["metrics"]["sharpe"] == [1.0, 2.0]
     assert table["parameters"]["symbol"] == ["BTC/USDT", "ETH/USDT"]
