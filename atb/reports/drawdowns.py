@@ -13,7 +13,7 @@ from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
 WORST = 5
-POINTS = 2_000
+POINTS = 1_200
 NEAR = 0.07  # of the drawn time: numbers nearer to each other are written one below the other
 FIRST_LINE, LINE = -10, 18  # pixels
 PLOT_HEIGHT = 220  # pixels at least between the axes, on a narrow page too

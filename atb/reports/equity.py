@@ -17,7 +17,7 @@ from atb.reports import theme
 from atb.reports.downsampling import extreme_rows
 
 LONG_WHEN_NARROW = 4  # characters that a month has no room for on a telephone
-POINTS = 1_500  # per line
+POINTS = 900  # per line: as many as a figure has pixels
 BAND = "stop first to target first"
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 

@@ -84,7 +84,8 @@ def menu(page: Any, name: str, command: str) -> None:
 
 
 def run_all(page: Any) -> None:
-    """Run every cell, and wait until each has run."""
+    """Run every cell, and wait until each has run; saved outputs are cleared first, their numbers would say that it has."""
+    menu(page, "Edit", "editmenu:clear-all")
     menu(page, "Run", "runmenu:run-all")
     page.wait_for_function(ALL_RUN)
 

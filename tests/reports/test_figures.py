@@ -47,7 +47,7 @@ def test_equity_and_hold_end_where_the_accounts_end(result):
     figure = equity_figure(result)
     assert trace(figure, "scripted").y[-1] == result.equity.iloc[-1]
     assert trace(figure, "hold").y[-1] == result.benchmark_equity.iloc[-1]
-    assert f"{result.stats['total_return_pct']:+.1f} %" in trace(figure, "scripted").name
+    assert f"{result.stats['total_return_pct']:+.2f} %" in trace(figure, "scripted").name
 
 
 def test_the_deepest_drawdown_is_drawn(result):

@@ -6,7 +6,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from atb.backtest import run
+from atb.backtest import Result, run
 from atb.engine.policy import RiskPolicy
 from atb.experiments.report import PLOTLY, html_report
 from atb.reports import REPORTS
@@ -16,12 +16,25 @@ from tests.page_layout import complaints
 from tests.scenarios import scripted_slot
 
 
+def ends(days: int, ending: str) -> Result:
+    """Return a result over a market that rises to three times its price: traded, never traded, or ruined by a short."""
+    bars = 24 * days
+    sides = {"traded": np.arange(bars) // 30 % 2 == 0, "never traded": np.zeros(bars), "ruined": np.full(bars, -1.0)}[
+        ending
+    ]
+    frame = random_walk(bars, 3).mul(1.0)
+    prices = ["open", "high", "low", "close"]
+    frame[prices] = frame[prices].mul(np.exp(np.linspace(0.0, 1.1, bars)), axis=0)
+    policy = RiskPolicy(fraction=0.9, stop_loss=None if ending == "ruined" else 0.05, allow_short=ending == "ruined")
+    return run(scripted_slot(frame, tuple(np.asarray(sides, float).tolist()), policy))
+
+
 @pytest.mark.slow
 @pytest.mark.browser
-@pytest.mark.parametrize("days", [60, 730])
-def test_no_figure_is_cut_off_pale_or_written_over_itself(days, browser, tmp_path):  # noqa: F811
-    sides = tuple(np.where(np.arange(24 * days) // 30 % 2 == 0, 1.0, 0.0))
-    result = run(scripted_slot(random_walk(24 * days, 3), sides, RiskPolicy(fraction=0.9, stop_loss=0.05)))
+@pytest.mark.parametrize(("days", "ending"), [(60, "traded"), (730, "traded"), (90, "never traded"), (150, "ruined")])
+def test_no_figure_is_cut_off_pale_or_written_over_itself(days, ending, browser, tmp_path):  # noqa: F811
+    result = ends(days, ending)
+    assert bool(result.ruin) == (ending == "ruined")
     outputs = [
         nbformat.v4.new_output("display_data", {PLOTLY: json.loads(draw(result).to_json())})
         for draw in REPORTS.values()
