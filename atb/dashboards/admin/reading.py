@@ -38,6 +38,12 @@ class ReadSession:
         """Return the only value of a statement, None if there is none; errors as for `query`."""
         return self._present().scalar(statement)
 
+    def taken_over(self) -> Session:
+        """Return the request's session to a caller who closes it, later than the request ends; errors as for `query`."""
+        session = self._present()
+        del g.admin_session
+        return session
+
     def _present(self) -> Session:
         if "admin_session" not in g:
             g.admin_session = self._link.ask(_begin)

@@ -6,7 +6,7 @@ were written; a correction of one is a row of the audit trail, with its reason.
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain, islice
 from typing import Any
@@ -140,7 +140,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
             0, name, asked.sort_desc, asked.search, asked.filters, execute=False, page_size=self.export_max_rows
         )
         columns = [getattr(self.model, name) for name in self.column_export_list]
-        rows = iter(query.with_entities(*columns).yield_per(_PORTION))
+        rows = _until_closed(query.with_entities(*columns).yield_per(_PORTION), self.session.taken_over())
         with taken():  # the first row is asked for here, where a refusal is still a page
             return None, chain(tuple(islice(rows, 1)), rows)
 
@@ -208,6 +208,14 @@ def table_views(session: ReadSession) -> Iterator[TableView]:
         kind = MoneyView if name in MONEY else TableView
         category = next((title for title, names in _CATEGORIES.items() if name in names), "Trading")
         yield kind(model, session, category=category)
+
+
+def _until_closed(rows: Iterable[Any], session: Any) -> Iterator[Any]:
+    """Yield rows of a session and close it then: the request, and what ends with it, is over before an export is sent."""
+    try:
+        yield from rows
+    finally:
+        session.close()
 
 
 @contextmanager
