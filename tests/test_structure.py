@@ -20,7 +20,6 @@ LONE_FUNCTIONS = {
     "atb/features/indicators/candles.py": "a family of indicators: the table of 61 patterns, registered one by one",
     "atb/bench/launch.py": "starts the process that is measured, and so is imported by no measured one",
     "atb/dashboards/run_files.py": "the one place that serves files of a run, and states the sandbox that they are shown in",
-    "atb/experiments/sanitising.py": "the one place that decides which HTML of a notebook a report may keep",
 }
 # The decision kernel is one module on purpose: its rules are read side by side, and hashed as one.
 KERNEL, KERNEL_FUNCTION, KERNEL_FILE = "atb/engine/kernel.py", 120, 600
