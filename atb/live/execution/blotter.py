@@ -50,6 +50,9 @@ class Outstanding:
         How often it was looked for after its window was over.
     waits
         Whether a notice said that the order is waited for beyond its window.
+    unseen
+        Whether it is known from the journal alone: no read of this process has shown it yet, and the venue's last answer may have
+        said more than an earlier process could write down.
     presumed
         Whether nobody has said how it ended: that it was cancelled, or never there, is what the evidence leaves.
     given_up
@@ -80,6 +83,7 @@ class Outstanding:
     not_open_ms: int = 0
     looks: int = 0
     waits: bool = False
+    unseen: bool = False
     presumed: bool = False
     given_up: bool = False
     beside_another: bool = False
@@ -115,7 +119,7 @@ class Outstanding:
         if self.list_id is not None and 0 < report.quantity < self.order.quantity:
             # A stop or target that waits for its entry sells what the entry received: less than it bought, with fees in base.
             self.order = replace(self.order, quantity=report.quantity)
-        self.pending = report.state == "pending"
+        self.pending, self.unseen = report.state == "pending", False
         self._advance(_STATES[report.state])
         self.end_unknown = self.end_unknown and (_STATES[report.state] in RANK or report.filled < self.filled)
         return before != (self.state, self.exchange_id, self.reported)
@@ -162,8 +166,8 @@ class Outstanding:
 
     @property
     def unsettled(self) -> bool:
-        """Whether an answer or an execution is missing."""
-        return self.owed or (self.unknown and not self.ended)
+        """Whether an answer or an execution is missing, or the first read that shows it."""
+        return self.owed or ((self.unknown or self.unseen) and not self.ended)
 
 
 class Blotter:
@@ -174,7 +178,8 @@ class Blotter:
         self._absent: dict[str, Outstanding] = {}
         self._finished: deque[str] = deque(maxlen=_FINISHED)
         for order in working:
-            self.add(order, unknown=order.state == "sent")
+            unknown = order.state == "sent"
+            self.add(order, unknown=unknown).unseen = not unknown
 
     def __iter__(self) -> Iterator[Outstanding]:
         """Iterate in the order of sending."""

@@ -165,7 +165,7 @@ class ExchangeDesk:
             looks.append(watched_ms)
         if self.reports.doubt:
             looks.append(0)
-        if any(outstanding.owed or self.blotter.unconfirmed(outstanding) for outstanding in self.blotter):
+        if any(one.owed or one.unseen or self.blotter.unconfirmed(one) for one in self.blotter):
             looks.append(self._looked_ms + self.timing.look_ms)
         return min(looks) if looks else None
 

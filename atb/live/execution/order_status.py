@@ -47,6 +47,7 @@ class OrderStatus:
         # Client ids by the venue's id, of executions that none of ours owned.
         self._identified: dict[tuple[Symbol, str], str] = {}
         self._recalled, self._recall_ms, self._swept_ms = False, 0, 0
+        self._began_ms = broker.now_ms()
         self._doubted_ms = -timing.watch_ms  # when a request was last taken for one that was not executed
         self._updated_ms: dict[Symbol, int] = {}  # when the orders of a symbol last had an update
 
@@ -84,6 +85,7 @@ class OrderStatus:
                 self._reports.take_fill(fill, step)
         await self._identify(fills, step)
         await self.ask(self._gone(symbol, reports), step)
+        self._doubt_unseen()
         nameless: list[Fill] = []
         for fill in fills:
             if self._is_nameless(fill):
@@ -94,6 +96,13 @@ class OrderStatus:
                 self._desk_state.cursors[str(symbol)] = fill.trade_id
         await self.ask([one for one in self._blotter if one.end_unknown and one.order.symbol == symbol], step)
         return nameless
+
+    def _doubt_unseen(self) -> None:
+        """Count the answers of orders as lost that no read has shown since this process began, longer than a read may lag."""
+        late = self._broker.now_ms() - self._began_ms > self._timing.silence_ms
+        for outstanding in self._blotter if late else ():
+            if outstanding.unseen and not outstanding.unknown and not outstanding.ended:
+                outstanding.mark_unknown()
 
     def _gone(self, symbol: Symbol, listed: Container[str]) -> list[Outstanding]:
         """Return the orders that should be listed as open and are not."""

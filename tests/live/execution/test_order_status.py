@@ -7,6 +7,8 @@ from decimal import Decimal
 import pytest
 
 from atb.domain.venue import Balance
+from atb.live.execution.blotter import Blotter
+from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.timing import DeskTiming
 from atb.live.journal.step import Step, Working
@@ -470,6 +472,41 @@ def test_a_cancellation_that_happened_ends_the_wait(table, broker):
     broker.known[working.order.client_id] = report_of(working.order, "cancelled")
     resolve(table, broker)
     assert (working.state, working.unknown) == ("cancelled", False)
+
+
+# --- a new process ------------------------------------------------------------------------------------------------------
+
+
+def resumed(table):
+    """Have a new process find a stop in the journal that rested when the last one died."""
+    table.hold(1.0)
+    stop = Working(table.order("stop", "stop", stop_price=Decimal(95)), BAR, 0, "live", sent_ms=BAR, exchange_id="x-1")
+    table.blotter = Blotter([stop])
+    table.reports = ExecutionReports(table.book, table.blotter, table.desk_state, makers=table.makers)
+    return table.blotter.get(stop.order.client_id)
+
+
+@pytest.mark.parametrize("read", ["the list", "the look-up"])
+def test_nothing_is_planned_on_an_order_of_the_journal_before_a_read_has_shown_it(table, broker, read):
+    """Reads may be older than the last answer, of which the process that died wrote down what executions had shown."""
+    stop = resumed(table)
+    sweep(table, broker)
+    assert (stop.unsettled, stop.unknown) == (True, False)
+    broker.opened = [report_of(stop.order)] if read == "the list" else []
+    broker.known = {stop.client_id: report_of(stop.order)}
+    sweep(table, broker)
+    assert (stop.unsettled, stop.state) == (False, "live")
+
+
+def test_an_order_of_the_journal_that_no_read_shows_for_longer_than_reads_lag_has_lost_its_answer(table, broker):
+    stop = resumed(table)
+    status = inquiry(table, broker)
+    for broker.now, unknown in ((BAR, False), (BAR + SILENCE, False), (BAR + SILENCE + 1, True)):
+        asyncio.run(status.sweep([BTC], Step(broker.now)))
+        assert stop.unknown is unknown
+    broker.now = LATE + SILENCE + 1
+    asyncio.run(status.resolve(Step(broker.now)))
+    assert stop.state == "cancelled", "it was there, and nothing speaks for it any more"
 
 
 # --- sweeps -------------------------------------------------------------------------------------------------------------
