@@ -9,7 +9,7 @@
   };
   const GREY = "rgb(107, 118, 132)"; // of atb.reports.theme
   const LOOKS = `.js-plotly-plot text[style*="${GREY}"] { fill: var(--jp-ui-font-color1) !important; }
-    .js-plotly-plot tspan[style*="${GREY}"] { fill: var(--jp-ui-font-color2) !important; }
+    .js-plotly-plot :is(tspan[style*="${GREY}"], tspan[style*="#6B7684" i]) { fill: var(--jp-ui-font-color2) !important; }
     .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }`; // lines break between words
   const title = path => {
     const [, number, name] = /^(?:(\d+)_)?(.*)\.ipynb$/.exec(path);
