@@ -92,10 +92,11 @@ def run_all(page: Any) -> None:
 
 def saved(page: Any, path: Path) -> nbformat.NotebookNode:
     """Save the notebook, and return it as it is on disk."""
+    before = path.stat().st_mtime_ns
     menu(page, "File", "docmanager:save")
     for _ in range(int(PATIENCE_S) * 4):
         text = path.read_text(encoding="utf-8")
-        if text.rstrip().endswith("}"):  # not while it is being written
+        if path.stat().st_mtime_ns != before and text.rstrip().endswith("}"):  # not while it is being written
             node = nbformat.reads(text, as_version=4)
             if all(cell.execution_count for cell in node.cells if cell.cell_type == "code"):
                 return node
