@@ -51,8 +51,7 @@ class Outstanding:
     waits
         Whether a notice said that the order is waited for beyond its window.
     unseen
-        Whether it is known from the journal alone: no read of this process has shown it yet, and the venue's last answer may have
-        said more than an earlier process could write down.
+        Whether it is known from the journal alone: what the venue's last answer said of it may have died with a process.
     presumed
         Whether nobody has said how it ended: that it was cancelled, or never there, is what the evidence leaves.
     given_up

@@ -10,28 +10,15 @@ from dataclasses import dataclass
 
 from atb.domain.ports import Broker
 from atb.domain.symbol import Symbol
-from atb.domain.venue import Answer
-from atb.errors import VenueError
-from atb.live.execution.blotter import Outstanding
 from atb.live.execution.book import Book, Newest
-from atb.live.execution.drift import free
 from atb.live.execution.execution_reports import ExecutionReports, owned
 from atb.live.execution.order_status import OrderStatus
 from atb.live.execution.orders import OrderMaker, intent_json
 from atb.live.execution.pacing import Pacing
-from atb.live.execution.planning import (
-    Cancel,
-    Place,
-    Replace,
-    Request,
-    SlotPlanner,
-    enters_bare,
-    list_of,
-    moves_protection,
-)
+from atb.live.execution.planning import Cancel, Place, Replace, Request, SlotPlanner, list_of
 from atb.live.execution.slot_planners import SlotPlanners
 from atb.live.execution.stuck import StuckSlots
-from atb.live.execution.symbol_terms import SymbolTerms
+from atb.live.execution.symbol_terms import SymbolTerms, moves_protection
 from atb.live.execution.timing import DeskTiming
 from atb.live.feed.market import Moment
 from atb.live.journal.step import Commit, Decided, Notice, Step, Withheld, Working
@@ -282,12 +269,9 @@ class ExchangeDesk:
 
     async def _next(self, plan: _Plan, slot: int) -> Request | None:
         """Return a slot's next request; where it leaves a position bare, by what its symbol allows now and not an hour ago."""
-        request, symbol = await self._planned(plan, slot), self.book.portfolio.plans[slot].symbol
-        known, silent = self.broker.capabilities_of(symbol), self.broker.now_ms() < self.reports.silent_until_ms
-        if request is None or silent or not (moves_protection(request) or enters_bare(request, known)):
-            return request
-        await self._terms.is_open(symbol, moving=True)
-        if self.broker.capabilities_of(symbol) == known:
+        request, silent = await self._planned(plan, slot), self.broker.now_ms() < self.reports.silent_until_ms
+        symbol = self.book.portfolio.plans[slot].symbol
+        if request is None or silent or await self._terms.planned_by(request, symbol):
             return request
         self._pacing.put_back(request, None)
         return await self._planned(plan, slot)
@@ -336,29 +320,13 @@ class ExchangeDesk:
         else:
             answer = await self.broker.place(request.order)
             self.reports.take_answer(answer, after, new=new)
-        await self._learn(answer, new[0])
+        self._terms.note(new[0].order.symbol, answer)
+        if answer.outcome == "done":
+            self._pacing.succeeded(new[0].slot, new[0].order.role)
+        await self._planners.learn(answer, new[0])
         if any(outstanding.owed for outstanding in new):  # a list's answer has filled quantities, but no executions
             await self._order_status.sweep(self.book.portfolio.symbols, after)
         return after
-
-    async def _learn(self, answer: Answer, first: Outstanding) -> None:
-        """Ask for facts that a refused placement leaves open: the price, the free balance, the symbol's capabilities."""
-        slot, symbol = first.slot, first.order.symbol
-        self._terms.note(symbol, answer)
-        if answer.outcome == "done":
-            self._pacing.succeeded(slot, first.order.role)
-        try:
-            await self._planners.ask_holding(first, answer)
-            if slot in self.reports.unclear:
-                self.reports.judge_pair(slot, await self.broker.price(symbol))
-            if slot in self.reports.tight and slot not in self.reports.funds:
-                self.reports.funds[slot] = free(await self.broker.balances(), symbol.quote)
-        except VenueError:  # what is not known: the stop rests alone, the entry waits for another bar
-            if slot in self.reports.unclear:
-                self.reports.unclear.discard(slot)
-                self.reports.alone.add(slot)
-            elif slot in self.reports.tight:
-                self.reports.drop_entry(slot)
 
     async def _check_lease(self) -> None:
         """Prove that the lease is still held, if this process slept between a commit and its request."""

@@ -335,17 +335,3 @@ def list_of(group: Group) -> Order | OrderList:
         return first.order
     kind: ListKind = "oco" if all(outstanding.role != "entry" for outstanding in group) else "opo"
     return OrderList(first.list_id, kind, tuple(outstanding.order for outstanding in group))
-
-
-def moves_protection(request: Request) -> bool:
-    """Return whether a request takes away stops or targets that rest."""
-    group = () if isinstance(request, Place) else request.group
-    return any(outstanding.role in PROTECTIVE and not outstanding.pending for outstanding in group)
-
-
-def enters_bare(request: Request, can: Capabilities) -> bool:
-    """Return whether a request is an entry without its stop because its symbol takes no such list; one at a stop has none."""
-    if not isinstance(request, Place) or request.list_id is not None:
-        return False
-    first = request.orders[0]
-    return first.role == "entry" and first.type != "stop" and "opo" not in can.lists

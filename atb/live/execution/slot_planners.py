@@ -13,7 +13,7 @@ from atb.domain.venue import Answer, Capabilities
 from atb.engine.records import AT_MARKET
 from atb.errors import VenueError
 from atb.live.execution.blotter import Outstanding
-from atb.live.execution.drift import total
+from atb.live.execution.drift import free, total
 from atb.live.execution.execution_reports import ExecutionReports
 from atb.live.execution.orders import OrderMaker
 from atb.live.execution.planning import SlotPlanner
@@ -75,7 +75,23 @@ class SlotPlanners:
             present = rest if rest > 0 else None
         return record if present is None else self._book.limited_to(slot, present)
 
-    async def ask_holding(self, sale: Outstanding, answer: Answer) -> None:
+    async def learn(self, answer: Answer, first: Outstanding) -> None:
+        """Ask for facts that a refused placement leaves open: the price, the free balance, what the account has."""
+        slot, symbol, reports = first.slot, first.order.symbol, self._reports
+        try:
+            await self._ask_holding(first, answer)
+            if slot in reports.unclear:
+                reports.judge_pair(slot, await self._broker.price(symbol))
+            if slot in reports.tight and slot not in reports.funds:
+                reports.funds[slot] = free(await self._broker.balances(), symbol.quote)
+        except VenueError:  # what is not known: the stop rests alone, the entry waits for another bar
+            if slot in reports.unclear:
+                reports.unclear.discard(slot)
+                reports.alone.add(slot)
+            elif slot in reports.tight:
+                reports.drop_entry(slot)
+
+    async def _ask_holding(self, sale: Outstanding, answer: Answer) -> None:
         """Ask what the account has after a sale was refused for want of it: less than the books, it may be by less than a lot.
 
         So little is no drift (dust of the books was taken from the account), but it leaves a lot that no order can sell: all but

@@ -8,8 +8,10 @@ from collections.abc import Iterable
 
 from atb.domain import Symbol
 from atb.domain.ports import Broker
-from atb.domain.venue import Answer
+from atb.domain.venue import Answer, Capabilities
 from atb.errors import VenueError
+from atb.live.execution.orders import PROTECTIVE
+from atb.live.execution.planning import Place, Request
 from atb.live.execution.refusals import CHANGED, meaning_of
 from atb.live.execution.timing import DeskTiming
 from atb.monitoring import get_logger
@@ -53,6 +55,13 @@ class SymbolTerms:
             await self._refresh([symbol])
         return self._broker.capabilities_of(symbol).status == "trading"
 
+    async def planned_by(self, request: Request, symbol: Symbol) -> bool:
+        """Return whether a request was planned by what its symbol allows now: asked where it would leave a position bare."""
+        known = self._broker.capabilities_of(symbol)
+        if moves_protection(request) or _enters_bare(request, known):
+            await self.is_open(symbol, moving=True)
+        return self._broker.capabilities_of(symbol) == known
+
     def _older(self, symbol: Symbol, age_ms: int) -> bool:
         return self._broker.now_ms() - self._asked_ms.get(symbol, self._began_ms) >= age_ms
 
@@ -65,3 +74,17 @@ class SymbolTerms:
             _log.warning("the venue cannot be asked for its symbols", error=str(error))
             return
         self._asked_ms |= dict.fromkeys(symbols, self._broker.now_ms())
+
+
+def moves_protection(request: Request) -> bool:
+    """Return whether a request takes away stops or targets that rest."""
+    group = () if isinstance(request, Place) else request.group
+    return any(outstanding.role in PROTECTIVE and not outstanding.pending for outstanding in group)
+
+
+def _enters_bare(request: Request, can: Capabilities) -> bool:
+    """Return whether a request is an entry without its stop because its symbol takes no such list; one at a stop has none."""
+    if not isinstance(request, Place) or request.list_id is not None:
+        return False
+    first = request.orders[0]
+    return first.role == "entry" and first.type != "stop" and "opo" not in can.lists
