@@ -63,6 +63,7 @@ BESIDE_LIVE = {
         "live/plan",
         "live/portfolio",
         "live/session",
+        "live/journal/beginning",
         "live/wiring",
         "engine/policy",
         "engine/slot",

@@ -66,7 +66,7 @@ def commit_of(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def _git_status(folder: Path) -> str | None:
-    """Return what git says of the commit and of changes, by one call; None without git or outside of a repository."""
+    """Return the commit and whether there are changes, by one call of git; None without git or outside of a repository."""
     git = shutil.which("git")
     if git is None:
         return None

@@ -174,7 +174,7 @@ def examine(
     found["I8"] += behaviour.sales_refused_for_ever(history, journal, context)
     found["I9"] += behaviour.order_rates(history, context) + behaviour.requests_within_retry_after(history, context)
     found["I9"] += behaviour.halt_violations(history, context) + behaviour.stale_epochs(journal)
-    found["I9"] += behaviour.entries_in_quarantine(journal) + behaviour.ours_taken_for_strangers(journal)
+    found["I9"] += behaviour.entries_in_quarantine(journal) + behaviour.ours_taken_for_foreign(journal)
     found["I10"] += [] if again is None else behaviour.differences(decision_log(journal), again)
     judgement.checked = _checked(history, journal, 0 if again is None else len(again))
     judgement.facts = {

@@ -25,7 +25,7 @@ _NEARLY = 1e-6  # of a lot; sums of decimals leave crumbs in binary
 
 @dataclass
 class _Owned:
-    """What a slot owns in base, dust included, by the session's executions and by the backtest's, and its last price (quote).
+    """A slot's holdings in base, dust included, by the session's executions and by the backtest's, and its last price (quote).
 
     `dust` is the session's, from before the present position.
     """
@@ -43,7 +43,7 @@ class _Owned:
 
 @dataclass
 class _Account:
-    """What the slots own; how much more cash the session has than the backtest, and the backtest's least equity, in quote."""
+    """The slots' holdings; how much more cash the session has than the backtest, and the backtest's least equity, in quote."""
 
     least_equity: float
     slots: dict[int, _Owned] = field(default_factory=dict)

@@ -145,7 +145,7 @@ def _aligned(found: Sequence[Trials]) -> Floats:
 def seen_by_market(ledger: Ledger | None = None) -> list[tuple[Seen, tuple[Any, Any]]]:
     """Return the looks at each market and period, with the period's first and last moment; the most tried first.
 
-    A row is what a backtest over that period would be told. A market has one for its most tried period, and one more for each that
+    A row is the count for a backtest over that period. A market has one for its most tried period, and one more for each that
     is not the same data as those before; a trial over all of two such periods has looked at both, and counts in both.
     """
     ledger = read_ledger() if ledger is None else ledger

@@ -3,7 +3,7 @@
 The database holds them, by the hash of their token, so that a restart keeps them and `atb users revoke` ends them within a second.
 Beside it they are remembered here: the kill switch must work while the database is away, for those who are logged in, and for
 those who log in then with the password that was last known. What begins so, or where the database cannot be written, lives in this
-process alone. A login that is ended then is noted in a file beside the keys (`ended`), and the database is told once it is back.
+process alone. A login that is ended then is noted in a file beside the keys (`ended`), and in the database once it is back.
 """
 
 import secrets

@@ -53,7 +53,7 @@ class Outstanding:
     unseen
         Whether it is known from the journal alone: what the venue's last answer said of it may have died with a process.
     presumed
-        Whether nobody has said how it ended: that it was cancelled, or never there, is what the evidence leaves.
+        Whether no report has said how it ended: that it was cancelled, or never there, is what the evidence leaves.
     given_up
         Whether it was taken for one that the venue never had, and came after all.
     beside_another

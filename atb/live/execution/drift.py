@@ -47,7 +47,7 @@ def drifts(
 
 
 def free(balances: Mapping[str, Balance], asset: str) -> Decimal:
-    """Return what is free of an asset on an account."""
+    """Return the free amount of an asset on an account."""
     return balances[asset].free if asset in balances else Decimal(0)
 
 

@@ -9,7 +9,6 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
-from itertools import count
 from typing import Any
 
 from sqlalchemy import Connection, insert, update
@@ -18,11 +17,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from atb.db import Database
 from atb.db.partitions import Month, ensure_months
-from atb.db.tables import KernelStateRow, SessionRow, SlotRow
+from atb.db.tables import SessionRow, SlotRow
 from atb.decimals import exact
 from atb.domain import Clock, Symbol
 from atb.errors import DatabaseLostError, InputError, LeaseError
 from atb.live.journal import sql
+from atb.live.journal.beginning import free_id, insert_session, read_written
 from atb.live.journal.breakers import Breakers, BreakerVerdict, Proposed, judge
 from atb.live.journal.handover import HandOver, write_hand_over
 from atb.live.journal.kill_switch import NO_HALT, Halt, KillSwitch, Level, effective_halt, latch, latched
@@ -100,15 +100,18 @@ class Journal:
                 todo="Leave --from out to go on with it, or trade under another name: --account NAME",
             )
         with self._transaction() as connection:
-            name = found.session_id if found else _free_id(connection, f"{account}-{key[:16]}")
+            name = found.session_id if found else free_id(connection, f"{account}-{key[:16]}")
             self.session_id, self._rows = name, Rows(name, self._portfolio.plans, self._lease.epoch)
             if found is None:
-                self._insert_session(connection, trade_from_ms, config)
+                begun = {"account": account, "trade_from_ms": trade_from_ms, "config": config}
+                insert_session(connection, name, self._portfolio, **begun)
+                connection.execute(insert(SlotRow), self._rows.slots())
             else:
                 self._set(connection, status="running", config=config, versions=installed_versions())
             detail = {"epoch": self._lease.epoch, "last_bar_ms": found.last_bar_ms if found else None}
             connection.execute(sql.AUDIT, [self._rows.audit("resumed" if found else "started", detail)])
-            self._read_written(connection)
+            self._written = read_written(connection, name, self._portfolio)
+            self._read_switch(connection)
         return found or ResumePoint(
             trade_from_ms, session_id=name, slots=tuple(SlotProgress() for _ in self._portfolio.plans)
         )
@@ -346,47 +349,8 @@ class Journal:
         outside, account = self._switch.lasting(), self._lease.account
         self.halt = latch(connection, account, outside) if outside else latched(connection, account)
 
-    def _insert_session(self, connection: Connection, trade_from_ms: int, config: dict[str, Any]) -> None:
-        state = self._portfolio.fresh_state().to_json()
-        row = {
-            "session_id": self.session_id,
-            "account": self._lease.account,
-            **self._portfolio.identity(),
-            "cash": exact(self._portfolio.account.cash),
-            "trade_from_ms": trade_from_ms,
-            "status": "running",
-            "versions": installed_versions(),
-            "config": config,
-        }
-        connection.execute(insert(SessionRow), [row])
-        connection.execute(insert(SlotRow), self._rows.slots())
-        saved = {"session_id": self.session_id, "bar_ms": 0, "schema": state["schema"], "payload": state}
-        connection.execute(insert(KernelStateRow), [saved])
-
     def _set(self, connection: Connection, **values: Any) -> None:
         connection.execute(update(SessionRow).where(SessionRow.session_id == self.session_id).values(**values))
-
-    def _read_written(self, connection: Connection) -> None:
-        """Read once what the journal keeps track of itself from then on."""
-        session = {"of": self.session_id}
-        equity = connection.scalar(sql.LAST_EQUITY, session)
-        bars = {
-            slot: connection.scalar(sql.LAST_BAR, {**session, "in_slot": slot})
-            for slot in range(len(self._portfolio.plans))
-        }
-        self._written = Written(
-            step_no=connection.scalar(sql.STEP_NO, session) or 0,
-            event_no=connection.scalar(sql.LAST_EVENT, session) or 0,
-            equity=exact(self._portfolio.account.cash) if equity is None else equity,
-            closes={slot: bar["close"] for slot, bar in bars.items() if bar and "close" in bar},
-        )
-        self._read_switch(connection)
-
-
-def _free_id(connection: Connection, stem: str) -> str:
-    """Return an unused session id: a session handed over to another portfolio keeps the id it began with."""
-    taken = set(connection.scalars(sql.SESSION_IDS, {"like": stem}))
-    return next(name for number in count(1) if (name := stem if number == 1 else f"{stem}-{number}") not in taken)
 
 
 def _closes(step: Step) -> dict[int, float]:

@@ -72,7 +72,7 @@ def slot_use(state: Mapping[str, Any], largest: Sequence[tuple[str, float | None
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """What the breakers count at a session's newest order, without what was withheld.
+    """Counts of the breakers at a session's newest order, without what was withheld.
 
     Parameters
     ----------

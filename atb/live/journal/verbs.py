@@ -158,7 +158,7 @@ def resume(switch: Switch, account: str | None, *, reason: str, source: str, wit
 def _lift(
     switch: Switch, account: str | None, given_up: threading.Event, *, reason: str, source: str, with_file: bool
 ) -> Resumed:
-    """Lift a halt; nothing is done any more once `given_up` is set, since whoever asked was told that it failed."""
+    """Lift a halt; nothing is done any more once `given_up` is set, since its failure was reported."""
     with _answering(switch) as database:
         removed = bool(with_file and read_halt_file(switch.root))
         only_file = removed and account is None and not _halted_accounts(database)

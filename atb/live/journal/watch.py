@@ -70,7 +70,7 @@ def newest_rows(database: Database, session_id: str) -> Json:
 
 
 def breaker_counts(database: Database, session_id: str) -> Counted:
-    """Return what the breakers count at a session's newest order."""
+    """Return the counts of the breakers at a session's newest order."""
     sent = IntentRow.session_id == session_id, IntentRow.state != "withheld"
     of_day = select(IntentRow).where(*sent, IntentRow.role == "entry").order_by(IntentRow.placed_ms.desc()).limit(1)
     with database.session(read_only=True) as session:

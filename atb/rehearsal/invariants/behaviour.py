@@ -196,7 +196,7 @@ def entries_in_quarantine(journal: SessionRows) -> list[str]:
     ]
 
 
-def ours_taken_for_strangers(journal: SessionRows) -> list[str]:
+def ours_taken_for_foreign(journal: SessionRows) -> list[str]:
     """Find orders that the journal has, of which it was noted that no journal has them: a list of open orders may lag."""
     names = {row["client_id"] for row in journal.intents}
     noted = [event["detail"] for event in journal.events if event["kind"] == _UNRECORDED]

@@ -186,7 +186,7 @@ def test_an_order_that_the_journal_has_is_no_cause_for_a_quarantine():
     books.events.extend(
         [event(2, "unrecorded_order", client_id=name, symbol="BTC/USDT") for name in (STOP, "atb-lost-1-s0")]
     )
-    (words,) = behaviour.ours_taken_for_strangers(books)
+    (words,) = behaviour.ours_taken_for_foreign(books)
     assert words == f"{STOP} is in the journal, and quarantined BTC/USDT as if it were not"
 
 

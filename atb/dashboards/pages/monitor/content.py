@@ -106,7 +106,7 @@ def _positions(row: Json, newest: Json) -> list[Json]:
 
 
 def _at_risk(held: float, mark: float | None, stop: float | None) -> float | None:
-    """Return what a position loses from the last close to its stop (quote): all of its value where it has none."""
+    """Return the loss of a position from the last close to its stop (quote): all of its value where it has none."""
     if not held or mark is None:
         return None
     return abs(held * mark) if stop is None else max(0.0, held * (mark - stop))

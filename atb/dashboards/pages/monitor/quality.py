@@ -136,7 +136,7 @@ def _sharpe(daily: Sequence[tuple[int, float]]) -> float | None:
 
 
 def market(closes: Sequence[tuple[int, float]], timeframe: str) -> Json:
-    """Return what the last journalled closes of a slot say; None where there are too few.
+    """Return figures of the market from the last journalled closes of a slot; None where there are too few.
 
     Returns
     -------

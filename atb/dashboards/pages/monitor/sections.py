@@ -159,7 +159,7 @@ def pictures(chosen: Json, look: Look) -> list[Component]:
 
 
 def market(chosen: Json) -> Component | None:
-    """Return what the closes of the chosen slot say, as cards, and why some of it is missing."""
+    """Return the market figures of the chosen slot as cards, and why some are missing."""
     slot = chosen["slot"]
     if slot is None:
         return None
