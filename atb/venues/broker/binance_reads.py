@@ -15,11 +15,11 @@ from atb.errors import VenueError
 from atb.times import DAY_MS, MINUTE_MS
 from atb.venues.broker import reports
 from atb.venues.broker.connection import Access
-from atb.venues.broker.outcomes import ARCHIVED_ORDER, UNKNOWN_ORDER, classify_binance
+from atb.venues.broker.outcomes import ARCHIVED_ORDER, UNKNOWN_ORDER, UnansweredError, classify_binance
 from atb.venues.broker.reports import Malformed
 from atb.venues.broker.rules import number
 from atb.venues.broker.transport import Reply
-from atb.venues.broker.venue import Request, UnansweredError, Venue, is_protective
+from atb.venues.broker.venue import Request, Venue, is_protective
 
 _PAGE = 1_000
 _MAX_REMEMBERED = 10_000

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from atb.domain.venue import Outcome
+from atb.errors import VenueError
 from atb.venues.broker.transport import Reply
 
 Purpose = Literal["place", "cancel", "replace", "check"]
@@ -20,6 +21,7 @@ ARCHIVED_ORDER = "-2026"  # cancelled or expired without an execution, over 90 d
 NOTHING_TO_CANCEL = -2011
 _REFUSED = {-1013, -2010, -1021, *(code for code in range(-1199, -1099) if code != -1112)}
 _UNAUTHORISED = {-2014, -2015}
+_KEY_REFUSED = {"-1022", "-2014", "-2015"}  # the signature too
 _TOO_MANY = {-1003, -1015}
 _DUPLICATE = "duplicate order"
 
@@ -167,3 +169,17 @@ def _named(code: int | None, reply: Reply) -> str:
     if code is not None:
         return str(code)
     return reply.fault if reply.status in {0, 200} and reply.fault else f"http:{reply.status}"
+
+
+class UnansweredError(VenueError):
+    """A read request failed; carries the reply for callers that can interpret it."""
+
+    def __init__(self, venue: str, reply: Reply, *, classified: Classification, retry_after_ms: int) -> None:
+        code = f"{classified.code}: " if classified.code else ""
+        super().__init__(
+            f"{venue} did not answer",
+            found=f"{code}{classified.text}",
+            retry_after_ms=retry_after_ms,
+            unauthorised=reply.status == 401 or classified.code in _KEY_REFUSED,
+        )
+        self.reply, self.classified = reply, classified

@@ -22,7 +22,7 @@ from atb.redaction import MASK
 from atb.venues.broker.capabilities import capabilities_of
 from atb.venues.broker.clock import VenueClock
 from atb.venues.broker.connection import Access, make_exchange
-from atb.venues.broker.outcomes import SKEWED, Classification, Classifier, Purpose
+from atb.venues.broker.outcomes import SKEWED, Classification, Classifier, Purpose, UnansweredError
 from atb.venues.broker.rate_limit import RateLimiter
 from atb.venues.broker.reports import Malformed
 from atb.venues.broker.rules import TradingRules
@@ -30,7 +30,6 @@ from atb.venues.broker.streams import Streams, StreamWatch, balance_watch, bar_w
 from atb.venues.broker.transport import Reply, await_quietly, send_request
 
 _PAGE = 1_000
-_UNAUTHORISED = {"-1022", "-2014", "-2015"}
 _log = logging.getLogger(__name__)
 
 
@@ -318,20 +317,6 @@ class Venue:
         return False
 
 
-class UnansweredError(VenueError):
-    """A read request failed; carries the reply for callers that can interpret it."""
-
-    def __init__(self, venue: str, reply: Reply, *, classified: Classification, retry_after_ms: int) -> None:
-        code = f"{classified.code}: " if classified.code else ""
-        super().__init__(
-            f"{venue} did not answer",
-            found=f"{code}{classified.text}",
-            retry_after_ms=retry_after_ms,
-            unauthorised=reply.status == 401 or classified.code in _UNAUTHORISED,
-        )
-        self.reply, self.classified = reply, classified
-
-
 def orders_of(order: Order | OrderList) -> tuple[Order, ...]:
     """Return the orders of a list, or the single order."""
     return order.orders if isinstance(order, OrderList) else (order,)
@@ -342,4 +327,4 @@ def is_protective(order: Order) -> bool:
     return order.role != "entry"
 
 
-__all__ = ["Fill", "OrderReport", "Request", "UnansweredError", "Venue", "is_protective", "orders_of"]
+__all__ = ["Fill", "OrderReport", "Request", "Venue", "is_protective", "orders_of"]
