@@ -17,15 +17,19 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
-from traitlets import Dict, DottedObjectName, Instance, Int, Type, Unicode
+from traitlets import Dict, DottedObjectName, Instance, Int, Type, Unicode, default
 
 from atb.experiments.fork_server import ForkServer, Wanted, from_sources
 from atb.files import open_private_log
 
 POLL_SECONDS = 0.01
-READY_SECONDS = 0.2  # for the first status to arrive; without it the channel was not connected yet
+READY_SECONDS = (
+    0.03  # for the first status to arrive; without it the channel was not connected yet, and the kernel is asked again
+)
+RECONNECT_MS = 5
 START_SECONDS = 120.0
 _SEPARATOR = "-c"
 _LAUNCHER = ["-m", "ipykernel_launcher"]
@@ -35,11 +39,25 @@ import runpy
 from atb.experiments.ceiling import limit_memory
 limit_memory({memory})
 runpy.run_module("ipykernel_launcher", run_name="__main__", alter_sys=True)
+from atb.experiments.fork_server import end_control_thread
+end_control_thread()
 """
+
+
+def _prompt_context() -> zmq.asyncio.Context:
+    """Return a context whose sockets try again soon: they connect before the kernel listens, and would then wait 100 ms."""
+    context = zmq.asyncio.Context()
+    context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+    return context
 
 
 class PromptClient(AsyncKernelClient):
     """Waits for a kernel until it has answered on both channels; the usual client then waits for silence."""
+
+    @default("context")
+    def _context_default(self) -> zmq.asyncio.Context:
+        self._created_context = True
+        return _prompt_context()
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """Return once a reply and the idle status of the same request have arrived.
@@ -91,6 +109,11 @@ class SilentKernelManager(AsyncKernelManager):
     client_class = DottedObjectName("atb.experiments.kernel.PromptClient")
 
     client_factory = Type(PromptClient)
+
+    @default("context")
+    def _context_default(self) -> zmq.asyncio.Context:
+        self._created_context = True
+        return _prompt_context()
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
         """Start the process, or have it forked."""

@@ -48,7 +48,7 @@ def test_a_forked_kernel_has_the_environment_folder_threads_and_group_of_a_new_o
 
 
 LEAVES = """
-import atexit, os, pathlib, threading, time, weakref
+import atexit, os, pathlib, sys, threading, time, weakref
 folder = pathlib.Path(os.environ["ATB_RUN_DIR"])
 left_open = open(folder / "text", "w")
 _ = left_open.write("written")
@@ -63,6 +63,17 @@ def later():
     time.sleep(0.2)
     (folder / "thread").write_text("ran")
 threading.Thread(target=later).start()
+from ipykernel.kernelapp import IPKernelApp
+app = IPKernelApp.instance()
+def stop(app=app, folder=folder, stop=app.iopub_thread.stop):
+    (folder / "control").write_text("alive" if app.control_thread.is_alive() else "ended")
+    stop()
+app.iopub_thread.stop = stop
+def flush(flush=sys.stdout.flush):
+    if threading.current_thread() is app.control_thread:
+        time.sleep(0.3)  # the thread that ends the kernel is slow to flush, as on a busy machine
+    flush()
+sys.stdout.flush = flush
 """
 
 
@@ -79,9 +90,10 @@ def test_what_a_notebook_leaves_open_is_written_when_a_forked_kernel_ends_as_whe
         context = RunContext(kernels=kernels)
         run = execute(path, {"window": 5}, settings=world.settings, database=world.database, context=context)
         assert (run.status, run.error) == ("succeeded", None)
-        left = {name: Path(run.path, name) for name in ("text", "bytes", "atexit", "del", "thread")}
+        left = {name: Path(run.path, name) for name in ("text", "bytes", "atexit", "del", "thread", "control")}
         found = {name: place.read_text() for name, place in left.items() if place.exists()}
         written = {"text": "written", "bytes": "written", "atexit": "ran", "del": "ran", "thread": "ran"}
+        written["control"] = "ended"  # while alive, it may wait for the output thread for ever
         assert found == written, "forked" if kernels else "new"
     server.close()
 
