@@ -17,7 +17,6 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-import zmq.asyncio
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import Dict, DottedObjectName, Instance, Int, Type, Unicode, default
@@ -44,10 +43,9 @@ end_control_thread()
 """
 
 
-def _prompt_context() -> zmq.asyncio.Context:
-    """Return a context whose sockets try again soon: they connect before the kernel listens, and would then wait 100 ms."""
-    context = zmq.asyncio.Context()
-    context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
+def _prompt(context: Any) -> Any:
+    """Let a context's sockets try again soon: they connect before the kernel listens, and would then wait 100 ms."""
+    context.reconnect_ivl = RECONNECT_MS
     return context
 
 
@@ -55,9 +53,8 @@ class PromptClient(AsyncKernelClient):
     """Waits for a kernel until it has answered on both channels; the usual client then waits for silence."""
 
     @default("context")
-    def _context_default(self) -> zmq.asyncio.Context:
-        self._created_context = True
-        return _prompt_context()
+    def _context_default(self) -> Any:
+        return _prompt(super()._context_default())
 
     async def wait_for_ready(self, timeout: float | None = None) -> None:
         """Return once a reply and the idle status of the same request have arrived.
@@ -111,9 +108,8 @@ class SilentKernelManager(AsyncKernelManager):
     client_factory = Type(PromptClient)
 
     @default("context")
-    def _context_default(self) -> zmq.asyncio.Context:
-        self._created_context = True
-        return _prompt_context()
+    def _context_default(self) -> Any:
+        return _prompt(super()._context_default())
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **options: Any) -> None:
         """Start the process, or have it forked."""
