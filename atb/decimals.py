@@ -10,6 +10,7 @@ MISSING = "–"
 # How each figure of merit is rounded, in a table, a sentence or a picture, by its standard name.
 MERITS = {
     "total_return_pct": "+,.2f",
+    "benchmark_return_pct": "+,.2f",
     "cagr_pct": "+,.2f",
     "max_drawdown_pct": ",.2f",
     "max_drawdown_days": ",.1f",
@@ -104,6 +105,17 @@ def merit(name: str, value: float | None) -> str:
     """
     text = figure(value, MERITS[name])
     return f"{text} %" if name.endswith("_pct") and text != MISSING else text
+
+
+def rounded_figure(name: str, value: float) -> str:
+    """Return a published figure in a table, without its unit: a figure of merit as everywhere, any other as `number`.
+
+    >>> rounded_figure("sharpe", 1.6), rounded_figure("auc", 0.5991), rounded_figure("auc", math.nan)
+    ('1.60', '0.5991', '–')
+    """
+    if name in MERITS:
+        return figure(value, MERITS[name])
+    return MISSING if math.isnan(value) else number(value)
 
 
 def amount(value: Decimal) -> str:

@@ -11,10 +11,11 @@ from dash.development.base_component import Component
 
 from atb.dashboards.figures import Drawn, drawn
 from atb.dashboards.page import Look
-from atb.decimals import number
+from atb.decimals import MISSING, number
 
 TIME_FORMAT = "%Y-%m-%d %H:%M:%S"
 PROSE = 30  # characters, from which on a cell is prose
+_ROUNDED = re.compile(r"[+-]?\d{1,3}(,\d{3})*(\.\d+)?")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d(:\d\d)?")
 
 
@@ -75,7 +76,14 @@ def _style(shown: object) -> str:
 def _are_numbers(values: Sequence[object]) -> bool:
     """Return whether there is a number among values, and nothing else that is shown."""
     known = [value for value in values if value is not None]
-    return bool(known) and all(isinstance(value, int | float) and not isinstance(value, bool) for value in known)
+    return bool(known) and all(_is_number(value) for value in known)
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a value is a number, or the text of one that is rounded."""
+    if isinstance(value, str):
+        return value == MISSING or _ROUNDED.fullmatch(value) is not None
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def cards(facts: Mapping[str, object]) -> Component:

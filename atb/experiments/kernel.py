@@ -25,9 +25,8 @@ from atb.experiments.fork_server import ForkServer, Wanted, from_sources
 from atb.files import open_private_log
 
 POLL_SECONDS = 0.01
-READY_SECONDS = (
-    0.03  # for the first status to arrive; without it the channel was not connected yet, and the kernel is asked again
-)
+# For the first status to arrive: without it the channel was not connected yet, and the kernel is asked again.
+READY_SECONDS = 0.03
 RECONNECT_MS = 5
 START_SECONDS = 120.0
 _SEPARATOR = "-c"

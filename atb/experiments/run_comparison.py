@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atb.decimals import MERITS, MISSING, counted, figure, number
+from atb.decimals import counted, rounded_figure
 from atb.domain.bars import SYNTHETIC
 from atb.errors import InputError
 from atb.experiments.registry import get_run
@@ -68,7 +68,7 @@ class RunComparison:
     def figures(self) -> "pd.DataFrame":
         """The published figures as text, rounded as everywhere; `metrics` has the exact values."""
         exact = self.metrics
-        rows = {str(name): [_rounded(str(name), value) for value in exact.loc[name]] for name in exact.index}
+        rows = {str(name): [rounded_figure(str(name), value) for value in exact.loc[name]] for name in exact.index}
         return self._frame(rows, "figure")
 
     @cached_property
@@ -155,12 +155,6 @@ def _indexed(table: "pd.DataFrame") -> "pd.DataFrame":
     import pandas as pd
 
     return table if isinstance(table.index, pd.DatetimeIndex) else table.set_index(table.columns[0])
-
-
-def _rounded(name: str, value: float) -> str:
-    if name in MERITS:
-        return figure(value, MERITS[name])
-    return MISSING if value != value else number(value)  # noqa: PLR0124 - NaN
 
 
 def _name(run: "RunRow") -> str:

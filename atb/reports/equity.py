@@ -155,10 +155,8 @@ def monthly_returns_figure(result: Result) -> go.Figure:
     figure.update_xaxes(side="bottom", showgrid=False, ticks="")
     letters = {"tickvals": [*MONTHS, "year"], "ticktext": [*(month[0] for month in MONTHS), "all"], "tickangle": 0}
     longest = max(len(f"{value:+.0f}") for value in values[~np.isnan(values)])
-    text_when_narrow = {
-        "texttemplate": "%{z:+.0f}" if longest < LONG_WHEN_NARROW else ""
-    }  # then the colour alone says it
-    return theme.when_narrow(figure, layout={"xaxis": letters}, trace=text_when_narrow)
+    numbers = "%{z:+.0f}" if longest < LONG_WHEN_NARROW else ""  # where they have no room the colour says it
+    return theme.when_narrow(figure, layout={"xaxis": letters}, trace={"texttemplate": numbers})
 
 
 def monthly_returns(result: Result) -> pd.DataFrame:

@@ -26,7 +26,7 @@ LEAST = 200  # bars with a regime
 LEAST_STRETCHES = 5  # of a regime with an interval
 DRAWS = 1_000
 LEVEL = 0.05
-SMALLEST_P = 0.001  # smaller ones are not told apart in words
+SMALLEST_P = 0.001  # smaller ones are shown as smaller than this
 _COVERED = (2.5, 97.5)  # percentiles of an interval
 
 Counts = NDArray[np.int64]

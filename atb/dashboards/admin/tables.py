@@ -83,9 +83,7 @@ class TableView(ModelView):  # type: ignore[misc] # Flask-Admin has no types
     action_disallowed_list = ("delete",)
     list_template = "admin/table.html"
     extra_css, extra_js = ("/admin.css",), ("/admin.js",)
-    window = (
-        50_000  # rows, the newest ones, among which is searched and filtered: a million are never read for one page
-    )
+    window = 50_000  # newest rows, among which is searched and filtered: a million are never read for one page
 
     def __init__(self, model: Any, session: ReadSession, *, category: str) -> None:
         table = model.__table__

@@ -5,8 +5,9 @@ from typing import Any
 from dash import html
 from dash.development.base_component import Component
 
-from atb.dashboards.elements import link, listed, notice, rounded, text
+from atb.dashboards.elements import link, listed, notice, text
 from atb.dashboards.page import Look, Page, Query, Source
+from atb.decimals import rounded_figure
 from atb.experiments import BACKTEST
 
 MOST = 50
@@ -81,10 +82,10 @@ def _row(run: dict[str, Any], asked: dict[str, str], chosen: list[str]) -> dict[
     }
 
 
-def figure_of(run: dict[str, Any], name: str) -> float | None:
-    """Return a published figure of a run to two decimals; None where it has none."""
+def figure_of(run: dict[str, Any], name: str) -> str | None:
+    """Return a published figure of a run, rounded as everywhere; None where it has none."""
     value = run["metrics"].get(name)
-    return rounded(value) if isinstance(value, int | float) else None
+    return rounded_figure(name, value) if isinstance(value, int | float) else None
 
 
 PAGE = Page("/backtests", "Backtests", read, draw, every_s=2.0)

@@ -5,8 +5,11 @@ from typing import Any
 from dash import html
 from dash.development.base_component import Component
 
+from atb.backtest.card import NAMES
 from atb.dashboards.elements import figure, link, listed, notice, section
 from atb.dashboards.page import Look, Page, Query, Source
+
+LABELS = {key: label for label, key in NAMES}
 
 
 def read(source: Source, query: Query) -> dict[str, Any]:
@@ -28,7 +31,9 @@ def read(source: Source, query: Query) -> dict[str, Any]:
         "verdict": found.verdict,
         "notes": found.notes,
         "parameters": _rows(found.parameters),
-        "metrics": _rows(found.metrics),
+        "figures": [
+            {**row, "name": LABELS.get(row["name"], row["name"].replace("_", " "))} for row in _rows(found.figures)
+        ],
         "equity": found.equity,
     }
 
@@ -59,7 +64,7 @@ def draw(content: dict[str, Any], look: Look) -> Component:
             html.Ul(runs),
             drawn,
             section("Parameters that differ", listed(content["parameters"], columns, empty="No parameter differs.")),
-            section("Figures", listed(content["metrics"], columns, empty="They published none.")),
+            section("Figures", listed(content["figures"], columns, empty="They published none.")),
         ]
     )
 

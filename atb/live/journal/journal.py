@@ -103,8 +103,9 @@ class Journal:
             name = found.session_id if found else free_id(connection, f"{account}-{key[:16]}")
             self.session_id, self._rows = name, Rows(name, self._portfolio.plans, self._lease.epoch)
             if found is None:
-                begun: dict[str, Any] = {"account": account, "trade_from_ms": trade_from_ms, "config": config}
-                insert_session(connection, name, self._portfolio, **begun)
+                insert_session(
+                    connection, name, self._portfolio, account=account, trade_from_ms=trade_from_ms, config=config
+                )
                 connection.execute(insert(SlotRow), self._rows.slots())
             else:
                 self._set(connection, status="running", config=config, versions=installed_versions())

@@ -21,7 +21,7 @@ ARCHIVED_ORDER = "-2026"  # cancelled or expired without an execution, over 90 d
 NOTHING_TO_CANCEL = -2011
 _REFUSED = {-1013, -2010, -1021, *(code for code in range(-1199, -1099) if code != -1112)}
 _UNAUTHORISED = {-2014, -2015}
-_KEY_REFUSED = {"-1022", "-2014", "-2015"}  # the signature too
+_SIGNATURE = -1022
 _TOO_MANY = {-1003, -1015}
 _DUPLICATE = "duplicate order"
 
@@ -180,6 +180,6 @@ class UnansweredError(VenueError):
             f"{venue} did not answer",
             found=f"{code}{classified.text}",
             retry_after_ms=retry_after_ms,
-            unauthorised=reply.status == 401 or classified.code in _KEY_REFUSED,
+            unauthorised=reply.status == 401 or classified.code in {str(code) for code in (_SIGNATURE, *_UNAUTHORISED)},
         )
         self.reply, self.classified = reply, classified

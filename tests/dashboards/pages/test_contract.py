@@ -189,3 +189,16 @@ def test_paths_are_unique_and_the_first_page_is_the_live_monitor():
     assert len(paths) == len(set(paths))
     assert page_at("/").path == page_at("/live/").path == "/live"
     assert page_at("/nothing") is None
+
+
+@pytest.mark.parametrize("path", ["/backtests", "/run", "/compare"])
+def test_a_figure_of_merit_is_rounded_on_every_page_as_everywhere(source, path):
+    WORLDS["one"](source)
+    page = page_at(path)
+    drawn = page.draw(page.read(source, queries(page, {})[0]), Look())
+    cells = [
+        (text_of(part), getattr(part, "className", "")) for part in parts(drawn) if isinstance(part, html.Td | html.Div)
+    ]
+    assert [style for text, style in cells if text == "+1.23"]  # of 1.234567
+    assert {style for text, style in cells if text == "+1.23"} <= {"number", "value"}
+    assert not [text for text, _ in cells if "1.234567" in text]
