@@ -11,7 +11,7 @@ trials of several machines together, copy their folders side by side (rsync): re
 twice counts once. Runs meet in the registry (SQLite, or PostgreSQL for many machines); trials meet here.
 
 Of every trial the row keeps what was tried and its figures. Day returns are kept of every run, and of every trial of a recording of
-up to 32; of a larger sweep or screen of every 32nd, 32 to 512 of them, evenly spread. To keep all would take a tenth of a sweep's
+up to 32; of a larger sweep or screen of every 32nd, 32 to 512 of them, evenly spread. To keep all would take a fifth of a sweep's
 time, since the account's value at every close would have to be written (without, a combination takes running sums alone), and some
 kilobytes for each of perhaps a million rows. How alike the others are is judged from the sample (`atb.trials.luck`).
 

@@ -39,7 +39,7 @@ def recording_as(kind: str) -> Iterator[None]:
 def kept_series(trials: int) -> NDArray[np.int64]:
     """Return the rows of so many trials whose returns are kept, evenly spread.
 
-    A combination of a sweep costs a fraction of a millisecond; keeping its account's value at each close costs a tenth of that. So
+    A combination of a sweep costs a fraction of a millisecond; keeping its account's value at each close costs a fifth of that. So
     a large sweep keeps a sample, from which `effective_number` judges how alike all of them are. Every trial keeps its Sharpe
     ratio, and `Sweep.run` of a row records its returns.
     """
